@@ -1,0 +1,135 @@
+//! The cache of one service: its connection, its tasks, and the lanes made from it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use fred::interfaces::ClientLike;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bulkhead::Bulkhead;
+use crate::flight::Flights;
+use crate::lane::Kind;
+use crate::meter::Meter;
+use crate::redis::Store;
+use crate::refresh::Refreshing;
+use crate::repair::Repairs;
+use crate::{CacheSettings, ConnectError, Keyspace, Lane, Policy, PolicyError};
+
+/// A keyspace in Redis, and this process' way to it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) keyspace: Keyspace,
+    pub(crate) store: Store,
+    pub(crate) flights: Flights,
+    pub(crate) refreshing: Arc<Refreshing>,
+    pub(crate) bulkhead: Bulkhead,
+    pub(crate) repairs: Repairs,
+    tasks: TaskTracker,
+    runtime: Handle,
+    stop: CancellationToken,
+}
+
+/// Whether Redis is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It answers.
+    Up,
+    /// It does not answer; reads go to the database.
+    Down,
+    /// It answers, but would break the cache's promises; reads go to the database.
+    Unsafe(String),
+}
+
+impl Cache {
+    /// Connects, checks that the server is safe to use, and starts the background tasks on the current runtime.
+    ///
+    /// A Redis that does not answer within 2 s is no error: the cache starts without it and picks it up later.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, or the server is too old, refuses the login or may evict the fence table.
+    pub async fn connect(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
+        let inner = Arc::new(Inner {
+            store: Store::open(keyspace.clone(), settings).await?,
+            flights: Flights::default(),
+            refreshing: Arc::default(),
+            bulkhead: Bulkhead::new(settings.max_loads, settings.load_queue),
+            repairs: Repairs::new(keyspace.name()),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            stop: CancellationToken::new(),
+            keyspace,
+        });
+        let (probing, repairing) = (Arc::clone(&inner), Arc::clone(&inner));
+        inner.spawn_until_stopped(async move { probing.store.connection.keep_probing().await });
+        inner.spawn_until_stopped(async move { repairing.keep_repairing().await });
+        Ok(Self { inner })
+    }
+
+    /// Entries of one kind under one policy; their keys read `keyspace:name:…`.
+    ///
+    /// # Errors
+    /// When the policy contradicts itself.
+    pub fn lane(&self, name: &str, policy: Policy) -> Result<Lane, PolicyError> {
+        policy.validate()?;
+        let meter = Meter::new(self.inner.keyspace.name(), name);
+        Ok(Lane { inner: Arc::clone(&self.inner), kind: Arc::new(Kind { name: name.to_owned(), policy, meter }) })
+    }
+
+    /// The keyspace, for parsing keys that come from outside.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.inner.keyspace
+    }
+
+    /// Whether Redis is in use just now.
+    pub fn health(&self) -> Health {
+        self.inner.store.connection.health()
+    }
+
+    /// How many invalidations wait for Redis to come back.
+    pub fn repairs_pending(&self) -> usize {
+        self.inner.repairs.len()
+    }
+
+    /// Waits for the loads and invalidations under way, then closes the connection.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        // The server notices a dropped connection as well.
+        let _ = self.inner.store.connection.client.quit().await;
+    }
+}
+
+impl Lane {
+    pub(crate) fn cache(&self) -> Cache {
+        Cache { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl Inner {
+    /// Starts a task that outlives its caller, on the runtime that the cache was made on.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.tasks.spawn_on(task, &self.runtime)
+    }
+
+    fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,184 @@
+//! What lies in Redis under an entry's key, byte by byte.
+//!
+//! ```text
+//! L<id>                                                                    a lease: somebody loads this entry
+//! V<id> at=… soft=… hard=… ver=… absent=0 tags=category:3,product:1⏎body   a value
+//! ```
+//!
+//! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard`
+//! are TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`. The header is
+//! text, so that `redis-cli GET` shows it; the body follows as it was stored and is served without decoding.
+
+use bytes::Bytes;
+use std::fmt::Write as _;
+
+use crate::{Loaded, Tag};
+
+/// Length of `V<id>` and `L<id>`: what scripts compare.
+const MARK: usize = 33;
+
+/// What was found under a key.
+#[derive(Debug, Clone)]
+pub(crate) enum Held {
+    /// Somebody's lease.
+    Lease,
+    /// A value.
+    Value(Entry),
+    /// Bytes that no version of this crate wrote.
+    Unreadable,
+}
+
+/// A stored value: its header parsed, its body untouched.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    raw: Bytes,
+    body: usize,
+    tags: (usize, usize),
+    /// Redis' time of the fill, in ms since 1970.
+    pub(crate) at: u64,
+    /// Fresh for this many ms after `at`.
+    pub(crate) soft: u64,
+    /// Gone this many ms after `at`.
+    pub(crate) hard: u64,
+    /// The version of the row, where the value is one row.
+    pub(crate) version: Option<u64>,
+    /// Whether the value says that there is no such thing.
+    pub(crate) absent: bool,
+}
+
+impl Held {
+    pub(crate) fn parse(raw: Bytes) -> Self {
+        match raw.first() {
+            Some(b'L') if raw.len() == MARK => Self::Lease,
+            Some(b'V') => Entry::parse(raw).map_or(Self::Unreadable, Self::Value),
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+impl Entry {
+    fn parse(raw: Bytes) -> Option<Self> {
+        let body = raw.iter().position(|byte| *byte == b'\n')? + 1;
+        let header = std::str::from_utf8(raw.get(MARK..body - 1)?).ok()?;
+        let mut fields = header.strip_prefix(' ')?.splitn(6, ' ');
+        let mut field = |name: &str| fields.next()?.strip_prefix(name);
+        let at = field("at=")?.parse().ok()?;
+        let soft = field("soft=")?.parse().ok()?;
+        let hard = field("hard=")?.parse().ok()?;
+        let version = match field("ver=")? {
+            "-" => None,
+            digits => Some(digits.parse().ok()?),
+        };
+        let absent = field("absent=")? == "1";
+        let tags = (body - 1 - field("tags=")?.len(), body - 1);
+        Some(Self { body, tags, at, soft, hard, version, absent, raw })
+    }
+
+    /// `V<id>`: what has to be there still when this value is to be replaced.
+    pub(crate) fn mark(&self) -> Bytes {
+        self.raw.slice(..MARK)
+    }
+
+    /// The 32 hex digits that tell this value from every other one.
+    pub(crate) fn id(&self) -> Bytes {
+        self.raw.slice(1..MARK)
+    }
+
+    /// The stored body, sharing the reply's memory.
+    pub(crate) fn body(&self) -> Bytes {
+        self.raw.slice(self.body..)
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.raw.len()
+    }
+
+    pub(crate) fn tags(&self) -> impl Iterator<Item = &str> {
+        let tags = &self.raw[self.tags.0..self.tags.1];
+        std::str::from_utf8(tags).unwrap_or_default().split(',').filter(|tag| !tag.is_empty())
+    }
+
+    /// Milliseconds since the fill.
+    pub(crate) fn age(&self, now: u64) -> u64 {
+        now.saturating_sub(self.at)
+    }
+
+    /// Milliseconds of freshness left; below zero for how long it has been stale.
+    pub(crate) fn ttl(&self, now: u64) -> i64 {
+        self.soft as i64 - self.age(now) as i64
+    }
+}
+
+/// The header of a new value after `at=…`, which the script fills in because only Redis knows its time.
+pub(crate) fn header(loaded: &Loaded, soft: u64, hard: u64) -> String {
+    let mut header = format!("soft={soft} hard={hard} ver=");
+    match loaded.version {
+        Some(version) => write!(header, "{version}"),
+        None => write!(header, "-"),
+    }
+    .expect("writing to a String cannot fail");
+    header.push_str(if loaded.body.is_none() { " absent=1 tags=" } else { " absent=0 tags=" });
+    for (i, tag) in loaded.tags.iter().map(Tag::as_str).enumerate() {
+        if i > 0 {
+            header.push(',');
+        }
+        header.push_str(tag);
+    }
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(loaded: &Loaded) -> Held {
+        let id = "0123456789abcdef0123456789abcdef";
+        let body = loaded.body.clone().unwrap_or_default();
+        let mut raw = format!("V{id} at=1000 {}\n", header(loaded, 5_000, 9_000)).into_bytes();
+        raw.extend_from_slice(&body);
+        Held::parse(raw.into())
+    }
+
+    #[test]
+    fn a_value_comes_back_as_it_was_stored() {
+        let loaded = Loaded::found("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
+        let Held::Value(entry) = stored(&loaded) else { panic!("not a value") };
+        assert_eq!(entry.body(), "{\"a\":\n1}");
+        assert_eq!((entry.version, entry.absent, entry.at), (Some(7), false, 1_000));
+        assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1", "category:3"]);
+        assert_eq!((entry.ttl(5_999), entry.ttl(6_001), entry.age(1_500)), (1, -1, 500));
+        assert_eq!(entry.mark(), "V0123456789abcdef0123456789abcdef");
+    }
+
+    #[test]
+    fn an_absence_is_a_value_with_tags() {
+        let Held::Value(entry) = stored(&Loaded::absent().tag(Tag::new("product", 1))) else { panic!("not a value") };
+        assert!(entry.absent && entry.body().is_empty() && entry.version.is_none());
+        assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1"]);
+    }
+
+    #[test]
+    fn a_value_without_tags_has_none() {
+        let Held::Value(entry) = stored(&Loaded::found("x")) else { panic!("not a value") };
+        assert_eq!(entry.tags().count(), 0);
+    }
+
+    #[test]
+    fn leases_and_foreign_bytes_are_told_apart() {
+        let lease = format!("L{}", "0".repeat(32));
+        assert!(matches!(Held::parse(lease.into()), Held::Lease));
+        for foreign in ["", "L", "V", "hello", "V0123 at=1", "V0123456789abcdef0123456789abcdef at=x\n"] {
+            assert!(matches!(Held::parse(Bytes::copy_from_slice(foreign.as_bytes())), Held::Unreadable), "{foreign}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(raw: Vec<u8>) {
+            let _ = Held::parse(raw.clone().into());
+            let mut value = b"V0123456789abcdef0123456789abcdef".to_vec();
+            value.extend(raw);
+            let _ = Held::parse(value.into());
+        }
+    }
+}

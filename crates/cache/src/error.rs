@@ -1,0 +1,31 @@
+//! What a fetch can fail with. Redis is not among the reasons: without it, reads are slower, not wrong.
+
+use std::error::Error;
+use std::sync::Arc;
+
+/// A loader's error, shared by all readers that waited for the load.
+pub type LoadError = Arc<dyn Error + Send + Sync>;
+
+/// Why there is no value.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The loader failed: decide by its error.
+    #[error("the load failed: {0}")]
+    Load(LoadError),
+    /// Too many loads are under way, and no place became free in time: shed the request (503).
+    #[error("too many loads are under way")]
+    Overloaded,
+    /// The load's task ended without a result, because it panicked or the cache is shutting down.
+    #[error("the load was aborted")]
+    Aborted,
+}
+
+impl FetchError {
+    /// The loader's error, where it is one of type `E`.
+    pub fn load_error<E: Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Load(error) => error.downcast_ref(),
+            Self::Overloaded | Self::Aborted => None,
+        }
+    }
+}

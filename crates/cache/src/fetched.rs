@@ -1,0 +1,153 @@
+//! What a reader gets: the value, how old it is, and where it came from.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::Loaded;
+use crate::entry::Entry;
+
+/// The answer to a fetch.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub(crate) body: Option<Bytes>,
+    pub(crate) version: Option<u64>,
+    pub(crate) id: Option<Bytes>,
+    pub(crate) age_ms: u64,
+    pub(crate) ttl_ms: i64,
+    pub(crate) outcome: Outcome,
+}
+
+/// Where a fetched value came from, in the terms of RFC 9211 (`Cache-Status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// From the cache, fresh.
+    Hit,
+    /// From the cache, past its soft TTL; a refresh is under way.
+    Stale,
+    /// Loaded by this read.
+    Miss(Fill),
+    /// Loaded by another reader's load, or found when that reader was about to load.
+    Collapsed,
+    /// Loaded beside the cache, nothing stored.
+    Bypass(Bypass),
+}
+
+/// What became of a loaded value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fill {
+    /// It is in the cache.
+    Stored,
+    /// It was refused, because something may have changed since the load began.
+    Refused(Refusal),
+    /// Redis did not answer the commit, or refused it for want of memory.
+    Failed,
+}
+
+/// Why a fill was refused: each is a race that would have stored an outdated value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The lease expired, was taken by a writer, or was removed by an invalidation.
+    Lost,
+    /// The fence table vanished meanwhile (FLUSHALL, restart).
+    Generation,
+    /// The load is older than the fences that are remembered.
+    Floor,
+    /// One of the value's tags was invalidated meanwhile.
+    Fenced,
+}
+
+/// Why a read went past the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bypass {
+    /// Redis does not answer, or not in time.
+    RedisDown,
+    /// Another process holds the lease for longer than the policy waits.
+    LeaseHeld,
+    /// An invalidation of this entry could not be done yet; until then this process does not trust the entry.
+    RepairPending,
+    /// Invalidations came faster than loads could be shared.
+    Contended,
+}
+
+impl Fetched {
+    pub(crate) fn from_entry(entry: &Entry, now: u64, outcome: Outcome) -> Self {
+        Self {
+            body: (!entry.absent).then(|| entry.body()),
+            version: entry.version,
+            id: Some(entry.id()),
+            age_ms: entry.age(now),
+            ttl_ms: entry.ttl(now),
+            outcome,
+        }
+    }
+
+    pub(crate) fn from_load(loaded: &Loaded, outcome: Outcome) -> Self {
+        Self { body: loaded.body.clone(), version: loaded.version, id: None, age_ms: 0, ttl_ms: 0, outcome }
+    }
+
+    /// The stored bytes; `None` when there is no such thing.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref()
+    }
+
+    /// The value, decoded from JSON; `None` when there is no such thing.
+    ///
+    /// # Errors
+    /// When the body is not the JSON of a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.body.as_ref().map(|body| serde_json::from_slice(body)).transpose()
+    }
+
+    /// The row's version, when the value is one row.
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
+
+    /// 32 hex digits that no other fill shares; `None` when the value is not in the cache.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
+    }
+
+    /// How long ago the value was stored, by Redis' clock.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.age_ms)
+    }
+
+    /// Milliseconds of freshness left; below zero for how long it has been stale.
+    pub fn ttl_ms(&self) -> i64 {
+        self.ttl_ms
+    }
+
+    /// Where the value came from.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}
+
+impl Refusal {
+    /// As the commit script names it.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "lost" => Self::Lost,
+            "generation" => Self::Generation,
+            "floor" => Self::Floor,
+            "fenced" => Self::Fenced,
+            _ => return None,
+        })
+    }
+}
+
+impl Outcome {
+    /// One word for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Miss(_) => "miss",
+            Self::Collapsed => "collapsed",
+            Self::Bypass(_) => "bypass",
+        }
+    }
+}

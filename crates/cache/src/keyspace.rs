@@ -1,0 +1,244 @@
+//! Where the entries of one service live in Redis, and how their names are made.
+//!
+//! A [`Keyspace`] is the only source of [`Key`]s, so a service cannot touch another one's entries by a slip of a
+//! `format!`. With one partition the names are what a human would type: `product:ttl:1`. With more, the prefix
+//! carries a hash tag, `{product:3}:ttl:1`, and everything that one script needs lives in one slot of a cluster.
+//! Names below `~` are the cache's own (fence table, tag sets); no entry can have one.
+
+use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::Tag;
+
+/// The part of Redis that belongs to one service.
+#[derive(Clone, Debug)]
+pub struct Keyspace {
+    name: Arc<str>,
+    prefixes: Arc<[String]>,
+}
+
+/// The name of one entry. Made by [`Keyspace::key`] or [`Lane::key`](crate::Lane::key).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    name: Bytes,
+    prefix: u16,
+    partition: u16,
+}
+
+/// A keyspace name that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyspaceError {
+    /// The name is empty, too long or has a character with a meaning of its own.
+    #[error("keyspace `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
+    Name(String),
+    /// There must be between 1 and 4096 partitions.
+    #[error("{0} partitions: there must be between 1 and 4096")]
+    Partitions(u16),
+}
+
+impl Keyspace {
+    /// A keyspace with one partition, for one Redis node: keys read `name:…`.
+    pub fn new(name: &str) -> Result<Self, KeyspaceError> {
+        Self::partitioned(name, 1)
+    }
+
+    /// A keyspace in `partitions` parts, each within one slot of a Redis cluster.
+    ///
+    /// All processes that share the keyspace must agree on the number.
+    pub fn partitioned(name: &str, partitions: u16) -> Result<Self, KeyspaceError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+            return Err(KeyspaceError::Name(name.to_owned()));
+        }
+        let prefixes = match partitions {
+            0 | 4097.. => return Err(KeyspaceError::Partitions(partitions)),
+            1 => vec![format!("{name}:")],
+            n => (0..n).map(|p| format!("{{{name}:{p}}}:")).collect(),
+        };
+        Ok(Self { name: name.into(), prefixes: prefixes.into() })
+    }
+
+    /// The name given to [`Keyspace::new`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many partitions the keyspace has.
+    pub fn partitions(&self) -> u16 {
+        self.prefixes.len() as u16
+    }
+
+    /// The key of entry `id` in `lane`.
+    ///
+    /// Control characters, spaces and `%` in `id` are percent-encoded, so any text makes a valid key.
+    pub fn key(&self, lane: &str, id: impl Display) -> Key {
+        if let [prefix] = &*self.prefixes {
+            let mut name = String::with_capacity(prefix.len() + lane.len() + 16);
+            name.push_str(prefix);
+            write_bare(&mut name, lane, id);
+            return Key { name: name.into(), prefix: prefix.len() as u16, partition: 0 };
+        }
+        let mut bare = String::with_capacity(lane.len() + 16);
+        write_bare(&mut bare, lane, id);
+        self.key_from_bare(&bare)
+    }
+
+    /// Reads the full name of an entry as a human gives it; `None` when it is not one of this keyspace.
+    pub fn parse(&self, name: &str) -> Option<Key> {
+        let plain = |bare: &str| !bare.is_empty() && !bare.starts_with('~') && !bare.contains(needs_escape);
+        self.prefixes.iter().find_map(|prefix| {
+            let bare = name.strip_prefix(prefix.as_str()).filter(|bare| plain(bare))?;
+            let key = self.key_from_bare(bare);
+            (key.as_str() == name).then_some(key)
+        })
+    }
+
+    fn key_from_bare(&self, bare: &str) -> Key {
+        let partition = match self.prefixes.len() {
+            1 => 0,
+            n => fnv1a(bare.as_bytes()) % n as u64,
+        } as u16;
+        let prefix = &self.prefixes[partition as usize];
+        Key { name: format!("{prefix}{bare}").into(), prefix: prefix.len() as u16, partition }
+    }
+
+    pub(crate) fn prefix(&self, partition: u16) -> &str {
+        &self.prefixes[partition as usize]
+    }
+
+    /// The hash with the generation, the clock and the fences of a partition.
+    pub(crate) fn fence(&self, partition: u16) -> String {
+        format!("{}~fence", self.prefix(partition))
+    }
+
+    /// The set of bare keys in a partition that carry `tag`.
+    pub(crate) fn tag_set(&self, partition: u16, tag: &Tag) -> String {
+        format!("{}~tag:{tag}", self.prefix(partition))
+    }
+
+    /// The set that an invalidation of `tag` moved aside and empties.
+    pub(crate) fn drain_set(&self, partition: u16, tag: &Tag) -> String {
+        format!("{}~drain:{tag}", self.prefix(partition))
+    }
+
+    /// The lock that keeps several processes from refreshing one entry at once.
+    pub(crate) fn refresh_lock(&self, key: &Key) -> String {
+        format!("{}~refresh:{}", self.prefix(key.partition), key.bare())
+    }
+}
+
+impl Key {
+    /// The whole name, as `redis-cli` wants it.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.name).expect("a key is made from a String")
+    }
+
+    /// The name without the keyspace's prefix: `ttl:1`.
+    pub fn bare(&self) -> &str {
+        &self.as_str()[self.prefix as usize..]
+    }
+
+    /// The partition that the key belongs to.
+    pub(crate) fn partition(&self) -> u16 {
+        self.partition
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.name.clone()
+    }
+}
+
+impl Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn write_bare(name: &mut String, lane: &str, id: impl Display) {
+    name.push_str(lane);
+    name.push(':');
+    write_escaped(name, id, needs_escape);
+}
+
+fn needs_escape(c: char) -> bool {
+    c.is_control() || c.is_whitespace() || c == '%'
+}
+
+/// Appends `text`, percent-encoding the characters that `special` names.
+pub(crate) fn write_escaped(out: &mut String, text: impl Display, special: fn(char) -> bool) {
+    let start = out.len();
+    write!(out, "{text}").expect("writing to a String cannot fail");
+    if out[start..].contains(special) {
+        let raw = out.split_off(start);
+        let mut utf8 = [0; 4];
+        for c in raw.chars() {
+            if special(c) {
+                for byte in c.encode_utf8(&mut utf8).bytes() {
+                    write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
+                }
+            } else {
+                out.push(c);
+            }
+        }
+    }
+}
+
+/// FNV-1a: small, stable across processes and versions, and spread well enough to pick a partition.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_one_partition_reads_as_a_human_would_type_it() {
+        let key = Keyspace::new("product").unwrap().key("ttl", 1);
+        assert_eq!((key.as_str(), key.bare()), ("product:ttl:1", "ttl:1"));
+    }
+
+    #[test]
+    fn a_key_of_many_partitions_keeps_to_one_slot() {
+        let keyspace = Keyspace::partitioned("product", 8).unwrap();
+        let key = keyspace.key("ttl", 1);
+        let prefix = keyspace.prefix(key.partition()).to_owned();
+        assert!(prefix.starts_with("{product:") && prefix.ends_with("}:"));
+        assert_eq!(key.as_str(), format!("{prefix}ttl:1"));
+        assert!(keyspace.fence(key.partition()).starts_with(&prefix));
+        assert!(keyspace.refresh_lock(&key).starts_with(&prefix));
+    }
+
+    #[test]
+    fn any_text_makes_a_key_without_control_characters() {
+        let key = Keyspace::new("search").unwrap().key("page", "red shoes\n100%");
+        assert_eq!(key.as_str(), "search:page:red%20shoes%0A100%25");
+    }
+
+    #[test]
+    fn parse_takes_back_what_key_made_and_nothing_else() {
+        for keyspace in [Keyspace::new("product").unwrap(), Keyspace::partitioned("product", 8).unwrap()] {
+            let key = keyspace.key("tags", 7);
+            assert_eq!(keyspace.parse(key.as_str()), Some(key));
+            for foreign in ["cart:view:1", "product:", "product:~fence", "{product:0}:~fence", "", "product:a b"] {
+                assert_eq!(keyspace.parse(foreign), None, "{foreign}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_with_a_meaning_to_redis_are_refused() {
+        for name in ["", "a:b", "a b", "{a}", "A", "a*"] {
+            assert!(Keyspace::new(name).is_err(), "{name}");
+        }
+        assert!(Keyspace::partitioned("a", 0).is_err());
+    }
+}

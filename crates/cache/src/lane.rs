@@ -1,0 +1,120 @@
+//! A lane: entries of one kind, under one policy. Reading through the cache happens here.
+//!
+//! A hit is one `GET`, and nothing in this file is touched by it but [`Lane::look`]. What happens on a miss stands in
+//! `miss.rs`, on a stale hit in `refresh.rs`.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::cache::Inner;
+use crate::entry::{Entry, Held};
+use crate::meter::Meter;
+use crate::{Bypass, FetchError, Fetched, Key, LoadError, Loaded, Outcome, Policy};
+
+/// Entries of one kind in a keyspace: `product:ttl:*`. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) kind: Arc<Kind>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: String,
+    pub(crate) policy: Policy,
+    pub(crate) meter: Meter,
+}
+
+/// A loader as the background tasks keep it.
+pub(crate) type Loader = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Loaded, LoadError>> + Send>> + Send + Sync>;
+
+/// What a look into Redis found.
+enum Look {
+    Fresh(Fetched),
+    Stale(Fetched, Entry),
+    Nothing,
+    Past(Bypass),
+}
+
+impl Lane {
+    /// The key of entry `id` of this lane.
+    pub fn key(&self, id: impl Display) -> Key {
+        self.inner.keyspace.key(&self.kind.name, id)
+    }
+
+    /// The policy that the lane was made with.
+    pub fn policy(&self) -> &Policy {
+        &self.kind.policy
+    }
+
+    /// Answers from the cache, or loads, stores and answers.
+    ///
+    /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
+    /// of any transaction that began earlier; it runs in a task of its own, at most once per miss whoever waits, and
+    /// is not stopped when this future is dropped. Past the soft TTL the stale value is returned at once and `load`
+    /// runs behind.
+    ///
+    /// # Errors
+    /// When `load` fails, or had to queue for longer than the settings allow. A Redis that is down is no error.
+    pub async fn fetch<F, Fut, E>(&self, key: &Key, load: F) -> Result<Fetched, FetchError>
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Loaded, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let fetched = match self.look(key).await {
+            Look::Fresh(fetched) => fetched,
+            Look::Stale(fetched, entry) => {
+                self.refresh_behind(key, &entry, loader(load));
+                fetched
+            }
+            Look::Nothing => self.miss(key, loader(load), None).await?,
+            Look::Past(why) => self.miss(key, loader(load), Some(why)).await?,
+        };
+        self.kind.meter.read(fetched.outcome);
+        Ok(fetched)
+    }
+
+    /// Looks without loading or refreshing; `None` when there is nothing usable, Redis included.
+    pub async fn peek(&self, key: &Key) -> Option<Fetched> {
+        match self.look(key).await {
+            Look::Fresh(fetched) | Look::Stale(fetched, _) => Some(fetched),
+            Look::Nothing | Look::Past(_) => None,
+        }
+    }
+
+    async fn look(&self, key: &Key) -> Look {
+        let entry = match self.inner.store.get(key).await {
+            Ok(Some(Held::Value(entry))) => entry,
+            Ok(Some(Held::Lease | Held::Unreadable) | None) => return Look::Nothing,
+            Err(_) => return Look::Past(Bypass::RedisDown),
+        };
+        if self.inner.repairs.cover(key, &entry) {
+            return Look::Past(Bypass::RepairPending);
+        }
+        let now = self.inner.store.connection.clock.now_ms();
+        if entry.ttl(now) >= 0 {
+            return Look::Fresh(Fetched::from_entry(&entry, now, Outcome::Hit));
+        }
+        // Redis removes an entry at its hard TTL by the same clock; this holds even where it is late.
+        if entry.age(now) >= entry.hard {
+            return Look::Nothing;
+        }
+        Look::Stale(Fetched::from_entry(&entry, now, Outcome::Stale), entry)
+    }
+}
+
+fn loader<F, Fut, E>(load: F) -> Loader
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Loaded, E>> + Send + 'static,
+    E: Error + Send + Sync + 'static,
+{
+    Arc::new(move || {
+        let loading = load();
+        Box::pin(async move { loading.await.map_err(|error| Arc::new(error) as LoadError) })
+    })
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+mod bulkhead;
+mod cache;
+mod entry;
+mod error;
+mod fetched;
+mod flight;
+mod inspect;
+mod invalidate;
+mod keyspace;
+mod lane;
+mod loaded;
+mod meter;
+mod miss;
+mod policy;
+mod redis;
+mod refresh;
+mod repair;
+mod settings;
+mod tag;
+mod write_through;
+
+pub use cache::{Cache, Health};
+pub use error::{FetchError, LoadError};
+pub use fetched::{Bypass, Fetched, Fill, Outcome, Refusal};
+pub use inspect::{BadCursor, EntryCursor, EntryInfo, EntryPage, EntryState, InspectError};
+pub use invalidate::{Invalidated, Invalidation};
+pub use keyspace::{Key, Keyspace, KeyspaceError};
+pub use lane::Lane;
+pub use loaded::Loaded;
+pub use policy::{Policy, PolicyError};
+pub use redis::ConnectError;
+pub use settings::CacheSettings;
+pub use tag::Tag;
+pub use write_through::{Published, WriteLease};

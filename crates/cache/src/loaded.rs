@@ -1,0 +1,53 @@
+//! What a loader hands to the cache: the truth at one moment, and what it was computed from.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::Tag;
+
+/// The result of a load. Its tags may depend on what was loaded.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub(crate) body: Option<Bytes>,
+    pub(crate) version: Option<u64>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Loaded {
+    /// A value, stored and served byte for byte.
+    pub fn found(body: impl Into<Bytes>) -> Self {
+        Self { body: Some(body.into()), version: None, tags: Vec::new() }
+    }
+
+    /// A value, stored and served as JSON.
+    ///
+    /// # Errors
+    /// When `value` cannot be written as JSON, such as a map whose keys are not strings.
+    pub fn json<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self::found(serde_json::to_vec(value)?))
+    }
+
+    /// There is no such thing. Remembered for the policy's negative TTL; give it the tag (or invalidate its key)
+    /// that the creation of the thing invalidates.
+    pub fn absent() -> Self {
+        Self { body: None, version: None, tags: Vec::new() }
+    }
+
+    /// The version of the row, when the value is one row.
+    pub fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Adds a tag: an invalidation of it removes this entry.
+    pub fn tag(mut self, tag: Tag) -> Self {
+        self.tags.push(tag);
+        self
+    }
+
+    /// Adds several tags.
+    pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.tags.extend(tags);
+        self
+    }
+}

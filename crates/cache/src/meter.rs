@@ -1,0 +1,80 @@
+//! The counters of a lane, resolved once so that counting a hit is one atomic addition.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::{Fill, Outcome};
+
+#[derive(Debug)]
+pub(crate) struct Meter {
+    reads: [Counter; 5],
+    fills: [Counter; 3],
+    loads: Counter,
+    load_errors: Counter,
+    load_seconds: Histogram,
+}
+
+const READS: [&str; 5] = ["hit", "stale", "miss", "collapsed", "bypass"];
+const FILLS: [&str; 3] = ["stored", "refused", "failed"];
+
+impl Meter {
+    pub(crate) fn new(keyspace: &str, lane: &str) -> Self {
+        let (keyspace, lane) = (keyspace.to_owned(), lane.to_owned());
+        let labelled = |name: &'static str, label: &'static str, value: &'static str| counter!(name, "keyspace" => keyspace.clone(), "lane" => lane.clone(), label => value);
+        Self {
+            reads: READS.map(|outcome| labelled("cache_reads_total", "outcome", outcome)),
+            fills: FILLS.map(|result| labelled("cache_fills_total", "result", result)),
+            loads: labelled("cache_loads_total", "source", "database"),
+            load_errors: labelled("cache_load_errors_total", "source", "database"),
+            load_seconds: histogram!("cache_load_seconds", "keyspace" => keyspace.clone(), "lane" => lane.clone()),
+        }
+    }
+
+    pub(crate) fn read(&self, outcome: Outcome) {
+        self.reads[match outcome {
+            Outcome::Hit => 0,
+            Outcome::Stale => 1,
+            Outcome::Miss(_) => 2,
+            Outcome::Collapsed => 3,
+            Outcome::Bypass(_) => 4,
+        }]
+        .increment(1);
+    }
+
+    pub(crate) fn fill(&self, fill: Fill) {
+        self.fills[match fill {
+            Fill::Stored => 0,
+            Fill::Refused(_) => 1,
+            Fill::Failed => 2,
+        }]
+        .increment(1);
+    }
+
+    pub(crate) fn load(&self, took: Duration, ok: bool) {
+        self.loads.increment(1);
+        self.load_seconds.record(took);
+        if !ok {
+            self.load_errors.increment(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bypass, Refusal};
+
+    #[test]
+    fn the_labels_stand_in_the_order_of_their_variants() {
+        let outcomes = [
+            Outcome::Hit,
+            Outcome::Stale,
+            Outcome::Miss(Fill::Stored),
+            Outcome::Collapsed,
+            Outcome::Bypass(Bypass::RedisDown),
+        ];
+        assert_eq!(outcomes.map(Outcome::word), READS);
+        let _ = [Fill::Stored, Fill::Refused(Refusal::Lost), Fill::Failed];
+    }
+}

@@ -1,0 +1,11 @@
+//! Everything that knows Redis and its client library. Nothing of `fred` leaves this module.
+
+mod breaker;
+mod clock;
+mod connection;
+mod scripts;
+mod store;
+
+pub use connection::ConnectError;
+pub(crate) use connection::Connection;
+pub(crate) use store::{Acquired, Commit, Grant, Store, StoreError};

@@ -1,0 +1,323 @@
+//! The few things the cache asks of Redis, each one command or one script.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, KeysInterface, LuaInterface, SetsInterface};
+use fred::types::scripts::Script;
+use fred::types::{ClusterHash, CustomCommand, FromValue, Value};
+
+use super::Connection;
+use super::scripts::Scripts;
+use crate::entry::Held;
+use crate::{CacheSettings, ConnectError, Key, Keyspace, Refusal, Tag};
+
+/// Arguments of a script or command.
+macro_rules! args {
+    ($($arg:expr),+ $(,)?) => { vec![$(Value::from($arg)),+] };
+}
+
+/// Members that one script call removes at most, so that it stays short.
+const DRAIN: i64 = 512;
+/// Fences remembered per partition before they are folded into the floor.
+const FENCES: i64 = 10_000;
+
+/// Redis access for one keyspace.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) connection: Connection,
+    keyspace: Keyspace,
+    scripts: Scripts,
+}
+
+/// 128 random bits: one per load, never used twice, never sent twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseId(u128);
+
+/// The state of the fence table when a load was allowed to begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    /// `L<id>` or `V<id>`: what the entry must still hold when the load is committed.
+    mark: Bytes,
+    generation: Bytes,
+    clock: u64,
+}
+
+/// The answer to "may I load this entry?".
+pub(crate) enum Acquired {
+    /// Yes, and may store what is loaded.
+    Granted(Grant),
+    /// It is there, or somebody else is loading it.
+    Held(Held),
+}
+
+/// The answer to "store this".
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    Stored(LeaseId),
+    Refused(Refusal),
+}
+
+/// Redis did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Not asked (breaker open) or not answered in time. A command that was sent may still run.
+    #[error("Redis is unavailable: {0}")]
+    Unavailable(String),
+    /// Answered with an error, such as OOM.
+    #[error("Redis answered: {0}")]
+    Server(String),
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl Store {
+    pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
+        let connection = Connection::open(settings, keyspace.name()).await?;
+        Ok(Self { connection, keyspace, scripts: Scripts::new() })
+    }
+
+    /// The one command of a hit.
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Held>> {
+        self.ready()?;
+        let raw: Option<Bytes> = self.answer(self.connection.client.get(key.bytes()).await)?;
+        Ok(raw.map(Held::parse))
+    }
+
+    /// Takes the lease on an absent entry.
+    pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> Result<Acquired> {
+        let id = LeaseId::fresh();
+        let args = args![id.to_string(), millis(lease), LeaseId::fresh().to_string()];
+        let reply: Value = self.run(&self.scripts.acquire, self.entry_keys(key), args).await?;
+        match reply {
+            Value::Array(_) => self.grant(id.mark('L'), reply).map(Acquired::Granted),
+            Value::Bytes(raw) => Ok(Acquired::Held(Held::parse(raw))),
+            other => Ok(Acquired::Held(Held::parse(other.into_bytes().unwrap_or_default()))),
+        }
+    }
+
+    /// Takes the lease whatever the entry holds.
+    pub(crate) async fn steal(&self, key: &Key, lease: Duration) -> Result<Grant> {
+        let id = LeaseId::fresh();
+        let args = args![id.to_string(), millis(lease), LeaseId::fresh().to_string()];
+        let reply = self.run(&self.scripts.steal, self.entry_keys(key), args).await?;
+        self.grant(id.mark('L'), reply)
+    }
+
+    /// Takes the right to refresh the value with that mark; `None` when it is gone or being refreshed.
+    pub(crate) async fn refresh(&self, key: &Key, mark: Bytes, lock: Duration) -> Result<Option<Grant>> {
+        let mut keys = self.entry_keys(key);
+        keys.push(self.keyspace.refresh_lock(key));
+        let args = args![mark.clone(), millis(lock), LeaseId::fresh().to_string()];
+        match self.run(&self.scripts.refresh, keys, args).await? {
+            Value::Null => Ok(None),
+            reply => self.grant(mark, reply).map(Some),
+        }
+    }
+
+    /// Stores a loaded value under the grant that its load began with.
+    pub(crate) async fn commit(
+        &self,
+        key: &Key,
+        grant: Grant,
+        hard_ms: u64,
+        header: String,
+        body: Bytes,
+        tags: &[Tag],
+    ) -> Result<Commit> {
+        let id = LeaseId::fresh();
+        let mut keys = self.entry_keys(key);
+        keys.push(self.keyspace.refresh_lock(key));
+        keys.extend(tags.iter().map(|tag| self.keyspace.tag_set(key.partition(), tag)));
+        let mut args = args![
+            grant.mark,
+            grant.generation,
+            grant.clock.to_string(),
+            hard_ms.to_string(),
+            id.to_string(),
+            header,
+            body,
+            key.bare(),
+            self.keyspace.prefix(key.partition()),
+        ];
+        args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
+        let word: String = self.run(&self.scripts.commit, keys, args).await?;
+        match Refusal::parse(&word) {
+            Some(refusal) => Ok(Commit::Refused(refusal)),
+            None => Ok(Commit::Stored(id)),
+        }
+    }
+
+    /// Gives a lease back.
+    pub(crate) async fn release(&self, key: &Key, grant: Grant) -> Result<()> {
+        self.run(&self.scripts.release, vec![key.to_string()], args![grant.mark]).await
+    }
+
+    /// Removes entries, and with them any lease on them. Returns how many there were.
+    pub(crate) async fn unlink(&self, keys: &[Key]) -> Result<u64> {
+        self.ready()?;
+        let keys: Vec<fred::types::Key> = keys.iter().map(|key| key.bytes().into()).collect();
+        self.answer(self.connection.client.unlink(keys).await)
+    }
+
+    /// Removes the entries of one partition that carry `tag`. Returns how many there were.
+    pub(crate) async fn invalidate_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
+        let (mut first, mut total) = ("1", 0);
+        loop {
+            let keys = vec![
+                self.keyspace.fence(partition),
+                self.keyspace.tag_set(partition, tag),
+                self.keyspace.drain_set(partition, tag),
+            ];
+            let prefix = self.keyspace.prefix(partition);
+            let fresh = LeaseId::fresh().to_string();
+            let args = args![tag.as_str(), first, DRAIN, prefix, fresh, FENCES];
+            let (removed, left): (u64, u64) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
+            total += removed;
+            if left == 0 {
+                return Ok(total);
+            }
+            first = "0";
+        }
+    }
+
+    /// Marks the entries of one partition that carry `tag` as stale. Returns how many there were.
+    pub(crate) async fn soften_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
+        let fence = vec![self.keyspace.fence(partition)];
+        let args = args![tag.as_str(), LeaseId::fresh().to_string()];
+        // The fence first: after it, no older load can be stored, so the scan meets every value that matters.
+        let _clock: u64 = self.run(&self.scripts.fence_tag, fence, args).await?;
+        let set = self.keyspace.tag_set(partition, tag);
+        let prefix = self.keyspace.prefix(partition);
+        let (mut cursor, mut total) = ("0".to_owned(), 0);
+        loop {
+            let scan = CustomCommand::new_static("SSCAN", ClusterHash::FirstKey, false);
+            let args = args![set.as_str(), cursor.as_str(), "COUNT", DRAIN];
+            let (next, members): (String, Vec<String>) =
+                self.answer(self.connection.client.custom(scan, args).await)?;
+            total += self.soften(members.iter().map(|bare| format!("{prefix}{bare}")).collect()).await?;
+            if next == "0" {
+                return Ok(total);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Marks entries as stale. Returns how many there were.
+    pub(crate) async fn soften(&self, names: Vec<String>) -> Result<u64> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        self.run(&self.scripts.soften, names, args![LeaseId::fresh().to_string()]).await
+    }
+
+    /// Gives every partition a new generation, so that no load under way can be stored.
+    pub(crate) async fn renew_generation(&self, partition: u16) -> Result<()> {
+        self.ready()?;
+        let set = CustomCommand::new_static("HSET", ClusterHash::FirstKey, false);
+        let args = args![self.keyspace.fence(partition), "gen", LeaseId::fresh().to_string()];
+        self.answer(self.connection.client.custom::<i64, Value>(set, args).await).map(drop)
+    }
+
+    /// One page of the names under a prefix, the cache's own ones left out. Returns the next cursor, `0` at the end.
+    pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
+        self.ready()?;
+        // A keyspace has no character that a pattern gives a meaning to.
+        let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
+        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), None).await;
+        self.answer(page)
+    }
+
+    /// What an entry holds and how many ms it has to live.
+    pub(crate) async fn inspect(&self, key: &Key) -> Result<Option<(Held, i64)>> {
+        let Some(held) = self.get(key).await? else { return Ok(None) };
+        let left: i64 = self.answer(self.connection.client.pttl(key.bytes()).await)?;
+        Ok((left >= 0).then_some((held, left)))
+    }
+
+    /// How many entries of a partition carry `tag`, as registered.
+    pub(crate) async fn tagged(&self, partition: u16, tag: &Tag) -> Result<u64> {
+        self.ready()?;
+        self.answer(self.connection.client.scard(self.keyspace.tag_set(partition, tag)).await)
+    }
+
+    fn entry_keys(&self, key: &Key) -> Vec<String> {
+        vec![key.to_string(), self.keyspace.fence(key.partition())]
+    }
+
+    fn grant(&self, mark: Bytes, reply: Value) -> Result<Grant> {
+        let (generation, clock): (Bytes, u64) = self.answer(reply.convert())?;
+        Ok(Grant { mark, generation, clock })
+    }
+
+    /// Runs a script by its hash, and once more by its text where the server does not know it yet.
+    async fn run<T: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<Value>) -> Result<T> {
+        self.ready()?;
+        let client = &self.connection.client;
+        let reply = client.evalsha(script.sha1().clone(), keys.clone(), args.clone()).await;
+        let reply = match reply {
+            // NOSCRIPT means that nothing ran, so the same ids may be sent again.
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                let text = script.lua().cloned().unwrap_or_default();
+                client.eval(text, keys, args).await
+            }
+            reply => reply,
+        };
+        self.answer(reply)
+    }
+
+    fn ready(&self) -> Result<()> {
+        match self.connection.breaker.is_closed() {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable("left alone until it answers a probe".to_owned())),
+        }
+    }
+
+    fn answer<T>(&self, reply: std::result::Result<T, Error>) -> Result<T> {
+        let error = match reply {
+            Ok(value) => {
+                self.connection.breaker.answered();
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure => {
+                self.connection.failed(&error);
+                Err(StoreError::Unavailable(error.details().to_owned()))
+            }
+            _ => {
+                self.connection.breaker.answered();
+                Err(StoreError::Server(error.details().to_owned()))
+            }
+        }
+    }
+}
+
+impl LeaseId {
+    pub(crate) fn fresh() -> Self {
+        Self(rand::random())
+    }
+
+    fn mark(self, kind: char) -> Bytes {
+        format!("{kind}{self}").into()
+    }
+}
+
+impl fmt::Display for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}

@@ -1,0 +1,168 @@
+//! Invalidations that Redis did not take: kept, distrusted, and repeated until they succeed.
+//!
+//! From the moment that an invalidation is deferred, this process treats the entries it names as absent. That is the
+//! whole promise here; another process, or a crash of this one, needs a log that survives (an outbox).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{Gauge, gauge};
+use tokio::sync::Notify;
+use tracing::info;
+
+use crate::cache::Inner;
+use crate::entry::Entry;
+use crate::{Invalidation, Key, Tag};
+
+/// More pending names than this, and the whole keyspace is to be dropped instead.
+const LIMIT: usize = 10_000;
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(crate) struct Repairs {
+    pending: Mutex<Pending>,
+    /// How many there are, so that a hit pays one load of an atomic.
+    count: AtomicUsize,
+    added: Notify,
+    gauge: Gauge,
+}
+
+/// Each name with the number of the latest invalidation that wants it: an earlier repair does not tick off a later one.
+#[derive(Debug, Default, Clone)]
+struct Pending {
+    number: u64,
+    keys: HashMap<Key, u64>,
+    tags: HashMap<Tag, u64>,
+    everything: Option<u64>,
+}
+
+impl Repairs {
+    pub(crate) fn new(keyspace: &str) -> Self {
+        let gauge = gauge!("cache_repairs_pending", "keyspace" => keyspace.to_owned());
+        Self { pending: Mutex::default(), count: AtomicUsize::new(0), added: Notify::new(), gauge }
+    }
+
+    /// Keeps an invalidation. A soft one is repeated as a hard one, which promises more.
+    pub(crate) fn add(&self, invalidation: Invalidation) {
+        self.change(|pending| {
+            let number = pending.number;
+            pending.keys.extend(invalidation.keys.into_iter().map(|key| (key, number)));
+            pending.tags.extend(invalidation.tags.into_iter().map(|tag| (tag, number)));
+        });
+    }
+
+    /// Keeps an invalidation of all entries.
+    pub(crate) fn add_everything(&self) {
+        self.change(|pending| pending.everything = Some(pending.number));
+    }
+
+    /// Whether `entry`, found under `key`, must not be trusted.
+    pub(crate) fn cover(&self, key: &Key, entry: &Entry) -> bool {
+        if self.count.load(SeqCst) == 0 {
+            return false;
+        }
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.everything.is_some()
+            || pending.keys.contains_key(key)
+            || entry.tags().any(|tag| pending.tags.keys().any(|waiting| waiting.as_str() == tag))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Pending)) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.number += 1;
+        change(&mut pending);
+        if pending.keys.len() + pending.tags.len() > LIMIT {
+            pending.everything = Some(pending.number);
+        }
+        self.counted(&pending);
+        self.added.notify_one();
+    }
+
+    fn done(&self, repaired: &Pending) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        forget(&mut pending.keys, &repaired.keys);
+        forget(&mut pending.tags, &repaired.tags);
+        if pending.everything == repaired.everything {
+            pending.everything = None;
+        }
+        self.counted(&pending);
+    }
+
+    fn counted(&self, pending: &Pending) {
+        let count = pending.keys.len() + pending.tags.len() + usize::from(pending.everything.is_some());
+        self.count.store(count, SeqCst);
+        self.gauge.set(count as f64);
+    }
+
+    /// How many names are pending.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(SeqCst)
+    }
+}
+
+fn forget<T: Eq + Hash>(pending: &mut HashMap<T, u64>, repaired: &HashMap<T, u64>) {
+    pending.retain(|name, number| repaired.get(name) != Some(number));
+}
+
+impl Inner {
+    /// Repeats deferred invalidations until it is dropped. Never returns.
+    pub(crate) async fn keep_repairing(&self) {
+        loop {
+            if self.repairs.len() == 0 {
+                self.repairs.added.notified().await;
+            }
+            // Not before Redis is in use again; a poll is enough, since the probe is one as well.
+            if self.store.connection.breaker.is_closed() {
+                self.repair().await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn repair(&self) {
+        let pending = self.repairs.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let repaired = if pending.everything.is_some() {
+            self.invalidate_all().await
+        } else {
+            let mut invalidation = Invalidation::hard().tags(pending.tags.keys().cloned());
+            invalidation.keys.extend(pending.keys.keys().cloned());
+            self.invalidate(&invalidation).await
+        };
+        if let Ok(entries) = repaired {
+            self.repairs.done(&pending);
+            info!(entries, names = pending.keys.len() + pending.tags.len(), "deferred invalidations are done");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Keyspace;
+
+    #[test]
+    fn a_repair_does_not_tick_off_what_was_added_while_it_ran() {
+        let repairs = Repairs::new("test");
+        let key = Keyspace::new("test").unwrap().key("a", 1);
+        repairs.add(Invalidation::hard().key(key.clone()).tag(Tag::new("t", 1)));
+        let first = repairs.pending.lock().unwrap().clone();
+        repairs.add(Invalidation::hard().key(key.clone()));
+        repairs.done(&first);
+        assert_eq!(repairs.len(), 1, "the second wish for the key remains, the tag is done");
+        let second = repairs.pending.lock().unwrap().clone();
+        repairs.done(&second);
+        assert_eq!(repairs.len(), 0);
+    }
+
+    #[test]
+    fn too_many_names_become_the_whole_keyspace() {
+        let repairs = Repairs::new("test");
+        let mut invalidation = Invalidation::hard();
+        invalidation.keys.extend((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)));
+        repairs.add(invalidation);
+        assert!(repairs.pending.lock().unwrap().everything.is_some());
+    }
+}

@@ -1,0 +1,42 @@
+#!lua
+-- Stores a loaded value, if nothing that could have outdated it happened since its load began.
+-- KEYS  1 entry, 2 fence table, 3 refresh lock, 4… one tag set for each tag
+-- ARGV  1 what the entry must still hold (`L<id>` or `V<id>`), 2 generation, 3 clock, 4 hard TTL in ms,
+--       5 id of the new value, 6 header after `at=`, 7 body, 8 bare key, 9 key prefix, 10… tags
+-- Returns `stored`, or why not: `lost` (lease expired, stolen or invalidated), `generation` (fence table lost),
+-- `floor` (older than the fences that are remembered), `fenced` (one of the tags was invalidated meanwhile).
+-- Races closed: the late fill, the fill after FLUSHALL, the load in flight that was in no tag set yet, and the
+-- value that is readable before its tags are (value and registration are one step).
+if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then return 'lost' end
+
+local fields = { 'gen', 'floor' }
+for i = 10, #ARGV do fields[#fields + 1] = 't:' .. ARGV[i] end
+local fence = redis.call('HMGET', KEYS[2], unpack(fields))
+local clock = tonumber(ARGV[3])
+local refused
+if fence[1] ~= ARGV[2] then
+  refused = 'generation'
+elseif tonumber(fence[2] or 0) > clock then
+  refused = 'floor'
+else
+  for i = 3, #fields do
+    if tonumber(fence[i] or 0) > clock then refused = 'fenced' end
+  end
+end
+if refused then
+  if string.sub(ARGV[1], 1, 1) == 'L' then redis.call('UNLINK', KEYS[1]) end
+  return refused
+end
+
+local time = redis.call('TIME')
+local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('SET', KEYS[1], 'V' .. ARGV[5] .. ' at=' .. at .. ' ' .. ARGV[6] .. '\n' .. ARGV[7], 'PX', ARGV[4])
+for i = 4, #KEYS do
+  redis.call('SADD', KEYS[i], ARGV[8])
+  -- A tag set has no TTL; each fill sweeps two of its members, so it cannot only grow.
+  for _, member in ipairs(redis.call('SRANDMEMBER', KEYS[i], 2)) do
+    if redis.call('EXISTS', ARGV[9] .. member) == 0 then redis.call('SREM', KEYS[i], member) end
+  end
+end
+redis.call('UNLINK', KEYS[3])
+return 'stored'

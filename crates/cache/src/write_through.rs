@@ -1,0 +1,83 @@
+//! Write-through: the writer stores the new value, so that the next read is a hit.
+//!
+//! "The newer version wins" is not enough: once the key is absent there is nothing to compare with, and an older
+//! writer stores last. Here the order of the row lock decides:
+//!
+//! ```text
+//! BEGIN ─ UPDATE … (row lock) ─ begin_write (steals the lease) ─ COMMIT ─ publish (only if the lease is still ours)
+//! ```
+//!
+//! Of two writers of one row, the later holds the row lock later, hence steals the earlier one's lease. Where the
+//! lease is lost the entry is invalidated instead. Only for values that are made of the locked row, and of what
+//! their tags name.
+
+use tracing::debug;
+
+use crate::redis::Grant;
+use crate::{Fill, Invalidated, Invalidation, Key, Lane, Loaded, Outcome};
+
+/// A writer's lease on an entry, from within its transaction until after its COMMIT.
+///
+/// Dropped without [`publish`](Self::publish) or [`abandon`](Self::abandon), readers wait until the lease ends.
+#[derive(Debug)]
+#[must_use = "readers wait until the lease is published, abandoned or over"]
+pub struct WriteLease {
+    lane: Lane,
+    key: Key,
+    grant: Option<Grant>,
+}
+
+/// What became of a written value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a deferred invalidation is not acknowledged: say so to who asked"]
+pub enum Published {
+    /// The next read is a hit with the new value.
+    Stored,
+    /// Somebody else wrote or invalidated meanwhile; the entry is gone and the next read loads.
+    Invalidated,
+    /// Redis did neither; see [`Invalidated::Deferred`].
+    Deferred,
+}
+
+impl Lane {
+    /// Takes the entry's lease for a write. To be called inside the transaction, after the row is locked.
+    ///
+    /// Where Redis does not answer, the lease is empty, and `publish` invalidates.
+    pub async fn begin_write(&self, key: &Key) -> WriteLease {
+        let grant = self.inner.store.steal(key, self.kind.policy.lease).await;
+        if let Err(error) = &grant {
+            debug!(%key, %error, "no lease for a write; the entry will be invalidated instead");
+        }
+        WriteLease { lane: self.clone(), key: key.clone(), grant: grant.ok() }
+    }
+}
+
+impl WriteLease {
+    /// Stores the committed value. To be called after COMMIT, with what the transaction wrote (`RETURNING`).
+    ///
+    /// It runs in a task of its own and is carried out even if the returned future is dropped.
+    pub async fn publish(self, loaded: Loaded) -> Published {
+        let inner = self.lane.inner.clone();
+        let task = inner.spawn(async move {
+            if let Some(grant) = self.grant {
+                let fetched = self.lane.commit(&self.key, grant, loaded).await;
+                if fetched.outcome == Outcome::Miss(Fill::Stored) {
+                    return Published::Stored;
+                }
+            }
+            match self.lane.cache().invalidate(Invalidation::hard().key(self.key)).await {
+                Invalidated::Done { .. } => Published::Invalidated,
+                Invalidated::Deferred => Published::Deferred,
+            }
+        });
+        task.await.unwrap_or(Published::Deferred)
+    }
+
+    /// Gives the lease back after a ROLLBACK. The entry is gone: the next read loads.
+    pub async fn abandon(self) {
+        if let Some(grant) = self.grant {
+            // When this fails, the lease ends by itself.
+            let _ = self.lane.inner.store.release(&self.key, grant).await;
+        }
+    }
+}
