@@ -1,0 +1,70 @@
+# What one does with this workspace. `make` alone lists it; the work is done by cargo and the scripts in deploy/.
+#   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
+#   PROFILE=dev|release   how it is compiled (default: dev, which is built soonest)
+
+.DEFAULT_GOAL := help
+strategies := ttl explicit writethrough events swr tags production
+shell_scripts := .ci/run deploy/demo deploy/secrets deploy/stack deploy/docker/stack deploy/native/stack \
+	deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^##- / { print "  " substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+##@ Run
+.PHONY: up down reset ps logs psql redis-cli openapi
+up: ## build and start everything, seeded and healthy
+	@deploy/stack up
+down: ## stop everything, keep the data
+	@deploy/stack down
+reset: ## stop everything, delete the data
+	@deploy/stack reset
+ps: ## what runs
+	@deploy/stack ps
+logs: ## the logs, of one service with s=product-api
+	@deploy/stack logs $(s)
+psql: ## a shell in the shop's database
+	@deploy/stack psql
+redis-cli: ## a shell in Redis, as its admin
+	@deploy/stack redis-cli
+openapi: ## print the running API's OpenAPI document
+	@deploy/native/tools curl >&2
+	@curl -fsS http://127.0.0.1:$(or $(PRODUCT_API_PORT),8004)/openapi.json || { echo 'nobody answers: make up' >&2; exit 1; }
+
+##@ Watch the strategies
+.PHONY: demo $(strategies:%=demo-%)
+demo: ## all seven, narrated, each claim asserted; starts the stack
+	@deploy/demo all
+##- demo-ttl demo-explicit demo-writethrough demo-events demo-swr demo-tags demo-production: one of them
+$(strategies:%=demo-%): demo-%:
+	@deploy/demo $*
+
+##@ Develop
+.PHONY: test check fmt clippy docs deny audit shellcheck bench-hit
+test: ## every test, on private Postgres and Redis instances
+	@deploy/native/tools cargo compiler postgres redis
+	cargo test --workspace
+check: fmt clippy docs deny shellcheck ## formatting, lints, documentation, dependencies, scripts
+fmt:
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	cargo fmt --all --check
+clippy:
+	@deploy/native/tools cargo compiler
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+	cargo clippy --workspace --all-targets -- -D warnings
+docs:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+# Only what depends on this repository alone: an unchanged commit stays green. Advisories: `make audit`.
+deny:
+	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check bans licenses sources; \
+	else echo 'deny: skipped, cargo-deny is not installed (cargo install --locked cargo-deny; it takes some minutes)'; fi
+audit: ## look the dependencies up in the advisory database (needs cargo-deny and the network)
+	cargo deny --all-features check advisories
+shellcheck:
+	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR $(shell_scripts); \
+	else echo 'shellcheck: skipped, it is not installed (apt-get install shellcheck)'; fi
+bench-hit: ## what a cache hit over HTTP costs, beside its peers (release build)
+	@deploy/native/tools cargo compiler postgres redis wrk
+	cargo build --workspace --release
+	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-hit

@@ -1,0 +1,6 @@
+//! Experiments against real processes, and what they are made of.
+//!
+//! * [`bench_hit`]: what a cache hit over HTTP costs, beside what it could cost at best.
+
+pub mod bench;
+pub mod bench_hit;

@@ -1,0 +1,89 @@
+//! Looking into a service's own part of Redis: `/cache/stats/{key}` and `/cache/entries`.
+
+use std::time::Duration;
+
+use actix_web::web::{self, Data, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get};
+use cache::{Cache, EntryCursor, InspectError};
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
+
+use crate::problem::Problem;
+
+/// The longest key that is looked up.
+const KEY: usize = 512;
+
+/// Mounts the routes over `cache`.
+pub fn configure(cache: &Cache, cfg: &mut ServiceConfig) {
+    cfg.service(web::scope("/cache").app_data(Data::new(cache.clone())).service(stats).service(entries));
+}
+
+/// The routes' part of the API's description; merge it into the service's own.
+#[derive(OpenApi, Debug)]
+#[openapi(paths(stats, entries))]
+pub struct ApiDoc;
+
+/// One entry as it lies in Redis.
+#[utoipa::path(
+    tag = "cache",
+    context_path = "/cache",
+    params(("key" = String, Path, description = "The whole name, such as `product:ttl:1`")),
+    responses(
+        (status = 200, description = "State, age, times to live, version, tags and size; times in ms"),
+        (status = 400, body = Problem, description = "Not a key of this service"),
+        (status = 404, body = Problem, description = "No such entry"),
+        (status = 503, body = Problem, description = "Redis does not answer"),
+    )
+)]
+#[get("/stats/{key:.*}")]
+async fn stats(key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
+    if key.len() > KEY {
+        return Err(Problem::malformed(format!("A key has at most {KEY} bytes.")));
+    }
+    let key = cache.keyspace().parse(&key).ok_or_else(|| {
+        Problem::malformed(format!(
+            "A key of this service begins with `{}:` and has no spaces or control characters.",
+            cache.keyspace().name()
+        ))
+    })?;
+    match cache.inspect(&key).await.map_err(down)? {
+        Some(info) => Ok(HttpResponse::Ok().json(info)),
+        None => Err(Problem::not_found("There is no such entry.")),
+    }
+}
+
+/// The service's entries, page by page. It walks with SCAN: an entry that is written meanwhile may come twice or not.
+#[utoipa::path(
+    tag = "cache",
+    context_path = "/cache",
+    params(EntriesQuery),
+    responses((status = 200), (status = 422, body = Problem), (status = 503, body = Problem))
+)]
+#[get("/entries")]
+async fn entries(query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
+    let limit = query.limit.unwrap_or(100);
+    if !(1..=1000).contains(&limit) {
+        return Err(Problem::invalid_field("limit", "must be between 1 and 1000"));
+    }
+    let cursor = match &query.cursor {
+        None => EntryCursor::default(),
+        Some(text) => cache
+            .parse_cursor(text)
+            .map_err(|_| Problem::invalid_field("cursor", "is not one that a page has returned"))?,
+    };
+    Ok(HttpResponse::Ok().json(cache.entries(cursor, limit).await.map_err(down)?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct EntriesQuery {
+    /// 1 to 1000 entries at least, 100 by default; a page may have a few more.
+    limit: Option<usize>,
+    /// As `next_cursor` gave it.
+    cursor: Option<String>,
+}
+
+fn down(error: InspectError) -> Problem {
+    Problem::unavailable(Duration::from_secs(1), error)
+}

@@ -1,0 +1,125 @@
+//! `/livez` and `/readyz`: does the process run, and should it get requests?
+//!
+//! A dependency is *required* (without it the answer is 503) or *preferred* (without it the
+//! service is degraded, says so, and stays at 200). While the process drains, `/readyz` is 503
+//! without asking anything. What a failing check said is logged when it changes, not sent.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use futures_util::future::join_all;
+use serde::Serialize;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use check::Check;
+pub use check::{CheckReport, Need, Outcome};
+
+pub(crate) const READYZ: &str = "/readyz";
+
+/// What must hold before this process should get requests.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    shutdown: CancellationToken,
+    checks: Vec<Arc<Check>>,
+}
+
+/// The answer of `/readyz`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Report {
+    /// All of it in a word.
+    pub status: Status,
+    /// Each dependency by its name.
+    pub checks: BTreeMap<&'static str, CheckReport>,
+}
+
+/// Readiness in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Everything answers.
+    Ready,
+    /// Something preferred does not; requests are served all the same.
+    Degraded,
+    /// Something required does not.
+    Unready,
+    /// The process is going down.
+    Draining,
+}
+
+impl Readiness {
+    /// Ready until `shutdown` is cancelled.
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { shutdown, checks: Vec::new() }
+    }
+
+    /// Adds a dependency without which nothing can be served.
+    #[must_use]
+    pub fn requires<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.with(Check::new(name, Need::Required, limit, check))
+    }
+
+    /// Adds a dependency that is missed when it fails, and can be done without.
+    #[must_use]
+    pub fn prefers<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.with(Check::new(name, Need::Preferred, limit, check))
+    }
+
+    fn with(mut self, check: Check) -> Self {
+        self.checks.push(Arc::new(check));
+        self
+    }
+
+    /// Asks every dependency, all at once, each within its limit.
+    pub async fn report(&self) -> Report {
+        if self.shutdown.is_cancelled() {
+            return Report { status: Status::Draining, checks: BTreeMap::new() };
+        }
+        let checks = join_all(self.checks.iter().map(|check| check.ask())).await;
+        let checks: BTreeMap<_, _> = self.checks.iter().map(|check| check.name).zip(checks).collect();
+        let failing = |need| checks.values().any(|check| check.need == need && check.outcome != Outcome::Ok);
+        let status = match (failing(Need::Required), failing(Need::Preferred)) {
+            (true, _) => Status::Unready,
+            (false, true) => Status::Degraded,
+            (false, false) => Status::Ready,
+        };
+        Report { status, checks }
+    }
+
+    pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {
+        let readiness = self.clone();
+        cfg.service(web::resource("/livez").route(web::get().to(livez))).service(web::resource(READYZ).route(
+            web::get().to(move || {
+                let readiness = readiness.clone();
+                async move { readyz(&readiness.report().await) }
+            }),
+        ));
+    }
+}
+
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(r#"{"status":"alive"}"#)
+}
+
+fn readyz(report: &Report) -> HttpResponse {
+    match report.status {
+        Status::Ready | Status::Degraded => HttpResponse::Ok(),
+        Status::Unready | Status::Draining => HttpResponse::ServiceUnavailable(),
+    }
+    .json(report)
+}

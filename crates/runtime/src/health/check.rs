@@ -1,0 +1,95 @@
+//! One dependency: how to ask it, how long to wait, and what it said last.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+/// What one dependency said.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CheckReport {
+    /// Whether it answered.
+    #[serde(rename = "status")]
+    pub outcome: Outcome,
+    /// How much it is needed.
+    pub need: Need,
+    /// How long it took to answer, or to be given up.
+    pub millis: u64,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It answered.
+    Ok,
+    /// It answered with an error, or not at all.
+    Failing,
+    /// It did not answer within its limit.
+    Late,
+}
+
+/// How much a dependency is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
+    /// Nothing can be served without it.
+    Required,
+    /// Requests are served without it, less well.
+    Preferred,
+}
+
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    need: Need,
+    limit: Duration,
+    ask: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    was_failing: AtomicBool,
+}
+
+impl Check {
+    pub(super) fn new<F, Fut, E>(name: &'static str, need: Need, limit: Duration, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        let ask = Box::new(move || {
+            let answer = check();
+            Box::pin(async move { answer.await.map_err(|error| error.to_string()) }) as BoxFuture<'static, _>
+        });
+        Self { name, need, limit, ask, was_failing: AtomicBool::new(false) }
+    }
+
+    pub(super) async fn ask(&self) -> CheckReport {
+        let start = Instant::now();
+        let (outcome, reason) = match timeout(self.limit, (self.ask)()).await {
+            Ok(Ok(())) => (Outcome::Ok, String::new()),
+            Ok(Err(reason)) => (Outcome::Failing, reason),
+            Err(_) => (Outcome::Late, format!("no answer within {:?}", self.limit)),
+        };
+        self.log_change(outcome, &reason);
+        let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        CheckReport { outcome, need: self.need, millis }
+    }
+
+    /// Probes come every few seconds; only the turns are news.
+    fn log_change(&self, outcome: Outcome, reason: &str) {
+        let failing = outcome != Outcome::Ok;
+        match (self.was_failing.swap(failing, Ordering::Relaxed), failing) {
+            (false, true) => tracing::warn!(health.check = self.name, "{} fails its health check: {reason}", self.name),
+            (true, false) => tracing::info!(health.check = self.name, "{} passes its health check again", self.name),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").field("name", &self.name).field("need", &self.need).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! The middleware around every request: counts it, times it, logs it when it failed.
+//!
+//! `http_request_duration_seconds` carries the route's pattern (never the path), the method and
+//! the status class, so its series are bounded. A worker resolves each series once and keeps the
+//! handle: a request costs two clock readings, one map lookup and one histogram entry.
+
+mod series;
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready as try_ready};
+use std::time::{Duration, Instant};
+
+use crate::problem::{Problem, explain_bare_error};
+use actix_web::Error;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::{Method, StatusCode};
+use series::Series;
+
+/// Name of the histogram that this middleware fills.
+pub const DURATION: &str = "http_request_duration_seconds";
+
+/// The route of requests that no pattern matched.
+const UNMATCHED: &str = "unmatched";
+
+/// Wraps an app; [`crate::server::serve`] does it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HttpMetrics;
+
+impl<S> Transform<S, ServiceRequest> for HttpMetrics
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
+    S::Future: Unpin,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Transform = Observer<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Observer { service, series: Rc::default() }))
+    }
+}
+
+/// The middleware as one worker runs it.
+#[derive(Debug)]
+pub struct Observer<S> {
+    service: S,
+    series: Rc<Series>,
+}
+
+impl<S> Service<ServiceRequest> for Observer<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
+    S::Future: Unpin,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = Observed<S::Future>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (start, method) = (Instant::now(), request.method().clone());
+        Observed { start, method, answer: self.service.call(request), series: Rc::clone(&self.series) }
+    }
+}
+
+/// A request under way. Not boxed: the router's own future, which it holds, already is.
+#[derive(Debug)]
+pub struct Observed<F> {
+    start: Instant,
+    method: Method,
+    answer: F,
+    series: Rc<Series>,
+}
+
+impl<F> Future for Observed<F>
+where
+    F: Future<Output = Result<ServiceResponse, Error>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = try_ready!(Pin::new(&mut self.answer).poll(cx));
+        let took = self.start.elapsed();
+        let response = answer.inspect_err(|error| self.record_error(error, took))?;
+        let (request, status) = (response.request(), response.status());
+        let pattern = request.match_pattern();
+        let route = pattern.as_deref().unwrap_or(UNMATCHED);
+        self.series.record(route, request.method(), status, took);
+        tracing::debug!(http.method = %request.method(), http.path = request.path(), http.status = status.as_u16(), ?took, "answered");
+
+        if status.is_server_error() && route != crate::health::READYZ {
+            log_failure(request.method(), request.path(), status, response.response().error());
+        }
+        let is_error = status.is_client_error() || status.is_server_error();
+        Poll::Ready(Ok(if is_error { explain_bare_error(response) } else { response }))
+    }
+}
+
+impl<F> Observed<F> {
+    /// An inner middleware gave an error instead of an answer; the request went with it.
+    fn record_error(&self, error: &Error, took: Duration) {
+        let status = error.as_response_error().status_code();
+        self.series.record(UNMATCHED, &self.method, status, took);
+        if status.is_server_error() {
+            log_failure(&self.method, UNMATCHED, status, Some(error));
+        }
+    }
+}
+
+/// The one line about a failed request. `/readyz` is left out: its 503 is a report.
+fn log_failure(method: &Method, path: &str, status: StatusCode, error: Option<&Error>) {
+    let problem = error.and_then(|error| error.as_error::<Problem>());
+    let cause = match (problem.and_then(Problem::cause), error) {
+        (Some(cause), _) => cause.to_owned(),
+        (None, Some(error)) => error.to_string(),
+        (None, None) => "unknown".to_owned(),
+    };
+    tracing::error!(
+        http.method = %method, http.path = path, http.status = status.as_u16(), cause,
+        "a request failed: {cause}"
+    );
+}

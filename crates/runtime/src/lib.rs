@@ -1,0 +1,74 @@
+//! What every service binary does alike, so that its `main` fits on one screen.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`settings`] | embedded defaults, a file, the environment; refusals that name the setting |
+//! | [`telemetry`] | logs and metrics |
+//! | [`server`] | serve on a listener, stop on a token without losing a request |
+//! | [`http_metrics`] | the middleware around every request |
+//! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
+//! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
+//! | [`docs`] | `/openapi.json`, `/docs/` |
+//! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
+//!
+//! ```no_run
+//! use runtime::{StandardRoutes, docs::Docs, health::Readiness, server, settings, telemetry};
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Settings {
+//!     http: server::HttpSettings,
+//!     log: telemetry::LogSettings,
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings: Settings = settings::load_from_env("[http]\nport = 8004\n[log]")?;
+//! let telemetry = telemetry::init(&settings.log)?;
+//! let shutdown = server::shutdown_on_signals()?;
+//! let standard = StandardRoutes {
+//!     readiness: Readiness::new(shutdown.clone()),
+//!     metrics: telemetry.metrics().clone(),
+//!     docs: Docs::new(&utoipa::openapi::OpenApi::default())?,
+//! };
+//! server::serve(settings.http.bind()?, &settings.http, shutdown, move |cfg| {
+//!     standard.configure(cfg);
+//!     // … and the routes of the service
+//! })
+//! .await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod cache_routes;
+pub mod cache_status;
+pub mod docs;
+pub mod health;
+pub mod healthcheck;
+pub mod http_metrics;
+pub mod problem;
+pub mod server;
+pub mod settings;
+pub mod telemetry;
+
+use actix_web::web::ServiceConfig;
+
+/// The routes that every service has beside its own.
+#[derive(Debug, Clone)]
+pub struct StandardRoutes {
+    /// Behind `/readyz`; `/livez` needs nothing.
+    pub readiness: health::Readiness,
+    /// Behind `/metrics`.
+    pub metrics: telemetry::Metrics,
+    /// Behind `/openapi.json` and `/docs/`.
+    pub docs: docs::Docs,
+}
+
+impl StandardRoutes {
+    /// Mounts them.
+    pub fn configure(&self, cfg: &mut ServiceConfig) {
+        self.readiness.configure(cfg);
+        self.metrics.configure(cfg);
+        self.docs.configure(cfg);
+    }
+}

@@ -1,0 +1,152 @@
+//! Errors at the edge: RFC 9457 `application/problem+json`, one mapping for every service.
+//!
+//! A handler returns `Result<_, Problem>`. What a client sees is the kind's stable `type` and
+//! title, and a detail written for that client; a cause (SQL, a host name, a stack) stays in the
+//! process and is logged once, by [`crate::http_metrics`].
+
+mod answers;
+mod body;
+mod kind;
+mod query;
+mod wire;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub(crate) use answers::{configure, explain_bare_error};
+pub use body::{BODY_LIMIT, Body};
+pub use kind::Kind;
+pub use query::Query;
+
+/// An answer that says what went wrong.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    instance: Option<Box<str>>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    cause: Option<Box<str>>,
+}
+
+/// One field of a request that can't be used.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where, as a path: `price_cents`, `items[2].quantity`; `$` is the body itself.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl FieldError {
+    /// `FieldError::new("price_cents", "must not be negative")`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl Problem {
+    /// A problem of any kind; the constructors below are shorter.
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: detail.into(), instance: None, errors: Vec::new(), retry_after: None, cause: None }
+    }
+
+    /// 400: the request can't be read.
+    pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Malformed, detail)
+    }
+
+    /// 400 for a single part of the query.
+    pub fn malformed_parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
+        let error = FieldError::new(name, message);
+        let detail = format!("the query can't be read: {}: {}", error.field, error.message);
+        Self { errors: vec![error], ..Self::malformed(detail) }
+    }
+
+    /// 404: there is nothing at this address.
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// 409: the request contradicts the present state.
+    pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Conflict, detail)
+    }
+
+    /// 412: `If-Match` names another version than the present one.
+    pub fn precondition_failed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::PreconditionFailed, detail)
+    }
+
+    /// 413: the body is longer than `limit` bytes.
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(Kind::BodyTooLarge, format!("the body may have at most {limit} bytes"))
+    }
+
+    /// 415: the body is of a type that isn't read here.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::UnsupportedMediaType, detail)
+    }
+
+    /// 422: the request was read, but these fields can't be used.
+    pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [] => Cow::Borrowed("the request can't be used as it is"),
+            [one] => Cow::Owned(format!("{}: {}", one.field, one.message)),
+            many => Cow::Owned(format!("{} fields can't be used", many.len())),
+        };
+        Self { errors, ..Self::new(Kind::InvalidFields, detail) }
+    }
+
+    /// 422 for a single field.
+    pub fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid_fields(vec![FieldError::new(field, message)])
+    }
+
+    /// 429: come back after `retry_after`.
+    pub fn too_many_requests(retry_after: Duration) -> Self {
+        let problem = Self::new(Kind::TooManyRequests, "this client asks faster than it may");
+        Self { retry_after: Some(retry_after), ..problem }
+    }
+
+    /// 503: come back after `retry_after`. The cause is logged and not sent.
+    pub fn unavailable(retry_after: Duration, cause: impl fmt::Display) -> Self {
+        let problem = Self::new(Kind::Unavailable, "a part that this answer needs does not respond");
+        Self { retry_after: Some(retry_after), cause: Some(cause.to_string().into()), ..problem }
+    }
+
+    /// 500: a fault of ours. The cause is logged and not sent.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        let problem = Self::new(Kind::Internal, "the fault is on this side and has been logged");
+        Self { cause: Some(cause.to_string().into()), ..problem }
+    }
+
+    /// Names the occurrence, usually by the path of the request.
+    #[must_use]
+    pub fn with_instance(self, uri: impl Into<String>) -> Self {
+        Self { instance: Some(uri.into().into()), ..self }
+    }
+
+    /// What kind of problem this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What is kept from the client.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.title(), self.detail)?;
+        self.cause.as_ref().map_or(Ok(()), |cause| write!(f, " ({cause})"))
+    }
+}
+
+impl std::error::Error for Problem {}

@@ -1,0 +1,72 @@
+//! Where problems become answers: handlers' errors, actix' own errors, unknown addresses.
+
+use std::time::Duration;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::ServiceResponse;
+use actix_web::error::PathError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+
+use super::{BODY_LIMIT, Kind, Problem, kind};
+
+const MEDIA_TYPE: &str = "application/problem+json";
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(wait) = self.retry_after {
+            response.insert_header((RETRY_AFTER, whole_seconds(wait)));
+        }
+        let body = serde_json::to_vec(self).expect("a struct of strings and numbers serialises");
+        response.insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(body)
+    }
+}
+
+/// Retry-After has whole seconds; rounded up, because too early is the mistake that costs.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// Mounts the register's pages and turns actix' own errors into problems.
+pub(crate) fn configure(cfg: &mut web::ServiceConfig) {
+    let path = web::PathConfig::default().error_handler(|error, _| unreadable_path(&error).into());
+    cfg.app_data(path)
+        .app_data(web::PayloadConfig::new(BODY_LIMIT))
+        .service(web::resource("/problems/{slug}").route(web::get().to(kind::explain)))
+        .default_service(web::to(unknown_address));
+}
+
+fn unreadable_path(error: &PathError) -> Problem {
+    match error {
+        PathError::Deserialize(reason) => Problem::malformed(format!("the path can't be read: {reason}")),
+        _ => Problem::malformed("the path can't be read"),
+    }
+}
+
+async fn unknown_address(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found(format!("there is nothing at {}", request.path())))
+}
+
+/// actix answers some errors with a status and no body (405 above all): gives those a body.
+pub(crate) fn explain_bare_error(response: ServiceResponse) -> ServiceResponse {
+    let status = response.status();
+    let bare =
+        response.response().body().size() == BodySize::Sized(0) && !response.headers().contains_key(CONTENT_TYPE);
+    let Some(kind) = Kind::of(status).filter(|_| bare) else { return response };
+
+    let request = response.request();
+    let detail = match response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) {
+        Some(allow) => format!("{} has {allow}, not {}", request.path(), request.method()),
+        None => format!("{} {}", request.method(), request.path()),
+    };
+    let body = serde_json::to_vec(&Problem::new(kind, detail)).unwrap_or_default();
+    let mut response = response.map_body(|_, _| BoxBody::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE.parse().expect("a constant of visible ASCII"));
+    response
+}

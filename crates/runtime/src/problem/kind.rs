@@ -1,0 +1,107 @@
+//! The register of problem kinds, and the page that explains each.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+
+use super::Problem;
+
+/// What kinds of problem there are. The rows of the table below follow this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is explained in the table below")]
+pub enum Kind {
+    Malformed,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    PreconditionFailed,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    InvalidFields,
+    TooManyRequests,
+    Internal,
+    Unavailable,
+}
+
+struct Row(Kind, StatusCode, &'static str, &'static str, &'static str);
+
+/// kind, status, slug (stable: clients compare it), title, what it means and what to do.
+#[rustfmt::skip]
+static TABLE: [Row; 11] = [
+    Row(Kind::Malformed, StatusCode::BAD_REQUEST, "malformed", "Malformed request",
+        "The path, the query or the body can't be read. Nothing was changed. Repair the request; sending it again unchanged will fail again."),
+    Row(Kind::NotFound, StatusCode::NOT_FOUND, "not-found", "Not found",
+        "There is nothing at this address, or not any more."),
+    Row(Kind::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed",
+        "The address exists, but not for this method. The Allow header lists those that it has."),
+    Row(Kind::Conflict, StatusCode::CONFLICT, "conflict", "Conflict",
+        "The request contradicts the present state. Nothing was changed. Read the present state and decide again."),
+    Row(Kind::PreconditionFailed, StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed",
+        "If-Match names another version than the present one: somebody else wrote in between. Nothing was changed. Read again, then write with the new ETag."),
+    Row(Kind::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large",
+        "The body is longer than this service reads. Nothing was changed."),
+    Row(Kind::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type",
+        "The Content-Type is missing or isn't read here. Send application/json."),
+    Row(Kind::InvalidFields, StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "Invalid fields",
+        "The request was read, but fields of it can't be used; `errors` names each. Nothing was changed."),
+    Row(Kind::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests",
+        "This client asks faster than it may. Wait as long as Retry-After says."),
+    Row(Kind::Internal, StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error",
+        "The fault is on this side. It has been logged with its cause, which isn't sent."),
+    Row(Kind::Unavailable, StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable",
+        "A part that this answer needs does not respond. Try again after Retry-After seconds."),
+];
+
+impl Kind {
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The status of answers of this kind.
+    pub fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// The last part of its address.
+    pub fn slug(self) -> &'static str {
+        self.row().2
+    }
+
+    /// The kind in words.
+    pub fn title(self) -> &'static str {
+        self.row().3
+    }
+
+    /// The problem's `type`: a relative reference to the page that explains it.
+    pub fn uri(self) -> String {
+        format!("/problems/{}", self.slug())
+    }
+
+    /// The kind that a bare status stands for.
+    pub(super) fn of(status: StatusCode) -> Option<Self> {
+        TABLE.iter().find(|row| row.1 == status).map(|row| row.0)
+    }
+}
+
+/// `GET /problems/{slug}`.
+pub(super) async fn explain(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let Row(_, status, slug, title, meaning) = TABLE
+        .iter()
+        .find(|row| row.2 == slug.as_str())
+        .ok_or_else(|| Problem::not_found("there is no problem of that name"))?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(format!("{title} ({status})\n/problems/{slug}\n\n{meaning}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_stands_in_its_own_row() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.0 as usize, index, "{}", row.2);
+            assert_eq!(Kind::of(row.1), Some(row.0), "two kinds share a status");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! A problem as it is sent, and as the API's description shows it.
+
+use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{FieldError, Problem};
+
+/// The members of the JSON object.
+#[derive(Serialize, ToSchema)]
+struct Wire<'a> {
+    /// Stable name of the kind, a relative reference to its explanation.
+    #[schema(example = "/problems/invalid-fields")]
+    r#type: &'a str,
+    /// The kind in words.
+    title: &'a str,
+    /// The status of the answer.
+    #[schema(example = 422)]
+    status: u16,
+    /// This occurrence in words.
+    detail: &'a str,
+    /// This occurrence as an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+    /// The fields that can't be used.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire {
+            r#type: &self.kind.uri(),
+            title: self.kind.title(),
+            status: self.kind.status().as_u16(),
+            detail: &self.detail,
+            instance: self.instance.as_deref(),
+            errors: &self.errors,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Wire::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Wire::schemas(schemas);
+    }
+}

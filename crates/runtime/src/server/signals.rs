@@ -1,0 +1,24 @@
+//! SIGTERM and SIGINT become the cancellation of a token.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// A token that the first SIGTERM or SIGINT cancels.
+///
+/// The task behind it ends with the token, whoever cancels that.
+pub fn shutdown_on_signals() -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: shutting down"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: shutting down"),
+            () = token.cancelled() => {}
+        }
+        token.cancel();
+    });
+    Ok(shutdown)
+}

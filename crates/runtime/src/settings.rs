@@ -1,0 +1,100 @@
+//! Settings: defaults in the binary, then an optional file, then the environment.
+//!
+//! A service keeps its defaults in an embedded TOML text; its tables are the *sections*. A file
+//! named by `CONFIG_FILE` overrides them, and variables named `SECTION__NAME` (nested:
+//! `LANES__TTL__HARD_TTL`) override both. What is misspelt or of the wrong kind is refused with
+//! one sentence that names the setting as one would write it in the environment.
+
+mod refusal;
+
+use std::collections::HashMap;
+
+use config::{Config, ConfigError, Environment, File, FileFormat, Value, ValueKind};
+use serde::de::DeserializeOwned;
+
+pub use refusal::SettingsError;
+
+const SEPARATOR: &str = "__";
+const FILE_VARIABLE: &str = "CONFIG_FILE";
+
+/// Loads settings from the environment of this process. Nothing else reads that environment.
+pub fn load_from_env<T: DeserializeOwned>(defaults: &str) -> Result<T, SettingsError> {
+    load(defaults, environment())
+}
+
+/// The environment of this process, for a service with a variable that has a name of its own.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]
+    let variables = std::env::vars_os();
+    // A variable that isn't Unicode can't be one of ours: every name and value of ours is.
+    variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Loads settings from `defaults` (TOML), the file that `CONFIG_FILE` names, and `env`.
+///
+/// `T` should carry `#[serde(deny_unknown_fields)]` at every level, or misspelt names pass.
+/// Variables outside the sections of `defaults` belong to others and are left alone, unless
+/// their section is nearly one of ours: `CAHCE__X` is a slip, not somebody else's variable.
+pub fn load<T: DeserializeOwned>(
+    defaults: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<T, SettingsError> {
+    let env: HashMap<String, String> = env.into_iter().collect();
+    let embedded = File::from_str(defaults, FileFormat::Toml);
+    let known = Config::builder().add_source(embedded.clone()).build().map_err(SettingsError::defaults)?;
+
+    let mut layers = Config::builder().add_source(embedded);
+    if let Some(path) = env.get(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+        let text = std::fs::read_to_string(path).map_err(|error| SettingsError::file(path, error))?;
+        // Built alone first, so that a syntax error is told as one of this file.
+        let file = File::from_str(&text, FileFormat::Toml);
+        Config::builder().add_source(file.clone()).build().map_err(|error| SettingsError::file(path, error))?;
+        layers = layers.add_source(file);
+    }
+    let ours = ours(env, &known)?;
+    // Values stay strings here and are parsed by the type of their field, not by their looks:
+    // a password of digits keeps its leading zero.
+    layers
+        .add_source(Environment::default().separator(SEPARATOR).source(Some(ours)))
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(SettingsError::from)
+}
+
+/// The variables of our sections; refuses those that are nearly ours.
+fn ours(env: HashMap<String, String>, known: &Config) -> Result<HashMap<String, String>, SettingsError> {
+    let sections = match &known.cache.kind {
+        ValueKind::Table(table) => table.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let mut ours = HashMap::new();
+    for (name, value) in env {
+        let Some((section, rest)) = name.split_once(SEPARATOR) else { continue };
+        let section = section.to_lowercase();
+        if sections.contains(&section.as_str()) {
+            refuse_words_for_numbers(&name, &value, known)?;
+            ours.insert(name, value);
+        } else if let Some(near) = refusal::nearest(&section, sections.iter().copied()) {
+            let meant = format!("{near}{SEPARATOR}{rest}").to_uppercase();
+            return Err(SettingsError::Unknown { setting: name, hint: format!("did you mean {meant}?") });
+        }
+    }
+    Ok(ours)
+}
+
+/// The `config` crate reads `yes` as the number 1; a port called "yes" is a slip.
+fn refuse_words_for_numbers(name: &str, value: &str, known: &Config) -> Result<(), SettingsError> {
+    let path = name.to_lowercase().replace(SEPARATOR, ".");
+    let is_number =
+        matches!(known.get::<Value>(&path).map(|default| default.kind), Ok(ValueKind::I64(_) | ValueKind::Float(_)));
+    if is_number && value.parse::<f64>().is_err() {
+        return Err(SettingsError::wrong(name, format!("must be a number, not {value:?}")));
+    }
+    Ok(())
+}
+
+impl From<ConfigError> for SettingsError {
+    fn from(error: ConfigError) -> Self {
+        refusal::explain(error)
+    }
+}

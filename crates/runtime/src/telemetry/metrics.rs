@@ -1,0 +1,55 @@
+//! The process' metrics, rendered for Prometheus at `/metrics`.
+
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::{HttpResponse, web};
+use metrics::describe_histogram;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use super::TelemetryError;
+use crate::http_metrics;
+
+/// Histogram bounds in seconds: a cache hit takes tens of microseconds, a load milliseconds.
+const BUCKETS: [f64; 16] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// One recorder per process, as the `metrics` crate has it; several services in one process
+/// (tests) share it.
+static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
+
+/// Reads the metrics of this process.
+#[derive(Debug, Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Installs the process' recorder, or returns the one that is.
+    pub fn install() -> Result<Self, TelemetryError> {
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = installed.as_ref() {
+            return Ok(metrics.clone());
+        }
+        let handle = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(|error| TelemetryError::Taken(error.to_string()))?;
+        describe_histogram!(http_metrics::DURATION, "Time to answer, by route, method and status class");
+        Ok(installed.insert(Self(handle)).clone())
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    pub(super) fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+
+    pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {
+        let metrics = self.clone();
+        cfg.service(web::resource("/metrics").route(web::get().to(move || {
+            let text = metrics.render();
+            async { HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text) }
+        })));
+    }
+}

@@ -1,0 +1,42 @@
+//! For tests, demos and benchmarks only: real servers that are private to the process which started them.
+//!
+//! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
+//!   restarted.
+//! * [`Process`] runs one of our own binaries the same way and waits until it answers.
+//! * [`eventually`] is how a test waits: until something is true, at most so long.
+//!
+//! # What it promises
+//! However the process ends (it returns, panics, gets Ctrl-C or `kill -9`), within two seconds its servers are gone and
+//! so are their directories. Each server is the child of a small shell script which reads the test's orders from a
+//! pipe; when the pipe closes, the script kills the server and removes the directory (`supervisor.sh`).
+//!
+//! # What can still go wrong
+//! It is for Linux: it looks into `/proc`. Killing the shell script itself leaves its server behind.
+//!
+//! # Example
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! let redis = testkit::Redis::start().await?;
+//! let database = testkit::shared_database().await;    // of a server that all tests of this binary share
+//! redis.cli(&["SET", "greeting", "hello"]).await?;
+//! redis.pause();                                      // it hangs …
+//! redis.resume();                                     // … and answers again
+//! redis.restart().await?;                             // same port, nothing in it
+//! assert_eq!(redis.cli(&["GET", "greeting"]).await?, "");
+//! # Ok(()) }
+//! ```
+//! By hand: `cargo run -p testkit --bin testkit-hold` starts one of each and says where they are, until Ctrl-D.
+
+mod eventually;
+mod ports;
+mod postgres;
+mod process;
+mod redis;
+mod supervisor;
+mod tools;
+
+pub use eventually::{Answer, eventually};
+pub use ports::free_port;
+pub use postgres::{Postgres, shared_database};
+pub use process::{Exit, Process};
+pub use redis::Redis;

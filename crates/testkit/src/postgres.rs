@@ -1,0 +1,194 @@
+//! A private Postgres: a cluster of its own in a temporary directory, on loopback, without passwords.
+//!
+//! It does not wait for the disk (`fsync` is off), so it is fast and would not survive a power cut. A killed server
+//! still keeps every acknowledged commit, as `synchronous_commit` is on and the kernel has the data.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep};
+
+use crate::ports::free_port;
+use crate::supervisor::Supervisor;
+use crate::tools;
+
+/// Postgres refuses to run as root, and becomes this user then.
+const SYSTEM_USER: &str = "postgres";
+
+/// A running Postgres server.
+#[derive(Debug)]
+pub struct Postgres {
+    supervisor: Supervisor,
+    programs: PathBuf,
+    as_user: Vec<String>,
+    port: u16,
+}
+
+impl Postgres {
+    /// Makes a new cluster and starts its server: one to two seconds. Tests rather use [`shared_database`].
+    pub async fn start() -> Result<Self> {
+        let programs = tools::find(&["initdb"])?.parent().context("initdb lies in no folder")?.to_owned();
+        let root = std::fs::metadata("/proc/self").context("there is no /proc")?.uid() == 0;
+        let as_user = if root {
+            vec![format!("--reuid={SYSTEM_USER}"), format!("--regid={SYSTEM_USER}"), "--init-groups".to_owned()]
+        } else {
+            Vec::new()
+        };
+        let supervisor = Supervisor::new("postgres", root.then_some(SYSTEM_USER), |_| ())?;
+        let mut postgres = Self { supervisor, programs, as_user, port: 0 };
+        postgres.create_cluster().await?;
+        let mut attempt = 1;
+        loop {
+            postgres.port = free_port();
+            match postgres.run().await {
+                Ok(()) => return Ok(postgres),
+                Err(error) if attempt == 5 => return Err(error),
+                Err(_) => attempt += 1, // most likely, somebody else took the port
+            }
+        }
+    }
+
+    /// The server that all tests of this process share; each takes a database of its own, see [`shared_database`].
+    ///
+    /// # Panics
+    /// When it cannot be started; the message says what to do.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        match SHARED.get_or_try_init(Self::start).await {
+            Ok(server) => server,
+            Err(error) => panic!("no Postgres for this test: {error:#}"),
+        }
+    }
+
+    /// The address of a database, for a superuser without a password.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Creates an empty database and returns its address.
+    pub async fn create_database(&self, name: &str) -> Result<String> {
+        // Not from template1: nobody may be connected to that while it is copied, but two tests may come at once.
+        self.sql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE template0")).await?;
+        Ok(self.url(name))
+    }
+
+    /// Runs SQL with `psql` and returns what it prints: a line per row, columns separated by `|`.
+    pub async fn sql(&self, database: &str, sql: &str) -> Result<String> {
+        let program = tools::find(&["psql"])?;
+        let arguments = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql];
+        tools::run(Command::new(program).args(arguments)).await
+    }
+
+    /// The port, which a restart keeps.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of the server.
+    pub fn pid(&self) -> u32 {
+        self.supervisor.pid()
+    }
+
+    /// Ends the server in good order; open connections are closed.
+    pub async fn stop(&self) -> Result<()> {
+        self.supervisor.signal("INT");
+        self.supervisor.reap(Duration::from_secs(20)).await?;
+        Ok(())
+    }
+
+    /// `kill -9` for the server and all its backends.
+    pub async fn kill(&self) -> Result<()> {
+        self.supervisor.kill().await
+    }
+
+    /// Freezes the server and its backends: connections stay open, nothing is answered.
+    pub fn pause(&self) {
+        self.supervisor.signal_tree("STOP");
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.supervisor.signal_tree("CONT");
+    }
+
+    /// The same data on the same port, after a kill or a stop, or in place of the running server.
+    pub async fn restart(&self) -> Result<()> {
+        if self.supervisor.is_alive() {
+            self.stop().await?;
+        }
+        self.run().await
+    }
+
+    async fn create_cluster(&self) -> Result<()> {
+        let options = ["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust", "--username=postgres"];
+        let mut argv = self.program("initdb");
+        argv.extend(options.map(str::to_owned));
+        argv.push(self.data());
+        self.supervisor.spawn(argv)?;
+        let code = self.supervisor.reap(Duration::from_secs(60)).await?;
+        ensure!(code == 0, "initdb failed with code {code}:\n{}", self.supervisor.last_words());
+        Ok(())
+    }
+
+    async fn run(&self) -> Result<()> {
+        let sockets = format!("unix_socket_directories={}", self.supervisor.directory().display());
+        let mut argv = self.program("postgres");
+        argv.extend(["-D".to_owned(), self.data(), "-p".to_owned(), self.port.to_string()]);
+        let settings =
+            ["listen_addresses=127.0.0.1", &sockets, "max_connections=200", "fsync=off", "full_page_writes=off"];
+        argv.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
+        self.supervisor.spawn(argv)?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.is_ready() {
+            if !self.supervisor.is_alive() {
+                self.supervisor.reap(Duration::ZERO).await?;
+                bail!("Postgres ended while it started:\n{}", self.supervisor.last_words());
+            }
+            if Instant::now() > deadline {
+                self.kill().await?;
+                bail!("Postgres was not ready within 30 s:\n{}", self.supervisor.last_words());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether this very process takes connections: it says so in its pid file, as `pg_ctl` reads it too.
+    fn is_ready(&self) -> bool {
+        let file = std::fs::read_to_string(format!("{}/postmaster.pid", self.data())).unwrap_or_default();
+        let mut lines = file.lines();
+        lines.next() == Some(&self.pid().to_string()) && lines.nth(6).is_some_and(|status| status.trim() == "ready")
+    }
+
+    fn program(&self, name: &str) -> Vec<String> {
+        let mut argv = Vec::new();
+        if !self.as_user.is_empty() {
+            argv.push("setpriv".to_owned()); // it becomes the program, which keeps the process id
+            argv.extend_from_slice(&self.as_user);
+        }
+        argv.push(self.programs.join(name).to_string_lossy().into_owned());
+        argv
+    }
+
+    fn data(&self) -> String {
+        self.supervisor.directory().join("data").to_string_lossy().into_owned()
+    }
+}
+
+/// The address of a new, empty database on the server that all tests of this process share.
+///
+/// # Panics
+/// When there is no server or no database to be had; the message says what to do.
+pub async fn shared_database() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    match Postgres::shared().await.create_database(&name).await {
+        Ok(url) => url,
+        Err(error) => panic!("no database for this test: {error:#}"),
+    }
+}

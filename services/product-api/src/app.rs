@@ -1,0 +1,92 @@
+//! The service from its parts: stores, shop, listener, server; and the way back when it is told to stop.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use cache::{Cache, Health, Keyspace};
+use runtime::StandardRoutes;
+use runtime::docs::Docs;
+use runtime::health::Readiness;
+use runtime::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use utoipa::OpenApi as _;
+
+use crate::catalogue::Catalogue;
+use crate::events::{Listener, Publisher};
+use crate::keys::{self, Lanes};
+use crate::settings::Settings;
+use crate::shop::Shop;
+use crate::{db, routes, seed};
+
+/// How long a start waits for Postgres.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves until `shutdown`, then finishes what is in flight.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    // The cache first: settings that it refuses should not wait for Postgres.
+    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    db::migrate(&settings.postgres, PATIENCE).await.context("POSTGRES__URL")?;
+    let pool = db::connect(&settings.postgres).await.context("POSTGRES__URL")?;
+    seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
+
+    let lanes = Lanes::new(&cache, &settings.lanes)?;
+    let publisher = Publisher::connect(&settings.redis).context("REDIS__URL")?;
+    let events = Listener::start(&settings.redis, cache.clone(), lanes.clone()).context("REDIS__URL")?;
+    let shop = Shop { catalogue: Catalogue::new(pool), cache: cache.clone(), lanes, publisher };
+
+    let standard = StandardRoutes {
+        readiness: readiness(&shop, shutdown.clone()),
+        metrics,
+        docs: Docs::new(&openapi()).context("the API's description")?,
+    };
+    info!(address = %listener.local_addr()?, "the product API is ready");
+    let data = Data::new(shop.clone());
+    runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
+        cfg.app_data(data.clone());
+        routes::configure(cfg);
+        runtime::cache_routes::configure(&data.cache, cfg);
+        standard.configure(cfg);
+    })
+    .await?;
+
+    events.stop().await;
+    shop.publisher.close().await;
+    cache.shutdown().await;
+    info!("the product API has stopped");
+    Ok(())
+}
+
+/// The description of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut openapi = routes::ApiDoc::openapi();
+    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi
+}
+
+/// Without its database the service is of no use; without Redis it is slower.
+fn readiness(shop: &Shop, shutdown: CancellationToken) -> Readiness {
+    let (catalogue, cache) = (shop.catalogue.clone(), shop.cache.clone());
+    Readiness::new(shutdown)
+        .requires("postgres", Duration::from_secs(1), move || {
+            let catalogue = catalogue.clone();
+            async move { catalogue.ping().await }
+        })
+        .prefers("redis", Duration::from_secs(1), move || {
+            let health = cache.health();
+            async move {
+                match health {
+                    Health::Up => Ok(()),
+                    Health::Down => Err("it does not answer; reads go to the database".to_owned()),
+                    Health::Unsafe(why) => Err(why),
+                }
+            }
+        })
+}

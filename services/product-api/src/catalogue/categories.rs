@@ -1,0 +1,76 @@
+//! Queries and changes of categories.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, RunQueryDsl};
+
+use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryId, CategoryPage, Expect, Product};
+use crate::schema::{categories, products};
+
+/// Products that the list of a category shows.
+const LISTED: i64 = 100;
+
+impl Catalogue {
+    /// All categories, by id.
+    pub async fn categories(&self) -> Result<Vec<Category>, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        Ok(categories::table.order(categories::id).select(Category::as_select()).load(connection).await?)
+    }
+
+    /// The list of a category, all of it from one snapshot.
+    pub async fn in_category(&self, id: CategoryId) -> Result<Option<CategoryPage>, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .build_transaction()
+            .repeatable_read()
+            .read_only()
+            .run(async |connection| {
+                let category: Option<Category> = categories::table
+                    .find(id.get())
+                    .select(Category::as_select())
+                    .first(connection)
+                    .await
+                    .optional()?;
+                let Some(category) = category else { return Ok(None) };
+                let in_category = products::category_id.eq(id.get());
+                let total = products::table.filter(in_category).count().get_result(connection).await?;
+                let products = products::table
+                    .inner_join(categories::table)
+                    .filter(in_category)
+                    .order(products::id)
+                    .limit(LISTED)
+                    .select(Product::as_select())
+                    .load(connection)
+                    .await?;
+                Ok(Some(CategoryPage { category, total, products }))
+            })
+            .await
+    }
+
+    /// Changes a category and commits.
+    pub async fn update_category(
+        &self,
+        id: CategoryId,
+        change: &CategoryChange,
+        expect: &Expect,
+    ) -> Result<Category, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                let row = categories::table.find(id.get());
+                let locked = row.select(Category::as_select()).for_update();
+                let current: Category =
+                    locked.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("category"))?;
+                if let Expect::OneOf(versions) = expect
+                    && !versions.contains(&current.version)
+                {
+                    return Err(CatalogueError::VersionMismatch { current: current.version });
+                }
+                if change.is_empty() {
+                    return Ok(current);
+                }
+                let update = diesel::update(row).set(change).returning(Category::as_returning());
+                Ok(update.get_result(connection).await?)
+            })
+            .await
+    }
+}

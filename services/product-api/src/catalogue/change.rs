@@ -1,0 +1,115 @@
+//! What a client may write, and within what bounds.
+
+use diesel::prelude::*;
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::schema::{categories, products};
+
+/// The highest price: ten billion.
+const PRICE: i64 = 1_000_000_000_000;
+
+/// A new product.
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema, Insertable)]
+#[serde(deny_unknown_fields)]
+#[diesel(table_name = products)]
+pub struct NewProduct {
+    /// 1 to 200 characters.
+    #[garde(length(chars, min = 1, max = 200), custom(printable))]
+    pub name: String,
+    /// At most 5,000 characters.
+    #[garde(length(chars, max = 5000), custom(storable))]
+    #[serde(default)]
+    pub description: String,
+    /// The price in cents, not negative.
+    #[garde(range(min = 0, max = PRICE))]
+    pub price_cents: i64,
+    /// Pieces on the shelf, not negative.
+    #[garde(range(min = 0))]
+    #[serde(default)]
+    pub stock: i32,
+    /// An existing category.
+    #[garde(range(min = 1))]
+    pub category_id: i64,
+    /// Whether it goes on the featured list.
+    #[garde(skip)]
+    #[serde(default)]
+    pub featured: bool,
+}
+
+/// A change of a product: what is left out stays.
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema, AsChangeset)]
+#[serde(deny_unknown_fields)]
+#[diesel(table_name = products)]
+pub struct ProductChange {
+    /// 1 to 200 characters.
+    #[garde(inner(length(chars, min = 1, max = 200), custom(printable)))]
+    pub name: Option<String>,
+    /// At most 5,000 characters.
+    #[garde(inner(length(chars, max = 5000), custom(storable)))]
+    pub description: Option<String>,
+    /// The price in cents, not negative.
+    #[garde(inner(range(min = 0, max = PRICE)))]
+    pub price_cents: Option<i64>,
+    /// Pieces on the shelf, not negative.
+    #[garde(inner(range(min = 0)))]
+    pub stock: Option<i32>,
+    /// An existing category.
+    #[garde(inner(range(min = 1)))]
+    pub category_id: Option<i64>,
+    /// Whether it is on the featured list.
+    #[garde(skip)]
+    pub featured: Option<bool>,
+}
+
+/// A change of a category: what is left out stays.
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema, AsChangeset)]
+#[serde(deny_unknown_fields)]
+#[diesel(table_name = categories)]
+pub struct CategoryChange {
+    /// 1 to 100 characters, not the name of another category.
+    #[garde(inner(length(chars, min = 1, max = 100), custom(printable)))]
+    pub name: Option<String>,
+    /// At most 1,000 characters.
+    #[garde(inner(length(chars, max = 1000), custom(storable)))]
+    pub description: Option<String>,
+}
+
+impl ProductChange {
+    /// The names of the fields that it sets.
+    pub fn fields(&self) -> Vec<&'static str> {
+        let set = [
+            ("name", self.name.is_some()),
+            ("description", self.description.is_some()),
+            ("price_cents", self.price_cents.is_some()),
+            ("stock", self.stock.is_some()),
+            ("category_id", self.category_id.is_some()),
+            ("featured", self.featured.is_some()),
+        ];
+        set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect()
+    }
+}
+
+impl CategoryChange {
+    /// Whether it sets nothing.
+    pub fn is_empty(&self) -> bool {
+        self.name.is_none() && self.description.is_none()
+    }
+}
+
+/// A name is one line that somebody can read.
+fn printable(text: &str, (): &()) -> garde::Result {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err(garde::Error::new("must be one line of printable text"));
+    }
+    Ok(())
+}
+
+/// Postgres stores any text but the zero character.
+fn storable(text: &str, (): &()) -> garde::Result {
+    if text.contains('\0') {
+        return Err(garde::Error::new("must not contain the zero character"));
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! The catalogue: the truth in Postgres, read and written without any cache.
+
+mod categories;
+mod change;
+mod error;
+mod model;
+mod products;
+
+pub use change::{CategoryChange, NewProduct, ProductChange};
+pub use error::CatalogueError;
+pub use model::{Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, Product, ProductId, ProductPage};
+pub use products::{Expect, Updated};
+
+use diesel_async::RunQueryDsl;
+
+use crate::db::Pool;
+
+/// The catalogue's queries. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalogue {
+    pool: Pool,
+}
+
+impl Catalogue {
+    /// A catalogue on a pool of the primary.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        diesel::sql_query("SELECT 1").execute(connection).await?;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Catalogue")
+    }
+}

@@ -1,0 +1,149 @@
+//! Products and categories as the API shows them, and the ids that name them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::pg::Pg;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::schema::{categories, products};
+
+macro_rules! id {
+    ($name:ident, $what:literal) => {
+        #[doc = concat!("The id of a ", $what, ": a positive number.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        pub struct $name(pub(super) i64);
+
+        impl $name {
+            /// The number as the database has it.
+            pub fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl From<i64> for $name {
+            fn from(id: i64) -> Self {
+                Self(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = text.parse().ok().filter(|number| digits && *number > 0);
+                number.map(Self).ok_or_else(|| {
+                    format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX)
+                })
+            }
+        }
+    };
+}
+
+id!(ProductId, "product");
+id!(CategoryId, "category");
+
+/// A product.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
+#[diesel(table_name = products, check_for_backend(Pg))]
+pub struct Product {
+    /// Its id.
+    pub id: i64,
+    /// What it is called.
+    pub name: String,
+    /// A few sentences.
+    pub description: String,
+    /// The price in cents.
+    pub price_cents: i64,
+    /// Pieces on the shelf.
+    pub stock: i32,
+    /// Whether it is on the featured list.
+    pub featured: bool,
+    /// The category it is in.
+    #[diesel(embed)]
+    pub category: CategoryRef,
+    /// 1, and one more with every change.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A category, as a product shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
+#[diesel(table_name = categories, check_for_backend(Pg))]
+pub struct CategoryRef {
+    /// Its id.
+    pub id: i64,
+    /// What it is called.
+    pub name: String,
+}
+
+/// A category.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
+#[diesel(table_name = categories, check_for_backend(Pg))]
+pub struct Category {
+    /// Its id.
+    pub id: i64,
+    /// What it is called.
+    pub name: String,
+    /// A sentence.
+    pub description: String,
+    /// 1, and one more with every change.
+    pub version: i64,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A page of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProductPage {
+    /// The products, by id.
+    pub products: Vec<Product>,
+    /// Pass it on to get the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// The featured list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FeaturedList {
+    /// The featured products, by id.
+    pub products: Vec<Product>,
+}
+
+/// The list of a category.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CategoryPage {
+    /// The category.
+    pub category: Category,
+    /// How many products it has.
+    pub total: i64,
+    /// The first hundred of them, by id.
+    pub products: Vec<Product>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_positive_number_and_nothing_else() {
+        assert_eq!("1".parse(), Ok(ProductId(1)));
+        assert_eq!("9223372036854775807".parse(), Ok(ProductId(i64::MAX)));
+        for text in ["", "0", "-1", "+1", "1.0", "1e3", "abc", " 1", "9223372036854775808", "99999999999999999999999"] {
+            assert!(text.parse::<ProductId>().is_err(), "{text}");
+        }
+    }
+}

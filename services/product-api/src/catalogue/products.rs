@@ -1,0 +1,149 @@
+//! Queries and changes of products.
+
+use std::future::Future;
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::{Catalogue, CatalogueError, FeaturedList, NewProduct, Product, ProductChange, ProductId, ProductPage};
+use crate::schema::{categories, products};
+
+/// The version that a client wants to change (`If-Match`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Whatever it is.
+    Any,
+    /// One of these.
+    OneOf(Vec<i64>),
+}
+
+/// A committed change.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// The product as the transaction left it.
+    pub product: Product,
+    /// The category it was in before.
+    pub previous_category: i64,
+}
+
+impl Catalogue {
+    /// The product, in one statement and so in one snapshot.
+    pub async fn product(&self, id: ProductId) -> Result<Option<Product>, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        Ok(product(connection, id).await?)
+    }
+
+    /// Products by id, after `cursor`.
+    pub async fn page(&self, after: i64, limit: i64) -> Result<ProductPage, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        let mut products: Vec<Product> = products::table
+            .inner_join(categories::table)
+            .filter(products::id.gt(after))
+            .order(products::id)
+            .limit(limit + 1)
+            .select(Product::as_select())
+            .load(connection)
+            .await?;
+        let more = products.len() as i64 > limit;
+        products.truncate(limit as usize);
+        let next_cursor = products.last().filter(|_| more).map(|last| last.id.to_string());
+        Ok(ProductPage { products, next_cursor })
+    }
+
+    /// The featured products.
+    pub async fn featured(&self) -> Result<FeaturedList, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        let products = products::table
+            .inner_join(categories::table)
+            .filter(products::featured)
+            .order(products::id)
+            .limit(100)
+            .select(Product::as_select())
+            .load(connection)
+            .await?;
+        Ok(FeaturedList { products })
+    }
+
+    /// Creates a product.
+    pub async fn create(&self, new: &NewProduct) -> Result<Product, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                let id: i64 =
+                    diesel::insert_into(products::table).values(new).returning(products::id).get_result(connection).await?;
+                product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))
+            })
+            .await
+    }
+
+    /// Changes a product and commits.
+    pub async fn update(
+        &self,
+        id: ProductId,
+        change: &ProductChange,
+        expect: &Expect,
+    ) -> Result<Updated, CatalogueError> {
+        self.update_locked(id, change, expect, async {}).await.map(|(updated, ())| updated)
+    }
+
+    /// Changes a product and commits; `locked` is awaited inside the transaction, while it holds the row's lock.
+    pub async fn update_locked<T: Send>(
+        &self,
+        id: ProductId,
+        change: &ProductChange,
+        expect: &Expect,
+        locked: impl Future<Output = T> + Send,
+    ) -> Result<(Updated, T), CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                let (current, previous_category) = lock(connection, id).await?;
+                if let Expect::OneOf(versions) = expect
+                    && !versions.contains(&current)
+                {
+                    return Err(CatalogueError::VersionMismatch { current });
+                }
+                let held = locked.await;
+                if !change.fields().is_empty() {
+                    diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
+                }
+                let product = product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))?;
+                Ok((Updated { product, previous_category }, held))
+            })
+            .await
+    }
+
+    /// Deletes a product and commits. Returns what it was.
+    pub async fn delete(&self, id: ProductId, expect: &Expect) -> Result<Product, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                let (current, _) = lock(connection, id).await?;
+                if let Expect::OneOf(versions) = expect
+                    && !versions.contains(&current)
+                {
+                    return Err(CatalogueError::VersionMismatch { current });
+                }
+                let product = product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))?;
+                diesel::delete(products::table.find(id.get())).execute(connection).await?;
+                Ok(product)
+            })
+            .await
+    }
+}
+
+async fn product(connection: &mut AsyncPgConnection, id: ProductId) -> QueryResult<Option<Product>> {
+    products::table
+        .inner_join(categories::table)
+        .filter(products::id.eq(id.get()))
+        .select(Product::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Takes the row's lock. Returns its version and category.
+async fn lock(connection: &mut AsyncPgConnection, id: ProductId) -> Result<(i64, i64), CatalogueError> {
+    let row = products::table.find(id.get()).select((products::version, products::category_id)).for_update();
+    row.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("product"))
+}

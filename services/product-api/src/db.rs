@@ -1,0 +1,173 @@
+//! The way to Postgres: settings, the pool that requests share, and errors that say what to do.
+//!
+//! No request waits for ever: it gets a connection within `wait_timeout` or an error, and
+//! Postgres ends a statement of the pool after `statement_timeout`. No error and no log line holds
+//! the password, and neither does the `Debug` form of the settings.
+
+mod migrate;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, SetupCallback, deadpool as pooled,
+};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use serde::Deserialize;
+
+pub use migrate::migrate;
+
+/// Connections to the service's own database.
+pub type Pool = pooled::Pool<AsyncPgConnection>;
+
+/// Where the database is, and how much of it one process may use.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// Connections of this process; every replica has as many, and Postgres has 100 in all.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: NonZeroUsize,
+    /// How long a request waits for a free connection, and how long connecting may take.
+    #[serde(default = "default_wait_timeout", with = "humantime_serde")]
+    pub wait_timeout: Duration,
+    /// After this Postgres ends a statement; `0s` is never.
+    #[serde(default = "default_statement_timeout", with = "humantime_serde")]
+    pub statement_timeout: Duration,
+}
+
+fn default_max_connections() -> NonZeroUsize {
+    NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn default_wait_timeout() -> Duration {
+    Duration::from_secs(2)
+}
+
+fn default_statement_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+impl PostgresSettings {
+    /// Host, port and database of the URL, and nothing else that it holds.
+    fn place(&self) -> &str {
+        const ELSEWHERE: &str = "the place in `postgres.url`";
+        let Some((_, rest)) = self.url.split_once("://") else {
+            return ELSEWHERE;
+        };
+        // Exactly one `@`, and before any `?`: otherwise the text behind it may be part of a password.
+        match rest.split_once('@') {
+            Some((login, place)) if !login.contains('?') && !place.contains('@') => {
+                place.split_once('?').map_or(place, |(place, _)| place)
+            }
+            _ => ELSEWHERE,
+        }
+    }
+}
+
+impl fmt::Debug for PostgresSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("place", &self.place())
+            .field("max_connections", &self.max_connections)
+            .field("wait_timeout", &self.wait_timeout)
+            .field("statement_timeout", &self.statement_timeout)
+            .finish()
+    }
+}
+
+/// Why the database cannot be used. Each message says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// Nobody answered, or nobody who is ready: worth another try later.
+    #[error("Postgres at {place} did not answer: {reason}; is it running, and is `postgres.url` right?")]
+    Unreachable {
+        /// Host, port and database.
+        place: String,
+        /// What the last attempt said.
+        reason: String,
+    },
+    /// The settings are wrong: another try would end alike.
+    #[error(
+        "Postgres at {place} cannot be used as `postgres.url` says: {reason}; correct the setting or create the role and the database"
+    )]
+    Refused {
+        /// Host, port and database.
+        place: String,
+        /// What the server or the URL parser said.
+        reason: String,
+    },
+    /// The tables could not be brought up to date.
+    #[error(
+        "the migrations did not run at {place}: {reason}; the failed one was rolled back, so correct it and start again"
+    )]
+    Migration {
+        /// Host, port and database.
+        place: String,
+        /// What the migration harness said.
+        reason: String,
+    },
+}
+
+impl DbError {
+    fn connecting(settings: &PostgresSettings, error: &ConnectionError) -> Self {
+        let (place, reason) = (settings.place().to_owned(), error.to_string());
+        // No SQLSTATE reaches this far. What isn't recognised counts as passing: that costs patience only.
+        const LASTING: [&str; 5] =
+            ["invalid connection string", "invalid configuration", "authentication", "does not exist", "pg_hba.conf"];
+        if LASTING.iter().any(|lasting| reason.contains(lasting)) {
+            Self::Refused { place, reason }
+        } else {
+            Self::Unreachable { place, reason }
+        }
+    }
+}
+
+/// Builds the pool and takes one connection from it, so that a wrong setting shows at the start.
+pub async fn connect(settings: &PostgresSettings) -> Result<Pool, DbError> {
+    let mut config = ManagerConfig::default();
+    // `Verified` would send a query before each query, and double what a read costs. `Fast` still
+    // notices a closed socket.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = establish_with(settings.statement_timeout);
+    let manager = AsyncDieselConnectionManager::new_with_config(&settings.url, config);
+
+    let unreachable = |reason: String| DbError::Unreachable { place: settings.place().to_owned(), reason };
+    let pool = Pool::builder(manager)
+        .max_size(settings.max_connections.get())
+        .wait_timeout(Some(settings.wait_timeout))
+        .create_timeout(Some(settings.wait_timeout))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| unreachable(error.to_string()))?;
+    match pool.get().await {
+        Ok(_) => Ok(pool),
+        Err(pooled::PoolError::Backend(diesel_async::pooled_connection::PoolError::ConnectionError(error))) => {
+            Err(DbError::connecting(settings, &error))
+        }
+        Err(error) => Err(unreachable(error.to_string())),
+    }
+}
+
+/// How the pool makes a connection: a name to find it by in `pg_stat_activity`, and a time limit.
+fn establish_with(statement_timeout: Duration) -> SetupCallback<AsyncPgConnection> {
+    let milliseconds = statement_timeout.as_millis();
+    let setup = format!("SET application_name = 'product-api'; SET statement_timeout = {milliseconds}");
+    Box::new(move |url| {
+        let setup = setup.clone();
+        async move {
+            let mut connection = AsyncPgConnection::establish(url).await?;
+            connection.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        }
+        .boxed()
+    })
+}
+
+#[cfg(test)]
+mod tests;

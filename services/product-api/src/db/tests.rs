@@ -1,0 +1,60 @@
+//! What may and what may not be read from settings and errors.
+
+use super::*;
+
+fn settings(url: &str) -> PostgresSettings {
+    serde_json::from_value(serde_json::json!({ "url": url })).expect("only the URL is required")
+}
+
+#[test]
+fn an_error_names_the_place_and_never_the_password() {
+    let cases = [
+        ("postgres://shop:secret@db:5432/shop_db", "db:5432/shop_db"),
+        ("postgresql://shop:secret@db/shop_db?connect_timeout=3", "db/shop_db"),
+        ("postgres://shop:se@cret@db/shop_db", "the place in `postgres.url`"),
+        ("postgres://shop:se?cret@db/shop_db", "the place in `postgres.url`"),
+        ("postgres://db/shop_db?user=shop&password=a@secret", "the place in `postgres.url`"),
+        ("postgres://shop:secret", "the place in `postgres.url`"),
+        ("host=db user=shop password=secret", "the place in `postgres.url`"),
+    ];
+    for (url, place) in cases {
+        let settings = settings(url);
+        assert_eq!(settings.place(), place, "{url}");
+        let refused = ConnectionError::BadConnection("password authentication failed".to_owned());
+        let text = format!("{settings:?} {}", DbError::connecting(&settings, &refused));
+        assert!(!text.contains("secret") && !text.contains("cret@"), "{text}");
+    }
+}
+
+#[test]
+fn only_a_server_that_may_still_come_up_is_worth_waiting_for() {
+    let cases = [
+        ("error connecting to server", false),
+        ("the database system is starting up", false),
+        ("sorry, too many clients already", false),
+        ("password authentication failed for user \"shop\"", true),
+        ("database \"shop_db\" does not exist", true),
+        ("invalid connection string", true),
+    ];
+    let settings = settings("postgres://shop:secret@db/shop_db");
+    for (reason, lasting) in cases {
+        let error = DbError::connecting(&settings, &ConnectionError::BadConnection(reason.to_owned()));
+        assert_eq!(matches!(error, DbError::Refused { .. }), lasting, "{reason}");
+    }
+}
+
+#[test]
+fn a_misspelt_setting_is_refused() {
+    let error =
+        serde_json::from_str::<PostgresSettings>(r#"{ "url": "", "max_conections": 4 }"#).expect_err("misspelt");
+    assert!(error.to_string().contains("max_conections"), "{error}");
+}
+
+#[test]
+fn durations_are_written_with_their_unit() {
+    let json = r#"{ "url": "", "wait_timeout": "250ms", "max_connections": 4 }"#;
+    let settings: PostgresSettings = serde_json::from_str(json).expect("valid");
+    assert_eq!(settings.wait_timeout, Duration::from_millis(250));
+    assert_eq!(settings.max_connections.get(), 4);
+    assert!(serde_json::from_str::<PostgresSettings>(r#"{ "url": "", "max_connections": 0 }"#).is_err());
+}

@@ -1,0 +1,124 @@
+//! Listens to `product:updates`, and removes what the announced change outdated.
+//!
+//! Pub/Sub forgets who was not there. Whatever may have cost a message (a lost connection, a receiver that lagged)
+//! is therefore answered in the same way: drop the whole `events` lane, and go on. The task ends by its token only.
+
+use cache::{Cache, CacheSettings, Invalidated, Invalidation};
+use chrono::Utc;
+use fred::clients::SubscriberClient;
+use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::types::{Message, Value};
+use metrics::{counter, histogram};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{CHANNEL, ProductEvent, publisher};
+use crate::keys::{self, Lanes};
+
+/// The listening task of one process.
+#[derive(Debug)]
+pub struct Listener {
+    client: SubscriberClient,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
+    pub fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, fred::error::Error> {
+        let client = publisher::builder(settings)?.build_subscriber_client()?;
+        client.connect();
+        let stop = CancellationToken::new();
+        let reaction = Reaction { cache, lanes };
+        let task = tokio::spawn({
+            let (client, stop) = (client.clone(), stop.clone());
+            async move {
+                tokio::select! {
+                    () = listen(&client, &reaction) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        });
+        Ok(Self { client, stop, task })
+    }
+
+    /// Stops and waits until it has stopped.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // It ends by the token; a panic in it has been reported by the runtime.
+        let _ = self.task.await;
+        let _ = self.client.quit().await;
+    }
+}
+
+/// Never returns.
+async fn listen(client: &SubscriberClient, reaction: &Reaction) {
+    let (mut messages, mut connected) = (client.message_rx(), client.reconnect_rx());
+    loop {
+        tokio::select! {
+            message = messages.recv() => match message {
+                Ok(message) => reaction.hear(&message).await,
+                Err(RecvError::Lagged(lost)) => reaction.lost(&format!("{lost} messages came too fast")).await,
+                // The client is gone for good only when it is dropped, and this task holds it.
+                Err(RecvError::Closed) => messages = client.message_rx(),
+            },
+            // Also the first connection. Subscribed first, then dropped: in the other order, an event between the two
+            // would be neither heard nor made good.
+            _ = connected.recv() => {
+                match client.subscribe(CHANNEL).await {
+                    Ok(()) => reaction.lost("the connection is new").await,
+                    Err(error) => warn!(%error, "cannot subscribe to {CHANNEL}; the next connection tries again"),
+                }
+            }
+        }
+    }
+}
+
+/// What an event does to this process' part of the cache.
+struct Reaction {
+    cache: Cache,
+    lanes: Lanes,
+}
+
+impl Reaction {
+    async fn hear(&self, message: &Message) {
+        let Some(event) = parse(&message.value) else {
+            counter!("product_events_total", "result" => "malformed").increment(1);
+            warn!("a message on {CHANNEL} is not an event; it is ignored");
+            return;
+        };
+        if let Invalidated::Done { .. } = self.cache.invalidate(self.outdated(&event)).await {
+            // Announced and heard in one process here, so both times are of one clock.
+            let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
+            histogram!("product_event_applied_seconds").record(took);
+            counter!("product_events_total", "result" => "applied").increment(1);
+        }
+    }
+
+    /// The product's entry in the `events` lane by its key; what else shows it, by tags.
+    fn outdated(&self, event: &ProductEvent) -> Invalidation {
+        let category = event.category_id.into();
+        let Some(product) = event.product_id.map(Into::into) else {
+            return Invalidation::hard().tag(keys::category(category));
+        };
+        let lists = [Some(event.category_id), event.previous_category_id].into_iter().flatten();
+        Invalidation::hard()
+            .key(self.lanes.events.key(product))
+            .key(self.lanes.production.key(product))
+            .tag(keys::product(product))
+            .tags(lists.map(|id| keys::products_of(id.into())))
+    }
+
+    async fn lost(&self, why: &str) {
+        counter!("product_events_total", "result" => "resync").increment(1);
+        info!(why, "events may have been lost; the entries of the events lane are dropped");
+        // Deferred means that it is repeated: nothing more to do here.
+        let _ = self.cache.invalidate(Invalidation::hard().tag(keys::events_lane())).await;
+    }
+}
+
+fn parse(value: &Value) -> Option<ProductEvent> {
+    serde_json::from_slice(value.as_bytes()?).ok()
+}

@@ -1,0 +1,23 @@
+//! The product API: a catalogue on Postgres, read through seven cache invalidation strategies on Redis.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`strategies`] | the seven strategies, one file each |
+//! | [`keys`] | every key and tag in Redis |
+//! | [`catalogue`] | the truth: queries and changes in Postgres |
+//! | [`events`] | `product:updates`: publisher and listener |
+//! | [`shop`] | what every request works with |
+//! | `routes` | HTTP in, HTTP out |
+//! | [`app`] · [`settings`] · [`db`] · [`seed`] | how it starts |
+
+pub mod app;
+pub mod catalogue;
+pub mod db;
+pub mod events;
+pub mod keys;
+mod routes;
+pub mod schema;
+pub mod seed;
+pub mod settings;
+pub mod shop;
+pub mod strategies;

@@ -1,0 +1,134 @@
+//! `/products` without any cache: the truth, and somebody else's writes.
+//!
+//! These routes know nothing of the lanes. What a write here outdates is removed by whoever hears its event; only a
+//! creation removes what was remembered as absent, because no event could name who remembered it.
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
+use runtime::problem::{Body, Problem};
+
+use super::input::PageQuery;
+use super::{answer, conditions, input, trouble};
+use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage};
+use crate::events::ProductEvent;
+use crate::shop::{Effect, Shop};
+
+/// Products by id, page by page.
+#[utoipa::path(
+    tag = "catalogue",
+    params(PageQuery),
+    responses((status = 200, body = ProductPage), (status = 422, body = Problem), (status = 503, body = Problem))
+)]
+#[get("")]
+pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let (after, limit) = query.checked()?;
+    let page = shop.catalogue.page(after, limit).await.map_err(trouble::catalogue)?;
+    Ok(answer::uncached(&page, None, began))
+}
+
+/// Creates a product. Entries that say it does not exist are removed before the answer.
+#[utoipa::path(
+    tag = "catalogue",
+    request_body = NewProduct,
+    responses(
+        (status = 201, body = Product), (status = 400, body = Problem), (status = 413, body = Problem),
+        (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+#[post("")]
+pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let new = input::valid(body.0)?;
+    let created = answer::to_the_end(async move {
+        let product = shop.catalogue.create(&new).await?;
+        let effect = Effect::from(shop.cache.invalidate(shop.lanes.absence_of(product.id.into())).await);
+        let _ = shop.publisher.publish(&ProductEvent::created(&product)).await;
+        Ok::<_, CatalogueError>((product, effect))
+    });
+    let (product, effect) = created.await?.map_err(trouble::catalogue)?;
+    Ok(answer::created(&product, effect, began))
+}
+
+/// Reads a product from the database.
+#[utoipa::path(
+    tag = "catalogue",
+    params(("id" = i64, Path)),
+    responses(
+        (status = 200, body = Product), (status = 304), (status = 400, body = Problem),
+        (status = 404, body = Problem), (status = 503, body = Problem),
+    )
+)]
+#[get("/{id}")]
+pub(super) async fn read(
+    request: HttpRequest,
+    path: Path<String>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let id: ProductId = input::id(&path)?;
+    let product = shop.catalogue.product(id).await.map_err(trouble::catalogue)?;
+    let product = product.ok_or_else(|| trouble::catalogue(CatalogueError::NotFound("product")))?;
+    if conditions::unchanged(&request, &answer::version_tag(product.version)) {
+        return Ok(HttpResponse::NotModified().finish());
+    }
+    Ok(answer::uncached(&product, Some(product.version), began))
+}
+
+/// Changes a product as somebody else would: no lane is told, but the change is announced.
+#[utoipa::path(
+    tag = "catalogue",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    request_body = ProductChange,
+    responses(
+        (status = 200, body = Product), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+#[put("/{id}")]
+pub(super) async fn write(
+    request: HttpRequest,
+    path: Path<String>,
+    body: Body<ProductChange>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let id: ProductId = input::id(&path)?;
+    let expect = conditions::expected(&request)?;
+    let change = input::valid(body.0)?;
+    let updated = answer::to_the_end(async move {
+        let updated = shop.catalogue.update(id, &change, &expect).await?;
+        let announced = shop.publisher.publish(&ProductEvent::updated(&updated, change.fields())).await;
+        Ok::<_, CatalogueError>((updated.product, announced.map_or(Effect::Deferred, |()| Effect::Announced)))
+    });
+    let (product, effect) = updated.await?.map_err(trouble::catalogue)?;
+    Ok(answer::written(&product, product.version, effect, began))
+}
+
+/// Deletes a product as somebody else would: no lane is told, but the deletion is announced.
+#[utoipa::path(
+    tag = "catalogue",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
+    )
+)]
+#[delete("/{id}")]
+pub(super) async fn delete(
+    request: HttpRequest,
+    path: Path<String>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let id: ProductId = input::id(&path)?;
+    let expect = conditions::expected(&request)?;
+    let deleted = answer::to_the_end(async move {
+        let product = shop.catalogue.delete(id, &expect).await?;
+        let announced = shop.publisher.publish(&ProductEvent::deleted(&product)).await;
+        Ok::<_, CatalogueError>(announced.map_or(Effect::Deferred, |()| Effect::Announced))
+    });
+    let effect = deleted.await?.map_err(trouble::catalogue)?;
+    Ok(answer::deleted(effect, began))
+}

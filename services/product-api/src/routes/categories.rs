@@ -1,0 +1,53 @@
+//! `/categories`: the shelves. A change invalidates whatever shows the category (strategy 6).
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, get, put};
+use runtime::problem::{Body, Problem};
+
+use super::{answer, conditions, input, trouble};
+use crate::catalogue::{Category, CategoryChange, CategoryId};
+use crate::events::ProductEvent;
+use crate::shop::Shop;
+use crate::strategies::tags;
+
+/// All categories, without a cache.
+#[utoipa::path(tag = "catalogue", responses((status = 200, body = Vec<Category>), (status = 503, body = Problem)))]
+#[get("/categories")]
+pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let categories = shop.catalogue.categories().await.map_err(trouble::catalogue)?;
+    Ok(answer::uncached(&categories, None, began))
+}
+
+/// Changes a category, and invalidates every entry that carries its tag.
+#[utoipa::path(
+    tag = "lists",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    request_body = CategoryChange,
+    responses(
+        (status = 200, body = Category), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem),
+    )
+)]
+#[put("/categories/{id}")]
+pub(super) async fn write(
+    request: HttpRequest,
+    path: Path<String>,
+    body: Body<CategoryChange>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let id: CategoryId = input::id(&path)?;
+    let expect = conditions::expected(&request)?;
+    let change = input::valid(body.0)?;
+    let written = answer::to_the_end(async move {
+        let written = tags::write_category(&shop, id, &change, &expect).await?;
+        // Whoever listens has a TTL to fall back on.
+        let _ = shop.publisher.publish(&ProductEvent::category(&written.0)).await;
+        Ok(written)
+    });
+    let (category, effect) = written.await?.map_err(trouble::catalogue)?;
+    Ok(answer::written(&category, category.version, effect, began))
+}

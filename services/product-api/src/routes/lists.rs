@@ -1,0 +1,45 @@
+//! Lists through the cache: the featured products (strategy 5) and the products of a category (strategy 6).
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, get};
+use runtime::problem::Problem;
+
+use super::{answer, input, trouble};
+use crate::catalogue::{CategoryId, CategoryPage, FeaturedList};
+use crate::shop::Shop;
+use crate::strategies::{swr, tags};
+
+/// The featured products; never waits while a copy exists, fresh or stale.
+#[utoipa::path(
+    tag = "lists",
+    responses((status = 200, body = FeaturedList), (status = 304), (status = 503, body = Problem))
+)]
+#[get("/featured")]
+pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let fetched = swr::featured(&shop).await.map_err(trouble::fetch)?;
+    Ok(answer::fetched(&request, fetched, "list", began))
+}
+
+/// The products of a category; invalidated by tags.
+#[utoipa::path(
+    tag = "lists",
+    params(("id" = i64, Path)),
+    responses(
+        (status = 200, body = CategoryPage), (status = 304), (status = 400, body = Problem),
+        (status = 404, body = Problem), (status = 503, body = Problem),
+    )
+)]
+#[get("/by-category/{id}")]
+pub(super) async fn by_category(
+    request: HttpRequest,
+    path: Path<String>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let id: CategoryId = input::id(&path)?;
+    let fetched = tags::by_category(&shop, id).await.map_err(trouble::fetch)?;
+    Ok(answer::fetched(&request, fetched, "category", began))
+}

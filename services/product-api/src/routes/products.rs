@@ -1,0 +1,88 @@
+//! `/products/{strategy}/{id}`: one product, seven ways.
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, delete, get, put};
+use runtime::problem::{Body, Problem};
+
+use super::{answer, conditions, input, trouble};
+use crate::catalogue::{Product, ProductChange, ProductId};
+use crate::shop::Shop;
+use crate::strategies::{Strategy, explicit};
+
+/// Reads a product through the cache.
+#[utoipa::path(
+    tag = "strategies",
+    params(("strategy" = Strategy, Path), ("id" = i64, Path)),
+    responses(
+        (status = 200, body = Product, description = "`Cache-Status` (RFC 9211) says where it came from"),
+        (status = 304, description = "It has the version that `If-None-Match` names"),
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
+    )
+)]
+#[get("/{strategy}/{id}")]
+pub(super) async fn read(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let strategy = input::strategy(&path.0)?;
+    let id: ProductId = input::id(&path.1)?;
+    let fetched = strategy.read(&shop, id).await.map_err(trouble::fetch)?;
+    Ok(answer::fetched(&request, fetched, "product", began))
+}
+
+/// Changes a product, and does to its entry what the strategy does.
+#[utoipa::path(
+    tag = "strategies",
+    params(("strategy" = Strategy, Path), ("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    request_body = ProductChange,
+    responses(
+        (status = 200, body = Product, description = "`Cache-Status` says what became of the entry"),
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem),
+    )
+)]
+#[put("/{strategy}/{id}")]
+pub(super) async fn write(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    body: Body<ProductChange>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let strategy = input::strategy(&path.0)?;
+    let id: ProductId = input::id(&path.1)?;
+    let expect = conditions::expected(&request)?;
+    let change = input::valid(body.0)?;
+    let written =
+        answer::to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
+    let written = written.map_err(trouble::catalogue)?;
+    Ok(answer::written(&written.product, written.product.version, written.effect, began))
+}
+
+/// Deletes a product, and its entry in the `explicit` lane.
+#[utoipa::path(
+    tag = "strategies",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem), (status = 503, body = Problem),
+    )
+)]
+#[delete("/explicit/{id}")]
+pub(super) async fn delete_explicit(
+    request: HttpRequest,
+    path: Path<String>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let id: ProductId = input::id(&path)?;
+    let expect = conditions::expected(&request)?;
+    let deleted = answer::to_the_end(async move { explicit::delete(&shop, id, &expect).await }).await?;
+    let (_, effect) = deleted.map_err(trouble::catalogue)?;
+    Ok(answer::deleted(effect, began))
+}

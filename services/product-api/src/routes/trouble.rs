@@ -1,0 +1,34 @@
+//! Errors of the catalogue and the cache as RFC 9457 problems.
+
+use std::time::Duration;
+
+use cache::FetchError;
+use runtime::problem::Problem;
+
+use crate::catalogue::CatalogueError;
+
+/// When a client may try again after a 503.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The problem that a client sees for `error`.
+pub(super) fn catalogue(error: CatalogueError) -> Problem {
+    match error {
+        CatalogueError::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
+        CatalogueError::VersionMismatch { current } => {
+            Problem::precondition_failed(format!("If-Match does not name the current version, which is \"{current}\"."))
+        }
+        CatalogueError::UnknownCategory => Problem::invalid_field("category_id", "there is no such category"),
+        CatalogueError::NameTaken => Problem::conflict("Another category has that name."),
+        CatalogueError::Unavailable(cause) => Problem::unavailable(SOON, cause),
+        CatalogueError::Internal(cause) => Problem::internal(cause),
+    }
+}
+
+/// The problem that a client sees when a read failed.
+pub(super) fn fetch(error: FetchError) -> Problem {
+    match error.load_error::<CatalogueError>() {
+        Some(CatalogueError::Internal(cause)) => Problem::internal(cause),
+        Some(cause) => Problem::unavailable(SOON, cause),
+        None => Problem::unavailable(SOON, error),
+    }
+}

@@ -1,0 +1,116 @@
+//! Fills a new database with a catalogue, and adds to it when a larger one is asked for.
+//!
+//! Any number of processes may seed at once, each may be killed at any moment, and the next start
+//! goes on where the last commit ended. What somebody changed stays changed, what somebody deleted
+//! stays deleted, and an id that the database gave to a user's product is not used again.
+
+mod catalogue;
+mod generator;
+mod reservation;
+#[rustfmt::skip] // A table of words: one list to a line reads better than one word.
+mod vocabulary;
+
+use anyhow::Context;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use tokio::time::Instant;
+
+use crate::db::Pool;
+use crate::schema::seed_state;
+use catalogue::{Catalogue, Category, Product};
+
+/// Rows to a statement and a transaction: enough to be fast, few enough to report progress.
+const CHUNK: i64 = 10_000;
+
+/// What a call of [`seed`] found to do.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct SeedReport {
+    /// Categories inserted now.
+    pub categories: usize,
+    /// Products inserted now.
+    pub products: usize,
+}
+
+/// Sees to it that the catalogue has been filled up to id `target`, now or by an earlier start.
+pub async fn seed(pool: &Pool, target: u64) -> anyhow::Result<SeedReport> {
+    let target = i64::try_from(target).context("the number of products to seed is too large")?;
+    let started = Instant::now();
+    let catalogue = Catalogue::read().context("seed/catalogue.json is not valid")?;
+    let connection = &mut *pool.get().await.context("no database connection to seed with")?;
+
+    let categories = seed_categories(connection, &catalogue).await.context("cannot seed the categories")?;
+    let mut report = SeedReport { categories, products: 0 };
+    while reservation::reserve(connection, target).await.context("cannot reserve ids for the catalogue")? {
+        report.products += seed_chunk(connection, &catalogue).await.context("cannot seed the products")?;
+    }
+    if report.products > 0 {
+        // Until there are statistics, the planner takes the tables for almost empty.
+        connection.batch_execute("ANALYZE categories, products").await.context("cannot analyze the tables")?;
+        let milliseconds = started.elapsed().as_millis() as u64;
+        tracing::info!(products = report.products, milliseconds, "the catalogue is seeded");
+    }
+    Ok(report)
+}
+
+async fn seed_categories(connection: &mut AsyncPgConnection, catalogue: &Catalogue) -> QueryResult<usize> {
+    connection
+        .transaction(async |connection| {
+            let done = reservation::lock(connection).await?.categories;
+            let new: Vec<&Category> = catalogue.categories.iter().filter(|category| category.id > done).collect();
+            let Some(last) = new.iter().map(|category| category.id).max() else {
+                return Ok(0);
+            };
+            diesel::update(seed_state::table).set(seed_state::categories.eq(last)).execute(connection).await?;
+            reservation::raise_sequence(connection, "categories", last).await?;
+            diesel::sql_query(
+                "INSERT INTO categories (id, name, description)
+                 SELECT * FROM unnest($1, $2, $3) ON CONFLICT DO NOTHING",
+            )
+            .bind::<Array<BigInt>, _>(column(&new, |category| category.id))
+            .bind::<Array<Text>, _>(column(&new, |category| category.name.as_str()))
+            .bind::<Array<Text>, _>(column(&new, |category| category.description.as_str()))
+            .execute(connection)
+            .await
+        })
+        .await
+}
+
+/// Inserts the next rows of the reservation and moves the state past them, both or neither.
+async fn seed_chunk(connection: &mut AsyncPgConnection, catalogue: &Catalogue) -> QueryResult<usize> {
+    connection
+        .transaction(async |connection| {
+            let state = reservation::lock(connection).await?;
+            let last = state.reserved_to.min(state.seeded_to + CHUNK);
+            let products: Vec<Product> = (state.seeded_to + 1..=last).map(|id| catalogue.product(id)).collect();
+            let inserted = insert(connection, &products).await?;
+            diesel::update(seed_state::table).set(seed_state::seeded_to.eq(last)).execute(connection).await?;
+            tracing::info!(done = last, total = state.reserved_to, "seeding products");
+            Ok(inserted)
+        })
+        .await
+}
+
+/// One statement with an array for each column: no limit on parameters, and one plan for any number.
+/// Leaves out what is there already, and products of a category that somebody has deleted.
+async fn insert(connection: &mut AsyncPgConnection, products: &[Product]) -> QueryResult<usize> {
+    diesel::sql_query(
+        "INSERT INTO products (id, category_id, name, description, price_cents, stock, featured)
+         SELECT new.* FROM unnest($1, $2, $3, $4, $5, $6, $7) AS new (id, category_id)
+         WHERE EXISTS (SELECT FROM categories WHERE categories.id = new.category_id)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<BigInt>, _>(column(products, |product| product.id))
+    .bind::<Array<BigInt>, _>(column(products, |product| product.category_id))
+    .bind::<Array<Text>, _>(column(products, |product| product.name.as_str()))
+    .bind::<Array<Text>, _>(column(products, |product| product.description.as_str()))
+    .bind::<Array<BigInt>, _>(column(products, |product| product.price_cents))
+    .bind::<Array<Integer>, _>(column(products, |product| product.stock))
+    .bind::<Array<Bool>, _>(column(products, |product| product.featured))
+    .execute(connection)
+    .await
+}
+
+fn column<'a, Row, Value>(rows: &'a [Row], value: impl Fn(&'a Row) -> Value) -> Vec<Value> {
+    rows.iter().map(value).collect()
+}

@@ -1,0 +1,111 @@
+//! Products by the number: any id gives one product, always the same one, in any build.
+//!
+//! A product depends on its id alone, not on how many there are, so 2,000 products are the first
+//! 2,000 of 100,000. Everything stays within what the tables and the API accept.
+
+use super::catalogue::Product;
+use super::vocabulary::{CLOSINGS, SERIES, SHELVES, Shelf};
+
+/// The product with this catalogue id.
+pub(super) fn product(id: i64) -> Product {
+    let mut dice = Dice::new(id);
+    let shelf = &SHELVES[dice.below(SHELVES.len() as u64) as usize];
+    let quality = dice.pick(shelf.qualities);
+    let material = dice.pick(shelf.materials);
+    let (thing, low, high) = dice.pick(shelf.things);
+    let series = dice.pick(SERIES);
+    let variant = dice.pick(shelf.variants);
+    Product {
+        id,
+        category_id: shelf.category_id,
+        name: format!("{series} {} {} {}, {variant}", title(quality), title(material), title(thing)),
+        description: describe(&mut dice, shelf, quality, material, thing),
+        price_cents: price(&mut dice, low, high),
+        stock: stock(&mut dice),
+        // The front page is chosen by hand.
+        featured: false,
+    }
+}
+
+fn describe(dice: &mut Dice, shelf: &Shelf, quality: &str, material: &str, thing: &str) -> String {
+    let mut text = dice.pick(shelf.openings).to_owned();
+    for (gap, word) in [("quality", quality), ("material", material), ("thing", thing)] {
+        text = text
+            .replace(&format!("{{{gap}}}"), word)
+            .replace(&format!("{{a {gap}}}"), &with_article(word))
+            .replace(&format!("{{A {gap}}}"), &capital(&with_article(word)))
+            .replace(&format!("{{{}}}", capital(gap)), &capital(word));
+    }
+    text = text.replace("{use}", dice.pick(shelf.uses));
+    for (sentences, chance) in [(shelf.details, 80), (CLOSINGS, 40)] {
+        if dice.below(100) < chance {
+            text.push(' ');
+            text.push_str(dice.pick(sentences));
+        }
+    }
+    text
+}
+
+/// Between the two prices, more often near the lower one, and with an ending as shops write it.
+fn price(dice: &mut Dice, low: u64, high: u64) -> i64 {
+    let span = high - low;
+    let whole = low + dice.below(span).min(dice.below(span));
+    let ending = dice.pick(&[0, 50, 90, 95, 95, 99, 99]);
+    (whole * 100 + ending) as i64
+}
+
+/// One in fourteen is sold out; a few are piled high.
+fn stock(dice: &mut Dice) -> i32 {
+    let pieces = match dice.below(14) {
+        0 => 0,
+        1 => 150 + dice.below(350),
+        _ => 1 + dice.below(120),
+    };
+    pieces as i32
+}
+
+fn with_article(words: &str) -> String {
+    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {words}")
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn title(text: &str) -> String {
+    let small = |word: &str| matches!(word, "of" | "and" | "for");
+    let words = text.split(' ').map(|word| if small(word) { word.to_owned() } else { capital(word) });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// SplitMix64. Written out, because a crate's generator may change with its next version, and with
+/// it every product.
+struct Dice(u64);
+
+impl Dice {
+    fn new(id: i64) -> Self {
+        Self(id.unsigned_abs())
+    }
+
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 to `bound - 1`.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound.max(1)
+    }
+
+    /// The list must not be empty; the vocabulary's test sees to that.
+    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len() as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests;

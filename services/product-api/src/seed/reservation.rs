@@ -1,0 +1,87 @@
+//! Which catalogue ids are done, which are set aside, and which belong to users.
+//!
+//! The state is one row, and its lock is what makes concurrent seeding safe: each step takes it,
+//! reads, acts and commits, so the processes of several replicas simply share the work.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use crate::schema::seed_state;
+
+/// The row of `seed_state`; the columns are explained there.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = seed_state)]
+pub(super) struct State {
+    pub(super) categories: i64,
+    pub(super) seeded_to: i64,
+    pub(super) reserved_to: i64,
+}
+
+/// Reads the state and keeps it locked to the end of the transaction. That may wait for another
+/// process, and a chunk takes its time: the pool's time limit for a statement does not apply.
+pub(super) async fn lock(connection: &mut AsyncPgConnection) -> QueryResult<State> {
+    connection.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    seed_state::table.select(State::as_select()).for_update().first(connection).await
+}
+
+/// Sets ids up to `target` aside for the catalogue; tells whether any that are set aside still wait
+/// to be seeded. A reservation that was interrupted is filled before the next one begins.
+pub(super) async fn reserve(connection: &mut AsyncPgConnection, target: i64) -> QueryResult<bool> {
+    let state = connection
+        .transaction(async |connection| {
+            let mut state = lock(connection).await?;
+            if state.seeded_to == state.reserved_to && state.reserved_to < target {
+                // Ids up to here were given to users, whose products may be deleted by now: an id
+                // that came back as another product would also come back with an older version.
+                state.seeded_to = state.seeded_to.max(last_id(connection, "products").await?);
+                state.reserved_to = target.max(state.seeded_to);
+                diesel::update(seed_state::table)
+                    .set((seed_state::seeded_to.eq(state.seeded_to), seed_state::reserved_to.eq(state.reserved_to)))
+                    .execute(connection)
+                    .await?;
+            }
+            Ok::<_, diesel::result::Error>(state)
+        })
+        .await?;
+    // After the commit, and again on every start: a sequence does not roll back. Raised first and
+    // killed then, we would find all these ids given away, and never seed them.
+    // A product that draws an id in between keeps it: seeding passes over what is there.
+    let reserved_to = state.reserved_to;
+    connection.transaction(async |connection| raise_sequence(connection, "products", reserved_to).await).await?;
+    Ok(state.seeded_to < state.reserved_to)
+}
+
+/// Makes the ids of new rows begin above `id`, if they don't yet. Needs a transaction.
+pub(super) async fn raise_sequence(
+    connection: &mut AsyncPgConnection,
+    table: &'static str,
+    id: i64,
+) -> QueryResult<()> {
+    if last_id(connection, table).await? >= id {
+        return Ok(());
+    }
+    // An insert that drew its id between our look and our `setval` would be followed by others with
+    // the same ids. The lock keeps inserts out; hence the second look.
+    let lock = format!("SET LOCAL statement_timeout = 0; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
+    connection.batch_execute(&lock).await?;
+    if last_id(connection, table).await? < id {
+        diesel::sql_query(format!("SELECT setval('{table}_id_seq', $1)"))
+            .bind::<BigInt, _>(id)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The highest id that the table's sequence has given out, 0 for none.
+async fn last_id(connection: &mut AsyncPgConnection, table: &'static str) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Last {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let query = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS id FROM {table}_id_seq");
+    let last: Last = diesel::sql_query(query).get_result(connection).await?;
+    Ok(last.id)
+}

@@ -1,0 +1,192 @@
+//! The settings of the product API: `settings.toml` holds the defaults and explains each.
+
+use std::time::Duration;
+
+use cache::{CacheSettings, Policy};
+use runtime::server::HttpSettings;
+use runtime::settings::SettingsError;
+use runtime::telemetry::LogSettings;
+use serde::Deserialize;
+
+use crate::db::PostgresSettings;
+
+const DEFAULTS: &str = include_str!("settings.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens and how it stops.
+    pub http: HttpSettings,
+    /// What it logs.
+    pub log: LogSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The cache's connection and limits.
+    pub redis: CacheSettings,
+    /// The demo catalogue.
+    pub seed: SeedSettings,
+    /// How long entries live.
+    pub lanes: LaneSettings,
+}
+
+/// The demo catalogue.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedSettings {
+    /// How many products there are to be at least. `SEED_PRODUCTS` sets it too.
+    pub products: u64,
+}
+
+/// The lifetimes of each strategy's entries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is the strategy that it is named after")]
+pub struct LaneSettings {
+    pub ttl: Lifetime,
+    pub explicit: Lifetime,
+    pub writethrough: Lifetime,
+    pub events: Lifetime,
+    pub swr: Lifetime,
+    pub tags: Lifetime,
+    pub production: Lifetime,
+}
+
+/// How long the entries of a lane live; see [`Policy`] for the meaning.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lifetime {
+    /// Gone after this.
+    #[serde(with = "humantime_serde")]
+    pub hard_ttl: Duration,
+    /// Stale after this.
+    #[serde(default, with = "humantime_serde")]
+    pub soft_ttl: Option<Duration>,
+    /// "No such thing" is gone after this.
+    #[serde(default, with = "humantime_serde")]
+    pub negative_ttl: Option<Duration>,
+    /// The share of the TTLs that chance may take off.
+    #[serde(default)]
+    pub jitter: f64,
+    /// How long a load may take and still be stored.
+    #[serde(default, with = "humantime_serde")]
+    pub lease: Option<Duration>,
+    /// How long to wait for another process' load.
+    #[serde(default, with = "humantime_serde")]
+    pub wait: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        let vars = runtime::settings::environment().map(|(name, value)| match name.as_str() {
+            "SEED_PRODUCTS" => ("SEED__PRODUCTS".to_owned(), value),
+            _ => (name, value),
+        });
+        Self::checked(runtime::settings::load(DEFAULTS, vars)?)
+    }
+
+    /// As [`from_env`](Self::from_env), from given variables.
+    pub fn from_vars<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingsError> {
+        let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self::checked(runtime::settings::load(DEFAULTS, vars)?)
+    }
+
+    fn checked(settings: Self) -> Result<Self, SettingsError> {
+        for (name, lifetime) in settings.lanes.each() {
+            lifetime.policy().validate().map_err(|error| {
+                let field = match error {
+                    cache::PolicyError::HardTtl => "HARD_TTL",
+                    cache::PolicyError::SoftTtl { .. } => "SOFT_TTL",
+                    cache::PolicyError::NegativeTtl { .. } => "NEGATIVE_TTL",
+                    cache::PolicyError::Jitter(_) => "JITTER",
+                    cache::PolicyError::Lease => "LEASE",
+                };
+                SettingsError::wrong(format!("LANES__{}__{field}", name.to_uppercase()), error.to_string())
+            })?;
+        }
+        let positive = [
+            ("REDIS__MAX_LOADS", settings.redis.max_loads > 0),
+            ("REDIS__COMMAND_TIMEOUT", settings.redis.command_timeout >= Duration::from_millis(1)),
+            ("REDIS__BREAKER_THRESHOLD", settings.redis.breaker_threshold > 0),
+        ];
+        match positive.into_iter().find(|(_, holds)| !holds) {
+            Some((name, _)) => Err(SettingsError::wrong(name, "must be above zero")),
+            None => Ok(settings),
+        }
+    }
+}
+
+impl LaneSettings {
+    fn each(&self) -> [(&'static str, &Lifetime); 7] {
+        [
+            ("ttl", &self.ttl),
+            ("explicit", &self.explicit),
+            ("writethrough", &self.writethrough),
+            ("events", &self.events),
+            ("swr", &self.swr),
+            ("tags", &self.tags),
+            ("production", &self.production),
+        ]
+    }
+}
+
+impl Lifetime {
+    /// The policy that these numbers make.
+    pub fn policy(&self) -> Policy {
+        let mut policy = Policy::new(self.hard_ttl).jitter(self.jitter);
+        if let Some(soft_ttl) = self.soft_ttl {
+            policy = policy.soft_ttl(soft_ttl);
+        }
+        if let Some(negative_ttl) = self.negative_ttl {
+            policy = policy.negative_ttl(negative_ttl);
+        }
+        if let Some(lease) = self.lease {
+            policy = policy.lease(lease);
+        }
+        if let Some(wait) = self.wait {
+            policy = policy.wait(wait);
+        }
+        policy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(vars: &[(&str, &str)]) -> String {
+        Settings::from_vars(vars.iter().copied()).expect_err("these settings should be refused").to_string()
+    }
+
+    #[test]
+    fn the_defaults_agree() {
+        let settings = Settings::from_vars([]).unwrap();
+        assert_eq!((settings.http.port, settings.seed.products), (8004, 2_000));
+    }
+
+    #[test]
+    fn a_variable_overrides_a_default() {
+        let settings = Settings::from_vars([("LANES__SWR__SOFT_TTL", "7s"), ("REDIS__MAX_LOADS", "5")]).unwrap();
+        assert_eq!(settings.lanes.swr.soft_ttl, Some(Duration::from_secs(7)));
+        assert_eq!(settings.redis.max_loads, 5);
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_the_name_of_the_setting() {
+        for (name, value) in [
+            ("LANES__SWR__SOFT_TTL", "2m"),
+            ("LANES__TTL__HARD_TTL", "0s"),
+            ("LANES__TTL__NEGATIVE_TTL", "11s"),
+            ("LANES__PRODUCTION__JITTER", "1.5"),
+            ("LANES__TAGS__LEASE", "5m"),
+            ("REDIS__MAX_LOADS", "0"),
+            ("REDIS__TIMEUOT", "5ms"),
+            ("LANES__TLL__HARD_TTL", "5s"),
+            ("HTTP__PORT", "eighty"),
+        ] {
+            let message = refused(&[(name, value)]);
+            assert!(message.contains(name), "{name}={value} gave: {message}");
+        }
+    }
+}

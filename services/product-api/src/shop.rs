@@ -1,0 +1,95 @@
+//! What every request works with, and the two things all strategies share: how a product is loaded, and what a
+//! write reports.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use cache::{Cache, Invalidated, Loaded, Published, Tag};
+
+use crate::catalogue::{Catalogue, CatalogueError, Product, ProductId};
+use crate::events::Publisher;
+use crate::keys::Lanes;
+
+/// The shop: the truth, the cache in front of it, and the channel on which changes are announced.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// Postgres.
+    pub catalogue: Catalogue,
+    /// Redis.
+    pub cache: Cache,
+    /// The strategies' entries in it.
+    pub lanes: Lanes,
+    /// `product:updates`.
+    pub publisher: Publisher,
+}
+
+/// A committed write, and what it did to the cache.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The product as it is now.
+    pub product: Product,
+    /// What happened to its entry.
+    pub effect: Effect,
+}
+
+/// What a write did to the entries it is responsible for, before it was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: they are left to their TTL.
+    None,
+    /// They are gone: the next read loads.
+    Invalidated,
+    /// The new value is there: the next read is a hit.
+    Stored,
+    /// A change event is on its way to whoever holds them.
+    Announced,
+    /// Redis did not do it yet; it is repeated until it succeeds.
+    Deferred,
+}
+
+type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Send>>;
+
+impl Shop {
+    /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
+    pub fn load_product(
+        &self,
+        id: ProductId,
+        tags: fn(&Product) -> Vec<Tag>,
+    ) -> impl Fn() -> Loading + Send + Sync + 'static {
+        let catalogue = self.catalogue.clone();
+        move || {
+            let catalogue = catalogue.clone();
+            Box::pin(async move {
+                match catalogue.product(id).await? {
+                    Some(product) => entry(&product, tags(&product)),
+                    None => Ok(Loaded::absent()),
+                }
+            })
+        }
+    }
+}
+
+/// A product as the cache keeps it: the JSON of the answer, so that a hit need not decode it.
+pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<Loaded, CatalogueError> {
+    let loaded = Loaded::json(product).map_err(|error| CatalogueError::Internal(error.to_string()))?;
+    Ok(loaded.version(product.version.unsigned_abs()).tags(tags))
+}
+
+impl From<Invalidated> for Effect {
+    fn from(invalidated: Invalidated) -> Self {
+        match invalidated {
+            Invalidated::Done { .. } => Self::Invalidated,
+            Invalidated::Deferred => Self::Deferred,
+        }
+    }
+}
+
+impl From<Published> for Effect {
+    fn from(published: Published) -> Self {
+        match published {
+            Published::Stored => Self::Stored,
+            Published::Invalidated => Self::Invalidated,
+            Published::Deferred => Self::Deferred,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Strategy 2: explicit invalidation. The writer deletes the entry, after COMMIT and before it answers.
+//!
+//! ```text
+//! write  COMMIT version 2 ─ UNLINK product:explicit:1 ─ 200 OK
+//! read                                                         miss, version 2 (slow once)
+//! ```
+//!
+//! Promises: after the answer to a write, no read returns what was before. The delete also takes the lease of a
+//! load that began before it, so the load cannot put the old value back. Costs: the next read is slow, and the
+//! writer must know every key that shows the product; the category's name, which other rows decide, has a tag.
+
+use cache::{FetchError, Fetched, Invalidation};
+
+use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId};
+use crate::keys;
+use crate::shop::{Effect, Shop, Written};
+
+/// A hit until somebody writes through this strategy.
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.explicit;
+    lane.fetch(&lane.key(id), shop.load_product(id, |product| vec![keys::category(product.category.id.into())])).await
+}
+
+/// Writes to the database, then deletes the entry. In this order: the other way round, a read in between would
+/// store the old value again.
+pub async fn write(
+    shop: &Shop,
+    id: ProductId,
+    change: &ProductChange,
+    expect: &Expect,
+) -> Result<Written, CatalogueError> {
+    let updated = shop.catalogue.update(id, change, expect).await?;
+    let effect = forget(shop, id).await;
+    Ok(Written { product: updated.product, effect })
+}
+
+/// Deletes the product, then its entry.
+pub async fn delete(shop: &Shop, id: ProductId, expect: &Expect) -> Result<(Product, Effect), CatalogueError> {
+    let product = shop.catalogue.delete(id, expect).await?;
+    Ok((product, forget(shop, id).await))
+}
+
+async fn forget(shop: &Shop, id: ProductId) -> Effect {
+    shop.cache.invalidate(Invalidation::hard().key(shop.lanes.explicit.key(id))).await.into()
+}

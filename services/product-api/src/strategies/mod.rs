@@ -1,0 +1,100 @@
+//! The seven strategies. One file each, with the same two functions: `read` and `write`.
+//!
+//! What differs between them is what the eye catches: which entry, with which tags, and what happens to it after
+//! COMMIT. How they are stored, fenced and shared is the `cache` crate's business.
+
+pub mod events;
+pub mod explicit;
+pub mod production;
+pub mod swr;
+pub mod tags;
+pub mod ttl;
+pub mod writethrough;
+
+use std::str::FromStr;
+
+use cache::{FetchError, Fetched};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use crate::shop::{Shop, Written};
+
+/// The strategies, in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// 1: entries expire.
+    Ttl,
+    /// 2: the writer deletes the entry.
+    Explicit,
+    /// 3: the writer stores the new value.
+    Writethrough,
+    /// 4: the writer announces the change, a listener deletes the entry.
+    Events,
+    /// 5: stale entries are served at once and refreshed behind.
+    Swr,
+    /// 6: entries carry tags, and are invalidated by tag.
+    Tags,
+    /// 7: all of them together.
+    Production,
+}
+
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Ttl, Self::Explicit, Self::Writethrough, Self::Events, Self::Swr, Self::Tags, Self::Production];
+
+    /// As it stands in paths and keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ttl => "ttl",
+            Self::Explicit => "explicit",
+            Self::Writethrough => "writethrough",
+            Self::Events => "events",
+            Self::Swr => "swr",
+            Self::Tags => "tags",
+            Self::Production => "production",
+        }
+    }
+
+    /// Reads a product by this strategy.
+    pub async fn read(self, shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+        match self {
+            Self::Ttl => ttl::read(shop, id).await,
+            Self::Explicit => explicit::read(shop, id).await,
+            Self::Writethrough => writethrough::read(shop, id).await,
+            Self::Events => events::read(shop, id).await,
+            Self::Swr => swr::read(shop, id).await,
+            Self::Tags => tags::read(shop, id).await,
+            Self::Production => production::read(shop, id).await,
+        }
+    }
+
+    /// Changes a product and does to its entry what this strategy does.
+    pub async fn write(
+        self,
+        shop: &Shop,
+        id: ProductId,
+        change: &ProductChange,
+        expect: &Expect,
+    ) -> Result<Written, CatalogueError> {
+        match self {
+            Self::Ttl => ttl::write(shop, id, change, expect).await,
+            Self::Explicit => explicit::write(shop, id, change, expect).await,
+            Self::Writethrough => writethrough::write(shop, id, change, expect).await,
+            Self::Events => events::write(shop, id, change, expect).await,
+            Self::Swr => swr::write(shop, id, change, expect).await,
+            Self::Tags => tags::write(shop, id, change, expect).await,
+            Self::Production => production::write(shop, id, change, expect).await,
+        }
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or(())
+    }
+}

@@ -1,0 +1,43 @@
+//! Strategy 7: production. All of them together, each for what it is good at.
+//!
+//! | layer | what it is for |
+//! |---|---|
+//! | delete of the key, by the writer | no stale read after the answer to a write |
+//! | tags | the same for entries that the writer does not know |
+//! | events | the same, a moment later, for what others wrote |
+//! | soft TTL | hot entries are refreshed before anybody waits for them, and survive a database that is away |
+//! | hard TTL with jitter | nothing lives for ever, and not everything ends at once |
+//! | fail open | without Redis, reads and writes go on, at most so many at a time |
+//!
+//! Promises: as explicit invalidation and tags, and a read that stays fast on hot entries. While the database fails,
+//! an entry past its soft TTL is still served, labelled as stale; one that was invalidated never is.
+
+use cache::{FetchError, Fetched, Invalidation};
+
+use super::tags;
+use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use crate::events::ProductEvent;
+use crate::shop::{Effect, Shop, Written};
+
+/// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.production;
+    lane.fetch(&lane.key(id), shop.load_product(id, tags::shown)).await
+}
+
+/// Writes to the database, removes the entry and whatever shows it, and tells everybody else.
+pub async fn write(
+    shop: &Shop,
+    id: ProductId,
+    change: &ProductChange,
+    expect: &Expect,
+) -> Result<Written, CatalogueError> {
+    let updated = shop.catalogue.update(id, change, expect).await?;
+    let gone = Invalidation::hard().key(shop.lanes.production.key(id)).tags(tags::touched(&updated));
+    let effect = Effect::from(shop.cache.invalidate(gone).await);
+    if effect != Effect::Deferred {
+        // Who misses it has a TTL; this process has just done its own part.
+        let _ = shop.publisher.publish(&ProductEvent::updated(&updated, change.fields())).await;
+    }
+    Ok(Written { product: updated.product, effect })
+}

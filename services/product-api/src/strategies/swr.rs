@@ -1,0 +1,49 @@
+//! Strategy 5: stale-while-revalidate. Past its soft TTL, an entry is served at once and refreshed behind.
+//!
+//! ```text
+//! t=0 s    read   miss, stored: soft TTL 5 s, hard TTL 60 s
+//! t=3 s    write  Postgres has version 2
+//! t=6 s    read   version 1 at once (`hit; ttl=-1`); one refresh starts behind
+//! t=6.01 s read   hit, version 2
+//! t=66 s   read   miss: nobody came for 60 s
+//! ```
+//!
+//! Promises: only the first read ever waits for the database; 200 readers of a stale entry cause one refresh, in one
+//! process. A read is never older than the hard TTL. Costs: somebody always gets the old value first.
+//! The featured list is the place for it: everybody reads it, and nobody minds a few seconds.
+
+use cache::{FetchError, Fetched, Loaded};
+
+use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use crate::shop::{Effect, Shop, Written};
+
+/// Never waits while a copy exists, fresh or stale.
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.swr;
+    lane.fetch(&lane.key(id), shop.load_product(id, |_| vec![])).await
+}
+
+/// Writes to the database. The entry becomes stale in its own time.
+pub async fn write(
+    shop: &Shop,
+    id: ProductId,
+    change: &ProductChange,
+    expect: &Expect,
+) -> Result<Written, CatalogueError> {
+    let updated = shop.catalogue.update(id, change, expect).await?;
+    Ok(Written { product: updated.product, effect: Effect::None })
+}
+
+/// The featured list; never waits while a copy exists.
+pub async fn featured(shop: &Shop) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.featured;
+    let catalogue = shop.catalogue.clone();
+    let load = move || {
+        let catalogue = catalogue.clone();
+        async move {
+            let list = catalogue.featured().await?;
+            Loaded::json(&list).map_err(|error| CatalogueError::Internal(error.to_string()))
+        }
+    };
+    lane.fetch(&lane.key("list"), load).await
+}

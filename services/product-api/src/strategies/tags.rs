@@ -1,0 +1,84 @@
+//! Strategy 6: cache tags. Entries carry the names of what they show; a write invalidates names, not keys.
+//!
+//! ```text
+//! product:tags:1         category:3  product:1
+//! product:by-category:3  category:3  products-of:3
+//!
+//! rename category 3      invalidates category:3                    both entries, and every other one that shows the name
+//! change product 1       invalidates product:1, products-of:3      both entries, and no other product
+//! move 1 from 3 to 4     invalidates … products-of:3, products-of:4  the list it left, and the list it enters
+//! ```
+//!
+//! Promises: as explicit invalidation, for entries that the writer has never heard of. A tag is fenced before it is
+//! emptied, so a load that began before the write, and is in no tag set yet, cannot be stored. Costs: memory for the
+//! tag sets, and a write that takes time in proportion to the entries it removes. What carries no tag is not found.
+
+use cache::{FetchError, Fetched, Invalidation, Loaded, Tag};
+
+use crate::catalogue::{
+    CatalogueError, Category, CategoryChange, CategoryId, Expect, Product, ProductChange, ProductId, Updated,
+};
+use crate::keys;
+use crate::shop::{Effect, Shop, Written};
+
+/// A hit until something that the entry shows has changed.
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.tags;
+    lane.fetch(&lane.key(id), shop.load_product(id, shown)).await
+}
+
+/// Writes to the database, then invalidates what the write has touched.
+pub async fn write(
+    shop: &Shop,
+    id: ProductId,
+    change: &ProductChange,
+    expect: &Expect,
+) -> Result<Written, CatalogueError> {
+    let updated = shop.catalogue.update(id, change, expect).await?;
+    let effect = shop.cache.invalidate(Invalidation::hard().tags(touched(&updated))).await.into();
+    Ok(Written { product: updated.product, effect })
+}
+
+/// The list of a category.
+pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.by_category;
+    let catalogue = shop.catalogue.clone();
+    let load = move || {
+        let catalogue = catalogue.clone();
+        async move {
+            let loaded = match catalogue.in_category(id).await? {
+                Some(page) => Loaded::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?,
+                None => Loaded::absent(),
+            };
+            Ok::<_, CatalogueError>(loaded.tag(keys::category(id)).tag(keys::products_of(id)))
+        }
+    };
+    lane.fetch(&lane.key(id), load).await
+}
+
+/// Changes a category, then invalidates whatever shows it.
+pub async fn write_category(
+    shop: &Shop,
+    id: CategoryId,
+    change: &CategoryChange,
+    expect: &Expect,
+) -> Result<(Category, Effect), CatalogueError> {
+    let category = shop.catalogue.update_category(id, change, expect).await?;
+    let effect = shop.cache.invalidate(Invalidation::hard().tag(keys::category(id))).await.into();
+    Ok((category, effect))
+}
+
+/// What an entry of one product shows.
+pub fn shown(product: &Product) -> Vec<Tag> {
+    vec![keys::category(product.category.id.into()), keys::product(product.id.into())]
+}
+
+/// What a write touches: the product, the list it is on, and the list it was on.
+pub fn touched(updated: &Updated) -> Vec<Tag> {
+    let (now, before) = (updated.product.category.id, updated.previous_category);
+    let mut tags = vec![keys::product(updated.product.id.into()), keys::products_of(now.into())];
+    if before != now {
+        tags.push(keys::products_of(before.into()));
+    }
+    tags
+}

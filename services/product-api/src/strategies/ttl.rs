@@ -1,0 +1,33 @@
+//! Strategy 1: TTL. The entry expires; the writer does nothing.
+//!
+//! ```text
+//! t=0 s   read   miss, stored with a TTL of 10 s
+//! t=3 s   write  Postgres has version 2, the entry still version 1
+//! t=4 s   read   hit, version 1: stale
+//! t=10 s  read   miss, version 2
+//! ```
+//!
+//! Promises: a read is never older than the TTL. Costs: every read in that window may be stale, and every expiry
+//! is a slow read, whether the product changed or not.
+
+use cache::{FetchError, Fetched};
+
+use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use crate::shop::{Effect, Shop, Written};
+
+/// A hit until the TTL ends, whatever happens in the database.
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+    let lane = &shop.lanes.ttl;
+    lane.fetch(&lane.key(id), shop.load_product(id, |_| vec![])).await
+}
+
+/// Writes to the database. The entry is left to its TTL.
+pub async fn write(
+    shop: &Shop,
+    id: ProductId,
+    change: &ProductChange,
+    expect: &Expect,
+) -> Result<Written, CatalogueError> {
+    let updated = shop.catalogue.update(id, change, expect).await?;
+    Ok(Written { product: updated.product, effect: Effect::None })
+}
