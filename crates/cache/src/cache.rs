@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::bulkhead::Bulkhead;
 use crate::flight::Flights;
+use crate::keyspace::is_plain_name;
 use crate::lane::Kind;
 use crate::meter::Meter;
 use crate::redis::Store;
@@ -76,9 +77,12 @@ impl Cache {
     /// Entries of one kind under one policy; their keys read `keyspace:name:…`.
     ///
     /// # Errors
-    /// When the policy contradicts itself.
+    /// When the policy contradicts itself, or the name has a character that means something in a key.
     pub fn lane(&self, name: &str, policy: Policy) -> Result<Lane, PolicyError> {
         policy.validate()?;
+        if !is_plain_name(name) {
+            return Err(PolicyError::LaneName(name.to_owned()));
+        }
         let meter = Meter::new(self.inner.keyspace.name(), name);
         Ok(Lane { inner: Arc::clone(&self.inner), kind: Arc::new(Kind { name: name.to_owned(), policy, meter }) })
     }

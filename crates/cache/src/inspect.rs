@@ -99,7 +99,7 @@ impl Cache {
         let EntryCursor { mut partition, mut scan } = cursor;
         let mut entries = Vec::new();
         loop {
-            let (next, names) = self.inner.store.scan(partition, &scan, limit.min(1_000) as u32).await?;
+            let (next, names) = self.inner.store.scan(partition, &scan, limit.clamp(1, 1_000) as u32).await?;
             for key in names.iter().filter_map(|name| self.inner.keyspace.parse(name)) {
                 entries.extend(self.inspect(&key).await?);
             }

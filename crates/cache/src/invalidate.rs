@@ -5,13 +5,18 @@
 //! store. Where Redis cannot be reached, the write has still happened: the invalidation is kept and repeated until
 //! it succeeds, and this process does not trust the entries meanwhile ([`Invalidated::Deferred`]).
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
 use tracing::warn;
 
 use crate::cache::{Cache, Inner};
 use crate::redis::StoreError;
 use crate::{Key, Tag};
+
+/// Commands of one invalidation that are under way at once.
+const AT_ONCE: usize = 16;
+/// Keys that one command names at most.
+const KEYS: usize = 64;
 
 /// What to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
 #[derive(Clone, Debug)]
@@ -26,6 +31,13 @@ pub struct Invalidation {
 pub(crate) enum Effect {
     Removed,
     Expired,
+}
+
+/// A part of an invalidation that one partition does.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Keys(Vec<Key>),
+    Tag(u16, Tag),
 }
 
 /// How far an invalidation got.
@@ -69,12 +81,22 @@ impl Invalidation {
         self.tags.extend(tags);
         self
     }
+
+    fn steps(&self, partitions: u16) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for partition in 0..partitions {
+            let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
+            steps.extend(keys.chunks(KEYS).map(|some| Step::Keys(some.to_vec())));
+            steps.extend(self.tags.iter().map(|tag| Step::Tag(partition, tag.clone())));
+        }
+        steps
+    }
 }
 
 impl Cache {
     /// Invalidates, and returns when it is done everywhere or kept for repair.
     ///
-    /// It runs in a task of its own: once this is called, it is carried out even if the returned future is dropped.
+    /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
         let inner = self.inner.clone();
         let task = self.inner.spawn(async move {
@@ -116,38 +138,30 @@ impl Cache {
 
 impl Inner {
     pub(crate) async fn invalidate(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
-        let partitions = 0..self.keyspace.partitions();
-        let keys = partitions.clone().filter_map(|partition| {
-            let of_partition = |key: &&Key| key.partition() == partition;
-            let keys: Vec<Key> = invalidation.keys.iter().filter(of_partition).cloned().collect();
-            (!keys.is_empty()).then(|| self.invalidate_keys(invalidation.effect, keys))
-        });
-        let tags = invalidation.tags.iter().flat_map(|tag| {
-            partitions.clone().map(move |partition| self.invalidate_tag(invalidation.effect, partition, tag))
-        });
-        let (keys, tags) = try_join(try_join_all(keys), try_join_all(tags)).await?;
-        Ok(keys.into_iter().chain(tags).sum())
+        let steps = invalidation.steps(self.keyspace.partitions());
+        // A bounded number at once: each has a time limit, which runs while it queues.
+        let mut done = stream::iter(steps).map(|step| self.take(invalidation.effect, step)).buffer_unordered(AT_ONCE);
+        let mut total = 0;
+        while let Some(entries) = done.try_next().await? {
+            total += entries;
+        }
+        Ok(total)
     }
 
-    async fn invalidate_keys(&self, effect: Effect, keys: Vec<Key>) -> Result<u64, StoreError> {
-        match effect {
-            Effect::Removed => self.store.unlink(&keys).await,
-            Effect::Expired => self.store.soften(keys.iter().map(Key::to_string).collect()).await,
+    async fn take(&self, effect: Effect, step: Step) -> Result<u64, StoreError> {
+        match (effect, step) {
+            (Effect::Removed, Step::Keys(keys)) => self.store.unlink(&keys).await,
+            (Effect::Expired, Step::Keys(keys)) => self.store.soften(keys.iter().map(Key::to_string).collect()).await,
+            (Effect::Removed, Step::Tag(partition, tag)) => self.store.invalidate_tag(partition, &tag).await,
+            (Effect::Expired, Step::Tag(partition, tag)) => self.store.soften_tag(partition, &tag).await,
         }
     }
 
-    async fn invalidate_tag(&self, effect: Effect, partition: u16, tag: &Tag) -> Result<u64, StoreError> {
-        match effect {
-            Effect::Removed => self.store.invalidate_tag(partition, tag).await,
-            Effect::Expired => self.store.soften_tag(partition, tag).await,
-        }
-    }
-
-    /// The new generation first: a load under way is refused, so what the scan removes does not come back.
+    /// The generation first: a load under way is refused, so what the scan removes does not come back.
     pub(crate) async fn invalidate_all(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for partition in 0..self.keyspace.partitions() {
-            self.store.renew_generation(partition).await?;
+            self.store.drop_generation(partition).await?;
             let mut cursor = "0".to_owned();
             loop {
                 let (next, names) = self.store.scan(partition, &cursor, 512).await?;

@@ -48,8 +48,7 @@ impl Keyspace {
     ///
     /// All processes that share the keyspace must agree on the number.
     pub fn partitioned(name: &str, partitions: u16) -> Result<Self, KeyspaceError> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        if !is_plain_name(name) {
             return Err(KeyspaceError::Name(name.to_owned()));
         }
         let prefixes = match partitions {
@@ -87,7 +86,8 @@ impl Keyspace {
 
     /// Reads the full name of an entry as a human gives it; `None` when it is not one of this keyspace.
     pub fn parse(&self, name: &str) -> Option<Key> {
-        let plain = |bare: &str| !bare.is_empty() && !bare.starts_with('~') && !bare.contains(needs_escape);
+        let raw = |c: char| needs_escape(c) && c != '%';
+        let plain = |bare: &str| !bare.is_empty() && !bare.starts_with('~') && !bare.contains(raw);
         self.prefixes.iter().find_map(|prefix| {
             let bare = name.strip_prefix(prefix.as_str()).filter(|bare| plain(bare))?;
             let key = self.key_from_bare(bare);
@@ -162,6 +162,12 @@ impl fmt::Debug for Key {
     }
 }
 
+/// Whether `name` can stand for a keyspace or a lane: nothing in it has a meaning of its own.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (1..=64).contains(&name.len()) && name.chars().all(allowed)
+}
+
 fn write_bare(name: &mut String, lane: &str, id: impl Display) {
     name.push_str(lane);
     name.push(':');
@@ -226,8 +232,9 @@ mod tests {
     #[test]
     fn parse_takes_back_what_key_made_and_nothing_else() {
         for keyspace in [Keyspace::new("product").unwrap(), Keyspace::partitioned("product", 8).unwrap()] {
-            let key = keyspace.key("tags", 7);
-            assert_eq!(keyspace.parse(key.as_str()), Some(key));
+            for key in [keyspace.key("tags", 7), keyspace.key("page", "red shoes, 100%")] {
+                assert_eq!(keyspace.parse(key.as_str()), Some(key));
+            }
             for foreign in ["cart:view:1", "product:", "product:~fence", "{product:0}:~fence", "", "product:a b"] {
                 assert_eq!(keyspace.parse(foreign), None, "{foreign}");
             }

@@ -54,7 +54,7 @@ impl Lane {
     ///
     /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
     /// of any transaction that began earlier; it runs in a task of its own, at most once per miss whoever waits, and
-    /// is not stopped when this future is dropped. Past the soft TTL the stale value is returned at once and `load`
+    /// is not stopped when this future is dropped. It must not fetch the same key: that would wait for itself. Past the soft TTL the stale value is returned at once and `load`
     /// runs behind.
     ///
     /// # Errors
@@ -87,12 +87,13 @@ impl Lane {
     }
 
     async fn look(&self, key: &Key) -> Look {
+        let mark = self.inner.repairs.mark();
         let entry = match self.inner.store.get(key).await {
             Ok(Some(Held::Value(entry))) => entry,
             Ok(Some(Held::Lease | Held::Unreadable) | None) => return Look::Nothing,
             Err(_) => return Look::Past(Bypass::RedisDown),
         };
-        if self.inner.repairs.cover(key, &entry) {
+        if self.inner.repairs.cover(mark, key, &entry) {
             return Look::Past(Bypass::RepairPending);
         }
         let now = self.inner.store.connection.clock.now_ms();

@@ -8,9 +8,14 @@
 //!
 //! The flight runs in a task of its own: a client that hangs up does not end it.
 
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::entry::{self, Entry, Held};
@@ -34,9 +39,20 @@ pub(crate) struct Landed {
 
 /// The outcome of asking for the lease.
 enum Lease {
-    Granted(Grant),
+    /// The right to load and to store, with a place in the bulkhead.
+    Granted(Grant, OwnedSemaphorePermit),
+    /// Somebody else has stored it meanwhile.
     Found(Entry, u32),
+    /// Load, but store nothing.
     Denied(Bypass),
+    /// Too many loads are under way.
+    Crowded,
+}
+
+/// Sees to it that a flight leaves the table however its task ends, even if it never ran.
+struct Closing {
+    lane: Lane,
+    flight: Arc<Flight>,
 }
 
 impl Lane {
@@ -45,8 +61,12 @@ impl Lane {
         for _ in 0..FLIGHTS {
             let (seat, mine) = match self.inner.flights.board(key) {
                 Boarding::First(flight, seat) => {
-                    let (lane, load) = (self.clone(), Arc::clone(&load));
-                    self.inner.spawn(async move { lane.fly(flight, load, past).await });
+                    let (closing, load) = (Closing { lane: self.clone(), flight }, Arc::clone(&load));
+                    self.inner.spawn(async move {
+                        let landed = closing.lane.fly(&closing.flight, load, past).await;
+                        closing.lane.inner.flights.close(&closing.flight);
+                        closing.flight.land(landed);
+                    });
                     (seat, true)
                 }
                 Boarding::Joined(seat) => (seat, false),
@@ -60,72 +80,95 @@ impl Lane {
                 return Ok(fetched);
             }
         }
+        let _place = self.inner.bulkhead.enter().await.map_err(|_| FetchError::Overloaded)?;
         let loaded = self.load(&load).await?;
         Ok(Fetched::from_load(&loaded, Outcome::Bypass(Bypass::Contended)))
     }
 
-    async fn fly(&self, flight: Arc<Flight>, load: Loader, past: Option<Bypass>) {
-        // However this task ends, the flight leaves the table.
-        let _closing = Closing { lane: self, flight: &flight };
-        let landed = self.flight(&flight, load, past).await;
-        self.inner.flights.close(&flight);
-        flight.land(landed);
-    }
-
-    async fn flight(&self, flight: &Arc<Flight>, load: Loader, past: Option<Bypass>) -> Landed {
-        let key = flight.key();
+    async fn fly(&self, flight: &Arc<Flight>, load: Loader, past: Option<Bypass>) -> Landed {
         let lease = match past {
             None => self.lease(flight).await,
             Some(why) => Lease::Denied(why),
         };
-        let (grant, why) = match lease {
+        match lease {
+            Lease::Granted(grant, place) => self.load_and_commit(flight, &load, grant, place).await,
+            Lease::Denied(why) => self.load_beside(flight, &load, why).await,
+            Lease::Crowded => {
+                Landed { result: Err(FetchError::Overloaded), phase: flight.next_phase(), committed: false }
+            }
             Lease::Found(entry, phase) => {
                 let now = self.inner.store.connection.clock.now_ms();
                 let fetched = Fetched::from_entry(&entry, now, Outcome::Collapsed);
-                return Landed { result: Ok(fetched), phase, committed: false };
-            }
-            Lease::Granted(grant) => (Some(grant), Bypass::RedisDown),
-            Lease::Denied(why) => (None, why),
-        };
-        let Ok(permit) = self.inner.bulkhead.enter().await else {
-            self.give_back(key, grant).await;
-            return Landed { result: Err(FetchError::Overloaded), phase: flight.next_phase(), committed: false };
-        };
-        if grant.is_none() {
-            // No commit will vouch for joiners, so those who come from now on gather on a flight of their own.
-            self.inner.flights.close(flight);
-        }
-        let phase = flight.next_phase();
-        let loaded = self.timed(&load).await;
-        drop(permit);
-        match (loaded, grant) {
-            (Err(error), grant) => {
-                self.give_back(key, grant).await;
-                Landed { result: Err(error), phase, committed: false }
-            }
-            (Ok(loaded), None) => {
-                let fetched = Fetched::from_load(&loaded, Outcome::Bypass(why));
                 Landed { result: Ok(fetched), phase, committed: false }
-            }
-            (Ok(loaded), Some(grant)) => {
-                // Before COMMIT is sent, not after its reply: see flight.rs.
-                self.inner.flights.close(flight);
-                let fetched = self.commit(key, grant, loaded).await;
-                let committed = fetched.outcome == Outcome::Miss(Fill::Stored);
-                Landed { result: Ok(fetched), phase, committed }
             }
         }
     }
 
+    async fn load_and_commit(
+        &self,
+        flight: &Arc<Flight>,
+        load: &Loader,
+        grant: Grant,
+        place: OwnedSemaphorePermit,
+    ) -> Landed {
+        let (key, flights, repairs) = (flight.key(), &self.inner.flights, &self.inner.repairs);
+        let mark = repairs.mark();
+        let phase = flight.next_phase();
+        let loaded = {
+            let mut loading = pin!(self.load(load));
+            match timeout(self.kind.policy.lease, &mut loading).await {
+                Ok(loaded) => loaded,
+                // The lease is over and the commit will be refused: who comes from now on should not wait for it.
+                Err(_) => {
+                    flights.close(flight);
+                    loading.await
+                }
+            }
+        };
+        drop(place);
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.give_back(key, grant).await;
+                return Landed { result: Err(error), phase, committed: false };
+            }
+        };
+        // Before COMMIT is sent, not after its reply: see flight.rs.
+        flights.close(flight);
+        let fetched = self.commit(key, grant.clone(), loaded).await;
+        if fetched.outcome == Outcome::Miss(Fill::Failed) {
+            self.give_back(key, grant).await;
+        }
+        // While an invalidation is waiting for Redis, what Redis accepts proves nothing to this process.
+        let committed = fetched.outcome == Outcome::Miss(Fill::Stored) && repairs.quiet_since(mark);
+        Landed { result: Ok(fetched), phase, committed }
+    }
+
+    async fn load_beside(&self, flight: &Arc<Flight>, load: &Loader, why: Bypass) -> Landed {
+        let Ok(_place) = self.inner.bulkhead.enter().await else {
+            return Landed { result: Err(FetchError::Overloaded), phase: flight.next_phase(), committed: false };
+        };
+        // No commit will vouch for joiners, so those who come from now on gather on a flight of their own.
+        self.inner.flights.close(flight);
+        let phase = flight.next_phase();
+        let loaded = self.load(load).await;
+        let result = loaded.map(|loaded| Fetched::from_load(&loaded, Outcome::Bypass(why)));
+        Landed { result, phase, committed: false }
+    }
+
     /// Asks for the lease until it is granted, the value is there, or the policy's patience ends.
+    ///
+    /// The place in the bulkhead comes first: a lease that runs out in a queue helps nobody.
     async fn lease(&self, flight: &Flight) -> Lease {
         let (key, policy, store) = (flight.key(), &self.kind.policy, &self.inner.store);
         let deadline = Instant::now() + policy.wait;
         loop {
+            let Ok(place) = self.inner.bulkhead.enter().await else { return Lease::Crowded };
+            let mark = self.inner.repairs.mark();
             let phase = flight.next_phase();
             match store.acquire(key, policy.lease).await {
-                Ok(Acquired::Granted(grant)) => return Lease::Granted(grant),
-                Ok(Acquired::Held(Held::Value(entry))) if self.inner.repairs.cover(key, &entry) => {
+                Ok(Acquired::Granted(grant)) => return Lease::Granted(grant, place),
+                Ok(Acquired::Held(Held::Value(entry))) if self.inner.repairs.cover(mark, key, &entry) => {
                     return Lease::Denied(Bypass::RepairPending);
                 }
                 Ok(Acquired::Held(Held::Value(entry))) => return Lease::Found(entry, phase),
@@ -133,6 +176,7 @@ impl Lane {
                     return Lease::Denied(Bypass::LeaseHeld);
                 }
                 Ok(Acquired::Held(Held::Lease)) => {
+                    drop(place);
                     tokio::time::sleep(Duration::from_micros(rand::random_range(2_000..6_000))).await;
                 }
                 Ok(Acquired::Held(Held::Unreadable)) => {
@@ -165,34 +209,22 @@ impl Lane {
         fetched
     }
 
-    /// One load of its own, within the bulkhead.
+    /// One load, counted. A panic in the loader ends the load and nothing else.
     pub(crate) async fn load(&self, load: &Loader) -> Result<Loaded, FetchError> {
-        let _permit = self.inner.bulkhead.enter().await.map_err(|_| FetchError::Overloaded)?;
-        self.timed(load).await
-    }
-
-    async fn timed(&self, load: &Loader) -> Result<Loaded, FetchError> {
         let began = Instant::now();
-        let loaded = load().await;
-        self.kind.meter.load(began.elapsed(), loaded.is_ok());
-        loaded.map_err(FetchError::Load)
+        let loaded = AssertUnwindSafe(async { load().await }).catch_unwind().await;
+        self.kind.meter.load(began.elapsed(), matches!(loaded, Ok(Ok(_))));
+        loaded.map_err(|_| FetchError::Aborted)?.map_err(FetchError::Load)
     }
 
-    async fn give_back(&self, key: &Key, grant: Option<Grant>) {
-        if let Some(grant) = grant {
-            // When this fails too, the lease ends by itself.
-            let _ = self.inner.store.release(key, grant).await;
-        }
+    async fn give_back(&self, key: &Key, grant: Grant) {
+        // When this fails too, the lease ends by itself.
+        let _ = self.inner.store.release(key, grant).await;
     }
 }
 
-struct Closing<'a> {
-    lane: &'a Lane,
-    flight: &'a Arc<Flight>,
-}
-
-impl Drop for Closing<'_> {
+impl Drop for Closing {
     fn drop(&mut self) {
-        self.lane.inner.flights.close(self.flight);
+        self.lane.inner.flights.close(&self.flight);
     }
 }

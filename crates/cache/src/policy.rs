@@ -45,6 +45,9 @@ pub enum PolicyError {
     /// Jitter is the share of the TTL that may be taken off.
     #[error("the jitter ({0}) must be at least 0 and below 1")]
     Jitter(f64),
+    /// Lanes are part of keys.
+    #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
+    LaneName(String),
     /// A lease must be long enough for a load and short enough to wait for.
     #[error("the lease must be between 10 ms and 60 s")]
     Lease,

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,13 +19,17 @@ use crate::{Invalidation, Key, Tag};
 
 /// More pending names than this, and the whole keyspace is to be dropped instead.
 const LIMIT: usize = 10_000;
+/// Keys and tags that are repaired at once.
+const CHUNK: usize = 128;
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Repairs {
     pending: Mutex<Pending>,
-    /// How many there are, so that a hit pays one load of an atomic.
+    /// How many there are, so that a hit pays a load or two of an atomic.
     count: AtomicUsize,
+    /// Goes up with every change of what is pending.
+    changes: AtomicU64,
     added: Notify,
     gauge: Gauge,
 }
@@ -42,7 +46,13 @@ struct Pending {
 impl Repairs {
     pub(crate) fn new(keyspace: &str) -> Self {
         let gauge = gauge!("cache_repairs_pending", "keyspace" => keyspace.to_owned());
-        Self { pending: Mutex::default(), count: AtomicUsize::new(0), added: Notify::new(), gauge }
+        Self {
+            pending: Mutex::default(),
+            count: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
+            added: Notify::new(),
+            gauge,
+        }
     }
 
     /// Keeps an invalidation. A soft one is repeated as a hard one, which promises more.
@@ -59,23 +69,37 @@ impl Repairs {
         self.change(|pending| pending.everything = Some(pending.number));
     }
 
-    /// Whether `entry`, found under `key`, must not be trusted.
-    pub(crate) fn cover(&self, key: &Key, entry: &Entry) -> bool {
+    /// A mark to be taken before a read is sent; see [`cover`](Self::cover) and [`quiet_since`](Self::quiet_since).
+    pub(crate) fn mark(&self) -> u64 {
+        self.changes.load(SeqCst)
+    }
+
+    /// Whether `entry`, found under `key` by a read that was sent after `mark`, must not be trusted.
+    pub(crate) fn cover(&self, mark: u64, key: &Key, entry: &Entry) -> bool {
+        // A repair that ended between the read and this check has removed in Redis what the read still returned.
+        if self.changes.load(SeqCst) != mark {
+            return true;
+        }
         if self.count.load(SeqCst) == 0 {
             return false;
         }
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.everything.is_some()
             || pending.keys.contains_key(key)
-            || entry.tags().any(|tag| pending.tags.keys().any(|waiting| waiting.as_str() == tag))
+            || entry.tags().any(|tag| pending.tags.contains_key(tag))
+    }
+
+    /// Whether nothing has been pending since `mark`: only then a commit proves that nothing was invalidated.
+    pub(crate) fn quiet_since(&self, mark: u64) -> bool {
+        self.changes.load(SeqCst) == mark && self.count.load(SeqCst) == 0
     }
 
     fn change(&self, change: impl FnOnce(&mut Pending)) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.number += 1;
         change(&mut pending);
-        if pending.keys.len() + pending.tags.len() > LIMIT {
-            pending.everything = Some(pending.number);
+        if pending.everything.is_some() || pending.keys.len() + pending.tags.len() > LIMIT {
+            *pending = Pending { number: pending.number, everything: Some(pending.number), ..Pending::default() };
         }
         self.counted(&pending);
         self.added.notify_one();
@@ -85,7 +109,7 @@ impl Repairs {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         forget(&mut pending.keys, &repaired.keys);
         forget(&mut pending.tags, &repaired.tags);
-        if pending.everything == repaired.everything {
+        if repaired.everything.is_some() && pending.everything == repaired.everything {
             pending.everything = None;
         }
         self.counted(&pending);
@@ -93,6 +117,7 @@ impl Repairs {
 
     fn counted(&self, pending: &Pending) {
         let count = pending.keys.len() + pending.tags.len() + usize::from(pending.everything.is_some());
+        self.changes.fetch_add(1, SeqCst);
         self.count.store(count, SeqCst);
         self.gauge.set(count as f64);
     }
@@ -122,19 +147,36 @@ impl Inner {
         }
     }
 
+    /// A chunk at a time, each ticked off when it is done, so that an interrupted repair has got somewhere.
     async fn repair(&self) {
         let pending = self.repairs.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let repaired = if pending.everything.is_some() {
-            self.invalidate_all().await
-        } else {
-            let mut invalidation = Invalidation::hard().tags(pending.tags.keys().cloned());
-            invalidation.keys.extend(pending.keys.keys().cloned());
-            self.invalidate(&invalidation).await
-        };
-        if let Ok(entries) = repaired {
+        if pending.everything.is_some() {
+            match self.invalidate_all().await {
+                Ok(entries) => info!(entries, "the keyspace is dropped, as a deferred invalidation wanted"),
+                Err(_) => return,
+            }
             self.repairs.done(&pending);
-            info!(entries, names = pending.keys.len() + pending.tags.len(), "deferred invalidations are done");
+            return;
         }
+        for chunk in pending.chunks() {
+            let mut invalidation = Invalidation::hard().tags(chunk.tags.keys().cloned());
+            invalidation.keys.extend(chunk.keys.keys().cloned());
+            let Ok(entries) = self.invalidate(&invalidation).await else { return };
+            self.repairs.done(&chunk);
+            info!(entries, names = chunk.keys.len() + chunk.tags.len(), "deferred invalidations are done");
+        }
+    }
+}
+
+impl Pending {
+    fn chunks(self) -> Vec<Self> {
+        let (mut keys, mut tags) = (self.keys.into_iter().peekable(), self.tags.into_iter().peekable());
+        let mut chunks = Vec::new();
+        while keys.peek().is_some() || tags.peek().is_some() {
+            let (keys, tags) = (keys.by_ref().take(CHUNK).collect(), tags.by_ref().take(CHUNK).collect());
+            chunks.push(Self { keys, tags, ..Self::default() });
+        }
+        chunks
     }
 }
 

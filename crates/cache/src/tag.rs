@@ -1,9 +1,17 @@
 //! A name that several entries carry, so that they can be invalidated together.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use crate::keyspace::write_escaped;
+
+/// Tags are looked up by their text.
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A tag such as `category:3`: "this entry was computed from category 3".
 ///

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Of two writers of one row, the later holds the row lock later, hence steals the earlier one's lease. Where the
-//! lease is lost the entry is invalidated instead. Only for values that are made of the locked row, and of what
-//! their tags name.
+//! lease is lost the entry is invalidated instead. Only for values that are made of the locked row, and of what their
+//! tags name and the transaction reads *after* `begin_write`, at READ COMMITTED: the fences are compared with the clock
+//! as it was then.
 
 use tracing::debug;
 
@@ -55,7 +56,7 @@ impl Lane {
 impl WriteLease {
     /// Stores the committed value. To be called after COMMIT, with what the transaction wrote (`RETURNING`).
     ///
-    /// It runs in a task of its own and is carried out even if the returned future is dropped.
+    /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
     pub async fn publish(self, loaded: Loaded) -> Published {
         let inner = self.lane.inner.clone();
         let task = inner.spawn(async move {

@@ -20,6 +20,8 @@ use crate::{CacheSettings, Health};
 
 const PROBE_CLOSED: Duration = Duration::from_secs(1);
 const PROBE_OPEN: Duration = Duration::from_millis(100);
+/// Probes without an answer after which the connection is made anew.
+const SILENT_PROBES: u32 = 20;
 /// How long a start waits for Redis before it goes on without.
 const FIRST_PROBE: Duration = Duration::from_secs(2);
 
@@ -86,7 +88,11 @@ impl Connection {
             breaker_gauge: gauge,
             health: watch::Sender::new(Health::Down),
         };
-        connection.first_probe().await?;
+        if let Err(error) = connection.first_probe().await {
+            // Or it would go on trying to log in.
+            let _ = connection.client.quit().await;
+            return Err(error);
+        }
         Ok(connection)
     }
 
@@ -108,6 +114,7 @@ impl Connection {
     /// Probes until it is dropped. Never returns.
     pub(crate) async fn keep_probing(&self) {
         let mut dropped = self.client.error_rx();
+        let mut silent: u32 = 0;
         loop {
             let pause = if self.breaker.is_closed() { PROBE_CLOSED } else { PROBE_OPEN };
             tokio::select! {
@@ -119,14 +126,21 @@ impl Connection {
                 }
             }
             match self.probe().await {
-                Ok(()) => {}
+                Ok(()) => silent = 0,
                 Err(Probe::Unsafe(error)) => {
                     let unsafe_now = Health::Unsafe(error.to_string());
                     if self.health.send_replace(unsafe_now.clone()) != unsafe_now {
                         error!(%error, "Redis came back in a state that is unsafe for the cache; it stays unused");
                     }
                 }
-                Err(Probe::Unreachable(error)) => self.failed(&error),
+                Err(Probe::Unreachable(error)) => {
+                    self.failed(&error);
+                    silent += 1;
+                    if silent % SILENT_PROBES == 0 {
+                        // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
+                        let _ = self.client.force_reconnection().await;
+                    }
+                }
             }
         }
     }

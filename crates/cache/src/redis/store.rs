@@ -21,6 +21,8 @@ macro_rules! args {
 
 /// Members that one script call removes at most, so that it stays short.
 const DRAIN: i64 = 512;
+/// Values that one script call rewrites at most; each is read and written whole.
+const SOFTEN: i64 = 64;
 /// Fences remembered per partition before they are folded into the floor.
 const FENCES: i64 = 10_000;
 
@@ -82,19 +84,21 @@ impl Store {
     /// The one command of a hit.
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Held>> {
         self.ready()?;
-        let raw: Option<Bytes> = self.answer(self.connection.client.get(key.bytes()).await)?;
-        Ok(raw.map(Held::parse))
+        match self.answer::<Option<Bytes>>(self.connection.client.get(key.bytes()).await) {
+            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(Held::Unreadable)),
+            raw => Ok(raw?.map(Held::parse)),
+        }
     }
 
     /// Takes the lease on an absent entry.
     pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> Result<Acquired> {
         let id = LeaseId::fresh();
         let args = args![id.to_string(), millis(lease), LeaseId::fresh().to_string()];
-        let reply: Value = self.run(&self.scripts.acquire, self.entry_keys(key), args).await?;
-        match reply {
-            Value::Array(_) => self.grant(id.mark('L'), reply).map(Acquired::Granted),
-            Value::Bytes(raw) => Ok(Acquired::Held(Held::parse(raw))),
-            other => Ok(Acquired::Held(Held::parse(other.into_bytes().unwrap_or_default()))),
+        match self.run(&self.scripts.acquire, self.entry_keys(key), args).await {
+            Ok(reply @ Value::Array(_)) => self.grant(id.mark('L'), reply).map(Acquired::Granted),
+            Ok(held) => Ok(Acquired::Held(held.into_bytes().map_or(Held::Unreadable, Held::parse))),
+            Err(StoreError::Server(error)) if error.contains("WRONGTYPE") => Ok(Acquired::Held(Held::Unreadable)),
+            Err(error) => Err(error),
         }
     }
 
@@ -164,40 +168,44 @@ impl Store {
 
     /// Removes the entries of one partition that carry `tag`. Returns how many there were.
     pub(crate) async fn invalidate_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
-        let (mut first, mut total) = ("1", 0);
-        loop {
+        let (mut stage, mut total) = ("begin".to_owned(), 0);
+        while stage != "done" {
             let keys = vec![
                 self.keyspace.fence(partition),
                 self.keyspace.tag_set(partition, tag),
                 self.keyspace.drain_set(partition, tag),
             ];
             let prefix = self.keyspace.prefix(partition);
-            let fresh = LeaseId::fresh().to_string();
-            let args = args![tag.as_str(), first, DRAIN, prefix, fresh, FENCES];
-            let (removed, left): (u64, u64) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
+            let args = args![tag.as_str(), stage, DRAIN, prefix, LeaseId::fresh().to_string(), FENCES];
+            let removed: u64;
+            (removed, stage) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
             total += removed;
-            if left == 0 {
-                return Ok(total);
-            }
-            first = "0";
         }
+        Ok(total)
     }
 
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many there were.
     pub(crate) async fn soften_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let fence = vec![self.keyspace.fence(partition)];
-        let args = args![tag.as_str(), LeaseId::fresh().to_string()];
-        // The fence first: after it, no older load can be stored, so the scan meets every value that matters.
+        let args = args![tag.as_str(), LeaseId::fresh().to_string(), FENCES];
+        // The fence first: after it, no older load can be stored, so the scans meet every value that matters. The tag set
+        // before the set being drained, because a hard invalidation moves members in that direction.
         let _clock: u64 = self.run(&self.scripts.fence_tag, fence, args).await?;
-        let set = self.keyspace.tag_set(partition, tag);
+        Ok(self.soften_members(partition, self.keyspace.tag_set(partition, tag)).await?
+            + self.soften_members(partition, self.keyspace.drain_set(partition, tag)).await?)
+    }
+
+    async fn soften_members(&self, partition: u16, set: String) -> Result<u64> {
         let prefix = self.keyspace.prefix(partition);
         let (mut cursor, mut total) = ("0".to_owned(), 0);
         loop {
+            self.ready()?;
             let scan = CustomCommand::new_static("SSCAN", ClusterHash::FirstKey, false);
-            let args = args![set.as_str(), cursor.as_str(), "COUNT", DRAIN];
-            let (next, members): (String, Vec<String>) =
-                self.answer(self.connection.client.custom(scan, args).await)?;
-            total += self.soften(members.iter().map(|bare| format!("{prefix}{bare}")).collect()).await?;
+            let page = self.connection.client.custom(scan, args![set.as_str(), cursor.as_str(), "COUNT", SOFTEN]).await;
+            let (next, members): (String, Vec<String>) = self.answer(page)?;
+            for some in members.chunks(SOFTEN as usize) {
+                total += self.soften(some.iter().map(|bare| format!("{prefix}{bare}")).collect()).await?;
+            }
             if next == "0" {
                 return Ok(total);
             }
@@ -213,12 +221,12 @@ impl Store {
         self.run(&self.scripts.soften, names, args![LeaseId::fresh().to_string()]).await
     }
 
-    /// Gives every partition a new generation, so that no load under way can be stored.
-    pub(crate) async fn renew_generation(&self, partition: u16) -> Result<()> {
+    /// Drops the fence table of a partition, and with it the generation: no load under way can be stored.
+    ///
+    /// It removes and adds nothing, so that it works on a full Redis too.
+    pub(crate) async fn drop_generation(&self, partition: u16) -> Result<()> {
         self.ready()?;
-        let set = CustomCommand::new_static("HSET", ClusterHash::FirstKey, false);
-        let args = args![self.keyspace.fence(partition), "gen", LeaseId::fresh().to_string()];
-        self.answer(self.connection.client.custom::<i64, Value>(set, args).await).map(drop)
+        self.answer(self.connection.client.unlink::<i64, _>(self.keyspace.fence(partition)).await).map(drop)
     }
 
     /// One page of the names under a prefix, the cache's own ones left out. Returns the next cursor, `0` at the end.
@@ -227,7 +235,9 @@ impl Store {
         // A keyspace has no character that a pattern gives a meaning to.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
         let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), None).await;
-        self.answer(page)
+        let (next, names): (String, Vec<Bytes>) = self.answer(page)?;
+        // A name that is not text is not one of ours.
+        Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
     }
 
     /// What an entry holds and how many ms it has to live.

@@ -7,7 +7,10 @@
 -- `floor` (older than the fences that are remembered), `fenced` (one of the tags was invalidated meanwhile).
 -- Races closed: the late fill, the fill after FLUSHALL, the load in flight that was in no tag set yet, and the
 -- value that is readable before its tags are (value and registration are one step).
-if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then return 'lost' end
+if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then
+  if string.sub(ARGV[1], 1, 1) == 'V' then redis.call('UNLINK', KEYS[3]) end
+  return 'lost'
+end
 
 local fields = { 'gen', 'floor' }
 for i = 10, #ARGV do fields[#fields + 1] = 't:' .. ARGV[i] end
@@ -24,7 +27,8 @@ else
   end
 end
 if refused then
-  if string.sub(ARGV[1], 1, 1) == 'L' then redis.call('UNLINK', KEYS[1]) end
+  -- Give up what was held, the lease or the refresh lock, so that nobody waits for its end.
+  redis.call('UNLINK', string.sub(ARGV[1], 1, 1) == 'L' and KEYS[1] or KEYS[3])
   return refused
 end
 
