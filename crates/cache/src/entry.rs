@@ -57,21 +57,21 @@ impl Held {
 }
 
 impl Entry {
+    /// One pass over the header: this is done for every hit.
     fn parse(raw: Bytes) -> Option<Self> {
-        let body = raw.iter().position(|byte| *byte == b'\n')? + 1;
-        let header = std::str::from_utf8(raw.get(MARK..body - 1)?).ok()?;
-        let mut fields = header.strip_prefix(' ')?.splitn(6, ' ');
-        let mut field = |name: &str| fields.next()?.strip_prefix(name);
-        let at = field("at=")?.parse().ok()?;
-        let soft = field("soft=")?.parse().ok()?;
-        let hard = field("hard=")?.parse().ok()?;
-        let version = match field("ver=")? {
-            "-" => None,
-            digits => Some(digits.parse().ok()?),
+        let end = memchr::memchr(b'\n', &raw)?;
+        let mut header = Header(raw.get(MARK..end)?);
+        let at = header.number(b" at=")?;
+        let soft = header.number(b" soft=")?;
+        let hard = header.number(b" hard=")?;
+        let version = match header.strip(b" ver=-") {
+            Some(()) => None,
+            None => Some(header.number(b" ver=")?),
         };
-        let absent = field("absent=")? == "1";
-        let tags = (body - 1 - field("tags=")?.len(), body - 1);
-        Some(Self { body, tags, at, soft, hard, version, absent, raw })
+        let absent = header.number(b" absent=")? == 1;
+        header.strip(b" tags=")?;
+        let tags = (end - header.0.len(), end);
+        Some(Self { body: end + 1, tags, at, soft, hard, version, absent, raw })
     }
 
     /// `V<id>`: what has to be there still when this value is to be replaced.
@@ -106,6 +106,25 @@ impl Entry {
     /// Milliseconds of freshness left; below zero for how long it has been stale.
     pub(crate) fn ttl(&self, now: u64) -> i64 {
         self.soft as i64 - self.age(now) as i64
+    }
+}
+
+/// What is left to parse of a header.
+struct Header<'a>(&'a [u8]);
+
+impl Header<'_> {
+    fn strip(&mut self, name: &[u8]) -> Option<()> {
+        self.0 = self.0.strip_prefix(name)?;
+        Some(())
+    }
+
+    fn number(&mut self, name: &[u8]) -> Option<u64> {
+        self.strip(name)?;
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, rest) = self.0.split_at(digits);
+        self.0 = rest;
+        let append = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+        number.iter().try_fold(0, append).filter(|_| digits > 0)
     }
 }
 

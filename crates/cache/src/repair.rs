@@ -76,22 +76,19 @@ impl Repairs {
 
     /// Whether `entry`, found under `key` by a read that was sent after `mark`, must not be trusted.
     pub(crate) fn cover(&self, mark: u64, key: &Key, entry: &Entry) -> bool {
-        // A repair that ended between the read and this check has removed in Redis what the read still returned.
-        if self.changes.load(SeqCst) != mark {
-            return true;
-        }
-        if self.count.load(SeqCst) == 0 {
-            return false;
-        }
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.everything.is_some()
-            || pending.keys.contains_key(key)
-            || entry.tags().any(|tag| pending.tags.contains_key(tag))
+        let pending = self.len() > 0 && {
+            let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.everything.is_some()
+                || pending.keys.contains_key(key)
+                || entry.tags().any(|tag| pending.tags.contains_key(tag))
+        };
+        // Last, because a repair that ended since the read has removed in Redis what the read still returned.
+        pending || self.mark() != mark
     }
 
     /// Whether nothing has been pending since `mark`: only then a commit proves that nothing was invalidated.
     pub(crate) fn quiet_since(&self, mark: u64) -> bool {
-        self.changes.load(SeqCst) == mark && self.count.load(SeqCst) == 0
+        self.len() == 0 && self.mark() == mark
     }
 
     fn change(&self, change: impl FnOnce(&mut Pending)) {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use actix_web::web::{self, Data, Path, Query, ServiceConfig};
+use actix_web::web::{self, Data, Path, ServiceConfig};
 use actix_web::{HttpResponse, get};
 use cache::{Cache, EntryCursor, InspectError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Query};
 
 /// The longest key that is looked up.
 const KEY: usize = 512;
@@ -61,11 +61,11 @@ async fn stats(key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Pr
 )]
 #[get("/entries")]
 async fn entries(query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
-    let limit = query.limit.unwrap_or(100);
+    let limit = query.0.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {
         return Err(Problem::invalid_field("limit", "must be between 1 and 1000"));
     }
-    let cursor = match &query.cursor {
+    let cursor = match &query.0.cursor {
         None => EntryCursor::default(),
         Some(text) => cache
             .parse_cursor(text)

@@ -9,8 +9,6 @@
 //! | `product-api; fwd=miss; detail=fenced` | loaded, not stored because of an invalidation meanwhile |
 //! | `product-api; fwd=bypass; detail=redis-down` | loaded beside the cache |
 
-use std::fmt::Write as _;
-
 use actix_web::http::header::HeaderValue;
 use cache::{Bypass, Fetched, Fill, Outcome, Refusal};
 
@@ -20,8 +18,9 @@ pub fn of(cache: &str, fetched: &Fetched) -> HeaderValue {
     text.push_str(cache);
     match fetched.outcome() {
         Outcome::Hit | Outcome::Stale => {
+            text.push_str("; hit; ttl=");
             // Rounded down, so that a stale answer never shows `ttl=0`.
-            let _ = write!(text, "; hit; ttl={}", fetched.ttl_ms().div_euclid(1000));
+            text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
         }
         Outcome::Collapsed => text.push_str("; fwd=miss; collapsed"),
         Outcome::Miss(Fill::Stored) => text.push_str("; fwd=miss; stored"),

@@ -13,9 +13,9 @@ use std::task::{Context, Poll, ready as try_ready};
 use std::time::{Duration, Instant};
 
 use crate::problem::{Problem, explain_bare_error};
-use actix_web::Error;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::{Method, StatusCode};
+use actix_web::{Error, Resource, web};
 use series::Series;
 
 /// Name of the histogram that this middleware fills.
@@ -23,6 +23,15 @@ pub const DURATION: &str = "http_request_duration_seconds";
 
 /// The route of requests that no pattern matched.
 const UNMATCHED: &str = "unmatched";
+
+/// The label of a route in the metrics. Without one the pattern is looked up, which matches the path once more.
+#[derive(Debug, Clone, Copy)]
+pub struct Route(&'static str);
+
+/// A resource that carries its pattern as its label.
+pub fn resource(pattern: &'static str) -> Resource {
+    web::resource(pattern).app_data(Route(pattern))
+}
 
 /// Wraps an app; [`crate::server::serve`] does it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,8 +97,9 @@ where
         let took = self.start.elapsed();
         let response = answer.inspect_err(|error| self.record_error(error, took))?;
         let (request, status) = (response.request(), response.status());
-        let pattern = request.match_pattern();
-        let route = pattern.as_deref().unwrap_or(UNMATCHED);
+        let labelled = request.app_data::<Route>().map(|route| route.0);
+        let pattern = if labelled.is_none() { request.match_pattern() } else { None };
+        let route = labelled.or(pattern.as_deref()).unwrap_or(UNMATCHED);
         self.series.record(route, request.method(), status, took);
         tracing::debug!(http.method = %request.method(), http.path = request.path(), http.status = status.as_u16(), ?took, "answered");
 

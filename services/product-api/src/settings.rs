@@ -100,7 +100,8 @@ impl Settings {
                     cache::PolicyError::SoftTtl { .. } => "SOFT_TTL",
                     cache::PolicyError::NegativeTtl { .. } => "NEGATIVE_TTL",
                     cache::PolicyError::Jitter(_) => "JITTER",
-                    cache::PolicyError::Lease => "LEASE",
+                    // A policy has no name, so `validate` finds no fault with one.
+                    cache::PolicyError::Lease | cache::PolicyError::LaneName(_) => "LEASE",
                 };
                 SettingsError::wrong(format!("LANES__{}__{field}", name.to_uppercase()), error.to_string())
             })?;

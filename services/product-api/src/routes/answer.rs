@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use bytes::Bytes;
 use cache::Fetched;
 use runtime::cache_status;
 use runtime::problem::Problem;
@@ -31,9 +32,9 @@ pub(super) fn fetched(request: &HttpRequest, fetched: Fetched, what: &str, began
     let is_unchanged = tag.as_ref().is_some_and(|tag| conditions::unchanged(request, tag));
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     if let Some(tag) = tag {
-        response.insert_header((header::ETAG, tag));
+        response.insert_header((header::ETAG, header_value(tag)));
     }
-    response.insert_header((header::AGE, fetched.age().as_secs()));
+    response.insert_header((header::AGE, HeaderValue::from(fetched.age().as_secs())));
     response.insert_header((CACHE_STATUS, status));
     timed(&mut response, began);
     if is_unchanged {
@@ -84,10 +85,23 @@ pub(super) async fn to_the_end<T: 'static>(write: impl Future<Output = T> + 'sta
 /// A row is told apart by its version, another value by the load that stored it.
 fn tag(fetched: &Fetched) -> Option<String> {
     match (fetched.version(), fetched.id()) {
-        (Some(version), _) => Some(format!("\"{version}\"")),
-        (None, Some(id)) => Some(format!("\"{id}\"")),
+        (Some(version), _) => Some(quoted(itoa::Buffer::new().format(version))),
+        (None, Some(id)) => Some(quoted(id)),
         (None, None) => None,
     }
+}
+
+fn quoted(text: &str) -> String {
+    let mut tag = String::with_capacity(text.len() + 2);
+    tag.push('"');
+    tag.push_str(text);
+    tag.push('"');
+    tag
+}
+
+/// Takes the text over without a copy. It is made of digits and letters, so it cannot be refused.
+fn header_value(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn affected(response: &mut HttpResponseBuilder, effect: Effect, began: Instant) -> &mut HttpResponseBuilder {
@@ -104,8 +118,14 @@ fn affected(response: &mut HttpResponseBuilder, effect: Effect, began: Instant) 
 
 /// `Server-Timing`: the milliseconds between the handler's begin and its answer.
 fn timed(response: &mut HttpResponseBuilder, began: Instant) -> &mut HttpResponseBuilder {
-    let micros = began.elapsed().as_micros();
-    response.insert_header((SERVER_TIMING, format!("total;dur={}.{:03}", micros / 1000, micros % 1000)))
+    let micros = began.elapsed().as_micros() as u64;
+    let mut digits = itoa::Buffer::new();
+    let mut timing = String::with_capacity(24);
+    timing.push_str("total;dur=");
+    timing.push_str(digits.format(micros / 1000));
+    timing.push('.');
+    timing.push_str(&digits.format(1000 + micros % 1000)[1..]);
+    response.insert_header((SERVER_TIMING, header_value(timing)))
 }
 
 fn json() -> (HeaderName, HeaderValue) {

@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
-use runtime::problem::{Body, Problem};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use runtime::problem::{Body, Problem, Query};
 
 use super::input::PageQuery;
 use super::{answer, conditions, input, trouble};
@@ -17,20 +17,26 @@ use crate::shop::{Effect, Shop};
 
 /// Products by id, page by page.
 #[utoipa::path(
+    get,
+    path = "/products",
     tag = "catalogue",
     params(PageQuery),
-    responses((status = 200, body = ProductPage), (status = 422, body = Problem), (status = 503, body = Problem))
+    responses(
+        (status = 200, body = ProductPage), (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem),
+    )
 )]
-#[get("")]
 pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
-    let (after, limit) = query.checked()?;
+    let (after, limit) = query.0.checked()?;
     let page = shop.catalogue.page(after, limit).await.map_err(trouble::catalogue)?;
     Ok(answer::uncached(&page, None, began))
 }
 
 /// Creates a product. Entries that say it does not exist are removed before the answer.
 #[utoipa::path(
+    post,
+    path = "/products",
     tag = "catalogue",
     request_body = NewProduct,
     responses(
@@ -38,7 +44,6 @@ pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<Ht
         (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
     )
 )]
-#[post("")]
 pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
     let new = input::valid(body.0)?;
@@ -54,6 +59,8 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
 
 /// Reads a product from the database.
 #[utoipa::path(
+    get,
+    path = "/products/{id}",
     tag = "catalogue",
     params(("id" = i64, Path)),
     responses(
@@ -61,7 +68,6 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
         (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
-#[get("/{id}")]
 pub(super) async fn read(
     request: HttpRequest,
     path: Path<String>,
@@ -79,6 +85,8 @@ pub(super) async fn read(
 
 /// Changes a product as somebody else would: no lane is told, but the change is announced.
 #[utoipa::path(
+    put,
+    path = "/products/{id}",
     tag = "catalogue",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
     request_body = ProductChange,
@@ -87,7 +95,6 @@ pub(super) async fn read(
         (status = 412, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
     )
 )]
-#[put("/{id}")]
 pub(super) async fn write(
     request: HttpRequest,
     path: Path<String>,
@@ -109,13 +116,14 @@ pub(super) async fn write(
 
 /// Deletes a product as somebody else would: no lane is told, but the deletion is announced.
 #[utoipa::path(
+    delete,
+    path = "/products/{id}",
     tag = "catalogue",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
     )
 )]
-#[delete("/{id}")]
 pub(super) async fn delete(
     request: HttpRequest,
     path: Path<String>,

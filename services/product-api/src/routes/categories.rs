@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, get, put};
+use actix_web::{HttpRequest, HttpResponse};
 use runtime::problem::{Body, Problem};
 
 use super::{answer, conditions, input, trouble};
@@ -13,8 +13,12 @@ use crate::shop::Shop;
 use crate::strategies::tags;
 
 /// All categories, without a cache.
-#[utoipa::path(tag = "catalogue", responses((status = 200, body = Vec<Category>), (status = 503, body = Problem)))]
-#[get("/categories")]
+#[utoipa::path(
+    get,
+    path = "/categories",
+    tag = "catalogue",
+    responses((status = 200, body = Vec<Category>), (status = 503, body = Problem))
+)]
 pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
     let categories = shop.catalogue.categories().await.map_err(trouble::catalogue)?;
@@ -23,6 +27,8 @@ pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
 
 /// Changes a category, and invalidates every entry that carries its tag.
 #[utoipa::path(
+    put,
+    path = "/categories/{id}",
     tag = "lists",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
     request_body = CategoryChange,
@@ -31,7 +37,6 @@ pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem),
     )
 )]
-#[put("/categories/{id}")]
 pub(super) async fn write(
     request: HttpRequest,
     path: Path<String>,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse};
 use runtime::problem::Problem;
 
 use super::{answer, input, trouble};
@@ -13,10 +13,11 @@ use crate::strategies::{swr, tags};
 
 /// The featured products; never waits while a copy exists, fresh or stale.
 #[utoipa::path(
+    get,
+    path = "/products/featured",
     tag = "lists",
     responses((status = 200, body = FeaturedList), (status = 304), (status = 503, body = Problem))
 )]
-#[get("/featured")]
 pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
     let fetched = swr::featured(&shop).await.map_err(trouble::fetch)?;
@@ -25,6 +26,8 @@ pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<H
 
 /// The products of a category; invalidated by tags.
 #[utoipa::path(
+    get,
+    path = "/products/by-category/{id}",
     tag = "lists",
     params(("id" = i64, Path)),
     responses(
@@ -32,7 +35,6 @@ pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<H
         (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
-#[get("/by-category/{id}")]
 pub(super) async fn by_category(
     request: HttpRequest,
     path: Path<String>,

@@ -11,28 +11,25 @@ mod lists;
 mod products;
 mod trouble;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::ServiceConfig;
+use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 
 use crate::catalogue::{Category, CategoryPage, FeaturedList, NewProduct, Product, ProductChange, ProductPage};
 
-/// Mounts the routes. The most travelled ones come first: actix tries patterns in order.
+/// Mounts the routes. actix tries them in order: the explicit path before the pattern that would match it too.
+///
+/// All methods of a path stand in one resource: so any other method is answered by 405 and the list of these.
+#[rustfmt::skip] // A table reads better with one path to a line.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
-    cfg.service(
-        web::scope("/products")
-            .service(lists::by_category)
-            .service(products::delete_explicit)
-            .service(products::read)
-            .service(products::write)
-            .service(lists::featured)
-            .service(catalogue::read)
-            .service(catalogue::write)
-            .service(catalogue::delete)
-            .service(catalogue::page)
-            .service(catalogue::create),
-    )
-    .service(categories::all)
-    .service(categories::write);
+    cfg.service(resource("/products/by-category/{id}").get(lists::by_category))
+        .service(resource("/products/{strategy:explicit}/{id}").get(products::read).put(products::write).delete(products::delete_explicit))
+        .service(resource("/products/{strategy}/{id}").get(products::read).put(products::write))
+        .service(resource("/products/featured").get(lists::featured))
+        .service(resource("/products/{id}").get(catalogue::read).put(catalogue::write).delete(catalogue::delete))
+        .service(resource("/products").get(catalogue::page).post(catalogue::create))
+        .service(resource("/categories").get(categories::all))
+        .service(resource("/categories/{id}").put(categories::write));
 }
 
 /// The description of the API, served at `/openapi.json` and shown at `/docs`.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, delete, get, put};
+use actix_web::{HttpRequest, HttpResponse};
 use runtime::problem::{Body, Problem};
 
 use super::{answer, conditions, input, trouble};
@@ -13,6 +13,8 @@ use crate::strategies::{Strategy, explicit};
 
 /// Reads a product through the cache.
 #[utoipa::path(
+    get,
+    path = "/products/{strategy}/{id}",
     tag = "strategies",
     params(("strategy" = Strategy, Path), ("id" = i64, Path)),
     responses(
@@ -21,7 +23,6 @@ use crate::strategies::{Strategy, explicit};
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
-#[get("/{strategy}/{id}")]
 pub(super) async fn read(
     request: HttpRequest,
     path: Path<(String, String)>,
@@ -36,6 +37,8 @@ pub(super) async fn read(
 
 /// Changes a product, and does to its entry what the strategy does.
 #[utoipa::path(
+    put,
+    path = "/products/{strategy}/{id}",
     tag = "strategies",
     params(("strategy" = Strategy, Path), ("id" = i64, Path), ("If-Match" = Option<String>, Header)),
     request_body = ProductChange,
@@ -46,7 +49,6 @@ pub(super) async fn read(
         (status = 503, body = Problem),
     )
 )]
-#[put("/{strategy}/{id}")]
 pub(super) async fn write(
     request: HttpRequest,
     path: Path<(String, String)>,
@@ -66,6 +68,8 @@ pub(super) async fn write(
 
 /// Deletes a product, and its entry in the `explicit` lane.
 #[utoipa::path(
+    delete,
+    path = "/products/explicit/{id}",
     tag = "strategies",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
     responses(
@@ -73,14 +77,13 @@ pub(super) async fn write(
         (status = 412, body = Problem), (status = 503, body = Problem),
     )
 )]
-#[delete("/explicit/{id}")]
 pub(super) async fn delete_explicit(
     request: HttpRequest,
-    path: Path<String>,
+    path: Path<(String, String)>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
-    let id: ProductId = input::id(&path)?;
+    let id: ProductId = input::id(&path.1)?;
     let expect = conditions::expected(&request)?;
     let deleted = answer::to_the_end(async move { explicit::delete(&shop, id, &expect).await }).await?;
     let (_, effect) = deleted.map_err(trouble::catalogue)?;
