@@ -32,7 +32,7 @@ pub(crate) struct Kind {
 pub(crate) type Loader = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Loaded, LoadError>> + Send>> + Send + Sync>;
 
 /// What a look into Redis found.
-enum Look {
+pub(crate) enum Look {
     Fresh(Fetched),
     Stale(Fetched, Entry),
     Nothing,
@@ -86,7 +86,7 @@ impl Lane {
         }
     }
 
-    async fn look(&self, key: &Key) -> Look {
+    pub(crate) async fn look(&self, key: &Key) -> Look {
         let mark = self.inner.repairs.mark();
         let entry = match self.inner.store.get(key).await {
             Ok(Some(Held::Value(entry))) => entry,

@@ -20,12 +20,12 @@ use tracing::warn;
 
 use crate::entry::{self, Entry, Held};
 use crate::flight::{Boarding, Flight};
-use crate::lane::Loader;
+use crate::lane::{Loader, Look};
 use crate::redis::{Acquired, Commit, Grant};
 use crate::{Bypass, FetchError, Fetched, Fill, Key, Lane, Loaded, Outcome};
 
 /// How often a reader whose flight's value was too old for it tries another flight, before it loads by itself.
-const FLIGHTS: usize = 3;
+const FLIGHTS: usize = 4;
 
 /// What a flight brings home.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ struct Closing {
 
 impl Lane {
     /// Loads through a flight. `past` says why the cache is not to be used, if it is not.
-    pub(crate) async fn miss(&self, key: &Key, load: Loader, past: Option<Bypass>) -> Result<Fetched, FetchError> {
+    pub(crate) async fn miss(&self, key: &Key, load: Loader, mut past: Option<Bypass>) -> Result<Fetched, FetchError> {
         for _ in 0..FLIGHTS {
             let (seat, mine) = match self.inner.flights.board(key) {
                 Boarding::First(flight, seat) => {
@@ -78,6 +78,16 @@ impl Lane {
                     fetched.outcome = Outcome::Collapsed;
                 }
                 return Ok(fetched);
+            }
+            // Read before this reader came. Mostly the entry is there by now.
+            match self.look(key).await {
+                Look::Fresh(fetched) => return Ok(fetched),
+                Look::Stale(fetched, entry) => {
+                    self.refresh_behind(key, &entry, load);
+                    return Ok(fetched);
+                }
+                Look::Nothing => past = None,
+                Look::Past(why) => past = Some(why),
             }
         }
         let _place = self.inner.bulkhead.enter().await.map_err(|_| FetchError::Overloaded)?;

@@ -19,9 +19,9 @@ use crate::{Fill, Invalidated, Invalidation, Key, Lane, Loaded, Outcome};
 
 /// A writer's lease on an entry, from within its transaction until after its COMMIT.
 ///
-/// Dropped without [`publish`](Self::publish) or [`abandon`](Self::abandon), readers wait until the lease ends.
+/// Dropped without [`publish`](Self::publish), it is given back: after a ROLLBACK there is nothing else to do.
 #[derive(Debug)]
-#[must_use = "readers wait until the lease is published, abandoned or over"]
+#[must_use = "a lease that is dropped at once protects nothing"]
 pub struct WriteLease {
     lane: Lane,
     key: Key,
@@ -57,28 +57,29 @@ impl WriteLease {
     /// Stores the committed value. To be called after COMMIT, with what the transaction wrote (`RETURNING`).
     ///
     /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
-    pub async fn publish(self, loaded: Loaded) -> Published {
+    pub async fn publish(mut self, loaded: Loaded) -> Published {
         let inner = self.lane.inner.clone();
         let task = inner.spawn(async move {
-            if let Some(grant) = self.grant {
+            if let Some(grant) = self.grant.take() {
                 let fetched = self.lane.commit(&self.key, grant, loaded).await;
                 if fetched.outcome == Outcome::Miss(Fill::Stored) {
                     return Published::Stored;
                 }
             }
-            match self.lane.cache().invalidate(Invalidation::hard().key(self.key)).await {
+            match self.lane.cache().invalidate(Invalidation::hard().key(self.key.clone())).await {
                 Invalidated::Done { .. } => Published::Invalidated,
                 Invalidated::Deferred => Published::Deferred,
             }
         });
         task.await.unwrap_or(Published::Deferred)
     }
+}
 
-    /// Gives the lease back after a ROLLBACK. The entry is gone: the next read loads.
-    pub async fn abandon(self) {
-        if let Some(grant) = self.grant {
-            // When this fails, the lease ends by itself.
-            let _ = self.lane.inner.store.release(&self.key, grant).await;
-        }
+impl Drop for WriteLease {
+    fn drop(&mut self) {
+        let Some(grant) = self.grant.take() else { return };
+        let (lane, key) = (self.lane.clone(), self.key.clone());
+        // When this fails, the lease ends by itself.
+        self.lane.inner.spawn(async move { drop(lane.inner.store.release(&key, grant).await) });
     }
 }

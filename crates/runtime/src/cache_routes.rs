@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use actix_web::web::{self, Data, Path, ServiceConfig};
-use actix_web::{HttpResponse, get};
+use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::HttpResponse;
 use cache::{Cache, EntryCursor, InspectError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
+use crate::http_metrics::resource;
 use crate::problem::{Problem, Query};
 
 /// The longest key that is looked up.
@@ -15,7 +16,9 @@ const KEY: usize = 512;
 
 /// Mounts the routes over `cache`.
 pub fn configure(cache: &Cache, cfg: &mut ServiceConfig) {
-    cfg.service(web::scope("/cache").app_data(Data::new(cache.clone())).service(stats).service(entries));
+    let cache = Data::new(cache.clone());
+    cfg.service(resource("/cache/stats/{key:.*}").app_data(cache.clone()).get(stats))
+        .service(resource("/cache/entries").app_data(cache).get(entries));
 }
 
 /// The routes' part of the API's description; merge it into the service's own.
@@ -25,8 +28,9 @@ pub struct ApiDoc;
 
 /// One entry as it lies in Redis.
 #[utoipa::path(
+    get,
+    path = "/cache/stats/{key}",
     tag = "cache",
-    context_path = "/cache",
     params(("key" = String, Path, description = "The whole name, such as `product:ttl:1`")),
     responses(
         (status = 200, description = "State, age, times to live, version, tags and size; times in ms"),
@@ -35,7 +39,6 @@ pub struct ApiDoc;
         (status = 503, body = Problem, description = "Redis does not answer"),
     )
 )]
-#[get("/stats/{key:.*}")]
 async fn stats(key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
     if key.len() > KEY {
         return Err(Problem::malformed(format!("A key has at most {KEY} bytes.")));
@@ -54,12 +57,12 @@ async fn stats(key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Pr
 
 /// The service's entries, page by page. It walks with SCAN: an entry that is written meanwhile may come twice or not.
 #[utoipa::path(
+    get,
+    path = "/cache/entries",
     tag = "cache",
-    context_path = "/cache",
     params(EntriesQuery),
     responses((status = 200), (status = 422, body = Problem), (status = 503, body = Problem))
 )]
-#[get("/entries")]
 async fn entries(query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {

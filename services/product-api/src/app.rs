@@ -10,8 +10,9 @@ use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
 use runtime::telemetry::Metrics;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use utoipa::OpenApi as _;
 
 use crate::catalogue::Catalogue;
@@ -23,25 +24,20 @@ use crate::{db, routes, seed};
 
 /// How long a start waits for Postgres.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a stop may take at least after the last request.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Serves until `shutdown`, then finishes what is in flight.
+/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
 pub async fn run(
     listener: TcpListener,
     settings: Settings,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    // The cache first: settings that it refuses should not wait for Postgres.
-    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    db::migrate(&settings.postgres, PATIENCE).await.context("POSTGRES__URL")?;
-    let pool = db::connect(&settings.postgres).await.context("POSTGRES__URL")?;
-    seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
-
-    let lanes = Lanes::new(&cache, &settings.lanes)?;
-    let publisher = Publisher::connect(&settings.redis).context("REDIS__URL")?;
-    let events = Listener::start(&settings.redis, cache.clone(), lanes.clone()).context("REDIS__URL")?;
-    let shop = Shop { catalogue: Catalogue::new(pool), cache: cache.clone(), lanes, publisher };
-
+    let (shop, events) = tokio::select! {
+        started = start(&settings) => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let standard = StandardRoutes {
         readiness: readiness(&shop, shutdown.clone()),
         metrics,
@@ -49,19 +45,44 @@ pub async fn run(
     };
     info!(address = %listener.local_addr()?, "the product API is ready");
     let data = Data::new(shop.clone());
-    runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
+    let ends = shutdown.clone();
+    let deadline = async move {
+        ends.cancelled().await;
+        Instant::now() + settings.http.grace
+    };
+    let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
         cfg.app_data(data.clone());
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
         standard.configure(cfg);
-    })
-    .await?;
+    });
+    let (served, deadline) = tokio::join!(served, deadline);
+    served?;
 
-    events.stop().await;
-    shop.publisher.close().await;
-    cache.shutdown().await;
-    info!("the product API has stopped");
+    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+        events.stop().await;
+        shop.publisher.close().await;
+        shop.cache.shutdown().await;
+    });
+    match stopped.await {
+        Ok(()) => info!("the product API has stopped"),
+        Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
+    }
     Ok(())
+}
+
+/// Connects to the stores, brings the schema and the catalogue up to date, and starts to listen to events.
+async fn start(settings: &Settings) -> anyhow::Result<(Shop, Listener)> {
+    // The cache first: settings that it refuses should not wait for Postgres.
+    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    db::migrate(&settings.postgres, PATIENCE).await.context("POSTGRES__URL")?;
+    let pool = db::connect(&settings.postgres).await.context("POSTGRES__URL")?;
+    seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
+
+    let lanes = Lanes::new(&cache, &settings.lanes)?;
+    let publisher = Publisher::connect(&settings.redis, cache.clone()).context("REDIS__URL")?;
+    let events = Listener::start(&settings.redis, cache.clone(), lanes.clone()).context("REDIS__URL")?;
+    Ok((Shop { catalogue: Catalogue::new(pool), cache, lanes, publisher }, events))
 }
 
 /// The description of all routes.

@@ -2,6 +2,7 @@
 //! prints the description of its API.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use product_api::app;
@@ -11,11 +12,10 @@ use runtime::{healthcheck, server, telemetry};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let command = std::env::args().nth(1);
     let done = match command.as_deref() {
-        None => serve().await,
+        None => serve(),
         Some("healthcheck") => healthcheck(),
         Some("openapi") => openapi(),
         Some(other) => Err(anyhow::anyhow!("`{other}` is not a command; there are: healthcheck, openapi, or none to serve")),
@@ -29,7 +29,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve() -> anyhow::Result<()> {
+fn serve() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let served = runtime.block_on(serve_until_told());
+    // A migration that waits for Postgres is a thread of its own; nothing depends on its end.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    served
+}
+
+async fn serve_until_told() -> anyhow::Result<()> {
     // First of all: a SIGTERM during the start counts too.
     let shutdown = server::shutdown_on_signals()?;
     let settings = Settings::from_env()?;
@@ -37,8 +45,7 @@ async fn serve() -> anyhow::Result<()> {
     let address = format!("HTTP__HOST={} HTTP__PORT={}", settings.http.host, settings.http.port);
     let listener = settings.http.bind().with_context(|| format!("cannot listen at {address}; is the port taken?"))?;
     let metrics = telemetry.metrics().clone();
-    let served = app::run(listener, settings, metrics, shutdown).await;
-    served
+    app::run(listener, settings, metrics, shutdown).await
 }
 
 fn healthcheck() -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use cache::{Cache, Invalidated, Loaded, Published, Tag};
 
 use crate::catalogue::{Catalogue, CatalogueError, Product, ProductId};
-use crate::events::Publisher;
+use crate::events::{self, ProductEvent, Publisher};
 use crate::keys::Lanes;
 
 /// The shop: the truth, the cache in front of it, and the channel on which changes are announced.
@@ -50,6 +50,15 @@ pub enum Effect {
 type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Send>>;
 
 impl Shop {
+    /// Announces a committed change. Where nobody can hear of it, this process does what a listener would have done:
+    /// at worst the invalidation is deferred, and repeated until Redis takes it.
+    pub async fn announce(&self, event: &ProductEvent) -> Effect {
+        match self.publisher.publish(event).await {
+            Ok(()) => Effect::Announced,
+            Err(_) => self.cache.invalidate(events::outdated(&self.lanes, event)).await.into(),
+        }
+    }
+
     /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
     pub fn load_product(
         &self,

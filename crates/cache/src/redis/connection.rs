@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, ClusterHash, CustomCommand, InfoKind, RespVersion};
@@ -98,16 +99,24 @@ impl Connection {
 
     async fn first_probe(&self) -> Result<(), ConnectError> {
         let deadline = Instant::now() + FIRST_PROBE;
+        // While there is no connection a probe only times out; why there is none, such as a wrong password, is said here.
+        let mut failed = self.client.error_rx();
         loop {
-            match self.probe().await {
+            let error = match self.probe().await {
                 Ok(()) => return Ok(()),
                 Err(Probe::Unsafe(error)) => return Err(error),
-                Err(Probe::Unreachable(error)) if Instant::now() >= deadline => {
-                    warn!(%error, "Redis does not answer; starting without it, reads go to the database");
-                    return Ok(());
+                Err(Probe::Unreachable(error)) => error,
+            };
+            while let Ok((error, _)) = failed.try_recv() {
+                if let Probe::Unsafe(error) = error.into() {
+                    return Err(error);
                 }
-                Err(Probe::Unreachable(_)) => tokio::time::sleep(PROBE_OPEN / 2).await,
             }
+            if Instant::now() >= deadline {
+                warn!(%error, "Redis does not answer; starting without it, reads go to the database");
+                return Ok(());
+            }
+            tokio::time::sleep(PROBE_OPEN / 2).await;
         }
     }
 
@@ -208,14 +217,14 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 enum Probe {
-    Unreachable(fred::error::Error),
+    Unreachable(Error),
     Unsafe(ConnectError),
 }
 
-impl From<fred::error::Error> for Probe {
-    fn from(error: fred::error::Error) -> Self {
+impl From<Error> for Probe {
+    fn from(error: Error) -> Self {
         let details = error.details();
-        if *error.kind() == fred::error::ErrorKind::Auth
+        if *error.kind() == ErrorKind::Auth
             || details.starts_with("NOPERM")
             || details.starts_with("WRONGPASS")
         {

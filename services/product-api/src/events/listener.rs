@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{CHANNEL, ProductEvent, publisher};
+use super::{CHANNEL, ProductEvent, outdated, publisher};
 use crate::keys::{self, Lanes};
 
 /// The listening task of one process.
@@ -89,26 +89,12 @@ impl Reaction {
             warn!("a message on {CHANNEL} is not an event; it is ignored");
             return;
         };
-        if let Invalidated::Done { .. } = self.cache.invalidate(self.outdated(&event)).await {
+        if let Invalidated::Done { .. } = self.cache.invalidate(outdated(&self.lanes, &event)).await {
             // Announced and heard in one process here, so both times are of one clock.
             let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
             histogram!("product_event_applied_seconds").record(took);
             counter!("product_events_total", "result" => "applied").increment(1);
         }
-    }
-
-    /// The product's entry in the `events` lane by its key; what else shows it, by tags.
-    fn outdated(&self, event: &ProductEvent) -> Invalidation {
-        let category = event.category_id.into();
-        let Some(product) = event.product_id.map(Into::into) else {
-            return Invalidation::hard().tag(keys::category(category));
-        };
-        let lists = [Some(event.category_id), event.previous_category_id].into_iter().flatten();
-        Invalidation::hard()
-            .key(self.lanes.events.key(product))
-            .key(self.lanes.production.key(product))
-            .tag(keys::product(product))
-            .tags(lists.map(|id| keys::products_of(id.into())))
     }
 
     async fn lost(&self, why: &str) {

@@ -6,11 +6,13 @@ mod publisher;
 pub use listener::Listener;
 pub use publisher::Publisher;
 
+use cache::Invalidation;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::catalogue::{Category, Product, Updated};
+use crate::keys::{self, Lanes};
 
 /// The Pub/Sub channel.
 pub const CHANNEL: &str = "product:updates";
@@ -100,6 +102,19 @@ impl ProductEvent {
             occurred_at: Utc::now(),
         }
     }
+}
+
+/// What an event outdates: the product's entry in the `events` lane by its key, what else shows it by tags.
+pub fn outdated(lanes: &Lanes, event: &ProductEvent) -> Invalidation {
+    let Some(product) = event.product_id.map(Into::into) else {
+        return Invalidation::hard().tag(keys::category(event.category_id.into()));
+    };
+    let lists = [Some(event.category_id), event.previous_category_id].into_iter().flatten();
+    Invalidation::hard()
+        .key(lanes.events.key(product))
+        .key(lanes.production.key(product))
+        .tag(keys::product(product))
+        .tags(lists.map(|id| keys::products_of(id.into())))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::CacheSettings;
+use cache::{Cache, CacheSettings, Health};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::Builder;
@@ -16,6 +16,7 @@ use super::{CHANNEL, ProductEvent};
 #[derive(Clone, Debug)]
 pub struct Publisher {
     client: Client,
+    cache: Cache,
 }
 
 /// An event that nobody will hear of.
@@ -25,10 +26,12 @@ pub struct PublishError(String);
 
 impl Publisher {
     /// Starts to connect, and goes on without Redis where there is none.
-    pub fn connect(settings: &CacheSettings) -> Result<Self, fred::error::Error> {
+    ///
+    /// It shares the cache's view of Redis' health, so that it does not wait for one that is known to be away.
+    pub fn connect(settings: &CacheSettings, cache: Cache) -> Result<Self, fred::error::Error> {
         let client = builder(settings)?.build()?;
         client.connect();
-        Ok(Self { client })
+        Ok(Self { client, cache })
     }
 
     /// Announces a change that has been committed.
@@ -37,14 +40,14 @@ impl Publisher {
         let result = if published.is_ok() { "published" } else { "lost" };
         counter!("product_events_total", "result" => result).increment(1);
         if let Err(error) = &published {
-            debug!(%error, event.id = %event.event_id, "an event was lost; entries that it would have removed end by their TTL");
+            debug!(%error, event.id = %event.event_id, "an event reached nobody");
         }
         published
     }
 
     async fn send(&self, event: &ProductEvent) -> Result<(), PublishError> {
-        if !self.client.is_connected() {
-            return Err(PublishError("not connected to Redis".to_owned()));
+        if self.cache.health() != Health::Up || !self.client.is_connected() {
+            return Err(PublishError("Redis is not in use".to_owned()));
         }
         let json = serde_json::to_string(event).map_err(|error| PublishError(error.to_string()))?;
         let published: Result<i64, _> = self.client.publish(CHANNEL, json).await;
@@ -61,7 +64,10 @@ impl Publisher {
 /// A connection that fails a command in time, and reconnects for ever.
 pub(super) fn builder(settings: &CacheSettings) -> Result<Builder, fred::error::Error> {
     let timeout = settings.command_timeout;
-    let mut builder = Builder::from_config(Config::from_url(&settings.url)?);
+    let mut config = Config::from_url(&settings.url)?;
+    // A Redis that is away at the start is waited for, not given up.
+    config.fail_fast = false;
+    let mut builder = Builder::from_config(config);
     builder
         .with_performance_config(|performance: &mut PerformanceConfig| {
             performance.default_command_timeout = timeout;

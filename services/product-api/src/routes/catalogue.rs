@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use actix_web::http::header;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use runtime::problem::{Body, Problem, Query};
@@ -50,7 +51,7 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
     let created = answer::to_the_end(async move {
         let product = shop.catalogue.create(&new).await?;
         let effect = Effect::from(shop.cache.invalidate(shop.lanes.absence_of(product.id.into())).await);
-        let _ = shop.publisher.publish(&ProductEvent::created(&product)).await;
+        shop.announce(&ProductEvent::created(&product)).await;
         Ok::<_, CatalogueError>((product, effect))
     });
     let (product, effect) = created.await?.map_err(trouble::catalogue)?;
@@ -77,8 +78,9 @@ pub(super) async fn read(
     let id: ProductId = input::id(&path)?;
     let product = shop.catalogue.product(id).await.map_err(trouble::catalogue)?;
     let product = product.ok_or_else(|| trouble::catalogue(CatalogueError::NotFound("product")))?;
-    if conditions::unchanged(&request, &answer::version_tag(product.version)) {
-        return Ok(HttpResponse::NotModified().finish());
+    let tag = answer::version_tag(product.version);
+    if conditions::unchanged(&request, &tag) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
     }
     Ok(answer::uncached(&product, Some(product.version), began))
 }
@@ -107,8 +109,8 @@ pub(super) async fn write(
     let change = input::valid(body.0)?;
     let updated = answer::to_the_end(async move {
         let updated = shop.catalogue.update(id, &change, &expect).await?;
-        let announced = shop.publisher.publish(&ProductEvent::updated(&updated, change.fields())).await;
-        Ok::<_, CatalogueError>((updated.product, announced.map_or(Effect::Deferred, |()| Effect::Announced)))
+        let effect = shop.announce(&ProductEvent::updated(&updated, change.fields())).await;
+        Ok::<_, CatalogueError>((updated.product, effect))
     });
     let (product, effect) = updated.await?.map_err(trouble::catalogue)?;
     Ok(answer::written(&product, product.version, effect, began))
@@ -134,8 +136,7 @@ pub(super) async fn delete(
     let expect = conditions::expected(&request)?;
     let deleted = answer::to_the_end(async move {
         let product = shop.catalogue.delete(id, &expect).await?;
-        let announced = shop.publisher.publish(&ProductEvent::deleted(&product)).await;
-        Ok::<_, CatalogueError>(announced.map_or(Effect::Deferred, |()| Effect::Announced))
+        Ok::<_, CatalogueError>(shop.announce(&ProductEvent::deleted(&product)).await)
     });
     let effect = deleted.await?.map_err(trouble::catalogue)?;
     Ok(answer::deleted(effect, began))

@@ -49,8 +49,7 @@ pub(super) async fn write(
     let change = input::valid(body.0)?;
     let written = answer::to_the_end(async move {
         let written = tags::write_category(&shop, id, &change, &expect).await?;
-        // Whoever listens has a TTL to fall back on.
-        let _ = shop.publisher.publish(&ProductEvent::category(&written.0)).await;
+        shop.announce(&ProductEvent::category(&written.0)).await;
         Ok(written)
     });
     let (category, effect) = written.await?.map_err(trouble::catalogue)?;

@@ -15,7 +15,8 @@ pub(super) fn expected(request: &HttpRequest) -> Result<Expect, Problem> {
     let mut versions = Vec::new();
     for tag in header.split(',').map(str::trim) {
         let strong = tag.strip_prefix("W/").unwrap_or(tag);
-        let Some(opaque) = strong.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) else {
+        let opaque = strong.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        let Some(opaque) = opaque.filter(|opaque| !opaque.contains('"')) else {
             return Err(Problem::malformed("If-Match must be `*` or a list of quoted versions, such as \"7\"."));
         };
         versions.extend(opaque.parse::<i64>().ok().filter(|_| strong == tag));
@@ -52,6 +53,7 @@ mod tests {
             (Some("W/\"7\""), Some(Expect::OneOf(vec![]))),
             (Some("\"abc\""), Some(Expect::OneOf(vec![]))),
             (Some("7"), None),
+            (Some("\"7\" \"8\""), None),
             (Some(""), None),
         ] {
             let request = TestRequest::default();

@@ -16,6 +16,7 @@ use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 
 use crate::catalogue::{Category, CategoryPage, FeaturedList, NewProduct, Product, ProductChange, ProductPage};
+use crate::strategies::Strategy;
 
 /// Mounts the routes. actix tries them in order: the explicit path before the pattern that would match it too.
 ///
@@ -46,7 +47,9 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         catalogue::page, catalogue::create, catalogue::read, catalogue::write, catalogue::delete,
         categories::all, categories::write,
     ),
-    components(schemas(Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList)),
+    components(schemas(
+        Strategy, Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList,
+    )),
     tags(
         (name = "strategies", description = "One product, seven ways"),
         (name = "lists", description = "Strategies 5 and 6 on lists"),

@@ -9,14 +9,15 @@
 //!
 //! Promises: stale for the time of delivery only, as long as the listener listens; the writer knows no keys, so any
 //! number of caches can react. Costs: Pub/Sub forgets who was not there. After a lost connection the listener
-//! therefore drops the whole lane, and the TTL is the last resort. The listener is `crate::events::listener`.
+//! therefore drops the whole lane, and the TTL is the last resort. A writer that cannot publish deletes the entry
+//! itself. The listener is `crate::events::listener`.
 
 use cache::{FetchError, Fetched};
 
 use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
 use crate::events::ProductEvent;
 use crate::keys;
-use crate::shop::{Effect, Shop, Written};
+use crate::shop::{Shop, Written};
 
 /// A hit until the listener hears of a change.
 pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
@@ -33,9 +34,6 @@ pub async fn write(
     expect: &Expect,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
-    let effect = match shop.publisher.publish(&ProductEvent::updated(&updated, change.fields())).await {
-        Ok(()) => Effect::Announced,
-        Err(_) => Effect::Deferred,
-    };
+    let effect = shop.announce(&ProductEvent::updated(&updated, change.fields())).await;
     Ok(Written { product: updated.product, effect })
 }

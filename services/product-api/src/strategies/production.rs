@@ -35,9 +35,7 @@ pub async fn write(
     let updated = shop.catalogue.update(id, change, expect).await?;
     let gone = Invalidation::hard().key(shop.lanes.production.key(id)).tags(tags::touched(&updated));
     let effect = Effect::from(shop.cache.invalidate(gone).await);
-    if effect != Effect::Deferred {
-        // Who misses it has a TTL; this process has just done its own part.
-        let _ = shop.publisher.publish(&ProductEvent::updated(&updated, change.fields())).await;
-    }
+    // The others hear of it; what this process owes its own readers is done, or deferred.
+    let _ = shop.announce(&ProductEvent::updated(&updated, change.fields())).await;
     Ok(Written { product: updated.product, effect })
 }
