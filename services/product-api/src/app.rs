@@ -80,8 +80,8 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Listener)> {
     seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
     let lanes = Lanes::new(&cache, &settings.lanes)?;
-    let publisher = Publisher::connect(&settings.redis, cache.clone()).context("REDIS__URL")?;
-    let events = Listener::start(&settings.redis, cache.clone(), lanes.clone()).context("REDIS__URL")?;
+    let publisher = Publisher::connect(&settings.redis, cache.clone()).await.context("REDIS__URL")?;
+    let events = Listener::start(&settings.redis, cache.clone(), lanes.clone()).await.context("REDIS__URL")?;
     Ok((Shop { catalogue: Catalogue::new(pool), cache, lanes, publisher }, events))
 }
 

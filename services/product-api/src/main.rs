@@ -18,7 +18,9 @@ fn main() -> ExitCode {
         None => serve(),
         Some("healthcheck") => healthcheck(),
         Some("openapi") => openapi(),
-        Some(other) => Err(anyhow::anyhow!("`{other}` is not a command; there are: healthcheck, openapi, or none to serve")),
+        Some(other) => {
+            Err(anyhow::anyhow!("`{other}` is not a command; there are: healthcheck, openapi, or none to serve"))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -58,6 +58,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// Opens the connection and waits for the first probe, at most [`FIRST_PROBE`].
     pub(crate) async fn open(settings: &CacheSettings, keyspace: &str) -> Result<Self, ConnectError> {
+        if !settings.url.starts_with("redis://") {
+            return Err(ConnectError::Url("it does not begin with redis://".to_owned()));
+        }
         let mut config =
             Config::from_url(&settings.url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
         config.version = RespVersion::RESP3;
@@ -224,10 +227,7 @@ enum Probe {
 impl From<Error> for Probe {
     fn from(error: Error) -> Self {
         let details = error.details();
-        if *error.kind() == ErrorKind::Auth
-            || details.starts_with("NOPERM")
-            || details.starts_with("WRONGPASS")
-        {
+        if *error.kind() == ErrorKind::Auth || details.starts_with("NOPERM") || details.starts_with("WRONGPASS") {
             return Self::Unsafe(ConnectError::Login(details.to_owned()));
         }
         Self::Unreachable(error)

@@ -1,6 +1,7 @@
 //! The few things the cache asks of Redis, each one command or one script.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, FromValue, Value};
 
 use super::Connection;
+use super::reads::Reads;
 use super::scripts::Scripts;
 use crate::entry::Held;
 use crate::{CacheSettings, ConnectError, Key, Keyspace, Refusal, Tag};
@@ -30,6 +32,7 @@ const FENCES: i64 = 10_000;
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) connection: Connection,
+    reads: Arc<Reads>,
     keyspace: Keyspace,
     scripts: Scripts,
 }
@@ -78,13 +81,19 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl Store {
     pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
         let connection = Connection::open(settings, keyspace.name()).await?;
-        Ok(Self { connection, keyspace, scripts: Scripts::new() })
+        let reads = Reads::new(connection.client.clone());
+        Ok(Self { connection, reads, keyspace, scripts: Scripts::new() })
     }
 
-    /// The one command of a hit.
+    /// The read of a hit: one plain `GET`, or a share of an `MGET`.
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<Held>> {
         self.ready()?;
-        match self.answer::<Option<Bytes>>(self.connection.client.get(key.bytes()).await) {
+        let raw = match self.keyspace.partitions() {
+            1 => self.reads.get(key.bytes()).await,
+            // Keys of different partitions are of different slots, which no MGET may span.
+            _ => self.connection.client.get(key.bytes()).await,
+        };
+        match self.answer(raw) {
             Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(Held::Unreadable)),
             raw => Ok(raw?.map(Held::parse)),
         }

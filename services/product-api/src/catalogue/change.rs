@@ -100,7 +100,7 @@ impl CategoryChange {
 
 /// A name is one line that somebody can read.
 fn printable(text: &str, (): &()) -> garde::Result {
-    if text.trim().is_empty() || text.chars().any(char::is_control) {
+    if (text.trim().is_empty() && !text.is_empty()) || text.chars().any(char::is_control) {
         return Err(garde::Error::new("must be one line of printable text"));
     }
     Ok(())

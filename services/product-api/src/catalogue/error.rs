@@ -52,9 +52,15 @@ impl From<DieselError> for CatalogueError {
             DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
                 Self::Unavailable(error.to_string())
             }
-            _ if ["terminating connection", "statement timeout", "shutting down", "starting up", "connection closed"]
-                .iter()
-                .any(|passing| info.message().contains(passing)) =>
+            _ if [
+                "terminating connection",
+                "statement timeout",
+                "shutting down",
+                "starting up",
+                "connection closed",
+            ]
+            .iter()
+            .any(|passing| info.message().contains(passing)) =>
             {
                 Self::Unavailable(error.to_string())
             }

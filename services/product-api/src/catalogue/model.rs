@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
 use diesel::pg::Pg;
+use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -42,9 +42,7 @@ macro_rules! id {
             fn from_str(text: &str) -> Result<Self, String> {
                 let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = text.parse().ok().filter(|number| digits && *number > 0);
-                number.map(Self).ok_or_else(|| {
-                    format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX)
-                })
+                number.map(Self).ok_or_else(|| format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX))
             }
         }
     };

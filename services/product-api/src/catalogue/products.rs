@@ -69,8 +69,11 @@ impl Catalogue {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                let id: i64 =
-                    diesel::insert_into(products::table).values(new).returning(products::id).get_result(connection).await?;
+                let id: i64 = diesel::insert_into(products::table)
+                    .values(new)
+                    .returning(products::id)
+                    .get_result(connection)
+                    .await?;
                 product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))
             })
             .await

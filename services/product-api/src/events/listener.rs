@@ -3,14 +3,18 @@
 //! Pub/Sub forgets who was not there. Whatever may have cost a message (a lost connection, a receiver that lagged)
 //! is therefore answered in the same way: drop the whole `events` lane, and go on. The task ends by its token only.
 
-use cache::{Cache, CacheSettings, Invalidated, Invalidation};
+use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation};
 use chrono::Utc;
 use fred::clients::SubscriberClient;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::types::config::Server;
 use fred::types::{Message, Value};
 use metrics::{counter, histogram};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -27,20 +31,28 @@ pub struct Listener {
 
 impl Listener {
     /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
-    pub fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, fred::error::Error> {
+    pub async fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, fred::error::Error> {
         let client = publisher::builder(settings)?.build_subscriber_client()?;
-        client.connect();
+        let (listening, mut first) = watch::channel(false);
+        let is_up = cache.health() == Health::Up;
         let stop = CancellationToken::new();
-        let reaction = Reaction { cache, lanes };
+        let reaction = Reaction { cache, lanes, listening };
+        // Before the connection is made, or its event could be missed.
+        let (messages, connected) = (client.message_rx(), client.reconnect_rx());
         let task = tokio::spawn({
             let (client, stop) = (client.clone(), stop.clone());
             async move {
                 tokio::select! {
-                    () = listen(&client, &reaction) => {}
+                    () = listen(&client, messages, connected, &reaction) => {}
                     () = stop.cancelled() => {}
                 }
             }
         });
+        client.connect();
+        // So that the first event after a start is heard; without Redis there is nothing to wait for.
+        if is_up {
+            let _ = timeout(publisher::FIRST_CONNECTION, first.wait_for(|listening| *listening)).await;
+        }
         Ok(Self { client, stop, task })
     }
 
@@ -54,8 +66,12 @@ impl Listener {
 }
 
 /// Never returns.
-async fn listen(client: &SubscriberClient, reaction: &Reaction) {
-    let (mut messages, mut connected) = (client.message_rx(), client.reconnect_rx());
+async fn listen(
+    client: &SubscriberClient,
+    mut messages: Receiver<Message>,
+    mut connected: Receiver<Server>,
+    reaction: &Reaction,
+) {
     loop {
         tokio::select! {
             message = messages.recv() => match message {
@@ -80,6 +96,8 @@ async fn listen(client: &SubscriberClient, reaction: &Reaction) {
 struct Reaction {
     cache: Cache,
     lanes: Lanes,
+    /// Turns true when the first subscription stands.
+    listening: watch::Sender<bool>,
 }
 
 impl Reaction {
@@ -102,6 +120,7 @@ impl Reaction {
         info!(why, "events may have been lost; the entries of the events lane are dropped");
         // Deferred means that it is repeated: nothing more to do here.
         let _ = self.cache.invalidate(Invalidation::hard().tag(keys::events_lane())).await;
+        self.listening.send_replace(true);
     }
 }
 

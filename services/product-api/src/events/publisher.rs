@@ -8,6 +8,7 @@ use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::Builder;
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy};
 use metrics::counter;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::{CHANNEL, ProductEvent};
@@ -19,6 +20,9 @@ pub struct Publisher {
     cache: Cache,
 }
 
+/// How long a start waits for the connection where Redis is there.
+pub(super) const FIRST_CONNECTION: Duration = Duration::from_secs(1);
+
 /// An event that nobody will hear of.
 #[derive(Debug, thiserror::Error)]
 #[error("the event was not published: {0}")]
@@ -28,9 +32,13 @@ impl Publisher {
     /// Starts to connect, and goes on without Redis where there is none.
     ///
     /// It shares the cache's view of Redis' health, so that it does not wait for one that is known to be away.
-    pub fn connect(settings: &CacheSettings, cache: Cache) -> Result<Self, fred::error::Error> {
+    pub async fn connect(settings: &CacheSettings, cache: Cache) -> Result<Self, fred::error::Error> {
         let client = builder(settings)?.build()?;
         client.connect();
+        // So that the first write after a start is announced; without Redis there is nothing to wait for.
+        if cache.health() == Health::Up {
+            let _ = timeout(FIRST_CONNECTION, client.wait_for_connect()).await;
+        }
         Ok(Self { client, cache })
     }
 

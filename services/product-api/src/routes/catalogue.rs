@@ -69,11 +69,7 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
         (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
-pub(super) async fn read(
-    request: HttpRequest,
-    path: Path<String>,
-    shop: Data<Shop>,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
     let id: ProductId = input::id(&path)?;
     let product = shop.catalogue.product(id).await.map_err(trouble::catalogue)?;

@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn if_none_match_is_compared_weakly() {
-        for (header, is_unchanged) in [("\"7\"", true), ("W/\"7\"", true), ("*", true), ("\"6\", \"7\"", true), ("\"8\"", false)] {
+        for (header, is_unchanged) in
+            [("\"7\"", true), ("W/\"7\"", true), ("*", true), ("\"6\", \"7\"", true), ("\"8\"", false)]
+        {
             let request = TestRequest::default().insert_header((header::IF_NONE_MATCH, header)).to_http_request();
             assert_eq!(unchanged(&request, "\"7\""), is_unchanged, "{header}");
         }

@@ -60,8 +60,7 @@ pub(super) async fn write(
     let id: ProductId = input::id(&path.1)?;
     let expect = conditions::expected(&request)?;
     let change = input::valid(body.0)?;
-    let written =
-        answer::to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
+    let written = answer::to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
     let written = written.map_err(trouble::catalogue)?;
     Ok(answer::written(&written.product, written.product.version, written.effect, began))
 }

@@ -22,7 +22,8 @@ use crate::shop::{Shop, Written};
 /// A hit until the listener hears of a change.
 pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
     let lane = &shop.lanes.events;
-    let tags = |product: &crate::catalogue::Product| vec![keys::events_lane(), keys::category(product.category.id.into())];
+    let tags =
+        |product: &crate::catalogue::Product| vec![keys::events_lane(), keys::category(product.category.id.into())];
     lane.fetch(&lane.key(id), shop.load_product(id, tags)).await
 }
 

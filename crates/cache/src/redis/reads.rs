@@ -1,0 +1,107 @@
+//! Reads that wait at the same time share a command.
+//!
+//! A read that finds none under way is one plain `GET`, sent at once. Those that come while it is on its way wait for
+//! its reply and go out together as one `MGET`; so the busier the process, the less a read costs, and an idle one
+//! loses no time. A read joins only a command that has not been sent yet: what it returns was read after it began.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::KeysInterface;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// Keys of one `MGET` at most: it must stay short for Redis.
+const AT_ONCE: usize = 128;
+
+type Reply = Result<Option<Bytes>, Error>;
+
+/// The reads of one process that wait for a reply.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    client: Client,
+    runtime: Handle,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Whether somebody has a command under way, and will look for who waits when it is answered.
+    busy: bool,
+    waiting: Vec<(Bytes, oneshot::Sender<Reply>)>,
+}
+
+impl Reads {
+    pub(crate) fn new(client: Client) -> Arc<Self> {
+        Arc::new(Self { client, runtime: Handle::current(), queue: Mutex::default() })
+    }
+
+    /// The bytes under `key`.
+    pub(crate) async fn get(self: &Arc<Self>, key: Bytes) -> Reply {
+        let reply = {
+            let mut queue = self.queue();
+            if queue.busy {
+                let (sender, reply) = oneshot::channel();
+                queue.waiting.push((key.clone(), sender));
+                Some(reply)
+            } else {
+                queue.busy = true;
+                None
+            }
+        };
+        match reply {
+            Some(reply) => reply.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Canceled, "the read was dropped"))),
+            None => {
+                // When this read is answered, or its future dropped, those who came meanwhile have their turn.
+                let _next = Next(Arc::clone(self));
+                self.client.get(key).await
+            }
+        }
+    }
+
+    /// Answers who waits, until nobody does.
+    async fn answer_waiting(self: Arc<Self>) {
+        let _next = Next(Arc::clone(&self));
+        loop {
+            let waiting: Vec<_> = {
+                let mut queue = self.queue();
+                let some = queue.waiting.len().min(AT_ONCE);
+                queue.waiting.drain(..some).collect()
+            };
+            if waiting.is_empty() {
+                return;
+            }
+            let (keys, senders): (Vec<Bytes>, Vec<_>) = waiting.into_iter().unzip();
+            self.answer(keys, senders).await;
+        }
+    }
+
+    async fn answer(&self, keys: Vec<Bytes>, senders: Vec<oneshot::Sender<Reply>>) {
+        // A reader that is gone needs no answer.
+        match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
+            Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
+            Err(error) => senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone())))),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands the turn on when it is dropped.
+struct Next(Arc<Reads>);
+
+impl Drop for Next {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.busy = !queue.waiting.is_empty();
+        if queue.busy {
+            mem::drop(queue);
+            self.0.runtime.spawn(Arc::clone(&self.0).answer_waiting());
+        }
+    }
+}
