@@ -7,7 +7,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::cache::{Cache, Inner};
 use crate::redis::StoreError;
@@ -110,7 +110,8 @@ impl Cache {
             match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
-                    warn!(%error, ?invalidation, "an invalidation is kept for repair");
+                    let (keys, tags) = (invalidation.keys.len(), invalidation.tags.len());
+                    debug!(%error, keys, tags, "an invalidation is kept for repair");
                     inner.repairs.add(invalidation);
                     Invalidated::Deferred
                 }

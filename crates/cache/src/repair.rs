@@ -133,7 +133,8 @@ impl Inner {
     /// Repeats deferred invalidations until it is dropped. Never returns.
     pub(crate) async fn keep_repairing(&self) {
         loop {
-            if self.repairs.len() == 0 {
+            // A loop, because a notification may be left over from what has long been repaired.
+            while self.repairs.len() == 0 {
                 self.repairs.added.notified().await;
             }
             // Not before Redis is in use again; a poll is enough, since the probe is one as well.

@@ -1,7 +1,9 @@
 //! The `lab` command line: `lab --help` lists the experiments.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
-use lab::bench_hit;
+use lab::{bench_hit, demo};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -14,11 +16,21 @@ struct Cli {
 enum Experiment {
     /// Measures a cache hit over HTTP, per lane, beside a bare handler that does one Redis GET
     BenchHit(bench_hit::Options),
+    /// Shows what each strategy does, on the running stack, and asserts it
+    Demo(demo::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().experiment {
+async fn main() -> ExitCode {
+    let done = match Cli::parse().experiment {
         Experiment::BenchHit(options) => bench_hit::run(&options).await,
+        Experiment::Demo(options) => demo::run(&options).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

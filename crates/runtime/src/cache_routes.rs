@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, ServiceConfig};
 use cache::{Cache, EntryCursor, InspectError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};

@@ -108,6 +108,8 @@ where
     let mut server = HttpServer::new(app)
         .workers(settings.threads()?)
         .keep_alive(settings.keep_alive)
+        // A pooled connection may be silent from the start; a 408 on it would be taken for the answer to a later request.
+        .client_request_timeout(settings.keep_alive)
         .shutdown_timeout(grace)
         .disable_signals()
         .listen(listener)?

@@ -56,8 +56,7 @@ pub async fn run(
         runtime::cache_routes::configure(&data.cache, cfg);
         standard.configure(cfg);
     });
-    let (served, deadline) = tokio::join!(served, deadline);
-    served?;
+    let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
         events.stop().await;

@@ -17,6 +17,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 
 pub use migrate::migrate;
@@ -128,7 +129,10 @@ impl DbError {
     }
 }
 
-/// Builds the pool and takes one connection from it, so that a wrong setting shows at the start.
+/// Connections that are opened at the start: an outage of Redis should not have to wait for logins.
+const WARM: usize = 8;
+
+/// Builds the pool and opens the first connections, so that a wrong setting shows at the start.
 pub async fn connect(settings: &PostgresSettings) -> Result<Pool, DbError> {
     let mut config = ManagerConfig::default();
     // `Verified` would send a query before each query, and double what a read costs. `Fast` still
@@ -145,7 +149,8 @@ pub async fn connect(settings: &PostgresSettings) -> Result<Pool, DbError> {
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| unreachable(error.to_string()))?;
-    match pool.get().await {
+    let warm = settings.max_connections.get().min(WARM);
+    match try_join_all((0..warm).map(|_| pool.get())).await {
         Ok(_) => Ok(pool),
         Err(pooled::PoolError::Backend(diesel_async::pooled_connection::PoolError::ConnectionError(error))) => {
             Err(DbError::connecting(settings, &error))

@@ -52,6 +52,7 @@ pub(crate) struct Connection {
     pub(crate) breaker: Breaker,
     pub(crate) clock: Clock,
     breaker_gauge: metrics::Gauge,
+    failures: metrics::Counter,
     health: watch::Sender<Health>,
 }
 
@@ -90,6 +91,7 @@ impl Connection {
             breaker,
             clock: Clock::new(),
             breaker_gauge: gauge,
+            failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
             health: watch::Sender::new(Health::Down),
         };
         if let Err(error) = connection.first_probe().await {
@@ -192,6 +194,7 @@ impl Connection {
 
     /// A command was not answered in time.
     pub(crate) fn failed(&self, error: &dyn std::fmt::Display) {
+        self.failures.increment(1);
         if self.breaker.failed() {
             self.opened(error);
         }

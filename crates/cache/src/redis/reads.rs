@@ -83,7 +83,11 @@ impl Reads {
         // A reader that is gone needs no answer.
         match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
             Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
-            Err(error) => senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone())))),
+            Err(error) => {
+                // Those who came meanwhile too, or each batch of them would wait as long again for a Redis that hangs.
+                let behind = mem::take(&mut self.queue().waiting).into_iter().map(|(_, sender)| sender);
+                senders.into_iter().chain(behind).for_each(|sender| drop(sender.send(Err(error.clone()))));
+            }
         }
     }
 

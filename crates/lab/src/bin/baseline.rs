@@ -2,6 +2,7 @@
 //!
 //! `constant` answers 300 bytes from memory, which is the floor of HTTP itself. `get` does one Redis `GET` per request
 //! and returns the stored bytes, which is the floor of a cache hit: no policy, no check, no header of its own.
+//! `get-per-worker` is the same with a Redis client of the worker's own: no request then crosses threads.
 
 use std::time::Duration;
 
@@ -37,27 +38,30 @@ struct Options {
 enum Mode {
     Constant,
     Get,
+    GetPerWorker,
 }
 
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let address = ("127.0.0.1", options.port);
-    match options.mode {
-        Mode::Constant => {
-            HttpServer::new(|| App::new().route("/constant/{id}", get().to(constant)))
-                .workers(1)
-                .bind(address)?
-                .run()
-                .await?;
-        }
-        Mode::Get => {
-            let redis = connect(&options).await?;
-            let app = move || App::new().app_data(Data::new(redis.clone())).route("/get/{id}", get().to(hit));
-            HttpServer::new(app).workers(1).bind(address)?.run().await?;
-        }
+    let shared = client(&options)?;
+    if matches!(options.mode, Mode::Get) {
+        shared.init().await?;
     }
-    Ok(())
+    let address = ("127.0.0.1", options.port);
+    let app = move || {
+        let app = App::new();
+        match options.mode {
+            Mode::Constant => app.route("/{id}", get().to(constant)),
+            Mode::Get => app.route("/{id}", get().to(hit)).app_data(Data::new(shared.clone())),
+            Mode::GetPerWorker => {
+                let own = shared.clone_new();
+                own.connect(); // on this worker's thread; commands wait until it is done
+                app.route("/{id}", get().to(hit)).app_data(Data::new(own))
+            }
+        }
+    };
+    Ok(HttpServer::new(app).workers(1).bind(address)?.run().await?)
 }
 
 async fn constant(_id: Path<u64>) -> HttpResponse {
@@ -77,10 +81,10 @@ async fn hit(id: Path<u64>, redis: Data<Client>) -> Result<HttpResponse> {
     })
 }
 
-async fn connect(options: &Options) -> anyhow::Result<Client> {
+fn client(options: &Options) -> anyhow::Result<Client> {
     let mut config = Config::from_url(&options.redis)?;
     config.version = RespVersion::RESP3;
-    let client = Builder::from_config(config)
+    Ok(Builder::from_config(config)
         .with_performance_config(|performance| {
             performance.default_command_timeout = Duration::from_millis(options.command_timeout);
         })
@@ -88,7 +92,5 @@ async fn connect(options: &Options) -> anyhow::Result<Client> {
             connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
         })
         .set_policy(ReconnectPolicy::new_constant(0, 100))
-        .build()?;
-    client.init().await?;
-    Ok(client)
+        .build()?)
 }

@@ -1,0 +1,80 @@
+//! `Cache-Status` (RFC 9211) as a client reads it: where did this answer come from?
+
+use std::fmt;
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// From the cache, fresh.
+    Hit,
+    /// From the cache, past its soft TTL.
+    Stale,
+    /// From the database, because the cache did not have it.
+    Miss,
+    /// From somebody else's load of the same entry.
+    Collapsed,
+    /// From the database, beside a cache that could not be used.
+    Bypass,
+    /// No cache was asked: a write, or the plain catalogue.
+    Uncached,
+}
+
+impl Source {
+    /// Reads the header's value; of several caches, the one nearest to the client counts, which is the last.
+    pub(super) fn parse(header: &str) -> Self {
+        let nearest = header.rsplit(',').next().unwrap_or_default();
+        let parameters = || nearest.split(';').skip(1).map(str::trim);
+        let value_of = |name: &str| parameters().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let has = |name: &str| parameters().any(|part| part == name);
+        if has("hit") {
+            let ttl = value_of("ttl").and_then(|ttl| ttl.parse::<i64>().ok());
+            return if ttl.is_some_and(|ttl| ttl < 0) { Self::Stale } else { Self::Hit };
+        }
+        match value_of("fwd") {
+            Some("miss" | "uri-miss" | "vary-miss" | "stale") if has("collapsed") => Self::Collapsed,
+            Some("miss" | "uri-miss" | "vary-miss" | "stale") => Self::Miss,
+            Some("bypass") => Self::Bypass,
+            _ => Self::Uncached,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Collapsed => "collapsed",
+            Self::Bypass => "bypass",
+            Self::Uncached => "-",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_header_has_its_source() {
+        for (header, source) in [
+            ("product-api; hit; ttl=23", Source::Hit),
+            ("product-api; hit; ttl=0", Source::Hit),
+            ("product-api; hit", Source::Hit),
+            ("product-api; hit; ttl=23; detail=near", Source::Hit),
+            ("product-api; hit; ttl=-4", Source::Stale),
+            ("product-api; fwd=miss; stored", Source::Miss),
+            ("product-api; fwd=miss; detail=fenced", Source::Miss),
+            ("product-api; fwd=miss; collapsed", Source::Collapsed),
+            ("product-api;fwd=bypass;detail=redis-down", Source::Bypass),
+            ("product-api; fwd=method; detail=invalidated", Source::Uncached),
+            ("origin; fwd=miss; stored, edge; hit; ttl=3", Source::Hit),
+            ("hit; fwd=miss", Source::Miss),
+            ("product-api", Source::Uncached),
+            ("", Source::Uncached),
+        ] {
+            assert_eq!(Source::parse(header), source, "{header:?}");
+        }
+    }
+}

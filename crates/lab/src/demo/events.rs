@@ -1,0 +1,110 @@
+//! Events: how long it takes from the announcement of a change until the listener has deleted the entry.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::Demo;
+use super::claim::Verdict;
+use super::metrics::Metrics;
+use super::shop::Answer;
+use super::stage::Stage;
+use super::subject::Subject;
+use super::times::{Times, human, millis};
+
+const LIFE: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 20;
+/// A delivery takes about a millisecond; what a busy machine makes of it is still below this.
+const LATEST: f64 = 1_000.0;
+
+/// Runs the demo.
+pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+    stage.title(
+        "The writer announces on the channel product:updates that something has changed; a listener deletes what that \
+         outdates. The writer knows no keys, so any number of caches can listen.",
+    );
+    let say = stage.say;
+    let subject = stage.subject(Demo::Events)?;
+
+    say.step("An entry is there. A write announces its change, and does not touch the entry.");
+    say.note(&subject.to_string());
+    let (first, entry) = subject.warm(LIFE).await?;
+    say.read(&first, "");
+    say.redis(&subject.key(), Some(&entry));
+    let before = stage.shop.metrics().await?;
+    let written = subject.write().await?;
+    let gone = until_gone(&subject, &written).await?;
+    say.write(&written, "");
+    say.redis(&subject.key(), subject.entry().await?.as_ref());
+    say.note(&format!("the listener's delete was seen {} after the answer", human(gone)));
+    say.read(&subject.read().await?, "");
+
+    let wait = say.progress(&format!("the same, {ROUNDS} times in all"), ROUNDS as u64);
+    let (mut delays, mut fresh) = (vec![gone], 1);
+    while delays.len() < ROUNDS {
+        subject.warm(LIFE).await?;
+        let written = subject.write().await?;
+        delays.push(until_gone(&subject, &written).await?);
+        fresh += usize::from(subject.read().await?.version >= written.version);
+        wait.step(delays.len() as u64, format!("{} of {ROUNDS}", delays.len()));
+    }
+    wait.over();
+    let delays: Times = delays.into_iter().collect();
+    stage.claim(
+        "from answer to delete (min / median / max)",
+        format!("{:.1} / {:.1} / {}", delays.min(), delays.median(), human(delays.max())),
+        Verdict::at_most(LATEST, delays.max()),
+    );
+    let heard = stage.shop.events_applied(before.events_applied() + ROUNDS as u64).await?;
+    let mean = applied_in(&before, &stage.shop.metrics().await?);
+    stage.claim(
+        "from announcement to delete, in the service",
+        format!("{} on average", human(mean)),
+        Verdict::that(
+            heard && mean <= LATEST,
+            format!("{ROUNDS} events, mean at most {LATEST} ms"),
+            format!("{mean} ms"),
+        ),
+    );
+    stage.claim("a read after the delete is fresh", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
+
+    say.step("Somebody else writes: past the strategy, through PUT /products/{id}, which knows nothing of this lane.");
+    subject.warm(LIFE).await?;
+    let written = subject.write_as_somebody_else().await?;
+    let gone = until_gone(&subject, &written).await?;
+    let read = subject.read().await?;
+    say.write(&written, "");
+    say.read(&read, "");
+    stage.claim(
+        "somebody else's write reaches the lane, too",
+        format!("gone after {}", human(gone)),
+        Verdict::that(
+            gone <= LATEST && read.version >= written.version,
+            format!("v{:?} within {LATEST} ms", written.version),
+            format!("v{:?} after {gone} ms", read.version),
+        ),
+    );
+    say.lesson(
+        "Stale for the time of a delivery only, whoever wrote.",
+        "Pub/Sub forgets who was not there: after a lost connection the listener drops its whole lane, and the TTL is \
+         the last resort.",
+    );
+    Ok(())
+}
+
+/// Milliseconds until the entry is gone, or a newer one in its place.
+async fn until_gone(subject: &Subject, written: &Answer) -> Result<f64> {
+    let began = Instant::now();
+    while subject.entry().await?.is_some_and(|entry| entry.version < written.version) {
+        if millis(began.elapsed()) > 5.0 * LATEST {
+            bail!("{} is still there {:?} after the write; is the listener running?", subject.key(), began.elapsed());
+        }
+    }
+    Ok(millis(began.elapsed()))
+}
+
+/// Mean milliseconds between announcement and delete, of the events between two readings of the counters.
+fn applied_in(before: &Metrics, after: &Metrics) -> f64 {
+    let delta = |name: &str| after.sum(name, &[]) - before.sum(name, &[]);
+    1_000.0 * delta("product_event_applied_seconds_sum") / delta("product_event_applied_seconds_count")
+}

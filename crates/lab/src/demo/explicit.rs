@@ -1,0 +1,88 @@
+//! Explicit invalidation: the next read is fresh, and slow; and no reader gets the old value back in between.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Demo;
+use super::cache_status::Source;
+use super::claim::Verdict;
+use super::load::{Load, Pace};
+use super::stage::Stage;
+use super::times::{Times, human};
+
+const LIFE: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 5;
+const HITS: usize = 50;
+const READERS: usize = 16;
+const RACE: Duration = Duration::from_millis(800);
+
+/// Runs the demo.
+pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+    stage.title(
+        "The writer deletes the entry after its COMMIT and before it answers. Whoever reads after that answer \
+         reads what was written.",
+    );
+    let say = stage.say;
+    let subject = stage.subject(Demo::Explicit)?;
+
+    say.step("An entry is there, and reads are hits.");
+    say.note(&subject.to_string());
+    let (first, entry) = subject.warm(LIFE).await?;
+    say.read(&first, "");
+    say.redis(&subject.key(), Some(&entry));
+    let hits = subject.reads(HITS).await?;
+    say.read(&subject.read().await?, "");
+    say.note(&format!("{HITS} more hits: median {}, slowest {}", human(hits.median()), human(hits.max())));
+
+    say.step(&format!("A write deletes it, the next read loads it again; {ROUNDS} times."));
+    let (mut misses, mut gone, mut fresh) = (Vec::new(), 0, 0);
+    for round in 0..ROUNDS {
+        let written = subject.write().await?;
+        let left = subject.entry().await?;
+        let read = subject.read().await?;
+        if round == 0 {
+            say.write(&written, "");
+            say.redis(&subject.key(), left.as_ref());
+            say.read(&read, "");
+            say.redis(&subject.key(), subject.entry().await?.as_ref());
+        }
+        gone += usize::from(left.is_none());
+        fresh += usize::from((read.source, read.version) == (Source::Miss, written.version));
+        misses.push(read.ms);
+    }
+    let misses: Times = misses.into_iter().collect();
+    stage.claim(
+        "once the write is answered, the entry is gone",
+        format!("{gone} of {ROUNDS}"),
+        Verdict::equal(ROUNDS, gone),
+    );
+    stage.claim("the next read loads what was written", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
+    stage.claim(
+        "that read is slower than a hit (medians)",
+        format!("{} against {}", human(misses.median()), human(hits.median())),
+        Verdict::that(
+            misses.median() > hits.median(),
+            format!("more than {}", human(hits.median())),
+            human(misses.median()),
+        ),
+    );
+
+    say.step(&format!("The race: {READERS} readers load and store it all the time while a writer goes on writing."));
+    let pace = Pace { readers: READERS, read_pause: Duration::ZERO, write_pause: Duration::from_millis(10) };
+    let load = Load::start(std::slice::from_ref(&subject), pace);
+    tokio::time::sleep(RACE).await;
+    let traffic = load.finish().await;
+    let (reads, writes) = (traffic.reads.len(), traffic.writes.len());
+    say.note("A load that began before a delete loses its lease to it, and cannot store the old value afterwards.");
+    stage.promise(
+        "no read is older than an acknowledged write",
+        format!("{} of {reads} reads, {writes} writes", traffic.outdated()),
+        Verdict::equal((0, Vec::new()), (traffic.outdated(), traffic.failures())),
+    );
+    say.lesson(
+        "After the answer to a write, the old value is never returned again.",
+        "The next read waits for the database, and the writer has to know every key that shows the product.",
+    );
+    Ok(())
+}

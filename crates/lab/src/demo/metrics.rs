@@ -1,0 +1,76 @@
+//! The service's counters, as Prometheus would read them.
+
+/// One reading of `/metrics`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metrics {
+    samples: Vec<(String, f64)>,
+}
+
+impl Metrics {
+    /// Reads the text format; lines that are no samples are passed over.
+    pub(super) fn parse(text: &str) -> Self {
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        Self { samples: samples.collect() }
+    }
+
+    /// The sum of all series of `name` that have these labels; 0 where there are none.
+    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let matching = self.samples.iter().filter(|(series, _)| {
+            let (of, rest) = series.split_once('{').unwrap_or((series, ""));
+            let listed = format!(",{},", rest.strip_suffix('}').unwrap_or(rest));
+            of == name && labels.iter().all(|(label, value)| listed.contains(&format!(",{label}=\"{value}\",")))
+        });
+        matching.map(|(_, value)| value).sum()
+    }
+
+    /// How often the database was read for entries of `lane`.
+    pub(super) fn loads(&self, lane: &str) -> u64 {
+        self.sum("cache_loads_total", &[("lane", lane)]) as u64
+    }
+
+    /// How often the cache went without Redis: reads past it, values not stored, deletes put off, events lost.
+    pub(super) fn without_redis(&self) -> u64 {
+        let signs = [
+            ("cache_reads_total", "outcome", "bypass"),
+            ("cache_fills_total", "result", "failed"),
+            ("cache_invalidations_total", "result", "deferred"),
+            ("product_events_total", "result", "lost"),
+        ];
+        signs.iter().map(|(name, label, value)| self.sum(name, &[(label, value)])).sum::<f64>() as u64
+    }
+
+    /// How many change events the listener has acted on.
+    pub(super) fn events_applied(&self) -> u64 {
+        self.sum("product_events_total", &[("result", "applied")]) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"# HELP cache_loads_total Loads
+# TYPE cache_loads_total counter
+cache_loads_total{keyspace="product",lane="swr",source="database"} 3
+cache_loads_total{keyspace="product",lane="ttl",source="database"} 4
+http_requests_total{route="/products/{strategy}/{id}",method="GET"} 7
+product_event_applied_seconds_sum 0.0125
+product_event_applied_seconds_count 5
+product_event_applied_seconds_bucket{le="+Inf"} 5
+not a sample
+"#;
+
+    #[test]
+    fn series_are_summed_over_the_labels_that_are_left_out() {
+        let metrics = Metrics::parse(TEXT);
+        assert_eq!(metrics.loads("swr"), 3);
+        assert_eq!(metrics.sum("cache_loads_total", &[]), 7.0);
+        assert_eq!(metrics.sum("cache_loads_total", &[("lane", "sw")]), 0.0);
+        assert_eq!(metrics.sum("http_requests_total", &[("method", "GET")]), 7.0);
+        assert_eq!(metrics.sum("product_event_applied_seconds_sum", &[]), 0.0125);
+        assert_eq!(metrics.sum("absent", &[]), 0.0);
+    }
+}

@@ -1,0 +1,201 @@
+//! Seven demos against the running stack, one per strategy: what is written, what is read, what lies in Redis, and
+//! what that shows. Every claim is asserted; a false one is printed with what was seen instead, and fails the run.
+//!
+//! | file | is |
+//! |---|---|
+//! | `ttl.rs` … `production.rs` | the demos, one strategy each |
+//! | `stage.rs` | what a demo works with |
+//! | `shop.rs`, `subject.rs`, `load.rs`, `stack.rs` | the API, one product of it, many readers of it, and the script that runs it all |
+//! | `narrate.rs`, `claim.rs`, `table.rs` | what is printed and asserted |
+
+mod cache_status;
+mod claim;
+mod events;
+mod explicit;
+mod load;
+mod metrics;
+mod narrate;
+mod paint;
+mod production;
+mod shop;
+mod stack;
+mod stage;
+mod subject;
+mod swr;
+mod table;
+mod tags;
+mod times;
+mod ttl;
+mod writethrough;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use stage::Stage;
+
+/// How often a demo is tried on a machine that is too busy for it.
+const ATTEMPTS: u32 = 4;
+
+/// The demos, in the order in which they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demo {
+    /// Entries expire.
+    Ttl,
+    /// The writer deletes the entry.
+    Explicit,
+    /// The writer stores the new value.
+    Writethrough,
+    /// The writer announces the change, a listener deletes the entry.
+    Events,
+    /// Stale entries are served at once and refreshed behind.
+    Swr,
+    /// Entries carry tags, and are invalidated by tag.
+    Tags,
+    /// All of them together, and Redis goes away meanwhile.
+    Production,
+}
+
+impl Demo {
+    /// All of them. The last one empties Redis.
+    pub const ALL: [Self; 7] =
+        [Self::Ttl, Self::Explicit, Self::Writethrough, Self::Events, Self::Swr, Self::Tags, Self::Production];
+
+    /// Its place in that order, from 1 on.
+    pub fn number(self) -> usize {
+        self as usize + 1
+    }
+
+    /// The strategy's name, as it stands in paths and keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ttl => "ttl",
+            Self::Explicit => "explicit",
+            Self::Writethrough => "writethrough",
+            Self::Events => "events",
+            Self::Swr => "swr",
+            Self::Tags => "tags",
+            Self::Production => "production",
+        }
+    }
+
+    async fn run(self, stage: &mut Stage) -> Result<()> {
+        match self {
+            Self::Ttl => ttl::run(stage).await,
+            Self::Explicit => explicit::run(stage).await,
+            Self::Writethrough => writethrough::run(stage).await,
+            Self::Events => events::run(stage).await,
+            Self::Swr => swr::run(stage).await,
+            Self::Tags => tags::run(stage).await,
+            Self::Production => production::run(stage).await,
+        }
+    }
+}
+
+/// The options of `lab demo`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// all, or one of: ttl, explicit, writethrough, events, swr, tags, production
+    #[arg(default_value = "all")]
+    demos: Selection,
+    /// Where the product API answers
+    #[arg(long, env = "LAB_PRODUCT_API", default_value = "http://127.0.0.1:8004")]
+    product_api: String,
+    /// The script that runs the stack, with `stop redis`, `start redis`, `redis-cli` and `psql`
+    #[arg(long, env = "LAB_STACK", default_value = "deploy/stack")]
+    stack: PathBuf,
+    /// Any value: no colours
+    #[arg(long, env = "NO_COLOR", hide = true)]
+    no_color: Option<OsString>,
+    /// Any value: no progress bars and no colours, even on a terminal
+    #[arg(long, env = "CI", hide = true)]
+    ci: Option<OsString>,
+}
+
+#[derive(Clone, Debug)]
+struct Selection(Vec<Demo>);
+
+impl FromStr for Selection {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "all" {
+            return Ok(Self(Demo::ALL.to_vec()));
+        }
+        let names = || Demo::ALL.map(Demo::name).join(", ");
+        let demo = Demo::ALL.into_iter().find(|demo| demo.name() == name);
+        demo.map(|demo| Self(vec![demo])).ok_or_else(|| format!("there are: all, {}", names()))
+    }
+}
+
+/// Runs the demos and prints the table of their claims.
+pub async fn run(options: &Options) -> Result<()> {
+    let mut stage = Stage::open(options).await?;
+    // On an interrupt the demo is dropped, what it has stopped is started again, and what it has changed taken back.
+    let played = tokio::select! {
+        played = play(&mut stage, &options.demos.0) => Some(played),
+        () = interrupted() => None,
+    };
+    let Some(played) = played else {
+        stage.undo().await?;
+        bail!("interrupted");
+    };
+    table::print(&stage.claims, stage.say.paint());
+    played?;
+    let (all, wrong) = (stage.claims.all().len(), stage.claims.false_ones());
+    ensure!(wrong == 0, "{wrong} of {all} claims are false; each says above what was expected and what was seen");
+    println!("All {all} claims hold, measured in {:.0} s.", stage.began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+async fn interrupted() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+async fn play(stage: &mut Stage, demos: &[Demo]) -> Result<()> {
+    if demos.len() > 1 && demos.contains(&Demo::Swr) {
+        // Its entries have to grow old. They can do so while the others run.
+        swr::prepare(stage).await?;
+    }
+    for demo in demos {
+        perform(stage, *demo)
+            .await
+            .with_context(|| format!("the demo `{}` could not be played to its end", demo.name()))?;
+    }
+    Ok(())
+}
+
+/// Runs a demo; once more where a claim turned out false while the service was without its Redis. On a machine that is
+/// busy with other things, Redis' answers come too late, and the service goes past the cache for a moment, as it should.
+async fn perform(stage: &mut Stage, demo: Demo) -> Result<()> {
+    let mut attempt = 1;
+    loop {
+        stage.enter(demo).await?;
+        let before = stage.shop.disturbances().await?;
+        let (first, wrong) = (stage.claims.all().len(), stage.claims.false_ones());
+        let played = demo.run(stage).await;
+        let played = stage.undo().await.and(played);
+        if played.is_ok() && stage.claims.false_ones() == wrong {
+            return played;
+        }
+        let disturbed = stage.shop.disturbances().await.is_ok_and(|now| now != before);
+        if !disturbed || stage.claims.broken(first) || attempt == ATTEMPTS {
+            return played;
+        }
+        attempt += 1;
+        stage.claims.take_back(first);
+        let why = played.err().map_or(String::new(), |error| format!(" ({error:#})"));
+        stage.say.step(&format!(
+            "Redis answered too late for the service, which went past the cache{why}. On a quieter machine these claims \
+             hold: attempt {attempt} of {ATTEMPTS}."
+        ));
+    }
+}

@@ -1,0 +1,185 @@
+//! How a demo is told: a line per read, write and look into Redis, aligned so that the eye finds the difference.
+
+use std::io::{IsTerminal, stdout};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::cache_status::Source;
+use super::claim::{Claim, Verdict};
+use super::paint::{Colour, Paint, WIDTH, wrap};
+use super::shop::{Answer, Entry};
+use super::times::human;
+
+/// The column in which the second and later lines of something go on.
+const INDENT: usize = 10;
+
+/// Prints to standard output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Narrator {
+    paint: Paint,
+    is_live: bool,
+}
+
+/// Something that takes its time, shown while it does.
+#[derive(Debug)]
+pub(super) struct Wait(ProgressBar);
+
+impl Narrator {
+    /// Colours and progress bars are for terminals; `plain` does without them even there.
+    pub(super) fn new(plain: bool, colourless: bool) -> Self {
+        let terminal = stdout().is_terminal();
+        Self { paint: Paint { on: terminal && !plain && !colourless }, is_live: terminal && !plain }
+    }
+
+    /// The colours.
+    pub(super) fn paint(&self) -> Paint {
+        self.paint
+    }
+
+    /// The head of a demo: its name, and what the strategy is.
+    pub(super) fn title(&self, number: usize, name: &str, about: &str) {
+        let head = format!("{number} · {name} ");
+        let rule = "─".repeat(WIDTH.saturating_sub(head.chars().count()));
+        println!("\n{}{}", self.paint.bold(&head), self.paint.dim(&rule));
+        for line in wrap(about, WIDTH) {
+            println!("{line}");
+        }
+    }
+
+    /// What is about to be done.
+    pub(super) fn step(&self, text: &str) {
+        println!();
+        for line in wrap(text, WIDTH - 2) {
+            println!("  {}", self.paint.bold(&line));
+        }
+    }
+
+    /// Something to know about what was just shown.
+    pub(super) fn note(&self, text: &str) {
+        self.labelled("", Colour::Dim, text);
+    }
+
+    /// A read and what it returned.
+    pub(super) fn read(&self, answer: &Answer, note: &str) {
+        self.request("read", answer, note);
+    }
+
+    /// A write and what it did to the cache.
+    pub(super) fn write(&self, answer: &Answer, note: &str) {
+        self.request("write", answer, note);
+    }
+
+    /// What lies in Redis under `key`.
+    pub(super) fn redis(&self, key: &str, entry: Option<&Entry>) {
+        let Some(entry) = entry else { return self.labelled("redis", Colour::Plain, &format!("{key:<23} no entry")) };
+        let seconds = |ms: u64| format!("{:.1}", ms as f64 / 1000.0);
+        let version = entry.version.map_or("-".to_owned(), |version| format!("v{version}"));
+        let (left, hard) =
+            (seconds(entry.expires_in_ms.max(0).unsigned_abs()), entry.hard_ttl_ms.map_or(String::new(), seconds));
+        let soft = entry.soft_ttl_ms.filter(|soft| Some(*soft) != entry.hard_ttl_ms);
+        let soft = soft.map_or(String::new(), |soft| format!(", soft {}", seconds(soft)));
+        let tags = if entry.tags.is_empty() { "no tags".to_owned() } else { entry.tags.join(" ") };
+        let text = format!("{key:<23} {version:<3} {:<5} {left:>5} of {hard} s left{soft}  {tags}", entry.state);
+        self.labelled("redis", Colour::Plain, &text);
+    }
+
+    /// What `redis-cli GET` shows of an entry: its header, of which the id is shortened.
+    pub(super) fn raw(&self, header: &str) {
+        let (id, rest) = header.split_once(' ').unwrap_or((header, ""));
+        let id: String = id.chars().take(9).collect();
+        self.labelled("GET", Colour::Plain, &format!("{id}… {rest}"));
+    }
+
+    /// A claim, and whether it is true.
+    pub(super) fn claim(&self, claim: &Claim) {
+        let text =
+            if claim.figure.is_empty() { claim.text.clone() } else { format!("{} · {}", claim.text, claim.figure) };
+        match &claim.verdict {
+            Verdict::Holds => self.labelled("ok", Colour::Green, &text),
+            Verdict::False { expected, seen } => {
+                self.labelled("FALSE", Colour::Red, &text);
+                self.labelled("", Colour::Red, &format!("expected {expected}"));
+                self.labelled("", Colour::Red, &format!("saw {seen}"));
+            }
+        }
+    }
+
+    /// The lesson, and its price.
+    pub(super) fn lesson(&self, shows: &str, costs: &str) {
+        println!();
+        self.labelled("shows", Colour::Bold, shows);
+        self.labelled("costs", Colour::Bold, costs);
+    }
+
+    /// A line of `text` under `label`, wrapped.
+    pub(super) fn labelled(&self, label: &str, colour: Colour, text: &str) {
+        for (number, line) in wrap(text, WIDTH - INDENT).into_iter().enumerate() {
+            let label = if number == 0 { label } else { "" };
+            let text = if colour == Colour::Dim { self.paint.dim(&line) } else { line };
+            println!("  {} {text}", self.paint.colour(colour, &format!("{label:<7}")));
+        }
+    }
+
+    /// Shows that `total` passes, and why one waits.
+    pub(super) fn wait(&self, why: &str, total: Duration) -> Wait {
+        let said = format!("{why}, {:.1} s", total.as_secs_f64());
+        self.progress(&said, total.as_millis() as u64)
+    }
+
+    /// Shows how `what` goes on, in `steps` steps.
+    pub(super) fn progress(&self, what: &str, steps: u64) -> Wait {
+        if !self.is_live {
+            self.labelled("wait", Colour::Plain, what);
+            return Wait(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stdout());
+        if let Ok(style) = ProgressStyle::with_template("  wait    {bar:30} {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        Wait(bar)
+    }
+
+    fn request(&self, what: &str, answer: &Answer, note: &str) {
+        let version = answer.version.map_or(String::new(), |version| format!("v{version}"));
+        let (ms, header) = (human(answer.ms), &answer.cache_status);
+        let source = format!("{:<9}", answer.source);
+        let line = |source: &str, note: &str| {
+            format!("  {what:<7} {version:<6} {source} {ms:>9}   {header:<43} {note}").trim_end().to_owned()
+        };
+        let fits = line(&source, note).chars().count() <= WIDTH;
+        println!("{}", line(&self.paint.colour(colour_of(answer.source), &source), if fits { note } else { "" }));
+        if !fits {
+            self.note(note);
+        }
+    }
+}
+
+fn colour_of(source: Source) -> Colour {
+    match source {
+        Source::Hit => Colour::Green,
+        Source::Stale => Colour::Yellow,
+        Source::Miss | Source::Collapsed => Colour::Blue,
+        Source::Bypass => Colour::Magenta,
+        Source::Uncached => Colour::Plain,
+    }
+}
+
+impl Wait {
+    /// `passed` of the time is over, and this is the state of things.
+    pub(super) fn at(&self, passed: Duration, state: String) {
+        self.step(passed.as_millis() as u64, state);
+    }
+
+    /// So many steps are done, and this is the state of things.
+    pub(super) fn step(&self, done: u64, state: String) {
+        self.0.set_position(done);
+        self.0.set_message(state);
+    }
+
+    /// It is over; the bar goes, what follows takes its place.
+    pub(super) fn over(self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,91 @@
+//! Colours and line breaks.
+
+/// The widest line.
+pub(super) const WIDTH: usize = 100;
+
+/// A colour of a terminal, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+}
+
+/// Colours text, or leaves it as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint {
+    /// Whether colours are wanted.
+    pub on: bool,
+}
+
+impl Paint {
+    /// `text` in `colour`.
+    pub(super) fn colour(self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Plain => return text.to_owned(),
+            Colour::Bold => "1",
+            Colour::Dim => "2",
+            Colour::Red => "1;31",
+            Colour::Green => "32",
+            Colour::Yellow => "33",
+            Colour::Blue => "36",
+            Colour::Magenta => "35",
+        };
+        if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// `text` in bold.
+    pub(super) fn bold(self, text: &str) -> String {
+        self.colour(Colour::Bold, text)
+    }
+
+    /// `text`, less conspicuous.
+    pub(super) fn dim(self, text: &str) -> String {
+        self.colour(Colour::Dim, text)
+    }
+}
+
+/// Breaks `text` between words into lines of at most `width` characters; a longer word gets a line of its own, and what
+/// fits on one line stays as it is.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("incomprehensible x", 5), ["incomprehensible", "x"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn without_colours_text_stays_as_it_is() {
+        assert_eq!(Paint { on: false }.bold("x"), "x");
+        assert_eq!(Paint { on: true }.bold("x"), "\x1b[1mx\x1b[0m");
+    }
+}

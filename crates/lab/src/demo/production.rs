@@ -1,0 +1,216 @@
+//! Production: every layer at work, and then Redis goes away in the middle of the traffic, and comes back empty.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::Demo;
+use super::cache_status::Source;
+use super::claim::Verdict;
+use super::load::{Load, Pace, Request, from, times};
+use super::paint::Colour;
+use super::stage::Stage;
+use super::subject::Subject;
+use super::times::{human, millis};
+
+const LIFE: Duration = Duration::from_secs(3);
+const SUBJECTS: usize = 6;
+const PACE: Pace = Pace { readers: 8, read_pause: Duration::from_millis(5), write_pause: Duration::from_millis(50) };
+/// How long each phase lasts: Redis there, Redis away, Redis there again.
+const PHASE: Duration = Duration::from_millis(1_500);
+/// What may pass between Redis' return and the first hit, on however busy a machine.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// A delivery takes about a millisecond.
+const DELIVERY: f64 = 1_000.0;
+
+/// Runs the demo.
+pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+    stage.title(
+        "All of them together, each for what it is good at: the writer deletes, tags reach what it does not know, events \
+         reach other writers' changes, the soft TTL keeps hot entries warm, and without Redis everything goes on.",
+    );
+    let subject = stage.subject(Demo::Production)?;
+    layers(stage, &subject).await?;
+    outage(stage).await?;
+    stage.say.lesson(
+        "The cache is an accelerator, never a dependency: its loss costs time, no request, and no truth.",
+        "Every layer of the others, and a database that can carry the bounded load of an outage.",
+    );
+    Ok(())
+}
+
+async fn layers(stage: &mut Stage, subject: &Subject) -> Result<()> {
+    let say = stage.say;
+    say.step("Layer by layer: two lifetimes and tags on the entry.");
+    say.note(&subject.to_string());
+    let (_, entry) = subject.warm(LIFE).await?;
+    say.read(&subject.read().await?, "");
+    say.redis(&subject.key(), Some(&entry));
+    let (soft, hard) = (entry.soft_ttl_ms.unwrap_or(0), entry.hard_ttl_ms.unwrap_or(0));
+    stage.claim(
+        "refreshed from the soft, gone at the hard TTL",
+        format!("{:.1} s and {:.1} s", soft as f64 / 1e3, hard as f64 / 1e3),
+        Verdict::that(0 < soft && soft < hard, "0 < soft < hard", format!("{soft} and {hard} ms")),
+    );
+
+    say.step(
+        "Its own write deletes the key; a write through another lane reaches it by its tag; somebody else's by event.",
+    );
+    let events = stage.shop.metrics().await?.events_applied();
+    let written = subject.write().await?;
+    let read = subject.read().await?;
+    say.write(&written, "own write");
+    say.read(&read, "");
+    stage.claim(
+        "its own write: the next read is fresh",
+        human(read.ms),
+        Verdict::equal((Source::Miss, written.version), (read.source, read.version)),
+    );
+    // The announcement of that write deletes the entry a second time; not in the middle of what follows.
+    stage.shop.events_applied(events + 1).await?;
+
+    subject.warm(LIFE).await?;
+    let cents = subject.product.price_cents + 1_000;
+    let written =
+        stage.shop.put(&format!("/products/tags/{}", subject.product.id), &json!({"price_cents": cents})).await?;
+    let read = subject.read().await?;
+    say.write(&written, "by the tags lane");
+    say.read(&read, "");
+    stage.claim(
+        "another lane's write reaches it by tag",
+        human(read.ms),
+        Verdict::equal((Source::Miss, written.version), (read.source, read.version)),
+    );
+
+    subject.warm(LIFE).await?;
+    let written = subject.write_as_somebody_else().await?;
+    let began = Instant::now();
+    let mut read = subject.read().await?;
+    while read.version < written.version && millis(began.elapsed()) < 5.0 * DELIVERY {
+        read = subject.read().await?;
+    }
+    say.write(&written, "somebody else");
+    say.read(&read, "");
+    let delay = millis(began.elapsed());
+    stage.claim(
+        "somebody else's write reaches it by event",
+        format!("{} until the fresh read", human(delay)),
+        Verdict::that(
+            read.version >= written.version && delay <= DELIVERY,
+            format!("{:?} within {DELIVERY} ms", written.version),
+            format!("{:?} after {delay} ms", read.version),
+        ),
+    );
+    Ok(())
+}
+
+async fn outage(stage: &mut Stage) -> Result<()> {
+    let say = stage.say;
+    let subjects = stage.subjects(Demo::Production, SUBJECTS)?;
+    for subject in &subjects {
+        subject.warm(LIFE).await?;
+    }
+    say.step(&format!(
+        "{} readers and a writer on {SUBJECTS} products. Redis is stopped under them, and started again.",
+        PACE.readers
+    ));
+    let load = Load::start(&subjects, PACE);
+    phase(stage, "before").await;
+    let stopping = Instant::now();
+    let down = stage.stack.stop_redis().await?;
+    let stopped = Instant::now();
+    say.labelled("stop", Colour::Red, "Redis is gone");
+    say.read(&subjects[0].read().await?, "");
+    say.write(&subjects[0].write().await?, "");
+    say.read(&subjects[0].read().await?, "");
+    phase(stage, "without Redis").await;
+    let starting = Instant::now();
+    down.start().await?;
+    let started = Instant::now();
+    say.labelled("start", Colour::Green, "Redis is back, and empty");
+    let read = first_hit(&subjects[0]).await?;
+    let back = started.elapsed();
+    say.read(&read, &format!("after {}", human(millis(back))));
+    phase(stage, "after").await;
+    let traffic = load.finish().await;
+
+    let between = |from: Instant, to: Option<Instant>| -> Vec<&Request> {
+        traffic.reads.iter().filter(|read| read.began >= from && to.is_none_or(|to| read.began < to)).collect()
+    };
+    let phases = [
+        ("before", between(load_began(&traffic.reads), Some(stopping))),
+        ("during", between(stopping, Some(started))),
+        ("after", between(started, None)),
+    ];
+    println!();
+    let head = ["reads", "failed", "p50", "p99", "slowest", "hit", "stale", "miss", "bypass"];
+    say.labelled("", Colour::Plain, &format!("{:<8}{}", "", head.map(|name| format!("{name:>9}")).concat()));
+    for (name, reads) in &phases {
+        let took = times(reads);
+        let failed = reads.iter().filter(|read| read.result.is_err()).count();
+        let figures = [
+            reads.len().to_string(),
+            failed.to_string(),
+            human(took.median()),
+            human(took.percentile(99.0)),
+            human(took.max()),
+            from(reads, &[Source::Hit]).to_string(),
+            from(reads, &[Source::Stale]).to_string(),
+            from(reads, &[Source::Miss, Source::Collapsed]).to_string(),
+            from(reads, &[Source::Bypass]).to_string(),
+        ];
+        say.labelled("", Colour::Plain, &format!("{name:<8}{}", figures.map(|figure| format!("{figure:>9}")).concat()));
+    }
+    println!();
+    let (reads, writes) = (traffic.reads.len(), traffic.writes.len());
+    stage.promise(
+        "Redis goes away: no read and no write fails",
+        format!("{} of {reads} reads, {writes} writes", traffic.failures().len()),
+        Verdict::equal(Vec::new(), traffic.failures()),
+    );
+    let without = between(stopped, Some(starting));
+    let (hits, bypassed) = (from(&without, &[Source::Hit, Source::Stale]), from(&without, &[Source::Bypass]));
+    let during = times(&phases[1].1);
+    stage.promise(
+        "meanwhile reads go past the cache",
+        format!("{bypassed}, p50 {}, p99 {}", human(during.median()), human(during.percentile(99.0))),
+        Verdict::that(hits == 0 && bypassed > 0, "reads by bypass only", format!("{hits} hits, {bypassed} by bypass")),
+    );
+    stage.promise(
+        "no read is older than an acknowledged write",
+        format!("{} of {reads}", traffic.outdated()),
+        Verdict::equal(0, traffic.outdated()),
+    );
+    stage.promise(
+        "Redis is back: so are hits, without a restart",
+        format!("after {}", human(millis(back))),
+        Verdict::at_most(RECOVERY, back),
+    );
+    Ok(())
+}
+
+async fn phase(stage: &Stage, name: &str) {
+    let (wait, began) = (stage.say.wait(&format!("traffic {name}"), PHASE), Instant::now());
+    while began.elapsed() < PHASE {
+        wait.at(began.elapsed(), format!("traffic {name}"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    wait.over();
+}
+
+async fn first_hit(subject: &Subject) -> Result<super::shop::Answer> {
+    let began = Instant::now();
+    while began.elapsed() < 2 * RECOVERY {
+        let read = subject.read().await?;
+        if read.source == Source::Hit {
+            return Ok(read);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bail!("no read was a hit within {:?} of Redis' return", 2 * RECOVERY)
+}
+
+fn load_began(reads: &[Request]) -> Instant {
+    reads.first().map_or_else(Instant::now, |read| read.began)
+}

@@ -1,0 +1,113 @@
+//! The stack around the API, by its script: a look into Redis, Redis away, Postgres held up.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+/// The script that runs the stack.
+#[derive(Clone, Debug)]
+pub(super) struct Stack {
+    script: PathBuf,
+}
+
+/// Redis is stopped. It is started again by [`start`](Self::start), or when this is dropped, whatever happened.
+#[derive(Debug)]
+#[must_use = "dropping it starts Redis again"]
+pub(super) struct RedisDown {
+    script: PathBuf,
+    is_down: bool,
+}
+
+/// Postgres answers no query on products until this is released or dropped.
+#[derive(Debug)]
+pub(super) struct PostgresHeld {
+    psql: Child,
+    session: ChildStdin,
+}
+
+impl Stack {
+    /// The stack behind `script`.
+    pub(super) fn new(script: &Path) -> Result<Self> {
+        let found = script.canonicalize().with_context(|| {
+            format!("there is no stack script at {}; LAB_STACK names it, or use `make demo`", script.display())
+        })?;
+        Ok(Self { script: found })
+    }
+
+    /// The first line of what `redis-cli GET key` prints: an entry's header is text, its body follows.
+    pub(super) async fn redis_get(&self, key: &str) -> Result<String> {
+        let output = run(&self.script, &["redis-cli", "GET", key]).await?;
+        Ok(output.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// Stops Redis.
+    pub(super) async fn stop_redis(&self) -> Result<RedisDown> {
+        // The guard first: a stop that fails half-way is undone as well.
+        let down = RedisDown { script: self.script.clone(), is_down: true };
+        run(&self.script, &["stop", "redis"]).await?;
+        Ok(down)
+    }
+
+    /// Locks the table against everybody, as a long migration would.
+    pub(super) async fn hold_postgres(&self) -> Result<PostgresHeld> {
+        let mut psql = Command::new(&self.script)
+            .args(["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut session = psql.stdin.take().context("psql has no input")?;
+        let lock = "set lock_timeout = '2s'; begin; lock table products in access exclusive mode; select 'held';\n";
+        session.write_all(lock.as_bytes()).await?;
+        let mut output = BufReader::new(psql.stdout.take().context("psql has no output")?).lines();
+        while let Some(line) = output.next_line().await? {
+            if line == "held" {
+                return Ok(PostgresHeld { psql, session });
+            }
+        }
+        anyhow::bail!("psql did not get the lock on the table")
+    }
+}
+
+impl RedisDown {
+    /// Starts Redis again; it is empty.
+    pub(super) async fn start(mut self) -> Result<()> {
+        run(&self.script, &["start", "redis"]).await?;
+        self.is_down = false;
+        Ok(())
+    }
+}
+
+impl Drop for RedisDown {
+    fn drop(&mut self) {
+        if self.is_down {
+            eprintln!("starting Redis again");
+            let started = std::process::Command::new(&self.script).args(["start", "redis"]).status();
+            if !started.is_ok_and(|status| status.success()) {
+                eprintln!("Redis did not start; `make up` starts it");
+            }
+        }
+    }
+}
+
+impl PostgresHeld {
+    /// Lets everybody go on.
+    pub(super) async fn release(mut self) -> Result<()> {
+        self.session.write_all(b"commit;\n").await?;
+        // The end of its input ends psql.
+        drop(self.session);
+        ensure!(self.psql.wait().await?.success(), "psql could not give the lock back");
+        Ok(())
+    }
+}
+
+async fn run(script: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(script).args(arguments).stdin(Stdio::null()).output().await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{} {}` failed: {}", script.display(), arguments.join(" "), said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,98 @@
+//! One product under one strategy: what a demo reads, writes and looks at.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::shop::{Answer, Entry, Product, Shop};
+use super::times::Times;
+
+/// A product, read and written through one strategy. Cheap to clone; clones count their writes together.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// The API.
+    pub shop: Shop,
+    /// The product as it was before the demo.
+    pub product: Arc<Product>,
+    strategy: &'static str,
+    writes: Arc<AtomicI64>,
+}
+
+impl Subject {
+    /// `product`, read and written through `strategy`.
+    pub(super) fn new(shop: &Shop, strategy: &'static str, product: Product) -> Self {
+        Self { shop: shop.clone(), product: Arc::new(product), strategy, writes: Arc::default() }
+    }
+
+    /// Its entry's key.
+    pub(super) fn key(&self) -> String {
+        format!("product:{}:{}", self.strategy, self.product.id)
+    }
+
+    /// Where it is read and written.
+    pub(super) fn path(&self) -> String {
+        format!("/products/{}/{}", self.strategy, self.product.id)
+    }
+
+    /// Reads it.
+    pub(super) async fn read(&self) -> Result<Answer> {
+        self.shop.read(&self.path()).await
+    }
+
+    /// Raises its price by one more cent.
+    pub(super) async fn write(&self) -> Result<Answer> {
+        self.put(&self.path()).await
+    }
+
+    /// The same past the strategy, as another program would: through the plain catalogue.
+    pub(super) async fn write_as_somebody_else(&self) -> Result<Answer> {
+        self.put(&format!("/products/{}", self.product.id)).await
+    }
+
+    /// What lies in Redis.
+    pub(super) async fn entry(&self) -> Result<Option<Entry>> {
+        self.shop.entry(&self.key()).await
+    }
+
+    /// Reads until there is an entry that is fresh for another `life`.
+    pub(super) async fn warm(&self, life: Duration) -> Result<(Answer, Entry)> {
+        self.shop.warm(&self.path(), &self.key(), life).await
+    }
+
+    /// The row's version in the database.
+    pub(super) async fn truth(&self) -> Result<u64> {
+        let row = self.shop.read(&format!("/products/{}", self.product.id)).await?;
+        row.version.context("a product without a version")
+    }
+
+    /// How long `count` reads take, one after the other.
+    pub(super) async fn reads(&self, count: usize) -> Result<Times> {
+        let mut times = Vec::with_capacity(count);
+        for _ in 0..count {
+            times.push(self.read().await?.ms);
+        }
+        Ok(times.into_iter().collect())
+    }
+
+    /// The change that gives it back the price that it had.
+    pub(super) fn original(&self) -> Value {
+        json!({"price_cents": self.product.price_cents})
+    }
+
+    async fn put(&self, path: &str) -> Result<Answer> {
+        // Each write another price: a write that changes nothing makes no new version.
+        let cents = self.product.price_cents + 1 + self.writes.fetch_add(1, Relaxed);
+        self.shop.put(path, &json!({"price_cents": cents})).await
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Product { id, name, price_cents, category } = &*self.product;
+        write!(f, "product {id}, {name}, {}.{:02}, in {}", price_cents / 100, price_cents % 100, category.name)
+    }
+}

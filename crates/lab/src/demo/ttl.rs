@@ -1,0 +1,107 @@
+//! TTL: the window in which reads are stale, from the write to the first read of the new version.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::Demo;
+use super::cache_status::Source;
+use super::claim::Verdict;
+use super::stage::Stage;
+use super::times::{human, millis};
+
+/// Nobody wants to watch longer than this.
+const LONGEST: Duration = Duration::from_secs(30);
+/// An entry that has less to live is waited out first.
+const LIFE: Duration = Duration::from_secs(4);
+/// What a busy machine may add to the end of the window.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
+/// Runs the demo.
+pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+    stage.title(
+        "Each entry lives for a fixed time, and the writer does nothing. The least work, and the widest window: \
+         until the entry ends, every read returns what was true when it was stored.",
+    );
+    let say = stage.say;
+    let subject = stage.subject(Demo::Ttl)?;
+
+    say.step("A read fills the entry, unless one is there that still has some time to go.");
+    say.note(&subject.to_string());
+    let (first, entry) = subject.warm(LIFE).await?;
+    let hard = Duration::from_millis(entry.hard_ttl_ms.context("an entry without a hard TTL")?);
+    ensure!(
+        hard <= LONGEST,
+        "the hard TTL of the ttl lane is {hard:?}, too long to watch; start the stack with LANES__TTL__HARD_TTL=10s"
+    );
+    say.read(&first, "");
+    say.redis(&subject.key(), Some(&entry));
+    say.raw(&stage.stack.redis_get(&subject.key()).await?);
+    let hits = subject.reads(50).await?;
+
+    say.step("A write changes the row in Postgres, and leaves the entry alone.");
+    let written = subject.write().await?;
+    let acknowledged = Instant::now();
+    say.write(&written, "Postgres has it");
+    let stale = subject.read().await?;
+    say.read(&stale, "stale");
+    let left = subject.entry().await?;
+    say.redis(&subject.key(), left.as_ref());
+    stage.claim(
+        "right after a write, a read is a stale hit",
+        human(stale.ms),
+        Verdict::equal((Source::Hit, entry.version), (stale.source, stale.version)),
+    );
+
+    say.step("Reads go on until one returns the new version.");
+    let left = Duration::from_millis(left.map_or(0, |entry| entry.expires_in_ms.max(0).unsigned_abs()));
+    let wait = say.wait("reading until the entry ends", left);
+    let (waiting, mut seen) = (Instant::now(), BTreeMap::new());
+    let fresh = loop {
+        let read = subject.read().await?;
+        *seen.entry(read.version).or_insert(0) += 1;
+        // A read past the cache, because Redis answered too late, says nothing about the entry.
+        let is_new = read.version >= written.version && read.source != Source::Bypass;
+        if is_new || acknowledged.elapsed() > hard + 5 * TOLERANCE {
+            break read;
+        }
+        let to_go = left.saturating_sub(waiting.elapsed()).as_secs_f64();
+        let version = read.version.unwrap_or(0);
+        wait.at(
+            waiting.elapsed(),
+            format!("{to_go:4.1} s left, {:>3} reads, the last one v{version}", seen[&read.version]),
+        );
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    };
+    let window = acknowledged.elapsed();
+    wait.over();
+    say.read(&fresh, "");
+    say.redis(&subject.key(), subject.entry().await?.as_ref());
+    let stale_reads = seen.get(&entry.version).copied().unwrap_or(0) + 1;
+    stage.claim(
+        "the window ends by itself, within the TTL",
+        format!("{} stale, {stale_reads} reads", human(millis(window))),
+        Verdict::that(
+            fresh.version >= written.version && window <= hard + TOLERANCE,
+            format!("v{} within {hard:?}", written.version.unwrap_or(0)),
+            format!("v{} after {window:?}", fresh.version.unwrap_or(0)),
+        ),
+    );
+    let versions: Vec<_> = seen.into_keys().flatten().collect();
+    stage.promise(
+        "reads return the old version, then the new",
+        versions.iter().map(|version| format!("v{version}")).collect::<Vec<_>>().join(", "),
+        Verdict::equal(entry.version.into_iter().chain(fresh.version).collect(), versions),
+    );
+    stage.claim(
+        "the first read past the end loads",
+        format!("{}, a hit takes {}", human(fresh.ms), human(hits.median())),
+        Verdict::equal(Source::Miss, fresh.source),
+    );
+    say.lesson(
+        "Staleness has an upper bound that nobody has to work for: the TTL that is left when the write happens.",
+        "Every read in the window is stale, and every end of a window is a slow read, changed or not.",
+    );
+    Ok(())
+}

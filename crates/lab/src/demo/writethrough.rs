@@ -1,0 +1,84 @@
+//! Write-through: the next read is a hit with the new value, and of two writers the last one is what stays.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::try_join;
+
+use super::Demo;
+use super::cache_status::Source;
+use super::claim::Verdict;
+use super::stage::Stage;
+use super::times::{Times, human};
+
+const LIFE: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 5;
+const RACES: usize = 20;
+
+/// Runs the demo.
+pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+    stage.title(
+        "The writer stores the new value itself, so that nobody has to load it. The right to store is taken while \
+         the row is locked: who commits last also stores last.",
+    );
+    let say = stage.say;
+    let subject = stage.subject(Demo::Writethrough)?;
+
+    say.step("An entry is there.");
+    say.note(&subject.to_string());
+    let (first, entry) = subject.warm(LIFE).await?;
+    say.read(&first, "");
+    say.redis(&subject.key(), Some(&entry));
+
+    say.step(&format!("A write replaces it, the next read is a hit; {ROUNDS} times."));
+    let (mut hits, mut reads, mut writes) = (0, Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let written = subject.write().await?;
+        let stored = subject.entry().await?;
+        let read = subject.read().await?;
+        if round == 0 {
+            say.write(&written, "");
+            say.redis(&subject.key(), stored.as_ref());
+            say.raw(&stage.stack.redis_get(&subject.key()).await?);
+            say.read(&read, "");
+        }
+        hits += usize::from((read.source, read.version) == (Source::Hit, written.version));
+        reads.push(read.ms);
+        writes.push(written.ms);
+    }
+    let (reads, writes): (Times, Times) = (reads.into_iter().collect(), writes.into_iter().collect());
+    stage.claim(
+        "the next read is a hit with the new value",
+        format!("{hits} of {ROUNDS}, median {}", human(reads.median())),
+        Verdict::equal(ROUNDS, hits),
+    );
+    say.note(&format!("The write pays for it: median {}.", human(writes.median())));
+
+    say.step(&format!("Two writers at once, {RACES} times; then the entry is compared with the row."));
+    let (mut stored, mut same, mut fresh) = (0, 0, 0);
+    for _ in 0..RACES {
+        try_join(subject.write(), subject.write()).await?;
+        let (entry, truth) = (subject.entry().await?, subject.truth().await?);
+        let read = subject.read().await?;
+        // No entry is no contradiction: where the first writer finds its right gone, it deletes what may be wrong.
+        same += usize::from(entry.as_ref().is_none_or(|entry| entry.version == Some(truth)));
+        stored += usize::from(entry.is_some());
+        fresh += usize::from(read.version == Some(truth));
+    }
+    say.redis(&subject.key(), subject.entry().await?.as_ref());
+    stage.claim(
+        "two writers at once: cache equals database",
+        format!("{same} of {RACES} ({stored} stored, {} deleted)", RACES - stored),
+        Verdict::equal(RACES, same),
+    );
+    stage.promise(
+        "and the next read returns what the row has",
+        format!("{fresh} of {RACES}"),
+        Verdict::equal(RACES, fresh),
+    );
+    say.lesson(
+        "The cache never falls behind, and no reader ever pays for a write.",
+        "A round trip to Redis while the row is locked, and memory for values that nobody may read.",
+    );
+    Ok(())
+}
