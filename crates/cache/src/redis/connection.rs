@@ -150,7 +150,7 @@ impl Connection {
                 Err(Probe::Unreachable(error)) => {
                     self.failed(&error);
                     silent += 1;
-                    if silent % SILENT_PROBES == 0 {
+                    if silent.is_multiple_of(SILENT_PROBES) {
                         // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
                         let _ = self.client.force_reconnection().await;
                     }
