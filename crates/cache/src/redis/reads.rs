@@ -3,6 +3,7 @@
 //! A read that finds none under way is one plain `GET`, sent at once. Those that come while it is on its way wait for
 //! its reply and go out together as one `MGET`; so the busier the process, the less a read costs, and an idle one
 //! loses no time. A read joins only a command that has not been sent yet: what it returns was read after it began.
+//! When a command is not answered in time, everybody who waits fails with it, so that none waits for two time limits.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,7 +58,11 @@ impl Reads {
             None => {
                 // When this read is answered, or its future dropped, those who came meanwhile have their turn.
                 let _next = Next(Arc::clone(self));
-                self.client.get(key).await
+                let reply = self.client.get(key).await;
+                if let Err(error) = &reply {
+                    self.give_up(error);
+                }
+                reply
             }
         }
     }
@@ -84,10 +89,17 @@ impl Reads {
         match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
             Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
             Err(error) => {
-                // Those who came meanwhile too, or each batch of them would wait as long again for a Redis that hangs.
-                let behind = mem::take(&mut self.queue().waiting).into_iter().map(|(_, sender)| sender);
-                senders.into_iter().chain(behind).for_each(|sender| drop(sender.send(Err(error.clone()))));
+                senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone()))));
+                self.give_up(&error);
             }
+        }
+    }
+
+    /// Fails who came meanwhile, if Redis did not answer: each batch of them would wait as long again.
+    fn give_up(&self, error: &Error) {
+        if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled) {
+            let waiting = mem::take(&mut self.queue().waiting);
+            waiting.into_iter().for_each(|(_, sender)| drop(sender.send(Err(error.clone()))));
         }
     }
 
