@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Wrk;
 use super::cores::cpu_time;
+
+/// Runs of one case in one round, before it is given up.
+const ATTEMPTS: u32 = 5;
 
 /// One thing to measure: an address, and the server process behind it.
 #[derive(Debug, Clone)]
@@ -42,27 +45,40 @@ pub struct Samples {
     pub rounds: Vec<Sample>,
 }
 
-/// Measures every case once a round. `check` is called before and after each run, and may say that it does not count.
+/// Measures every case once a round. `strays` waits until the case answers as it should, and counts how often it has
+/// not done so up to now; a run in which that number grows is measured again.
 pub async fn measure(
     wrk: Wrk,
     rounds: u32,
     cases: &[Case],
-    check: impl AsyncFn(&Case) -> Result<()>,
+    strays: impl AsyncFn(&Case) -> Result<u64>,
 ) -> Result<Vec<Samples>> {
     let progress = Progress::new(cases.len() as u64 * u64::from(rounds + 1));
     for case in cases {
         progress.show(&format!("warm-up: {}", case.name));
-        check(case).await?;
+        strays(case).await?;
         Wrk { seconds: 1, ..wrk }.run(&case.url).await?;
         progress.step();
     }
     let mut all: Vec<_> = cases.iter().map(|case| Samples { name: case.name.clone(), rounds: Vec::new() }).collect();
     for round in 1..=rounds {
         for (case, samples) in cases.iter().zip(&mut all) {
-            progress.show(&format!("round {round} of {rounds}: {}", case.name));
-            check(case).await?;
-            samples.rounds.push(sample(wrk, case).await.with_context(|| case.name.clone())?);
-            check(case).await.with_context(|| format!("after the run of {}", case.name))?;
+            let mut attempt = 1;
+            samples.rounds.push(loop {
+                progress.show(&format!("round {round} of {rounds}: {} (attempt {attempt})", case.name));
+                let before = strays(case).await?;
+                let sample = sample(wrk, case).await?;
+                let strayed = strays(case).await? - before;
+                if strayed == 0 {
+                    break sample;
+                }
+                ensure!(
+                    attempt < ATTEMPTS,
+                    "{}: {strayed} answers of the last run were not what is measured",
+                    case.name
+                );
+                attempt += 1;
+            });
             progress.step();
         }
     }
