@@ -1,0 +1,98 @@
+//! However many readers there are, and above all without Redis, the database is asked only so much at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use cache::{Bypass, CacheSettings, FetchError, Fill, Loaded, Outcome};
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+use crate::support::{DatabaseError, Loader, Node, Row, SOON, existing, patient, redis, settings};
+
+/// Loads that take a moment, and the most that were under way at once.
+fn counting() -> (Arc<AtomicUsize>, Loader) {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let load: Loader = Arc::new(move || {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        Box::pin(async move {
+            most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+            sleep(Duration::from_millis(5)).await;
+            now.fetch_sub(1, SeqCst);
+            Ok::<_, DatabaseError>(Loaded::found("x"))
+        })
+    });
+    (seen, load)
+}
+
+#[tokio::test]
+async fn loads_at_once_are_bounded_with_and_without_redis() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 4, load_queue: SOON, ..settings(redis.url()) };
+    let node = Node::with(&narrow, patient()).await;
+    for killed in [false, true] {
+        if killed {
+            redis.kill().await.unwrap();
+        }
+        let (most, load) = counting();
+        let readings: Vec<_> = (0..60).map(|id| node.start(id, &load)).collect();
+        for fetched in join_all(readings.into_iter().map(|reading| reading.value())).await {
+            match killed {
+                true => assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown)),
+                false => assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Stored)),
+            }
+        }
+        assert_eq!(most.load(SeqCst), 4, "without Redis: {killed}");
+    }
+}
+
+#[tokio::test]
+async fn refreshes_count_among_the_loads() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 4, load_queue: SOON, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    for id in 0..20 {
+        node.fill(id, &row).await;
+        node.soften(id).await;
+    }
+    let (most, load) = counting();
+    for id in 0..20 {
+        assert_eq!(node.start(id, &load).value().await.outcome(), Outcome::Stale);
+    }
+    let refreshed = async || join_all((0..20).map(|id| node.cached(id))).await.iter().all(Option::is_none);
+    testkit::eventually("the refreshes, which know no version", SOON, refreshed).await;
+    assert!(most.load(SeqCst) <= 4, "{} at once", most.load(SeqCst));
+}
+
+#[tokio::test]
+async fn a_load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: Duration::from_millis(30), ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let busy = node.start(1, &load);
+    let loading = gate.began().await;
+    assert!(matches!(node.start(2, &load).result().await.unwrap_err(), FetchError::Overloaded));
+    assert_eq!(existing(&redis, &["shop:item:2"]).await, 0);
+    loading.finish();
+    assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    assert_eq!(node.read(2, &row).await.outcome(), Outcome::Miss(Fill::Stored), "there is a place again");
+}
+
+/// Otherwise an overloaded database would keep the cache from filling, which would keep it overloaded.
+#[tokio::test]
+async fn a_load_that_queued_for_longer_than_its_lease_is_stored() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let brief = node.under(patient().lease(Duration::from_secs(1)));
+    let (mut gate, load) = row.gated();
+    let busy = node.start(1, &load);
+    let loading = gate.began().await;
+    let queued = brief.start(2, &row.loader());
+    sleep(Duration::from_millis(1_200)).await;
+    loading.finish();
+    assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    assert_eq!(queued.value().await.outcome(), Outcome::Miss(Fill::Stored), "its load was quick");
+}

@@ -1,0 +1,100 @@
+//! Which servers a cache accepts, and what it does when it has none yet.
+
+use std::time::Duration;
+
+use cache::{Bypass, Cache, CacheSettings, ConnectError, Fill, Health, Keyspace, Outcome};
+use testkit::{Redis, eventually};
+
+use crate::support::{Node, Row, SOON, patient, redis, settings};
+
+async fn refusal(url: String) -> String {
+    let refused =
+        Cache::connect(Keyspace::new("shop").unwrap(), &CacheSettings { url, ..CacheSettings::default() }).await;
+    refused.expect_err("it was accepted").to_string()
+}
+
+#[tokio::test]
+async fn a_server_that_may_evict_the_fence_table_is_refused() {
+    for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
+        let redis = Redis::start_with(&[("maxmemory-policy", policy)]).await.unwrap();
+        assert!(refusal(redis.url()).await.contains(policy));
+    }
+    for policy in ["noeviction", "volatile-ttl"] {
+        let redis = Redis::start_with(&[("maxmemory-policy", policy)]).await.unwrap();
+        assert_eq!(Node::on(&redis).await.cache.health(), Health::Up);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_unsafe_is_left_alone_until_it_is_safe_again() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.unwrap();
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).await.unwrap();
+    eventually("the cache to notice", SOON, async || matches!(node.cache.health(), Health::Unsafe(_))).await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await.unwrap();
+    eventually("the cache to notice", SOON, async || node.cache.health() == Health::Up).await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_repeat_the_password() {
+    let redis = redis().await;
+    redis.cli(&["CONFIG", "SET", "requirepass", "opensesame"]).await.unwrap();
+    let at = |login: &str| format!("redis://{login}127.0.0.1:{}", redis.port());
+    for login in [":hunter2@", "default:hunter2@", "somebody:hunter2@", ""] {
+        let service = CacheSettings { url: at(login), ..CacheSettings::default() };
+        let Err(error) = Cache::connect(Keyspace::new("shop").unwrap(), &service).await else {
+            panic!("{login:?} is taken for a Redis that is down");
+        };
+        assert!(matches!(error, ConnectError::Login(_)), "{login}: {error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    for url in ["redis://:hunter2@127.0.0.1:port", "hunter2"] {
+        let message = refusal(url.to_owned()).await;
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    let node = Node::with(&settings(at(":opensesame@")), patient()).await;
+    assert_eq!(node.read(1, &Row::new([])).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_cache_starts_without_redis_and_picks_it_up_later() {
+    let redis = redis().await;
+    redis.kill().await.unwrap();
+    let service = CacheSettings { url: redis.url(), ..CacheSettings::default() };
+    let (node, row) = (Node::with(&service, patient()).await, Row::new([]));
+    assert_eq!(node.cache.health(), Health::Down);
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
+    redis.restart().await.unwrap();
+    eventually("the cache to notice", SOON, async || node.cache.health() == Health::Up).await;
+    eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_the_loads_under_way() {
+    let redis = redis().await;
+    let impatient = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
+    let (node, peer) = (Node::with(&impatient, patient()).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let loading = gate.began().await;
+    let stopping = tokio::spawn({
+        let cache = node.cache.clone();
+        async move { cache.shutdown().await }
+    });
+    node.settle().await;
+    assert!(!stopping.is_finished());
+    loading.finish();
+    tokio::time::timeout(SOON, stopping).await.expect("the shutdown hangs").unwrap();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    assert_eq!(peer.cached(1).await, Some(1));
+    // Somebody who did not hear of it is answered all the same.
+    let late = node.read(1, &row).await;
+    assert_eq!((late.version(), late.outcome()), (Some(1), Outcome::Bypass(Bypass::RedisDown)));
+    let left = async || redis.cli(&["CLIENT", "LIST", "TYPE", "normal"]).await.unwrap().lines().count() <= 2;
+    eventually("the connection to be closed", Duration::from_secs(5), left).await;
+}

@@ -1,0 +1,93 @@
+//! A load that fails, panics or never was tells everybody who waited, and is in nobody's way afterwards.
+
+use std::time::Duration;
+
+use cache::{FetchError, Fill, Outcome};
+use testkit::eventually;
+
+use crate::support::{DatabaseError, Node, Row, SOON, existing, patient, redis};
+
+#[tokio::test]
+async fn an_error_is_shared_by_all_who_waited_and_the_next_reader_loads_at_once() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (mut gate, load) = row.gated();
+    // Both are on board before the load begins.
+    let (first, joiner) = (node.start(1, &load), node.start(1, &load));
+    gate.began().await.fail();
+    for reading in [first, joiner] {
+        let error = reading.result().await.unwrap_err();
+        assert_eq!(error.load_error::<DatabaseError>(), Some(&DatabaseError));
+    }
+    assert_eq!(row.loads(), 1);
+    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0, "the lease is given back");
+    assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_panic_aborts_those_who_waited_and_poisons_nothing() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let brief = node.under(patient().lease(Duration::from_millis(100)));
+    let (mut gate, load) = row.gated();
+    let (first, joiner) = (brief.start(1, &load), brief.start(1, &load));
+    gate.began().await.panic();
+    for reading in [first, joiner] {
+        assert!(matches!(reading.result().await.unwrap_err(), FetchError::Aborted));
+    }
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_panic_gives_the_lease_back() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    gate.began().await.panic();
+    assert!(matches!(reading.result().await.unwrap_err(), FetchError::Aborted));
+    // It would wait for longer than a test may take.
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_load_that_fails_gives_back_nobody_elses_lease() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (mut gate, load) = row.gated();
+    let failing = node.start(1, &load);
+    let failing_load = gate.began().await;
+    node.remove(1).await;
+    let other = peer.start(1, &load);
+    let other_load = gate.began().await;
+    failing_load.fail();
+    failing.result().await.unwrap_err();
+    other_load.finish();
+    assert_eq!(other.value().await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_or_panics_leaves_the_stale_value_and_the_next_one_works() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let brief = node.under(patient().lease(Duration::from_millis(50)));
+    for (id, panics) in [(1, false), (2, true)] {
+        node.fill(id, &row).await;
+        node.soften(id).await;
+        let (mut gate, load) = row.gated();
+        assert_eq!(brief.start(id, &load).value().await.outcome(), Outcome::Stale);
+        match panics {
+            true => gate.began().await.panic(),
+            false => gate.began().await.fail(),
+        }
+        let version = row.commit();
+        eventually("the next refresh", SOON, async || {
+            let fetched = brief.read(id, &row).await;
+            assert!(matches!(fetched.outcome(), Outcome::Stale | Outcome::Hit));
+            fetched.outcome() == Outcome::Hit && fetched.version() == Some(version)
+        })
+        .await;
+    }
+}

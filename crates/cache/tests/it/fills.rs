@@ -1,0 +1,277 @@
+//! A value may be stored only if nothing that could have outdated it happened since its load began.
+//!
+//! Each defence is alone here: in its test, taking it out of the scripts lets the old value in.
+
+use std::time::Duration;
+
+use cache::{Fetched, Fill, Invalidation, Outcome, Refusal, Tag};
+use testkit::eventually;
+
+use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
+
+fn refused(fetched: &Fetched, refusal: Refusal) {
+    assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Refused(refusal)));
+    assert_eq!(fetched.version(), Some(1), "the reader that began before the change gets what it loaded");
+}
+
+/// The next read loads, at once, and what it loads is stored.
+async fn reads_anew(node: &Node, id: u32, row: &Row) {
+    let next = node.read(id, row).await;
+    assert_eq!((next.version(), next.outcome()), (Some(row.version()), Outcome::Miss(Fill::Stored)));
+    assert_eq!(node.read(id, row).await.outcome(), Outcome::Hit);
+}
+
+#[tokio::test]
+async fn a_late_fill_does_not_undo_an_invalidation() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    row.commit();
+    node.remove(1).await;
+    load.finish();
+    refused(&reading.value().await, Refusal::Lost);
+    reads_anew(&node, 1, &row).await;
+}
+
+#[tokio::test]
+async fn a_late_fill_does_not_undo_a_soft_invalidation() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    row.commit();
+    node.soften(1).await;
+    load.finish();
+    refused(&reading.value().await, Refusal::Lost);
+    reads_anew(&node, 1, &row).await;
+}
+
+/// The load is registered nowhere, and its lease stays: only the fence knows.
+#[tokio::test]
+async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
+    for (id, tag) in [(1, shelf(1)), (2, shelf(2))] {
+        let (mut gate, load) = row.gated();
+        let reading = node.start(id, &load);
+        let load = gate.began().await;
+        let before = row.version();
+        row.commit();
+        node.remove_tag(tag).await;
+        load.finish();
+        let fetched = reading.value().await;
+        assert_eq!(
+            (fetched.outcome(), fetched.version()),
+            (Outcome::Miss(Fill::Refused(Refusal::Fenced)), Some(before))
+        );
+        assert_eq!(existing(&redis, &[node.key(id).as_str()]).await, 0, "the refused lease is given back");
+        reads_anew(&node, id, &row).await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_fill_does_not_undo_a_soft_invalidation_of_its_tag() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    row.commit();
+    node.soften_tag(shelf(1)).await;
+    load.finish();
+    refused(&reading.value().await, Refusal::Fenced);
+    reads_anew(&node, 1, &row).await;
+}
+
+#[tokio::test]
+async fn the_tags_that_count_are_those_that_the_load_found() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    node.fill(2, &row).await;
+    row.set_tags([shelf(2)]);
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    node.remove_tag(shelf(1)).await;
+    load.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored), "it is not on that shelf any more");
+    assert_eq!(node.remove_tag(shelf(2)).await, 1);
+}
+
+#[tokio::test]
+async fn a_load_that_began_after_an_invalidation_is_stored() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for _ in 0..3 {
+        row.commit();
+        node.invalidate(Invalidation::hard().key(node.key(1)).tag(shelf(1))).await;
+        reads_anew(&node, 1, &row).await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_fill_does_not_survive_a_flushall() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    redis.cli(&["FLUSHALL"]).await.unwrap();
+    row.commit();
+    node.remove_tag(shelf(1)).await;
+    load.finish();
+    refused(&reading.value().await, Refusal::Lost);
+    reads_anew(&node, 1, &row).await;
+}
+
+/// The clock begins again at 1, far below what the load remembers; its lease is there. Only the generation knows.
+#[tokio::test]
+async fn a_late_fill_does_not_survive_the_loss_of_the_fence_table() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for _ in 0..5 {
+        node.remove_tag(shelf(1)).await;
+    }
+    for (id, lost_again) in [(1, false), (2, true)] {
+        let (mut gate, load) = row.gated();
+        let reading = node.start(id, &load);
+        let load = gate.began().await;
+        redis.cli(&["DEL", "shop:~fence"]).await.unwrap();
+        row.commit();
+        node.remove_tag(shelf(1)).await;
+        if lost_again {
+            redis.cli(&["DEL", "shop:~fence"]).await.unwrap();
+        }
+        load.finish();
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Generation)));
+        reads_anew(&node, id, &row).await;
+    }
+}
+
+/// More fences than are remembered: the one that matters is forgotten, and the floor stands for it.
+#[tokio::test]
+async fn a_late_fill_is_refused_by_a_fence_that_was_forgotten() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for (id, forget) in [(1, Invalidation::hard()), (2, Invalidation::soft())] {
+        let (mut gate, load) = row.gated();
+        let reading = node.start(id, &load);
+        let load = gate.began().await;
+        row.commit();
+        node.remove_tag(shelf(1)).await;
+        let fill = "for i = 1, 10000 do redis.call('HSET', KEYS[1], 't:x:' .. i, 1) end";
+        redis.cli(&["EVAL", fill, "1", "shop:~fence"]).await.unwrap();
+        node.invalidate(forget.tag(shelf(2))).await;
+        assert_eq!(redis.cli(&["HEXISTS", "shop:~fence", "t:shelf:1"]).await.unwrap(), "0", "it is forgotten");
+        load.finish();
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Floor)));
+        reads_anew(&node, id, &row).await;
+    }
+}
+
+#[tokio::test]
+async fn the_fence_table_does_not_grow_without_bound() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    for invalidate in [Invalidation::hard, Invalidation::soft] {
+        let fill = "for i = 1, 10000 do redis.call('HSET', KEYS[1], 't:x:' .. i, 1) end";
+        redis.cli(&["EVAL", fill, "1", "shop:~fence"]).await.unwrap();
+        node.invalidate(invalidate().tags([shelf(1), shelf(2)])).await;
+        let fences = number(&redis, &["HLEN", "shop:~fence"]).await;
+        assert!(fences < 10, "{fences} fields in the fence table after {:?}", invalidate());
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_outlives_its_lease_is_returned_and_not_stored() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let hasty = node.under(patient().lease(Duration::from_millis(50)));
+    let (mut gate, load) = row.gated();
+    let reading = hasty.start(1, &load);
+    let load = gate.began().await;
+    eventually("the end of the lease", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
+    row.commit();
+    // There is no entry, so this invalidation leaves no trace. That a fill needs a lease is all there is.
+    assert_eq!(node.remove(1).await, 0);
+    load.finish();
+    refused(&reading.value().await, Refusal::Lost);
+    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
+    reads_anew(&node, 1, &row).await;
+}
+
+/// The first load finds a lease under its entry when it wants to store. It is not its own.
+#[tokio::test]
+async fn a_lease_belongs_to_one_load() {
+    let redis = redis().await;
+    let (one, other) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (mut gate, load) = row.gated();
+    let first = one.start(1, &load);
+    let first_load = gate.began().await;
+    row.commit();
+    one.remove(1).await;
+    let second = other.start(1, &load);
+    let second_load = gate.began().await;
+    first_load.finish();
+    refused(&first.value().await, Refusal::Lost);
+    second_load.finish();
+    let second = second.value().await;
+    assert_eq!(
+        (second.version(), second.outcome()),
+        (Some(2), Outcome::Miss(Fill::Stored)),
+        "its lease was left alone"
+    );
+    assert_eq!(one.cached(1).await, Some(2));
+}
+
+/// Both leases are of one process: that of a reader, and that of a writer who came later.
+#[tokio::test]
+async fn a_lease_belongs_to_one_load_and_not_to_its_process() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    load.finish();
+    refused(&reading.value().await, Refusal::Lost);
+    assert_eq!(writing.publish(row.read()).await, cache::Published::Stored);
+    assert_eq!(node.cached(1).await, Some(2));
+}
+
+#[tokio::test]
+async fn scripts_that_redis_forgot_are_sent_again() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for step in 0..12 {
+        redis.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
+        match step % 4 {
+            0 => node.fill(1, &row).await,
+            1 => assert_eq!(node.soften_tag(shelf(1)).await, 1),
+            2 => assert_eq!(node.soften(1).await, 1),
+            _ => assert_eq!(node.remove_tag(shelf(1)).await, 1),
+        }
+    }
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    redis.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
+    load.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored), "the commit survives it, too");
+}
+
+#[tokio::test]
+async fn a_value_with_many_tags_is_removed_by_each() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    let row = Row::new((0..300).map(shelf).chain([Tag::new("q", "a, b\n100%")]));
+    for tag in [shelf(0), shelf(299), Tag::new("q", "a, b\n100%")] {
+        node.fill(1, &row).await;
+        assert_eq!(node.remove_tag(tag).await, 1);
+    }
+}

@@ -1,0 +1,193 @@
+//! Readers of one process share a load, but nobody gets a value that was read before it could have known better.
+
+use std::time::Duration;
+
+use cache::{CacheSettings, Fill, Outcome, Refusal};
+use futures_util::future::join_all;
+use testkit::eventually;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Node, Proxy, Row, SOON, existing, patient, redis, settings, shelf};
+
+#[tokio::test]
+async fn many_readers_share_one_load() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let first = node.start(1, &load);
+    let load_one = gate.began().await;
+    let others: Vec<_> = (0..200).map(|_| node.start(1, &load)).collect();
+    node.settle().await;
+    load_one.finish();
+    assert_eq!(first.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    for other in others {
+        let fetched = other.value().await;
+        // Those who came during the load may take it, because the commit vouches for it.
+        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Collapsed));
+    }
+    assert_eq!(row.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_late_joiner_does_not_take_a_value_that_was_read_before_it_came() {
+    for by_tag in [false, true] {
+        let redis = redis().await;
+        let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+        let (mut gate, load) = row.gated();
+        let early = node.start(1, &load);
+        let old = gate.began().await;
+        row.commit();
+        match by_tag {
+            true => node.remove_tag(shelf(1)).await,
+            false => node.remove(1).await,
+        };
+        let late = node.start(1, &load);
+        node.settle().await;
+        assert!(gate.is_quiet(), "the late reader has joined");
+        old.finish();
+        assert_eq!(early.value().await.version(), Some(1));
+        gate.began().await.finish();
+        assert_eq!(late.value().await.version(), Some(2), "began after the acknowledged invalidation");
+    }
+}
+
+/// The commit is done, its reply is late, and an invalidation comes after it. Redis answers this process nothing, so
+/// a new reader goes for the flights at once, and the one whose commit will be good news must not be there.
+#[tokio::test]
+async fn a_reader_that_comes_while_the_reply_to_a_commit_is_late_does_not_join() {
+    for _ in 0..5 {
+        if reads_while_a_commit_is_unanswered().await {
+            return;
+        }
+    }
+    panic!("on this machine the commit always times out before the test is done");
+}
+
+/// Whether the commit was good news in the end. Otherwise nothing is proved.
+async fn reads_while_a_commit_is_unanswered() -> bool {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let timeout = Duration::from_millis(1_200);
+    let slow = CacheSettings { breaker_threshold: 1, command_timeout: timeout, ..settings(proxy.url()) };
+    let (behind, other) = (Node::with(&slow, patient()).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    // From now on Redis knows the scripts, and need not ask for them.
+    other.fill(3, &row).await;
+    let (mut gate, load) = row.gated();
+    let early = behind.start(1, &load);
+    let old = gate.began().await;
+
+    proxy.hold_replies();
+    let unanswered = tokio::spawn({
+        let node = behind.clone();
+        async move { node.cached(2).await }
+    });
+    sleep(timeout / 2).await;
+    old.finish();
+    other.until_cached(1, 1).await;
+    row.commit();
+    assert_eq!(other.remove(1).await, 1);
+    // This command was sent before the commit, so it times out first. It opens the breaker.
+    unanswered.await.unwrap();
+    let late = behind.start(1, &row.loader());
+    behind.settle().await;
+    proxy.release_replies();
+    assert_eq!(late.value().await.version(), Some(2), "began after the acknowledged invalidation");
+    early.value().await.outcome() == Outcome::Miss(Fill::Stored)
+}
+
+#[tokio::test]
+async fn a_reader_that_came_before_the_load_began_takes_it_even_if_it_is_not_stored() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
+    let node = Node::with(&narrow, patient()).await;
+    let (row, other) = (Row::new([shelf(1)]), Row::new([]));
+    let (mut other_gate, other_load) = other.gated();
+    let blocker = node.start(2, &other_load);
+    let blocking = other_gate.began().await;
+    let (mut gate, load) = row.gated();
+    let (first, joiner) = (node.start(1, &load), node.start(1, &load));
+    node.settle().await;
+    blocking.finish();
+    let queued = gate.began().await;
+    node.remove_tag(shelf(1)).await;
+    queued.finish();
+    assert_eq!(first.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Fenced)));
+    assert_eq!(joiner.value().await.outcome(), Outcome::Collapsed);
+    assert_eq!((blocker.value().await.version(), row.loads()), (Some(1), 1));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_end_the_load() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let under_way = gate.began().await;
+    reading.hang_up();
+    node.settle().await;
+    under_way.finish();
+    node.until_cached(1, 1).await;
+    assert_eq!(row.loads(), 1);
+}
+
+/// It could only wait in vain: what outlives its lease is not stored, so no commit will vouch for it.
+#[tokio::test]
+async fn a_reader_that_comes_after_the_lease_ended_does_not_wait_for_the_slow_load() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let hasty = node.under(patient().lease(Duration::from_millis(50)));
+    let (mut gate, load) = row.gated();
+    let slow = hasty.start(1, &load);
+    let hanging = gate.began().await;
+    eventually("the end of the lease", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
+    row.commit();
+    let began = Instant::now();
+    let late = loop {
+        // The process notices the end of the lease by its own clock, a little later perhaps.
+        let reading = node.start(1, &row.loader());
+        sleep(Duration::from_millis(20)).await;
+        if reading.is_over() {
+            break reading.value().await;
+        }
+        assert!(began.elapsed() < SOON, "a slow load captures the readers of its process");
+    };
+    assert_eq!(late.version(), Some(2));
+    hanging.finish();
+    assert_eq!(slow.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Lost)));
+    assert_eq!(node.cached(1).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_loader_that_hangs_for_ever_hangs_nobody_but_those_who_came_in_time() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let hasty = node.under(patient().lease(Duration::from_millis(50)));
+    let (mut gate, load) = row.gated();
+    let captured = hasty.start(1, &load);
+    drop(gate.began().await);
+    eventually("a reader who is not captured", SOON, async || {
+        let reading = node.start(1, &row.loader());
+        sleep(Duration::from_millis(20)).await;
+        reading.is_over()
+    })
+    .await;
+    assert!(!captured.is_over());
+    captured.hang_up();
+}
+
+#[tokio::test]
+async fn flights_of_different_entries_do_not_wait_for_each_other() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let readings: Vec<_> = (0..20).map(|id| node.start(id, &load)).collect();
+    let mut loads = Vec::new();
+    for _ in 0..20 {
+        loads.push(gate.began().await);
+    }
+    loads.into_iter().rev().for_each(|load| load.finish());
+    for fetched in join_all(readings.into_iter().map(|reading| reading.value())).await {
+        assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Stored));
+    }
+}

@@ -1,0 +1,28 @@
+//! The cache's promises, each against a private Redis: the race that would break it, and the defence that stops it.
+//!
+//! A test steps through a race by hand. The database is a [`Row`](support::Row) with a version; a *gated* load of it
+//! begins and ends when the test says so; a [`Node`](support::Node) stands for a process. What cannot be stepped
+//! (a Redis that hangs, replies that are late) is done to the server by signals, or to the wire by a proxy.
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+mod bulkhead;
+mod connecting;
+mod failing_loads;
+mod fills;
+mod foreign_bytes;
+mod joining;
+mod memory;
+mod negative;
+mod partitions;
+mod peers;
+mod redis_down;
+mod refreshing;
+mod repairs;
+mod shared_reads;
+mod soft;
+mod stress;
+mod support;
+mod tag_sets;
+mod ttl;
+mod whole_keyspace;
+mod write_through;

@@ -1,0 +1,121 @@
+//! Redis is full and evicts nothing: nothing new is stored, everything else goes on.
+
+use cache::{EntryState, Fill, Invalidated, Outcome, Published};
+use testkit::Redis;
+
+use crate::support::{Node, Row, existing, redis, shelf};
+
+/// The server takes nothing in from now on.
+async fn fill_up(redis: &Redis) {
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await.unwrap();
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]).await.unwrap();
+    assert!(redis.cli(&["SET", "x", "y"]).await.unwrap_err().to_string().contains("OOM"), "it is not full");
+}
+
+async fn make_room(redis: &Redis) {
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_memory_full_reads_go_on_and_nothing_is_stored() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    fill_up(&redis).await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+    let missed = node.read(2, &row).await;
+    assert!(matches!(missed.outcome(), Outcome::Bypass(_)), "{:?}", missed.outcome());
+    assert_eq!(missed.version(), Some(1));
+    assert_eq!(existing(&redis, &["shop:item:2"]).await, 0);
+    make_room(&redis).await;
+    node.fill(2, &row).await;
+}
+
+#[tokio::test]
+async fn with_memory_full_invalidations_still_work() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for id in 1..=4 {
+        node.fill(id, &row).await;
+    }
+    let (mut gate, load) = row.gated();
+    let reading = node.start(5, &load);
+    let loading = gate.began().await;
+    fill_up(&redis).await;
+    row.commit();
+    assert_eq!(node.remove(1).await, 1);
+    assert_eq!(node.soften(2).await, 1);
+    assert_eq!(node.cache.inspect(&node.key(2)).await.unwrap().unwrap().state, EntryState::Stale);
+    assert_eq!(node.soften_tag(shelf(1)).await, 3);
+    assert_eq!(node.remove_tag(shelf(1)).await, 3);
+    make_room(&redis).await;
+    loading.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(cache::Refusal::Fenced)));
+    for id in 1..=5 {
+        assert_eq!(node.read(id, &row).await.version(), Some(2));
+    }
+}
+
+/// It is what would make room.
+#[tokio::test]
+async fn with_memory_full_everything_can_be_invalidated() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    node.fill(1, &row).await;
+    let (mut gate, load) = row.gated();
+    let reading = node.start(2, &load);
+    let loading = gate.began().await;
+    fill_up(&redis).await;
+    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
+    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
+    make_room(&redis).await;
+    loading.finish();
+    assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_fill_that_fails_for_want_of_memory_gives_its_lease_back() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let loading = gate.began().await;
+    fill_up(&redis).await;
+    loading.finish();
+    let fetched = reading.value().await;
+    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
+    make_room(&redis).await;
+    // It would wait for longer than a test may take.
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_for_want_of_memory_leaves_the_stale_value() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    node.soften(1).await;
+    fill_up(&redis).await;
+    for _ in 0..3 {
+        assert_eq!(node.read(1, &row).await.outcome(), Outcome::Stale);
+        node.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_write_for_which_there_is_no_memory_invalidates() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    for full_before in [true, false] {
+        node.fill(1, &row).await;
+        if full_before {
+            fill_up(&redis).await;
+        }
+        let writing = node.lane.begin_write(&node.key(1)).await;
+        row.commit();
+        fill_up(&redis).await;
+        assert_eq!(writing.publish(row.read()).await, Published::Invalidated);
+        make_room(&redis).await;
+        assert_eq!(node.cached(1).await, None);
+    }
+}

@@ -1,0 +1,69 @@
+//! "There is no such thing" is a value: remembered for a while, and removed when the thing comes to be.
+
+use std::time::Duration;
+
+use cache::{EntryState, Fill, Outcome, Published};
+
+use crate::support::{LONG, Node, Row, number, patient, redis, shelf};
+
+fn nothing_on(shelf_id: u32) -> Row {
+    let row = Row::default();
+    row.set_tags([shelf(shelf_id)]);
+    row
+}
+
+#[tokio::test]
+async fn an_absence_is_remembered_until_its_key_or_tag_is_invalidated() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    for by_tag in [false, true] {
+        let row = nothing_on(1);
+        node.fill(1, &row).await;
+        let hit = peer.read(1, &row).await;
+        assert_eq!((hit.outcome(), hit.body()), (Outcome::Hit, None));
+        assert_eq!(node.cache.inspect(&node.key(1)).await.unwrap().unwrap().state, EntryState::Absent);
+        row.commit();
+        let removed = if by_tag { peer.remove_tag(shelf(1)).await } else { peer.remove(1).await };
+        assert_eq!(removed, 1);
+        let found = node.read(1, &row).await;
+        assert_eq!((found.version(), found.outcome()), (Some(1), Outcome::Miss(Fill::Stored)));
+        node.remove(1).await;
+    }
+}
+
+/// The load found nothing, the thing was made and the shelf invalidated, and then the absence wants to be stored.
+#[tokio::test]
+async fn a_late_absence_does_not_hide_what_was_created() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, nothing_on(1));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    row.commit();
+    node.remove_tag(shelf(1)).await;
+    load.finish();
+    assert_eq!(reading.value().await.body(), None);
+    assert_eq!(node.read(1, &row).await.version(), Some(1));
+}
+
+#[tokio::test]
+async fn an_absence_has_its_own_ttl() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await.under(patient().negative_ttl(Duration::from_secs(3)));
+    node.fill(1, &nothing_on(1)).await;
+    node.fill(2, &Row::new([])).await;
+    assert!((1..=3_000).contains(&number(&redis, &["PTTL", "shop:item:1"]).await));
+    let found = number(&redis, &["PTTL", "shop:item:2"]).await;
+    assert!((LONG / 2).as_millis() < found as u128, "{found}");
+}
+
+#[tokio::test]
+async fn a_deletion_can_be_written_through() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    assert_eq!(writing.publish(Row::default().read()).await, Published::Stored);
+    let hit = node.read(1, &row).await;
+    assert_eq!((hit.outcome(), hit.body()), (Outcome::Hit, None));
+}

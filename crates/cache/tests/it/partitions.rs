@@ -1,0 +1,101 @@
+//! A keyspace in several parts: what names a key goes to its part, what names a tag or everything goes to all.
+
+use std::collections::BTreeSet;
+
+use cache::{EntryCursor, Fill, Invalidated, Invalidation, Keyspace, Outcome, Refusal};
+use testkit::Redis;
+
+use crate::support::{Node, Row, existing, patient, redis, settings, shelf};
+
+const ENTRIES: u32 = 100;
+
+async fn partitioned(redis: &Redis) -> Node {
+    Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings(redis.url()), patient()).await
+}
+
+/// Entries in all eight partitions.
+async fn filled(redis: &Redis, row: &Row) -> Node {
+    let node = partitioned(redis).await;
+    node.fill_many(0..ENTRIES, row).await;
+    let prefixes: BTreeSet<_> = (0..ENTRIES).map(|id| node.key(id).as_str()[..8].to_owned()).collect();
+    assert_eq!(prefixes.len(), 8, "{prefixes:?}");
+    node
+}
+
+#[tokio::test]
+async fn keys_of_several_partitions_are_removed_together() {
+    let redis = redis().await;
+    let row = Row::new([]);
+    let node = filled(&redis, &row).await;
+    row.commit();
+    let removal = (0..50).fold(Invalidation::hard(), |all, id| all.key(node.key(id)));
+    assert_eq!(node.invalidate(removal).await, 50);
+    let softening = (50..80).fold(Invalidation::soft(), |all, id| all.key(node.key(id)));
+    assert_eq!(node.invalidate(softening).await, 30);
+    for id in 0..ENTRIES {
+        let fetched = node.read(id, &row).await;
+        let expected = match id {
+            0..50 => (Some(2), Outcome::Miss(Fill::Stored)),
+            50..80 => (Some(1), Outcome::Stale),
+            _ => (Some(1), Outcome::Hit),
+        };
+        assert_eq!((fetched.version(), fetched.outcome()), expected, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_removed_in_every_partition() {
+    let redis = redis().await;
+    let row = Row::new([shelf(1)]);
+    let node = filled(&redis, &row).await;
+    assert_eq!(node.cache.tagged(&shelf(1)).await.unwrap(), u64::from(ENTRIES));
+    assert_eq!(node.soften_tag(shelf(1)).await, u64::from(ENTRIES));
+    row.commit();
+    assert_eq!(node.remove_tag(shelf(1)).await, u64::from(ENTRIES));
+    for id in 0..ENTRIES {
+        assert_eq!(node.read(id, &row).await.version(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag_in_any_partition() {
+    let redis = redis().await;
+    let (node, row) = (partitioned(&redis).await, Row::new([shelf(1)]));
+    let (mut gate, load) = row.gated();
+    let mut under_way = Vec::new();
+    for id in 0..30 {
+        let reading = node.start(id, &load);
+        under_way.push((reading, gate.began().await));
+    }
+    row.commit();
+    node.remove_tag(shelf(1)).await;
+    for (reading, load) in under_way {
+        load.finish();
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Fenced)));
+    }
+}
+
+#[tokio::test]
+async fn everything_is_listed_and_removed_in_every_partition() {
+    let redis = redis().await;
+    let row = Row::new([shelf(1)]);
+    let node = filled(&redis, &row).await;
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1_000, &load);
+    let load = gate.began().await;
+    let (mut keys, mut cursor) = (BTreeSet::new(), EntryCursor::default());
+    loop {
+        let page = node.cache.entries(cursor, 10).await.unwrap();
+        keys.extend(page.entries.into_iter().map(|entry| entry.key));
+        let Some(next) = page.next_cursor else { break };
+        cursor = node.cache.parse_cursor(&next).unwrap();
+    }
+    let wanted: BTreeSet<_> = (0..ENTRIES).chain([1_000]).map(|id| node.key(id).to_string()).collect();
+    assert_eq!(keys, wanted);
+    row.commit();
+    assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: u64::from(ENTRIES) + 1 });
+    load.finish();
+    assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
+    let names: Vec<_> = (0..ENTRIES).map(|id| node.key(id).to_string()).collect();
+    assert_eq!(existing(&redis, &names.iter().map(String::as_str).collect::<Vec<_>>()).await, 0);
+}

@@ -1,0 +1,196 @@
+//! Redis is killed, frozen or out of reach: reads are slower, never wrong, and everything recovers by itself.
+
+use std::time::Duration;
+
+use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome};
+use testkit::{Redis, eventually};
+use tokio::time::Instant;
+
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf};
+
+/// What one command may take in the tests where some are not answered.
+const TIMEOUT: Duration = Duration::from_millis(600);
+
+async fn impatient(redis: &Redis) -> Node {
+    let impatient = CacheSettings { command_timeout: TIMEOUT, ..settings(redis.url()) };
+    Node::with(&impatient, patient()).await
+}
+
+async fn until_hit(node: &Node, row: &Row) {
+    eventually("a hit", SOON, async || node.read(1, row).await.outcome() == Outcome::Hit).await;
+}
+
+async fn until_up(node: &Node) {
+    eventually("the cache to notice that Redis is back", SOON, async || node.cache.health() == Health::Up).await;
+}
+
+#[tokio::test]
+async fn without_redis_reads_go_to_the_database_and_with_it_back_to_the_cache() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    for _ in 0..2 {
+        redis.kill().await.unwrap();
+        row.commit();
+        for _ in 0..3 {
+            let fetched = node.read(1, &row).await;
+            assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
+            assert_eq!(fetched.version(), Some(row.version()));
+        }
+        assert_eq!(node.cache.health(), Health::Down);
+        redis.restart().await.unwrap();
+        until_up(&node).await;
+        node.fill(1, &row).await;
+        assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+    }
+}
+
+#[tokio::test]
+async fn a_load_during_which_redis_dies_is_returned() {
+    let redis = redis().await;
+    let (node, row) = (impatient(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let first = node.start(1, &load);
+    let loading = gate.began().await;
+    let joiner = node.start(1, &load);
+    node.settle().await;
+    redis.kill().await.unwrap();
+    row.commit();
+    loading.finish();
+    let fetched = first.value().await;
+    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
+    // No commit vouches for it, so who joined during the load wants one that began later.
+    gate.began().await.finish();
+    assert_eq!(joiner.value().await.version(), Some(2));
+}
+
+#[tokio::test]
+async fn a_frozen_redis_costs_the_first_reads_a_timeout_and_the_others_nothing() {
+    let redis = redis().await;
+    let (node, row) = (impatient(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    redis.pause();
+    let mut slow = 0;
+    for _ in 0..20 {
+        let began = Instant::now();
+        let fetched = node.read(1, &row).await;
+        assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
+        slow += usize::from(began.elapsed() >= TIMEOUT);
+        assert!(began.elapsed() < 4 * TIMEOUT, "a read took {:?}", began.elapsed());
+    }
+    assert!((1..=2).contains(&slow), "{slow} reads waited for Redis");
+    redis.resume();
+    until_up(&node).await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+}
+
+#[tokio::test]
+async fn a_frozen_redis_delays_a_crowd_of_readers_no_longer_than_one() {
+    let redis = redis().await;
+    let roomy = CacheSettings { command_timeout: TIMEOUT, max_loads: 5_000, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&roomy, patient()).await, Row::new([]));
+    redis.pause();
+    let began = Instant::now();
+    let readings: Vec<_> = (0..3_000).map(|id| node.start(id, &row.loader())).collect();
+    for reading in readings {
+        assert_eq!(reading.value().await.outcome(), Outcome::Bypass(Bypass::RedisDown));
+    }
+    assert!(began.elapsed() < 6 * TIMEOUT, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() {
+    let redis = redis().await;
+    let (node, row) = (impatient(&redis).await, Row::new([shelf(1)]));
+    for by_tag in [false, true] {
+        node.fill(1, &row).await;
+        redis.pause();
+        // After these the breaker is open, and nothing is sent any more that could run when it thaws.
+        eventually("the breaker to open", SOON, async || {
+            node.read(1, &row).await;
+            node.cache.health() == Health::Down
+        })
+        .await;
+        let version = row.commit();
+        let invalidation = match by_tag {
+            true => Invalidation::hard().tag(shelf(1)),
+            false => Invalidation::hard().key(node.key(1)),
+        };
+        assert_eq!(node.cache.invalidate(invalidation).await, Invalidated::Deferred);
+        assert_eq!(node.cache.repairs_pending(), 1);
+        redis.resume();
+        eventually("the repair, with no old value read on the way to it", SOON, async || {
+            assert_eq!(node.read(1, &row).await.version(), Some(version));
+            node.cache.repairs_pending() == 0
+        })
+        .await;
+        assert_eq!(node.read(1, &row).await.version(), Some(version));
+        node.remove(1).await;
+    }
+}
+
+#[tokio::test]
+async fn commands_that_timed_out_and_run_later_do_no_harm() {
+    let redis = redis().await;
+    let (node, peer) = (impatient(&redis).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let loading = gate.began().await;
+    // The server gets the commit, the refresh, the steal and the removal, and runs them when it thaws.
+    redis.pause();
+    row.commit();
+    loading.finish();
+    let key = node.key(1);
+    let (fetched, lease) = tokio::join!(reading.value(), node.lane.begin_write(&key));
+    assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Failed));
+    let removing = node.cache.invalidate(Invalidation::hard().key(node.key(1)).tag(shelf(1)));
+    assert_eq!(removing.await, Invalidated::Deferred);
+    assert_eq!(lease.publish(row.read()).await, cache::Published::Deferred);
+    redis.resume();
+    until_up(&node).await;
+    eventually("the repair", SOON, async || node.cache.repairs_pending() == 0).await;
+    for reader in [&peer, &node] {
+        assert_eq!(reader.under(patient().wait(Duration::from_millis(50))).read(1, &row).await.version(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_killed_connection_is_made_anew_and_nothing_is_lost() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    for _ in 0..5 {
+        redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).await.unwrap();
+        assert_eq!(node.read(1, &row).await.version(), Some(1));
+        until_hit(&node, &row).await;
+    }
+}
+
+/// Longer than it takes this process to give the connection up and try another one, which hangs as well.
+#[tokio::test]
+async fn a_long_freeze_ends_as_a_short_one() {
+    let redis = redis().await;
+    let hurried = CacheSettings { command_timeout: TIMEOUT / 4, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&hurried, patient()).await, Row::new([]));
+    until_hit(&node, &row).await;
+    redis.pause();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
+    redis.resume();
+    until_up(&node).await;
+    until_hit(&node, &row).await;
+}
+
+/// No reset, no end of file: only that nothing is answered any more. A new connection would be.
+#[tokio::test]
+async fn a_connection_that_died_without_a_word_is_made_anew() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let impatient = CacheSettings { command_timeout: TIMEOUT / 4, ..settings(proxy.url()) };
+    let (node, row) = (Node::with(&impatient, patient()).await, Row::new([]));
+    until_hit(&node, &row).await;
+    proxy.cut_the_cable();
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
+    until_hit(&node, &row).await;
+}

@@ -1,0 +1,238 @@
+//! A stale entry is served at once and brought up to date behind, by one task of one process; whatever overtakes the
+//! refresh wins.
+
+use std::time::Duration;
+
+use cache::{EntryState, Fill, Outcome, Policy};
+use testkit::eventually;
+
+use crate::support::{Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, patient, redis, settings, shelf};
+
+/// Entry 1 holds version 1 and is stale, and a refresh of it has read version 1 again.
+async fn refreshing(node: &Node, row: &Row) -> (Gate, crate::support::Load) {
+    node.fill(1, row).await;
+    assert_eq!(node.soften(1).await, 1);
+    let (mut gate, load) = row.gated();
+    let stale = node.start(1, &load).value().await;
+    assert_eq!((stale.outcome(), stale.version()), (Outcome::Stale, Some(1)));
+    let load = gate.began().await;
+    (gate, load)
+}
+
+#[tokio::test]
+async fn past_its_soft_ttl_a_value_is_served_once_more_and_refreshed() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let short = node.under(patient().soft_ttl(Duration::from_millis(50)));
+    short.fill(1, &row).await;
+    row.commit();
+    let stale = eventually("the end of the soft TTL", SOON, async || {
+        let fetched = node.lane.peek(&node.key(1)).await.unwrap();
+        (fetched.outcome() == Outcome::Stale).then_some(fetched)
+    })
+    .await;
+    assert!(stale.ttl_ms() < 0 && stale.age() >= Duration::from_millis(50));
+    assert_eq!(row.loads(), 1, "a peek does not refresh");
+    let stale = node.read(1, &row).await;
+    assert_eq!((stale.outcome(), stale.version()), (Outcome::Stale, Some(1)));
+    node.until_cached(1, 2).await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+    assert_eq!(row.loads(), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_that_an_invalidation_overtook_stores_nothing() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    for by_tag in [false, true] {
+        let row = Row::new([shelf(1)]);
+        let (_gate, load) = refreshing(&node, &row).await;
+        row.commit();
+        let removed = if by_tag { node.remove_tag(shelf(1)).await } else { node.remove(1).await };
+        assert_eq!(removed, 1);
+        load.finish();
+        node.settle().await;
+        assert_eq!(existing(&redis, &["shop:item:1"]).await, 0, "by tag: {by_tag}");
+        assert_eq!(node.read(1, &row).await.version(), Some(row.version()));
+        node.remove(1).await;
+    }
+}
+
+/// What the refresh loaded carries a tag that the stale entry does not: only the fence can know.
+#[tokio::test]
+async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    node.soften(1).await;
+    row.set_tags([shelf(1)]);
+    let (mut gate, load) = row.gated();
+    assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
+    let load = gate.began().await;
+    node.remove_tag(shelf(1)).await;
+    load.finish();
+    node.settle().await;
+    let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+    assert_eq!((entry.state, entry.tags.len()), (EntryState::Stale, 0), "the old entry, which never was on that shelf");
+}
+
+/// The fence table vanishes and with it the fence; the stale entry's id is what it was. Only the generation knows.
+#[tokio::test]
+async fn a_refresh_does_not_survive_the_loss_of_the_fence_table() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    for _ in 0..5 {
+        node.remove_tag(shelf(1)).await;
+    }
+    node.fill(1, &row).await;
+    node.soften(1).await;
+    row.set_tags([shelf(1)]);
+    let (mut gate, load) = row.gated();
+    assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
+    let load = gate.began().await;
+    redis.cli(&["DEL", "shop:~fence"]).await.unwrap();
+    node.remove_tag(shelf(1)).await;
+    load.finish();
+    node.settle().await;
+    let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+    assert_eq!((entry.state, entry.tags.len()), (EntryState::Stale, 0));
+}
+
+#[tokio::test]
+async fn a_refresh_that_a_soft_invalidation_overtook_stores_nothing_and_another_one_follows() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    for by_tag in [false, true] {
+        let row = Row::new([shelf(1)]);
+        let (_gate, load) = refreshing(&node, &row).await;
+        row.commit();
+        let marked = if by_tag { node.soften_tag(shelf(1)).await } else { node.soften(1).await };
+        assert_eq!(marked, 1);
+        load.finish();
+        node.settle().await;
+        let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+        assert_eq!((entry.state, entry.version), (EntryState::Stale, Some(1)), "by tag: {by_tag}");
+        // The leases of this node last for the whole test: the overtaken refresh must not stand in the way.
+        eventually("the refresh that follows", SOON, async || {
+            let fetched = node.read(1, &row).await;
+            fetched.outcome() == Outcome::Hit && fetched.version() == Some(2)
+        })
+        .await;
+        node.remove(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_a_faster_one_overtook_stores_nothing() {
+    let redis = redis().await;
+    let (slow, fast) = (Node::on(&redis).await, Node::on(&redis).await);
+    let slow = slow.under(patient().lease(Duration::from_millis(50)));
+    let row = Row::new([]);
+    let (_gate, load) = refreshing(&slow, &row).await;
+    row.commit();
+    eventually("a faster refresh", SOON, async || fast.read(1, &row).await.version() == Some(2)).await;
+    load.finish();
+    slow.settle().await;
+    assert_eq!(slow.cached(1).await, Some(2));
+}
+
+#[tokio::test]
+async fn what_was_removed_while_it_was_stale_is_never_served_again() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    let (_gate, load) = refreshing(&node, &row).await;
+    row.commit();
+    node.remove(1).await;
+    for reader in [&peer, &node] {
+        assert_eq!(reader.read(1, &row).await.version(), Some(2));
+    }
+    load.finish();
+    node.settle().await;
+    for reader in [&peer, &node] {
+        let fetched = reader.read(1, &row).await;
+        assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Hit));
+    }
+}
+
+#[tokio::test]
+async fn one_refresh_runs_behind_many_readers_of_one_process() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, refresh) = refreshing(&node, &row).await;
+    row.commit();
+    let (mut other_gate, load) = row.gated();
+    let readings: Vec<_> = (0..200).map(|_| node.start(1, &load)).collect();
+    all_are_stale(readings).await;
+    assert!(gate.is_quiet() && other_gate.is_quiet());
+    refresh.finish();
+    node.settle().await;
+    assert_eq!(row.loads(), 2, "the fill and one refresh");
+}
+
+/// The processes do not know each other: the lock in Redis spares the database.
+#[tokio::test]
+async fn one_refresh_runs_behind_many_readers_of_many_processes() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let peers = [Node::on(&redis).await, Node::on(&redis).await];
+    let (_gate, refresh) = refreshing(&node, &row).await;
+    let (mut gate, load) = row.gated();
+    let readings: Vec<_> = (0..100).flat_map(|_| peers.each_ref().map(|peer| peer.start(1, &load))).collect();
+    all_are_stale(readings).await;
+    for peer in &peers {
+        peer.settle().await;
+    }
+    assert!(gate.is_quiet(), "a second process refreshes as well");
+    refresh.finish();
+    node.settle().await;
+    assert_eq!(row.loads(), 2, "the fill and one refresh");
+    assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 0, "the lock is given back");
+}
+
+/// Its refresh would be refused in the end, but the load would be for nothing.
+#[tokio::test]
+async fn a_reader_that_saw_an_entry_before_it_was_refreshed_does_not_refresh_it_again() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (_gate, load) = refreshing(&node, &row).await;
+    let reads = calls(&redis, "get").await;
+    proxy.hold_replies();
+    let late = behind.start(1, &row.loader());
+    eventually("the read", SOON, async || calls(&redis, "get").await > reads).await;
+    load.finish();
+    eventually("the refresh", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
+    proxy.release_replies();
+    let stale = late.value().await;
+    assert_eq!((stale.outcome(), stale.version()), (Outcome::Stale, Some(1)));
+    behind.settle().await;
+    assert_eq!(row.loads(), 2, "the fill and one refresh");
+}
+
+async fn all_are_stale(readings: Vec<Reading>) {
+    for reading in readings {
+        assert_eq!(reading.value().await.outcome(), Outcome::Stale);
+    }
+}
+
+#[tokio::test]
+async fn a_refreshed_entry_starts_a_new_life() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let old = node.under(Policy::new(SOON).negative_ttl(SOON).lease(SOON));
+    let (_gate, load) = refreshing(&old, &row).await;
+    row.commit();
+    load.finish();
+    eventually("the refresh", SOON, async || {
+        let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+        entry.state == EntryState::Fresh && entry.expires_in_ms > 0
+    })
+    .await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
+    // And a miss after it is an ordinary one.
+    node.remove(1).await;
+    let miss = node.under(patient().soft_ttl(LONG)).read(1, &row).await;
+    assert_eq!(miss.outcome(), Outcome::Miss(Fill::Stored));
+}

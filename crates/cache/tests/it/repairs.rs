@@ -1,0 +1,176 @@
+//! An invalidation that Redis did not take: this process distrusts what it names until it is made good.
+//!
+//! Redis is up here and refuses one command, so that "until" lasts as long as the test wants.
+
+use std::time::Duration;
+
+use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome};
+use testkit::{Redis, eventually};
+use tokio::time::sleep;
+
+use crate::support::{Node, Proxy, Row, SOON, calls, patient, redis, settings, shelf};
+
+async fn forbid(redis: &Redis, command: &str) {
+    redis.cli(&["ACL", "SETUSER", "default", &format!("-{command}")]).await.unwrap();
+}
+
+async fn allow(redis: &Redis, node: &Node, command: &str) {
+    redis.cli(&["ACL", "SETUSER", "default", &format!("+{command}")]).await.unwrap();
+    eventually("the repair", SOON, async || node.cache.repairs_pending() == 0).await;
+}
+
+async fn defer(node: &Node, invalidation: Invalidation) {
+    assert_eq!(node.cache.invalidate(invalidation).await, Invalidated::Deferred);
+}
+
+#[tokio::test]
+async fn an_entry_whose_removal_is_pending_is_not_served() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let other = Row::new([shelf(2)]);
+    for by_tag in [false, true] {
+        node.fill(1, &row).await;
+        node.read(2, &other).await;
+        let command = if by_tag { "hincrby" } else { "unlink" };
+        forbid(&redis, command).await;
+        let version = row.commit();
+        defer(
+            &node,
+            match by_tag {
+                true => Invalidation::hard().tag(shelf(1)),
+                false => Invalidation::hard().key(node.key(1)),
+            },
+        )
+        .await;
+        for _ in 0..20 {
+            let fetched = node.read(1, &row).await;
+            assert_eq!(fetched.version(), Some(version));
+            assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RepairPending));
+        }
+        assert!(node.lane.peek(&node.key(1)).await.is_none());
+        assert_eq!(node.read(2, &other).await.outcome(), Outcome::Hit, "nothing is wrong with that one");
+        allow(&redis, &node, command).await;
+        let fetched = node.read(1, &row).await;
+        assert_eq!((fetched.version(), fetched.outcome()), (Some(version), Outcome::Miss(Fill::Stored)));
+        node.remove(1).await;
+    }
+}
+
+/// A load from before the change is under way, and its commit will succeed: Redis knows of no invalidation.
+#[tokio::test]
+async fn a_reader_after_a_deferred_removal_does_not_take_the_value_of_an_older_load() {
+    for by_tag in [false, true] {
+        let redis = redis().await;
+        let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+        let (mut gate, load) = row.gated();
+        let early = node.start(1, &load);
+        let old = gate.began().await;
+        let command = if by_tag { "hincrby" } else { "unlink" };
+        forbid(&redis, command).await;
+        row.commit();
+        defer(
+            &node,
+            match by_tag {
+                true => Invalidation::hard().tag(shelf(1)),
+                false => Invalidation::hard().key(node.key(1)),
+            },
+        )
+        .await;
+        let late = node.start(1, &row.loader());
+        node.settle().await;
+        old.finish();
+        early.value().await;
+        assert_eq!(late.value().await.version(), Some(2), "by tag: {by_tag}");
+        allow(&redis, &node, command).await;
+        assert_eq!(node.read(1, &row).await.version(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn while_the_removal_of_everything_is_pending_nothing_is_served() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    forbid(&redis, "scan").await;
+    row.commit();
+    assert_eq!(node.cache.invalidate_all().await, Invalidated::Deferred);
+    let fetched = node.read(1, &row).await;
+    assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Bypass(Bypass::RepairPending)));
+    allow(&redis, &node, "scan").await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_soft_invalidation_that_was_deferred_is_made_good_as_well() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    node.fill(1, &row).await;
+    forbid(&redis, "hincrby").await;
+    row.commit();
+    defer(&node, Invalidation::soft().tag(shelf(1))).await;
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+    allow(&redis, &node, "hincrby").await;
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+}
+
+/// They all become due at once when Redis is back, and must not choke on their own number.
+#[tokio::test]
+async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
+    let redis = redis().await;
+    // The command timeout that a service has by default.
+    let service = CacheSettings { url: redis.url(), ..CacheSettings::default() };
+    let partitioned = cache::Keyspace::partitioned("shop", 2).unwrap();
+    let node = Node::of(partitioned, &service, patient()).await;
+    redis.kill().await.unwrap();
+    eventually("the breaker to open", SOON, async || node.cache.health() == Health::Down).await;
+    for first in (0..4_000).step_by(100) {
+        defer(&node, Invalidation::hard().tags((first..first + 100).map(shelf))).await;
+    }
+    assert_eq!(node.cache.repairs_pending(), 4_000);
+    redis.restart().await.unwrap();
+    eventually("the repairs", 2 * SOON, async || node.cache.repairs_pending() == 0).await;
+    eventually("the cache to be in use", SOON, async || node.cache.health() == Health::Up).await;
+}
+
+/// The time limit of a command runs while it queues, so a crowd of them would time itself out.
+#[tokio::test]
+async fn of_one_invalidation_of_very_many_tags_a_few_are_under_way_at_once() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    node.fill(1, &Row::new([shelf(999)])).await;
+    // From now on Redis knows the script, and need not ask for it.
+    node.remove_tag(shelf(1_000)).await;
+    let before = calls(&redis, "evalsha").await;
+    proxy.hold_replies();
+    let removing = tokio::spawn({
+        let behind = behind.clone();
+        async move { behind.invalidate(Invalidation::hard().tags((0..1_000).map(shelf))).await }
+    });
+    eventually("the first steps", SOON, async || calls(&redis, "evalsha").await > before).await;
+    sleep(Duration::from_millis(50)).await;
+    let under_way = calls(&redis, "evalsha").await - before;
+    assert!((2..=64).contains(&under_way), "{under_way} at once");
+    proxy.release_replies();
+    assert_eq!(removing.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_outage_with_more_names_than_are_kept_ends_with_an_empty_keyspace() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    forbid(&redis, "unlink").await;
+    for first in (0..40_000).step_by(2_000) {
+        let mut invalidation = Invalidation::hard();
+        for id in first..first + 2_000 {
+            invalidation = invalidation.key(node.key(id + 1_000));
+        }
+        defer(&node, invalidation).await;
+    }
+    let pending = node.cache.repairs_pending();
+    assert!(pending <= 10_001, "{pending} names are kept");
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RepairPending));
+    allow(&redis, &node, "unlink").await;
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}

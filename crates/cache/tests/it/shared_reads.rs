@@ -1,0 +1,75 @@
+//! Reads that wait at the same time share a command to Redis; each gets its own answer, and none an older one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache::{Loaded, Outcome};
+use futures_util::future::join_all;
+use testkit::eventually;
+use tokio::task::yield_now;
+
+use crate::support::{DatabaseError, Loader, Node, Proxy, Row, SOON, calls, patient, redis, settings};
+
+#[tokio::test]
+async fn each_of_many_reads_at_once_gets_its_own_value() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    let own: Vec<Loader> = (0..400)
+        .map(|id| -> Loader {
+            Arc::new(move || {
+                Box::pin(async move { Ok::<_, DatabaseError>(Loaded::found(format!("{id}")).version(id)) })
+            })
+        })
+        .collect();
+    for outcome in ["miss", "hit"] {
+        let readings: Vec<_> = (0..).zip(&own).map(|(id, load)| node.start(id, load)).collect();
+        for (id, fetched) in (0..).zip(join_all(readings.into_iter().map(|reading| reading.value())).await) {
+            assert_eq!((fetched.version(), fetched.outcome().word()), (Some(id), outcome));
+        }
+    }
+    assert!(calls(&redis, "mget").await > 0, "they did not share a command: the test proves nothing");
+}
+
+#[tokio::test]
+async fn a_read_does_not_share_the_reply_to_a_command_that_was_sent_before_it_began() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    node.fill(1, &row).await;
+    let reads = calls(&redis, "get").await;
+    proxy.hold_replies();
+    let early = behind.start(1, &row.loader());
+    eventually("the early read", SOON, async || calls(&redis, "get").await > reads).await;
+    row.commit();
+    node.remove(1).await;
+    let late: Vec<_> = (0..3).map(|_| behind.start(1, &row.loader())).collect();
+    yield_now().await;
+    proxy.release_replies();
+    assert_eq!(early.value().await.version(), Some(1));
+    for late in late {
+        assert_eq!(late.value().await.version(), Some(2), "began after the acknowledged invalidation");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_keep_those_behind_it_waiting() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    node.fill_many(0..20, &row).await;
+    for hang_ups in [1, 5] {
+        let reads = calls(&redis, "get").await;
+        proxy.hold_replies();
+        let mut readings: Vec<_> = (0..20).map(|id| behind.start(id, &row.loader())).collect();
+        eventually("the first read", SOON, async || calls(&redis, "get").await > reads).await;
+        readings.drain(..hang_ups).for_each(|reading| reading.hang_up());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        proxy.release_replies();
+        for reading in readings {
+            assert_eq!(reading.value().await.outcome(), Outcome::Hit);
+        }
+        assert_eq!(behind.cached(0).await, Some(1), "and the next one need not wait either");
+    }
+}

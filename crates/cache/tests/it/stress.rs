@@ -1,0 +1,152 @@
+//! Everything at once, at random, on several nodes, with faults. The judge knows the lowest version that each read may
+//! return: the highest one whose invalidation was acknowledged before the read began.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use cache::{CacheSettings, Invalidated, Invalidation, Loaded, Outcome, Published};
+use rand::Rng;
+use testkit::Redis;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{DatabaseError, Node, patient, redis, settings, shelf};
+
+const ROWS: u32 = 12;
+const SHELVES: u32 = 3;
+const LASTS: Duration = Duration::from_secs(4);
+
+/// One row: what is committed, and what has been acknowledged.
+#[derive(Debug, Default)]
+struct Item {
+    lock: Mutex<()>,
+    committed: AtomicU64,
+    acknowledged: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    items: Vec<Item>,
+    hits: AtomicUsize,
+    reads: AtomicUsize,
+    stored: AtomicUsize,
+    stale: std::sync::Mutex<Vec<String>>,
+}
+
+impl World {
+    async fn reads(self: Arc<Self>, node: Node, until: Instant) {
+        while Instant::now() < until {
+            let id = rand::rng().random_range(0..ROWS);
+            let floor = self.items[id as usize].acknowledged.load(SeqCst);
+            let world = Arc::clone(&self);
+            let load = move || {
+                let world = Arc::clone(&world);
+                async move {
+                    let loaded = world.loaded(id);
+                    // Slow now and then, so that invalidations overtake it.
+                    sleep(a_moment(3_000)).await;
+                    Ok::<_, DatabaseError>(loaded)
+                }
+            };
+            let fetched = node.lane.fetch(&node.key(id), load).await.unwrap();
+            self.reads.fetch_add(1, SeqCst);
+            self.hits.fetch_add(usize::from(fetched.outcome() == Outcome::Hit), SeqCst);
+            let version = fetched.version().unwrap();
+            if version < floor {
+                self.stale.lock().unwrap().push(format!("row {id}: {version} < {floor}, {:?}", fetched.outcome()));
+            }
+            assert!(version <= self.items[id as usize].committed.load(SeqCst), "a version from the future");
+        }
+    }
+
+    fn loaded(&self, id: u32) -> Loaded {
+        let version = self.items[id as usize].committed.load(SeqCst);
+        Loaded::found(format!("{version}")).version(version).tag(shelf(id % SHELVES))
+    }
+
+    async fn writes(self: Arc<Self>, node: Node, until: Instant) {
+        while Instant::now() < until {
+            let id = rand::rng().random_range(0..ROWS);
+            let item = &self.items[id as usize];
+            let key = node.key(id);
+            let lock = item.lock.lock().await;
+            let version = item.committed.load(SeqCst) + 1;
+            let way = rand::rng().random_range(0..6);
+            let lease = if way == 0 { Some(node.lane.begin_write(&key).await) } else { None };
+            item.committed.store(version, SeqCst);
+            let written = self.loaded(id);
+            drop(lock);
+            let acknowledged = match (way, lease) {
+                (_, Some(lease)) => {
+                    let published = lease.publish(written).await;
+                    self.stored.fetch_add(usize::from(published == Published::Stored), SeqCst);
+                    published != Published::Deferred
+                }
+                (1 | 2, None) => done(node.cache.invalidate(Invalidation::hard().tag(shelf(id % SHELVES))).await),
+                (3, None) => {
+                    // A soft one promises no version; the hard one after it does.
+                    let _ = node.cache.invalidate(Invalidation::soft().key(key.clone()).tag(shelf(id % SHELVES))).await;
+                    done(node.cache.invalidate(Invalidation::hard().key(key)).await)
+                }
+                _ => done(node.cache.invalidate(Invalidation::hard().key(key)).await),
+            };
+            if acknowledged {
+                item.acknowledged.fetch_max(version, SeqCst);
+            }
+            sleep(a_moment(4_000)).await;
+        }
+    }
+}
+
+fn a_moment(at_most_us: u64) -> Duration {
+    Duration::from_micros(rand::rng().random_range(0..at_most_us))
+}
+
+fn done(invalidated: Invalidated) -> bool {
+    matches!(invalidated, Invalidated::Done { .. })
+}
+
+/// Redis loses connections, keys, the fence table, everything.
+async fn breaks(redis: &Redis, until: Instant) {
+    while Instant::now() < until {
+        sleep(a_moment(120_000)).await;
+        let row = format!("shop:item:{}", rand::rng().random_range(0..ROWS));
+        let fault: &[&str] = match rand::rng().random_range(0..10) {
+            0 => &["CLIENT", "KILL", "TYPE", "normal"],
+            1 => &["FLUSHALL"],
+            2 => &["SCRIPT", "FLUSH"],
+            3..7 => &["DEL", "shop:~fence"],
+            _ => &["DEL", &row],
+        };
+        redis.cli(fault).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_read_is_stale_whatever_happens() {
+    let redis = redis().await;
+    let hurried = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
+    let policy = patient().lease(Duration::from_millis(30)).wait(Duration::from_millis(60));
+    let world = Arc::new(World { items: (0..ROWS).map(|_| Item::default()).collect(), ..World::default() });
+    let until = Instant::now() + LASTS;
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        let node = Node::with(&hurried, policy.clone()).await;
+        for _ in 0..6 {
+            tasks.push(tokio::spawn(Arc::clone(&world).reads(node.clone(), until)));
+        }
+        for _ in 0..2 {
+            tasks.push(tokio::spawn(Arc::clone(&world).writes(node.clone(), until)));
+        }
+    }
+    breaks(&redis, until).await;
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let stale = world.stale.lock().unwrap();
+    assert!(stale.is_empty(), "{} stale reads, such as {:?}", stale.len(), &stale[..stale.len().min(5)]);
+    let (reads, hits) = (world.reads.load(SeqCst), world.hits.load(SeqCst));
+    assert!(hits > 100 && reads - hits > 100, "{hits} hits in {reads} reads: the test proves little");
+    assert!(world.stored.load(SeqCst) > 0, "nothing was written through");
+}

@@ -1,0 +1,138 @@
+//! One process that reads through the cache, as far as Redis can tell.
+
+use std::ops::Range;
+
+use cache::{Cache, CacheSettings, FetchError, Fetched, Invalidated, Invalidation, Key, Keyspace, Lane, Policy, Tag};
+use futures_util::future::join_all;
+use testkit::{Redis, eventually};
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::timeout;
+
+use super::{Loader, Row, SOON, patient, settings};
+
+/// A cache of keyspace `shop` with a lane `item`.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) cache: Cache,
+    pub(crate) lane: Lane,
+}
+
+/// A fetch under way.
+#[derive(Debug)]
+pub(crate) struct Reading(JoinHandle<Result<Fetched, FetchError>>);
+
+impl Node {
+    /// A node whose entries, leases and patience outlast the test.
+    pub(crate) async fn on(redis: &Redis) -> Self {
+        Self::with(&settings(redis.url()), patient()).await
+    }
+
+    pub(crate) async fn with(settings: &CacheSettings, policy: Policy) -> Self {
+        Self::of(Keyspace::new("shop").unwrap(), settings, policy).await
+    }
+
+    pub(crate) async fn of(keyspace: Keyspace, settings: &CacheSettings, policy: Policy) -> Self {
+        let cache = Cache::connect(keyspace, settings).await.unwrap();
+        let lane = cache.lane("item", policy).unwrap();
+        Self { cache, lane }
+    }
+
+    /// Another view of this node, under another policy.
+    pub(crate) fn under(&self, policy: Policy) -> Self {
+        Self { cache: self.cache.clone(), lane: self.cache.lane("item", policy).unwrap() }
+    }
+
+    pub(crate) fn key(&self, id: u32) -> Key {
+        self.lane.key(id)
+    }
+
+    /// Fetches to the end, loading from `row` at once if need be.
+    pub(crate) async fn read(&self, id: u32, row: &Row) -> Fetched {
+        self.start(id, &row.loader()).value().await
+    }
+
+    /// Begins a fetch in the background.
+    pub(crate) fn start(&self, id: u32, load: &Loader) -> Reading {
+        let (lane, key, load) = (self.lane.clone(), self.key(id), Loader::clone(load));
+        Reading(tokio::spawn(async move { lane.fetch(&key, move || load()).await }))
+    }
+
+    /// Stores `row` as entry `id`.
+    pub(crate) async fn fill(&self, id: u32, row: &Row) {
+        let fetched = self.read(id, row).await;
+        assert_eq!(fetched.outcome(), cache::Outcome::Miss(cache::Fill::Stored));
+    }
+
+    /// Stores `row` as each of these entries.
+    pub(crate) async fn fill_many(&self, ids: Range<u32>, row: &Row) {
+        let ids: Vec<u32> = ids.collect();
+        for some in ids.chunks(500) {
+            join_all(some.iter().map(|id| self.fill(*id, row))).await;
+        }
+    }
+
+    /// An acknowledged invalidation. Returns how many entries there were.
+    pub(crate) async fn invalidate(&self, invalidation: Invalidation) -> u64 {
+        match timeout(SOON, self.cache.invalidate(invalidation)).await.expect("an invalidation hangs") {
+            Invalidated::Done { entries } => entries,
+            Invalidated::Deferred => panic!("an invalidation is deferred although Redis answers"),
+        }
+    }
+
+    pub(crate) async fn remove(&self, id: u32) -> u64 {
+        self.invalidate(Invalidation::hard().key(self.key(id))).await
+    }
+
+    pub(crate) async fn remove_tag(&self, tag: Tag) -> u64 {
+        self.invalidate(Invalidation::hard().tag(tag)).await
+    }
+
+    pub(crate) async fn soften(&self, id: u32) -> u64 {
+        self.invalidate(Invalidation::soft().key(self.key(id))).await
+    }
+
+    pub(crate) async fn soften_tag(&self, tag: Tag) -> u64 {
+        self.invalidate(Invalidation::soft().tag(tag)).await
+    }
+
+    /// The version in the cache, if any. Neither loads nor refreshes.
+    pub(crate) async fn cached(&self, id: u32) -> Option<u64> {
+        self.lane.peek(&self.key(id)).await.and_then(|fetched| fetched.version())
+    }
+
+    /// Waits until entry `id` holds `version`.
+    pub(crate) async fn until_cached(&self, id: u32, version: u64) {
+        eventually(&format!("version {version} in the cache"), SOON, async || self.cached(id).await == Some(version))
+            .await;
+    }
+
+    /// Every fetch that was started on this node, and this thread, has got as far as it can: one connection answers
+    /// in order, so when these commands are answered, theirs are.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..4 {
+            self.lane.peek(&self.cache.keyspace().key("settle", 0)).await;
+            for _ in 0..50 {
+                yield_now().await;
+            }
+        }
+    }
+}
+
+impl Reading {
+    pub(crate) async fn result(self) -> Result<Fetched, FetchError> {
+        timeout(SOON, self.0).await.expect("a fetch hangs").unwrap()
+    }
+
+    pub(crate) async fn value(self) -> Fetched {
+        self.result().await.unwrap()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// The client hangs up.
+    pub(crate) fn hang_up(self) {
+        self.0.abort();
+    }
+}

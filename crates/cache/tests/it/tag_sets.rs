@@ -1,0 +1,141 @@
+//! The sets of entries by tag: complete, bounded, and emptied a little at a time.
+
+use cache::{Fill, Outcome};
+use testkit::{Redis, eventually};
+
+use crate::support::{Node, Proxy, Row, SOON, calls, existing, number, patient, redis, settings, shelf};
+
+async fn members(redis: &Redis, set: &str) -> i64 {
+    number(redis, &["SCARD", set]).await
+}
+
+#[tokio::test]
+async fn a_tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    let (here, elsewhere) = (Row::new([shelf(1), shelf(3)]), Row::new([shelf(2), shelf(3)]));
+    node.fill_many(0..5_000, &here).await;
+    node.fill_many(5_000..5_010, &elsewhere).await;
+    redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    assert_eq!(node.remove_tag(shelf(1)).await, 5_000);
+    let steps = calls(&redis, "evalsha").await;
+    assert!((10..=20).contains(&steps), "{steps} script calls for 5,000 entries");
+    let others: Vec<_> = (5_000..5_010).map(|id| format!("shop:item:{id}")).collect();
+    assert_eq!(existing(&redis, &others.iter().map(String::as_str).collect::<Vec<_>>()).await, 10);
+    // What is left: the ten, the sets that name them, and the fence table.
+    assert_eq!(existing(&redis, &["shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await, 0);
+    assert_eq!(number(&redis, &["DBSIZE"]).await, 10 + 3);
+}
+
+#[tokio::test]
+async fn tag_sets_forget_entries_that_are_gone() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    node.fill_many(0..200, &row).await;
+    // As when they expire or are evicted: nobody tells the set.
+    redis.cli(&["EVAL", "for id = 0, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
+    assert_eq!(members(&redis, "shop:~tag:shelf:1").await, 200);
+    let mut fills = 0;
+    while members(&redis, "shop:~tag:shelf:1").await > 1 {
+        node.remove(1_000).await;
+        node.fill(1_000, &row).await;
+        fills += 1;
+        assert!(fills < 1_000, "the set does not shrink");
+    }
+    assert_eq!(node.remove_tag(shelf(1)).await, 1, "the living one is still registered");
+}
+
+#[tokio::test]
+async fn an_entry_that_changes_its_tags_is_found_under_the_new_ones() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    node.fill(1, &row).await;
+    node.soften(1).await;
+    row.set_tags([shelf(2)]);
+    row.commit();
+    node.read(1, &row).await;
+    node.until_cached(1, 2).await;
+    row.commit();
+    assert_eq!(node.remove_tag(shelf(2)).await, 1);
+    assert_eq!(node.read(1, &row).await.version(), Some(3));
+}
+
+/// The removal has begun and not ended when a new entry of the same tag is stored: it is newer than the fence.
+#[tokio::test]
+async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    node.fill_many(0..1_000, &row).await;
+    // From now on Redis knows the script, and need not ask for it.
+    node.remove_tag(shelf(9)).await;
+    proxy.hold_replies();
+    let removing = tokio::spawn({
+        let behind = behind.clone();
+        async move { behind.remove_tag(shelf(1)).await }
+    });
+    eventually("the first step", SOON, async || members(&redis, "shop:~drain:shelf:1").await == 1_000 - 512).await;
+    row.commit();
+    node.fill(5_000, &row).await;
+    proxy.release_replies();
+    assert_eq!(removing.await.unwrap(), 1_000);
+    let fetched = node.read(5_000, &row).await;
+    assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Hit));
+    assert_eq!(node.remove_tag(shelf(1)).await, 1);
+}
+
+#[tokio::test]
+async fn what_a_crashed_removal_left_is_removed_by_the_next() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    for both in [false, true] {
+        node.fill(1, &row).await;
+        redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
+        if both {
+            node.fill(2, &row).await;
+        }
+        row.commit();
+        assert_eq!(node.remove_tag(shelf(1)).await, if both { 2 } else { 1 });
+        for id in [1, 2] {
+            assert_eq!(node.read(id, &row).await.version(), Some(row.version()));
+            node.remove(id).await;
+        }
+        node.remove_tag(shelf(1)).await;
+    }
+}
+
+/// One of them has moved the set aside and is held up; the other must not say "done" before all are gone.
+#[tokio::test]
+async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
+    let redis = redis().await;
+    let proxy = Proxy::to(&redis).await;
+    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    node.fill_many(0..1_200, &row).await;
+    // From now on Redis knows the script, and need not ask for it.
+    node.remove_tag(shelf(9)).await;
+    proxy.hold_replies();
+    let held_up = tokio::spawn({
+        let behind = behind.clone();
+        async move { behind.remove_tag(shelf(1)).await }
+    });
+    eventually("the first step", SOON, async || members(&redis, "shop:~drain:shelf:1").await == 1_200 - 512).await;
+    assert_eq!(node.remove_tag(shelf(1)).await, 1_200 - 512);
+    for id in (0..1_200).step_by(50) {
+        assert_eq!(node.cached(id).await, None);
+    }
+    proxy.release_replies();
+    assert_eq!(held_up.await.unwrap(), 512);
+}
+
+/// From one script call on the value can be read, and from the same one on it can be removed.
+#[tokio::test]
+async fn a_value_is_registered_before_anybody_can_read_it() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
+    for _ in 0..50 {
+        assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+        assert_eq!(node.remove_tag(shelf(2)).await, 1);
+    }
+}

@@ -1,0 +1,73 @@
+//! Nothing that the cache stores lives for ever, and nothing lives longer than its policy says.
+
+use std::time::Duration;
+
+use cache::{Invalidation, Policy};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use testkit::eventually;
+
+use crate::support::{Node, Row, SOON, number, patient, redis, shelf};
+
+#[tokio::test]
+async fn jitter_spreads_the_ttls_and_never_lengthens_them() {
+    let redis = redis().await;
+    let policy = Policy::new(Duration::from_secs(100)).soft_ttl(Duration::from_secs(50)).jitter(0.4);
+    let (node, row) = (Node::on(&redis).await.under(policy), Row::new([]));
+    let mut hard = Vec::new();
+    for id in 0..100 {
+        node.fill(id, &row).await;
+        let entry = node.cache.inspect(&node.key(id)).await.unwrap().unwrap();
+        assert!(entry.expires_in_ms as u64 <= entry.hard_ttl_ms.unwrap(), "Redis keeps it no longer than it says");
+        assert!(entry.soft_ttl_ms.unwrap().abs_diff(entry.hard_ttl_ms.unwrap() / 2) <= 1, "both by the same share");
+        hard.push(entry.hard_ttl_ms.unwrap());
+    }
+    assert!(hard.iter().all(|ttl| (60_000..=100_000).contains(ttl)), "{hard:?}");
+    assert!(hard.iter().any(|ttl| *ttl < 75_000) && hard.iter().any(|ttl| *ttl > 85_000), "not spread: {hard:?}");
+}
+
+#[tokio::test]
+async fn an_expired_value_is_loaded_anew() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let brief = node.under(Policy::new(Duration::from_millis(100)));
+    brief.fill(1, &row).await;
+    row.commit();
+    eventually("the end of its life", SOON, async || brief.read(1, &row).await.version() == Some(2)).await;
+}
+
+#[tokio::test]
+async fn every_entry_lease_and_lock_has_a_ttl() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await.under(patient().soft_ttl(Duration::from_millis(20)));
+    let row = Row::new([shelf(1), shelf(2)]);
+    let mut luck = StdRng::seed_from_u64(7);
+    // These leases are held until the test ends.
+    let (_gate, hanging) = row.gated();
+    for step in 0..600 {
+        let id = luck.random_range(0..40);
+        match luck.random_range(0..100) {
+            0..10 => _ = node.remove(id).await,
+            10..20 => _ = node.soften(id).await,
+            20 => _ = node.remove_tag(shelf(1)).await,
+            21 => _ = node.soften_tag(shelf(2)).await,
+            // As when a writer is killed; otherwise it would be given back.
+            22..30 => std::mem::forget(node.lane.begin_write(&node.key(id)).await),
+            30..40 => _ = node.lane.begin_write(&node.key(id)).await.publish(row.read()).await,
+            40..42 => drop(node.start(1_000 + step, &hanging)),
+            _ => _ = node.read(100 + id, &row).await,
+        }
+    }
+    node.settle().await;
+    node.invalidate(Invalidation::hard().tag(shelf(3))).await;
+    let mut immortal = Vec::new();
+    let names = redis.cli(&["KEYS", "*"]).await.unwrap();
+    for name in names.lines() {
+        if number(&redis, &["PTTL", name]).await == -1 {
+            immortal.push(name);
+        }
+    }
+    let known = |name: &&str| ["shop:~fence", "shop:~tag:", "shop:~drain:"].iter().any(|own| name.starts_with(own));
+    assert!(names.lines().count() > 20, "{names}");
+    assert!(immortal.iter().all(known), "{immortal:?}");
+}

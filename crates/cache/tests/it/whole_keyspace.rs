@@ -1,0 +1,139 @@
+//! Everything at once: removing it, and looking at it page by page.
+
+use std::collections::BTreeSet;
+
+use cache::{Cache, EntryCursor, EntryState, Fill, Invalidated, Keyspace, Outcome, Refusal};
+use testkit::Redis;
+
+use crate::support::{Node, Row, existing, patient, redis, settings, shelf};
+
+async fn listed(cache: &Cache, page: usize) -> Vec<String> {
+    let (mut keys, mut cursor) = (Vec::new(), EntryCursor::default());
+    loop {
+        let page = cache.entries(cursor, page).await.unwrap();
+        keys.extend(page.entries.into_iter().map(|entry| entry.key));
+        match page.next_cursor {
+            Some(next) => cursor = cache.parse_cursor(&next).unwrap(),
+            None => return keys,
+        }
+    }
+}
+
+async fn neighbour(redis: &Redis) -> Node {
+    Node::of(Keyspace::new("shopping").unwrap(), &settings(redis.url()), patient()).await
+}
+
+#[tokio::test]
+async fn everything_is_removed_and_nothing_of_the_neighbours() {
+    let redis = redis().await;
+    let (node, neighbour, row) = (Node::on(&redis).await, neighbour(&redis).await, Row::new([shelf(1)]));
+    node.fill_many(0..300, &row).await;
+    neighbour.fill(1, &row).await;
+    row.commit();
+    assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: 300 });
+    for id in (0..300).step_by(30) {
+        assert_eq!(node.read(id, &row).await.version(), Some(2));
+    }
+    assert_eq!(neighbour.cached(1).await, Some(1));
+}
+
+/// Any text makes a key; so any text must be found again.
+#[tokio::test]
+async fn entries_with_escaped_names_are_removed_and_listed_as_well() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    for id in ["red shoes", "100%", "a\nb", "ü", "~x", "a:b", "{1}", "*"] {
+        let key = node.lane.key(id);
+        for _ in 0..2 {
+            let load = row.loader();
+            assert_eq!(node.lane.fetch(&key, move || load()).await.unwrap().version(), Some(row.version()), "{id}");
+            assert_eq!(listed(&node.cache, 10).await, [key.as_str()]);
+            row.commit();
+            assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: 1 }, "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_fill_does_not_undo_an_invalidation_of_everything() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    row.commit();
+    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
+    load.finish();
+    assert!(matches!(
+        reading.value().await.outcome(),
+        Outcome::Miss(Fill::Refused(Refusal::Generation | Refusal::Lost))
+    ));
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+}
+
+/// The scan has passed when this fill comes: its lease was taken before the removal of everything began, and put back
+/// by hand after it, as if the scan had never met it. Only the generation knows.
+#[tokio::test]
+async fn a_load_that_the_scan_did_not_meet_is_refused_by_the_generation() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    let lease = redis.cli(&["GET", "shop:item:1"]).await.unwrap();
+    row.commit();
+    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
+    redis.cli(&["SET", "shop:item:1", &lease, "PX", "60000"]).await.unwrap();
+    load.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Generation)));
+    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+}
+
+#[tokio::test]
+async fn entries_are_listed_page_by_page_without_the_caches_own_keys() {
+    let redis = redis().await;
+    let (node, neighbour, row) = (Node::on(&redis).await, neighbour(&redis).await, Row::new([shelf(1)]));
+    node.fill_many(0..120, &row).await;
+    neighbour.fill(1, &row).await;
+    node.remove_tag(shelf(9)).await;
+    let wanted: BTreeSet<String> = (0..120).map(|id| node.key(id).to_string()).collect();
+    for page in [0, 1, 7, 1_000_000] {
+        assert_eq!(listed(&node.cache, page).await.into_iter().collect::<BTreeSet<_>>(), wanted);
+    }
+    for bad in ["", "1", "x-0", "0-x", "1-0", "-1-0"] {
+        assert!(node.cache.parse_cursor(bad).is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_shows_what_it_holds() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
+    assert!(node.cache.inspect(&node.key(1)).await.unwrap().is_none());
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    let inspect = async || node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+    assert_eq!(inspect().await.state, EntryState::Leased);
+    load.finish();
+    let fetched = reading.value().await;
+    let entry = inspect().await;
+    assert_eq!((entry.key.as_str(), entry.state, entry.version), ("shop:item:1", EntryState::Fresh, Some(1)));
+    assert_eq!(entry.tags, ["shelf:1", "shelf:2"]);
+    assert!(redis.cli(&["GET", "shop:item:1"]).await.unwrap().starts_with(&format!("V{}", fetched.id().unwrap())));
+    assert_eq!(node.cache.tagged(&shelf(1)).await.unwrap(), 1);
+    node.soften(1).await;
+    let entry = inspect().await;
+    assert_eq!((entry.state, entry.soft_ttl_ms, entry.hard_ttl_ms), (EntryState::Stale, Some(0), Some(60_000)));
+    assert_eq!(row.loads(), 1, "looking does not refresh");
+}
+
+#[tokio::test]
+async fn a_lane_whose_entries_nobody_would_find_is_refused() {
+    let redis = redis().await;
+    let cache = Node::on(&redis).await.cache;
+    for name in ["", "my lane", "~tag", "a:b", "Ä"] {
+        assert!(cache.lane(name, patient()).is_err(), "{name:?}");
+    }
+}

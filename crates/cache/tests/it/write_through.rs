@@ -1,0 +1,240 @@
+//! Writers that store what they wrote: in whatever order their steps and those of readers fall, the later write stays.
+
+use std::time::Duration;
+
+use cache::{Fill, Invalidation, Outcome, Published, Refusal, WriteLease};
+use futures_util::future::poll_immediate;
+use testkit::eventually;
+
+use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, shelf};
+
+/// What two writers of one row do, and a reader beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Takes the entry's lease, under the row lock.
+    Begin(usize),
+    Commit(usize),
+    Rollback(usize),
+    Publish(usize),
+    Load,
+    Fill,
+}
+
+/// Writer 1 waits for the row lock until writer 0 has committed or rolled back. Apart from that, anything goes.
+fn schedules() -> Vec<Vec<Step>> {
+    use Step::{Begin, Commit, Fill, Load, Publish, Rollback};
+    let both = [[Commit(0), Commit(1)], [Rollback(0), Commit(1)], [Commit(0), Rollback(1)]];
+    let mut all = Vec::new();
+    for [first, second] in both {
+        for published in 2..=5 {
+            let mut writers = vec![Begin(0), first, Begin(1), second, Publish(1)];
+            writers.insert(published, Publish(0));
+            for load in 0..=writers.len() {
+                for fill in load..=writers.len() {
+                    let mut steps = writers.clone();
+                    steps.insert(fill, Fill);
+                    steps.insert(load, Load);
+                    all.push(steps);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Carries out `steps` on entry `id` and returns what is cached in the end beside what is true.
+async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Option<u64>, u64) {
+    let row = Row::new([]);
+    writers[0].fill(id, &row).await;
+    let mut leases: [Option<WriteLease>; 2] = [None, None];
+    let mut wrote = [None, None];
+    let (mut gate, load) = row.gated();
+    let (mut reading, mut loading) = (None, None);
+    for step in steps {
+        match *step {
+            Step::Begin(writer) => {
+                leases[writer] = Some(writers[writer].lane.begin_write(&writers[writer].key(id)).await)
+            }
+            Step::Commit(writer) => {
+                row.commit();
+                wrote[writer] = Some(row.read());
+            }
+            Step::Rollback(_) => {}
+            Step::Publish(writer) => match (leases[writer].take().unwrap(), wrote[writer].take()) {
+                (lease, Some(loaded)) => {
+                    let published = lease.publish(loaded).await;
+                    assert_ne!(published, Published::Deferred);
+                }
+                (lease, None) => {
+                    drop(lease);
+                    writers[writer].settle().await;
+                }
+            },
+            Step::Load => {
+                // A hit needs no load; a lease that a writer holds is not waited for.
+                let begun = reader.start(id, &load);
+                reader.settle().await;
+                if !begun.is_over() {
+                    loading = Some(gate.began().await);
+                }
+                reading = Some(begun);
+            }
+            Step::Fill => {
+                if let Some(loading) = loading.take() {
+                    loading.finish();
+                }
+                reading.take().unwrap().value().await;
+            }
+        }
+    }
+    (reader.cached(id).await, row.version())
+}
+
+#[tokio::test]
+async fn two_writers_and_a_reader_in_every_order_leave_the_later_value_or_none() {
+    let redis = redis().await;
+    let writers = [Node::on(&redis).await, Node::on(&redis).await];
+    let reader = Node::on(&redis).await.under(patient().wait(Duration::ZERO));
+    let mut stored = 0;
+    for (id, steps) in (1..).zip(schedules()) {
+        let (cached, truth) = run(&steps, id, &writers, &reader).await;
+        assert!(cached.is_none() || cached == Some(truth), "{cached:?} cached, {truth} true after {steps:?}");
+        stored += u32::from(cached.is_some());
+    }
+    assert!(stored > 0, "nothing was ever stored: the test proves nothing");
+}
+
+#[tokio::test]
+async fn after_a_write_the_next_read_is_a_hit_everywhere() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    node.fill(1, &row).await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    assert_eq!(writing.publish(row.read()).await, Published::Stored);
+    for reader in [&node, &peer] {
+        let hit = reader.read(1, &row).await;
+        assert_eq!((hit.outcome(), hit.version()), (Outcome::Hit, Some(2)));
+    }
+    assert_eq!(node.remove_tag(shelf(1)).await, 1, "it is registered under its tags");
+}
+
+#[tokio::test]
+async fn a_load_from_before_the_write_loses_its_lease() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (mut gate, load) = row.gated();
+    let reading = peer.start(1, &load);
+    let old = gate.began().await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    assert_eq!(writing.publish(row.read()).await, Published::Stored);
+    old.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Lost)));
+    assert_eq!(peer.cached(1).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_reader_during_a_write_waits_for_the_written_value() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    node.fill(1, &row).await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    let readings = [peer.start(1, &row.loader()), node.start(1, &row.loader())];
+    peer.settle().await;
+    row.commit();
+    assert_eq!(writing.publish(row.read()).await, Published::Stored);
+    for reading in readings {
+        let fetched = reading.value().await;
+        assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Collapsed));
+    }
+    assert_eq!(row.loads(), 1, "the fill alone");
+}
+
+#[tokio::test]
+async fn a_value_published_after_its_lease_ended_is_invalidated_instead() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let hasty = node.under(patient().lease(Duration::from_millis(50)));
+    for reader_in_between in [false, true] {
+        let writing = hasty.lane.begin_write(&hasty.key(1)).await;
+        eventually("the end of the lease", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
+        if reader_in_between {
+            node.fill(1, &row).await;
+        }
+        row.commit();
+        assert_eq!(writing.publish(row.read()).await, Published::Invalidated);
+        assert_eq!(node.cached(1).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_write_is_not_stored_when_it_or_its_tag_was_invalidated_meanwhile() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    for (id, by_tag) in [(1, false), (2, true)] {
+        let writing = node.lane.begin_write(&node.key(id)).await;
+        row.commit();
+        let written = row.read();
+        // Something else that the value shows changes.
+        row.commit();
+        peer.invalidate(match by_tag {
+            true => Invalidation::hard().tag(shelf(1)),
+            false => Invalidation::hard().key(peer.key(id)),
+        })
+        .await;
+        assert_eq!(writing.publish(written).await, Published::Invalidated);
+        assert_eq!(peer.read(id, &row).await.version(), Some(row.version()));
+    }
+}
+
+#[tokio::test]
+async fn after_a_rollback_the_next_reader_loads_at_once() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    drop(writing);
+    // The lease would last for longer than a fetch may take here.
+    let fetched = node.under(patient().wait(LONG)).read(1, &row).await;
+    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Stored)));
+}
+
+#[tokio::test]
+async fn a_write_lease_that_is_forgotten_ends_by_itself() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let hasty = node.under(patient().lease(Duration::from_millis(50)));
+    // As when its process is killed.
+    std::mem::forget(hasty.lane.begin_write(&hasty.key(1)).await);
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn a_write_whose_client_hung_up_is_published() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    assert!(poll_immediate(writing.publish(row.read())).await.is_none());
+    node.until_cached(1, 2).await;
+}
+
+#[tokio::test]
+async fn a_write_without_redis_is_deferred_and_made_good() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    redis.kill().await.unwrap();
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    assert_eq!(writing.publish(row.read()).await, Published::Deferred);
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+    redis.restart().await.unwrap();
+    eventually("the repair", SOON, async || node.cache.repairs_pending() == 0).await;
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+}

@@ -1,0 +1,142 @@
+//! Conditional requests and the headers of answers: `ETag`, `If-Match`, `If-None-Match`, `Age`, `Cache-Status`.
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde_json::json;
+
+use crate::support::{Answer, Api, STRATEGIES, Stores};
+
+async fn get_if(api: &Api, path: &str, none_match: &str) -> Answer {
+    Api::send(api.request(Method::GET, path).header("if-none-match", none_match)).await
+}
+
+async fn put_if(api: &Api, path: &str, matches: &[u8]) -> Answer {
+    let condition = HeaderValue::from_bytes(matches).expect("bytes that a header may have");
+    Api::send(api.request(Method::PUT, path).header("if-match", condition).json(&json!({ "stock": 3 }))).await
+}
+
+fn paths() -> Vec<String> {
+    STRATEGIES.iter().map(|strategy| format!("/products/{strategy}/1")).chain(["/products/1".to_owned()]).collect()
+}
+
+#[tokio::test]
+async fn a_read_of_the_version_that_the_client_has_is_not_sent_again() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for path in paths() {
+        let read = api.get(&path).await.expect(200);
+        let tag = format!("\"{}\"", read.version());
+        assert_eq!(read.header("etag"), tag, "{path}");
+        for known in [&tag, &format!("W/{tag}"), &format!("\"0\", {tag}"), &"*".to_owned()] {
+            let unchanged = get_if(&api, &path, known).await.expect(304);
+            assert_eq!((unchanged.header("etag"), unchanged.body.len()), (tag.as_str(), 0), "{path} {known}");
+        }
+        for other in ["\"0\"", "nonsense", ""] {
+            assert_eq!(get_if(&api, &path, other).await.expect(200).version(), read.version());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_with_the_wrong_version_changes_nothing() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for path in paths() {
+        let version = api.get(&path).await.expect(200).version();
+        for wrong in ["\"0\"", "\"999\", \"1000\"", &format!("W/\"{version}\""), "\"abc\""] {
+            let problem = put_if(&api, &path, wrong.as_bytes()).await.problem(412, "precondition-failed");
+            let detail = problem["detail"].as_str().unwrap_or_default().to_owned();
+            assert!(detail.contains(&format!("\"{version}\"")), "the client learns the version: {problem}");
+        }
+        for malformed in [b"7".as_slice(), b"\"7", b"", b"\"1\" \"2\"", b"\"\xff\""] {
+            put_if(&api, &path, malformed).await.problem(400, "malformed");
+        }
+        assert_eq!(api.get("/products/1").await.expect(200).version(), version, "{path}");
+        let written = Api::send(
+            api.request(Method::PUT, &path)
+                .header("if-match", format!("\"{version}\""))
+                .json(&json!({ "stock": version })),
+        );
+        let written = written.await.expect(200);
+        assert_eq!((written.version(), written.header("etag")), (version + 1, format!("\"{}\"", version + 1).as_str()));
+        put_if(&api, &path, format!("\"{version}\"").as_bytes()).await.problem(412, "precondition-failed");
+        // Brings the lanes that hear of nothing up to date for the next round.
+        stores.redis(&["FLUSHALL"]).await;
+    }
+    let known = put_if(&api, "/products/1", b"*").await.expect(200).version();
+    put_if(&api, "/products/explicit/1", format!("\"0\", \"{known}\"").as_bytes()).await.expect(200);
+    put_if(&api, "/products/explicit/4711", b"\"1\"").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn deletes_and_categories_honour_if_match_too() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for path in ["/products/explicit/1", "/products/2"] {
+        let delete =
+            |condition: &'static str| Api::send(api.request(Method::DELETE, path).header("if-match", condition));
+        delete("\"999\"").await.problem(412, "precondition-failed");
+        delete("1").await.problem(400, "malformed");
+        delete("\"1\"").await.expect(204);
+    }
+    let rename = |condition: &'static str| {
+        Api::send(
+            api.request(Method::PUT, "/categories/1").header("if-match", condition).json(&json!({ "name": "Renamed" })),
+        )
+    };
+    rename("\"999\"").await.problem(412, "precondition-failed");
+    assert_eq!(rename("\"1\"").await.expect(200).header("etag"), "\"2\"");
+    rename("\"1\"").await.problem(412, "precondition-failed");
+}
+
+/// Of many writers who all saw the same version, one may write.
+#[tokio::test]
+async fn if_match_lets_one_of_many_writers_through() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for strategy in STRATEGIES {
+        let path = format!("/products/{strategy}/5");
+        let version = api.get("/products/5").await.expect(200).version();
+        let writes = (0..10).map(|stock| {
+            let request = api.request(Method::PUT, &path).header("if-match", format!("\"{version}\""));
+            Api::send(request.json(&json!({ "stock": 1_000 + stock + 10 * version })))
+        });
+        let statuses: Vec<u16> =
+            futures_util::future::join_all(writes).await.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{strategy}: {statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 9, "{strategy}: {statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_where_it_came_from_how_old_it_is_and_how_long_it_took() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "100s"), ("LANES__TTL__JITTER", "0")]).await;
+    let miss = api.get("/products/ttl/1").await.expect(200);
+    assert_eq!((miss.header("cache-status"), miss.header("age")), ("product-api; fwd=miss; stored", "0"));
+    // As if it had been stored 7.5 s ago: the entry says when, in Redis' own time.
+    let age = "local v = redis.call('GET', KEYS[1])
+               v = v:gsub('at=(%d+)', function(at) return 'at=' .. string.format('%.0f', at - 7500) end, 1)
+               redis.call('SET', KEYS[1], v, 'KEEPTTL')";
+    stores.redis(&["EVAL", age, "1", "product:ttl:1"]).await;
+    let hit = api.get("/products/ttl/1").await.expect(200);
+    assert_eq!((hit.header("cache-status"), hit.header("age")), ("product-api; hit; ttl=92", "7"));
+    for answer in [&miss, &hit, &api.get("/products/1").await, &api.put("/products/ttl/1", &json!({})).await] {
+        let took = answer.header("server-timing").strip_prefix("total;dur=").and_then(|ms| ms.parse::<f64>().ok());
+        assert!(took.is_some_and(|ms| (0.0..10_000.0).contains(&ms)), "{answer:?}");
+    }
+    let truth = api.get("/products/1").await.expect(200);
+    assert_eq!((truth.header("cache-status"), truth.header("age")), ("", ""), "no cache was asked");
+    for (strategy, detail) in [
+        ("ttl", "left"),
+        ("explicit", "invalidated"),
+        ("writethrough", "stored"),
+        ("events", "announced"),
+        ("swr", "left"),
+        ("tags", "invalidated"),
+        ("production", "invalidated"),
+    ] {
+        let written = api.put(&format!("/products/{strategy}/1"), &json!({ "stock": 1 })).await.expect(200);
+        assert_eq!(written.header("cache-status"), format!("product-api; fwd=method; detail={detail}"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Migrations and seed: run by whoever starts, once, and never over what somebody has changed.
+
+use testkit::eventually;
+
+use crate::support::{SOON, Stores};
+
+#[tokio::test]
+async fn three_processes_that_start_at_once_fill_the_database_once() {
+    let stores = Stores::start().await;
+    let apis = tokio::join!(stores.api(), stores.api(), stores.api());
+    for api in [&apis.0, &apis.1, &apis.2] {
+        api.get("/products/ttl/130").await.expect(200);
+    }
+    let counts = "SELECT count(*), min(id), max(id), count(DISTINCT name) > 100, bool_and(version = 1) FROM products";
+    assert_eq!(stores.sql(counts).await, "130|1|130|t|t");
+    assert_eq!(stores.sql("SELECT count(*) FROM categories").await, "12");
+    assert_eq!(stores.sql("SELECT count(*) FROM __diesel_schema_migrations").await, "1");
+}
+
+#[tokio::test]
+async fn a_second_start_revives_nothing_and_overwrites_nothing() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    api.delete("/products/explicit/7").await.expect(204);
+    api.delete("/products/130").await.expect(204);
+    api.put("/products/8", &serde_json::json!({ "name": "Mine", "price_cents": 1 })).await.expect(200);
+    api.put("/categories/2", &serde_json::json!({ "name": "My shelf" })).await.expect(200);
+    let new = serde_json::json!({ "name": "Mine too", "price_cents": 1, "category_id": 1 });
+    let own = api.post("/products", &new).await.expect(201).json()["id"].as_i64().expect("an id");
+    api.stop().await;
+    let everything = "SELECT md5(string_agg(p::text, '' ORDER BY id)), count(*) FROM products p";
+    let before = stores.sql(everything).await;
+
+    let api = stores.api().await;
+    assert_eq!(stores.sql(everything).await, before);
+    assert_eq!(stores.sql("SELECT name FROM categories WHERE id = 2").await, "My shelf");
+    api.stop().await;
+
+    // A larger catalogue is added behind what is there, around the ids of others.
+    let api = stores.api_with(&[("SEED_PRODUCTS", "150")]).await;
+    api.get("/products/7").await.problem(404, "not-found");
+    assert_eq!(api.get("/products/8").await.expect(200).json()["name"], "Mine");
+    assert_eq!(api.get(&format!("/products/{own}")).await.expect(200).json()["name"], "Mine too");
+    assert_eq!(stores.sql("SELECT count(*) FROM products WHERE id > 131").await, "19");
+    let next = api.post("/products", &new).await.expect(201).json()["id"].as_i64();
+    assert_eq!(next, Some(151));
+}
+
+#[tokio::test]
+async fn a_seed_of_none_leaves_an_empty_shop_that_works() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("SEED_PRODUCTS", "0")]).await;
+    assert_eq!(api.get("/products").await.expect(200).json()["products"], serde_json::json!([]));
+    assert_eq!(api.get("/products/featured").await.expect(200).json()["products"], serde_json::json!([]));
+    let new = serde_json::json!({ "name": "First", "price_cents": 1, "category_id": 1 });
+    assert_eq!(api.post("/products", &new).await.expect(201).json()["id"], 1);
+}
+
+/// The seed is killed in the middle; the next start goes on where it ended.
+#[tokio::test]
+async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
+    let stores = Stores::start().await;
+    let process = testkit::Process::start(&stores.command(&[("SEED_PRODUCTS", "25000")])).expect("it starts");
+    eventually("the first chunk", SOON, async || process.output().contains("seeding products")).await;
+    process.kill9().await.expect("it is killed");
+    let api = stores.api_with(&[("SEED_PRODUCTS", "25000")]).await;
+    assert_eq!(stores.sql("SELECT count(*), min(id), max(id) FROM products").await, "25000|1|25000");
+    api.get("/products/ttl/25000").await.expect(200);
+}
+
+/// `schema.rs` is written by hand: here it is compared with the tables that the migrations make.
+#[tokio::test]
+async fn the_schema_in_the_code_is_the_schema_in_the_database() {
+    let stores = Stores::start().await;
+    let _api = stores.api().await;
+    let columns = "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
+                   FROM information_schema.columns
+                   WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'";
+    let (in_database, mut in_code) = (stores.sql(columns).await, Vec::new());
+    let mut table = "";
+    for line in include_str!("../../src/schema.rs").lines().map(str::trim) {
+        if let Some((name, _)) = line.strip_suffix(") {").and_then(|line| line.split_once(" (")) {
+            table = name;
+        } else if let Some((column, kind)) = line.strip_suffix(',').and_then(|line| line.split_once(" -> ")) {
+            in_code.push(format!("{table}.{column} {}", in_postgres(kind)));
+        }
+    }
+    let mut in_database: Vec<&str> = in_database.lines().collect();
+    in_code.sort();
+    in_database.sort();
+    assert_eq!(in_code, in_database);
+}
+
+/// A column's type and whether it may be null, in the words of the information schema.
+fn in_postgres(kind: &str) -> String {
+    let (kind, is_nullable) = match kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>')) {
+        Some(kind) => (kind, "YES"),
+        None => (kind, "NO"),
+    };
+    let name = match kind {
+        "BigInt" => "bigint",
+        "Integer" => "integer",
+        "SmallInt" => "smallint",
+        "Text" => "text",
+        "Bool" => "boolean",
+        "Timestamptz" => "timestamp with time zone",
+        other => panic!("what is {other} in Postgres?"),
+    };
+    format!("{name} {is_nullable}")
+}

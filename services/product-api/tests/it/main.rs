@@ -1,0 +1,26 @@
+//! The product API from outside: over HTTP, on a real Postgres and a real Redis, as a process with signals.
+//!
+//! One binary, so that it is linked once. Each test has a database and a Redis of its own and leaves nothing behind.
+//!
+//! | module | what is tested |
+//! |---|---|
+//! | `strategies` | each strategy's own behaviour, a file each |
+//! | `promise` | no stale read after an acknowledged write, under load |
+//! | `stampede` · `redis_down` | many readers at once; no Redis, a hung one, and its return |
+//! | `bad_input` · `conditions` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
+//! | `looking_in` · `standard` | `/cache/…`; health, metrics, the API's description |
+//! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
+
+mod bad_input;
+mod catalogue;
+mod conditions;
+mod data;
+mod looking_in;
+mod promise;
+mod redis_down;
+mod stampede;
+mod standard;
+mod starting;
+mod stopping;
+mod strategies;
+mod support;

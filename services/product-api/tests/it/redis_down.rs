@@ -1,0 +1,321 @@
+//! Redis is away, hangs, and comes back: reads and writes go on, the database is not overrun, nothing stale is served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::eventually;
+use tokio::task::JoinSet;
+
+use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, turn};
+
+/// What a read and a write at that moment cost.
+fn percentile(times: &mut [Duration], share: f64) -> Duration {
+    times.sort();
+    let rank = (times.len() as f64 * share) as usize;
+    times.get(rank.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+async fn breaker_is_open(api: &Api) -> bool {
+    api.metrics().await.sum("cache_breaker_open", &[]) == 1.0
+}
+
+async fn until_in_use(api: &Api) {
+    eventually("Redis to be in use", SOON, async || !breaker_is_open(api).await).await;
+}
+
+async fn until_left_alone(api: &Api) {
+    eventually("Redis to be left alone", SOON, async || breaker_is_open(api).await).await;
+}
+
+/// Killed in the middle of the load, and restarted, empty: no request fails, and hits return by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "500ms")]).await);
+    let apis = [Arc::clone(&api)];
+    let mut loads: Vec<(&str, Load)> = Vec::new();
+    for (id, strategy) in (1..).zip(STRATEGIES) {
+        loads.push((strategy, Workload { strategy, id, readers: 3, writers: 1 }.start(&apis).await));
+    }
+    let pause = Duration::from_millis(700);
+    tokio::time::sleep(pause).await;
+    stores.redis.kill().await.expect("it is killed");
+    let (killed, ()) = (Instant::now(), until_left_alone(&api).await);
+    tokio::time::sleep(pause).await;
+    let (returned, _) = (Instant::now(), stores.redis.restart().await.expect("it starts"));
+    until_in_use(&api).await;
+    let in_use = Instant::now();
+    tokio::time::sleep(pause).await;
+
+    let (mut before, mut down) = (Vec::new(), Vec::new());
+    for (strategy, load) in loads {
+        let ledger = load.finish().await;
+        println!("{strategy}: {}", ledger.summary());
+        assert_eq!(ledger.failures, [""; 0], "{strategy}");
+        let hits = |after: Instant| ledger.reads.iter().any(|read| read.begin > after && read.source == "hit");
+        assert!(hits(in_use), "{strategy}: no hits after Redis came back");
+        before.extend(ledger.reads.iter().filter(|read| read.end < killed).map(|read| read.end - read.begin));
+        let while_down = ledger.reads.iter().filter(|read| read.begin > killed && read.end < returned);
+        down.extend(while_down.map(|read| read.end - read.begin));
+        if FRESH.contains(&strategy) {
+            // This process is the only one: a write that was deferred counts for it as well.
+            let violations = ledger.violations(|_| true);
+            assert!(violations.is_empty(), "{strategy}: {violations:#?}");
+        }
+    }
+    let p99 = (percentile(&mut before, 0.99), percentile(&mut down, 0.99));
+    println!("p99 of {} reads with Redis {:?}, of {} without {:?}", before.len(), p99.0, down.len(), p99.1);
+    assert!(down.len() > 50, "too little was read while Redis was down");
+    assert!(
+        down.iter().max() < Some(&Duration::from_secs(2)),
+        "nobody waits for a Redis that is gone: {:?}",
+        down.iter().max()
+    );
+}
+
+/// A command that is not answered costs its timeout once; after two of them nobody asks any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let timeout = Duration::from_secs(1);
+    let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "1s")]).await);
+    for strategy in STRATEGIES {
+        api.get(&format!("/products/{strategy}/1")).await.expect(200);
+    }
+    stores.redis.pause();
+    let mut first = JoinSet::new();
+    for reader in 0..150 {
+        let (api, strategy) = (Arc::clone(&api), STRATEGIES[reader % STRATEGIES.len()]);
+        first.spawn(async move {
+            let begin = Instant::now();
+            let answer =
+                api.get(&format!("/products/{strategy}/{}", 1 + reader / STRATEGIES.len() % 4)).await.expect(200);
+            assert_eq!(answer.source(), "fwd=bypass; detail=redis-down");
+            begin.elapsed()
+        });
+    }
+    let first = first.join_all().await;
+    let slowest = first.iter().max().copied().unwrap_or_default();
+    assert!(slowest >= timeout, "the test is about nothing");
+    assert!(slowest < 2 * timeout, "one timeout, and the database's time: {slowest:?}");
+
+    until_left_alone(&api).await;
+    let mut later = Vec::new();
+    for id in 1..=50 {
+        let strategy = STRATEGIES[id % STRATEGIES.len()];
+        let begin = Instant::now();
+        api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
+        if id % 5 == 0 {
+            let written = api.put(&format!("/products/{strategy}/{id}"), &json!({ "stock": 1 })).await.expect(200);
+            let expected = if ["ttl", "swr"].contains(&strategy) { "left" } else { "deferred" };
+            assert_eq!(written.source(), format!("fwd=method; detail={expected}"), "{strategy}");
+        }
+        later.push(begin.elapsed());
+    }
+    println!("hung: first {slowest:?}, then p99 {:?}", percentile(&mut later, 0.99));
+    assert!(later.iter().max() < Some(&timeout), "{later:?}");
+    assert_eq!(api.get("/readyz").await.expect(200).json()["status"], "degraded");
+    stores.redis.resume();
+    until_in_use(&api).await;
+}
+
+/// Its entries have outlived the writes that it did not hear of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_hung_serves_nothing_that_was_overwritten_meanwhile() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "100ms")]).await);
+    let apis = [Arc::clone(&api)];
+    let mut loads = Vec::new();
+    for (id, strategy) in (1..).zip(FRESH) {
+        loads.push((strategy, id, Workload { strategy, id, readers: 4, writers: 1 }.start(&apis).await));
+        api.get(&format!("/products/{strategy}/{}", 9 + id)).await.expect(200);
+    }
+    for stock in [77, 78] {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stores.redis.pause();
+        until_left_alone(&api).await;
+        let mut written = Vec::new();
+        for (id, strategy) in (10..).zip(FRESH) {
+            let path = format!("/products/{strategy}/{id}");
+            let answer = api.put(&path, &json!({ "stock": stock })).await.expect(200);
+            assert_eq!(answer.source(), "fwd=method; detail=deferred");
+            written.push((path, answer.version()));
+        }
+        stores.redis.resume();
+        // Before Redis is in use again, at that moment, and after.
+        let mut rounds = 0;
+        while rounds < 3 || breaker_is_open(&api).await {
+            rounds += 1;
+            for (path, version) in &written {
+                let read = api.get(path).await.expect(200);
+                assert_eq!(read.version(), *version, "{path}: {}", read.source());
+            }
+        }
+    }
+    for (strategy, id, load) in loads {
+        let ledger = load.finish().await;
+        println!("{strategy}: {}", ledger.summary());
+        // Deferred is not acknowledged to other processes; to this one it is.
+        let violations = ledger.violations(|_| true);
+        assert!(violations.is_empty(), "{strategy}: {violations:#?}");
+        assert!(ledger.writes.iter().any(|write| write.deferred), "{strategy}: nothing was deferred");
+        until_repaired(&api).await;
+        let truth = api.get(&format!("/products/{id}")).await.expect(200);
+        for _ in 0..2 {
+            let read = api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
+            assert_eq!(read.json(), truth.json(), "{strategy}: {}", read.source());
+        }
+    }
+}
+
+async fn until_repaired(api: &Api) {
+    eventually("the repair of what was deferred", SOON, async || {
+        api.metrics().await.sum("cache_repairs_pending", &[]) == 0.0
+    })
+    .await;
+}
+
+/// Until its invalidation is repeated, this process does not trust the entry; after that, no process has it.
+#[tokio::test]
+async fn a_deferred_invalidation_is_repeated_when_redis_answers_again() {
+    let stores = Stores::start().await;
+    let (api, other) = tokio::join!(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]), stores.api());
+    let list = "/products/by-category/1";
+    let id = api.get(list).await.expect(200).json()["products"][0]["id"].as_i64().expect("an id");
+    for strategy in FRESH {
+        api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
+    }
+    stores.redis.pause();
+    let mut written = 0;
+    for strategy in FRESH {
+        let answer = api.put(&format!("/products/{strategy}/{id}"), &json!({ "stock": 55, "name": strategy })).await;
+        let answer = answer.expect(200);
+        assert_eq!(answer.source(), "fwd=method; detail=deferred", "{strategy}");
+        written = answer.version();
+    }
+    assert!(api.metrics().await.sum("cache_repairs_pending", &[]) > 0.0);
+    stores.redis.resume();
+    until_in_use(&api).await;
+    until_repaired(&api).await;
+    for api in [&api, &other] {
+        for strategy in FRESH {
+            let read = api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
+            assert_eq!(read.version(), written, "{strategy}: {}", read.source());
+        }
+        assert!(api.get(list).await.expect(200).text().contains("\"stock\":55"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_no_more_loads_run_at_once_than_the_setting_allows() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let settings = [
+        ("REDIS__MAX_LOADS", "4"),
+        ("REDIS__LOAD_QUEUE", "20s"),
+        ("POSTGRES__STATEMENT_TIMEOUT", "20s"),
+        ("POSTGRES__MAX_CONNECTIONS", "16"),
+    ];
+    let api = Arc::new(stores.api_with(&settings).await);
+    stores.redis.stop().await.expect("it stops");
+    until_left_alone(&api).await;
+
+    let lock = stores.lock_products().await;
+    let mut reads = JoinSet::new();
+    for reader in 0..60 {
+        let (api, strategy) = (Arc::clone(&api), STRATEGIES[reader % STRATEGIES.len()]);
+        // Different products, and many readers of one: neither may get around the limit.
+        let id = if reader < 30 { reader } else { 1 };
+        reads.spawn(async move { api.get(&format!("/products/{strategy}/{}", id + 1)).await });
+    }
+    stores.until_waiting(4).await;
+    for _ in 0..10 {
+        assert_eq!(stores.waiting().await, 4);
+        api.get("/livez").await.expect(200);
+    }
+    lock.release().await;
+    for answer in reads.join_all().await {
+        assert_eq!(answer.expect(200).source(), "fwd=bypass; detail=redis-down");
+    }
+}
+
+/// Empty, and 64 readers come at once: each key is loaded once per process at most, not once per reader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_redis_is_back_hits_return_without_a_herd() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let (a, b) = tokio::join!(stores.api(), stores.api());
+    let apis = [Arc::new(a), Arc::new(b)];
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut readers = JoinSet::new();
+    for reader in 0..64 {
+        let (api, stop) = (Arc::clone(&apis[reader % 2]), Arc::clone(&stop));
+        let path = format!("/products/explicit/{}", 1 + reader % 4);
+        readers.spawn(async move {
+            while !stop.load(SeqCst) {
+                api.get(&path).await.expect(200);
+            }
+        });
+    }
+    stores.redis.kill().await.expect("it is killed");
+    for api in &apis {
+        until_left_alone(api).await;
+    }
+    stores.redis.restart().await.expect("it starts");
+    for api in &apis {
+        until_in_use(api).await;
+    }
+    let count = async |outcome: &str| {
+        let labels = [("lane", "explicit"), ("outcome", outcome)];
+        apis[0].metrics().await.sum("cache_reads_total", &labels)
+            + apis[1].metrics().await.sum("cache_reads_total", &labels)
+    };
+    let misses = count("miss").await;
+    let hits = count("hit").await;
+    eventually("a thousand hits", SOON, async || count("hit").await > hits + 1_000.0).await;
+    let stored = |metrics: crate::support::Metrics| {
+        metrics.sum("cache_fills_total", &[("lane", "explicit"), ("result", "stored")])
+    };
+    let fills = stored(apis[0].metrics().await) + stored(apis[1].metrics().await);
+    println!("misses {misses}, fills {fills} in all, before and after, of 4 keys");
+    // Four keys before the fall, four after; a lease that was lost on the way may cost a few more.
+    assert!(fills <= 16.0, "{fills} fills of 4 keys");
+    stop.store(true, SeqCst);
+    readers.join_all().await;
+}
+
+/// A service that starts while Redis is away serves without, and picks it up later.
+#[tokio::test]
+async fn a_start_without_redis_serves_and_picks_it_up_later() {
+    let stores = Stores::start().await;
+    stores.redis.stop().await.expect("it stops");
+    let api = stores.api().await;
+    assert_eq!(api.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "failing");
+    for strategy in STRATEGIES {
+        let read = api.get(&format!("/products/{strategy}/1")).await.expect(200);
+        assert_eq!(read.source(), "fwd=bypass; detail=redis-down", "{strategy}");
+    }
+    for path in ["/cache/stats/product:ttl:1", "/cache/entries"] {
+        let refused = api.get(path).await;
+        refused.problem(503, "unavailable");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    let new = json!({ "name": "New", "price_cents": 100, "category_id": 1 });
+    assert_eq!(api.post("/products", &new).await.expect(201).source(), "fwd=method; detail=deferred");
+    stores.redis.restart().await.expect("it starts");
+    until_in_use(&api).await;
+    until_repaired(&api).await;
+    for strategy in STRATEGIES {
+        let path = format!("/products/{strategy}/1");
+        api.get(&path).await.expect(200);
+        assert_eq!(api.get(&path).await.expect(200).source(), "hit", "{strategy}");
+    }
+    // The listener is there as well.
+    let written = api.put("/products/events/1", &json!({ "stock": 9 })).await.expect(200).version();
+    eventually("the event", SOON, async || api.get("/products/events/1").await.expect(200).version() == written).await;
+}

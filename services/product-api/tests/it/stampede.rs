@@ -1,0 +1,122 @@
+//! Many readers of a cold key at once, in two processes: one load; and what the death of the loading process costs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::support::{Answer, Api, STRATEGIES, Stores, turn};
+
+const READERS: usize = 1_000;
+
+/// Readers on both processes, all at once.
+async fn read(apis: &[Arc<Api>], path: &str, readers: usize) -> JoinSet<Answer> {
+    let together = Arc::new(Barrier::new(readers + 1));
+    let mut reads = JoinSet::new();
+    for reader in 0..readers {
+        let (api, path, together) = (Arc::clone(&apis[reader % apis.len()]), path.to_owned(), Arc::clone(&together));
+        reads.spawn(async move {
+            together.wait().await;
+            api.get(&path).await
+        });
+    }
+    together.wait().await;
+    reads
+}
+
+fn sources(answers: &[Answer]) -> HashMap<String, usize> {
+    let mut sources = HashMap::new();
+    for answer in answers {
+        *sources.entry(answer.source().to_owned()).or_default() += 1;
+    }
+    sources
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_readers_of_a_cold_key_in_two_processes_cause_one_load() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    // The load is held up until everybody is there; that must not cost the lease.
+    let settings =
+        [("LANES__EXPLICIT__LEASE", "30s"), ("LANES__EXPLICIT__WAIT", "30s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")];
+    let (a, b) = tokio::join!(stores.api_with(&settings), stores.api_with(&settings));
+    let apis = [Arc::new(a), Arc::new(b)];
+
+    let lock = stores.lock_products().await;
+    let reads = read(&apis, "/products/explicit/1", READERS).await;
+    stores.until_waiting(1).await;
+    // Each process has answered a request that was sent after all others: its share is on board.
+    for api in &apis {
+        api.get("/livez").await.expect(200);
+    }
+    assert_eq!(stores.waiting().await, 1);
+    lock.release().await;
+
+    let answers = reads.join_all().await;
+    println!("{READERS} readers: {:?}", sources(&answers));
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
+    }
+    assert_eq!(Api::loads(&[&apis[0], &apis[1]], "explicit").await, 1.0);
+}
+
+/// Nothing is held up: whoever comes late finds the value, and still nobody loads twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_strategy_loads_a_cold_key_once() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let (a, b) = tokio::join!(stores.api(), stores.api());
+    let apis = [Arc::new(a), Arc::new(b)];
+    for strategy in STRATEGIES {
+        let answers = read(&apis, &format!("/products/{strategy}/2"), 100).await.join_all().await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        assert_eq!(Api::loads(&[&apis[0], &apis[1]], strategy).await, 1.0, "{strategy}: {:?}", sources(&answers));
+    }
+    let answers = read(&apis, "/products/explicit/4711", 100).await.join_all().await;
+    assert!(answers.iter().all(|answer| answer.status == 404));
+    assert_eq!(Api::loads(&[&apis[0], &apis[1]], "explicit").await, 2.0, "an absent product is loaded once, too");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let lease = Duration::from_secs(1);
+    let settings = [("LANES__EXPLICIT__LEASE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")];
+    let (a, b) = tokio::join!(stores.api_with(&settings), stores.api_with(&settings));
+    let (holder, other) = (Arc::new(a), Arc::new(b));
+
+    let lock = stores.lock_products().await;
+    let _lost = read(&[Arc::clone(&holder)], "/products/explicit/1", 1).await;
+    stores.until_waiting(1).await;
+    let reads = read(&[Arc::clone(&other)], "/products/explicit/1", 50).await;
+    let acquired = stores.redis(&["PTTL", "product:explicit:1"]).await;
+    holder.process.kill9().await.expect("it is killed");
+    let killed = Instant::now();
+    lock.release().await;
+
+    let answers = reads.join_all().await;
+    let delay = killed.elapsed();
+    println!("the lease had {acquired} ms left, the others were answered after {delay:?}: {:?}", sources(&answers));
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(delay < lease + Duration::from_secs(1), "{delay:?}");
+    assert_eq!(Api::loads(&[&other], "explicit").await, 1.0, "one of them took over, and only one");
+    assert_eq!(other.get("/products/explicit/1").await.expect(200).source(), "hit");
+}
+
+/// A client that hangs up does not take the load with it, on which others wait.
+#[tokio::test]
+async fn a_reader_that_hangs_up_does_not_end_the_load() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let lock = stores.lock_products().await;
+    let hangs_up = api.request(reqwest::Method::GET, "/products/explicit/1").timeout(Duration::from_millis(300));
+    assert!(Api::try_send(hangs_up).await.is_err_and(|error| error.is_timeout()));
+    stores.until_waiting(1).await;
+    let (read, ()) = tokio::join!(api.get("/products/explicit/1"), lock.release());
+    assert_eq!(read.expect(200).version(), 1);
+    assert_eq!(Api::loads(&[&api], "explicit").await, 1.0);
+    assert_eq!(api.get("/products/explicit/1").await.expect(200).source(), "hit");
+}

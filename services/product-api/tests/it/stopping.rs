@@ -1,0 +1,134 @@
+//! How it ends: SIGTERM finishes what is under way, kill -9 loses nothing that was acknowledged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::eventually;
+use tokio::task::JoinSet;
+
+use crate::support::{Api, FRESH, SOON, Stores, turn};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let api = Arc::new(stores.api().await);
+    let lock = stores.lock_products().await;
+    let mut requests = JoinSet::new();
+    for (id, path) in (1..).zip(["/products/1", "/products/explicit/1", "/products/production/2"]) {
+        let (reader, writer) = (Arc::clone(&api), Arc::clone(&api));
+        requests.spawn(async move { reader.get(path).await });
+        requests
+            .spawn(async move { writer.put(&format!("/products/tags/{id}"), &json!({ "stock": 4_000 + id })).await });
+    }
+    stores.until_waiting(6).await;
+
+    let ending = tokio::spawn({
+        let api = Arc::clone(&api);
+        async move { api.process.term().await }
+    });
+    eventually("the listener to close", SOON, async || tokio::net::TcpStream::connect(api.address()).await.is_err())
+        .await;
+    assert!(api.process.is_alive(), "requests are under way");
+    lock.release().await;
+
+    for answer in requests.join_all().await {
+        answer.expect(200);
+    }
+    let exit = ending.await.expect("no panic").expect("it ends");
+    println!("{exit:?}");
+    assert_eq!(exit.code, 0, "{}", api.process.output());
+    assert!(exit.took < Duration::from_secs(10), "{exit:?}");
+    assert_eq!(stores.sql("SELECT count(*) FROM products WHERE stock > 4000").await, "3", "answered, and so committed");
+    assert!(api.process.output().contains("the product API has stopped"));
+}
+
+/// A request that does not end is cut off at the end of the grace time; so is its load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let api = Arc::new(stores.api_with(&[("HTTP__GRACE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "0s")]).await);
+    let _lock = stores.lock_products().await;
+    let mut requests = JoinSet::new();
+    for path in ["/products/1", "/products/explicit/1"] {
+        let api = Arc::clone(&api);
+        requests.spawn(async move { Api::try_send(api.request(Method::GET, path)).await.map(|answer| answer.status) });
+    }
+    stores.until_waiting(2).await;
+    let exit = api.process.term().await.expect("it ends");
+    assert_eq!(exit.code, 0, "{}", api.process.output());
+    assert!(exit.took < Duration::from_secs(4), "{exit:?}");
+    for cut_off in requests.join_all().await {
+        assert!(cut_off.as_ref().is_err() || cut_off.as_ref().is_ok_and(|status| *status >= 500), "{cut_off:?}");
+    }
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_at_once_when_there_is_nothing_to_do_even_without_redis() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    api.get("/products/ttl/1").await.expect(200);
+    let exit = api.stop().await;
+    assert!(exit.code == 0 && exit.took < Duration::from_secs(3), "{exit:?}");
+    let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    stores.redis.pause();
+    api.get("/products/ttl/1").await.expect(200);
+    let exit = api.stop().await;
+    assert!(exit.code == 0 && exit.took < Duration::from_secs(3), "Redis hangs: {exit:?}");
+}
+
+#[tokio::test]
+async fn sigterm_during_the_start_ends_it_too() {
+    let stores = Stores::start().await;
+    // It waits for a Postgres that never comes, for a minute.
+    let nobody = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());
+    let process = testkit::Process::start(&stores.command(&[("POSTGRES__URL", &nobody)])).expect("it starts");
+    eventually("the first complaint", SOON, async || process.output().contains("waiting for Postgres")).await;
+    let exit = process.term().await.expect("it ends");
+    assert!(exit.took < Duration::from_secs(5), "{exit:?}");
+}
+
+/// The acknowledgement is the promise: what was answered with 200 is in the database, whenever the process died.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_loses_no_acknowledged_write() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    for round in 0..3 {
+        let api = Arc::new(stores.api().await);
+        let mut writers = JoinSet::new();
+        for (id, strategy) in (1..=8).zip(FRESH.iter().cycle()) {
+            let api = Arc::clone(&api);
+            writers.spawn(async move {
+                let (mut acknowledged, mut stock) = (0, round * 100_000);
+                loop {
+                    stock += 1;
+                    let request = api
+                        .request(Method::PUT, &format!("/products/{strategy}/{id}"))
+                        .json(&json!({ "stock": stock }));
+                    match Api::try_send(request).await {
+                        Ok(answer) => acknowledged = answer.expect(200).version(),
+                        Err(_) => return (id, *strategy, acknowledged),
+                    }
+                }
+            });
+        }
+        let began = Instant::now();
+        eventually("some writes", SOON, async || began.elapsed() > Duration::from_millis(150 * (round + 1))).await;
+        api.process.kill9().await.expect("it is killed");
+        let acknowledged = writers.join_all().await;
+        assert!(acknowledged.iter().any(|(_, _, version)| *version > 1), "nothing was written");
+
+        // A lease or an entry that the dead process left must not outlive its write either.
+        let api = stores.api().await;
+        for (id, strategy, version) in acknowledged {
+            let stored: i64 =
+                stores.sql(&format!("SELECT version FROM products WHERE id = {id}")).await.parse().expect("a version");
+            assert!(stored >= version, "product {id}: {version} was acknowledged, {stored} is there");
+            let read = api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
+            assert!(read.version() >= version, "{strategy} {id}: {}", read.source());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Strategy 4: the writer announces the change, a listener deletes the entry.
+
+use fred::clients::SubscriberClient;
+use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::types::Builder;
+use fred::types::config::Config;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::support::{Api, SOON, Stores};
+
+const KEY: &str = "product:events:1";
+
+/// A product API that hears what it says. It is ready a moment before that: it serves without Redis, too.
+async fn listening(stores: &Stores) -> Api {
+    let api = stores.api().await;
+    eventually("an event of its own", SOON, async || {
+        let written = api.put("/products/130", &json!({})).await.expect(200);
+        written.source().ends_with("announced")
+            && api.metrics().await.sum("product_events_total", &[("result", "applied")]) > 0.0
+    })
+    .await;
+    api
+}
+
+/// Writes, and waits until reads are fresh again.
+async fn written_and_heard(api: &Api, path: &str, stock: i64) {
+    let written = api.put(path, &json!({ "stock": stock })).await.expect(200);
+    assert_eq!(written.source(), "fwd=method; detail=announced");
+    eventually("the delivery of the event", SOON, async || {
+        api.get("/products/events/1").await.expect(200).version() == written.version()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_writes_the_listener_deletes_the_entry() {
+    let stores = Stores::start().await;
+    let api = listening(&stores).await;
+    let elsewhere = listening(&stores).await;
+    for (writer, path) in [(&api, "/products/events/1"), (&api, "/products/1"), (&elsewhere, "/products/events/1")] {
+        api.get("/products/events/1").await.expect(200);
+        written_and_heard(writer, path, 1).await;
+        written_and_heard(writer, path, 2).await;
+    }
+    eventually("the counts", SOON, async || {
+        let metrics = api.metrics().await;
+        metrics.sum("product_events_total", &[("result", "applied")]) > 6.0
+            && metrics.sum("product_event_applied_seconds_count", &[]) > 6.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_says_what_happened_and_only_after_it_was_committed() {
+    let stores = Stores::start().await;
+    let api = listening(&stores).await;
+    let (listener, mut heard) = subscribe(&stores).await;
+
+    let moved = json!({ "stock": 3, "category_id": 2 });
+    let before = api.get("/products/1").await.expect(200).json();
+    let written = api.put("/products/events/1", &moved).await.expect(200).json();
+    let event = next(&mut heard).await;
+    assert_eq!(event["type"], "product.updated");
+    assert_eq!((&event["product_id"], &event["version"]), (&json!(1), &written["version"]));
+    assert_eq!(event["category_id"], 2);
+    assert_eq!(event["previous_category_id"], before["category"]["id"]);
+    assert_eq!(event["changed"], json!(["stock", "category_id"]));
+    assert!(event["event_id"].as_str().is_some_and(|id| id.len() == 36), "{event}");
+    assert!(event["occurred_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{event}");
+
+    let new = json!({ "name": "New", "price_cents": 100, "category_id": 1 });
+    let id = api.post("/products", &new).await.expect(201).json()["id"].clone();
+    let event = next(&mut heard).await;
+    assert_eq!((&event["type"], &event["product_id"]), (&json!("product.created"), &id));
+
+    api.delete(&format!("/products/{id}")).await.expect(204);
+    let event = next(&mut heard).await;
+    assert_eq!((&event["type"], &event["product_id"]), (&json!("product.deleted"), &id));
+
+    api.put("/categories/1", &json!({ "description": "changed" })).await.expect(200);
+    let event = next(&mut heard).await;
+    assert_eq!((&event["type"], &event["category_id"]), (&json!("category.updated"), &json!(1)));
+    assert_eq!(event.get("product_id"), None);
+
+    api.put("/products/events/1", &json!({ "category_id": 999_999 })).await.problem(422, "invalid-fields");
+    api.put("/products/events/2", &json!({ "stock": 3 })).await.expect(200);
+    assert_eq!(next(&mut heard).await["product_id"], 2, "what was refused is not announced");
+    listener.quit().await.expect("Redis is there");
+}
+
+#[tokio::test]
+async fn messages_that_are_no_events_are_counted_and_ignored() {
+    let stores = Stores::start().await;
+    let api = listening(&stores).await;
+    api.get("/products/events/1").await.expect(200);
+    let garbage = [
+        "",
+        "hello",
+        "{}",
+        r#"{"type":"product.updated"}"#,
+        "[1]",
+        "\u{fffd}\u{1}",
+        r#"{"type":"product.eaten","product_id":"x"}"#,
+    ];
+    for message in garbage {
+        assert_eq!(stores.redis(&["PUBLISH", "product:updates", message]).await, "1");
+    }
+    eventually("the count", SOON, async || {
+        let malformed = api.metrics().await.sum("product_events_total", &[("result", "malformed")]);
+        malformed == garbage.len() as f64
+    })
+    .await;
+    assert_eq!(api.get("/products/events/1").await.expect(200).source(), "hit", "garbage deletes nothing");
+    written_and_heard(&api, "/products/events/1", 1).await;
+}
+
+/// Pub/Sub forgets who was not there; so a listener whose connection was lost trusts nothing that it holds.
+#[tokio::test]
+async fn a_listener_that_lost_its_connection_drops_its_lane_and_listens_again() {
+    let stores = Stores::start().await;
+    let api = listening(&stores).await;
+    for round in 1..=3 {
+        api.get("/products/events/1").await.expect(200);
+        api.get("/products/tags/1").await.expect(200);
+        assert_eq!(stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await, "1");
+        eventually("the lane to be dropped", SOON, async || !stores.has_entry(KEY).await).await;
+        assert!(stores.has_entry("product:tags:1").await, "no other lane depends on events alone");
+        written_and_heard(&api, "/products/events/1", round).await;
+    }
+}
+
+/// The window in which an event is lost: between the end of one connection and the next.
+#[tokio::test]
+async fn an_event_that_nobody_heard_is_made_good() {
+    let stores = Stores::start().await;
+    let api = listening(&stores).await;
+    for round in 0..5 {
+        let before = api.get("/products/events/1").await.expect(200).version();
+        // Somebody else's psql: no event at all, and the connection drops.
+        stores.sql(&format!("UPDATE products SET stock = 100 + {round} WHERE id = 1")).await;
+        assert_eq!(api.get("/products/events/1").await.expect(200).version(), before);
+        stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        eventually("the fresh value", SOON, async || {
+            api.get("/products/events/1").await.expect(200).version() == before + 1
+        })
+        .await;
+    }
+}
+
+type Heard = tokio::sync::broadcast::Receiver<fred::types::Message>;
+
+async fn subscribe(stores: &Stores) -> (SubscriberClient, Heard) {
+    let config = Config::from_url(&stores.redis.url()).expect("testkit's own URL");
+    let client = Builder::from_config(config).build_subscriber_client().expect("a plain client");
+    client.init().await.expect("Redis is there");
+    let heard = client.message_rx();
+    client.subscribe("product:updates").await.expect("Redis is there");
+    (client, heard)
+}
+
+async fn next(heard: &mut Heard) -> Value {
+    let message = tokio::time::timeout(SOON, heard.recv()).await.expect("an event in time").expect("no lag");
+    serde_json::from_slice(message.value.as_bytes().expect("a text")).expect("an event is JSON")
+}

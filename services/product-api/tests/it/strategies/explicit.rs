@@ -1,0 +1,70 @@
+//! Strategy 2: the writer deletes the entry.
+
+use serde_json::json;
+
+use crate::support::Stores;
+
+#[tokio::test]
+async fn a_write_deletes_the_entry_and_the_next_read_loads() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let before = api.get("/products/explicit/1").await.expect(200).version();
+    let written = api.put("/products/explicit/1", &json!({ "price_cents": 1 })).await.expect(200);
+    assert_eq!(written.source(), "fwd=method; detail=invalidated");
+    assert!(!stores.has_entry("product:explicit:1").await, "deleted before the write was answered");
+    for source in ["fwd=miss; stored", "hit"] {
+        let read = api.get("/products/explicit/1").await.expect(200);
+        assert_eq!((read.version(), read.source(), &read.json()["price_cents"]), (before + 1, source, &json!(1)));
+    }
+}
+
+/// The race that a delete alone would lose: somebody's load has begun, but is not stored yet.
+#[tokio::test]
+async fn a_write_takes_the_lease_of_a_load_under_way() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let lease = format!("L{}", "0".repeat(32));
+    stores.redis(&["SET", "product:explicit:1", &lease, "PX", "60000"]).await;
+    api.put("/products/explicit/1", &json!({ "stock": 1 })).await.expect(200);
+    assert!(!stores.has_entry("product:explicit:1").await);
+}
+
+#[tokio::test]
+async fn a_deleted_product_is_gone_at_once_and_remembered_as_absent() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    api.get("/products/explicit/1").await.expect(200);
+    let deleted = api.delete("/products/explicit/1").await.expect(204);
+    assert_eq!((deleted.source(), deleted.body.len()), ("fwd=method; detail=invalidated", 0));
+    for source in ["fwd=miss; stored", "hit"] {
+        let read = api.get("/products/explicit/1").await;
+        read.problem(404, "not-found");
+        assert_eq!(read.source(), source);
+    }
+    api.delete("/products/explicit/1").await.problem(404, "not-found");
+    api.put("/products/explicit/1", &json!({ "stock": 1 })).await.problem(404, "not-found");
+}
+
+/// The other strategies leave deletions to the catalogue.
+#[tokio::test]
+async fn no_other_strategy_deletes() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for strategy in ["ttl", "writethrough", "events", "swr", "tags", "production"] {
+        let refused = api.delete(&format!("/products/{strategy}/1")).await;
+        refused.problem(405, "method-not-allowed");
+        assert_eq!(refused.header("allow"), "GET, PUT");
+    }
+    api.get("/products/1").await.expect(200);
+}
+
+/// What it costs: the writer must come this way.
+#[tokio::test]
+async fn a_write_past_the_strategy_is_not_heard_of() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let before = api.get("/products/explicit/1").await.expect(200).version();
+    api.put("/products/1", &json!({ "stock": 1 })).await.expect(200);
+    let read = api.get("/products/explicit/1").await.expect(200);
+    assert_eq!((read.version(), read.source()), (before, "hit"));
+}

@@ -1,0 +1,110 @@
+//! Each strategy's own behaviour, in a file of the same name as the strategy's.
+
+mod events;
+mod explicit;
+mod production;
+mod swr;
+mod tags;
+mod ttl;
+mod writethrough;
+
+use crate::support::{FRESH, STRATEGIES, Stores};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_first_read_is_a_miss_and_the_second_a_hit_with_the_same_bytes() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for strategy in STRATEGIES {
+        let path = format!("/products/{strategy}/1");
+        let miss = api.get(&path).await.expect(200);
+        let hit = api.get(&path).await.expect(200);
+        assert_eq!((miss.source(), hit.source()), ("fwd=miss; stored", "hit"), "{strategy}");
+        assert_eq!((miss.body.as_slice(), miss.header("content-type")), (hit.body.as_slice(), "application/json"));
+        let truth = api.get("/products/1").await.expect(200);
+        assert_eq!(hit.json(), truth.json(), "{strategy}");
+        assert!(stores.has_entry(&format!("product:{strategy}:1")).await);
+    }
+}
+
+/// Three processes: one writes, one has the entry, one has never heard of the product.
+#[tokio::test]
+async fn a_write_in_one_process_is_seen_at_once_in_every_other() {
+    let stores = Stores::start().await;
+    let apis = tokio::join!(stores.api(), stores.api(), stores.api());
+    let apis = [apis.0, apis.1, apis.2];
+    for strategy in FRESH {
+        let path = format!("/products/{strategy}/2");
+        for round in 0..6 {
+            apis[1].get(&path).await.expect(200);
+            let written = apis[round % 2].put(&path, &json!({ "stock": round })).await.expect(200).version();
+            for api in &apis {
+                assert_eq!(api.get(&path).await.expect(200).version(), written, "{strategy} {round}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_strategy_has_entries_of_its_own() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for strategy in STRATEGIES {
+        api.get(&format!("/products/{strategy}/3")).await.expect(200);
+    }
+    let written = api.put("/products/explicit/3", &json!({ "stock": 7 })).await.expect(200).version();
+    for strategy in STRATEGIES {
+        let read = api.get(&format!("/products/{strategy}/3")).await.expect(200);
+        let expected = if strategy == "explicit" { written } else { written - 1 };
+        assert_eq!(read.version(), expected, "{strategy}");
+    }
+}
+
+/// "No such product" is remembered, and forgotten by whoever creates the product.
+#[tokio::test]
+async fn an_absent_product_is_cached_as_absent_and_seen_as_soon_as_it_is_created() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let other = stores.api().await;
+    let next: i64 = stores.sql("SELECT last_value + 1 FROM products_id_seq").await.parse().expect("a number");
+    for strategy in STRATEGIES {
+        let path = format!("/products/{strategy}/{next}");
+        let miss = api.get(&path).await;
+        miss.problem(404, "not-found");
+        let hit = other.get(&path).await;
+        hit.problem(404, "not-found");
+        assert_eq!((miss.source(), hit.source()), ("fwd=miss; stored", "hit"), "{strategy}");
+    }
+    let new = json!({ "name": "New", "price_cents": 100, "category_id": 1 });
+    let created = api.post("/products", &new).await.expect(201);
+    assert_eq!(created.json()["id"], next);
+    assert_eq!(created.header("location"), format!("/products/{next}"));
+    for strategy in STRATEGIES {
+        for api in [&other, &api] {
+            let read = api.get(&format!("/products/{strategy}/{next}")).await.expect(200);
+            assert_eq!((&read.json()["name"], read.version()), (&json!("New"), 1), "{strategy}");
+        }
+    }
+}
+
+/// What is refused must not have cost the entry, nor left a lease that others wait for.
+#[tokio::test]
+async fn a_refused_write_leaves_entry_and_readers_alone() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for strategy in STRATEGIES {
+        let path = format!("/products/{strategy}/4");
+        let before = api.get(&path).await.expect(200).version();
+        api.put(&path, &json!({ "category_id": 999_999 })).await.problem(422, "invalid-fields");
+        let began = std::time::Instant::now();
+        let after = api.get(&path).await.expect(200);
+        assert_eq!(after.version(), before, "{strategy}");
+        // A lease without an owner lasts 2 s.
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(1),
+            "{strategy}: {:?} {}",
+            began.elapsed(),
+            after.source()
+        );
+    }
+}

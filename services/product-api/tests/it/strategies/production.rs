@@ -1,0 +1,69 @@
+//! Strategy 7: all of them together.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{SOON, Stores};
+
+#[tokio::test]
+async fn a_write_drops_the_entry_and_whatever_shows_the_product() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let before = api.get("/products/production/1").await.expect(200);
+    let list = format!("/products/by-category/{}", before.json()["category"]["id"]);
+    api.get(&list).await.expect(200);
+    let written = api.put("/products/production/1", &json!({ "name": "Renamed" })).await.expect(200);
+    assert_eq!(written.source(), "fwd=method; detail=invalidated");
+    for path in ["/products/production/1", "/products/tags/1"] {
+        assert_eq!(api.get(path).await.expect(200).version(), before.version() + 1, "{path}");
+    }
+    assert!(api.get(&list).await.expect(200).text().contains("Renamed"));
+}
+
+#[tokio::test]
+async fn somebody_elses_write_arrives_by_event() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let elsewhere = stores.api().await;
+    let before = api.get("/products/production/1").await.expect(200).version();
+    elsewhere.put("/products/1", &json!({ "stock": 1 })).await.expect(200);
+    eventually("the event", SOON, async || api.get("/products/production/1").await.expect(200).version() == before + 1)
+        .await;
+}
+
+#[tokio::test]
+async fn a_hot_entry_is_refreshed_behind_and_survives_a_database_that_is_away() {
+    let stores = Stores::start().await;
+    let settings = [("LANES__PRODUCTION__SOFT_TTL", "200ms"), ("LANES__PRODUCTION__LEASE", "10s")];
+    let api = stores.api_with(&settings).await;
+    let before = api.get("/products/production/1").await.expect(200).version();
+    stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 1").await;
+    stores.until_stale(&api, "product:production:1").await;
+    let lock = stores.lock_products().await;
+    for _ in 0..3 {
+        let read = api.get("/products/production/1").await.expect(200);
+        assert_eq!((read.version(), read.source()), (before, "stale"));
+    }
+    lock.release().await;
+    eventually("the refresh", SOON, async || {
+        api.get("/products/production/1").await.expect(200).version() == before + 1
+    })
+    .await;
+}
+
+/// Expired may be served while it is refreshed; removed on purpose may not.
+#[tokio::test]
+async fn what_was_invalidated_is_not_served_even_while_the_database_is_held_up() {
+    let stores = Stores::start().await;
+    let api =
+        stores.api_with(&[("LANES__PRODUCTION__SOFT_TTL", "100ms"), ("POSTGRES__STATEMENT_TIMEOUT", "300ms")]).await;
+    api.get("/products/production/1").await.expect(200);
+    stores.until_stale(&api, "product:production:1").await;
+    api.put("/products/production/1", &json!({ "stock": 1 })).await.expect(200);
+    let lock = stores.lock_products().await;
+    let refused = api.get("/products/production/1").await;
+    refused.problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    lock.release().await;
+    api.get("/products/production/1").await.expect(200);
+}

@@ -1,0 +1,54 @@
+//! Strategy 1: entries expire.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{SOON, Stores};
+
+const TTL: Duration = Duration::from_millis(700);
+
+#[tokio::test]
+async fn a_read_is_stale_until_the_ttl_ends_and_fresh_after() {
+    let stores = Stores::start().await;
+    let settings =
+        [("LANES__TTL__HARD_TTL", "700ms"), ("LANES__TTL__NEGATIVE_TTL", "700ms"), ("LANES__TTL__JITTER", "0")];
+    let api = stores.api_with(&settings).await;
+    let before_the_fill = Instant::now();
+    let first = api.get("/products/ttl/1").await.expect(200).version();
+
+    let written = api.put("/products/ttl/1", &json!({ "stock": 5 })).await.expect(200);
+    assert_eq!((written.source(), written.version()), ("fwd=method; detail=left", first + 1));
+
+    let (mut stale, mut last) = (0, Instant::now());
+    eventually("the end of the TTL", SOON, async || {
+        let begin = Instant::now();
+        let read = api.get("/products/ttl/1").await.expect(200);
+        if read.version() == first {
+            (stale, last) = (stale + 1, begin);
+            // In its last millisecond an entry may be past our clock and not yet past that of Redis.
+            assert!(["hit", "fwd=miss; collapsed"].contains(&read.source()), "{}", read.source());
+        }
+        read.version() == first + 1
+    })
+    .await;
+    assert!(before_the_fill.elapsed() >= TTL, "nothing but the TTL ends an entry");
+    assert!(stale > 0, "the price of this strategy was not paid");
+    assert!(last - before_the_fill < TTL + Duration::from_secs(2), "a lease is the longest that a fill may be late");
+}
+
+#[tokio::test]
+async fn jitter_shortens_the_ttl_and_never_lengthens_it() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "60s"), ("LANES__TTL__JITTER", "0.5")]).await;
+    let mut ttls = Vec::new();
+    for id in 1..=20 {
+        api.get(&format!("/products/ttl/{id}")).await.expect(200);
+        let stats = api.get(&format!("/cache/stats/product:ttl:{id}")).await.expect(200).json();
+        ttls.push(stats["hard_ttl_ms"].as_u64().expect("it has a TTL"));
+    }
+    assert!(ttls.iter().all(|ttl| (30_000..=60_000).contains(ttl)), "{ttls:?}");
+    ttls.dedup();
+    assert!(ttls.len() > 10, "entries that were stored together would end together: {ttls:?}");
+}

@@ -1,0 +1,36 @@
+//! What the tests stand on: stores of their own, the service as its users run it, and ways to look behind it.
+
+mod answer;
+mod api;
+mod detour;
+mod ledger;
+mod metrics;
+mod stores;
+mod workload;
+
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) use answer::Answer;
+pub(crate) use api::Api;
+pub(crate) use detour::Detour;
+pub(crate) use ledger::Ledger;
+pub(crate) use metrics::Metrics;
+pub(crate) use stores::Stores;
+pub(crate) use workload::{Load, Workload};
+
+/// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// All seven, as they stand in paths and keys.
+pub(crate) const STRATEGIES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
+
+/// Those that promise fresh reads after an acknowledged write.
+pub(crate) const FRESH: [&str; 4] = ["explicit", "writethrough", "tags", "production"];
+
+/// Tests that load the machine or measure time take turns, so that they do not measure one another.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
