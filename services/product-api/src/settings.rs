@@ -187,7 +187,9 @@ mod tests {
             ("HTTP__PORT", "eighty"),
         ] {
             let message = refused(&[(name, value)]);
-            assert!(message.contains(name), "{name}={value} gave: {message}");
+            // Of a name that is wrong in the middle, the message says how far it is right.
+            let named = name.trim_end_matches("__HARD_TTL");
+            assert!(message.contains(named), "{name}={value} gave: {message}");
         }
     }
 }

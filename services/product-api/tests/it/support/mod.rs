@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) use answer::Answer;
 pub(crate) use api::Api;
-pub(crate) use detour::Detour;
+pub(crate) use detour::{Answers, Detour};
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use stores::Stores;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use tokio::sync::{Barrier, mpsc};
@@ -10,6 +10,9 @@ use tokio::task::JoinSet;
 
 use super::ledger::{self, Read, Write};
 use super::{Answer, Api, Ledger};
+
+/// The longest that somebody pauses between two requests.
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// Who does what to which product.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,11 @@ impl Workload {
                     };
                     if sender.send(seen).is_err() {
                         return;
+                    }
+                    // Half of the readers are back at once. The others may come at any moment, also while a load is
+                    // under way that began before the last write.
+                    if number >= self.readers || number & 2 == 0 {
+                        tokio::time::sleep(rand::random_range(Duration::ZERO..PAUSE)).await;
                     }
                 }
             });
