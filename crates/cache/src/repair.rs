@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cache::Inner;
 use crate::entry::Entry;
+use crate::redis::StoreError;
 use crate::{Invalidation, Key, Tag};
 
 /// More pending names than this, and the whole keyspace is to be dropped instead.
@@ -159,7 +160,16 @@ impl Inner {
         for chunk in pending.chunks() {
             let mut invalidation = Invalidation::hard().tags(chunk.tags.keys().cloned());
             invalidation.keys.extend(chunk.keys.keys().cloned());
-            let Ok(entries) = self.invalidate(&invalidation).await else { return };
+            let entries = match self.invalidate(&invalidation).await {
+                Ok(entries) => entries,
+                // Redis is away again.
+                Err(StoreError::Unavailable(_)) => return,
+                // It refuses something in this chunk; the others should not wait for it.
+                Err(StoreError::Server(error)) => {
+                    warn!(error, "a deferred invalidation is refused; it is tried again");
+                    continue;
+                }
+            };
             self.repairs.done(&chunk);
             info!(entries, names = chunk.keys.len() + chunk.tags.len(), "deferred invalidations are done");
         }

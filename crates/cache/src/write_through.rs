@@ -19,9 +19,9 @@ use crate::{Fill, Invalidated, Invalidation, Key, Lane, Loaded, Outcome};
 
 /// A writer's lease on an entry, from within its transaction until after its COMMIT.
 ///
-/// Dropped without [`publish`](Self::publish), it is given back: after a ROLLBACK there is nothing else to do.
+/// Dropped without [`publish`](Self::publish) or [`abandon`](Self::abandon), readers wait until the lease ends.
 #[derive(Debug)]
-#[must_use = "a lease that is dropped at once protects nothing"]
+#[must_use = "readers wait until the lease is published, abandoned or over"]
 pub struct WriteLease {
     lane: Lane,
     key: Key,
@@ -73,13 +73,26 @@ impl WriteLease {
         });
         task.await.unwrap_or(Published::Deferred)
     }
+
+    /// Gives the lease back, because the transaction was rolled back: the next read loads.
+    pub async fn abandon(mut self) {
+        if let Some(grant) = self.grant.take() {
+            // When this fails, the lease ends by itself.
+            let _ = self.lane.inner.store.release(&self.key, grant).await;
+        }
+    }
 }
 
 impl Drop for WriteLease {
+    /// Whether the transaction was committed is unknown here: its COMMIT may still be on its way. So the lease stays, and
+    /// what may have been stored after its end is removed.
     fn drop(&mut self) {
-        let Some(grant) = self.grant.take() else { return };
-        let (lane, key) = (self.lane.clone(), self.key.clone());
-        // When this fails, the lease ends by itself.
-        self.lane.inner.spawn(async move { drop(lane.inner.store.release(&key, grant).await) });
+        if self.grant.take().is_some() {
+            let (lane, key) = (self.lane.clone(), self.key.clone());
+            self.lane.inner.spawn(async move {
+                tokio::time::sleep(lane.kind.policy.lease).await;
+                let _ = lane.cache().invalidate(Invalidation::hard().key(key)).await;
+            });
+        }
     }
 }

@@ -66,7 +66,7 @@ async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Op
                     assert_ne!(published, Published::Deferred);
                 }
                 (lease, None) => {
-                    drop(lease);
+                    lease.abandon().await;
                     writers[writer].settle().await;
                 }
             },
@@ -198,10 +198,23 @@ async fn after_a_rollback_the_next_reader_loads_at_once() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
     let writing = node.lane.begin_write(&node.key(1)).await;
-    drop(writing);
+    writing.abandon().await;
     // The lease would last for longer than a fetch may take here.
     let fetched = node.under(patient().wait(LONG)).read(1, &row).await;
     assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Stored)));
+}
+
+#[tokio::test]
+async fn a_write_lease_that_is_dropped_removes_what_was_stored_after_its_end() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let lasting = node.under(patient().lease(Duration::from_secs(1)));
+    drop(lasting.lane.begin_write(&lasting.key(1)).await);
+    // The lease is over, a reader stores the old row, and only then the COMMIT that was on its way is done.
+    redis.cli(&["UNLINK", "shop:item:1"]).await.unwrap();
+    node.fill(1, &row).await;
+    row.commit();
+    eventually("the old row to be removed", SOON, async || node.cached(1).await.is_none()).await;
 }
 
 #[tokio::test]

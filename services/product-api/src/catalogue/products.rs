@@ -106,10 +106,11 @@ impl Catalogue {
                 {
                     return Err(CatalogueError::VersionMismatch { current });
                 }
-                let held = locked.await;
                 if !change.fields().is_empty() {
                     diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
                 }
+                // After whatever may be refused, before whatever else is read.
+                let held = locked.await;
                 let product = product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))?;
                 Ok((Updated { product, previous_category }, held))
             })

@@ -1,7 +1,7 @@
 //! Strategy 3: write-through. The writer stores the new value, so that the next read is a hit.
 //!
 //! ```text
-//! write  BEGIN ─ row lock ─ lease on product:writethrough:1 ─ UPDATE ─ COMMIT ─ store version 2 ─ 200 OK
+//! write  BEGIN ─ row lock ─ UPDATE ─ lease on product:writethrough:1 ─ COMMIT ─ store version 2 ─ 200 OK
 //! read                                                                                              hit, version 2
 //! ```
 //!

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::support::{Answer, Answers, Api, Detour, FRESH, Ledger, Load, SOON, Stores, Workload, turn};
 
 /// At least so long.
-const DURATION: Duration = Duration::from_secs(4);
+const DURATION: Duration = Duration::from_secs(3);
 
 /// Writers that queue for a row must not keep the loads from their connections.
 const CONNECTIONS: (&str, &str) = ("POSTGRES__MAX_CONNECTIONS", "16");
@@ -195,11 +195,12 @@ async fn no_list_of_a_category_is_older_than_the_last_acknowledged_write_to_a_pr
 async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_later() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
-    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
+    let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
+    let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
     for strategy in FRESH {
         let path = format!("/products/{strategy}/1");
-        // So that the statement is prepared, and its answer is the only one.
+        // So that the statement is prepared on the one connection, and its result the only answer.
         slow.get(&format!("/products/{strategy}/2")).await.expect(200);
         let before = slow.get("/products/1").await.expect(200).version();
         detour.withhold();
@@ -230,9 +231,10 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
 async fn a_refresh_that_was_overtaken_revives_nothing() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
-    let settings = [("LANES__PRODUCTION__SOFT_TTL", "50ms"), ("POSTGRES__URL", detour.url())];
+    let settings =
+        [("LANES__PRODUCTION__SOFT_TTL", "50ms"), ("POSTGRES__MAX_CONNECTIONS", "1"), ("POSTGRES__URL", detour.url())];
     let slow = stores.api_with(&settings).await;
-    let quick = stores.api_with(&settings[..1]).await;
+    let quick = stores.api_with(&settings[..2]).await;
     let before = slow.get("/products/production/1").await.expect(200).version();
     stores.until_stale(&slow, "product:production:1").await;
     detour.withhold();

@@ -6,7 +6,8 @@ use crate::support::{SOON, Stores};
 
 /// Starts it with settings that must not do; returns what it said.
 async fn refused(stores: &Stores, settings: &[(&str, &str)]) -> String {
-    let process = Process::start(&stores.command(settings)).expect("the binary has been built");
+    let mut command = stores.command(&[("REDIS__COMMAND_TIMEOUT", "200ms")]);
+    let process = Process::start(command.envs(settings.iter().copied())).expect("the binary has been built");
     let exit = tokio::time::timeout(SOON, process.exit()).await;
     let said = process.output();
     let exit = exit.unwrap_or_else(|_| panic!("it runs with {settings:?}: {said}")).expect("it ends by itself");
@@ -35,7 +36,6 @@ async fn a_setting_that_contradicts_or_does_not_exist_is_refused_by_its_name() {
         ("POSTGRES__MAX_CONNECTIONS", "0", ""),
         ("HTTP__PORT", "65536", ""),
         ("HTTP__PORT", "http", ""),
-        ("HTTP__WORKERS", "1000", ""),
         ("SEED__PRODUCTS", "-1", ""),
         ("LOG__FORMAT", "xml", ""),
         ("LOG__FILTER", "=!=", ""),
@@ -108,12 +108,14 @@ async fn a_redis_that_refuses_the_login_is_refused() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_refused() {
+async fn a_port_that_is_taken_and_more_workers_than_there_can_be_are_refused() {
     let stores = Stores::start().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let said = refused(&stores, &[("HTTP__PORT", &port)]).await;
     assert!(said.contains("HTTP__PORT") && said.contains(&port), "{said}");
+    let said = refused(&stores, &[("HTTP__WORKERS", "1000")]).await;
+    assert!(said.contains("HTTP__WORKERS") && said.contains("1000"), "{said}");
 }
 
 #[tokio::test]
