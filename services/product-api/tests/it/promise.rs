@@ -226,6 +226,30 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
     }
 }
 
+/// The evidence that a write leaves for loads under way may be lost, and begin anew: then no load from before counts.
+#[tokio::test]
+async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
+    let stores = Stores::start().await;
+    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
+    let slow = Arc::new(stores.api_with(&settings).await);
+    let quick = stores.api().await;
+    // So that the clock of the fences is ahead of where it will begin again.
+    for stock in 0..5 {
+        quick.put("/products/tags/2", &json!({ "stock": stock })).await.expect(200);
+    }
+    slow.get("/products/tags/2").await.expect(200);
+    detour.withhold();
+    let early = read_in_background(&slow, "/products/tags/1");
+    detour.until_withheld().await;
+    assert_eq!(stores.redis(&["DEL", "product:~fence"]).await, "1");
+    let written = quick.put("/products/tags/1", &json!({ "stock": 7 })).await.expect(200).version();
+    detour.release();
+    let early = early.join_all().await.remove(0);
+    assert_eq!((early.version(), early.source()), (written - 1, "fwd=miss; detail=generation"));
+    assert_eq!(slow.get("/products/tags/1").await.expect(200).version(), written);
+}
+
 /// The same for a refresh behind a stale entry: what was invalidated meanwhile must not be revived by it.
 #[tokio::test]
 async fn a_refresh_that_was_overtaken_revives_nothing() {
