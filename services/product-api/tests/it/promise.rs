@@ -203,7 +203,7 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
         // So that the statement is prepared on the one connection, and its result the only answer.
         slow.get(&format!("/products/{strategy}/2")).await.expect(200);
         let before = slow.get("/products/1").await.expect(200).version();
-        detour.withhold();
+        detour.set(Answers::Withheld);
         let early = read_in_background(&slow, &path);
         detour.until_withheld().await;
 
@@ -213,7 +213,7 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
         // A request behind it, and a moment more: it is on board, if there is anything to board.
         slow.get("/livez").await.expect(200);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        detour.release();
+        detour.set(Answers::AtOnce);
 
         let early = early.join_all().await.remove(0);
         assert_eq!(early.version(), before, "{strategy}: the race was not met: {}", early.source());
@@ -239,12 +239,12 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
         quick.put("/products/tags/2", &json!({ "stock": stock })).await.expect(200);
     }
     slow.get("/products/tags/2").await.expect(200);
-    detour.withhold();
+    detour.set(Answers::Withheld);
     let early = read_in_background(&slow, "/products/tags/1");
     detour.until_withheld().await;
     assert_eq!(stores.redis(&["DEL", "product:~fence"]).await, "1");
     let written = quick.put("/products/tags/1", &json!({ "stock": 7 })).await.expect(200).version();
-    detour.release();
+    detour.set(Answers::AtOnce);
     let early = early.join_all().await.remove(0);
     assert_eq!((early.version(), early.source()), (written - 1, "fwd=miss; detail=generation"));
     assert_eq!(slow.get("/products/tags/1").await.expect(200).version(), written);
@@ -261,12 +261,12 @@ async fn a_refresh_that_was_overtaken_revives_nothing() {
     let quick = stores.api_with(&settings[..2]).await;
     let before = slow.get("/products/production/1").await.expect(200).version();
     stores.until_stale(&slow, "product:production:1").await;
-    detour.withhold();
+    detour.set(Answers::Withheld);
     assert_eq!(slow.get("/products/production/1").await.expect(200).source(), "stale");
     detour.until_withheld().await;
     let written = quick.put("/products/production/1", &json!({ "stock": 7 })).await.expect(200).version();
     assert_eq!(quick.get("/products/production/1").await.expect(200).version(), written);
-    detour.release();
+    detour.set(Answers::AtOnce);
     eventually("the end of the refresh", SOON, async || {
         let metrics = slow.metrics().await;
         let fills = |result| metrics.sum("cache_fills_total", &[("lane", "production"), ("result", result)]);
@@ -277,6 +277,60 @@ async fn a_refresh_that_was_overtaken_revives_nothing() {
         let read = api.get("/products/production/1").await.expect(200);
         assert_eq!(read.version(), written, "{} (version {before} was overwritten)", read.source());
     }
+}
+
+/// Two writers of one product: the one that committed first is the last to hear of it, and must not store last.
+#[tokio::test]
+async fn of_two_writers_the_one_that_committed_first_does_not_overwrite_the_entry_of_the_other() {
+    let stores = Stores::start().await;
+    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
+    let quick = stores.api().await;
+    for strategy in FRESH {
+        let path = format!("/products/{strategy}/1");
+        detour.set(Answers::CommitsWithheld);
+        let first = write_in_background(&slow, &path);
+        detour.until_withheld().await;
+        let second = quick.put(&path, &json!({ "stock": 2 })).await.expect(200).version();
+        detour.set(Answers::AtOnce);
+        let first = first.join_all().await.remove(0).expect("an answer").expect(200);
+        assert_eq!(first.version(), second - 1, "{strategy}: the race was not met");
+        for api in [&*slow, &quick] {
+            let read = api.get(&path).await.expect(200);
+            assert_eq!(read.version(), second, "{strategy}: {}", read.source());
+        }
+        // So that the next round changes the product again.
+        quick.put(&path, &json!({ "stock": 3 })).await.expect(200);
+    }
+}
+
+/// Whoever hung up will never be told, but what is committed is invalidated all the same.
+#[tokio::test]
+async fn a_write_whose_client_hangs_up_is_invalidated_all_the_same() {
+    let stores = Stores::start().await;
+    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
+    let quick = stores.api().await;
+    for strategy in FRESH {
+        let path = format!("/products/{strategy}/1");
+        let before = quick.get(&path).await.expect(200).version();
+        detour.set(Answers::CommitsWithheld);
+        let mut hangs_up = write_in_background(&slow, &path);
+        detour.until_withheld().await;
+        hangs_up.shutdown().await;
+        detour.set(Answers::AtOnce);
+        eventually("the new version", SOON, async || quick.get(&path).await.expect(200).version() == before + 1).await;
+        quick.put(&path, &json!({ "stock": 3 })).await.expect(200);
+    }
+}
+
+fn write_in_background(api: &Arc<Api>, path: &str) -> JoinSet<reqwest::Result<Answer>> {
+    let (api, path) = (Arc::clone(api), path.to_owned());
+    let mut write = JoinSet::new();
+    write.spawn(
+        async move { Api::try_send(api.request(reqwest::Method::PUT, &path).json(&json!({ "stock": 1 }))).await },
+    );
+    write
 }
 
 fn read_in_background(api: &Arc<Api>, path: &str) -> JoinSet<Answer> {

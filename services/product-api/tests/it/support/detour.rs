@@ -21,7 +21,7 @@ const DELAY: Duration = Duration::from_millis(40);
 /// A proxy that ends when it is dropped. It has a thread to itself: the test's own are busy with readers.
 pub(crate) struct Detour {
     url: String,
-    open: watch::Sender<bool>,
+    answers: watch::Sender<Answers>,
     withheld: watch::Receiver<bool>,
     _alive: oneshot::Sender<()>,
 }
@@ -29,18 +29,14 @@ pub(crate) struct Detour {
 /// When answers arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
-    /// At once, but while they are withheld.
+    /// As soon as they are given.
     AtOnce,
     /// Some of them late, at random.
     SomeLate,
-}
-
-/// What a connection needs to know.
-#[derive(Clone)]
-struct Rules {
-    answers: Answers,
-    open: watch::Receiver<bool>,
-    withheld: watch::Sender<bool>,
+    /// Not until this changes.
+    Withheld,
+    /// As soon as they are given, but for the answer to a COMMIT.
+    CommitsWithheld,
 }
 
 impl Detour {
@@ -50,27 +46,27 @@ impl Detour {
         let (server, database) = place.split_once('/').expect("a database in the URL");
         let (started, port) = oneshot::channel();
         let (alive, dropped) = oneshot::channel::<()>();
-        let (open, is_open) = watch::channel(true);
+        let (answers, rule) = watch::channel(answers);
         let (is_withheld, withheld) = watch::channel(false);
-        let (server, rules) = (server.to_owned(), Rules { answers, open: is_open, withheld: is_withheld });
+        let server = server.to_owned();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a small runtime");
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 let _ = started.send(listener.local_addr().expect("an address").port());
                 tokio::select! {
-                    () = serve(&listener, &server, &rules) => {}
+                    () = serve(&listener, &server, &rule, &is_withheld) => {}
                     _ = dropped => {}
                 }
             });
         });
         let port = port.await.expect("the proxy has started");
-        Self { url: format!("{login}@127.0.0.1:{port}/{database}"), open, withheld, _alive: alive }
+        Self { url: format!("{login}@127.0.0.1:{port}/{database}"), answers, withheld, _alive: alive }
     }
 
-    /// Lets no answer through from now on.
-    pub(crate) fn withhold(&self) {
-        self.open.send_replace(false);
+    /// Changes when answers arrive, also those that are withheld.
+    pub(crate) fn set(&self, answers: Answers) {
+        self.answers.send_replace(answers);
     }
 
     /// Waits until an answer is withheld: its statement has been executed then.
@@ -79,44 +75,61 @@ impl Detour {
         withheld.expect("an answer in time").expect("the proxy lives");
     }
 
-    /// Lets all answers through.
-    pub(crate) fn release(&self) {
-        self.open.send_replace(true);
-    }
-
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }
 
-async fn serve(listener: &TcpListener, server: &str, rules: &Rules) {
-    let mut connections = JoinSet::new();
-    while let Ok((client, _)) = listener.accept().await {
-        if let Ok(server) = TcpStream::connect(server).await {
-            let _ = (client.set_nodelay(true), server.set_nodelay(true));
-            connections.spawn(carry(client, server, rules.clone()));
+impl Answers {
+    fn withholds(self, answer: &[u8]) -> bool {
+        match self {
+            Self::AtOnce | Self::SomeLate => false,
+            Self::Withheld => true,
+            // Postgres names the command that it has completed.
+            Self::CommitsWithheld => answer.windows(7).any(|bytes| bytes == b"COMMIT\0"),
         }
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, mut rules: Rules) {
+async fn serve(
+    listener: &TcpListener,
+    server: &str,
+    answers: &watch::Receiver<Answers>,
+    withheld: &watch::Sender<bool>,
+) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        if let Ok(server) = TcpStream::connect(server).await {
+            let _ = (client.set_nodelay(true), server.set_nodelay(true));
+            connections.spawn(carry(client, server, answers.clone(), withheld.clone()));
+        }
+    }
+}
+
+async fn carry(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    mut rule: watch::Receiver<Answers>,
+    withheld: watch::Sender<bool>,
+) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let questions = copy(&mut from_client, &mut to_server);
     let answers = async {
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from_server.read(&mut chunk).await {
-            let is_late = rules.answers == Answers::SomeLate && rand::rng().random_ratio(1, SHARE);
-            let delay = rand::rng().random_range(Duration::ZERO..DELAY);
+            let answer = &chunk[..length];
+            let is_late = *rule.borrow() == Answers::SomeLate && rand::rng().random_ratio(1, SHARE);
             if is_late {
+                let delay = rand::rng().random_range(Duration::ZERO..DELAY);
                 tokio::time::sleep(delay).await;
             }
-            if !*rules.open.borrow() {
-                rules.withheld.send_replace(true);
-                let _ = rules.open.wait_for(|open| *open).await;
-                rules.withheld.send_replace(false);
+            if rule.borrow().withholds(answer) {
+                withheld.send_replace(true);
+                let _ = rule.wait_for(|rule| !rule.withholds(answer)).await;
+                withheld.send_replace(false);
             }
-            if to_client.write_all(&chunk[..length]).await.is_err() {
+            if to_client.write_all(answer).await.is_err() {
                 return;
             }
         }
