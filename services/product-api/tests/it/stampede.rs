@@ -89,7 +89,10 @@ async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most()
     let (holder, other) = (Arc::new(a), Arc::new(b));
 
     let lock = stores.lock_products().await;
-    let _lost = read(&[Arc::clone(&holder)], "/products/explicit/1", 1).await;
+    let lost = tokio::spawn({
+        let holder = Arc::clone(&holder);
+        async move { Api::try_send(holder.request(reqwest::Method::GET, "/products/explicit/1")).await }
+    });
     stores.until_waiting(1).await;
     let reads = read(&[Arc::clone(&other)], "/products/explicit/1", 50).await;
     let acquired = stores.redis(&["PTTL", "product:explicit:1"]).await;
@@ -99,6 +102,7 @@ async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most()
 
     let answers = reads.join_all().await;
     let delay = killed.elapsed();
+    assert!(lost.await.expect("no panic").is_err(), "its reader has no answer");
     println!("the lease had {acquired} ms left, the others were answered after {delay:?}: {:?}", sources(&answers));
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert!(delay < lease + Duration::from_secs(1), "{delay:?}");
