@@ -79,17 +79,32 @@ pub struct Lifetime {
 impl Settings {
     /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
     pub fn from_env() -> Result<Self, SettingsError> {
-        let vars = runtime::settings::environment().map(|(name, value)| match name.as_str() {
-            "SEED_PRODUCTS" => ("SEED__PRODUCTS".to_owned(), value),
-            _ => (name, value),
-        });
-        Self::checked(runtime::settings::load(DEFAULTS, vars)?)
+        Self::load(runtime::settings::environment())
     }
 
     /// As [`from_env`](Self::from_env), from given variables.
     pub fn from_vars<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingsError> {
-        let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self::checked(runtime::settings::load(DEFAULTS, vars)?)
+        Self::load(vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())))
+    }
+
+    /// `SEED_PRODUCTS` is the one variable with a name of its own; a refusal calls it as it was set.
+    fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let mut short = false;
+        let vars = vars.map(|(name, value)| match name.as_str() {
+            "SEED_PRODUCTS" => {
+                short = true;
+                ("SEED__PRODUCTS".to_owned(), value)
+            }
+            _ => (name, value),
+        });
+        let vars: Vec<_> = vars.collect();
+        let loaded = runtime::settings::load(DEFAULTS, vars).map_err(|error| match error {
+            SettingsError::Wrong { setting, reason } if short && setting == "SEED__PRODUCTS" => {
+                SettingsError::wrong("SEED_PRODUCTS", reason)
+            }
+            error => error,
+        });
+        Self::checked(loaded?)
     }
 
     fn checked(settings: Self) -> Result<Self, SettingsError> {
@@ -185,6 +200,7 @@ mod tests {
             ("REDIS__TIMEUOT", "5ms"),
             ("LANES__TLL__HARD_TTL", "5s"),
             ("HTTP__PORT", "eighty"),
+            ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);
             // Of a name that is wrong in the middle, the message says how far it is right.

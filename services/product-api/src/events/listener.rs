@@ -3,6 +3,8 @@
 //! Pub/Sub forgets who was not there. Whatever may have cost a message (a lost connection, a receiver that lagged)
 //! is therefore answered in the same way: drop the whole `events` lane, and go on. The task ends by its token only.
 
+use std::time::Duration;
+
 use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation};
 use chrono::Utc;
 use fred::clients::SubscriberClient;
@@ -14,12 +16,15 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{CHANNEL, ProductEvent, outdated, publisher};
 use crate::keys::{self, Lanes};
+
+/// The pause between two attempts to subscribe.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
 
 /// The listening task of one process.
 #[derive(Debug)]
@@ -83,10 +88,11 @@ async fn listen(
             // Also the first connection. Subscribed first, then dropped: in the other order, an event between the two
             // would be neither heard nor made good.
             _ = connected.recv() => {
-                match client.subscribe(CHANNEL).await {
-                    Ok(()) => reaction.lost("the connection is new").await,
-                    Err(error) => warn!(%error, "cannot subscribe to {CHANNEL}; the next connection tries again"),
+                while let Err(error) = client.subscribe(CHANNEL).await {
+                    warn!(%error, "cannot subscribe to {CHANNEL}; trying again");
+                    sleep(SUBSCRIBE_AGAIN).await;
                 }
+                reaction.lost("the connection is new").await;
             }
         }
     }

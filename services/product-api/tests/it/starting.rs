@@ -36,7 +36,7 @@ async fn a_setting_that_contradicts_or_does_not_exist_is_refused_by_its_name() {
         ("POSTGRES__MAX_CONNECTIONS", "0", ""),
         ("HTTP__PORT", "65536", ""),
         ("HTTP__PORT", "http", ""),
-        ("SEED__PRODUCTS", "-1", ""),
+        ("SEED_PRODUCTS", "-1", ""),
         ("LOG__FORMAT", "xml", ""),
         ("LOG__FILTER", "=!=", ""),
         ("REDSI__URL", "redis://127.0.0.1", "REDIS__URL"),
