@@ -32,6 +32,7 @@ mod ports;
 mod postgres;
 mod process;
 mod redis;
+mod sibling;
 mod supervisor;
 mod tools;
 
@@ -40,3 +41,4 @@ pub use ports::free_port;
 pub use postgres::{Postgres, shared_database};
 pub use process::{Exit, Process};
 pub use redis::Redis;
+pub use sibling::sibling;

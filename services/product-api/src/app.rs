@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use anyhow::Context;
 use cache::{Cache, Health, Keyspace};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
@@ -20,7 +21,12 @@ use crate::events::{Listener, Publisher};
 use crate::keys::{self, Lanes};
 use crate::settings::Settings;
 use crate::shop::Shop;
-use crate::{db, routes, seed};
+use crate::{routes, seed};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// What the service is called, in logs and in the database.
+const NAME: &str = "product-api";
 
 /// How long a start waits for Postgres.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,8 +80,8 @@ pub async fn run(
 async fn start(settings: &Settings) -> anyhow::Result<(Shop, Listener)> {
     // The cache first: settings that it refuses should not wait for Postgres.
     let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    db::migrate(&settings.postgres, PATIENCE).await.context("POSTGRES__URL")?;
-    let pool = db::connect(&settings.postgres).await.context("POSTGRES__URL")?;
+    database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
+    let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
     seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
     let lanes = Lanes::new(&cache, &settings.lanes)?;

@@ -8,11 +8,10 @@
 //! | [`events`] | `product:updates`: publisher and listener |
 //! | [`shop`] | what every request works with |
 //! | `routes` | HTTP in, HTTP out |
-//! | [`app`] · [`settings`] · [`db`] · [`seed`] | how it starts |
+//! | [`app`] · [`settings`] · [`seed`] | how it starts |
 
 pub mod app;
 pub mod catalogue;
-pub mod db;
 pub mod events;
 pub mod keys;
 mod routes;

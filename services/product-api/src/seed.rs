@@ -16,7 +16,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::Instant;
 
-use crate::db::Pool;
+use database::Pool;
 use crate::schema::seed_state;
 use catalogue::{Catalogue, Category, Product};
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cache::{CacheSettings, Policy};
+use database::PostgresSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
 use serde::Deserialize;
 
-use crate::db::PostgresSettings;
 
 const DEFAULTS: &str = include_str!("settings.toml");
 

@@ -13,7 +13,7 @@ pub use products::{Expect, Updated};
 
 use diesel_async::RunQueryDsl;
 
-use crate::db::Pool;
+use database::Pool;
 
 /// The catalogue's queries. Cheap to clone.
 #[derive(Clone)]

@@ -1,4 +1,5 @@
-//! The way to Postgres: settings, the pool that requests share, and errors that say what to do.
+//! A service's way to its Postgres database: settings, migrations, the pool that requests share, and errors that say
+//! what to do.
 //!
 //! No request waits for ever: it gets a connection within `wait_timeout` or an error, and
 //! Postgres ends a statement of the pool after `statement_timeout`. No error and no log line holds
@@ -133,12 +134,14 @@ impl DbError {
 const WARM: usize = 8;
 
 /// Builds the pool and opens the first connections, so that a wrong setting shows at the start.
-pub async fn connect(settings: &PostgresSettings) -> Result<Pool, DbError> {
+///
+/// `service` is the name under which `pg_stat_activity` shows them.
+pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool, DbError> {
     let mut config = ManagerConfig::default();
     // `Verified` would send a query before each query, and double what a read costs. `Fast` still
     // notices a closed socket.
     config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = establish_with(settings.statement_timeout);
+    config.custom_setup = establish_with(service, settings.statement_timeout);
     let manager = AsyncDieselConnectionManager::new_with_config(&settings.url, config);
 
     let unreachable = |reason: String| DbError::Unreachable { place: settings.place().to_owned(), reason };
@@ -160,9 +163,9 @@ pub async fn connect(settings: &PostgresSettings) -> Result<Pool, DbError> {
 }
 
 /// How the pool makes a connection: a name to find it by in `pg_stat_activity`, and a time limit.
-fn establish_with(statement_timeout: Duration) -> SetupCallback<AsyncPgConnection> {
+fn establish_with(service: &str, statement_timeout: Duration) -> SetupCallback<AsyncPgConnection> {
     let milliseconds = statement_timeout.as_millis();
-    let setup = format!("SET application_name = 'product-api'; SET statement_timeout = {milliseconds}");
+    let setup = format!("SET application_name = '{service}'; SET statement_timeout = {milliseconds}");
     Box::new(move |url| {
         let setup = setup.clone();
         async move {

@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{DbError, PostgresSettings};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
-
-/// Any number will do, as long as nobody else in this database locks it.
-const MIGRATION_LOCK: i64 = 0x7072_6f64_7563_7473;
+/// Any number will do, as long as nobody else in a service's database locks it.
+const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
 
 /// Waits up to `patience` for Postgres, then runs the migrations that are missing; returns how many.
 ///
 /// Uses a connection of its own, to which the pool's `statement_timeout` does not apply.
-pub async fn migrate(settings: &PostgresSettings, patience: Duration) -> Result<usize, DbError> {
+pub async fn migrate(
+    settings: &PostgresSettings,
+    migrations: EmbeddedMigrations,
+    patience: Duration,
+) -> Result<usize, DbError> {
     let failed = |reason: String| DbError::Migration { place: settings.place().to_owned(), reason };
 
     let mut connection = wait_for_postgres(settings, patience).await?;
@@ -36,7 +38,7 @@ pub async fn migrate(settings: &PostgresSettings, patience: Duration) -> Result<
     let (connection, outcome) = tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(connection);
         let outcome = harness
-            .run_pending_migrations(MIGRATIONS)
+            .run_pending_migrations(migrations)
             .map(|versions| versions.len())
             .map_err(|error| error.to_string());
         (harness.into_inner(), outcome)

@@ -1,0 +1,176 @@
+//! From a stream to an effect, at least once.
+//!
+//! A service says what an event does ([`React`]), and starts a [`Consumer`] that does it: one supervised task which
+//! reads, applies, and only then acknowledges. It ends by [`Consumer::stop`] only.
+//!
+//! | what happens | what the consumer does |
+//! |---|---|
+//! | an event comes twice | applies it once: it remembers the numbers of late |
+//! | a number is missing | fetches the missing ones from the log, or has everything dropped ([`React::resync`]) |
+//! | a process dies between effect and acknowledgement | a peer claims what it left, and applies it again |
+//! | the reaction says [`ReactError::Unavailable`] | waits and tries again, for as long as it takes |
+//! | the reaction says [`ReactError::Refused`] too often | dead letter, and resync: what the event touched is dropped |
+//! | a message cannot be read | dead letter with the reason; a later schema also means resync |
+//! | Redis comes back as another one | resync, and on from where the new one is |
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::Source;
+use crate::contract::{Change, Event};
+use crate::log::EventLog;
+
+/// How events reach a service. The `[events]` section.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsumerSettings {
+    /// Over the stream, or over Pub/Sub, which loses what nobody hears.
+    pub transport: Transport,
+    /// The most events in one reaction. Default 256.
+    pub batch: usize,
+    /// What a peer has not acknowledged for this long is taken over. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub claim_after: Duration,
+    /// How often a refused event is tried before it becomes a dead letter. Default 5.
+    pub max_attempts: u32,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self { transport: Transport::Stream, batch: 256, claim_after: Duration::from_secs(5), max_attempts: 5 }
+    }
+}
+
+/// How events travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// The stream: what is missed is delivered later.
+    Stream,
+    /// The Pub/Sub channel as it comes, to show what that costs: what is missed is lost, nothing makes it good.
+    Pubsub,
+}
+
+/// Who gets which events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All processes that name this group share its events: each event goes to one of them. Its effect is on something
+    /// they share too. A new group begins with what comes next, and with a resync.
+    Group(&'static str),
+    /// As `Group`, but a new group begins after this number: for a service that knows how far it is.
+    GroupFrom(&'static str, u64),
+    /// Every event, in order and without holes, beginning after this number; nothing is acknowledged. For a process
+    /// whose effect is its own, and which stores its position with it.
+    Log(u64),
+}
+
+/// What events do to a service. Everything here may be called again with the same events.
+pub trait React: Send + Sync + 'static {
+    /// What the stream carries.
+    type Change: Change;
+
+    /// Carries out what `events`, in the order of their numbers, mean. When it returns `Ok`, all of it is done and will
+    /// not be asked for again.
+    fn apply(&self, events: &[Event<Self::Change>]) -> impl Future<Output = Result<(), ReactError>> + Send;
+
+    /// Events may have been missed: drops, or makes anew, whatever depends on them. Returns the number from which on a
+    /// [`Reading::Log`] goes on, where that has changed.
+    fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<u64>, ReactError>> + Send;
+}
+
+/// Why an event has not been carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReactError {
+    /// Something that the reaction needs is away: it is tried again until it is back.
+    #[error("not available: {0}")]
+    Unavailable(String),
+    /// This event cannot be carried out, though everything is there.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// Why events may have been missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resync {
+    /// Nobody has read for this group before.
+    NewGroup,
+    /// Numbers are missing, and the log does not have them.
+    Gap,
+    /// An event could not be understood or carried out.
+    Poison,
+    /// Redis is another one than before: what it holds may be of any age.
+    RedisChanged,
+}
+
+/// What a consumer reads, and what it does where that has a hole.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Where the events are.
+    pub source: Source,
+    /// Who gets which.
+    pub reading: Reading,
+    /// The stream for what cannot be carried out, such as `cart:~dead-letters`.
+    pub dead_letters: String,
+    /// Where the missing ones are fetched.
+    pub log: EventLog,
+}
+
+/// The one task of a process that reads a stream. Stop it with [`Consumer::stop`].
+#[derive(Debug)]
+pub struct Consumer {
+    status: tokio::sync::watch::Receiver<ConsumerStatus>,
+    stop: tokio_util::sync::CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// How a consumer is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerStatus {
+    /// Whether it has a connection and reads.
+    pub connected: bool,
+    /// The highest number that it has carried out (with `Log`: up to which everything is done).
+    pub position: u64,
+    /// Events in the stream that nobody of its group has carried out yet.
+    pub lag: u64,
+}
+
+impl Consumer {
+    /// Starts to read. A Redis that is away is waited for; nothing that comes later ends the task but [`stop`](Self::stop).
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn start<R: React>(
+        settings: &ConsumerSettings,
+        redis_url: &str,
+        subscription: Subscription,
+        reaction: R,
+    ) -> Result<Self, crate::RedisUrlError> {
+        let _ = (settings, redis_url, subscription, reaction);
+        let (status_tx, status) = tokio::sync::watch::channel(ConsumerStatus::default());
+        let stop = tokio_util::sync::CancellationToken::new();
+        let ends = stop.clone();
+        let task = tokio::spawn(async move {
+            ends.cancelled().await;
+            drop(status_tx);
+        });
+        Ok(Self { status, stop, task })
+    }
+
+    /// How it is doing just now.
+    pub fn status(&self) -> ConsumerStatus {
+        *self.status.borrow()
+    }
+
+    /// Waits for changes of [`status`](Self::status).
+    pub fn watch(&self) -> tokio::sync::watch::Receiver<ConsumerStatus> {
+        self.status.clone()
+    }
+
+    /// Lets the reaction under way finish, then ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}

@@ -1,0 +1,13 @@
+//! Where the other programs of this workspace are.
+
+use std::path::PathBuf;
+
+/// The program `name` of this workspace, beside the running test in cargo's target folder.
+///
+/// # Panics
+/// When it has not been built; the message says what to do.
+pub fn sibling(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a path");
+    let found = test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|program| program.is_file());
+    found.unwrap_or_else(|| panic!("`{name}` has not been built: cargo build --workspace"))
+}
