@@ -182,7 +182,9 @@ mod tests {
         let changed = |from: &str, to: &str| ProductEvent::parse(EVENT.replace(from, to).as_bytes()).expect_err(to);
         assert_eq!(changed("product.updated", "product.eaten"), Unreadable::UnknownType("product.eaten".to_owned()));
         assert_eq!(changed("\"seq\":12", "\"seq\":12,\"schema\":2"), Unreadable::NewerSchema(2));
-        for (from, to) in [("\"version\":2", "\"version\":\"2\""), ("\"seq\":12,", ""), ("{", "["), ("\"type\"", "\"t\"")] {
+        for (from, to) in
+            [("\"version\":2", "\"version\":\"2\""), ("\"seq\":12,", ""), ("{", "["), ("\"type\"", "\"t\"")]
+        {
             assert!(matches!(changed(from, to), Unreadable::Malformed(_)), "{to}");
         }
     }

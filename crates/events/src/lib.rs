@@ -24,6 +24,7 @@ pub mod consumer;
 pub mod contract;
 pub mod log;
 pub mod product_api;
+mod redis;
 pub mod relay;
 
 /// Where events of one kind are found in Redis.

@@ -77,6 +77,11 @@ impl Problem {
         Self::new(Kind::Conflict, detail)
     }
 
+    /// 410: it was here, and is no longer kept.
+    pub fn gone(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Gone, detail)
+    }
+
     /// 412: `If-Match` names another version than the present one.
     pub fn precondition_failed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::PreconditionFailed, detail)

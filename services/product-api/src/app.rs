@@ -7,17 +7,19 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{Cache, Health, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use events::PRODUCT_EVENTS;
+use events::relay::{Outbox, Relay};
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
 use runtime::telemetry::Metrics;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use utoipa::OpenApi as _;
 
 use crate::catalogue::Catalogue;
-use crate::events::{Listener, Publisher};
+use crate::events::{Aftermath, Listener};
 use crate::keys::{self, Lanes};
 use crate::settings::Settings;
 use crate::shop::Shop;
@@ -30,8 +32,16 @@ const NAME: &str = "product-api";
 
 /// How long a start waits for Postgres.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a start waits for its relay. More is done behind the first requests.
+const SETTLING: Duration = Duration::from_secs(2);
 /// What a stop may take at least after the last request.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What runs beside the requests.
+struct Events {
+    listener: Listener,
+    relay: Relay,
+}
 
 /// Serves until `shutdown`, then finishes what is in flight, within the grace time.
 pub async fn run(
@@ -65,8 +75,8 @@ pub async fn run(
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
-        events.stop().await;
-        shop.publisher.close().await;
+        events.relay.stop().await;
+        events.listener.stop().await;
         shop.cache.shutdown().await;
     });
     match stopped.await {
@@ -77,7 +87,7 @@ pub async fn run(
 }
 
 /// Connects to the stores, brings the schema and the catalogue up to date, and starts to listen to events.
-async fn start(settings: &Settings) -> anyhow::Result<(Shop, Listener)> {
+async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     // The cache first: settings that it refuses should not wait for Postgres.
     let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
@@ -85,9 +95,17 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Listener)> {
     seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
     let lanes = Lanes::new(&cache, &settings.lanes)?;
-    let publisher = Publisher::connect(&settings.redis, cache.clone()).await.context("REDIS__URL")?;
-    let events = Listener::start(&settings.redis, cache.clone(), lanes.clone()).await.context("REDIS__URL")?;
-    Ok((Shop { catalogue: Catalogue::new(pool), cache, lanes, publisher }, events))
+    // The listener first: what the relay publishes from now on is heard.
+    let listener = Listener::start(&settings.redis, cache.clone(), lanes.clone()).await.context("REDIS__URL")?;
+    let aftermath = Aftermath::new(cache.clone(), lanes.clone());
+    let (postgres, redis) = (&settings.postgres, &settings.redis.url);
+    let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, postgres, redis, aftermath).context("REDIS__URL")?;
+    // What others have changed meanwhile, and the seed, before the first request; without Redis there is nothing to do.
+    if cache.health() == Health::Up {
+        let _ = timeout(SETTLING, relay.settled()).await;
+    }
+    let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
+    Ok((Shop { catalogue, cache, lanes, outbox }, Events { listener, relay }))
 }
 
 /// The description of all routes.

@@ -5,7 +5,7 @@
 //! | [`strategies`] | the seven strategies, one file each |
 //! | [`keys`] | every key and tag in Redis |
 //! | [`catalogue`] | the truth: queries and changes in Postgres |
-//! | [`events`] | `product:updates`: publisher and listener |
+//! | [`events`] | what the service does with its own events |
 //! | [`shop`] | what every request works with |
 //! | `routes` | HTTP in, HTTP out |
 //! | [`app`] · [`settings`] · [`seed`] | how it starts |

@@ -16,9 +16,9 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::Instant;
 
-use database::Pool;
 use crate::schema::seed_state;
 use catalogue::{Catalogue, Category, Product};
+use database::Pool;
 
 /// Rows to a statement and a transaction: enough to be fast, few enough to report progress.
 const CHUNK: i64 = 10_000;

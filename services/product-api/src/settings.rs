@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use cache::{CacheSettings, Policy};
 use database::PostgresSettings;
+use events::relay::RelaySettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
 use serde::Deserialize;
-
 
 const DEFAULTS: &str = include_str!("settings.toml");
 
@@ -24,6 +24,8 @@ pub struct Settings {
     pub postgres: PostgresSettings,
     /// The cache's connection and limits.
     pub redis: CacheSettings,
+    /// How changes are announced.
+    pub relay: RelaySettings,
     /// The demo catalogue.
     pub seed: SeedSettings,
     /// How long entries live.

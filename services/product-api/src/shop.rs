@@ -5,12 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 
 use cache::{Cache, Invalidated, Loaded, Published, Tag};
+use events::relay::Outbox;
 
 use crate::catalogue::{Catalogue, CatalogueError, Product, ProductId};
-use crate::events::{self, ProductEvent, Publisher};
-use crate::keys::Lanes;
+use crate::keys::{self, Lanes};
 
-/// The shop: the truth, the cache in front of it, and the channel on which changes are announced.
+/// The shop: the truth, and the cache in front of it.
 #[derive(Clone, Debug)]
 pub struct Shop {
     /// Postgres.
@@ -19,8 +19,8 @@ pub struct Shop {
     pub cache: Cache,
     /// The strategies' entries in it.
     pub lanes: Lanes,
-    /// `product:updates`.
-    pub publisher: Publisher,
+    /// The log of changes.
+    pub outbox: Outbox,
 }
 
 /// A committed write, and what it did to the cache.
@@ -41,7 +41,7 @@ pub enum Effect {
     Invalidated,
     /// The new value is there: the next read is a hit.
     Stored,
-    /// A change event is on its way to whoever holds them.
+    /// Its event was committed with it, and is on its way to whoever holds them.
     Announced,
     /// Redis did not do it yet; it is repeated until it succeeds.
     Deferred,
@@ -50,15 +50,6 @@ pub enum Effect {
 type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Send>>;
 
 impl Shop {
-    /// Announces a committed change. Where nobody can hear of it, this process does what a listener would have done:
-    /// at worst the invalidation is deferred, and repeated until Redis takes it.
-    pub async fn announce(&self, event: &ProductEvent) -> Effect {
-        match self.publisher.publish(event).await {
-            Ok(()) => Effect::Announced,
-            Err(_) => self.cache.invalidate(events::outdated(&self.lanes, event)).await.into(),
-        }
-    }
-
     /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
     pub fn load_product(
         &self,
@@ -71,7 +62,8 @@ impl Shop {
             Box::pin(async move {
                 match catalogue.product(id).await? {
                     Some(product) => entry(&product, tags(&product)),
-                    None => Ok(Loaded::absent()),
+                    // So that the event of a creation finds it, whoever creates.
+                    None => Ok(Loaded::absent().tag(keys::product(id))),
                 }
             })
         }

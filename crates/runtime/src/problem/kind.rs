@@ -13,6 +13,7 @@ pub enum Kind {
     NotFound,
     MethodNotAllowed,
     Conflict,
+    Gone,
     PreconditionFailed,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -26,7 +27,7 @@ struct Row(Kind, StatusCode, &'static str, &'static str, &'static str);
 
 /// kind, status, slug (stable: clients compare it), title, what it means and what to do.
 #[rustfmt::skip]
-static TABLE: [Row; 11] = [
+static TABLE: [Row; 12] = [
     Row(Kind::Malformed, StatusCode::BAD_REQUEST, "malformed", "Malformed request",
         "The path, the query or the body can't be read. Nothing was changed. Repair the request; sending it again unchanged will fail again."),
     Row(Kind::NotFound, StatusCode::NOT_FOUND, "not-found", "Not found",
@@ -35,6 +36,8 @@ static TABLE: [Row; 11] = [
         "The address exists, but not for this method. The Allow header lists those that it has."),
     Row(Kind::Conflict, StatusCode::CONFLICT, "conflict", "Conflict",
         "The request contradicts the present state. Nothing was changed. Read the present state and decide again."),
+    Row(Kind::Gone, StatusCode::GONE, "gone", "Gone",
+        "It was here, and is no longer kept. Begin anew from the present state."),
     Row(Kind::PreconditionFailed, StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed",
         "If-Match names another version than the present one: somebody else wrote in between. Nothing was changed. Read again, then write with the new ETag."),
     Row(Kind::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large",

@@ -50,6 +50,19 @@ impl Catalogue {
         Ok(ProductPage { products, next_cursor })
     }
 
+    /// Those of the named products that exist, by id.
+    pub async fn products(&self, ids: &[i64]) -> Result<ProductPage, CatalogueError> {
+        let connection = &mut *self.pool.get().await?;
+        let products = products::table
+            .inner_join(categories::table)
+            .filter(products::id.eq_any(ids))
+            .order(products::id)
+            .select(Product::as_select())
+            .load(connection)
+            .await?;
+        Ok(ProductPage { products, next_cursor: None })
+    }
+
     /// The featured products.
     pub async fn featured(&self) -> Result<FeaturedList, CatalogueError> {
         let connection = &mut *self.pool.get().await?;

@@ -1,4 +1,4 @@
-//! Listens to `product:updates`, and removes what the announced change outdated.
+//! Strategy 4: listens to `product:updates`, and removes what the announced change outdated from the `events` lane.
 //!
 //! Pub/Sub forgets who was not there. Whatever may have cost a message (a lost connection, a receiver that lagged)
 //! is therefore answered in the same way: drop the whole `events` lane, and go on. The task ends by its token only.
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation};
 use chrono::Utc;
+use events::contract::{ProductChange, ProductEvent};
 use fred::clients::SubscriberClient;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
-use fred::types::config::Server;
-use fred::types::{Message, Value};
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server};
+use fred::types::{Builder, Message, Value};
 use metrics::{counter, histogram};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -20,8 +21,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{CHANNEL, ProductEvent, outdated, publisher};
 use crate::keys::{self, Lanes};
+
+/// The Pub/Sub channel: the relay publishes there what it appends to the stream.
+const CHANNEL: &str = "product:updates";
+
+/// How long a start waits for the connection where Redis is there.
+const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 
 /// The pause between two attempts to subscribe.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
@@ -37,7 +43,7 @@ pub struct Listener {
 impl Listener {
     /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
     pub async fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, fred::error::Error> {
-        let client = publisher::builder(settings)?.build_subscriber_client()?;
+        let client = builder(settings)?.build_subscriber_client()?;
         let (listening, mut first) = watch::channel(false);
         let is_up = cache.health() == Health::Up;
         let stop = CancellationToken::new();
@@ -56,7 +62,7 @@ impl Listener {
         client.connect();
         // So that the first event after a start is heard; without Redis there is nothing to wait for.
         if is_up {
-            let _ = timeout(publisher::FIRST_CONNECTION, first.wait_for(|listening| *listening)).await;
+            let _ = timeout(FIRST_CONNECTION, first.wait_for(|listening| *listening)).await;
         }
         Ok(Self { client, stop, task })
     }
@@ -113,11 +119,18 @@ impl Reaction {
             warn!("a message on {CHANNEL} is not an event; it is ignored");
             return;
         };
-        if let Invalidated::Done { .. } = self.cache.invalidate(outdated(&self.lanes, &event)).await {
-            // Announced and heard in one process here, so both times are of one clock.
+        if let Invalidated::Done { .. } = self.cache.invalidate(self.outdated(&event.change)).await {
+            // The database's clock and ours: on one machine they are the same.
             let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
             histogram!("product_event_applied_seconds").record(took);
             counter!("product_events_total", "result" => "applied").increment(1);
+        }
+    }
+
+    fn outdated(&self, change: &ProductChange) -> Invalidation {
+        match change.product_id {
+            Some(product) => Invalidation::hard().key(self.lanes.events.key(product)),
+            None => Invalidation::hard().tag(keys::category(change.category_id.into())),
         }
     }
 
@@ -131,5 +144,26 @@ impl Reaction {
 }
 
 fn parse(value: &Value) -> Option<ProductEvent> {
-    serde_json::from_slice(value.as_bytes()?).ok()
+    ProductEvent::parse(value.as_bytes()?).ok()
+}
+
+/// A connection that fails a command in time, and reconnects for ever.
+fn builder(settings: &CacheSettings) -> Result<Builder, fred::error::Error> {
+    let timeout = settings.command_timeout;
+    let mut config = Config::from_url(&settings.url)?;
+    // A Redis that is away at the start is waited for, not given up.
+    config.fail_fast = false;
+    let mut builder = Builder::from_config(config);
+    builder
+        .with_performance_config(|performance: &mut PerformanceConfig| {
+            performance.default_command_timeout = timeout;
+            performance.broadcast_channel_capacity = 8_192;
+        })
+        .with_connection_config(|connection: &mut ConnectionConfig| {
+            connection.connection_timeout = Duration::from_millis(500);
+            connection.internal_command_timeout = Duration::from_millis(500);
+            connection.max_command_attempts = 1;
+        })
+        .set_policy(ReconnectPolicy::new_constant(0, 100));
+    Ok(builder)
 }

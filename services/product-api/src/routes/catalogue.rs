@@ -1,7 +1,7 @@
 //! `/products` without any cache: the truth, and somebody else's writes.
 //!
-//! These routes know nothing of the lanes. What a write here outdates is removed by whoever hears its event; only a
-//! creation removes what was remembered as absent, because no event could name who remembered it.
+//! These routes know nothing of the lanes: what a write here outdates is removed by whoever hears its event. Only a
+//! creation removes, before it answers, what was remembered as absent: its author may look for it at once.
 
 use std::time::Instant;
 
@@ -10,13 +10,12 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use runtime::problem::{Body, Problem, Query};
 
-use super::input::PageQuery;
+use super::input::{Page, PageQuery};
 use super::{answer, conditions, input, trouble};
 use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage};
-use crate::events::ProductEvent;
 use crate::shop::{Effect, Shop};
 
-/// Products by id, page by page.
+/// Products by id: page by page, or those that are named.
 #[utoipa::path(
     get,
     path = "/products",
@@ -29,8 +28,11 @@ use crate::shop::{Effect, Shop};
 )]
 pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
-    let (after, limit) = query.0.checked()?;
-    let page = shop.catalogue.page(after, limit).await.map_err(trouble::catalogue)?;
+    let page = match query.0.checked()? {
+        Page::After(after, limit) => shop.catalogue.page(after, limit).await,
+        Page::Of(ids) => shop.catalogue.products(&ids).await,
+    };
+    let page = page.map_err(trouble::catalogue)?;
     Ok(answer::uncached(&page, None, began))
 }
 
@@ -51,7 +53,6 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
     let created = answer::to_the_end(async move {
         let product = shop.catalogue.create(&new).await?;
         let effect = Effect::from(shop.cache.invalidate(shop.lanes.absence_of(product.id.into())).await);
-        shop.announce(&ProductEvent::created(&product)).await;
         Ok::<_, CatalogueError>((product, effect))
     });
     let (product, effect) = created.await?.map_err(trouble::catalogue)?;
@@ -103,13 +104,9 @@ pub(super) async fn write(
     let id: ProductId = input::id(&path)?;
     let expect = conditions::expected(&request)?;
     let change = input::valid(body.0)?;
-    let updated = answer::to_the_end(async move {
-        let updated = shop.catalogue.update(id, &change, &expect).await?;
-        let effect = shop.announce(&ProductEvent::updated(&updated, change.fields())).await;
-        Ok::<_, CatalogueError>((updated.product, effect))
-    });
-    let (product, effect) = updated.await?.map_err(trouble::catalogue)?;
-    Ok(answer::written(&product, product.version, effect, began))
+    let updated = answer::to_the_end(async move { shop.catalogue.update(id, &change, &expect).await });
+    let product = updated.await?.map_err(trouble::catalogue)?.product;
+    Ok(answer::written(&product, product.version, Effect::Announced, began))
 }
 
 /// Deletes a product as somebody else would: no lane is told, but the deletion is announced.
@@ -130,10 +127,7 @@ pub(super) async fn delete(
     let began = Instant::now();
     let id: ProductId = input::id(&path)?;
     let expect = conditions::expected(&request)?;
-    let deleted = answer::to_the_end(async move {
-        let product = shop.catalogue.delete(id, &expect).await?;
-        Ok::<_, CatalogueError>(shop.announce(&ProductEvent::deleted(&product)).await)
-    });
-    let effect = deleted.await?.map_err(trouble::catalogue)?;
-    Ok(answer::deleted(effect, began))
+    let deleted = answer::to_the_end(async move { shop.catalogue.delete(id, &expect).await });
+    deleted.await?.map_err(trouble::catalogue)?;
+    Ok(answer::deleted(Effect::Announced, began))
 }

@@ -8,7 +8,6 @@ use runtime::problem::{Body, Problem};
 
 use super::{answer, conditions, input, trouble};
 use crate::catalogue::{Category, CategoryChange, CategoryId};
-use crate::events::ProductEvent;
 use crate::shop::Shop;
 use crate::strategies::tags;
 
@@ -47,11 +46,7 @@ pub(super) async fn write(
     let id: CategoryId = input::id(&path)?;
     let expect = conditions::expected(&request)?;
     let change = input::valid(body.0)?;
-    let written = answer::to_the_end(async move {
-        let written = tags::write_category(&shop, id, &change, &expect).await?;
-        shop.announce(&ProductEvent::category(&written.0)).await;
-        Ok(written)
-    });
+    let written = answer::to_the_end(async move { tags::write_category(&shop, id, &change, &expect).await });
     let (category, effect) = written.await?.map_err(trouble::catalogue)?;
     Ok(answer::written(&category, category.version, effect, began))
 }

@@ -8,6 +8,7 @@ use runtime::problem::{FieldError, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::catalogue::ProductId;
 use crate::strategies::Strategy;
 
 /// Reads an id from a path.
@@ -42,11 +43,24 @@ pub(super) struct PageQuery {
     limit: Option<i64>,
     /// As `next_cursor` gave it.
     cursor: Option<String>,
+    /// Instead of a page: these products, as far as they exist; at most 500 ids with commas between them.
+    ids: Option<String>,
+}
+
+/// What is asked for.
+pub(super) enum Page {
+    /// After this id, so many.
+    After(i64, i64),
+    /// These.
+    Of(Vec<i64>),
 }
 
 impl PageQuery {
-    /// The id to start after, and the number of products.
-    pub(super) fn checked(&self) -> Result<(i64, i64), Problem> {
+    /// What is asked for, or what is wrong with it.
+    pub(super) fn checked(&self) -> Result<Page, Problem> {
+        if let Some(ids) = &self.ids {
+            return self.named(ids);
+        }
         let limit = self.limit.unwrap_or(50);
         if !(1..=500).contains(&limit) {
             return Err(Problem::invalid_field("limit", "must be between 1 and 500"));
@@ -58,6 +72,18 @@ impl PageQuery {
                 _ => return Err(Problem::invalid_field("cursor", "is not one that a page has returned")),
             },
         };
-        Ok((after, limit))
+        Ok(Page::After(after, limit))
+    }
+
+    fn named(&self, ids: &str) -> Result<Page, Problem> {
+        if self.limit.is_some() || self.cursor.is_some() {
+            return Err(Problem::invalid_field("ids", "goes with neither limit nor cursor"));
+        }
+        let ids: Result<Vec<ProductId>, _> = ids.split(',').map(str::parse).collect();
+        match ids {
+            Ok(ids) if ids.len() <= 500 => Ok(Page::Of(ids.into_iter().map(ProductId::get).collect())),
+            Ok(_) => Err(Problem::invalid_field("ids", "are at most 500")),
+            Err(error) => Err(Problem::invalid_field("ids", error)),
+        }
     }
 }

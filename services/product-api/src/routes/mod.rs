@@ -8,6 +8,7 @@ mod categories;
 mod conditions;
 mod input;
 mod lists;
+mod log;
 mod products;
 mod trouble;
 
@@ -30,7 +31,8 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         .service(resource("/products/{id}").get(catalogue::read).put(catalogue::write).delete(catalogue::delete))
         .service(resource("/products").get(catalogue::page).post(catalogue::create))
         .service(resource("/categories").get(categories::all))
-        .service(resource("/categories/{id}").put(categories::write));
+        .service(resource("/categories/{id}").put(categories::write))
+        .service(resource("/events").get(log::page));
 }
 
 /// The description of the API, served at `/openapi.json` and shown at `/docs`.
@@ -45,7 +47,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         products::read, products::write, products::delete_explicit,
         lists::featured, lists::by_category,
         catalogue::page, catalogue::create, catalogue::read, catalogue::write, catalogue::delete,
-        categories::all, categories::write,
+        categories::all, categories::write, log::page,
     ),
     components(schemas(
         Strategy, Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList,
@@ -54,6 +56,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         (name = "strategies", description = "One product, seven ways"),
         (name = "lists", description = "Strategies 5 and 6 on lists"),
         (name = "catalogue", description = "The truth, without a cache"),
+        (name = "events", description = "What has changed"),
     ),
 )]
 pub(crate) struct ApiDoc;

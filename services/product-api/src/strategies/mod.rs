@@ -30,7 +30,7 @@ pub enum Strategy {
     Explicit,
     /// 3: the writer stores the new value.
     Writethrough,
-    /// 4: the writer announces the change, a listener deletes the entry.
+    /// 4: the change is announced, a listener deletes the entry.
     Events,
     /// 5: stale entries are served at once and refreshed behind.
     Swr,

@@ -16,8 +16,7 @@ use cache::{FetchError, Fetched, Invalidation};
 
 use super::tags;
 use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
-use crate::events::ProductEvent;
-use crate::shop::{Effect, Shop, Written};
+use crate::shop::{Shop, Written};
 
 /// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
 pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
@@ -25,7 +24,7 @@ pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
     lane.fetch(&lane.key(id), shop.load_product(id, tags::shown)).await
 }
 
-/// Writes to the database, removes the entry and whatever shows it, and tells everybody else.
+/// Writes to the database, and removes the entry and whatever shows it. The others hear of it from the outbox.
 pub async fn write(
     shop: &Shop,
     id: ProductId,
@@ -34,8 +33,6 @@ pub async fn write(
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
     let gone = Invalidation::hard().key(shop.lanes.production.key(id)).tags(tags::touched(&updated));
-    let effect = Effect::from(shop.cache.invalidate(gone).await);
-    // The others hear of it; what this process owes its own readers is done, or deferred.
-    let _ = shop.announce(&ProductEvent::updated(&updated, change.fields())).await;
+    let effect = shop.cache.invalidate(gone).await.into();
     Ok(Written { product: updated.product, effect })
 }

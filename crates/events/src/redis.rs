@@ -1,0 +1,50 @@
+//! Connections to Redis that fail a command in time, and reconnect for ever.
+
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::ClientLike;
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
+use fred::types::{Builder, InfoKind, RespVersion};
+
+use crate::RedisUrlError;
+
+/// The longest that a command which does not block may take.
+pub(crate) const COMMAND: Duration = Duration::from_secs(1);
+
+/// A client to be built; a command takes `timeout` at most and is never sent again.
+pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlError> {
+    let mut config = Config::from_url(url).map_err(|error| RedisUrlError::from(&error))?;
+    config.version = RespVersion::RESP3;
+    // A Redis that is away at the start is waited for, not given up.
+    config.fail_fast = false;
+    let mut builder = Builder::from_config(config);
+    builder
+        .with_performance_config(|performance: &mut PerformanceConfig| {
+            performance.default_command_timeout = timeout;
+            performance.broadcast_channel_capacity = 8_192;
+        })
+        .with_connection_config(|connection: &mut ConnectionConfig| {
+            connection.connection_timeout = Duration::from_millis(500);
+            connection.internal_command_timeout = Duration::from_millis(500);
+            connection.max_command_attempts = 1;
+            connection.reconnect_on_auth_error = true;
+            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+        })
+        .set_policy(ReconnectPolicy::new_constant(0, 100));
+    Ok(builder)
+}
+
+/// Which run of a server this is: another one after every restart.
+pub(crate) async fn run_id(client: &Client) -> Result<String, Error> {
+    let info: String = client.info(Some(InfoKind::Server)).await?;
+    let line = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    line.map(|id| id.trim().to_owned()).ok_or_else(|| Error::new(ErrorKind::Parse, "INFO names no run_id"))
+}
+
+impl From<&Error> for RedisUrlError {
+    fn from(error: &Error) -> Self {
+        Self(error.details().to_owned())
+    }
+}

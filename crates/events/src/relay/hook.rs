@@ -1,0 +1,29 @@
+//! What a service does itself before its events are appended.
+
+use std::future::Future;
+
+use crate::consumer::ReactError;
+use crate::contract::{Change, Event};
+
+/// The service's own reaction to its own events: it does not wait for the stream to tell it.
+pub trait Hook<T: Change>: Send + Sync + 'static {
+    /// Called with each batch before it is appended; again, where anything failed afterwards.
+    fn before_append(&self, events: &[Event<T>]) -> impl Future<Output = Result<(), ReactError>> + Send;
+
+    /// Redis is another one than before: what it holds may be of any age.
+    fn redis_changed(&self) -> impl Future<Output = Result<(), ReactError>> + Send;
+}
+
+/// For a service whose events concern others only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHook;
+
+impl<T: Change> Hook<T> for NoHook {
+    async fn before_append(&self, _: &[Event<T>]) -> Result<(), ReactError> {
+        Ok(())
+    }
+
+    async fn redis_changed(&self) -> Result<(), ReactError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! The stream's writing end.
+
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::{ClientLike, EventInterface, KeysInterface};
+use fred::types::Value;
+use fred::types::config::Server;
+use fred::types::scripts::Script;
+use tokio::sync::broadcast::Receiver;
+
+use super::outbox::Row;
+use crate::{RedisUrlError, Source, redis};
+
+const APPEND: &str = include_str!("scripts/append.lua");
+
+/// A stream, and the channel that carries the same events.
+pub(super) struct Stream {
+    client: Client,
+    append: Script,
+    pub(super) source: Source,
+    length: String,
+}
+
+impl Stream {
+    pub(super) fn open(url: &str, source: Source, length: u64) -> Result<Self, RedisUrlError> {
+        let client = redis::builder(url, redis::COMMAND)?.build().map_err(|error| RedisUrlError::from(&error))?;
+        Ok(Self { client, append: Script::from_lua(APPEND), source, length: length.to_string() })
+    }
+
+    /// Starts to connect. Who wants to hear of connections asks for [`connections`](Self::connections) before.
+    pub(super) fn connect(&self) {
+        self.client.connect();
+    }
+
+    /// Each connection that is made from now on.
+    pub(super) fn connections(&self) -> Receiver<Server> {
+        self.client.reconnect_rx()
+    }
+
+    /// Appends those of `rows` that follow. Returns the number that the stream ends with; 0 when it is empty and
+    /// `begin` does not allow it to begin here.
+    pub(super) async fn append(&self, rows: &[Row], begin: bool) -> Result<i64, Error> {
+        let mut args: Vec<Value> = Vec::with_capacity(3 + 3 * rows.len());
+        args.push(self.source.channel.unwrap_or_default().into());
+        args.push(self.length.as_str().into());
+        args.push(flag(begin).into());
+        for row in rows {
+            args.extend([row.seq.to_string().into(), flag(!row.done).into(), row.event.as_str().into()]);
+        }
+        self.append.evalsha_with_reload(&self.client, vec![self.source.stream], args).await
+    }
+
+    /// The number that the stream ends with; 0 when there is none.
+    pub(super) async fn last(&self) -> Result<i64, Error> {
+        self.append(&[], false).await
+    }
+
+    /// Removes the stream with its groups.
+    pub(super) async fn remove(&self) -> Result<(), Error> {
+        self.client.unlink::<i64, _>(self.source.stream).await.map(drop)
+    }
+
+    /// Which run of a server this is: another one after every restart.
+    pub(super) async fn run_id(&self) -> Result<String, Error> {
+        redis::run_id(&self.client).await
+    }
+
+    pub(super) async fn close(&self) {
+        // The server notices a dropped connection as well.
+        let _ = self.client.quit().await;
+    }
+}
+
+fn flag(yes: bool) -> &'static str {
+    if yes { "1" } else { "0" }
+}

@@ -1,0 +1,307 @@
+//! The relay's loop.
+
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
+use metrics::{counter, gauge, histogram};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::outbox::{self, Row};
+use super::stream::Stream;
+use super::{Hook, RelaySettings, session};
+use crate::consumer::ReactError;
+use crate::contract::{Change, Event};
+
+/// Rows that a peer has numbered are left to it for so long, in seconds.
+const PEERS_TURN: f64 = 1.0;
+
+/// The pause after a failure; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_AT_ONCE: u32 = 10_000;
+
+pub(super) struct Worker<T, H> {
+    settings: RelaySettings,
+    postgres: String,
+    stream: Stream,
+    hook: H,
+    /// Turns true when there is nothing to do for the first time.
+    settles: watch::Sender<bool>,
+    change: PhantomData<fn() -> T>,
+}
+
+/// Why a round has failed.
+enum Trouble {
+    /// The connection to Postgres is made anew.
+    Postgres(String),
+    /// Redis, or something else that the hook needs: the rows stay, and are tried again.
+    Elsewhere(String),
+}
+
+impl<T: Change, H: Hook<T>> Worker<T, H> {
+    pub(super) fn new(
+        settings: RelaySettings,
+        postgres: String,
+        stream: Stream,
+        hook: H,
+        settles: watch::Sender<bool>,
+    ) -> Self {
+        Self { settings, postgres, stream, hook, settles, change: PhantomData }
+    }
+
+    /// Returns when it is told to.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let wake = Arc::new(Notify::new());
+        let listening = tokio::spawn(session::listen(self.postgres.clone(), Arc::clone(&wake), stop.clone()));
+        let mut connections = self.stream.connections();
+        self.stream.connect();
+        let connected = gauge!("relay_connected", "stream" => self.stream.source.stream);
+        let mut pause = PAUSE;
+        while !stop.is_cancelled() {
+            connected.set(0.0);
+            let error = match session::connect(&self.postgres).await {
+                Ok(mut connection) => {
+                    pause = PAUSE;
+                    connected.set(1.0);
+                    let work = self.work(&mut connection, &mut connections, &wake, &stop);
+                    // A panic in the hook is a fault of this program, but no reason to lose events from here on.
+                    match AssertUnwindSafe(work).catch_unwind().await {
+                        Ok(Ok(())) => break,
+                        Ok(Err(error)) => error,
+                        Err(_) => "a panic, reported above".to_owned(),
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            warn!(%error, stream = self.stream.source.stream, "the relay begins again on a new connection to Postgres");
+            rest(&mut pause, &stop).await;
+        }
+        connected.set(0.0);
+        // It ends by the same token.
+        let _ = listening.await;
+        self.stream.close().await;
+    }
+
+    /// Relays on one connection to Postgres. Returns an error when that is gone, and `Ok` when it is told to stop.
+    async fn work(
+        &self,
+        connection: &mut AsyncPgConnection,
+        connections: &mut Receiver<fred::types::config::Server>,
+        wake: &Notify,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
+        let mut ticks = interval(self.settings.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pruned = Instant::now();
+        let mut pause = PAUSE;
+        // Whether there may be numbered rows that nobody appends; and whether Redis may be another one.
+        let (mut owing, mut greeted) = (true, false);
+        while !stop.is_cancelled() {
+            match self.round(connection, &mut owing, &mut greeted).await {
+                Ok(true) => {
+                    pause = PAUSE;
+                    continue;
+                }
+                Ok(false) => {
+                    pause = PAUSE;
+                    self.settles.send_replace(true);
+                }
+                Err(Trouble::Postgres(error)) => return Err(error),
+                Err(Trouble::Elsewhere(error)) => {
+                    warn!(%error, stream = self.stream.source.stream, "events cannot be appended; they are kept and tried again");
+                    // Greeted again, so that nothing is asked of the hook before Redis answers.
+                    (owing, greeted) = (true, false);
+                    rest(&mut pause, stop).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = wake.notified() => {}
+                // A receiver that lagged has missed connections, and so heard of one.
+                _ = connections.recv() => greeted = false,
+                _ = ticks.tick() => {
+                    owing |= !postgres(outbox::unfinished(connection, PEERS_TURN, 1).await)?.is_empty();
+                    if pruned.elapsed() > PRUNE_EVERY {
+                        pruned = Instant::now();
+                        let seconds = self.settings.retention.as_secs_f64();
+                        postgres(outbox::prune(connection, seconds, PRUNE_AT_ONCE).await)?;
+                    }
+                }
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers what is new and appends it, or what was left behind. Returns whether there may be more.
+    async fn round(
+        &self,
+        connection: &mut AsyncPgConnection,
+        owing: &mut bool,
+        greeted: &mut bool,
+    ) -> Result<bool, Trouble> {
+        // Numbered even while Redis is away: the log over HTTP goes on.
+        let fresh = outbox::number(connection, self.settings.batch).await?;
+        if !*greeted {
+            self.greet(connection).await?;
+            *greeted = true;
+        }
+        let rows = if *owing { outbox::unfinished(connection, 0.0, self.settings.batch).await? } else { fresh };
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+            let more = *owing;
+            *owing = false;
+            return Ok(more);
+        };
+        let events = self.events(&rows);
+        self.hook.before_append(&events).await?;
+        self.append(connection, &rows).await?;
+        self.count(&events);
+        outbox::done(connection, first.seq, last.seq).await?;
+        Ok(true)
+    }
+
+    /// On a new connection: is it still the Redis, and the stream, that the rows were appended to?
+    async fn greet(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
+        let run_id = self.stream.run_id().await?;
+        let is_new = outbox::run_id(connection).await?.as_ref() != Some(&run_id);
+        if is_new {
+            self.hook.redis_changed().await?;
+        }
+        // The stream first: whatever it has been given by then was numbered before.
+        let last = self.stream.last().await?;
+        let head = outbox::head(connection).await?;
+        if last > head {
+            warn!(last, head, stream = self.stream.source.stream, "the stream is of another database; it is removed");
+            self.stream.remove().await?;
+            self.replay(connection).await?;
+        } else if last == 0 {
+            self.replay(connection).await?;
+        } else {
+            self.catch_up(connection, last + 1, head).await?;
+        }
+        if is_new {
+            outbox::set_run_id(connection, &run_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends `rows`, and before them whatever the stream lacks.
+    async fn append(&self, connection: &mut AsyncPgConnection, rows: &[Row]) -> Result<(), Trouble> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let mut reached = self.stream.append(rows, false).await?;
+        if reached < last.seq {
+            match reached {
+                0 => self.replay(connection).await?,
+                _ => self.catch_up(connection, reached + 1, first.seq - 1).await?,
+            }
+            reached = self.stream.append(rows, false).await?;
+        }
+        if reached < last.seq {
+            return Err(Trouble::Elsewhere(format!("the stream ends at {reached}, and {} cannot follow", first.seq)));
+        }
+        Ok(())
+    }
+
+    /// Gives the stream the rows `from` to `to` that it lacks.
+    async fn catch_up(&self, connection: &mut AsyncPgConnection, mut from: i64, to: i64) -> Result<(), Trouble> {
+        while from <= to {
+            let rows = outbox::between(connection, from, to, self.settings.batch).await?;
+            if rows.first().is_none_or(|row| row.seq != from) {
+                warn!(
+                    from,
+                    stream = self.stream.source.stream,
+                    "the stream is too old to be continued; it begins anew"
+                );
+                self.stream.remove().await?;
+                return self.replay(connection).await;
+            }
+            from = 1 + self.stream.append(&rows, false).await?.max(from);
+        }
+        Ok(())
+    }
+
+    /// Fills a stream that is empty with the last hour.
+    async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
+        let hour = self.settings.retention.as_secs_f64();
+        let mut from = outbox::replay_from(connection, hour, self.settings.stream_length).await?;
+        let mut count = 0;
+        loop {
+            let rows = outbox::between(connection, from, i64::MAX, self.settings.batch).await?;
+            let Some(last) = rows.last().map(|row| row.seq) else { break };
+            self.stream.append(&rows, true).await?;
+            (from, count) = (last + 1, count + rows.len());
+        }
+        if count > 0 {
+            counter!("relay_replays_total", "stream" => self.stream.source.stream).increment(1);
+            info!(
+                events = count,
+                stream = self.stream.source.stream,
+                "an empty stream was given the last events again"
+            );
+        }
+        Ok(())
+    }
+
+    fn events(&self, rows: &[Row]) -> Vec<Event<T>> {
+        let readable = |row: &Row| match Event::parse(row.event.as_bytes()) {
+            Ok(event) => Some(event),
+            Err(error) => {
+                // Somebody has written to the outbox by hand. It is appended all the same: consumers set it aside.
+                warn!(seq = row.seq, %error, "a row of the outbox is not an event");
+                None
+            }
+        };
+        rows.iter().filter_map(readable).collect()
+    }
+
+    fn count(&self, events: &[Event<T>]) {
+        let stream = self.stream.source.stream;
+        counter!("relay_events_total", "stream" => stream).increment(events.len() as u64);
+        let now = Utc::now();
+        let delay = histogram!("relay_delay_seconds", "stream" => stream);
+        for event in events {
+            delay.record((now - event.occurred_at).to_std().unwrap_or_default());
+        }
+    }
+}
+
+async fn rest(pause: &mut Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = sleep(*pause) => {}
+        () = stop.cancelled() => {}
+    }
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}
+
+fn postgres<T>(result: diesel::QueryResult<T>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+impl From<diesel::result::Error> for Trouble {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Postgres(error.to_string())
+    }
+}
+
+impl From<fred::error::Error> for Trouble {
+    fn from(error: fred::error::Error) -> Self {
+        Self::Elsewhere(error.details().to_owned())
+    }
+}
+
+impl From<ReactError> for Trouble {
+    fn from(error: ReactError) -> Self {
+        Self::Elsewhere(error.to_string())
+    }
+}

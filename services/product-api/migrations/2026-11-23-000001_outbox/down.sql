@@ -1,0 +1,12 @@
+drop trigger products_announce_insert on products;
+drop trigger products_announce_update on products;
+drop trigger products_announce_delete on products;
+drop trigger categories_announce_insert on categories;
+drop trigger categories_announce_update on categories;
+drop trigger categories_announce_delete on categories;
+drop trigger products_refuse_truncate on products;
+drop trigger products_refuse_new_id on products;
+drop trigger categories_refuse_truncate on categories;
+drop trigger categories_refuse_new_id on categories;
+drop function products_announce, categories_announce, refuse, announce(text, jsonb);
+drop table outbox, outbox_head;

@@ -1,0 +1,133 @@
+-- The outbox: what has changed, written by triggers in the transaction that changed it. Whoever
+-- writes to the catalogue, psql included, announces it, and a change that is rolled back is not
+-- announced. The relay (crates/events) numbers the rows, appends them to the stream, marks them done.
+
+create table outbox (
+    id          bigint generated always as identity primary key,
+    event       jsonb not null,
+    occurred_at timestamptz not null default clock_timestamp(),
+    seq         bigint,
+    done_at     timestamptz
+);
+
+create unique index outbox_seq on outbox (seq);
+-- What is still to be numbered, and what is still to be appended: a handful of rows at any time.
+create index outbox_to_number on outbox (id) where seq is null;
+create index outbox_to_append on outbox (seq) where done_at is null;
+
+-- The ids of outbox rows are taken before the commit, and commit in another order: "every row above
+-- the last one I saw" would pass over rows. So numbers are given afterwards, to committed rows, by
+-- whoever holds this row. They are dense: a missing number is a missing event.
+create table outbox_head (
+    id     smallint primary key default 1
+           constraint outbox_head_has_one_row check (id = 1),
+    seq    bigint not null default 0,
+    run_id text
+);
+insert into outbox_head default values;
+
+create function announce(kind text, change jsonb) returns jsonb language sql volatile as $$
+    select jsonb_strip_nulls(jsonb_build_object(
+        'event_id', gen_random_uuid(),
+        'schema', 1,
+        'type', kind,
+        'traceparent', nullif(current_setting('shop.traceparent', true), ''),
+        'occurred_at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    ) || change)
+$$;
+
+-- Per statement, not per row: a price rise over the whole catalogue is one more insert, not a
+-- hundred thousand. Rows whose version has not moved have not changed.
+create function products_announce() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into outbox (event)
+        select announce('product.created', jsonb_build_object(
+            'product_id', id, 'version', version, 'category_id', category_id, 'changed', '[]'::jsonb))
+        from new_rows order by id;
+    elsif tg_op = 'DELETE' then
+        insert into outbox (event)
+        select announce('product.deleted', jsonb_build_object(
+            'product_id', id, 'version', version, 'category_id', category_id, 'changed', '[]'::jsonb))
+        from old_rows order by id;
+    else
+        insert into outbox (event)
+        select announce('product.updated', jsonb_build_object(
+            'product_id', n.id, 'version', n.version, 'category_id', n.category_id,
+            'previous_category_id', case when o.category_id <> n.category_id then o.category_id end,
+            'changed', to_jsonb(array_remove(array[
+                case when n.name <> o.name then 'name' end,
+                case when n.description <> o.description then 'description' end,
+                case when n.price_cents <> o.price_cents then 'price_cents' end,
+                case when n.stock <> o.stock then 'stock' end,
+                case when n.category_id <> o.category_id then 'category_id' end,
+                case when n.featured <> o.featured then 'featured' end], null))))
+        from new_rows n join old_rows o using (id)
+        where n.version <> o.version order by n.id;
+    end if;
+    notify outbox;
+    return null;
+end
+$$;
+
+create trigger products_announce_insert after insert on products
+    referencing new table as new_rows for each statement execute function products_announce();
+create trigger products_announce_update after update on products
+    referencing old table as old_rows new table as new_rows for each statement execute function products_announce();
+create trigger products_announce_delete after delete on products
+    referencing old table as old_rows for each statement execute function products_announce();
+
+create function categories_announce() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into outbox (event)
+        select announce('category.updated', jsonb_build_object('category_id', id, 'version', version, 'changed', '[]'::jsonb))
+        from new_rows order by id;
+    elsif tg_op = 'DELETE' then
+        insert into outbox (event)
+        select announce('category.updated', jsonb_build_object('category_id', id, 'version', version, 'changed', '[]'::jsonb))
+        from old_rows order by id;
+    else
+        insert into outbox (event)
+        select announce('category.updated', jsonb_build_object(
+            'category_id', n.id, 'version', n.version,
+            'changed', to_jsonb(array_remove(array[
+                case when n.name <> o.name then 'name' end,
+                case when n.description <> o.description then 'description' end], null))))
+        from new_rows n join old_rows o using (id)
+        where n.version <> o.version order by n.id;
+    end if;
+    notify outbox;
+    return null;
+end
+$$;
+
+create trigger categories_announce_insert after insert on categories
+    referencing new table as new_rows for each statement execute function categories_announce();
+create trigger categories_announce_update after update on categories
+    referencing old table as old_rows new table as new_rows for each statement execute function categories_announce();
+create trigger categories_announce_delete after delete on categories
+    referencing old table as old_rows for each statement execute function categories_announce();
+
+-- What the triggers above would not see, or not understand, is refused.
+create function refuse() returns trigger language plpgsql as $$
+begin
+    raise exception '%', tg_argv[0];
+end
+$$;
+create trigger products_refuse_truncate before truncate on products
+    for each statement execute function refuse('TRUNCATE would not be announced; use DELETE');
+create trigger categories_refuse_truncate before truncate on categories
+    for each statement execute function refuse('TRUNCATE would not be announced; use DELETE');
+create trigger products_refuse_new_id before update of id on products
+    for each row when (old.id <> new.id) execute function refuse('every cache knows the row by its id; insert another one');
+create trigger categories_refuse_new_id before update of id on categories
+    for each row when (old.id <> new.id) execute function refuse('every cache knows the row by its id; insert another one');
+
+comment on table outbox is 'Committed changes on their way to the stream product:events, and those of the last hour';
+comment on column outbox.event is 'The event as it is published, but for its seq';
+comment on column outbox.occurred_at is 'When the change was written; its transaction may have committed later';
+comment on column outbox.seq is 'Dense, in the order in which rows were numbered; null until then';
+comment on column outbox.done_at is 'When it was appended to the stream; null until then';
+comment on table outbox_head is 'The last number given; a single row, locked by whoever numbers';
+comment on column outbox_head.run_id is 'The run of Redis that the stream was last seen in';
