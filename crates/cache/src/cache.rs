@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bulkhead::Bulkhead;
+use crate::feed::Tape;
 use crate::flight::Flights;
 use crate::keyspace::is_plain_name;
 use crate::lane::Kind;
@@ -33,9 +34,10 @@ pub(crate) struct Inner {
     pub(crate) refreshing: Arc<Refreshing>,
     pub(crate) bulkhead: Bulkhead,
     pub(crate) repairs: Repairs,
+    pub(crate) tape: Tape,
+    pub(crate) stop: CancellationToken,
     tasks: TaskTracker,
     runtime: Handle,
-    stop: CancellationToken,
 }
 
 /// Whether Redis is in use.
@@ -63,6 +65,7 @@ impl Cache {
             refreshing: Arc::default(),
             bulkhead: Bulkhead::new(settings.max_loads, settings.load_queue),
             repairs: Repairs::new(keyspace.name()),
+            tape: Tape::new(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             stop: CancellationToken::new(),
@@ -84,7 +87,7 @@ impl Cache {
             return Err(PolicyError::LaneName(name.to_owned()));
         }
         let meter = Meter::new(self.inner.keyspace.name(), name);
-        Ok(Lane { inner: Arc::clone(&self.inner), kind: Arc::new(Kind { name: name.to_owned(), policy, meter }) })
+        Ok(Lane { inner: Arc::clone(&self.inner), kind: Arc::new(Kind { name: name.into(), policy, meter }) })
     }
 
     /// The keyspace, for parsing keys that come from outside.

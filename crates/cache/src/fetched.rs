@@ -41,6 +41,8 @@ pub enum Fill {
     Stored,
     /// It was refused, because something may have changed since the load began.
     Refused(Refusal),
+    /// The loader did not want it to be stored ([`Loaded::without_storing`]).
+    Declined,
     /// Redis did not answer the commit, or refused it for want of memory.
     Failed,
 }
@@ -136,6 +138,33 @@ impl Refusal {
             "fenced" => Self::Fenced,
             _ => return None,
         })
+    }
+}
+
+impl Fill {
+    /// Why nothing was stored, as `Cache-Status` says it.
+    pub fn detail(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Stored => return None,
+            Self::Refused(Refusal::Lost) => "lease-lost",
+            Self::Refused(Refusal::Generation) => "generation",
+            Self::Refused(Refusal::Floor) => "floor",
+            Self::Refused(Refusal::Fenced) => "fenced",
+            Self::Declined => "not-stored",
+            Self::Failed => "redis-down",
+        })
+    }
+}
+
+impl Bypass {
+    /// Why, as `Cache-Status` says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RedisDown => "redis-down",
+            Self::LeaseHeld => "lease-held",
+            Self::RepairPending => "repair-pending",
+            Self::Contended => "contended",
+        }
     }
 }
 

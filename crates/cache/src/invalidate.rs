@@ -11,12 +11,14 @@ use tracing::{debug, warn};
 
 use crate::cache::{Cache, Inner};
 use crate::redis::StoreError;
-use crate::{Key, Tag};
+use crate::{Happening, InvalidationRecord, Key, Tag};
 
 /// Commands of one invalidation that are under way at once.
 const AT_ONCE: usize = 16;
 /// Keys that one command names at most.
 const KEYS: usize = 64;
+/// Keys, and tags, that the feed names.
+const TOLD: usize = 16;
 
 /// What to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
 #[derive(Clone, Debug)]
@@ -82,6 +84,14 @@ impl Invalidation {
         self
     }
 
+    /// What the feed says of it: the first few names, and how many more.
+    pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
+        let keys: Vec<Key> = self.keys.iter().take(TOLD).cloned().collect();
+        let tags: Vec<Tag> = self.tags.iter().take(TOLD).cloned().collect();
+        let more = self.keys.len() + self.tags.len() - keys.len() - tags.len();
+        InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Effect::Expired, entries }
+    }
+
     fn steps(&self, partitions: u16) -> Vec<Step> {
         let mut steps = Vec::new();
         for partition in 0..partitions {
@@ -107,6 +117,7 @@ impl Cache {
             };
             counter!("cache_invalidations_total", "keyspace" => inner.keyspace.name().to_owned(), "result" => result)
                 .increment(1);
+            inner.tell(|| Happening::Invalidate(invalidation.record(done.as_ref().ok().copied())));
             match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
@@ -124,7 +135,9 @@ impl Cache {
     pub async fn invalidate_all(&self) -> Invalidated {
         let inner = self.inner.clone();
         let task = self.inner.spawn(async move {
-            match inner.invalidate_all().await {
+            let done = inner.invalidate_all().await;
+            inner.tell(|| Happening::Invalidate(InvalidationRecord::everything(done.as_ref().ok().copied())));
+            match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
                     warn!(%error, "an invalidation of the whole keyspace is kept for repair");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::cache::Inner;
 use crate::entry::{Entry, Held};
 use crate::meter::Meter;
-use crate::{Bypass, FetchError, Fetched, Key, LoadError, Loaded, Outcome, Policy};
+use crate::{Bypass, EntryRecord, FetchError, Fetched, Happening, Key, LoadError, Loaded, Outcome, Policy};
 
 /// Entries of one kind in a keyspace: `product:ttl:*`. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Lane {
 
 #[derive(Debug)]
 pub(crate) struct Kind {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) policy: Policy,
     pub(crate) meter: Meter,
 }
@@ -66,16 +66,36 @@ impl Lane {
         E: Error + Send + Sync + 'static,
     {
         let fetched = match self.look(key).await {
-            Look::Fresh(fetched) => fetched,
+            Look::Fresh(fetched) => {
+                self.inner.tell(|| Happening::Hit(self.seen(key, &fetched)));
+                fetched
+            }
             Look::Stale(fetched, entry) => {
+                self.inner.tell(|| Happening::Stale(self.seen(key, &fetched)));
                 self.refresh_behind(key, &entry, loader(load));
                 fetched
             }
-            Look::Nothing => self.miss(key, loader(load), None).await?,
+            Look::Nothing => {
+                self.inner.tell(|| Happening::Miss(self.record(key, None)));
+                self.miss(key, loader(load), None).await?
+            }
             Look::Past(why) => self.miss(key, loader(load), Some(why)).await?,
         };
+        if let Outcome::Bypass(why) = fetched.outcome {
+            self.inner.tell(|| Happening::Bypass(self.record(key, Some(why.word()))));
+        }
         self.kind.meter.read(fetched.outcome);
         Ok(fetched)
+    }
+
+    /// What the feed says of an entry.
+    pub(crate) fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
+        let lane = Arc::clone(&self.kind.name);
+        EntryRecord { lane, key: key.clone(), version: None, ttl_ms: None, tags: Vec::new(), detail }
+    }
+
+    fn seen(&self, key: &Key, fetched: &Fetched) -> EntryRecord {
+        EntryRecord { version: fetched.version, ttl_ms: Some(fetched.ttl_ms), ..self.record(key, None) }
     }
 
     /// Looks without loading or refreshing; `None` when there is nothing usable, Redis included.

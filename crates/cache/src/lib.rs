@@ -4,6 +4,7 @@ mod bulkhead;
 mod cache;
 mod entry;
 mod error;
+mod feed;
 mod fetched;
 mod flight;
 mod inspect;
@@ -23,6 +24,9 @@ mod write_through;
 
 pub use cache::{Cache, Health};
 pub use error::{FetchError, LoadError};
+pub use feed::{
+    EntryRecord, EventRecord, Feed, FeedCrowded, Happening, HappeningKind, InvalidationRecord, Listener, Record,
+};
 pub use fetched::{Bypass, Fetched, Fill, Outcome, Refusal};
 pub use inspect::{BadCursor, EntryCursor, EntryInfo, EntryPage, EntryState, InspectError};
 pub use invalidate::{Invalidated, Invalidation};

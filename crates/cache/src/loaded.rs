@@ -11,12 +11,13 @@ pub struct Loaded {
     pub(crate) body: Option<Bytes>,
     pub(crate) version: Option<u64>,
     pub(crate) tags: Vec<Tag>,
+    pub(crate) store: bool,
 }
 
 impl Loaded {
     /// A value, stored and served byte for byte.
     pub fn found(body: impl Into<Bytes>) -> Self {
-        Self { body: Some(body.into()), version: None, tags: Vec::new() }
+        Self { body: Some(body.into()), version: None, tags: Vec::new(), store: true }
     }
 
     /// A value, stored and served as JSON.
@@ -30,7 +31,7 @@ impl Loaded {
     /// There is no such thing. Remembered for the policy's negative TTL; give it the tag (or invalidate its key)
     /// that the creation of the thing invalidates.
     pub fn absent() -> Self {
-        Self { body: None, version: None, tags: Vec::new() }
+        Self { body: None, version: None, tags: Vec::new(), store: true }
     }
 
     /// The version of the row, when the value is one row.
@@ -48,6 +49,13 @@ impl Loaded {
     /// Adds several tags.
     pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
         self.tags.extend(tags);
+        self
+    }
+
+    /// Answers who waits for this load, and nobody else: nothing is stored, and the next read loads again. For a value
+    /// that is good enough to show once, such as one made from a fallback. An entry that was to be refreshed stays.
+    pub fn without_storing(mut self) -> Self {
+        self.store = false;
         self
     }
 }

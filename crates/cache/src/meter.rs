@@ -9,14 +9,14 @@ use crate::{Fill, Outcome};
 #[derive(Debug)]
 pub(crate) struct Meter {
     reads: [Counter; 5],
-    fills: [Counter; 3],
+    fills: [Counter; 4],
     loads: Counter,
     load_errors: Counter,
     load_seconds: Histogram,
 }
 
 const READS: [&str; 5] = ["hit", "stale", "miss", "collapsed", "bypass"];
-const FILLS: [&str; 3] = ["stored", "refused", "failed"];
+const FILLS: [&str; 4] = ["stored", "refused", "declined", "failed"];
 
 impl Meter {
     pub(crate) fn new(keyspace: &str, lane: &str) -> Self {
@@ -46,7 +46,8 @@ impl Meter {
         self.fills[match fill {
             Fill::Stored => 0,
             Fill::Refused(_) => 1,
-            Fill::Failed => 2,
+            Fill::Declined => 2,
+            Fill::Failed => 3,
         }]
         .increment(1);
     }
@@ -75,6 +76,6 @@ mod tests {
             Outcome::Bypass(Bypass::RedisDown),
         ];
         assert_eq!(outcomes.map(Outcome::word), READS);
-        let _ = [Fill::Stored, Fill::Refused(Refusal::Lost), Fill::Failed];
+        let _ = [Fill::Stored, Fill::Refused(Refusal::Lost), Fill::Declined, Fill::Failed];
     }
 }

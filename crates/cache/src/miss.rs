@@ -22,7 +22,7 @@ use crate::entry::{self, Entry, Held};
 use crate::flight::{Boarding, Flight};
 use crate::lane::{Loader, Look};
 use crate::redis::{Acquired, Commit, Grant};
-use crate::{Bypass, FetchError, Fetched, Fill, Key, Lane, Loaded, Outcome};
+use crate::{Bypass, EntryRecord, FetchError, Fetched, Fill, Happening, Key, Lane, Loaded, Outcome};
 
 /// How often a reader whose flight's value was too old for it tries another flight, before it loads by itself.
 const FLIGHTS: usize = 4;
@@ -146,7 +146,7 @@ impl Lane {
         // Before COMMIT is sent, not after its reply: see flight.rs.
         flights.close(flight);
         let fetched = self.commit(key, grant.clone(), loaded).await;
-        if fetched.outcome == Outcome::Miss(Fill::Failed) {
+        if matches!(fetched.outcome, Outcome::Miss(Fill::Failed | Fill::Declined)) {
             self.give_back(key, grant).await;
         }
         // While an invalidation is waiting for Redis, what Redis accepts proves nothing to this process.
@@ -200,8 +200,12 @@ impl Lane {
         }
     }
 
-    /// Stores what was loaded under `grant`, if it still may be stored.
+    /// Stores what was loaded under `grant`, if it still may be stored, and the loader wants it.
     pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: Loaded) -> Fetched {
+        if !loaded.store {
+            self.filled(key, Fill::Declined, &loaded, 0);
+            return Fetched::from_load(&loaded, Outcome::Miss(Fill::Declined));
+        }
         let (soft, hard) = self.kind.policy.ttls(loaded.body.is_none(), rand::random());
         let header = entry::header(&loaded, soft, hard);
         let body = loaded.body.clone().unwrap_or_default();
@@ -210,13 +214,26 @@ impl Lane {
             Ok(Commit::Refused(refusal)) => (Fill::Refused(refusal), None),
             Err(_) => (Fill::Failed, None),
         };
-        self.kind.meter.fill(fill);
+        self.filled(key, fill, &loaded, soft as i64);
         let mut fetched = Fetched::from_load(&loaded, Outcome::Miss(fill));
         if let Some(id) = id {
             fetched.id = Some(id.to_string().into());
             fetched.ttl_ms = soft as i64;
         }
         fetched
+    }
+
+    fn filled(&self, key: &Key, fill: Fill, loaded: &Loaded, ttl_ms: i64) {
+        self.kind.meter.fill(fill);
+        self.inner.tell(|| {
+            let record = EntryRecord { version: loaded.version, ..self.record(key, fill.detail()) };
+            match fill {
+                Fill::Stored => {
+                    Happening::Fill(EntryRecord { ttl_ms: Some(ttl_ms), tags: loaded.tags.clone(), ..record })
+                }
+                Fill::Refused(_) | Fill::Declined | Fill::Failed => Happening::Refused(record),
+            }
+        });
     }
 
     /// One load, counted. A panic in the loader ends the load and nothing else.

@@ -33,6 +33,7 @@ impl Lane {
             let Ok(Some(grant)) = lane.inner.store.refresh(key, mark, lane.kind.policy.lease).await else { return };
             let Ok(_place) = lane.inner.bulkhead.enter().await else { return };
             match lane.load(&load).await {
+                // Declined, it leaves the stale entry and the lock as a failure does.
                 Ok(loaded) => drop(lane.commit(key, grant, loaded).await),
                 // The refresh lock stays for the lease time: readers keep the stale value, the loader gets a rest.
                 Err(error) => debug!(%key, %error, "a refresh failed; the stale entry stays until its hard TTL"),

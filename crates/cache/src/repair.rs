@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::cache::Inner;
 use crate::entry::Entry;
 use crate::redis::StoreError;
-use crate::{Invalidation, Key, Tag};
+use crate::{Happening, Invalidation, InvalidationRecord, Key, Tag};
 
 /// More pending names than this, and the whole keyspace is to be dropped instead.
 const LIMIT: usize = 10_000;
@@ -151,7 +151,10 @@ impl Inner {
         let pending = self.repairs.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if pending.everything.is_some() {
             match self.invalidate_all().await {
-                Ok(entries) => info!(entries, "the keyspace is dropped, as a deferred invalidation wanted"),
+                Ok(entries) => {
+                    info!(entries, "the keyspace is dropped, as a deferred invalidation wanted");
+                    self.tell(|| Happening::Invalidate(InvalidationRecord::everything(Some(entries))));
+                }
                 Err(_) => return,
             }
             self.repairs.done(&pending);
@@ -171,6 +174,7 @@ impl Inner {
                 }
             };
             self.repairs.done(&chunk);
+            self.tell(|| Happening::Invalidate(invalidation.record(Some(entries))));
             info!(entries, names = chunk.keys.len() + chunk.tags.len(), "deferred invalidations are done");
         }
     }

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 use crate::keyspace::write_escaped;
 
 /// Tags are looked up by their text.
@@ -40,6 +42,12 @@ impl Tag {
 impl Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

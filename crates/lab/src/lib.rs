@@ -1,8 +1,14 @@
 //! Experiments against real processes, and what they are made of.
 //!
+//! * [`bench_events`]: how long an event takes from COMMIT to its last effect.
 //! * [`bench_hit`]: what a cache hit over HTTP costs, beside what it could cost at best.
+//! * [`chaos`]: nothing is lost, whoever is killed.
 //! * [`demo`]: what each strategy does, told and asserted on the running stack.
+//! * [`world`]: the four services and their stores as private processes.
 
 pub mod bench;
+pub mod bench_events;
 pub mod bench_hit;
+pub mod chaos;
 pub mod demo;
+pub mod world;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_hit, demo};
+use lab::{bench_events, bench_hit, chaos, demo};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -14,8 +14,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Experiment {
+    /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
+    BenchEvents(bench_events::Options),
     /// Measures a cache hit over HTTP, per lane, beside a bare handler that does one Redis GET
     BenchHit(bench_hit::Options),
+    /// Writes while everything is killed at random, and proves that nothing is lost
+    Chaos(chaos::Options),
     /// Shows what each strategy does, on the running stack, and asserts it
     Demo(demo::Options),
 }
@@ -23,7 +27,9 @@ enum Experiment {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Cli::parse().experiment {
+        Experiment::BenchEvents(options) => bench_events::run(&options).await,
         Experiment::BenchHit(options) => bench_hit::run(&options).await,
+        Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
     };
     match done {

@@ -7,13 +7,28 @@
 //! | `product-api; fwd=miss; stored` | loaded, and now in the cache |
 //! | `product-api; fwd=miss; collapsed` | loaded once for several requests |
 //! | `product-api; fwd=miss; detail=fenced` | loaded, not stored because of an invalidation meanwhile |
+//! | `product-api; fwd=miss; detail=not-stored` | loaded, good for this answer only: the loader wanted it so |
 //! | `product-api; fwd=bypass; detail=redis-down` | loaded beside the cache |
 
 use actix_web::http::header::HeaderValue;
-use cache::{Bypass, Fetched, Fill, Outcome, Refusal};
+use cache::{Fetched, Outcome};
 
 /// The header's value for what `cache` (its name in the header) answered.
 pub fn of(cache: &str, fetched: &Fetched) -> HeaderValue {
+    value(text(cache, fetched))
+}
+
+/// As [`of`], with `detail` where there is none yet.
+pub(crate) fn with_detail(cache: &str, fetched: &Fetched, detail: Option<&str>) -> HeaderValue {
+    let mut text = text(cache, fetched);
+    if let Some(detail) = detail.filter(|_| !text.contains("; detail=")) {
+        text.push_str("; ");
+        add_detail(&mut text, detail);
+    }
+    value(text)
+}
+
+fn text(cache: &str, fetched: &Fetched) -> String {
     let mut text = String::with_capacity(64);
     text.push_str(cache);
     match fetched.outcome() {
@@ -23,28 +38,24 @@ pub fn of(cache: &str, fetched: &Fetched) -> HeaderValue {
             text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
         }
         Outcome::Collapsed => text.push_str("; fwd=miss; collapsed"),
-        Outcome::Miss(Fill::Stored) => text.push_str("; fwd=miss; stored"),
-        Outcome::Miss(Fill::Failed) => text.push_str("; fwd=miss; detail=redis-down"),
-        Outcome::Miss(Fill::Refused(refusal)) => {
-            text.push_str("; fwd=miss; detail=");
-            text.push_str(match refusal {
-                Refusal::Lost => "lease-lost",
-                Refusal::Generation => "generation",
-                Refusal::Floor => "floor",
-                Refusal::Fenced => "fenced",
-            });
+        Outcome::Miss(fill) => {
+            text.push_str("; fwd=miss; ");
+            match fill.detail() {
+                None => text.push_str("stored"),
+                Some(detail) => add_detail(&mut text, detail),
+            }
         }
         Outcome::Bypass(why) => {
-            text.push_str("; fwd=bypass; detail=");
-            text.push_str(match why {
-                Bypass::RedisDown => "redis-down",
-                Bypass::LeaseHeld => "lease-held",
-                Bypass::RepairPending => "repair-pending",
-                Bypass::Contended => "contended",
-            });
+            text.push_str("; fwd=bypass; ");
+            add_detail(&mut text, why.word());
         }
     }
-    value(text)
+    text
+}
+
+fn add_detail(text: &mut String, detail: &str) {
+    text.push_str("detail=");
+    text.push_str(detail);
 }
 
 /// The header's value for a request that the cache never answers, with what became of the entry.

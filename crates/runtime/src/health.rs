@@ -11,6 +11,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use cache::{Cache, Health};
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::sync::Arc;
@@ -78,6 +79,22 @@ impl Readiness {
         E: Display,
     {
         self.with(Check::new(name, Need::Preferred, limit, check))
+    }
+
+    /// Adds the cache's Redis as `redis`: without it, reads go to where the loaders load from.
+    #[must_use]
+    pub fn prefers_redis(self, cache: &Cache) -> Self {
+        let cache = cache.clone();
+        self.prefers("redis", Duration::from_secs(1), move || {
+            let health = cache.health();
+            async move {
+                match health {
+                    Health::Up => Ok(()),
+                    Health::Down => Err("it does not answer; the cache is not in use".to_owned()),
+                    Health::Unsafe(why) => Err(why),
+                }
+            }
+        })
     }
 
     fn with(mut self, check: Check) -> Self {

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | [`settings`] | embedded defaults, a file, the environment; refusals that name the setting |
 //! | [`telemetry`] | logs and metrics |
+//! | [`process`] | the binary: subcommands, exit code, tokio runtime |
 //! | [`server`] | serve on a listener, stop on a token without losing a request |
 //! | [`http_metrics`] | the middleware around every request |
 //! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
+//! | [`answer`] · [`conditions`] | answers to reads through the cache and to writes; `If-Match`, `If-None-Match` |
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
+//! | [`lane_settings`] | lifetimes of cache entries as settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
 //!
 //! ```no_run
@@ -40,13 +43,17 @@
 //! # }
 //! ```
 
+pub mod answer;
 pub mod cache_routes;
 pub mod cache_status;
+pub mod conditions;
 pub mod docs;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
+pub mod lane_settings;
 pub mod problem;
+pub mod process;
 pub mod server;
 pub mod settings;
 pub mod telemetry;

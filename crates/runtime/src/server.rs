@@ -11,7 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,7 @@ pub struct HttpSettings {
     /// Port to listen on; 0 takes a free one.
     pub port: u16,
     /// Worker threads; 0 means one per core.
+    #[serde(deserialize_with = "workers")]
     pub workers: usize,
     /// How long an idle connection is kept.
     #[serde(with = "humantime_serde")]
@@ -73,9 +75,16 @@ impl HttpSettings {
     fn threads(&self) -> io::Result<usize> {
         match self.workers {
             0 => std::thread::available_parallelism().map(usize::from),
-            1..=MOST_WORKERS => Ok(self.workers),
-            _ => Err(io::Error::other(format!("HTTP__WORKERS must be at most {MOST_WORKERS}, not {}", self.workers))),
+            some => Ok(some.min(MOST_WORKERS)),
         }
+    }
+}
+
+/// Refused here, with the other settings, and not by the server when the stores have been touched.
+fn workers<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
+    match usize::deserialize(number)? {
+        some @ 0..=MOST_WORKERS => Ok(some),
+        some => Err(D::Error::custom(format!("must be at most {MOST_WORKERS}, not {some}"))),
     }
 }
 

@@ -23,12 +23,9 @@ use crate::events::{Aftermath, Listener};
 use crate::keys::{self, Lanes};
 use crate::settings::Settings;
 use crate::shop::Shop;
-use crate::{routes, seed};
+use crate::{NAME, routes, seed};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
-
-/// What the service is called, in logs and in the database.
-const NAME: &str = "product-api";
 
 /// How long a start waits for Postgres.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,20 +114,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Without its database the service is of no use; without Redis it is slower.
 fn readiness(shop: &Shop, shutdown: CancellationToken) -> Readiness {
-    let (catalogue, cache) = (shop.catalogue.clone(), shop.cache.clone());
+    let catalogue = shop.catalogue.clone();
     Readiness::new(shutdown)
         .requires("postgres", Duration::from_secs(1), move || {
             let catalogue = catalogue.clone();
             async move { catalogue.ping().await }
         })
-        .prefers("redis", Duration::from_secs(1), move || {
-            let health = cache.health();
-            async move {
-                match health {
-                    Health::Up => Ok(()),
-                    Health::Down => Err("it does not answer; reads go to the database".to_owned()),
-                    Health::Unsafe(why) => Err(why),
-                }
-            }
-        })
+        .prefers_redis(&shop.cache)
 }

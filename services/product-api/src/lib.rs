@@ -20,3 +20,6 @@ pub mod seed;
 pub mod settings;
 pub mod shop;
 pub mod strategies;
+
+/// What the service is called: in logs, in the database, in `Cache-Status`.
+pub const NAME: &str = "product-api";

@@ -1,10 +1,9 @@
 //! The settings of the product API: `settings.toml` holds the defaults and explains each.
 
-use std::time::Duration;
-
-use cache::{CacheSettings, Policy};
+use cache::CacheSettings;
 use database::PostgresSettings;
 use events::relay::RelaySettings;
+use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -54,30 +53,6 @@ pub struct LaneSettings {
     pub production: Lifetime,
 }
 
-/// How long the entries of a lane live; see [`Policy`] for the meaning.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lifetime {
-    /// Gone after this.
-    #[serde(with = "humantime_serde")]
-    pub hard_ttl: Duration,
-    /// Stale after this.
-    #[serde(default, with = "humantime_serde")]
-    pub soft_ttl: Option<Duration>,
-    /// "No such thing" is gone after this.
-    #[serde(default, with = "humantime_serde")]
-    pub negative_ttl: Option<Duration>,
-    /// The share of the TTLs that chance may take off.
-    #[serde(default)]
-    pub jitter: f64,
-    /// How long a load may take and still be stored.
-    #[serde(default, with = "humantime_serde")]
-    pub lease: Option<Duration>,
-    /// How long to wait for another process' load.
-    #[serde(default, with = "humantime_serde")]
-    pub wait: Option<Duration>,
-}
-
 impl Settings {
     /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
     pub fn from_env() -> Result<Self, SettingsError> {
@@ -110,28 +85,9 @@ impl Settings {
     }
 
     fn checked(settings: Self) -> Result<Self, SettingsError> {
-        for (name, lifetime) in settings.lanes.each() {
-            lifetime.policy().validate().map_err(|error| {
-                let field = match error {
-                    cache::PolicyError::HardTtl => "HARD_TTL",
-                    cache::PolicyError::SoftTtl { .. } => "SOFT_TTL",
-                    cache::PolicyError::NegativeTtl { .. } => "NEGATIVE_TTL",
-                    cache::PolicyError::Jitter(_) => "JITTER",
-                    // A policy has no name, so `validate` finds no fault with one.
-                    cache::PolicyError::Lease | cache::PolicyError::LaneName(_) => "LEASE",
-                };
-                SettingsError::wrong(format!("LANES__{}__{field}", name.to_uppercase()), error.to_string())
-            })?;
-        }
-        let positive = [
-            ("REDIS__MAX_LOADS", settings.redis.max_loads > 0),
-            ("REDIS__COMMAND_TIMEOUT", settings.redis.command_timeout >= Duration::from_millis(1)),
-            ("REDIS__BREAKER_THRESHOLD", settings.redis.breaker_threshold > 0),
-        ];
-        match positive.into_iter().find(|(_, holds)| !holds) {
-            Some((name, _)) => Err(SettingsError::wrong(name, "must be above zero")),
-            None => Ok(settings),
-        }
+        check_lanes(settings.lanes.each())?;
+        check_redis(&settings.redis)?;
+        Ok(settings)
     }
 }
 
@@ -149,28 +105,10 @@ impl LaneSettings {
     }
 }
 
-impl Lifetime {
-    /// The policy that these numbers make.
-    pub fn policy(&self) -> Policy {
-        let mut policy = Policy::new(self.hard_ttl).jitter(self.jitter);
-        if let Some(soft_ttl) = self.soft_ttl {
-            policy = policy.soft_ttl(soft_ttl);
-        }
-        if let Some(negative_ttl) = self.negative_ttl {
-            policy = policy.negative_ttl(negative_ttl);
-        }
-        if let Some(lease) = self.lease {
-            policy = policy.lease(lease);
-        }
-        if let Some(wait) = self.wait {
-            policy = policy.wait(wait);
-        }
-        policy
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn refused(vars: &[(&str, &str)]) -> String {

@@ -76,6 +76,19 @@ pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<Loaded, CatalogueError
     Ok(loaded.version(product.version.unsigned_abs()).tags(tags))
 }
 
+impl Effect {
+    /// As `Cache-Status` says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "left",
+            Self::Invalidated => "invalidated",
+            Self::Stored => "stored",
+            Self::Announced => "announced",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
 impl From<Invalidated> for Effect {
     fn from(invalidated: Invalidated) -> Self {
         match invalidated {

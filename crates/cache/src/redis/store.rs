@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface, LuaInterface, SetsInterface};
+use fred::types::scan::ScanType;
 use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, FromValue, Value};
 
@@ -238,20 +239,27 @@ impl Store {
         self.answer(self.connection.client.unlink::<i64, _>(self.keyspace.fence(partition)).await).map(drop)
     }
 
-    /// One page of the names under a prefix, the cache's own ones left out. Returns the next cursor, `0` at the end.
+    /// One page of the names of strings under a prefix, the cache's own ones left out; a stream there is somebody else's. Returns the next cursor, `0` at the end.
     pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
         self.ready()?;
         // A keyspace has no character that a pattern gives a meaning to.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
-        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), None).await;
+        let page =
+            self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), Some(ScanType::String)).await;
         let (next, names): (String, Vec<Bytes>) = self.answer(page)?;
         // A name that is not text is not one of ours.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
     }
 
-    /// What an entry holds and how many ms it has to live.
+    /// What an entry holds and how many ms it has to live. What is no string is no entry.
     pub(crate) async fn inspect(&self, key: &Key) -> Result<Option<(Held, i64)>> {
-        let Some(held) = self.get(key).await? else { return Ok(None) };
+        self.ready()?;
+        let held = match self.answer(self.connection.client.get::<Option<Bytes>, _>(key.bytes()).await) {
+            Ok(Some(raw)) => Held::parse(raw),
+            Ok(None) => return Ok(None),
+            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let left: i64 = self.answer(self.connection.client.pttl(key.bytes()).await)?;
         Ok((left >= 0).then_some((held, left)))
     }

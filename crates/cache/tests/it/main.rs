@@ -7,6 +7,7 @@
 
 mod bulkhead;
 mod connecting;
+mod declined;
 mod failing_loads;
 mod fills;
 mod foreign_bytes;

@@ -37,6 +37,24 @@ async fn everything_is_removed_and_nothing_of_the_neighbours() {
     assert_eq!(neighbour.cached(1).await, Some(1));
 }
 
+/// Streams and the like live under the keyspace's prefix too, and are not the cache's to remove or to show.
+#[tokio::test]
+async fn what_is_no_string_is_neither_removed_nor_listed_nor_an_entry() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    redis.cli(&["XADD", "shop:events", "1-0", "event", "{}"]).await.unwrap();
+    redis.cli(&["SADD", "shop:item:2", "x"]).await.unwrap();
+    redis.cli(&["EXPIRE", "shop:item:2", "1000"]).await.unwrap();
+    node.fill(1, &row).await;
+    assert_eq!(listed(&node.cache, 1).await, ["shop:item:1"]);
+    for name in ["shop:events", "shop:item:2"] {
+        let key = node.cache.keyspace().parse(name).unwrap();
+        assert!(node.cache.inspect(&key).await.unwrap().is_none(), "{name}");
+    }
+    assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: 1 });
+    assert_eq!(existing(&redis, &["shop:events", "shop:item:2", "shop:item:1"]).await, 2);
+}
+
 /// Any text makes a key; so any text must be found again.
 #[tokio::test]
 async fn entries_with_escaped_names_are_removed_and_listed_as_well() {

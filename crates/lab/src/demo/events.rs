@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::Demo;
 use super::claim::Verdict;
+use super::everywhere;
 use super::metrics::Metrics;
 use super::shop::Answer;
 use super::stage::Stage;
@@ -20,13 +21,13 @@ const LATEST: f64 = 1_000.0;
 /// Runs the demo.
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.title(
-        "The writer announces on the channel product:updates that something has changed; a listener deletes what that \
-         outdates. The writer knows no keys, so any number of caches can listen.",
+        "The change is announced on the channel product:updates; a listener deletes what it outdates. The writer knows \
+         no keys, so any number of caches can listen.",
     );
     let say = stage.say;
     let subject = stage.subject(Demo::Events)?;
 
-    say.step("An entry is there. A write announces its change, and does not touch the entry.");
+    say.step("An entry is there. A write does not touch it; the event was committed with the row, and the relay publishes it.");
     say.note(&subject.to_string());
     let (first, entry) = subject.warm(LIFE).await?;
     say.read(&first, "");
@@ -84,10 +85,11 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
             format!("v{:?} after {gone} ms", read.version),
         ),
     );
+    everywhere::run(stage, &subject).await?;
     say.lesson(
         "Stale for the time of a delivery only, whoever wrote.",
         "Pub/Sub forgets who was not there: after a lost connection the listener drops its whole lane, and the TTL is \
-         the last resort.",
+         the last resort. The stream forgets nobody, and costs an outbox, a relay and a consumer that acknowledges.",
     );
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 /// One reading of `/metrics`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Metrics {
+pub(crate) struct Metrics {
     samples: Vec<(String, f64)>,
 }
 
 impl Metrics {
     /// Reads the text format; lines that are no samples are passed over.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             Some((series.to_owned(), value.parse().ok()?))
@@ -17,7 +17,7 @@ impl Metrics {
     }
 
     /// The sum of all series of `name` that have these labels; 0 where there are none.
-    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let matching = self.samples.iter().filter(|(series, _)| {
             let (of, rest) = series.split_once('{').unwrap_or((series, ""));
             let listed = format!(",{},", rest.strip_suffix('}').unwrap_or(rest));
@@ -27,12 +27,12 @@ impl Metrics {
     }
 
     /// How often the database was read for entries of `lane`.
-    pub(super) fn loads(&self, lane: &str) -> u64 {
+    pub(crate) fn loads(&self, lane: &str) -> u64 {
         self.sum("cache_loads_total", &[("lane", lane)]) as u64
     }
 
     /// How often the cache went without Redis: reads past it, values not stored, deletes put off, events lost.
-    pub(super) fn without_redis(&self) -> u64 {
+    pub(crate) fn without_redis(&self) -> u64 {
         let signs = [
             ("cache_reads_total", "outcome", "bypass"),
             ("cache_fills_total", "result", "failed"),
@@ -43,7 +43,7 @@ impl Metrics {
     }
 
     /// How many change events the listener has acted on.
-    pub(super) fn events_applied(&self) -> u64 {
+    pub(crate) fn events_applied(&self) -> u64 {
         self.sum("product_events_total", &[("result", "applied")]) as u64
     }
 }

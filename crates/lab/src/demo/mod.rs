@@ -5,16 +5,20 @@
 //! |---|---|
 //! | `ttl.rs` … `production.rs` | the demos, one strategy each |
 //! | `stage.rs` | what a demo works with |
+//! | `everywhere.rs` | the second half of `events.rs`: one write in the caches of all services |
 //! | `shop.rs`, `subject.rs`, `load.rs`, `stack.rs` | the API, one product of it, many readers of it, and the script that runs it all |
+//! | `neighbours.rs` | the other services, as far as a product can be seen in them |
 //! | `narrate.rs`, `claim.rs`, `table.rs` | what is printed and asserted |
 
 mod cache_status;
 mod claim;
 mod events;
+mod everywhere;
 mod explicit;
 mod load;
-mod metrics;
+pub(crate) mod metrics;
 mod narrate;
+mod neighbours;
 mod paint;
 mod production;
 mod shop;
@@ -24,7 +28,7 @@ mod subject;
 mod swr;
 mod table;
 mod tags;
-mod times;
+pub(crate) mod times;
 mod ttl;
 mod writethrough;
 
@@ -105,6 +109,8 @@ pub struct Options {
     /// Where the product API answers
     #[arg(long, env = "LAB_PRODUCT_API", default_value = "http://127.0.0.1:8004")]
     product_api: String,
+    #[command(flatten)]
+    neighbours: neighbours::Addresses,
     /// The script that runs the stack, with `stop redis`, `start redis`, `redis-cli` and `psql`
     #[arg(long, env = "LAB_STACK", default_value = "deploy/stack")]
     stack: PathBuf,

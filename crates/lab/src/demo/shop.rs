@@ -88,6 +88,11 @@ impl Shop {
         Ok(shop)
     }
 
+    /// Where it answers.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Whether it answers at all; this asks neither database nor cache.
     pub(super) async fn alive(&self) -> Result<()> {
         self.send(Method::GET, "/livez", None).await?.error_for_status()?;

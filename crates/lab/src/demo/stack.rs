@@ -21,6 +21,15 @@ pub(super) struct RedisDown {
     is_down: bool,
 }
 
+/// A service that a demo may stop, and start with other settings. Dropped, it is as it was before.
+#[derive(Debug)]
+#[must_use = "dropping it starts the service as it was"]
+pub(super) struct Borrowed {
+    script: PathBuf,
+    service: &'static str,
+    is_changed: std::cell::Cell<bool>,
+}
+
 /// Postgres answers no query on products until this is released or dropped.
 #[derive(Debug)]
 pub(super) struct PostgresHeld {
@@ -41,6 +50,16 @@ impl Stack {
     pub(super) async fn redis_get(&self, key: &str) -> Result<String> {
         let output = run(&self.script, &["redis-cli", "GET", key]).await?;
         Ok(output.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// Runs SQL as somebody else, in psql.
+    pub(super) async fn psql(&self, sql: &str) -> Result<String> {
+        run(&self.script, &["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql]).await
+    }
+
+    /// Takes a service over.
+    pub(super) fn borrow(&self, service: &'static str) -> Borrowed {
+        Borrowed { script: self.script.clone(), service, is_changed: false.into() }
     }
 
     /// Stops Redis.
@@ -70,6 +89,39 @@ impl Stack {
             }
         }
         anyhow::bail!("psql did not get the lock on the table")
+    }
+}
+
+impl Borrowed {
+    /// Stops it.
+    pub(super) async fn stop(&self) -> Result<()> {
+        self.is_changed.set(true);
+        run(&self.script, &["stop", self.service]).await.map(drop)
+    }
+
+    /// Starts it, or starts it anew, with settings of its own: `SECTION__NAME=value`.
+    pub(super) async fn start(&self, settings: &[&str]) -> Result<()> {
+        self.is_changed.set(true);
+        run(&self.script, &[&["start", self.service], settings].concat()).await.map(drop)
+    }
+
+    /// Starts it as it was.
+    pub(super) async fn give_back(self) -> Result<()> {
+        self.start(&[]).await?;
+        self.is_changed.set(false);
+        Ok(())
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if self.is_changed.get() {
+            eprintln!("starting {} as it was", self.service);
+            let started = std::process::Command::new(&self.script).args(["start", self.service]).status();
+            if !started.is_ok_and(|status| status.success()) {
+                eprintln!("{} did not start; `make up` starts it", self.service);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::claim::{Claim, Claims, Holds, Verdict};
 use super::narrate::Narrator;
+use super::neighbours::Addresses;
 use super::shop::{Category, Product, Shop};
 use super::stack::Stack;
 use super::subject::Subject;
@@ -22,6 +23,8 @@ pub(super) struct Stage {
     pub shop: Shop,
     /// What it stands on.
     pub stack: Stack,
+    /// The services beside it.
+    pub neighbours: Addresses,
     /// Who tells it.
     pub say: Narrator,
     /// What was claimed so far.
@@ -44,6 +47,7 @@ impl Stage {
         Ok(Self {
             shop,
             stack: Stack::new(&options.stack)?,
+            neighbours: options.neighbours.clone(),
             say: Narrator::new(is_set(&options.ci), is_set(&options.no_color)),
             claims: Claims::default(),
             began: Instant::now(),

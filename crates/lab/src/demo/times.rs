@@ -4,27 +4,27 @@ use std::time::Duration;
 
 /// Some measured times, in milliseconds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Times(Vec<f64>);
+pub(crate) struct Times(Vec<f64>);
 
 impl Times {
     /// The time that `percent` of all did not exceed (nearest rank); NaN where there are none.
-    pub(super) fn percentile(&self, percent: f64) -> f64 {
+    pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let rank = (percent / 100.0 * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
     /// The middle one.
-    pub(super) fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.percentile(50.0)
     }
 
     /// The shortest.
-    pub(super) fn min(&self) -> f64 {
+    pub(crate) fn min(&self) -> f64 {
         self.percentile(0.0)
     }
 
     /// The longest.
-    pub(super) fn max(&self) -> f64 {
+    pub(crate) fn max(&self) -> f64 {
         self.percentile(100.0)
     }
 }
@@ -38,12 +38,12 @@ impl FromIterator<f64> for Times {
 }
 
 /// A duration in milliseconds.
-pub(super) fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
 /// Milliseconds as people read them: `0.84 ms`, `12.3 ms`, `4.21 s`.
-pub(super) fn human(ms: f64) -> String {
+pub(crate) fn human(ms: f64) -> String {
     match ms {
         ms if ms.is_nan() => "-".to_owned(),
         ms if ms >= 1000.0 => format!("{:.2} s", ms / 1000.0),

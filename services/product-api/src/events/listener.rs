@@ -9,9 +9,10 @@ use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
 use fred::clients::SubscriberClient;
-use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server};
-use fred::types::{Builder, Message, Value};
+use fred::types::{Builder, Message, RespVersion, Value};
 use metrics::{counter, histogram};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -42,7 +43,7 @@ pub struct Listener {
 
 impl Listener {
     /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
-    pub async fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, fred::error::Error> {
+    pub async fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, Error> {
         let client = builder(settings)?.build_subscriber_client()?;
         let (listening, mut first) = watch::channel(false);
         let is_up = cache.health() == Health::Up;
@@ -94,13 +95,24 @@ async fn listen(
             // Also the first connection. Subscribed first, then dropped: in the other order, an event between the two
             // would be neither heard nor made good.
             _ = connected.recv() => {
-                while let Err(error) = client.subscribe(CHANNEL).await {
+                while let Err(error) = subscribe(client).await {
                     warn!(%error, "cannot subscribe to {CHANNEL}; trying again");
                     sleep(SUBSCRIBE_AGAIN).await;
                 }
                 reaction.lost("the connection is new").await;
             }
         }
+    }
+}
+
+/// Subscribes, and asks the server whether that stands: the client takes it for done once it is written, and drops a
+/// refusal.
+async fn subscribe(client: &SubscriberClient) -> Result<(), Error> {
+    client.subscribe(CHANNEL).await?;
+    let info: String = client.client_info().await?;
+    match info.contains(" sub=1 ") {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Auth, "the server refuses it")),
     }
 }
 
@@ -148,9 +160,11 @@ fn parse(value: &Value) -> Option<ProductEvent> {
 }
 
 /// A connection that fails a command in time, and reconnects for ever.
-fn builder(settings: &CacheSettings) -> Result<Builder, fred::error::Error> {
+fn builder(settings: &CacheSettings) -> Result<Builder, Error> {
     let timeout = settings.command_timeout;
     let mut config = Config::from_url(&settings.url)?;
+    // Else a connection that subscribes can do nothing else.
+    config.version = RespVersion::RESP3;
     // A Redis that is away at the start is waited for, not given up.
     config.fail_fast = false;
     let mut builder = Builder::from_config(config);

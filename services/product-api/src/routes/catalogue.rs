@@ -3,15 +3,14 @@
 //! These routes know nothing of the lanes: what a write here outdates is removed by whoever hears its event. Only a
 //! creation removes, before it answers, what was remembered as absent: its author may look for it at once.
 
-use std::time::Instant;
-
-use actix_web::http::header;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use runtime::answer::{Answer, to_the_end};
 use runtime::problem::{Body, Problem, Query};
 
 use super::input::{Page, PageQuery};
-use super::{answer, conditions, input, trouble};
+use super::{input, trouble};
+use crate::NAME;
 use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage};
 use crate::shop::{Effect, Shop};
 
@@ -27,13 +26,13 @@ use crate::shop::{Effect, Shop};
     )
 )]
 pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let page = match query.0.checked()? {
         Page::After(after, limit) => shop.catalogue.page(after, limit).await,
         Page::Of(ids) => shop.catalogue.products(&ids).await,
     };
     let page = page.map_err(trouble::catalogue)?;
-    Ok(answer::uncached(&page, None, began))
+    Ok(answer.uncached(&page))
 }
 
 /// Creates a product. Entries that say it does not exist are removed before the answer.
@@ -48,15 +47,16 @@ pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<Ht
     )
 )]
 pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let new = input::valid(body.0)?;
-    let created = answer::to_the_end(async move {
+    let created = to_the_end(async move {
         let product = shop.catalogue.create(&new).await?;
         let effect = Effect::from(shop.cache.invalidate(shop.lanes.absence_of(product.id.into())).await);
         Ok::<_, CatalogueError>((product, effect))
     });
     let (product, effect) = created.await?.map_err(trouble::catalogue)?;
-    Ok(answer::created(&product, effect, began))
+    let location = format!("/products/{}", product.id);
+    Ok(answer.created(&product, &location, product.version, effect.word()))
 }
 
 /// Reads a product from the database.
@@ -71,15 +71,11 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
     )
 )]
 pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path)?;
     let product = shop.catalogue.product(id).await.map_err(trouble::catalogue)?;
     let product = product.ok_or_else(|| trouble::catalogue(CatalogueError::NotFound("product")))?;
-    let tag = answer::version_tag(product.version);
-    if conditions::unchanged(&request, &tag) {
-        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish());
-    }
-    Ok(answer::uncached(&product, Some(product.version), began))
+    Ok(answer.row(&request, &product, product.version))
 }
 
 /// Changes a product as somebody else would: no lane is told, but the change is announced.
@@ -100,13 +96,13 @@ pub(super) async fn write(
     body: Body<ProductChange>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path)?;
-    let expect = conditions::expected(&request)?;
+    let expect = input::expected(&request)?;
     let change = input::valid(body.0)?;
-    let updated = answer::to_the_end(async move { shop.catalogue.update(id, &change, &expect).await });
+    let updated = to_the_end(async move { shop.catalogue.update(id, &change, &expect).await });
     let product = updated.await?.map_err(trouble::catalogue)?.product;
-    Ok(answer::written(&product, product.version, Effect::Announced, began))
+    Ok(answer.written(&product, product.version, Effect::Announced.word()))
 }
 
 /// Deletes a product as somebody else would: no lane is told, but the deletion is announced.
@@ -124,10 +120,10 @@ pub(super) async fn delete(
     path: Path<String>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path)?;
-    let expect = conditions::expected(&request)?;
-    let deleted = answer::to_the_end(async move { shop.catalogue.delete(id, &expect).await });
+    let expect = input::expected(&request)?;
+    let deleted = to_the_end(async move { shop.catalogue.delete(id, &expect).await });
     deleted.await?.map_err(trouble::catalogue)?;
-    Ok(answer::deleted(Effect::Announced, began))
+    Ok(answer.deleted(Effect::Announced.word()))
 }

@@ -1,12 +1,12 @@
 //! `/categories`: the shelves. A change invalidates whatever shows the category (strategy 6).
 
-use std::time::Instant;
-
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use runtime::answer::{Answer, to_the_end};
 use runtime::problem::{Body, Problem};
 
-use super::{answer, conditions, input, trouble};
+use super::{input, trouble};
+use crate::NAME;
 use crate::catalogue::{Category, CategoryChange, CategoryId};
 use crate::shop::Shop;
 use crate::strategies::tags;
@@ -19,9 +19,9 @@ use crate::strategies::tags;
     responses((status = 200, body = Vec<Category>), (status = 503, body = Problem))
 )]
 pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let categories = shop.catalogue.categories().await.map_err(trouble::catalogue)?;
-    Ok(answer::uncached(&categories, None, began))
+    Ok(answer.uncached(&categories))
 }
 
 /// Changes a category, and invalidates every entry that carries its tag.
@@ -42,11 +42,11 @@ pub(super) async fn write(
     body: Body<CategoryChange>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let id: CategoryId = input::id(&path)?;
-    let expect = conditions::expected(&request)?;
+    let expect = input::expected(&request)?;
     let change = input::valid(body.0)?;
-    let written = answer::to_the_end(async move { tags::write_category(&shop, id, &change, &expect).await });
+    let written = to_the_end(async move { tags::write_category(&shop, id, &change, &expect).await });
     let (category, effect) = written.await?.map_err(trouble::catalogue)?;
-    Ok(answer::written(&category, category.version, effect, began))
+    Ok(answer.written(&category, category.version, effect.word()))
 }

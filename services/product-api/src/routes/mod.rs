@@ -2,10 +2,8 @@
 //!
 //! Handlers parse, call and respond; what a strategy does stands in `strategies/`.
 
-mod answer;
 mod catalogue;
 mod categories;
-mod conditions;
 mod input;
 mod lists;
 mod log;

@@ -1,12 +1,12 @@
 //! `/products/{strategy}/{id}`: one product, seven ways.
 
-use std::time::Instant;
-
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use runtime::answer::{Answer, to_the_end};
 use runtime::problem::{Body, Problem};
 
-use super::{answer, conditions, input, trouble};
+use super::{input, trouble};
+use crate::NAME;
 use crate::catalogue::{Product, ProductChange, ProductId};
 use crate::shop::Shop;
 use crate::strategies::{Strategy, explicit};
@@ -28,11 +28,11 @@ pub(super) async fn read(
     path: Path<(String, String)>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
     let fetched = strategy.read(&shop, id).await.map_err(trouble::fetch)?;
-    Ok(answer::fetched(&request, fetched, "product", began))
+    Ok(answer.fetched(&request, &fetched, "product"))
 }
 
 /// Changes a product, and does to its entry what the strategy does.
@@ -55,14 +55,14 @@ pub(super) async fn write(
     body: Body<ProductChange>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
-    let expect = conditions::expected(&request)?;
+    let expect = input::expected(&request)?;
     let change = input::valid(body.0)?;
-    let written = answer::to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
+    let written = to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
     let written = written.map_err(trouble::catalogue)?;
-    Ok(answer::written(&written.product, written.product.version, written.effect, began))
+    Ok(answer.written(&written.product, written.product.version, written.effect.word()))
 }
 
 /// Deletes a product, and its entry in the `explicit` lane.
@@ -81,10 +81,10 @@ pub(super) async fn delete_explicit(
     path: Path<(String, String)>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let began = Instant::now();
+    let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path.1)?;
-    let expect = conditions::expected(&request)?;
-    let deleted = answer::to_the_end(async move { explicit::delete(&shop, id, &expect).await }).await?;
+    let expect = input::expected(&request)?;
+    let deleted = to_the_end(async move { explicit::delete(&shop, id, &expect).await }).await?;
     let (_, effect) = deleted.map_err(trouble::catalogue)?;
-    Ok(answer::deleted(effect, began))
+    Ok(answer.deleted(effect.word()))
 }

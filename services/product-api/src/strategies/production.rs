@@ -4,7 +4,7 @@
 //! |---|---|
 //! | delete of the key, by the writer | no stale read after the answer to a write |
 //! | tags | the same for entries that the writer does not know |
-//! | events | the same, a moment later, for what others wrote |
+//! | the relay | the same, a moment later, for what others wrote, and for writers that were killed after COMMIT |
 //! | soft TTL | hot entries are refreshed before anybody waits for them, and survive a database that is away |
 //! | hard TTL with jitter | nothing lives for ever, and not everything ends at once |
 //! | fail open | without Redis, reads and writes go on, at most so many at a time |

@@ -2,15 +2,26 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
-use runtime::problem::Problem;
 
-use crate::catalogue::Expect;
+use crate::problem::Problem;
+
+/// What `If-Match` asks of the row that is to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// There is none, or `*`.
+    Any,
+    /// One of these versions. An empty list matches nothing.
+    OneOf(Vec<i64>),
+}
 
 /// Reads `If-Match`. A weak tag never matches, and neither does one that is no version.
-pub(super) fn expected(request: &HttpRequest) -> Result<Expect, Problem> {
-    let Some(header) = text(request, header::IF_MATCH)? else { return Ok(Expect::Any) };
+///
+/// # Errors
+/// When it is neither `*` nor a list of quoted tags.
+pub fn if_match(request: &HttpRequest) -> Result<IfMatch, Problem> {
+    let Some(header) = text(request, header::IF_MATCH)? else { return Ok(IfMatch::Any) };
     if header.trim() == "*" {
-        return Ok(Expect::Any);
+        return Ok(IfMatch::Any);
     }
     let mut versions = Vec::new();
     for tag in header.split(',').map(str::trim) {
@@ -21,11 +32,11 @@ pub(super) fn expected(request: &HttpRequest) -> Result<Expect, Problem> {
         };
         versions.extend(opaque.parse::<i64>().ok().filter(|_| strong == tag));
     }
-    Ok(Expect::OneOf(versions))
+    Ok(IfMatch::OneOf(versions))
 }
 
 /// Whether `If-None-Match` names `tag`, compared weakly as reads are.
-pub(super) fn unchanged(request: &HttpRequest, tag: &str) -> bool {
+pub fn unchanged(request: &HttpRequest, tag: &str) -> bool {
     let Some(header) = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else {
         return false;
     };
@@ -46,12 +57,12 @@ mod tests {
     #[test]
     fn if_match_takes_versions_and_nothing_weak() {
         for (header, expect) in [
-            (None, Some(Expect::Any)),
-            (Some("*"), Some(Expect::Any)),
-            (Some("\"7\""), Some(Expect::OneOf(vec![7]))),
-            (Some("\"7\", \"8\""), Some(Expect::OneOf(vec![7, 8]))),
-            (Some("W/\"7\""), Some(Expect::OneOf(vec![]))),
-            (Some("\"abc\""), Some(Expect::OneOf(vec![]))),
+            (None, Some(IfMatch::Any)),
+            (Some("*"), Some(IfMatch::Any)),
+            (Some("\"7\""), Some(IfMatch::OneOf(vec![7]))),
+            (Some("\"7\", \"8\""), Some(IfMatch::OneOf(vec![7, 8]))),
+            (Some("W/\"7\""), Some(IfMatch::OneOf(vec![]))),
+            (Some("\"abc\""), Some(IfMatch::OneOf(vec![]))),
             (Some("7"), None),
             (Some("\"7\" \"8\""), None),
             (Some(""), None),
@@ -61,7 +72,7 @@ mod tests {
                 Some(header) => request.insert_header((header::IF_MATCH, header)),
                 None => request,
             };
-            assert_eq!(expected(&request.to_http_request()).ok(), expect, "{header:?}");
+            assert_eq!(if_match(&request.to_http_request()).ok(), expect, "{header:?}");
         }
     }
 

@@ -1,0 +1,103 @@
+//! A loader that wants its value shown and not stored: it is answered once, and nothing lasts.
+
+use std::time::Duration;
+
+use cache::{Fill, Invalidated, Invalidation, Loaded, Outcome, Published};
+
+use crate::support::{Loader, Node, Row, existing, redis};
+
+/// What `load` brings, not to be stored.
+fn declining(load: Loader) -> Loader {
+    std::sync::Arc::new(move || {
+        let loading = load();
+        Box::pin(async { loading.await.map(Loaded::without_storing) })
+    })
+}
+
+#[tokio::test]
+async fn a_declined_value_is_answered_and_leaves_neither_an_entry_nor_a_lease() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let load = declining(row.loader());
+    for loads in 1..=2 {
+        let fetched = node.start(1, &load).value().await;
+        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Declined)));
+        assert_eq!((fetched.id(), row.loads()), (None, loads));
+        assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
+    }
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored), "another loader may want it stored");
+}
+
+/// No commit vouches for it, so who joined during the load cannot know whether it was read too early.
+#[tokio::test]
+async fn a_reader_that_joined_during_a_load_that_is_declined_gets_a_later_one() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let load = declining(load);
+    let early = node.start(1, &load);
+    let old = gate.began().await;
+    row.commit();
+    let done = node.cache.invalidate(Invalidation::hard().key(node.key(1))).await;
+    assert!(matches!(done, Invalidated::Done { .. }));
+    let at_once = declining(row.loader());
+    let late: Vec<_> = (0..20).map(|_| node.start(1, &at_once)).collect();
+    node.settle().await;
+    assert_eq!(row.loads(), 1, "the late readers have joined");
+    old.finish();
+    assert_eq!(early.value().await.version(), Some(1));
+    for late in late {
+        assert_eq!(late.value().await.version(), Some(2), "began after the acknowledged invalidation");
+    }
+    assert!(row.loads() < 20, "who came before a later load began shares it; there were {}", row.loads());
+}
+
+#[tokio::test]
+async fn a_refresh_that_is_declined_leaves_the_stale_entry_as_it_is() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    node.soften(1).await;
+    row.commit();
+    let (mut gate, load) = row.gated();
+    let load = declining(load);
+    assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
+    let refresh = gate.began().await;
+    refresh.finish();
+    node.settle().await;
+    for _ in 0..3 {
+        let fetched = node.start(1, &load).value().await;
+        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Stale));
+        node.settle().await;
+        assert!(gate.is_quiet(), "the loader has a rest for the lease time");
+    }
+}
+
+#[tokio::test]
+async fn a_written_value_that_is_declined_invalidates_the_entry() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    let write = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    assert_eq!(write.publish(row.read().without_storing()).await, Published::Invalidated);
+    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
+    assert_eq!(node.read(1, &row).await.version(), Some(2));
+}
+
+/// The lease is given back at once, so a peer does not wait for its end.
+#[tokio::test]
+async fn a_peer_that_waits_for_a_declined_load_takes_its_place() {
+    let redis = redis().await;
+    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let declined = node.start(1, &declining(load));
+    let loading = gate.began().await;
+    let waiting = peer.start(1, &row.loader());
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert!(!waiting.is_over(), "the lease is held");
+    loading.finish();
+    assert_eq!(declined.value().await.outcome(), Outcome::Miss(Fill::Declined));
+    // Leases of these nodes last longer than a read may take here.
+    assert_eq!(waiting.value().await.outcome(), Outcome::Miss(Fill::Stored));
+}

@@ -1,0 +1,382 @@
+//! How long a committed change takes until it is gone from every cache, and how many changes a second the relay carries.
+//!
+//! The four services with private stores, on this machine's cores together with the load. Two parts:
+//!
+//! * **delay**: writes at a steady rate over the product API (open loop: a late answer delays no later write). Some of the
+//!   products, the probes, lie in a cache of every service; for each write of a probe, the time from the answer until Redis no longer has the entry, per service. The baseline beside it: the same writes, and
+//!   a bare subscriber on the Pub/Sub channel.
+//! * **throughput**: rows changed in SQL at a steady rate, and the lag of the outbox and of every consumer, each second.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use fred::clients::{Client as Redis, SubscriberClient};
+use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface};
+use fred::types::Builder;
+use fred::types::config::Config;
+use reqwest::Client;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::demo::metrics::Metrics;
+use crate::demo::times::{Times, human, millis};
+use crate::world::{Service, World};
+
+/// The options of `lab bench-events`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Writes a second in the first part
+    #[arg(long, default_value_t = 200)]
+    rate: u32,
+    /// Rows a second in the second part
+    #[arg(long, default_value_t = 2_000)]
+    rows: u32,
+    /// Seconds of each part
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// Products in the catalogue
+    #[arg(long, default_value_t = 2_000)]
+    products: u32,
+    /// Every how many writes one is a probe
+    #[arg(long, default_value_t = 10)]
+    every: u32,
+    /// Fail when p99 is above 20 ms or the lag grows
+    #[arg(long)]
+    assert: bool,
+    /// Write all figures to this file as well
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// The most that p99 of the delay may be, in ms.
+const P99_AT_MOST: f64 = 20.0;
+/// An entry that is still there by then was not invalidated.
+const LOST: Duration = Duration::from_secs(5);
+/// The caches, and the channel beside them.
+const PLACES: [&str; 6] = ["product-api", "cart", "search", "recommendation", "all four", "bare subscriber"];
+
+#[derive(Debug, Default, Serialize)]
+struct Figures {
+    commit: String,
+    rate: u32,
+    probes: usize,
+    lost: usize,
+    /// Milliseconds from the answer to the write until the entry was gone, sorted, by place.
+    delay: BTreeMap<&'static str, Vec<f64>>,
+    rows: u32,
+    rows_written: u64,
+    /// Each second: outbox rows not done, and the greatest lag of a consumer.
+    lag: Vec<(i64, f64)>,
+    /// Seconds after the last row until nothing lagged.
+    drained_s: f64,
+}
+
+/// Runs the benchmark and prints its tables.
+pub async fn run(options: &Options) -> Result<()> {
+    let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
+    let world = Arc::new(World::start(crate::world::programs()?, options.products, &settings).await?);
+    let http = Client::builder().no_proxy().timeout(LOST).build()?;
+    settled(&world, &http).await?;
+    let mut figures = Figures { commit: commit(), rate: options.rate, rows: options.rows, ..Figures::default() };
+    delay(&world, &http, options, &mut figures).await?;
+    throughput(&world, &http, options, &mut figures).await?;
+    print(&figures);
+    if let Some(file) = &options.json {
+        let json = serde_json::to_vec_pretty(&figures)?;
+        std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if options.assert {
+        let p99 = times(&figures, "all four").percentile(99.0);
+        ensure!(figures.lost == 0, "{} entries were not invalidated", figures.lost);
+        ensure!(p99 <= P99_AT_MOST, "p99 is {}, at most {P99_AT_MOST} ms is wanted", human(p99));
+        let grown = figures.lag.last().is_some_and(|(undone, _)| *undone > i64::from(options.rows));
+        ensure!(!grown, "the lag grew to more than a second's worth of rows: {:?}", figures.lag);
+    }
+    Ok(())
+}
+
+/// A product with an entry in every service.
+struct Probe {
+    id: i64,
+    cart: String,
+    /// One key per service, and the addresses that fill them.
+    keys: [String; 4],
+    urls: [String; 4],
+}
+
+impl Probe {
+    async fn prepare(world: &World, http: &Client, id: i64) -> Result<Self> {
+        let at = |service| world.url(service);
+        let cart: Value =
+            http.post(format!("{}/carts", at(Service::Cart))).json(&json!({})).send().await?.json().await?;
+        let cart = cart["id"].as_str().context("a cart has an id")?.to_owned();
+        let item = format!("{}/carts/{cart}/items/{id}", at(Service::Cart));
+        http.put(item).json(&json!({ "quantity": 1 })).send().await?.error_for_status()?;
+        let product: Value =
+            http.get(format!("{}/products/{id}", at(Service::ProductApi))).send().await?.json().await?;
+        // The whole name finds the product on the first page.
+        let name = product["name"].as_str().context("a product has a name")?;
+        let mut search = reqwest::Url::parse(&format!("{}/search", at(Service::Search)))?;
+        search.query_pairs_mut().append_pair("q", name).append_pair("limit", "100");
+        let urls = [
+            format!("{}/products/production/{id}", at(Service::ProductApi)),
+            format!("{}/carts/{cart}", at(Service::Cart)),
+            search.to_string(),
+            format!("{}/recommendations/{id}", at(Service::Recommendation)),
+        ];
+        let mut probe = Self { id, cart, keys: Default::default(), urls };
+        for service in Service::ALL {
+            probe.keys[service as usize] = probe.find(world, http, service).await?;
+        }
+        Ok(probe)
+    }
+
+    /// Fills the entry, and finds its key by what its tags say.
+    async fn find(&self, world: &World, http: &Client, service: Service) -> Result<String> {
+        let url = &self.urls[service as usize];
+        http.get(url).send().await?.error_for_status()?;
+        match service {
+            Service::ProductApi => return Ok(format!("product:production:{}", self.id)),
+            Service::Cart => return Ok(format!("cart:view:{}", self.cart)),
+            Service::Recommendation => return Ok(format!("recommendation:list:{}", self.id)),
+            Service::Search => {}
+        }
+        let mut cursor = None::<String>;
+        let tag = format!("product:{}", self.id);
+        loop {
+            let mut page = format!("{}/cache/entries?limit=1000", world.url(service));
+            if let Some(cursor) = &cursor {
+                page.push_str(&format!("&cursor={cursor}"));
+            }
+            let page: Value = http.get(page).send().await?.error_for_status()?.json().await?;
+            let entries = page["entries"].as_array().context("a page has entries")?;
+            let tagged = |entry: &&Value| entry["tags"].as_array().is_some_and(|tags| tags.iter().any(|t| *t == tag));
+            if let Some(entry) = entries.iter().find(tagged) {
+                return Ok(entry["key"].as_str().context("an entry has a key")?.to_owned());
+            }
+            cursor = page["next_cursor"].as_str().map(str::to_owned);
+            ensure!(cursor.is_some(), "no page of {} carries {tag}; it was filled by {url}", service.name());
+        }
+    }
+
+    /// Fills all four. Returns whether all are there: an event that is still under way may have removed one again.
+    async fn warm(&self, http: &Client, redis: &Redis) -> Result<bool> {
+        for url in &self.urls {
+            http.get(url).send().await?.error_for_status()?;
+        }
+        Ok(redis.exists::<u64, _>(self.keys.to_vec()).await? == 4)
+    }
+
+    /// Milliseconds until each is gone; `None` for one that stays.
+    async fn gone(&self, redis: &Redis, began: Instant) -> Result<[Option<f64>; 4]> {
+        let mut gone = [None; 4];
+        while gone.contains(&None) && began.elapsed() < LOST {
+            for (key, gone) in self.keys.iter().zip(&mut gone).filter(|(_, gone)| gone.is_none()) {
+                // A lease is not an entry: somebody may be loading the new value already.
+                let there: Option<String> = redis.getrange(key, 0, 0).await?;
+                if there.as_deref() != Some("V") {
+                    *gone = Some(millis(began.elapsed()));
+                }
+            }
+        }
+        Ok(gone)
+    }
+}
+
+async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
+    let redis = Builder::from_config(Config::from_url(&world.redis.url())?).build()?;
+    redis.init().await?;
+    let heard = Heard::listen(&world.redis.url()).await?;
+    let mut probes = Vec::new();
+    for id in 1..=i64::from(options.rate / options.every).clamp(4, 40) {
+        probes.push(Arc::new(Probe::prepare(world, http, id).await?));
+    }
+    let mut ticks = interval(Duration::from_secs(1) / options.rate);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut writes = JoinSet::new();
+    let results = Arc::new(Mutex::new(Vec::new()));
+    let total = options.rate * options.seconds;
+    for number in 0..total {
+        ticks.tick().await;
+        let (http, redis, heard) = (http.clone(), redis.clone(), heard.clone());
+        let shop = world.url(Service::ProductApi);
+        if number % options.every == 0 {
+            let (probe, results) =
+                (Arc::clone(&probes[(number / options.every) as usize % probes.len()]), Arc::clone(&results));
+            writes.spawn(async move {
+                if !probe.warm(&http, &redis).await? {
+                    return Ok(());
+                }
+                let url = format!("{shop}/products/{}", probe.id);
+                let body = json!({ "stock": 1 + number % 1_000 });
+                let answer: Value = http.put(url).json(&body).send().await?.error_for_status()?.json().await?;
+                let answered = Instant::now();
+                let gone = probe.gone(&redis, answered).await?;
+                let version = answer["version"].as_i64().context("a version")?;
+                let told = heard.when(probe.id, version).await.map(|at| millis(at.saturating_duration_since(answered)));
+                results.lock().await.push((gone, told));
+                anyhow::Ok(())
+            });
+        } else {
+            let others = i64::from(options.products) - 100;
+            let id = 100 + i64::from(number) * 7_919 % others;
+            writes.spawn(async move {
+                let body = json!({ "stock": 1 + number % 1_000 });
+                http.put(format!("{shop}/products/{id}")).json(&body).send().await?.error_for_status()?;
+                anyhow::Ok(())
+            });
+        }
+        while let Some(written) = writes.try_join_next() {
+            written??;
+        }
+    }
+    while let Some(written) = writes.join_next().await {
+        written??;
+    }
+    for (gone, told) in results.lock().await.iter() {
+        figures.probes += 1;
+        figures.lost += usize::from(gone.contains(&None));
+        for (service, ms) in Service::ALL.into_iter().zip(gone) {
+            figures.delay.entry(service.name()).or_default().push(ms.unwrap_or(f64::INFINITY));
+        }
+        let all = gone.iter().map(|ms| ms.unwrap_or(f64::INFINITY)).fold(0.0, f64::max);
+        figures.delay.entry("all four").or_default().push(all);
+        figures.delay.entry("bare subscriber").or_default().extend(told);
+    }
+    Ok(())
+}
+
+/// A bare subscriber: the least that an event can take.
+#[derive(Clone)]
+struct Heard {
+    at: Arc<std::sync::Mutex<BTreeMap<(i64, i64), Instant>>>,
+    _client: SubscriberClient,
+}
+
+impl Heard {
+    async fn listen(url: &str) -> Result<Self> {
+        let client = Builder::from_config(Config::from_url(url)?).build_subscriber_client()?;
+        client.init().await?;
+        let mut messages = client.message_rx();
+        client.subscribe("product:updates").await?;
+        let at: Arc<std::sync::Mutex<BTreeMap<_, _>>> = Arc::default();
+        let heard = Arc::clone(&at);
+        tokio::spawn(async move {
+            while let Ok(message) = messages.recv().await {
+                let now = Instant::now();
+                let event: Value =
+                    serde_json::from_slice(message.value.as_bytes().unwrap_or_default()).unwrap_or_default();
+                if let (Some(id), Some(version)) = (event["product_id"].as_i64(), event["version"].as_i64()) {
+                    heard.lock().expect("nobody panics with it").insert((id, version), now);
+                }
+            }
+        });
+        Ok(Self { at, _client: client })
+    }
+
+    async fn when(&self, id: i64, version: i64) -> Option<Instant> {
+        for _ in 0..200 {
+            if let Some(at) = self.at.lock().expect("nobody panics with it").remove(&(id, version)) {
+                return Some(at);
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        None
+    }
+}
+
+async fn throughput(world: &Arc<World>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
+    settled(world, http).await?;
+    // Statements of twenty rows, as an import would write; the trigger makes twenty events of each.
+    let per_statement = 20;
+    let sql = format!(
+        "DO $$ DECLARE began timestamptz := clock_timestamp(); due float8; BEGIN
+           FOR n IN 0..{} LOOP
+             UPDATE products SET stock = (stock + 1) % 1000 WHERE id IN (
+               SELECT 1 + (n::bigint * {per_statement} * 7 + i * 13) % {} FROM generate_series(1, {per_statement}) i);
+             COMMIT;
+             due := (n + 1) * {per_statement}::float8 / {} - extract(epoch FROM clock_timestamp() - began);
+             IF due > 0 THEN PERFORM pg_sleep(due); END IF;
+           END LOOP; END $$",
+        options.rows * options.seconds / per_statement - 1,
+        options.products,
+        options.rows,
+    );
+    let head = |world: Arc<World>| async move {
+        let rows = world.postgres.sql("shop_db", "SELECT max(id) FROM outbox").await?;
+        anyhow::Ok(rows.trim().parse::<u64>().unwrap_or(0))
+    };
+    let before = head(Arc::clone(world)).await?;
+    let writing = tokio::spawn({
+        let world = Arc::clone(world);
+        async move { world.postgres.sql("shop_db", &sql).await }
+    });
+    while !writing.is_finished() {
+        sleep(Duration::from_secs(1)).await;
+        figures.lag.push(lag(world, http).await?);
+    }
+    writing.await??;
+    figures.rows_written = head(Arc::clone(world)).await? - before;
+    let ended = Instant::now();
+    settled(world, http).await?;
+    figures.drained_s = ended.elapsed().as_secs_f64();
+    Ok(())
+}
+
+async fn lag(world: &World, http: &Client) -> Result<(i64, f64)> {
+    let undone = world.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await?;
+    let mut greatest = 0.0_f64;
+    for service in Service::SUBSCRIBERS {
+        let text = http.get(format!("{}/metrics", world.url(service))).send().await?.text().await?;
+        greatest = greatest.max(Metrics::parse(&text).sum("events_lag", &[]));
+    }
+    Ok((undone.trim().parse()?, greatest))
+}
+
+/// Waits until nothing lags.
+async fn settled(world: &World, http: &Client) -> Result<()> {
+    let began = Instant::now();
+    while lag(world, http).await? != (0, 0.0) {
+        ensure!(began.elapsed() < Duration::from_secs(120), "the events are not carried out within 120 s");
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+fn times(figures: &Figures, place: &str) -> Times {
+    figures.delay.get(place).map(|ms| ms.iter().copied().collect()).unwrap_or_default()
+}
+
+fn print(figures: &Figures) {
+    println!(
+        "\nFrom the answer to a write until the entry is gone, {} writes/s, {} probes, {} lost\n",
+        figures.rate, figures.probes, figures.lost
+    );
+    println!("{:<18} {:>10} {:>10} {:>10} {:>10}", "", "p50", "p95", "p99", "max");
+    for place in PLACES {
+        let ms = times(figures, place);
+        let at = |percent| human(ms.percentile(percent));
+        println!("{place:<18} {:>10} {:>10} {:>10} {:>10}", at(50.0), at(95.0), at(99.0), human(ms.max()));
+    }
+    println!(
+        "\n{} rows/s asked for in SQL, {} rows written; lag each second (outbox rows, greatest of a consumer):",
+        figures.rows, figures.rows_written
+    );
+    for (second, (undone, greatest)) in figures.lag.iter().enumerate() {
+        println!("  {:>3} s  {undone:>7}  {greatest:>7}", second + 1);
+    }
+    println!("drained {:.2} s after the last row", figures.drained_s);
+}
+
+/// The commit that was measured, as far as git knows.
+fn commit() -> String {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! Nothing is lost: writes by four writers while everything is killed and started again at random.
+//!
+//! When the dust has settled, the acknowledged writes are there, every outbox row is done, the streams have no holes, the
+//! search index equals the catalogue, and whatever any service still holds in its cache equals what it would load now.
+//! The faults end with the writes; the run ends by itself.
+
+mod faults;
+mod ledger;
+mod readers;
+mod settle;
+mod writers;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use reqwest::Client;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+use ledger::Ledger;
+
+/// The options of `lab chaos`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Acknowledged writes, of all writers together
+    #[arg(long, default_value_t = 10_000)]
+    pub writes: u32,
+    /// Products in the catalogue
+    #[arg(long, default_value_t = 130)]
+    pub products: u32,
+    /// Chooses the faults; 0 for chance
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// The folder of the services' programs; by default that of this one
+    #[arg(long)]
+    pub programs: Option<PathBuf>,
+}
+
+/// What came of it. Every figure was counted by this process.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Writes that were acknowledged.
+    pub writes: u32,
+    /// Writes that were refused or got no answer while something was down.
+    pub refused: u32,
+    /// Kills, by victim.
+    pub kills: Vec<(&'static str, u32)>,
+    /// How long the writing took.
+    pub took: Duration,
+    /// How long it took from the last fault until everything was relayed and applied.
+    pub settled: Duration,
+    /// Answers that were compared, and how many of them came from a cache.
+    pub compared: u32,
+    /// … from a cache.
+    pub hits: u32,
+    /// What is wrong; empty when everything holds.
+    pub wrong: Vec<String>,
+}
+
+/// What writers, readers and faults share.
+struct Stage {
+    world: World,
+    http: Client,
+    ledger: Ledger,
+    written: AtomicU32,
+    refused: AtomicU32,
+    target: u32,
+    products: i64,
+    carts: Vec<String>,
+    stop: CancellationToken,
+}
+
+/// Runs it, and says what is wrong in the report. An error means that the run itself did not work.
+pub async fn run(options: &Options) -> Result<Report> {
+    let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
+    let settings = [("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "8")];
+    let world = World::start(programs, options.products, &settings).await?;
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+    let carts = writers::carts(&world, &http).await.context("the carts")?;
+    let stage = Arc::new(Stage {
+        world,
+        http,
+        ledger: Ledger::default(),
+        written: AtomicU32::new(0),
+        refused: AtomicU32::new(0),
+        target: options.writes,
+        products: i64::from(options.products),
+        carts,
+        stop: CancellationToken::new(),
+    });
+    let began = Instant::now();
+    let faults = tokio::spawn(faults::run(Arc::clone(&stage), options.seed));
+    let readers = readers::start(&stage);
+    let mut writing: JoinSet<Result<()>> = writers::start(&stage);
+    while let Some(writer) = writing.join_next().await {
+        writer??;
+    }
+    let took = began.elapsed();
+    stage.stop.cancel();
+    let kills = faults.await??;
+    readers.join_all().await;
+    let mut report = settle::judge(&stage).await?;
+    (report.took, report.kills) = (took, kills);
+    report.writes = stage.written.load(std::sync::atomic::Ordering::Relaxed);
+    report.refused = stage.refused.load(std::sync::atomic::Ordering::Relaxed);
+    Ok(report)
+}
+
+/// Runs it for a person, and fails when anything is wrong.
+pub async fn tell(options: &Options) -> Result<()> {
+    println!("{} writes while everything is killed at random …", options.writes);
+    let report = run(options).await?;
+    println!("{report}");
+    anyhow::ensure!(report.wrong.is_empty(), "{} things are wrong; they stand above", report.wrong.len());
+    Ok(())
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "writes acknowledged  {} in {:.1} s", self.writes, self.took.as_secs_f64())?;
+        writeln!(f, "refused, unanswered  {}", self.refused)?;
+        let kills: Vec<_> = self.kills.iter().map(|(victim, times)| format!("{victim} {times}")).collect();
+        writeln!(f, "kill -9              {}", kills.join(", "))?;
+        writeln!(f, "settled after        {:.1} s", self.settled.as_secs_f64())?;
+        writeln!(f, "answers compared     {}, of them from a cache {}", self.compared, self.hits)?;
+        match self.wrong.as_slice() {
+            [] => write!(f, "wrong                nothing"),
+            wrong => write!(f, "wrong\n  {}", wrong.join("\n  ")),
+        }
+    }
+}

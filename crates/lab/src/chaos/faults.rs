@@ -1,0 +1,73 @@
+//! Kills: one victim at a time, at random, for as long as there is writing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::sleep;
+
+use super::Stage;
+use crate::world::Service;
+
+/// Whom it can hit.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Service(Service),
+    Redis,
+    Postgres,
+}
+
+const VICTIMS: [(Victim, &str); 6] = [
+    (Victim::Service(Service::ProductApi), "product-api"),
+    (Victim::Service(Service::Cart), "cart"),
+    (Victim::Service(Service::Search), "search"),
+    (Victim::Service(Service::Recommendation), "recommendation"),
+    (Victim::Redis, "redis"),
+    (Victim::Postgres, "postgres"),
+];
+
+/// Kills and starts again until it is told to stop; then everything runs. Returns how often it hit whom.
+pub(super) async fn run(stage: Arc<Stage>, seed: u64) -> Result<Vec<(&'static str, u32)>> {
+    let mut random = if seed == 0 { StdRng::from_os_rng() } else { StdRng::seed_from_u64(seed) };
+    let mut kills = VICTIMS.map(|(_, name)| (name, 0));
+    // Everybody in turn first, so that a short run leaves nobody out.
+    let mut next = 0;
+    loop {
+        let calm = Duration::from_millis(random.random_range(200..1_500));
+        tokio::select! {
+            () = sleep(calm) => {}
+            () = stage.stop.cancelled() => break,
+        }
+        let index = if next < VICTIMS.len() { next } else { random.random_range(0..VICTIMS.len()) };
+        next += 1;
+        kills[index].1 += 1;
+        strike(&stage, VICTIMS[index].0, Duration::from_millis(random.random_range(0..800))).await?;
+    }
+    for service in Service::ALL {
+        stage.world.revive(service).await?;
+    }
+    Ok(kills.to_vec())
+}
+
+async fn strike(stage: &Stage, victim: Victim, down: Duration) -> Result<()> {
+    let world = &stage.world;
+    match victim {
+        Victim::Service(service) => {
+            world.kill(service).await?;
+            sleep(down).await;
+            world.launch(service).await
+        }
+        Victim::Redis => {
+            world.redis.kill().await?;
+            sleep(down).await;
+            world.redis.restart().await
+        }
+        Victim::Postgres => {
+            world.postgres.kill().await?;
+            sleep(down).await;
+            world.postgres.restart().await
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Events, second half: one write and every service's cache; psql; and a subscriber that was not there.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::claim::Verdict;
+use super::neighbours::Neighbours;
+use super::stage::Stage;
+use super::subject::Subject;
+use super::times::{Times, human};
+
+/// What a busy machine makes of some milliseconds.
+const LATEST: f64 = 1_000.0;
+const ROUNDS: usize = 10;
+/// How long a started service is given to be as it should.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// Shows it on the product of `subject`.
+pub(super) async fn run(stage: &mut Stage, subject: &Subject) -> Result<()> {
+    let neighbours = Neighbours::of(&subject.product, stage.shop.base(), &stage.neighbours).await?;
+    one_write(stage, subject, &neighbours).await?;
+    psql(stage, subject, &neighbours).await?;
+    absent(stage, subject, &neighbours).await
+}
+
+async fn one_write(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> Result<()> {
+    let say = stage.say;
+    say.step("The same product lies in the caches of four services. One write, and each forgets it by itself.");
+    let mut delays: Vec<Vec<f64>> = vec![Vec::new(); neighbours.places.len()];
+    for round in 0..ROUNDS {
+        neighbours.warm().await?;
+        let written = subject.write().await?;
+        let gone = neighbours.gone(Instant::now()).await?;
+        if round == 0 {
+            say.write(&written, "");
+            for (place, (service, ms)) in neighbours.places.iter().zip(&gone) {
+                say.note(&format!("{service:<15} {:<28} gone {} after the answer", shortened(&place.key), human(*ms)));
+            }
+        }
+        for (all, (_, ms)) in delays.iter_mut().zip(gone) {
+            all.push(ms);
+        }
+    }
+    for (place, delays) in neighbours.places.iter().zip(delays) {
+        let delays: Times = delays.into_iter().collect();
+        stage.claim(
+            format!("{}: from answer to gone (median / max of {ROUNDS})", place.name),
+            format!("{:.1} / {}", delays.median(), human(delays.max())),
+            Verdict::at_most(LATEST, delays.max()),
+        );
+    }
+    Ok(())
+}
+
+async fn psql(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> Result<()> {
+    let say = stage.say;
+    say.step("Somebody changes the price in psql. No service is told; the trigger has written the event with the row.");
+    neighbours.warm().await?;
+    let price = subject.product.price_cents + 4_242;
+    let sql = format!("UPDATE products SET price_cents = {price} WHERE id = {}", subject.product.id);
+    say.note(&sql);
+    stage.stack.psql(&sql).await?;
+    let gone = neighbours.gone(Instant::now()).await?;
+    let (cart, status) = neighbours.cart().await?;
+    say.note(&format!("the cart now says {} ({status})", price_in(&cart)?));
+    let slowest = gone.iter().map(|(_, ms)| *ms).fold(0.0, f64::max);
+    stage.claim("psql: gone from all four services", human(slowest), Verdict::at_most(LATEST, slowest));
+    stage.claim(
+        "psql: the cart shows the new price",
+        price_in(&cart)?.to_string(),
+        Verdict::equal(price, price_in(&cart)?),
+    );
+    Ok(())
+}
+
+/// The cart is stopped, something changes, the cart is started: once on Pub/Sub, once on the stream.
+async fn absent(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> Result<()> {
+    let say = stage.say;
+    say.step(
+        "The cart is put on plain Pub/Sub, and is not there when the price changes. Nobody keeps the event for it.",
+    );
+    let cart = stage.stack.borrow("cart");
+    cart.start(&["EVENTS__TRANSPORT=pubsub"]).await?;
+    neighbours.warm().await?;
+    cart.stop().await?;
+    let written = subject.write().await?;
+    cart.start(&["EVENTS__TRANSPORT=pubsub"]).await?;
+    let (view, status) = neighbours.cart().await?;
+    let (old, new) = (price_in(&view)?, price_of(&written.body)?);
+    say.write(&written, "while the cart was stopped");
+    say.note(&format!("the cart says {old} ({status}), the catalogue {new}"));
+    stage.claim(
+        "Pub/Sub: what was announced meanwhile is lost",
+        format!("{old} instead of {new}, until its TTL"),
+        Verdict::that(old != new && status.contains("hit"), "a stale hit", format!("{old}, {status}")),
+    );
+
+    say.step("Back on the stream, where its group had stopped reading: it catches up with all that it has missed.");
+    cart.give_back().await?;
+    let began = Instant::now();
+    until_price(neighbours, new).await?;
+    stage.claim(
+        "the stream: what was missed is made good",
+        human(super::times::millis(began.elapsed())),
+        Verdict::Holds,
+    );
+
+    say.step("Stopped, changed, started once more, on the stream all the time.");
+    neighbours.warm().await?;
+    let cart = stage.stack.borrow("cart");
+    cart.stop().await?;
+    let written = subject.write().await?;
+    cart.give_back().await?;
+    let (began, new) = (Instant::now(), price_of(&written.body)?);
+    until_price(neighbours, new).await?;
+    say.note(&format!("the cart says {new}, {} after its start", human(super::times::millis(began.elapsed()))));
+    stage.claim("the stream: nothing is lost", format!("{new} after the start"), Verdict::Holds);
+    Ok(())
+}
+
+async fn until_price(neighbours: &Neighbours, price: i64) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let (view, status) = neighbours.cart().await?;
+        if price_in(&view)? == price {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < CATCH_UP, "the cart still says {} ({status}), not {price}", price_in(&view)?);
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn price_in(cart: &Value) -> Result<i64> {
+    cart["items"][0]["price_cents"].as_i64().with_context(|| format!("a cart with one item: {cart}"))
+}
+
+fn price_of(product: &Value) -> Result<i64> {
+    product["price_cents"].as_i64().with_context(|| json!({ "not a product": product }).to_string())
+}
+
+fn shortened(key: &str) -> String {
+    if key.len() <= 28 { key.to_owned() } else { format!("{}…", &key[..27]) }
+}

@@ -1,0 +1,152 @@
+//! The other services, as far as a product can be seen in them: an answer of each that shows it, and the entry behind it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use futures_util::future::try_join_all;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::shop::Product;
+use super::times::millis;
+
+/// An entry that is still there by then was not invalidated.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the services answer.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Addresses {
+    /// Where the cart answers
+    #[arg(long, env = "LAB_CART", default_value = "http://127.0.0.1:8005")]
+    cart: String,
+    /// Where the search answers
+    #[arg(long, env = "LAB_SEARCH", default_value = "http://127.0.0.1:8006")]
+    search: String,
+    /// Where the recommendation answers
+    #[arg(long, env = "LAB_RECOMMENDATION", default_value = "http://127.0.0.1:8007")]
+    recommendation: String,
+}
+
+/// A cached answer that shows the product.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The service.
+    pub name: &'static str,
+    /// The entry's key in Redis.
+    pub key: String,
+    url: String,
+    base: String,
+}
+
+/// The product in every service.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    http: Client,
+    /// The product API's own first.
+    pub places: Vec<Place>,
+}
+
+impl Neighbours {
+    /// Puts the product into a cart of its own, and finds the answers that show it.
+    pub(super) async fn of(product: &Product, shop: &str, at: &Addresses) -> Result<Self> {
+        let http = Client::builder().no_proxy().timeout(2 * PATIENCE).build()?;
+        let id = product.id;
+        let cart: Value = ask(http.post(format!("{}/carts", at.cart)).json(&json!({}))).await?;
+        let cart = cart["id"].as_str().context("a cart has an id")?.to_owned();
+        ask(http.put(format!("{}/carts/{cart}/items/{id}", at.cart)).json(&json!({ "quantity": 1 }))).await?;
+        let mut search = reqwest::Url::parse(&format!("{}/search", at.search))?;
+        search.query_pairs_mut().append_pair("q", &product.name).append_pair("limit", "20");
+        let place = |name, key: String, url: String, base: &str| Place { name, key, url, base: base.to_owned() };
+        let mut neighbours = Self {
+            http,
+            places: vec![
+                place("product-api", format!("product:events:{id}"), format!("{shop}/products/events/{id}"), shop),
+                place("cart", format!("cart:view:{cart}"), format!("{}/carts/{cart}", at.cart), &at.cart),
+                place("search", String::new(), search.to_string(), &at.search),
+                place(
+                    "recommendation",
+                    format!("recommendation:list:{id}"),
+                    format!("{}/recommendations/{id}", at.recommendation),
+                    &at.recommendation,
+                ),
+            ],
+        };
+        neighbours.places[2].key = neighbours.tagged(2, &format!("product:{id}")).await?;
+        Ok(neighbours)
+    }
+
+    /// The answer of the cart.
+    pub(super) async fn cart(&self) -> Result<(Value, String)> {
+        let answer = self.http.get(&self.places[1].url).send().await?.error_for_status()?;
+        let status = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let status = status.to_owned();
+        Ok((answer.json().await?, status))
+    }
+
+    /// Reads all of them until all are in their caches.
+    pub(super) async fn warm(&self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            for place in &self.places {
+                ask(self.http.get(&place.url)).await?;
+            }
+            let there = try_join_all(self.places.iter().map(|place| self.is_there(place))).await?;
+            if there.iter().all(|there| *there) {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < PATIENCE, "the answers do not stay in their caches: {:?}", self.places);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Milliseconds from `began` until each entry was gone, by service.
+    pub(super) async fn gone(&self, began: Instant) -> Result<Vec<(&'static str, f64)>> {
+        try_join_all(self.places.iter().map(async |place| {
+            while self.is_there(place).await? {
+                if began.elapsed() > PATIENCE {
+                    bail!(
+                        "{} is still there {:?} after the write; is {} running?",
+                        place.key,
+                        began.elapsed(),
+                        place.name
+                    );
+                }
+            }
+            Ok((place.name, millis(began.elapsed())))
+        }))
+        .await
+    }
+
+    async fn is_there(&self, place: &Place) -> Result<bool> {
+        let answer = self.http.get(format!("{}/cache/stats/{}", place.base, place.key)).send().await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            StatusCode::OK => Ok(answer.json::<Value>().await?["state"] != "leased"),
+            status => bail!("{} answers {status} for {}", place.name, place.key),
+        }
+    }
+
+    /// The entry of a service that carries `tag`.
+    async fn tagged(&self, index: usize, tag: &str) -> Result<String> {
+        let place = &self.places[index];
+        ask(self.http.get(&place.url)).await?;
+        let mut cursor = String::new();
+        loop {
+            let page: Value = ask(self.http.get(format!("{}/cache/entries?limit=1000{cursor}", place.base))).await?;
+            let entries = page["entries"].as_array().context("a page has entries")?;
+            let carries =
+                |entry: &&Value| entry["tags"].as_array().is_some_and(|tags| tags.iter().any(|its| its == tag));
+            if let Some(key) = entries.iter().find(carries).and_then(|entry| entry["key"].as_str()) {
+                return Ok(key.to_owned());
+            }
+            let next = page["next_cursor"].as_str();
+            cursor = format!("&cursor={}", next.with_context(|| format!("no entry of {} carries {tag}", place.name))?);
+        }
+    }
+}
+
+async fn ask(request: reqwest::RequestBuilder) -> Result<Value> {
+    Ok(request.send().await?.error_for_status()?.json().await?)
+}

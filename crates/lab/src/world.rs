@@ -1,0 +1,177 @@
+//! The whole system as private processes: Postgres, Redis and the four services, each of which can be killed and
+//! started again at its own port.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use testkit::{Postgres, Process, Redis, free_port};
+use tokio::sync::Mutex;
+
+/// A service that is not ready by then does not work.
+const START: Duration = Duration::from_secs(60);
+
+/// The services, in the order in which they are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Service {
+    ProductApi,
+    Cart,
+    Search,
+    Recommendation,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ProductApi, Self::Cart, Self::Search, Self::Recommendation];
+    /// Those that live by events.
+    pub const SUBSCRIBERS: [Self; 3] = [Self::Cart, Self::Search, Self::Recommendation];
+
+    /// Its program, and the prefix of its keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProductApi => "product-api",
+            Self::Cart => "cart",
+            Self::Search => "search",
+            Self::Recommendation => "recommendation",
+        }
+    }
+
+    /// Whether it knows the setting; it would refuse one that it does not know.
+    fn has(self, setting: &str) -> bool {
+        match setting.split_once("__").map_or(setting, |(section, _)| section) {
+            "HTTP" | "LOG" | "REDIS" => true,
+            "POSTGRES" => self != Self::Search,
+            "EVENTS" => self != Self::ProductApi,
+            "RELAY" => matches!(self, Self::ProductApi | Self::Cart),
+            _ => self == Self::ProductApi,
+        }
+    }
+}
+
+/// The running system. It ends with this value, and with this process however it ends.
+#[derive(Debug)]
+pub struct World {
+    /// One server, three databases.
+    pub postgres: Postgres,
+    /// One server, four keyspaces.
+    pub redis: Redis,
+    programs: PathBuf,
+    ports: [u16; 4],
+    databases: Databases,
+    settings: Vec<(String, String)>,
+    index: TempDir,
+    running: [Mutex<Option<Process>>; 4],
+}
+
+#[derive(Debug)]
+struct Databases {
+    shop: String,
+    cart: String,
+    recommendation: String,
+}
+
+impl World {
+    /// Starts it with the programs that lie in `programs`, with so many products, and with these settings for every
+    /// service that has them.
+    pub async fn start(programs: PathBuf, products: u32, settings: &[(&str, &str)]) -> Result<Self> {
+        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
+        let databases = Databases {
+            shop: postgres.create_database("shop_db").await?,
+            cart: postgres.create_database("cart_db").await?,
+            recommendation: postgres.create_database("recommendation_db").await?,
+        };
+        let mut all = vec![("SEED_PRODUCTS".to_owned(), products.to_string())];
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let world = Self {
+            postgres,
+            redis,
+            programs,
+            ports: std::array::from_fn(|_| free_port()),
+            databases,
+            settings: all,
+            index: TempDir::new().context("a folder for the search index")?,
+            running: std::array::from_fn(|_| Mutex::new(None)),
+        };
+        // The product API first, because it fills the catalogue; then nobody waits for anybody.
+        world.revive(Service::ProductApi).await?;
+        tokio::try_join!(
+            world.revive(Service::Cart),
+            world.revive(Service::Search),
+            world.revive(Service::Recommendation)
+        )?;
+        Ok(world)
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn url(&self, service: Service) -> String {
+        format!("http://127.0.0.1:{}", self.ports[service as usize])
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&self, service: Service) -> Result<()> {
+        match self.running[service as usize].lock().await.take() {
+            Some(process) => process.kill9().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a service that does not run, without waiting until it is ready.
+    pub async fn launch(&self, service: Service) -> Result<()> {
+        let mut running = self.running[service as usize].lock().await;
+        if running.is_none() {
+            *running = Some(Process::start(&self.command(service)?)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a service that does not run, and waits until it is ready.
+    pub async fn revive(&self, service: Service) -> Result<()> {
+        self.launch(service).await?;
+        let running = self.running[service as usize].lock().await;
+        let process = running.as_ref().context("it was started just now")?;
+        process.wait_for_http(&format!("{}/readyz", self.url(service)), START).await
+    }
+
+    /// What a service has said so far.
+    pub async fn output(&self, service: Service) -> String {
+        self.running[service as usize].lock().await.as_ref().map(Process::output).unwrap_or_default()
+    }
+
+    /// The process id of a service, while it runs.
+    pub async fn pid(&self, service: Service) -> Option<u32> {
+        self.running[service as usize].lock().await.as_ref().map(Process::pid)
+    }
+
+    fn command(&self, service: Service) -> Result<Command> {
+        let program = self.programs.join(service.name());
+        ensure!(program.is_file(), "{} does not exist: cargo build --workspace", program.display());
+        let mut command = Command::new(program);
+        for (name, value) in self.settings.iter().filter(|(name, _)| service.has(name)) {
+            command.env(name, value);
+        }
+        command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[service as usize].to_string());
+        command.env("REDIS__URL", self.redis.url());
+        match service {
+            Service::ProductApi => command.env("POSTGRES__URL", &self.databases.shop),
+            Service::Cart => command.env("POSTGRES__URL", &self.databases.cart),
+            Service::Search => command.env("INDEX__PATH", self.index.path()),
+            Service::Recommendation => {
+                command.env("POSTGRES__URL", &self.databases.recommendation).env("CART__URL", self.url(Service::Cart))
+            }
+        };
+        if service != Service::ProductApi {
+            command.env("PRODUCT_API__URL", self.url(Service::ProductApi));
+        }
+        Ok(command)
+    }
+}
+
+/// The folder of the programs that were built with this one: the target folder, from a test as from `lab` itself.
+pub fn programs() -> Result<PathBuf> {
+    let us = std::env::current_exe()?;
+    let folder = us.ancestors().skip(1).take(2).find(|folder| folder.join("product-api").is_file());
+    folder.map(PathBuf::from).context("product-api has not been built: cargo build --workspace")
+}

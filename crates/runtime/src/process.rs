@@ -1,0 +1,121 @@
+//! The process around a service: its subcommands, its exit code, its tokio runtime.
+//!
+//! ```text
+//! cart                serves until SIGTERM or SIGINT
+//! cart healthcheck    asks a running one whether it is ready
+//! cart openapi        prints the description of its API
+//! ```
+//!
+//! A failure is one line on standard error and exit code 1.
+
+use std::fmt::Display;
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+
+use crate::healthcheck;
+use crate::server::{self, HttpSettings};
+use crate::settings::SettingsError;
+use crate::telemetry::{self, LogSettings, Metrics};
+
+/// How long threads that still block may keep the process after the service has ended.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What a service's binary is made of.
+///
+/// ```no_run
+/// # use runtime::{process::Binary, server::HttpSettings, settings, telemetry::{LogSettings, Metrics}};
+/// # use std::{io, net::TcpListener, process::ExitCode};
+/// # use tokio_util::sync::CancellationToken;
+/// # #[derive(serde::Deserialize)] struct Settings { http: HttpSettings, log: LogSettings }
+/// # impl Settings { fn from_env() -> Result<Self, settings::SettingsError> { settings::load_from_env("[http]\n[log]") } }
+/// # mod app { pub fn openapi() -> utoipa::openapi::OpenApi { Default::default() } }
+/// # async fn run(_: TcpListener, _: Settings, _: Metrics, _: CancellationToken) -> io::Result<()> { Ok(()) }
+/// fn main() -> ExitCode {
+///     Binary {
+///         name: "cart",
+///         settings: Settings::from_env,
+///         sections: |settings| (&settings.http, &settings.log),
+///         openapi: app::openapi,
+///     }
+///     .main(run)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Binary<S> {
+    /// What it is called in its messages.
+    pub name: &'static str,
+    /// Reads its settings.
+    pub settings: fn() -> Result<S, SettingsError>,
+    /// The two sections of them that every service has.
+    pub sections: fn(&S) -> (&HttpSettings, &LogSettings),
+    /// Describes its API.
+    pub openapi: fn() -> OpenApi,
+}
+
+impl<S> Binary<S> {
+    /// Does what the command line says. `serve` gets an open listener, and returns when the token is cancelled and what
+    /// was in flight has ended.
+    pub fn main<F, Fut, E>(self, serve: F) -> ExitCode
+    where
+        F: FnOnce(TcpListener, S, Metrics, CancellationToken) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let command = std::env::args().nth(1);
+        let done = match command.as_deref() {
+            None => self.serve(serve),
+            Some("healthcheck") => self.healthcheck(),
+            Some("openapi") => self.describe(),
+            Some(other) => {
+                Err(format!("`{other}` is not a command; there are: healthcheck, openapi, or none to serve"))
+            }
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error}", self.name);
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn serve<F, Fut, E>(&self, serve: F) -> Result<(), String>
+    where
+        F: FnOnce(TcpListener, S, Metrics, CancellationToken) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
+        let served = runtime.block_on(async {
+            // First of all: a SIGTERM during the start counts too.
+            let shutdown = server::shutdown_on_signals().map_err(text)?;
+            let settings = (self.settings)().map_err(text)?;
+            let (http, log) = (self.sections)(&settings);
+            let telemetry = telemetry::init(log).map_err(text)?;
+            let listener = http.bind().map_err(text)?;
+            serve(listener, settings, telemetry.metrics().clone(), shutdown).await.map_err(text)
+        });
+        // Nothing depends on the end of what still blocks, such as a migration that waits for its database.
+        runtime.shutdown_timeout(LINGER);
+        served
+    }
+
+    fn healthcheck(&self) -> Result<(), String> {
+        let settings = (self.settings)().map_err(text)?;
+        healthcheck::probe((self.sections)(&settings).0).map_err(text)
+    }
+
+    fn describe(&self) -> Result<(), String> {
+        println!("{}", (self.openapi)().to_pretty_json().map_err(text)?);
+        Ok(())
+    }
+}
+
+/// In the long form, which of an `anyhow::Error` names the causes too.
+fn text(error: impl Display) -> String {
+    format!("{error:#}")
+}
