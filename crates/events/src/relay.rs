@@ -48,6 +48,9 @@ pub struct RelaySettings {
     /// How long rows are kept after they are done. Default 1 h.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
+    /// How often older rows are deleted. Default 1 min.
+    #[serde(with = "humantime_serde")]
+    pub prune_every: Duration,
     /// About how many events the stream holds; older ones are trimmed. Default 100,000.
     pub stream_length: u64,
 }
@@ -58,6 +61,7 @@ impl Default for RelaySettings {
             batch: 500,
             poll: Duration::from_millis(500),
             retention: Duration::from_secs(3600),
+            prune_every: Duration::from_secs(60),
             stream_length: 100_000,
         }
     }

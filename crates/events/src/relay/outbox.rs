@@ -131,12 +131,16 @@ pub(super) async fn set_run_id(connection: &mut AsyncPgConnection, run_id: &str)
     diesel::sql_query("UPDATE outbox_head SET run_id = $1").bind::<Text, _>(run_id).execute(connection).await.map(drop)
 }
 
-/// Deletes rows that were done `seconds` ago, at most `limit`; returns how many.
+/// Deletes rows that were done `seconds` ago, at most `limit`; returns how many. Only ever the oldest ones: a row that was
+/// done later than its successors keeps them, so that the log has no hole.
 pub(super) async fn prune(connection: &mut AsyncPgConnection, seconds: f64, limit: u32) -> QueryResult<usize> {
     diesel::sql_query(
         "DELETE FROM outbox WHERE seq IN (
-             SELECT seq FROM outbox WHERE done_at < clock_timestamp() - make_interval(secs => $1)
-             ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED)",
+             SELECT seq FROM outbox WHERE seq < coalesce(
+                 (SELECT min(seq) FROM outbox
+                  WHERE done_at IS NULL OR done_at >= clock_timestamp() - make_interval(secs => $1)),
+                 (SELECT seq + 1 FROM outbox_head))
+             ORDER BY seq LIMIT $2)",
     )
     .bind::<Double, _>(seconds)
     .bind::<BigInt, _>(i64::from(limit))

@@ -28,7 +28,6 @@ const PEERS_TURN: f64 = 1.0;
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_AT_ONCE: u32 = 10_000;
 
 pub(super) struct Worker<T, H> {
@@ -132,10 +131,10 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                 _ = connections.recv() => greeted = false,
                 _ = ticks.tick() => {
                     owing |= !postgres(outbox::unfinished(connection, PEERS_TURN, 1).await)?.is_empty();
-                    if pruned.elapsed() > PRUNE_EVERY {
+                    if pruned.elapsed() > self.settings.prune_every {
                         pruned = Instant::now();
                         let seconds = self.settings.retention.as_secs_f64();
-                        postgres(outbox::prune(connection, seconds, PRUNE_AT_ONCE).await)?;
+                        while postgres(outbox::prune(connection, seconds, PRUNE_AT_ONCE).await)? == PRUNE_AT_ONCE as usize {}
                     }
                 }
                 () = stop.cancelled() => {}
@@ -151,13 +150,18 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         owing: &mut bool,
         greeted: &mut bool,
     ) -> Result<bool, Trouble> {
-        // Numbered even while Redis is away: the log over HTTP goes on.
-        let fresh = outbox::number(connection, self.settings.batch).await?;
+        let batch = self.settings.batch;
+        let mut fresh = outbox::number(connection, batch).await?;
         if !*greeted {
+            // Numbered even while Redis is away, and all of them: the log over HTTP goes on.
+            *owing = true;
+            while fresh.len() == batch as usize {
+                fresh = outbox::number(connection, batch).await?;
+            }
             self.greet(connection).await?;
             *greeted = true;
         }
-        let rows = if *owing { outbox::unfinished(connection, 0.0, self.settings.batch).await? } else { fresh };
+        let rows = if *owing { outbox::unfinished(connection, 0.0, batch).await? } else { fresh };
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             let more = *owing;
             *owing = false;
@@ -174,17 +178,17 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     /// On a new connection: is it still the Redis, and the stream, that the rows were appended to?
     async fn greet(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
         let run_id = self.stream.run_id().await?;
-        let is_new = outbox::run_id(connection).await?.as_ref() != Some(&run_id);
+        let known = outbox::run_id(connection).await?;
+        let is_new = known.as_ref() != Some(&run_id);
         if is_new {
             self.hook.redis_changed().await?;
         }
         // The stream first: whatever it has been given by then was numbered before.
         let last = self.stream.last().await?;
         let head = outbox::head(connection).await?;
-        if last > head {
-            warn!(last, head, stream = self.stream.source.stream, "the stream is of another database; it is removed");
-            self.stream.remove().await?;
-            self.replay(connection).await?;
+        // A database that has never appended anything has no stream either.
+        if last > head || (last > 0 && known.is_none()) {
+            self.begin_anew(connection, "it is of another database").await?;
         } else if last == 0 {
             self.replay(connection).await?;
         } else {
@@ -199,58 +203,78 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     /// Appends `rows`, and before them whatever the stream lacks.
     async fn append(&self, connection: &mut AsyncPgConnection, rows: &[Row]) -> Result<(), Trouble> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
-        let mut reached = self.stream.append(rows, false).await?;
-        if reached < last.seq {
-            match reached {
-                0 => self.replay(connection).await?,
-                _ => self.catch_up(connection, reached + 1, first.seq - 1).await?,
-            }
-            reached = self.stream.append(rows, false).await?;
+        let reached = self.stream.append(rows, false).await?;
+        if reached > last.seq && reached > outbox::head(connection).await? {
+            self.begin_anew(connection, "somebody else writes to it").await
+        } else if reached >= last.seq {
+            Ok(())
+        } else if reached == 0 {
+            self.replay(connection).await
+        } else {
+            self.catch_up(connection, reached + 1, first.seq - 1).await?;
+            self.append_page(rows, false).await
         }
-        if reached < last.seq {
-            return Err(Trouble::Elsewhere(format!("the stream ends at {reached}, and {} cannot follow", first.seq)));
-        }
-        Ok(())
     }
 
-    /// Gives the stream the rows `from` to `to` that it lacks.
+    /// Gives the stream the rows `from` to `to`, which it lacks.
     async fn catch_up(&self, connection: &mut AsyncPgConnection, mut from: i64, to: i64) -> Result<(), Trouble> {
         while from <= to {
             let rows = outbox::between(connection, from, to, self.settings.batch).await?;
-            if rows.first().is_none_or(|row| row.seq != from) {
-                warn!(
-                    from,
-                    stream = self.stream.source.stream,
-                    "the stream is too old to be continued; it begins anew"
-                );
-                self.stream.remove().await?;
-                return self.replay(connection).await;
-            }
-            from = 1 + self.stream.append(&rows, false).await?.max(from);
+            let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows[0].seq == from) else {
+                return self.begin_anew(connection, "it is too old to be continued").await;
+            };
+            self.forget_and_append(&rows, false).await?;
+            from = last + 1;
         }
         Ok(())
     }
 
-    /// Fills a stream that is empty with the last hour.
+    async fn begin_anew(&self, connection: &mut AsyncPgConnection, why: &str) -> Result<(), Trouble> {
+        warn!(why, stream = self.stream.source.stream, "the stream is removed and begins anew");
+        self.stream.remove().await?;
+        self.replay(connection).await
+    }
+
+    /// Fills a stream that is empty with the last hour, to the newest row.
     async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
         let hour = self.settings.retention.as_secs_f64();
-        let mut from = outbox::replay_from(connection, hour, self.settings.stream_length).await?;
-        let mut count = 0;
+        let begin = outbox::replay_from(connection, hour, self.settings.stream_length).await?;
+        let mut from = begin;
         loop {
             let rows = outbox::between(connection, from, i64::MAX, self.settings.batch).await?;
             let Some(last) = rows.last().map(|row| row.seq) else { break };
-            self.stream.append(&rows, true).await?;
-            (from, count) = (last + 1, count + rows.len());
+            self.forget_and_append(&rows, from == begin).await?;
+            from = last + 1;
         }
-        if count > 0 {
+        if from > begin {
             counter!("relay_replays_total", "stream" => self.stream.source.stream).increment(1);
             info!(
-                events = count,
+                events = from - begin,
                 stream = self.stream.source.stream,
                 "an empty stream was given the last events again"
             );
         }
         Ok(())
+    }
+
+    /// For rows that this round did not number: the hook hears of those that nobody has finished.
+    async fn forget_and_append(&self, rows: &[Row], begin: bool) -> Result<(), Trouble> {
+        let unfinished: Vec<Row> = rows.iter().filter(|row| !row.done).cloned().collect();
+        if !unfinished.is_empty() {
+            self.hook.before_append(&self.events(&unfinished)).await?;
+        }
+        self.append_page(rows, begin).await
+    }
+
+    /// All of `rows`, or an error: a stream that vanished meanwhile must not go on in the middle.
+    async fn append_page(&self, rows: &[Row], begin: bool) -> Result<(), Trouble> {
+        let reached = self.stream.append(rows, begin).await?;
+        match rows.last() {
+            Some(last) if reached < last.seq => {
+                Err(Trouble::Elsewhere(format!("the stream ends at {reached}, and {} was not appended", last.seq)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn events(&self, rows: &[Row]) -> Vec<Event<T>> {

@@ -111,7 +111,7 @@ async fn acknowledged(stage: &Stage, report: &mut Report) -> Result<()> {
     for cart in &stage.carts {
         let url = format!("{}/carts/{cart}", stage.world.url(Service::Cart));
         let view: Value = stage.http.get(url).send().await?.error_for_status()?.json().await?;
-        let lines = view["items"].as_array().context("a cart has items")?;
+        let lines = view["lines"].as_array().context("a cart has lines")?;
         let quantity = |product: i64| {
             let line = lines.iter().find(|line| line["product_id"] == product);
             line.and_then(|line| line["quantity"].as_i64()).unwrap_or(0)

@@ -134,7 +134,7 @@ async fn until_price(neighbours: &Neighbours, price: i64) -> Result<()> {
 }
 
 fn price_in(cart: &Value) -> Result<i64> {
-    cart["items"][0]["price_cents"].as_i64().with_context(|| format!("a cart with one item: {cart}"))
+    cart["lines"][0]["price_cents"].as_i64().with_context(|| format!("a cart with one line: {cart}"))
 }
 
 fn price_of(product: &Value) -> Result<i64> {
