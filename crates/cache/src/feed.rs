@@ -131,3 +131,27 @@ impl Reel {
 fn fresh() -> String {
     format!("{:012x}", rand::random::<u64>() >> 16)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Happening {
+        Happening::Event(EventRecord { name: "changed".to_owned(), seq: None, about: String::new() })
+    }
+
+    #[test]
+    fn the_reel_runs_on_after_the_last_listener_for_a_while_and_then_stops_under_another_name() {
+        let tape = Tape::new();
+        tape.watched.store(true, Relaxed);
+        tape.add(0, event());
+        let name = tape.reel().name.clone();
+        assert_eq!((tape.reel().first(), tape.reel().next), (1, 2), "somebody may come back");
+
+        let long_ago = Instant::now().checked_sub(2 * LINGER).expect("the machine has been up for longer");
+        tape.reel().left = long_ago;
+        tape.add(0, event());
+        assert!(!tape.watched.load(Relaxed) && tape.reel().records.is_empty());
+        assert_ne!(tape.reel().name, name, "an id from before must not be taken for one that nothing followed");
+    }
+}

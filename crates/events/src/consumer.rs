@@ -13,11 +13,37 @@
 //! | a message cannot be read | dead letter with the reason; a later schema also means resync |
 //! | Redis comes back as another one | resync, and on from where the new one is |
 
+mod backoff;
+mod effects;
+mod group;
+mod meter;
+mod monitor;
+mod plan;
+mod pubsub;
+mod reader;
+mod repair;
+mod seen;
+mod session;
+mod stream;
+mod task;
+mod wire;
+
 use std::future::Future;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::effects::Effects;
+use self::group::Group;
+use self::pubsub::Listener;
+use self::reader::Reader;
+use self::seen::Seen;
+use self::session::Session;
+use self::stream::Scripts;
+use self::task::Task;
 use crate::Source;
 use crate::contract::{Change, Event};
 use crate::log::EventLog;
@@ -117,12 +143,13 @@ pub struct Subscription {
     pub log: EventLog,
 }
 
-/// The one task of a process that reads a stream. Stop it with [`Consumer::stop`].
+/// The one task of a process that reads a stream. Stop it with [`Consumer::stop`]; dropped, it stops as well, and nobody
+/// waits for that.
 #[derive(Debug)]
 pub struct Consumer {
-    status: tokio::sync::watch::Receiver<ConsumerStatus>,
-    stop: tokio_util::sync::CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    status: watch::Receiver<ConsumerStatus>,
+    stop: DropGuard,
+    task: JoinHandle<()>,
 }
 
 /// How a consumer is doing.
@@ -147,15 +174,32 @@ impl Consumer {
         subscription: Subscription,
         reaction: R,
     ) -> Result<Self, crate::RedisUrlError> {
-        let _ = (settings, redis_url, subscription, reaction);
-        let (status_tx, status) = tokio::sync::watch::channel(ConsumerStatus::default());
-        let stop = tokio_util::sync::CancellationToken::new();
-        let ends = stop.clone();
-        let task = tokio::spawn(async move {
-            ends.cancelled().await;
-            drop(status_tx);
-        });
-        Ok(Self { status, stop, task })
+        let Subscription { source, reading, dead_letters, log } = subscription;
+        let session = Session {
+            url: redis_url.to_owned(),
+            stream: source.stream,
+            scripts: Scripts::new(),
+            dead_letters,
+            batch: settings.batch.max(1) as u64,
+            claim_after: settings.claim_after,
+        };
+        session.check()?;
+        let (tells, status) = watch::channel(ConsumerStatus::default());
+        let stop = CancellationToken::new();
+        let (name, seen) = match reading {
+            Reading::Group(name) | Reading::GroupFrom(name, _) => (name, Some(Seen::default())),
+            Reading::Log(_) => ("log", None),
+        };
+        let effects = Effects::new((settings, reaction), (source, log), name, tells, stop.clone(), seen);
+        let run_id = None;
+        let task = match (settings.transport, source.channel, reading) {
+            (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener { session, channel, effects }),
+            (_, _, Reading::Log(position)) => Task::Reader(Reader { session, effects, position, run_id }),
+            (_, _, Reading::Group(name)) => Task::Group(Group::new(name, None, session, effects)),
+            (_, _, Reading::GroupFrom(name, from)) => Task::Group(Group::new(name, Some(from), session, effects)),
+        };
+        let task = tokio::spawn(task.run());
+        Ok(Self { status, stop: stop.drop_guard(), task })
     }
 
     /// How it is doing just now.
@@ -164,13 +208,13 @@ impl Consumer {
     }
 
     /// Waits for changes of [`status`](Self::status).
-    pub fn watch(&self) -> tokio::sync::watch::Receiver<ConsumerStatus> {
+    pub fn watch(&self) -> watch::Receiver<ConsumerStatus> {
         self.status.clone()
     }
 
     /// Lets the reaction under way finish, then ends.
     pub async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         let _ = self.task.await;
     }
 }

@@ -80,6 +80,18 @@ pub enum ProductChangeKind {
     CategoryUpdated,
 }
 
+impl ProductChangeKind {
+    /// The value of `type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProductCreated => "product.created",
+            Self::ProductUpdated => "product.updated",
+            Self::ProductDeleted => "product.deleted",
+            Self::CategoryUpdated => "category.updated",
+        }
+    }
+}
+
 impl Change for ProductChange {
     const TYPES: &'static [&'static str] =
         &["product.created", "product.updated", "product.deleted", "category.updated"];

@@ -1,4 +1,5 @@
-//! Looking into a service's own part of Redis: `/cache/stats/{key}` and `/cache/entries`.
+//! Looking into a service's own part of Redis: `/cache/stats/{key}` and `/cache/entries`; and `/cache/feed`, which
+//! stands in `cache_feed.rs`.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cache::{Cache, EntryCursor, InspectError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
+use crate::cache_feed::feed;
 use crate::http_metrics::resource;
 use crate::problem::{Problem, Query};
 
@@ -18,12 +20,13 @@ const KEY: usize = 512;
 pub fn configure(cache: &Cache, cfg: &mut ServiceConfig) {
     let cache = Data::new(cache.clone());
     cfg.service(resource("/cache/stats/{key:.*}").app_data(cache.clone()).get(stats))
-        .service(resource("/cache/entries").app_data(cache).get(entries));
+        .service(resource("/cache/entries").app_data(cache.clone()).get(entries))
+        .service(resource("/cache/feed").app_data(cache).get(feed));
 }
 
 /// The routes' part of the API's description; merge it into the service's own.
 #[derive(OpenApi, Debug)]
-#[openapi(paths(stats, entries))]
+#[openapi(paths(stats, entries, crate::cache_feed::feed))]
 pub struct ApiDoc;
 
 /// One entry as it lies in Redis.

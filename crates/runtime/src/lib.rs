@@ -44,6 +44,7 @@
 //! ```
 
 pub mod answer;
+mod cache_feed;
 pub mod cache_routes;
 pub mod cache_status;
 pub mod conditions;

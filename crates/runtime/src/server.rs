@@ -49,6 +49,10 @@ pub struct HttpSettings {
     pub grace: Duration,
 }
 
+/// For answers that last: they end with this token, or the drain would wait for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(pub(crate) CancellationToken);
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
@@ -112,7 +116,14 @@ pub async fn serve<F>(
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let app = move || App::new().wrap(HttpMetrics).configure(problem::configure).configure(configure.clone());
+    let stopping = Stopping(shutdown.clone());
+    let app = move || {
+        App::new()
+            .app_data(stopping.clone())
+            .wrap(HttpMetrics)
+            .configure(problem::configure)
+            .configure(configure.clone())
+    };
     let grace = settings.grace.as_secs() + u64::from(settings.grace.subsec_nanos() > 0);
     let mut server = HttpServer::new(app)
         .workers(settings.threads()?)

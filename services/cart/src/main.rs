@@ -1,2 +1,21 @@
-//! Not yet.
-fn main() {}
+//! `cart` serves; `cart healthcheck` asks a running one whether it is ready; `cart openapi` prints the description of
+//! its API.
+
+use std::process::ExitCode;
+
+use cart::settings::Settings;
+use cart::{NAME, app};
+use runtime::process::Binary;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Binary {
+        name: NAME,
+        settings: Settings::from_env,
+        sections: |settings| (&settings.http, &settings.log),
+        openapi: app::openapi,
+    }
+    .main(app::run)
+}

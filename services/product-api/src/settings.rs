@@ -140,6 +140,8 @@ mod tests {
             ("REDIS__TIMEUOT", "5ms"),
             ("LANES__TLL__HARD_TTL", "5s"),
             ("HTTP__PORT", "eighty"),
+            ("HTTP__WORKERS", "513"),
+            ("HTTP__WORKERS", "-1"),
             ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);

@@ -68,17 +68,18 @@ impl Reads {
     }
 
     /// Answers who waits, until nobody does.
-    async fn answer_waiting(self: Arc<Self>) {
-        let _next = Next(Arc::clone(&self));
+    async fn answer_waiting(self: Arc<Self>, mut turn: Turn) {
         loop {
             let waiting: Vec<_> = {
                 let mut queue = self.queue();
+                if queue.waiting.is_empty() {
+                    queue.busy = false;
+                    turn.over = true;
+                    return;
+                }
                 let some = queue.waiting.len().min(AT_ONCE);
                 queue.waiting.drain(..some).collect()
             };
-            if waiting.is_empty() {
-                return;
-            }
             let (keys, senders): (Vec<Bytes>, Vec<_>) = waiting.into_iter().unzip();
             self.answer(keys, senders).await;
         }
@@ -117,7 +118,54 @@ impl Drop for Next {
         queue.busy = !queue.waiting.is_empty();
         if queue.busy {
             mem::drop(queue);
-            self.0.runtime.spawn(Arc::clone(&self.0).answer_waiting());
+            // Made here and not by the task: where the runtime is gone, the task is dropped without a first step.
+            let turn = Turn { reads: Arc::clone(&self.0), over: false };
+            self.0.runtime.spawn(Arc::clone(&self.0).answer_waiting(turn));
         }
+    }
+}
+
+/// A task's turn. Cut short, by a panic or the end of its runtime, it fails who waits: nobody else would answer them.
+struct Turn {
+    reads: Arc<Reads>,
+    over: bool,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.over {
+            let mut queue = self.reads.queue();
+            queue.busy = false;
+            // Without its sender, a read ends as one that was dropped.
+            queue.waiting.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fred::types::Builder;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_is_gone_leaves_nobody_waiting() {
+        let runtime = Runtime::new().unwrap();
+        let reads = {
+            let _inside = runtime.enter();
+            Reads::new(Builder::default_centralized().build().unwrap())
+        };
+        runtime.shutdown_background();
+        let (sender, mut reply) = oneshot::channel();
+        {
+            let mut queue = reads.queue();
+            queue.busy = true;
+            queue.waiting.push((Bytes::new(), sender));
+        }
+        // A reader whose own runtime lives on hangs up.
+        drop(Next(Arc::clone(&reads)));
+        assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+        assert!(!reads.queue().busy, "the next read would wait for ever");
     }
 }

@@ -9,6 +9,7 @@ mod bulkhead;
 mod connecting;
 mod declined;
 mod failing_loads;
+mod feed;
 mod fills;
 mod foreign_bytes;
 mod joining;

@@ -180,7 +180,7 @@ impl Outbox {
         let connection = &mut *self.pool.get().await.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
         // The head first: a row that is numbered in between is more than was asked for, not less.
         let head = head(connection).await.map_err(unavailable)?;
-        let first = i64::try_from(after).unwrap_or(i64::MAX - 1) + 1;
+        let first = i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX);
         let rows = between(connection, first, i64::MAX, limit.min(PAGE)).await.map_err(unavailable)?;
         let holes = rows.iter().zip(first..).any(|(row, seq)| row.seq != seq);
         if holes || (rows.is_empty() && first <= head) {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation};
+use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation, Tag};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
 use fred::clients::SubscriberClient;
@@ -131,6 +131,7 @@ impl Reaction {
             warn!("a message on {CHANNEL} is not an event; it is ignored");
             return;
         };
+        self.cache.feed().event(event.change.kind.name(), Some(event.seq), about(&event.change));
         if let Invalidated::Done { .. } = self.cache.invalidate(self.outdated(&event.change)).await {
             // The database's clock and ours: on one machine they are the same.
             let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
@@ -152,6 +153,14 @@ impl Reaction {
         // Deferred means that it is repeated: nothing more to do here.
         let _ = self.cache.invalidate(Invalidation::hard().tag(keys::events_lane())).await;
         self.listening.send_replace(true);
+    }
+}
+
+/// What the feed says that it is about.
+fn about(change: &ProductChange) -> Tag {
+    match change.product_id {
+        Some(product) => keys::product(product.into()),
+        None => keys::category(change.category_id.into()),
     }
 }
 

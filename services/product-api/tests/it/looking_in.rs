@@ -74,7 +74,7 @@ async fn keys_that_are_not_ours_or_none_at_all_are_refused() {
         answer.problem(400, "malformed");
         assert!(!answer.text().contains("secret"));
     }
-    for key in ["product:ttl:1", "product:nosuchlane:1", "product:a", "product:ttl:9999999"] {
+    for key in ["product:ttl:1", "product:nosuchlane:1", "product:a", "product:ttl:9999999", "product:events"] {
         api.get(&format!("/cache/stats/{key}")).await.problem(404, "not-found");
     }
     for odd in ["product:ttl:%FF", "product:ttl:%", "product:ttl:%2", "product:a%2Fb", "product:a/b", "product:../x"] {

@@ -6,16 +6,21 @@
 //! |---|---|
 //! | `strategies` | each strategy's own behaviour, a file each |
 //! | `promise` | no stale read after an acknowledged write, under load |
+//! | `outbox` | every committed change is announced, in order, once; a file each for who, how, and what may fail |
 //! | `stampede` · `redis_down` | many readers at once; no Redis, a hung one, and its return |
 //! | `bad_input` · `conditions` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
-//! | `looking_in` · `standard` | `/cache/…`; health, metrics, the API's description |
+//! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
+//! | `hanging_up` | clients that do not wait for their answer |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
 
 mod bad_input;
 mod catalogue;
 mod conditions;
 mod data;
+mod feed;
+mod hanging_up;
 mod looking_in;
+mod outbox;
 mod promise;
 mod redis_down;
 mod stampede;

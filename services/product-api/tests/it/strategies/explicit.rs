@@ -36,6 +36,10 @@ async fn a_deleted_product_is_gone_at_once_and_remembered_as_absent() {
     api.get("/products/explicit/1").await.expect(200);
     let deleted = api.delete("/products/explicit/1").await.expect(204);
     assert_eq!((deleted.source(), deleted.body.len()), ("fwd=method; detail=invalidated", 0));
+    api.get("/products/explicit/1").await.problem(404, "not-found");
+    // The announcement drops what is remembered as absent once more.
+    stores.until_announced().await;
+    stores.redis(&["UNLINK", "product:explicit:1"]).await;
     for source in ["fwd=miss; stored", "hit"] {
         let read = api.get("/products/explicit/1").await;
         read.problem(404, "not-found");

@@ -37,6 +37,8 @@ async fn a_hot_entry_is_refreshed_behind_and_survives_a_database_that_is_away() 
     let settings = [("LANES__PRODUCTION__SOFT_TTL", "200ms"), ("LANES__PRODUCTION__LEASE", "10s")];
     let api = stores.api_with(&settings).await;
     let before = api.get("/products/production/1").await.expect(200).version();
+    // A change that nobody announces: the only way to a stale entry here.
+    stores.silence().await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 1").await;
     stores.until_stale(&api, "product:production:1").await;
     let lock = stores.lock_products().await;

@@ -1,12 +1,14 @@
 //! A detour on the way to Postgres, on which answers are late: so that races happen, not just may.
 //!
 //! A load whose answer is late meets a write that began after it and is acknowledged before it: the value that the
-//! load brings is then outdated, and must not be stored.
+//! load brings is then outdated, and must not be stored. The relay's answers are never late: it asks all the time, and
+//! would be taken for the load that a test waits for.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use rand::Rng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -17,6 +19,9 @@ use super::SOON;
 const SHARE: u32 = 12;
 /// And by up to so much.
 const DELAY: Duration = Duration::from_millis(40);
+
+/// What a relay says first on each of its connections.
+const RELAY: &[u8] = b"application_name = 'relay'";
 
 /// A proxy that ends when it is dropped. It has a thread to itself: the test's own are busy with readers.
 pub(crate) struct Detour {
@@ -114,17 +119,28 @@ async fn carry(
 ) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
-    let questions = copy(&mut from_client, &mut to_server);
+    let is_relay = AtomicBool::new(false);
+    let questions = async {
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from_client.read(&mut chunk).await {
+            let question = &chunk[..length];
+            is_relay.fetch_or(question.windows(RELAY.len()).any(|bytes| bytes == RELAY), SeqCst);
+            if to_server.write_all(question).await.is_err() {
+                return;
+            }
+        }
+    };
     let answers = async {
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from_server.read(&mut chunk).await {
             let answer = &chunk[..length];
+            let is_passed_on = is_relay.load(SeqCst);
             let is_late = *rule.borrow() == Answers::SomeLate && rand::rng().random_ratio(1, SHARE);
-            if is_late {
+            if is_late && !is_passed_on {
                 let delay = rand::rng().random_range(Duration::ZERO..DELAY);
                 tokio::time::sleep(delay).await;
             }
-            if rule.borrow().withholds(answer) {
+            if rule.borrow().withholds(answer) && !is_passed_on {
                 withheld.send_replace(true);
                 let _ = rule.wait_for(|rule| !rule.withholds(answer)).await;
                 withheld.send_replace(false);
@@ -135,7 +151,7 @@ async fn carry(
         }
     };
     tokio::select! {
-        _ = questions => {}
+        () = questions => {}
         () = answers => {}
     }
 }

@@ -6,6 +6,7 @@ mod detour;
 mod ledger;
 mod metrics;
 mod stores;
+mod stream;
 mod workload;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub(crate) use detour::{Answers, Detour};
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use stores::Stores;
+pub(crate) use stream::{STREAM, seq};
 pub(crate) use workload::{Load, Workload};
 
 /// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.

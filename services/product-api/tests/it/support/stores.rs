@@ -13,7 +13,7 @@ pub(crate) struct Stores {
     database_url: String,
 }
 
-/// A table lock: whoever reads or writes the table waits until it is released.
+/// A lock that the test holds, of a table or an advisory one: who needs it waits until it is released.
 pub(crate) struct Lock(AsyncPgConnection);
 
 impl Stores {
@@ -59,6 +59,11 @@ impl Stores {
         Postgres::shared().await.sql(self.database(), sql).await.expect("the test's own SQL")
     }
 
+    /// Runs SQL that may be refused.
+    pub(crate) async fn try_sql(&self, sql: &str) -> anyhow::Result<String> {
+        Postgres::shared().await.sql(self.database(), sql).await
+    }
+
     /// Runs `redis-cli`.
     pub(crate) async fn redis(&self, arguments: &[&str]) -> String {
         self.redis.cli(arguments).await.expect("the test's own command")
@@ -66,6 +71,18 @@ impl Stores {
 
     pub(crate) async fn has_entry(&self, key: &str) -> bool {
         self.redis(&["EXISTS", key]).await == "1"
+    }
+
+    /// Waits until every committed change is in the stream, and so out of the lanes that events keep.
+    pub(crate) async fn until_announced(&self) {
+        let waiting = "SELECT count(*) FROM outbox WHERE done_at IS NULL";
+        eventually("everything to be announced", 2 * SOON, async || self.sql(waiting).await == "0").await;
+    }
+
+    /// From now on, changes of products are not announced: what a writer does not invalidate itself stays.
+    pub(crate) async fn silence(&self) {
+        self.until_announced().await;
+        self.sql("ALTER TABLE products DISABLE TRIGGER products_announce_update").await;
     }
 
     /// A session of somebody else's.
@@ -78,6 +95,14 @@ impl Stores {
         let mut connection = self.connect().await;
         let lock = "BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE";
         connection.batch_execute(lock).await.expect("nobody holds a lock for long");
+        Lock(connection)
+    }
+
+    /// Holds up every COMMIT that asks for the advisory lock `id`.
+    pub(crate) async fn hold_commits(&self, id: u32) -> Lock {
+        let mut connection = self.connect().await;
+        let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({id})");
+        connection.batch_execute(&lock).await.expect("nobody holds it for long");
         Lock(connection)
     }
 

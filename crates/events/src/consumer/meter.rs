@@ -1,0 +1,79 @@
+//! What a consumer counts, by stream and group.
+
+use chrono::{DateTime, Utc};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use super::Resync;
+
+/// The counters of one consumer; resolved once.
+#[derive(Clone)]
+pub(super) struct Meter {
+    stream: &'static str,
+    group: &'static str,
+    pub(super) received: Counter,
+    pub(super) duplicates: Counter,
+    pub(super) gaps: Counter,
+    pub(super) retries: Counter,
+    pub(super) claimed: Counter,
+    pub(super) lost: Counter,
+    pub(super) connected: Gauge,
+    applied: Counter,
+    lag: Gauge,
+    lag_seconds: Gauge,
+    delay: Histogram,
+}
+
+impl Meter {
+    pub(super) fn new(stream: &'static str, group: &'static str) -> Self {
+        let counted = |name: &'static str| counter!(name, "stream" => stream, "group" => group);
+        let measured = |name: &'static str| gauge!(name, "stream" => stream, "group" => group);
+        Self {
+            stream,
+            group,
+            received: counted("events_received_total"),
+            duplicates: counted("events_duplicates_total"),
+            gaps: counted("events_gaps_total"),
+            retries: counted("events_retries_total"),
+            claimed: counted("events_claimed_total"),
+            lost: counted("events_lost_total"),
+            connected: measured("events_connected"),
+            applied: counted("events_applied_total"),
+            lag: measured("events_lag"),
+            lag_seconds: measured("events_lag_seconds"),
+            delay: histogram!("events_delay_seconds", "stream" => stream, "group" => group),
+        }
+    }
+
+    /// Events are carried out. The delay is by the clock of the database and ours, which are the same on one machine.
+    pub(super) fn applied(&self, occurred: impl Iterator<Item = DateTime<Utc>>) {
+        let now = Utc::now();
+        let mut count = 0;
+        for at in occurred {
+            self.delay.record((now - at).to_std().unwrap_or_default());
+            count += 1;
+        }
+        self.applied.increment(count);
+    }
+
+    pub(super) fn dead_letter(&self, reason: &'static str) {
+        counter!("events_dead_letters_total", "stream" => self.stream, "group" => self.group, "reason" => reason)
+            .increment(1);
+    }
+
+    pub(super) fn resync(&self, why: Resync) {
+        let why = match why {
+            Resync::NewGroup => "new-group",
+            Resync::Gap => "gap",
+            Resync::Poison => "poison",
+            Resync::RedisChanged => "redis-changed",
+        };
+        counter!("events_resyncs_total", "stream" => self.stream, "group" => self.group, "why" => why).increment(1);
+    }
+
+    /// How many events are not carried out, and since when the oldest of them has been waiting.
+    pub(super) fn lag(&self, events: u64, oldest: Option<DateTime<Utc>>) {
+        let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
+        self.lag.set(events as f64);
+        self.lag_seconds.set(age.as_secs_f64());
+    }
+}

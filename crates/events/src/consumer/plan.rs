@@ -1,0 +1,135 @@
+//! What a slice of the stream asks for: pure, so that every case can be told in a test.
+
+use super::wire::{Body, Entry};
+use crate::contract::{Change, Event, Unreadable};
+
+/// One thing to do; in the order of the numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step<T> {
+    /// Carry these out.
+    Apply(Vec<Event<T>>),
+    /// The stream does not have what comes after one number, up to another: fetch it. Without the first number, how
+    /// much is missing is not known.
+    Fetch(Option<u64>, u64),
+    /// Set this aside.
+    SetAside(Letter),
+}
+
+/// A message that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    /// Why, in one word for the counters.
+    pub(super) reason: &'static str,
+    /// Why, in a sentence.
+    pub(super) detail: String,
+    /// Where it stood in the stream.
+    pub(super) id: String,
+    /// What it said.
+    pub(super) event: Vec<u8>,
+    /// Whether what it meant may be missing from the effects.
+    pub(super) harms: bool,
+}
+
+impl Letter {
+    /// An event that was understood and cannot be carried out.
+    pub(super) fn refused(entry: &Entry, detail: String) -> Self {
+        let event = match &entry.body {
+            Body::Event(json) => json.clone(),
+            Body::Foreign | Body::Gone => Vec::new(),
+        };
+        Self { reason: "refused", detail, id: entry.id.clone(), event, harms: true }
+    }
+
+    /// As it is written to the dead letters.
+    pub(super) fn fields(&self, stream: &str) -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("reason", self.reason.into()),
+            ("detail", self.detail.clone().into_bytes()),
+            ("stream", stream.into()),
+            ("id", self.id.clone().into_bytes()),
+            ("event", self.event.clone()),
+        ]
+    }
+
+    pub(super) fn unreadable(why: &Unreadable, id: String, event: Vec<u8>) -> Self {
+        let (reason, harms) = match why {
+            Unreadable::Malformed(_) => ("malformed", true),
+            Unreadable::UnknownType(_) => ("unknown-type", false),
+            Unreadable::NewerSchema(_) => ("newer-schema", true),
+        };
+        Self { reason, detail: why.to_string(), id, event, harms }
+    }
+}
+
+/// Reads `entries`, which are in the order of their ids. `floor` is what a reader knows to be carried out, where that
+/// is the number to go on from when the stream has nothing before an entry; `birth` is the number it began with.
+pub(super) fn plan<T: Change>(entries: &[Entry], floor: Option<u64>, birth: u64) -> Vec<Step<T>> {
+    let mut steps = Vec::new();
+    let mut readable: Vec<Event<T>> = Vec::with_capacity(entries.len());
+    let mut previous: Option<u64> = None;
+    for entry in entries {
+        if let Some((after, until)) = hole(entry, previous, floor, birth) {
+            flush(&mut steps, &mut readable);
+            steps.push(Step::Fetch(after, until));
+        }
+        // Only a foreign entry can share a number (`5-1`); it has nothing to say.
+        let again = previous == Some(entry.seq);
+        previous = Some(entry.seq);
+        match parse(entry) {
+            Ok(event) if again => drop(event),
+            Ok(event) => readable.push(event),
+            Err(None) => {
+                flush(&mut steps, &mut readable);
+                steps.push(Step::Fetch(Some(entry.seq.saturating_sub(1)), entry.seq));
+            }
+            Err(Some(mut letter)) => {
+                flush(&mut steps, &mut readable);
+                // What cannot be read here may be well in the log: that decides whether harm is done.
+                let fetch = letter.reason == "malformed" && !again;
+                letter.harms &= !fetch && !again;
+                steps.push(Step::SetAside(letter));
+                if fetch {
+                    steps.push(Step::Fetch(Some(entry.seq.saturating_sub(1)), entry.seq));
+                }
+            }
+        }
+    }
+    flush(&mut steps, &mut readable);
+    steps
+}
+
+fn flush<T>(steps: &mut Vec<Step<T>>, readable: &mut Vec<Event<T>>) {
+    if !readable.is_empty() {
+        steps.push(Step::Apply(std::mem::take(readable)));
+    }
+}
+
+/// What is missing right before this entry.
+fn hole(entry: &Entry, previous: Option<u64>, floor: Option<u64>, birth: u64) -> Option<(Option<u64>, u64)> {
+    let until = entry.seq.checked_sub(1)?;
+    let after = match entry.before {
+        // A deleted entry is fetched itself; what stood before it was read with it or has its own line.
+        _ if entry.body == Body::Gone => return None,
+        // The stream begins here. Where it always did, nothing came before.
+        Some(0) if entry.seq <= birth.max(1) => return None,
+        Some(0) => floor.filter(|floor| *floor <= until),
+        Some(before) => Some(before),
+        None => Some(previous?),
+    };
+    (after != Some(until) && after.is_none_or(|after| after < until)).then_some((after, until))
+}
+
+/// No letter when there is nothing to put into it.
+pub(super) fn parse<T: Change>(entry: &Entry) -> Result<Event<T>, Option<Letter>> {
+    let malformed =
+        |what: String, json: &[u8]| Letter::unreadable(&Unreadable::Malformed(what), entry.id.clone(), json.to_vec());
+    match &entry.body {
+        Body::Gone => Err(None),
+        Body::Foreign => Err(Some(malformed("there is no field `event`".to_owned(), b""))),
+        Body::Event(json) => match Event::<T>::parse(json) {
+            Ok(event) if event.seq != entry.seq => Err(Some(malformed(format!("it says seq {}", event.seq), json))),
+            Ok(event) => Ok(event),
+            Err(why) => Err(Some(Letter::unreadable(&why, entry.id.clone(), json.clone()))),
+        },
+    }
+}

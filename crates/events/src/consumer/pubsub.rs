@@ -1,0 +1,101 @@
+//! Listening to the channel as it comes, to show what that costs: nothing that is missed is made good.
+
+use fred::clients::SubscriberClient;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
+use fred::types::Message;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tracing::{info, warn};
+
+use super::React;
+use super::effects::Effects;
+use super::monitor;
+use super::session::{Session, Trouble};
+use crate::contract::Event;
+
+/// Somebody who hears a channel.
+pub(super) struct Listener<R> {
+    pub(super) session: Session,
+    pub(super) channel: &'static str,
+    pub(super) effects: Effects<R>,
+}
+
+impl<R: React> Listener<R> {
+    /// Listens until it is told to stop, or the connection breaks.
+    pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+        let client = self.session.subscriber()?;
+        let (messages, mut breaks) = (client.message_rx(), client.error_rx());
+        let task = client.connect();
+        let stop = self.effects.stop.clone();
+        let listens = async {
+            client.wait_for_connect().await?;
+            breaks = breaks.resubscribe();
+            self.subscribe(&client).await?;
+            monitor::connected(&self.effects, true);
+            info!(channel = self.channel, "listens; what it misses is lost");
+            tokio::select! {
+                () = self.hear(messages) => Ok(()),
+                broken = breaks.recv() => match broken {
+                    Ok((error, _)) => Err(error.into()),
+                    Err(_) => Ok(()),
+                },
+            }
+        };
+        let ended = tokio::select! {
+            ended = listens => ended,
+            () = stop.cancelled() => Err(Trouble::Stopped),
+        };
+        task.abort();
+        ended
+    }
+
+    /// The client does not hear of a refusal: it counts a subscription as made when it is written. So it is looked up.
+    async fn subscribe(&self, client: &SubscriberClient) -> Result<(), Error> {
+        client.subscribe(self.channel).await?;
+        let info: String = client.client_info().await?;
+        match info.contains(" sub=1 ") {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Auth, "the subscription was refused")),
+        }
+    }
+
+    /// Never returns while the client lives.
+    async fn hear(&self, mut messages: Receiver<Message>) {
+        loop {
+            let mut heard = match messages.recv().await {
+                Ok(message) => vec![message],
+                Err(RecvError::Lagged(lost)) => {
+                    self.effects.meter.lost.increment(lost);
+                    continue;
+                }
+                Err(RecvError::Closed) => return,
+            };
+            while (heard.len() as u64) < self.session.batch {
+                match messages.try_recv() {
+                    Ok(message) => heard.push(message),
+                    Err(TryRecvError::Lagged(lost)) => self.effects.meter.lost.increment(lost),
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            self.effects.meter.received.increment(heard.len() as u64);
+            let mut events: Vec<Event<R::Change>> = heard.iter().filter_map(|message| self.parse(message)).collect();
+            events.sort_by_key(|event| event.seq);
+            if !events.is_empty() {
+                self.effects.once(&events).await;
+            }
+        }
+    }
+
+    fn parse(&self, message: &Message) -> Option<Event<R::Change>> {
+        let json = message.value.as_bytes().unwrap_or_default();
+        match Event::parse(json) {
+            Ok(event) => Some(event),
+            Err(error) => {
+                warn!(%error, channel = self.channel, "a message is left out");
+                self.effects.meter.lost.increment(1);
+                None
+            }
+        }
+    }
+}

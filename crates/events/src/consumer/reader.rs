@@ -1,0 +1,138 @@
+//! Reading the whole log: every event, in order, from a position that the service stores.
+//!
+//! The stream is the quick way, the log over HTTP the sure one. Where the stream does not hold the next number, or
+//! Redis is away, the log is asked; where the log is away too, the reader waits. It never leaves anything out, but by a
+//! [`Resync::Gap`] where the log itself has forgotten.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::effects::{Aftermath, Effects};
+use super::monitor::{self, Watched};
+use super::plan::plan;
+use super::repair::Patience;
+use super::session::{Session, Trouble};
+use super::stream::Stream;
+use super::{React, Resync};
+use crate::log::LogError;
+
+/// A Redis that is away for longer is done without; and so often is the log asked then.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// A reader with a position of its own.
+pub(super) struct Reader<R> {
+    pub(super) session: Session,
+    pub(super) effects: Effects<R>,
+    /// Up to here everything is carried out.
+    pub(super) position: u64,
+    /// Which Redis it has read from.
+    pub(super) run_id: Option<String>,
+}
+
+impl<R: React> Reader<R> {
+    /// Reads until it is told to stop, or something breaks.
+    pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+        self.effects.reached(self.position);
+        let stream = self.session.open()?;
+        let stop = self.effects.stop.clone();
+        loop {
+            tokio::select! {
+                connected = stream.connected() => break connected?,
+                () = sleep(AWAY) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+            self.poll(None).await?;
+        }
+        let run_id = stream.run_id().await?;
+        if self.run_id.as_ref().is_some_and(|known| *known != run_id) {
+            let from = self.effects.resync(Resync::RedisChanged).await?;
+            self.go_to(from.unwrap_or(self.position));
+        }
+        self.run_id = Some(run_id);
+        monitor::connected(&self.effects, true);
+        info!(stream = self.session.stream, after = self.position, "reads the stream");
+        let watched = Watched::new(&self.effects, "");
+        tokio::select! {
+            ended = self.read(&stream) => ended,
+            never = monitor::watch(&stream, watched) => match never {},
+        }
+    }
+
+    /// Returns `Ok` when it is told to stop.
+    async fn read(&mut self, stream: &Stream) -> Result<(), Trouble> {
+        let look = stream.look("", self.position).await?;
+        // Where the stream does not hold the next number, there may be events that it has not; the next one would show
+        // that, but it may be long in coming.
+        let mut unsure = !(look.first..=look.last).contains(&(self.position + 1));
+        let mut asked: Option<Instant> = None;
+        let stop = self.effects.stop.clone();
+        while !stop.is_cancelled() {
+            stream.unbroken()?;
+            if unsure && asked.is_none_or(|at| at.elapsed() >= AWAY) {
+                unsure = !self.poll(Some(stream)).await?;
+                asked = Some(Instant::now());
+            }
+            // Nothing is pending on behalf of this reader: the read can be given up.
+            let mut entries = tokio::select! {
+                entries = stream.after(self.position, self.session.batch) => entries?,
+                () = stop.cancelled() => break,
+            };
+            let Some(first) = entries.first_mut() else { continue };
+            first.before = Some(self.position);
+            let reached = entries.last().map_or(self.position, |entry| entry.seq);
+            self.effects.meter.received.increment(entries.len() as u64);
+            let steps = plan(&entries, None, 0);
+            let aftermath = self.effects.carry_out(steps, &entries, Patience::Endless).await?;
+            self.set_aside(Some(stream), &aftermath).await?;
+            self.go_to(aftermath.from.unwrap_or(reached));
+        }
+        Ok(())
+    }
+
+    /// Carries out what the log has and this reader has not. Returns whether the log has answered.
+    async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, Trouble> {
+        loop {
+            let mut aftermath = Aftermath::default();
+            match self.effects.page(self.position, u64::MAX, &mut aftermath).await? {
+                Ok(page) => {
+                    self.effects.poison(&mut aftermath).await?;
+                    self.set_aside(stream, &aftermath).await?;
+                    let done = page.reached == self.position;
+                    self.go_to(aftermath.from.unwrap_or(page.reached));
+                    monitor::lag(&self.effects, page.head.saturating_sub(self.position));
+                    if done {
+                        return Ok(true);
+                    }
+                }
+                Err(LogError::Pruned(_)) => {
+                    warn!(after = self.position, "the log does not go back so far");
+                    match self.effects.resync(Resync::Gap).await? {
+                        Some(from) if from != self.position => self.go_to(from),
+                        // Nothing to go on from: the stream will tell what comes next.
+                        _ => return Ok(true),
+                    }
+                }
+                Err(LogError::Unavailable(_)) => return Ok(false),
+            }
+        }
+    }
+
+    /// Writes dead letters. Without Redis they are only logged: the reader goes on without it.
+    async fn set_aside(&self, stream: Option<&Stream>, aftermath: &Aftermath) -> Result<(), Trouble> {
+        for letter in &aftermath.letters {
+            warn!(id = letter.id, reason = letter.reason, detail = letter.detail, "an event is set aside");
+            if let Some(stream) = stream {
+                stream.dead_letter(&self.session.dead_letters, letter.fields(self.effects.stream)).await?;
+            }
+            self.effects.meter.dead_letter(letter.reason);
+        }
+        Ok(())
+    }
+
+    fn go_to(&mut self, position: u64) {
+        self.position = position;
+        self.effects.status.send_if_modified(|status| std::mem::replace(&mut status.position, position) != position);
+    }
+}

@@ -1,0 +1,51 @@
+-- Where a stream is, and how far its readers are.
+--
+-- KEYS[1]  the stream
+-- ARGV[1]  the consumer group, or empty
+-- ARGV[2]  without a group: the number up to which the reader has carried out everything
+--
+-- Returns the first number that the stream holds and the last one that it was given, how many it was ever given,
+-- whether the group exists, the number up to which events were handed out, how many of these are not acknowledged,
+-- and the oldest event that is not carried out (or empty). One script, so that these belong to one moment.
+local function number(id)
+  return tonumber(string.match(id, '^%d+'))
+end
+
+local function fields(reply)
+  local named = {}
+  for i = 1, #reply, 2 do
+    named[reply[i]] = reply[i + 1]
+  end
+  return named
+end
+
+local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+if info.err then
+  if string.find(info.err, 'no such key', 1, true) then
+    return { 0, 0, 0, 0, 0, 0, '' }
+  end
+  return info
+end
+info = fields(info)
+local first = info['first-entry'] and number(info['first-entry'][1]) or 0
+
+local exists, delivered, pending, oldest = 0, ARGV[2], 0, false
+if ARGV[1] ~= '' then
+  for _, reply in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local group = fields(reply)
+    if group['name'] == ARGV[1] then
+      exists, delivered, pending = 1, group['last-delivered-id'], group['pending']
+    end
+  end
+end
+if pending > 0 then
+  oldest = redis.call('XPENDING', KEYS[1], ARGV[1])[2]
+elseif exists == 1 or ARGV[1] == '' then
+  oldest = '(' .. (string.find(delivered, '-', 1, true) and delivered or delivered .. '-0')
+end
+local event = ''
+if oldest then
+  local entry = redis.call('XRANGE', KEYS[1], oldest, '+', 'COUNT', 1)[1]
+  event = entry and entry[2][2] or ''
+end
+return { first, number(info['last-generated-id']), info['entries-added'], exists, number(delivered), pending, event }

@@ -1,0 +1,74 @@
+//! What every session needs, and why one ends.
+
+use std::time::Duration;
+
+use fred::clients::SubscriberClient;
+use fred::error::{Error, ErrorKind};
+use tokio_util::sync::CancellationToken;
+
+use super::effects::Stopped;
+use super::stream::{Scripts, Stream};
+use crate::{RedisUrlError, redis};
+
+/// How a session is made.
+pub(super) struct Session {
+    pub(super) url: String,
+    pub(super) stream: &'static str,
+    pub(super) scripts: Scripts,
+    pub(super) dead_letters: String,
+    pub(super) batch: u64,
+    pub(super) claim_after: Duration,
+}
+
+/// Why a session is over.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It was told to stop.
+    Stopped,
+    /// The next one may do better.
+    Redis(Error),
+}
+
+impl From<Stopped> for Trouble {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Redis(error)
+    }
+}
+
+impl Session {
+    /// Fails where a later connection would fail as well.
+    pub(super) fn check(&self) -> Result<(), RedisUrlError> {
+        redis::builder(&self.url, Duration::ZERO).map(drop)
+    }
+
+    /// Begins to connect.
+    pub(super) fn open(&self) -> Result<Stream, Trouble> {
+        Stream::open(&self.url, self.stream, &self.scripts).map_err(unusable)
+    }
+
+    /// A client for the channel; not connected yet.
+    pub(super) fn subscriber(&self) -> Result<SubscriberClient, Trouble> {
+        let builder = redis::builder(&self.url, redis::COMMAND).map_err(unusable)?;
+        Ok(builder.build_subscriber_client()?)
+    }
+
+    /// Waits for Redis as long as it takes.
+    pub(super) async fn connect(&self, stop: &CancellationToken) -> Result<Stream, Trouble> {
+        let stream = self.open()?;
+        tokio::select! {
+            connected = stream.connected() => connected?,
+            () = stop.cancelled() => return Err(Trouble::Stopped),
+        }
+        Ok(stream)
+    }
+}
+
+fn unusable(error: RedisUrlError) -> Trouble {
+    Trouble::Redis(Error::new(ErrorKind::Config, error.to_string()))
+}

@@ -1,0 +1,220 @@
+//! The stream's reading end: the commands that a consumer sends, on two connections of its own.
+//!
+//! One waits for events; the other is for everything that must not wait behind that. They live as long as one session:
+//! when either breaks, or a reply is late, the session ends and the next one begins with new ones. So nothing that was
+//! sent to one Redis is answered by the next.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
+use fred::types::Value;
+use fred::types::config::Server;
+use fred::types::scripts::Script;
+use fred::types::streams::{XCapKind, XCapTrim, XID};
+use tokio::sync::broadcast::Receiver;
+use tokio::task::JoinHandle;
+
+use super::wire::{self, Entry};
+use crate::{RedisUrlError, redis};
+
+/// The longest that one read waits for events.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// A Redis that has not answered a read by then hangs.
+const HANGS: Duration = Duration::from_millis(WAIT.as_millis() as u64 + 1_500);
+
+/// About how many dead letters are kept.
+const DEAD_LETTERS: i64 = 10_000;
+
+/// The scripts, hashed once for a process.
+#[derive(Clone)]
+pub(super) struct Scripts {
+    look: Script,
+    claim: Script,
+    keep: Script,
+    forget: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            look: Script::from_lua(include_str!("scripts/look.lua")),
+            claim: Script::from_lua(include_str!("scripts/claim.lua")),
+            keep: Script::from_lua(include_str!("scripts/keep.lua")),
+            forget: Script::from_lua(include_str!("scripts/forget.lua")),
+        }
+    }
+}
+
+/// A stream, on connections that end with this.
+pub(super) struct Stream {
+    name: &'static str,
+    scripts: Scripts,
+    reader: Client,
+    client: Client,
+    /// What has gone wrong since both stood.
+    breaks: OnceLock<[Receiver<(Error, Option<Server>)>; 2]>,
+    tasks: [JoinHandle<Result<(), Error>>; 2],
+}
+
+/// Where a stream is, and how far a reader is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The first number that it holds; 0 when it holds none.
+    pub(super) first: u64,
+    /// The last number that it was given; 0 when there was none.
+    pub(super) last: u64,
+    /// How many it was ever given.
+    pub(super) added: u64,
+    /// Whether the group exists.
+    pub(super) group: bool,
+    /// Up to which number events were handed out.
+    pub(super) delivered: u64,
+    /// How many of these are not acknowledged.
+    pub(super) pending: u64,
+    /// The oldest event that is not carried out.
+    pub(super) oldest: Option<Vec<u8>>,
+}
+
+impl Look {
+    /// The number that the stream began with.
+    pub(super) fn birth(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.added)
+    }
+
+    /// How many events are not carried out.
+    pub(super) fn lag(&self) -> u64 {
+        self.last.saturating_sub(self.delivered.max(self.first.saturating_sub(1))) + self.pending
+    }
+}
+
+impl Stream {
+    /// Begins to connect; see [`connected`](Self::connected).
+    pub(super) fn open(url: &str, name: &'static str, scripts: &Scripts) -> Result<Self, RedisUrlError> {
+        let client = |timeout| -> Result<Client, RedisUrlError> {
+            redis::builder(url, timeout)?.build().map_err(|error| RedisUrlError::from(&error))
+        };
+        let (reader, client) = (client(HANGS)?, client(redis::COMMAND)?);
+        let tasks = [reader.connect(), client.connect()];
+        Ok(Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks })
+    }
+
+    /// Waits until both connections stand.
+    pub(super) async fn connected(&self) -> Result<(), Error> {
+        self.reader.wait_for_connect().await?;
+        self.client.wait_for_connect().await?;
+        self.breaks.get_or_init(|| [self.reader.error_rx(), self.client.error_rx()]);
+        Ok(())
+    }
+
+    /// An error when a connection has broken since: the next one may be to another Redis.
+    pub(super) fn unbroken(&self) -> Result<(), Error> {
+        match self.breaks.get() {
+            Some(breaks) if breaks.iter().all(Receiver::is_empty) => Ok(()),
+            _ => Err(Error::new(ErrorKind::IO, "a connection has broken")),
+        }
+    }
+
+    pub(super) async fn run_id(&self) -> Result<String, Error> {
+        redis::run_id(&self.client).await
+    }
+
+    /// Creates a group that is handed what comes after `position`; nothing when it exists.
+    pub(super) async fn create(&self, group: &str, position: u64) -> Result<(), Error> {
+        match self.client.xgroup_create::<Value, _, _, _>(self.name, group, id(position), true).await {
+            Err(error) if !error.details().starts_with("BUSYGROUP") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits a while for the group's next events.
+    pub(super) async fn next(&self, group: &str, consumer: &str, count: u64) -> Result<Vec<Entry>, Error> {
+        let wait = Some(WAIT.as_millis() as u64);
+        let reply: Value =
+            self.reader.xreadgroup(group, consumer, Some(count), wait, false, self.name, XID::NewInGroup).await?;
+        wire::entries(reply)
+    }
+
+    /// Waits a while for events after `position`.
+    pub(super) async fn after(&self, position: u64, count: u64) -> Result<Vec<Entry>, Error> {
+        let wait = Some(WAIT.as_millis() as u64);
+        let reply: Value = self.reader.xread(Some(count), wait, self.name, XID::Manual(id(position).into())).await?;
+        wire::entries(reply)
+    }
+
+    /// The number of the entry before this one; 0 when it is the first.
+    pub(super) async fn before(&self, id: &str) -> Result<u64, Error> {
+        let end = format!("({id}");
+        let reply: Value = self.client.xrevrange(self.name, end, "-", Some(1)).await?;
+        let Value::Array(mut entries) = reply else { return Ok(0) };
+        let Some(Value::Array(mut entry)) = entries.pop() else { return Ok(0) };
+        let id = entry.drain(..).next().and_then(Value::into_string);
+        Ok(id.and_then(|id| wire::number(&id)).unwrap_or(0))
+    }
+
+    /// Takes over what nobody has touched for `idle`, or, without it, what is this consumer's own.
+    pub(super) async fn claim(
+        &self,
+        group: &str,
+        consumer: &str,
+        idle: Option<Duration>,
+        count: u64,
+    ) -> Result<Vec<Entry>, Error> {
+        let millis = idle.unwrap_or_default().as_millis().to_string();
+        let of = if idle.is_some() { "" } else { consumer };
+        let count = count.to_string();
+        let args = vec![group, consumer, &millis, &count, of];
+        wire::claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
+    }
+
+    /// Keeps entries between two ids from being taken over.
+    pub(super) async fn keep(&self, group: &str, consumer: &str, ids: (&str, &str), count: usize) -> Result<(), Error> {
+        let count = count.to_string();
+        let args = vec![group, consumer, ids.0, ids.1, &count];
+        self.scripts.keep.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+    }
+
+    /// Removes consumers without pending entries that were not heard of for `idle`; or only `consumer`.
+    pub(super) async fn forget(&self, group: &str, idle: Duration, consumer: Option<&str>) -> Result<(), Error> {
+        let idle = idle.as_millis().to_string();
+        let args = vec![group, &idle, consumer.unwrap_or_default()];
+        self.scripts.forget.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+    }
+
+    pub(super) async fn acknowledge(&self, group: &str, ids: Vec<String>) -> Result<(), Error> {
+        self.client.xack::<Value, _, _, _>(self.name, group, ids).await.map(drop)
+    }
+
+    /// Where the stream is, and the group; or, without one, a reader that is at `position`.
+    pub(super) async fn look(&self, group: &str, position: u64) -> Result<Look, Error> {
+        let position = position.to_string();
+        let reply: (u64, u64, u64, bool, u64, u64, Vec<u8>) =
+            self.scripts.look.evalsha_with_reload(&self.client, self.name, vec![group, &position]).await?;
+        let (first, last, added, group, delivered, pending, oldest) = reply;
+        let oldest = (!oldest.is_empty()).then_some(oldest);
+        Ok(Look { first, last, added, group, delivered, pending, oldest })
+    }
+
+    /// Sets a message aside.
+    pub(super) async fn dead_letter(&self, letters: &str, fields: Vec<(&'static str, Vec<u8>)>) -> Result<(), Error> {
+        let fields: Vec<(&str, Value)> =
+            fields.into_iter().map(|(name, value)| (name, Value::Bytes(value.into()))).collect();
+        let cap = (XCapKind::MaxLen, XCapTrim::AlmostExact, DEAD_LETTERS);
+        self.client.xadd::<Value, _, _, _, _>(letters, false, cap, XID::Auto, fields).await.map(drop)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn id(position: u64) -> String {
+    format!("{position}-0")
+}

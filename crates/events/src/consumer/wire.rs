@@ -1,0 +1,87 @@
+//! What a stream answers, as entries.
+
+use fred::error::{Error, ErrorKind};
+use fred::types::Value;
+
+/// An entry, as it was delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// Its id, to acknowledge it with.
+    pub(super) id: String,
+    /// The number in its id: that of its event.
+    pub(super) seq: u64,
+    /// How often it has been delivered, this time included.
+    pub(super) deliveries: u64,
+    /// The number of the entry before it in the stream, where it was looked up; 0 when there is none.
+    pub(super) before: Option<u64>,
+    /// What it says.
+    pub(super) body: Body,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Body {
+    /// Its field `event`.
+    Event(Vec<u8>),
+    /// It has no such field.
+    Foreign,
+    /// It was deleted after it had been delivered.
+    Gone,
+}
+
+/// The reply of XREAD or XREADGROUP for one stream; none when nothing came in time.
+pub(super) fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
+    let rows = match reply {
+        Value::Null => return Ok(Vec::new()),
+        Value::Map(map) => map.inner().into_values().next().unwrap_or(Value::Null),
+        other => array(array(other)?.into_iter().next().unwrap_or(Value::Null))?.pop().unwrap_or(Value::Null),
+    };
+    let entry = |row: Value| match <[Value; 2]>::try_from(array(row)?) {
+        Ok([id, fields]) => entry(id, 1, None, fields),
+        Err(_) => Err(unexpected("an entry is not an id and fields")),
+    };
+    array(rows)?.into_iter().map(entry).collect()
+}
+
+/// The reply of the script that claims.
+pub(super) fn claimed(reply: Value) -> Result<Vec<Entry>, Error> {
+    let entry = |row: Value| match <[Value; 4]>::try_from(array(row)?) {
+        Ok([id, deliveries, before, fields]) => {
+            entry(id, deliveries.as_u64().unwrap_or(1), Some(before.as_u64().unwrap_or(0)), fields)
+        }
+        Err(_) => Err(unexpected("a claimed entry has other parts")),
+    };
+    array(reply)?.into_iter().map(entry).collect()
+}
+
+/// The number in an id such as `12-0`.
+pub(super) fn number(id: &str) -> Option<u64> {
+    id.split('-').next()?.parse().ok()
+}
+
+fn entry(id: Value, deliveries: u64, before: Option<u64>, fields: Value) -> Result<Entry, Error> {
+    let id = id.into_string().ok_or_else(|| unexpected("an id is not text"))?;
+    let seq = number(&id).ok_or_else(|| unexpected("an id is not a number"))?;
+    Ok(Entry { id, seq, deliveries, before, body: body(fields)? })
+}
+
+fn body(fields: Value) -> Result<Body, Error> {
+    if matches!(fields, Value::Null | Value::Boolean(false)) {
+        return Ok(Body::Gone);
+    }
+    let fields = array(fields)?;
+    let field = fields.chunks_exact(2).find(|pair| pair[0].as_bytes() == Some(b"event"));
+    Ok(field.and_then(|pair| pair[1].as_bytes()).map_or(Body::Foreign, |json| Body::Event(json.to_vec())))
+}
+
+fn array(value: Value) -> Result<Vec<Value>, Error> {
+    match value {
+        Value::Array(values) => Ok(values),
+        Value::Null => Ok(Vec::new()),
+        other => Err(unexpected(&format!("{:?} where a list should be", other.kind()))),
+    }
+}
+
+fn unexpected(what: &str) -> Error {
+    Error::new(ErrorKind::Parse, format!("the stream's reply cannot be read: {what}"))
+}

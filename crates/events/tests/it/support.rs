@@ -1,0 +1,164 @@
+//! What the tests share: a private Redis with a stream, a log over HTTP, and a reaction that writes down.
+
+mod log;
+mod recorder;
+
+use std::time::Duration;
+
+use events::PRODUCT_EVENTS;
+use events::consumer::{Consumer, ConsumerSettings, ReactError, Reading, Subscription, Transport};
+use fred::clients::Client;
+use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::Value;
+use fred::types::config::Config;
+use fred::types::{Builder, CustomCommand};
+use serde_json::json;
+use testkit::{Redis, eventually};
+use uuid::Uuid;
+
+pub(crate) use log::Log;
+pub(crate) use recorder::Recorder;
+
+pub(crate) const STREAM: &str = PRODUCT_EVENTS.stream;
+pub(crate) const GROUP: &str = "cart";
+pub(crate) const LETTERS: &str = "cart:~dead-letters";
+
+/// Long enough for anything that is to happen at all.
+pub(crate) const AT_MOST: Duration = Duration::from_secs(15);
+
+/// After which the tests' consumers claim.
+pub(crate) const CLAIM: Duration = Duration::from_millis(300);
+
+/// Appends all at once, as the relay does.
+const APPEND: &str = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end return 1";
+
+/// Where events are.
+pub(crate) struct World {
+    pub(crate) redis: Redis,
+    pub(crate) log: Log,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self { redis: Redis::start().await.unwrap(), log: Log::start().await }
+    }
+
+    /// Events that are in the stream and in the log.
+    pub(crate) async fn append(&self, numbers: impl IntoIterator<Item = u64> + Clone) {
+        self.log_only(numbers.clone());
+        self.stream_only(numbers).await;
+    }
+
+    /// Events that the stream does not get.
+    pub(crate) fn log_only(&self, numbers: impl IntoIterator<Item = u64>) {
+        for seq in numbers {
+            self.log.add(seq, serde_json::from_str(&event(seq)).unwrap());
+        }
+    }
+
+    /// Events that the log does not get.
+    pub(crate) async fn stream_only(&self, numbers: impl IntoIterator<Item = u64>) {
+        let client = self.client().await;
+        let arguments: Vec<String> = numbers.into_iter().flat_map(|seq| [format!("{seq}-0"), event(seq)]).collect();
+        let _: Value = client.eval(APPEND, STREAM, arguments).await.unwrap();
+        client.quit().await.unwrap();
+    }
+
+    /// A message that says something else.
+    pub(crate) async fn message(&self, seq: u64, field: &str, text: &str) {
+        self.redis.cli(&["XADD", STREAM, &format!("{seq}-0"), field, text]).await.unwrap();
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let client = Builder::from_config(Config::from_url(&self.redis.url()).unwrap()).build().unwrap();
+        client.init().await.unwrap();
+        client
+    }
+
+    /// Runs a command and returns what it prints.
+    pub(crate) async fn cli(&self, command: &str) -> String {
+        self.redis.cli(&command.split(' ').collect::<Vec<_>>()).await.unwrap()
+    }
+
+    /// A process that is given up to `count` events of the group, and dies.
+    pub(crate) async fn give_to_a_dead_peer(&self, count: u64) {
+        let client = self.client().await;
+        let args = format!("GROUP {GROUP} dead COUNT {count} STREAMS {STREAM} >");
+        let command = CustomCommand::new_static("XREADGROUP", None::<u16>, false);
+        let _: Value = client.custom(command, args.split(' ').map(str::to_owned).collect::<Vec<_>>()).await.unwrap();
+        client.quit().await.unwrap();
+    }
+
+    /// A consumer with these settings.
+    pub(crate) fn start_with(&self, settings: &ConsumerSettings, reading: Reading, recorder: &Recorder) -> Consumer {
+        let subscription =
+            Subscription { source: PRODUCT_EVENTS, reading, dead_letters: LETTERS.to_owned(), log: self.log.client() };
+        Consumer::start(settings, &self.redis.url(), subscription, recorder.clone()).unwrap()
+    }
+
+    pub(crate) fn start(&self, reading: Reading, recorder: &Recorder) -> Consumer {
+        self.start_with(&settings(), reading, recorder)
+    }
+
+    /// A new member of the group, which reads.
+    pub(crate) async fn member(&self, recorder: &Recorder) -> Consumer {
+        let consumer = self.start(Reading::Group(GROUP), recorder);
+        reads(&consumer).await;
+        consumer
+    }
+
+    /// How many events are handed out and not acknowledged.
+    pub(crate) async fn pending(&self) -> u64 {
+        let summary = self.cli(&format!("XPENDING {STREAM} {GROUP}")).await;
+        summary.lines().next().unwrap_or("0").parse().unwrap()
+    }
+
+    /// The reasons of the dead letters.
+    pub(crate) async fn reasons(&self) -> Vec<String> {
+        let letters = self.cli(&format!("XRANGE {LETTERS} - +")).await;
+        let lines: Vec<&str> = letters.lines().collect();
+        lines.windows(2).filter(|pair| pair[0] == "reason").map(|pair| pair[1].to_owned()).collect()
+    }
+
+    /// Waits until nothing is handed out and not acknowledged.
+    pub(crate) async fn all_acknowledged(&self) {
+        eventually("everything to be acknowledged", AT_MOST, async || self.pending().await == 0).await;
+    }
+}
+
+pub(crate) fn settings() -> ConsumerSettings {
+    ConsumerSettings { transport: Transport::Stream, batch: 256, claim_after: CLAIM, max_attempts: 3 }
+}
+
+/// The JSON of an event with this number.
+pub(crate) fn event(seq: u64) -> String {
+    json!({
+        "event_id": Uuid::now_v7(), "seq": seq, "schema": 1, "type": "product.updated", "product_id": seq,
+        "version": 2, "category_id": 1, "changed": ["price_cents"], "occurred_at": chrono::Utc::now(),
+    })
+    .to_string()
+}
+
+/// Waits until a consumer reads.
+pub(crate) async fn reads(consumer: &Consumer) {
+    eventually("the consumer to read", AT_MOST, async || consumer.status().connected).await;
+}
+
+/// Waits until exactly these were carried out, in this order.
+pub(crate) async fn applied(recorder: &Recorder, numbers: impl IntoIterator<Item = u64>) {
+    let numbers: Vec<u64> = numbers.into_iter().collect();
+    eventually("the events to be carried out", AT_MOST, async || {
+        let applied = recorder.applied();
+        assert!(applied.len() <= numbers.len(), "more than expected was carried out: {applied:?}");
+        applied == numbers
+    })
+    .await;
+}
+
+pub(crate) fn unavailable() -> Result<(), ReactError> {
+    Err(ReactError::Unavailable("the database is away".to_owned()))
+}
+
+pub(crate) fn refused() -> Result<(), ReactError> {
+    Err(ReactError::Refused("it cannot be".to_owned()))
+}

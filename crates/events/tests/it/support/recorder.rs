@@ -1,0 +1,91 @@
+//! A reaction that writes down what it is asked for, and fails when it is told to.
+
+use std::sync::{Arc, Mutex};
+
+use events::consumer::{React, ReactError, Resync};
+use events::contract::{ProductChange, ProductEvent};
+use tokio::sync::watch;
+
+/// Says how a reaction to these numbers ends.
+type Answer = dyn Fn(&[u64]) -> Result<(), ReactError> + Send + Sync;
+
+/// What a consumer asked for. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    batches: Arc<Mutex<Vec<Vec<u64>>>>,
+    resyncs: Arc<Mutex<Vec<Resync>>>,
+    answer: Arc<Mutex<Arc<Answer>>>,
+    from: Arc<Mutex<Option<u64>>>,
+    begun: Arc<watch::Sender<u64>>,
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self {
+            batches: Arc::default(),
+            resyncs: Arc::default(),
+            answer: Arc::new(Mutex::new(Arc::new(|_| Ok(())))),
+            from: Arc::default(),
+            begun: Arc::new(watch::Sender::new(0)),
+            open: Arc::new(watch::Sender::new(true)),
+        }
+    }
+
+    /// From now on, reactions end like this.
+    pub(crate) fn answer(&self, answer: impl Fn(&[u64]) -> Result<(), ReactError> + Send + Sync + 'static) {
+        *self.answer.lock().unwrap() = Arc::new(answer);
+    }
+
+    /// A resync sets the position to this.
+    pub(crate) fn resync_to(&self, from: u64) {
+        *self.from.lock().unwrap() = Some(from);
+    }
+
+    /// Reactions begin and do not end, until [`go`](Self::go).
+    pub(crate) fn hold(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub(crate) fn go(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// How many reactions have begun.
+    pub(crate) fn begun(&self) -> u64 {
+        *self.begun.borrow()
+    }
+
+    /// The numbers that were carried out, in that order.
+    pub(crate) fn applied(&self) -> Vec<u64> {
+        self.batches.lock().unwrap().concat()
+    }
+
+    /// The same, reaction by reaction.
+    pub(crate) fn batches(&self) -> Vec<Vec<u64>> {
+        self.batches.lock().unwrap().clone()
+    }
+
+    pub(crate) fn resyncs(&self) -> Vec<Resync> {
+        self.resyncs.lock().unwrap().clone()
+    }
+}
+
+impl React for Recorder {
+    type Change = ProductChange;
+
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+        self.begun.send_modify(|begun| *begun += 1);
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+        let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
+        let answer = Arc::clone(&self.answer.lock().unwrap());
+        answer(&numbers)?;
+        self.batches.lock().unwrap().push(numbers);
+        Ok(())
+    }
+
+    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+        self.resyncs.lock().unwrap().push(why);
+        Ok(*self.from.lock().unwrap())
+    }
+}

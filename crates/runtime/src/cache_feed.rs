@@ -1,0 +1,147 @@
+//! `/cache/feed`: what happens to entries, as server-sent events, for a page that shows it live.
+//!
+//! ```text
+//! id: 5f0c91d2a7be-17
+//! data: {"at_ms":1763806910123,"kind":"hit","lane":"ttl","key":"product:ttl:1","version":3,"ttl_ms":9120}
+//! ```
+//!
+//! A browser's `EventSource` resumes by itself: it sends the last id as `Last-Event-ID`. The first record says whether that
+//! was understood (`{"kind":"begin","resumed":true}`); another process, or this one after a restart, begins anew. The
+//! stream ends when the process is told to stop, so it never holds up a drain.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderName};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use cache::{Cache, HappeningKind, Listener, Record};
+use futures_util::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use utoipa::IntoParams;
+
+use crate::problem::{Problem, Query};
+use crate::server::Stopping;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// When a client that lost its connection, or was refused, may come again.
+const COME_AGAIN: Duration = Duration::from_secs(1);
+/// After so long a silence the stream says that it lives, and how far it has got.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// What happens to entries, live: hits, stale hits, misses, fills, refused fills, invalidations, events heard.
+#[utoipa::path(
+    get,
+    path = "/cache/feed",
+    tag = "cache",
+    params(FeedQuery, ("Last-Event-ID" = Option<String>, Header, description = "Resumes after that record")),
+    responses(
+        (status = 200, content_type = "text/event-stream", description = "One JSON object a record; `kind` says what it is. \
+            It begins with `begin`; who is too slow finds `lagged` with the number of records that it lost"),
+        (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "Too many listen already"),
+    )
+)]
+pub(crate) async fn feed(
+    request: HttpRequest,
+    query: Query<FeedQuery>,
+    cache: Data<Cache>,
+) -> Result<HttpResponse, Problem> {
+    let filter = query.0.filter()?;
+    let last_id = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let listener = cache.feed().listen(last_id).map_err(|crowded| Problem::unavailable(COME_AGAIN, crowded))?;
+    let stop = request.app_data::<Stopping>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        // Or nginx would gather it.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(told(Telling { listener, filter, stop })))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeedQuery {
+    /// Of records about an entry, only those of these lanes; several with commas between them.
+    lane: Option<String>,
+    /// Only these kinds: `hit`, `stale`, `miss`, `bypass`, `fill`, `refused`, `invalidate`, `event`.
+    kind: Option<String>,
+}
+
+/// What a listener wants to hear; empty lists want everything.
+struct Filter {
+    lanes: Vec<String>,
+    kinds: Vec<HappeningKind>,
+}
+
+impl FeedQuery {
+    fn filter(&self) -> Result<Filter, Problem> {
+        let lanes = self.lane.iter().flat_map(|lanes| lanes.split(',')).map(str::to_owned).collect();
+        let kinds = self.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::parse).collect();
+        match kinds {
+            Ok(kinds) => Ok(Filter { lanes, kinds }),
+            Err(()) => {
+                let known = HappeningKind::ALL.map(|(name, _)| name).join(", ");
+                Err(Problem::invalid_field("kind", format!("is one of {known}, or several with commas between them")))
+            }
+        }
+    }
+}
+
+impl Filter {
+    fn wants(&self, record: &Record) -> bool {
+        let kind = record.what.kind().is_none_or(|kind| self.kinds.is_empty() || self.kinds.contains(&kind));
+        let lane =
+            record.what.lane().is_none_or(|lane| self.lanes.is_empty() || self.lanes.iter().any(|own| own == lane));
+        kind && lane
+    }
+}
+
+/// One open stream.
+struct Telling {
+    listener: Listener,
+    filter: Filter,
+    stop: CancellationToken,
+}
+
+impl Telling {
+    /// What is to be sent next; `None` at the end.
+    async fn part(&mut self) -> Option<String> {
+        let mut silence = pin!(tokio::time::sleep(KEEP_ALIVE));
+        loop {
+            let text = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                records = self.listener.next() => self.written(&records?),
+                // It moves the id on, too, past records that were not wanted. Without data it is no event.
+                () = &mut silence => format!(": alive\nid: {}\n\n", self.listener.position()),
+            };
+            if !text.is_empty() {
+                return Some(text);
+            }
+        }
+    }
+
+    fn written(&self, records: &[Arc<Record>]) -> String {
+        let mut text = String::new();
+        for record in records.iter().filter(|record| self.filter.wants(record)) {
+            let json = serde_json::to_string(record).expect("strings and numbers serialise, and so does a tagged enum");
+            write!(text, "id: {}\ndata: {json}\n\n", self.listener.id(record)).expect("a String takes any text");
+        }
+        text
+    }
+}
+
+/// The body. It is asked for a part only when the one before has been sent.
+fn told(telling: Telling) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let retry = stream::iter([Ok(Bytes::from(format!("retry: {}\n\n", COME_AGAIN.as_millis())))]);
+    retry.chain(stream::unfold(telling, async |mut telling| {
+        let part = telling.part().await?;
+        Some((Ok(Bytes::from(part)), telling))
+    }))
+}

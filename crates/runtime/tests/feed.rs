@@ -1,0 +1,134 @@
+//! `/cache/feed` as its clients see it: server-sent events that resume, are filtered, and end with the process.
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+mod support;
+
+use std::time::Duration;
+
+use cache::{Cache, CacheSettings, Keyspace};
+use reqwest::{RequestBuilder, Response};
+use runtime::cache_routes;
+use serde_json::{Value, json};
+use support::{Running, settings, start};
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A stream that has begun.
+struct Stream {
+    response: Response,
+    text: String,
+}
+
+/// The feed needs no Redis; here there is none.
+async fn cache() -> Cache {
+    let settings = CacheSettings { url: "redis://127.0.0.1:1/0".to_owned(), ..CacheSettings::default() };
+    Cache::connect(Keyspace::new("shop").unwrap(), &settings).await.unwrap()
+}
+
+fn served(cache: &Cache) -> Running {
+    let cache = cache.clone();
+    start(&settings(), move |cfg| cache_routes::configure(&cache, cfg))
+}
+
+fn asked(server: &Running, query: &str) -> RequestBuilder {
+    reqwest::Client::builder().no_proxy().build().unwrap().get(server.url(&format!("/cache/feed{query}")))
+}
+
+impl Stream {
+    async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        Self { response, text: String::new() }
+    }
+
+    /// The next message: its id and its record.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                let found = field("data: ").map(|data| (field("id: ").unwrap(), serde_json::from_str(&data).unwrap()));
+                self.text = rest.to_owned();
+                if found.is_some() {
+                    return found;
+                }
+                continue;
+            }
+            let chunk = timeout(LIMIT, self.response.chunk()).await.expect("nothing comes").unwrap()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The next record.
+    async fn record(&mut self) -> Value {
+        self.next().await.expect("it goes on").1
+    }
+}
+
+#[tokio::test]
+async fn records_are_told_as_they_happen_and_a_client_resumes_where_it_was() {
+    let cache = cache().await;
+    let server = served(&cache);
+    let mut stream = Stream::of(asked(&server, "")).await;
+    assert_eq!(stream.record().await["resumed"], false);
+    cache.feed().event("item.changed", Some(1), "item:1");
+    let (id, event) = stream.next().await.unwrap();
+    assert_eq!((&event["kind"], &event["name"], &event["seq"]), (&json!("event"), &json!("item.changed"), &json!(1)));
+    drop(stream);
+    cache.feed().event("item.changed", Some(2), "item:1");
+
+    let mut again = Stream::of(asked(&server, "").header("Last-Event-ID", &id)).await;
+    let (begun, begin) = again.next().await.unwrap();
+    assert_eq!((begin["kind"].as_str(), begin["resumed"].as_bool(), begun), (Some("begin"), Some(true), id));
+    assert_eq!(again.record().await["seq"], 2, "what happened while it was away");
+
+    let mut stranger = Stream::of(asked(&server, "").header("Last-Event-ID", "000000000000-1")).await;
+    assert_eq!(stranger.record().await["resumed"], false);
+}
+
+#[tokio::test]
+async fn a_client_hears_only_what_it_asked_for() {
+    let cache = cache().await;
+    let server = served(&cache);
+    let mut events = Stream::of(asked(&server, "?kind=event,invalidate")).await;
+    let mut hits = Stream::of(asked(&server, "?kind=hit")).await;
+    assert_eq!((&events.record().await["kind"], &hits.record().await["kind"]), (&json!("begin"), &json!("begin")));
+    cache.feed().event("item.changed", None, "item:1");
+    assert_eq!(events.record().await["about"], "item:1");
+    let silent = timeout(Duration::from_millis(100), hits.response.chunk()).await;
+    assert!(silent.is_err(), "an event is no hit");
+
+    for (query, status) in [("?kind=hits", 422), ("?kind=", 422), ("?kinds=hit", 400)] {
+        let refused = asked(&server, query).send().await.unwrap();
+        assert_eq!(refused.status(), status, "{query}");
+        assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_when_too_many_listen_is_told_to_come_again() {
+    let cache = cache().await;
+    let server = served(&cache);
+    let mut listeners = Vec::new();
+    while let Ok(listener) = cache.feed().listen(None) {
+        listeners.push(listener);
+    }
+    let refused = asked(&server, "").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    listeners.pop();
+    assert_eq!(asked(&server, "").send().await.unwrap().status(), 200);
+}
+
+/// The grace of these settings is longer than the limit: a stream that went on would be found out.
+#[tokio::test]
+async fn an_open_stream_ends_when_the_process_is_told_to_stop() {
+    let cache = cache().await;
+    let mut server = served(&cache);
+    let mut stream = Stream::of(asked(&server, "")).await;
+    stream.record().await;
+    server.shutdown.cancel();
+    assert!(timeout(LIMIT / 2, stream.next()).await.expect("it goes on").is_none());
+    timeout(LIMIT / 2, server.ended()).await.expect("the drain waits").unwrap();
+}

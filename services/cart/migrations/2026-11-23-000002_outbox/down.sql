@@ -1,0 +1,13 @@
+drop trigger carts_refuse_new_id on carts;
+drop trigger carts_refuse_truncate on carts;
+drop trigger carts_refuse_delete on carts;
+drop trigger cart_items_refuse_new_key on cart_items;
+drop trigger cart_items_refuse_truncate on cart_items;
+drop trigger cart_items_refuse_delete on cart_items;
+drop trigger cart_items_announce_update on cart_items;
+drop trigger cart_items_announce_insert on cart_items;
+drop function refuse();
+drop function cart_items_announce();
+drop function announce(text, jsonb);
+drop table outbox_head;
+drop table outbox;

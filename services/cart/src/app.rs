@@ -1,0 +1,157 @@
+//! The service from its parts: stores, shop, relay, consumer, server; and the way back when it is told to stop.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use cache::{Cache, Health, Keyspace};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use events::consumer::{Consumer, ConsumerStatus, Reading, Subscription};
+use events::product_api::ProductApi;
+use events::relay::{Outbox, Relay};
+use events::{CART_EVENTS, PRODUCT_EVENTS};
+use runtime::StandardRoutes;
+use runtime::docs::Docs;
+use runtime::health::Readiness;
+use runtime::telemetry::Metrics;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use utoipa::OpenApi as _;
+
+use crate::carts::Carts;
+use crate::facts::{Known, ProductFacts, Upstream};
+use crate::keys::{self, Lanes};
+use crate::react::{Aftermath, Reaction};
+use crate::settings::Settings;
+use crate::shop::Shop;
+use crate::view::Views;
+use crate::{NAME, routes};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// How long a start waits for Postgres.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a start waits until the events from before it are carried out. More is done behind the first requests.
+const SETTLING: Duration = Duration::from_secs(2);
+/// What a stop may take at least after the last request.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What runs beside the requests.
+struct Events {
+    consumer: Consumer,
+    relay: Relay,
+}
+
+/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+///
+/// # Errors
+/// When a setting leads nowhere, or the listener fails.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let (shop, upstream, events) = tokio::select! {
+        started = start(&settings) => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let standard = StandardRoutes {
+        readiness: readiness(&shop, upstream, events.consumer.watch(), shutdown.clone()),
+        metrics,
+        docs: Docs::new(&openapi()).context("the API's description")?,
+    };
+    info!(address = %listener.local_addr()?, "the cart is ready");
+    let data = Data::new(shop.clone());
+    let ends = shutdown.clone();
+    let deadline = async move {
+        ends.cancelled().await;
+        Instant::now() + settings.http.grace
+    };
+    let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
+        cfg.app_data(data.clone());
+        routes::configure(cfg);
+        runtime::cache_routes::configure(&data.cache, cfg);
+        standard.configure(cfg);
+    });
+    let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
+
+    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+        tokio::join!(events.relay.stop(), events.consumer.stop());
+        shop.cache.shutdown().await;
+    });
+    match stopped.await {
+        Ok(()) => info!("the cart has stopped"),
+        Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
+    }
+    Ok(())
+}
+
+/// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
+async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> {
+    // The cache first: settings that it refuses should not wait for Postgres.
+    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
+    database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
+    let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
+
+    let lanes = Lanes::new(&cache, &settings.lanes)?;
+    let (upstream, known) = (Upstream::new(api.clone()), Known::new(pool.clone()));
+    let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
+    let facts = ProductFacts::new(lanes.product.clone(), upstream.clone(), known.clone());
+    let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone());
+
+    let redis = &settings.redis.url;
+    let aftermath = Aftermath::new(cache.clone(), views.clone());
+    let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
+    let subscription = Subscription {
+        source: PRODUCT_EVENTS,
+        reading: Reading::Group(keys::GROUP),
+        dead_letters: keys::DEAD_LETTERS.to_owned(),
+        log: api.events(),
+    };
+    let reaction = Reaction::new(cache.clone(), lanes, known);
+    let consumer = Consumer::start(&settings.events, redis, subscription, reaction).context("REDIS__URL")?;
+    // What has changed while nobody listened, before the first request; without Redis there is nothing to do.
+    if cache.health() == Health::Up {
+        let mut status = consumer.watch();
+        let heard = status.wait_for(|status| status.connected && status.lag == 0);
+        let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard).1.is_ok() }).await;
+    }
+    Ok((Shop { cache, carts, facts, views, outbox }, upstream, Events { consumer, relay }))
+}
+
+/// The description of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut openapi = routes::ApiDoc::openapi();
+    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi
+}
+
+/// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.
+fn readiness(
+    shop: &Shop,
+    upstream: Upstream,
+    events: watch::Receiver<ConsumerStatus>,
+    shutdown: CancellationToken,
+) -> Readiness {
+    let limit = Duration::from_secs(1);
+    let carts = shop.carts.clone();
+    Readiness::new(shutdown)
+        .requires("postgres", limit, move || {
+            let carts = carts.clone();
+            async move { carts.ping().await }
+        })
+        .prefers_redis(&shop.cache)
+        .prefers("product-api", limit, move || {
+            let upstream = upstream.clone();
+            async move { upstream.ping().await }
+        })
+        .prefers("events", limit, move || {
+            let connected = events.borrow().connected;
+            async move { if connected { Ok(()) } else { Err("changes of products are not heard of just now") } }
+        })
+}

@@ -1,0 +1,148 @@
+//! The carts themselves: durable in Postgres, read and written without any cache.
+
+mod model;
+
+pub use model::{Cart, Line, NewCart, Quantity};
+
+use database::Pool;
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use crate::error::CartError;
+use crate::ids::{CartId, ProductId};
+use crate::schema::{cart_items, carts};
+
+/// The most products that lie in one cart.
+const LINES: i64 = 100;
+
+/// The carts' queries. Cheap to clone.
+#[derive(Clone)]
+pub struct Carts {
+    pool: Pool,
+}
+
+/// A line as a write left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The line.
+    pub line: Line,
+    /// Whether the product was not in the cart before.
+    pub is_new: bool,
+}
+
+impl Carts {
+    /// The carts in the database of `pool`.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), CartError> {
+        let connection = &mut *self.pool.get().await?;
+        diesel::sql_query("SELECT 1").execute(connection).await?;
+        Ok(())
+    }
+
+    /// Creates an empty cart.
+    ///
+    /// # Errors
+    /// When the database does not.
+    pub async fn create(&self) -> Result<NewCart, CartError> {
+        let connection = &mut *self.pool.get().await?;
+        let insert = diesel::insert_into(carts::table).default_values().returning(NewCart::as_returning());
+        Ok(insert.get_result(connection).await?)
+    }
+
+    /// The cart, in one statement and so in one snapshot.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn cart(&self, id: CartId) -> Result<Option<Cart>, CartError> {
+        let connection = &mut *self.pool.get().await?;
+        let lies_in = cart_items::cart_id.eq(carts::id).and(cart_items::quantity.gt(0));
+        let rows: Vec<(NewCart, Option<Line>)> = carts::table
+            .left_join(cart_items::table.on(lies_in))
+            .filter(carts::id.eq(id.get()))
+            .order(cart_items::product_id)
+            .select((NewCart::as_select(), Option::<Line>::as_select()))
+            .load(connection)
+            .await?;
+        let Some((head, _)) = rows.as_slice().first().cloned() else { return Ok(None) };
+        Ok(Some(Cart { head, lines: rows.into_iter().filter_map(|(_, line)| line).collect() }))
+    }
+
+    /// Sees to it that so many pieces of the product lie in the cart, and commits. `price_cents` is remembered where the
+    /// product was not in the cart. Nothing changes, not even the version, where the quantity is the same.
+    ///
+    /// # Errors
+    /// [`CartError::NoCart`], or [`CartError::Full`].
+    pub async fn put(
+        &self,
+        cart: CartId,
+        product: ProductId,
+        quantity: Quantity,
+        price_cents: i64,
+    ) -> Result<Put, CartError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                lock(connection, cart).await?;
+                // Under the cart's lock, so the count still holds when the line is written.
+                let in_cart = cart_items::table.filter(cart_items::cart_id.eq(cart.get()));
+                let in_cart = in_cart.filter(cart_items::quantity.gt(0)).select(cart_items::product_id);
+                let products: Vec<i64> = in_cart.load(connection).await?;
+                let is_new = !products.contains(&product.get());
+                if is_new && products.len() as i64 >= LINES {
+                    return Err(CartError::Full);
+                }
+                let line = (
+                    cart_items::cart_id.eq(cart.get()),
+                    cart_items::product_id.eq(product.get()),
+                    cart_items::quantity.eq(quantity.quantity),
+                    cart_items::added_price_cents.eq(price_cents),
+                );
+                let insert = diesel::insert_into(cart_items::table).values(line);
+                let upsert = insert.on_conflict((cart_items::cart_id, cart_items::product_id)).do_update();
+                let quantity = cart_items::quantity.eq(quantity.quantity);
+                let line = if is_new {
+                    let again = (cart_items::added_price_cents.eq(price_cents), cart_items::added_at.eq(diesel::dsl::now));
+                    upsert.set((quantity, again)).returning(Line::as_returning()).get_result(connection).await?
+                } else {
+                    upsert.set(quantity).returning(Line::as_returning()).get_result(connection).await?
+                };
+                Ok(Put { line, is_new })
+            })
+            .await
+    }
+
+    /// Takes the product out of the cart and commits. What was not in it stays as it was.
+    ///
+    /// # Errors
+    /// [`CartError::NoCart`].
+    pub async fn remove(&self, cart: CartId, product: ProductId) -> Result<(), CartError> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                lock(connection, cart).await?;
+                let line = cart_items::table.find((cart.get(), product.get()));
+                diesel::update(line).set(cart_items::quantity.eq(0)).execute(connection).await?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Writers of one cart take turns.
+async fn lock(connection: &mut AsyncPgConnection, cart: CartId) -> Result<(), CartError> {
+    let row = carts::table.find(cart.get()).select(carts::id).for_no_key_update();
+    row.first::<uuid::Uuid>(connection).await.optional()?.map(drop).ok_or(CartError::NoCart)
+}
+
+impl std::fmt::Debug for Carts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Carts")
+    }
+}

@@ -1,0 +1,68 @@
+//! Loads that begin at the same time become one request.
+//!
+//! A cart of twenty products that are in no cache loads twenty entries, each under its own lease. The first of them
+//! waits a moment for the others, and asks for all. Nothing is asked before a load has begun, so what it brings is as
+//! young as the load.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::Source;
+use super::model::Word;
+use crate::error::CartError;
+
+/// How long the first one waits for others.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// Who waits for which product.
+type Waiting = HashMap<i64, Vec<oneshot::Sender<Result<Word, CartError>>>>;
+
+/// Gathers loads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    source: Source,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Batch {
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, waiting: Arc::default() }
+    }
+
+    /// What can be said about a product, asked for together with whatever else is asked for just now.
+    pub(super) async fn word(&self, id: i64) -> Result<Word, CartError> {
+        let (sender, answer) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_first = waiting.is_empty();
+            waiting.entry(id).or_default().push(sender);
+            is_first
+        };
+        if is_first {
+            // A task of its own: when the first one is dropped, the others are still to be answered. It ends within the
+            // time limits of what it asks.
+            let batch = self.clone();
+            tokio::spawn(async move { batch.ask().await });
+        }
+        // Dropped unanswered when the task has panicked.
+        answer.await.unwrap_or_else(|_| Err(CartError::Unavailable("a load ended without an answer".to_owned())))
+    }
+
+    async fn ask(&self) {
+        sleep(LINGER).await;
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let ids: Vec<i64> = waiting.keys().copied().collect();
+        let words = self.source.words(&ids).await;
+        for (id, senders) in waiting {
+            let word = words.as_ref().map(|words| words.get(&id).cloned().unwrap_or_else(Word::unknown));
+            for sender in senders {
+                // Who has gone needs no answer.
+                let _ = sender.send(word.clone().map_err(Clone::clone));
+            }
+        }
+    }
+}

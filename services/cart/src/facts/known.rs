@@ -1,0 +1,160 @@
+//! The table `known_products`: last known facts, and how far the events of each product are.
+//!
+//! Events and fetched facts come in any order and more than once. An event counts only if its number is above the last
+//! one's, and facts are remembered only if no event has come since the table was read for them.
+
+use std::collections::HashMap;
+
+use database::Pool;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb};
+use diesel_async::RunQueryDsl;
+use events::contract::{ProductChangeKind, ProductEvent};
+use serde_json::Value;
+
+use super::model::{Facts, Memory};
+use crate::error::CartError;
+use crate::schema::known_products;
+
+/// id, facts, version, floor, deleted, seq
+type Row = (i64, Option<Value>, i64, i64, bool, i64);
+
+/// The table's queries. Cheap to clone.
+#[derive(Clone)]
+pub struct Known {
+    pool: Pool,
+}
+
+impl Known {
+    /// The table in the database of `pool`.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// What is remembered of these products; of one that was never heard of, nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn of(&self, ids: &[i64]) -> Result<HashMap<i64, Memory>, CartError> {
+        let connection = &mut *self.pool.get().await?;
+        let columns = (
+            known_products::id,
+            known_products::facts,
+            known_products::version,
+            known_products::floor_version,
+            known_products::deleted,
+            known_products::seq,
+        );
+        let rows: Vec<Row> =
+            known_products::table.filter(known_products::id.eq_any(ids)).select(columns).load(connection).await?;
+        let memory = |(id, facts, version, floor, deleted, seq): Row| {
+            // Facts of an earlier form of this program are none.
+            let facts = facts.and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
+            (id, Memory { facts, version, floor, deleted, seq })
+        };
+        Ok(rows.into_iter().map(memory).collect())
+    }
+
+    /// Remembers fetched facts, each with the number of the last event that was known when they were believed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remember(&self, fetched: &[(i64, Facts, i64)]) -> Result<(), CartError> {
+        let ids: Vec<i64> = fetched.iter().map(|(id, ..)| *id).collect();
+        let versions: Vec<i64> = fetched.iter().map(|(_, facts, _)| facts.version).collect();
+        let seqs: Vec<i64> = fetched.iter().map(|(.., seq)| *seq).collect();
+        let facts: Result<Vec<Value>, _> = fetched.iter().map(|(_, facts, _)| serde_json::to_value(facts)).collect();
+        let connection = &mut *self.pool.get().await?;
+        // In the order of ids, so that two such statements wait for one another and not in a circle.
+        diesel::sql_query(
+            "INSERT INTO known_products AS known (id, facts, version, seq)
+             SELECT * FROM unnest($1, $2, $3, $4) AS fetched (id, facts, version, seq) ORDER BY id
+             ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, version = excluded.version, deleted = false
+             WHERE known.seq = excluded.seq AND (known.version < excluded.version OR known.deleted)",
+        )
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<Jsonb>, _>(facts?)
+        .bind::<Array<BigInt>, _>(versions)
+        .bind::<Array<BigInt>, _>(seqs)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Remembers that these are not there, each with the number of the last event that was known then.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
+        let (ids, seqs): (Vec<i64>, Vec<i64>) = gone.iter().copied().unzip();
+        let connection = &mut *self.pool.get().await?;
+        diesel::sql_query(
+            "WITH gone AS MATERIALIZED (
+                 SELECT known.id FROM known_products known JOIN unnest($1, $2) AS gone (id, seq) USING (id, seq)
+                 WHERE NOT deleted ORDER BY id FOR UPDATE OF known)
+             UPDATE known_products SET deleted = true FROM gone WHERE known_products.id = gone.id",
+        )
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<BigInt>, _>(seqs)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Raises the floors: from now on, facts that are older than these events are not believed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn heard(&self, events: &[ProductEvent]) -> Result<(), CartError> {
+        // The last event of each product: a statement may touch a row once only.
+        let last: HashMap<i64, &ProductEvent> =
+            events.iter().filter_map(|event| Some((event.change.product_id?, event))).collect();
+        if last.is_empty() {
+            return Ok(());
+        }
+        let mut rows: Vec<_> = last.into_iter().collect();
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        let seq = |event: &ProductEvent| i64::try_from(event.seq).unwrap_or(i64::MAX);
+        let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+        let versions: Vec<i64> = rows.iter().map(|(_, event)| event.change.version).collect();
+        let seqs: Vec<i64> = rows.iter().map(|(_, event)| seq(event)).collect();
+        let deleted: Vec<bool> =
+            rows.iter().map(|(_, event)| event.change.kind == ProductChangeKind::ProductDeleted).collect();
+        let connection = &mut *self.pool.get().await?;
+        // Where a deleted product is there again, it is another row, whose versions begin anew.
+        diesel::sql_query(
+            "INSERT INTO known_products AS known (id, floor_version, seq, deleted)
+             SELECT * FROM unnest($1, $2, $3, $4) AS heard (id, floor_version, seq, deleted) ORDER BY id
+             ON CONFLICT (id) DO UPDATE SET
+                 floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
+                 version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
+             WHERE known.seq < excluded.seq",
+        )
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<BigInt>, _>(versions)
+        .bind::<Array<BigInt>, _>(seqs)
+        .bind::<Array<Bool>, _>(deleted)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets what events told: they may have been of another catalogue, or some are missing. The facts stay, as the
+    /// best that is known.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lost_track(&self) -> Result<(), CartError> {
+        let connection = &mut *self.pool.get().await?;
+        diesel::sql_query("UPDATE known_products SET floor_version = 0, seq = 0, version = 0")
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Known")
+    }
+}

@@ -1,0 +1,109 @@
+//! Facts of products: from the cache, else from the product API, else the last known ones.
+//!
+//! | who says it | fresh? | stored? |
+//! |---|---|---|
+//! | the cache | as fresh as the events | it is |
+//! | the product API, of a version not below the last event's | yes | yes |
+//! | the product API, of an older version, twice | no, flagged | no |
+//! | `known_products`, while the product API is away | no, flagged | no |
+//!
+//! Nothing here is decided by a clock: an event removes the entry, which also ends the lease of a load under way, and
+//! raises the floor below which an answer is not believed.
+
+mod batch;
+mod known;
+mod model;
+mod source;
+mod upstream;
+
+pub use known::Known;
+pub use model::{Facts, Memory, State, Word};
+pub use upstream::{Away, Upstream};
+
+use std::collections::HashMap;
+
+use cache::{FetchError, Fetched, Lane, Loaded};
+use futures_util::future::join_all;
+
+use crate::error::CartError;
+use crate::ids::ProductId;
+use batch::Batch;
+use source::Source;
+
+/// The way to facts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ProductFacts {
+    lane: Lane,
+    source: Source,
+    batch: Batch,
+}
+
+impl ProductFacts {
+    /// Facts cached in `lane`.
+    pub fn new(lane: Lane, upstream: Upstream, known: Known) -> Self {
+        let source = Source { upstream, known };
+        Self { lane, batch: Batch::new(source.clone()), source }
+    }
+
+    /// What can be said about one product, through the cache.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn one(&self, id: ProductId) -> Result<Word, FetchError> {
+        let batch = self.batch.clone();
+        let load = move || {
+            let batch = batch.clone();
+            async move { entry(&batch.word(id.get()).await?) }
+        };
+        self.lane.fetch(&self.lane.key(id), load).await.map(|fetched| word(&fetched))
+    }
+
+    /// What is in the cache about these products, without a load.
+    pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, Word> {
+        let look = |id: i64| async move { Some((id, word(&self.lane.peek(&self.lane.key(id)).await?))) };
+        join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
+    }
+
+    /// Brings what can be said about these products into the cache; returns what could not be stored, because it is
+    /// flagged.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn bring(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
+        let one = |id: i64| async move { Ok((id, self.one(id.into()).await?)) };
+        let words: Result<Vec<(i64, Word)>, FetchError> = join_all(ids.iter().copied().map(one)).await.into_iter().collect();
+        Ok(words?.into_iter().filter(|(_, word)| word.stale).collect())
+    }
+
+    /// What can be said about these products, past the cache.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn asked(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, CartError> {
+        self.source.words(ids).await
+    }
+
+    /// The lane, for whoever invalidates.
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+}
+
+/// A word as the cache keeps it, if it may.
+fn entry(word: &Word) -> Result<Loaded, CartError> {
+    Ok(match &word.product {
+        State::Gone(None) if !word.stale => Loaded::absent(),
+        _ if word.stale => Loaded::json(word)?.without_storing(),
+        State::Sold(facts) => Loaded::json(word)?.version(facts.version.unsigned_abs()),
+        State::Gone(_) | State::Unknown => Loaded::json(word)?,
+    })
+}
+
+/// What an entry says. One that cannot be read says nothing: whoever changes the form of [`Word`] renames the lane.
+fn word(fetched: &Fetched) -> Word {
+    match fetched.json() {
+        Ok(Some(word)) => word,
+        Ok(None) => Word::fresh(State::Gone(None)),
+        Err(_) => Word::unknown(),
+    }
+}

@@ -1,0 +1,68 @@
+//! The way to the product API: one that did not answer is left alone for a moment.
+//!
+//! A product API that hangs would otherwise cost every reader its time limit. While it is left alone, the last known facts
+//! are shown, flagged.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use events::product_api::{Product, ProductApi, Unavailable};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// How long it is left alone.
+const REST: Duration = Duration::from_millis(500);
+
+/// A client that knows when it is no use to ask.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    api: ProductApi,
+    /// Until when it is left alone; `None` while it answers.
+    rests: Arc<Mutex<Option<Instant>>>,
+}
+
+/// It did not answer, or was not asked because it did not answer a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the product API does not answer")]
+pub struct Away;
+
+impl Upstream {
+    /// On the way of `api`.
+    pub fn new(api: ProductApi) -> Self {
+        Self { api, rests: Arc::default() }
+    }
+
+    /// The products of these ids, as far as they exist.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, Away> {
+        if self.until().is_some_and(|until| Instant::now() < until) {
+            return Err(Away);
+        }
+        self.noted(self.api.products(ids).await)
+    }
+
+    /// Whether it answers. Asks even while it is left alone.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Away> {
+        self.noted(self.api.product(i64::MAX).await).map(drop)
+    }
+
+    fn noted<T>(&self, answer: Result<T, Unavailable>) -> Result<T, Away> {
+        let rests = answer.as_ref().err().map(|_| Instant::now() + REST);
+        let before = std::mem::replace(&mut *self.rests.lock().unwrap_or_else(PoisonError::into_inner), rests);
+        match (&answer, before) {
+            (Err(error), None) => warn!(%error, "last known facts are shown until it answers"),
+            (Ok(_), Some(_)) => info!("the product API answers again"),
+            _ => {}
+        }
+        answer.map_err(|_| Away)
+    }
+
+    fn until(&self) -> Option<Instant> {
+        *self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,54 @@
+//! Every key and every tag that the cart owns, in one place.
+//!
+//! | key | holds | invalidated when |
+//! |---|---|---|
+//! | `cart:product:{id}` | what is known of a product | an event tells of a change of the product |
+//! | `cart:view:{cart}` | a cart with current prices | somebody writes to the cart |
+//!
+//! | tag | carried by | invalidated when |
+//! |---|---|---|
+//! | `product:{id}` | the views of the carts that hold the product | after `cart:product:{id}`, by the same event |
+//!
+//! Nothing carries the tag of a category: no view shows one. Other names in the keyspace: `cart:events` is the stream
+//! of what happens to carts, `cart:~dead-letters` holds events that could not be carried out.
+
+use cache::{Cache, Lane, PolicyError, Tag};
+
+use crate::ids::ProductId;
+use crate::settings::LaneSettings;
+
+/// The keyspace in Redis.
+pub const KEYSPACE: &str = "cart";
+
+/// The consumer group in which all carts share the events about products.
+pub const GROUP: &str = "cart";
+
+/// The stream of events that could not be carried out.
+pub const DEAD_LETTERS: &str = "cart:~dead-letters";
+
+/// The lanes of the keyspace.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    /// Facts of products.
+    pub product: Lane,
+    /// Views of carts.
+    pub view: Lane,
+}
+
+impl Lanes {
+    /// Makes the lanes.
+    ///
+    /// # Errors
+    /// When a lifetime contradicts itself.
+    pub fn new(cache: &Cache, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+        Ok(Self {
+            product: cache.lane("product", lanes.product.policy())?,
+            view: cache.lane("view", lanes.view.policy())?,
+        })
+    }
+}
+
+/// The tag of the views that show a product.
+pub fn product(id: ProductId) -> Tag {
+    Tag::new("product", id)
+}

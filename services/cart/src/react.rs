@@ -1,0 +1,108 @@
+//! Events and their effects: those of the product API, and the cart's own.
+//!
+//! A product has changed: [`Reaction`] raises the floor below which its facts are not believed, removes the facts, and
+//! then the views that show them; why in this order stands in [`crate::view`]. Events about categories have no effect:
+//! no view shows a category.
+//!
+//! A cart has changed: [`Aftermath`] removes its view before the stream hears of it. The cart's own writes have done so
+//! before they answered; this is for psql, and for a process that was killed between COMMIT and invalidation.
+
+use std::collections::HashSet;
+
+use cache::{Cache, Invalidated, Invalidation};
+use events::consumer::{React, ReactError, Resync};
+use events::contract::{CartChange, CartEvent, ProductChange, ProductEvent};
+use events::relay::Hook;
+use tracing::info;
+
+use crate::error::CartError;
+use crate::facts::Known;
+use crate::ids::ProductId;
+use crate::keys::{self, Lanes};
+use crate::view::Views;
+
+/// What the cart does when products change.
+#[derive(Clone, Debug)]
+pub struct Reaction {
+    cache: Cache,
+    lanes: Lanes,
+    known: Known,
+}
+
+/// What the cart does after its own changes.
+#[derive(Clone, Debug)]
+pub struct Aftermath {
+    cache: Cache,
+    views: Views,
+}
+
+impl Reaction {
+    /// On the entries of `cache`, and the memory of products.
+    pub fn new(cache: Cache, lanes: Lanes, known: Known) -> Self {
+        Self { cache, lanes, known }
+    }
+}
+
+impl React for Reaction {
+    type Change = ProductChange;
+
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+        // The floor first: whoever loads facts from here on does not believe an older answer.
+        self.known.heard(events).await.map_err(unavailable)?;
+        let products: HashSet<ProductId> =
+            events.iter().filter_map(|event| event.change.product_id).map(ProductId::from).collect();
+        if products.is_empty() {
+            return Ok(());
+        }
+        let key = |id: &ProductId| self.lanes.product.key(*id);
+        let facts = products.iter().map(key).fold(Invalidation::hard(), Invalidation::key);
+        taken(self.cache.invalidate(facts).await)?;
+        // Only now the views: one that is loaded from here on does not find the old facts.
+        let views = Invalidation::hard().tags(products.iter().map(|id| keys::product(*id)));
+        taken(self.cache.invalidate(views).await)
+    }
+
+    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+        info!(?why, "events about products may have been missed: everything cached is dropped");
+        self.known.lost_track().await.map_err(unavailable)?;
+        drop_everything(&self.cache).await?;
+        Ok(None)
+    }
+}
+
+impl Aftermath {
+    /// On the views of `cache`.
+    pub fn new(cache: Cache, views: Views) -> Self {
+        Self { cache, views }
+    }
+}
+
+impl Hook<CartChange> for Aftermath {
+    async fn before_append(&self, events: &[CartEvent]) -> Result<(), ReactError> {
+        let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
+        taken(self.views.forget(carts.into_iter().map(Into::into)).await)
+    }
+
+    async fn redis_changed(&self) -> Result<(), ReactError> {
+        drop_everything(&self.cache).await
+    }
+}
+
+/// Facts and views. Twice, because the first pass meets them in any order: it may have gone by when a view is stored
+/// that was made of facts it has not come to yet. In the second, no such facts are left.
+async fn drop_everything(cache: &Cache) -> Result<(), ReactError> {
+    taken(cache.invalidate_all().await)?;
+    taken(cache.invalidate_all().await)
+}
+
+/// The cache repeats a deferred one by itself; the events wait until it is certain.
+fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
+    match invalidated {
+        Invalidated::Done { .. } => Ok(()),
+        Invalidated::Deferred => Err(ReactError::Unavailable("Redis did not take the invalidation".to_owned())),
+    }
+}
+
+fn unavailable(error: CartError) -> ReactError {
+    ReactError::Unavailable(error.to_string())
+}

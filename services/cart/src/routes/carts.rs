@@ -1,0 +1,50 @@
+//! `/carts`: a new cart, and a cart with current prices.
+
+use actix_web::http::header;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use runtime::answer::{Answer, to_the_end};
+use runtime::problem::Problem;
+
+use super::{input, trouble};
+use crate::NAME;
+use crate::carts::NewCart;
+use crate::ids::CartId;
+use crate::shop::Shop;
+use crate::view::View;
+
+/// Creates an empty cart. Takes no body. Whoever knows the cart's id may read and change it.
+#[utoipa::path(
+    post,
+    path = "/carts",
+    tag = "carts",
+    responses((status = 201, body = NewCart, description = "`Location` is its address"), (status = 503, body = Problem))
+)]
+pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+    let answer = Answer::begin(NAME);
+    let cart = to_the_end(async move { shop.create().await }).await?.map_err(trouble::shop)?;
+    // No entry says that there is no such cart: none had to be invalidated.
+    let mut created = answer.created(&cart, &format!("/carts/{}", cart.id), 1, "left");
+    // What lies at that address is told apart by its fills, not by a version.
+    created.headers_mut().remove(header::ETAG);
+    Ok(created)
+}
+
+/// A cart with current prices. All amounts count what can be bought: of 10 pieces where 3 are in stock, 3.
+#[utoipa::path(
+    get,
+    path = "/carts/{id}",
+    tag = "carts",
+    params(("id" = uuid::Uuid, Path)),
+    responses(
+        (status = 200, body = View, description = "`Cache-Status` (RFC 9211) says where it came from; what is `stale` is never stored"),
+        (status = 304, description = "It is the one that `If-None-Match` names"),
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
+    )
+)]
+pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+    let answer = Answer::begin(NAME);
+    let id: CartId = input::id(&path)?;
+    let fetched = shop.view(id).await.map_err(trouble::fetch)?;
+    Ok(answer.fetched(&request, &fetched, "cart"))
+}

@@ -1,0 +1,22 @@
+//! What comes in, parsed into small types or refused with a problem.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use garde::Validate;
+use runtime::problem::{FieldError, Problem};
+
+/// Reads an id from a path.
+pub(super) fn id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| Problem::malformed(format!("The path names no id: {error}.")))
+}
+
+/// Checks a body's fields against their bounds.
+pub(super) fn valid<T: Validate<Context = ()>>(input: T) -> Result<T, Problem> {
+    match input.validate() {
+        Ok(()) => Ok(input),
+        Err(report) => Err(Problem::invalid_fields(
+            report.iter().map(|(path, error)| FieldError::new(path.to_string(), error.to_string())).collect(),
+        )),
+    }
+}

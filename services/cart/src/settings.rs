@@ -1,0 +1,97 @@
+//! The settings of the cart: `settings.toml` holds the defaults and explains each.
+
+use cache::CacheSettings;
+use database::PostgresSettings;
+use events::consumer::ConsumerSettings;
+use events::product_api::ProductApiSettings;
+use events::relay::RelaySettings;
+use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::server::HttpSettings;
+use runtime::settings::SettingsError;
+use runtime::telemetry::LogSettings;
+use serde::Deserialize;
+
+const DEFAULTS: &str = include_str!("settings.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens and how it stops.
+    pub http: HttpSettings,
+    /// What it logs.
+    pub log: LogSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The cache's connection and limits.
+    pub redis: CacheSettings,
+    /// Where facts of products come from.
+    pub product_api: ProductApiSettings,
+    /// How changes of products are heard of.
+    pub events: ConsumerSettings,
+    /// How changes of carts are announced.
+    pub relay: RelaySettings,
+    /// How long entries live.
+    pub lanes: LaneSettings,
+}
+
+/// The lifetimes of entries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaneSettings {
+    /// Facts of products.
+    pub product: Lifetime,
+    /// Views of carts.
+    pub view: Lifetime,
+}
+
+impl Settings {
+    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    ///
+    /// # Errors
+    /// By the name of the setting that is wrong.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::load(runtime::settings::environment())
+    }
+
+    fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let settings: Self = runtime::settings::load(DEFAULTS, vars)?;
+        check_lanes([("product", &settings.lanes.product), ("view", &settings.lanes.view)])?;
+        check_redis(&settings.redis)?;
+        if settings.lanes.view.soft_ttl.is_some() {
+            // A stale view would be served after a write to its cart was acknowledged, and refreshed behind.
+            return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::load(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn the_defaults_agree() {
+        assert_eq!(load(&[]).unwrap().http.port, 8005);
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_the_name_of_the_setting() {
+        for (name, value) in [
+            ("LANES__VIEW__SOFT_TTL", "1s"),
+            ("LANES__VIEW__HARD_TTL", "0s"),
+            ("LANES__PRODUCT__NEGATIVE_TTL", "6m"),
+            ("REDIS__MAX_LOADS", "0"),
+            ("EVENTS__TRANSPORT", "pigeon"),
+            ("PRODUCT_API__TIMEOUT", "soon"),
+            ("HTTP__PORT", "eighty"),
+        ] {
+            let message = load(&[(name, value)]).expect_err(name).to_string();
+            assert!(message.contains(name), "{name}={value} gave: {message}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What every request works with, and what a write does: commit, then remove the view, then answer.
+
+use cache::{Cache, FetchError, Fetched, Invalidated};
+use events::relay::Outbox;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::carts::{Carts, NewCart, Quantity};
+use crate::error::CartError;
+use crate::facts::{ProductFacts, State};
+use crate::ids::{CartId, ProductId};
+use crate::view::Views;
+
+/// Carts, what is known of products, and the views made of both.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// Redis.
+    pub cache: Cache,
+    /// Postgres.
+    pub carts: Carts,
+    /// What is known of products.
+    pub facts: ProductFacts,
+    /// What is shown.
+    pub views: Views,
+    /// The log of changes.
+    pub outbox: Outbox,
+}
+
+/// A line that was written.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WrittenLine {
+    /// The cart.
+    pub cart_id: Uuid,
+    /// The product.
+    pub product_id: i64,
+    /// Pieces of it in the cart now.
+    pub quantity: i32,
+    /// The price when it was put into the cart.
+    pub added_price_cents: i64,
+    /// 1, and one more with every change.
+    pub version: i64,
+    /// Whether the product API could not be asked, and the last known price was taken.
+    pub stale: bool,
+}
+
+/// A committed write, and whether its view is gone.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The line.
+    pub line: WrittenLine,
+    /// Whether the product was not in the cart before.
+    pub is_new: bool,
+    /// What became of the view.
+    pub effect: Invalidated,
+}
+
+impl Shop {
+    /// Creates an empty cart.
+    ///
+    /// # Errors
+    /// When the database does not.
+    pub async fn create(&self) -> Result<NewCart, CartError> {
+        self.carts.create().await
+    }
+
+    /// The cart with current prices.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn view(&self, cart: CartId) -> Result<Fetched, FetchError> {
+        self.views.view(cart).await
+    }
+
+    /// Sees to it that so many pieces of a product lie in the cart. When it returns, the view from before is gone.
+    ///
+    /// # Errors
+    /// [`CartError::NoProduct`] when it is not sold, [`CartError::NobodyKnows`] when nobody can say that.
+    pub async fn put(&self, cart: CartId, product: ProductId, quantity: Quantity) -> Result<Written, CartError> {
+        let word = self.facts.one(product).await.map_err(cause)?;
+        let price = match word.product {
+            State::Sold(facts) => facts.price_cents,
+            State::Gone(_) => return Err(CartError::NoProduct),
+            State::Unknown => return Err(CartError::NobodyKnows(product.get())),
+        };
+        price.checked_mul(quantity.quantity.into()).ok_or(CartError::TooMuch)?;
+        let put = self.carts.put(cart, product, quantity, price).await?;
+        // Also where nothing has changed: whoever repeats a write may do so because its invalidation was deferred.
+        let effect = self.views.forget([cart]).await;
+        let line = WrittenLine {
+            cart_id: cart.get(),
+            product_id: put.line.product_id,
+            quantity: put.line.quantity,
+            added_price_cents: put.line.added_price_cents,
+            version: put.line.version,
+            stale: word.stale,
+        };
+        Ok(Written { line, is_new: put.is_new, effect })
+    }
+
+    /// Sees to it that a product does not lie in the cart. When it returns, the view from before is gone.
+    ///
+    /// # Errors
+    /// [`CartError::NoCart`].
+    pub async fn remove(&self, cart: CartId, product: ProductId) -> Result<Invalidated, CartError> {
+        self.carts.remove(cart, product).await?;
+        Ok(self.views.forget([cart]).await)
+    }
+}
+
+/// The reason that a fetch failed for.
+fn cause(error: FetchError) -> CartError {
+    match error.load_error::<CartError>() {
+        Some(cause) => cause.clone(),
+        None => CartError::Unavailable(error.to_string()),
+    }
+}

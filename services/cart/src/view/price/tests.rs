@@ -1,0 +1,76 @@
+//! What a line says for each state of its product, and what is counted.
+
+use super::*;
+use crate::carts::NewCart;
+
+fn sold(price_cents: i64, stock: i32) -> Word {
+    Word::fresh(State::Sold(Facts { name: "A".to_owned(), price_cents, stock, version: 3 }))
+}
+
+fn gone(price_cents: i64) -> Word {
+    Word::fresh(State::Gone(Some(Facts { name: "A".to_owned(), price_cents, stock: 9, version: 3 })))
+}
+
+/// A cart of so many pieces of each product, all added at 100.
+fn view(lines: &[(i32, Word)]) -> View {
+    let head = NewCart { id: uuid::Uuid::nil(), created_at: chrono::DateTime::UNIX_EPOCH };
+    let numbered = || (1..).zip(lines);
+    let line = |(product_id, (quantity, _)): (i64, &(i32, Word))| Line {
+        product_id,
+        quantity: *quantity,
+        added_price_cents: 100,
+        version: 1,
+    };
+    let cart = Cart { head, lines: numbered().map(line).collect() };
+    View::of(&cart, &numbered().map(|(id, (_, word))| (id, word.clone())).collect())
+}
+
+#[test]
+fn a_line_says_what_can_be_bought_and_counts_that() {
+    use Availability::{InStock, NoLongerSold, OnlyLeft, SoldOut, Unknown};
+    for (quantity, word, availability, buyable, total) in [
+        (2, sold(100, 6), InStock, 2, 200),
+        (2, sold(100, 5), OnlyLeft { left: 5 }, 2, 200),
+        (10, sold(100, 9), OnlyLeft { left: 9 }, 9, 900),
+        (9, sold(100, 9), InStock, 9, 900),
+        (1, sold(100, 0), SoldOut, 0, 0),
+        (1, sold(0, 9), InStock, 1, 0),
+        (1, gone(100), NoLongerSold, 0, 0),
+        (1, Word::fresh(State::Gone(None)), NoLongerSold, 0, 0),
+        (1, Word::unknown(), Unknown, 0, 0),
+    ] {
+        let view = view(&[(quantity, word.clone())]);
+        let line = &view.lines[0];
+        assert_eq!((line.availability, line.buyable, line.line_total_cents), (availability, buyable, Some(total)), "{word:?}");
+        assert_eq!(view.totals, Totals { lines: usize::from(buyable > 0), pieces: i64::from(buyable), total_cents: Some(total) });
+        assert_eq!((line.stale, view.stale), (word.stale, word.stale));
+    }
+}
+
+#[test]
+fn a_change_of_price_shows_both_prices() {
+    let prices = |word| view(&[(1, word)]).lines[0].price_changed;
+    assert_eq!(prices(sold(100, 9)), None);
+    assert_eq!(prices(sold(90, 9)), Some(PriceChange { from: 100, to: 90 }));
+    assert_eq!(prices(gone(120)), Some(PriceChange { from: 100, to: 120 }));
+    assert_eq!(prices(Word::unknown()), None);
+}
+
+#[test]
+fn one_stale_line_makes_the_view_stale() {
+    let stale = Word { stale: true, ..sold(100, 9) };
+    let view = view(&[(1, sold(100, 9)), (1, stale)]);
+    assert_eq!((view.lines[0].stale, view.lines[1].stale, view.stale), (false, true, true));
+}
+
+#[test]
+fn an_amount_that_cannot_be_written_is_left_out() {
+    let half = i64::MAX / 2;
+    let fits = view(&[(1, sold(half, 9)), (1, sold(half, 9))]);
+    assert_eq!(fits.totals.total_cents, Some(half * 2));
+    let sum = view(&[(1, sold(half, 9)), (1, sold(half, 9)), (2, sold(1, 9))]);
+    assert_eq!((sum.lines[0].line_total_cents, sum.totals.total_cents), (Some(half), None));
+    let product = view(&[(999, sold(half, 999)), (1, sold(1, 9))]);
+    assert_eq!((product.lines[0].line_total_cents, product.totals.total_cents), (None, None));
+    assert_eq!((product.totals.lines, product.totals.pieces), (2, 1_000));
+}

@@ -1,0 +1,112 @@
+//! The product API is away, hangs, and comes back: the cart goes on with what it knows, and says so.
+
+use serde_json::json;
+use testkit::{eventually, free_port};
+
+use crate::support::{CartOf, Fake, SOON, Stores};
+
+#[tokio::test]
+async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_and_never_stored() {
+    let stores = Stores::start().await;
+    let port = free_port().to_string();
+    let api = stores.product_api(&port).await;
+    let service = stores.cart_with(api.url(), &[]).await;
+    let cart = CartOf::at(&service).await;
+    api.put("/products/1", &json!({ "price_cents": 500, "stock": 50 })).await.expect(200);
+    cart.put(1, 2).await.expect(201);
+    cart.put(2, 1).await.expect(201);
+    stores.until_price(&cart, 1, 500).await;
+    stores.until_announced().await;
+    api.process.kill9().await.expect("it is killed");
+
+    // What is cached is as fresh as the events, and the events are all carried out.
+    cart.view().await.expect(200);
+    let view = cart.view().await.expect(200);
+    assert_eq!((view.source(), &view.json()["stale"]), ("hit", &json!(false)));
+    // What is not cached is the last that was known.
+    stores.redis(&["DEL", "cart:product:1", &format!("cart:view:{}", cart.id)]).await;
+    for _ in 0..3 {
+        let view = cart.view().await.expect(200);
+        assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; detail=not-stored", &json!(true)), "{}", view.text());
+        let line = cart.line(1).await;
+        assert_eq!((&line["stale"], &line["price_cents"], &line["line_total_cents"]), (&json!(true), &json!(500), &json!(1_000)));
+        assert_eq!(cart.line(2).await["stale"], false, "this one is still in the cache");
+    }
+    service.get(&format!("/cache/stats/cart:view:{}", cart.id)).await.problem(404, "not-found");
+    service.get("/cache/stats/cart:product:1").await.problem(404, "not-found");
+    let ready = service.get("/readyz").await.expect(200).json();
+    assert_eq!((&ready["status"], &ready["checks"]["product-api"]["status"]), (&json!("degraded"), &json!("failing")));
+
+    // What is known can be bought, what is not cannot be decided, and what is in the cart can be taken out.
+    stores.redis(&["DEL", "cart:product:1"]).await;
+    let other = CartOf::at(&service).await;
+    let put = other.put(1, 1).await.expect(201).json();
+    assert_eq!((&put["added_price_cents"], &put["stale"]), (&json!(500), &json!(true)));
+    let unknown = other.put(3, 1).await;
+    unknown.problem(503, "unavailable");
+    assert_eq!(unknown.header("retry-after"), "1");
+    cart.remove(2).await.expect(204);
+    assert_eq!(cart.view().await.expect(200).json()["lines"].as_array().map(Vec::len), Some(1));
+
+    // Changed while it was away, and nobody of it there to tell: then it returns.
+    stores.shop_sql("UPDATE products SET price_cents = 600 WHERE id = 1").await;
+    let _api = stores.product_api(&port).await;
+    stores.until_price(&cart, 1, 600).await;
+    other.put(3, 1).await.expect(201);
+    eventually("it to be ready again", SOON, async || {
+        service.get("/readyz").await.json()["checks"]["product-api"]["status"] == "ok"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_heard_of_is_known_while_the_product_api_is_away() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    fake.set_away(true);
+    let seq = fake.announces(&stores.redis, "product.deleted", 1, 1).await;
+    stores.until_carried_out(seq).await;
+    let line = cart.line(1).await;
+    assert_eq!((&line["availability"]["state"], &line["stale"]), (&json!("no_longer_sold"), &json!(true)));
+    assert_eq!(line["name"], "Product 1");
+    cart.put(1, 2).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_line_of_which_nobody_has_ever_heard_is_unknown_until_somebody_can_say() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    fake.set_away(true);
+    stores.sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents) SELECT id, 1, 2, 90 FROM carts").await;
+    eventually("psql's line to be shown", SOON, async || cart.line(1).await["quantity"] == 2).await;
+    let view = cart.view().await.expect(200).json();
+    let line = &view["lines"][0];
+    assert_eq!((&line["availability"]["state"], &line["name"]), (&json!("unknown"), &json!(null)));
+    assert_eq!((&view["totals"]["total_cents"], &view["stale"]), (&json!(0), &json!(true)));
+    fake.set_away(false);
+    stores.until_price(&cart, 1, 100).await;
+}
+
+/// One that hangs costs somebody the time limit once in a while, not everybody all the time.
+#[tokio::test]
+async fn a_product_api_that_hangs_is_left_alone_for_a_while() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "300ms")]).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    stores.until_announced().await;
+    api.process.pause();
+    stores.redis(&["DEL", "cart:product:1", &format!("cart:view:{}", cart.id)]).await;
+    assert_eq!(cart.view().await.expect(200).json()["stale"], true);
+    // All of these within the rest of the first: not one of them is asked for.
+    let views = futures_util::future::join_all((0..20).map(|_| cart.view())).await;
+    assert!(views.into_iter().all(|view| view.expect(200).json()["stale"] == true));
+    api.process.resume();
+    eventually("fresh facts", SOON, async || cart.view().await.expect(200).json()["stale"] == false).await;
+}

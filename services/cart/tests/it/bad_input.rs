@@ -1,0 +1,156 @@
+//! What cannot be used gets a problem that says why, and changes nothing.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{CartOf, Fake, Service, Stores};
+
+/// The whole truth, to compare before and after.
+async fn everything(stores: &Stores) -> String {
+    let mut all = String::new();
+    for table in ["carts", "cart_items", "outbox"] {
+        all += &stores.sql(&format!("SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t")).await;
+    }
+    all
+}
+
+/// A service with one cart that holds product 1, when all is quiet.
+async fn settled(stores: &Stores, service: &Service) -> (String, String) {
+    let cart = CartOf::at(service).await;
+    cart.put(1, 1).await.expect(201);
+    stores.until_announced().await;
+    (cart.id, everything(stores).await)
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_malformed() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let (cart, before) = settled(&stores, &service).await;
+    let body = json!({ "quantity": 2 });
+    let upper = cart.to_uppercase();
+    service.get(&format!("/carts/{upper}")).await.expect(200);
+    let bare = cart.replace('-', "");
+    for id in ["1", "abc", "%20", "%00", "%FF", &bare, &cart[1..], &format!("{{{cart}}}"), &format!("urn:uuid:{cart}"), &"9".repeat(5_000)] {
+        service.get(&format!("/carts/{id}")).await.problem(400, "malformed");
+        service.put(&format!("/carts/{id}/items/1"), &body).await.problem(400, "malformed");
+        service.delete(&format!("/carts/{id}/items/1")).await.problem(400, "malformed");
+    }
+    for id in ["abc", "0", "-1", "+1", "1.0", "1e3", "%20", "1%20", "%00", "1%0A", "9223372036854775808", "%D9%A1", "%FF", "'1'"] {
+        service.put(&format!("/carts/{cart}/items/{id}"), &body).await.problem(400, "malformed");
+        service.delete(&format!("/carts/{cart}/items/{id}")).await.problem(400, "malformed");
+    }
+    service.put(&format!("/carts/{cart}/items/{}", i64::MAX), &body).await.problem(404, "not-found");
+    assert_eq!(everything(&stores).await, before);
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let (cart, before) = settled(&stores, &service).await;
+    // body → status, kind, the field that is named
+    let cases = [
+        ("", 400, "malformed", ""),
+        ("{", 400, "malformed", ""),
+        (r#"{"quantity": 1} {}"#, 400, "malformed", ""),
+        ("{'quantity': 1}", 400, "malformed", ""),
+        ("[]", 422, "invalid-fields", ""),
+        ("null", 422, "invalid-fields", "$"),
+        ("7", 422, "invalid-fields", "$"),
+        ("{}", 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": "many"}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": "1"}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": null}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": 1.5}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": 0}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": -1}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": 1000}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": 2147483648}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": 99999999999999999999}"#, 422, "invalid-fields", "quantity"),
+        (r#"{"quantity": 1, "price_cents": 1}"#, 422, "invalid-fields", "price_cents"),
+    ];
+    for (body, status, kind, field) in cases {
+        for product in [1, 2] {
+            let path = format!("/carts/{cart}/items/{product}");
+            let request = service.request(Method::PUT, &path).header("content-type", "application/json").body(body);
+            let problem = Service::send(request).await.problem(status, kind);
+            if !field.is_empty() {
+                assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
+            }
+        }
+    }
+    assert_eq!(everything(&stores).await, before);
+    let cart = CartOf { service: &service, id: cart };
+    cart.put(1, 999).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let (cart, before) = settled(&stores, &service).await;
+    let path = format!("/carts/{cart}/items/1");
+    for length in [65_537, 1_000_000] {
+        let body = format!(r#"{{"quantity": 2}}{}"#, " ".repeat(length - 15));
+        let request = service.request(Method::PUT, &path).header("content-type", "application/json").body(body);
+        Service::send(request).await.problem(413, "body-too-large");
+    }
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "nonsense", ""] {
+        let request = service.request(Method::PUT, &path).body(r#"{"quantity": 2}"#);
+        let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
+        Service::send(request).await.problem(415, "unsupported-media-type");
+    }
+    assert_eq!(everything(&stores).await, before);
+}
+
+#[tokio::test]
+async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let (cart, before) = settled(&stores, &service).await;
+    for path in ["/", "/carts/", "/cart", "/carts//items/1", "/carts/1/2", "//", "/%2e%2e/etc/passwd"] {
+        service.get(path).await.problem(404, "not-found");
+    }
+    for (method, path, allow) in [
+        ("GET", "/carts".to_owned(), "POST"),
+        ("DELETE", "/carts".to_owned(), "POST"),
+        ("DELETE", format!("/carts/{cart}"), "GET"),
+        ("PUT", format!("/carts/{cart}"), "GET"),
+        ("GET", format!("/carts/{cart}/items/1"), "PUT, DELETE"),
+        ("POST", format!("/carts/{cart}/items/1"), "PUT, DELETE"),
+        ("POST", "/events".to_owned(), "GET"),
+    ] {
+        let method = Method::from_bytes(method.as_bytes()).expect("a token");
+        let answer = Service::send(service.request(method.clone(), &path).json(&json!({ "quantity": 5 }))).await;
+        answer.problem(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+    assert_eq!(everything(&stores).await, before);
+}
+
+#[tokio::test]
+async fn a_stretch_of_the_log_is_refused_outside_its_bounds() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    for (query, status, field) in [
+        ("limit=0", 422, "limit"),
+        ("limit=501", 422, "limit"),
+        ("limit=-1", 400, "limit"),
+        ("limit=ten", 400, "limit"),
+        ("after=-1", 400, "after"),
+        ("after=99999999999999999999", 400, "after"),
+        ("since=2", 400, "since"),
+    ] {
+        let kind = if status == 422 { "invalid-fields" } else { "malformed" };
+        let problem = service.get(&format!("/events?{query}")).await.problem(status, kind);
+        assert_eq!(problem["errors"][0]["field"], field, "{query}: {problem}");
+    }
+    let all = service.get(&format!("/events?after={}", u64::MAX)).await.expect(200).json();
+    assert_eq!(all, json!({ "events": [], "head": 0 }));
+}

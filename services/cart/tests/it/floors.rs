@@ -1,0 +1,98 @@
+//! A product API that answers with older facts than its events told of: they are shown flagged, and never stored.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{CartOf, Fake, SOON, Service, Stores};
+
+async fn is_cached(service: &Service, key: &str) -> bool {
+    service.get(&format!("/cache/stats/{key}")).await.status == 200
+}
+
+#[tokio::test]
+async fn facts_below_the_version_of_the_last_event_are_asked_for_once_more_then_flagged_and_not_stored() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    cart.put(2, 1).await.expect(201);
+    assert_eq!(cart.view().await.expect(200).json()["stale"], false);
+    // The event tells of version 2, but whoever answers still has version 1.
+    let seq = fake.announces(&stores.redis, "product.updated", 1, 2).await;
+    stores.until_carried_out(seq).await;
+    fake.asked();
+    for _ in 0..3 {
+        let view = cart.view().await.expect(200);
+        assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; detail=not-stored", &json!(true)));
+        let line = cart.line(1).await;
+        assert_eq!((&line["product_version"], &line["stale"]), (&json!(1), &json!(true)));
+    }
+    let asked = fake.asked();
+    assert!(asked.len() == 12 && asked.iter().all(|ids| *ids == 1), "each view asks twice for the one: {asked:?}");
+    assert!(!is_cached(&service, "cart:product:1").await && is_cached(&service, "cart:product:2").await);
+    fake.says(1, 2, &json!({ "price_cents": 777 }));
+    let view = cart.view().await.expect(200);
+    assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; stored", &json!(false)));
+    assert_eq!(cart.line(1).await["price_cents"], 777);
+}
+
+#[tokio::test]
+async fn facts_from_before_a_deletion_and_an_absence_from_before_a_change_are_not_believed() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    cart.put(2, 1).await.expect(201);
+    // Deleted, but whoever answers still has it.
+    fake.announces(&stores.redis, "product.deleted", 1, 1).await;
+    // Changed, but whoever answers has never heard of it.
+    fake.says_none(2);
+    let seq = fake.announces(&stores.redis, "product.updated", 2, 2).await;
+    stores.until_carried_out(seq).await;
+    let (one, two) = (cart.line(1).await, cart.line(2).await);
+    assert_eq!((&one["availability"]["state"], &one["stale"]), (&json!("no_longer_sold"), &json!(true)));
+    assert_eq!((&two["availability"]["state"], &two["stale"]), (&json!("in_stock"), &json!(true)));
+    fake.says_none(1);
+    fake.says(2, 2, &json!({}));
+    let view = cart.view().await.expect(200);
+    assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; stored", &json!(false)), "{}", view.text());
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_or_late_lowers_no_floor() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    for version in [2, 3] {
+        fake.announces(&stores.redis, "product.updated", 1, version).await;
+    }
+    let seq = fake.announces(&stores.redis, "product.updated", 1, 4).await;
+    stores.until_carried_out(seq).await;
+    assert_eq!(stores.sql("SELECT floor_version, seq FROM known_products WHERE id = 1").await, format!("4|{seq}"));
+    // The group is told to begin again: everything comes twice, in another process.
+    stores.redis(&["XGROUP", "SETID", "product:events", "cart", "0"]).await;
+    let again = stores.cart(&fake).await;
+    let seq = fake.announces(&stores.redis, "product.updated", 1, 4).await;
+    stores.until_carried_out(seq).await;
+    drop(again);
+    assert_eq!(stores.sql("SELECT floor_version FROM known_products WHERE id = 1").await, "4");
+}
+
+#[tokio::test]
+async fn what_events_told_is_forgotten_when_they_may_be_of_another_catalogue() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    let seq = fake.announces(&stores.redis, "product.updated", 1, 9).await;
+    stores.until_carried_out(seq).await;
+    assert_eq!(cart.line(1).await["stale"], true);
+    // A new group: nobody knows what was missed.
+    stores.redis(&["XGROUP", "DESTROY", "product:events", "cart"]).await;
+    eventually("fresh facts", SOON, async || cart.line(1).await["stale"] == false).await;
+}

@@ -1,0 +1,27 @@
+//! The cart from outside: over HTTP, on a real Postgres and a real Redis, beside a real product API or one that
+//! misbehaves on purpose.
+//!
+//! One binary, so that it is linked once. Each test has databases and a Redis of its own and leaves nothing behind.
+//!
+//! | module | what is tested |
+//! |---|---|
+//! | `carts` · `bad_input` | HTTP: what a cart does, what it refuses |
+//! | `prices` | a change of a product reaches the view, whoever made it |
+//! | `away` | the product API is away, hangs, and comes back |
+//! | `floors` | a product API that answers with older facts than its events told of |
+//! | `promise` | no old view after an acknowledged write or a carried out event, under load |
+//! | `outbox` | what is announced, whoever wrote it |
+//! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
+
+mod away;
+mod bad_input;
+mod carts;
+mod floors;
+mod outbox;
+mod prices;
+mod promise;
+mod redis_down;
+mod replicas;
+mod standard;
+mod starting;
+mod support;

@@ -1,0 +1,118 @@
+//! A change of a product reaches the view, whoever made it: product API, relay, stream, cart, all real.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{CartOf, Fake, SOON, Stores};
+
+#[tokio::test]
+async fn a_new_price_reaches_the_view_and_shows_beside_the_old_one() {
+    let stores = Stores::start().await;
+    let (api, service) = stores.both().await;
+    let cart = CartOf::at(&service).await;
+    let price = api.get("/products/1").await.expect(200).json()["price_cents"].as_i64().expect("a price");
+    cart.put(1, 2).await.expect(201);
+    assert_eq!(cart.line(1).await["price_changed"], json!(null));
+    for write in ["HTTP", "SQL"] {
+        let now = price + if write == "HTTP" { 50 } else { 70 };
+        match write {
+            "HTTP" => drop(api.put("/products/explicit/1", &json!({ "price_cents": now, "stock": 50 })).await.expect(200)),
+            _ => drop(stores.shop_sql(&format!("UPDATE products SET price_cents = {now} WHERE id = 1")).await),
+        }
+        stores.until_price(&cart, 1, now).await;
+        let line = cart.line(1).await;
+        assert_eq!(line["price_changed"], json!({ "from": price, "to": now }), "{write}");
+        assert_eq!((&line["added_price_cents"], &line["line_total_cents"]), (&json!(price), &json!(2 * now)));
+        let version = api.get("/products/1").await.expect(200).version();
+        assert_eq!(line["product_version"], version);
+    }
+    eventually("the view to be cached again", SOON, async || cart.view().await.source() == "hit").await;
+}
+
+#[tokio::test]
+async fn a_product_that_runs_low_sells_out_or_is_deleted_is_shown_so_and_counted_as_far_as_it_can_be_bought() {
+    let stores = Stores::start().await;
+    let (api, service) = stores.both().await;
+    let cart = CartOf::at(&service).await;
+    for (id, cents) in [(1, 100), (2, 1_000)] {
+        api.put(&format!("/products/{id}"), &json!({ "price_cents": cents, "stock": 50 })).await.expect(200);
+    }
+    cart.put(1, 10).await.expect(201);
+    cart.put(2, 1).await.expect(201);
+    let until = async |state: &str, total: i64| {
+        eventually(state, SOON, async || {
+            let view = cart.view().await.expect(200).json();
+            let line = &view["lines"][0];
+            line["availability"]["state"] == state && view["totals"]["total_cents"] == total && line["quantity"] == 10
+        })
+        .await;
+    };
+    until("in_stock", 2_000).await;
+    api.put("/products/1", &json!({ "stock": 3 })).await.expect(200);
+    until("only_left", 1_300).await;
+    assert_eq!(cart.line(1).await["availability"]["left"], 3);
+    stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 1").await;
+    until("sold_out", 1_000).await;
+    api.delete("/products/1").await.expect(204);
+    until("no_longer_sold", 1_000).await;
+    let line = cart.line(1).await;
+    assert!(line["name"].as_str().is_some_and(|name| !name.is_empty()), "the line still says what it was: {line}");
+    cart.put(1, 1).await.problem(404, "not-found");
+    cart.remove(1).await.expect(204);
+    assert_eq!(cart.view().await.expect(200).json()["lines"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
+    let stores = Stores::start().await;
+    let (_api, service) = stores.both().await;
+    let cart = CartOf::at(&service).await;
+    stores.shop_sql("UPDATE products SET stock = 50, price_cents = 300 WHERE id = 1").await;
+    stores.shop_sql("UPDATE products SET price_cents = 400 WHERE id = 1").await;
+    cart.put(1, 1).await.expect(201);
+    stores.shop_sql("DELETE FROM products WHERE id = 1").await;
+    eventually("the deletion", SOON, async || {
+        cart.line(1).await["availability"]["state"] == "no_longer_sold"
+    })
+    .await;
+    // Its versions begin anew.
+    stores.shop_sql("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (1, 'Again', 500, 50, 1)").await;
+    stores.until_price(&cart, 1, 500).await;
+    let line = cart.line(1).await;
+    assert_eq!((&line["name"], &line["product_version"]), (&json!("Again"), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_renamed_category_and_a_product_that_no_cart_holds_leave_the_views_alone() {
+    let stores = Stores::start().await;
+    let (_api, service) = stores.both().await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    stores.until_announced().await;
+    cart.view().await.expect(200);
+    stores.shop_sql("UPDATE categories SET name = name || '!'; UPDATE products SET stock = stock + 1 WHERE id = 2").await;
+    let head = async || stores.shop_sql("SELECT seq FROM outbox_head").await.parse::<i64>().expect("a number");
+    eventually("the events to be numbered", SOON, async || {
+        stores.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
+    })
+    .await;
+    stores.until_carried_out(head().await).await;
+    assert_eq!(cart.view().await.expect(200).source(), "hit");
+}
+
+#[tokio::test]
+async fn an_amount_that_cannot_be_written_is_left_out_and_one_that_would_be_is_refused() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    fake.says(1, 1, &json!({ "price_cents": 1_000_000_000_000_i64, "stock": 2_000 }));
+    cart.put(1, 999).await.expect(201);
+    assert_eq!(cart.view().await.expect(200).json()["totals"]["total_cents"], 999_000_000_000_000_i64);
+    fake.says(2, 1, &json!({ "price_cents": i64::MAX, "stock": 2_000 }));
+    let problem = cart.put(2, 2).await.problem(422, "invalid-fields");
+    assert_eq!(problem["errors"][0]["field"], "quantity");
+    cart.put(2, 1).await.expect(201);
+    let view = cart.view().await.expect(200).json();
+    assert_eq!((&view["lines"][1]["line_total_cents"], &view["totals"]["total_cents"]), (&json!(i64::MAX), &json!(null)));
+}

@@ -1,0 +1,112 @@
+//! It starts in any order: without the product API, without Redis, before its Postgres; and refuses settings that do not
+//! do by their names.
+
+use serde_json::json;
+use testkit::{Process, eventually, free_port};
+
+use crate::support::{CartOf, Fake, SOON, Service, Stores};
+
+#[tokio::test]
+async fn it_starts_without_the_product_api_and_without_redis_and_picks_both_up() {
+    let stores = Stores::start().await;
+    let port = free_port().to_string();
+    stores.redis.kill().await.expect("it is killed");
+    let settings = [("REDIS__COMMAND_TIMEOUT", "200ms")];
+    let service = stores.cart_with(&format!("http://127.0.0.1:{port}"), &settings).await;
+    let cart = CartOf::at(&service).await;
+    assert_eq!(cart.view().await.expect(200).json()["lines"], json!([]));
+    cart.put(1, 1).await.problem(503, "unavailable");
+    let checks = service.get("/readyz").await.expect(200).json();
+    assert_eq!(checks["status"], "degraded", "{checks}");
+    for (check, need, status) in [
+        ("postgres", "required", "ok"),
+        ("redis", "preferred", "failing"),
+        ("product-api", "preferred", "failing"),
+        ("events", "preferred", "failing"),
+    ] {
+        let found = (&checks["checks"][check]["need"], &checks["checks"][check]["status"]);
+        assert_eq!(found, (&json!(need), &json!(status)), "{check} in {checks}");
+    }
+    stores.redis.restart().await.expect("it starts");
+    let _api = stores.product_api(&port).await;
+    eventually("it to be ready", SOON, async || service.get("/readyz").await.json()["status"] == "ready").await;
+    cart.put(1, 1).await.expect(201);
+    eventually("a hit", SOON, async || cart.view().await.expect(200).source() == "hit").await;
+    stores.shop_sql("UPDATE products SET price_cents = 4711 WHERE id = 1").await;
+    stores.until_price(&cart, 1, 4711).await;
+}
+
+#[tokio::test]
+async fn what_changed_while_it_was_down_shows_from_the_first_request_on() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    stores.until_announced().await;
+    cart.view().await.expect(200);
+    assert_eq!(cart.view().await.expect(200).source(), "hit");
+    let id = cart.id.clone();
+    service.stop().await;
+    fake.says(1, 2, &json!({}));
+    fake.announces(&stores.redis, "product.updated", 1, 2).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf { service: &service, id };
+    assert_eq!(cart.line(1).await["product_version"], 2);
+}
+
+#[tokio::test]
+async fn several_start_at_once_on_an_empty_database_and_stop_in_good_order() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let (a, b, c) = tokio::join!(stores.cart(&fake), stores.cart(&fake), stores.cart(&fake));
+    let cart = CartOf::at(&a).await;
+    cart.put(1, 1).await.expect(201);
+    cart.through(&b).view().await.expect(200);
+    for service in [a, b, c] {
+        let exit = service.stop().await;
+        assert_eq!(exit.code, 0);
+        assert!(exit.took < SOON, "{exit:?}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_do_not_do_are_refused_by_their_names() {
+    let stores = Stores::start().await;
+    for (name, value) in [
+        ("LANES__VIEW__SOFT_TTL", "1s"),
+        ("LANES__PRODUCT__HARD_TTL", "0s"),
+        ("LANES__VIWE__HARD_TTL", "5s"),
+        ("EVENTS__TRANSPORT", "pigeon"),
+        ("EVENTS__CLAIM_AFTRE", "5s"),
+        ("PRODUCT_API__TIMEOUT", "soon"),
+        ("RELAY__BATCH", "-1"),
+        ("REDIS__URL", "http://user:hunter2@127.0.0.1"),
+        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/cart"),
+    ] {
+        let process = Process::start(&stores.cart_command("http://127.0.0.1:9", &[(name, value)])).expect("it was built");
+        let exit = tokio::time::timeout(SOON, process.exit()).await;
+        let said = process.output();
+        let exit = exit.unwrap_or_else(|_| panic!("it runs with {name}={value}: {said}")).expect("it ends by itself");
+        let last = said.lines().last().unwrap_or_default();
+        let section = name.rsplit_once("__").map_or(name, |(section, _)| section);
+        assert_eq!(exit.code, 1, "{said}");
+        assert!(last.starts_with("cart: ") && last.contains(section), "{name}={value}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("panicked"), "{said}");
+    }
+    assert_eq!(stores.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, "0");
+}
+
+#[tokio::test]
+async fn the_healthcheck_and_the_description_are_there_as_subcommands() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let port = service.url().rsplit_once(':').expect("a port").1.to_owned();
+    for (argument, port, code) in [("healthcheck", port.as_str(), 0), ("healthcheck", "9", 1), ("openapi", "0", 0)] {
+        let mut command = stores.cart_command(fake.url(), &[("HTTP__PORT", port)]);
+        let process = Process::start(command.arg(argument)).expect("it was built");
+        assert_eq!(process.exit().await.expect("it ends").code, code, "{argument}: {}", process.output());
+    }
+    let _: &Service = &service;
+}

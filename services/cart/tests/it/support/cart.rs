@@ -1,0 +1,56 @@
+//! One cart at a service.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Service};
+
+/// A cart, and the service that is asked about it.
+pub(crate) struct CartOf<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) id: String,
+}
+
+impl<'a> CartOf<'a> {
+    /// A new cart.
+    pub(crate) async fn at(service: &'a Service) -> Self {
+        let created = service.post("/carts").await.expect(201).json();
+        Self { service, id: created["id"].as_str().expect("an id").to_owned() }
+    }
+
+    /// The same cart, asked for elsewhere.
+    pub(crate) fn through<'b>(&self, service: &'b Service) -> CartOf<'b> {
+        CartOf { service, id: self.id.clone() }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/carts/{}", self.id)
+    }
+
+    pub(crate) fn item(&self, product: i64) -> String {
+        format!("/carts/{}/items/{product}", self.id)
+    }
+
+    pub(crate) async fn view(&self) -> Answer {
+        self.service.get(&self.path()).await
+    }
+
+    pub(crate) async fn put(&self, product: i64, quantity: i64) -> Answer {
+        self.service.put(&self.item(product), &json!({ "quantity": quantity })).await
+    }
+
+    pub(crate) async fn remove(&self, product: i64) -> Answer {
+        self.service.delete(&self.item(product)).await
+    }
+
+    /// The line of a product in the view; null when there is none.
+    pub(crate) async fn line(&self, product: i64) -> Value {
+        line(&self.view().await.expect(200).json(), product)
+    }
+}
+
+/// The line of a product in a view; null when there is none.
+#[track_caller]
+pub(crate) fn line(view: &Value, product: i64) -> Value {
+    let lines = view["lines"].as_array().unwrap_or_else(|| panic!("no lines in {view}"));
+    lines.iter().find(|line| line["product_id"] == product).cloned().unwrap_or_default()
+}

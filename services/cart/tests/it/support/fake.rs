@@ -1,0 +1,151 @@
+//! A product API that says what the test wants: older facts than its events tell of, nothing at all, or late.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::web::{Data, Path, Query};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
+use testkit::Redis;
+
+/// It ends with the test.
+pub(crate) struct Fake {
+    says: Arc<Mutex<Says>>,
+    url: String,
+    handle: actix_web::dev::ServerHandle,
+}
+
+/// What it says.
+#[derive(Default)]
+struct Says {
+    products: BTreeMap<i64, Value>,
+    /// Numbers of products that were asked for together, one entry per request.
+    asked: Vec<usize>,
+    away: bool,
+    /// An answer is composed at once, and sent after up to this.
+    late: Duration,
+    seq: i64,
+}
+
+impl Fake {
+    /// One that knows products 1 to `products`: price 100 × id, 50 in stock, version 1.
+    pub(crate) async fn start(products: i64) -> Self {
+        let says = Arc::new(Mutex::new(Says::default()));
+        let data = Data::from(Arc::clone(&says));
+        let app = move || {
+            App::new()
+                .app_data(data.clone())
+                .route("/products", web::get().to(several))
+                .route("/products/{id}", web::get().to(one))
+                .route("/events", web::get().to(events))
+        };
+        let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", server.addrs()[0]);
+        let server = server.run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        let fake = Self { says, url, handle };
+        (1..=products).for_each(|id| fake.says(id, 1, &json!({})));
+        fake
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// From now on it says this of a product.
+    pub(crate) fn says(&self, id: i64, version: i64, fields: &Value) {
+        let mut product = json!({
+            "id": id, "name": format!("Product {id}"), "description": "", "price_cents": 100 * id, "stock": 50,
+            "featured": false, "category": { "id": 1, "name": "All" }, "version": version,
+            "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z",
+        });
+        for (field, value) in fields.as_object().expect("fields") {
+            product[field] = value.clone();
+        }
+        self.says.lock().unwrap().products.insert(id, product);
+    }
+
+    /// From now on it says that there is no such product.
+    pub(crate) fn says_none(&self, id: i64) {
+        self.says.lock().unwrap().products.remove(&id);
+    }
+
+    /// Whether it answers 503.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.says.lock().unwrap().away = away;
+    }
+
+    /// By how much its answers may be late.
+    pub(crate) fn set_late(&self, late: Duration) {
+        self.says.lock().unwrap().late = late;
+    }
+
+    /// How many products were asked for by each request since the last call.
+    pub(crate) fn asked(&self) -> Vec<usize> {
+        std::mem::take(&mut self.says.lock().unwrap().asked)
+    }
+
+    /// Appends an event about a product to the stream; returns its number.
+    pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> i64 {
+        let seq = {
+            let mut says = self.says.lock().unwrap();
+            says.seq += 1;
+            says.seq
+        };
+        let event = json!({
+            "event_id": format!("01936f2e-7b3c-7000-8000-{seq:012}"), "seq": seq, "schema": 1, "type": kind,
+            "product_id": id, "version": version, "category_id": 1, "changed": ["price_cents"],
+            "occurred_at": "2026-11-22T10:00:00Z",
+        });
+        let entry = format!("{seq}-0");
+        redis.cli(&["XADD", "product:events", &entry, "event", &event.to_string()]).await.expect("it is appended");
+        seq
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        // Ends when it is polled next, or with the test's runtime.
+        drop(self.handle.stop(false));
+    }
+}
+
+async fn one(id: Path<i64>, says: Data<Mutex<Says>>) -> HttpResponse {
+    let (away, product) = {
+        let says = says.lock().unwrap();
+        (says.away, says.products.get(&id).cloned())
+    };
+    match product {
+        _ if away => HttpResponse::ServiceUnavailable().finish(),
+        Some(product) => HttpResponse::Ok().json(product),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+async fn several(query: Query<BTreeMap<String, String>>, says: Data<Mutex<Says>>) -> HttpResponse {
+    let ids: Vec<i64> = query["ids"].split(',').map(|id| id.parse().expect("ids")).collect();
+    let (away, late, products) = {
+        let mut says = says.lock().unwrap();
+        says.asked.push(ids.len());
+        let products: Vec<Value> = ids.iter().filter_map(|id| says.products.get(id).cloned()).collect();
+        (says.away, says.late, products)
+    };
+    if !late.is_zero() {
+        let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+        tokio::time::sleep(late * u32::try_from(spread).unwrap_or(0) / 255).await;
+    }
+    match away {
+        true => HttpResponse::ServiceUnavailable().finish(),
+        false => HttpResponse::Ok().json(json!({ "products": products })),
+    }
+}
+
+async fn events(says: Data<Mutex<Says>>) -> HttpResponse {
+    let says = says.lock().unwrap();
+    match says.away {
+        true => HttpResponse::ServiceUnavailable().finish(),
+        false => HttpResponse::Gone().finish(),
+    }
+}

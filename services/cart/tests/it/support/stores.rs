@@ -1,0 +1,126 @@
+//! Databases and a Redis that one test has to itself, and the services over them.
+
+use std::process::Command;
+
+use testkit::{Postgres, Redis, eventually, shared_database, sibling};
+
+use super::{CartOf, Fake, SOON, Service};
+
+/// Settings of every test, unless it says otherwise. A busy machine must not look like a Redis that is down.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("HTTP__HOST", "127.0.0.1"),
+    ("HTTP__PORT", "0"),
+    ("HTTP__WORKERS", "2"),
+    ("LOG__FILTER", "info"),
+    ("POSTGRES__MAX_CONNECTIONS", "8"),
+    ("REDIS__COMMAND_TIMEOUT", "2s"),
+];
+
+/// What a test has to itself.
+pub(crate) struct Stores {
+    pub(crate) redis: Redis,
+    cart: String,
+    shop: String,
+}
+
+impl Stores {
+    pub(crate) async fn start() -> Self {
+        let redis = Redis::start().await.expect("a private Redis");
+        Self { redis, cart: shared_database().await, shop: shared_database().await }
+    }
+
+    fn command(&self, program: &std::path::Path, database: &str, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(program);
+        command.env_remove("CONFIG_FILE").envs(DEFAULTS);
+        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url());
+        command.envs(settings.iter().copied());
+        command
+    }
+
+    /// The command that starts a cart which asks the product API at `url`.
+    pub(crate) fn cart_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_cart"));
+        let mut command = self.command(program, &self.cart, &[("PRODUCT_API__URL", url)]);
+        // Nobody's timeout is to be taken for an absence.
+        command.env("PRODUCT_API__TIMEOUT", "5s").envs(settings.iter().copied());
+        command
+    }
+
+    /// A cart beside `fake`.
+    pub(crate) async fn cart(&self, fake: &Fake) -> Service {
+        self.cart_with(fake.url(), &[]).await
+    }
+
+    /// A cart that asks the product API at `url`, with settings of its own.
+    pub(crate) async fn cart_with(&self, url: &str, settings: &[(&str, &str)]) -> Service {
+        Service::start(&self.cart_command(url, settings)).await
+    }
+
+    /// The real product API, at `port` or anywhere.
+    pub(crate) async fn product_api(&self, port: &str) -> Service {
+        let settings = [("SEED_PRODUCTS", "130"), ("HTTP__PORT", port)];
+        Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
+    }
+
+    /// The real product API, and a cart beside it.
+    pub(crate) async fn both(&self) -> (Service, Service) {
+        let api = self.product_api("0").await;
+        let cart = self.cart_with(api.url(), &[]).await;
+        (api, cart)
+    }
+
+    /// Runs SQL in the cart's database; a line per row, columns separated by `|`.
+    pub(crate) async fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).await.expect("the test's own SQL")
+    }
+
+    /// Runs SQL in the cart's database that may be refused.
+    pub(crate) async fn try_sql(&self, sql: &str) -> anyhow::Result<String> {
+        Postgres::shared().await.sql(name(&self.cart), sql).await
+    }
+
+    /// Runs SQL in the shop's database.
+    pub(crate) async fn shop_sql(&self, sql: &str) -> String {
+        Postgres::shared().await.sql(name(&self.shop), sql).await.expect("the test's own SQL")
+    }
+
+    /// Runs `redis-cli`.
+    pub(crate) async fn redis(&self, arguments: &[&str]) -> String {
+        self.redis.cli(arguments).await.expect("the test's own command")
+    }
+
+    /// Waits until the cart's consumer group has carried out everything up to event `seq`.
+    pub(crate) async fn until_carried_out(&self, seq: i64) {
+        eventually(&format!("event {seq} to be carried out"), SOON, async || self.carried_out(seq).await).await;
+    }
+
+    /// Whether it has.
+    pub(crate) async fn carried_out(&self, seq: i64) -> bool {
+        let script = "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+                          if group[2] == 'cart' and group[6] == 0 then return group[8] end
+                      end return '0-0'";
+        let last = self.redis(&["EVAL", script, "1", "product:events"]).await;
+        last.split_once('-').and_then(|(last, _)| last.parse::<i64>().ok()).is_some_and(|last| last >= seq)
+    }
+
+    /// Waits until the relay has no row left.
+    pub(crate) async fn until_announced(&self) {
+        eventually("everything to be announced", SOON, async || {
+            self.sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
+        })
+        .await;
+    }
+
+    /// Waits until `cart` shows the product with this price.
+    pub(crate) async fn until_price(&self, cart: &CartOf<'_>, product: i64, cents: i64) {
+        eventually("the price to reach the view", SOON, async || {
+            let view = cart.view().await.expect(200).json();
+            super::cart::line(&view, product)["price_cents"] == cents && view["stale"] == false
+        })
+        .await;
+    }
+}
+
+fn name(url: &str) -> &str {
+    url.rsplit_once('/').map_or("", |(_, name)| name)
+}

@@ -1,0 +1,92 @@
+//! `/cache/feed`: what reads and writes of the product API do to its entries, as a page sees it live.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::support::{Api, SOON, Stores};
+
+/// An open stream.
+struct Feed {
+    response: Response,
+    text: String,
+}
+
+impl Feed {
+    /// Opens it; its first record has come.
+    async fn of(api: &Api, query: &str) -> Self {
+        let response = api.request(Method::GET, &format!("/cache/feed{query}")).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        let mut feed = Self { response, text: String::new() };
+        assert_eq!(feed.next().await["kind"], "begin");
+        feed
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let data = message.lines().find_map(|line| line.strip_prefix("data: "));
+                let record = data.map(|data| serde_json::from_str(data).expect("a record is JSON"));
+                self.text = rest.to_owned();
+                match record {
+                    Some(record) => return record,
+                    None => continue,
+                }
+            }
+            let chunk = timeout(SOON, self.response.chunk()).await.expect("something happens").expect("a stream");
+            self.text.push_str(std::str::from_utf8(&chunk.expect("it goes on")).expect("text"));
+        }
+    }
+
+    /// The next records, `[kind, key]` each.
+    async fn hears<const N: usize>(&mut self, expected: [[&str; 2]; N]) {
+        for [kind, key] in expected {
+            let record = self.next().await;
+            assert_eq!((&record["kind"], &record["key"]), (&json!(kind), &json!(key)), "{record}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn reads_and_writes_are_told_as_they_happen() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let mut feed = Feed::of(&api, "?lane=explicit&kind=hit,miss,fill,refused,stale").await;
+    let mut invalidations = Feed::of(&api, "?kind=invalidate").await;
+    let entry = "product:explicit:1";
+
+    api.get("/products/explicit/1").await.expect(200);
+    api.get("/products/ttl/1").await.expect(200);
+    api.get("/products/explicit/1").await.expect(200);
+    feed.hears([["miss", entry], ["fill", entry], ["hit", entry]]).await;
+
+    api.put("/products/explicit/1", &json!({ "stock": 7 })).await.expect(200);
+    let told = invalidations.next().await;
+    assert_eq!((&told["keys"], &told["entries"]), (&json!([entry]), &json!(1)), "{told}");
+    api.get("/products/explicit/1").await.expect(200);
+    feed.hears([["miss", entry], ["fill", entry]]).await;
+}
+
+#[tokio::test]
+async fn an_event_is_told_when_it_is_heard() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let mut feed = Feed::of(&api, "?kind=event").await;
+    stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 5").await;
+    let event = feed.next().await;
+    assert_eq!((&event["name"], &event["about"]), (&json!("product.updated"), &json!("product:5")), "{event}");
+    assert!(event["seq"].as_u64().is_some_and(|seq| seq > 0), "{event}");
+}
+
+/// With a grace time that outlasts the test's patience: it is the stream that ends.
+#[tokio::test]
+async fn an_open_feed_does_not_hold_up_a_stop() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("HTTP__GRACE", "60s")]).await;
+    let mut feed = Feed::of(&api, "").await;
+    let exit = api.process.term().await.expect("it ends");
+    assert!(exit.code == 0 && exit.took < Duration::from_secs(5), "{exit:?}");
+    while timeout(SOON, feed.response.chunk()).await.expect("it ends").is_ok_and(|chunk| chunk.is_some()) {}
+}

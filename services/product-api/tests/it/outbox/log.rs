@@ -1,0 +1,97 @@
+//! The log over HTTP, for consumers that have missed something; and several products in one request, for them too.
+
+use serde_json::{Value, json};
+
+use crate::support::{Stores, seq};
+
+fn numbers(page: &Value) -> Vec<i64> {
+    page["events"].as_array().expect("a list").iter().map(seq).collect()
+}
+
+#[tokio::test]
+async fn the_pages_of_the_log_together_are_the_stream() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("SEED_PRODUCTS", "600")]).await;
+    stores.sql("UPDATE products SET stock = 777 WHERE id < 5").await;
+    let stream = stores.whole_stream().await;
+    for limit in [1, 37, 500] {
+        let (mut events, mut after) = (Vec::new(), 0);
+        // Page by page, the last few only where the pages are small.
+        after += if limit == 1 { 600 } else { 0 };
+        loop {
+            let page = api.get(&format!("/events?after={after}&limit={limit}")).await.expect(200).json();
+            assert_eq!(page["head"], 616);
+            let Some(last) = numbers(&page).last().copied() else { break };
+            assert!(numbers(&page).len() <= limit);
+            after = last;
+            events.extend(page["events"].as_array().cloned().unwrap_or_default());
+        }
+        assert_eq!(events, stream[stream.len() - events.len()..], "limit {limit}");
+        assert_eq!(events.len(), if limit == 1 { 16 } else { 616 });
+    }
+    let page = api.get("/events").await.expect(200).json();
+    assert_eq!(numbers(&page), (1..=500).collect::<Vec<i64>>(), "from the beginning, 500 at once");
+    let page = api.get("/events?after=610&limit=3").await.expect(200).json();
+    assert_eq!((numbers(&page), &page["head"]), (vec![611, 612, 613], &json!(616)));
+    // Nothing to tell: up to date, or ahead, as after a restore of the database.
+    for after in ["616", "617", "100000", "9223372036854775807", "18446744073709551615"] {
+        let page = api.get(&format!("/events?after={after}")).await.expect(200).json();
+        assert_eq!(page, json!({ "events": [], "head": 616 }), "after {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_makes_no_sense_is_refused_by_the_parameters_name() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let too_many = (1..=501).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    let too_many = format!("/products?ids={too_many}");
+    for (path, status, field) in [
+        ("/events?limit=0", 422, "limit"),
+        ("/events?limit=501", 422, "limit"),
+        ("/events?limit=-1", 400, "limit"),
+        ("/events?limit=all", 400, "limit"),
+        ("/events?after=-1", 400, "after"),
+        ("/events?after=", 400, "after"),
+        ("/events?after=1-0", 400, "after"),
+        ("/events?after=18446744073709551616", 400, "after"),
+        ("/events?before=7", 400, "before"),
+        ("/products?ids=", 422, "ids"),
+        ("/products?ids=1,,2", 422, "ids"),
+        ("/products?ids=1,2,", 422, "ids"),
+        ("/products?ids=0", 422, "ids"),
+        ("/products?ids=-1", 422, "ids"),
+        ("/products?ids=1;2", 422, "ids"),
+        ("/products?ids=9223372036854775808", 422, "ids"),
+        ("/products?ids=1&limit=5", 422, "ids"),
+        ("/products?ids=1&cursor=5", 422, "ids"),
+        (&too_many, 422, "ids"),
+        ("/products?id=1", 400, "id"),
+    ] {
+        let kind = if status == 422 { "invalid-fields" } else { "malformed" };
+        let problem = api.get(path).await.problem(status, kind);
+        assert_eq!(problem["errors"][0]["field"], field, "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn several_products_come_in_one_answer_as_far_as_they_exist() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let ids = async |ids: &str| {
+        let page = api.get(&format!("/products?ids={ids}")).await.expect(200).json();
+        assert_eq!(page.get("next_cursor"), None);
+        let products = page["products"].as_array().expect("a list").clone();
+        products.iter().map(|product| product["id"].as_i64().expect("an id")).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("9,4711,3,130,3").await, [3, 9, 130], "by id, each once, the missing left out");
+    assert_eq!(ids("9%2C3").await, [3, 9]);
+    assert_eq!(ids("4711").await, [0; 0]);
+    let many = (1..=500).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    assert_eq!(ids(&many).await, (1..=130).collect::<Vec<i64>>());
+    // As fresh as the database, and the same as one by one.
+    stores.sql("UPDATE products SET stock = 888 WHERE id = 3").await;
+    let page = api.get("/products?ids=3").await.expect(200).json();
+    assert_eq!(page["products"][0], api.get("/products/3").await.expect(200).json());
+    assert_eq!(page["products"][0]["stock"], 888);
+}

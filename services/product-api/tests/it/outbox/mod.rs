@@ -1,0 +1,19 @@
+//! The outbox, the relay and the stream: every committed change is announced, in order, once, whatever happens.
+//!
+//! | module | what is tested |
+//! |---|---|
+//! | `announced` | who is announced, with which words; who is not |
+//! | `order` | numbers without holes, under concurrent writers, several relays and crashes |
+//! | `redis_away` | Redis that is down, hangs, comes back empty, older or as somebody else's |
+//! | `postgres_away` | lost notifications, lost connections, a Postgres that is killed |
+//! | `caches` | what a change by psql does to the lanes that live by events |
+//! | `log` | `GET /events` and `GET /products?ids=` |
+//! | `bounds` | retention, and the length of the stream |
+
+mod announced;
+mod bounds;
+mod caches;
+mod log;
+mod order;
+mod postgres_away;
+mod redis_away;

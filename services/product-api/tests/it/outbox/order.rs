@@ -1,0 +1,184 @@
+//! Numbers without holes: under concurrent writers, with several relays, and when one of them dies in the middle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use diesel_async::SimpleAsyncConnection;
+use serde_json::{Value, json};
+use testkit::eventually;
+use tokio::task::JoinSet;
+
+use crate::support::{SOON, Stores, seq, turn};
+
+/// Four sessions, each of which changes the same 20 products and more, `rounds` times, and commits late at times: ids
+/// of outbox rows are taken in another order than they become visible.
+async fn write_from_four_sessions(stores: &Stores, rounds: usize) {
+    let mut sessions = JoinSet::new();
+    for session in 0..4 {
+        let mut connection = stores.connect().await;
+        sessions.spawn(async move {
+            for round in 0..rounds {
+                let (id, n) = (1 + (round * 7 + session * 3) % 20, round * 4 + session);
+                let price = format!("UPDATE products SET price_cents = {n} + 10000 WHERE id = {id}");
+                let sql = match round % 10 {
+                    // Its number in the outbox is old when it is committed.
+                    0 => format!("BEGIN; {price}; SELECT pg_sleep(0.02); COMMIT"),
+                    1 => format!("BEGIN; {price}; ROLLBACK; {price}"),
+                    2 => format!("INSERT INTO products (name, price_cents, category_id) VALUES ('{n}', {n}, 1)"),
+                    3 => format!("DELETE FROM products WHERE id = (SELECT max(id) FROM products WHERE id > 130)"),
+                    4 => format!("UPDATE categories SET description = '{n}' WHERE id = {}", 1 + session),
+                    _ => price,
+                };
+                connection.batch_execute(&sql).await.expect("nothing stands in its way");
+            }
+        });
+    }
+    sessions.join_all().await;
+}
+
+/// Of each product, its versions one after the other: created, updated…, deleted.
+fn assert_in_version_order(events: &[Value]) {
+    let mut last = std::collections::HashMap::new();
+    for event in events {
+        let (row, version) = ((event["product_id"].as_i64(), event["category_id"].clone()), event["version"].as_i64());
+        // A product may change its category, a category has no product.
+        let row = if row.0.is_some() { (row.0, json!(null)) } else { row };
+        let before = last.insert(row, version).flatten();
+        let follows = match event["type"].as_str() {
+            Some("product.deleted") => version == before,
+            Some("product.created") => before.is_none(),
+            _ => before.is_none_or(|before| version == Some(before + 1)),
+        };
+        assert!(follows, "version {before:?} was before {event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_and_channel_have_every_event_once_and_each_products_in_order() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let _api = stores.api().await;
+    let head = stores.settled_head().await;
+    let mut channel = stores.subscribe().await;
+    write_from_four_sessions(&stores, 50).await;
+    let stream = stores.whole_stream().await;
+    assert_in_version_order(&stream);
+    let announced: Vec<&Value> = stream.iter().filter(|event| seq(event) > head).collect();
+    assert!(announced.len() > 150, "{}", announced.len());
+    for event in announced {
+        assert_eq!(channel.next().await, *event, "the channel says the same, in the same order");
+    }
+    channel.close().await;
+}
+
+/// No relay knows of the other, and none is a leader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_relays_append_every_event_once() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let apis = tokio::join!(stores.api(), stores.api(), stores.api());
+    let apis = [apis.0, apis.1, apis.2].map(Arc::new);
+    let head = stores.settled_head().await;
+    let mut channel = stores.subscribe().await;
+    let over_http = async {
+        for round in 0..200 {
+            let (id, price) = (21 + round % 40, 20_000 + round);
+            let path = format!("/products/{}/{id}", ["explicit", "production"][round % 2]);
+            apis[round % 3].put(&path, &json!({ "price_cents": price })).await.expect(200);
+        }
+    };
+    let ((), ()) = tokio::join!(write_from_four_sessions(&stores, 500), over_http);
+    let stream = stores.whole_stream().await;
+    assert_in_version_order(&stream);
+    let announced: Vec<&Value> = stream.iter().filter(|event| seq(event) > head).collect();
+    assert!(announced.len() > 2_000, "{}", announced.len());
+    let mut counts = [0.0; 3];
+    for (count, api) in counts.iter_mut().zip(&apis) {
+        *count = api.metrics().await.sum("relay_events_total", &[("stream", "product:events")]);
+    }
+    println!("{} events, relayed by {counts:?}", announced.len());
+    for event in announced {
+        assert_eq!(channel.next().await, *event);
+    }
+    channel.close().await;
+}
+
+/// Wherever it dies: between number and append, between append and done, in the middle of a batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_relay_left_is_taken_up_by_the_others_or_by_its_successor() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let survivor = stores.api().await;
+    let ends = Arc::new(AtomicBool::new(false));
+    let killing = async {
+        let mut kills = 0;
+        while !ends.load(SeqCst) {
+            let victim = stores.api().await;
+            let marked = stores.head().await;
+            eventually("some events", SOON, async || ends.load(SeqCst) || stores.head().await > marked + 5).await;
+            victim.process.kill9().await.expect("it is killed");
+            kills += 1;
+        }
+        kills
+    };
+    let writing = async {
+        write_from_four_sessions(&stores, 500).await;
+        ends.store(true, SeqCst);
+    };
+    let (kills, ()) = tokio::join!(killing, writing);
+    assert_in_version_order(&stores.whole_stream().await);
+    // And all of them at once.
+    write_from_four_sessions(&stores, 30).await;
+    survivor.process.kill9().await.expect("it is killed");
+    stores.sql("UPDATE products SET featured = NOT featured").await;
+    let _successor = stores.api().await;
+    assert_in_version_order(&stores.whole_stream().await);
+    println!("{kills} were killed");
+}
+
+/// By hand, what a process leaves that is killed between the two: a numbered row that nobody is told of.
+async fn left_behind(stores: &Stores) -> i64 {
+    let left = "WITH head AS (UPDATE outbox_head SET seq = seq + 1 RETURNING seq)
+                INSERT INTO outbox (event, seq)
+                SELECT announce('product.updated', '{\"product_id\": 5, \"version\": 1, \"category_id\": 1, \"changed\": []}'), seq
+                FROM head RETURNING seq";
+    stores.sql(left).await.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_number_without_an_entry_is_found_by_polling_and_its_product_is_dropped() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    stores.until_announced().await;
+    api.get("/products/production/5").await.expect(200);
+    let number = left_behind(&stores).await;
+    let stream = stores.whole_stream().await;
+    assert_eq!(stream.last().map(seq), Some(number));
+    assert!(!stores.has_entry("product:production:5").await, "whoever relays it also drops what it outdates");
+}
+
+#[tokio::test]
+async fn a_number_without_an_entry_is_appended_before_those_that_follow() {
+    let stores = Stores::start().await;
+    let _api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
+    let mut expected = stores.settled_head().await;
+    for stock in 0..3 {
+        for _ in 0..=stock {
+            left_behind(&stores).await;
+        }
+        stores.sql(&format!("UPDATE products SET stock = 900 + {stock} WHERE id = 1")).await;
+        expected += 2 + stock;
+        eventually("the last one", SOON, async || stores.stream().await.last().map(seq) == Some(expected)).await;
+    }
+}
+
+/// The seed itself: it is announced, whoever starts, however many at once.
+#[tokio::test]
+async fn a_first_start_announces_the_catalogue() {
+    let stores = Stores::start().await;
+    let _apis = tokio::join!(stores.api(), stores.api(), stores.api());
+    let stream = stores.whole_stream().await;
+    assert_eq!(stream.len(), 142);
+    assert!(stream[..12].iter().all(|event| event["type"] == "category.updated"));
+    assert!(stream[12..].iter().all(|event| event["type"] == "product.created"));
+}

@@ -1,0 +1,219 @@
+//! Redis is down, hangs, or comes back: empty, older, or with what somebody else put there. Nothing is lost, nothing
+//! is numbered anew.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::support::{Api, SOON, STREAM, Stores, seq, turn};
+
+/// Waits until the stream ends with the last number given.
+async fn until_caught_up(stores: &Stores) {
+    let head = stores.settled_head().await;
+    eventually("the stream", SOON, async || stores.stream().await.last().map(seq) == Some(head)).await;
+}
+
+async fn log_after(api: &Api, after: i64) -> Vec<Value> {
+    let page = api.get(&format!("/events?after={after}")).await.expect(200).json();
+    page["events"].as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn while_redis_is_down_changes_are_numbered_and_served_and_appended_later() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let head = stores.settled_head().await;
+    stores.redis.kill().await.expect("it is killed");
+    api.put("/products/events/1", &json!({ "stock": 901 })).await.expect(200);
+    api.put("/products/production/2", &json!({ "stock": 902 })).await.expect(200);
+    stores.sql("UPDATE products SET stock = 903 WHERE id IN (3, 4)").await;
+    stores.until_numbered_and_waiting(4).await;
+    let served = log_after(&api, head).await;
+    assert_eq!(served.iter().map(seq).collect::<Vec<_>>(), (head + 1..=head + 4).collect::<Vec<_>>());
+
+    stores.redis.restart().await.expect("it starts");
+    let stream = stores.whole_stream().await;
+    assert_eq!(stream[head as usize..], served, "under the numbers that it had");
+    assert!(api.metrics().await.sum("relay_replays_total", &[("stream", STREAM)]) >= 1.0);
+}
+
+/// A command may be carried out long after its caller has given up.
+#[tokio::test]
+async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
+    let stores = Stores::start().await;
+    let (api, _other) = tokio::join!(stores.api(), stores.api());
+    let mut channel = stores.subscribe().await;
+    for round in 1..=2 {
+        let head = stores.settled_head().await;
+        stores.redis.pause();
+        for id in 1..=3 {
+            let change = json!({ "stock": 900 + round });
+            let written = api.put(&format!("/products/events/{id}"), &change).await.expect(200);
+            assert_eq!(written.source(), "fwd=method; detail=announced");
+        }
+        stores.until_numbered_and_waiting(3).await;
+        assert_eq!(log_after(&api, head).await.len(), 3);
+        // Long enough for both to have given up on their first attempts.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stores.redis.resume();
+        for event in &stores.whole_stream().await[head as usize..] {
+            assert_eq!(channel.next().await, *event, "heard once, in order");
+        }
+    }
+    channel.close().await;
+}
+
+/// What was heard is not said again: a replay is for those who read the stream.
+#[tokio::test]
+async fn a_stream_that_was_lost_is_given_back_under_the_same_numbers() {
+    let stores = Stores::start().await;
+    let _api = stores.api().await;
+    let before = stores.whole_stream().await;
+    for round in 0..3 {
+        match round {
+            0 => drop(stores.redis(&["DEL", STREAM]).await),
+            1 => drop(stores.redis(&["FLUSHALL"]).await),
+            _ => stores.redis.restart().await.expect("it starts"),
+        }
+        let mut channel = match round {
+            2 => None,
+            _ => Some(stores.subscribe().await),
+        };
+        stores.sql(&format!("UPDATE products SET stock = 900 + {round} WHERE id = 1")).await;
+        until_caught_up(&stores).await;
+        let stream = stores.whole_stream().await;
+        assert_eq!(stream[..before.len()], before);
+        assert_eq!(stream.len(), before.len() + round + 1);
+        if let Some(channel) = &mut channel {
+            assert_eq!(channel.next().await, stream[stream.len() - 1]);
+        }
+    }
+}
+
+/// The whole of Redis is from yesterday: entries, tags, fences, stream.
+#[tokio::test]
+async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_date() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    stores.until_announced().await;
+    let strategies = ["explicit", "writethrough", "events", "tags", "production"];
+    let paths = strategies.map(|strategy| format!("/products/{strategy}/1"));
+    for path in &paths {
+        api.get(path).await.expect(200);
+    }
+    stores.redis(&["SAVE"]).await;
+    for path in &paths {
+        api.put(path, &json!({ "stock": 900 + path.len() })).await.expect(200);
+    }
+    let written = api.get("/products/1").await.expect(200).version();
+    let before = stores.whole_stream().await;
+    stores.redis.restart().await.expect("it starts");
+    until_caught_up(&stores).await;
+    assert_eq!(stores.whole_stream().await, before);
+    for path in &paths {
+        let read = api.get(path).await.expect(200);
+        assert_eq!(read.version(), written, "{path}: {}", read.source());
+    }
+}
+
+/// As after a failover to a replica that was behind.
+#[tokio::test]
+async fn a_stream_that_has_lost_its_end_is_continued_where_it_ends() {
+    let stores = Stores::start().await;
+    let _api = stores.api().await;
+    let before = stores.whole_stream().await;
+    for kept in [1, 100, 141] {
+        stores.redis(&["DEL", STREAM]).await;
+        let mut fill = vec![
+            "EVAL".to_owned(),
+            "for i = 1, #ARGV do redis.call('XADD', KEYS[1], i .. '-0', 'event', ARGV[i]) end".to_owned(),
+            "1".to_owned(),
+            STREAM.to_owned(),
+        ];
+        fill.extend(before[..kept].iter().map(Value::to_string));
+        stores.redis(&fill.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        stores.sql(&format!("UPDATE products SET stock = 900 + {kept} WHERE id = 1")).await;
+        until_caught_up(&stores).await;
+        stores.whole_stream().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_another_database_is_replaced_at_the_start() {
+    for (ids, seed) in [(vec!["999999-0"], "130"), (vec!["1-0", "2-0", "3-0"], "130"), (vec!["7-0"], "0")] {
+        let stores = Stores::start().await;
+        for id in &ids {
+            stores
+                .redis(&[
+                    "XADD",
+                    STREAM,
+                    id,
+                    "event",
+                    &json!({ "seq": id.trim_end_matches("-0").parse::<i64>().expect("a number") }).to_string(),
+                ])
+                .await;
+        }
+        let _api = stores.api_with(&[("SEED_PRODUCTS", seed)]).await;
+        stores.whole_stream().await;
+    }
+}
+
+/// Whoever shares a Redis by mistake: what it appends must not swallow what is ours.
+#[tokio::test]
+async fn a_stream_that_somebody_else_writes_to_begins_anew() {
+    let stores = Stores::start().await;
+    let _apis = tokio::join!(stores.api(), stores.api());
+    for round in 0..3 {
+        stores.until_announced().await;
+        stores.redis(&["XADD", STREAM, "999999-0", "event", r#"{"seq":999999}"#]).await;
+        stores.sql(&format!("UPDATE products SET stock = 900 + {round} WHERE id < 4")).await;
+        until_caught_up(&stores).await;
+        stores.whole_stream().await;
+    }
+}
+
+/// Whoever comes second finds the stream of the first, and leaves it alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relays_that_meet_a_foreign_stream_at_once_replace_it_once() {
+    let _turn = turn().await;
+    let settings = [("SEED_PRODUCTS", "600"), ("RELAY__BATCH", "20")];
+    for _ in 0..3 {
+        let stores = Stores::start().await;
+        stores.redis(&["XADD", STREAM, "999999-0", "event", r#"{"seq":999999}"#]).await;
+        let _apis = tokio::join!(stores.api_with(&settings), stores.api_with(&settings), stores.api_with(&settings));
+        stores.whole_stream().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_restarts_in_the_middle_of_a_replay_is_given_all_of_it() {
+    let _turn = turn().await;
+    let stores = Stores::start().await;
+    let settings = [("SEED_PRODUCTS", "600"), ("RELAY__BATCH", "5")];
+    let _apis = tokio::join!(stores.api_with(&settings), stores.api_with(&settings));
+    for round in 0..15 {
+        stores.redis.restart().await.expect("it starts");
+        if round % 2 == 0 {
+            eventually("the first page", SOON, async || stores.redis(&["EXISTS", STREAM]).await == "1").await;
+        }
+    }
+    stores.sql("UPDATE products SET stock = 901 WHERE id = 1").await;
+    until_caught_up(&stores).await;
+    stores.whole_stream().await;
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_at_once_while_events_wait_for_redis_and_the_next_start_appends_them() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    stores.until_announced().await;
+    stores.redis.pause();
+    stores.sql("UPDATE products SET stock = 901 WHERE id < 9").await;
+    stores.until_numbered_and_waiting(8).await;
+    let exit = api.stop().await;
+    assert!(exit.code == 0 && exit.took < Duration::from_secs(3), "{exit:?}");
+    stores.redis.resume();
+    let _api = stores.api().await;
+    stores.whole_stream().await;
+}

@@ -1,0 +1,107 @@
+//! The stream and the channel, as a subscriber sees them.
+
+use fred::clients::SubscriberClient;
+use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::types::config::Config;
+use fred::types::{Builder, Message};
+use serde_json::Value;
+use testkit::eventually;
+use tokio::sync::broadcast::Receiver;
+
+use super::{SOON, Stores};
+
+/// Where every committed change is to be found.
+pub(crate) const STREAM: &str = "product:events";
+
+impl Stores {
+    /// The events in the stream, oldest first. Each must be a single JSON under the id of its number, and each must
+    /// follow its predecessor.
+    pub(crate) async fn stream(&self) -> Vec<Value> {
+        let printed = self.redis(&["XRANGE", STREAM, "-", "+"]).await;
+        let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
+        let events: Vec<Value> = lines
+            .chunks(3)
+            .map(|entry| {
+                let [id, "event", json] = entry else { panic!("an entry has one field: {entry:?}") };
+                let event: Value = serde_json::from_str(json).expect("an event is JSON");
+                assert_eq!(*id, format!("{}-0", event["seq"]), "{event}");
+                event
+            })
+            .collect();
+        for pair in events.windows(2) {
+            assert_eq!(seq(&pair[1]), seq(&pair[0]) + 1, "a hole, or an event twice: {pair:?}");
+        }
+        events
+    }
+
+    /// The stream, once everything is announced. It must hold all events there ever were, as the outbox has them.
+    pub(crate) async fn whole_stream(&self) -> Vec<Value> {
+        self.until_announced().await;
+        let stream = self.stream().await;
+        assert_eq!(stream.first().map(seq), Some(1), "the beginning is missing");
+        assert_eq!(stream.last().map(seq), Some(self.head().await), "the end is missing");
+        let rows = self.sql("SELECT (event || jsonb_build_object('seq', seq))::text FROM outbox ORDER BY seq").await;
+        let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).expect("it is JSON")).collect();
+        assert!(stream == rows, "the stream and the outbox differ");
+        stream
+    }
+
+    /// What was announced behind number `after`.
+    pub(crate) async fn announced_after(&self, after: i64) -> Vec<Value> {
+        self.until_announced().await;
+        self.stream().await.into_iter().filter(|event| seq(event) > after).collect()
+    }
+
+    /// The last number given.
+    pub(crate) async fn head(&self) -> i64 {
+        self.sql("SELECT seq FROM outbox_head").await.parse().expect("a number")
+    }
+
+    /// The last number given, once everything is announced.
+    pub(crate) async fn settled_head(&self) -> i64 {
+        self.until_announced().await;
+        self.head().await
+    }
+
+    /// Waits until that many committed changes have no place in the stream yet, but a number.
+    pub(crate) async fn until_numbered_and_waiting(&self, count: usize) {
+        let counts = "SELECT count(*) FILTER (WHERE seq IS NULL), count(*) FROM outbox WHERE done_at IS NULL";
+        eventually("the numbers", SOON, async || self.sql(counts).await == format!("0|{count}")).await;
+    }
+
+    /// Listens to the channel, as a fourth strategy elsewhere would.
+    pub(crate) async fn subscribe(&self) -> Channel {
+        let config = Config::from_url(&self.redis.url()).expect("testkit's own URL");
+        let mut builder = Builder::from_config(config);
+        builder.with_performance_config(|performance| performance.broadcast_channel_capacity = 8_192);
+        let client = builder.build_subscriber_client().expect("a plain client");
+        client.init().await.expect("Redis is there");
+        let heard = client.message_rx();
+        client.subscribe("product:updates").await.expect("Redis is there");
+        Channel { client, heard }
+    }
+}
+
+/// What is heard on the channel.
+pub(crate) struct Channel {
+    client: SubscriberClient,
+    heard: Receiver<Message>,
+}
+
+impl Channel {
+    /// The next event.
+    pub(crate) async fn next(&mut self) -> Value {
+        let message = tokio::time::timeout(SOON, self.heard.recv()).await.expect("an event in time").expect("no lag");
+        serde_json::from_slice(message.value.as_bytes().expect("a text")).expect("an event is JSON")
+    }
+
+    /// Nothing more is wanted.
+    pub(crate) async fn close(self) {
+        self.client.quit().await.expect("Redis is there");
+    }
+}
+
+/// An event's number.
+pub(crate) fn seq(event: &Value) -> i64 {
+    event["seq"].as_i64().unwrap_or_else(|| panic!("no number in {event}"))
+}

@@ -1,0 +1,89 @@
+//! Telling all replicas, by Redis, what events have outdated.
+//!
+//! The horizon first, then the invalidation: see `horizon`. When Redis takes either of them not, this replica owes it an
+//! invalidation of everything, serves no page from the cache until that is paid, and notes the debt in its commits.
+
+use std::sync::Arc;
+
+use cache::{Cache, Health, Invalidated, Invalidation, Tag};
+use tracing::warn;
+
+use crate::horizon::Horizon;
+use crate::state::State;
+
+/// The way to tell. Cheap to clone.
+#[derive(Clone)]
+pub struct Announcer {
+    cache: Cache,
+    horizon: Horizon,
+    state: Arc<State>,
+}
+
+impl Announcer {
+    /// Tells through `horizon` and `cache`, and notes in `state` what could not be told.
+    pub fn new(cache: Cache, horizon: Horizon, state: Arc<State>) -> Self {
+        Self { cache, horizon, state }
+    }
+
+    /// Events up to `position` have touched `tags`.
+    pub async fn touched(&self, position: u64, tags: Vec<Tag>) {
+        if tags.is_empty() {
+            return;
+        }
+        // Not even tried while Redis is left alone: who announces must not wait for it again and again.
+        let raised = match self.cache.health() {
+            Health::Up => self.horizon.touch(position, &tags).await.map_err(|error| error.to_string()),
+            Health::Down | Health::Unsafe(_) => Err("Redis is not in use".to_owned()),
+        };
+        let told = match raised {
+            Ok(()) => match self.cache.invalidate(Invalidation::hard().tags(tags)).await {
+                Invalidated::Done { .. } => Ok(()),
+                Invalidated::Deferred => Err("Redis did not take an invalidation".to_owned()),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            self.owe(position, &error);
+        }
+    }
+
+    /// Everything that is made of an index before `position` is outdated.
+    pub async fn everything(&self, position: u64) {
+        if let Err(error) = self.drop_all(position).await {
+            self.owe(position, &error);
+        }
+    }
+
+    /// What Redis holds may be of any age: nothing is stored until the horizon is known again, and nothing is kept.
+    ///
+    /// # Errors
+    /// When Redis does not do it.
+    pub async fn distrust(&self, position: u64) -> Result<(), String> {
+        self.horizon.forget().await.map_err(|error| error.to_string())?;
+        self.drop_all(position).await
+    }
+
+    /// Does what is owed, if anything is and Redis is there.
+    pub async fn pay(&self) {
+        if let Some(owed) = self.state.owed().filter(|_| self.cache.health() == Health::Up)
+            && self.drop_all(owed).await.is_ok()
+        {
+            self.state.paid(owed);
+        }
+    }
+
+    async fn drop_all(&self, position: u64) -> Result<(), String> {
+        self.horizon.raise_floor(position).await.map_err(|error| error.to_string())?;
+        match self.cache.invalidate_all().await {
+            Invalidated::Done { .. } => Ok(()),
+            Invalidated::Deferred => Err("Redis did not take an invalidation".to_owned()),
+        }
+    }
+
+    fn owe(&self, position: u64, error: &str) {
+        if self.state.owed().is_none() {
+            warn!(error, "pages cannot be invalidated; they are not used until all of them are");
+        }
+        self.state.owe(position);
+    }
+}

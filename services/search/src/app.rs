@@ -1,0 +1,237 @@
+//! The service from its parts: index, cache, indexer, consumer, server; and the way back when it is told to stop.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use cache::{Cache, Keyspace};
+use events::PRODUCT_EVENTS;
+use events::consumer::{Consumer, Reading, Subscription};
+use events::product_api::ProductApi;
+use runtime::StandardRoutes;
+use runtime::docs::Docs;
+use runtime::health::Readiness;
+use runtime::telemetry::Metrics;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use utoipa::OpenApi as _;
+
+use crate::announce::Announcer;
+use crate::head;
+use crate::horizon::Horizon;
+use crate::index::{Commit, Store, StoreError};
+use crate::indexer::{Indexer, Work};
+use crate::keeper::Keeper;
+use crate::keys::{self, DEAD_LETTERS, KEYSPACE};
+use crate::pages::Pages;
+use crate::react::Reaction;
+use crate::routes::{self, Searching};
+use crate::settings::{IndexSettings, Settings};
+use crate::state::State;
+
+/// How long a start waits for the directory of the index, which a predecessor may still hold.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Batches of events that wait for the indexer; then the consumer waits.
+const QUEUE: usize = 64;
+/// What a stop may take at least after the last request.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let started = tokio::select! {
+        started = start(&settings, shutdown.clone()) => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let Started { searching, cache, horizon, tasks } = started;
+    let standard = StandardRoutes {
+        readiness: readiness(&searching.state, &cache, shutdown.clone()),
+        metrics,
+        docs: Docs::new(&openapi()).context("the API's description")?,
+    };
+    // It answers from now on; whether it can search, /readyz says.
+    let address = listener.local_addr()?;
+    info!(%address, "the search listens");
+    let state = Arc::clone(&searching.state);
+    let telling = tokio::spawn(async move {
+        state.usable().await;
+        info!(%address, "the search is ready");
+    });
+    let (data, routes_cache) = (Data::new(searching), cache.clone());
+    let ends = shutdown.clone();
+    let deadline = async move {
+        ends.cancelled().await;
+        Instant::now() + settings.http.grace
+    };
+    let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
+        cfg.app_data(data.clone());
+        routes::configure(cfg);
+        runtime::cache_routes::configure(&routes_cache, cfg);
+        standard.configure(cfg);
+    });
+    let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
+
+    telling.abort();
+    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+        for task in tasks {
+            // They end by the token; a panic has been reported by the runtime.
+            let _ = task.await;
+        }
+        cache.shutdown().await;
+        horizon.close().await;
+    });
+    match stopped.await {
+        Ok(()) => info!("the search has stopped"),
+        Err(_) => warn!("the grace time is over; what was still under way is dropped"),
+    }
+    Ok(())
+}
+
+/// What runs, and what has to be stopped.
+struct Started {
+    searching: Searching,
+    cache: Cache,
+    horizon: Horizon,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Connects, opens the index, and starts what runs beside the requests. Redis and the product API may be away.
+async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<Started> {
+    let cache = Cache::connect(Keyspace::new(KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let horizon = Horizon::connect(&settings.redis.url).context("REDIS__URL")?;
+    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
+    let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
+    let state = Arc::new(State::default());
+    if let Some(commit) = &commit {
+        if commit.owed {
+            state.owe(commit.position);
+        }
+        state.publish(store.snapshot(commit));
+        info!(position = commit.position, "the index of the last run is there");
+    }
+    let announcer = Announcer::new(cache.clone(), horizon.clone(), Arc::clone(&state));
+    let lane = keys::pages(&cache, &settings.lanes)?;
+    let pages = Pages::new(cache.clone(), lane, horizon.clone(), Arc::clone(&state));
+    let keeper = Keeper {
+        api: api.clone(),
+        cache: cache.clone(),
+        announcer: announcer.clone(),
+        horizon: horizon.clone(),
+        state: Arc::clone(&state),
+    };
+    let indexer = Indexer::new(
+        api.clone(),
+        store,
+        commit.clone(),
+        announcer.clone(),
+        Arc::clone(&state),
+        settings.index.commit_every,
+    );
+    let follower = Follower { settings: settings.clone(), api, cache: cache.clone(), announcer, state: Arc::clone(&state) };
+    let stop = shutdown.clone();
+    let keeping = tokio::spawn(async move {
+        tokio::select! {
+            () = keeper.keep() => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    let following = tokio::spawn(follower.follow(indexer, commit, shutdown));
+    Ok(Started { searching: Searching { pages, state }, cache, horizon, tasks: vec![keeping, following] })
+}
+
+/// Opens the index; waits for a predecessor that still has it.
+async fn open(settings: &IndexSettings) -> Result<(Store, Option<Commit>), anyhow::Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let settings = settings.clone();
+        match spawn_blocking(move || Store::open(&settings.path, settings.memory)).await? {
+            Err(error @ StoreError::InUse(_)) if Instant::now() < deadline => {
+                warn!(%error, "waiting for it");
+                sleep(Duration::from_millis(500)).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Builds the index where there is none, and follows the stream from there.
+struct Follower {
+    settings: Settings,
+    api: ProductApi,
+    cache: Cache,
+    announcer: Announcer,
+    state: Arc<State>,
+}
+
+impl Follower {
+    async fn follow(self, mut indexer: Indexer, commit: Option<Commit>, shutdown: CancellationToken) {
+        let position = tokio::select! {
+            position = self.begin(&mut indexer, commit) => position,
+            () = shutdown.cancelled() => return,
+        };
+        let (work, queue) = mpsc::channel::<Work>(QUEUE);
+        let subscription = Subscription {
+            source: PRODUCT_EVENTS,
+            reading: Reading::Log(position),
+            dead_letters: DEAD_LETTERS.to_owned(),
+            log: self.api.events(),
+        };
+        let reaction = Reaction { cache: self.cache, announcer: self.announcer, state: self.state, work };
+        match Consumer::start(&self.settings.events, &self.settings.redis.url, subscription, reaction) {
+            Ok(consumer) => {
+                indexer.run(queue, shutdown).await;
+                consumer.stop().await;
+            }
+            // The cache has taken this URL.
+            Err(error) => error!(%error, "events cannot be read"),
+        }
+    }
+
+    /// The position that the stream is followed from.
+    async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> u64 {
+        let Some(commit) = commit else { return indexer.walk().await };
+        match timeout(Duration::from_secs(2), head::ask(&self.api)).await {
+            Ok(Ok(head)) if head < commit.position => {
+                warn!(head, position = commit.position, "the index is ahead of the catalogue's log: it is of another database");
+                indexer.walk().await
+            }
+            _ => commit.position,
+        }
+    }
+}
+
+/// The description of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut openapi = routes::ApiDoc::openapi();
+    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi
+}
+
+/// Without an index there is nothing to search; without Redis searches are slower, without the product API they age.
+fn readiness(state: &Arc<State>, cache: &Cache, shutdown: CancellationToken) -> Readiness {
+    let (building, ageing) = (Arc::clone(state), Arc::clone(state));
+    Readiness::new(shutdown)
+        .requires("index", Duration::from_secs(1), move || {
+            let state = building.readiness();
+            async move { state }
+        })
+        .prefers("current", Duration::from_secs(1), move || {
+            let index = ageing.index(std::time::Instant::now());
+            async move {
+                match index.stale {
+                    false => Ok(()),
+                    true => Err(format!("the index may be behind: {} events, as far as is known", index.lag)),
+                }
+            }
+        })
+        .prefers_redis(cache)
+}

@@ -1,0 +1,38 @@
+//! The horizon's connection to Redis: fails a command in time, and reconnects for ever.
+
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::interfaces::ClientLike;
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
+use fred::types::{Builder, RespVersion};
+
+/// A command that is slower than this has failed.
+const COMMAND: Duration = Duration::from_millis(500);
+
+/// A Redis URL that cannot be used. The message does not repeat it: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
+pub struct BadUrl(String);
+
+pub(super) fn connect(url: &str) -> Result<Client, BadUrl> {
+    let bad = |error: fred::error::Error| BadUrl(error.details().to_owned());
+    let mut config = Config::from_url(url).map_err(bad)?;
+    config.version = RespVersion::RESP3;
+    // A Redis that is away at the start is waited for, not given up.
+    config.fail_fast = false;
+    let client = Builder::from_config(config)
+        .with_performance_config(|performance: &mut PerformanceConfig| performance.default_command_timeout = COMMAND)
+        .with_connection_config(|connection: &mut ConnectionConfig| {
+            connection.connection_timeout = COMMAND;
+            connection.internal_command_timeout = COMMAND;
+            connection.max_command_attempts = 1;
+            connection.reconnect_on_auth_error = true;
+            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+        })
+        .set_policy(ReconnectPolicy::new_constant(0, 100))
+        .build()
+        .map_err(bad)?;
+    client.connect();
+    Ok(client)
+}

@@ -1,0 +1,142 @@
+//! What keeps a replica that lags from storing a page that others know to be outdated.
+//!
+//! Every replica has an index of its own, and each is at a place of its own in the stream of events. The horizon is
+//! what they share: a sorted set in Redis that holds, for each tag, the number of the last event that touched it. A
+//! page may be stored only by a replica whose index had all those events when it searched.
+//!
+//! ```text
+//! who hears of event 42:   ZADD GT 42 tag   ─►  invalidate tag  ─►  index, commit
+//! who fills a page:        lease  ─►  search (index at 41)  ─►  ZMSCORE: 42 > 41  ─►  not stored
+//! ```
+//!
+//! The orders matter: the horizon is raised *before* the tag is invalidated, and read *after* the lease was taken. A
+//! lease taken before the invalidation is refused by the fence; one taken after it reads the raised horizon. The whole
+//! argument is in [ADR 9](../../../../docs/adr/0009-search-pages-and-lagging-replicas.md).
+//!
+//! The member `*` is the *floor*: a number that every tag counts as touched by at least. While it is not there, the
+//! horizon is unknown, because Redis has lost it, and nobody stores anything; [`Horizon::establish`] begins it anew.
+//! Raising the floor makes the members below it superfluous: that is how the set is kept small.
+
+mod connection;
+
+use std::future::Future;
+
+use cache::Tag;
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::ClientLike;
+use fred::types::scripts::Script;
+use fred::types::{ClusterHash, CustomCommand, Value};
+
+use crate::keys::HORIZON;
+pub use connection::BadUrl;
+
+/// The floor's member. No tag can be called so.
+const FLOOR: &str = "*";
+
+const FINISH: &str = include_str!("finish.lua");
+const RAISE: &str = include_str!("raise.lua");
+
+/// A client of the shared horizon. Cheap to clone.
+#[derive(Clone)]
+pub struct Horizon {
+    client: Client,
+    finish: Script,
+    raise: Script,
+}
+
+/// Redis did not do it.
+#[derive(Debug, thiserror::Error)]
+#[error("Redis: {0}")]
+pub struct HorizonError(String);
+
+impl Horizon {
+    /// A client; it connects behind, and waits for a Redis that is away.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn connect(redis_url: &str) -> Result<Self, BadUrl> {
+        let client = connection::connect(redis_url)?;
+        Ok(Self { client, finish: Script::from_lua(FINISH), raise: Script::from_lua(RAISE) })
+    }
+
+    /// Event number `position` has touched `tags`. To be called before they are invalidated.
+    pub async fn touch(&self, position: u64, tags: impl IntoIterator<Item = &Tag>) -> Result<(), HorizonError> {
+        let mut args = vec![Value::from(HORIZON), "GT".into()];
+        for tag in tags {
+            args.extend([position.to_string().into(), tag.as_str().into()]);
+        }
+        if args.len() == 2 {
+            return Ok(());
+        }
+        let zadd = CustomCommand::new_static("ZADD", ClusterHash::FirstKey, false);
+        Ok(self.client.custom::<i64, _>(zadd, args).await.map(drop)?)
+    }
+
+    /// The number that an index must have reached for a page with `tags` to be stored; `None` while it is unknown. To be
+    /// called after the lease was taken.
+    pub async fn of(&self, tags: &[Tag]) -> Result<Option<u64>, HorizonError> {
+        let mut args = vec![Value::from(HORIZON), FLOOR.into()];
+        args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
+        let zmscore = CustomCommand::new_static("ZMSCORE", ClusterHash::FirstKey, false);
+        let scores: Vec<Option<f64>> = self.client.custom(zmscore, args).await?;
+        let floor = scores.first().copied().flatten().filter(|floor| *floor >= 0.0);
+        // A number of events stays far below 2⁵³, up to which doubles are exact.
+        Ok(floor.map(|floor| scores.into_iter().flatten().fold(floor, f64::max) as u64))
+    }
+
+    /// Begins the horizon anew where it is unknown. `head` asks for the number of the newest event of all.
+    ///
+    /// Whatever was touched before Redis lost the horizon has a number up to that head; so the head has to be read
+    /// after the loss. A claim proves it: it is made first, and if Redis loses everything once more, it is gone, and
+    /// what this call would set is refused.
+    pub async fn establish<E>(&self, head: impl Future<Output = Result<u64, E>>) -> Result<bool, HorizonError>
+    where
+        E: std::fmt::Display,
+    {
+        let claim = self.claim().await?;
+        let head = head.await.map_err(|error| HorizonError(error.to_string()))?;
+        let args = vec![claim.to_string(), head.to_string()];
+        let done: i64 = self.finish.evalsha_with_reload(&self.client, vec![HORIZON], args).await?;
+        Ok(done == 1)
+    }
+
+    /// Makes the horizon unknown: what Redis holds may be of any age.
+    pub async fn forget(&self) -> Result<(), HorizonError> {
+        self.claim().await.map(drop)
+    }
+
+    /// Counts every tag as touched by event `position`, and removes what that makes superfluous. Does nothing while the
+    /// horizon is unknown: then nothing is stored anyway.
+    pub async fn raise_floor(&self, position: u64) -> Result<(), HorizonError> {
+        let args = vec![position.to_string()];
+        Ok(self.raise.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
+    }
+
+    /// How many tags are remembered.
+    pub async fn len(&self) -> Result<u64, HorizonError> {
+        let zcard = CustomCommand::new_static("ZCARD", ClusterHash::FirstKey, false);
+        Ok(self.client.custom(zcard, vec![HORIZON]).await?)
+    }
+
+    /// Closes the connection.
+    pub async fn close(&self) {
+        // The server notices a dropped connection as well.
+        let _ = self.client.quit().await;
+    }
+
+    /// A floor below zero is nobody's number: it stands for "unknown", and for who is about to change that.
+    async fn claim(&self) -> Result<i64, HorizonError> {
+        let claim = -rand::random_range(1..1_i64 << 52);
+        let args = vec![HORIZON.to_owned(), claim.to_string(), FLOOR.to_owned()];
+        let zadd = CustomCommand::new_static("ZADD", ClusterHash::FirstKey, false);
+        self.client.custom::<i64, _>(zadd, args).await?;
+        Ok(claim)
+    }
+}
+
+impl From<Error> for HorizonError {
+    fn from(error: Error) -> Self {
+        Self(error.details().to_owned())
+    }
+}

@@ -1,0 +1,96 @@
+//! The fields, and products as documents.
+
+use events::product_api::Product;
+use serde::{Deserialize, Serialize};
+use tantivy::TantivyDocument;
+use tantivy::schema::{
+    BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+};
+
+use crate::text::{STEMS, WORDS};
+
+/// Goes up with every change of fields or tokenizers: an index of another number is left alone and a new one is built.
+pub const VERSION: u32 = 1;
+
+/// The fields.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Fields {
+    pub id: Field,
+    pub category: Field,
+    pub price: Field,
+    pub version: Field,
+    pub name_stems: Field,
+    pub name_words: Field,
+    pub description_stems: Field,
+    pub description_words: Field,
+    pub row: Field,
+}
+
+/// What a document keeps of its product, to be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Row {
+    pub id: i64,
+    pub name: String,
+    pub description: String,
+    pub price_cents: i64,
+    pub stock: i32,
+    pub category_id: i64,
+    pub version: i64,
+}
+
+/// The schema, and its fields.
+pub fn schema() -> (Schema, Fields) {
+    let mut schema = Schema::builder();
+    let looked_up = || NumericOptions::default().set_indexed().set_fast();
+    let text = |tokenizer: &str, record| {
+        let indexing = TextFieldIndexing::default().set_tokenizer(tokenizer).set_index_option(record);
+        TextOptions::default().set_indexing_options(indexing)
+    };
+    let stems = || text(STEMS, IndexRecordOption::WithFreqs);
+    let words = || text(WORDS, IndexRecordOption::Basic);
+    let fields = Fields {
+        id: schema.add_i64_field("id", looked_up()),
+        category: schema.add_i64_field("category", looked_up()),
+        price: schema.add_i64_field("price", NumericOptions::default().set_fast()),
+        version: schema.add_i64_field("version", NumericOptions::default().set_fast()),
+        name_stems: schema.add_text_field("name_stems", stems()),
+        name_words: schema.add_text_field("name_words", words()),
+        description_stems: schema.add_text_field("description_stems", stems()),
+        description_words: schema.add_text_field("description_words", words()),
+        row: schema.add_bytes_field("row", BytesOptions::default().set_stored()),
+    };
+    (schema.build(), fields)
+}
+
+impl From<&Product> for Row {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id,
+            name: product.name.clone(),
+            description: product.description.clone(),
+            price_cents: product.price_cents,
+            stock: product.stock,
+            category_id: product.category.id,
+            version: product.version,
+        }
+    }
+}
+
+impl Row {
+    /// The document of this row.
+    pub fn document(&self, fields: &Fields) -> Result<TantivyDocument, serde_json::Error> {
+        let mut document = TantivyDocument::default();
+        document.add_i64(fields.id, self.id);
+        document.add_i64(fields.category, self.category_id);
+        document.add_i64(fields.price, self.price_cents);
+        document.add_i64(fields.version, self.version);
+        document.add_text(fields.name_stems, &self.name);
+        document.add_text(fields.name_words, &self.name);
+        document.add_text(fields.description_stems, &self.description);
+        document.add_text(fields.description_words, &self.description);
+        document.add_bytes(fields.row, &serde_json::to_vec(self)?);
+        Ok(document)
+    }
+}

@@ -1,0 +1,81 @@
+//! The index as of one commit. It does not change, however long it is held.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, TantivyDocument, TantivyError, Term};
+
+use super::{Categories, Fields, Row};
+
+/// The index as of one commit.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// For searching.
+    pub searcher: Searcher,
+    /// The fields.
+    pub fields: Fields,
+    /// The names of categories.
+    pub categories: Arc<Categories>,
+    /// Every event up to this number is in it.
+    pub position: u64,
+}
+
+impl Snapshot {
+    /// How many products there are.
+    pub fn len(&self) -> u64 {
+        self.searcher.num_docs()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What a document keeps of its product.
+    pub fn row(&self, address: DocAddress) -> tantivy::Result<Row> {
+        let document: TantivyDocument = self.searcher.doc(address)?;
+        let bytes = document.get_first(self.fields.row).and_then(|value| value.as_bytes());
+        let bytes = bytes.ok_or_else(|| TantivyError::InternalError("a document without its row".to_owned()))?;
+        serde_json::from_slice(bytes).map_err(|error| TantivyError::InternalError(error.to_string()))
+    }
+
+    /// The product `id`, if there is one.
+    pub fn product(&self, id: i64) -> tantivy::Result<Option<Row>> {
+        let found = self.addresses(&Term::from_field_i64(self.fields.id, id), 1)?;
+        found.first().map(|address| self.row(*address)).transpose()
+    }
+
+    /// At most `limit` products of a category.
+    pub fn some_of(&self, category: i64, limit: usize) -> tantivy::Result<Vec<i64>> {
+        let found = self.addresses(&Term::from_field_i64(self.fields.category, category), limit)?;
+        found.into_iter().map(|address| self.row(address).map(|row| row.id)).collect()
+    }
+
+    /// The version of every product.
+    pub fn versions(&self) -> tantivy::Result<HashMap<i64, i64>> {
+        let mut versions = HashMap::with_capacity(usize::try_from(self.len()).unwrap_or_default());
+        for segment in self.searcher.segment_readers() {
+            let (ids, numbers) = (segment.fast_fields().i64("id")?, segment.fast_fields().i64("version")?);
+            for doc in segment.doc_ids_alive() {
+                versions.insert(ids.first(doc).unwrap_or_default(), numbers.first(doc).unwrap_or_default());
+            }
+        }
+        Ok(versions)
+    }
+
+    fn addresses(&self, term: &Term, limit: usize) -> tantivy::Result<Vec<DocAddress>> {
+        let mut found = Vec::new();
+        for (ordinal, segment) in (0..).zip(self.searcher.segment_readers()) {
+            let index = segment.inverted_index(term.field())?;
+            let Some(mut postings) = index.read_postings(term, IndexRecordOption::Basic)? else { continue };
+            while postings.doc() != TERMINATED && found.len() < limit {
+                if !segment.is_deleted(postings.doc()) {
+                    found.push(DocAddress::new(ordinal, postings.doc()));
+                }
+                postings.advance();
+            }
+        }
+        Ok(found)
+    }
+}

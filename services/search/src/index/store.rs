@@ -1,0 +1,147 @@
+//! The directory of the index: opened, or begun anew where it cannot be; changed; committed. Everything here blocks.
+//!
+//! The directory belongs to one process, which holds a lock on it that ends with the process. An index that is damaged
+//! (its files have checksums) or of another schema is removed: the catalogue is the truth, the index a copy.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use events::product_api::Product;
+use tantivy::directory::MmapDirectory;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Term};
+use tracing::warn;
+
+use super::schema::{self, VERSION};
+use super::{Commit, Fields, Row, Snapshot};
+use crate::text;
+
+/// Threads that index: more would only help while the index is built.
+const THREADS: usize = 2;
+
+/// An index that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error("{0} is used by another process; every replica needs a directory of its own")]
+    InUse(PathBuf),
+    /// The directory cannot be made, read or written.
+    #[error("{0}: {1}")]
+    Directory(PathBuf, io::Error),
+    /// The index does not work.
+    #[error("the index: {0}")]
+    Index(#[from] tantivy::TantivyError),
+    /// A row or a record that is no JSON.
+    #[error("the index: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The index, open for changes.
+pub struct Store {
+    index: Index,
+    fields: Fields,
+    reader: IndexReader,
+    writer: IndexWriter,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the index in `path`, and says what its last commit was; `None` when it was never built.
+    pub fn open(path: &Path, memory: usize) -> Result<(Self, Option<Commit>), StoreError> {
+        let directory = path.join(format!("v{VERSION}"));
+        let trouble = |error| StoreError::Directory(path.to_owned(), error);
+        fs::create_dir_all(path).map_err(trouble)?;
+        let lock = lock(path)?;
+        match Self::open_in(&directory, memory, &lock) {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                warn!(%error, path = %directory.display(), "the index cannot be used; it is removed and built anew");
+                fs::remove_dir_all(&directory).map_err(trouble)?;
+                Self::open_in(&directory, memory, &lock)
+            }
+        }
+    }
+
+    fn open_in(directory: &Path, memory: usize, lock: &File) -> Result<(Self, Option<Commit>), StoreError> {
+        let trouble = |error| StoreError::Directory(directory.to_owned(), error);
+        fs::create_dir_all(directory).map_err(trouble)?;
+        let (schema, fields) = schema::schema();
+        let files = MmapDirectory::open(directory).map_err(tantivy::TantivyError::from)?;
+        let index = Index::builder().schema(schema).tokenizers(text::tokenizers()).open_or_create(files)?;
+        let damaged = index.validate_checksum()?;
+        if let Some(file) = damaged.iter().next() {
+            let error = io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", file.display()));
+            return Err(trouble(error));
+        }
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let writer = index.writer_with_num_threads(THREADS, memory << 20)?;
+        let commit = index.load_metas()?.payload.map(|payload| serde_json::from_str(&payload)).transpose()?;
+        let lock = lock.try_clone().map_err(trouble)?;
+        Ok((Self { index, fields, reader, writer, _lock: lock }, commit))
+    }
+
+    /// Puts products in, in place of what was there under their ids.
+    pub fn put<'a>(&mut self, products: impl IntoIterator<Item = &'a Product>) -> Result<(), StoreError> {
+        for product in products {
+            let document = Row::from(product).document(&self.fields)?;
+            self.delete([product.id]);
+            self.writer.add_document(document)?;
+        }
+        Ok(())
+    }
+
+    /// Takes products out.
+    pub fn delete(&mut self, ids: impl IntoIterator<Item = i64>) {
+        for id in ids {
+            self.writer.delete_term(Term::from_field_i64(self.fields.id, id));
+        }
+    }
+
+    /// Makes all changes since the last commit durable, together with `commit`.
+    pub fn commit(&mut self, commit: &Commit) -> Result<Snapshot, StoreError> {
+        let payload = serde_json::to_string(commit)?;
+        let mut prepared = self.writer.prepare_commit()?;
+        prepared.set_payload(&payload);
+        prepared.commit()?;
+        self.reader.reload()?;
+        Ok(self.snapshot(commit))
+    }
+
+    /// Forgets all changes since the last commit.
+    pub fn rollback(&mut self) -> Result<(), StoreError> {
+        self.writer.rollback()?;
+        Ok(())
+    }
+
+    /// The index as of the last commit, which was `commit`.
+    pub fn snapshot(&self, commit: &Commit) -> Snapshot {
+        Snapshot {
+            searcher: self.reader.searcher(),
+            fields: self.fields,
+            categories: Arc::new(commit.categories.clone()),
+            position: commit.position,
+        }
+    }
+
+    /// Bytes on disk, as far as they are in use.
+    pub fn size(&self) -> u64 {
+        self.reader.searcher().space_usage().map_or(0, |usage| usage.total().get_bytes())
+    }
+
+    /// The index itself.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+}
+
+/// The lock ends with the process, however that ends.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let trouble = |error| StoreError::Directory(path.to_owned(), error);
+    let file = File::create(path.join("lock")).map_err(trouble)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(trouble(error)),
+    }
+}

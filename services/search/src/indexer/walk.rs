@@ -1,0 +1,89 @@
+//! The catalogue as a whole, page by page: how an index is built, and made right after events were missed.
+//!
+//! The number of the newest event is asked for *before* the first page is read. What changes while pages are read has a
+//! greater number, so its event comes afterwards and is taken in on top. A product that has the version that is indexed
+//! is left alone; one that no page has is taken out. Until the one commit at the end, the index is as it was.
+
+use std::collections::HashMap;
+
+use events::product_api::{Product, ProductPage};
+use tokio::task::spawn_blocking;
+use tokio::time::{Duration, Instant};
+use tracing::info;
+
+use super::{Indexer, PAUSE, Trouble};
+use crate::head;
+use crate::index::{Categories, Commit};
+
+/// How often the log tells of progress.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+impl Indexer {
+    /// Compares the index with the catalogue, however often that has to be tried. Returns its position then.
+    pub async fn walk(&mut self) -> u64 {
+        self.state.walking(true);
+        let mut pause = PAUSE;
+        while let Err(trouble) = self.try_walk().await {
+            self.failed(&trouble, &mut pause).await;
+        }
+        self.state.walking(false);
+        self.commit.position
+    }
+
+    async fn try_walk(&mut self) -> Result<(), Trouble> {
+        let began = Instant::now();
+        let (mut told, mut read, mut changed) = (began, 0, 0);
+        let head = head::ask(&self.api).await?;
+        let mut known = self.known().await?;
+        let mut names = Categories::new();
+        let mut cursor: Option<String> = None;
+        // What a walk before this one has left behind uncommitted.
+        self.with_store(|store| store.rollback()).await?;
+        loop {
+            let page = self.page(cursor.as_deref()).await;
+            read = self.state.walked(page.products.len() as u64).max(read);
+            names.extend(page.products.iter().map(|product| (product.category.id, product.category.name.clone())));
+            let is_other = |product: &Product| known.remove(&product.id) != Some(product.version);
+            let products: Vec<Product> = page.products.into_iter().filter(is_other).collect();
+            changed += products.len();
+            self.with_store(move |store| store.put(&products)).await?;
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                info!(products = read, "the index is being built");
+            }
+        }
+        let gone: Vec<i64> = known.into_keys().collect();
+        changed += gone.len();
+        // Another replica may have stored pages from versions that this one has never seen.
+        self.announcer.everything(head).await;
+        let commit = Commit { position: head, owed: self.state.owed().is_some(), categories: names };
+        self.change(commit, move |store| {
+            store.delete(gone);
+            Ok(())
+        })
+        .await?;
+        info!(products = read, changed, position = head, took = ?began.elapsed(), "the index has the whole catalogue");
+        Ok(())
+    }
+
+    /// The version of each product that is indexed.
+    async fn known(&self) -> Result<HashMap<i64, i64>, Trouble> {
+        let Some(snapshot) = self.state.snapshot() else { return Ok(HashMap::new()) };
+        Ok(spawn_blocking(move || snapshot.versions()).await??)
+    }
+
+    /// One page, however often that has to be tried: a product API that goes away for a while costs no work.
+    async fn page(&self, cursor: Option<&str>) -> ProductPage {
+        let mut pause = PAUSE;
+        loop {
+            match self.api.catalogue(cursor).await {
+                Ok(page) => return page,
+                Err(error) => self.failed(&error.into(), &mut pause).await,
+            }
+        }
+    }
+}

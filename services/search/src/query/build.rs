@@ -1,0 +1,163 @@
+//! The tantivy query: how words match, and what a match is worth.
+//!
+//! Every word that carries a meaning must match, in whatever field; the fields may differ from word to word.
+//!
+//! | a word matches | in the name | in the category's name | in the description |
+//! |---|---|---|---|
+//! | by its stem | 6 × BM25 | 2.5 | 1 × BM25 |
+//! | by its beginning (the last word) | 0.05 | 0.04 | 0.03 |
+//! | with a letter or two wrong | 0.02 | 0.015 | 0.01 |
+//!
+//! BM25 is used without the part that counts in how many products a word occurs: it would weigh the words of a query
+//! against one another, but every result has all of them. For that a score depends on nothing but the query and the
+//! product. So it is the same on every replica, it does not move when other products change, a page in the cache is in
+//! the order in which it would be found now, and a [cursor](super::cursor) keeps its place.
+//!
+//! The query is built from words, never parsed from what was typed: no input can be a syntax error.
+
+use tantivy::query::{
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
+    FuzzyTermQuery, Occur, Query, TermQuery,
+};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{Score, Term};
+
+use super::cursor::Likeness;
+use super::search::About;
+use crate::index::{Categories, Fields};
+use crate::text::{self, Word};
+
+/// What a match is worth: in the name, in the category's name, in the description.
+type Worth = [Score; 3];
+
+const BY_STEM: Worth = [6.0, 2.5, 1.0];
+const BY_BEGINNING: Worth = [0.05, 0.04, 0.03];
+const BY_TYPO: Worth = [0.02, 0.015, 0.01];
+
+/// More words than this are no query that somebody has mistyped.
+const MOST_WORDS_WITH_TYPOS: usize = 8;
+
+/// How many letters may be wrong in a word of that length.
+pub fn tolerance(word: &str) -> u8 {
+    match word.chars().count() {
+        0..=3 => 0,
+        4..=7 => 1,
+        _ => 2,
+    }
+}
+
+/// Whether words that are nearly those would be searched for, should these find nothing.
+pub fn can_have_typos(about: &About) -> bool {
+    match about {
+        About::Words(words) => {
+            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(word, _)| tolerance(&word.word) > 0)
+        }
+        About::Anything | About::Nothing => false,
+    }
+}
+
+/// The query for `about`.
+pub fn build(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+    let words = match about {
+        About::Anything => return Box::new(ConstScoreQuery::new(Box::new(tantivy::query::AllQuery), 0.0)),
+        About::Nothing => return Box::new(EmptyQuery),
+        About::Words(words) => words,
+    };
+    let last = words.len() - 1;
+    let clauses = words.iter().enumerate().map(|(place, (word, required))| {
+        let how = How { is_last: place == last, likeness };
+        let occur = if *required { Occur::Must } else { Occur::Should };
+        (occur, matches(word, how, fields, categories))
+    });
+    Box::new(BooleanQuery::new(clauses.collect()))
+}
+
+/// How a word may match.
+#[derive(Clone, Copy)]
+struct How {
+    is_last: bool,
+    likeness: Likeness,
+}
+
+impl How {
+    fn tolerance(self, word: &str) -> u8 {
+        if self.likeness == Likeness::Typo { tolerance(word) } else { 0 }
+    }
+}
+
+fn matches(word: &Word, how: How, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+    let mut ways: Vec<Box<dyn Query>> = Vec::with_capacity(8);
+    for (field, worth) in [(fields.name_stems, BY_STEM[0]), (fields.description_stems, BY_STEM[2])] {
+        let term = TermQuery::new(Term::from_field_text(field, &word.stem), IndexRecordOption::WithFreqs);
+        ways.push(Box::new(BoostQuery::new(Box::new(term), worth)));
+    }
+    let mut constant = |query: Box<dyn Query>, worth| ways.push(Box::new(ConstScoreQuery::new(query, worth)));
+    let names = [(fields.name_words, 0), (fields.description_words, 2)];
+    if how.is_last {
+        for (field, place) in names {
+            constant(automaton(field, &word.word, 0, true), BY_BEGINNING[place]);
+        }
+    }
+    let tolerance = how.tolerance(&word.word);
+    if tolerance > 0 {
+        for (field, place) in names {
+            constant(automaton(field, &word.word, tolerance, false), BY_TYPO[place]);
+        }
+    }
+    for (id, name) in categories {
+        let best = text::words(name).iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
+        if let Some(worth) = best {
+            let term = Term::from_field_i64(fields.category, *id);
+            constant(Box::new(TermQuery::new(term, IndexRecordOption::Basic)), worth);
+        }
+    }
+    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, 0.1))
+}
+
+/// What it is worth that a category's name has the word `named`.
+fn worth_of(word: &Word, named: &Word, how: How) -> Option<Score> {
+    if word.stem == named.stem {
+        Some(BY_STEM[1])
+    } else if how.is_last && named.word.starts_with(&word.word) {
+        Some(BY_BEGINNING[1])
+    } else if is_nearly(&word.word, &named.word, how.tolerance(&word.word)) {
+        Some(BY_TYPO[1])
+    } else {
+        None
+    }
+}
+
+/// Whether two words differ by at most so many letters; two that have changed places count as one.
+pub fn is_nearly(one: &str, other: &str, tolerance: u8) -> bool {
+    tolerance > 0 && strsim::osa_distance(one, other) <= usize::from(tolerance)
+}
+
+fn automaton(field: Field, word: &str, tolerance: u8, is_beginning: bool) -> Box<dyn Query> {
+    let term = Term::from_field_text(field, word);
+    Box::new(match is_beginning {
+        true => FuzzyTermQuery::new_prefix(term, tolerance, true),
+        false => FuzzyTermQuery::new(term, tolerance, true),
+    })
+}
+
+/// BM25's statistics, as if every word were in a third of a thousand products, and texts were of usual lengths. The part
+/// that counts occurrences in other products is 1 then.
+pub struct Usual {
+    /// The fields, to tell names from descriptions.
+    pub fields: Fields,
+}
+
+impl Bm25StatisticsProvider for Usual {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        let usual = if field == self.fields.name_stems { 6 } else { 32 };
+        Ok(1_000 * usual)
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(1_000)
+    }
+
+    fn doc_freq(&self, _: &Term) -> tantivy::Result<u64> {
+        Ok(368)
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a page ended: the place of its last result in the order of all results.
+//!
+//! The next page is what comes behind that place, not what has a certain number. So nothing is shown twice or left out
+//! because something else came or went in between. A place is a score and an id; that works because a score depends on
+//! the query and the product only (see `build.rs`), on every replica and after any change of other products.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// A place in the order of results: the better score first, then the smaller id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The rounded score.
+    pub score: u32,
+    /// The product.
+    pub id: i64,
+}
+
+impl Ord for Place {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.score.cmp(&self.score).then(self.id.cmp(&other.id))
+    }
+}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// How words are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// As they stand, by stem, and the last one by its beginning.
+    Strict,
+    /// With a letter or two wrong.
+    Typo,
+}
+
+/// A place in the results of one query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// How the pages so far compared words.
+    pub likeness: Likeness,
+    /// The last result so far.
+    pub place: Place,
+    subject: u32,
+}
+
+impl Cursor {
+    /// A cursor for the results of `subject`.
+    pub fn new(likeness: Likeness, place: Place, subject: &str) -> Self {
+        Self { likeness, place, subject: hash(subject) }
+    }
+
+    /// Whether it came with a page of `subject`.
+    pub fn is_of(&self, subject: &str) -> bool {
+        self.subject == hash(subject)
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote; `None` when it is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let likeness = match parts.next()? {
+            "s" => Likeness::Strict,
+            "t" => Likeness::Typo,
+            _ => return None,
+        };
+        let mut hex = || u64::from_str_radix(parts.next()?, 16).ok();
+        let score = u32::try_from(hex()?).ok()?;
+        let id = i64::try_from(hex()?).ok()?;
+        let subject = u32::try_from(hex()?).ok()?;
+        let cursor = Self { likeness, place: Place { score, id }, subject };
+        // One text for each cursor, or one page would have several keys.
+        (cursor.to_string() == text).then_some(cursor)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let likeness = match self.likeness {
+            Likeness::Strict => 's',
+            Likeness::Typo => 't',
+        };
+        write!(f, "{likeness}.{:x}.{:x}.{:x}", self.place.score, self.place.id, self.subject)
+    }
+}
+
+/// FNV-1a: the same in every process and version.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_can_be_read_back_and_belongs_to_one_query() {
+        for likeness in [Likeness::Strict, Likeness::Typo] {
+            let cursor = Cursor::new(likeness, Place { score: 7_001, id: i64::MAX }, "q=lamp");
+            assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+            assert!(cursor.is_of("q=lamp") && !cursor.is_of("q=lamps"));
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_a_cursor() {
+        for text in ["", "s", "s.1.1", "s.1.1.1.1", "x.1.1.1", "s.01.1.1", "s.+1.1.1", "s.1.-1.1", "s.1.1.100000000", "S.1.1.1", "s.1.ffffffffffffffff.1"] {
+            assert_eq!(Cursor::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_better_score_comes_first_then_the_smaller_id() {
+        let mut places = [(1, 9), (2, 5), (1, 3)].map(|(score, id)| Place { score, id });
+        places.sort();
+        assert_eq!(places.map(|place| (place.score, place.id)), [(2, 5), (1, 3), (1, 9)]);
+    }
+}

@@ -1,0 +1,82 @@
+//! What an event does: pages that show the row are gone at once, and the indexer gets the rest to do.
+//!
+//! The two halves are apart so that the first is quick: it takes a few commands to Redis, while a commit of the index
+//! takes tens of milliseconds, and others may be under way. An event counts as carried out when it is in the indexer's
+//! queue. If this process dies then, nothing is lost: it resumes at the position of the last commit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cache::{Cache, Tag};
+use events::consumer::{React, ReactError, Resync};
+use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::announce::Announcer;
+use crate::indexer::Work;
+use crate::keys;
+use crate::state::State;
+
+/// What this service does with product events.
+pub struct Reaction {
+    /// For those who watch what happens.
+    pub cache: Cache,
+    /// Tells Redis.
+    pub announcer: Announcer,
+    /// How far the index is.
+    pub state: Arc<State>,
+    /// The indexer's queue.
+    pub work: mpsc::Sender<Work>,
+}
+
+impl React for Reaction {
+    type Change = ProductChange;
+
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+        let Some(last) = events.last() else { return Ok(()) };
+        let tags: BTreeSet<Tag> = events.iter().map(|event| shown(&event.change)).collect();
+        self.announcer.touched(last.seq, tags.into_iter().collect()).await;
+        for event in events {
+            self.cache.feed().event(name(event.change.kind), Some(event.seq), shown(&event.change));
+        }
+        self.work.send(Work::Index(events.to_vec())).await.map_err(|_| stopping())
+    }
+
+    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+        match why {
+            Resync::RedisChanged => {
+                let position = self.state.snapshot().map_or(0, |snapshot| snapshot.position);
+                self.announcer.distrust(position).await.map_err(ReactError::Unavailable)?;
+                Ok(None)
+            }
+            Resync::NewGroup | Resync::Gap | Resync::Poison => {
+                warn!(?why, "events were missed: the index is compared with the whole catalogue");
+                let (done, walked) = oneshot::channel();
+                self.work.send(Work::Walk(done)).await.map_err(|_| stopping())?;
+                walked.await.map(Some).map_err(|_| stopping())
+            }
+        }
+    }
+}
+
+/// The tag of what pages show of the changed row.
+fn shown(change: &ProductChange) -> Tag {
+    match change.product_id {
+        Some(id) => keys::product(id),
+        None => keys::category(change.category_id),
+    }
+}
+
+fn name(kind: ProductChangeKind) -> &'static str {
+    match kind {
+        ProductChangeKind::ProductCreated => "product.created",
+        ProductChangeKind::ProductUpdated => "product.updated",
+        ProductChangeKind::ProductDeleted => "product.deleted",
+        ProductChangeKind::CategoryUpdated => "category.updated",
+    }
+}
+
+fn stopping() -> ReactError {
+    ReactError::Unavailable("the indexer is stopping".to_owned())
+}

@@ -1,0 +1,92 @@
+//! What comes in, parsed into a [`Search`] or refused with a problem.
+
+use runtime::problem::{FieldError, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::query::cursor::Cursor;
+use crate::query::search::{About, Filter, Search};
+
+/// The longest query, in characters.
+const LONGEST: usize = 200;
+
+/// What to search for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SearchQuery {
+    /// At most 200 characters. Words count, signs don't; the last word may be unfinished. Empty: the whole catalogue.
+    q: Option<String>,
+    /// Only products of this category, by its id.
+    category: Option<i64>,
+    /// Only products that cost so many cents or more.
+    min_price: Option<i64>,
+    /// Only products that cost so many cents or less.
+    max_price: Option<i64>,
+    /// 1 to 100 products, 20 by default.
+    limit: Option<i64>,
+    /// As `next_cursor` gave it, with the same query and filters.
+    cursor: Option<String>,
+}
+
+impl SearchQuery {
+    /// What is asked for, or what is wrong with it.
+    pub(super) fn checked(self) -> Result<Search, Problem> {
+        let mut errors = Vec::new();
+        let mut refuse = |holds: bool, field: &str, message: &str| {
+            if !holds {
+                errors.push(FieldError::new(field, message));
+            }
+        };
+        let q = self.q.unwrap_or_default();
+        refuse(q.chars().count() <= LONGEST, "q", "must have at most 200 characters");
+        refuse(!q.chars().any(char::is_control), "q", "must not have control characters");
+        refuse(self.category.is_none_or(|id| id > 0), "category", "must be above zero");
+        refuse(self.min_price.is_none_or(|price| price >= 0), "min_price", "must not be negative");
+        refuse(self.max_price.is_none_or(|price| price >= 0), "max_price", "must not be negative");
+        let in_order = !matches!((self.min_price, self.max_price), (Some(least), Some(most)) if least > most);
+        refuse(in_order, "min_price", "must not be above max_price");
+        let limit = usize::try_from(self.limit.unwrap_or(20)).ok().filter(|limit| (1..=100).contains(limit));
+        refuse(limit.is_some(), "limit", "must be between 1 and 100");
+        let filter = Filter { category: self.category, min_price: self.min_price, max_price: self.max_price };
+        let search = Search { about: About::parse(&q), filter, limit: limit.unwrap_or(1), cursor: None };
+        let cursor = self.cursor.as_deref().map(Cursor::parse);
+        refuse(cursor != Some(None), "cursor", "is not one that a page has returned");
+        let cursor = cursor.flatten();
+        let is_ours = cursor.is_none_or(|cursor| cursor.is_of(&search.subject()));
+        refuse(is_ours, "cursor", "is of another query or filter");
+        if errors.is_empty() { Ok(Search { cursor, ..search }) } else { Err(Problem::invalid_fields(errors)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::cursor::{Likeness, Place};
+
+    fn refused(query: SearchQuery) -> String {
+        query.checked().expect_err("it should be refused").to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_its_name() {
+        let q = |q: &str| SearchQuery { q: Some(q.to_owned()), ..SearchQuery::default() };
+        let cursor = |cursor: String| SearchQuery { cursor: Some(cursor), ..q("lamp") };
+        for (query, field) in [
+            (q(&"a".repeat(201)), "q:"),
+            (q("a\0b"), "q:"),
+            (SearchQuery { limit: Some(0), ..q("") }, "limit:"),
+            (SearchQuery { limit: Some(101), ..q("") }, "limit:"),
+            (SearchQuery { category: Some(0), ..q("") }, "category:"),
+            (SearchQuery { max_price: Some(-1), ..q("") }, "max_price:"),
+            (SearchQuery { min_price: Some(2), max_price: Some(1), ..q("") }, "min_price:"),
+            (cursor("lamp".to_owned()), "cursor:"),
+            (cursor(Cursor::new(Likeness::Strict, Place { score: 1, id: 1 }, "q=desk").to_string()), "cursor:"),
+        ] {
+            let refusal = refused(query);
+            assert!(refusal.contains(field), "{refusal}");
+        }
+        assert!(q(&"ü".repeat(200)).checked().is_ok());
+        assert_eq!(q("").checked().map(|search| search.limit).ok(), Some(20));
+    }
+}

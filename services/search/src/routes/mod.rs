@@ -1,0 +1,32 @@
+//! The routes of the search, all of them on this screen.
+
+mod input;
+mod search;
+
+use actix_web::web::ServiceConfig;
+use runtime::http_metrics::resource;
+use utoipa::OpenApi;
+
+use crate::query::page::{CategoryRef, Facet, Hit, Page};
+use crate::state::IndexState;
+
+pub(crate) use search::Searching;
+
+/// Mounts the routes.
+pub(crate) fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(resource("/search").get(search::search));
+}
+
+/// The description of the API, served at `/openapi.json` and shown at `/docs`.
+#[derive(OpenApi, Debug)]
+#[openapi(
+    info(
+        title = "Search",
+        description = "Full-text search over the catalogue, in an index that events keep current. \
+            Result pages are cached, and removed by what they show and by what could enter them.",
+    ),
+    paths(search::search),
+    components(schemas(search::Results, Page, Hit, Facet, CategoryRef, IndexState)),
+    tags((name = "search", description = "Products by what is said of them")),
+)]
+pub(crate) struct ApiDoc;

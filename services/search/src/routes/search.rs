@@ -1,0 +1,99 @@
+//! `/search`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use cache::FetchError;
+use runtime::answer::Answer;
+use runtime::problem::{Problem, Query};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::input::SearchQuery;
+use crate::keys::KEYSPACE;
+use crate::pages::{Found, Pages, SearchError};
+use crate::query::page::Page;
+use crate::state::{IndexState, State};
+
+/// When a client may try again after a 503.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What the handler works with.
+#[derive(Clone)]
+pub(crate) struct Searching {
+    pub(crate) pages: Pages,
+    pub(crate) state: Arc<State>,
+}
+
+/// A page of results, and how current the index is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Results {
+    #[serde(flatten)]
+    page: Page,
+    index: IndexState,
+}
+
+/// Searches the catalogue.
+///
+/// Every word of the query must match, in the name, the category's name or the description, by its stem; the last word
+/// also by its beginning. When no product matches, words with a letter or two wrong are looked for, and `corrected` is
+/// true. A query without words is the whole catalogue, by id.
+#[utoipa::path(
+    get,
+    path = "/search",
+    tag = "search",
+    params(SearchQuery),
+    responses(
+        (status = 200, body = Results), (status = 304),
+        (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "The index is being built for the first time"),
+    )
+)]
+pub(super) async fn search(
+    request: HttpRequest,
+    query: Query<SearchQuery>,
+    searching: Data<Searching>,
+) -> Result<HttpResponse, Problem> {
+    let mut answer = Answer::begin(KEYSPACE);
+    let search = query.0.checked()?;
+    if let Err(building) = searching.state.readiness() {
+        return Err(Problem::unavailable(SOON, building));
+    }
+    let found = searching.pages.find(search).await.map_err(trouble)?;
+    let index = searching.state.index(Instant::now());
+    if index.stale {
+        answer = answer.detail("index-stale");
+    }
+    match found {
+        Found::Cached(fetched) => with_index(answer.fetched(&request, &fetched, "page"), fetched.body(), index),
+        Found::Beside(page) => {
+            let mut response = answer.uncached(&Results { page, index });
+            let status = HeaderValue::from_static("search; fwd=bypass; detail=repair-pending");
+            response.headers_mut().insert(HeaderName::from_static("cache-status"), status);
+            Ok(response)
+        }
+    }
+}
+
+/// The page goes out as it lies in the cache; what is true of this moment is put in before its last brace.
+fn with_index(
+    response: HttpResponse,
+    page: Option<&bytes::Bytes>,
+    index: IndexState,
+) -> Result<HttpResponse, Problem> {
+    let Some(page) = page.filter(|_| response.status().is_success()) else { return Ok(response) };
+    let index = serde_json::to_vec(&index).map_err(Problem::internal)?;
+    let open = page.strip_suffix(b"}").ok_or_else(|| Problem::internal("a page that is no object"))?;
+    let body = [open, b",\"index\":", &index, b"}"].concat();
+    Ok(response.set_body(body).map_into_boxed_body())
+}
+
+fn trouble(error: FetchError) -> Problem {
+    match error.load_error::<SearchError>() {
+        Some(SearchError::Building) | None => Problem::unavailable(SOON, error),
+        Some(cause) => Problem::internal(cause),
+    }
+}

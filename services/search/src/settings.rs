@@ -1,0 +1,112 @@
+//! The settings of the search: `settings.toml` holds the defaults and explains each.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cache::CacheSettings;
+use events::consumer::ConsumerSettings;
+use events::product_api::ProductApiSettings;
+use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::server::HttpSettings;
+use runtime::settings::SettingsError;
+use runtime::telemetry::LogSettings;
+use serde::Deserialize;
+
+const DEFAULTS: &str = include_str!("settings.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens and how it stops.
+    pub http: HttpSettings,
+    /// What it logs.
+    pub log: LogSettings,
+    /// The cache's connection and limits.
+    pub redis: CacheSettings,
+    /// Where the catalogue comes from.
+    pub product_api: ProductApiSettings,
+    /// How changes arrive.
+    pub events: ConsumerSettings,
+    /// The index on disk.
+    pub index: IndexSettings,
+    /// How long entries live.
+    pub lanes: LaneSettings,
+}
+
+/// The index on disk.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexSettings {
+    /// A directory that no other process uses.
+    pub path: PathBuf,
+    /// MiB that the indexing threads fill before they write a segment.
+    pub memory: usize,
+    /// Under load, changes are gathered for this long between two commits.
+    #[serde(with = "humantime_serde")]
+    pub commit_every: Duration,
+}
+
+/// The lifetimes of entries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaneSettings {
+    /// Result pages.
+    pub page: Lifetime,
+}
+
+impl Settings {
+    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::checked(runtime::settings::load_from_env(DEFAULTS)?)
+    }
+
+    /// As [`from_env`](Self::from_env), from given variables.
+    pub fn from_vars<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingsError> {
+        let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self::checked(runtime::settings::load(DEFAULTS, vars)?)
+    }
+
+    fn checked(settings: Self) -> Result<Self, SettingsError> {
+        check_lanes([("page", &settings.lanes.page)])?;
+        check_redis(&settings.redis)?;
+        if !(32..=4096).contains(&settings.index.memory) {
+            return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
+        }
+        if settings.index.commit_every > Duration::from_secs(1) {
+            return Err(SettingsError::wrong("INDEX__COMMIT_EVERY", "must be at most 1s"));
+        }
+        if settings.index.path.as_os_str().is_empty() {
+            return Err(SettingsError::wrong("INDEX__PATH", "must name a directory"));
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_agree() {
+        let settings = Settings::from_vars([]).unwrap();
+        assert_eq!((settings.http.port, settings.index.memory), (8006, 64));
+        assert_eq!(settings.events, ConsumerSettings::default());
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_the_name_of_the_setting() {
+        for (name, value) in [
+            ("LANES__PAGE__SOFT_TTL", "20m"),
+            ("REDIS__MAX_LOADS", "0"),
+            ("INDEX__MEMORY", "1"),
+            ("INDEX__COMMIT_EVERY", "1m"),
+            ("INDEX__PATH", ""),
+            ("PRODUCT_API__TIMEOUT", "soon"),
+            ("EVENTS__TRANSPORT", "pigeon"),
+        ] {
+            let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();
+            assert!(message.contains(name), "{name}={value} gave: {message}");
+        }
+    }
+}
