@@ -22,15 +22,15 @@ reset: ## stop everything, delete the data
 	@deploy/stack reset
 ps: ## what runs
 	@deploy/stack ps
-logs: ## the logs, of one service with s=product-api
+logs: ## the logs, of one service with s=cart
 	@deploy/stack logs $(s)
-psql: ## a shell in the shop's database
-	@deploy/stack psql
+psql: ## a shell in the shop's database; another service's with s=cart or s=recommendation
+	@deploy/stack psql $(s)
 redis-cli: ## a shell in Redis, as its admin
 	@deploy/stack redis-cli
-openapi: ## print the running API's OpenAPI document
+openapi: ## print the OpenAPI document of the running product API, or of s=cart
 	@deploy/native/tools curl >&2
-	@curl -fsS http://127.0.0.1:$(or $(PRODUCT_API_PORT),8004)/openapi.json || { echo 'nobody answers: make up' >&2; exit 1; }
+	@curl -fsS "$$(deploy/stack url $(or $(s),product-api))/openapi.json" || { echo 'nobody answers: make up' >&2; exit 1; }
 
 ##@ Watch the strategies
 .PHONY: demo $(strategies:%=demo-%)
@@ -62,7 +62,7 @@ deny:
 audit: ## look the dependencies up in the advisory database (needs cargo-deny and the network)
 	cargo deny --all-features check advisories
 shellcheck:
-	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR $(shell_scripts); \
+	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR:. $(shell_scripts); \
 	else echo 'shellcheck: skipped, it is not installed (apt-get install shellcheck)'; fi
 bench-hit: ## what a cache hit over HTTP costs, beside its peers (release build)
 	@deploy/native/tools cargo compiler postgres redis wrk

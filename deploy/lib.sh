@@ -2,6 +2,8 @@
 # Shared by the scripts under deploy/: messages, timing, settings. Sourced, never run.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=deploy/services.sh
+. "$root/deploy/services.sh"
 
 say() { printf '\033[1m[stack]\033[0m %s\n' "$*"; }
 die() {
@@ -13,15 +15,18 @@ die() {
 
 # Settings: the caller's environment, else the first file that has the name, else the default.
 load_settings() { # FILE…, NAME=value lines; those that don't exist are skipped
-  local file name value
+  local file name value variable
   for file; do
     [[ -e $file ]] || continue
     while IFS='=' read -r name value; do
       if [[ $name =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -z ${!name+set} ]]; then export "$name=$value"; fi
     done <"$file"
   done
-  export POSTGRES_PORT=${POSTGRES_PORT:-5433} REDIS_PORT=${REDIS_PORT:-6380}
-  export PRODUCT_API_PORT=${PRODUCT_API_PORT:-8004} PROFILE=${PROFILE:-dev}
+  for name in "${!default_ports[@]}"; do
+    variable=$(port_variable "$name")
+    export "$variable=${!variable:-${default_ports[$name]}}"
+  done
+  export PROFILE=${PROFILE:-dev}
 }
 
 # Where cargo puts the program NAME.
@@ -53,19 +58,4 @@ need_free_port() { # PORT VARIABLE
   die "port $1 is taken by a process that is not part of this stack." \
     "Stop that process (\`ss -ltnp 'sport = :$1'\` names it), or choose another port: $2=… make up" \
     "If it is this project's other stack: STACK=docker make down, or STACK=native make down."
-}
-
-# What to try next, printed at the end of `up`.
-print_urls() {
-  local api=http://127.0.0.1:$PRODUCT_API_PORT
-  cat <<TEXT
-
-  product API   $api/products/ttl/1
-  API docs      $api/docs
-  metrics       $api/metrics
-  Postgres      make psql        (127.0.0.1:$POSTGRES_PORT, shop_user, shop_db)
-  Redis         make redis-cli   (127.0.0.1:$REDIS_PORT)
-  next          make demo · make logs · make down
-
-TEXT
 }

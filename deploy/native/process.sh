@@ -25,7 +25,8 @@ make_state() {
   fi
   mkdir -p "$state"
   chmod 711 "$state"
-  install -d -m 700 "$state/product-api"
+  local service
+  for service in "${services[@]}"; do install -d -m 700 "$state/$service"; done
   install -d -m 700 -o "$owner" "$state/postgres" "$state/redis" "$(socket_dir)"
 }
 

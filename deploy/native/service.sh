@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The product API, built by cargo and run from the target folder. Sourced by `stack`.
+# The services, built by cargo and run from the target folder. Sourced by `stack`.
 
 # The whole workspace: with `-p` cargo would choose other features, and the tests would compile it all again.
 build() {
@@ -8,68 +8,101 @@ build() {
     die "the build failed; cargo's message is above."
 }
 
-# What the service is started with: ours, then any SECTION__NAME=value that the caller has set.
-service_settings() {
-  cat <<TEXT
-HTTP__HOST=127.0.0.1
-HTTP__PORT=$PRODUCT_API_PORT
-POSTGRES__URL=postgres://shop_user:$SHOP_DB_PASSWORD@127.0.0.1:$POSTGRES_PORT/shop_db
-REDIS__URL=redis://product-api:$REDIS_PRODUCT_API_PASSWORD@127.0.0.1:$REDIS_PORT/0
-SEED_PRODUCTS=${SEED_PRODUCTS:-2000}
-LOG__FORMAT=${LOG__FORMAT:-pretty}
-TEXT
-  env | grep -E '^[A-Z0-9_]+__[A-Z0-9_]+=' | grep -vE '^(HTTP__HOST|HTTP__PORT|POSTGRES__URL|REDIS__URL|LOG__FORMAT)=' | sort || true
+# What a service is started with; of two lines with one name the later counts. So what makes it part of this stack
+# stands behind the caller's environment, and what this very start was given behind both.
+settings_of() { # SERVICE [NAME=value…]
+  local service=$1
+  shift
+  callers_settings "$service"
+  echo HTTP__HOST=127.0.0.1
+  echo "HTTP__PORT=$(port_of "$service")"
+  case $service in
+    product-api)
+      database_url shop
+      redis_url product-api "$REDIS_PRODUCT_API_PASSWORD"
+      echo "SEED_PRODUCTS=${SEED_PRODUCTS:-2000}"
+      ;;
+    cart)
+      database_url cart
+      redis_url cart "$REDIS_CART_PASSWORD"
+      echo "PRODUCT_API__URL=$(url_of product-api)"
+      ;;
+    search)
+      redis_url search "$REDIS_SEARCH_PASSWORD"
+      echo "PRODUCT_API__URL=$(url_of product-api)"
+      echo "INDEX__PATH=$state/search/index"
+      ;;
+    recommendation)
+      database_url recommendation
+      redis_url recommendation "$REDIS_RECOMMENDATION_PASSWORD"
+      echo "PRODUCT_API__URL=$(url_of product-api)"
+      echo "CART__URL=$(url_of cart)"
+      ;;
+  esac
+  if (($#)); then printf '%s\n' "$@"; fi
 }
 
-# Left alone if it already runs this binary with these settings.
-start_service() {
-  local folder=$state/product-api pid program settings line
-  program=$(binary product-api)
-  settings="$program"$'\n'$(service_settings)
+database_url() { # shop|cart|recommendation
+  local password=${1^^}_DB_PASSWORD
+  echo "POSTGRES__URL=postgres://${1}_user:${!password}@127.0.0.1:$POSTGRES_PORT/${1}_db"
+}
+redis_url() { echo "REDIS__URL=redis://$1:$2@127.0.0.1:$REDIS_PORT/0"; } # USER PASSWORD
+
+# Left alone if it already runs this binary with these settings. It does not wait until the service is ready.
+start_service() { # SERVICE [NAME=value…]
+  local service=$1 folder=$state/$1 pid program settings
+  program=$(binary "$service")
+  settings="$program"$'\n'$(settings_of "$@")
   [[ -x $program ]] || die "$program has not been built yet." "make up builds it."
-  if pid=$(pid_of product-api/pid "$program"); then
+  if pid=$(pid_of "$service/pid" "$program"); then
     if [[ ! $program -nt $folder/pid && $settings == "$(<"$folder/settings")" ]]; then return 0; fi
-    say "the product API has changed since it was started"
-    stop_service
+    say "$service has changed since it was started"
+    stop_service "$service"
   fi
-  need_free_port "$PRODUCT_API_PORT" PRODUCT_API_PORT
-  say "starting the product API on 127.0.0.1:$PRODUCT_API_PORT"
+  need_free_port "$(port_of "$service")" "$(port_variable "$service")"
+  say "starting $service on 127.0.0.1:$(port_of "$service")"
   if [[ -e $folder/log ]]; then mv -f "$folder/log" "$folder/log.before"; fi
   (
     umask 077
     echo "$settings" >"$folder/settings"
-    while IFS= read -r line; do export "${line?}"; done < <(service_settings)
+    only_these_settings <<<"$settings"
     setsid "$program" </dev/null >"$folder/log" 2>&1 &
     echo $! >"$folder/pid"
   )
 }
 
-stop_service() {
+# Neither another service's settings nor its passwords.
+only_these_settings() {
+  local name line
+  while read -r name; do
+    if is_setting "$name" || [[ $name == *_PASSWORD ]]; then unset "$name"; fi
+  done < <(compgen -e)
+  while IFS= read -r line; do
+    if [[ $line == *=* ]]; then export "${line?}"; fi
+  done
+}
+
+stop_service() { # SERVICE
   local pid
-  pid=$(pid_of product-api/pid product-api) || return 0
-  say "stopping the product API"
+  pid=$(pid_of "$1/pid" "/$1") || return 0
+  say "stopping $1"
   end_process "$pid"
 }
 
-service_ready() {
-  local status
-  status=$(
-    exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$PRODUCT_API_PORT" || exit 1
-    printf 'GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
-    read -r -t 5 _ status _ <&3 && echo "$status"
-  )
-  [[ $status == 200 ]]
+stop_services() {
+  local service
+  for service in "${services[@]}"; do stop_service "$service" & done
+  wait
 }
 
-wait_for_service() {
+wait_for_service() { # SERVICE
   local pid tries
-  pid=$(<"$state/product-api/pid")
+  pid=$(<"$state/$1/pid")
   for ((tries = 1; tries <= 600; tries++)); do
-    if service_ready; then return 0; fi
-    [[ -n $(command_of "$pid") ]] ||
-      fail_with_log product-api "the product API ended while starting; its last words are above."
-    if ((tries % 20 == 0)); then say "waiting for http://127.0.0.1:$PRODUCT_API_PORT/readyz ($((tries / 10)) s)"; fi
+    if ready "$1"; then return 0; fi
+    [[ -n $(command_of "$pid") ]] || fail_with_log "$1" "$1 ended while starting; its last words are above."
+    if ((tries % 20 == 0)); then say "waiting for $(url_of "$1")/readyz ($((tries / 10)) s)"; fi
     sleep 0.1
   done
-  fail_with_log product-api "the product API was not ready within 60 s." "More: make logs s=product-api"
+  fail_with_log "$1" "$1 was not ready within 60 s." "More: make logs s=$1"
 }

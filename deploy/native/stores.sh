@@ -28,8 +28,7 @@ start_postgres() {
 
 # Every role and database, with the passwords of today's .env.
 create_databases() {
-  SHOP_DB_PASSWORD=$SHOP_DB_PASSWORD PGHOST=$(socket_dir) PGPORT=$POSTGRES_PORT PGUSER=$owner \
-    PATH=$(postgres_bin):$PATH as_owner sh -s <"$root/deploy/postgres/databases" ||
+  PGHOST=$(socket_dir) PGPORT=$POSTGRES_PORT PGUSER=$owner PATH=$(postgres_bin):$PATH as_owner sh -s <"$root/deploy/postgres/databases" ||
     fail_with_log postgres "the databases could not be created."
 }
 
@@ -74,6 +73,8 @@ stop_redis() {
 }
 
 redis_cli() { REDISCLI_AUTH=$REDIS_ADMIN_PASSWORD "$(redis_client)" -h 127.0.0.1 -p "$REDIS_PORT" "$@"; }
-psql_shop() {
-  PGPASSWORD=$SHOP_DB_PASSWORD "$(postgres_bin)/psql" -h 127.0.0.1 -p "$POSTGRES_PORT" -U shop_user -d shop_db "$@"
+psql_as() { # shop|cart|recommendation ARGUMENT…
+  local name=$1 password=${1^^}_DB_PASSWORD
+  shift
+  PGPASSWORD=${!password} "$(postgres_bin)/psql" -h 127.0.0.1 -p "$POSTGRES_PORT" -U "${name}_user" -d "${name}_db" "$@"
 }

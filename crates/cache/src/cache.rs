@@ -71,9 +71,11 @@ impl Cache {
             stop: CancellationToken::new(),
             keyspace,
         });
-        let (probing, repairing) = (Arc::clone(&inner), Arc::clone(&inner));
+        let (probing, repairing, sweeping) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
         inner.spawn_until_stopped(async move { probing.store.connection.keep_probing().await });
         inner.spawn_until_stopped(async move { repairing.keep_repairing().await });
+        let rest = settings.sweep_rest;
+        inner.spawn_until_stopped(async move { sweeping.keep_sweeping(rest).await });
         Ok(Self { inner })
     }
 

@@ -19,6 +19,7 @@ mod redis;
 mod refresh;
 mod repair;
 mod settings;
+mod sweep;
 mod tag;
 mod write_through;
 

@@ -8,20 +8,37 @@
 //! | an event comes twice | applies it once: it remembers the numbers of late |
 //! | a number is missing | fetches the missing ones from the log, or has everything dropped ([`React::resync`]) |
 //! | a process dies between effect and acknowledgement | a peer claims what it left, and applies it again |
+//! | a reaction takes long | keeps its events from being claimed |
 //! | the reaction says [`ReactError::Unavailable`] | waits and tries again, for as long as it takes |
-//! | the reaction says [`ReactError::Refused`] too often | dead letter, and resync: what the event touched is dropped |
-//! | a message cannot be read | dead letter with the reason; a later schema also means resync |
+//! | the reaction says [`ReactError::Refused`] too often, or panics | dead letter, and resync: what the event touched is dropped |
+//! | a message cannot be read | dead letter with the reason; the log's copy is applied, or resync; a later schema means resync |
 //! | Redis comes back as another one | resync, and on from where the new one is |
+//! | Redis hangs or is away | connects again; a [`Reading::Log`] reads the log meanwhile |
+//! | the log has forgotten, or is another one | resync, and on from where that says |
+//!
+//! # How it hangs together
+//! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a
+//! slice of the stream, `plan` says what it asks for, `effects` carries that out with `attempts` and `repair`.
+//! `stream` and its `scripts` are the only ones who talk to Redis.
+//!
+//! # What can still go wrong
+//! An event may be carried out twice: after a crash, or by two processes when one of them was frozen for longer than
+//! [`ConsumerSettings::claim_after`]. Events of a group may be carried out out of their order, by several processes or
+//! after a claim. A reaction that never returns holds up its consumer, and [`Consumer::stop`]. Dead letters beyond
+//! 10,000 are forgotten.
 
+mod attempts;
 mod backoff;
 mod effects;
 mod group;
+mod join;
 mod meter;
 mod monitor;
 mod plan;
 mod pubsub;
 mod reader;
 mod repair;
+mod scripts;
 mod seen;
 mod session;
 mod stream;
@@ -38,11 +55,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::effects::Effects;
 use self::group::Group;
+use self::meter::Meter;
+use self::monitor::Signs;
 use self::pubsub::Listener;
 use self::reader::Reader;
+use self::scripts::Scripts;
 use self::seen::Seen;
 use self::session::Session;
-use self::stream::Scripts;
 use self::task::Task;
 use crate::Source;
 use crate::contract::{Change, Event};
@@ -75,7 +94,8 @@ impl Default for ConsumerSettings {
 pub enum Transport {
     /// The stream: what is missed is delivered later.
     Stream,
-    /// The Pub/Sub channel as it comes, to show what that costs: what is missed is lost, nothing makes it good.
+    /// The Pub/Sub channel as it comes, to show what that costs: what is missed is lost, nothing makes it good. Where a
+    /// source has no channel, the stream.
     Pubsub,
 }
 
@@ -190,7 +210,15 @@ impl Consumer {
             Reading::Group(name) | Reading::GroupFrom(name, _) => (name, Some(Seen::default())),
             Reading::Log(_) => ("log", None),
         };
-        let effects = Effects::new((settings, reaction), (source, log), name, tells, stop.clone(), seen);
+        let effects = Effects {
+            reaction,
+            stream: source.stream,
+            log,
+            signs: Signs { meter: Meter::new(source.stream, name), status: tells },
+            stop: stop.clone(),
+            max_attempts: u64::from(settings.max_attempts.max(1)),
+            seen,
+        };
         let run_id = None;
         let task = match (settings.transport, source.channel, reading) {
             (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener { session, channel, effects }),

@@ -70,6 +70,17 @@ impl Readiness {
         self.with(Check::new(name, Need::Required, limit, check))
     }
 
+    /// As [`requires`](Self::requires), where the reason of a failure is for everybody to read, such as "half built".
+    #[must_use]
+    pub fn requires_telling<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.with(Check::new(name, Need::Required, limit, check).public())
+    }
+
     /// Adds a dependency that is missed when it fails, and can be done without.
     #[must_use]
     pub fn prefers<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self

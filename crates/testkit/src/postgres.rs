@@ -121,7 +121,16 @@ impl Postgres {
         if self.supervisor.is_alive() {
             self.stop().await?;
         }
-        self.run().await
+        // After a kill, the last backend may take a moment to let go of the shared memory.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.run().await {
+                Err(error) if error.to_string().contains("shared memory block") && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn create_cluster(&self) -> Result<()> {

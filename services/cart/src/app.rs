@@ -106,7 +106,8 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> 
 
     let redis = &settings.redis.url;
     let aftermath = Aftermath::new(cache.clone(), views.clone());
-    let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
+    let relay =
+        Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
     let subscription = Subscription {
         source: PRODUCT_EVENTS,
         reading: Reading::Group(keys::GROUP),
@@ -118,8 +119,9 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> 
     // What has changed while nobody listened, before the first request; without Redis there is nothing to do.
     if cache.health() == Health::Up {
         let mut status = consumer.watch();
-        let heard = status.wait_for(|status| status.connected && status.lag == 0);
-        let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard).1.is_ok() }).await;
+        // Its guard must not outlive the wait: the consumer could not tell of its status any more.
+        let heard = async { drop(status.wait_for(|status| status.connected && status.lag == 0).await) };
+        let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard) }).await;
     }
     Ok((Shop { cache, carts, facts, views, outbox }, upstream, Events { consumer, relay }))
 }

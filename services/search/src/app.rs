@@ -136,7 +136,8 @@ async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Resu
         Arc::clone(&state),
         settings.index.commit_every,
     );
-    let follower = Follower { settings: settings.clone(), api, cache: cache.clone(), announcer, state: Arc::clone(&state) };
+    let follower =
+        Follower { settings: settings.clone(), api, cache: cache.clone(), announcer, state: Arc::clone(&state) };
     let stop = shutdown.clone();
     let keeping = tokio::spawn(async move {
         tokio::select! {
@@ -201,7 +202,11 @@ impl Follower {
         let Some(commit) = commit else { return indexer.walk().await };
         match timeout(Duration::from_secs(2), head::ask(&self.api)).await {
             Ok(Ok(head)) if head < commit.position => {
-                warn!(head, position = commit.position, "the index is ahead of the catalogue's log: it is of another database");
+                warn!(
+                    head,
+                    position = commit.position,
+                    "the index is ahead of the catalogue's log: it is of another database"
+                );
                 indexer.walk().await
             }
             _ => commit.position,
@@ -220,7 +225,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn readiness(state: &Arc<State>, cache: &Cache, shutdown: CancellationToken) -> Readiness {
     let (building, ageing) = (Arc::clone(state), Arc::clone(state));
     Readiness::new(shutdown)
-        .requires("index", Duration::from_secs(1), move || {
+        .requires_telling("index", Duration::from_secs(1), move || {
             let state = building.readiness();
             async move { state }
         })

@@ -10,6 +10,6 @@ const BEYOND: u64 = 1 << 62;
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn ask(api: &ProductApi) -> Result<u64, LogError> {
+pub(crate) async fn ask(api: &ProductApi) -> Result<u64, LogError> {
     api.events().after(BEYOND).await.map(|page| page.head)
 }

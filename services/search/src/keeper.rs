@@ -66,7 +66,7 @@ impl Keeper {
                 info!("the horizon begins anew; pages are stored again");
             }
         }
-        let tags = self.horizon.len().await?;
+        let tags = self.horizon.size().await?;
         gauge!("search_horizon_tags").set(tags as f64);
         if tags > MOST_TAGS
             && let Some(snapshot) = self.state.snapshot()

@@ -60,7 +60,9 @@ impl Pages {
         // What this replica knows to be outdated may still lie in the cache.
         if self.state.owed().is_some() {
             let finding = self.look(Arc::new(search)).await;
-            return finding.map(|(finding, _)| Found::Beside(finding.page)).map_err(|error| FetchError::Load(Arc::new(error)));
+            return finding
+                .map(|(finding, _)| Found::Beside(finding.page))
+                .map_err(|error| FetchError::Load(Arc::new(error)));
         }
         let key = self.lane.key(&search);
         let (pages, search) = (self.clone(), Arc::new(search));

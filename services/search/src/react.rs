@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cache::{Cache, Tag};
 use events::consumer::{React, ReactError, Resync};
-use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
+use events::contract::{ProductChange, ProductEvent};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -38,7 +38,7 @@ impl React for Reaction {
         let tags: BTreeSet<Tag> = events.iter().map(|event| shown(&event.change)).collect();
         self.announcer.touched(last.seq, tags.into_iter().collect()).await;
         for event in events {
-            self.cache.feed().event(name(event.change.kind), Some(event.seq), shown(&event.change));
+            self.cache.feed().event(event.change.kind.name(), Some(event.seq), shown(&event.change));
         }
         self.work.send(Work::Index(events.to_vec())).await.map_err(|_| stopping())
     }
@@ -65,15 +65,6 @@ fn shown(change: &ProductChange) -> Tag {
     match change.product_id {
         Some(id) => keys::product(id),
         None => keys::category(change.category_id),
-    }
-}
-
-fn name(kind: ProductChangeKind) -> &'static str {
-    match kind {
-        ProductChangeKind::ProductCreated => "product.created",
-        ProductChangeKind::ProductUpdated => "product.updated",
-        ProductChangeKind::ProductDeleted => "product.deleted",
-        ProductChangeKind::CategoryUpdated => "category.updated",
     }
 }
 

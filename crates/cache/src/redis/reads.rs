@@ -144,6 +144,8 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use fred::types::Builder;
     use tokio::runtime::Runtime;
 
@@ -156,7 +158,7 @@ mod tests {
             let _inside = runtime.enter();
             Reads::new(Builder::default_centralized().build().unwrap())
         };
-        runtime.shutdown_background();
+        runtime.shutdown_timeout(Duration::from_secs(10));
         let (sender, mut reply) = oneshot::channel();
         {
             let mut queue = reads.queue();

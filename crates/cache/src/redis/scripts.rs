@@ -14,6 +14,7 @@ pub(crate) struct Scripts {
     pub(crate) invalidate_tag: Script,
     pub(crate) fence_tag: Script,
     pub(crate) soften: Script,
+    pub(crate) sweep: Script,
 }
 
 impl Scripts {
@@ -27,6 +28,7 @@ impl Scripts {
             invalidate_tag: Script::from_lua(include_str!("../scripts/invalidate_tag.lua")),
             fence_tag: Script::from_lua(include_str!("../scripts/fence_tag.lua")),
             soften: Script::from_lua(include_str!("../scripts/soften.lua")),
+            sweep: Script::from_lua(include_str!("../scripts/sweep.lua")),
         }
     }
 }

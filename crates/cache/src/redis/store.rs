@@ -26,6 +26,10 @@ macro_rules! args {
 const DRAIN: i64 = 512;
 /// Values that one script call rewrites at most; each is read and written whole.
 const SOFTEN: i64 = 64;
+/// Names that a search for tag sets looks at, a command.
+const PAGE: u32 = 512;
+/// Members that the sweep looks at, a script call.
+const SWEEP: i64 = 128;
 /// Fences remembered per partition before they are folded into the floor.
 const FENCES: i64 = 10_000;
 
@@ -239,16 +243,32 @@ impl Store {
         self.answer(self.connection.client.unlink::<i64, _>(self.keyspace.fence(partition)).await).map(drop)
     }
 
-    /// One page of the names of strings under a prefix, the cache's own ones left out; a stream there is somebody else's. Returns the next cursor, `0` at the end.
+    /// One page of the names of strings under a prefix, the cache's own ones left out; a stream there is somebody
+    /// else's. Returns the next cursor, `0` at the end.
     pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
-        self.ready()?;
         // A keyspace has no character that a pattern gives a meaning to.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
-        let page =
-            self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), Some(ScanType::String)).await;
+        self.page(cursor, pattern, count, ScanType::String).await
+    }
+
+    /// One page of the names of tag sets.
+    pub(crate) async fn scan_tag_sets(&self, partition: u16, cursor: &str) -> Result<(String, Vec<String>)> {
+        let pattern = format!("{}~tag:*", self.keyspace.prefix(partition));
+        self.page(cursor, pattern, PAGE, ScanType::Set).await
+    }
+
+    async fn page(&self, cursor: &str, pattern: String, count: u32, kind: ScanType) -> Result<(String, Vec<String>)> {
+        self.ready()?;
+        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), Some(kind)).await;
         let (next, names): (String, Vec<Bytes>) = self.answer(page)?;
         // A name that is not text is not one of ours.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
+    }
+
+    /// Removes dead members from a tag set, a page of it. Returns the next cursor, `0` at the end, and how many.
+    pub(crate) async fn sweep(&self, partition: u16, set: &str, cursor: &str) -> Result<(String, u64)> {
+        let args = args![self.keyspace.prefix(partition), cursor, SWEEP];
+        self.run(&self.scripts.sweep, vec![set.to_owned()], args).await
     }
 
     /// What an entry holds and how many ms it has to live. What is no string is no entry.

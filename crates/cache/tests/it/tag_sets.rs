@@ -1,6 +1,8 @@
 //! The sets of entries by tag: complete, bounded, and emptied a little at a time.
 
-use cache::{Fill, Outcome};
+use std::time::Duration;
+
+use cache::{CacheSettings, Fill, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{Node, Proxy, Row, SOON, calls, existing, number, patient, redis, settings, shelf};
@@ -43,6 +45,45 @@ async fn tag_sets_forget_entries_that_are_gone() {
         assert!(fills < 1_000, "the set does not shrink");
     }
     assert_eq!(node.remove_tag(shelf(1)).await, 1, "the living one is still registered");
+}
+
+/// Nothing is filled or invalidated any more: only the sweep can find them.
+#[tokio::test]
+async fn tags_that_never_occur_again_are_swept() {
+    let redis = redis().await;
+    let settings = CacheSettings { sweep_rest: Duration::from_millis(10), ..settings(redis.url()) };
+    let node = Node::with(&settings, patient()).await;
+    for tag in 0..20 {
+        node.fill_many(10 * tag..10 * (tag + 1), &Row::new([shelf(tag), shelf(99)])).await;
+    }
+    let lease = node.lane.begin_write(&node.key(7)).await;
+    redis.cli(&["EVAL", "for id = 10, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
+    eventually("the sweep", SOON, async || members(&redis, "shop:~tag:shelf:99").await == 10).await;
+    eventually("the sweep", SOON, async || existing(&redis, &["shop:~tag:shelf:1", "shop:~tag:shelf:19"]).await == 0)
+        .await;
+    lease.abandon().await;
+    assert_eq!(node.remove_tag(shelf(0)).await, 9, "the living ones are still registered");
+}
+
+/// Entries come and go while the sweep looks at their set, again and again: none may live on unregistered.
+#[tokio::test]
+async fn the_sweep_never_costs_a_living_entry_its_registration() {
+    let redis = redis().await;
+    let settings = CacheSettings { sweep_rest: Duration::ZERO, ..settings(redis.url()) };
+    let node = Node::with(&settings, patient()).await;
+    let row = Row::new([shelf(1)]);
+    for _ in 0..20 {
+        node.fill_many(0..50, &row).await;
+        let gone = "for id = 0, 49, 2 do redis.call('DEL', 'shop:item:' .. id) end";
+        redis.cli(&["EVAL", gone, "0"]).await.unwrap();
+        node.fill_many(50..100, &row).await;
+        node.fill(0, &row).await;
+        row.commit();
+        node.remove_tag(shelf(1)).await;
+        for id in 0..100 {
+            assert_eq!(node.cached(id).await, None, "{id} outlived the invalidation of its tag");
+        }
+    }
 }
 
 #[tokio::test]

@@ -23,3 +23,17 @@ impl Backoff {
         pause
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_none_is_shorter_than_half() {
+        let mut backoff = Backoff::new();
+        for whole in [100, 200, 400, 800, 1_600, 2_000, 2_000].map(Duration::from_millis) {
+            let pause = backoff.pause();
+            assert!(whole / 2 <= pause && pause <= whole, "{pause:?} of {whole:?}");
+        }
+    }
+}

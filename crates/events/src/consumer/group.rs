@@ -7,20 +7,21 @@
 //! A batch is kept from peers for as long as it is worked on. A process that was frozen in the middle of it finds that
 //! a peer has taken it over: then both carry it out, and both acknowledge what they have carried out.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep};
-use tracing::{debug, info};
+use tracing::debug;
 use uuid::Uuid;
 
-use super::effects::{Aftermath, Effects};
-use super::monitor::{self, Watched};
+use super::React;
+use super::effects::Effects;
+use super::monitor;
 use super::plan::plan;
-use super::repair::{Fetched, Patience};
+use super::repair::Patience;
 use super::session::{Session, Trouble};
 use super::stream::Stream;
 use super::wire::Entry;
-use super::{React, Resync};
 
 /// How often it looks for what a peer has left.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -31,17 +32,17 @@ const GONE: Duration = Duration::from_secs(3600);
 
 /// A member of a group.
 pub(super) struct Group<R> {
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Where a group begins that this process is the first to create; taken the first time.
-    from: Option<u64>,
+    pub(super) from: Option<u64>,
     /// Its own name in the group.
     consumer: String,
-    session: Session,
+    pub(super) session: Session,
     pub(super) effects: Effects<R>,
     /// The number of the last event that it was given, or where the group began.
-    last: Option<u64>,
+    pub(super) last: Option<u64>,
     /// Which Redis it has read from.
-    run_id: Option<String>,
+    pub(super) run_id: Option<String>,
 }
 
 impl<R: React> Group<R> {
@@ -54,63 +55,17 @@ impl<R: React> Group<R> {
     pub(super) async fn session(&mut self) -> Result<(), Trouble> {
         let stream = self.session.connect(&self.effects.stop).await?;
         self.join(&stream).await?;
-        monitor::connected(&self.effects, true);
-        let watched = Watched::new(&self.effects, self.name);
+        self.effects.signs.connected(true);
+        let (name, signs) = (self.name, self.effects.signs.clone());
         let reads = self.read(&stream);
         tokio::select! {
             ended = reads => ended?,
-            never = monitor::watch(&stream, watched) => match never {},
+            never = monitor::watch(&stream, name, signs) => match never {},
         }
         // Told to stop. Whoever has left nothing behind needs not be remembered.
         if let Err(error) = stream.forget(self.name, Duration::ZERO, Some(&self.consumer)).await {
             debug!(%error, "this consumer stays in the group; the next one will remove it");
         }
-        Ok(())
-    }
-
-    /// Sees to it that the group exists.
-    ///
-    /// First the position is read, then everything is dropped, then the group is created at that position. So whatever
-    /// happened before is made good by the dropping, whatever comes later is delivered; and a process that dies in
-    /// between leaves no group behind that nobody has dropped anything for.
-    async fn join(&mut self, stream: &Stream) -> Result<(), Trouble> {
-        let run_id = stream.run_id().await?;
-        let changed = self.run_id.as_ref().is_some_and(|known| *known != run_id);
-        let look = stream.look(self.name, 0).await?;
-        if look.group {
-            if changed {
-                self.last = None;
-                self.effects.resync(Resync::RedisChanged).await?;
-            } else if self.run_id.is_none() {
-                // Not where the group is, but what this service is known to have.
-                self.last = self.from;
-            }
-        } else if let (Some(from), None) = (self.from, &self.run_id) {
-            let mut position = from;
-            // What the stream does not hold would not be noticed before the next event.
-            if look.first > from + 1 || look.last <= from {
-                let mut aftermath = Aftermath::default();
-                position = match self.effects.catch_up(from, &mut aftermath).await? {
-                    (reached, Fetched::Done) => reached,
-                    (_, Fetched::Missing) => {
-                        self.effects.resync(Resync::Gap).await?;
-                        look.last
-                    }
-                };
-                self.effects.poison(&mut aftermath).await?;
-                write(stream, &self.session.dead_letters, &self.effects, &aftermath).await?;
-            }
-            stream.create(self.name, position).await?;
-            self.last = Some(position);
-        } else {
-            let why = if changed { Resync::RedisChanged } else { Resync::NewGroup };
-            self.effects.resync(why).await?;
-            stream.create(self.name, look.last).await?;
-            // A stream without events may begin with any number.
-            self.last = (look.last > 0).then_some(look.last);
-        }
-        self.run_id = Some(run_id);
-        info!(group = self.name, after = self.last, existed = look.group, "reads the stream");
         Ok(())
     }
 
@@ -149,14 +104,16 @@ impl<R: React> Group<R> {
         if entries.is_empty() {
             return Ok(false);
         }
-        self.effects.meter.claimed.increment(entries.len() as u64);
+        if idle.is_some() {
+            self.effects.signs.meter.claimed.increment(entries.len() as u64);
+        }
         self.carry_out(stream, entries).await?;
         Ok(true)
     }
 
     /// Carries out entries, and acknowledges them.
     async fn carry_out(&mut self, stream: &Stream, entries: Vec<Entry>) -> Result<(), Trouble> {
-        self.effects.meter.received.increment(entries.len() as u64);
+        self.effects.signs.meter.received.increment(entries.len() as u64);
         let birth = match entries.iter().any(|entry| entry.before == Some(0)) {
             true => stream.look(self.name, 0).await?.birth(),
             false => 0,
@@ -171,31 +128,19 @@ impl<R: React> Group<R> {
         let letters = self.session.dead_letters.as_str();
         let work = async {
             let aftermath = effects.carry_out(steps, &entries, Patience::Short).await?;
-            write(stream, letters, effects, &aftermath).await
+            effects.write(stream, letters, &aftermath).await
         };
         tokio::select! {
             done = work => done?,
             never = keeping => match never {},
         }
+        // What another Redis has under these ids, a peer may be at.
+        stream.unbroken()?;
         // Only now: an acknowledged event is nobody's business any more.
         let ids = entries.into_iter().map(|entry| entry.id).collect();
         stream.acknowledge(self.name, ids).await?;
         Ok(())
     }
-}
-
-/// Writes the dead letters.
-async fn write<R: React>(
-    stream: &Stream,
-    letters: &str,
-    effects: &Effects<R>,
-    aftermath: &Aftermath,
-) -> Result<(), Trouble> {
-    for letter in &aftermath.letters {
-        stream.dead_letter(letters, letter.fields(effects.stream)).await?;
-        effects.meter.dead_letter(letter.reason);
-    }
-    Ok(())
 }
 
 /// Keeps a batch from being claimed while it is worked on, however long that takes.
@@ -206,7 +151,7 @@ async fn keep(
     ids: (&str, &str),
     count: usize,
     every: Duration,
-) -> std::convert::Infallible {
+) -> Infallible {
     let mut ticks = interval(every.max(Duration::from_millis(10)));
     ticks.tick().await;
     loop {

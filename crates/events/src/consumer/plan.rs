@@ -133,3 +133,78 @@ pub(super) fn parse<T: Change>(entry: &Entry) -> Result<Event<T>, Option<Letter>
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::contract::ProductChange;
+
+    fn entry(seq: u64, before: Option<u64>) -> Entry {
+        let event = json!({
+            "event_id": uuid::Uuid::nil(), "seq": seq, "type": "product.deleted", "product_id": 1, "version": 1,
+            "category_id": 1, "occurred_at": "2026-11-22T10:00:00Z",
+        });
+        let body = Body::Event(event.to_string().into_bytes());
+        Entry { id: format!("{seq}-0"), seq, deliveries: 1, before, body }
+    }
+
+    /// The steps, as words: `1 2` for events, `4..6` for what is fetched, `?..6` where the beginning is not known.
+    fn told(entries: &[Entry], floor: Option<u64>, birth: u64) -> Vec<String> {
+        let tell = |step: &Step<ProductChange>| match step {
+            Step::Apply(events) => events.iter().map(|event| event.seq.to_string()).collect::<Vec<_>>().join(" "),
+            Step::Fetch(Some(after), until) => format!("{}..{until}", after + 1),
+            Step::Fetch(None, until) => format!("?..{until}"),
+            Step::SetAside(letter) => format!("{} {}", letter.reason, letter.harms),
+        };
+        plan(entries, floor, birth).iter().map(tell).collect()
+    }
+
+    #[test]
+    fn what_stands_right_behind_its_predecessor_has_no_hole_before_it() {
+        for before in [None, Some(4)] {
+            assert_eq!(told(&[entry(5, before), entry(6, None), entry(7, Some(6))], Some(1), 1), ["5 6 7"]);
+        }
+    }
+
+    #[test]
+    fn a_hole_is_fetched_in_its_place() {
+        assert_eq!(told(&[entry(5, Some(2)), entry(6, None)], Some(2), 1), ["3..4", "5 6"]);
+        assert_eq!(told(&[entry(5, None), entry(8, None)], None, 1), ["5", "6..7", "8"]);
+    }
+
+    #[test]
+    fn where_the_stream_begins_it_depends_on_whether_it_always_did() {
+        assert_eq!(told(&[entry(5, Some(0))], None, 5), ["5"]);
+        assert_eq!(told(&[entry(1, Some(0))], None, 0), ["1"]);
+        assert_eq!(told(&[entry(5, Some(0))], None, 3), ["?..4", "5"]);
+        assert_eq!(told(&[entry(5, Some(0))], Some(2), 3), ["3..4", "5"]);
+        assert_eq!(told(&[entry(5, Some(0))], Some(4), 3), ["5"]);
+        assert_eq!(told(&[entry(5, Some(0))], Some(9), 3), ["?..4", "5"], "it was further, so it is another stream");
+    }
+
+    #[test]
+    fn what_was_deleted_after_it_was_delivered_is_fetched() {
+        let gone = Entry { body: Body::Gone, ..entry(6, Some(2)) };
+        assert_eq!(told(&[entry(5, Some(4)), gone, entry(7, Some(6))], None, 1), ["5", "6..6", "7"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside_and_fetched() {
+        let rubbish = Entry { body: Body::Event(b"rubbish".to_vec()), ..entry(6, None) };
+        assert_eq!(told(&[entry(5, None), rubbish, entry(7, None)], None, 1), ["5", "malformed false", "6..6", "7"]);
+        let foreign = Entry { body: Body::Foreign, ..entry(6, None) };
+        assert_eq!(told(&[foreign], None, 1), ["malformed false", "6..6"]);
+        let other = Entry { seq: 6, id: "6-0".to_owned(), ..entry(5, None) };
+        assert_eq!(told(&[other], None, 1), ["malformed false", "6..6"]);
+    }
+
+    #[test]
+    fn a_second_entry_under_a_number_says_nothing() {
+        let second = Entry { id: "5-1".to_owned(), ..entry(5, None) };
+        assert_eq!(told(&[entry(5, None), second.clone(), entry(6, None)], None, 1), ["5 6"]);
+        let rubbish = Entry { body: Body::Foreign, ..second };
+        assert_eq!(told(&[entry(5, None), rubbish, entry(6, None)], None, 1), ["5", "malformed false", "6"]);
+    }
+}

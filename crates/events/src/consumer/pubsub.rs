@@ -10,7 +10,6 @@ use tracing::{info, warn};
 
 use super::React;
 use super::effects::Effects;
-use super::monitor;
 use super::session::{Session, Trouble};
 use crate::contract::Event;
 
@@ -32,7 +31,7 @@ impl<R: React> Listener<R> {
             client.wait_for_connect().await?;
             breaks = breaks.resubscribe();
             self.subscribe(&client).await?;
-            monitor::connected(&self.effects, true);
+            self.effects.signs.connected(true);
             info!(channel = self.channel, "listens; what it misses is lost");
             tokio::select! {
                 () = self.hear(messages) => Ok(()),
@@ -66,7 +65,7 @@ impl<R: React> Listener<R> {
             let mut heard = match messages.recv().await {
                 Ok(message) => vec![message],
                 Err(RecvError::Lagged(lost)) => {
-                    self.effects.meter.lost.increment(lost);
+                    self.effects.signs.meter.lost.increment(lost);
                     continue;
                 }
                 Err(RecvError::Closed) => return,
@@ -74,11 +73,11 @@ impl<R: React> Listener<R> {
             while (heard.len() as u64) < self.session.batch {
                 match messages.try_recv() {
                     Ok(message) => heard.push(message),
-                    Err(TryRecvError::Lagged(lost)) => self.effects.meter.lost.increment(lost),
+                    Err(TryRecvError::Lagged(lost)) => self.effects.signs.meter.lost.increment(lost),
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
             }
-            self.effects.meter.received.increment(heard.len() as u64);
+            self.effects.signs.meter.received.increment(heard.len() as u64);
             let mut events: Vec<Event<R::Change>> = heard.iter().filter_map(|message| self.parse(message)).collect();
             events.sort_by_key(|event| event.seq);
             if !events.is_empty() {
@@ -93,7 +92,7 @@ impl<R: React> Listener<R> {
             Ok(event) => Some(event),
             Err(error) => {
                 warn!(%error, channel = self.channel, "a message is left out");
-                self.effects.meter.lost.increment(1);
+                self.effects.signs.meter.lost.increment(1);
                 None
             }
         }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::effects::{Aftermath, Effects};
-use super::monitor::{self, Watched};
+use super::monitor;
 use super::plan::plan;
 use super::repair::Patience;
 use super::session::{Session, Trouble};
@@ -34,7 +34,7 @@ pub(super) struct Reader<R> {
 impl<R: React> Reader<R> {
     /// Reads until it is told to stop, or something breaks.
     pub(super) async fn session(&mut self) -> Result<(), Trouble> {
-        self.effects.reached(self.position);
+        self.effects.signs.at(self.position);
         let stream = self.session.open()?;
         let stop = self.effects.stop.clone();
         loop {
@@ -51,12 +51,12 @@ impl<R: React> Reader<R> {
             self.go_to(from.unwrap_or(self.position));
         }
         self.run_id = Some(run_id);
-        monitor::connected(&self.effects, true);
+        self.effects.signs.connected(true);
         info!(stream = self.session.stream, after = self.position, "reads the stream");
-        let watched = Watched::new(&self.effects, "");
+        let signs = self.effects.signs.clone();
         tokio::select! {
             ended = self.read(&stream) => ended,
-            never = monitor::watch(&stream, watched) => match never {},
+            never = monitor::watch(&stream, "", signs) => match never {},
         }
     }
 
@@ -65,7 +65,7 @@ impl<R: React> Reader<R> {
         let look = stream.look("", self.position).await?;
         // Where the stream does not hold the next number, there may be events that it has not; the next one would show
         // that, but it may be long in coming.
-        let mut unsure = !(look.first..=look.last).contains(&(self.position + 1));
+        let mut unsure = !look.holds(self.position + 1);
         let mut asked: Option<Instant> = None;
         let stop = self.effects.stop.clone();
         while !stop.is_cancelled() {
@@ -82,7 +82,7 @@ impl<R: React> Reader<R> {
             let Some(first) = entries.first_mut() else { continue };
             first.before = Some(self.position);
             let reached = entries.last().map_or(self.position, |entry| entry.seq);
-            self.effects.meter.received.increment(entries.len() as u64);
+            self.effects.signs.meter.received.increment(entries.len() as u64);
             let steps = plan(&entries, None, 0);
             let aftermath = self.effects.carry_out(steps, &entries, Patience::Endless).await?;
             self.set_aside(Some(stream), &aftermath).await?;
@@ -101,7 +101,7 @@ impl<R: React> Reader<R> {
                     self.set_aside(stream, &aftermath).await?;
                     let done = page.reached == self.position;
                     self.go_to(aftermath.from.unwrap_or(page.reached));
-                    monitor::lag(&self.effects, page.head.saturating_sub(self.position));
+                    self.effects.signs.lag(page.head.saturating_sub(self.position), None);
                     if done {
                         return Ok(true);
                     }
@@ -126,13 +126,13 @@ impl<R: React> Reader<R> {
             if let Some(stream) = stream {
                 stream.dead_letter(&self.session.dead_letters, letter.fields(self.effects.stream)).await?;
             }
-            self.effects.meter.dead_letter(letter.reason);
+            self.effects.signs.meter.dead_letter(letter.reason);
         }
         Ok(())
     }
 
     fn go_to(&mut self, position: u64) {
         self.position = position;
-        self.effects.status.send_if_modified(|status| std::mem::replace(&mut status.position, position) != position);
+        self.effects.signs.at(position);
     }
 }

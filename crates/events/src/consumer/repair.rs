@@ -61,7 +61,7 @@ impl<R: React> Effects<R> {
                         tracing::warn!(reason = %why, "the log does not answer");
                         return Ok(Fetched::Missing);
                     }
-                    self.meter.retries.increment(1);
+                    self.signs.meter.retries.increment(1);
                     self.rest(&mut backoff).await?;
                 }
             }

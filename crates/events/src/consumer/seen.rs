@@ -24,3 +24,16 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_numbers_are_remembered() {
+        let mut seen = Seen::default();
+        let many = REMEMBERED as u64;
+        (1..=many + 1).for_each(|seq| seen.add(seq));
+        assert!(!seen.has(1) && seen.has(2) && seen.has(many + 1) && !seen.has(many + 2));
+    }
+}

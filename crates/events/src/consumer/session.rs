@@ -7,7 +7,8 @@ use fred::error::{Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use super::effects::Stopped;
-use super::stream::{Scripts, Stream};
+use super::scripts::Scripts;
+use super::stream::Stream;
 use crate::{RedisUrlError, redis};
 
 /// How a session is made.

@@ -12,11 +12,11 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
 use fred::types::Value;
 use fred::types::config::Server;
-use fred::types::scripts::Script;
 use fred::types::streams::{XCapKind, XCapTrim, XID};
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
 
+use super::scripts::{Look, Scripts};
 use super::wire::{self, Entry};
 use crate::{RedisUrlError, redis};
 
@@ -29,25 +29,7 @@ const HANGS: Duration = Duration::from_millis(WAIT.as_millis() as u64 + 1_500);
 /// About how many dead letters are kept.
 const DEAD_LETTERS: i64 = 10_000;
 
-/// The scripts, hashed once for a process.
-#[derive(Clone)]
-pub(super) struct Scripts {
-    look: Script,
-    claim: Script,
-    keep: Script,
-    forget: Script,
-}
-
-impl Scripts {
-    pub(super) fn new() -> Self {
-        Self {
-            look: Script::from_lua(include_str!("scripts/look.lua")),
-            claim: Script::from_lua(include_str!("scripts/claim.lua")),
-            keep: Script::from_lua(include_str!("scripts/keep.lua")),
-            forget: Script::from_lua(include_str!("scripts/forget.lua")),
-        }
-    }
-}
+type Breaks = Receiver<(Error, Option<Server>)>;
 
 /// A stream, on connections that end with this.
 pub(super) struct Stream {
@@ -56,39 +38,8 @@ pub(super) struct Stream {
     reader: Client,
     client: Client,
     /// What has gone wrong since both stood.
-    breaks: OnceLock<[Receiver<(Error, Option<Server>)>; 2]>,
+    breaks: OnceLock<[Breaks; 2]>,
     tasks: [JoinHandle<Result<(), Error>>; 2],
-}
-
-/// Where a stream is, and how far a reader is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
-    /// The first number that it holds; 0 when it holds none.
-    pub(super) first: u64,
-    /// The last number that it was given; 0 when there was none.
-    pub(super) last: u64,
-    /// How many it was ever given.
-    pub(super) added: u64,
-    /// Whether the group exists.
-    pub(super) group: bool,
-    /// Up to which number events were handed out.
-    pub(super) delivered: u64,
-    /// How many of these are not acknowledged.
-    pub(super) pending: u64,
-    /// The oldest event that is not carried out.
-    pub(super) oldest: Option<Vec<u8>>,
-}
-
-impl Look {
-    /// The number that the stream began with.
-    pub(super) fn birth(&self) -> u64 {
-        (self.last + 1).saturating_sub(self.added)
-    }
-
-    /// How many events are not carried out.
-    pub(super) fn lag(&self) -> u64 {
-        self.last.saturating_sub(self.delivered.max(self.first.saturating_sub(1))) + self.pending
-    }
 }
 
 impl Stream {

@@ -1,18 +1,22 @@
 //! The one task: a session after the other, until it is told to stop.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::React;
 use super::backoff::Backoff;
 use super::effects::Effects;
 use super::group::Group;
-use super::monitor;
 use super::pubsub::Listener;
 use super::reader::Reader;
 use super::session::Trouble;
+
+/// A session that ends after so long was a good one: the next is tried soon.
+const LASTED: Duration = Duration::from_secs(5);
 
 /// Who reads.
 pub(super) enum Task<R> {
@@ -29,6 +33,7 @@ impl<R: React> Task<R> {
         let mut backoff = Backoff::new();
         let mut told = false;
         while !self.effects().stop.is_cancelled() {
+            let began = Instant::now();
             let session = async {
                 match &mut self {
                     Self::Group(group) => group.session().await,
@@ -42,9 +47,8 @@ impl<R: React> Task<R> {
                 Ok(Err(Trouble::Redis(error))) => error.to_string(),
                 Err(_) => "a panic, reported above".to_owned(),
             };
-            let was_connected = self.effects().status.borrow().connected;
-            monitor::connected(self.effects(), false);
-            if was_connected {
+            self.effects().signs.connected(false);
+            if began.elapsed() >= LASTED {
                 (backoff, told) = (Backoff::new(), false);
             }
             if !std::mem::replace(&mut told, true) {
@@ -54,7 +58,7 @@ impl<R: React> Task<R> {
                 break;
             }
         }
-        monitor::connected(self.effects(), false);
+        self.effects().signs.connected(false);
     }
 
     fn effects(&self) -> &Effects<R> {

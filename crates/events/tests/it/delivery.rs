@@ -1,11 +1,9 @@
 //! Each event is carried out by one member of the group, and acknowledged after that.
 
-use std::time::Duration;
-
-use events::consumer::{Reading, Resync};
+use events::consumer::{ConsumerSettings, ReactError, Reading, Resync};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, CLAIM, GROUP, Recorder, STREAM, World, applied, reads, settings, unavailable};
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings, unavailable};
 
 #[tokio::test]
 async fn an_event_is_carried_out_and_acknowledged() {
@@ -110,89 +108,6 @@ async fn what_is_away_is_waited_for() {
 }
 
 #[tokio::test]
-async fn two_members_share_the_events_and_miss_none() {
-    let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
-    let (first, second) = (world.member(&one).await, world.member(&two).await);
-    for thousand in 0..10 {
-        world.append(thousand * 1_000 + 1..=thousand * 1_000 + 1_000).await;
-    }
-    eventually("all events", AT_MOST, async || one.applied().len() + two.applied().len() >= 10_000).await;
-    let mut all = [one.applied(), two.applied()].concat();
-    all.sort_unstable();
-    assert!(all.iter().copied().eq(1..=10_000), "each once");
-    assert!(!one.applied().is_empty() && !two.applied().is_empty(), "both have a share");
-    assert_eq!(world.log.asked(), 0, "what a peer was given is not missing");
-    world.all_acknowledged().await;
-    assert_eq!((one.resyncs().len(), two.resyncs().len()), (1, 0));
-    first.stop().await;
-    second.stop().await;
-}
-
-#[tokio::test]
-async fn what_a_dead_peer_was_given_is_taken_over() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
-    consumer.stop().await;
-    world.append(1..=5).await;
-    world.give_to_a_dead_peer(3).await;
-    let consumer = world.member(&recorder).await;
-    eventually("all events", AT_MOST, async || recorder.applied().len() == 5).await;
-    world.all_acknowledged().await;
-    let mut all = recorder.applied();
-    all.sort_unstable();
-    assert_eq!(all, [1, 2, 3, 4, 5]);
-    consumer.stop().await;
-}
-
-#[tokio::test]
-async fn what_is_still_worked_on_is_not_taken_over() {
-    let (world, slow, quick) = (World::new().await, Recorder::new(), Recorder::new());
-    let first = world.member(&slow).await;
-    slow.hold();
-    world.append(1..=2).await;
-    eventually("the reaction to begin", AT_MOST, async || slow.begun() == 1).await;
-    let second = world.member(&quick).await;
-    let longer = tokio::time::Instant::now() + CLAIM * 6;
-    eventually("the time to claim to be over", AT_MOST, async || tokio::time::Instant::now() > longer).await;
-    assert_eq!(quick.applied(), [0; 0]);
-    slow.go();
-    world.all_acknowledged().await;
-    assert_eq!(slow.applied(), [1, 2]);
-    first.stop().await;
-    second.stop().await;
-}
-
-#[tokio::test]
-async fn what_was_taken_over_is_not_taken_back() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
-    recorder.hold();
-    world.append(1..=2).await;
-    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
-    world.cli(&format!("XCLAIM {STREAM} {GROUP} peer 0 2-0")).await;
-    let later = tokio::time::Instant::now() + CLAIM * 3;
-    eventually("some time to pass", AT_MOST, async || tokio::time::Instant::now() > later).await;
-    let owners = world.cli(&format!("XPENDING {STREAM} {GROUP} - + 10")).await;
-    assert!(owners.contains("peer"), "{owners}");
-    recorder.go();
-    consumer.stop().await;
-}
-
-#[tokio::test]
-async fn an_event_that_was_deleted_while_a_dead_peer_had_it_is_fetched() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    world.member(&Recorder::new()).await.stop().await;
-    world.append(1..=3).await;
-    world.give_to_a_dead_peer(3).await;
-    world.cli(&format!("XDEL {STREAM} 2-0")).await;
-    let consumer = world.member(&recorder).await;
-    applied(&recorder, 1..=3).await;
-    world.all_acknowledged().await;
-    assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
-}
-
-#[tokio::test]
 async fn the_status_tells_how_far_it_is_and_how_many_are_left() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
@@ -207,39 +122,6 @@ async fn the_status_tells_how_far_it_is_and_how_many_are_left() {
 }
 
 #[tokio::test]
-async fn stopping_lets_the_reaction_finish_and_acknowledges_it() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
-    recorder.hold();
-    world.append(1..=3).await;
-    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
-    let stopping = tokio::spawn(consumer.stop());
-    let _ = tokio::time::timeout(Duration::from_millis(50), async {
-        while !stopping.is_finished() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert!(!stopping.is_finished());
-    recorder.go();
-    stopping.await.unwrap();
-    assert_eq!(recorder.applied(), [1, 2, 3]);
-    assert_eq!(world.pending().await, 0);
-    assert_eq!(world.cli(&format!("XINFO CONSUMERS {STREAM} {GROUP}")).await, "", "it leaves the group");
-}
-
-#[tokio::test]
-async fn stopping_does_not_wait_for_what_is_away() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
-    recorder.answer(|_| unavailable());
-    world.append(1..=3).await;
-    eventually("an attempt", AT_MOST, async || recorder.begun() >= 1).await;
-    consumer.stop().await;
-    assert_eq!(world.pending().await, 3, "left to a peer");
-}
-
-#[tokio::test]
 async fn it_starts_without_redis_and_reads_when_that_is_there() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.redis.kill().await.unwrap();
@@ -249,5 +131,33 @@ async fn it_starts_without_redis_and_reads_when_that_is_there() {
     reads(&consumer).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_is_not_made_before_everything_is_dropped() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.resync_answer(Err(ReactError::Unavailable("the cache is away".to_owned())));
+    world.append(1..=2).await;
+    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    eventually("some attempts", AT_MOST, async || recorder.resyncs().len() >= 3).await;
+    assert_eq!(world.cli(&format!("XINFO GROUPS {STREAM}")).await, "");
+    // What happens while it waits is delivered.
+    world.append(3..=4).await;
+    recorder.resync_answer(Ok(None));
+    applied(&recorder, 3..=4).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn no_reaction_gets_more_than_a_batch() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let settings = ConsumerSettings { batch: 10, ..settings() };
+    let consumer = world.start_with(&settings, Reading::Group(GROUP), &recorder);
+    reads(&consumer).await;
+    world.append(1..=35).await;
+    applied(&recorder, 1..=35).await;
+    let sizes: Vec<usize> = recorder.batches().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [10, 10, 10, 5]);
     consumer.stop().await;
 }

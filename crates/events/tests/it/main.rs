@@ -1,6 +1,13 @@
 //! The promises of the consumer, each against a private Redis and a log over HTTP.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
+mod counting;
 mod delivery;
+mod gaps;
+mod listening;
+mod peers;
+mod poison;
 mod reading_all;
+mod redis_faults;
+mod stopping;
 mod support;

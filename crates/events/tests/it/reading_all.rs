@@ -3,7 +3,7 @@
 use events::consumer::{Reading, Resync};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, Recorder, STREAM, World, applied, reads};
+use crate::support::{AT_MOST, Recorder, STREAM, World, applied, reads, refused, unavailable};
 
 #[tokio::test]
 async fn it_goes_on_after_its_position() {
@@ -62,7 +62,7 @@ async fn what_the_log_has_forgotten_is_made_good_by_beginning_anew() {
     world.log_only(1..=20);
     world.log.forget(10);
     world.stream_only(15..=20).await;
-    recorder.resync_to(12);
+    recorder.resync_answer(Ok(Some(12)));
     let consumer = world.start(Reading::Log(3), &recorder);
     applied(&recorder, 13..=20).await;
     assert_eq!(recorder.resyncs(), [Resync::Gap]);
@@ -115,5 +115,45 @@ async fn it_reads_on_from_the_log_where_the_stream_was_lost_and_nothing_new_happ
     let consumer = world.start(Reading::Log(2), &recorder);
     applied(&recorder, 3..=4).await;
     assert_eq!(world.cli(&format!("EXISTS {STREAM}")).await, "0");
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_never_so_far_is_another_one() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.append(1..=4).await;
+    recorder.resync_answer(Ok(Some(0)));
+    let consumer = world.start(Reading::Log(5_000), &recorder);
+    applied(&recorder, 1..=4).await;
+    assert_eq!(recorder.resyncs(), [Resync::Gap]);
+    assert_eq!(consumer.status().position, 4);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_resync_on_the_way_sets_the_position_anew() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.append(1..=6).await;
+    recorder.resync_answer(Ok(Some(4)));
+    recorder.answer(|numbers| if numbers.contains(&3) { refused() } else { Ok(()) });
+    let consumer = world.start(Reading::Log(0), &recorder);
+    eventually("its position", AT_MOST, async || consumer.status().position == 6).await;
+    assert_eq!(recorder.resyncs(), [Resync::Poison]);
+    assert_eq!(recorder.applied(), [1, 2, 4, 5, 6, 5, 6]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn how_far_it_is_behind_is_told_without_redis_too() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.redis.kill().await.unwrap();
+    world.log_only(1..=3);
+    recorder.answer(|_| unavailable());
+    let consumer = world.start(Reading::Log(0), &recorder);
+    eventually("an attempt", AT_MOST, async || recorder.begun() > 0).await;
+    recorder.answer(|_| Ok(()));
+    applied(&recorder, 1..=3).await;
+    eventually("no lag", AT_MOST, async || consumer.status().lag == 0).await;
+    assert_eq!(consumer.status().position, 3);
     consumer.stop().await;
 }

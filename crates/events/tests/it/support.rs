@@ -27,7 +27,7 @@ pub(crate) const LETTERS: &str = "cart:~dead-letters";
 pub(crate) const AT_MOST: Duration = Duration::from_secs(15);
 
 /// After which the tests' consumers claim.
-pub(crate) const CLAIM: Duration = Duration::from_millis(300);
+pub(crate) const CLAIM: Duration = Duration::from_millis(800);
 
 /// Appends all at once, as the relay does.
 const APPEND: &str = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end return 1";

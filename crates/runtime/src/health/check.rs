@@ -19,6 +19,9 @@ pub struct CheckReport {
     pub need: Need,
     /// How long it took to answer, or to be given up.
     pub millis: u64,
+    /// Why it fails, where that is meant for everybody: the progress of a start, say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// How a check ended.
@@ -47,6 +50,7 @@ pub(super) struct Check {
     pub(super) name: &'static str,
     need: Need,
     limit: Duration,
+    is_public: bool,
     ask: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
     was_failing: AtomicBool,
 }
@@ -62,7 +66,12 @@ impl Check {
             let answer = check();
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) }) as BoxFuture<'static, _>
         });
-        Self { name, need, limit, ask, was_failing: AtomicBool::new(false) }
+        Self { name, need, limit, is_public: false, ask, was_failing: AtomicBool::new(false) }
+    }
+
+    /// Its reasons may be sent to everybody.
+    pub(super) fn public(self) -> Self {
+        Self { is_public: true, ..self }
     }
 
     pub(super) async fn ask(&self) -> CheckReport {
@@ -74,7 +83,8 @@ impl Check {
         };
         self.log_change(outcome, &reason);
         let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        CheckReport { outcome, need: self.need, millis }
+        let detail = Some(reason).filter(|_| self.is_public && outcome == Outcome::Failing);
+        CheckReport { outcome, need: self.need, millis, detail }
     }
 
     /// Probes come every few seconds; only the turns are news.

@@ -108,7 +108,8 @@ impl Carts {
                 let upsert = insert.on_conflict((cart_items::cart_id, cart_items::product_id)).do_update();
                 let quantity = cart_items::quantity.eq(quantity.quantity);
                 let line = if is_new {
-                    let again = (cart_items::added_price_cents.eq(price_cents), cart_items::added_at.eq(diesel::dsl::now));
+                    let again =
+                        (cart_items::added_price_cents.eq(price_cents), cart_items::added_at.eq(diesel::dsl::now));
                     upsert.set((quantity, again)).returning(Line::as_returning()).get_result(connection).await?
                 } else {
                     upsert.set(quantity).returning(Line::as_returning()).get_result(connection).await?

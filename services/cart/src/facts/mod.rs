@@ -71,7 +71,8 @@ impl ProductFacts {
     /// When the database does not answer.
     pub async fn bring(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
         let one = |id: i64| async move { Ok((id, self.one(id.into()).await?)) };
-        let words: Result<Vec<(i64, Word)>, FetchError> = join_all(ids.iter().copied().map(one)).await.into_iter().collect();
+        let words: Result<Vec<(i64, Word)>, FetchError> =
+            join_all(ids.iter().copied().map(one)).await.into_iter().collect();
         Ok(words?.into_iter().filter(|(_, word)| word.stale).collect())
     }
 

@@ -32,18 +32,15 @@ pub struct View {
 pub struct ViewLine {
     /// The product.
     pub product_id: i64,
-    /// What it is called; absent when nobody has ever said.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What it is called; `null` when nobody has ever said.
     pub name: Option<String>,
     /// Pieces in the cart.
     pub quantity: i32,
-    /// The price of one now, or the last one; absent when nobody knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The price of one now, or the last one; `null` when nobody knows.
     pub price_cents: Option<i64>,
     /// The price of one when it was put into the cart.
     pub added_price_cents: i64,
-    /// Where the two differ.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where the two differ, else `null`.
     pub price_changed: Option<PriceChange>,
     /// Whether it can be bought.
     pub availability: Availability,
@@ -51,8 +48,7 @@ pub struct ViewLine {
     pub buyable: i32,
     /// What those cost; `null` when that is more than can be written.
     pub line_total_cents: Option<i64>,
-    /// The version of the product that is shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The version of the product that is shown; `null` when nothing is known of it.
     pub product_version: Option<i64>,
     /// The version of the line: 1, and one more with every change.
     pub version: i64,

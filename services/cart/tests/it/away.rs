@@ -27,9 +27,17 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
     stores.redis(&["DEL", "cart:product:1", &format!("cart:view:{}", cart.id)]).await;
     for _ in 0..3 {
         let view = cart.view().await.expect(200);
-        assert_eq!((view.source(), &view.json()["stale"]), ("fwd=miss; detail=not-stored", &json!(true)), "{}", view.text());
+        assert_eq!(
+            (view.source(), &view.json()["stale"]),
+            ("fwd=miss; detail=not-stored", &json!(true)),
+            "{}",
+            view.text()
+        );
         let line = cart.line(1).await;
-        assert_eq!((&line["stale"], &line["price_cents"], &line["line_total_cents"]), (&json!(true), &json!(500), &json!(1_000)));
+        assert_eq!(
+            (&line["stale"], &line["price_cents"], &line["line_total_cents"]),
+            (&json!(true), &json!(500), &json!(1_000))
+        );
         assert_eq!(cart.line(2).await["stale"], false, "this one is still in the cache");
     }
     service.get(&format!("/cache/stats/cart:view:{}", cart.id)).await.problem(404, "not-found");
@@ -82,7 +90,9 @@ async fn a_line_of_which_nobody_has_ever_heard_is_unknown_until_somebody_can_say
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     fake.set_away(true);
-    stores.sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents) SELECT id, 1, 2, 90 FROM carts").await;
+    stores
+        .sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents) SELECT id, 1, 2, 90 FROM carts")
+        .await;
     eventually("psql's line to be shown", SOON, async || cart.line(1).await["quantity"] == 2).await;
     let view = cart.view().await.expect(200).json();
     let line = &view["lines"][0];

@@ -32,12 +32,38 @@ async fn ids_that_are_none_are_malformed() {
     let upper = cart.to_uppercase();
     service.get(&format!("/carts/{upper}")).await.expect(200);
     let bare = cart.replace('-', "");
-    for id in ["1", "abc", "%20", "%00", "%FF", &bare, &cart[1..], &format!("{{{cart}}}"), &format!("urn:uuid:{cart}"), &"9".repeat(5_000)] {
+    for id in [
+        "1",
+        "abc",
+        "%20",
+        "%00",
+        "%FF",
+        &bare,
+        &cart[1..],
+        &format!("{{{cart}}}"),
+        &format!("urn:uuid:{cart}"),
+        &"9".repeat(5_000),
+    ] {
         service.get(&format!("/carts/{id}")).await.problem(400, "malformed");
         service.put(&format!("/carts/{id}/items/1"), &body).await.problem(400, "malformed");
         service.delete(&format!("/carts/{id}/items/1")).await.problem(400, "malformed");
     }
-    for id in ["abc", "0", "-1", "+1", "1.0", "1e3", "%20", "1%20", "%00", "1%0A", "9223372036854775808", "%D9%A1", "%FF", "'1'"] {
+    for id in [
+        "abc",
+        "0",
+        "-1",
+        "+1",
+        "1.0",
+        "1e3",
+        "%20",
+        "1%20",
+        "%00",
+        "1%0A",
+        "9223372036854775808",
+        "%D9%A1",
+        "%FF",
+        "'1'",
+    ] {
         service.put(&format!("/carts/{cart}/items/{id}"), &body).await.problem(400, "malformed");
         service.delete(&format!("/carts/{cart}/items/{id}")).await.problem(400, "malformed");
     }

@@ -35,7 +35,7 @@ async fn what_is_put_into_a_cart_is_shown_priced_and_added_up() {
     assert_eq!(view.source(), "fwd=miss; stored");
     let second = json!({
         "product_id": 2, "name": "Product 2", "quantity": 3, "price_cents": 200, "added_price_cents": 200,
-        "availability": { "state": "in_stock" }, "buyable": 3, "line_total_cents": 600, "product_version": 1, "version": 1,
+        "price_changed": null, "availability": { "state": "in_stock" }, "buyable": 3, "line_total_cents": 600, "product_version": 1, "version": 1,
         "stale": false,
     });
     assert_eq!((&view.json()["lines"][0]["product_id"], &view.json()["lines"][1]), (&json!(1), &second));
@@ -124,7 +124,11 @@ async fn a_full_cart_takes_no_other_product_but_more_of_what_it_holds() {
     let view = cart.view().await.expect(200).json();
     assert_eq!((view["lines"].as_array().map(Vec::len), &view["stale"]), (Some(100), &json!(false)));
     let asked = fake.asked();
-    assert_eq!(asked.iter().sum::<usize>(), 98, "1 and 100 were in the cache, the others are asked for once: {asked:?}");
+    assert_eq!(
+        asked.iter().sum::<usize>(),
+        98,
+        "1 and 100 were in the cache, the others are asked for once: {asked:?}"
+    );
     assert!(asked.len() <= 12, "in few requests, not one each: {asked:?}");
     cart.remove(7).await.expect(204);
     cart.put(101, 1).await.expect(201);

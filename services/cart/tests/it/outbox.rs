@@ -40,16 +40,26 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
     cart.put(1, 2).await.expect(201);
     cart.view().await.expect(200);
     // And by SQL: two lines in a statement, one of them of no pieces; a change; no change; a removal; a rollback.
-    stores.sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
-                SELECT id, n, n - 2, 5 FROM carts, generate_series(2, 3) n").await;
+    stores
+        .sql(
+            "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
+                SELECT id, n, n - 2, 5 FROM carts, generate_series(2, 3) n",
+        )
+        .await;
     stores.sql("UPDATE cart_items SET quantity = 7 WHERE product_id = 3").await;
     stores.sql("UPDATE cart_items SET quantity = 7 WHERE product_id = 3").await;
     stores.sql("UPDATE cart_items SET quantity = 0").await;
     stores.sql("BEGIN; UPDATE cart_items SET quantity = 9; ROLLBACK").await;
     stores.until_announced().await;
     let expected = [
-        added(1, 1, 1), added(1, 4, 2), removed(1, 3), added(1, 2, 4),
-        added(3, 1, 1), added(3, 7, 2), removed(1, 5), removed(3, 3),
+        added(1, 1, 1),
+        added(1, 4, 2),
+        removed(1, 3),
+        added(1, 2, 4),
+        added(3, 1, 1),
+        added(3, 7, 2),
+        removed(1, 5),
+        removed(3, 3),
     ];
     assert_eq!(told(&service, 0).await, expected);
 
@@ -78,7 +88,9 @@ async fn the_view_shows_what_was_written_by_sql() {
     assert_eq!(cart.view().await.expect(200).source(), "hit");
     stores.sql("UPDATE cart_items SET quantity = 8").await;
     eventually("psql's write", SOON, async || cart.line(1).await["quantity"] == 8).await;
-    stores.sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents) SELECT id, 2, 2, 5 FROM carts").await;
+    stores
+        .sql("INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents) SELECT id, 2, 2, 5 FROM carts")
+        .await;
     eventually("psql's line", SOON, async || cart.line(2).await["quantity"] == 2).await;
     stores.sql("UPDATE cart_items SET quantity = 0 WHERE product_id = 1").await;
     eventually("psql's removal", SOON, async || cart.line(1).await == json!(null)).await;

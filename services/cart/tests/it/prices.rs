@@ -16,7 +16,9 @@ async fn a_new_price_reaches_the_view_and_shows_beside_the_old_one() {
     for write in ["HTTP", "SQL"] {
         let now = price + if write == "HTTP" { 50 } else { 70 };
         match write {
-            "HTTP" => drop(api.put("/products/explicit/1", &json!({ "price_cents": now, "stock": 50 })).await.expect(200)),
+            "HTTP" => {
+                drop(api.put("/products/explicit/1", &json!({ "price_cents": now, "stock": 50 })).await.expect(200))
+            }
             _ => drop(stores.shop_sql(&format!("UPDATE products SET price_cents = {now} WHERE id = 1")).await),
         }
         stores.until_price(&cart, 1, now).await;
@@ -71,12 +73,11 @@ async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
     stores.shop_sql("UPDATE products SET price_cents = 400 WHERE id = 1").await;
     cart.put(1, 1).await.expect(201);
     stores.shop_sql("DELETE FROM products WHERE id = 1").await;
-    eventually("the deletion", SOON, async || {
-        cart.line(1).await["availability"]["state"] == "no_longer_sold"
-    })
-    .await;
+    eventually("the deletion", SOON, async || cart.line(1).await["availability"]["state"] == "no_longer_sold").await;
     // Its versions begin anew.
-    stores.shop_sql("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (1, 'Again', 500, 50, 1)").await;
+    stores
+        .shop_sql("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (1, 'Again', 500, 50, 1)")
+        .await;
     stores.until_price(&cart, 1, 500).await;
     let line = cart.line(1).await;
     assert_eq!((&line["name"], &line["product_version"]), (&json!("Again"), &json!(1)));
@@ -90,7 +91,9 @@ async fn a_renamed_category_and_a_product_that_no_cart_holds_leave_the_views_alo
     cart.put(1, 1).await.expect(201);
     stores.until_announced().await;
     cart.view().await.expect(200);
-    stores.shop_sql("UPDATE categories SET name = name || '!'; UPDATE products SET stock = stock + 1 WHERE id = 2").await;
+    stores
+        .shop_sql("UPDATE categories SET name = name || '!'; UPDATE products SET stock = stock + 1 WHERE id = 2")
+        .await;
     let head = async || stores.shop_sql("SELECT seq FROM outbox_head").await.parse::<i64>().expect("a number");
     eventually("the events to be numbered", SOON, async || {
         stores.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
@@ -114,5 +117,8 @@ async fn an_amount_that_cannot_be_written_is_left_out_and_one_that_would_be_is_r
     assert_eq!(problem["errors"][0]["field"], "quantity");
     cart.put(2, 1).await.expect(201);
     let view = cart.view().await.expect(200).json();
-    assert_eq!((&view["lines"][1]["line_total_cents"], &view["totals"]["total_cents"]), (&json!(i64::MAX), &json!(null)));
+    assert_eq!(
+        (&view["lines"][1]["line_total_cents"], &view["totals"]["total_cents"]),
+        (&json!(i64::MAX), &json!(null))
+    );
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
+use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{CartOf, Fake, Service, Stores};
+use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
 const READERS: usize = 32;
 const WRITERS: i64 = 4;
@@ -163,7 +165,27 @@ async fn no_view_shows_facts_that_are_older_than_the_last_event_that_was_carried
     assert!(met.reads > 500 && met.hits > 20, "too little happened: {met:?}");
 }
 
-/// A client that hangs up between COMMIT and invalidation changes nothing: the write is carried to its end.
+#[tokio::test]
+async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    stores.until_announced().await;
+    cart.view().await.expect(200);
+    let lock = stores.lock_lines().await;
+    let mut write = JoinSet::new();
+    write.spawn(service.request(Method::PUT, &cart.item(1)).json(&json!({ "quantity": 2 })).send());
+    stores.until_waiting(1).await;
+    write.shutdown().await;
+    // A request behind it: by now the service knows that nobody is there any more.
+    service.get("/livez").await.expect(200);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    lock.release().await;
+    eventually("the write", SOON, async || cart.line(1).await["quantity"] == 2).await;
+}
+
 #[tokio::test]
 async fn a_repeated_write_invalidates_again() {
     let stores = Stores::start().await;

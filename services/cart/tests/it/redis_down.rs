@@ -28,7 +28,10 @@ async fn without_redis_carts_are_read_and_written_and_are_never_old() {
         let view = cart.view().await.expect(200);
         assert_eq!(view.source(), "fwd=bypass; detail=redis-down");
         let (one, two) = (cart.line(1).await, cart.line(2).await);
-        assert_eq!((&one["quantity"], &two["product_version"], &one["stale"]), (&json!(version), &json!(version), &json!(false)));
+        assert_eq!(
+            (&one["quantity"], &two["product_version"], &one["stale"]),
+            (&json!(version), &json!(version), &json!(false))
+        );
     }
     let ready = service.get("/readyz").await.expect(200).json();
     assert_eq!((&ready["status"], &ready["checks"]["redis"]["status"]), (&json!("degraded"), &json!("failing")));

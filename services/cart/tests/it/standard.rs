@@ -10,7 +10,8 @@ async fn it_is_ready_when_all_that_it_needs_is_there() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
-    eventually("it to be ready", SOON, async || service.get("/readyz").await.expect(200).json()["status"] == "ready").await;
+    eventually("it to be ready", SOON, async || service.get("/readyz").await.expect(200).json()["status"] == "ready")
+        .await;
     assert_eq!(service.get("/livez").await.expect(200).json(), json!({ "status": "alive" }));
 }
 
@@ -57,7 +58,8 @@ async fn entries_can_be_looked_at_and_streams_are_none() {
     let fact = service.get("/cache/stats/cart:product:1").await.expect(200).json();
     assert_eq!(fact["version"], 1);
     let entries = service.get("/cache/entries").await.expect(200).json();
-    let mut names: Vec<_> = entries["entries"].as_array().expect("a list").iter().map(|it| it["key"].to_string()).collect();
+    let mut names: Vec<_> =
+        entries["entries"].as_array().expect("a list").iter().map(|it| it["key"].to_string()).collect();
     names.sort();
     assert_eq!(names.len(), 3, "{names:?}");
     service.get("/cache/stats/cart:events").await.problem(404, "not-found");

@@ -84,7 +84,8 @@ async fn settings_that_do_not_do_are_refused_by_their_names() {
         ("REDIS__URL", "http://user:hunter2@127.0.0.1"),
         ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/cart"),
     ] {
-        let process = Process::start(&stores.cart_command("http://127.0.0.1:9", &[(name, value)])).expect("it was built");
+        let process =
+            Process::start(&stores.cart_command("http://127.0.0.1:9", &[(name, value)])).expect("it was built");
         let exit = tokio::time::timeout(SOON, process.exit()).await;
         let said = process.output();
         let exit = exit.unwrap_or_else(|_| panic!("it runs with {name}={value}: {said}")).expect("it ends by itself");

@@ -75,8 +75,12 @@ async fn an_event_is_told_when_it_is_heard() {
     let api = stores.api().await;
     let mut feed = Feed::of(&api, "?kind=event").await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 5").await;
-    let event = feed.next().await;
-    assert_eq!((&event["name"], &event["about"]), (&json!("product.updated"), &json!("product:5")), "{event}");
+    let mut event = feed.next().await;
+    // The last of the seed may be heard after the start.
+    while event["name"] != "product.updated" {
+        event = feed.next().await;
+    }
+    assert_eq!(event["about"], "product:5", "{event}");
     assert!(event["seq"].as_u64().is_some_and(|seq| seq > 0), "{event}");
 }
 

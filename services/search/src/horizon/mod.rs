@@ -114,7 +114,7 @@ impl Horizon {
     }
 
     /// How many tags are remembered.
-    pub async fn len(&self) -> Result<u64, HorizonError> {
+    pub async fn size(&self) -> Result<u64, HorizonError> {
         let zcard = CustomCommand::new_static("ZCARD", ClusterHash::FirstKey, false);
         Ok(self.client.custom(zcard, vec![HORIZON]).await?)
     }

@@ -145,3 +145,35 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Err(TryLockError::Error(error)) => Err(trouble(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_holds_the_documents_and_its_record() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (mut store, commit) = Store::open(directory.path(), 64).expect("an empty directory");
+        assert_eq!(commit, None);
+        store.rollback().expect("nothing to forget");
+        let product: Product = serde_json::from_value(serde_json::json!({
+            "id": 7, "name": "Lamp", "description": "It shines.", "price_cents": 5, "stock": 1, "featured": false,
+            "category": { "id": 2, "name": "Light" }, "version": 3, "updated_at": "2026-11-22T10:00:00Z"
+        }))
+        .expect("a product");
+        store.put([&product]).expect("it is taken");
+        let record = Commit { position: 41, owed: true, categories: [(2, "Light".to_owned())].into() };
+        let snapshot = store.commit(&record).expect("it is committed");
+        assert_eq!((snapshot.len(), snapshot.position), (1, 41));
+        store.delete([7]);
+        drop(store);
+
+        let (store, commit) = Store::open(directory.path(), 64).expect("an index");
+        assert_eq!(commit.as_ref(), Some(&record));
+        let snapshot = store.snapshot(&record);
+        assert_eq!(snapshot.product(7).expect("it can be read"), Some(Row::from(&product)));
+        assert_eq!(snapshot.product(8).expect("it can be read"), None);
+        assert_eq!(snapshot.some_of(2, 9).expect("it can be read"), [7]);
+        assert_eq!(snapshot.versions().expect("it can be read"), [(7, 3)].into());
+    }
+}

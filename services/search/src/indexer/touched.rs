@@ -30,25 +30,25 @@ enum Extent {
 
 /// What has been touched so far.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Touched {
+pub(super) struct Touched {
     tags: BTreeSet<Tag>,
     everything: bool,
 }
 
 /// A product before and after, and what was said of it in between.
 #[derive(Clone, Copy, Debug)]
-pub struct Change<'a> {
+pub(super) struct Change<'a> {
     /// As the index has it.
-    pub before: Option<&'a Row>,
+    pub(super) before: Option<&'a Row>,
     /// As it is now.
-    pub after: Option<&'a Row>,
+    pub(super) after: Option<&'a Row>,
     /// Its events, in order.
-    pub events: &'a [ProductChange],
+    pub(super) events: &'a [ProductChange],
 }
 
 impl Touched {
     /// A product has changed. `names` are those of its categories, before and after.
-    pub fn product(&mut self, change: &Change<'_>, names: (&Categories, &Categories)) {
+    pub(super) fn product(&mut self, change: &Change<'_>, names: (&Categories, &Categories)) {
         let told = change.events.iter().map(of_event);
         let extent = told.chain([of_rows(change.before, change.after)]).max().unwrap_or(Extent::Shown);
         let made = match extent {
@@ -71,12 +71,12 @@ impl Touched {
     }
 
     /// A category has changed. Its name is part of the text of all its products, and no version says which one is known.
-    pub fn category(&mut self, change: &ProductChange) {
+    pub(super) fn category(&mut self, change: &ProductChange) {
         self.everything |= change.changed.iter().any(|column| column == "name");
     }
 
     /// The tags to be invalidated.
-    pub fn into_tags(self) -> Vec<Tag> {
+    pub(super) fn into_tags(self) -> Vec<Tag> {
         if self.everything || self.tags.len() > MOST {
             return vec![keys::every_page()];
         }

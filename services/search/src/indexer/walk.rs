@@ -31,7 +31,7 @@ impl Indexer {
     }
 
     async fn try_walk(&mut self) -> Result<(), Trouble> {
-        let began = Instant::now();
+        let (asked, began) = (std::time::Instant::now(), Instant::now());
         let (mut told, mut read, mut changed) = (began, 0, 0);
         let head = head::ask(&self.api).await?;
         let mut known = self.known().await?;
@@ -66,6 +66,7 @@ impl Indexer {
             Ok(())
         })
         .await?;
+        self.state.heard_of(head, asked);
         info!(products = read, changed, position = head, took = ?began.elapsed(), "the index has the whole catalogue");
         Ok(())
     }

@@ -16,8 +16,8 @@
 //! The query is built from words, never parsed from what was typed: no input can be a syntax error.
 
 use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
-    FuzzyTermQuery, Occur, Query, TermQuery,
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery,
+    Occur, Query, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Score, Term};
@@ -103,6 +103,9 @@ fn matches(word: &Word, how: How, fields: &Fields, categories: &Categories) -> B
         for (field, place) in names {
             constant(automaton(field, &word.word, tolerance, false), BY_TYPO[place]);
         }
+        for (field, place) in [(fields.name_stems, 0), (fields.description_stems, 2)] {
+            constant(automaton(field, &word.stem, tolerance, false), BY_TYPO[place]);
+        }
     }
     for (id, name) in categories {
         let best = text::words(name).iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
@@ -120,16 +123,17 @@ fn worth_of(word: &Word, named: &Word, how: How) -> Option<Score> {
         Some(BY_STEM[1])
     } else if how.is_last && named.word.starts_with(&word.word) {
         Some(BY_BEGINNING[1])
-    } else if is_nearly(&word.word, &named.word, how.tolerance(&word.word)) {
+    } else if is_nearly(word, named, how.tolerance(&word.word)) {
         Some(BY_TYPO[1])
     } else {
         None
     }
 }
 
-/// Whether two words differ by at most so many letters; two that have changed places count as one.
-pub fn is_nearly(one: &str, other: &str, tolerance: u8) -> bool {
-    tolerance > 0 && strsim::osa_distance(one, other) <= usize::from(tolerance)
+/// Whether two words, or their stems, differ by at most so many letters; two that have changed places count as one.
+pub fn is_nearly(one: &Word, other: &Word, tolerance: u8) -> bool {
+    let nearly = |one: &str, other: &str| strsim::osa_distance(one, other) <= usize::from(tolerance);
+    tolerance > 0 && (nearly(&one.word, &other.word) || nearly(&one.stem, &other.stem))
 }
 
 fn automaton(field: Field, word: &str, tolerance: u8, is_beginning: bool) -> Box<dyn Query> {

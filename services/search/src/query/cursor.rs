@@ -106,7 +106,19 @@ mod tests {
 
     #[test]
     fn nothing_else_is_a_cursor() {
-        for text in ["", "s", "s.1.1", "s.1.1.1.1", "x.1.1.1", "s.01.1.1", "s.+1.1.1", "s.1.-1.1", "s.1.1.100000000", "S.1.1.1", "s.1.ffffffffffffffff.1"] {
+        for text in [
+            "",
+            "s",
+            "s.1.1",
+            "s.1.1.1.1",
+            "x.1.1.1",
+            "s.01.1.1",
+            "s.+1.1.1",
+            "s.1.-1.1",
+            "s.1.1.100000000",
+            "S.1.1.1",
+            "s.1.ffffffffffffffff.1",
+        ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

@@ -1,19 +1,18 @@
 //! What of a text is shown, and what of that is bold. The result is HTML: everything from the text is escaped, and `<b>`
 //! is all that is added.
 
-use std::collections::BTreeMap;
-
-use tantivy::Score;
-use tantivy::schema::Field;
-use tantivy::snippet::SnippetGenerator;
+use std::ops::Range;
 
 use super::build::{is_nearly, tolerance};
 use super::cursor::Likeness;
 use super::search::About;
-use crate::text;
+use crate::text::{self, Word};
 
-/// Characters of a description that are shown.
+/// About how many bytes of a description are shown.
 const SNIPPET: usize = 160;
+
+/// Words before the first bold one, when the beginning of the text is left out.
+const LEAD: usize = 4;
 
 /// What is looked for in a text.
 pub struct Highlight<'a> {
@@ -23,68 +22,137 @@ pub struct Highlight<'a> {
     pub likeness: Likeness,
 }
 
+/// Where a word of a text stands, and whether it is to be bold.
+struct Place {
+    bytes: Range<usize>,
+    bold: bool,
+}
+
 impl Highlight<'_> {
     /// All of `name`.
     pub fn whole(&self, name: &str) -> String {
-        self.best_of(name, usize::MAX).unwrap_or_else(|| escaped(name))
+        marked(name, 0..name.len(), &self.places(name))
     }
 
     /// The part of `description` that has most of the words; its beginning when it has none.
     pub fn snippet(&self, description: &str) -> String {
-        self.best_of(description, SNIPPET).unwrap_or_else(|| {
-            let cut = description.char_indices().nth(SNIPPET).map(|(end, _)| &description[..end]);
-            match cut {
-                None => escaped(description),
-                // Not in the middle of a word, where there is a gap to cut at.
-                Some(cut) => escaped(cut.rsplit_once(char::is_whitespace).map_or(cut, |(whole, _)| whole)) + "…",
-            }
+        let places = self.places(description);
+        let range = best(description, &places);
+        let before = if range.start > 0 { "…" } else { "" };
+        let after = if range.end < description.len() { "…" } else { "" };
+        format!("{before}{}{after}", marked(description, range, &places))
+    }
+
+    fn places(&self, text: &str) -> Vec<Place> {
+        let words = text::placed(text).into_iter();
+        words.map(|(bytes, word)| Place { bold: self.is_asked_for(&word), bytes }).collect()
+    }
+
+    /// As `build.rs` lets words match.
+    fn is_asked_for(&self, word: &Word) -> bool {
+        let About::Words(asked) = self.about else { return false };
+        asked.iter().enumerate().any(|(place, (asked_for, _))| {
+            let is_last = place + 1 == asked.len();
+            asked_for.stem == word.stem
+                || (is_last && word.word.starts_with(&asked_for.word))
+                || (self.likeness == Likeness::Typo && is_nearly(asked_for, word, tolerance(&asked_for.word)))
         })
     }
+}
 
-    fn best_of(&self, text: &str, chars: usize) -> Option<String> {
-        let About::Words(asked) = self.about else { return None };
-        let words = text::words(text);
-        let found = words.into_iter().filter(|word| {
-            asked.iter().enumerate().any(|(place, (asked_for, _))| {
-                asked_for.stem == word.stem
-                    || (place + 1 == asked.len() && word.word.starts_with(&asked_for.word))
-                    || (self.likeness == Likeness::Typo
-                        && is_nearly(&asked_for.word, &word.word, tolerance(&asked_for.word)))
-            })
-        });
-        let found: BTreeMap<String, Score> = found.map(|word| (word.word, 1.0)).collect();
-        if found.is_empty() {
-            return None;
-        }
-        // The field matters only for documents; this is given a text.
-        let field = Field::from_field_id(0);
-        let snippet = SnippetGenerator::new(found, text::analyzer(), field, chars).snippet(text);
-        let cut = snippet.fragment().len() < text.trim_end().len();
-        let html = snippet.to_html();
-        Some(html).filter(|html| !html.is_empty()).map(|html| if cut { framed(&snippet, text, html) } else { html })
+/// The stretch of at most [`SNIPPET`] bytes, from the begin of a word to the end of one, that has most bold words; the
+/// earliest of them.
+fn best(text: &str, places: &[Place]) -> Range<usize> {
+    if text.len() <= SNIPPET {
+        return 0..text.len();
     }
+    let (mut best, mut most, mut end, mut bold) = (0..0, 0, 0, 0);
+    for (first, place) in places.iter().enumerate() {
+        // At least one word, however long.
+        while end < places.len() && (end <= first || places[end].bytes.end - place.bytes.start <= SNIPPET) {
+            bold += usize::from(places[end].bold);
+            end += 1;
+        }
+        if bold > most || best.is_empty() {
+            (best, most) = (first..end, bold);
+        }
+        bold -= usize::from(place.bold);
+    }
+    // Words that lead up to it say more than words that come after it.
+    let lead = if places.get(best.start).is_some_and(|place| place.bold) { LEAD.min(best.start) } else { 0 };
+    let (first, last) = (best.start - lead, best.end.saturating_sub(1 + lead).max(best.start));
+    let start = places.get(first).filter(|_| first > 0).map_or(0, |place| place.bytes.start);
+    let end = places.get(last).filter(|_| last + 1 < places.len()).map_or(text.len(), |place| place.bytes.end);
+    start..end
 }
 
-fn framed(snippet: &tantivy::snippet::Snippet, text: &str, html: String) -> String {
-    let range = snippet.fragment_range();
-    let before = if text[..range.start].trim().is_empty() { "" } else { "…" };
-    let after = if text[range.end..].trim().is_empty() { "" } else { "…" };
-    // What ends a sentence is no word, so the fragment may have left it behind.
-    format!("{before}{}{after}", html.trim())
+/// A part of `text` as HTML.
+fn marked(text: &str, range: Range<usize>, places: &[Place]) -> String {
+    let mut html = String::with_capacity(range.len() + 32);
+    let mut done = range.start;
+    let bold = places.iter().filter(|place| place.bold).map(|place| &place.bytes);
+    for word in bold.filter(|word| word.start >= range.start && word.end <= range.end) {
+        escape(&text[done..word.start], &mut html);
+        html.push_str("<b>");
+        escape(&text[word.clone()], &mut html);
+        html.push_str("</b>");
+        done = word.end;
+    }
+    escape(&text[done..range.end], &mut html);
+    html
 }
 
-/// Text as HTML.
-pub fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
+fn escape(text: &str, html: &mut String) {
     for c in text.chars() {
         match c {
             '&' => html.push_str("&amp;"),
             '<' => html.push_str("&lt;"),
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#x27;"),
+            '\'' => html.push_str("&#39;"),
             c => html.push(c),
         }
     }
-    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snippet(q: &str, text: &str) -> String {
+        Highlight { about: &About::parse(q), likeness: Likeness::Strict }.snippet(text)
+    }
+
+    #[test]
+    fn what_matches_is_bold_and_all_else_is_escaped() {
+        assert_eq!(
+            snippet("lamps", "A <b>lamp</b> & a \"lamp\"."),
+            "A &lt;b&gt;<b>lamp</b>&lt;/b&gt; &amp; a &quot;<b>lamp</b>&quot;."
+        );
+        assert_eq!(snippet("caf", "Café, CAFETERIA"), "<b>Café</b>, <b>CAFETERIA</b>");
+        assert_eq!(snippet("", "Nothing & none"), "Nothing &amp; none");
+        assert_eq!(snippet("x", ""), "");
+    }
+
+    #[test]
+    fn of_a_long_text_the_part_with_most_matches_is_shown() {
+        let text =
+            format!("A lamp. {} Here a lamp, there a lamp. {}", "So it goes. ".repeat(30), "The end. ".repeat(30));
+        let shown = snippet("lamp", &text);
+        assert!(shown.starts_with('…') && shown.ends_with('…'), "{shown}");
+        assert!(shown.contains("Here a <b>lamp</b>, there a <b>lamp</b>"), "{shown}");
+        let beginning = snippet("zebra", &text);
+        assert!(beginning.starts_with("A lamp. So it goes.") && beginning.ends_with('…'), "{beginning}");
+    }
+
+    #[test]
+    fn no_text_is_cut_inside_a_character() {
+        for text in ["ü".repeat(500), "日本 ".repeat(200), format!("{} ende", "🦀 ".repeat(100)), " ".repeat(400)]
+        {
+            for q in ["ende", "日本", "u"] {
+                let shown = snippet(q, &text);
+                assert!(shown.len() <= 2 * text.len() + 64, "{shown}");
+            }
+        }
+    }
 }

@@ -79,11 +79,7 @@ pub(super) async fn search(
 }
 
 /// The page goes out as it lies in the cache; what is true of this moment is put in before its last brace.
-fn with_index(
-    response: HttpResponse,
-    page: Option<&bytes::Bytes>,
-    index: IndexState,
-) -> Result<HttpResponse, Problem> {
+fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: IndexState) -> Result<HttpResponse, Problem> {
     let Some(page) = page.filter(|_| response.status().is_success()) else { return Ok(response) };
     let index = serde_json::to_vec(&index).map_err(Problem::internal)?;
     let open = page.strip_suffix(b"}").ok_or_else(|| Problem::internal("a page that is no object"))?;

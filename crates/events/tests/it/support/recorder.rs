@@ -15,7 +15,7 @@ pub(crate) struct Recorder {
     batches: Arc<Mutex<Vec<Vec<u64>>>>,
     resyncs: Arc<Mutex<Vec<Resync>>>,
     answer: Arc<Mutex<Arc<Answer>>>,
-    from: Arc<Mutex<Option<u64>>>,
+    from: Arc<Mutex<Result<Option<u64>, ReactError>>>,
     begun: Arc<watch::Sender<u64>>,
     open: Arc<watch::Sender<bool>>,
 }
@@ -26,7 +26,7 @@ impl Recorder {
             batches: Arc::default(),
             resyncs: Arc::default(),
             answer: Arc::new(Mutex::new(Arc::new(|_| Ok(())))),
-            from: Arc::default(),
+            from: Arc::new(Mutex::new(Ok(None))),
             begun: Arc::new(watch::Sender::new(0)),
             open: Arc::new(watch::Sender::new(true)),
         }
@@ -37,9 +37,9 @@ impl Recorder {
         *self.answer.lock().unwrap() = Arc::new(answer);
     }
 
-    /// A resync sets the position to this.
-    pub(crate) fn resync_to(&self, from: u64) {
-        *self.from.lock().unwrap() = Some(from);
+    /// From now on, a resync ends like this.
+    pub(crate) fn resync_answer(&self, answer: Result<Option<u64>, ReactError>) {
+        *self.from.lock().unwrap() = answer;
     }
 
     /// Reactions begin and do not end, until [`go`](Self::go).
@@ -86,6 +86,6 @@ impl React for Recorder {
 
     async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
         self.resyncs.lock().unwrap().push(why);
-        Ok(*self.from.lock().unwrap())
+        self.from.lock().unwrap().clone()
     }
 }

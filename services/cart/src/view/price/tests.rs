@@ -41,8 +41,15 @@ fn a_line_says_what_can_be_bought_and_counts_that() {
     ] {
         let view = view(&[(quantity, word.clone())]);
         let line = &view.lines[0];
-        assert_eq!((line.availability, line.buyable, line.line_total_cents), (availability, buyable, Some(total)), "{word:?}");
-        assert_eq!(view.totals, Totals { lines: usize::from(buyable > 0), pieces: i64::from(buyable), total_cents: Some(total) });
+        assert_eq!(
+            (line.availability, line.buyable, line.line_total_cents),
+            (availability, buyable, Some(total)),
+            "{word:?}"
+        );
+        assert_eq!(
+            view.totals,
+            Totals { lines: usize::from(buyable > 0), pieces: i64::from(buyable), total_cents: Some(total) }
+        );
         assert_eq!((line.stale, view.stale), (word.stale, word.stale));
     }
 }

@@ -1,7 +1,7 @@
 //! A product API that says what the test wants: older facts than its events tell of, nothing at all, or late.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::{Data, Path, Query};
@@ -64,33 +64,33 @@ impl Fake {
         for (field, value) in fields.as_object().expect("fields") {
             product[field] = value.clone();
         }
-        self.says.lock().unwrap().products.insert(id, product);
+        said(&self.says).products.insert(id, product);
     }
 
     /// From now on it says that there is no such product.
     pub(crate) fn says_none(&self, id: i64) {
-        self.says.lock().unwrap().products.remove(&id);
+        said(&self.says).products.remove(&id);
     }
 
     /// Whether it answers 503.
     pub(crate) fn set_away(&self, away: bool) {
-        self.says.lock().unwrap().away = away;
+        said(&self.says).away = away;
     }
 
     /// By how much its answers may be late.
     pub(crate) fn set_late(&self, late: Duration) {
-        self.says.lock().unwrap().late = late;
+        said(&self.says).late = late;
     }
 
     /// How many products were asked for by each request since the last call.
     pub(crate) fn asked(&self) -> Vec<usize> {
-        std::mem::take(&mut self.says.lock().unwrap().asked)
+        std::mem::take(&mut said(&self.says).asked)
     }
 
     /// Appends an event about a product to the stream; returns its number.
     pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> i64 {
         let seq = {
-            let mut says = self.says.lock().unwrap();
+            let mut says = said(&self.says);
             says.seq += 1;
             says.seq
         };
@@ -107,14 +107,18 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        // Ends when it is polled next, or with the test's runtime.
+        // Sent at once; nobody needs to wait until it has stopped.
         drop(self.handle.stop(false));
     }
 }
 
+fn said(says: &Mutex<Says>) -> MutexGuard<'_, Says> {
+    says.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn one(id: Path<i64>, says: Data<Mutex<Says>>) -> HttpResponse {
     let (away, product) = {
-        let says = says.lock().unwrap();
+        let says = said(&says);
         (says.away, says.products.get(&id).cloned())
     };
     match product {
@@ -127,7 +131,7 @@ async fn one(id: Path<i64>, says: Data<Mutex<Says>>) -> HttpResponse {
 async fn several(query: Query<BTreeMap<String, String>>, says: Data<Mutex<Says>>) -> HttpResponse {
     let ids: Vec<i64> = query["ids"].split(',').map(|id| id.parse().expect("ids")).collect();
     let (away, late, products) = {
-        let mut says = says.lock().unwrap();
+        let mut says = said(&says);
         says.asked.push(ids.len());
         let products: Vec<Value> = ids.iter().filter_map(|id| says.products.get(id).cloned()).collect();
         (says.away, says.late, products)
@@ -143,7 +147,7 @@ async fn several(query: Query<BTreeMap<String, String>>, says: Data<Mutex<Says>>
 }
 
 async fn events(says: Data<Mutex<Says>>) -> HttpResponse {
-    let says = says.lock().unwrap();
+    let says = said(&says);
     match says.away {
         true => HttpResponse::ServiceUnavailable().finish(),
         false => HttpResponse::Gone().finish(),

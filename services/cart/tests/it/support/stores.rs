@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use testkit::{Postgres, Redis, eventually, shared_database, sibling};
 
 use super::{CartOf, Fake, SOON, Service};
@@ -22,6 +23,9 @@ pub(crate) struct Stores {
     cart: String,
     shop: String,
 }
+
+/// A table lock: whoever writes a line waits until it is released.
+pub(crate) struct Lock(AsyncPgConnection);
 
 impl Stores {
     pub(crate) async fn start() -> Self {
@@ -79,6 +83,22 @@ impl Stores {
         Postgres::shared().await.sql(name(&self.cart), sql).await
     }
 
+    /// Makes every write of a line wait.
+    pub(crate) async fn lock_lines(&self) -> Lock {
+        let mut connection = AsyncPgConnection::establish(&self.cart).await.expect("the database is there");
+        let lock = "BEGIN; LOCK TABLE cart_items IN EXCLUSIVE MODE";
+        connection.batch_execute(lock).await.expect("nobody holds a lock for long");
+        Lock(connection)
+    }
+
+    /// Waits until that many of the cart's statements wait for a lock.
+    pub(crate) async fn until_waiting(&self, count: usize) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND application_name = 'cart' AND wait_event_type = 'Lock'";
+        let what = format!("{count} statements that wait for a lock");
+        eventually(&what, SOON, async || self.sql(waiting).await == count.to_string()).await;
+    }
+
     /// Runs SQL in the shop's database.
     pub(crate) async fn shop_sql(&self, sql: &str) -> String {
         Postgres::shared().await.sql(name(&self.shop), sql).await.expect("the test's own SQL")
@@ -118,6 +138,12 @@ impl Stores {
             super::cart::line(&view, product)["price_cents"] == cents && view["stale"] == false
         })
         .await;
+    }
+}
+
+impl Lock {
+    pub(crate) async fn release(mut self) {
+        self.0.batch_execute("COMMIT").await.expect("the lock's session lives");
     }
 }
 

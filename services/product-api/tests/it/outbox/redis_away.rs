@@ -108,9 +108,12 @@ async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_d
     }
     let written = api.get("/products/1").await.expect(200).version();
     let before = stores.whole_stream().await;
+    let replays = async || api.metrics().await.sum("relay_replays_total", &[("stream", STREAM)]);
+    let replayed = replays().await;
     stores.redis.restart().await.expect("it starts");
     until_caught_up(&stores).await;
     assert_eq!(stores.whole_stream().await, before);
+    assert_eq!(replays().await, replayed, "it was not empty, or this is about something else");
     for path in &paths {
         let read = api.get(path).await.expect(200);
         assert_eq!(read.version(), written, "{path}: {}", read.source());

@@ -1,0 +1,143 @@
+//! The reaction, tried until it is done or refused for good.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::backoff::Backoff;
+use super::effects::{Aftermath, Effects, Stopped};
+use super::plan::Letter;
+use super::wire::Entry;
+use super::{React, ReactError, Resync};
+use crate::contract::Event;
+
+impl<R: React> Effects<R> {
+    /// Carries out events, for as long as it takes.
+    pub(super) async fn apply(
+        &mut self,
+        mut events: Vec<Event<R::Change>>,
+        entries: &[Entry],
+        aftermath: &mut Aftermath,
+    ) -> Result<(), Stopped> {
+        if let Some(seen) = &self.seen {
+            let before = events.len();
+            events.retain(|event| !seen.has(event.seq));
+            self.signs.meter.duplicates.increment((before - events.len()) as u64);
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let Err(why) = self.attempt(&events).await? else { return Ok(()) };
+        if events.len() == 1 {
+            return self.insist(&events[0], why, entries, aftermath).await;
+        }
+        // One of them is refused. The others are not to suffer for it.
+        for event in &events {
+            if let Err(why) = self.attempt(std::slice::from_ref(event)).await? {
+                self.insist(event, why, entries, aftermath).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries a refused event again, and sets it aside in the end.
+    async fn insist(
+        &mut self,
+        event: &Event<R::Change>,
+        mut why: String,
+        entries: &[Entry],
+        aftermath: &mut Aftermath,
+    ) -> Result<(), Stopped> {
+        let entry = entries.iter().find(|entry| entry.seq == event.seq);
+        // What was delivered before and not acknowledged has been tried before.
+        let mut attempts = entry.map_or(1, |entry| entry.deliveries.max(1));
+        let mut backoff = Backoff::new();
+        while attempts < self.max_attempts {
+            self.signs.meter.retries.increment(1);
+            self.rest(&mut backoff).await?;
+            match self.attempt(std::slice::from_ref(event)).await? {
+                Ok(()) => return Ok(()),
+                Err(again) => why = again,
+            }
+            attempts += 1;
+        }
+        error!(seq = event.seq, reason = %why, "an event is refused; it becomes a dead letter");
+        if let Some(entry) = entry {
+            aftermath.set_aside(Letter::refused(entry, why));
+        }
+        Ok(())
+    }
+
+    /// One attempt, repeated while something is away. The error is why the events are refused.
+    async fn attempt(&mut self, events: &[Event<R::Change>]) -> Result<Result<(), String>, Stopped> {
+        let (mut backoff, mut told) = (Backoff::new(), false);
+        loop {
+            match AssertUnwindSafe(self.reaction.apply(events)).catch_unwind().await {
+                Ok(Ok(())) => {
+                    self.done(events);
+                    return Ok(Ok(()));
+                }
+                Ok(Err(ReactError::Unavailable(why))) => {
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(reason = %why, "events wait for something that is away");
+                    }
+                }
+                Ok(Err(ReactError::Refused(why))) => return Ok(Err(why)),
+                Err(_) => return Ok(Err("the reaction panicked".to_owned())),
+            }
+            self.signs.meter.retries.increment(1);
+            self.rest(&mut backoff).await?;
+        }
+    }
+
+    /// One attempt. What it does not carry out is lost.
+    pub(super) async fn once(&self, events: &[Event<R::Change>]) {
+        match AssertUnwindSafe(self.reaction.apply(events)).catch_unwind().await {
+            Ok(Ok(())) => {
+                self.signs.meter.applied(events.iter().map(|event| event.occurred_at));
+                events.iter().for_each(|event| self.signs.reached(event.seq));
+            }
+            failed => {
+                let reason = failed.map_or_else(|_| "the reaction panicked".to_owned(), |why| format!("{why:?}"));
+                warn!(%reason, events = events.len(), "events were heard in vain");
+                self.signs.meter.lost.increment(events.len() as u64);
+            }
+        }
+    }
+
+    fn done(&mut self, events: &[Event<R::Change>]) {
+        self.signs.meter.applied(events.iter().map(|event| event.occurred_at));
+        let Some(seen) = &mut self.seen else { return };
+        events.iter().for_each(|event| seen.add(event.seq));
+        events.iter().for_each(|event| self.signs.reached(event.seq));
+    }
+
+    /// Has everything dropped or made anew, for as long as it takes.
+    pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<u64>, Stopped> {
+        self.signs.meter.resync(why);
+        let (mut backoff, mut told) = (Backoff::new(), false);
+        loop {
+            let reason = match AssertUnwindSafe(self.reaction.resync(why)).catch_unwind().await {
+                // Where a group is, only the group knows.
+                Ok(Ok(from)) => return Ok(from.filter(|_| self.seen.is_none())),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the reaction panicked".to_owned(),
+            };
+            if !std::mem::replace(&mut told, true) {
+                warn!(?why, %reason, "a resync has failed; it is tried again");
+            }
+            self.signs.meter.retries.increment(1);
+            self.rest(&mut backoff).await?;
+        }
+    }
+
+    /// Pauses; or says that it is time to stop.
+    pub(super) async fn rest(&self, backoff: &mut Backoff) -> Result<(), Stopped> {
+        tokio::select! {
+            () = sleep(backoff.pause()) => Ok(()),
+            () = self.stop.cancelled() => Err(Stopped),
+        }
+    }
+}

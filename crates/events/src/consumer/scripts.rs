@@ -1,0 +1,88 @@
+//! The scripts of a consumer, and what one of them tells.
+
+use fred::types::scripts::Script;
+
+/// The scripts, hashed once for a process.
+#[derive(Clone)]
+pub(super) struct Scripts {
+    pub(super) look: Script,
+    pub(super) claim: Script,
+    pub(super) keep: Script,
+    pub(super) forget: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            look: Script::from_lua(include_str!("scripts/look.lua")),
+            claim: Script::from_lua(include_str!("scripts/claim.lua")),
+            keep: Script::from_lua(include_str!("scripts/keep.lua")),
+            forget: Script::from_lua(include_str!("scripts/forget.lua")),
+        }
+    }
+}
+
+/// Where a stream is, and how far a reader is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The first number that it holds; 0 when it holds none.
+    pub(super) first: u64,
+    /// The last number that it was given; 0 when there was none.
+    pub(super) last: u64,
+    /// How many it was ever given.
+    pub(super) added: u64,
+    /// Whether the group exists.
+    pub(super) group: bool,
+    /// Up to which number events were handed out.
+    pub(super) delivered: u64,
+    /// How many of these are not acknowledged.
+    pub(super) pending: u64,
+    /// The oldest event that is not carried out.
+    pub(super) oldest: Option<Vec<u8>>,
+}
+
+impl Look {
+    /// Whether it holds this number, as far as its ends tell.
+    pub(super) fn holds(&self, seq: u64) -> bool {
+        self.first > 0 && (self.first..=self.last).contains(&seq)
+    }
+
+    /// The number that the stream began with.
+    pub(super) fn birth(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.added)
+    }
+
+    /// How many events are not carried out.
+    pub(super) fn lag(&self) -> u64 {
+        self.last.saturating_sub(self.delivered.max(self.first.saturating_sub(1))) + self.pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(first: u64, last: u64, added: u64, delivered: u64, pending: u64) -> Look {
+        Look { first, last, added, group: true, delivered, pending, oldest: None }
+    }
+
+    #[test]
+    fn the_lag_is_what_was_not_handed_out_and_what_is_not_acknowledged() {
+        assert_eq!(look(1, 9, 9, 9, 0).lag(), 0);
+        assert_eq!(look(1, 9, 9, 6, 2).lag(), 5);
+        assert_eq!(look(4_711, 4_713, 3, 0, 0).lag(), 3, "what the stream never had does not count");
+        assert_eq!(look(0, 0, 0, 7, 0).lag(), 0);
+    }
+
+    #[test]
+    fn a_stream_begins_where_it_began_though_it_was_trimmed() {
+        assert_eq!(look(4_712, 4_713, 3, 0, 0).birth(), 4_711);
+        assert_eq!(look(1, 3, 3, 0, 0).birth(), 1);
+    }
+
+    #[test]
+    fn an_empty_stream_holds_nothing() {
+        assert!(!look(0, 9, 9, 0, 0).holds(5) && !look(0, 0, 0, 0, 0).holds(0));
+        assert!(look(5, 9, 5, 0, 0).holds(5) && !look(5, 9, 5, 0, 0).holds(10));
+    }
+}

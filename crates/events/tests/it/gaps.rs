@@ -1,0 +1,174 @@
+//! A missing number is noticed and made good: from the log, or by dropping everything.
+
+use events::consumer::{Reading, Resync};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads};
+
+/// A member that has carried out 1 to 3.
+async fn a_member_at_three(world: &World, recorder: &Recorder) -> events::consumer::Consumer {
+    let consumer = world.member(recorder).await;
+    world.append(1..=3).await;
+    applied(recorder, 1..=3).await;
+    consumer
+}
+
+#[tokio::test]
+async fn a_hole_before_what_comes_next_is_fetched() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.log_only(4..=5);
+    world.append(6..=6).await;
+    applied(&recorder, 1..=6).await;
+    world.all_acknowledged().await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_hole_between_events_that_come_together_is_fetched_in_its_place() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.log_only(6..=7);
+    world.append([4, 5, 8, 9]).await;
+    applied(&recorder, 1..=9).await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_trimmed_before_anybody_read_it_is_fetched() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    a_member_at_three(&world, &Recorder::new()).await.stop().await;
+    world.append(4..=9).await;
+    world.cli(&format!("XTRIM {STREAM} MINID 8-0")).await;
+    let consumer = world.start(Reading::GroupFrom(GROUP, 3), &recorder);
+    applied(&recorder, 4..=9).await;
+    assert_eq!(recorder.resyncs(), []);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_trimmed_means_dropping_everything_for_who_does_not_know_how_far_it_was() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    a_member_at_three(&world, &Recorder::new()).await.stop().await;
+    world.append(4..=9).await;
+    world.cli(&format!("XTRIM {STREAM} MINID 8-0")).await;
+    let consumer = world.member(&recorder).await;
+    applied(&recorder, 8..=9).await;
+    assert_eq!(recorder.resyncs(), [Resync::Gap]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_trimmed_after_a_peer_had_read_it_is_not_missing() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    a_member_at_three(&world, &Recorder::new()).await.stop().await;
+    world.cli(&format!("XTRIM {STREAM} MINID 3-0")).await;
+    world.append(4..=5).await;
+    let consumer = world.member(&recorder).await;
+    applied(&recorder, 4..=5).await;
+    assert_eq!((recorder.resyncs().len(), world.log.asked()), (0, 0));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_with_a_later_number_has_no_hole() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(4_711..=4_713).await;
+    applied(&recorder, 4_711..=4_713).await;
+    assert_eq!((recorder.resyncs(), world.log.asked()), (vec![Resync::NewGroup], 0));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_log_has_forgotten_means_dropping_everything() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.log_only(4..=5);
+    world.log.forget(4);
+    world.append(6..=6).await;
+    applied(&recorder, [1, 2, 3, 6]).await;
+    world.all_acknowledged().await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::Gap]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_that_stays_away_means_dropping_everything() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.log.away(true);
+    world.append(6..=6).await;
+    applied(&recorder, [1, 2, 3, 6]).await;
+    world.all_acknowledged().await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::Gap]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_that_comes_back_soon_is_waited_for() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.log.away(true);
+    world.log_only(4..=5);
+    world.append(6..=6).await;
+    eventually("the first request", AT_MOST, async || world.log.asked() > 0).await;
+    world.log.away(false);
+    applied(&recorder, 1..=6).await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_without_the_missing_ones_means_dropping_everything() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.append([5, 8]).await;
+    applied(&recorder, [1, 2, 3, 5, 8]).await;
+    world.all_acknowledged().await;
+    assert!(recorder.resyncs().contains(&Resync::Gap));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_hole_that_a_peer_died_over_is_still_noticed() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    a_member_at_three(&world, &Recorder::new()).await.stop().await;
+    world.log_only(4..=5);
+    world.append(6..=7).await;
+    world.give_to_a_dead_peer(10).await;
+    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    reads(&consumer).await;
+    applied(&recorder, 4..=7).await;
+    assert_eq!(recorder.resyncs(), []);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_position_that_the_log_has_forgotten_means_dropping_everything() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.append(1..=6).await;
+    world.cli(&format!("XTRIM {STREAM} MINID 6-0")).await;
+    world.log.forget(4);
+    let consumer = world.start(Reading::GroupFrom(GROUP, 2), &recorder);
+    reads(&consumer).await;
+    world.append(7..=7).await;
+    applied(&recorder, [7]).await;
+    assert_eq!(recorder.resyncs(), [Resync::Gap]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_goes_on_where_it_is_whatever_a_resync_says() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.resync_answer(Ok(Some(1)));
+    let consumer = a_member_at_three(&world, &recorder).await;
+    world.log.forget(4);
+    world.log_only(4..=5);
+    world.append(6..=7).await;
+    applied(&recorder, [1, 2, 3, 6, 7]).await;
+    world.all_acknowledged().await;
+    consumer.stop().await;
+}

@@ -1,0 +1,68 @@
+//! Over Pub/Sub, what nobody hears is lost. That is its price, and it is to be seen.
+
+use events::PRODUCT_EVENTS;
+use events::consumer::{ConsumerSettings, Reading, Transport};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, Recorder, World, applied, event, reads, refused, settings};
+
+async fn publish(world: &World, seq: u64) {
+    let channel = PRODUCT_EVENTS.channel.unwrap();
+    world.redis.cli(&["PUBLISH", channel, &event(seq)]).await.unwrap();
+}
+
+fn pubsub() -> ConsumerSettings {
+    ConsumerSettings { transport: Transport::Pubsub, ..settings() }
+}
+
+#[tokio::test]
+async fn what_is_heard_is_carried_out_and_what_is_missed_is_lost() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.start_with(&pubsub(), Reading::Group(GROUP), &recorder);
+    reads(&consumer).await;
+    publish(&world, 1).await;
+    publish(&world, 2).await;
+    applied(&recorder, 1..=2).await;
+    world.cli("ACL SETUSER default -subscribe").await;
+    world.cli("CLIENT KILL TYPE pubsub").await;
+    eventually("the connection to be missed", AT_MOST, async || !consumer.status().connected).await;
+    publish(&world, 3).await;
+    world.cli("ACL SETUSER default +subscribe").await;
+    let hears = async || {
+        publish(&world, 4).await;
+        recorder.applied().contains(&4)
+    };
+    eventually("the connection to be made again", AT_MOST, hears).await;
+    assert!(!recorder.applied().contains(&3));
+    assert_eq!((recorder.resyncs(), world.log.asked()), (vec![], 0));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_lost() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.start_with(&pubsub(), Reading::Group(GROUP), &recorder);
+    reads(&consumer).await;
+    recorder.answer(|_| refused());
+    publish(&world, 1).await;
+    eventually("the attempt", AT_MOST, async || recorder.begun() == 1).await;
+    recorder.answer(|_| Ok(()));
+    publish(&world, 2).await;
+    applied(&recorder, [2]).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_is_tried_again() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.cli("ACL SETUSER default -subscribe").await;
+    let consumer = world.start_with(&pubsub(), Reading::Group(GROUP), &recorder);
+    let refused = async || world.cli("ACL LOG").await.contains("subscribe");
+    eventually("the refusal", AT_MOST, refused).await;
+    assert!(!consumer.status().connected);
+    world.cli("ACL SETUSER default +subscribe").await;
+    reads(&consumer).await;
+    publish(&world, 1).await;
+    applied(&recorder, [1]).await;
+    consumer.stop().await;
+}

@@ -1,0 +1,172 @@
+//! What cannot be read or carried out is set aside, and stops nobody.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use events::consumer::{Reading, Resync};
+use events::contract::SCHEMA;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, LETTERS, Recorder, STREAM, World, applied, event, refused, settings};
+
+/// An event that differs in one field.
+fn other(seq: u64, field: &str, value: Value) -> Value {
+    let mut event: Value = serde_json::from_str(&event(seq)).unwrap();
+    event[field] = value;
+    event
+}
+
+/// Does the group react to this message between two events as it should? Returns what it did.
+async fn between_events(message: &str, in_the_log: Option<Value>) -> (Vec<u64>, Vec<Resync>, Vec<String>) {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(1..=1).await;
+    world.log.add(2, in_the_log.unwrap_or(Value::Null));
+    world.message(2, "event", message).await;
+    world.append(3..=3).await;
+    eventually("the next one", AT_MOST, async || recorder.applied().contains(&3)).await;
+    world.all_acknowledged().await;
+    let letters = world.cli(&format!("XRANGE {LETTERS} - +")).await;
+    assert!(letters.contains("\n2-0\n") && letters.contains(&format!("\n{STREAM}\n")), "{letters}");
+    assert!(letters.contains(message), "{letters}");
+    consumer.stop().await;
+    (recorder.applied(), recorder.resyncs(), world.reasons().await)
+}
+
+#[tokio::test]
+async fn what_is_not_an_event_is_taken_from_the_log() {
+    let (applied, resyncs, reasons) = between_events("rubbish", Some(other(2, "version", json!(7)))).await;
+    assert_eq!((applied, resyncs), (vec![1, 2, 3], vec![Resync::NewGroup]));
+    assert_eq!(reasons, ["malformed"]);
+}
+
+#[tokio::test]
+async fn what_is_not_an_event_in_the_log_either_means_dropping_everything() {
+    let broken = json!({ "seq": 2, "type": "product.updated" });
+    let (applied, resyncs, reasons) = between_events("rubbish", Some(broken)).await;
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::Poison]));
+    assert_eq!(reasons, ["malformed"]);
+}
+
+#[tokio::test]
+async fn an_event_under_the_number_of_another_is_not_believed() {
+    let (applied, resyncs, reasons) = between_events(&event(900), Some(other(2, "version", json!(7)))).await;
+    assert_eq!((applied, resyncs), (vec![1, 2, 3], vec![Resync::NewGroup]));
+    assert_eq!(reasons, ["malformed"]);
+}
+
+#[tokio::test]
+async fn an_unknown_type_is_set_aside_and_changes_nothing() {
+    let message = other(2, "type", json!("product.praised")).to_string();
+    let (applied, resyncs, reasons) = between_events(&message, None).await;
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup]));
+    assert_eq!(reasons, ["unknown-type"]);
+}
+
+#[tokio::test]
+async fn a_later_schema_means_dropping_everything() {
+    let message = other(2, "schema", json!(SCHEMA + 1)).to_string();
+    let (applied, resyncs, reasons) = between_events(&message, None).await;
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::Poison]));
+    assert_eq!(reasons, ["newer-schema"]);
+}
+
+#[tokio::test]
+async fn an_entry_without_an_event_is_set_aside() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.log_only(1..=1);
+    world.message(1, "news", "of somebody else").await;
+    applied(&recorder, [1]).await;
+    world.all_acknowledged().await;
+    assert_eq!(world.reasons().await, ["malformed"]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_event_is_tried_again_and_set_aside_and_the_others_are_carried_out() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
+    world.append(1..=4).await;
+    eventually("the others", AT_MOST, async || recorder.applied().len() == 3).await;
+    world.all_acknowledged().await;
+    assert_eq!(recorder.applied(), [1, 3, 4]);
+    assert_eq!(world.reasons().await, ["refused"]);
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::Poison]);
+    // The batch, and the event alone as often as the settings say; the three others once each.
+    assert_eq!(recorder.begun(), 1 + u64::from(settings().max_attempts) + 3);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_once_is_no_dead_letter() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    let attempts = AtomicU32::new(0);
+    recorder.answer(move |_| if attempts.fetch_add(1, Ordering::Relaxed) == 0 { refused() } else { Ok(()) });
+    world.append(1..=1).await;
+    applied(&recorder, [1]).await;
+    world.all_acknowledged().await;
+    assert_eq!(world.reasons().await, [""; 0]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_reaction_that_panics_is_a_refusal() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.answer(|numbers| if numbers.contains(&2) { panic!("on purpose") } else { Ok(()) });
+    world.append(1..=3).await;
+    eventually("the others", AT_MOST, async || recorder.applied().len() == 2).await;
+    world.all_acknowledged().await;
+    assert_eq!((recorder.applied(), world.reasons().await), (vec![1, 3], vec!["refused".to_owned()]));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn the_attempts_of_a_dead_peer_count() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.member(&Recorder::new()).await.stop().await;
+    recorder.answer(|_| refused());
+    world.append(1..=1).await;
+    world.give_to_a_dead_peer(1).await;
+    for _ in 1..settings().max_attempts {
+        world.cli(&format!("XCLAIM {STREAM} {GROUP} dead 0 1-0")).await;
+    }
+    let consumer = world.member(&recorder).await;
+    eventually("the dead letter", AT_MOST, async || world.reasons().await == ["refused"]).await;
+    assert_eq!(recorder.begun(), 1);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_before_its_dead_letter_is_written() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.cli(&format!("SET {LETTERS} in-the-way")).await;
+    let consumer = world.member(&recorder).await;
+    world.log_only(1..=1);
+    world.message(1, "event", "rubbish").await;
+    applied(&recorder, [1]).await;
+    eventually("it to begin again", AT_MOST, async || !consumer.status().connected).await;
+    assert_eq!(world.pending().await, 1);
+    world.cli(&format!("DEL {LETTERS}")).await;
+    world.all_acknowledged().await;
+    assert_eq!((world.reasons().await, recorder.applied()), (vec!["malformed".to_owned()], vec![1]));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_of_everything_sets_aside_and_goes_on() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
+    let consumer = world.start(Reading::Log(0), &recorder);
+    world.append(1..=3).await;
+    world.log_only(4..=4);
+    world.message(4, "event", "rubbish").await;
+    applied(&recorder, [1, 3, 4]).await;
+    eventually("its position", AT_MOST, async || consumer.status().position == 4).await;
+    assert_eq!(world.reasons().await, ["refused", "malformed"]);
+    assert_eq!(recorder.resyncs(), [Resync::Poison]);
+    consumer.stop().await;
+}

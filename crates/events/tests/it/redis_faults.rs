@@ -1,0 +1,118 @@
+//! Redis is emptied, restarted, frozen, or away.
+
+use std::time::Duration;
+
+use events::consumer::{ConsumerSettings, Reading, Resync};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings};
+
+#[tokio::test]
+async fn a_group_that_vanishes_is_made_again() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    world.cli("FLUSHALL").await;
+    eventually("the group", AT_MOST, async || world.cli(&format!("EXISTS {STREAM}")).await == "1").await;
+    world.append(2..=5).await;
+    applied(&recorder, 1..=5).await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::NewGroup]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn another_redis_means_dropping_everything_once() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    world.redis.restart().await.unwrap();
+    eventually("a resync", AT_MOST, async || recorder.resyncs().len() == 2).await;
+    reads(&consumer).await;
+    world.append(2..=5).await;
+    applied(&recorder, 1..=5).await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::RedisChanged]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn each_process_drops_everything_though_a_peer_has_made_the_group_again() {
+    let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
+    let (first, second) = (world.member(&one).await, world.member(&two).await);
+    world.redis.restart().await.unwrap();
+    let changed = |recorder: &Recorder| recorder.resyncs().contains(&Resync::RedisChanged);
+    eventually("both", AT_MOST, async || changed(&one) && changed(&two)).await;
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn another_redis_is_noticed_by_who_was_busy_while_it_changed() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.hold();
+    world.append(1..=1).await;
+    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
+    world.redis.restart().await.unwrap();
+    // A peer was quicker: the group is there.
+    world.cli(&format!("XGROUP CREATE {STREAM} {GROUP} 0 MKSTREAM")).await;
+    recorder.go();
+    eventually("a resync", AT_MOST, async || recorder.resyncs().contains(&Resync::RedisChanged)).await;
+    world.append(2..=3).await;
+    applied(&recorder, 1..=3).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_noticed_and_nothing_is_missed() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    world.redis.pause();
+    eventually("it to be noticed", AT_MOST, async || !consumer.status().connected).await;
+    world.redis.resume();
+    world.append(4..=9).await;
+    eventually("all of it", AT_MOST, async || recorder.applied().len() == 9).await;
+    world.all_acknowledged().await;
+    let mut all = recorder.applied();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(1..=9), "each once");
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup], "it is the same Redis");
+    reads(&consumer).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_loses_nothing() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    for seq in 1..=5 {
+        world.cli("CLIENT KILL TYPE normal SKIPME yes").await;
+        world.append(seq..=seq).await;
+    }
+    applied(&recorder, 1..=5).await;
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_acknowledged_is_not_carried_out_again() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    // Nobody claims: the next session takes up itself what the last one was given.
+    let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
+    let consumer = world.start_with(&settings, Reading::Group(GROUP), &recorder);
+    reads(&consumer).await;
+    recorder.hold();
+    world.append(1..=3).await;
+    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
+    world.cli("CLIENT KILL TYPE normal SKIPME yes").await;
+    world.cli("ACL SETUSER default -xack").await;
+    recorder.go();
+    eventually("it to fail", AT_MOST, async || !consumer.status().connected).await;
+    world.cli("ACL SETUSER default +xack").await;
+    world.all_acknowledged().await;
+    assert_eq!(recorder.applied(), [1, 2, 3]);
+    consumer.stop().await;
+}

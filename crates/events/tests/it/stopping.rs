@@ -1,0 +1,62 @@
+//! A consumer ends in good order.
+
+use std::time::Duration;
+
+use events::consumer::Reading;
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, reads, unavailable};
+
+#[tokio::test]
+async fn stopping_lets_the_reaction_finish_and_acknowledges_it() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.hold();
+    world.append(1..=3).await;
+    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
+    let stopping = tokio::spawn(consumer.stop());
+    let _ = tokio::time::timeout(Duration::from_millis(50), async {
+        while !stopping.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!stopping.is_finished());
+    recorder.go();
+    stopping.await.unwrap();
+    assert_eq!(recorder.applied(), [1, 2, 3]);
+    assert_eq!(world.pending().await, 0);
+    assert_eq!(world.cli(&format!("XINFO CONSUMERS {STREAM} {GROUP}")).await, "", "it leaves the group");
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_what_is_away() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.answer(|_| unavailable());
+    world.append(1..=3).await;
+    eventually("an attempt", AT_MOST, async || recorder.begun() >= 1).await;
+    consumer.stop().await;
+    assert_eq!(world.pending().await, 3, "left to a peer");
+}
+
+#[tokio::test]
+async fn it_leaves_no_connection_behind() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let before = world.cli("CLIENT LIST").await.lines().count();
+    for reading in [Reading::Group(GROUP), Reading::Log(0)] {
+        let consumer = world.start(reading, &recorder);
+        reads(&consumer).await;
+        assert_eq!(world.cli("CLIENT LIST").await.lines().count(), before + 2);
+        consumer.stop().await;
+        let is_as_before = async || world.cli("CLIENT LIST").await.lines().count() == before;
+        eventually("the connections to be closed", AT_MOST, is_as_before).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_dropped_stops_as_well() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let mut status = world.member(&recorder).await.watch();
+    eventually("the task to end", AT_MOST, async || status.changed().await.is_err()).await;
+}

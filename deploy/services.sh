@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# The services: their names and ports, which of the caller's settings each is given, and when one is ready.
+# A service more is a name and a port here, and what it is started with in native/service.sh and docker-compose.yml.
+# Sourced by lib.sh.
+
+services=(product-api cart search recommendation)
+stores=(postgres redis)
+declare -A default_ports=(
+  [postgres]=5433 [redis]=6380 [product-api]=8004 [cart]=8005 [search]=8006 [recommendation]=8007
+)
+
+port_variable() { # NAME: PRODUCT_API_PORT for product-api
+  local name=${1^^}
+  echo "${name//-/_}_PORT"
+}
+
+port_of() { # NAME
+  local variable
+  variable=$(port_variable "$1")
+  echo "${!variable}"
+}
+
+url_of() { echo "http://127.0.0.1:$(port_of "$1")"; } # SERVICE
+
+is_service() { [[ " ${services[*]} " == *" $1 "* ]]; }
+is_store() { [[ " ${stores[*]} " == *" $1 "* ]]; }
+require_known() { # NAME, or nothing
+  is_service "${1:-}" || is_store "${1:-}" || die "which one? There are: ${stores[*]} ${services[*]}"
+}
+
+# A variable goes to the services whose settings.toml has its section: EVENTS__TRANSPORT to those with [events],
+# LANES__TTL__HARD_TTL to the one with [lanes.ttl].
+has_section() { # SERVICE VARIABLE
+  local section=${2%__*}
+  section=${section//__/.}
+  grep -qxF "[${section,,}]" "$root/services/$1/src/settings.toml" 2>/dev/null
+}
+
+is_setting() { [[ $1 =~ ^[A-Z][A-Z0-9_]*__[A-Z0-9_]+(=|$) ]]; }
+
+# The variables of the environment that are settings of SERVICE, as NAME=value lines.
+callers_settings() { # SERVICE
+  local name
+  while read -r name; do
+    if is_setting "$name" && has_section "$1" "$name"; then echo "$name=${!name}"; fi
+  done < <(compgen -e | sort)
+}
+
+# Refuses what `start SERVICE` was given and the service would not read.
+check_settings() { # SERVICE [NAME=value…]
+  local service=$1 setting
+  shift
+  for setting; do
+    [[ $setting == *=* ]] && is_setting "$setting" || die "'$setting' is not a setting: SECTION__NAME=value"
+    has_section "$service" "${setting%%=*}" || die "$service has no section for ${setting%%=*}." \
+      "services/$service/src/settings.toml has them all."
+  done
+}
+
+# What a caller sets and nobody reads is most likely a slip.
+warn_of_strays() {
+  local name service
+  while read -r name; do
+    is_setting "$name" || continue
+    for service in "${services[@]}"; do
+      if has_section "$service" "$name"; then continue 2; fi
+    done
+    say "$name is not used: no service has such a section"
+  done < <(compgen -e)
+}
+
+ready() { # SERVICE
+  local status
+  status=$(
+    exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$(port_of "$1")" || exit 1
+    printf 'GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
+    read -r -t 5 _ status _ <&3 && echo "$status"
+  )
+  [[ $status == 200 ]]
+}
+
+# What to try next, printed at the end of `up`.
+print_urls() {
+  local service
+  printf '\n'
+  for service in "${services[@]}"; do printf '  %-16s%s/docs\n' "$service" "$(url_of "$service")"; done
+  cat <<TEXT
+  a product       $(url_of product-api)/products/ttl/1
+  a search        $(url_of search)/search?q=lamp
+  metrics         /metrics at each of them
+  Postgres        make psql        (127.0.0.1:$POSTGRES_PORT, shop_user, shop_db)
+  Redis           make redis-cli   (127.0.0.1:$REDIS_PORT)
+  next            make demo · make ps · make logs · make down
+
+TEXT
+}

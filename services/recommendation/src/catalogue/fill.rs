@@ -1,0 +1,101 @@
+//! The catalogue as a whole, page by page: the first time, and when events were missed.
+//!
+//! The number of the newest event is asked for *before* the first page. What changes while pages are read has a greater
+//! number, so its event comes afterwards and is carried out on top. Pages are in the order of ids: a product that lies
+//! between two products of a page and is not on it does not exist, unless a later event has told of it.
+
+use std::collections::HashSet;
+
+use diesel::sql_types::{Array, BigInt};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use events::PRODUCT_EVENTS;
+use events::product_api::{Product, ProductApi};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Catalogue, Changes, write};
+use crate::error::Failure;
+use crate::keeper;
+use crate::positions::{Positions, signed};
+use crate::state::State;
+
+/// Reads the catalogue into its copy. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Filler {
+    /// Where it is read from.
+    pub api: ProductApi,
+    /// Where it is written.
+    pub catalogue: Catalogue,
+    /// Told how far that is.
+    pub positions: Positions,
+    /// Told as well.
+    pub state: State,
+}
+
+impl Filler {
+    /// Makes the copy right, and notes up to which event it is. Whatever was cached before is not touched.
+    ///
+    /// # Errors
+    /// When the product API or the database does not answer. What was read until then stays.
+    pub async fn fill(&self) -> Result<u64, Failure> {
+        let began = Instant::now();
+        let head = keeper::head(&self.api.events()).await?;
+        if self.positions.of(PRODUCT_EVENTS.stream).await?.is_some_and(|position| position > head) {
+            warn!(head, "the catalogue is of another database than before: it is copied anew");
+            self.forget().await?;
+        }
+        let (mut products, mut after, mut cursor) = (0, 0, None::<String>);
+        loop {
+            let page = self.api.catalogue(cursor.as_deref()).await?;
+            products += page.products.len() as u64;
+            let last = match (&page.next_cursor, page.products.last()) {
+                (Some(_), Some(product)) => product.id,
+                _ => i64::MAX,
+            };
+            self.page(page.products, (after, last), head).await?;
+            self.state.filling(products);
+            (after, cursor) = (last, page.next_cursor);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        self.positions.begin(PRODUCT_EVENTS.stream, head).await?;
+        self.state.filled();
+        info!(products, position = head, took = ?began.elapsed(), "the whole catalogue has been copied");
+        Ok(head)
+    }
+
+    /// Writes one page, and that nothing else is in its range of ids.
+    async fn page(&self, products: Vec<Product>, (after, last): (i64, i64), head: u64) -> Result<(), Failure> {
+        let ids: Vec<i64> = products.iter().map(|product| product.id).collect();
+        let anew: HashSet<i64> = ids.iter().copied().collect();
+        let live = products.into_iter().map(|product| (product, head)).collect();
+        let changes = Changes { live, anew, ..Changes::default() };
+        let connection = &mut *self.catalogue.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                write(connection, &changes).await?;
+                diesel::sql_query(
+                    "UPDATE products SET deleted = true, seq = $4, flipped = $4
+                     WHERE id > $1 AND id <= $2 AND id <> ALL($3) AND seq <= $4 AND NOT deleted",
+                )
+                .bind::<BigInt, _>(after)
+                .bind::<BigInt, _>(last)
+                .bind::<Array<BigInt>, _>(ids)
+                .bind::<BigInt, _>(signed(head))
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Numbers of another database mean nothing.
+    async fn forget(&self) -> Result<(), Failure> {
+        self.positions.forget(PRODUCT_EVENTS.stream).await?;
+        let connection = &mut *self.catalogue.pool.get().await?;
+        diesel::sql_query("UPDATE products SET seq = 0, flipped = 0").execute(connection).await?;
+        diesel::sql_query("UPDATE categories SET seq = 0").execute(connection).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! The copy of the catalogue: the tables `products` and `categories`.
+//!
+//! Rows come from answers of the product API, in any order and more than once. Each comes with the number of an event
+//! that it is at least as new as, because it was asked for after that event was heard. Within the life of a product the
+//! greater version is the newer one. Across a deletion versions may begin anew, and the number decides.
+
+mod fill;
+
+pub use fill::Filler;
+
+use std::collections::HashSet;
+
+use database::Pool;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use events::PRODUCT_EVENTS;
+use events::product_api::Product;
+
+use crate::error::Failure;
+use crate::positions::{mark, signed};
+
+/// The copy. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalogue {
+    pool: Pool,
+}
+
+/// What is to be written into it.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Products as they were answered, each with the number that it is at least as new as.
+    pub live: Vec<(Product, u64)>,
+    /// Products that are not there: id, version as far as is known, number.
+    pub gone: Vec<(i64, i64, u64)>,
+    /// Those among them that may have begun a new life.
+    pub anew: HashSet<i64>,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+impl Catalogue {
+    /// The tables in the database of `pool`.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Writes what events have led to, and that they are carried out, and commits. Returns the products that can be bought
+    /// again, or no longer, with one of these events: the same ones when it is called once more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn carry_out(&self, changes: &Changes, numbers: &[u64]) -> Result<HashSet<i64>, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                write(connection, changes).await?;
+                let flipped = flipped(connection, changes, numbers).await?;
+                mark(connection, PRODUCT_EVENTS.stream, numbers.iter().copied()).await?;
+                Ok(flipped)
+            })
+            .await
+    }
+
+    /// Some products of a category, of which one may be asked for to learn the category's name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn some_of(&self, categories: &[i64]) -> Result<Vec<i64>, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        let some = "SELECT some.id FROM unnest($1) AS category (id), LATERAL (
+                        SELECT p.id FROM products p WHERE p.category_id = category.id AND p.stock > 0 AND NOT p.deleted
+                        ORDER BY p.price_cents, p.id LIMIT 3) AS some
+                    UNION
+                    SELECT some.id FROM unnest($1) AS category (id), LATERAL (
+                        SELECT p.id FROM products p WHERE p.category_id = category.id AND NOT p.deleted
+                        ORDER BY p.id LIMIT 1) AS some";
+        let rows: Vec<Id> =
+            diesel::sql_query(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// How many products there are that could be recommended.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn len(&self) -> Result<i64, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        let count = "SELECT count(*) AS id FROM products WHERE stock > 0 AND NOT deleted";
+        Ok(diesel::sql_query(count).get_result::<Id>(connection).await?.id)
+    }
+}
+
+/// Categories, then products, each by id: so that two writers wait for one another and not in a circle.
+async fn write(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
+    write_categories(connection, changes).await?;
+    if !changes.anew.is_empty() {
+        begin_anew(connection, changes).await?;
+    }
+    let (mut ids, mut names, mut descriptions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut categories, mut prices, mut stocks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut versions, mut deleted, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for (product, number) in &changes.live {
+        ids.push(product.id);
+        names.push(product.name.as_str());
+        descriptions.push(product.description.as_str());
+        categories.push(product.category.id);
+        prices.push(product.price_cents);
+        stocks.push(product.stock);
+        versions.push(product.version);
+        deleted.push(false);
+        numbers.push(signed(*number));
+    }
+    for (id, version, number) in &changes.gone {
+        ids.push(*id);
+        names.push("");
+        descriptions.push("");
+        categories.push(0);
+        prices.push(0);
+        stocks.push(0);
+        versions.push(*version);
+        deleted.push(true);
+        numbers.push(signed(*number));
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO products AS known
+             (id, name, description, category_id, price_cents, stock, version, deleted, seq, flipped)
+         SELECT *, new.seq FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             AS new (id, name, description, category_id, price_cents, stock, version, deleted, seq) ORDER BY id
+         ON CONFLICT (id) DO UPDATE SET
+             name = CASE WHEN excluded.deleted THEN known.name ELSE excluded.name END,
+             description = CASE WHEN excluded.deleted THEN known.description ELSE excluded.description END,
+             category_id = CASE WHEN excluded.deleted THEN known.category_id ELSE excluded.category_id END,
+             price_cents = CASE WHEN excluded.deleted THEN known.price_cents ELSE excluded.price_cents END,
+             stock = excluded.stock, version = excluded.version, deleted = excluded.deleted,
+             seq = greatest(known.seq, excluded.seq),
+             flipped = CASE WHEN (known.stock > 0 AND NOT known.deleted) = (excluded.stock > 0 AND NOT excluded.deleted)
+                            THEN known.flipped ELSE greatest(known.seq, excluded.seq) END
+         WHERE CASE WHEN excluded.deleted OR known.deleted THEN known.seq <= excluded.seq
+                    ELSE known.version <= excluded.version END",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Text>, _>(names)
+    .bind::<Array<Text>, _>(descriptions)
+    .bind::<Array<BigInt>, _>(categories)
+    .bind::<Array<BigInt>, _>(prices)
+    .bind::<Array<Integer>, _>(stocks)
+    .bind::<Array<BigInt>, _>(versions)
+    .bind::<Array<Bool>, _>(deleted)
+    .bind::<Array<BigInt>, _>(numbers)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A name that was answered later than another one counts.
+async fn write_categories(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
+    let mut newest = std::collections::BTreeMap::new();
+    for (product, number) in &changes.live {
+        let known = newest.entry(product.category.id).or_insert((product.category.name.as_str(), *number));
+        if known.1 < *number {
+            *known = (product.category.name.as_str(), *number);
+        }
+    }
+    if newest.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO categories AS known (id, name, seq)
+         SELECT * FROM unnest($1, $2, $3) AS new (id, name, seq) ORDER BY id
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, seq = excluded.seq
+         WHERE known.seq <= excluded.seq AND (known.name, known.seq) <> (excluded.name, excluded.seq)",
+    )
+    .bind::<Array<BigInt>, _>(newest.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(newest.values().map(|(name, _)| *name).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(newest.values().map(|(_, number)| signed(*number)).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lets versions begin anew where nothing newer is known.
+async fn begin_anew(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
+    let anew = changes.live.iter().filter(|(product, _)| changes.anew.contains(&product.id));
+    let (rows, numbers): (Vec<(i64, i64)>, Vec<i64>) =
+        anew.map(|(product, number)| ((product.id, product.version), signed(*number))).unzip();
+    let (ids, versions): (Vec<i64>, Vec<i64>) = rows.into_iter().unzip();
+    diesel::sql_query(
+        "UPDATE products AS known SET version = 0 FROM unnest($1, $2, $3) AS new (id, version, seq)
+         WHERE known.id = new.id AND known.version > new.version AND known.seq <= new.seq",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<BigInt>, _>(versions)
+    .bind::<Array<BigInt>, _>(numbers)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Which of them can be bought again, or no longer, since the first of these events.
+async fn flipped(
+    connection: &mut AsyncPgConnection,
+    changes: &Changes,
+    numbers: &[u64],
+) -> Result<HashSet<i64>, Failure> {
+    let ids: Vec<i64> =
+        changes.live.iter().map(|(product, _)| product.id).chain(changes.gone.iter().map(|gone| gone.0)).collect();
+    let Some(first) = numbers.iter().min().filter(|_| !ids.is_empty()) else { return Ok(HashSet::new()) };
+    let rows: Vec<Id> = diesel::sql_query("SELECT id FROM products WHERE id = ANY($1) AND flipped >= $2")
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<BigInt, _>(signed(*first))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+impl std::fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Catalogue")
+    }
+}

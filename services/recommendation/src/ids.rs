@@ -1,0 +1,82 @@
+//! The ids that a request names, parsed at the edge.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// The id of a product: a positive number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProductId(i64);
+
+/// The id of a cart: a UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CartId(Uuid);
+
+impl ProductId {
+    /// As the database has it.
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl CartId {
+    /// As the database has it.
+    pub fn get(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for ProductId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for CartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ProductId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && *number > 0);
+        number.map(Self).ok_or_else(|| format!("a product id is a number from 1 to {}", i64::MAX))
+    }
+}
+
+impl FromStr for CartId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        // The parser takes braces, URNs and bare digits as well; a cart has one name.
+        let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+        parsed.map(Self).ok_or("a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_id_is_a_positive_number_and_nothing_else() {
+        assert_eq!("9223372036854775807".parse::<ProductId>().map(ProductId::get), Ok(i64::MAX));
+        for text in ["", "0", "-1", "+1", "1.0", "1e3", "abc", " 1", "9223372036854775808"] {
+            assert!(text.parse::<ProductId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cart_id_has_one_form_but_for_its_case() {
+        let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+        assert_eq!(id.to_uppercase().parse::<CartId>().map(|id| id.to_string()), Ok(id.to_owned()));
+        for text in ["", "1", &id[1..], &format!("urn:uuid:{id}"), &format!("{{{id}}}"), &id.replace('-', "")] {
+            assert!(text.parse::<CartId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! From baskets to "bought together".
+//!
+//! Whenever baskets have changed, and at most every `LEARNING__EVERY`, all pairs are counted anew, and the table
+//! `together` is changed where another score comes out. Lists that use a changed row are removed from the cache. In
+//! between nothing changes: however many carts are filled, a list stays as it is, and every replica gives the same.
+//!
+//! Counting anew beats keeping counts: a score depends on the number of all baskets, so one new cart changes every score
+//! a little, and a count that went wrong would stay wrong. It costs 0.5 s for 100,000 lines, behind the requests.
+
+mod llr;
+
+pub use llr::Counts;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cache::{Cache, Invalidated, Invalidation};
+use database::Pool;
+use diesel::sql_types::{Array, BigInt, Bool, Double};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use metrics::{gauge, histogram};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, warn};
+
+use crate::error::Failure;
+use crate::keys;
+
+/// Any number will do, as long as nobody else in the database locks it.
+const LOCK: i64 = 0x6c65_6172_6e69_6e67;
+
+/// How many others are remembered of each product: more than are shown, because some may be sold out.
+const REMEMBERED: usize = 50;
+
+/// Learning takes a tenth of the time at most.
+const SHARE: u32 = 10;
+
+/// How learning goes. The `[learning]` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearningSettings {
+    /// How often at most.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// In how many baskets two products must be together.
+    pub min_support: u32,
+    /// What the root of the log-likelihood ratio must be at least; 3.3 is a probability of 0.001.
+    pub least_score: f64,
+}
+
+/// Learns, as long as it is asked to.
+#[derive(Clone)]
+pub struct Learner {
+    pool: Pool,
+    cache: Cache,
+    settings: LearningSettings,
+}
+
+/// One row of `together`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Association {
+    product: i64,
+    other: i64,
+    score: f64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Pair {
+    #[diesel(sql_type = BigInt)]
+    first: i64,
+    #[diesel(sql_type = BigInt)]
+    second: i64,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Progress {
+    #[diesel(sql_type = BigInt)]
+    changes: i64,
+    #[diesel(sql_type = BigInt)]
+    learned: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Yes {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+/// The baskets have changed: there is something to learn, or a list to remove.
+pub(crate) fn pending(is_pending: bool) {
+    gauge!("recommendation_learning_pending").set(f64::from(u8::from(is_pending)));
+}
+
+impl Learner {
+    /// Learns from the baskets in the database of `pool`.
+    pub fn new(pool: Pool, cache: Cache, settings: LearningSettings) -> Self {
+        Self { pool, cache, settings }
+    }
+
+    /// Never returns.
+    pub async fn learn(&self) {
+        loop {
+            let began = Instant::now();
+            match self.lesson().await {
+                Ok(()) => {}
+                // It is tried again; a warning only where that will not help.
+                Err(Failure::Unavailable(reason)) => debug!(%reason, "learning has to wait"),
+                Err(error) => warn!(%error, "nothing was learned"),
+            }
+            sleep(self.settings.every.max(began.elapsed() * SHARE)).await;
+        }
+    }
+
+    /// Learns if there is something to learn, and removes what that outdates.
+    async fn lesson(&self) -> Result<(), Failure> {
+        let is_done = self.revise().await? & self.forget().await?;
+        if is_done {
+            pending(false);
+        }
+        Ok(())
+    }
+
+    /// Brings `together` up to date; notes which lists that outdates, in the same transaction. Returns whether nothing was
+    /// left to a peer.
+    async fn revise(&self) -> Result<bool, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        // One snapshot: the counts have to fit together.
+        let revision = connection.build_transaction().repeatable_read().run(async |connection| {
+            if !is_ours(connection).await? {
+                return Ok(false);
+            }
+            let progress = "SELECT c.number AS changes, l.number AS learned FROM lessons c, lessons l
+                            WHERE c.name = 'changes' AND l.name = 'learned'";
+            let progress: Progress = diesel::sql_query(progress).get_result(connection).await?;
+            if progress.changes == progress.learned {
+                return Ok(true);
+            }
+            pending(true);
+            let began = Instant::now();
+            let associations = self.associations(connection).await?;
+            write(connection, &associations).await?;
+            diesel::sql_query("UPDATE lessons SET number = $1 WHERE name = 'learned'")
+                .bind::<BigInt, _>(progress.changes)
+                .execute(connection)
+                .await?;
+            histogram!("recommendation_learning_seconds").record(began.elapsed().as_secs_f64());
+            debug!(associations = associations.len(), took = ?began.elapsed(), "learned from the baskets");
+            Ok(true)
+        });
+        revision.await
+    }
+
+    /// Removes the lists that were noted. A process that dies in between leaves the notes to the next one.
+    async fn forget(&self) -> Result<bool, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        connection
+            .transaction(async |connection| {
+                if !is_ours(connection).await? {
+                    return Ok(false);
+                }
+                let noted = "DELETE FROM outdated RETURNING product_id AS id, 0::bigint AS count";
+                let noted: Vec<Count> = diesel::sql_query(noted).load(connection).await?;
+                if noted.is_empty() {
+                    return Ok(true);
+                }
+                let lists = Invalidation::hard().tags(noted.iter().map(|product| keys::together(product.id)));
+                match self.cache.invalidate(lists).await {
+                    Invalidated::Done { .. } => Ok(true),
+                    // The notes stay: the transaction is rolled back.
+                    Invalidated::Deferred => Err(Failure::Unavailable("Redis did not take the invalidation".to_owned())),
+                }
+            })
+            .await
+    }
+
+    /// What is significantly often together, the best first.
+    async fn associations(&self, connection: &mut AsyncPgConnection) -> Result<Vec<Association>, Failure> {
+        let frequencies = "SELECT product_id AS id, count(*) AS count FROM basket_items WHERE quantity > 0 GROUP BY 1";
+        let frequencies: Vec<Count> = diesel::sql_query(frequencies).load(connection).await?;
+        let frequencies: HashMap<i64, u64> =
+            frequencies.into_iter().map(|product| (product.id, product.count.unsigned_abs())).collect();
+        let all = "SELECT 0::bigint AS id, count(DISTINCT cart_id) AS count FROM basket_items WHERE quantity > 0";
+        let all = diesel::sql_query(all).get_result::<Count>(connection).await?.count.unsigned_abs();
+        let pairs: Vec<Pair> = diesel::sql_query(
+            "SELECT a.product_id AS first, b.product_id AS second, count(*) AS count
+             FROM basket_items a JOIN basket_items b ON b.cart_id = a.cart_id AND b.product_id > a.product_id
+             WHERE a.quantity > 0 AND b.quantity > 0 GROUP BY 1, 2 HAVING count(*) >= $1",
+        )
+        .bind::<BigInt, _>(i64::from(self.settings.min_support))
+        .load(connection)
+        .await?;
+        let frequency = |id: i64| frequencies.get(&id).copied().unwrap_or(0);
+        let scored = pairs.into_iter().map(|Pair { first, second, count }| {
+            let both = count.unsigned_abs();
+            (first, second, Counts { both, first: frequency(first), second: frequency(second), all }.signed_root())
+        });
+        Ok(best(scored, self.settings.least_score))
+    }
+}
+
+/// Both directions of what is significant, and of each product the best only.
+fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) -> Vec<Association> {
+    let mut by_product: HashMap<i64, Vec<Association>> = HashMap::new();
+    for (first, second, score) in scored.filter(|(.., score)| *score >= least && *score > 0.0) {
+        // A list changes when it says something else, not with every cart.
+        let score = (score * 10.0).round() / 10.0;
+        for (product, other) in [(first, second), (second, first)] {
+            by_product.entry(product).or_default().push(Association { product, other, score });
+        }
+    }
+    for others in by_product.values_mut() {
+        others.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.other.cmp(&b.other)));
+        others.truncate(REMEMBERED);
+    }
+    by_product.into_values().flatten().collect()
+}
+
+/// Changes what is different, and notes the products of which it is.
+async fn write(connection: &mut AsyncPgConnection, associations: &[Association]) -> Result<(), Failure> {
+    diesel::sql_query(
+        "WITH new AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS new (product_id, other_id, score)),
+         gone AS (
+             DELETE FROM together USING (
+                 SELECT product_id, other_id FROM together EXCEPT SELECT product_id, other_id FROM new) AS other
+             WHERE together.product_id = other.product_id AND together.other_id = other.other_id
+             RETURNING together.product_id),
+         put AS (
+             INSERT INTO together AS known SELECT * FROM new
+             ON CONFLICT (product_id, other_id) DO UPDATE SET score = excluded.score WHERE known.score <> excluded.score
+             RETURNING known.product_id)
+         INSERT INTO outdated SELECT product_id FROM gone UNION SELECT product_id FROM put ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<BigInt>, _>(associations.iter().map(|one| one.product).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(associations.iter().map(|one| one.other).collect::<Vec<_>>())
+    .bind::<Array<Double>, _>(associations.iter().map(|one| one.score).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Whether this replica is the one that learns, until the end of the transaction.
+async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
+    // It takes longer than a request may.
+    connection.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
+    let lock = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
+    Ok(lock.get_result::<Yes>(connection).await?.yes)
+}
+
+impl std::fmt::Debug for Learner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Learner").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_significant_is_left_out_and_the_rest_goes_both_ways() {
+        let mut best = best([(1, 2, 5.04), (1, 3, 3.2), (2, 3, -9.0)].into_iter(), 3.3);
+        best.sort_by_key(|one| one.product);
+        let expected = [(1, 2), (2, 1)].map(|(product, other)| Association { product, other, score: 5.0 });
+        assert_eq!(best, expected);
+    }
+
+    #[test]
+    fn of_each_product_the_best_are_remembered() {
+        let many = (2..200).map(|other| (1, other, other as f64));
+        let mut ones: Vec<i64> = best(many, 3.3).into_iter().filter(|one| one.product == 1).map(|one| one.other).collect();
+        ones.sort_unstable();
+        assert_eq!(ones, (150..200).collect::<Vec<_>>());
+    }
+}

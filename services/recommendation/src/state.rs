@@ -1,0 +1,128 @@
+//! How current the copy of the catalogue is, and whether there is one.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::gauge;
+use serde::Serialize;
+use tokio::sync::watch;
+use utoipa::ToSchema;
+
+/// A copy that has not been known to be current for so long is called stale.
+const STALE: Duration = Duration::from_secs(5);
+
+/// Shared by all parts of the service. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct State(Arc<Parts>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    filled: watch::Sender<bool>,
+    /// Products read so far by the fill under way.
+    read: AtomicU64,
+    head: Mutex<Head>,
+}
+
+/// What is known of the newest event of all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    number: u64,
+    position: u64,
+    asked: Option<Instant>,
+    /// When the copy was last known to have everything.
+    current: Option<Instant>,
+}
+
+/// How current the copy of the catalogue is that an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CatalogueState {
+    /// Every event up to this number is in it.
+    pub position: u64,
+    /// How many events it is behind, as far as is known.
+    pub lag: u64,
+    /// Whether it may be more than five seconds behind: the product API does not answer, or there is a backlog.
+    pub stale: bool,
+}
+
+impl State {
+    /// So many products have been read.
+    pub fn filling(&self, products: u64) {
+        self.0.read.store(products, Relaxed);
+        gauge!("recommendation_fill_products").set(products as f64);
+    }
+
+    /// The copy is there.
+    pub fn filled(&self) {
+        self.0.filled.send_replace(true);
+    }
+
+    /// Waits until the copy is there.
+    pub async fn usable(&self) {
+        // The sender is here, so it cannot be gone.
+        let _ = self.0.filled.subscribe().wait_for(|filled| *filled).await;
+    }
+
+    /// `Err` says why nothing can be recommended yet.
+    ///
+    /// # Errors
+    /// Until the catalogue has been copied for the first time.
+    pub fn readiness(&self) -> Result<(), String> {
+        match (*self.0.filled.borrow(), self.0.read.load(Relaxed)) {
+            (true, _) => Ok(()),
+            (false, 0) => Err("the catalogue is about to be copied; waiting for the product API".to_owned()),
+            (false, read) => Err(format!("the catalogue is being copied: {read} products so far")),
+        }
+    }
+
+    /// The copy is at `position`, and the newest event of all was `number` when it was asked for just now.
+    pub fn heard_of(&self, number: u64, position: u64, now: Instant) {
+        let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
+        if position >= number {
+            head.current = Some(now);
+        } else if position >= head.number && head.asked.is_some() {
+            // What was the newest when it was asked last is in the copy: it is behind by that much at most.
+            head.current = head.current.max(head.asked);
+        }
+        (head.number, head.position, head.asked) = (number, position, Some(now));
+        gauge!("recommendation_catalogue_position").set(position as f64);
+        gauge!("recommendation_catalogue_lag").set(number.saturating_sub(position) as f64);
+    }
+
+    /// How current the copy is.
+    pub fn catalogue(&self, now: Instant) -> CatalogueState {
+        let head = *self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = head.current.is_some_and(|current| now.saturating_duration_since(current) <= STALE);
+        CatalogueState {
+            position: head.position,
+            lag: head.number.saturating_sub(head.position),
+            stale: !is_current,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_stale_until_it_is_known_to_be_current_and_again_when_nobody_says_so() {
+        let (state, t0) = (State::default(), Instant::now());
+        assert!(state.catalogue(t0).stale);
+        state.heard_of(7, 7, t0);
+        assert_eq!(state.catalogue(t0 + STALE), CatalogueState { position: 7, lag: 0, stale: false });
+        assert!(state.catalogue(t0 + STALE + Duration::from_millis(1)).stale);
+    }
+
+    #[test]
+    fn one_that_keeps_up_is_current_though_it_never_has_the_newest() {
+        let (state, t0) = (State::default(), Instant::now());
+        for second in 0..10 {
+            state.heard_of(100 * (second + 1), 100 * second + 50, t0 + Duration::from_secs(second));
+        }
+        assert_eq!(state.catalogue(t0 + Duration::from_secs(9)).lag, 50);
+        assert!(state.catalogue(t0 + Duration::from_secs(9)).stale, "it has not reached what was the newest a second ago");
+        state.heard_of(1100, 1020, t0 + Duration::from_secs(10));
+        assert!(!state.catalogue(t0 + Duration::from_secs(10)).stale);
+    }
+}

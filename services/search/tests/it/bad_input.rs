@@ -1,0 +1,87 @@
+//! What cannot be meant is refused; what can, however it looks, is never a fault.
+
+use crate::support::{Product, Search, Shop};
+
+#[tokio::test]
+async fn every_parameter_that_cannot_be_meant_is_refused_by_its_name() {
+    let shop = Shop::start().await;
+    let search = Search::of(&shop).await;
+    let long = "x".repeat(201);
+    for (name, value) in [
+        ("q", long.as_str()),
+        ("q", "a\u{0}b"),
+        ("q", "a\nb"),
+        ("category", "0"),
+        ("category", "-3"),
+        ("min_price", "-1"),
+        ("max_price", "-1"),
+        ("limit", "0"),
+        ("limit", "101"),
+        ("limit", "-1"),
+        ("cursor", "x"),
+        ("cursor", ""),
+        ("cursor", "s.1.1.1"),
+    ] {
+        let problem = search.ask(&[(name, value)]).await.problem(422, "invalid-fields");
+        assert_eq!(problem["errors"][0]["field"], name, "{value}: {problem}");
+    }
+    for (name, value) in [
+        ("category", "shoes"),
+        ("min_price", "1.5"),
+        ("limit", "ten"),
+        ("limit", "99999999999999999999"),
+        ("page", "2"),
+    ] {
+        search.ask(&[(name, value)]).await.problem(400, "malformed");
+    }
+    let problem = search.ask(&[("min_price", "2"), ("max_price", "1")]).await.problem(422, "invalid-fields");
+    assert_eq!(problem["errors"][0]["field"], "min_price");
+    search.get("/search?q=a&q=b").await.problem(400, "malformed");
+    search.get("/search/1").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_query_of_operators_and_signs_is_searched_for_like_any_other() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Plain \"Quoted\" (Thing)", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    let long_word = "z".repeat(200);
+    let many_words = "ab ".repeat(66);
+    let different = (0..50).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
+    for q in [
+        "\"",
+        "\"\"\"",
+        "name:plain",
+        "*",
+        "pl*",
+        "plain~2",
+        "plain^9",
+        "plain AND",
+        "AND OR NOT",
+        "(((",
+        "[a TO b]",
+        "/re.*gex/",
+        "\\",
+        "+plain -thing",
+        "{!}",
+        "<script>",
+        "%00",
+        "'; DROP TABLE products; --",
+        "🦀",
+        "日本語",
+        "ﬁ",
+        "a\u{301}",
+        "\u{202e}abc",
+        &long_word,
+        &many_words,
+        &different,
+    ] {
+        let answer = search.ask(&[("q", q)]).await.expect(200);
+        assert_eq!(answer.json()["hits"].as_array().map(Vec::len), Some(answer.total() as usize), "{q}");
+        search.ask(&[("q", q)]).await.expect(200);
+    }
+    assert_eq!(search.find("+plain (\"quoted\" thing)").await.total(), 1);
+    // Bytes that are no UTF-8.
+    search.get("/search?q=%ff%fe").await.expect(200);
+    search.get("/search?q=%").await.expect(200);
+}

@@ -1,0 +1,108 @@
+//! The first index: from the catalogue, page by page, with or without a product API at the start.
+
+use serde_json::json;
+use tempfile::TempDir;
+use testkit::eventually;
+
+use crate::support::{Detour, Product, SOON, Search, Shop};
+
+#[tokio::test]
+async fn the_first_start_takes_in_the_whole_catalogue() {
+    // More than one page of it.
+    let shop = Shop::with_products(1_200).await;
+    let search = Search::of(&shop).await;
+    let all = search.find("").await;
+    assert_eq!(all.total(), 1_200);
+    let facets = all.json()["facets"].as_array().expect("facets").clone();
+    let counts = shop.sql("SELECT category_id, count(*) FROM products GROUP BY 1 ORDER BY 2 DESC, 1").await;
+    let counted: Vec<String> =
+        facets.iter().map(|facet| format!("{}|{}", facet["category"]["id"], facet["count"])).collect();
+    assert_eq!(counted, counts.lines().collect::<Vec<_>>());
+    assert_eq!(search.metric("search_index_documents").await, 1_200.0);
+    let output = search.process.output();
+    assert!(output.contains("the index has the whole catalogue") && output.contains("the search is ready"), "{output}");
+}
+
+/// Page after page is read while products come, change and go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_while_the_index_is_built_is_in_it() {
+    let shop = Shop::with_products(3_000).await;
+    let directory = TempDir::new().expect("a directory");
+    let search = Search::start(&shop, directory, &[]).await;
+    let mut written = 0;
+    while search.get("/readyz").await.status != 200 || written < 5 {
+        written += 1;
+        let id = 1 + (written * 397) % 3_000;
+        shop.sql(&format!("UPDATE products SET name = 'Periwinkle {written}' WHERE id = {id}")).await;
+        shop.sql(&format!("DELETE FROM products WHERE id = {}", 1 + (written * 631) % 3_000)).await;
+    }
+    search.until_current(&shop).await;
+    let left = shop.sql("SELECT id FROM products WHERE name LIKE 'Periwinkle%' ORDER BY id").await;
+    let mut found = search.ask(&[("q", "periwinkle"), ("limit", "100")]).await.expect(200).ids();
+    found.sort_unstable();
+    assert_eq!(found.iter().map(i64::to_string).collect::<Vec<_>>(), left.lines().take(100).collect::<Vec<_>>());
+    assert_eq!(search.find("").await.total().to_string(), shop.sql("SELECT count(*) FROM products").await);
+}
+
+#[tokio::test]
+async fn without_a_product_api_it_waits_and_becomes_ready_when_there_is_one() {
+    let mut shop = Shop::start().await;
+    shop.create(&[Product { name: "Willow Basket", ..Product::default() }]).await;
+    shop.stop_api().await;
+    let search = Search::start(&shop, TempDir::new().expect("a directory"), &[]).await;
+    search.get("/livez").await.expect(200);
+    let building = search.ask(&[("q", "willow")]).await;
+    building.problem(503, "unavailable");
+    assert_eq!(building.header("retry-after"), "1");
+    let report = search.get("/readyz").await.expect(503).json();
+    assert_eq!(report["checks"]["index"]["status"], "failing", "{report}");
+
+    shop.start_api().await;
+    search.until_ready().await;
+    search.until_found("willow", &["Willow Basket"]).await;
+}
+
+#[tokio::test]
+async fn progress_can_be_read_while_the_index_is_built() {
+    let shop = Shop::with_products(1_200).await;
+    let detour = Detour::to(&shop.url).await;
+    detour.close();
+    let settings = [("PRODUCT_API__URL", detour.url.as_str())];
+    let search = Search::start(&shop, TempDir::new().expect("a directory"), &settings).await;
+    eventually("the reason", SOON, async || {
+        let report = search.get("/readyz").await.expect(503).json();
+        report["checks"]["index"]["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("the index is about to be built"))
+    })
+    .await;
+    detour.open();
+    search.until_ready().await;
+    assert!(search.get("/readyz").await.expect(200).json()["checks"]["index"].get("detail").is_none());
+}
+
+/// It goes on with what it has, and says so.
+#[tokio::test]
+async fn when_the_product_api_goes_away_searches_go_on_and_say_that_they_age() {
+    let mut shop = Shop::start().await;
+    let id = shop.create(&[Product { name: "Slate Clock", ..Product::default() }]).await[0];
+    let search = Search::of(&shop).await;
+    search.until_found("slate", &["Slate Clock"]).await;
+    shop.stop_api().await;
+    shop.sql(&format!("UPDATE products SET name = 'Quartz Clock' WHERE id = {id}")).await;
+    let aged = eventually("the answer to say so", SOON, async || {
+        let answer = search.find("slate").await;
+        (answer.json()["index"]["stale"] == json!(true)).then_some(answer)
+    })
+    .await;
+    assert_eq!(aged.names(), ["Slate Clock"]);
+    assert!(search.find("slate").await.header("cache-status").contains("hit"));
+    assert_eq!(search.get("/readyz").await.expect(200).json()["status"], "degraded");
+
+    shop.start_api().await;
+    search.until_found("quartz", &["Quartz Clock"]).await;
+    eventually("the answer to be current", SOON, async || {
+        search.find("quartz").await.json()["index"]["stale"] == json!(false)
+    })
+    .await;
+}

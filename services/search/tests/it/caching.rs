@@ -1,0 +1,129 @@
+//! Pages in Redis: stored, shared, and removed by what they show and by what could enter them.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{Answer, Product, SOON, Search, Shop};
+
+/// Waits until the page is stored, and returns it as a hit.
+async fn stored(search: &Search, parameters: &[(&str, &str)]) -> Answer {
+    eventually("a hit", SOON, async || {
+        let answer = search.ask(parameters).await.expect(200);
+        (answer.source() == "hit").then_some(answer)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn queries_that_mean_the_same_share_a_page() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Copper Kettle", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    let first = stored(&search, &[("q", "copper kettle")]).await;
+    for q in ["Copper  Kettle", " COPPER, kettle!", "copper kettle kettle"] {
+        let again = search.find(q).await;
+        assert_eq!(again.source(), "hit", "{q}");
+        assert_eq!(again.header("etag"), first.header("etag"), "{q}");
+    }
+    assert_eq!(search.find("kettle copper").await.source(), "fwd=miss; stored", "another word is unfinished");
+    let stats = search.get("/cache/stats/search:page:q=copper+kettle&category=&price=-&limit=20").await.expect(200);
+    let tags = stats.json()["tags"].clone();
+    let id = first.ids()[0];
+    for tag in ["page:any", "word:cop", &format!("product:{id}"), "category:1"] {
+        assert!(tags.as_array().expect("tags").contains(&json!(tag)), "no {tag} in {tags}");
+    }
+}
+
+/// A page is gone when what it shows changes, and when something enters or leaves it. All others stay.
+#[tokio::test]
+async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
+    let shop = Shop::start().await;
+    let product = |name, price_cents, category_id| Product { name, price_cents, category_id, ..Product::default() };
+    let ids = shop
+        .create(&[product("Walnut Tray", 2_000, 1), product("Walnut Bowl", 5_000, 1), product("Pewter Mug", 1_500, 2)])
+        .await;
+    let search = Search::of(&shop).await;
+    let pages: [&[(&str, &str)]; 8] = [
+        &[("q", "walnut")],
+        &[("q", "walnut"), ("max_price", "3000")],
+        &[("q", "pewter")],
+        &[("q", "walnutt")],
+        &[],
+        &[("category", "2")],
+        &[("q", "marigold")],
+        &[("q", "marigold"), ("min_price", "9000")],
+    ];
+    let fill = async || {
+        search.until_current(&shop).await;
+        for page in pages {
+            stored(&search, page).await;
+        }
+    };
+    let remaining = async || {
+        search.until_current(&shop).await;
+        let mut remaining = Vec::new();
+        for (number, page) in pages.iter().enumerate() {
+            if search.ask(page).await.expect(200).source() == "hit" {
+                remaining.push(number);
+            }
+        }
+        remaining
+    };
+    let path = |index: usize| format!("/products/{}", ids[index]);
+
+    fill().await;
+    shop.put(&path(2), &json!({ "stock": 77 })).await;
+    assert_eq!(remaining().await, [0, 1, 3, 6, 7], "stock: what shows it");
+
+    fill().await;
+    shop.put(&path(1), &json!({ "price_cents": 2_500 })).await;
+    assert_eq!(remaining().await, [2, 5, 6], "a price: what shows it, and what is chosen by price that it could enter");
+
+    fill().await;
+    shop.put(&path(2), &json!({ "name": "Marigold Mug" })).await;
+    assert_eq!(remaining().await, [0, 1], "a name: what showed it, what it enters, and what matched approximately");
+    assert_eq!(search.find("marigold").await.names(), ["Marigold Mug"]);
+
+    fill().await;
+    shop.delete(ids[0]).await;
+    assert_eq!(remaining().await, [5, 6, 7], "a deletion");
+
+    fill().await;
+    shop.create(&[product("Walnut Marigold", 9_500, 2)]).await;
+    assert_eq!(remaining().await, [0; 0], "a creation: all that it enters, and what matched approximately");
+    for (page, total) in pages.iter().zip([2, 1, 0, 2, 3, 2, 2, 1]) {
+        assert_eq!(search.ask(page).await.expect(200).total(), total, "{page:?}");
+    }
+}
+
+/// What a page counts without showing it counts too.
+#[tokio::test]
+async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_show() {
+    let shop = Shop::start().await;
+    for number in 0..5 {
+        shop.create(&[Product { name: &format!("Saffron {number}"), ..Product::default() }]).await;
+    }
+    let search = Search::of(&shop).await;
+    let page = [("q", "saffron"), ("limit", "2")];
+    let last = search.find("saffron").await.ids()[4];
+    stored(&search, &page).await;
+    shop.put(&format!("/products/{last}"), &json!({ "category_id": 4 })).await;
+    eventually("the facets", SOON, async || {
+        search.ask(&page).await.expect(200).json()["facets"].as_array().map(Vec::len) == Some(2)
+    })
+    .await;
+    stored(&search, &page).await;
+    shop.delete(last).await;
+    eventually("the total", SOON, async || search.ask(&page).await.expect(200).total() == 4).await;
+}
+
+#[tokio::test]
+async fn an_unchanged_page_is_not_sent_again() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Onyx", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    let page = stored(&search, &[("q", "onyx")]).await;
+    assert!(!page.header("etag").is_empty());
+    let json = page.json();
+    assert_eq!((json["index"]["lag"].as_u64(), json["index"]["stale"].as_bool()), (Some(0), Some(false)), "{json}");
+}

@@ -1,0 +1,75 @@
+//! What becomes of a change in the catalogue, whoever made it.
+
+use std::time::Instant;
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{Product, SOON, Search, Shop};
+
+#[tokio::test]
+async fn a_product_that_is_created_changed_and_deleted_is_found_as_it_is() {
+    let shop = Shop::start().await;
+    let search = Search::of(&shop).await;
+    assert_eq!(search.find("cobalt").await.total(), 0);
+
+    let id = shop.create(&[Product { name: "Cobalt Vase", ..Product::default() }]).await[0];
+    search.until_found("cobalt", &["Cobalt Vase"]).await;
+
+    shop.put(&format!("/products/{id}"), &json!({ "name": "Crimson Vase", "price_cents": 4_200 })).await;
+    search.until_found("crimson", &["Crimson Vase"]).await;
+    search.until_found("cobalt", &[]).await;
+    let hit = search.find("crimson").await.json()["hits"][0].clone();
+    assert_eq!((&hit["price_cents"], &hit["version"]), (&json!(4_200), &json!(2)));
+
+    shop.delete(id).await;
+    search.until_found("crimson", &[]).await;
+    search.until_found("vase", &[]).await;
+}
+
+#[tokio::test]
+async fn a_change_in_psql_is_found_within_a_moment() {
+    let shop = Shop::with_products(50).await;
+    let search = Search::of(&shop).await;
+    let before = search.ask(&[("limit", "1")]).await.expect(200);
+    let id = before.ids()[0];
+    let began = Instant::now();
+    shop.sql(&format!("UPDATE products SET name = 'Vermilion Anvil', stock = 0 WHERE id = {id}")).await;
+    search.until_found("vermilion", &["Vermilion Anvil"]).await;
+    println!("found after {:?}", began.elapsed());
+    // One statement, many products; and a transaction that never was.
+    shop.sql("UPDATE products SET description = 'Everything smells of juniper.'").await;
+    eventually("all of them", SOON, async || search.find("juniper").await.total() == 50).await;
+    shop.sql("BEGIN; UPDATE products SET description = 'Nothing smells of sandalwood.'; ROLLBACK").await;
+    shop.sql("DELETE FROM products WHERE id % 2 = 0").await;
+    eventually("half of them", SOON, async || search.find("juniper").await.total() == 25).await;
+    assert_eq!(search.find("sandalwood").await.total(), 0);
+}
+
+#[tokio::test]
+async fn a_category_that_is_renamed_is_found_and_shown_by_its_new_name() {
+    let shop = Shop::start().await;
+    shop.put("/categories/3", &json!({ "name": "Gramophones" })).await;
+    let ids = shop
+        .create(&[
+            Product { name: "Horn", category_id: 3, ..Product::default() },
+            Product { name: "Needle", category_id: 3, ..Product::default() },
+            Product { name: "Spade", category_id: 1, ..Product::default() },
+        ])
+        .await;
+    let search = Search::of(&shop).await;
+    assert_eq!(search.find("gramophone").await.names(), ["Horn", "Needle"]);
+    assert_eq!(search.find("turntable").await.total(), 0);
+    assert_eq!(search.find("spade").await.total(), 1);
+
+    shop.put("/categories/3", &json!({ "name": "Turntables" })).await;
+    search.until_found("turntable", &["Horn", "Needle"]).await;
+    search.until_found("gramophone", &[]).await;
+    let shown = search.find("horn").await.json();
+    assert_eq!(shown["hits"][0]["category"]["name"], "Turntables");
+    assert_eq!(shown["facets"][0]["category"]["name"], "Turntables");
+
+    // A product moves there.
+    shop.put(&format!("/products/{}", ids[2]), &json!({ "category_id": 3 })).await;
+    search.until_found("turntables", &["Horn", "Needle", "Spade"]).await;
+}

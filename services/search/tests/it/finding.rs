@@ -1,0 +1,140 @@
+//! What is found, in which order, and how it is shown.
+
+use serde_json::json;
+
+use crate::support::{Product, Search, Shop};
+
+#[tokio::test]
+async fn words_match_by_stem_by_beginning_and_nearly() {
+    let shop = Shop::start().await;
+    let product = |name, description| Product { name, description, ..Product::default() };
+    shop.create(&[
+        product("Quillon Lanterns", "They burn for eleven nights."),
+        product("Marrow Kettle", "A kettle for quiet mornings, with a lantern hook."),
+        product("Café Grinder", "Grinds beans."),
+    ])
+    .await;
+    let search = Search::of(&shop).await;
+    for (q, names) in [
+        // By stem, in name and description; the name counts more.
+        ("lantern", vec!["Quillon Lanterns", "Marrow Kettle"]),
+        ("burning", vec!["Quillon Lanterns"]),
+        ("MORNING", vec!["Marrow Kettle"]),
+        // Every word must match; their order means nothing.
+        ("kettle lantern", vec!["Marrow Kettle"]),
+        ("lantern kettles", vec!["Marrow Kettle"]),
+        ("lantern grinder", vec![]),
+        // The last word may be unfinished; the others not.
+        ("lan", vec!["Quillon Lanterns", "Marrow Kettle"]),
+        ("kettle lan", vec!["Marrow Kettle"]),
+        ("lan kettle", vec![]),
+        ("q", vec!["Quillon Lanterns", "Marrow Kettle"]),
+        // Accents and signs mean nothing; words without a meaning may be missing.
+        ("cafe", vec!["Café Grinder"]),
+        ("CAFÉ, grinder!", vec!["Café Grinder"]),
+        ("the grinder of the cafe", vec!["Café Grinder"]),
+        // A letter or two wrong, when nothing else is found.
+        ("lanturn", vec!["Quillon Lanterns", "Marrow Kettle"]),
+        ("kettel", vec!["Marrow Kettle"]),
+        ("gridner", vec!["Café Grinder"]),
+        ("kitl", vec![]),
+        ("??", vec![]),
+    ] {
+        let answer = search.find(q).await;
+        let corrected = matches!(q, "lanturn" | "kettel" | "gridner");
+        assert_eq!(answer.names(), names, "{q}");
+        assert_eq!(answer.total(), names.len() as u64, "{q}");
+        assert_eq!(answer.json()["corrected"], corrected, "{q}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_counts_more_than_a_category_and_that_more_than_a_description() {
+    let shop = Shop::start().await;
+    shop.put("/categories/2", &json!({ "name": "Zithers" })).await;
+    let product = |name, description, category_id| Product { name, description, category_id, ..Product::default() };
+    shop.create(&[
+        product("Polish", "For every zither. A zither needs polish, and zithers need care; zither after zither.", 1),
+        product("Strings", "Made of steel.", 2),
+        product("A very long name for a thing that is, in the end, after all these words, a plain zither", "", 1),
+        product("Zither", "", 1),
+        product("Zitherbag", "", 1),
+    ])
+    .await;
+    let search = Search::of(&shop).await;
+    let names = search.find("zither").await.names();
+    let expected = ["Zither", "A very long name", "Strings", "Polish", "Zitherbag"];
+    assert_eq!(names.len(), expected.len(), "{names:?}");
+    for (name, beginning) in names.iter().zip(expected) {
+        assert!(name.starts_with(beginning), "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_the_result_and_facets_count_all_of_it() {
+    let shop = Shop::start().await;
+    let product = |name, price_cents, category_id| Product { name, price_cents, category_id, ..Product::default() };
+    shop.create(&[
+        product("Oak Stool", 3_000, 1),
+        product("Oak Bench", 9_000, 1),
+        product("Oak Frame", 1_500, 2),
+        product("Ash Frame", 1_500, 2),
+    ])
+    .await;
+    let search = Search::of(&shop).await;
+    let counts = |answer: &serde_json::Value| {
+        let facets = answer["facets"].as_array().expect("facets").clone();
+        let count = |facet: &serde_json::Value| {
+            assert!(facet["category"]["name"].as_str().is_some_and(|name| !name.is_empty()), "{facet}");
+            (facet["category"]["id"].as_i64().expect("an id"), facet["count"].as_u64().expect("a count"))
+        };
+        facets.iter().map(count).collect::<Vec<_>>()
+    };
+    for (parameters, names, facets) in [
+        (vec![("q", "oak")], vec!["Oak Stool", "Oak Bench", "Oak Frame"], vec![(1, 2), (2, 1)]),
+        (vec![("q", "oak"), ("limit", "1")], vec!["Oak Stool"], vec![(1, 2), (2, 1)]),
+        (vec![("q", "oak"), ("category", "2")], vec!["Oak Frame"], vec![(2, 1)]),
+        (vec![("q", "oak"), ("min_price", "3000")], vec!["Oak Stool", "Oak Bench"], vec![(1, 2)]),
+        (vec![("q", "oak"), ("max_price", "3000")], vec!["Oak Stool", "Oak Frame"], vec![(1, 1), (2, 1)]),
+        (vec![("q", "oak"), ("min_price", "3001"), ("max_price", "8999")], vec![], vec![]),
+        (vec![("category", "2")], vec!["Oak Frame", "Ash Frame"], vec![(2, 2)]),
+        (vec![("category", "3")], vec![], vec![]),
+        (vec![], vec!["Oak Stool", "Oak Bench", "Oak Frame", "Ash Frame"], vec![(1, 2), (2, 2)]),
+        (vec![("q", "  ")], vec!["Oak Stool", "Oak Bench", "Oak Frame", "Ash Frame"], vec![(1, 2), (2, 2)]),
+        // Nothing in that category: no reason to show what is called nearly so.
+        (vec![("q", "stool"), ("category", "2")], vec![], vec![]),
+    ] {
+        let answer = search.ask(&parameters).await.expect(200);
+        assert_eq!(answer.names(), names, "{parameters:?}");
+        assert_eq!(counts(&answer.json()), facets, "{parameters:?}");
+        assert_eq!(answer.total(), facets.iter().map(|(_, count)| count).sum::<u64>(), "{parameters:?}");
+    }
+}
+
+#[tokio::test]
+async fn matches_are_bold_and_everything_else_is_escaped() {
+    let shop = Shop::start().await;
+    let description = "Before <script>alert('x')</script> & after: a brass bell that rings. ".repeat(8);
+    shop.create(&[
+        Product { name: "Bells & <i>Whistles</i>", description: &description, ..Product::default() },
+        Product { name: "Plain", description: "No such thing here, but a belfry.", ..Product::default() },
+    ])
+    .await;
+    let search = Search::of(&shop).await;
+    let answer = search.find("bell").await.json();
+    let hit = &answer["hits"][0];
+    assert_eq!(hit["name"], "Bells & <i>Whistles</i>");
+    assert_eq!(hit["name_html"], "<b>Bells</b> &amp; &lt;i&gt;Whistles&lt;/i&gt;");
+    let snippet = hit["snippet_html"].as_str().expect("a snippet");
+    assert!(snippet.contains("<b>bell</b>") && snippet.contains('…'), "{snippet}");
+    assert!(!snippet.replace("<b>", "").replace("</b>", "").contains(['<', '>']), "{snippet}");
+    assert!(snippet.chars().count() < 400, "{snippet}");
+    // What matched by its beginning, and what by a typo.
+    let html = |answer: serde_json::Value| answer["hits"][0]["snippet_html"].as_str().map(str::to_owned);
+    assert_eq!(html(search.find("belf").await.json()).as_deref(), Some("No such thing here, but a <b>belfry</b>."));
+    assert_eq!(html(search.find("belfri").await.json()).as_deref(), Some("No such thing here, but a <b>belfry</b>."));
+    // Nothing to be bold.
+    let all = search.find("").await.json();
+    assert_eq!(all["hits"][1]["snippet_html"], "No such thing here, but a belfry.");
+    assert!(all["hits"][0]["snippet_html"].as_str().is_some_and(|text| text.ends_with('…') && !text.contains("<b>")));
+}

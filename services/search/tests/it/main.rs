@@ -1,0 +1,26 @@
+//! The search from outside: over HTTP, beside a real product API on a real Postgres, with a real Redis.
+//!
+//! One binary, so that it is linked once. Each test has a database, a Redis and an index of its own and leaves nothing
+//! behind.
+//!
+//! | module | what is tested |
+//! |---|---|
+//! | `finding` · `paging` | what is found, in which order, how it is shown; page by page |
+//! | `changes` | what becomes of a change in the catalogue, whoever made it |
+//! | `caching` | pages in Redis: stored, and removed by what they show and by what could enter them |
+//! | `replicas` | several processes, one of which lags |
+//! | `building` · `restarting` | the first index, the next start, kill -9, damage |
+//! | `redis_down` | no Redis, and its return, empty |
+//! | `bad_input` · `standard` | refusals; health, metrics, the API's description |
+
+mod bad_input;
+mod building;
+mod caching;
+mod changes;
+mod finding;
+mod paging;
+mod redis_down;
+mod replicas;
+mod restarting;
+mod standard;
+mod support;

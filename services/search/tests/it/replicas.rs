@@ -1,0 +1,96 @@
+//! Several processes with an index each, and one cache: one that lags must not store what others know to be outdated.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{Detour, Product, SOON, Search, Shop};
+
+/// Its way to the product API is closed, so it hears of the change and cannot index it; it goes on searching.
+#[tokio::test]
+async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdated() {
+    let shop = Shop::start().await;
+    let ids = shop.create(&[Product { name: "Basalt Bookend", ..Product::default() }]).await;
+    let detour = Detour::to(&shop.url).await;
+    let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
+    let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
+    for search in [&ahead, &behind] {
+        search.until_found("basalt", &["Basalt Bookend"]).await;
+        assert_eq!(search.find("granite").await.total(), 0);
+    }
+    detour.close();
+    let position = behind.position().await;
+    shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Granite Bookend" })).await;
+    ahead.until_current(&shop).await;
+    assert_eq!(behind.position().await, position, "the test is about nothing");
+
+    // It comes first to each page: by what it shows, by what enters it, and both of one.
+    let mut answered = Vec::new();
+    for q in ["basalt", "granite", "bookend", ""] {
+        for _ in 0..3 {
+            let old = behind.find(q).await;
+            assert_eq!(old.source(), "fwd=miss; detail=not-stored", "{q}");
+            answered.push(old.names());
+        }
+        let new = ahead.find(q).await;
+        assert_eq!(new.source(), "fwd=miss; stored", "{q}");
+        let expected: &[&str] = if q == "basalt" { &[] } else { &["Granite Bookend"] };
+        assert_eq!(new.names(), expected, "{q}");
+        // What the other has stored is newer than what it has itself.
+        let shared = behind.find(q).await;
+        assert_eq!((shared.source(), shared.names()), ("hit", new.names()), "{q}");
+    }
+    assert!(answered.iter().any(|names| names == &["Basalt Bookend"]), "{answered:?}");
+
+    detour.open();
+    behind.until_current(&shop).await;
+    eventually("no more of it", SOON, async || behind.find("basalt granite").await.total() == 0).await;
+    assert_eq!(behind.find("granit").await.names(), ["Granite Bookend"]);
+}
+
+/// Frozen and thawed again and again, in the middle of whatever it was doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
+    let shop = Shop::start().await;
+    let id = shop.create(&[Product { name: "Jasper Dial 0", ..Product::default() }]).await[0];
+    let (ahead, behind) = tokio::join!(Search::of(&shop), Search::of(&shop));
+    for round in 1..=12 {
+        behind.process.pause();
+        let name = format!("Jasper Dial {round}");
+        shop.put(&format!("/products/{id}"), &json!({ "name": name })).await;
+        ahead.until_current(&shop).await;
+        behind.process.resume();
+        // It may answer from its old index for a moment. What it stores, the other one finds.
+        for _ in 0..10 {
+            let (_, seen) = tokio::join!(behind.find("jasper"), ahead.find("jasper"));
+            assert_eq!(seen.names(), [name.as_str()], "round {round}: {}", seen.source());
+        }
+        behind.until_current(&shop).await;
+        assert_eq!(behind.find("jasper").await.names(), [name.as_str()]);
+    }
+}
+
+/// The set that replicas compare with is gone with Redis' memory; a floor takes its place before anything is stored.
+#[tokio::test]
+async fn a_horizon_that_was_lost_begins_anew_above_everything_that_was_in_it() {
+    let shop = Shop::start().await;
+    let ids = shop.create(&[Product { name: "Tin Whistle", ..Product::default() }]).await;
+    let detour = Detour::to(&shop.url).await;
+    let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
+    let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
+    behind.until_current(&shop).await;
+    detour.close();
+    shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Brass Whistle" })).await;
+    ahead.until_current(&shop).await;
+
+    shop.redis(&["FLUSHALL"]).await;
+    // The one that lags finds nothing that speaks against its old page, and nothing that speaks for it either.
+    for _ in 0..40 {
+        let old = behind.find("whistle").await;
+        assert_eq!(old.source(), "fwd=miss; detail=not-stored");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    eventually("pages to be stored again", SOON, async || ahead.find("whistle").await.source() == "hit").await;
+    assert_eq!(behind.find("whistle").await.names(), ["Brass Whistle"]);
+    let floor: f64 = shop.redis(&["ZSCORE", "search:~horizon", "*"]).await.parse().expect("a floor");
+    assert!(floor >= 2.0, "{floor}");
+}

@@ -1,0 +1,128 @@
+//! The next start: where the last commit was, whatever ended the process, or anew where that is not to be had.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{Product, SOON, Search, Shop};
+
+#[tokio::test]
+async fn after_kill_9_it_resumes_where_its_last_commit_was() {
+    let shop = Shop::with_products(700).await;
+    let search = Search::of(&shop).await;
+    let id = shop.create(&[Product { name: "Amaranth Pot", ..Product::default() }]).await[0];
+    search.until_found("amaranth", &["Amaranth Pot"]).await;
+    let position = search.position().await;
+    let directory = search.kill().await;
+    shop.put(&format!("/products/{id}"), &json!({ "name": "Viridian Pot" })).await;
+    shop.sql("DELETE FROM products WHERE id <= 100").await;
+
+    let search = Search::start(&shop, directory, &[]).await;
+    search.until_ready().await;
+    let output = search.process.output();
+    assert!(output.contains(&format!("the index of the last run is there position={position}")), "{output}");
+    search.until_found("viridian", &["Viridian Pot"]).await;
+    search.until_found("amaranth", &[]).await;
+    eventually("the deletions", SOON, async || search.find("").await.total() == 601).await;
+    assert!(!search.process.output().contains("the index has the whole catalogue"), "it was built anew");
+}
+
+/// Killed in the middle of whatever it is doing, it is right again after each start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whenever_it_is_killed_the_index_equals_the_catalogue_in_the_end() {
+    let shop = Shop::with_products(200).await;
+    let mut search = Search::of(&shop).await;
+    for round in 0..6 {
+        for write in 0..10 {
+            let id = 1 + (round * 31 + write * 17) % 200;
+            shop.sql(&format!("UPDATE products SET name = 'Heliotrope {round}', stock = {write} WHERE id = {id}"))
+                .await;
+        }
+        let directory = search.kill().await;
+        search = Search::start(&shop, directory, &[]).await;
+        search.until_ready().await;
+    }
+    search.until_current(&shop).await;
+    let rows = shop.sql("SELECT id, version FROM products ORDER BY id").await;
+    let mut indexed = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let parameters = [("limit", "100"), ("cursor", cursor.as_str())];
+        let page = search.ask(&parameters[..if cursor.is_empty() { 1 } else { 2 }]).await.expect(200).json();
+        let hits = page["hits"].as_array().expect("hits");
+        indexed.extend(hits.iter().map(|hit| format!("{}|{}", hit["id"], hit["version"])));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    assert_eq!(indexed, rows.lines().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn without_a_product_api_an_index_of_before_serves_at_once() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Larch Ladder", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    search.until_found("larch", &["Larch Ladder"]).await;
+    let directory = search.kill().await;
+    shop.stop_api().await;
+    let search = Search::start(&shop, directory, &[]).await;
+    search.until_ready().await;
+    assert_eq!(search.find("larch").await.names(), ["Larch Ladder"]);
+    assert_eq!(search.find("larch ladder").await.json()["index"]["stale"], true);
+}
+
+#[tokio::test]
+async fn an_index_that_is_damaged_is_built_anew() {
+    let shop = Shop::with_products(300).await;
+    let mut search = Search::of(&shop).await;
+    for damage in [cut, overwrite, remove] {
+        let directory = search.kill().await;
+        damage(directory.path());
+        search = Search::start(&shop, directory, &[]).await;
+        search.until_ready().await;
+        assert_eq!(search.find("").await.total(), 300);
+        let output = search.process.output();
+        assert!(output.contains("the index cannot be used; it is removed and built anew"), "{output}");
+    }
+}
+
+fn files(index: &Path, extension: &str) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(index.join("v1")).expect("the index").map(|file| file.expect("a file").path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|it| it == extension)).collect();
+    assert!(!files.is_empty(), "no .{extension}");
+    files
+}
+
+fn cut(index: &Path) {
+    for file in files(index, "store") {
+        let bytes = fs::read(&file).expect("it can be read");
+        fs::write(&file, &bytes[..bytes.len() / 2]).expect("it can be written");
+    }
+}
+
+fn overwrite(index: &Path) {
+    for file in files(index, "term") {
+        let mut bytes = fs::read(&file).expect("it can be read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(&file, bytes).expect("it can be written");
+    }
+}
+
+fn remove(index: &Path) {
+    fs::write(index.join("v1/meta.json"), "{").expect("it can be written");
+}
+
+/// Two that write to one directory would ruin it; the later one waits, and then says why it gives up.
+#[tokio::test]
+async fn a_directory_belongs_to_one_process() {
+    let shop = Shop::start().await;
+    let search = Search::of(&shop).await;
+    let second = testkit::Process::start(&crate::support::command(&shop, search.index(), &[])).expect("it starts");
+    let exit = second.exit().await.expect("it ends");
+    assert_eq!(exit.code, 1);
+    assert!(second.output().contains("is used by another process"), "{}", second.output());
+    search.find("").await;
+}

@@ -1,0 +1,50 @@
+//! What every service has.
+
+use std::process::Command;
+
+use crate::support::{Product, Search, Shop};
+
+#[tokio::test]
+async fn it_has_the_routes_that_every_service_has() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Moss Lamp", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    search.find("moss").await;
+    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs/", "/cache/entries"] {
+        search.get(path).await.expect(200);
+    }
+    for name in [
+        "search_index_documents",
+        "search_index_position",
+        "search_query_seconds_count",
+        "search_commit_seconds_count",
+        "cache_reads_total",
+        "http_request_duration_seconds_count",
+    ] {
+        assert!(search.get("/metrics").await.text().contains(name), "no {name}");
+    }
+    let openapi = search.get("/openapi.json").await.json();
+    let parameters = openapi["paths"]["/search"]["get"]["parameters"].as_array().expect("parameters").clone();
+    let names: Vec<_> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+    assert_eq!(names, ["q", "category", "min_price", "max_price", "limit", "cursor"]);
+    search.get("/cache/stats/product:ttl:1").await.problem(400, "malformed");
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_in_good_order() {
+    let shop = Shop::start().await;
+    let search = Search::of(&shop).await;
+    let exit = search.process.term().await.expect("it ends");
+    assert_eq!(exit.code, 0, "{}", search.process.output());
+    assert!(search.process.output().contains("the search has stopped"), "{}", search.process.output());
+}
+
+#[test]
+fn a_wrong_setting_is_refused_by_its_name() {
+    for (name, value) in [("INDEX__MEMORY", "1"), ("INDEX__PAHT", "x"), ("REDIS__URL", "http://x")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_search"));
+        let refused = command.env_remove("CONFIG_FILE").env(name, value).output().expect("it runs");
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && words.contains(name), "{name}: {words}");
+    }
+}

@@ -1,0 +1,125 @@
+//! A shop that one test has to itself: a database, a Redis, and a product API over them.
+
+use std::process::Command;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use testkit::{Postgres, Process, Redis, eventually, shared_database, sibling};
+
+use super::{Answer, SOON};
+
+/// A running product API and its stores. It is killed when this is dropped.
+pub(crate) struct Shop {
+    pub(crate) redis: Redis,
+    pub(crate) api: Process,
+    pub(crate) url: String,
+    database_url: String,
+    client: Client,
+}
+
+/// A product to be created; what is left out does not matter to the test.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) price_cents: i64,
+    pub(crate) category_id: i64,
+}
+
+impl Default for Product<'_> {
+    fn default() -> Self {
+        Self { name: "Thing", description: "", price_cents: 1_000, category_id: 1 }
+    }
+}
+
+impl Shop {
+    /// A shop with a dozen categories and nothing in them but what the test puts there.
+    pub(crate) async fn start() -> Self {
+        Self::with_products(0).await
+    }
+
+    /// A shop with the first so many products of the demo catalogue.
+    pub(crate) async fn with_products(count: u64) -> Self {
+        let redis = Redis::start().await.expect("a private Redis");
+        let database_url = shared_database().await;
+        let client = Client::builder().no_proxy().timeout(SOON).build().expect("a plain client");
+        let (api, url) = start(&redis, &database_url, count, 0).await;
+        Self { redis, api, url, database_url, client }
+    }
+
+    /// Kills the product API.
+    pub(crate) async fn stop_api(&self) {
+        self.api.kill9().await.expect("it is killed");
+    }
+
+    /// Starts it again, on the same port.
+    pub(crate) async fn start_api(&mut self) {
+        let port = self.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+        (self.api, self.url) = start(&self.redis, &self.database_url, 0, port).await;
+    }
+
+    /// Creates products and returns their ids.
+    pub(crate) async fn create(&self, products: &[Product<'_>]) -> Vec<i64> {
+        let mut ids = Vec::new();
+        for Product { name, description, price_cents, category_id } in products {
+            let body = json!({
+                "name": name, "description": description, "price_cents": price_cents, "category_id": category_id,
+                "stock": 3
+            });
+            let request = self.client.post(format!("{}/products", self.url)).json(&body);
+            let answer = Answer::read(request.send().await.expect("an answer")).await.expect(201);
+            ids.push(answer.json()["id"].as_i64().expect("an id"));
+        }
+        ids
+    }
+
+    /// Changes a product or a category; the path begins with a slash.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        let request = self.client.put(format!("{}{path}", self.url)).json(body);
+        Answer::read(request.send().await.expect("an answer")).await.expect(200)
+    }
+
+    pub(crate) async fn delete(&self, id: i64) {
+        let request = self.client.delete(format!("{}/products/{id}", self.url));
+        Answer::read(request.send().await.expect("an answer")).await.expect(204);
+    }
+
+    /// Runs SQL beside the product API.
+    pub(crate) async fn sql(&self, sql: &str) -> String {
+        let database = self.database_url.rsplit_once('/').map_or("", |(_, name)| name);
+        Postgres::shared().await.sql(database, sql).await.expect("the test's own SQL")
+    }
+
+    /// Runs `redis-cli`.
+    pub(crate) async fn redis(&self, arguments: &[&str]) -> String {
+        self.redis.cli(arguments).await.expect("the test's own command")
+    }
+}
+
+async fn start(redis: &Redis, database_url: &str, products: u64, port: u16) -> (Process, String) {
+    let mut command = Command::new(sibling("product-api"));
+    command.env_remove("CONFIG_FILE").envs([
+        ("HTTP__PORT", port.to_string().as_str()),
+        ("HTTP__WORKERS", "1"),
+        ("POSTGRES__MAX_CONNECTIONS", "6"),
+        ("POSTGRES__URL", database_url),
+        ("REDIS__URL", &redis.url()),
+        ("REDIS__COMMAND_TIMEOUT", "2s"),
+        ("SEED_PRODUCTS", &products.to_string()),
+    ]);
+    let process = Process::start(&command).expect("the binary has been built");
+    let url = address(&process, "the product API is ready address=").await;
+    process.wait_for_http(&format!("{url}/readyz"), SOON).await.expect("it gets ready");
+    (process, url)
+}
+
+/// Where a process says that it listens.
+pub(super) async fn address(process: &Process, line: &str) -> String {
+    eventually("the address that it listens at", SOON, async || {
+        assert!(process.is_alive(), "it ended:\n{}", process.output());
+        let output = process.output();
+        let (_, rest) = output.split_once(line)?;
+        rest.split_once('\n').map(|(address, _)| format!("http://{}", address.trim()))
+    })
+    .await
+}
