@@ -38,10 +38,12 @@ has_section() { # SERVICE VARIABLE
 
 is_setting() { [[ $1 =~ ^[A-Z][A-Z0-9_]*__[A-Z0-9_]+(=|$) ]]; }
 
-# The variables of the environment that are settings of SERVICE, as NAME=value lines.
+# The variables of the environment that are settings of SERVICE, as NAME=value lines. Where a service listens and what it
+# connects to is the stack's to say.
 callers_settings() { # SERVICE
   local name
   while read -r name; do
+    case $name in HTTP__HOST | HTTP__PORT | *__URL | INDEX__PATH) continue ;; esac
     if is_setting "$name" && has_section "$1" "$name"; then echo "$name=${!name}"; fi
   done < <(compgen -e | sort)
 }

@@ -8,8 +8,7 @@ build() {
     die "the build failed; cargo's message is above."
 }
 
-# What a service is started with; of two lines with one name the later counts. So what makes it part of this stack
-# stands behind the caller's environment, and what this very start was given behind both.
+# What a service is started with; of two lines with one name the later counts, so that a start can be given anything.
 settings_of() { # SERVICE [NAME=value…]
   local service=$1
   shift

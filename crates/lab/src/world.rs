@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -118,10 +118,11 @@ impl World {
         }
     }
 
-    /// Starts a service that does not run, without waiting until it is ready.
+    /// Starts a service that does not run, without waiting until it is ready. One that has ended by itself is started
+    /// again, as its supervisor would do it: while a store is away, a start may fail.
     pub async fn launch(&self, service: Service) -> Result<()> {
         let mut running = self.running[service as usize].lock().await;
-        if running.is_none() {
+        if running.as_ref().is_none_or(|process| !process.is_alive()) {
             *running = Some(Process::start(&self.command(service)?)?);
         }
         Ok(())
@@ -129,10 +130,16 @@ impl World {
 
     /// Starts a service that does not run, and waits until it is ready.
     pub async fn revive(&self, service: Service) -> Result<()> {
-        self.launch(service).await?;
-        let running = self.running[service as usize].lock().await;
-        let process = running.as_ref().context("it was started just now")?;
-        process.wait_for_http(&format!("{}/readyz", self.url(service)), START).await
+        let deadline = Instant::now() + START;
+        loop {
+            self.launch(service).await?;
+            let running = self.running[service as usize].lock().await;
+            let process = running.as_ref().context("it was started just now")?;
+            match process.wait_for_http(&format!("{}/readyz", self.url(service)), START).await {
+                Err(_) if !process.is_alive() && Instant::now() < deadline => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// What a service has said so far.

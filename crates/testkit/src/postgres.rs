@@ -79,8 +79,14 @@ impl Postgres {
 
     /// Runs SQL with `psql` and returns what it prints: a line per row, columns separated by `|`.
     pub async fn sql(&self, database: &str, sql: &str) -> Result<String> {
+        self.sql_as("postgres", database, sql).await
+    }
+
+    /// As [`sql`](Self::sql), but connected as this role, which needs no password either.
+    pub async fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
         let program = tools::find(&["psql"])?;
-        let arguments = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql];
+        let url = format!("postgres://{role}@127.0.0.1:{}/{database}", self.port);
+        let arguments = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql];
         tools::run(Command::new(program).args(arguments)).await
     }
 

@@ -40,7 +40,8 @@ impl Positions {
         let connection = &mut *self.pool.get().await?;
         let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done
                      FROM streams WHERE name = $1";
-        let row: Option<Row> = diesel::sql_query(first).bind::<Text, _>(stream).get_result(connection).await.optional()?;
+        let row: Option<Row> =
+            diesel::sql_query(first).bind::<Text, _>(stream).get_result(connection).await.optional()?;
         Ok(row.map(|row| row.done.unwrap_or(0).unsigned_abs()))
     }
 

@@ -93,11 +93,7 @@ impl State {
     pub fn catalogue(&self, now: Instant) -> CatalogueState {
         let head = *self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = head.current.is_some_and(|current| now.saturating_duration_since(current) <= STALE);
-        CatalogueState {
-            position: head.position,
-            lag: head.number.saturating_sub(head.position),
-            stale: !is_current,
-        }
+        CatalogueState { position: head.position, lag: head.number.saturating_sub(head.position), stale: !is_current }
     }
 }
 
@@ -117,12 +113,14 @@ mod tests {
     #[test]
     fn one_that_keeps_up_is_current_though_it_never_has_the_newest() {
         let (state, t0) = (State::default(), Instant::now());
-        for second in 0..10 {
-            state.heard_of(100 * (second + 1), 100 * second + 50, t0 + Duration::from_secs(second));
+        let at = |second: u64| t0 + Duration::from_secs(second);
+        for second in 0..20 {
+            state.heard_of(100 * (second + 1), 100 * second + 50, at(second));
         }
-        assert_eq!(state.catalogue(t0 + Duration::from_secs(9)).lag, 50);
-        assert!(state.catalogue(t0 + Duration::from_secs(9)).stale, "it has not reached what was the newest a second ago");
-        state.heard_of(1100, 1020, t0 + Duration::from_secs(10));
-        assert!(!state.catalogue(t0 + Duration::from_secs(10)).stale);
+        assert_eq!(state.catalogue(at(20)), CatalogueState { position: 1950, lag: 50, stale: false });
+        for second in 20..30 {
+            state.heard_of(100 * (second + 1), 1950, at(second));
+        }
+        assert!(state.catalogue(at(29)).stale, "what was the newest long ago is not in it");
     }
 }

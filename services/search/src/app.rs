@@ -207,6 +207,8 @@ impl Follower {
                     position = commit.position,
                     "the index is ahead of the catalogue's log: it is of another database"
                 );
+                // Its position is above numbers that are yet to come: pages of it would pass for newer than they are.
+                self.state.withdraw();
                 indexer.walk().await
             }
             _ => commit.position,

@@ -71,6 +71,11 @@ impl State {
         self.snapshot.send_replace(Some(Arc::new(snapshot)));
     }
 
+    /// From now on there is none: what there was is of another database.
+    pub fn withdraw(&self) {
+        self.snapshot.send_replace(None);
+    }
+
     /// Waits until the index can be used.
     pub async fn usable(&self) {
         // The sender is here, so it cannot be gone.

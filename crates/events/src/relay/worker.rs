@@ -184,20 +184,21 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
             self.hook.redis_changed().await?;
         }
         // The stream first: whatever it has been given by then was numbered before.
-        let last = self.stream.last().await?;
+        let mut last = self.stream.last().await?;
         let head = outbox::head(connection).await?;
         // A database that has never appended anything has no stream either.
         if last > head || (last > 0 && known.is_none()) {
-            self.begin_anew(connection, "it is of another database").await?;
-        } else if last == 0 {
-            self.replay(connection).await?;
-        } else {
-            self.catch_up(connection, last + 1, head).await?;
+            self.remove("it is of another database").await?;
+            last = 0;
         }
         if is_new {
+            // Before the first append: should that fail, the next greeting finds a stream that it knows as its own.
             outbox::set_run_id(connection, &run_id).await?;
         }
-        Ok(())
+        match last {
+            0 => self.replay(connection).await,
+            _ => self.catch_up(connection, last + 1, head).await,
+        }
     }
 
     /// Appends `rows`, and before them whatever the stream lacks.
@@ -205,7 +206,8 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let reached = self.stream.append(rows, false).await?;
         if reached > last.seq && reached > outbox::head(connection).await? {
-            self.begin_anew(connection, "somebody else writes to it").await
+            self.remove("somebody else writes to it").await?;
+            self.replay(connection).await
         } else if reached >= last.seq {
             Ok(())
         } else if reached == 0 {
@@ -221,7 +223,8 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         while from <= to {
             let rows = outbox::between(connection, from, to, self.settings.batch).await?;
             let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows[0].seq == from) else {
-                return self.begin_anew(connection, "it is too old to be continued").await;
+                self.remove("it is too old to be continued").await?;
+                return self.replay(connection).await;
             };
             self.forget_and_append(&rows, false).await?;
             from = last + 1;
@@ -229,10 +232,9 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         Ok(())
     }
 
-    async fn begin_anew(&self, connection: &mut AsyncPgConnection, why: &str) -> Result<(), Trouble> {
+    async fn remove(&self, why: &str) -> Result<(), Trouble> {
         warn!(why, stream = self.stream.source.stream, "the stream is removed and begins anew");
-        self.stream.remove().await?;
-        self.replay(connection).await
+        Ok(self.stream.remove().await?)
     }
 
     /// Fills a stream that is empty with the last hour, to the newest row.

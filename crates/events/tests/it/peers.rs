@@ -88,7 +88,11 @@ async fn an_event_that_was_deleted_while_a_dead_peer_had_it_is_fetched() {
     world.append(1..=3).await;
     world.give_to_a_dead_peer(3).await;
     world.cli(&format!("XDEL {STREAM} 2-0")).await;
+    recorder.hold();
     let consumer = world.member(&recorder).await;
+    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
+    assert_eq!(world.pending().await, 3, "it is not forgotten before it is carried out");
+    recorder.go();
     applied(&recorder, 1..=3).await;
     world.all_acknowledged().await;
     assert_eq!(recorder.resyncs(), []);

@@ -80,7 +80,7 @@ async fn without_redis_it_reads_the_log() {
     world.redis.kill().await.unwrap();
     world.log_only(3..=4);
     applied(&recorder, 1..=4).await;
-    assert!(!consumer.status().connected);
+    eventually("the loss to be seen", AT_MOST, async || !consumer.status().connected).await;
     world.redis.restart().await.unwrap();
     reads(&consumer).await;
     world.stream_only(3..=4).await;

@@ -116,3 +116,20 @@ async fn what_cannot_be_acknowledged_is_not_carried_out_again() {
     assert_eq!(recorder.applied(), [1, 2, 3]);
     consumer.stop().await;
 }
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_seen_while_a_reaction_takes_long() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.hold();
+    world.append(1..=2).await;
+    eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
+    world.redis.pause();
+    eventually("it to be seen", AT_MOST, async || !consumer.status().connected).await;
+    world.redis.resume();
+    reads(&consumer).await;
+    recorder.go();
+    world.all_acknowledged().await;
+    assert_eq!(recorder.applied(), [1, 2]);
+    consumer.stop().await;
+}

@@ -40,6 +40,10 @@ pub(super) async fn run(stage: Arc<Stage>, seed: u64) -> Result<Vec<(&'static st
             () = sleep(calm) => {}
             () = stage.stop.cancelled() => break,
         }
+        // As their supervisor would.
+        for service in Service::ALL {
+            stage.world.launch(service).await?;
+        }
         let index = if next < VICTIMS.len() { next } else { random.random_range(0..VICTIMS.len()) };
         next += 1;
         kills[index].1 += 1;

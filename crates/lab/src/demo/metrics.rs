@@ -26,6 +26,13 @@ impl Metrics {
         matching.map(|(_, value)| value).sum()
     }
 
+    /// The series of `name` that are not zero, as they were read.
+    pub(crate) fn nonzero(&self, name: &str) -> impl Iterator<Item = String> {
+        let of = move |series: &str| series.split_once('{').map_or(series, |(of, _)| of) == name;
+        let samples = self.samples.iter().filter(move |(series, value)| of(series) && *value != 0.0);
+        samples.map(|(series, value)| format!("{series} is {value}"))
+    }
+
     /// How often the database was read for entries of `lane`.
     pub(crate) fn loads(&self, lane: &str) -> u64 {
         self.sum("cache_loads_total", &[("lane", lane)]) as u64

@@ -32,7 +32,7 @@ async fn what_is_put_into_a_cart_is_shown_priced_and_added_up() {
     cart.put(1, 1).await.expect(201);
 
     let view = cart.view().await.expect(200);
-    assert_eq!(view.source(), "fwd=miss; stored");
+    assert!(view.source().starts_with("fwd=miss"), "{}", view.source());
     let second = json!({
         "product_id": 2, "name": "Product 2", "quantity": 3, "price_cents": 200, "added_price_cents": 200,
         "price_changed": null, "availability": { "state": "in_stock" }, "buyable": 3, "line_total_cents": 600, "product_version": 1, "version": 1,
@@ -41,8 +41,8 @@ async fn what_is_put_into_a_cart_is_shown_priced_and_added_up() {
     assert_eq!((&view.json()["lines"][0]["product_id"], &view.json()["lines"][1]), (&json!(1), &second));
     assert_eq!(view.json()["totals"], json!({ "lines": 2, "pieces": 4, "total_cents": 700 }));
 
-    let again = cart.view().await.expect(200);
-    assert_eq!((again.source(), again.json()), ("hit", view.json()));
+    let again = cart.cached().await;
+    assert_eq!(again.json(), view.json());
     let tag = again.header("etag").to_owned();
     let conditional = service.request(Method::GET, &cart.path()).header("if-none-match", &tag);
     assert_eq!(Service::send(conditional).await.expect(304).header("etag"), tag);
@@ -143,7 +143,7 @@ async fn writes_to_one_cart_leave_the_views_of_others_alone() {
     mine.put(1, 1).await.expect(201);
     yours.put(1, 1).await.expect(201);
     stores.until_announced().await;
-    yours.view().await.expect(200);
+    yours.cached().await;
     mine.put(1, 2).await.expect(200);
     stores.until_announced().await;
     assert_eq!(yours.view().await.expect(200).source(), "hit");

@@ -84,8 +84,7 @@ async fn the_view_shows_what_was_written_by_sql() {
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_announced().await;
-    cart.view().await.expect(200);
-    assert_eq!(cart.view().await.expect(200).source(), "hit");
+    cart.cached().await;
     stores.sql("UPDATE cart_items SET quantity = 8").await;
     eventually("psql's write", SOON, async || cart.line(1).await["quantity"] == 8).await;
     stores

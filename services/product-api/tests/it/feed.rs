@@ -63,8 +63,12 @@ async fn reads_and_writes_are_told_as_they_happen() {
     feed.hears([["miss", entry], ["fill", entry], ["hit", entry]]).await;
 
     api.put("/products/explicit/1", &json!({ "stock": 7 })).await.expect(200);
-    let told = invalidations.next().await;
-    assert_eq!((&told["keys"], &told["entries"]), (&json!([entry]), &json!(1)), "{told}");
+    let mut told = invalidations.next().await;
+    // The last of the seed may be heard after the start.
+    while told["keys"] != json!([entry]) {
+        told = invalidations.next().await;
+    }
+    assert_eq!(told["entries"], 1, "{told}");
     api.get("/products/explicit/1").await.expect(200);
     feed.hears([["miss", entry], ["fill", entry]]).await;
 }

@@ -8,7 +8,7 @@ mod fill;
 
 pub use fill::Filler;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use database::Pool;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
@@ -78,19 +78,8 @@ impl Catalogue {
                     SELECT some.id FROM unnest($1) AS category (id), LATERAL (
                         SELECT p.id FROM products p WHERE p.category_id = category.id AND NOT p.deleted
                         ORDER BY p.id LIMIT 1) AS some";
-        let rows: Vec<Id> =
-            diesel::sql_query(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
+        let rows: Vec<Id> = diesel::sql_query(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
-    }
-
-    /// How many products there are that could be recommended.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn len(&self) -> Result<i64, Failure> {
-        let connection = &mut *self.pool.get().await?;
-        let count = "SELECT count(*) AS id FROM products WHERE stock > 0 AND NOT deleted";
-        Ok(diesel::sql_query(count).get_result::<Id>(connection).await?.id)
     }
 }
 
@@ -161,7 +150,7 @@ async fn write(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<
 
 /// A name that was answered later than another one counts.
 async fn write_categories(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
-    let mut newest = std::collections::BTreeMap::new();
+    let mut newest = BTreeMap::new();
     for (product, number) in &changes.live {
         let known = newest.entry(product.category.id).or_insert((product.category.name.as_str(), *number));
         if known.1 < *number {

@@ -7,6 +7,7 @@
 //! Counting anew beats keeping counts: a score depends on the number of all baskets, so one new cart changes every score
 //! a little, and a count that went wrong would stay wrong. It costs 0.5 s for 100,000 lines, behind the requests.
 
+mod association;
 mod llr;
 
 pub use llr::Counts;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use cache::{Cache, Invalidated, Invalidation};
 use database::Pool;
-use diesel::sql_types::{Array, BigInt, Bool, Double};
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use metrics::{gauge, histogram};
 use serde::Deserialize;
@@ -25,12 +26,10 @@ use tracing::{debug, warn};
 
 use crate::error::Failure;
 use crate::keys;
+use association::{Association, best, write};
 
 /// Any number will do, as long as nobody else in the database locks it.
 const LOCK: i64 = 0x6c65_6172_6e69_6e67;
-
-/// How many others are remembered of each product: more than are shown, because some may be sold out.
-const REMEMBERED: usize = 50;
 
 /// Learning takes a tenth of the time at most.
 const SHARE: u32 = 10;
@@ -54,14 +53,6 @@ pub struct Learner {
     pool: Pool,
     cache: Cache,
     settings: LearningSettings,
-}
-
-/// One row of `together`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Association {
-    product: i64,
-    other: i64,
-    score: f64,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -135,7 +126,8 @@ impl Learner {
     async fn revise(&self) -> Result<bool, Failure> {
         let connection = &mut *self.pool.get().await?;
         // One snapshot: the counts have to fit together.
-        let revision = connection.build_transaction().repeatable_read().run(async |connection| {
+        let mut transaction = connection.build_transaction().repeatable_read();
+        let revision = transaction.run(async |connection| {
             if !is_ours(connection).await? {
                 return Ok(false);
             }
@@ -177,7 +169,9 @@ impl Learner {
                 match self.cache.invalidate(lists).await {
                     Invalidated::Done { .. } => Ok(true),
                     // The notes stay: the transaction is rolled back.
-                    Invalidated::Deferred => Err(Failure::Unavailable("Redis did not take the invalidation".to_owned())),
+                    Invalidated::Deferred => {
+                        Err(Failure::Unavailable("Redis did not take the invalidation".to_owned()))
+                    }
                 }
             })
             .await
@@ -208,46 +202,6 @@ impl Learner {
     }
 }
 
-/// Both directions of what is significant, and of each product the best only.
-fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) -> Vec<Association> {
-    let mut by_product: HashMap<i64, Vec<Association>> = HashMap::new();
-    for (first, second, score) in scored.filter(|(.., score)| *score >= least && *score > 0.0) {
-        // A list changes when it says something else, not with every cart.
-        let score = (score * 10.0).round() / 10.0;
-        for (product, other) in [(first, second), (second, first)] {
-            by_product.entry(product).or_default().push(Association { product, other, score });
-        }
-    }
-    for others in by_product.values_mut() {
-        others.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.other.cmp(&b.other)));
-        others.truncate(REMEMBERED);
-    }
-    by_product.into_values().flatten().collect()
-}
-
-/// Changes what is different, and notes the products of which it is.
-async fn write(connection: &mut AsyncPgConnection, associations: &[Association]) -> Result<(), Failure> {
-    diesel::sql_query(
-        "WITH new AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS new (product_id, other_id, score)),
-         gone AS (
-             DELETE FROM together USING (
-                 SELECT product_id, other_id FROM together EXCEPT SELECT product_id, other_id FROM new) AS other
-             WHERE together.product_id = other.product_id AND together.other_id = other.other_id
-             RETURNING together.product_id),
-         put AS (
-             INSERT INTO together AS known SELECT * FROM new
-             ON CONFLICT (product_id, other_id) DO UPDATE SET score = excluded.score WHERE known.score <> excluded.score
-             RETURNING known.product_id)
-         INSERT INTO outdated SELECT product_id FROM gone UNION SELECT product_id FROM put ON CONFLICT DO NOTHING",
-    )
-    .bind::<Array<BigInt>, _>(associations.iter().map(|one| one.product).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(associations.iter().map(|one| one.other).collect::<Vec<_>>())
-    .bind::<Array<Double>, _>(associations.iter().map(|one| one.score).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Whether this replica is the one that learns, until the end of the transaction.
 async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
     // It takes longer than a request may.
@@ -259,26 +213,5 @@ async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
 impl std::fmt::Debug for Learner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Learner").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_significant_is_left_out_and_the_rest_goes_both_ways() {
-        let mut best = best([(1, 2, 5.04), (1, 3, 3.2), (2, 3, -9.0)].into_iter(), 3.3);
-        best.sort_by_key(|one| one.product);
-        let expected = [(1, 2), (2, 1)].map(|(product, other)| Association { product, other, score: 5.0 });
-        assert_eq!(best, expected);
-    }
-
-    #[test]
-    fn of_each_product_the_best_are_remembered() {
-        let many = (2..200).map(|other| (1, other, other as f64));
-        let mut ones: Vec<i64> = best(many, 3.3).into_iter().filter(|one| one.product == 1).map(|one| one.other).collect();
-        ones.sort_unstable();
-        assert_eq!(ones, (150..200).collect::<Vec<_>>());
     }
 }

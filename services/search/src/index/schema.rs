@@ -17,7 +17,7 @@ pub struct Fields {
     pub id: Field,
     pub category: Field,
     pub price: Field,
-    pub version: Field,
+    pub fingerprint: Field,
     pub name_stems: Field,
     pub name_words: Field,
     pub description_stems: Field,
@@ -52,7 +52,7 @@ pub fn schema() -> (Schema, Fields) {
         id: schema.add_i64_field("id", looked_up()),
         category: schema.add_i64_field("category", looked_up()),
         price: schema.add_i64_field("price", NumericOptions::default().set_fast()),
-        version: schema.add_i64_field("version", NumericOptions::default().set_fast()),
+        fingerprint: schema.add_u64_field("fingerprint", NumericOptions::default().set_fast()),
         name_stems: schema.add_text_field("name_stems", stems()),
         name_words: schema.add_text_field("name_words", words()),
         description_stems: schema.add_text_field("description_stems", stems()),
@@ -77,18 +77,29 @@ impl From<&Product> for Row {
 }
 
 impl Row {
+    /// Tells this row from any other, and from itself with another content.
+    pub fn fingerprint(&self) -> Result<u64, serde_json::Error> {
+        Ok(fnv1a(&serde_json::to_vec(self)?))
+    }
+
     /// The document of this row.
     pub fn document(&self, fields: &Fields) -> Result<TantivyDocument, serde_json::Error> {
         let mut document = TantivyDocument::default();
         document.add_i64(fields.id, self.id);
         document.add_i64(fields.category, self.category_id);
         document.add_i64(fields.price, self.price_cents);
-        document.add_i64(fields.version, self.version);
         document.add_text(fields.name_stems, &self.name);
         document.add_text(fields.name_words, &self.name);
         document.add_text(fields.description_stems, &self.description);
         document.add_text(fields.description_words, &self.description);
-        document.add_bytes(fields.row, &serde_json::to_vec(self)?);
+        let row = serde_json::to_vec(self)?;
+        document.add_u64(fields.fingerprint, fnv1a(&row));
+        document.add_bytes(fields.row, &row);
         Ok(document)
     }
+}
+
+/// FNV-1a: the same in every process and version.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

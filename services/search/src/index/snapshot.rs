@@ -52,16 +52,16 @@ impl Snapshot {
         found.into_iter().map(|address| self.row(address).map(|row| row.id)).collect()
     }
 
-    /// The version of every product.
-    pub fn versions(&self) -> tantivy::Result<HashMap<i64, i64>> {
-        let mut versions = HashMap::with_capacity(usize::try_from(self.len()).unwrap_or_default());
+    /// The fingerprint of every product.
+    pub fn fingerprints(&self) -> tantivy::Result<HashMap<i64, u64>> {
+        let mut found = HashMap::with_capacity(usize::try_from(self.len()).unwrap_or_default());
         for segment in self.searcher.segment_readers() {
-            let (ids, numbers) = (segment.fast_fields().i64("id")?, segment.fast_fields().i64("version")?);
-            for doc in segment.doc_ids_alive() {
-                versions.insert(ids.first(doc).unwrap_or_default(), numbers.first(doc).unwrap_or_default());
-            }
+            let columns = segment.fast_fields();
+            let (ids, fingerprints) = (columns.i64("id")?, columns.u64("fingerprint")?);
+            let alive = segment.doc_ids_alive();
+            found.extend(alive.filter_map(|doc| Some((ids.first(doc)?, fingerprints.first(doc)?))));
         }
-        Ok(versions)
+        Ok(found)
     }
 
     fn addresses(&self, term: &Term, limit: usize) -> tantivy::Result<Vec<DocAddress>> {

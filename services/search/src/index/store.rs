@@ -39,7 +39,6 @@ pub enum StoreError {
 
 /// The index, open for changes.
 pub struct Store {
-    index: Index,
     fields: Fields,
     reader: IndexReader,
     writer: IndexWriter,
@@ -78,7 +77,7 @@ impl Store {
         let writer = index.writer_with_num_threads(THREADS, memory << 20)?;
         let commit = index.load_metas()?.payload.map(|payload| serde_json::from_str(&payload)).transpose()?;
         let lock = lock.try_clone().map_err(trouble)?;
-        Ok((Self { index, fields, reader, writer, _lock: lock }, commit))
+        Ok((Self { fields, reader, writer, _lock: lock }, commit))
     }
 
     /// Puts products in, in place of what was there under their ids.
@@ -96,6 +95,12 @@ impl Store {
         for id in ids {
             self.writer.delete_term(Term::from_field_i64(self.fields.id, id));
         }
+    }
+
+    /// Takes all products out.
+    pub fn clear(&mut self) -> Result<(), StoreError> {
+        self.writer.delete_all_documents()?;
+        Ok(())
     }
 
     /// Makes all changes since the last commit durable, together with `commit`.
@@ -122,16 +127,6 @@ impl Store {
             categories: Arc::new(commit.categories.clone()),
             position: commit.position,
         }
-    }
-
-    /// Bytes on disk, as far as they are in use.
-    pub fn size(&self) -> u64 {
-        self.reader.searcher().space_usage().map_or(0, |usage| usage.total().get_bytes())
-    }
-
-    /// The index itself.
-    pub fn index(&self) -> &Index {
-        &self.index
     }
 }
 
@@ -174,6 +169,7 @@ mod tests {
         assert_eq!(snapshot.product(7).expect("it can be read"), Some(Row::from(&product)));
         assert_eq!(snapshot.product(8).expect("it can be read"), None);
         assert_eq!(snapshot.some_of(2, 9).expect("it can be read"), [7]);
-        assert_eq!(snapshot.versions().expect("it can be read"), [(7, 3)].into());
+        let fingerprint = Row::from(&product).fingerprint().expect("plain data");
+        assert_eq!(snapshot.fingerprints().expect("it can be read"), [(7, fingerprint)].into());
     }
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::contract::{ProductChange, ProductEvent};
+use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
 use events::product_api::{Product, ProductApi, Unavailable};
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
@@ -151,7 +151,9 @@ impl Indexer {
             }
         }
         let before = self.rows(by_product.keys().copied().collect(), &of_categories).await?;
-        let ids: Vec<i64> = by_product.keys().copied().chain(before.samples.iter().copied()).collect();
+        let (known, other): (BTreeSet<i64>, BTreeSet<i64>) =
+            by_product.keys().copied().partition(|id| is_indexed(before.rows.get(id), &by_product[id]));
+        let ids: Vec<i64> = other.iter().copied().chain(before.samples.iter().copied()).collect();
         let now: BTreeMap<i64, Product> =
             self.api.products(&ids).await?.into_iter().map(|product| (product.id, product)).collect();
 
@@ -159,15 +161,16 @@ impl Indexer {
         names.extend(now.values().map(|product| (product.category.id, product.category.name.clone())));
         let mut touched = Touched::default();
         for (id, events) in &by_product {
-            let after = now.get(id).map(Row::from);
-            let change = Change { before: before.rows.get(id), after: after.as_ref(), events };
+            let row = before.rows.get(id);
+            let after = if known.contains(id) { row.cloned() } else { now.get(id).map(Row::from) };
+            let change = Change { before: row, after: after.as_ref(), events };
             touched.product(&change, (&self.commit.categories, &names));
         }
         of_categories.into_iter().for_each(|change| touched.category(change));
         self.announcer.touched(last, touched.into_tags()).await;
 
         let commit = Commit { position: last, owed: self.state.owed().is_some(), categories: names };
-        let (gone, products): (Vec<_>, Vec<_>) = by_product.into_keys().partition(|id| !now.contains_key(id));
+        let (products, gone): (Vec<i64>, Vec<i64>) = other.into_iter().partition(|id| now.contains_key(id));
         let products: Vec<Product> = products.iter().filter_map(|id| now.get(id)).cloned().collect();
         self.change(commit, move |store| {
             store.delete(gone);
@@ -238,6 +241,15 @@ impl Indexer {
         sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Whether the index has what these events are about already: a walk has met it. A row that was deleted may have come
+/// again, and its versions with it, so that a deletion is always looked into.
+fn is_indexed(row: Option<&Row>, events: &[ProductChange]) -> bool {
+    let is_old = |row: &Row, event: &ProductChange| {
+        event.kind != ProductChangeKind::ProductDeleted && event.version <= row.version
+    };
+    row.is_some_and(|row| events.iter().all(|event| is_old(row, event)))
 }
 
 /// What the index has before a change.

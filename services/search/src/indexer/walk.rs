@@ -1,8 +1,9 @@
 //! The catalogue as a whole, page by page: how an index is built, and made right after events were missed.
 //!
 //! The number of the newest event is asked for *before* the first page is read. What changes while pages are read has a
-//! greater number, so its event comes afterwards and is taken in on top. A product that has the version that is indexed
-//! is left alone; one that no page has is taken out. Until the one commit at the end, the index is as it was.
+//! greater number, so its event comes afterwards and is taken in on top. A product that is indexed as it is is left alone,
+//! told by a fingerprint: a version may come again where a row was deleted and inserted anew. One that no page has is taken
+//! out. Until the one commit at the end, the index is as it was.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use tracing::info;
 
 use super::{Indexer, PAUSE, Trouble};
 use crate::head;
-use crate::index::{Categories, Commit};
+use crate::index::{Categories, Commit, Row};
 
 /// How often the log tells of progress.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -39,11 +40,17 @@ impl Indexer {
         let mut cursor: Option<String> = None;
         // What a walk before this one has left behind uncommitted.
         self.with_store(|store| store.rollback()).await?;
+        if self.state.snapshot().is_none() {
+            self.with_store(|store| store.clear()).await?;
+        }
         loop {
             let page = self.page(cursor.as_deref()).await;
             read = self.state.walked(page.products.len() as u64).max(read);
             names.extend(page.products.iter().map(|product| (product.category.id, product.category.name.clone())));
-            let is_other = |product: &Product| known.remove(&product.id) != Some(product.version);
+            let is_other = |product: &Product| match known.remove(&product.id) {
+                None => true,
+                Some(indexed) => Row::from(product).fingerprint().ok() != Some(indexed),
+            };
             let products: Vec<Product> = page.products.into_iter().filter(is_other).collect();
             changed += products.len();
             self.with_store(move |store| store.put(&products)).await?;
@@ -71,10 +78,10 @@ impl Indexer {
         Ok(())
     }
 
-    /// The version of each product that is indexed.
-    async fn known(&self) -> Result<HashMap<i64, i64>, Trouble> {
+    /// The fingerprint of each product that is indexed.
+    async fn known(&self) -> Result<HashMap<i64, u64>, Trouble> {
         let Some(snapshot) = self.state.snapshot() else { return Ok(HashMap::new()) };
-        Ok(spawn_blocking(move || snapshot.versions()).await??)
+        Ok(spawn_blocking(move || snapshot.fingerprints()).await??)
     }
 
     /// One page, however often that has to be tried: a product API that goes away for a while costs no work.

@@ -12,6 +12,9 @@ use super::search::Filter;
 /// A score counts in steps of 1/10,000, so that the order in which its parts were added does not show.
 const STEPS: Score = 10_000.0;
 
+/// Category ids below this are counted in an array.
+const SMALL: usize = 1_024;
+
 /// What to collect.
 pub struct Best {
     /// What must hold beside the words.
@@ -45,6 +48,8 @@ pub struct InSegment {
     after: Option<Place>,
     limit: usize,
     found: Found,
+    /// Matches of each category with a small id, which is how ids mostly are: a map would be the dearest part.
+    counts: Vec<u64>,
     // The worst of the best on top.
     best: BinaryHeap<(Place, DocId)>,
 }
@@ -64,6 +69,7 @@ impl Collector for Best {
             after: self.after,
             limit: self.limit,
             found: Found::default(),
+            counts: vec![0; SMALL],
             best: BinaryHeap::with_capacity(self.limit + 1),
         })
     }
@@ -97,7 +103,10 @@ impl SegmentCollector for InSegment {
             return;
         }
         self.found.total += 1;
-        *self.found.facets.entry(category).or_default() += 1;
+        match usize::try_from(category).ok().and_then(|category| self.counts.get_mut(category)) {
+            Some(count) => *count += 1,
+            None => *self.found.facets.entry(category).or_default() += 1,
+        }
         let place = Place { score: (score * STEPS).round() as u32, id: value(&self.ids) };
         if self.after.is_some_and(|after| place <= after) {
             return;
@@ -111,6 +120,8 @@ impl SegmentCollector for InSegment {
     }
 
     fn harvest(mut self) -> Found {
+        let counts = (0..).zip(self.counts).filter(|(_, count)| *count > 0);
+        self.found.facets.extend(counts);
         let address = |(place, doc)| (place, DocAddress::new(self.segment, doc));
         self.found.best = self.best.into_iter().map(address).collect();
         self.found

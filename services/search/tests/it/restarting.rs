@@ -115,6 +115,42 @@ fn remove(index: &Path) {
     fs::write(index.join("v1/meta.json"), "{").expect("it can be written");
 }
 
+/// It was away for longer than events are kept.
+#[tokio::test]
+async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue() {
+    let shop = Shop::with_products(100).await;
+    let search = Search::of(&shop).await;
+    let directory = search.kill().await;
+    shop.sql("UPDATE products SET name = 'Celadon Cup' WHERE id = 7").await;
+    shop.sql("DELETE FROM products WHERE id > 90").await;
+    eventually("the relay", SOON, async || shop.sql("SELECT bool_and(done_at IS NOT NULL) FROM outbox").await == "t")
+        .await;
+    shop.sql("DELETE FROM outbox").await;
+    shop.redis(&["XTRIM", "product:events", "MAXLEN", "0"]).await;
+
+    let search = Search::start(&shop, directory, &[]).await;
+    search.until_ready().await;
+    // Nothing tells it that there is a hole before there is something behind it.
+    shop.create(&[Product { name: "Celadon Saucer", ..Product::default() }]).await;
+    search.until_found("celadon", &["Celadon Cup", "Celadon Saucer"]).await;
+    assert_eq!(search.find("").await.total(), 91);
+    assert!(search.process.output().contains("events were missed"), "{}", search.process.output());
+}
+
+#[tokio::test]
+async fn an_index_of_another_database_is_compared_with_the_whole_catalogue() {
+    let (large, small) = tokio::join!(Shop::with_products(300), Shop::start());
+    let directory = Search::of(&large).await.kill().await;
+    small.create(&[Product { name: "Mauve Mitten", ..Product::default() }]).await;
+    let search = Search::start(&small, directory, &[]).await;
+    // It is not served while that takes, or pages of it would be stored: by its position it is ahead of everything.
+    eventually("only what there is", SOON, async || {
+        let answers = [search.ask(&[("q", "mauve")]).await, search.ask(&[]).await];
+        answers.iter().all(|answer| answer.status == 200 && answer.names() == ["Mauve Mitten"])
+    })
+    .await;
+}
+
 /// Two that write to one directory would ruin it; the later one waits, and then says why it gives up.
 #[tokio::test]
 async fn a_directory_belongs_to_one_process() {

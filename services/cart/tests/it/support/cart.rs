@@ -1,8 +1,9 @@
 //! One cart at a service.
 
 use serde_json::{Value, json};
+use testkit::eventually;
 
-use super::{Answer, Service};
+use super::{Answer, SOON, Service};
 
 /// A cart, and the service that is asked about it.
 pub(crate) struct CartOf<'a> {
@@ -32,6 +33,15 @@ impl<'a> CartOf<'a> {
 
     pub(crate) async fn view(&self) -> Answer {
         self.service.get(&self.path()).await
+    }
+
+    /// The view, once it is cached: what removes it behind (the relay after a write, a new group's resync) has settled.
+    pub(crate) async fn cached(&self) -> Answer {
+        eventually("a hit", SOON, async || {
+            let view = self.view().await.expect(200);
+            (view.source() == "hit").then_some(view)
+        })
+        .await
     }
 
     pub(crate) async fn put(&self, product: i64, quantity: i64) -> Answer {

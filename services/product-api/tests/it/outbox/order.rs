@@ -97,6 +97,10 @@ async fn three_relays_append_every_event_once() {
         *count = api.metrics().await.sum("relay_events_total", &[("stream", "product:events")]);
     }
     println!("{} events, relayed by {counts:?}", announced.len());
+    for api in &apis {
+        let said = api.process.output();
+        assert!(!said.contains("begins again on a new connection"), "they stand in one another's way: {said}");
+    }
     for event in announced {
         assert_eq!(channel.next().await, *event);
     }

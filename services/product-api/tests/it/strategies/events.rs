@@ -120,6 +120,7 @@ async fn a_listener_that_lost_its_connection_drops_its_lane_and_listens_again() 
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     for round in 1..=3 {
+        stores.until_announced().await;
         api.get("/products/events/1").await.expect(200);
         api.get("/products/tags/1").await.expect(200);
         assert_eq!(stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await, "1");

@@ -1,0 +1,140 @@
+//! Streams and channels: whose they are writes, the others read, and some may not even do that.
+
+use anyhow::Result;
+
+use crate::guarded::{Guarded, USERS};
+
+/// Who reads which of the streams of others, and whether in a consumer group.
+const READERS: [(&str, &str, bool); 4] = [
+    ("cart", "product:events", true),
+    ("recommendation", "product:events", true),
+    ("recommendation", "cart:events", true),
+    ("search", "product:events", false),
+];
+
+/// To be read without a group, `{}` being the stream.
+const READ: [&str; 6] = [
+    "XREAD COUNT 10 BLOCK 10 STREAMS {} 0-0",
+    "XINFO STREAM {}",
+    "XINFO GROUPS {}",
+    "XRANGE {} - +",
+    "XREVRANGE {} + - COUNT 1",
+    "XLEN {}",
+];
+
+/// To be read in a group; in this order it does something.
+const READ_IN_A_GROUP: [&str; 8] = [
+    "XGROUP CREATE {} [] 0-0 MKSTREAM",
+    "XREADGROUP GROUP [] me COUNT 2 STREAMS {} >",
+    "XPENDING {} [] IDLE 0 - + 10",
+    "XACK {} [] 1-0",
+    "XCLAIM {} [] you 0 2-0 JUSTID",
+    "XAUTOCLAIM {} [] me 0 0-0",
+    "XGROUP CREATECONSUMER {} [] third",
+    "XGROUP DELCONSUMER {} [] third",
+];
+
+/// Nobody but its owner does this to a stream.
+const CHANGE: [&str; 12] = [
+    "XADD {} * event x",
+    "XADD {} 9-0 event x",
+    "XDEL {} 1-0",
+    "XTRIM {} MAXLEN 0",
+    "XSETID {} 99-0",
+    "XGROUP SETID {} [] 0",
+    "XGROUP DESTROY {} []",
+    "DEL {}",
+    "UNLINK {}",
+    "PEXPIRE {} 1",
+    "RENAME {} elsewhere",
+    "SET {} x",
+];
+
+fn words(case: &str, stream: &str, group: &str) -> Vec<String> {
+    case.split(' ').map(|word| word.replace("{}", stream).replace("[]", group)).collect()
+}
+
+async fn all(guarded: &Guarded, user: &str, stream: &str, cases: &[&str], may: bool) -> Result<()> {
+    for case in cases {
+        let words = words(case, stream, user);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match may {
+            true => drop(guarded.may(user, &words).await?),
+            false => guarded.may_not(user, &words).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Three events in the stream of each keyspace, appended by its owner.
+async fn streams() -> Result<Guarded> {
+    let guarded = Guarded::start().await?;
+    for (user, keyspace) in USERS {
+        for id in ["1-0", "2-0", "3-0"] {
+            guarded.may(user, &["XADD", &format!("{keyspace}:events"), id, "event", "{}"]).await?;
+        }
+    }
+    Ok(guarded)
+}
+
+#[tokio::test]
+async fn a_stream_is_read_by_those_whom_it_concerns_and_by_nobody_else() -> Result<()> {
+    let guarded = streams().await?;
+    let look = guarded.script("return redis.call('XRANGE', KEYS[1], '-', '+')").await?;
+    for (user, own) in USERS {
+        for stream in USERS.map(|(_, keyspace)| format!("{keyspace}:events")) {
+            let reader = READERS.iter().find(|(reader, of, _)| *reader == user && *of == stream);
+            let is_own = stream == format!("{own}:events");
+            let in_a_group = is_own || reader.is_some_and(|(_, _, group)| *group);
+            all(&guarded, user, &stream, &READ, is_own || reader.is_some()).await?;
+            all(&guarded, user, &stream, &READ_IN_A_GROUP, in_a_group).await?;
+            match is_own || reader.is_some() {
+                true => drop(guarded.may(user, &["EVALSHA", &look, "1", &stream]).await?),
+                false => guarded.may_not(user, &["EVALSHA", &look, "1", &stream]).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_but_its_owner_can_change_a_stream() -> Result<()> {
+    let guarded = streams().await?;
+    let append = guarded.script("return redis.call('XADD', KEYS[1], '*', 'event', 'forged')").await?;
+    let remove = guarded.script("return redis.call('UNLINK', KEYS[1])").await?;
+    let hidden = guarded.script("return redis.call('XADD', ARGV[1], '*', 'event', 'forged')").await?;
+    for (user, own) in USERS {
+        for stream in USERS.iter().filter(|(_, other)| *other != own).map(|(_, other)| format!("{other}:events")) {
+            all(&guarded, user, &stream, &CHANGE, false).await?;
+            for script in [&append, &remove] {
+                guarded.may_not(user, &["EVALSHA", script, "1", &stream]).await?;
+            }
+            guarded.may_not(user, &["EVALSHA", &hidden, "0", &stream]).await?;
+        }
+    }
+    for (_, keyspace) in USERS {
+        assert_eq!(guarded.may("default", &["XLEN", &format!("{keyspace}:events")]).await?, ":3");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_product_api_speaks_on_its_channel_and_the_others_listen() -> Result<()> {
+    let guarded = Guarded::start().await?;
+    let publish = guarded.script("return redis.call('PUBLISH', ARGV[1], 'forged')").await?;
+    for (user, _) in USERS {
+        guarded.may(user, &["SUBSCRIBE", "product:updates"]).await?;
+        guarded.may_not(user, &["SUBSCRIBE", "product:updates", "cart:updates"]).await?;
+        guarded.may_not(user, &["PSUBSCRIBE", "product:*"]).await?;
+        let speaks = ["PUBLISH", "product:updates", "x"];
+        let by_script = ["EVALSHA", &publish, "0", "product:updates"];
+        if user == "product-api" {
+            guarded.may(user, &speaks).await?;
+            guarded.may(user, &by_script).await?;
+        } else {
+            guarded.may_not(user, &speaks).await?;
+            guarded.may_not(user, &by_script).await?;
+        }
+    }
+    Ok(())
+}

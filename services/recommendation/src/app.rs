@@ -1,0 +1,186 @@
+//! The service from its parts: stores, cache, consumers, learner, server; and the way back when it is told to stop.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use cache::{Cache, Keyspace};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use events::log::EventLog;
+use events::product_api::ProductApi;
+use runtime::StandardRoutes;
+use runtime::docs::Docs;
+use runtime::health::Readiness;
+use runtime::telemetry::Metrics;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use utoipa::OpenApi as _;
+
+use crate::baskets::Baskets;
+use crate::catalogue::{Catalogue, Filler};
+use crate::keys::{self, Lanes};
+use crate::learning::Learner;
+use crate::lists::Lists;
+use crate::positions::Positions;
+use crate::react::{Carts, Follower, Products};
+use crate::routes::{self, Shelves};
+use crate::settings::Settings;
+use crate::state::State;
+use crate::{NAME, keeper};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// How long a start waits for Postgres.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What a stop may take at least after the last request.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What runs, and what has to be stopped.
+struct Started {
+    shelves: Shelves,
+    cache: Cache,
+    positions: Positions,
+    connected: watch::Receiver<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+///
+/// # Errors
+/// When a setting leads nowhere, or the listener fails.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let started = tokio::select! {
+        started = start(&settings, shutdown.clone()) => started?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let standard = StandardRoutes {
+        readiness: readiness(&started, shutdown.clone()),
+        metrics,
+        docs: Docs::new(&openapi()).context("the API's description")?,
+    };
+    let Started { shelves, cache, tasks, .. } = started;
+    // It answers from now on; whether it can recommend anything, /readyz says.
+    let address = listener.local_addr()?;
+    info!(%address, "the recommendation listens");
+    let state = shelves.state.clone();
+    let telling = tokio::spawn(async move {
+        state.usable().await;
+        info!(%address, "the recommendation is ready");
+    });
+    let (data, routes_cache) = (Data::new(shelves), cache.clone());
+    let ends = shutdown.clone();
+    let deadline = async move {
+        ends.cancelled().await;
+        Instant::now() + settings.http.grace
+    };
+    let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
+        cfg.app_data(data.clone());
+        routes::configure(cfg);
+        runtime::cache_routes::configure(&routes_cache, cfg);
+        standard.configure(cfg);
+    });
+    let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
+
+    telling.abort();
+    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+        for task in tasks {
+            // They end by the token; a panic has been reported by the runtime.
+            let _ = task.await;
+        }
+        cache.shutdown().await;
+    });
+    match stopped.await {
+        Ok(()) => info!("the recommendation has stopped"),
+        Err(_) => warn!("the grace time is over; what was still under way is dropped"),
+    }
+    Ok(())
+}
+
+/// Connects to the stores, brings the schema up to date, and starts what runs beside the requests. Redis, the product API
+/// and the cart may be away.
+async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<Started> {
+    // The cache first: settings that it refuses should not wait for Postgres.
+    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
+    let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
+    let cart_log = EventLog::new(&settings.cart.url, client);
+    database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
+    let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
+
+    let (state, positions) = (State::default(), Positions::new(pool.clone()));
+    let lists = Lists::new(Lanes::new(&cache, &settings.lanes)?, pool.clone());
+    let learner = Learner::new(pool.clone(), cache.clone(), settings.learning.clone());
+    let filler = Filler {
+        api: api.clone(),
+        catalogue: Catalogue::new(pool.clone()),
+        positions: positions.clone(),
+        state: state.clone(),
+    };
+    let products = Products { cache: cache.clone(), filler };
+    let carts =
+        Carts { cache: cache.clone(), baskets: Baskets::new(pool), positions: positions.clone(), log: cart_log };
+    let (tells, connected) = watch::channel(false);
+    let follower = Follower { settings: settings.clone(), products, carts, tells };
+    let keeping = keeper::keep(api.events(), positions.clone(), state.clone());
+    let tasks = vec![
+        tokio::spawn(until(shutdown.clone(), keeping)),
+        tokio::spawn(until(shutdown.clone(), async move { learner.learn().await })),
+        tokio::spawn(follower.follow(shutdown)),
+    ];
+    Ok(Started { shelves: Shelves { lists, state }, cache, positions, connected, tasks })
+}
+
+/// Does what never ends until it is time to stop. What is dropped half way is a transaction that is rolled back.
+async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+/// The description of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut openapi = routes::ApiDoc::openapi();
+    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi
+}
+
+/// Without its database or a catalogue there is nothing to recommend; without Redis lists are slower, without the others
+/// they age.
+fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
+    let limit = Duration::from_secs(1);
+    let (positions, connected) = (started.positions.clone(), started.connected.clone());
+    let (filling, ageing) = (started.shelves.state.clone(), started.shelves.state.clone());
+    Readiness::new(shutdown)
+        .requires("postgres", limit, move || {
+            let positions = positions.clone();
+            async move { positions.ping().await }
+        })
+        .requires_telling("catalogue", limit, move || {
+            let state = filling.readiness();
+            async move { state }
+        })
+        .prefers("current", limit, move || {
+            let catalogue = ageing.catalogue(std::time::Instant::now());
+            async move {
+                match catalogue.stale {
+                    false => Ok(()),
+                    true => Err(format!("the catalogue may be behind: {} events, as far as is known", catalogue.lag)),
+                }
+            }
+        })
+        .prefers_redis(&started.cache)
+        .prefers("events", limit, move || {
+            let connected = *connected.borrow();
+            async move { if connected { Ok(()) } else { Err("changes are not heard of just now") } }
+        })
+}

@@ -1,0 +1,132 @@
+//! Lists, cached: computed from the copy of the catalogue and from what was learned.
+//!
+//! A load reads after its lease was taken, and whoever changes a row invalidates after the change is committed. So a list
+//! that was made of an older row is refused or removed by that invalidation, provided it carries the tags of all that it
+//! depends on. That is more than what it shows:
+//!
+//! * a product that would be shown if it were not sold out, because it may come back;
+//! * the category whose products were compared, because another one may get into the list;
+//! * what was learned about each product that it is for.
+//!
+//! It is not flagged as stale: how current the copy is stands beside it in the answer, and is true of that moment.
+
+mod model;
+mod queries;
+
+pub use model::{Category, Item, MOST, Reason, Recommendations};
+
+use std::collections::BTreeSet;
+
+use cache::{FetchError, Fetched, Loaded, Tag};
+use database::Pool;
+
+use crate::error::Failure;
+use crate::ids::{CartId, ProductId};
+use crate::keys::{self, Lanes};
+use queries::Candidate;
+
+/// Similar products are looked for to so many products of a cart: those that were put into it last.
+const LATEST: usize = 3;
+
+/// The way to lists. Cheap to clone.
+#[derive(Clone)]
+pub struct Lists {
+    lanes: Lanes,
+    pool: Pool,
+}
+
+impl Lists {
+    /// Lists cached in `lanes`, computed from the database of `pool`.
+    pub fn new(lanes: Lanes, pool: Pool) -> Self {
+        Self { lanes, pool }
+    }
+
+    /// What goes with a product; absent when there is no such product.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn beside(&self, product: ProductId) -> Result<Fetched, FetchError> {
+        let lists = self.clone();
+        let load = move || {
+            let lists = lists.clone();
+            async move { lists.load_beside(product.get()).await }
+        };
+        self.lanes.list.fetch(&self.lanes.list.key(product), load).await
+    }
+
+    /// What goes with the products in a cart. Of a cart of which nothing is known, nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn for_cart(&self, cart: CartId) -> Result<Fetched, FetchError> {
+        let lists = self.clone();
+        let load = move || {
+            let lists = lists.clone();
+            async move { lists.load_for_cart(cart).await }
+        };
+        self.lanes.basket.fetch(&self.lanes.basket.key(cart), load).await
+    }
+
+    async fn load_beside(&self, product: i64) -> Result<Loaded, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        let Some(category) = queries::category(connection, product).await? else {
+            return Ok(Loaded::absent().tag(keys::product(product)));
+        };
+        let together = queries::together(connection, &[product]).await?;
+        let similar = queries::similar(connection, &[product], &[], MOST).await?;
+        let tags = BTreeSet::from([keys::product(product), keys::together(product), keys::products_of(category)]);
+        let (bought_together, tags) = shown(together, tags);
+        let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
+        loaded(Recommendations { product_id: Some(product), cart_id: None, bought_together, similar }, tags)
+    }
+
+    async fn load_for_cart(&self, cart: CartId) -> Result<Loaded, Failure> {
+        let connection = &mut *self.pool.get().await?;
+        let lines = queries::basket(connection, cart.get()).await?;
+        let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
+        let latest = &lines[..lines.len().min(LATEST)];
+        let of: Vec<i64> = latest.iter().map(|(product, _)| *product).collect();
+        let together = queries::together(connection, &products).await?;
+        let similar = queries::similar(connection, &of, &products, MOST).await?;
+        let mut tags = BTreeSet::from([keys::basket(cart)]);
+        tags.extend(products.iter().map(|product| keys::together(*product)));
+        for (product, category) in latest {
+            tags.extend([keys::product(*product), keys::products_of(*category)]);
+        }
+        let (bought_together, tags) = shown(together, tags);
+        let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
+        let list = Recommendations { product_id: None, cart_id: Some(cart.get()), bought_together, similar };
+        let loaded = loaded(list, tags)?;
+        // Anybody can ask for any cart: what is not known is not remembered.
+        Ok(if lines.is_empty() { loaded.without_storing() } else { loaded })
+    }
+}
+
+/// Those that can be bought, and the tags of all that were looked at for it.
+fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTreeSet<Tag>) {
+    let mut items = Vec::with_capacity(MOST);
+    for candidate in candidates {
+        if items.len() == MOST {
+            break;
+        }
+        tags.insert(keys::product(candidate.id));
+        if candidate.can_be_bought {
+            items.push(candidate.together());
+        }
+    }
+    (items, tags)
+}
+
+/// The list with the tags of what it shows.
+fn loaded(list: Recommendations, mut tags: BTreeSet<Tag>) -> Result<Loaded, Failure> {
+    for item in list.bought_together.iter().chain(&list.similar) {
+        tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);
+    }
+    Ok(Loaded::json(&list)?.tags(tags))
+}
+
+impl std::fmt::Debug for Lists {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lists").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! A cart has changed: its line is written, and what is recommended for the cart is removed.
+//!
+//! What is bought together is learned from it a little later ([`crate::learning`]).
+
+use std::collections::HashSet;
+
+use cache::{Cache, Invalidation};
+use events::CART_EVENTS;
+use events::consumer::{React, ReactError, Resync};
+use events::contract::{CartChange, CartChangeKind, CartEvent};
+use events::log::EventLog;
+use tracing::info;
+
+use super::{refused, taken};
+use crate::baskets::Baskets;
+use crate::positions::Positions;
+use crate::{keeper, keys, learning};
+
+/// What the recommendation does when carts change.
+#[derive(Clone, Debug)]
+pub struct Carts {
+    /// Where lists are removed.
+    pub cache: Cache,
+    /// What lies in carts.
+    pub baskets: Baskets,
+    /// How far that is.
+    pub positions: Positions,
+    /// The cart's log of events.
+    pub log: EventLog,
+}
+
+impl React for Carts {
+    type Change = CartChange;
+
+    async fn apply(&self, events: &[CartEvent]) -> Result<(), ReactError> {
+        for event in events {
+            let name = match event.change.kind {
+                CartChangeKind::ItemAdded => "cart.item_added",
+                CartChangeKind::ItemRemoved => "cart.item_removed",
+            };
+            self.cache.feed().event(name, Some(event.seq), format_args!("basket:{}", event.change.cart_id));
+        }
+        if self.baskets.carry_out(events).await.map_err(refused)? > 0 {
+            learning::pending(true);
+        }
+        // Also where nothing has changed: the one who changed it may have died before it came to this.
+        let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
+        taken(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
+    }
+
+    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+        info!(
+            ?why,
+            "events about carts may have been missed: what was not heard is learned with the next change of a line"
+        );
+        if matches!(why, Resync::Gap | Resync::NewGroup) {
+            // They are not to be had, so nobody need look for them again. A log that does not answer may have them still.
+            if let Ok(head) = keeper::head(&self.log).await {
+                self.positions.begin(CART_EVENTS.stream, head).await.map_err(refused)?;
+            }
+        }
+        taken(self.cache.invalidate_all().await)?;
+        Ok(None)
+    }
+}

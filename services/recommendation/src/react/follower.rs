@@ -1,0 +1,150 @@
+//! Copies the catalogue where there is no copy, and follows both streams from there.
+
+use std::time::Duration;
+
+use events::consumer::{Consumer, React, Reading, Subscription};
+use events::log::EventLog;
+use events::{CART_EVENTS, PRODUCT_EVENTS, Source};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::{Carts, Products};
+use crate::error::Failure;
+use crate::settings::Settings;
+use crate::{keeper, keys};
+
+/// How long it rests after a failure: twice as long each time, up to this.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// The task that holds the consumers.
+#[derive(Debug)]
+pub struct Follower {
+    /// How events reach it.
+    pub settings: Settings,
+    /// What changes of products do.
+    pub products: Products,
+    /// What changes of carts do.
+    pub carts: Carts,
+    /// Told whether both streams are read just now.
+    pub tells: watch::Sender<bool>,
+}
+
+impl Follower {
+    /// Ends when it is told to.
+    pub async fn follow(self, shutdown: CancellationToken) {
+        let Self { settings, products, carts, tells } = self;
+        let consumers = async {
+            // The one does not wait for the other: carts may be heard of before there is a catalogue.
+            tokio::join!(
+                async {
+                    let position = begin_products(&products).await;
+                    let log = products.filler.api.events();
+                    start(&settings, PRODUCT_EVENTS, position, log, products)
+                },
+                async {
+                    let position = begin_carts(&carts).await;
+                    let log = carts.log.clone();
+                    start(&settings, CART_EVENTS, position, log, carts)
+                }
+            )
+        };
+        let consumers = tokio::select! {
+            consumers = consumers => consumers,
+            () = shutdown.cancelled() => return,
+        };
+        let (Some(products), Some(carts)) = consumers else { return };
+        let (mut first, mut second) = (products.watch(), carts.watch());
+        let watching = async {
+            loop {
+                tells.send_replace(first.borrow().connected && second.borrow().connected);
+                let changed = tokio::select! {
+                    changed = first.changed() => changed,
+                    changed = second.changed() => changed,
+                };
+                if changed.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = watching => {}
+            () = shutdown.cancelled() => {}
+        }
+        tokio::join!(products.stop(), carts.stop());
+    }
+}
+
+fn start<R: React>(settings: &Settings, source: Source, position: u64, log: EventLog, reaction: R) -> Option<Consumer> {
+    let reading = Reading::GroupFrom(keys::GROUP, position);
+    let subscription = Subscription { source, reading, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
+    Consumer::start(&settings.events, &settings.redis.url, subscription, reaction)
+        // The cache has taken this URL.
+        .inspect_err(|error| error!(%error, "events cannot be read"))
+        .ok()
+}
+
+/// The position of the copy of the catalogue, which is made first where there is none.
+async fn begin_products(products: &Products) -> u64 {
+    let filler = &products.filler;
+    let mut rest = Rest::default();
+    loop {
+        let position = async {
+            match filler.positions.of(PRODUCT_EVENTS.stream).await? {
+                None => filler.fill().await,
+                Some(position) => {
+                    filler.state.filled();
+                    // A log that is shorter than what was read of it is of another database.
+                    match keeper::head(&filler.api.events()).await {
+                        Ok(head) if head < position => filler.fill().await,
+                        _ => Ok(position),
+                    }
+                }
+            }
+        };
+        match position.await {
+            Ok(position) => return position,
+            Err(failure) => rest.after(&failure).await,
+        }
+    }
+}
+
+/// The position of the baskets: the beginning, where there is none.
+async fn begin_carts(carts: &Carts) -> u64 {
+    let positions = &carts.positions;
+    let mut rest = Rest::default();
+    loop {
+        let position = async {
+            let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(0) };
+            match keeper::head(&carts.log).await {
+                Ok(head) if head < position => {
+                    warn!(head, position, "the log of carts is of another database than before: it is read anew");
+                    positions.forget(CART_EVENTS.stream).await?;
+                    Ok(0)
+                }
+                _ => Ok(position),
+            }
+        };
+        match position.await {
+            Ok(position) => return position,
+            Err(failure) => rest.after(&failure).await,
+        }
+    }
+}
+
+/// Pauses that grow.
+#[derive(Default)]
+struct Rest {
+    failures: u32,
+}
+
+impl Rest {
+    async fn after(&mut self, failure: &Failure) {
+        if self.failures == 0 {
+            warn!(reason = %failure, "the start waits for something that is away");
+        }
+        self.failures += 1;
+        sleep((Duration::from_millis(50) * 2u32.pow(self.failures.min(8))).min(LONGEST)).await;
+    }
+}

@@ -1,0 +1,31 @@
+//! Events and their effects. Both consumers do the same in the same order: what is known is changed and committed, then the
+//! lists that were made of it are removed, then the event is acknowledged. A list that is made in between is made of what
+//! is known by then.
+
+mod carts;
+mod follower;
+mod products;
+
+pub use carts::Carts;
+pub use follower::Follower;
+pub use products::Products;
+
+use cache::Invalidated;
+use events::consumer::ReactError;
+
+use crate::error::Failure;
+
+/// The cache repeats a deferred one by itself; the events wait until it is certain.
+fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
+    match invalidated {
+        Invalidated::Done { .. } => Ok(()),
+        Invalidated::Deferred => Err(ReactError::Unavailable("Redis did not take the invalidation".to_owned())),
+    }
+}
+
+fn refused(failure: Failure) -> ReactError {
+    match failure {
+        Failure::Unavailable(reason) => ReactError::Unavailable(reason),
+        Failure::Internal(reason) => ReactError::Refused(reason),
+    }
+}

@@ -1,0 +1,156 @@
+//! A product or a category has changed: the rows are fetched into the copy of the catalogue, and the lists that were made
+//! of the old ones are removed.
+//!
+//! A batch of events costs one request, one transaction and one invalidation. What was deleted is not asked for: it goes
+//! at once, also while the product API is away.
+
+use std::collections::{BTreeMap, HashSet};
+
+use cache::{Cache, Invalidation, Tag};
+use events::consumer::{React, ReactError, Resync};
+use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
+use tracing::info;
+
+use super::{refused, taken};
+use crate::catalogue::{Changes, Filler};
+use crate::error::Failure;
+use crate::keys;
+
+/// A change of nothing else lets nobody into a list, unless it begins or ends to be available.
+const NOBODY_ENTERS: [&str; 2] = ["stock", "featured"];
+
+/// What the recommendation does when products change.
+#[derive(Clone, Debug)]
+pub struct Products {
+    /// Where lists are removed.
+    pub cache: Cache,
+    /// The copy, and where its rows come from.
+    pub filler: Filler,
+}
+
+impl React for Products {
+    type Change = ProductChange;
+
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+        self.tell(events);
+        let deleted = deleted(events);
+        let changes = match self.fetched(events, &deleted).await {
+            Ok(changes) => changes,
+            Err(failure) => {
+                self.remove(deleted).await?;
+                return Err(refused(failure));
+            }
+        };
+        let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
+        let flipped = self.filler.catalogue.carry_out(&changes, &numbers).await.map_err(refused)?;
+        // Only now: a list that is made from here on is made of the new rows.
+        taken(self.cache.invalidate(Invalidation::hard().tags(outdated(events, &flipped))).await)
+    }
+
+    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+        info!(?why, "events about products may have been missed: the catalogue is copied again");
+        if why == Resync::RedisChanged {
+            // What lies there may be of any age, and the product API may be away for long.
+            taken(self.cache.invalidate_all().await)?;
+        }
+        self.filler.fill().await.map_err(refused)?;
+        taken(self.cache.invalidate_all().await)?;
+        Ok(None)
+    }
+}
+
+impl Products {
+    fn tell(&self, events: &[ProductEvent]) {
+        for ProductEvent { seq, change, .. } in events {
+            let (feed, name) = (self.cache.feed(), change.kind.name());
+            match change.product_id {
+                Some(id) => feed.event(name, Some(*seq), format_args!("product:{id}")),
+                None => feed.event(name, Some(*seq), format_args!("category:{}", change.category_id)),
+            }
+        }
+    }
+
+    /// The rows as they are now, of all that these events are about.
+    async fn fetched(&self, events: &[ProductEvent], deleted: &BTreeMap<i64, (i64, u64)>) -> Result<Changes, Failure> {
+        let mut products: BTreeMap<i64, (i64, u64)> = BTreeMap::new();
+        let mut categories: BTreeMap<i64, u64> = BTreeMap::new();
+        let mut anew = HashSet::new();
+        for ProductEvent { seq, change, .. } in events {
+            match change.product_id {
+                Some(id) => drop(products.insert(id, (change.version, *seq))),
+                None => drop(categories.insert(change.category_id, *seq)),
+            }
+            if matches!(change.kind, Kind::ProductCreated | Kind::ProductDeleted) {
+                anew.extend(change.product_id);
+            }
+        }
+        products.retain(|id, _| !deleted.contains_key(id));
+        let mut ids: Vec<i64> = products.keys().copied().collect();
+        if !categories.is_empty() {
+            // A category has no address of its own: its name comes with any of its products.
+            let of: Vec<i64> = categories.keys().copied().collect();
+            ids.extend(self.filler.catalogue.some_of(&of).await?);
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        let answered = if ids.is_empty() { Vec::new() } else { self.filler.api.products(&ids).await? };
+        let gone = deleted.iter().map(|(id, (version, seq))| (*id, *version, *seq));
+        let mut changes = Changes { gone: gone.collect(), anew, ..Changes::default() };
+        for product in answered {
+            let named = categories.get(&product.category.id).copied();
+            let heard = products.remove(&product.id).map(|(_, seq)| seq);
+            // It was asked for after all of these events were heard.
+            if let Some(number) = heard.max(named) {
+                changes.live.push((product, number));
+            }
+        }
+        changes.gone.extend(products.into_iter().map(|(id, (version, seq))| (id, version, seq)));
+        Ok(changes)
+    }
+
+    /// Removes what was deleted. The events are not carried out with that.
+    async fn remove(&self, deleted: BTreeMap<i64, (i64, u64)>) -> Result<(), ReactError> {
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        let tags: Vec<Tag> = deleted.keys().map(|id| keys::product(*id)).collect();
+        let gone = deleted.into_iter().map(|(id, (version, seq))| (id, version, seq)).collect();
+        let changes = Changes { gone, ..Changes::default() };
+        self.filler.catalogue.carry_out(&changes, &[]).await.map_err(refused)?;
+        taken(self.cache.invalidate(Invalidation::hard().tags(tags)).await)
+    }
+}
+
+/// Products of which the last that is heard is that they were deleted: version and number.
+fn deleted(events: &[ProductEvent]) -> BTreeMap<i64, (i64, u64)> {
+    let mut last = BTreeMap::new();
+    for ProductEvent { seq, change, .. } in events {
+        if let Some(id) = change.product_id {
+            last.insert(id, (change.kind, change.version, *seq));
+        }
+    }
+    let deleted = last.into_iter().filter(|(_, (kind, ..))| *kind == Kind::ProductDeleted);
+    deleted.map(|(id, (_, version, seq))| (id, (version, seq))).collect()
+}
+
+/// The tags of the lists that were made of the old rows.
+fn outdated(events: &[ProductEvent], flipped: &HashSet<i64>) -> HashSet<Tag> {
+    let mut tags = HashSet::new();
+    for ProductEvent { change, .. } in events {
+        let Some(product) = change.product_id else {
+            tags.insert(keys::category(change.category_id));
+            continue;
+        };
+        tags.insert(keys::product(product));
+        let is_elsewhere = |column: &String| !NOBODY_ENTERS.contains(&column.as_str());
+        let others_may_enter = change.changed.is_empty() || change.changed.iter().any(is_elsewhere);
+        if others_may_enter || flipped.contains(&product) {
+            let categories = [Some(change.category_id), change.previous_category_id];
+            tags.extend(categories.into_iter().flatten().map(keys::products_of));
+        }
+    }
+    tags
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! The routes of the recommendation, all of them on this screen. Handlers parse, call and respond.
+
+mod recommendations;
+mod trouble;
+
+use actix_web::web::ServiceConfig;
+use runtime::http_metrics::resource;
+use utoipa::OpenApi;
+
+pub(crate) use recommendations::Shelves;
+
+/// Mounts the routes.
+#[rustfmt::skip] // A table reads better with one path to a line.
+pub(crate) fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(resource("/recommendations").get(recommendations::for_cart))
+        .service(resource("/recommendations/{product_id}").get(recommendations::beside));
+}
+
+/// The description of the API, served at `/openapi.json` and shown at `/docs`.
+#[derive(OpenApi, Debug)]
+#[openapi(
+    info(
+        title = "Recommendation",
+        description = "What is bought together, learned from carts, and what is similar, from the catalogue: never what cannot \
+            be bought, never what was asked about. Lists are cached until something that they depend on changes. While the \
+            product API is away they are made of what was last known; `catalogue` says how current that is.",
+    ),
+    paths(recommendations::beside, recommendations::for_cart),
+    components(schemas(recommendations::Answered)),
+    tags((name = "recommendations", description = "Beside a product, and for a cart")),
+)]
+pub(crate) struct ApiDoc;

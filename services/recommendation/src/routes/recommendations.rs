@@ -1,0 +1,137 @@
+//! `/recommendations`: beside a product, and for a cart.
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use cache::Fetched;
+use runtime::answer::Answer;
+use runtime::problem::{Problem, Query};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::trouble;
+use crate::NAME;
+use crate::ids::{CartId, ProductId};
+use crate::lists::{Lists, MOST, Recommendations};
+use crate::state::{CatalogueState, State};
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelves {
+    pub(crate) lists: Lists,
+    pub(crate) state: State,
+}
+
+/// What is recommended, and how current the copy of the catalogue is that it was made of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Answered {
+    #[serde(flatten)]
+    list: Recommendations,
+    catalogue: CatalogueState,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Few {
+    /// The most of each kind: 1 to 12, 12 by default.
+    limit: Option<i64>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForCart {
+    /// The cart, by its id.
+    #[param(required = true, format = Uuid)]
+    cart: Option<String>,
+    /// The most of each kind: 1 to 12, 12 by default.
+    limit: Option<i64>,
+}
+
+/// What goes with a product, which is never among it itself.
+#[utoipa::path(
+    get,
+    path = "/recommendations/{product_id}",
+    tag = "recommendations",
+    params(("product_id" = i64, Path), Few),
+    responses(
+        (status = 200, body = Answered, description = "Nothing known is an empty list"), (status = 304),
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "The catalogue is being copied for the first time"),
+    )
+)]
+pub(super) async fn beside(
+    request: HttpRequest,
+    path: Path<String>,
+    query: Query<Few>,
+    shelves: Data<Shelves>,
+) -> Result<HttpResponse, Problem> {
+    let answer = Answer::begin(NAME);
+    let product: ProductId =
+        path.parse().map_err(|error| Problem::malformed(format!("The path names no product: {error}.")))?;
+    let limit = few(query.0.limit)?;
+    shelves.state.readiness().map_err(trouble::not_yet)?;
+    let fetched = shelves.lists.beside(product).await.map_err(trouble::fetch)?;
+    answered(answer, &request, &fetched, limit, &shelves.state)
+}
+
+/// What goes with the products in a cart, none of which is among it. A cart of which nothing is known gets empty lists.
+#[utoipa::path(
+    get,
+    path = "/recommendations",
+    tag = "recommendations",
+    params(ForCart),
+    responses(
+        (status = 200, body = Answered), (status = 304), (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "The catalogue is being copied for the first time"),
+    )
+)]
+pub(super) async fn for_cart(
+    request: HttpRequest,
+    query: Query<ForCart>,
+    shelves: Data<Shelves>,
+) -> Result<HttpResponse, Problem> {
+    let answer = Answer::begin(NAME);
+    let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
+    let cart: CartId = cart.parse().map_err(|error: &str| Problem::invalid_field("cart", error))?;
+    let limit = few(query.0.limit)?;
+    shelves.state.readiness().map_err(trouble::not_yet)?;
+    let fetched = shelves.lists.for_cart(cart).await.map_err(trouble::fetch)?;
+    answered(answer, &request, &fetched, limit, &shelves.state)
+}
+
+fn few(limit: Option<i64>) -> Result<usize, Problem> {
+    let limit = limit.map_or(Some(MOST), |limit| usize::try_from(limit).ok());
+    limit
+        .filter(|limit| (1..=MOST).contains(limit))
+        .ok_or_else(|| Problem::invalid_field("limit", format!("must be between 1 and {MOST}")))
+}
+
+/// The list as it lies in the cache, or the beginning of it; what is true of this moment is put in before its last brace.
+fn answered(
+    answer: Answer,
+    request: &HttpRequest,
+    fetched: &Fetched,
+    limit: usize,
+    state: &State,
+) -> Result<HttpResponse, Problem> {
+    let catalogue = state.catalogue(Instant::now());
+    let answer = if catalogue.stale { answer.detail("catalogue-stale") } else { answer };
+    let response = answer.fetched(request, fetched, "product");
+    let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
+    let shortened;
+    let list: &[u8] = if limit == MOST {
+        body
+    } else {
+        let mut list: Recommendations = serde_json::from_slice(body).map_err(Problem::internal)?;
+        list.truncate(limit);
+        shortened = serde_json::to_vec(&list).map_err(Problem::internal)?;
+        &shortened
+    };
+    let open = list.strip_suffix(b"}").ok_or_else(|| Problem::internal("a list that is no object"))?;
+    let catalogue = serde_json::to_vec(&catalogue).map_err(Problem::internal)?;
+    let body = [open, b",\"catalogue\":", &catalogue, b"}"].concat();
+    Ok(response.set_body(body).map_into_boxed_body())
+}

@@ -1,0 +1,24 @@
+//! Errors as RFC 9457 problems.
+
+use std::time::Duration;
+
+use cache::FetchError;
+use runtime::problem::Problem;
+
+use crate::error::Failure;
+
+/// When a client may try again after a 503.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Nothing can be recommended yet.
+pub(super) fn not_yet(why: String) -> Problem {
+    Problem::unavailable(SOON, why)
+}
+
+/// The problem that a client sees when a list could not be made.
+pub(super) fn fetch(error: FetchError) -> Problem {
+    match error.load_error::<Failure>() {
+        Some(Failure::Internal(cause)) => Problem::internal(cause.clone()),
+        Some(Failure::Unavailable(_)) | None => Problem::unavailable(SOON, error),
+    }
+}

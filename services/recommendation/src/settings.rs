@@ -1,0 +1,117 @@
+//! The settings of the recommendation: `settings.toml` holds the defaults and explains each.
+
+use std::time::Duration;
+
+use cache::CacheSettings;
+use database::PostgresSettings;
+use events::consumer::ConsumerSettings;
+use events::product_api::ProductApiSettings;
+use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::server::HttpSettings;
+use runtime::settings::SettingsError;
+use runtime::telemetry::LogSettings;
+use serde::Deserialize;
+
+use crate::learning::LearningSettings;
+
+const DEFAULTS: &str = include_str!("settings.toml");
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens and how it stops.
+    pub http: HttpSettings,
+    /// What it logs.
+    pub log: LogSettings,
+    /// The database.
+    pub postgres: PostgresSettings,
+    /// The cache's connection and limits.
+    pub redis: CacheSettings,
+    /// Where the catalogue is copied from.
+    pub product_api: ProductApiSettings,
+    /// Where missed events about carts are fetched.
+    pub cart: CartSettings,
+    /// How events reach it.
+    pub events: ConsumerSettings,
+    /// How it learns.
+    pub learning: LearningSettings,
+    /// How long entries live.
+    pub lanes: LaneSettings,
+}
+
+/// Where the cart is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CartSettings {
+    /// `http://host:port`
+    pub url: String,
+}
+
+/// The lifetimes of entries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaneSettings {
+    /// Lists beside products.
+    pub list: Lifetime,
+    /// Lists for carts.
+    pub basket: Lifetime,
+}
+
+impl Settings {
+    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    ///
+    /// # Errors
+    /// By the name of the setting that is wrong.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        Self::load(runtime::settings::environment())
+    }
+
+    fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let settings: Self = runtime::settings::load(DEFAULTS, vars)?;
+        check_lanes([("list", &settings.lanes.list), ("basket", &settings.lanes.basket)])?;
+        check_redis(&settings.redis)?;
+        if settings.learning.every < Duration::from_millis(10) {
+            return Err(SettingsError::wrong("LEARNING__EVERY", "must be 10ms or more"));
+        }
+        if settings.learning.min_support == 0 {
+            return Err(SettingsError::wrong("LEARNING__MIN_SUPPORT", "must be 1 or more"));
+        }
+        if settings.learning.least_score.is_nan() || settings.learning.least_score < 0.0 {
+            return Err(SettingsError::wrong("LEARNING__LEAST_SCORE", "must be 0 or more"));
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::load(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn the_defaults_agree() {
+        assert_eq!(load(&[]).unwrap().http.port, 8007);
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_the_name_of_the_setting() {
+        for (name, value) in [
+            ("LANES__LIST__SOFT_TTL", "1h"),
+            ("LANES__BASKET__HARD_TTL", "0s"),
+            ("LEARNING__EVERY", "1ms"),
+            ("LEARNING__MIN_SUPPORT", "0"),
+            ("LEARNING__LEAST_SCORE", "-1"),
+            ("LEARNING__LEAST_SCORE", "nan"),
+            ("REDIS__MAX_LOADS", "0"),
+            ("EVENTS__TRANSPORT", "pigeon"),
+            ("CART__URI", "http://127.0.0.1:1"),
+        ] {
+            let message = load(&[(name, value)]).expect_err(name).to_string();
+            assert!(message.contains(name), "{name}={value} gave: {message}");
+        }
+    }
+}

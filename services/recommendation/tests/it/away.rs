@@ -1,0 +1,111 @@
+//! The product API or Redis is away: lists are made of what is known, and say so.
+
+use serde_json::json;
+use testkit::{eventually, free_port};
+
+use crate::support::{Carts, SOON, Stores, ids, item, until_list};
+
+#[tokio::test]
+async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_so() {
+    let stores = Stores::start().await;
+    let port = free_port().to_string();
+    let api = stores.product_api(&port).await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    until_list(&ours, "/recommendations/1", "the copy to be current", |list| list["catalogue"]["stale"] == false).await;
+    api.process.kill9().await.expect("it is killed");
+    stores.shop_sql("UPDATE products SET price_cents = 13999 WHERE id = 25").await;
+    let stale = |list: &serde_json::Value| list["catalogue"]["stale"] == true;
+    until_list(&ours, "/recommendations/1", "the lists to be flagged", stale).await;
+    let fresh = ours.get("/recommendations/13").await.expect(200);
+    assert!(
+        fresh.header("cache-status").contains("catalogue-stale") || fresh.source() == "fwd=miss; stored",
+        "{fresh:?}"
+    );
+    assert_eq!(item(&fresh.json(), 25).unwrap()["price_cents"], 13_900);
+    let hit = ours.get("/recommendations/13").await.expect(200);
+    assert!(hit.header("cache-status").contains("detail=catalogue-stale"), "{hit:?}");
+    // What is put into carts counts all the same.
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[1, 14]).await;
+    carts.many(5, &[2, 26]).await;
+    stores.until_learned(carts.last()).await;
+    assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [14]);
+    assert_eq!(ours.get("/readyz").await.expect(200).json()["status"], "degraded");
+    let _api = stores.product_api(&port).await;
+    let is_new = |list: &serde_json::Value| {
+        list["catalogue"]["stale"] == false && item(list, 25).is_some_and(|item| item["price_cents"] == 13_999)
+    };
+    until_list(&ours, "/recommendations/13", "the new price", is_new).await;
+}
+
+#[tokio::test]
+async fn without_redis_every_list_is_made_for_its_reader() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    let before = ours.get("/recommendations/1").await.expect(200).json();
+    stores.redis.kill().await.expect("it is killed");
+    for _ in 0..5 {
+        let answer = ours.get("/recommendations/1").await.expect(200);
+        assert_eq!(answer.source(), "fwd=bypass; detail=redis-down");
+        assert_eq!(ids(&answer.json(), "similar"), ids(&before, "similar"));
+    }
+    let ready = ours.get("/readyz").await.expect(200).json();
+    assert_eq!((&ready["status"], &ready["checks"]["redis"]["status"]), (&json!("degraded"), &json!("failing")));
+    stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
+    stores.redis.restart().await.expect("it starts");
+    let is_new = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_901);
+    until_list(&ours, "/recommendations/1", "the new price", is_new).await;
+    eventually("hits", SOON, async || ours.get("/recommendations/1").await.expect(200).source() == "hit").await;
+}
+
+/// Everything that Redis had is gone: entries, streams, groups. What is known lies in Postgres, and so does how far it is.
+#[tokio::test]
+async fn what_changes_while_redis_is_lost_is_made_good_from_the_logs() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[1, 14]).await;
+    carts.many(5, &[2, 26]).await;
+    stores.until_learned(carts.last()).await;
+    ours.stop().await;
+    stores.redis.kill().await.expect("it is killed");
+    stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
+    stores.shop_sql("DELETE FROM products WHERE id = 37").await;
+    stores.redis.restart().await.expect("it starts");
+    let ours = stores.ours_with(api.url(), &[]).await;
+    let is_new = |list: &serde_json::Value| {
+        item(list, 25).is_some_and(|item| item["price_cents"] == 13_901) && item(list, 37).is_none()
+    };
+    let list = until_list(&ours, "/recommendations/1", "the changes", is_new).await;
+    assert_eq!(ids(&list, "bought_together"), [14]);
+}
+
+/// The log no longer has what was missed: the whole catalogue is compared.
+#[tokio::test]
+async fn what_was_missed_and_is_no_longer_kept_is_found_by_copying_the_catalogue_again() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    stores.until_all_is_heard().await;
+    ours.stop().await;
+    stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
+    stores.shop_sql("DELETE FROM products WHERE id = 37").await;
+    stores
+        .shop_sql("INSERT INTO products (name, price_cents, stock, category_id) VALUES ('Tent pegs', 900, 9, 1)")
+        .await;
+    eventually("all of it to be announced", SOON, async || {
+        stores.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
+    })
+    .await;
+    stores.shop_sql("DELETE FROM outbox").await;
+    stores.redis(&["DEL", "product:events"]).await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    let is_new = |list: &serde_json::Value| {
+        item(list, 25).is_some_and(|item| item["price_cents"] == 13_901) && item(list, 37).is_none()
+    };
+    until_list(&ours, "/recommendations/1", "the changes", is_new).await;
+    assert!(ours.metric("events_resyncs_total", "").await >= 1.0);
+    assert_eq!(stores.sql("SELECT count(*) FROM products WHERE name = 'Tent pegs' AND NOT deleted").await, "1");
+}

@@ -1,0 +1,145 @@
+//! A change of a product reaches the lists, whoever made it; what does not concern a list leaves it alone.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Service, Stores, ids, item};
+
+#[tokio::test]
+async fn a_price_changed_in_psql_reaches_the_lists_that_show_the_product() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
+    for price in [13_901, 13_902, 13_903] {
+        stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
+        stores.until_all_is_heard().await;
+        let list = ours.get("/recommendations/1").await.expect(200).json();
+        assert_eq!(item(&list, 25).unwrap()["price_cents"], price, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_sold_out_or_deleted_goes_and_what_is_new_or_restocked_comes() {
+    let stores = Stores::start().await;
+    let (api, ours) = stores.both().await;
+    let similar = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
+    assert!(similar().await.contains(&25) && similar().await.contains(&37) && !similar().await.contains(&61));
+    api.put("/products/25", &json!({ "stock": 0 })).await.expect(200);
+    api.put("/products/61", &json!({ "stock": 1 })).await.expect(200);
+    Service::send(api.request(Method::DELETE, "/products/37")).await.expect(204);
+    let tent = json!({ "name": "Ridgewalker Three-Person Tent", "price_cents": 25_900, "stock": 1, "category_id": 1 });
+    let created = Service::send(api.request(Method::POST, "/products").json(&tent)).await.expect(201).json();
+    stores.until_all_is_heard().await;
+    let after = similar().await;
+    let created = created["id"].as_i64().unwrap();
+    assert!(!after.contains(&25) && !after.contains(&37), "{after:?}");
+    assert!(after.contains(&61) && after[0] == created, "{after:?}");
+    ours.get("/recommendations/37").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_product_that_moves_leaves_the_lists_of_one_category_and_enters_those_of_the_other() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let similar = async |id: i64| ids(&ours.get(&format!("/recommendations/{id}")).await.expect(200).json(), "similar");
+    assert!(similar(1).await.contains(&25) && !similar(2).await.contains(&25));
+    let own = similar(25).await;
+    stores.shop_sql("UPDATE products SET category_id = 2, price_cents = 8900 WHERE id = 25").await;
+    stores.until_all_is_heard().await;
+    assert!(!similar(1).await.contains(&25) && similar(2).await.contains(&25));
+    assert_ne!(similar(25).await, own);
+}
+
+#[tokio::test]
+async fn a_category_that_is_renamed_shows_its_new_name() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    ours.get("/recommendations/1").await.expect(200);
+    stores.shop_sql("UPDATE categories SET name = 'Out of doors' WHERE id = 1").await;
+    stores.until_all_is_heard().await;
+    let list = ours.get("/recommendations/1").await.expect(200).json();
+    assert_eq!(list["similar"][0]["category"], json!({ "id": 1, "name": "Out of doors" }));
+}
+
+#[tokio::test]
+async fn an_id_that_is_used_again_is_another_product() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    for _ in 0..4 {
+        stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 25").await;
+    }
+    stores.shop_sql("DELETE FROM products WHERE id = 25").await;
+    stores.until_all_is_heard().await;
+    ours.get("/recommendations/25").await.problem(404, "not-found");
+    let again =
+        "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (25, 'A rucksack', 13900, 1, 1)";
+    stores.shop_sql(again).await;
+    stores.until_all_is_heard().await;
+    let list = ours.get("/recommendations/1").await.expect(200).json();
+    assert_eq!(item(&list, 25).unwrap()["name"], "A rucksack");
+    // Both at once: the copy never sees it gone.
+    let at_once =
+        format!("BEGIN; DELETE FROM products WHERE id = 25; {}; COMMIT", again.replace("A rucksack", "A pack"));
+    stores.shop_sql("UPDATE products SET price_cents = 14000 WHERE id = 25").await;
+    stores.shop_sql(&at_once).await;
+    stores.until_all_is_heard().await;
+    let list = ours.get("/recommendations/1").await.expect(200).json();
+    assert_eq!(item(&list, 25).unwrap()["name"], "A pack");
+}
+
+#[tokio::test]
+async fn a_change_that_concerns_no_list_leaves_them_all() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    stores.until_all_is_heard().await;
+    ours.get("/recommendations/1").await.expect(200);
+    // Another category; and in the same one, what nobody sees.
+    stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 2").await;
+    stores.shop_sql("UPDATE products SET featured = true WHERE id = 61").await;
+    stores.until_all_is_heard().await;
+    assert_eq!(ours.get("/recommendations/1").await.expect(200).source(), "hit");
+}
+
+#[tokio::test]
+async fn lists_from_the_cache_are_those_that_would_be_made_now_whatever_has_changed() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let read = async |id: i64| {
+        let answer = ours.get(&format!("/recommendations/{id}")).await;
+        let mut list = answer.json();
+        list.as_object_mut().expect("an object").remove("catalogue");
+        (answer.status, list)
+    };
+    for round in 0..6_i64 {
+        for id in 1..=36 {
+            read(id).await;
+        }
+        for change in 0..6 {
+            let id = (round * 17 + change * 5) % 36 + 1;
+            let sql = match (round + change) % 6 {
+                0 => format!("UPDATE products SET stock = 0 WHERE id = {id}"),
+                1 => format!("UPDATE products SET stock = stock + 1 WHERE id = {id}"),
+                2 => format!("UPDATE products SET price_cents = price_cents / 2 + 1 WHERE id = {id}"),
+                3 => format!("UPDATE products SET name = 'Thing {round}' WHERE id = {id}"),
+                4 => format!("UPDATE products SET category_id = category_id % 12 + 1 WHERE id = {id}"),
+                _ => format!("DELETE FROM products WHERE id = {id}"),
+            };
+            stores.shop_sql(&sql).await;
+        }
+        stores.until_all_is_heard().await;
+        let mut cached = Vec::new();
+        for id in 1..=36 {
+            cached.push(read(id).await);
+        }
+        stores
+            .redis(&[
+                "EVAL",
+                "for _, key in ipairs(redis.call('KEYS', 'recommendation:list:*')) do redis.call('DEL', key) end",
+                "0",
+            ])
+            .await;
+        for (id, cached) in (1..=36).zip(cached) {
+            assert_eq!(cached, read(id).await, "beside product {id} after round {round}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is recommended beside a product, and what never is.
+
+use serde_json::json;
+
+use crate::support::{Stores, ids, item};
+
+#[tokio::test]
+async fn similar_is_what_is_of_the_same_category_and_can_be_bought_and_is_not_itself() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let answer = ours.get("/recommendations/1").await.expect(200);
+    assert_eq!(answer.source(), "fwd=miss; stored");
+    let list = answer.json();
+    let similar = ids(&list, "similar");
+    // Of the ten that were chosen by hand for the category of product 1, 61 is sold out.
+    let category = "SELECT id FROM products WHERE category_id = 1 AND stock > 0 AND id <> 1";
+    let there: Vec<i64> = stores.shop_sql(category).await.lines().map(|id| id.parse().unwrap()).collect();
+    assert!(similar.len() >= 8 && similar.iter().all(|id| there.contains(id)), "{similar:?} of {there:?}");
+    assert_eq!((&list["product_id"], &list["bought_together"]), (&json!(1), &json!([])));
+    let scores: Vec<f64> = similar.iter().map(|id| item(&list, *id).unwrap()["score"].as_f64().unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b) && scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
+    assert_eq!(list["similar"][0]["category"]["name"], "Outdoor & Camping");
+    assert_eq!(ours.get("/recommendations/1").await.expect(200).source(), "hit");
+}
+
+#[tokio::test]
+async fn the_same_words_and_the_same_price_are_more_similar_than_either() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let products = [
+        (9001, "Teak garden bench", 20_000),
+        (9002, "Teak garden bench, weathered", 21_000),
+        (9003, "Teak garden bench", 90_000),
+        (9004, "Parasol", 20_000),
+        (9005, "Watering can", 1_500),
+    ];
+    stores.shop_sql("INSERT INTO categories (id, name) VALUES (900, 'Gardens')").await;
+    for (id, name, price) in products {
+        let values = format!("({id}, '{name}', {price}, 5, 900)");
+        stores
+            .shop_sql(&format!("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES {values}"))
+            .await;
+    }
+    let ours = stores.ours_with(api.url(), &[]).await;
+    let list = ours.get("/recommendations/9001").await.expect(200).json();
+    assert_eq!(ids(&list, "similar"), [9002, 9003, 9004, 9005], "{list}");
+    let reason = |id| item(&list, id).unwrap()["reason"].clone();
+    assert_eq!((reason(9002), reason(9004)), (json!("same_kind"), json!("same_price_range")));
+}
+
+#[tokio::test]
+async fn of_each_kind_no_more_than_asked_for_is_shown() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let all = ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
+    for limit in [1, 3, 12] {
+        let few = ours.get(&format!("/recommendations/1?limit={limit}")).await.expect(200);
+        assert_eq!(few.source(), "hit", "all limits share one entry");
+        assert_eq!(ids(&few.json(), "similar"), all[..limit.min(all.len())]);
+    }
+}
+
+#[tokio::test]
+async fn of_an_unknown_product_nothing_is_said_and_of_a_lonely_one_lists_are_empty() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    for _ in 0..2 {
+        ours.get("/recommendations/4711").await.problem(404, "not-found");
+    }
+    stores.shop_sql("INSERT INTO categories (id, name) VALUES (900, 'Alone')").await;
+    let lonely = "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (4711, '', 1, 1, 900)";
+    // A name is needed; this one has no words.
+    stores.shop_sql(&lonely.replace("''", "'…'")).await;
+    stores.until_all_is_heard().await;
+    let list = ours.get("/recommendations/4711").await.expect(200).json();
+    assert_eq!((&list["similar"], &list["bought_together"]), (&json!([]), &json!([])), "{list}");
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_list_is_told_that_it_has_not_changed() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let first = ours.get("/recommendations/1").await.expect(200);
+    let tag = first.header("etag").to_owned();
+    let again = || ours.request(reqwest::Method::GET, "/recommendations/1").header("if-none-match", &tag);
+    crate::support::Service::send(again()).await.expect(304);
+    stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 1").await;
+    stores.until_all_is_heard().await;
+    crate::support::Service::send(again()).await.expect(200);
+}

@@ -1,0 +1,73 @@
+//! Events that cannot be used: each is counted, lies in the dead letters with its reason, and stops nobody.
+
+use serde_json::json;
+use testkit::eventually;
+use uuid::Uuid;
+
+use crate::support::{Carts, SOON, Stores};
+
+#[tokio::test]
+async fn a_malformed_event_becomes_a_dead_letter_and_the_next_one_counts() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut carts = Carts::new(&stores.redis);
+    carts.with(&[1]).await;
+    for poison in ["{", "null", "7", r#"{"type":"cart.item_added"}"#] {
+        carts.append(&json!(poison)).await;
+    }
+    let seq = carts.last() + 1;
+    let lacks_a_cart = json!({
+        "event_id": Uuid::new_v4(), "seq": seq, "type": "cart.item_added", "occurred_at": "2026-11-23T10:00:00Z",
+        "product_id": 1, "quantity": 1, "version": 1,
+    });
+    carts.append(&lacks_a_cart).await;
+    let last = carts.with(&[2]).await;
+    stores.until_carried_out("cart:events", carts.last()).await;
+    assert_eq!(stores.sql(&format!("SELECT product_id FROM basket_items WHERE cart_id = '{last}'")).await, "2");
+    assert_eq!(stores.redis(&["XLEN", "recommendation:~dead-letters"]).await, "5");
+    let letters = stores.redis(&["XRANGE", "recommendation:~dead-letters", "-", "+"]).await;
+    assert!(letters.contains("malformed"), "{letters}");
+    assert_eq!(ours.metric("events_dead_letters_total", "stream=\"cart:events\"").await, 5.0);
+    ours.get("/recommendations/1").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_event_of_a_later_day_is_set_aside_and_the_next_one_counts() {
+    let stores = Stores::start().await;
+    let (_api, _ours) = stores.both().await;
+    let mut carts = Carts::new(&stores.redis);
+    let event = |seq: u64, kind: &str, schema: u32| {
+        json!({
+            "event_id": Uuid::new_v4(), "seq": seq, "schema": schema, "type": kind, "occurred_at": "2026-11-23T10:00:00Z",
+            "cart_id": Uuid::new_v4(), "product_id": 1, "quantity": 1, "version": 1,
+        })
+    };
+    carts.append(&event(1, "cart.item_gift_wrapped", 1)).await;
+    carts.append(&event(2, "cart.item_added", 2)).await;
+    carts.with(&[2]).await;
+    stores.until_carried_out("cart:events", carts.last()).await;
+    assert_eq!(stores.sql("SELECT product_id FROM basket_items").await, "2");
+}
+
+#[tokio::test]
+async fn events_of_products_that_nobody_knows_are_carried_out() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    stores.until_all_is_heard().await;
+    let seq: u64 = stores.shop_sql("SELECT seq FROM outbox_head").await.parse().unwrap();
+    // As if it had come and gone before anybody looked.
+    let values = "(900001, 'Here and gone', 1, 1, 1)";
+    let insert = format!("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES {values}");
+    stores.shop_sql(&format!("BEGIN; {insert}; DELETE FROM products WHERE id = 900001; COMMIT")).await;
+    stores.until_all_is_heard().await;
+    stores.until_carried_out("product:events", seq + 2).await;
+    ours.get("/recommendations/900001").await.problem(404, "not-found");
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[900_001, 900_002]).await;
+    carts.many(5, &[1, 14]).await;
+    stores.until_learned(carts.last()).await;
+    eventually("the copy to be known as current", SOON, async || {
+        ours.get("/recommendations/1").await.expect(200).json()["catalogue"]["stale"] == false
+    })
+    .await;
+}

@@ -1,0 +1,139 @@
+//! Answers of the product API in any order, and more than once: what stands in the copy in the end.
+
+use std::collections::HashSet;
+
+use chrono::DateTime;
+use database::{PostgresSettings, connect};
+use events::product_api::{CategoryRef, Product};
+use recommendation::catalogue::{Catalogue, Changes};
+use recommendation::positions::Positions;
+
+use crate::support::Stores;
+
+const SCHEMA: &str = include_str!("../../migrations/2026-11-23-000001_recommendation/up.sql");
+
+struct Rows {
+    stores: Stores,
+    catalogue: Catalogue,
+    positions: Positions,
+}
+
+impl Rows {
+    async fn start() -> Self {
+        let stores = Stores::start().await;
+        stores.sql(SCHEMA).await;
+        let settings: PostgresSettings =
+            serde_json::from_value(serde_json::json!({ "url": stores.ours(), "max_connections": 4 })).unwrap();
+        let pool = connect(&settings, "rows").await.unwrap();
+        Self { stores, catalogue: Catalogue::new(pool.clone()), positions: Positions::new(pool) }
+    }
+
+    async fn live(&self, seq: u64, version: i64, stock: i32) -> bool {
+        let changes = Changes { live: vec![(product(version, stock), seq)], ..Changes::default() };
+        self.write(changes, seq).await
+    }
+
+    async fn anew(&self, seq: u64, version: i64) -> bool {
+        let live = vec![(product(version, 1), seq)];
+        self.write(Changes { live, anew: HashSet::from([1]), ..Changes::default() }, seq).await
+    }
+
+    async fn gone(&self, seq: u64, version: i64) -> bool {
+        self.write(Changes { gone: vec![(1, version, seq)], ..Changes::default() }, seq).await
+    }
+
+    /// Returns whether it can be bought again, or no longer, with this event.
+    async fn write(&self, changes: Changes, seq: u64) -> bool {
+        !self.catalogue.carry_out(&changes, &[seq]).await.unwrap().is_empty()
+    }
+
+    async fn row(&self) -> String {
+        self.stores.sql("SELECT name, deleted, version, seq FROM products WHERE id = 1").await
+    }
+}
+
+fn product(version: i64, stock: i32) -> Product {
+    Product {
+        id: 1,
+        name: format!("v{version}"),
+        description: String::new(),
+        price_cents: 100,
+        stock,
+        featured: false,
+        category: CategoryRef { id: 7, name: format!("named {version}") },
+        version,
+        updated_at: DateTime::default(),
+    }
+}
+
+#[tokio::test]
+async fn an_older_answer_changes_nothing() {
+    let rows = Rows::start().await;
+    rows.live(12, 3, 1).await;
+    rows.live(11, 2, 1).await;
+    assert_eq!(rows.row().await, "v3|f|3|12");
+    assert_eq!(rows.stores.sql("SELECT name FROM categories").await, "named 3");
+    // An answer may be newer than the event that it was asked for after.
+    rows.live(11, 4, 1).await;
+    assert_eq!(rows.row().await, "v4|f|4|12");
+}
+
+#[tokio::test]
+async fn what_was_deleted_does_not_come_back_with_an_older_answer() {
+    let rows = Rows::start().await;
+    rows.live(10, 3, 1).await;
+    rows.gone(12, 3).await;
+    rows.live(11, 4, 1).await;
+    assert_eq!(rows.row().await, "v3|t|3|12");
+    // Nor does one that was never known.
+    rows.stores.sql("DELETE FROM products").await;
+    rows.gone(12, 3).await;
+    rows.live(11, 3, 1).await;
+    assert_eq!(rows.row().await, "|t|3|12");
+}
+
+#[tokio::test]
+async fn a_later_life_of_the_same_id_begins_with_version_one() {
+    let rows = Rows::start().await;
+    rows.live(10, 8, 1).await;
+    rows.gone(11, 8).await;
+    rows.live(12, 1, 1).await;
+    assert_eq!(rows.row().await, "v1|f|1|12");
+    // Also when nobody has seen it gone.
+    rows.live(13, 5, 1).await;
+    rows.anew(15, 1).await;
+    assert_eq!(rows.row().await, "v1|f|1|15");
+    // And a late answer about the old one does not count.
+    rows.gone(14, 5).await;
+    assert_eq!(rows.row().await, "v1|f|1|15");
+}
+
+#[tokio::test]
+async fn whether_it_can_be_bought_again_is_said_once_more_when_the_event_comes_once_more() {
+    let rows = Rows::start().await;
+    assert!(rows.live(10, 1, 0).await, "it was not there before: nobody knows");
+    assert!(!rows.live(11, 2, 0).await);
+    assert!(rows.live(12, 3, 5).await);
+    assert!(rows.live(12, 3, 5).await, "the one who wrote it may have died before it removed the lists");
+    assert!(!rows.live(13, 4, 4).await);
+    assert!(rows.live(14, 5, 0).await);
+}
+
+#[tokio::test]
+async fn the_position_is_below_the_first_event_that_is_missing() {
+    let rows = Rows::start().await;
+    let position = async || rows.positions.of("product:events").await.unwrap();
+    assert_eq!(position().await, None);
+    rows.positions.begin("product:events", 5).await.unwrap();
+    assert_eq!(position().await, Some(5));
+    let nothing = Changes::default();
+    rows.catalogue.carry_out(&nothing, &[8, 9]).await.unwrap();
+    assert_eq!(position().await, Some(5));
+    rows.catalogue.carry_out(&nothing, &[6, 9]).await.unwrap();
+    assert_eq!(position().await, Some(6));
+    rows.catalogue.carry_out(&nothing, &[7]).await.unwrap();
+    assert_eq!(position().await, Some(9));
+    // A number that never came is passed over in the end.
+    rows.catalogue.carry_out(&nothing, &[200_000]).await.unwrap();
+    assert_eq!(position().await, Some(100_000));
+}

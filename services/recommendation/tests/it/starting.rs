@@ -1,0 +1,96 @@
+//! It starts in any order: without the product API, without Redis, without the cart; and refuses settings that do not do
+//! by their names.
+
+use testkit::{Process, eventually, free_port};
+
+use crate::support::{Carts, SOON, Service, Stores, ids};
+
+#[tokio::test]
+async fn it_starts_without_the_product_api_and_is_ready_when_the_catalogue_is_copied() {
+    let stores = Stores::start().await;
+    let port = free_port().to_string();
+    let ours = Service::launch(&stores.our_command(&format!("http://127.0.0.1:{port}"), &[])).await;
+    let unready = ours.get("/readyz").await.expect(503).json();
+    assert_eq!(unready["checks"]["catalogue"]["status"], "failing", "{unready}");
+    assert!(unready["checks"]["catalogue"]["detail"].as_str().unwrap().contains("product API"), "{unready}");
+    ours.get("/livez").await.expect(200);
+    ours.get("/recommendations/1").await.problem(503, "unavailable");
+    // What happens to carts is heard of already.
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[1, 14]).await;
+    carts.many(5, &[2, 26]).await;
+    stores.until_learned(carts.last()).await;
+    let _api = stores.product_api(&port).await;
+    ours.ready().await;
+    let list = ours.get("/recommendations/1").await.expect(200).json();
+    assert_eq!(ids(&list, "bought_together"), [14]);
+    assert!(!ids(&list, "similar").is_empty());
+}
+
+#[tokio::test]
+async fn it_starts_without_redis_and_picks_it_up() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    stores.redis.kill().await.expect("it is killed");
+    let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    let answer = ours.get("/recommendations/1").await.expect(200);
+    assert_eq!(answer.source(), "fwd=bypass; detail=redis-down");
+    stores.redis.restart().await.expect("it starts");
+    eventually("it to be ready", SOON, async || ours.get("/readyz").await.json()["status"] == "ready").await;
+    eventually("hits", SOON, async || ours.get("/recommendations/1").await.expect(200).source() == "hit").await;
+}
+
+#[tokio::test]
+async fn what_changed_while_it_was_down_shows_after_its_start() {
+    let stores = Stores::start().await;
+    let (api, ours) = stores.both().await;
+    ours.get("/recommendations/1").await.expect(200);
+    ours.stop().await;
+    stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 25").await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    eventually("what is sold out to be gone", SOON, async || {
+        !ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar").contains(&25)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_start_at_once_on_an_empty_database_and_stop_in_good_order() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let start = || stores.ours_with(api.url(), &[]);
+    let (a, b, c) = tokio::join!(start(), start(), start());
+    assert_eq!(stores.sql("SELECT count(*) FROM products WHERE NOT deleted").await, "130");
+    for service in [a, b, c] {
+        service.get("/recommendations/1").await.expect(200);
+        let exit = service.stop().await;
+        assert_eq!(exit.code, 0);
+        assert!(exit.took < SOON, "{exit:?}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_do_not_do_are_refused_by_their_names() {
+    let stores = Stores::start().await;
+    for (name, value) in [
+        ("LANES__LIST__HARD_TTL", "0s"),
+        ("LANES__LSIT__HARD_TTL", "5s"),
+        ("LEARNING__LEAST_SCORE", "-1"),
+        ("CART__URI", "http://127.0.0.1:1"),
+        ("EVENTS__TRANSPORT", "pigeon"),
+        ("REDIS__URL", "http://user:hunter2@127.0.0.1"),
+        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/recommendation"),
+    ] {
+        let command = stores.our_command("http://127.0.0.1:9", &[(name, value)]);
+        let process = Process::start(&command).expect("it was built");
+        let exit = tokio::time::timeout(SOON, process.exit()).await;
+        let said = process.output();
+        let exit = exit.unwrap_or_else(|_| panic!("it runs with {name}={value}: {said}")).expect("it ends by itself");
+        let last = said.lines().last().unwrap_or_default();
+        let section = name.rsplit_once("__").map_or(name, |(section, _)| section);
+        assert_eq!(exit.code, 1, "{said}");
+        assert!(last.starts_with("recommendation: ") && last.contains(section), "{name}={value}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("panicked"), "{said}");
+    }
+    assert_eq!(stores.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, "0");
+}

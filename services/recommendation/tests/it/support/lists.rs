@@ -1,0 +1,16 @@
+//! Lists as a client reads them.
+
+use serde_json::Value;
+
+/// The ids of `kind` in an answer, in order.
+#[track_caller]
+pub(crate) fn ids(list: &Value, kind: &str) -> Vec<i64> {
+    let items = list[kind].as_array().unwrap_or_else(|| panic!("no {kind} in {list}"));
+    items.iter().map(|item| item["product_id"].as_i64().expect("an id")).collect()
+}
+
+/// The item of a product, in any list of an answer.
+pub(crate) fn item(list: &Value, product: i64) -> Option<Value> {
+    let items = ["bought_together", "similar"].into_iter().filter_map(|kind| list[kind].as_array()).flatten();
+    items.cloned().find(|item| item["product_id"] == product)
+}

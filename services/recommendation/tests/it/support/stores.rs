@@ -1,0 +1,130 @@
+//! Databases and a Redis that one test has to itself, and the services over them.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use testkit::{Postgres, Redis, eventually, shared_database, sibling};
+
+use super::{SOON, Service};
+
+/// Settings of every test, unless it says otherwise. A busy machine must not look like a Redis that is down.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("HTTP__HOST", "127.0.0.1"),
+    ("HTTP__PORT", "0"),
+    ("HTTP__WORKERS", "2"),
+    ("LOG__FILTER", "info"),
+    ("POSTGRES__MAX_CONNECTIONS", "8"),
+    ("REDIS__COMMAND_TIMEOUT", "2s"),
+];
+
+/// What a test has to itself.
+pub(crate) struct Stores {
+    pub(crate) redis: Redis,
+    ours: String,
+    shop: String,
+}
+
+impl Stores {
+    pub(crate) async fn start() -> Self {
+        let redis = Redis::start().await.expect("a private Redis");
+        Self { redis, ours: shared_database().await, shop: shared_database().await }
+    }
+
+    fn command(&self, program: &Path, database: &str, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(program);
+        command.env_remove("CONFIG_FILE").envs(DEFAULTS);
+        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url());
+        command.envs(settings.iter().copied());
+        command
+    }
+
+    /// The command that starts a recommendation beside the product API at `url`, and no cart.
+    pub(crate) fn our_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_recommendation"));
+        let mut command = self.command(program, &self.ours, &[("PRODUCT_API__URL", url)]);
+        // Nobody listens there. Lessons come at once.
+        command.env("CART__URL", "http://127.0.0.1:9").env("LEARNING__EVERY", "100ms");
+        command.envs(settings.iter().copied());
+        command
+    }
+
+    /// A recommendation that is ready.
+    pub(crate) async fn ours_with(&self, url: &str, settings: &[(&str, &str)]) -> Service {
+        Service::start(&self.our_command(url, settings)).await
+    }
+
+    /// The real product API, at `port` or anywhere, with products 1 to 120 chosen by hand in 12 categories.
+    pub(crate) async fn product_api(&self, port: &str) -> Service {
+        let settings = [("SEED_PRODUCTS", "130"), ("HTTP__PORT", port)];
+        Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
+    }
+
+    /// The real product API, and a recommendation beside it.
+    pub(crate) async fn both(&self) -> (Service, Service) {
+        let api = self.product_api("0").await;
+        let ours = self.ours_with(api.url(), &[]).await;
+        (api, ours)
+    }
+
+    /// Runs SQL in our database; a line per row, columns separated by `|`.
+    pub(crate) async fn sql(&self, sql: &str) -> String {
+        Postgres::shared().await.sql(name(&self.ours), sql).await.expect("the test's own SQL")
+    }
+
+    /// Where our database is.
+    pub(crate) fn ours(&self) -> &str {
+        &self.ours
+    }
+
+    /// Runs SQL in the shop's database.
+    pub(crate) async fn shop_sql(&self, sql: &str) -> String {
+        Postgres::shared().await.sql(name(&self.shop), sql).await.expect("the test's own SQL")
+    }
+
+    /// Runs `redis-cli`.
+    pub(crate) async fn redis(&self, arguments: &[&str]) -> String {
+        self.redis.cli(arguments).await.expect("the test's own command")
+    }
+
+    /// Waits until our group has carried out all events of a stream up to `seq`.
+    pub(crate) async fn until_carried_out(&self, stream: &str, seq: u64) {
+        let script = "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+                          if group[2] == 'recommendation' and group[6] == 0 then return group[8] end
+                      end return '0-0'";
+        eventually(&format!("event {seq} of {stream} to be carried out"), SOON, async || {
+            let last = self.redis(&["EVAL", script, "1", stream]).await;
+            last.split_once('-').and_then(|(last, _)| last.parse::<u64>().ok()).is_some_and(|last| last >= seq)
+        })
+        .await;
+    }
+
+    /// Waits until all that was committed in the shop has had its effect.
+    pub(crate) async fn until_all_is_heard(&self) {
+        eventually("the shop's changes to be announced", SOON, async || {
+            self.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
+        })
+        .await;
+        let head = self.shop_sql("SELECT seq FROM outbox_head").await.parse().expect("a number");
+        self.until_carried_out("product:events", head).await;
+    }
+
+    /// Waits until everything up to event `seq` of carts has been learned from, and the lists are gone.
+    pub(crate) async fn until_learned(&self, seq: u64) {
+        self.until_carried_out("cart:events", seq).await;
+        eventually("it to be learned", SOON, async || {
+            let open = "SELECT (SELECT count(DISTINCT number) FROM lessons) - 1 + (SELECT count(*) FROM outdated)";
+            self.sql(open).await == "0"
+        })
+        .await;
+    }
+}
+
+/// Waits until a list at `path` is as the test says.
+pub(crate) async fn until_list(service: &Service, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    eventually(what, SOON, async || Some(service.get(path).await.expect(200).json()).filter(|list| is_so(list))).await
+}
+
+fn name(url: &str) -> &str {
+    url.rsplit_once('/').map_or("", |(_, name)| name)
+}

@@ -1,0 +1,124 @@
+//! What is learned from carts.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{Carts, Stores, ids, item};
+
+#[tokio::test]
+async fn what_shares_carts_more_often_than_by_chance_is_recommended_both_ways() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [] as [i64; 0]);
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[1, 14]).await;
+    // Everybody buys 37: that it shares carts with 1 says nothing.
+    carts.many(3, &[1, 37]).await;
+    carts.many(32, &[37, 50]).await;
+    carts.many(1, &[1, 26]).await;
+    stores.until_learned(carts.last()).await;
+    let list = ours.get("/recommendations/1").await.expect(200).json();
+    assert_eq!(ids(&list, "bought_together"), [14], "{list}");
+    assert_eq!(ids(&ours.get("/recommendations/14").await.expect(200).json(), "bought_together"), [1]);
+    let found = item(&list, 14).unwrap();
+    // 5 of 9 and 5 of 5 carts, of 41 in all: the ratio is 18.0.
+    assert_eq!((&found["score"], &found["reason"]), (&json!(4.2), &json!("often_in_the_same_carts")), "{found}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_bought_is_not_recommended_and_comes_back_when_it_can() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[1, 14]).await;
+    carts.many(5, &[2, 26]).await;
+    stores.until_learned(carts.last()).await;
+    let together = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together");
+    assert_eq!(together().await, [14]);
+    stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 14").await;
+    stores.until_all_is_heard().await;
+    assert_eq!(together().await, [] as [i64; 0]);
+    assert_eq!(ours.get("/recommendations/1").await.expect(200).source(), "hit");
+    stores.shop_sql("UPDATE products SET stock = 1 WHERE id = 14").await;
+    stores.until_all_is_heard().await;
+    assert_eq!(together().await, [14]);
+    stores.shop_sql("DELETE FROM products WHERE id = 14").await;
+    stores.until_all_is_heard().await;
+    assert_eq!(together().await, [] as [i64; 0]);
+    ours.get("/recommendations/14").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn for_a_cart_it_is_what_goes_with_all_of_it_and_nothing_that_it_holds() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(6, &[1, 14, 26]).await;
+    carts.many(6, &[2, 38, 26]).await;
+    carts.many(60, &[50]).await;
+    let cart = carts.with(&[1, 2]).await;
+    stores.until_learned(carts.last()).await;
+    let path = format!("/recommendations?cart={cart}");
+    let list = ours.get(&path).await.expect(200).json();
+    assert_eq!(list["cart_id"], cart.to_string());
+    // 26 goes with both.
+    assert_eq!(ids(&list, "bought_together"), [26, 14, 38], "{list}");
+    let similar = ids(&list, "similar");
+    assert!(!similar.is_empty() && ![1, 2].iter().any(|id| similar.contains(id)), "{similar:?}");
+    assert_eq!(ours.get(&path).await.expect(200).source(), "hit");
+    let seq = carts.line(cart, 26, 1, 1).await;
+    stores.until_carried_out("cart:events", seq).await;
+    let list = ours.get(&path).await.expect(200).json();
+    assert!(item(&list, 26).is_none(), "it lies in the cart: {list}");
+    let seq = carts.line(cart, 26, 0, 2).await;
+    stores.until_carried_out("cart:events", seq).await;
+    assert!(item(&ours.get(&path).await.expect(200).json(), 26).is_some());
+}
+
+#[tokio::test]
+async fn for_a_cart_that_nobody_has_heard_of_there_is_nothing_and_nothing_is_stored() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    for _ in 0..2 {
+        let answer = ours.get(&format!("/recommendations?cart={}", Uuid::new_v4())).await.expect(200);
+        assert_eq!(answer.source(), "fwd=miss; detail=not-stored");
+        assert_eq!((&answer.json()["bought_together"], &answer.json()["similar"]), (&json!([]), &json!([])));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_or_too_late_has_no_effect() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut carts = Carts::new(&stores.redis);
+    let cart = Uuid::new_v4();
+    for (quantity, version) in [(3, 2), (1, 1), (3, 2), (0, 4), (7, 3), (0, 4)] {
+        carts.line(cart, 1, quantity, version).await;
+    }
+    let other = carts.with(&[1]).await;
+    stores.until_carried_out("cart:events", carts.last()).await;
+    let lines = "SELECT cart_id, quantity, version FROM basket_items ORDER BY version DESC";
+    assert_eq!(stores.sql(lines).await, format!("{cart}|0|4\n{other}|1|1"));
+    assert_eq!(stores.sql("SELECT applied FROM streams WHERE name = 'cart:events'").await, "{[0,8)}");
+    drop(ours);
+}
+
+#[tokio::test]
+async fn what_is_taken_out_of_carts_again_is_unlearned() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(6, &[2, 26]).await;
+    let mut with_both = Vec::new();
+    for _ in 0..6 {
+        with_both.push(carts.with(&[1, 14]).await);
+    }
+    stores.until_learned(carts.last()).await;
+    let together = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together");
+    assert_eq!(together().await, [14]);
+    for cart in with_both {
+        carts.line(cart, 14, 0, 2).await;
+    }
+    stores.until_learned(carts.last()).await;
+    assert_eq!(together().await, [] as [i64; 0]);
+}
