@@ -41,7 +41,7 @@ $(strategies:%=demo-%): demo-%:
 	@deploy/demo $*
 
 ##@ Develop
-.PHONY: test check fmt clippy docs deny audit shellcheck bench-hit
+.PHONY: test chaos check fmt clippy docs deny audit shellcheck bench-hit bench-events
 test: ## every test, on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
@@ -64,6 +64,14 @@ audit: ## look the dependencies up in the advisory database (needs cargo-deny an
 shellcheck:
 	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR:. $(shell_scripts); \
 	else echo 'shellcheck: skipped, it is not installed (apt-get install shellcheck)'; fi
+chaos: ## 10,000 writes while everything is killed at random; proves that nothing is lost (some minutes)
+	@deploy/native/tools cargo compiler postgres redis
+	cargo build --workspace --profile $(or $(PROFILE),dev)
+	@"$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(or $(PROFILE),dev))/lab" chaos --writes $(or $(writes),10000)
+bench-events: ## how long a change takes until every cache has forgotten it (release build)
+	@deploy/native/tools cargo compiler postgres redis
+	cargo build --workspace --release
+	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-events
 bench-hit: ## what a cache hit over HTTP costs, beside its peers (release build)
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --release

@@ -124,7 +124,7 @@ impl Probe {
         // The whole name finds the product on the first page.
         let name = product["name"].as_str().context("a product has a name")?;
         let mut search = reqwest::Url::parse(&format!("{}/search", at(Service::Search)))?;
-        search.query_pairs_mut().append_pair("q", name).append_pair("limit", "100");
+        search.query_pairs_mut().append_pair("q", name).append_pair("limit", "5");
         let urls = [
             format!("{}/products/production/{id}", at(Service::ProductApi)),
             format!("{}/carts/{cart}", at(Service::Cart)),
@@ -148,21 +148,15 @@ impl Probe {
             Service::Recommendation => return Ok(format!("recommendation:list:{}", self.id)),
             Service::Search => {}
         }
-        let mut cursor = None::<String>;
-        let tag = format!("product:{}", self.id);
+        let began = Instant::now();
         loop {
-            let mut page = format!("{}/cache/entries?limit=1000", world.url(service));
-            if let Some(cursor) = &cursor {
-                page.push_str(&format!("&cursor={cursor}"));
+            // An event that is still under way may keep it from being stored.
+            if let Some(key) = tagged(&world.url(service), http, &format!("product:{}", self.id)).await? {
+                return Ok(key);
             }
-            let page: Value = http.get(page).send().await?.error_for_status()?.json().await?;
-            let entries = page["entries"].as_array().context("a page has entries")?;
-            let tagged = |entry: &&Value| entry["tags"].as_array().is_some_and(|tags| tags.iter().any(|t| *t == tag));
-            if let Some(entry) = entries.iter().find(tagged) {
-                return Ok(entry["key"].as_str().context("an entry has a key")?.to_owned());
-            }
-            cursor = page["next_cursor"].as_str().map(str::to_owned);
-            ensure!(cursor.is_some(), "no page of {} carries {tag}; it was filled by {url}", service.name());
+            ensure!(began.elapsed() < LOST, "no page of {} shows product {}", service.name(), self.id);
+            sleep(Duration::from_millis(50)).await;
+            http.get(url).send().await?.error_for_status()?;
         }
     }
 
@@ -187,6 +181,22 @@ impl Probe {
             }
         }
         Ok(gone)
+    }
+}
+
+/// The key of an entry that carries `tag`.
+async fn tagged(base: &str, http: &Client, tag: &str) -> Result<Option<String>> {
+    let mut cursor = String::new();
+    loop {
+        let page = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?.error_for_status()?;
+        let page: Value = page.json().await?;
+        let entries = page["entries"].as_array().context("a page has entries")?;
+        let carries = |entry: &&Value| entry["tags"].as_array().is_some_and(|tags| tags.iter().any(|its| its == tag));
+        if let Some(key) = entries.iter().find(carries).and_then(|entry| entry["key"].as_str()) {
+            return Ok(Some(key.to_owned()));
+        }
+        let Some(next) = page["next_cursor"].as_str() else { return Ok(None) };
+        cursor = format!("&cursor={next}");
     }
 }
 

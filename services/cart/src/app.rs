@@ -102,7 +102,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> 
     let (upstream, known) = (Upstream::new(api.clone()), Known::new(pool.clone()));
     let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
     let facts = ProductFacts::new(lanes.product.clone(), upstream.clone(), known.clone());
-    let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone());
+    let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone(), settings.redis.max_loads);
 
     let redis = &settings.redis.url;
     let aftermath = Aftermath::new(cache.clone(), views.clone());

@@ -1,5 +1,6 @@
 //! What a request can fail with. Each variant is a decision for the edge.
 
+use cache::FetchError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::PoolError;
 
@@ -61,5 +62,15 @@ impl From<DieselError> for CartError {
 impl From<serde_json::Error> for CartError {
     fn from(error: serde_json::Error) -> Self {
         Self::Internal(error.to_string())
+    }
+}
+
+/// The reason that a fetch failed for.
+impl From<FetchError> for CartError {
+    fn from(error: FetchError) -> Self {
+        match error.load_error::<Self>() {
+            Some(cause) => cause.clone(),
+            None => Self::Unavailable(error.to_string()),
+        }
     }
 }

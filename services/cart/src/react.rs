@@ -47,6 +47,11 @@ impl React for Reaction {
     type Change = ProductChange;
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+        for event in events {
+            let about = event.change.product_id.map_or(event.change.category_id, |id| id);
+            let what = if event.change.product_id.is_some() { "product" } else { "category" };
+            self.cache.feed().event(event.change.kind.name(), Some(event.seq), format_args!("{what}:{about}"));
+        }
         // The floor first: whoever loads facts from here on does not believe an older answer.
         self.known.heard(events).await.map_err(unavailable)?;
         let products: HashSet<ProductId> =

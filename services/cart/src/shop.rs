@@ -77,7 +77,7 @@ impl Shop {
     /// # Errors
     /// [`CartError::NoProduct`] when it is not sold, [`CartError::NobodyKnows`] when nobody can say that.
     pub async fn put(&self, cart: CartId, product: ProductId, quantity: Quantity) -> Result<Written, CartError> {
-        let word = self.facts.one(product).await.map_err(cause)?;
+        let word = self.facts.one(product).await?;
         let price = match word.product {
             State::Sold(facts) => facts.price_cents,
             State::Gone(_) => return Err(CartError::NoProduct),
@@ -105,13 +105,5 @@ impl Shop {
     pub async fn remove(&self, cart: CartId, product: ProductId) -> Result<Invalidated, CartError> {
         self.carts.remove(cart, product).await?;
         Ok(self.views.forget([cart]).await)
-    }
-}
-
-/// The reason that a fetch failed for.
-fn cause(error: FetchError) -> CartError {
-    match error.load_error::<CartError>() {
-        Some(cause) => cause.clone(),
-        None => CartError::Unavailable(error.to_string()),
     }
 }

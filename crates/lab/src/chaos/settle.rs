@@ -62,7 +62,13 @@ async fn unsettled(stage: &Stage) -> Vec<String> {
                 continue;
             }
         };
-        let busy = ["cache_breaker_open", "cache_repairs_pending", "events_lag", "search_invalidations_owed", "recommendation_learning_pending"];
+        let busy = [
+            "cache_breaker_open",
+            "cache_repairs_pending",
+            "events_lag",
+            "search_invalidations_owed",
+            "recommendation_learning_pending",
+        ];
         for name in busy {
             under_way.extend(metrics.nonzero(name).map(|sample| format!("{}: {sample}", service.name())));
         }

@@ -148,7 +148,7 @@ async fn sql(stage: Arc<Stage>) -> Result<()> {
     let mut round = 0_u32;
     while !stage.enough() {
         round += 1;
-        let statements: Vec<String> = if round % 20 == 0 {
+        let statements: Vec<String> = if round.is_multiple_of(20) {
             vec!["UPDATE products SET price_cents = price_cents + 1 WHERE id % 7 = 0 RETURNING id, version".to_owned()]
         } else {
             let price = rand::rng().random_range(1..100_000);

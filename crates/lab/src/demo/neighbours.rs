@@ -128,10 +128,20 @@ impl Neighbours {
         }
     }
 
-    /// The entry of a service that carries `tag`.
+    /// The entry of a service that carries `tag`. An event that is still under way may keep it from being stored.
     async fn tagged(&self, index: usize, tag: &str) -> Result<String> {
-        let place = &self.places[index];
-        ask(self.http.get(&place.url)).await?;
+        let (place, began) = (&self.places[index], Instant::now());
+        loop {
+            ask(self.http.get(&place.url)).await?;
+            if let Some(key) = self.look_for(place, tag).await? {
+                return Ok(key);
+            }
+            ensure!(began.elapsed() < PATIENCE, "no entry of {} carries {tag}", place.name);
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn look_for(&self, place: &Place, tag: &str) -> Result<Option<String>> {
         let mut cursor = String::new();
         loop {
             let page: Value = ask(self.http.get(format!("{}/cache/entries?limit=1000{cursor}", place.base))).await?;
@@ -139,10 +149,10 @@ impl Neighbours {
             let carries =
                 |entry: &&Value| entry["tags"].as_array().is_some_and(|tags| tags.iter().any(|its| its == tag));
             if let Some(key) = entries.iter().find(carries).and_then(|entry| entry["key"].as_str()) {
-                return Ok(key.to_owned());
+                return Ok(Some(key.to_owned()));
             }
-            let next = page["next_cursor"].as_str();
-            cursor = format!("&cursor={}", next.with_context(|| format!("no entry of {} carries {tag}", place.name))?);
+            let Some(next) = page["next_cursor"].as_str() else { return Ok(None) };
+            cursor = format!("&cursor={next}");
         }
     }
 }

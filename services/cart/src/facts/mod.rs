@@ -64,16 +64,13 @@ impl ProductFacts {
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
-    /// Brings what can be said about these products into the cache; returns what could not be stored, because it is
-    /// flagged.
+    /// What can be said about these products, through the cache: each is loaded into it that is not there.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn bring(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
+    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
         let one = |id: i64| async move { Ok((id, self.one(id.into()).await?)) };
-        let words: Result<Vec<(i64, Word)>, FetchError> =
-            join_all(ids.iter().copied().map(one)).await.into_iter().collect();
-        Ok(words?.into_iter().filter(|(_, word)| word.stale).collect())
+        join_all(ids.iter().copied().map(one)).await.into_iter().collect()
     }
 
     /// What can be said about these products, past the cache.
@@ -82,11 +79,6 @@ impl ProductFacts {
     /// When the database does not answer.
     pub async fn asked(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, CartError> {
         self.source.words(ids).await
-    }
-
-    /// The lane, for whoever invalidates.
-    pub fn lane(&self) -> &Lane {
-        &self.lane
     }
 }
 

@@ -24,10 +24,7 @@ pub(super) fn shop(error: CartError) -> Problem {
 
 /// The problem that a client sees when a read failed.
 pub(super) fn fetch(error: FetchError) -> Problem {
-    match error.load_error::<CartError>() {
-        Some(cause) => shop(cause.clone()),
-        None => Problem::unavailable(SOON, error),
-    }
+    shop(error.into())
 }
 
 /// What became of the view, for `Cache-Status`.

@@ -12,28 +12,25 @@
 //! the facts after step 1: it cannot find the old ones. In the other order, or both at once, it could find them between
 //! the fence and the removal, and nothing would remove the view.
 //!
-//! Facts that are not in the cache are not loaded within the view's load: each load holds a place in the bulkhead, and a
-//! load that waits for other loads' places could wait for itself. The load says what it lacks instead, that is brought
-//! into the cache, and the view is loaded anew.
+//! Facts that are not in the cache are loaded into it, within the view's load. Each load holds a place in the cache's
+//! bulkhead, and here one load waits for others: if all places were held by waiting views, nothing would ever end. So
+//! half of the places at most may be held by views that wait for loads; any other view asks the product API itself.
 
 mod model;
 mod price;
 
 pub use model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cache::{Cache, FetchError, Fetched, Health, Invalidated, Invalidation, Lane, Loaded};
+use tokio::sync::Semaphore;
 
 use crate::carts::Carts;
 use crate::error::CartError;
-use crate::facts::{ProductFacts, Word};
+use crate::facts::ProductFacts;
 use crate::ids::CartId;
 use crate::keys;
-
-/// How often facts are brought before the product API is asked directly.
-const ROUNDS: usize = 2;
 
 /// The way to views. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,31 +39,14 @@ pub struct Views {
     lane: Lane,
     carts: Carts,
     facts: ProductFacts,
-}
-
-/// What a load of a view does about facts that are not in the cache.
-#[derive(Clone, Debug)]
-enum Otherwise {
-    /// It says so.
-    Say,
-    /// It takes those that could not be stored, which are flagged, and asks for the others.
-    Take(Arc<HashMap<i64, Word>>),
-}
-
-/// Why a view was not loaded.
-#[derive(Debug, thiserror::Error)]
-enum ViewError {
-    /// The facts of these products are not in the cache.
-    #[error("the facts of {} products are not in the cache", .0.len())]
-    Lacking(Vec<i64>),
-    #[error(transparent)]
-    Cart(#[from] CartError),
+    /// Views that may wait for loads of facts.
+    waiting: Arc<Semaphore>,
 }
 
 impl Views {
-    /// Views cached in `lane`.
-    pub fn new(cache: Cache, lane: Lane, carts: Carts, facts: ProductFacts) -> Self {
-        Self { cache, lane, carts, facts }
+    /// Views cached in `lane`, where `max_loads` loads may be under way at once.
+    pub fn new(cache: Cache, lane: Lane, carts: Carts, facts: ProductFacts, max_loads: usize) -> Self {
+        Self { cache, lane, carts, facts, waiting: Arc::new(Semaphore::new(max_loads / 2)) }
     }
 
     /// The cart with current prices.
@@ -74,18 +54,12 @@ impl Views {
     /// # Errors
     /// When the database does not answer. Without the product API it shows what is known, and flags it.
     pub async fn view(&self, id: CartId) -> Result<Fetched, FetchError> {
-        let mut flagged = HashMap::new();
-        let mut otherwise = Otherwise::Say;
-        for _ in 0..ROUNDS {
-            let error = match self.load(id, otherwise.clone()).await {
-                Ok(view) => return Ok(view),
-                Err(error) => error,
-            };
-            let Some(ViewError::Lacking(lacking)) = error.load_error() else { return Err(plain(error)) };
-            flagged.extend(self.facts.bring(lacking).await?);
-            otherwise = Otherwise::Take(Arc::new(flagged.clone()));
-        }
-        self.load(id, otherwise).await.map_err(plain)
+        let views = self.clone();
+        let load = move || {
+            let views = views.clone();
+            async move { views.load(id).await }
+        };
+        self.lane.fetch(&self.lane.key(id), load).await
     }
 
     /// Removes the view of a cart that was written to.
@@ -94,53 +68,25 @@ impl Views {
         self.cache.invalidate(gone).await
     }
 
-    async fn load(&self, id: CartId, otherwise: Otherwise) -> Result<Fetched, FetchError> {
-        let views = self.clone();
-        let load = move || {
-            let (views, otherwise) = (views.clone(), otherwise.clone());
-            async move { views.compute(id, &otherwise).await }
-        };
-        self.lane.fetch(&self.lane.key(id), load).await
-    }
-
-    /// What a load does: everything that it reads, it reads after its lease was taken.
-    async fn compute(&self, id: CartId, otherwise: &Otherwise) -> Result<Loaded, ViewError> {
+    /// Everything that it reads, it reads after the view's lease was taken.
+    async fn load(&self, id: CartId) -> Result<Loaded, CartError> {
         let Some(cart) = self.carts.cart(id).await? else {
             // Nothing tells of a cart's creation, so that there is none is not remembered.
             return Ok(Loaded::absent().without_storing());
         };
         let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
         let mut words = self.facts.cached(&ids).await;
-        let lacking = |words: &HashMap<i64, Word>| -> Vec<i64> {
-            ids.iter().filter(|id| !words.contains_key(id)).copied().collect()
-        };
-        let lacks = lacking(&words);
-        if !lacks.is_empty() {
-            match otherwise {
-                // Without Redis nothing can be brought anywhere.
-                Otherwise::Say if self.cache.health() == Health::Up => return Err(ViewError::Lacking(lacks)),
-                Otherwise::Say => {}
-                Otherwise::Take(flagged) => {
-                    words.extend(lacks.iter().filter_map(|id| Some((*id, flagged.get(id)?.clone()))));
-                }
-            }
-            let lacks = lacking(&words);
-            if !lacks.is_empty() {
-                words.extend(self.facts.asked(&lacks).await?);
-            }
+        let lacking: Vec<i64> = ids.iter().filter(|id| !words.contains_key(id)).copied().collect();
+        if !lacking.is_empty() {
+            words.extend(match self.waiting.try_acquire() {
+                // Without Redis there is nothing to load them into.
+                Ok(_turn) if self.cache.health() == Health::Up => self.facts.through_cache(&lacking).await?,
+                Ok(_) | Err(_) => self.facts.asked(&lacking).await?,
+            });
         }
         let view = View::of(&cart, &words);
-        let loaded = Loaded::json(&view).map_err(CartError::from)?;
+        let loaded = Loaded::json(&view)?.tags(ids.into_iter().map(|id| keys::product(id.into())));
         // Flagged, it is good for this answer only.
-        let loaded = if view.stale { loaded.without_storing() } else { loaded };
-        Ok(loaded.tags(ids.into_iter().map(|id| keys::product(id.into()))))
-    }
-}
-
-/// The error as the edge knows it.
-fn plain(error: FetchError) -> FetchError {
-    match error.load_error() {
-        Some(ViewError::Cart(cart)) => FetchError::Load(Arc::new(cart.clone())),
-        _ => error,
+        Ok(if view.stale { loaded.without_storing() } else { loaded })
     }
 }

@@ -5,12 +5,12 @@
 //! between two products of a page and is not on it does not exist, unless a later event has told of it.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
 use events::product_api::{Product, ProductApi};
-use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Catalogue, Changes, write};
@@ -60,6 +60,7 @@ impl Filler {
             }
         }
         self.positions.begin(PRODUCT_EVENTS.stream, head).await?;
+        self.state.heard_of(head, head, began);
         self.state.filled();
         info!(products, position = head, took = ?began.elapsed(), "the whole catalogue has been copied");
         Ok(head)

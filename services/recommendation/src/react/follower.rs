@@ -1,6 +1,6 @@
 //! Copies the catalogue where there is no copy, and follows both streams from there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use events::consumer::{Consumer, React, Reading, Subscription};
 use events::log::EventLog;
@@ -94,9 +94,14 @@ async fn begin_products(products: &Products) -> u64 {
             match filler.positions.of(PRODUCT_EVENTS.stream).await? {
                 None => filler.fill().await,
                 Some(position) => {
+                    let asked = Instant::now();
+                    let head = keeper::head(&filler.api.events()).await;
+                    if let Ok(head) = head {
+                        filler.state.heard_of(head, position, asked);
+                    }
                     filler.state.filled();
                     // A log that is shorter than what was read of it is of another database.
-                    match keeper::head(&filler.api.events()).await {
+                    match head {
                         Ok(head) if head < position => filler.fill().await,
                         _ => Ok(position),
                     }

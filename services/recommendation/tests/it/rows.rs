@@ -23,8 +23,9 @@ impl Rows {
         let stores = Stores::start().await;
         stores.sql(SCHEMA).await;
         let settings: PostgresSettings =
-            serde_json::from_value(serde_json::json!({ "url": stores.ours(), "max_connections": 4 })).unwrap();
-        let pool = connect(&settings, "rows").await.unwrap();
+            serde_json::from_value(serde_json::json!({ "url": stores.ours(), "max_connections": 4 }))
+                .expect("settings");
+        let pool = connect(&settings, "rows").await.expect("connections");
         Self { stores, catalogue: Catalogue::new(pool.clone()), positions: Positions::new(pool) }
     }
 
@@ -44,7 +45,7 @@ impl Rows {
 
     /// Returns whether it can be bought again, or no longer, with this event.
     async fn write(&self, changes: Changes, seq: u64) -> bool {
-        !self.catalogue.carry_out(&changes, &[seq]).await.unwrap().is_empty()
+        !self.catalogue.carry_out(&changes, &[seq]).await.expect("it is written").is_empty()
     }
 
     async fn row(&self) -> String {

@@ -141,12 +141,14 @@ async fn what_a_killed_relay_left_is_taken_up_by_the_others_or_by_its_successor(
 }
 
 /// By hand, what a process leaves that is killed between the two: a numbered row that nobody is told of.
+const LEFT_BEHIND: &str = "
+    WITH head AS (UPDATE outbox_head SET seq = seq + 1 RETURNING seq)
+    INSERT INTO outbox (event, seq)
+    SELECT announce('product.updated', '{\"product_id\": 5, \"version\": 1, \"category_id\": 1, \"changed\": []}'), seq
+    FROM head RETURNING seq";
+
 async fn left_behind(stores: &Stores) -> i64 {
-    let left = "WITH head AS (UPDATE outbox_head SET seq = seq + 1 RETURNING seq)
-                INSERT INTO outbox (event, seq)
-                SELECT announce('product.updated', '{\"product_id\": 5, \"version\": 1, \"category_id\": 1, \"changed\": []}'), seq
-                FROM head RETURNING seq";
-    stores.sql(left).await.parse().expect("a number")
+    stores.sql(LEFT_BEHIND).await.parse().expect("a number")
 }
 
 #[tokio::test]
@@ -177,6 +179,27 @@ async fn a_number_without_an_entry_is_appended_before_those_that_follow() {
         eventually("the last one", SOON, async || stores.stream().await.last().map(seq) == Some(expected)).await;
         assert!(!stores.has_entry("product:production:5").await, "it was outdated by what was left behind");
     }
+}
+
+/// Numbers are given under one lock: who waits for it goes on where the other ended, and not where it began to wait.
+#[tokio::test]
+async fn a_relay_that_waited_for_its_turn_goes_on_behind_the_other() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
+    stores.until_announced().await;
+    let mut other = stores.connect().await;
+    for round in 0..3 {
+        other.batch_execute(&format!("BEGIN; {LEFT_BEHIND}")).await.expect("nobody numbers now");
+        stores.sql(&format!("UPDATE products SET stock = 900 + {round} WHERE id = 1")).await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND application_name = 'relay' AND wait_event_type = 'Lock'";
+        eventually("the relay to wait", SOON, async || stores.sql(waiting).await == "1").await;
+        other.batch_execute("COMMIT").await.expect("its session lives");
+        let head = async || stores.head().await;
+        eventually("both", SOON, async || stores.stream().await.last().map(seq) == Some(head().await)).await;
+        assert_eq!(head().await, 142 + 2 * (round + 1));
+    }
+    assert!(!api.process.output().contains("begins again"), "{}", api.process.output());
 }
 
 /// The seed itself: it is announced, whoever starts, however many at once.

@@ -11,6 +11,6 @@ pub(crate) fn ids(list: &Value, kind: &str) -> Vec<i64> {
 
 /// The item of a product, in any list of an answer.
 pub(crate) fn item(list: &Value, product: i64) -> Option<Value> {
-    let items = ["bought_together", "similar"].into_iter().filter_map(|kind| list[kind].as_array()).flatten();
-    items.cloned().find(|item| item["product_id"] == product)
+    let mut items = ["bought_together", "similar"].into_iter().filter_map(|kind| list[kind].as_array()).flatten();
+    items.find(|item| item["product_id"] == product).cloned()
 }

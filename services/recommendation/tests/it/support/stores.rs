@@ -60,10 +60,11 @@ impl Stores {
         Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
     }
 
-    /// The real product API, and a recommendation beside it.
+    /// The real product API, and a recommendation beside it that has heard of all that was seeded.
     pub(crate) async fn both(&self) -> (Service, Service) {
         let api = self.product_api("0").await;
         let ours = self.ours_with(api.url(), &[]).await;
+        self.until_all_is_heard().await;
         (api, ours)
     }
 
