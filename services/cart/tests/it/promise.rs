@@ -170,6 +170,35 @@ async fn no_view_shows_facts_that_are_older_than_the_last_event_that_was_carried
     met.holds();
 }
 
+/// A view that waits for loads of facts holds a place itself: however few places there are, no view waits for itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_views_that_all_lack_facts_are_loaded_however_few_loads_may_be_under_way() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(40).await;
+    for places in ["1", "2", "3", "8"] {
+        let settings = [("REDIS__MAX_LOADS", places), ("REDIS__LOAD_QUEUE", "15s")];
+        let service = Arc::new(stores.cart_with(fake.url(), &settings).await);
+        let mut carts = Vec::new();
+        for _ in 0..20 {
+            carts.push(CartOf::at(&service).await.path());
+        }
+        let fill = "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
+                    SELECT id, n, 1, 1 FROM carts, generate_series(1, 40) n ON CONFLICT DO NOTHING";
+        stores.sql(fill).await;
+        stores.until_announced().await;
+        let keys: Vec<String> = (1..=40).map(|id| format!("cart:product:{id}")).collect();
+        let gone: Vec<&str> = std::iter::once("UNLINK").chain(keys.iter().map(String::as_str)).collect();
+        stores.redis(&gone).await;
+        let views = carts.into_iter().map(|path| {
+            let service = Arc::clone(&service);
+            async move { service.get(&path).await.expect(200).json() }
+        });
+        for view in views.collect::<JoinSet<_>>().join_all().await {
+            assert_eq!((view["lines"].as_array().map(Vec::len), &view["stale"]), (Some(40), &json!(false)), "{places}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
     let stores = Stores::start().await;
