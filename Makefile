@@ -41,7 +41,7 @@ $(strategies:%=demo-%): demo-%:
 	@deploy/demo $*
 
 ##@ Develop
-.PHONY: test chaos check fmt clippy docs deny audit shellcheck bench-hit bench-events
+.PHONY: test chaos check fmt clippy docs deny audit shellcheck bench-hit bench-events bench-search
 test: ## every test, on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
@@ -72,6 +72,10 @@ bench-events: ## how long a change takes until every cache has forgotten it (rel
 	@deploy/native/tools cargo compiler postgres redis
 	cargo build --workspace --release
 	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-events
+bench-search: ## how long the search takes to index 100,000 products, and to answer (release build)
+	@deploy/native/tools cargo compiler postgres redis
+	cargo build --workspace --release
+	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-search
 bench-hit: ## what a cache hit over HTTP costs, beside its peers (release build)
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --release

@@ -2,6 +2,7 @@
 //!
 //! * [`bench_events`]: how long an event takes from COMMIT to its last effect.
 //! * [`bench_hit`]: what a cache hit over HTTP costs, beside what it could cost at best.
+//! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
 //! * [`chaos`]: nothing is lost, whoever is killed.
 //! * [`demo`]: what each strategy does, told and asserted on the running stack.
 //! * [`world`]: the four services and their stores as private processes.
@@ -9,6 +10,7 @@
 pub mod bench;
 pub mod bench_events;
 pub mod bench_hit;
+pub mod bench_search;
 pub mod chaos;
 pub mod demo;
 pub mod world;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_events, bench_hit, chaos, demo};
+use lab::{bench_events, bench_hit, bench_search, chaos, demo};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -18,6 +18,8 @@ enum Experiment {
     BenchEvents(bench_events::Options),
     /// Measures a cache hit over HTTP, per lane, beside a bare handler that does one Redis GET
     BenchHit(bench_hit::Options),
+    /// Measures the search: building the index, answering, showing a change
+    BenchSearch(bench_search::Options),
     /// Writes while everything is killed at random, and proves that nothing is lost
     Chaos(chaos::Options),
     /// Shows what each strategy does, on the running stack, and asserts it
@@ -29,6 +31,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().experiment {
         Experiment::BenchEvents(options) => bench_events::run(&options).await,
         Experiment::BenchHit(options) => bench_hit::run(&options).await,
+        Experiment::BenchSearch(options) => bench_search::run(&options).await,
         Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
     };

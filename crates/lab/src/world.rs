@@ -74,27 +74,10 @@ struct Databases {
 }
 
 impl World {
-    /// Starts it with the programs that lie in `programs`, with so many products, and with these settings for every
-    /// service that has them.
+    /// Starts all of it with the programs that lie in `programs`, with so many products, and with these settings for
+    /// every service that has them.
     pub async fn start(programs: PathBuf, products: u32, settings: &[(&str, &str)]) -> Result<Self> {
-        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
-        let databases = Databases {
-            shop: postgres.create_database("shop_db").await?,
-            cart: postgres.create_database("cart_db").await?,
-            recommendation: postgres.create_database("recommendation_db").await?,
-        };
-        let mut all = vec![("SEED_PRODUCTS".to_owned(), products.to_string())];
-        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let world = Self {
-            postgres,
-            redis,
-            programs,
-            ports: std::array::from_fn(|_| free_port()),
-            databases,
-            settings: all,
-            index: TempDir::new().context("a folder for the search index")?,
-            running: std::array::from_fn(|_| Mutex::new(None)),
-        };
+        let world = Self::prepare(programs, products, settings).await?;
         // The product API first, because it fills the catalogue; then nobody waits for anybody.
         world.revive(Service::ProductApi).await?;
         tokio::try_join!(
@@ -103,6 +86,28 @@ impl World {
             world.revive(Service::Recommendation)
         )?;
         Ok(world)
+    }
+
+    /// As [`start`](Self::start), but no service runs yet.
+    pub async fn prepare(programs: PathBuf, products: u32, settings: &[(&str, &str)]) -> Result<Self> {
+        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
+        let databases = Databases {
+            shop: postgres.create_database("shop_db").await?,
+            cart: postgres.create_database("cart_db").await?,
+            recommendation: postgres.create_database("recommendation_db").await?,
+        };
+        let mut all = vec![("SEED_PRODUCTS".to_owned(), products.to_string())];
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Ok(Self {
+            postgres,
+            redis,
+            programs,
+            ports: std::array::from_fn(|_| free_port()),
+            databases,
+            settings: all,
+            index: TempDir::new().context("a folder for the search index")?,
+            running: std::array::from_fn(|_| Mutex::new(None)),
+        })
     }
 
     /// `http://127.0.0.1:port`

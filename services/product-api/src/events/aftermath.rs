@@ -12,32 +12,25 @@ use events::contract::{ProductChange, ProductEvent};
 use events::relay::Hook;
 use metrics::counter;
 
-use crate::keys::{self, Lanes};
+use crate::keys;
 
 /// Repeats the invalidations that committed changes call for.
 #[derive(Clone, Debug)]
 pub struct Aftermath {
     cache: Cache,
-    lanes: Lanes,
 }
 
 impl Aftermath {
-    /// For the lanes of `cache`.
-    pub fn new(cache: Cache, lanes: Lanes) -> Self {
-        Self { cache, lanes }
-    }
-
-    fn outdated(&self, events: &[ProductEvent]) -> Invalidation {
-        let products: HashSet<_> = events.iter().filter_map(|event| event.change.product_id).collect();
-        let tags: HashSet<_> = events.iter().flat_map(|event| touched(&event.change)).collect();
-        let gone = Invalidation::hard().tags(tags);
-        products.into_iter().fold(gone, |gone, id| gone.key(self.lanes.production.key(id)))
+    /// For the entries of `cache`.
+    pub fn new(cache: Cache) -> Self {
+        Self { cache }
     }
 }
 
 impl Hook<ProductChange> for Aftermath {
     async fn before_append(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
-        taken(self.cache.invalidate(self.outdated(events)).await)
+        let tags: HashSet<_> = events.iter().flat_map(|event| touched(&event.change)).collect();
+        taken(self.cache.invalidate(Invalidation::hard().tags(tags)).await)
     }
 
     async fn redis_changed(&self) -> Result<(), ReactError> {

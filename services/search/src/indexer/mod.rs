@@ -8,7 +8,7 @@
 //! no version needs to be compared. A row that is not there any more is taken out. Redis is told before the commit: a
 //! process that dies in between tells it again.
 //!
-//! The catalogue as a whole is taken in by a [`walk`]: the first time, and whenever events were missed.
+//! The catalogue as a whole is taken in by a walk (`walk.rs`): the first time, and whenever events were missed.
 
 mod touched;
 mod walk;
