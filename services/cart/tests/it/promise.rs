@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
@@ -209,13 +210,20 @@ async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
     stores.until_announced().await;
     cart.view().await.expect(200);
     let lock = stores.lock_lines().await;
-    let mut write = JoinSet::new();
-    write.spawn(service.request(Method::PUT, &cart.item(1)).json(&json!({ "quantity": 2 })).send());
+    let place = service.url().trim_start_matches("http://");
+    let mut client = TcpStream::connect(place).await.expect("it listens");
+    // A reset, not the polite end of a stream after which an answer might still be read.
+    client.set_zero_linger().expect("a socket option");
+    let (body, path) = (r#"{"quantity":2}"#, cart.item(1));
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: {place}\r\nContent-Type: application/json\r\nContent-Length: {}",
+        body.len()
+    );
+    client.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.expect("it reads");
     stores.until_waiting(1).await;
-    write.shutdown().await;
-    // A request behind it: by now the service knows that nobody is there any more.
-    service.get("/livez").await.expect(200);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(client);
+    // Long enough for the service to notice that nobody is there any more.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     lock.release().await;
     eventually("the write", SOON, async || cart.line(1).await["quantity"] == 2).await;
 }

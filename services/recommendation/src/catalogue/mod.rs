@@ -71,13 +71,13 @@ impl Catalogue {
     /// When the database does not answer.
     pub async fn some_of(&self, categories: &[i64]) -> Result<Vec<i64>, Failure> {
         let connection = &mut *self.pool.get().await?;
-        let some = "SELECT some.id FROM unnest($1) AS category (id), LATERAL (
+        let some = "SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
                         SELECT p.id FROM products p WHERE p.category_id = category.id AND p.stock > 0 AND NOT p.deleted
-                        ORDER BY p.price_cents, p.id LIMIT 3) AS some
+                        ORDER BY p.price_cents, p.id LIMIT 3) AS sample
                     UNION
-                    SELECT some.id FROM unnest($1) AS category (id), LATERAL (
+                    SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
                         SELECT p.id FROM products p WHERE p.category_id = category.id AND NOT p.deleted
-                        ORDER BY p.id LIMIT 1) AS some";
+                        ORDER BY p.id LIMIT 1) AS sample";
         let rows: Vec<Id> = diesel::sql_query(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }

@@ -109,6 +109,12 @@ impl Stores {
         self.redis.cli(arguments).await.expect("the test's own command")
     }
 
+    /// Reads an event in the name of the cart's group, as a process does that is killed before it has carried it out.
+    pub(crate) async fn read_and_vanish(&self) -> String {
+        let read = ["XREADGROUP", "GROUP", "cart", "gone", "COUNT", "1", "STREAMS", "product:events", ">"];
+        self.redis(&read).await
+    }
+
     /// Waits until the cart's consumer group has carried out everything up to event `seq`.
     pub(crate) async fn until_carried_out(&self, seq: i64) {
         eventually(&format!("event {seq} to be carried out"), SOON, async || self.carried_out(seq).await).await;
