@@ -2,8 +2,9 @@
 
 use reqwest::Method;
 use serde_json::json;
+use testkit::eventually;
 
-use crate::support::{Service, Stores, ids, item};
+use crate::support::{SOON, Service, Stores, ids, item};
 
 #[tokio::test]
 async fn a_price_changed_in_psql_reaches_the_lists_that_show_the_product() {
@@ -92,7 +93,10 @@ async fn a_change_that_concerns_no_list_leaves_them_all() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;
-    ours.get("/recommendations/1").await.expect(200);
+    eventually("the list to be cached", SOON, async || {
+        ours.get("/recommendations/1").await.expect(200).source() == "hit"
+    })
+    .await;
     // Another category; and in the same one, what nobody sees.
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 2").await;
     stores.shop_sql("UPDATE products SET featured = true WHERE id = 61").await;
