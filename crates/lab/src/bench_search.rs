@@ -120,7 +120,11 @@ async fn queries(world: &World, http: &Client, count: usize) -> Result<Vec<(&'st
         letters.swap(1, 2);
         letters.into_iter().collect::<String>()
     };
-    let some = |queries: BTreeSet<String>| queries.into_iter().take(count).collect::<Vec<_>>();
+    // The beginning of one word may be another word.
+    let mut asked = BTreeSet::new();
+    let mut some = |queries: BTreeSet<String>| -> Vec<String> {
+        queries.into_iter().filter(|query| asked.insert(query.clone())).take(count).collect()
+    };
     Ok(vec![
         ("one word", some(words.iter().map(|word| (*word).to_owned()).collect())),
         ("two words", some(pairs.clone())),
