@@ -19,10 +19,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 use reqwest::Client;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
 use ledger::Ledger;
+
+/// How long the readers go on when everything runs again.
+const READ_ON: Duration = Duration::from_secs(2);
 
 /// The options of `lab chaos`.
 #[derive(Debug, Args)]
@@ -72,7 +76,10 @@ struct Stage {
     target: u32,
     products: i64,
     carts: Vec<String>,
+    /// Ends the faults.
     stop: CancellationToken,
+    /// Ends the readers.
+    quiet: CancellationToken,
 }
 
 /// Runs it, and says what is wrong in the report. An error means that the run itself did not work.
@@ -92,6 +99,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         products: i64::from(options.products),
         carts,
         stop: CancellationToken::new(),
+        quiet: CancellationToken::new(),
     });
     let began = Instant::now();
     let faults = tokio::spawn(faults::run(Arc::clone(&stage), options.seed));
@@ -103,6 +111,9 @@ pub async fn run(options: &Options) -> Result<Report> {
     let took = began.elapsed();
     stage.stop.cancel();
     let kills = faults.await??;
+    // The caches fill again while the last events are still under way: just then something could be stored for good.
+    sleep(READ_ON).await;
+    stage.quiet.cancel();
     readers.join_all().await;
     let mut report = settle::judge(&stage).await?;
     (report.took, report.kills) = (took, kills);

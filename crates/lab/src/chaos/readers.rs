@@ -15,7 +15,7 @@ const READERS: usize = 4;
 /// Words that the catalogue has.
 pub(super) const QUERIES: [&str; 6] = ["keyboard", "wireless", "coffee", "steel", "light", "a"];
 
-/// Starts them; they end by the stage's token.
+/// Starts them; they end a while after the faults.
 pub(super) fn start(stage: &Arc<Stage>) -> JoinSet<()> {
     let mut readers = JoinSet::new();
     for _ in 0..READERS {
@@ -26,7 +26,7 @@ pub(super) fn start(stage: &Arc<Stage>) -> JoinSet<()> {
 
 async fn read(stage: Arc<Stage>) {
     let all = urls(&stage);
-    while !stage.stop.is_cancelled() {
+    while !stage.quiet.is_cancelled() {
         let url = &all[rand::rng().random_range(0..all.len())];
         // Nobody may be there to answer.
         let _ = stage.http.get(url).send().await;
