@@ -6,12 +6,14 @@
 //! the password, and neither does the `Debug` form of the settings.
 
 mod migrate;
+mod sql;
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use deadpool::Runtime;
+use deadpool::managed::QueueMode;
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, SetupCallback, deadpool as pooled,
@@ -22,6 +24,7 @@ use futures_util::future::try_join_all;
 use serde::Deserialize;
 
 pub use migrate::migrate;
+pub use sql::{Sql, sql};
 
 /// Connections to the service's own database.
 pub type Pool = pooled::Pool<AsyncPgConnection>;
@@ -147,6 +150,8 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
     let unreachable = |reason: String| DbError::Unreachable { place: settings.place().to_owned(), reason };
     let pool = Pool::builder(manager)
         .max_size(settings.max_connections.get())
+        // The one that was used last: its statements are prepared, and its process is awake.
+        .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(settings.wait_timeout))
         .create_timeout(Some(settings.wait_timeout))
         .runtime(Runtime::Tokio1)

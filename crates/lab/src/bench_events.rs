@@ -3,8 +3,9 @@
 //! The four services with private stores, on this machine's cores together with the load. Two parts:
 //!
 //! * **delay**: writes at a steady rate over the product API (open loop: a late answer delays no later write). Some of the
-//!   products, the probes, lie in a cache of every service; for each write of a probe, the time from the answer until Redis no longer has the entry, per service. The baseline beside it: the same writes, and
-//!   a bare subscriber on the Pub/Sub channel.
+//!   products, the probes, lie in a cache of every service; for each write of a probe, the time from the answer until
+//!   Redis no longer has the entry, per service, as Redis itself tells it (keyspace notifications). The baseline beside
+//!   it: the same writes, and a bare subscriber on the Pub/Sub channel.
 //! * **throughput**: rows changed in SQL at a steady rate, and the lag of the outbox and of every consumer, each second.
 
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ pub struct Options {
 const P99_AT_MOST: f64 = 20.0;
 /// An entry that is still there by then was not invalidated.
 const LOST: Duration = Duration::from_secs(5);
+/// The Pub/Sub channel of changes.
+const UPDATES: &str = "product:updates";
 /// The caches, and the channel beside them.
 const PLACES: [&str; 6] = ["product-api", "cart", "search", "recommendation", "all four", "bare subscriber"];
 
@@ -167,21 +170,6 @@ impl Probe {
         }
         Ok(redis.exists::<u64, _>(self.keys.to_vec()).await? == 4)
     }
-
-    /// Milliseconds until each is gone; `None` for one that stays.
-    async fn gone(&self, redis: &Redis, began: Instant) -> Result<[Option<f64>; 4]> {
-        let mut gone = [None; 4];
-        while gone.contains(&None) && began.elapsed() < LOST {
-            for (key, gone) in self.keys.iter().zip(&mut gone).filter(|(_, gone)| gone.is_none()) {
-                // A lease is not an entry: somebody may be loading the new value already.
-                let there: Option<String> = redis.getrange(key, 0, 0).await?;
-                if there.as_deref() != Some("V") {
-                    *gone = Some(millis(began.elapsed()));
-                }
-            }
-        }
-        Ok(gone)
-    }
 }
 
 /// The key of an entry that carries `tag`.
@@ -203,11 +191,13 @@ async fn tagged(base: &str, http: &Client, tag: &str) -> Result<Option<String>> 
 async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
     let redis = Builder::from_config(Config::from_url(&world.redis.url())?).build()?;
     redis.init().await?;
-    let heard = Heard::listen(&world.redis.url()).await?;
     let mut probes = Vec::new();
     for id in 1..=i64::from(options.rate / options.every).clamp(4, 40) {
         probes.push(Arc::new(Probe::prepare(world, http, id).await?));
     }
+    let keys: Vec<&str> = probes.iter().flat_map(|probe| &probe.keys).map(String::as_str).collect();
+    world.redis.cli(&["CONFIG", "SET", "notify-keyspace-events", "Kg"]).await?;
+    let heard = Heard::listen(&world.redis.url(), &keys).await?;
     let mut ticks = interval(Duration::from_secs(1) / options.rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut writes = JoinSet::new();
@@ -226,12 +216,17 @@ async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &m
                 }
                 let url = format!("{shop}/products/{}", probe.id);
                 let body = json!({ "stock": 1 + number % 1_000 });
+                let began = Instant::now();
                 let answer: Value = http.put(url).json(&body).send().await?.error_for_status()?.json().await?;
                 let answered = Instant::now();
-                let gone = probe.gone(&redis, answered).await?;
                 let version = answer["version"].as_i64().context("a version")?;
-                let told = heard.when(probe.id, version).await.map(|at| millis(at.saturating_duration_since(answered)));
-                results.lock().await.push((gone, told));
+                let mut gone = [None; 4];
+                for (key, gone) in probe.keys.iter().zip(&mut gone) {
+                    *gone = heard.gone(key, began).await;
+                }
+                let told = heard.told(probe.id, version).await;
+                let since = |at: Instant| millis(at.saturating_duration_since(answered));
+                results.lock().await.push((gone.map(|at| at.map(since)), told.map(since)));
                 anyhow::Ok(())
             });
         } else {
@@ -263,37 +258,68 @@ async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &m
     Ok(())
 }
 
-/// A bare subscriber: the least that an event can take.
+/// What Redis says: that an entry is gone, and, as a bare subscriber hears it, that a product has changed.
 #[derive(Clone)]
 struct Heard {
-    at: Arc<std::sync::Mutex<BTreeMap<(i64, i64), Instant>>>,
+    said: Arc<std::sync::Mutex<Said>>,
     _client: SubscriberClient,
 }
 
+/// When it was said last.
+#[derive(Default)]
+struct Said {
+    gone: BTreeMap<String, Instant>,
+    told: BTreeMap<(i64, i64), Instant>,
+}
+
 impl Heard {
-    async fn listen(url: &str) -> Result<Self> {
+    async fn listen(url: &str, keys: &[&str]) -> Result<Self> {
         let client = Builder::from_config(Config::from_url(url)?).build_subscriber_client()?;
         client.init().await?;
-        let mut messages = client.message_rx();
-        client.subscribe("product:updates").await?;
-        let at: Arc<std::sync::Mutex<BTreeMap<_, _>>> = Arc::default();
-        let heard = Arc::clone(&at);
+        let (mut messages, mut removals) = (client.message_rx(), client.keyspace_event_rx());
+        client.subscribe(UPDATES).await?;
+        client.subscribe(keys.iter().map(|key| format!("__keyspace@0__:{key}")).collect::<Vec<_>>()).await?;
+        let said: Arc<std::sync::Mutex<Said>> = Arc::default();
+        let hears = Arc::clone(&said);
         tokio::spawn(async move {
-            while let Ok(message) = messages.recv().await {
-                let now = Instant::now();
-                let event: Value =
-                    serde_json::from_slice(message.value.as_bytes().unwrap_or_default()).unwrap_or_default();
-                if let (Some(id), Some(version)) = (event["product_id"].as_i64(), event["version"].as_i64()) {
-                    heard.lock().expect("nobody panics with it").insert((id, version), now);
+            loop {
+                tokio::select! {
+                    Ok(event) = removals.recv() => {
+                        let (now, key) = (Instant::now(), event.key.into_string().unwrap_or_default());
+                        if event.operation == "del" {
+                            hears.lock().expect("nobody panics with it").gone.insert(key, now);
+                        }
+                    }
+                    Ok(message) = messages.recv() => {
+                        let now = Instant::now();
+                        let event: Value =
+                            serde_json::from_slice(message.value.as_bytes().unwrap_or_default()).unwrap_or_default();
+                        if let (Some(id), Some(version)) = (event["product_id"].as_i64(), event["version"].as_i64()) {
+                            hears.lock().expect("nobody panics with it").told.insert((id, version), now);
+                        }
+                    }
+                    else => break,
                 }
             }
         });
-        Ok(Self { at, _client: client })
+        Ok(Self { said, _client: client })
     }
 
-    async fn when(&self, id: i64, version: i64) -> Option<Instant> {
-        for _ in 0..200 {
-            if let Some(at) = self.at.lock().expect("nobody panics with it").remove(&(id, version)) {
+    /// When an entry was removed after `began`.
+    async fn gone(&self, key: &str, began: Instant) -> Option<Instant> {
+        self.find(|said| said.gone.get(key).copied().filter(|at| *at >= began)).await
+    }
+
+    /// When the subscriber was told of a version of a product.
+    async fn told(&self, id: i64, version: i64) -> Option<Instant> {
+        self.find(|said| said.told.remove(&(id, version))).await
+    }
+
+    /// Looks every few milliseconds; what counts is when it was heard, not when it is looked at.
+    async fn find(&self, mut look: impl FnMut(&mut Said) -> Option<Instant>) -> Option<Instant> {
+        let began = Instant::now();
+        while began.elapsed() < LOST {
+            if let Some(at) = look(&mut self.said.lock().expect("nobody panics with it")) {
                 return Some(at);
             }
             sleep(Duration::from_millis(5)).await;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use database::Pool;
+use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use events::CART_EVENTS;
@@ -43,14 +43,12 @@ impl Baskets {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                let changed = diesel::sql_query(
-                    "INSERT INTO basket_items AS known (cart_id, product_id, version, quantity, seq)
+                let changed = sql("INSERT INTO basket_items AS known (cart_id, product_id, version, quantity, seq)
                      SELECT * FROM unnest($1, $2, $3, $4, $5) AS new (cart_id, product_id, version, quantity, seq)
                      ORDER BY cart_id, product_id
                      ON CONFLICT (cart_id, product_id) DO UPDATE SET
                          version = excluded.version, quantity = excluded.quantity, seq = excluded.seq
-                     WHERE known.version < excluded.version",
-                )
+                     WHERE known.version < excluded.version")
                 .bind::<Array<SqlUuid>, _>(lines.keys().map(|(cart, _)| *cart).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(lines.keys().map(|(_, product)| *product).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(lines.values().map(|line| line.0).collect::<Vec<_>>())
@@ -59,7 +57,7 @@ impl Baskets {
                 .execute(connection)
                 .await?;
                 if changed > 0 {
-                    diesel::sql_query("UPDATE lessons SET number = number + $1 WHERE name = 'changes'")
+                    sql("UPDATE lessons SET number = number + $1 WHERE name = 'changes'")
                         .bind::<BigInt, _>(signed(changed as u64))
                         .execute(connection)
                         .await?;

@@ -4,7 +4,7 @@
 //! holds is therefore a set of ranges. Where Redis has lost the consumer group, the next one begins before the first
 //! number that is missing in the set; what is carried out once more then has no second effect.
 
-use database::Pool;
+use database::{Pool, sql};
 use diesel::OptionalExtension;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -40,8 +40,7 @@ impl Positions {
         let connection = &mut *self.pool.get().await?;
         let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done
                      FROM streams WHERE name = $1";
-        let row: Option<Row> =
-            diesel::sql_query(first).bind::<Text, _>(stream).get_result(connection).await.optional()?;
+        let row: Option<Row> = sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?;
         Ok(row.map(|row| row.done.unwrap_or(0).unsigned_abs()))
     }
 
@@ -51,10 +50,8 @@ impl Positions {
     /// When the database does not answer.
     pub async fn begin(&self, stream: &str, number: u64) -> Result<(), Failure> {
         let connection = &mut *self.pool.get().await?;
-        diesel::sql_query(
-            "INSERT INTO streams (name, applied) VALUES ($1, int8multirange(int8range(0, $2 + 1)))
-             ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied",
-        )
+        sql("INSERT INTO streams (name, applied) VALUES ($1, int8multirange(int8range(0, $2 + 1)))
+             ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied")
         .bind::<Text, _>(stream)
         .bind::<BigInt, _>(signed(number))
         .execute(connection)
@@ -69,7 +66,7 @@ impl Positions {
     pub async fn forget(&self, stream: &str) -> Result<(), Failure> {
         let connection = &mut *self.pool.get().await?;
         let forget = "UPDATE streams SET applied = int8multirange(int8range(0, 1)) WHERE name = $1";
-        diesel::sql_query(forget).bind::<Text, _>(stream).execute(connection).await?;
+        sql(forget).bind::<Text, _>(stream).execute(connection).await?;
         Ok(())
     }
 
@@ -79,7 +76,7 @@ impl Positions {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), Failure> {
         let connection = &mut *self.pool.get().await?;
-        diesel::sql_query("SELECT 1").execute(connection).await?;
+        sql("SELECT 1").execute(connection).await?;
         Ok(())
     }
 }
@@ -91,11 +88,9 @@ pub(crate) async fn mark(
     numbers: impl Iterator<Item = u64>,
 ) -> Result<(), Failure> {
     let ranges: Vec<String> = numbers.map(|number| format!("[{number},{number}]")).collect();
-    diesel::sql_query(
-        "INSERT INTO streams (name, applied) VALUES ($1, $2::text::int8multirange + int8multirange(int8range(0, 1)))
+    sql("INSERT INTO streams (name, applied) VALUES ($1, $2::text::int8multirange + int8multirange(int8range(0, 1)))
          ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied
-             + int8multirange(int8range(0, greatest(upper(excluded.applied) - $3, 0)))",
-    )
+             + int8multirange(int8range(0, greatest(upper(excluded.applied) - $3, 0)))")
     .bind::<Text, _>(stream)
     .bind::<Text, _>(format!("{{{}}}", ranges.join(",")))
     .bind::<BigInt, _>(LATEST)

@@ -2,7 +2,7 @@
 //!
 //! Two services have one, each in its own database; their migrations create it alike.
 
-use database::Pool;
+use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -42,16 +42,14 @@ struct RunId {
 /// One statement, so that it holds the lock of `outbox_head` for one round trip, whatever becomes of this process. Who
 /// waits for that lock sees the head as the other left it, and passes over the rows that the other took.
 pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32) -> QueryResult<Vec<Row>> {
-    let mut rows: Vec<Row> = diesel::sql_query(
-        "WITH head AS MATERIALIZED (SELECT seq FROM outbox_head FOR UPDATE),
+    let mut rows: Vec<Row> = sql("WITH head AS MATERIALIZED (SELECT seq FROM outbox_head FOR UPDATE),
          taken AS MATERIALIZED (
              SELECT id FROM outbox WHERE seq IS NULL AND EXISTS (SELECT FROM head)
              ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED),
          numbered AS (SELECT id, (SELECT seq FROM head) + row_number() OVER (ORDER BY id) AS seq FROM taken),
          moved AS (UPDATE outbox_head SET seq = seq + (SELECT count(*) FROM taken) WHERE EXISTS (SELECT FROM taken))
          UPDATE outbox SET seq = numbered.seq FROM numbered WHERE outbox.id = numbered.id
-         RETURNING outbox.seq, (outbox.event || jsonb_build_object('seq', outbox.seq))::text AS event, false AS done",
-    )
+         RETURNING outbox.seq, (outbox.event || jsonb_build_object('seq', outbox.seq))::text AS event, false AS done")
     .bind::<BigInt, _>(i64::from(limit))
     .load(connection)
     .await?;
@@ -61,7 +59,7 @@ pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32) -> Qu
 
 /// Numbered rows that have not been appended for `age` seconds, by number.
 pub(super) async fn unfinished(connection: &mut AsyncPgConnection, age: f64, limit: u32) -> QueryResult<Vec<Row>> {
-    diesel::sql_query(format!(
+    sql(format!(
         "SELECT {ROW} FROM outbox
          WHERE done_at IS NULL AND seq IS NOT NULL AND occurred_at <= clock_timestamp() - make_interval(secs => $1)
          ORDER BY seq LIMIT $2"
@@ -79,7 +77,7 @@ pub(super) async fn between(
     last: i64,
     limit: u32,
 ) -> QueryResult<Vec<Row>> {
-    diesel::sql_query(format!("SELECT {ROW} FROM outbox WHERE seq BETWEEN $1 AND $2 ORDER BY seq LIMIT $3"))
+    sql(format!("SELECT {ROW} FROM outbox WHERE seq BETWEEN $1 AND $2 ORDER BY seq LIMIT $3"))
         .bind::<BigInt, _>(first)
         .bind::<BigInt, _>(last)
         .bind::<BigInt, _>(i64::from(limit))
@@ -89,7 +87,7 @@ pub(super) async fn between(
 
 /// Marks rows as appended.
 pub(super) async fn done(connection: &mut AsyncPgConnection, first: i64, last: i64) -> QueryResult<usize> {
-    diesel::sql_query("UPDATE outbox SET done_at = clock_timestamp() WHERE seq BETWEEN $1 AND $2 AND done_at IS NULL")
+    sql("UPDATE outbox SET done_at = clock_timestamp() WHERE seq BETWEEN $1 AND $2 AND done_at IS NULL")
         .bind::<BigInt, _>(first)
         .bind::<BigInt, _>(last)
         .execute(connection)
@@ -98,22 +96,17 @@ pub(super) async fn done(connection: &mut AsyncPgConnection, first: i64, last: i
 
 /// The last number given.
 pub(super) async fn head(connection: &mut AsyncPgConnection) -> QueryResult<i64> {
-    diesel::sql_query("SELECT seq AS number FROM outbox_head")
-        .get_result(connection)
-        .await
-        .map(|Number { number }| number)
+    sql("SELECT seq AS number FROM outbox_head").get_result(connection).await.map(|Number { number }| number)
 }
 
 /// The first number that a stream without memory is given: of the last hour, and no more than it can hold. Rows that
 /// were never appended are among them, however old.
 pub(super) async fn replay_from(connection: &mut AsyncPgConnection, seconds: f64, length: u64) -> QueryResult<i64> {
-    let found: Number = diesel::sql_query(
-        "SELECT coalesce(
+    let found: Number = sql("SELECT coalesce(
              (SELECT min(seq) FROM outbox
               WHERE (done_at IS NULL OR done_at > clock_timestamp() - make_interval(secs => $1))
                 AND seq > (SELECT seq FROM outbox_head) - $2),
-             (SELECT seq + 1 FROM outbox_head)) AS number",
-    )
+             (SELECT seq + 1 FROM outbox_head)) AS number")
     .bind::<Double, _>(seconds)
     .bind::<BigInt, _>(i64::try_from(length).unwrap_or(i64::MAX))
     .get_result(connection)
@@ -123,25 +116,23 @@ pub(super) async fn replay_from(connection: &mut AsyncPgConnection, seconds: f64
 
 /// The run of Redis that the stream was last seen in.
 pub(super) async fn run_id(connection: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
-    diesel::sql_query("SELECT run_id FROM outbox_head").get_result(connection).await.map(|RunId { run_id }| run_id)
+    sql("SELECT run_id FROM outbox_head").get_result(connection).await.map(|RunId { run_id }| run_id)
 }
 
 /// Remembers it.
 pub(super) async fn set_run_id(connection: &mut AsyncPgConnection, run_id: &str) -> QueryResult<()> {
-    diesel::sql_query("UPDATE outbox_head SET run_id = $1").bind::<Text, _>(run_id).execute(connection).await.map(drop)
+    sql("UPDATE outbox_head SET run_id = $1").bind::<Text, _>(run_id).execute(connection).await.map(drop)
 }
 
 /// Deletes rows that were done `seconds` ago, at most `limit`; returns how many. Only ever the oldest ones: a row that was
 /// done later than its successors keeps them, so that the log has no hole.
 pub(super) async fn prune(connection: &mut AsyncPgConnection, seconds: f64, limit: u32) -> QueryResult<usize> {
-    diesel::sql_query(
-        "DELETE FROM outbox WHERE seq IN (
+    sql("DELETE FROM outbox WHERE seq IN (
              SELECT seq FROM outbox WHERE seq < coalesce(
                  (SELECT min(seq) FROM outbox
                   WHERE done_at IS NULL OR done_at >= clock_timestamp() - make_interval(secs => $1)),
                  (SELECT seq + 1 FROM outbox_head))
-             ORDER BY seq LIMIT $2)",
-    )
+             ORDER BY seq LIMIT $2)")
     .bind::<Double, _>(seconds)
     .bind::<BigInt, _>(i64::from(limit))
     .execute(connection)

@@ -172,7 +172,8 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         self.append(connection, &rows).await?;
         self.count(&events);
         outbox::done(connection, first.seq, last.seq).await?;
-        Ok(true)
+        // Of what was committed meanwhile, a notification has come.
+        Ok(*owing || rows.len() == batch as usize)
     }
 
     /// On a new connection: is it still the Redis, and the stream, that the rows were appended to?

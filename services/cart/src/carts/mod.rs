@@ -4,7 +4,7 @@ mod model;
 
 pub use model::{Cart, Line, NewCart, Quantity};
 
-use database::Pool;
+use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
@@ -42,7 +42,7 @@ impl Carts {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), CartError> {
         let connection = &mut *self.pool.get().await?;
-        diesel::sql_query("SELECT 1").execute(connection).await?;
+        sql("SELECT 1").execute(connection).await?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use database::Pool;
+use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb};
 use diesel_async::RunQueryDsl;
@@ -66,12 +66,10 @@ impl Known {
         let facts: Result<Vec<Value>, _> = fetched.iter().map(|(_, facts, _)| serde_json::to_value(facts)).collect();
         let connection = &mut *self.pool.get().await?;
         // In the order of ids, so that two such statements wait for one another and not in a circle.
-        diesel::sql_query(
-            "INSERT INTO known_products AS known (id, facts, version, seq)
+        sql("INSERT INTO known_products AS known (id, facts, version, seq)
              SELECT * FROM unnest($1, $2, $3, $4) AS fetched (id, facts, version, seq) ORDER BY id
              ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, version = excluded.version, deleted = false
-             WHERE known.seq = excluded.seq AND (known.version < excluded.version OR known.deleted)",
-        )
+             WHERE known.seq = excluded.seq AND (known.version < excluded.version OR known.deleted)")
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Array<Jsonb>, _>(facts?)
         .bind::<Array<BigInt>, _>(versions)
@@ -88,12 +86,10 @@ impl Known {
     pub async fn forget(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
         let (ids, seqs): (Vec<i64>, Vec<i64>) = gone.iter().copied().unzip();
         let connection = &mut *self.pool.get().await?;
-        diesel::sql_query(
-            "WITH gone AS MATERIALIZED (
+        sql("WITH gone AS MATERIALIZED (
                  SELECT known.id FROM known_products known JOIN unnest($1, $2) AS gone (id, seq) USING (id, seq)
                  WHERE NOT deleted ORDER BY id FOR UPDATE OF known)
-             UPDATE known_products SET deleted = true FROM gone WHERE known_products.id = gone.id",
-        )
+             UPDATE known_products SET deleted = true FROM gone WHERE known_products.id = gone.id")
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Array<BigInt>, _>(seqs)
         .execute(connection)
@@ -122,14 +118,12 @@ impl Known {
             rows.iter().map(|(_, event)| event.change.kind == ProductChangeKind::ProductDeleted).collect();
         let connection = &mut *self.pool.get().await?;
         // Where a deleted product is there again, it is another row, whose versions begin anew.
-        diesel::sql_query(
-            "INSERT INTO known_products AS known (id, floor_version, seq, deleted)
+        sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
              SELECT * FROM unnest($1, $2, $3, $4) AS heard (id, floor_version, seq, deleted) ORDER BY id
              ON CONFLICT (id) DO UPDATE SET
                  floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
                  version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
-             WHERE known.seq < excluded.seq",
-        )
+             WHERE known.seq < excluded.seq")
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Array<BigInt>, _>(versions)
         .bind::<Array<BigInt>, _>(seqs)
@@ -146,9 +140,7 @@ impl Known {
     /// When the database does not answer.
     pub async fn lost_track(&self) -> Result<(), CartError> {
         let connection = &mut *self.pool.get().await?;
-        diesel::sql_query("UPDATE known_products SET floor_version = 0, seq = 0, version = 0")
-            .execute(connection)
-            .await?;
+        sql("UPDATE known_products SET floor_version = 0, seq = 0, version = 0").execute(connection).await?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ pub use products::{Expect, Updated};
 
 use diesel_async::RunQueryDsl;
 
-use database::Pool;
+use database::{Pool, sql};
 
 /// The catalogue's queries. Cheap to clone.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Catalogue {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), CatalogueError> {
         let connection = &mut *self.pool.get().await?;
-        diesel::sql_query("SELECT 1").execute(connection).await?;
+        sql("SELECT 1").execute(connection).await?;
         Ok(())
     }
 }

@@ -1,2 +1,2 @@
 drop function similar_products;
-drop table outdated, lessons, together, basket_items, products, categories, streams;
+drop table outdated, lessons, together, basket_items, awaited, products, categories, streams;

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use database::sql;
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
@@ -75,11 +76,9 @@ impl Filler {
         let connection = &mut *self.catalogue.pool.get().await?;
         connection
             .transaction(async |connection| {
-                write(connection, &changes).await?;
-                diesel::sql_query(
-                    "UPDATE products SET deleted = true, seq = $4, flipped = $4
-                     WHERE id > $1 AND id <= $2 AND id <> ALL($3) AND seq <= $4 AND NOT deleted",
-                )
+                write(connection, &changes, None).await?;
+                sql("UPDATE products SET deleted = true, seq = $4, flipped = $4
+                     WHERE id > $1 AND id <= $2 AND id <> ALL($3) AND seq <= $4 AND NOT deleted")
                 .bind::<BigInt, _>(after)
                 .bind::<BigInt, _>(last)
                 .bind::<Array<BigInt>, _>(ids)
@@ -95,8 +94,8 @@ impl Filler {
     async fn forget(&self) -> Result<(), Failure> {
         self.positions.forget(PRODUCT_EVENTS.stream).await?;
         let connection = &mut *self.catalogue.pool.get().await?;
-        diesel::sql_query("UPDATE products SET seq = 0, flipped = 0").execute(connection).await?;
-        diesel::sql_query("UPDATE categories SET seq = 0").execute(connection).await?;
+        sql("UPDATE products SET seq = 0, flipped = 0").execute(connection).await?;
+        sql("UPDATE categories SET seq = 0").execute(connection).await?;
         Ok(())
     }
 }

@@ -4,14 +4,17 @@
 //! that it is at least as new as, because it was asked for after that event was heard. Within the life of a product the
 //! greater version is the newer one. Across a deletion versions may begin anew, and the number decides.
 
+mod awaited;
 mod fill;
 
+pub(crate) use awaited::is_awaited;
 pub use fill::Filler;
 
 use std::collections::{BTreeMap, HashSet};
 
-use database::Pool;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
+use cache::Tag;
+use database::{Pool, sql};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
 use events::product_api::Product;
@@ -32,6 +35,8 @@ pub struct Changes {
     pub live: Vec<(Product, u64)>,
     /// Products that are not there: id, version as far as is known, number.
     pub gone: Vec<(i64, i64, u64)>,
+    /// What was expected until now.
+    pub arrived: Vec<Tag>,
     /// Those among them that may have begun a new life.
     pub anew: HashSet<i64>,
 }
@@ -57,8 +62,10 @@ impl Catalogue {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                write(connection, changes).await?;
-                let flipped = flipped(connection, changes, numbers).await?;
+                let flipped = write(connection, changes, numbers.iter().min().copied()).await?;
+                if let Some(last) = numbers.iter().max() {
+                    awaited::arrived(connection, &changes.arrived, *last).await?;
+                }
                 mark(connection, PRODUCT_EVENTS.stream, numbers.iter().copied()).await?;
                 Ok(flipped)
             })
@@ -78,23 +85,56 @@ impl Catalogue {
                     SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
                         SELECT p.id FROM products p WHERE p.category_id = category.id AND NOT p.deleted
                         ORDER BY p.id LIMIT 1) AS sample";
-        let rows: Vec<Id> = diesel::sql_query(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
+        let rows: Vec<Id> = sql(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 }
 
-/// Categories, then products, each by id: so that two writers wait for one another and not in a circle.
-async fn write(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
-    write_categories(connection, changes).await?;
+/// Categories, of which a name that was answered later counts; then products. Each by id, so that two writers wait for one
+/// another and not in a circle.
+const WRITE: &str = "
+    WITH named AS (
+        INSERT INTO categories AS known (id, name, seq)
+        SELECT * FROM unnest($1, $2, $3) AS new (id, name, seq) ORDER BY id
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seq = excluded.seq
+        WHERE known.seq <= excluded.seq AND (known.name, known.seq) <> (excluded.name, excluded.seq)
+        RETURNING id),
+    written AS (
+        INSERT INTO products AS known
+            (id, name, description, category_id, price_cents, stock, version, deleted, seq, flipped)
+        SELECT new.*, new.seq FROM (SELECT count(*) FROM named) AS before, unnest($4, $5, $6, $7, $8, $9, $10, $11, $12)
+            AS new (id, name, description, category_id, price_cents, stock, version, deleted, seq) ORDER BY new.id
+        ON CONFLICT (id) DO UPDATE SET
+            name = CASE WHEN excluded.deleted THEN known.name ELSE excluded.name END,
+            description = CASE WHEN excluded.deleted THEN known.description ELSE excluded.description END,
+            category_id = CASE WHEN excluded.deleted THEN known.category_id ELSE excluded.category_id END,
+            price_cents = CASE WHEN excluded.deleted THEN known.price_cents ELSE excluded.price_cents END,
+            stock = excluded.stock, version = excluded.version, deleted = excluded.deleted,
+            seq = greatest(known.seq, excluded.seq),
+            flipped = CASE WHEN (known.stock > 0 AND NOT known.deleted) = (excluded.stock > 0 AND NOT excluded.deleted)
+                           THEN known.flipped ELSE greatest(known.seq, excluded.seq) END
+        WHERE CASE WHEN excluded.deleted OR known.deleted THEN known.seq <= excluded.seq
+                   ELSE known.version <= excluded.version END
+        RETURNING id, flipped)
+    SELECT id FROM written WHERE flipped >= $13
+    UNION SELECT id FROM products WHERE id = ANY($4) AND flipped >= $13";
+
+/// Returns which of these products can be bought again, or no longer, since event `first`.
+async fn write(
+    connection: &mut AsyncPgConnection,
+    changes: &Changes,
+    first: Option<u64>,
+) -> Result<HashSet<i64>, Failure> {
     if !changes.anew.is_empty() {
         begin_anew(connection, changes).await?;
     }
-    let (mut ids, mut names, mut descriptions) = (Vec::new(), Vec::new(), Vec::new());
+    let names = names(changes);
+    let (mut ids, mut titles, mut descriptions) = (Vec::new(), Vec::new(), Vec::new());
     let (mut categories, mut prices, mut stocks) = (Vec::new(), Vec::new(), Vec::new());
     let (mut versions, mut deleted, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for (product, number) in &changes.live {
         ids.push(product.id);
-        names.push(product.name.as_str());
+        titles.push(product.name.as_str());
         descriptions.push(product.description.as_str());
         categories.push(product.category.id);
         prices.push(product.price_cents);
@@ -105,7 +145,7 @@ async fn write(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<
     }
     for (id, version, number) in &changes.gone {
         ids.push(*id);
-        names.push("");
+        titles.push("");
         descriptions.push("");
         categories.push(0);
         prices.push(0);
@@ -114,42 +154,27 @@ async fn write(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<
         deleted.push(true);
         numbers.push(signed(*number));
     }
-    if ids.is_empty() {
-        return Ok(());
-    }
-    diesel::sql_query(
-        "INSERT INTO products AS known
-             (id, name, description, category_id, price_cents, stock, version, deleted, seq, flipped)
-         SELECT *, new.seq FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             AS new (id, name, description, category_id, price_cents, stock, version, deleted, seq) ORDER BY id
-         ON CONFLICT (id) DO UPDATE SET
-             name = CASE WHEN excluded.deleted THEN known.name ELSE excluded.name END,
-             description = CASE WHEN excluded.deleted THEN known.description ELSE excluded.description END,
-             category_id = CASE WHEN excluded.deleted THEN known.category_id ELSE excluded.category_id END,
-             price_cents = CASE WHEN excluded.deleted THEN known.price_cents ELSE excluded.price_cents END,
-             stock = excluded.stock, version = excluded.version, deleted = excluded.deleted,
-             seq = greatest(known.seq, excluded.seq),
-             flipped = CASE WHEN (known.stock > 0 AND NOT known.deleted) = (excluded.stock > 0 AND NOT excluded.deleted)
-                            THEN known.flipped ELSE greatest(known.seq, excluded.seq) END
-         WHERE CASE WHEN excluded.deleted OR known.deleted THEN known.seq <= excluded.seq
-                    ELSE known.version <= excluded.version END",
-    )
-    .bind::<Array<BigInt>, _>(ids)
-    .bind::<Array<Text>, _>(names)
-    .bind::<Array<Text>, _>(descriptions)
-    .bind::<Array<BigInt>, _>(categories)
-    .bind::<Array<BigInt>, _>(prices)
-    .bind::<Array<Integer>, _>(stocks)
-    .bind::<Array<BigInt>, _>(versions)
-    .bind::<Array<Bool>, _>(deleted)
-    .bind::<Array<BigInt>, _>(numbers)
-    .execute(connection)
-    .await?;
-    Ok(())
+    let flipped: Vec<Id> = sql(WRITE)
+        .bind::<Array<BigInt>, _>(names.keys().copied().collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(names.values().map(|(name, _)| *name).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(names.values().map(|(_, number)| signed(*number)).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<Text>, _>(titles)
+        .bind::<Array<Text>, _>(descriptions)
+        .bind::<Array<BigInt>, _>(categories)
+        .bind::<Array<BigInt>, _>(prices)
+        .bind::<Array<Integer>, _>(stocks)
+        .bind::<Array<BigInt>, _>(versions)
+        .bind::<Array<Bool>, _>(deleted)
+        .bind::<Array<BigInt>, _>(numbers)
+        .bind::<Nullable<BigInt>, _>(first.map(signed))
+        .load(connection)
+        .await?;
+    Ok(flipped.into_iter().map(|row| row.id).collect())
 }
 
-/// A name that was answered later than another one counts.
-async fn write_categories(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
+/// The newest name of each category.
+fn names(changes: &Changes) -> BTreeMap<i64, (&str, u64)> {
     let mut newest = BTreeMap::new();
     for (product, number) in &changes.live {
         let known = newest.entry(product.category.id).or_insert((product.category.name.as_str(), *number));
@@ -157,21 +182,7 @@ async fn write_categories(connection: &mut AsyncPgConnection, changes: &Changes)
             *known = (product.category.name.as_str(), *number);
         }
     }
-    if newest.is_empty() {
-        return Ok(());
-    }
-    diesel::sql_query(
-        "INSERT INTO categories AS known (id, name, seq)
-         SELECT * FROM unnest($1, $2, $3) AS new (id, name, seq) ORDER BY id
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, seq = excluded.seq
-         WHERE known.seq <= excluded.seq AND (known.name, known.seq) <> (excluded.name, excluded.seq)",
-    )
-    .bind::<Array<BigInt>, _>(newest.keys().copied().collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(newest.values().map(|(name, _)| *name).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(newest.values().map(|(_, number)| signed(*number)).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(())
+    newest
 }
 
 /// Lets versions begin anew where nothing newer is known.
@@ -180,33 +191,14 @@ async fn begin_anew(connection: &mut AsyncPgConnection, changes: &Changes) -> Re
     let (rows, numbers): (Vec<(i64, i64)>, Vec<i64>) =
         anew.map(|(product, number)| ((product.id, product.version), signed(*number))).unzip();
     let (ids, versions): (Vec<i64>, Vec<i64>) = rows.into_iter().unzip();
-    diesel::sql_query(
-        "UPDATE products AS known SET version = 0 FROM unnest($1, $2, $3) AS new (id, version, seq)
-         WHERE known.id = new.id AND known.version > new.version AND known.seq <= new.seq",
-    )
+    sql("UPDATE products AS known SET version = 0 FROM unnest($1, $2, $3) AS new (id, version, seq)
+         WHERE known.id = new.id AND known.version > new.version AND known.seq <= new.seq")
     .bind::<Array<BigInt>, _>(ids)
     .bind::<Array<BigInt>, _>(versions)
     .bind::<Array<BigInt>, _>(numbers)
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Which of them can be bought again, or no longer, since the first of these events.
-async fn flipped(
-    connection: &mut AsyncPgConnection,
-    changes: &Changes,
-    numbers: &[u64],
-) -> Result<HashSet<i64>, Failure> {
-    let ids: Vec<i64> =
-        changes.live.iter().map(|(product, _)| product.id).chain(changes.gone.iter().map(|gone| gone.0)).collect();
-    let Some(first) = numbers.iter().min().filter(|_| !ids.is_empty()) else { return Ok(HashSet::new()) };
-    let rows: Vec<Id> = diesel::sql_query("SELECT id FROM products WHERE id = ANY($1) AND flipped >= $2")
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<BigInt, _>(signed(*first))
-        .load(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 impl std::fmt::Debug for Catalogue {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use database::sql;
 use diesel::sql_types::{Array, BigInt, Double};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
@@ -37,8 +38,7 @@ pub(super) fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) ->
 
 /// Changes what is different, and notes the products of which it is.
 pub(super) async fn write(connection: &mut AsyncPgConnection, associations: &[Association]) -> Result<(), Failure> {
-    diesel::sql_query(
-        "WITH new AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS new (product_id, other_id, score)),
+    sql("WITH new AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS new (product_id, other_id, score)),
          gone AS (
              DELETE FROM together USING (
                  SELECT product_id, other_id FROM together EXCEPT SELECT product_id, other_id FROM new) AS other
@@ -48,8 +48,7 @@ pub(super) async fn write(connection: &mut AsyncPgConnection, associations: &[As
              INSERT INTO together AS known SELECT * FROM new
              ON CONFLICT (product_id, other_id) DO UPDATE SET score = excluded.score WHERE known.score <> excluded.score
              RETURNING known.product_id)
-         INSERT INTO outdated SELECT product_id FROM gone UNION SELECT product_id FROM put ON CONFLICT DO NOTHING",
-    )
+         INSERT INTO outdated SELECT product_id FROM gone UNION SELECT product_id FROM put ON CONFLICT DO NOTHING")
     .bind::<Array<BigInt>, _>(associations.iter().map(|one| one.product).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(associations.iter().map(|one| one.other).collect::<Vec<_>>())
     .bind::<Array<Double>, _>(associations.iter().map(|one| one.score).collect::<Vec<_>>())

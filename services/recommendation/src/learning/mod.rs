@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cache::{Cache, Invalidated, Invalidation};
-use database::Pool;
+use database::{Pool, sql};
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use metrics::{gauge, histogram};
@@ -133,7 +133,7 @@ impl Learner {
             }
             let progress = "SELECT c.number AS changes, l.number AS learned FROM lessons c, lessons l
                             WHERE c.name = 'changes' AND l.name = 'learned'";
-            let progress: Progress = diesel::sql_query(progress).get_result(connection).await?;
+            let progress: Progress = sql(progress).get_result(connection).await?;
             if progress.changes == progress.learned {
                 return Ok(true);
             }
@@ -141,7 +141,7 @@ impl Learner {
             let began = Instant::now();
             let associations = self.associations(connection).await?;
             write(connection, &associations).await?;
-            diesel::sql_query("UPDATE lessons SET number = $1 WHERE name = 'learned'")
+            sql("UPDATE lessons SET number = $1 WHERE name = 'learned'")
                 .bind::<BigInt, _>(progress.changes)
                 .execute(connection)
                 .await?;
@@ -161,7 +161,7 @@ impl Learner {
                     return Ok(false);
                 }
                 let noted = "DELETE FROM outdated RETURNING product_id AS id, 0::bigint AS count";
-                let noted: Vec<Count> = diesel::sql_query(noted).load(connection).await?;
+                let noted: Vec<Count> = sql(noted).load(connection).await?;
                 if noted.is_empty() {
                     return Ok(true);
                 }
@@ -180,16 +180,14 @@ impl Learner {
     /// What is significantly often together, the best first.
     async fn associations(&self, connection: &mut AsyncPgConnection) -> Result<Vec<Association>, Failure> {
         let frequencies = "SELECT product_id AS id, count(*) AS count FROM basket_items WHERE quantity > 0 GROUP BY 1";
-        let frequencies: Vec<Count> = diesel::sql_query(frequencies).load(connection).await?;
+        let frequencies: Vec<Count> = sql(frequencies).load(connection).await?;
         let frequencies: HashMap<i64, u64> =
             frequencies.into_iter().map(|product| (product.id, product.count.unsigned_abs())).collect();
         let all = "SELECT 0::bigint AS id, count(DISTINCT cart_id) AS count FROM basket_items WHERE quantity > 0";
-        let all = diesel::sql_query(all).get_result::<Count>(connection).await?.count.unsigned_abs();
-        let pairs: Vec<Pair> = diesel::sql_query(
-            "SELECT a.product_id AS first, b.product_id AS second, count(*) AS count
+        let all = sql(all).get_result::<Count>(connection).await?.count.unsigned_abs();
+        let pairs: Vec<Pair> = sql("SELECT a.product_id AS first, b.product_id AS second, count(*) AS count
              FROM basket_items a JOIN basket_items b ON b.cart_id = a.cart_id AND b.product_id > a.product_id
-             WHERE a.quantity > 0 AND b.quantity > 0 GROUP BY 1, 2 HAVING count(*) >= $1",
-        )
+             WHERE a.quantity > 0 AND b.quantity > 0 GROUP BY 1, 2 HAVING count(*) >= $1")
         .bind::<BigInt, _>(i64::from(self.settings.min_support))
         .load(connection)
         .await?;
@@ -206,7 +204,7 @@ impl Learner {
 async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
     // It takes longer than a request may.
     connection.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
-    let lock = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
+    let lock = sql("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
     Ok(lock.get_result::<Yes>(connection).await?.yes)
 }
 

@@ -8,6 +8,8 @@
 //! * the category whose products were compared, because another one may get into the list;
 //! * what was learned about each product that it is for.
 //!
+//! Between an event and the new row, a list of the old one is not stored: [`catalogue::Catalogue::expect`].
+//!
 //! It is not flagged as stale: how current the copy is stands beside it in the answer, and is true of that moment.
 
 mod model;
@@ -19,7 +21,9 @@ use std::collections::BTreeSet;
 
 use cache::{FetchError, Fetched, Loaded, Tag};
 use database::Pool;
+use diesel_async::AsyncPgConnection;
 
+use crate::catalogue;
 use crate::error::Failure;
 use crate::ids::{CartId, ProductId};
 use crate::keys::{self, Lanes};
@@ -77,7 +81,8 @@ impl Lists {
         let tags = BTreeSet::from([keys::product(product), keys::together(product), keys::products_of(category)]);
         let (bought_together, tags) = shown(together, tags);
         let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
-        loaded(Recommendations { product_id: Some(product), cart_id: None, bought_together, similar }, tags)
+        let list = Recommendations { product_id: Some(product), cart_id: None, bought_together, similar };
+        loaded(connection, list, tags).await
     }
 
     async fn load_for_cart(&self, cart: CartId) -> Result<Loaded, Failure> {
@@ -96,7 +101,7 @@ impl Lists {
         let (bought_together, tags) = shown(together, tags);
         let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
         let list = Recommendations { product_id: None, cart_id: Some(cart.get()), bought_together, similar };
-        let loaded = loaded(list, tags)?;
+        let loaded = loaded(connection, list, tags).await?;
         // Anybody can ask for any cart: what is not known is not remembered.
         Ok(if lines.is_empty() { loaded.without_storing() } else { loaded })
     }
@@ -117,12 +122,18 @@ fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTr
     (items, tags)
 }
 
-/// The list with the tags of what it shows.
-fn loaded(list: Recommendations, mut tags: BTreeSet<Tag>) -> Result<Loaded, Failure> {
+/// The list with the tags of what it shows; good for this answer only, if a change of it is on its way.
+async fn loaded(
+    connection: &mut AsyncPgConnection,
+    list: Recommendations,
+    mut tags: BTreeSet<Tag>,
+) -> Result<Loaded, Failure> {
     for item in list.bought_together.iter().chain(&list.similar) {
         tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);
     }
-    Ok(Loaded::json(&list)?.tags(tags))
+    let is_awaited = catalogue::is_awaited(connection, &tags).await?;
+    let loaded = Loaded::json(&list)?.tags(tags);
+    Ok(if is_awaited { loaded.without_storing() } else { loaded })
 }
 
 impl std::fmt::Debug for Lists {

@@ -1,5 +1,6 @@
 //! What a list is computed from: one look into each of the tables, by index.
 
+use database::sql;
 use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -64,8 +65,7 @@ impl Candidate {
 /// The category of a product that exists.
 pub(super) async fn category(connection: &mut AsyncPgConnection, product: i64) -> Result<Option<i64>, Failure> {
     let found = "SELECT id, category_id FROM products WHERE id = $1 AND NOT deleted";
-    let found: Option<Found> =
-        diesel::sql_query(found).bind::<BigInt, _>(product).get_result(connection).await.optional()?;
+    let found: Option<Found> = sql(found).bind::<BigInt, _>(product).get_result(connection).await.optional()?;
     Ok(found.map(|found| found.category_id))
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn basket(connection: &mut AsyncPgConnection, cart: Uuid) -> Re
     let lines = "SELECT line.product_id AS id, coalesce(p.category_id, 0) AS category_id
                  FROM basket_items line LEFT JOIN products p ON p.id = line.product_id AND NOT p.deleted
                  WHERE line.cart_id = $1 AND line.quantity > 0 ORDER BY line.seq DESC, line.product_id";
-    let lines: Vec<Found> = diesel::sql_query(lines).bind::<SqlUuid, _>(cart).load(connection).await?;
+    let lines: Vec<Found> = sql(lines).bind::<SqlUuid, _>(cart).load(connection).await?;
     Ok(lines.into_iter().map(|line| (line.id, line.category_id)).collect())
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn together(connection: &mut AsyncPgConnection, of: &[i64]) -> 
                         WHERE product_id = ANY($1) AND other_id <> ALL($1) GROUP BY other_id) AS other
                   LEFT JOIN products p ON p.id = other.id LEFT JOIN categories c ON c.id = p.category_id
                   ORDER BY other.score DESC, other.id";
-    Ok(diesel::sql_query(others).bind::<Array<BigInt>, _>(of).load(connection).await?)
+    Ok(sql(others).bind::<Array<BigInt>, _>(of).load(connection).await?)
 }
 
 /// What is similar to any of these and none of `except`, the most similar first.
@@ -107,7 +107,7 @@ pub(super) async fn similar(
                   JOIN products p ON p.id = other.id LEFT JOIN categories c ON c.id = p.category_id
                   WHERE p.stock > 0 AND NOT p.deleted
                   ORDER BY other.score DESC, other.id LIMIT $4";
-    Ok(diesel::sql_query(others)
+    Ok(sql(others)
         .bind::<Array<BigInt>, _>(to)
         .bind::<Integer, _>(i32::try_from(wide).unwrap_or(i32::MAX))
         .bind::<Array<BigInt>, _>(except)

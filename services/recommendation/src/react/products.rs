@@ -1,8 +1,15 @@
-//! A product or a category has changed: the rows are fetched into the copy of the catalogue, and the lists that were made
-//! of the old ones are removed.
+//! A product or a category has changed: the lists that were made of it are removed, and the rows are fetched into the copy
+//! of the catalogue.
 //!
-//! A batch of events costs one request, one transaction and one invalidation. What was deleted is not asked for: it goes
+//! In two halves, so that nobody waits for the product API to be rid of an outdated list. The first removes the lists that
+//! the events name; until the rows are here, such a list is made for its reader only ([`Catalogue::expect`]). The second
+//! fetches, writes, and removes the lists once more, because one may have been made of the old rows in between; and those
+//! that a product enters or leaves because it is sold out or back.
+//!
+//! A batch of events costs one request, one transaction and two invalidations. What was deleted is not asked for: it goes
 //! at once, also while the product API is away.
+//!
+//! [`Catalogue::expect`]: crate::catalogue::Catalogue::expect
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -32,15 +39,21 @@ impl React for Products {
     type Change = ProductChange;
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+        let Some(last) = events.last() else { return Ok(()) };
         self.tell(events);
+        let named = outdated(events, &HashSet::new());
+        self.filler.catalogue.expect(&named, last.seq).await.map_err(refused)?;
+        taken(self.cache.invalidate(Invalidation::hard().tags(named.iter().cloned())).await)?;
+
         let deleted = deleted(events);
-        let changes = match self.fetched(events, &deleted).await {
+        let mut changes = match self.fetched(events, &deleted).await {
             Ok(changes) => changes,
             Err(failure) => {
                 self.remove(deleted).await?;
                 return Err(refused(failure));
             }
         };
+        changes.arrived = named.into_iter().collect();
         let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         let flipped = self.filler.catalogue.carry_out(&changes, &numbers).await.map_err(refused)?;
         // Only now: a list that is made from here on is made of the new rows.

@@ -39,6 +39,35 @@ async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_s
 }
 
 #[tokio::test]
+async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_it_again() {
+    let stores = Stores::start().await;
+    let port = free_port().to_string();
+    let api = stores.product_api(&port).await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    stores.until_all_is_heard().await;
+    let source = async |id: i64| ours.get(&format!("/recommendations/{id}")).await.expect(200).source().to_owned();
+    eventually("a hit", SOON, async || source(1).await == "hit").await;
+    eventually("another one", SOON, async || source(2).await == "hit").await;
+    api.process.kill9().await.expect("it is killed");
+    // The relay gets as far as the stream, and the one who could be asked for the row is away.
+    stores.shop_sql("UPDATE products SET price_cents = 13999 WHERE id = 25").await;
+    let numbered = "SELECT head.seq + 1, event || jsonb_build_object('seq', head.seq + 1)
+                    FROM outbox, outbox_head head WHERE outbox.seq IS NULL";
+    let numbered = stores.shop_sql(numbered).await;
+    let (seq, event) = numbered.split_once('|').expect("two columns");
+    stores.redis(&["XADD", "product:events", &format!("{seq}-0"), "event", event]).await;
+    eventually("the list to be gone", SOON, async || source(1).await == "fwd=miss; detail=not-stored").await;
+    for _ in 0..3 {
+        assert_eq!((source(1).await.as_str(), source(2).await.as_str()), ("fwd=miss; detail=not-stored", "hit"));
+    }
+    let _api = stores.product_api(&port).await;
+    stores.until_all_is_heard().await;
+    let list = ours.get("/recommendations/1").await.expect(200);
+    assert_eq!((list.source(), &item(&list.json(), 25).unwrap()["price_cents"]), ("fwd=miss; stored", &json!(13_999)));
+    assert_eq!(stores.sql("SELECT count(*) FROM awaited").await, "0");
+}
+
+#[tokio::test]
 async fn without_redis_every_list_is_made_for_its_reader() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;

@@ -65,6 +65,11 @@ impl Stores {
         let api = self.product_api("0").await;
         let ours = self.ours_with(api.url(), &[]).await;
         self.until_all_is_heard().await;
+        // Nobody has a log of carts here: that is found out after a while, and every list is dropped then.
+        eventually("both streams to be read", SOON, async || {
+            ours.get("/readyz").await.json()["checks"]["events"]["status"] == "ok"
+        })
+        .await;
         (api, ours)
     }
 
