@@ -54,8 +54,12 @@ impl Lane {
     ///
     /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
     /// of any transaction that began earlier; it runs in a task of its own, at most once per miss whoever waits, and
-    /// is not stopped when this future is dropped. It must not fetch the same key: that would wait for itself. Past the soft TTL the stale value is returned at once and `load`
-    /// runs behind.
+    /// is not stopped when this future is dropped. Past the soft TTL the stale value is returned at once and `load` runs
+    /// behind.
+    ///
+    /// `load` must not fetch the same key: that would wait for itself. Fetching another key from within takes a second
+    /// place among [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) while the first is held; if all places are
+    /// held by loads that wait for one more, none goes on. Let no more than half of them do so at once.
     ///
     /// # Errors
     /// When `load` fails, or had to queue for longer than the settings allow. A Redis that is down is no error.

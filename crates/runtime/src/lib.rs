@@ -13,6 +13,7 @@
 //! | [`docs`] | `/openapi.json`, `/docs/` |
 //! | [`lane_settings`] | lifetimes of cache entries as settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
+//! | [`event_routes`] | `/events` of a service that has an outbox |
 //!
 //! ```no_run
 //! use runtime::{StandardRoutes, docs::Docs, health::Readiness, server, settings, telemetry};
@@ -49,6 +50,7 @@ pub mod cache_routes;
 pub mod cache_status;
 pub mod conditions;
 pub mod docs;
+pub mod event_routes;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;

@@ -2,7 +2,7 @@
 //!
 //! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
 //!   restarted.
-//! * [`Process`] runs one of our own binaries the same way and waits until it answers.
+//! * [`Process`] runs one of our own binaries the same way and waits until it answers; [`http::Service`] is one that serves.
 //! * [`eventually`] is how a test waits: until something is true, at most so long.
 //!
 //! # What it promises
@@ -28,6 +28,7 @@
 //! By hand: `cargo run -p testkit --bin testkit-hold` starts one of each and says where they are, until Ctrl-D.
 
 mod eventually;
+pub mod http;
 mod ports;
 mod postgres;
 mod process;

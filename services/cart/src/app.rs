@@ -75,6 +75,7 @@ pub async fn run(
         cfg.app_data(data.clone());
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
+        runtime::event_routes::configure(&data.outbox, cfg);
         standard.configure(cfg);
     });
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
@@ -130,6 +131,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> 
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi.merge(runtime::event_routes::ApiDoc::openapi());
     openapi
 }
 

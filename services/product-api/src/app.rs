@@ -67,6 +67,7 @@ pub async fn run(
         cfg.app_data(data.clone());
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
+        runtime::event_routes::configure(&data.outbox, cfg);
         standard.configure(cfg);
     });
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
@@ -109,6 +110,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi.merge(runtime::event_routes::ApiDoc::openapi());
     openapi
 }
 

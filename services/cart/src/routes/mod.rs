@@ -3,7 +3,6 @@
 mod carts;
 mod input;
 mod items;
-mod log;
 mod trouble;
 
 use actix_web::web::ServiceConfig;
@@ -19,8 +18,7 @@ use crate::view::View;
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(resource("/carts").post(carts::create))
         .service(resource("/carts/{id}").get(carts::read))
-        .service(resource("/carts/{id}/items/{product_id}").put(items::put).delete(items::remove))
-        .service(resource("/events").get(log::page));
+        .service(resource("/carts/{id}/items/{product_id}").put(items::put).delete(items::remove));
 }
 
 /// The description of the API, served at `/openapi.json` and shown at `/docs`.
@@ -31,7 +29,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         description = "Durable carts, and views of them with current prices. A view is cached until somebody writes to the \
             cart or one of its products changes. Without the product API it shows what was last known, flagged `stale`.",
     ),
-    paths(carts::create, carts::read, items::put, items::remove, log::page),
+    paths(carts::create, carts::read, items::put, items::remove),
     components(schemas(NewCart, Quantity, WrittenLine, View)),
     tags((name = "carts", description = "Carts and their lines"), (name = "events", description = "What has changed")),
 )]

@@ -10,13 +10,13 @@ async fn a_new_cart_is_empty_and_at_its_location() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
-    let created = service.post("/carts").await.expect(201);
+    let created = service.post("/carts", &json!({})).await.expect(201);
     let id = created.json()["id"].as_str().expect("an id").to_owned();
     assert_eq!(created.header("location"), format!("/carts/{id}"));
     let view = service.get(&format!("/carts/{id}")).await.expect(200).json();
     assert_eq!((&view["id"], &view["lines"], &view["stale"]), (&json!(id), &json!([]), &json!(false)));
     assert_eq!(view["totals"], json!({ "lines": 0, "pieces": 0, "total_cents": 0 }));
-    let other = service.post("/carts").await.expect(201).json();
+    let other = service.post("/carts", &json!({})).await.expect(201).json();
     assert_ne!(other["id"], json!(id));
 }
 

@@ -6,7 +6,6 @@ mod catalogue;
 mod categories;
 mod input;
 mod lists;
-mod log;
 mod products;
 mod trouble;
 
@@ -29,8 +28,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         .service(resource("/products/{id}").get(catalogue::read).put(catalogue::write).delete(catalogue::delete))
         .service(resource("/products").get(catalogue::page).post(catalogue::create))
         .service(resource("/categories").get(categories::all))
-        .service(resource("/categories/{id}").put(categories::write))
-        .service(resource("/events").get(log::page));
+        .service(resource("/categories/{id}").put(categories::write));
 }
 
 /// The description of the API, served at `/openapi.json` and shown at `/docs`.
@@ -45,7 +43,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         products::read, products::write, products::delete_explicit,
         lists::featured, lists::by_category,
         catalogue::page, catalogue::create, catalogue::read, catalogue::write, catalogue::delete,
-        categories::all, categories::write, log::page,
+        categories::all, categories::write,
     ),
     components(schemas(
         Strategy, Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList,

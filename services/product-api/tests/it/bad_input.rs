@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Api, STRATEGIES, Stores};
+use crate::support::{STRATEGIES, Service, Stores};
 
 /// The whole truth, to compare before and after.
 async fn everything(stores: &Stores) -> String {
@@ -113,7 +113,7 @@ async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name()
     for (body, status, kind, field) in cases {
         for path in paths.iter().map(String::as_str).chain(["/products/1"]) {
             let request = api.request(Method::PUT, path).header("content-type", "application/json").body(body);
-            let problem = Api::send(request).await.problem(status, kind);
+            let problem = Service::send(request).await.problem(status, kind);
             if !field.is_empty() {
                 assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
                 assert!(problem["errors"][0]["message"].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
@@ -203,7 +203,7 @@ async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
         for path in ["/products/ttl/1", "/products/1"] {
             let request =
                 api.request(Method::PUT, path).header("content-type", "application/json").body(padded(length));
-            let answer = Api::send(request).await;
+            let answer = Service::send(request).await;
             match status {
                 200 => drop(answer.expect(200)),
                 _ => drop(answer.problem(413, "body-too-large")),
@@ -216,7 +216,7 @@ async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
     }
     assert_ne!(everything(&stores).await, before);
     let new = api.request(Method::POST, "/products").header("content-type", "application/json").body(padded(70_000));
-    Api::send(new).await.problem(413, "body-too-large");
+    Service::send(new).await.problem(413, "body-too-large");
 }
 
 #[tokio::test]
@@ -233,13 +233,13 @@ async fn a_body_of_another_type_is_refused() {
         ] {
             let request = api.request(method, path).body(r#"{"stock": 1}"#);
             let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
-            Api::send(request).await.problem(415, "unsupported-media-type");
+            Service::send(request).await.problem(415, "unsupported-media-type");
         }
     }
     assert_eq!(everything(&stores).await, before);
     for kind in ["application/json", "application/json; charset=utf-8", "application/merge-patch+json"] {
         let request = api.request(Method::PUT, "/products/ttl/1").header("content-type", kind).body(r#"{"stock": 1}"#);
-        Api::send(request).await.expect(200);
+        Service::send(request).await.expect(200);
     }
 }
 
@@ -288,7 +288,7 @@ async fn a_method_that_an_address_does_not_have_is_answered_with_those_that_it_h
         ("BREW", "/products/ttl/1", "GET, PUT"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).expect("a token");
-        let answer = Api::send(api.request(method.clone(), path).json(&json!({ "stock": 1 }))).await;
+        let answer = Service::send(api.request(method.clone(), path).json(&json!({ "stock": 1 }))).await;
         assert_eq!((answer.status, answer.header("allow")), (405, allow), "{method} {path}");
         answer.problem(405, "method-not-allowed");
     }

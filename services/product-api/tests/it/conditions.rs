@@ -4,15 +4,15 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
-use crate::support::{Answer, Api, STRATEGIES, Stores};
+use crate::support::{Answer, Api, STRATEGIES, Service, Stores};
 
 async fn get_if(api: &Api, path: &str, none_match: &str) -> Answer {
-    Api::send(api.request(Method::GET, path).header("if-none-match", none_match)).await
+    Service::send(api.request(Method::GET, path).header("if-none-match", none_match)).await
 }
 
 async fn put_if(api: &Api, path: &str, matches: &[u8]) -> Answer {
     let condition = HeaderValue::from_bytes(matches).expect("bytes that a header may have");
-    Api::send(api.request(Method::PUT, path).header("if-match", condition).json(&json!({ "stock": 3 }))).await
+    Service::send(api.request(Method::PUT, path).header("if-match", condition).json(&json!({ "stock": 3 }))).await
 }
 
 fn paths() -> Vec<String> {
@@ -52,7 +52,7 @@ async fn a_write_with_the_wrong_version_changes_nothing() {
             put_if(&api, &path, malformed).await.problem(400, "malformed");
         }
         assert_eq!(api.get("/products/1").await.expect(200).version(), version, "{path}");
-        let written = Api::send(
+        let written = Service::send(
             api.request(Method::PUT, &path)
                 .header("if-match", format!("\"{version}\""))
                 .json(&json!({ "stock": version })),
@@ -74,13 +74,13 @@ async fn deletes_and_categories_honour_if_match_too() {
     let api = stores.api().await;
     for path in ["/products/explicit/1", "/products/2"] {
         let delete =
-            |condition: &'static str| Api::send(api.request(Method::DELETE, path).header("if-match", condition));
+            |condition: &'static str| Service::send(api.request(Method::DELETE, path).header("if-match", condition));
         delete("\"999\"").await.problem(412, "precondition-failed");
         delete("1").await.problem(400, "malformed");
         delete("\"1\"").await.expect(204);
     }
     let rename = |condition: &'static str| {
-        Api::send(
+        Service::send(
             api.request(Method::PUT, "/categories/1").header("if-match", condition).json(&json!({ "name": "Renamed" })),
         )
     };
@@ -99,7 +99,7 @@ async fn if_match_lets_one_of_many_writers_through() {
         let version = api.get("/products/5").await.expect(200).version();
         let writes = (0..10).map(|stock| {
             let request = api.request(Method::PUT, &path).header("if-match", format!("\"{version}\""));
-            Api::send(request.json(&json!({ "stock": 1_000 + stock + 10 * version })))
+            Service::send(request.json(&json!({ "stock": 1_000 + stock + 10 * version })))
         });
         let statuses: Vec<u16> =
             futures_util::future::join_all(writes).await.iter().map(|answer| answer.status).collect();

@@ -12,7 +12,7 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Answers, Api, Detour, FRESH, Ledger, Load, SOON, Stores, Workload, turn};
+use crate::support::{Answer, Answers, Api, Detour, FRESH, Ledger, Load, SOON, Service, Stores, Workload, turn};
 
 /// At least so long.
 const DURATION: Duration = Duration::from_secs(3);
@@ -333,9 +333,9 @@ async fn a_write_whose_client_hangs_up_is_invalidated_all_the_same() {
 fn write_in_background(api: &Arc<Api>, path: &str) -> JoinSet<reqwest::Result<Answer>> {
     let (api, path) = (Arc::clone(api), path.to_owned());
     let mut write = JoinSet::new();
-    write.spawn(
-        async move { Api::try_send(api.request(reqwest::Method::PUT, &path).json(&json!({ "stock": 1 }))).await },
-    );
+    write.spawn(async move {
+        Service::try_send(api.request(reqwest::Method::PUT, &path).json(&json!({ "stock": 1 }))).await
+    });
     write
 }
 

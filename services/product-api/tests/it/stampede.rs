@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Api, STRATEGIES, Stores, turn};
+use crate::support::{Answer, Api, STRATEGIES, Service, Stores, turn};
 
 const READERS: usize = 1_000;
 
@@ -91,7 +91,7 @@ async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most()
     let lock = stores.lock_products().await;
     let lost = tokio::spawn({
         let holder = Arc::clone(&holder);
-        async move { Api::try_send(holder.request(reqwest::Method::GET, "/products/explicit/1")).await }
+        async move { Service::try_send(holder.request(reqwest::Method::GET, "/products/explicit/1")).await }
     });
     stores.until_waiting(1).await;
     let reads = read(&[Arc::clone(&other)], "/products/explicit/1", 50).await;
@@ -117,7 +117,7 @@ async fn a_reader_that_hangs_up_does_not_end_the_load() {
     let api = stores.api().await;
     let lock = stores.lock_products().await;
     let hangs_up = api.request(reqwest::Method::GET, "/products/explicit/1").timeout(Duration::from_millis(300));
-    assert!(Api::try_send(hangs_up).await.is_err_and(|error| error.is_timeout()));
+    assert!(Service::try_send(hangs_up).await.is_err_and(|error| error.is_timeout()));
     stores.until_waiting(1).await;
     let (read, ()) = tokio::join!(api.get("/products/explicit/1"), lock.release());
     assert_eq!(read.expect(200).version(), 1);

@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, FRESH, SOON, Stores, turn};
+use crate::support::{FRESH, SOON, Service, Stores, turn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
@@ -55,7 +55,8 @@ async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() 
     let mut requests = JoinSet::new();
     for path in ["/products/1", "/products/explicit/1"] {
         let api = Arc::clone(&api);
-        requests.spawn(async move { Api::try_send(api.request(Method::GET, path)).await.map(|answer| answer.status) });
+        requests
+            .spawn(async move { Service::try_send(api.request(Method::GET, path)).await.map(|answer| answer.status) });
     }
     stores.until_waiting(2).await;
     let exit = api.process.term().await.expect("it ends");
@@ -108,7 +109,7 @@ async fn kill_9_loses_no_acknowledged_write() {
                     let request = api
                         .request(Method::PUT, &format!("/products/{strategy}/{id}"))
                         .json(&json!({ "stock": stock }));
-                    match Api::try_send(request).await {
+                    match Service::try_send(request).await {
                         Ok(answer) => acknowledged = answer.expect(200).version(),
                         Err(_) => return (id, *strategy, acknowledged),
                     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{Carts, SOON, Stores, ids, item, until_list};
+use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
 
 #[tokio::test]
 async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_so() {
@@ -45,6 +45,7 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
     let api = stores.product_api(&port).await;
     let ours = stores.ours_with(api.url(), &[]).await;
     stores.until_all_is_heard().await;
+    until_both_are_read(&ours).await;
     let source = async |id: i64| ours.get(&format!("/recommendations/{id}")).await.expect(200).source().to_owned();
     eventually("a hit", SOON, async || source(1).await == "hit").await;
     eventually("another one", SOON, async || source(2).await == "hit").await;

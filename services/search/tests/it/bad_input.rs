@@ -1,6 +1,6 @@
 //! What cannot be meant is refused; what can, however it looks, is never a fault.
 
-use crate::support::{Product, Search, Shop};
+use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
 async fn every_parameter_that_cannot_be_meant_is_refused_by_its_name() {

@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use testkit::eventually;
 
-use crate::support::{Detour, Product, SOON, Search, Shop};
+use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
 async fn the_first_start_takes_in_the_whole_catalogue() {
@@ -18,7 +18,7 @@ async fn the_first_start_takes_in_the_whole_catalogue() {
     let counted: Vec<String> =
         facets.iter().map(|facet| format!("{}|{}", facet["category"]["id"], facet["count"])).collect();
     assert_eq!(counted, counts.lines().collect::<Vec<_>>());
-    assert_eq!(search.metric("search_index_documents").await, 1_200.0);
+    assert_eq!(search.metric("search_index_documents", "").await, 1_200.0);
     let output = search.process.output();
     assert!(output.contains("the index has the whole catalogue") && output.contains("the search is ready"), "{output}");
 }
@@ -58,14 +58,14 @@ async fn without_a_product_api_it_waits_and_becomes_ready_when_there_is_one() {
     assert_eq!(report["checks"]["index"]["status"], "failing", "{report}");
 
     shop.start_api().await;
-    search.until_ready().await;
+    search.ready().await;
     search.until_found("willow", &["Willow Basket"]).await;
 }
 
 #[tokio::test]
 async fn progress_can_be_read_while_the_index_is_built() {
     let shop = Shop::with_products(1_200).await;
-    let detour = Detour::to(&shop.url).await;
+    let detour = Detour::to(shop.api.url()).await;
     detour.close();
     let settings = [("PRODUCT_API__URL", detour.url.as_str())];
     let search = Search::start(&shop, TempDir::new().expect("a directory"), &settings).await;
@@ -77,7 +77,7 @@ async fn progress_can_be_read_while_the_index_is_built() {
     })
     .await;
     detour.open();
-    search.until_ready().await;
+    search.ready().await;
     assert!(search.get("/readyz").await.expect(200).json()["checks"]["index"].get("detail").is_none());
 }
 

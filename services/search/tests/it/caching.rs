@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Answer, Product, SOON, Search, Shop};
+use crate::support::{Answer, Found, Product, SOON, Search, Shop};
 
 /// Waits until the page is stored, and returns it as a hit.
 async fn stored(search: &Search, parameters: &[(&str, &str)]) -> Answer {

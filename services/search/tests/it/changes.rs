@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
 async fn a_product_that_is_created_changed_and_deleted_is_found_as_it_is() {

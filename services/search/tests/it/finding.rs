@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Product, Search, Shop};
+use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
 async fn words_match_by_stem_by_beginning_and_nearly() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::support::{Product, Search, Shop};
+use crate::support::{Found, Product, Search, Shop};
 
 async fn pages(search: &Search, parameters: &[(&str, &str)]) -> Vec<Vec<i64>> {
     let mut pages = Vec::new();

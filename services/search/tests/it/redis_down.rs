@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
 async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {

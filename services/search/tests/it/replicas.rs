@@ -3,14 +3,14 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Detour, Product, SOON, Search, Shop};
+use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 
 /// Its way to the product API is closed, so it hears of the change and cannot index it; it goes on searching.
 #[tokio::test]
 async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdated() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Basalt Bookend", ..Product::default() }]).await;
-    let detour = Detour::to(&shop.url).await;
+    let detour = Detour::to(shop.api.url()).await;
     let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     for search in [&ahead, &behind] {
@@ -74,7 +74,7 @@ async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
 async fn a_horizon_that_was_lost_begins_anew_above_everything_that_was_in_it() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Tin Whistle", ..Product::default() }]).await;
-    let detour = Detour::to(&shop.url).await;
+    let detour = Detour::to(shop.api.url()).await;
     let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     behind.until_current(&shop).await;

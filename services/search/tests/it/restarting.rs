@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
 async fn after_kill_9_it_resumes_where_its_last_commit_was() {
@@ -20,7 +20,7 @@ async fn after_kill_9_it_resumes_where_its_last_commit_was() {
     shop.sql("DELETE FROM products WHERE id <= 100").await;
 
     let search = Search::start(&shop, directory, &[]).await;
-    search.until_ready().await;
+    search.ready().await;
     let output = search.process.output();
     assert!(output.contains(&format!("the index of the last run is there position={position}")), "{output}");
     search.until_found("viridian", &["Viridian Pot"]).await;
@@ -42,7 +42,7 @@ async fn whenever_it_is_killed_the_index_equals_the_catalogue_in_the_end() {
         }
         let directory = search.kill().await;
         search = Search::start(&shop, directory, &[]).await;
-        search.until_ready().await;
+        search.ready().await;
     }
     search.until_current(&shop).await;
     let rows = shop.sql("SELECT id, version FROM products ORDER BY id").await;
@@ -68,7 +68,7 @@ async fn without_a_product_api_an_index_of_before_serves_at_once() {
     let directory = search.kill().await;
     shop.stop_api().await;
     let search = Search::start(&shop, directory, &[]).await;
-    search.until_ready().await;
+    search.ready().await;
     assert_eq!(search.find("larch").await.names(), ["Larch Ladder"]);
     assert_eq!(search.find("larch ladder").await.json()["index"]["stale"], true);
 }
@@ -81,7 +81,7 @@ async fn an_index_that_is_damaged_is_built_anew() {
         let directory = search.kill().await;
         damage(directory.path());
         search = Search::start(&shop, directory, &[]).await;
-        search.until_ready().await;
+        search.ready().await;
         assert_eq!(search.find("").await.total(), 300);
         let output = search.process.output();
         assert!(output.contains("the index cannot be used; it is removed and built anew"), "{output}");
@@ -129,7 +129,7 @@ async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue(
     shop.redis(&["XTRIM", "product:events", "MAXLEN", "0"]).await;
 
     let search = Search::start(&shop, directory, &[]).await;
-    search.until_ready().await;
+    search.ready().await;
     // Nothing tells it that there is a hole before there is something behind it.
     shop.create(&[Product { name: "Celadon Saucer", ..Product::default() }]).await;
     search.until_found("celadon", &["Celadon Cup", "Celadon Saucer"]).await;

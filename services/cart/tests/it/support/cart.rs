@@ -14,7 +14,7 @@ pub(crate) struct CartOf<'a> {
 impl<'a> CartOf<'a> {
     /// A new cart.
     pub(crate) async fn at(service: &'a Service) -> Self {
-        let created = service.post("/carts").await.expect(201).json();
+        let created = service.post("/carts", &json!({})).await.expect(201).json();
         Self { service, id: created["id"].as_str().expect("an id").to_owned() }
     }
 

@@ -1,18 +1,15 @@
 //! What the tests stand on: stores of their own, the services as their users run them, a product API that lies.
 
-mod answer;
 mod cart;
 mod fake;
-mod service;
 mod stores;
 
 use std::time::Duration;
 
-pub(crate) use answer::Answer;
 pub(crate) use cart::CartOf;
 pub(crate) use fake::Fake;
-pub(crate) use service::Service;
 pub(crate) use stores::Stores;
+pub(crate) use testkit::http::{Answer, Service};
 
 /// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

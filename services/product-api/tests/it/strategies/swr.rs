@@ -6,7 +6,7 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, SOON, Stores};
+use crate::support::{Api, SOON, Service, Stores};
 
 const SETTINGS: [(&str, &str); 2] = [("LANES__SWR__SOFT_TTL", "300ms"), ("LANES__SWR__LEASE", "10s")];
 
@@ -68,7 +68,7 @@ async fn the_featured_list_never_waits_while_a_copy_exists() {
     assert_eq!((stale.source(), &stale.body), ("stale", &first.body));
     assert_eq!(stale.header("etag"), first.header("etag"));
     let again = api.request(reqwest::Method::GET, "/products/featured").header("if-none-match", first.header("etag"));
-    assert_eq!(Api::send(again).await.expect(304).body.len(), 0);
+    assert_eq!(Service::send(again).await.expect(304).body.len(), 0);
     lock.release().await;
     eventually("the new list", SOON, async || {
         let list = api.get("/products/featured").await.expect(200);

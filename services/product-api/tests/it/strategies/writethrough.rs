@@ -44,7 +44,7 @@ async fn a_write_that_its_condition_refuses_does_not_touch_the_entry() {
     let api = stores.api().await;
     api.get("/products/writethrough/1").await.expect(200);
     let request = api.request(reqwest::Method::PUT, "/products/writethrough/1").json(&json!({ "stock": 1 }));
-    crate::support::Api::send(request.header("if-match", "\"999\"")).await.problem(412, "precondition-failed");
+    crate::support::Service::send(request.header("if-match", "\"999\"")).await.problem(412, "precondition-failed");
     assert_eq!(api.get("/products/writethrough/1").await.expect(200).source(), "hit");
 }
 

@@ -1,6 +1,5 @@
 //! What the tests stand on: stores of their own, the service as its users run it, and ways to look behind it.
 
-mod answer;
 mod api;
 mod detour;
 mod ledger;
@@ -13,13 +12,13 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub(crate) use answer::Answer;
 pub(crate) use api::Api;
 pub(crate) use detour::{Answers, Detour};
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use stores::Stores;
 pub(crate) use stream::{STREAM, seq};
+pub(crate) use testkit::http::{Answer, Service};
 pub(crate) use workload::{Load, Workload};
 
 /// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.

@@ -9,7 +9,7 @@ use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 
 use super::ledger::{self, Read, Write};
-use super::{Answer, Api, Ledger};
+use super::{Answer, Api, Ledger, Service};
 
 /// The longest that somebody pauses between two requests.
 const PAUSE: Duration = Duration::from_millis(30);
@@ -99,7 +99,7 @@ impl Load {
 
 async fn read(api: &Api, path: &str) -> Seen {
     let begin = Instant::now();
-    let answer = Api::try_send(api.request(Method::GET, path)).await;
+    let answer = Service::try_send(api.request(Method::GET, path)).await;
     let end = Instant::now();
     match answer {
         Ok(answer) if answer.status == 200 => {
@@ -120,7 +120,7 @@ async fn read(api: &Api, path: &str) -> Seen {
 
 async fn write(api: &Api, path: &str, content: i64) -> Seen {
     let begin = Instant::now();
-    let answer = Api::try_send(api.request(Method::PUT, path).json(&ledger::fields(content))).await;
+    let answer = Service::try_send(api.request(Method::PUT, path).json(&ledger::fields(content))).await;
     let end = Instant::now();
     match answer {
         Ok(answer) if answer.status == 200 => {

@@ -65,11 +65,7 @@ impl Stores {
         let api = self.product_api("0").await;
         let ours = self.ours_with(api.url(), &[]).await;
         self.until_all_is_heard().await;
-        // Nobody has a log of carts here: that is found out after a while, and every list is dropped then.
-        eventually("both streams to be read", SOON, async || {
-            ours.get("/readyz").await.json()["checks"]["events"]["status"] == "ok"
-        })
-        .await;
+        until_both_are_read(&ours).await;
         (api, ours)
     }
 
@@ -124,6 +120,13 @@ impl Stores {
         })
         .await;
     }
+}
+
+/// Waits until both streams are read. Nobody has a log of carts in these tests: that is found out after a while, and every
+/// list is dropped then.
+pub(crate) async fn until_both_are_read(ours: &Service) {
+    let events = async || ours.get("/readyz").await.json()["checks"]["events"]["status"] == "ok";
+    eventually("both streams to be read", SOON, events).await;
 }
 
 /// Waits until a list at `path` is as the test says.

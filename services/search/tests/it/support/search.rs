@@ -1,21 +1,61 @@
 //! The search as a process of its own.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
 
-use reqwest::Client;
+use reqwest::Method;
+use serde_json::Value;
 use tempfile::TempDir;
-use testkit::{Process, eventually};
+use testkit::eventually;
+use testkit::http::{Answer, Service};
 
-use super::shop::address;
-use super::{Answer, SOON, Shop};
+use super::{SOON, Shop};
 
 /// A running search. It is killed when this is dropped, and its index is removed.
 pub(crate) struct Search {
-    pub(crate) process: Process,
+    service: Service,
     directory: Option<TempDir>,
-    url: String,
-    client: Client,
+}
+
+/// What a page of results says.
+pub(crate) trait Found {
+    /// The names of the products found, in order.
+    fn names(&self) -> Vec<String>;
+    /// Their ids.
+    fn ids(&self) -> Vec<i64>;
+    /// How many there are on all pages.
+    fn total(&self) -> u64;
+}
+
+impl Found for Answer {
+    #[track_caller]
+    fn names(&self) -> Vec<String> {
+        hits(&self.json()).iter().map(|hit| hit["name"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    #[track_caller]
+    fn ids(&self) -> Vec<i64> {
+        hits(&self.json()).iter().map(|hit| hit["id"].as_i64().expect("an id")).collect()
+    }
+
+    #[track_caller]
+    fn total(&self) -> u64 {
+        self.json()["total"].as_u64().unwrap_or_else(|| panic!("no total in {}", self.text()))
+    }
+}
+
+#[track_caller]
+fn hits(page: &Value) -> &[Value] {
+    page["hits"].as_array().unwrap_or_else(|| panic!("no hits in {page}"))
+}
+
+impl Deref for Search {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
 }
 
 impl Search {
@@ -28,21 +68,14 @@ impl Search {
     pub(crate) async fn with(shop: &Shop, settings: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().expect("a directory");
         let search = Self::start(shop, directory, settings).await;
-        search.until_ready().await;
+        search.ready().await;
         search
     }
 
     /// Starts it on an index of before, or on an empty directory; does not wait until it is ready.
     pub(crate) async fn start(shop: &Shop, directory: TempDir, settings: &[(&str, &str)]) -> Self {
-        let process = Process::start(&command(shop, directory.path(), settings)).expect("the binary has been built");
-        let url = address(&process, "the search listens address=").await;
-        let client = Client::builder().no_proxy().timeout(SOON).build().expect("a plain client");
-        Self { process, directory: Some(directory), url, client }
-    }
-
-    pub(crate) async fn until_ready(&self) {
-        let url = format!("{}/readyz", self.url);
-        self.process.wait_for_http(&url, SOON).await.expect("it gets ready");
+        let service = Service::launch(&command(shop, directory.path(), settings)).await;
+        Self { service, directory: Some(directory) }
     }
 
     /// Ends it by `kill -9` and returns its index.
@@ -55,15 +88,9 @@ impl Search {
         self.directory.as_ref().expect("it is there until the end").path()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        let answer = self.client.get(format!("{}{path}", self.url)).send().await.expect("an answer");
-        Answer::read(answer).await
-    }
-
     /// Searches with these parameters.
     pub(crate) async fn ask(&self, parameters: &[(&str, &str)]) -> Answer {
-        let request = self.client.get(format!("{}/search", self.url)).query(parameters);
-        Answer::read(request.send().await.expect("an answer")).await
+        Service::send(self.request(Method::GET, "/search").query(parameters)).await
     }
 
     /// Searches for `q` and expects an answer.
@@ -91,13 +118,6 @@ impl Search {
         // Without a cache in between: signs find nothing.
         self.find("!").await.json()["index"]["position"].as_u64().expect("a position")
     }
-
-    /// The sum over all series of a metric.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await.expect(200).text();
-        let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-        series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
-    }
 }
 
 /// The command that starts it.
@@ -110,7 +130,7 @@ pub(crate) fn command(shop: &Shop, directory: &Path, settings: &[(&str, &str)]) 
         ("REDIS__URL", shop.redis.url().as_str()),
         // A busy machine must not look like a Redis that is down.
         ("REDIS__COMMAND_TIMEOUT", "2s"),
-        ("PRODUCT_API__URL", &shop.url),
+        ("PRODUCT_API__URL", shop.api.url()),
     ]);
     command.env("INDEX__PATH", directory).envs(settings.iter().copied());
     command

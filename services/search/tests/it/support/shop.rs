@@ -2,19 +2,15 @@
 
 use std::process::Command;
 
-use reqwest::Client;
 use serde_json::{Value, json};
-use testkit::{Postgres, Process, Redis, eventually, shared_database, sibling};
-
-use super::{Answer, SOON};
+use testkit::http::{Answer, Service};
+use testkit::{Postgres, Redis, shared_database, sibling};
 
 /// A running product API and its stores. It is killed when this is dropped.
 pub(crate) struct Shop {
     pub(crate) redis: Redis,
-    pub(crate) api: Process,
-    pub(crate) url: String,
+    pub(crate) api: Service,
     database_url: String,
-    client: Client,
 }
 
 /// A product to be created; what is left out does not matter to the test.
@@ -42,20 +38,19 @@ impl Shop {
     pub(crate) async fn with_products(count: u64) -> Self {
         let redis = Redis::start().await.expect("a private Redis");
         let database_url = shared_database().await;
-        let client = Client::builder().no_proxy().timeout(SOON).build().expect("a plain client");
-        let (api, url) = start(&redis, &database_url, count, 0).await;
-        Self { redis, api, url, database_url, client }
+        let api = start(&redis, &database_url, count, "0").await;
+        Self { redis, api, database_url }
     }
 
     /// Kills the product API.
     pub(crate) async fn stop_api(&self) {
-        self.api.kill9().await.expect("it is killed");
+        self.api.process.kill9().await.expect("it is killed");
     }
 
     /// Starts it again, on the same port.
     pub(crate) async fn start_api(&mut self) {
-        let port = self.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
-        (self.api, self.url) = start(&self.redis, &self.database_url, 0, port).await;
+        let (_, port) = self.api.address().split_once(':').expect("a port");
+        self.api = start(&self.redis, &self.database_url, 0, port).await;
     }
 
     /// Creates products and returns their ids.
@@ -66,8 +61,7 @@ impl Shop {
                 "name": name, "description": description, "price_cents": price_cents, "category_id": category_id,
                 "stock": 3
             });
-            let request = self.client.post(format!("{}/products", self.url)).json(&body);
-            let answer = Answer::read(request.send().await.expect("an answer")).await.expect(201);
+            let answer = self.api.post("/products", &body).await.expect(201);
             ids.push(answer.json()["id"].as_i64().expect("an id"));
         }
         ids
@@ -75,13 +69,11 @@ impl Shop {
 
     /// Changes a product or a category; the path begins with a slash.
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
-        let request = self.client.put(format!("{}{path}", self.url)).json(body);
-        Answer::read(request.send().await.expect("an answer")).await.expect(200)
+        self.api.put(path, body).await.expect(200)
     }
 
     pub(crate) async fn delete(&self, id: i64) {
-        let request = self.client.delete(format!("{}/products/{id}", self.url));
-        Answer::read(request.send().await.expect("an answer")).await.expect(204);
+        self.api.delete(&format!("/products/{id}")).await.expect(204);
     }
 
     /// Runs SQL beside the product API.
@@ -96,10 +88,10 @@ impl Shop {
     }
 }
 
-async fn start(redis: &Redis, database_url: &str, products: u64, port: u16) -> (Process, String) {
+async fn start(redis: &Redis, database_url: &str, products: u64, port: &str) -> Service {
     let mut command = Command::new(sibling("product-api"));
     command.env_remove("CONFIG_FILE").envs([
-        ("HTTP__PORT", port.to_string().as_str()),
+        ("HTTP__PORT", port),
         ("HTTP__WORKERS", "1"),
         ("POSTGRES__MAX_CONNECTIONS", "6"),
         ("POSTGRES__URL", database_url),
@@ -107,19 +99,5 @@ async fn start(redis: &Redis, database_url: &str, products: u64, port: u16) -> (
         ("REDIS__COMMAND_TIMEOUT", "2s"),
         ("SEED_PRODUCTS", &products.to_string()),
     ]);
-    let process = Process::start(&command).expect("the binary has been built");
-    let url = address(&process, "the product API is ready address=").await;
-    process.wait_for_http(&format!("{url}/readyz"), SOON).await.expect("it gets ready");
-    (process, url)
-}
-
-/// Where a process says that it listens.
-pub(super) async fn address(process: &Process, line: &str) -> String {
-    eventually("the address that it listens at", SOON, async || {
-        assert!(process.is_alive(), "it ended:\n{}", process.output());
-        let output = process.output();
-        let (_, rest) = output.split_once(line)?;
-        rest.split_once('\n').map(|(address, _)| format!("http://{}", address.trim()))
-    })
-    .await
+    Service::start(&command).await
 }

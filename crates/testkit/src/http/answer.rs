@@ -4,61 +4,70 @@ use reqwest::Response;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+/// What no problem may show of the inside.
+const INSIDE: [&str; 8] = ["SELECT", "INSERT", "diesel", "tantivy", "panicked", "src/", "postgres://", "redis://"];
+
 /// Status, headers and body.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub(crate) async fn read(response: Response) -> reqwest::Result<Self> {
+    /// Reads the body.
+    pub async fn read(response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Self { status, headers, body: response.bytes().await?.to_vec() })
     }
 
     /// This answer, which must have `status`.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:#?}\n{}", self.text());
         self
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// The body as text.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The body, which must be JSON.
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}: {self:?}", self.text()))
     }
 
     /// A header's text; empty when it is absent.
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("our headers are visible ASCII"))
     }
 
     /// The version in the body.
     #[track_caller]
-    pub(crate) fn version(&self) -> i64 {
+    pub fn version(&self) -> i64 {
         self.json()["version"].as_i64().unwrap_or_else(|| panic!("no version in {}", self.text()))
     }
 
-    /// `Cache-Status` without the cache's name; `hit` for a fresh hit and `stale` for a stale one.
-    pub(crate) fn source(&self) -> &str {
+    /// `Cache-Status` without the cache's name; `hit` for a fresh hit and `stale` for a stale one, with nothing to add.
+    pub fn source(&self) -> &str {
         let text = self.header("cache-status");
-        let source = text.strip_prefix("product-api; ").unwrap_or(text);
-        match source.strip_prefix("hit; ttl=") {
-            Some(ttl) if ttl.starts_with('-') => "stale",
-            Some(ttl) if ttl.parse::<u64>().is_ok() => "hit",
-            _ => source,
+        let source = text.split_once("; ").map_or(text, |(_, source)| source);
+        match source.strip_prefix("hit; ttl=").and_then(|ttl| ttl.parse::<i64>().ok()) {
+            Some(0..) => "hit",
+            Some(_) => "stale",
+            None => source,
         }
     }
 
-    /// The body, which must be a whole problem of that status and kind.
+    /// The body, which must be a whole problem of that status and kind, and tell nothing of the inside.
     #[track_caller]
-    pub(crate) fn problem(&self, status: u16, kind: &str) -> Value {
+    pub fn problem(&self, status: u16, kind: &str) -> Value {
         let context = format!("{self:#?}\n{}", self.text());
         assert_eq!(self.status, status, "{context}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{context}");
@@ -68,8 +77,8 @@ impl Answer {
         for member in ["title", "detail"] {
             assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member}: {context}");
         }
-        for leak in ["SELECT", "diesel", "panicked", "src/", "postgres://", "redis://"] {
-            assert!(!self.text().contains(leak), "{leak} leaks: {context}");
+        for inside in INSIDE {
+            assert!(!self.text().contains(inside), "{inside} leaks: {context}");
         }
         problem
     }

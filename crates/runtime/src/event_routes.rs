@@ -1,18 +1,28 @@
-//! `/events`: the log of changes, for consumers that have missed something.
+//! `/events`: a service's log of changes, for consumers that have missed something.
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use events::log::{EventPage, PAGE};
-use events::relay::OutboxError;
-use runtime::problem::{Problem, Query};
+use events::relay::{Outbox, OutboxError};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, OpenApi};
 
-use crate::shop::Shop;
+use crate::http_metrics::resource;
+use crate::problem::{Problem, Query};
 
-/// What was put into carts and taken out of them in the last hour, in order and without holes.
+/// Mounts the route over `outbox`.
+pub fn configure(outbox: &Outbox, cfg: &mut ServiceConfig) {
+    cfg.service(resource("/events").app_data(Data::new(outbox.clone())).get(page));
+}
+
+/// The route's part of the API's description; merge it into the service's own.
+#[derive(OpenApi, Debug)]
+#[openapi(paths(page))]
+pub struct ApiDoc;
+
+/// What this service has changed in the last hour, in order and without holes.
 #[utoipa::path(
     get,
     path = "/events",
@@ -24,12 +34,12 @@ use crate::shop::Shop;
         (status = 503, body = Problem),
     )
 )]
-pub(super) async fn page(query: Query<LogQuery>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+async fn page(query: Query<LogQuery>, outbox: Data<Outbox>) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {PAGE}")));
     }
-    match shop.outbox.after(query.0.after, limit).await {
+    match outbox.after(query.0.after, limit).await {
         Ok(page) => Ok(HttpResponse::Ok().json(page)),
         Err(error @ OutboxError::Pruned(_)) => Err(Problem::gone(error.to_string())),
         Err(error @ OutboxError::Unavailable(_)) => Err(Problem::unavailable(Duration::from_secs(1), error)),
@@ -39,7 +49,7 @@ pub(super) async fn page(query: Query<LogQuery>, shop: Data<Shop>) -> Result<Htt
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LogQuery {
+struct LogQuery {
     /// The number of the last event that is known; 0 for none.
     #[serde(default)]
     after: u64,

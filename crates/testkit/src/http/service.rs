@@ -1,0 +1,108 @@
+//! One of our services as a process of its own.
+
+use std::process::Command;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+use super::Answer;
+use crate::{Exit, Process, eventually};
+
+/// How long it may take to start, and a third of what an answer may take: long enough for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running service. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    /// Its process.
+    pub process: Process,
+    url: String,
+    client: Client,
+}
+
+impl Service {
+    /// Starts it and waits until it is ready.
+    pub async fn start(command: &Command) -> Self {
+        let service = Self::launch(command).await;
+        service.ready().await;
+        service
+    }
+
+    /// Starts it and waits until its log says where it listens.
+    pub async fn launch(command: &Command) -> Self {
+        let process = Process::start(command).expect("the binary has been built");
+        let url = eventually("the address that it listens at", PATIENCE, async || {
+            let output = process.output();
+            assert!(process.is_alive(), "it ended:\n{output}");
+            let (_, rest) = output.split_once(" address=")?;
+            rest.split_once('\n').map(|(address, _)| format!("http://{}", address.trim()))
+        })
+        .await;
+        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(3 * PATIENCE).build();
+        Self { process, url, client: client.expect("a plain client") }
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(&self) {
+        self.process.wait_for_http(&format!("{}/readyz", self.url), PATIENCE).await.expect("it gets ready");
+    }
+
+    /// Where it is: `http://host:port`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `host:port`, for those who speak HTTP themselves.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// A request to be made by hand; the path begins with a slash.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// What it answers.
+    pub async fn get(&self, path: &str) -> Answer {
+        Self::send(self.request(Method::GET, path)).await
+    }
+
+    /// What it answers to JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        Self::send(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// What it answers to JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        Self::send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// What it answers.
+    pub async fn delete(&self, path: &str) -> Answer {
+        Self::send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Sends a request that must be answered, whatever the answer.
+    pub async fn send(request: RequestBuilder) -> Answer {
+        Self::try_send(request).await.expect("an answer")
+    }
+
+    /// Sends a request that may find nobody.
+    pub async fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
+        Answer::read(request.send().await?).await
+    }
+
+    /// The sum over all series of a metric that carry this text among their labels.
+    pub async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let text = self.get("/metrics").await.expect(200).text();
+        let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(labels));
+        series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    /// SIGTERM; it must end in good order.
+    pub async fn stop(self) -> Exit {
+        self.process.term().await.expect("it ends")
+    }
+}
