@@ -93,6 +93,12 @@ pub async fn run(options: &Options) -> Result<()> {
     delay(&world, &http, options, &mut figures).await?;
     throughput(&world, &http, options, &mut figures).await?;
     print(&figures);
+    for service in Service::ALL {
+        // Warnings are all that is logged: a figure that stands out may have its reason there.
+        for line in world.output(service).await.lines() {
+            println!("{}: {line}", service.name());
+        }
+    }
     if let Some(file) = &options.json {
         let json = serde_json::to_vec_pretty(&figures)?;
         std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
@@ -165,18 +171,21 @@ impl Probe {
         }
     }
 
-    /// Fills all four. Returns whether all are there: an event that is still under way may have removed one again.
-    async fn warm(&self, http: &Client, redis: &Redis) -> Result<bool> {
+    /// Fills all four. Returns since when they have been there; `None` where an event that was still under way has removed
+    /// one again.
+    async fn warm(&self, http: &Client, redis: &Redis) -> Result<Option<Instant>> {
         for url in &self.urls {
             http.get(url).send().await?.error_for_status()?;
         }
+        // Whatever is removed from here on counts, so that nothing is waited for that was removed in between.
+        let began = Instant::now();
         for key in &self.keys {
             // A lease is not an entry.
             if redis.getrange::<Option<String>, _>(key, 0, 0).await?.as_deref() != Some("V") {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(began))
     }
 }
 
@@ -248,10 +257,7 @@ async fn round(
         if number % options.every == 0 {
             let probe = Arc::clone(&probes[(number / options.every) as usize % probes.len()]);
             writes.spawn(async move {
-                if !probe.warm(&http, &redis).await? {
-                    return Ok(None);
-                }
-                let began = Instant::now();
+                let Some(began) = probe.warm(&http, &redis).await? else { return Ok(None) };
                 let url = format!("{shop}/products/{}", probe.id);
                 let answer: Value = http.put(url).json(&body).send().await?.error_for_status()?.json().await?;
                 let answered = Instant::now();

@@ -36,8 +36,8 @@ use crate::state::State;
 
 /// How long a start waits for the directory of the index, which a predecessor may still hold.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Batches of events that wait for the indexer; then the consumer waits.
-const QUEUE: usize = 64;
+/// Batches of events that wait for the indexer while it commits; then the consumer waits, and pages stay for longer.
+const QUEUE: usize = 512;
 /// What a stop may take at least after the last request.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 

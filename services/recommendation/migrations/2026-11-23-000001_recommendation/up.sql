@@ -39,9 +39,9 @@ create index products_by_price on products (category_id, price_cents, id) where 
 -- What is about to change: lists with these tags are made for their reader only, until the rows are here. Not logged, so
 -- that nobody waits for a disk: what a crash forgets costs a list that is removed a little later.
 create unlogged table awaited (
-    tag   text primary key,
-    seq   bigint not null,
-    until timestamptz not null
+    process uuid primary key,
+    tags    text[] not null,
+    until   timestamptz not null
 );
 
 create table basket_items (
@@ -123,9 +123,8 @@ comment on column products.deleted is 'No longer sold; the rest of the row is wh
 comment on column products.seq is 'The number of the event that it is at least as new as';
 comment on column products.flipped is 'The event with which it could last be bought again, or could no longer be bought';
 comment on column products.text is 'Name and description as the text search sees them';
-comment on table awaited is 'Tags of lists that are outdated by events whose rows are not here yet';
-comment on column awaited.seq is 'The last of these events';
-comment on column awaited.until is 'From then on nobody waits for it any more';
+comment on table awaited is 'For each process, tags of lists that are outdated by events whose rows are not here yet';
+comment on column awaited.until is 'From then on nobody waits for them any more';
 comment on table basket_items is 'What lies in carts, from their events; quantity 0 is a line that was removed';
 comment on column basket_items.version is 'The version of the line; an event with an older one has no effect';
 comment on column basket_items.seq is 'The number of the event that brought it';

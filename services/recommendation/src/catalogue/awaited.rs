@@ -10,17 +10,20 @@
 //! A load reads this table after the rows. If it is stored all the same, then its rows are the new ones, or it began before
 //! the last step, which removes it or refuses it. So nothing depends on what stands here: without it lists are outdated
 //! for some milliseconds longer.
+//!
+//! Each process has one row, because it carries out one batch at a time; a row that is only ever updated leaves nothing
+//! behind that would have to be vacuumed.
 
 use std::time::Duration;
 
 use cache::Tag;
 use database::sql;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Text};
+use diesel::sql_types::{Array, Bool, Double, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
 
 use super::Catalogue;
 use crate::error::Failure;
-use crate::positions::signed;
 
 /// Rows that are not here by then have been given up, or the product API is away: lists are cached as they are.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,33 +35,38 @@ struct Yes {
 }
 
 impl Catalogue {
-    /// The events up to `seq` outdate lists with these tags, and their rows are not here yet.
+    /// Lists with these tags are outdated, and the rows to make new ones of are not here yet. Takes the place of what this
+    /// process expected before.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn expect(&self, tags: impl IntoIterator<Item = &Tag>, seq: u64) -> Result<(), Failure> {
+    pub async fn expect(&self, tags: impl IntoIterator<Item = &Tag>) -> Result<(), Failure> {
         let connection = &mut *self.pool.get().await?;
-        sql("INSERT INTO awaited AS known
-             SELECT tag, $2, clock_timestamp() + make_interval(secs => $3) FROM unnest($1) AS tag ORDER BY tag
-             ON CONFLICT (tag) DO UPDATE SET seq = greatest(known.seq, excluded.seq), until = excluded.until")
+        sql("INSERT INTO awaited VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+             ON CONFLICT (process) DO UPDATE SET tags = excluded.tags, until = excluded.until")
+        .bind::<SqlUuid, _>(self.process)
         .bind::<Array<Text>, _>(names(tags))
-        .bind::<BigInt, _>(signed(seq))
         .bind::<Double, _>(PATIENCE.as_secs_f64())
         .execute(connection)
         .await?;
         Ok(())
     }
+
+    /// Forgets what processes expected that are long gone.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_the_gone(&self) -> Result<(), Failure> {
+        let connection = &mut *self.pool.get().await?;
+        sql("DELETE FROM awaited WHERE until < clock_timestamp() - interval '1 day'").execute(connection).await?;
+        Ok(())
+    }
 }
 
-/// With this transaction, the rows are here that events up to `seq` outdate lists with these tags by.
-pub(super) async fn arrived(connection: &mut AsyncPgConnection, tags: &[Tag], seq: u64) -> Result<(), Failure> {
-    sql("DELETE FROM awaited USING (
-             SELECT tag FROM awaited WHERE tag = ANY($1) AND seq <= $2 ORDER BY tag FOR UPDATE) AS here
-         WHERE awaited.tag = here.tag")
-    .bind::<Array<Text>, _>(names(tags))
-    .bind::<BigInt, _>(signed(seq))
-    .execute(connection)
-    .await?;
+/// With this transaction, what `process` expected is here.
+pub(super) async fn arrived(connection: &mut AsyncPgConnection, process: Uuid) -> Result<(), Failure> {
+    let arrived = sql("UPDATE awaited SET tags = '{}' WHERE process = $1").bind::<SqlUuid, _>(process);
+    arrived.execute(connection).await?;
     Ok(())
 }
 
@@ -67,7 +75,7 @@ pub(crate) async fn is_awaited(
     connection: &mut AsyncPgConnection,
     tags: impl IntoIterator<Item = &Tag>,
 ) -> Result<bool, Failure> {
-    let any = sql("SELECT EXISTS (SELECT FROM awaited WHERE tag = ANY($1) AND until > clock_timestamp()) AS yes");
+    let any = sql("SELECT EXISTS (SELECT FROM awaited WHERE tags && $1 AND until > clock_timestamp()) AS yes");
     Ok(any.bind::<Array<Text>, _>(names(tags)).get_result::<Yes>(connection).await?.yes)
 }
 

@@ -12,12 +12,12 @@ pub use fill::Filler;
 
 use std::collections::{BTreeMap, HashSet};
 
-use cache::Tag;
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
 use events::product_api::Product;
+use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::positions::{mark, signed};
@@ -26,6 +26,8 @@ use crate::positions::{mark, signed};
 #[derive(Clone)]
 pub struct Catalogue {
     pool: Pool,
+    /// Whose expectations these are.
+    process: Uuid,
 }
 
 /// What is to be written into it.
@@ -35,8 +37,6 @@ pub struct Changes {
     pub live: Vec<(Product, u64)>,
     /// Products that are not there: id, version as far as is known, number.
     pub gone: Vec<(i64, i64, u64)>,
-    /// What was expected until now.
-    pub arrived: Vec<Tag>,
     /// Those among them that may have begun a new life.
     pub anew: HashSet<i64>,
 }
@@ -50,10 +50,10 @@ struct Id {
 impl Catalogue {
     /// The tables in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self { pool, process: Uuid::now_v7() }
     }
 
-    /// Writes what events have led to, and that they are carried out, and commits. Returns the products that can be bought
+    /// Writes what events have led to, and that those with these numbers are carried out, and commits. Returns the products that can be bought
     /// again, or no longer, with one of these events: the same ones when it is called once more.
     ///
     /// # Errors
@@ -63,10 +63,10 @@ impl Catalogue {
         connection
             .transaction(async |connection| {
                 let flipped = write(connection, changes, numbers.iter().min().copied()).await?;
-                if let Some(last) = numbers.iter().max() {
-                    awaited::arrived(connection, &changes.arrived, *last).await?;
+                if !numbers.is_empty() {
+                    awaited::arrived(connection, self.process).await?;
+                    mark(connection, PRODUCT_EVENTS.stream, numbers.iter().copied()).await?;
                 }
-                mark(connection, PRODUCT_EVENTS.stream, numbers.iter().copied()).await?;
                 Ok(flipped)
             })
             .await

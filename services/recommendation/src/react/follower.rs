@@ -91,6 +91,7 @@ async fn begin_products(products: &Products) -> u64 {
     let mut rest = Rest::default();
     loop {
         let position = async {
+            filler.catalogue.forget_the_gone().await?;
             match filler.positions.of(PRODUCT_EVENTS.stream).await? {
                 None => filler.fill().await,
                 Some(position) => {

@@ -39,21 +39,19 @@ impl React for Products {
     type Change = ProductChange;
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
-        let Some(last) = events.last() else { return Ok(()) };
         self.tell(events);
         let named = outdated(events, &HashSet::new());
-        self.filler.catalogue.expect(&named, last.seq).await.map_err(refused)?;
-        taken(self.cache.invalidate(Invalidation::hard().tags(named.iter().cloned())).await)?;
+        self.filler.catalogue.expect(&named).await.map_err(refused)?;
+        taken(self.cache.invalidate(Invalidation::hard().tags(named)).await)?;
 
         let deleted = deleted(events);
-        let mut changes = match self.fetched(events, &deleted).await {
+        let changes = match self.fetched(events, &deleted).await {
             Ok(changes) => changes,
             Err(failure) => {
                 self.remove(deleted).await?;
                 return Err(refused(failure));
             }
         };
-        changes.arrived = named.into_iter().collect();
         let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         let flipped = self.filler.catalogue.carry_out(&changes, &numbers).await.map_err(refused)?;
         // Only now: a list that is made from here on is made of the new rows.
