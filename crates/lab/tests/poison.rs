@@ -1,0 +1,143 @@
+//! Events that cannot be carried out, written where every subscriber must meet them: into the outboxes, by hand.
+//!
+//! None of the subscribers stops; each counts them and sets the poisonous ones aside with the reason; and what comes after
+//! them has its effect everywhere.
+
+use std::time::Duration;
+
+use lab::world::{Service, World, programs};
+use reqwest::Client;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// What is not as it should be, and the reason with which it is set aside.
+const POISON: [(&str, &str); 3] = [
+    (r#"{"type": "product.updated", "product_id": "three"}"#, "malformed"),
+    (r#"{"type": "product.praised", "product_id": 3, "version": 1, "category_id": 3, "changed": []}"#, "unknown-type"),
+    (
+        r#"{"schema": 2, "type": "product.updated", "product_id": 3, "version": 9, "category_id": 3, "changed": []}"#,
+        "newer-schema",
+    ),
+];
+
+/// Well-formed: a product that nobody has, and a line of a cart that nobody has.
+const GONE: &str =
+    r#"{"type": "product.updated", "product_id": 987654321, "version": 3, "category_id": 3, "changed": ["name"]}"#;
+const GONE_CART: &str = r#"{"type": "cart.item_added", "cart_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                            "product_id": 987654321, "quantity": 1, "version": 1}"#;
+
+struct Shop {
+    world: World,
+    http: Client,
+}
+
+impl Shop {
+    async fn get(&self, service: Service, path: &str) -> Value {
+        let answer = self.http.get(format!("{}{path}", self.world.url(service))).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        answer.json().await.expect("JSON")
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Value {
+        let answer = request.send().await.expect("an answer");
+        answer.error_for_status().expect("it is taken").json().await.expect("JSON")
+    }
+
+    /// Writes an event into an outbox as if it were one of the service's own.
+    async fn announce(&self, database: &str, event: &str) {
+        let sql = format!(
+            "INSERT INTO outbox (event) SELECT jsonb_build_object('event_id', gen_random_uuid(),
+                 'occurred_at', '2026-11-23T10:00:00Z') || '{event}'::jsonb; NOTIFY outbox"
+        );
+        self.world.postgres.sql(database, &sql).await.expect("the test's own SQL");
+    }
+
+    async fn dead_letters(&self, service: Service, stream: &str) -> Vec<String> {
+        let script = "local reasons = {}
+                      for _, letter in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
+                          local field = {}
+                          for i = 1, #letter[2], 2 do field[letter[2][i]] = letter[2][i + 1] end
+                          if field.stream == ARGV[1] then reasons[#reasons + 1] = field.reason end
+                      end
+                      return table.concat(reasons, ' ')";
+        let letters = format!("{}:~dead-letters", service.name());
+        let reasons = self.world.redis.cli(&["EVAL", script, "1", &letters, stream]).await.expect("a script");
+        reasons.split_whitespace().map(str::to_owned).collect()
+    }
+
+    async fn counted(&self, service: Service, stream: &str) -> f64 {
+        let url = format!("{}/metrics", self.world.url(service));
+        let text = self.http.get(url).send().await.expect("an answer").text().await.expect("text");
+        let of_stream = format!("stream=\"{stream}\"");
+        let letters =
+            text.lines().filter(|line| line.starts_with("events_dead_letters_total{") && line.contains(&of_stream));
+        letters.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_stops_a_subscriber_and_what_comes_after_it_counts() {
+    let programs = programs().expect("the programs have been built");
+    let world = World::start(programs, 130, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await.expect("the four services");
+    let shop = Shop { world, http: Client::builder().no_proxy().timeout(SOON).build().expect("a plain client") };
+    let at = |service| shop.world.url(service);
+
+    // What each of them knows of product 1 before.
+    let created = shop.send(shop.http.post(format!("{}/carts", at(Service::Cart))).json(&json!({}))).await;
+    let cart = created["id"].as_str().expect("an id").to_owned();
+    let line = shop.http.put(format!("{}/carts/{cart}/items/1", at(Service::Cart)));
+    shop.send(line.json(&json!({ "quantity": 1 }))).await;
+    let name = shop.get(Service::ProductApi, "/products/1").await["name"].as_str().expect("a name").to_owned();
+    let neighbours = shop.get(Service::Recommendation, "/recommendations/1").await;
+    let neighbour = neighbours["similar"][0]["product_id"].as_i64().expect("product 1 is not alone");
+    let (found, listed) = (format!("/search?q={}", name.replace(' ', "+")), format!("/recommendations/{neighbour}"));
+    shop.get(Service::Cart, &format!("/carts/{cart}")).await;
+    shop.get(Service::Search, &found).await;
+    shop.get(Service::Recommendation, &listed).await;
+
+    for (event, _) in POISON {
+        shop.announce("shop_db", event).await;
+        shop.announce("cart_db", &event.replace("product.updated", "cart.item_added")).await;
+    }
+    shop.announce("shop_db", GONE).await;
+    shop.announce("cart_db", GONE_CART).await;
+    let change = shop.http.put(format!("{}/products/1", at(Service::ProductApi)));
+    shop.send(change.json(&json!({ "price_cents": 4_242 }))).await;
+
+    let price = |products: &Value, id: &str| {
+        let products = products.as_array().cloned().unwrap_or_default();
+        products.iter().find(|product| product[id] == 1).map(|product| product["price_cents"].clone())
+    };
+    let new = Some(json!(4_242));
+    eventually("the cart to show the new price", SOON, async || {
+        shop.get(Service::Cart, &format!("/carts/{cart}")).await["lines"][0]["price_cents"] == 4_242
+    })
+    .await;
+    eventually("the search to show it", SOON, async || {
+        price(&shop.get(Service::Search, &found).await["hits"], "id") == new
+    })
+    .await;
+    eventually("the recommendation to show it", SOON, async || {
+        price(&shop.get(Service::Recommendation, &listed).await["similar"], "product_id") == new
+    })
+    .await;
+    assert_eq!(shop.get(Service::ProductApi, "/products/tags/1").await["price_cents"], 4_242);
+
+    let wanted: Vec<&str> = POISON.iter().map(|(_, reason)| *reason).collect();
+    let heard = Service::SUBSCRIBERS.map(|service| (service, "product:events"));
+    for (service, stream) in heard.into_iter().chain([(Service::Recommendation, "cart:events")]) {
+        let what = format!("the dead letters of {stream} at {}", service.name());
+        let reasons = eventually(&what, SOON, async || {
+            let reasons = shop.dead_letters(service, stream).await;
+            (reasons.len() >= wanted.len()).then_some(reasons)
+        })
+        .await;
+        assert_eq!(reasons, wanted, "{what}");
+        assert_eq!(shop.counted(service, stream).await, 3.0, "{what}, as they are counted");
+    }
+    for service in Service::ALL {
+        eventually("it to be ready", SOON, async || shop.get(service, "/readyz").await["status"] == "ready").await;
+    }
+}
