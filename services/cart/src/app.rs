@@ -55,16 +55,18 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (shop, upstream, events) = tokio::select! {
+    let (shop, events) = tokio::select! {
         started = start(&settings) => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
-        readiness: readiness(&shop, upstream, events.consumer.watch(), shutdown.clone()),
+        readiness: readiness(&shop, events.consumer.watch(), shutdown.clone()),
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
     info!(address = %listener.local_addr()?, "the cart is ready");
+    let upstream = shop.upstream.clone();
+    let watching = tokio::spawn(async move { upstream.watch().await });
     let data = Data::new(shop.clone());
     let ends = shutdown.clone();
     let deadline = async move {
@@ -80,6 +82,7 @@ pub async fn run(
     });
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
+    watching.abort();
     let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
         tokio::join!(events.relay.stop(), events.consumer.stop());
         shop.cache.shutdown().await;
@@ -92,7 +95,7 @@ pub async fn run(
 }
 
 /// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
-async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> {
+async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     // The cache first: settings that it refuses should not wait for Postgres.
     let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
@@ -124,7 +127,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Upstream, Events)> 
         let heard = async { drop(status.wait_for(|status| status.connected && status.lag == 0).await) };
         let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard) }).await;
     }
-    Ok((Shop { cache, carts, facts, views, outbox }, upstream, Events { consumer, relay }))
+    Ok((Shop { cache, carts, facts, views, outbox, upstream }, Events { consumer, relay }))
 }
 
 /// The description of all routes.
@@ -136,14 +139,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.
-fn readiness(
-    shop: &Shop,
-    upstream: Upstream,
-    events: watch::Receiver<ConsumerStatus>,
-    shutdown: CancellationToken,
-) -> Readiness {
+fn readiness(shop: &Shop, events: watch::Receiver<ConsumerStatus>, shutdown: CancellationToken) -> Readiness {
     let limit = Duration::from_secs(1);
-    let carts = shop.carts.clone();
+    let (carts, upstream) = (shop.carts.clone(), shop.upstream.clone());
     Readiness::new(shutdown)
         .requires("postgres", limit, move || {
             let carts = carts.clone();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::carts::{Carts, NewCart, Quantity};
 use crate::error::CartError;
-use crate::facts::{ProductFacts, State};
+use crate::facts::{ProductFacts, State, Upstream};
 use crate::ids::{CartId, ProductId};
 use crate::view::Views;
 
@@ -25,6 +25,8 @@ pub struct Shop {
     pub views: Views,
     /// The log of changes.
     pub outbox: Outbox,
+    /// The way to the product API.
+    pub upstream: Upstream,
 }
 
 /// A line that was written.

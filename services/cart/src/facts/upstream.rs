@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::product_api::{Product, ProductApi, Unavailable};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 /// How long it is left alone.
 const REST: Duration = Duration::from_millis(500);
+
+/// How often it is asked whether it is there.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// A client that knows when it is no use to ask.
 #[derive(Clone, Debug)]
@@ -41,6 +44,20 @@ impl Upstream {
             return Err(Away);
         }
         self.noted(self.api.products(ids).await)
+    }
+
+    /// Asks again and again, so that [`is_away`](Self::is_away) is right though nobody else asks. Never returns.
+    pub async fn watch(&self) {
+        loop {
+            // What came of it is noted.
+            let _ = self.ping().await;
+            sleep(WATCH).await;
+        }
+    }
+
+    /// Whether it did not answer when it was asked last.
+    pub fn is_away(&self) -> bool {
+        self.until().is_some()
     }
 
     /// Whether it answers. Asks even while it is left alone.

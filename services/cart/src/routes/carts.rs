@@ -37,7 +37,8 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     tag = "carts",
     params(("id" = uuid::Uuid, Path)),
     responses(
-        (status = 200, body = View, description = "`Cache-Status` (RFC 9211) says where it came from; what is `stale` is never stored"),
+        (status = 200, body = View, description = "`Cache-Status` (RFC 9211) says where it came from, and \
+            `detail=product-api-away` where a cached view may have missed a change; what is `stale` is never stored"),
         (status = 304, description = "It is the one that `If-None-Match` names"),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
     )
@@ -46,5 +47,7 @@ pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Sh
     let answer = Answer::begin(NAME);
     let id: CartId = input::id(&path)?;
     let fetched = shop.view(id).await.map_err(trouble::fetch)?;
+    // Its relay may be away with it: then nobody tells of a change that is made in psql.
+    let answer = if shop.upstream.is_away() { answer.detail("product-api-away") } else { answer };
     Ok(answer.fetched(&request, &fetched, "cart"))
 }

@@ -21,6 +21,11 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
 
     // What is cached is as fresh as the events, and the events are all carried out.
     assert_eq!(cart.cached().await.json()["stale"], false);
+    // Of a change that nobody of it tells of, nobody knows: that is said as well.
+    eventually("the hit to be flagged", SOON, async || {
+        cart.cached().await.source().ends_with("; detail=product-api-away")
+    })
+    .await;
     // What is not cached is the last that was known.
     stores.redis(&["DEL", "cart:product:1", &format!("cart:view:{}", cart.id)]).await;
     for _ in 0..3 {
@@ -58,6 +63,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
     stores.shop_sql("UPDATE products SET price_cents = 600 WHERE id = 1").await;
     let _api = stores.product_api(&port).await;
     stores.until_price(&cart, 1, 600).await;
+    eventually("an unflagged hit", SOON, async || cart.cached().await.source() == "hit").await;
     other.put(3, 1).await.expect(201);
     eventually("it to be ready again", SOON, async || {
         service.get("/readyz").await.json()["checks"]["product-api"]["status"] == "ok"
