@@ -19,8 +19,11 @@ async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdate
     }
     detour.close();
     let position = behind.position().await;
+    let heard = behind.metric("events_applied_total", "").await;
     shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Granite Bookend" })).await;
     ahead.until_current(&shop).await;
+    // Its first half: it removes pages that show the product, and must not do so between what follows.
+    eventually("it to hear of it", SOON, async || behind.metric("events_applied_total", "").await > heard).await;
     assert_eq!(behind.position().await, position, "the test is about nothing");
 
     // It comes first to each page: by what it shows, by what enters it, and both of one.
