@@ -104,9 +104,9 @@ pub enum Transport {
 pub enum Reading {
     /// All processes that name this group share its events: each event goes to one of them. Its effect is on something
     /// they share too. A new group begins with what comes next, and with a resync.
+    ///
+    /// A service that knows how far it is ([`React::position`]) has a new group begin there, without a resync.
     Group(&'static str),
-    /// As `Group`, but a new group begins after this number: for a service that knows how far it is.
-    GroupFrom(&'static str, u64),
     /// Every event, in order and without holes, beginning after this number; nothing is acknowledged. For a process
     /// whose effect is its own, and which stores its position with it.
     Log(u64),
@@ -124,6 +124,18 @@ pub trait React: Send + Sync + 'static {
     /// Events may have been missed: drops, or makes anew, whatever depends on them. Returns the number from which on a
     /// [`Reading::Log`] goes on, where that has changed.
     fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<u64>, ReactError>> + Send;
+
+    /// The number up to which everything is carried out, for a service that stores it with its effects. It is asked
+    /// whenever a group has to be made: at first, and when Redis has lost it.
+    fn position(&self) -> impl Future<Output = Result<Option<u64>, ReactError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// These events were set aside, and whatever they harmed is made good. A service that stores its position is past
+    /// them with this.
+    fn pass(&self, _numbers: &[u64]) -> impl Future<Output = Result<(), ReactError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// Why an event has not been carried out.
@@ -207,7 +219,7 @@ impl Consumer {
         let (tells, status) = watch::channel(ConsumerStatus::default());
         let stop = CancellationToken::new();
         let (name, seen) = match reading {
-            Reading::Group(name) | Reading::GroupFrom(name, _) => (name, Some(Seen::default())),
+            Reading::Group(name) => (name, Some(Seen::default())),
             Reading::Log(_) => ("log", None),
         };
         let effects = Effects {
@@ -223,8 +235,7 @@ impl Consumer {
         let task = match (settings.transport, source.channel, reading) {
             (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener { session, channel, effects }),
             (_, _, Reading::Log(position)) => Task::Reader(Reader { session, effects, position, run_id }),
-            (_, _, Reading::Group(name)) => Task::Group(Group::new(name, None, session, effects)),
-            (_, _, Reading::GroupFrom(name, from)) => Task::Group(Group::new(name, Some(from), session, effects)),
+            (_, _, Reading::Group(name)) => Task::Group(Group::new(name, session, effects)),
         };
         let task = tokio::spawn(task.run());
         Ok(Self { status, stop: stop.drop_guard(), task })

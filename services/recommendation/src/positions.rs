@@ -59,6 +59,15 @@ impl Positions {
         Ok(())
     }
 
+    /// These events were set aside: they count as carried out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pass(&self, stream: &str, numbers: &[u64]) -> Result<(), Failure> {
+        let connection = &mut *self.pool.get().await?;
+        mark(connection, stream, numbers.iter().copied()).await
+    }
+
     /// Forgets the position: the stream is of another database than before.
     ///
     /// # Errors

@@ -58,6 +58,11 @@ impl React for Reaction {
             }
         }
     }
+
+    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
+        let Some(last) = numbers.iter().copied().max() else { return Ok(()) };
+        self.work.send(Work::Pass(last)).await.map_err(|_| stopping())
+    }
 }
 
 /// The tag of what pages show of the changed row.

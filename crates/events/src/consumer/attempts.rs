@@ -1,5 +1,6 @@
 //! The reaction, tried until it is done or refused for good.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -23,7 +24,7 @@ impl<R: React> Effects<R> {
     ) -> Result<(), Stopped> {
         if let Some(seen) = &self.seen {
             let before = events.len();
-            events.retain(|event| !seen.has(event.seq));
+            events.retain(|event| !seen.has(event.seq, event.event_id));
             self.signs.meter.duplicates.increment((before - events.len()) as u64);
         }
         if events.is_empty() {
@@ -110,23 +111,45 @@ impl<R: React> Effects<R> {
     fn done(&mut self, events: &[Event<R::Change>]) {
         self.signs.meter.applied(events.iter().map(|event| event.occurred_at));
         let Some(seen) = &mut self.seen else { return };
-        events.iter().for_each(|event| seen.add(event.seq));
+        events.iter().for_each(|event| seen.add(event.seq, event.event_id));
         events.iter().for_each(|event| self.signs.reached(event.seq));
     }
 
     /// Has everything dropped or made anew, for as long as it takes.
     pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<u64>, Stopped> {
         self.signs.meter.resync(why);
+        let from = self.until_done("a resync", || self.reaction.resync(why)).await?;
+        // Where a group is, only the group knows.
+        Ok(from.filter(|_| self.seen.is_none()))
+    }
+
+    /// Where this service is, if it knows that; asked for as long as it takes.
+    pub(super) async fn position(&self) -> Result<Option<u64>, Stopped> {
+        self.until_done("asking how far this service is", || self.reaction.position()).await
+    }
+
+    /// Tells the service that it is past what was set aside, for as long as it takes.
+    pub(super) async fn pass(&self, aftermath: &Aftermath) -> Result<(), Stopped> {
+        let numbers: Vec<u64> = aftermath.letters.iter().filter_map(Letter::number).collect();
+        match numbers.is_empty() || aftermath.from.is_some() {
+            true => Ok(()),
+            false => self.until_done("noting what was set aside", || self.reaction.pass(&numbers)).await,
+        }
+    }
+
+    async fn until_done<T, F>(&self, what: &str, attempt: impl Fn() -> F) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, ReactError>>,
+    {
         let (mut backoff, mut told) = (Backoff::new(), false);
         loop {
-            let reason = match AssertUnwindSafe(self.reaction.resync(why)).catch_unwind().await {
-                // Where a group is, only the group knows.
-                Ok(Ok(from)) => return Ok(from.filter(|_| self.seen.is_none())),
+            let reason = match AssertUnwindSafe(attempt()).catch_unwind().await {
+                Ok(Ok(done)) => return Ok(done),
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => "the reaction panicked".to_owned(),
+                Err(_) => "a panic, reported above".to_owned(),
             };
             if !std::mem::replace(&mut told, true) {
-                warn!(?why, %reason, "a resync has failed; it is tried again");
+                warn!(%reason, "{what} has failed; it is tried again");
             }
             self.signs.meter.retries.increment(1);
             self.rest(&mut backoff).await?;

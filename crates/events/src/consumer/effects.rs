@@ -90,12 +90,12 @@ impl<R: React> Effects<R> {
         Ok(())
     }
 
-    /// Writes dead letters.
+    /// Writes dead letters; only then is the service past them.
     pub(super) async fn write(&self, stream: &Stream, letters: &str, aftermath: &Aftermath) -> Result<(), Trouble> {
         for letter in &aftermath.letters {
             stream.dead_letter(letters, letter.fields(self.stream)).await?;
             self.signs.meter.dead_letter(letter.reason);
         }
-        Ok(())
+        Ok(self.pass(aftermath).await?)
     }
 }

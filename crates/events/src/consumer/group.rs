@@ -33,8 +33,6 @@ const GONE: Duration = Duration::from_secs(3600);
 /// A member of a group.
 pub(super) struct Group<R> {
     pub(super) name: &'static str,
-    /// Where a group begins that this process is the first to create; taken the first time.
-    pub(super) from: Option<u64>,
     /// Its own name in the group.
     consumer: String,
     pub(super) session: Session,
@@ -46,9 +44,9 @@ pub(super) struct Group<R> {
 }
 
 impl<R: React> Group<R> {
-    pub(super) fn new(name: &'static str, from: Option<u64>, session: Session, effects: Effects<R>) -> Self {
+    pub(super) fn new(name: &'static str, session: Session, effects: Effects<R>) -> Self {
         let consumer = Uuid::now_v7().to_string();
-        Self { name, from, consumer, session, effects, last: None, run_id: None }
+        Self { name, consumer, session, effects, last: None, run_id: None }
     }
 
     /// Reads until it is told to stop, or something breaks.

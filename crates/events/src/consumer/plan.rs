@@ -51,6 +51,11 @@ impl Letter {
         ]
     }
 
+    /// The number that it had, if it had one to itself.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.id.strip_suffix("-0")?.parse().ok()
+    }
+
     pub(super) fn unreadable(why: &Unreadable, id: String, event: Vec<u8>) -> Self {
         let (reason, harms) = match why {
             Unreadable::Malformed(_) => ("malformed", true),

@@ -79,7 +79,13 @@ impl<R: React> Reader<R> {
                 entries = stream.after(self.position, self.session.batch) => entries?,
                 () = stop.cancelled() => break,
             };
-            let Some(first) = entries.first_mut() else { continue };
+            let Some(first) = entries.first_mut() else {
+                // A stream that ends before what was read of it is of another database: the log says what that means.
+                if !unsure && stream.look("", self.position).await?.last < self.position {
+                    (unsure, asked) = (true, None);
+                }
+                continue;
+            };
             first.before = Some(self.position);
             let reached = entries.last().map_or(self.position, |entry| entry.seq);
             self.effects.signs.meter.received.increment(entries.len() as u64);
@@ -119,7 +125,7 @@ impl<R: React> Reader<R> {
         }
     }
 
-    /// Writes dead letters. Without Redis they are only logged: the reader goes on without it.
+    /// Writes dead letters, and is past them. Without Redis they are only logged: the reader goes on without it.
     async fn set_aside(&self, stream: Option<&Stream>, aftermath: &Aftermath) -> Result<(), Trouble> {
         for letter in &aftermath.letters {
             warn!(id = letter.id, reason = letter.reason, detail = letter.detail, "an event is set aside");
@@ -128,7 +134,7 @@ impl<R: React> Reader<R> {
             }
             self.effects.signs.meter.dead_letter(letter.reason);
         }
-        Ok(())
+        Ok(self.effects.pass(aftermath).await?)
     }
 
     fn go_to(&mut self, position: u64) {

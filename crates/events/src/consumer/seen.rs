@@ -1,26 +1,28 @@
 //! Which events this process has carried out of late.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-/// How many numbers are remembered; an event that comes again after so many others is carried out again.
+use uuid::Uuid;
+
+/// How many events are remembered; one that comes again after so many others is carried out again.
 const REMEMBERED: usize = 65_536;
 
-/// Numbers of events.
+/// Events by number. The number alone would not do: a database that was restored gives it again, to another event.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    numbers: BTreeSet<u64>,
+    events: BTreeMap<u64, Uuid>,
 }
 
 impl Seen {
-    pub(super) fn has(&self, seq: u64) -> bool {
-        self.numbers.contains(&seq)
+    pub(super) fn has(&self, seq: u64, event: Uuid) -> bool {
+        self.events.get(&seq) == Some(&event)
     }
 
-    /// Remembers a number, and forgets the lowest where that is one too many.
-    pub(super) fn add(&mut self, seq: u64) {
-        self.numbers.insert(seq);
-        if self.numbers.len() > REMEMBERED {
-            self.numbers.pop_first();
+    /// Remembers an event, and forgets that of the lowest number where it is one too many.
+    pub(super) fn add(&mut self, seq: u64, event: Uuid) {
+        self.events.insert(seq, event);
+        if self.events.len() > REMEMBERED {
+            self.events.pop_first();
         }
     }
 }
@@ -31,9 +33,19 @@ mod tests {
 
     #[test]
     fn the_latest_numbers_are_remembered() {
-        let mut seen = Seen::default();
+        let (mut seen, event) = (Seen::default(), Uuid::now_v7());
         let many = REMEMBERED as u64;
-        (1..=many + 1).for_each(|seq| seen.add(seq));
-        assert!(!seen.has(1) && seen.has(2) && seen.has(many + 1) && !seen.has(many + 2));
+        (1..=many + 1).for_each(|seq| seen.add(seq, event));
+        let has = |seq| seen.has(seq, event);
+        assert!(!has(1) && has(2) && has(many + 1) && !has(many + 2));
+    }
+
+    #[test]
+    fn another_event_under_the_same_number_was_not_seen() {
+        let (mut seen, before, restored) = (Seen::default(), Uuid::now_v7(), Uuid::now_v7());
+        seen.add(7, before);
+        assert!(!seen.has(7, restored));
+        seen.add(7, restored);
+        assert!(seen.has(7, restored) && !seen.has(7, before));
     }
 }

@@ -45,7 +45,8 @@ async fn a_group_that_exists_goes_on_where_it_was_without_dropping_anything() {
 async fn a_new_group_that_knows_its_position_begins_after_it_and_drops_nothing() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
-    let consumer = world.start(Reading::GroupFrom(GROUP, 2), &recorder);
+    recorder.is_at(2);
+    let consumer = world.start(Reading::Group(GROUP), &recorder);
     applied(&recorder, 3..=5).await;
     assert_eq!(recorder.resyncs(), []);
     consumer.stop().await;
@@ -56,7 +57,8 @@ async fn a_new_group_fetches_what_the_stream_no_longer_holds() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.log_only(1..=6);
     world.stream_only(7..=8).await;
-    let consumer = world.start(Reading::GroupFrom(GROUP, 2), &recorder);
+    recorder.is_at(2);
+    let consumer = world.start(Reading::Group(GROUP), &recorder);
     eventually("all of it", AT_MOST, async || recorder.applied().iter().filter(|seq| **seq > 2).count() == 6).await;
     assert_eq!(recorder.applied(), [3, 4, 5, 6, 7, 8]);
     assert_eq!(recorder.resyncs(), []);

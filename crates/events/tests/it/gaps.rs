@@ -42,7 +42,8 @@ async fn what_was_trimmed_before_anybody_read_it_is_fetched() {
     a_member_at_three(&world, &Recorder::new()).await.stop().await;
     world.append(4..=9).await;
     world.cli(&format!("XTRIM {STREAM} MINID 8-0")).await;
-    let consumer = world.start(Reading::GroupFrom(GROUP, 3), &recorder);
+    recorder.is_at(3);
+    let consumer = world.start(Reading::Group(GROUP), &recorder);
     applied(&recorder, 4..=9).await;
     assert_eq!(recorder.resyncs(), []);
     consumer.stop().await;
@@ -152,7 +153,8 @@ async fn a_position_that_the_log_has_forgotten_means_dropping_everything() {
     world.append(1..=6).await;
     world.cli(&format!("XTRIM {STREAM} MINID 6-0")).await;
     world.log.forget(4);
-    let consumer = world.start(Reading::GroupFrom(GROUP, 2), &recorder);
+    recorder.is_at(2);
+    let consumer = world.start(Reading::Group(GROUP), &recorder);
     reads(&consumer).await;
     world.append(7..=7).await;
     applied(&recorder, [7]).await;

@@ -64,6 +64,23 @@ async fn an_unknown_type_is_set_aside_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_service_that_knows_its_position_is_past_what_was_set_aside() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.is_at(0);
+    for reading in [Reading::Group(GROUP), Reading::Log(0)] {
+        world.cli("FLUSHALL").await;
+        let consumer = world.start(reading, &recorder);
+        let message = other(1, "type", json!("product.praised"));
+        world.log.add(1, message.clone());
+        world.message(1, "event", &message.to_string()).await;
+        eventually("it to be passed", AT_MOST, async || recorder.passed().last() == Some(&1)).await;
+        assert_eq!(world.reasons().await, ["unknown-type"]);
+        consumer.stop().await;
+        recorder.forget_passed();
+    }
+}
+
+#[tokio::test]
 async fn a_later_schema_means_dropping_everything() {
     let message = other(2, "schema", json!(SCHEMA + 1)).to_string();
     let (applied, resyncs, reasons) = between_events(&message, None).await;

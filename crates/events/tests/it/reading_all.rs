@@ -131,6 +131,23 @@ async fn a_log_that_was_never_so_far_is_another_one() {
 }
 
 #[tokio::test]
+async fn a_log_that_becomes_another_one_meanwhile_is_noticed_though_nothing_breaks() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.append(1..=6).await;
+    let consumer = world.start(Reading::Log(0), &recorder);
+    applied(&recorder, 1..=6).await;
+    // Restored from a backup: the relay finds a stream that is ahead of it, removes it, and goes on with lower numbers.
+    recorder.resync_answer(Ok(Some(3)));
+    world.log.clear();
+    world.log_only(1..=3);
+    world.cli(&format!("DEL {STREAM}")).await;
+    world.append(4..=5).await;
+    applied(&recorder, [1, 2, 3, 4, 5, 6, 4, 5]).await;
+    assert_eq!(recorder.resyncs(), [Resync::Gap]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn a_resync_on_the_way_sets_the_position_anew() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=6).await;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use events::consumer::{ConsumerSettings, Reading, Resync};
 use testkit::eventually;
+use uuid::Uuid;
 
-use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings};
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, event, reads, settings};
 
 #[tokio::test]
 async fn a_group_that_vanishes_is_made_again() {
@@ -33,6 +34,42 @@ async fn another_redis_means_dropping_everything_once() {
     world.append(2..=5).await;
     applied(&recorder, 1..=5).await;
     assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::RedisChanged]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn another_redis_costs_a_service_that_knows_its_position_no_event() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.is_at(0);
+    let consumer = world.member(&recorder).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    world.redis.kill().await.unwrap();
+    // Written while there is no Redis, and repeated by the relay before this consumer is back.
+    world.log_only(4..=6);
+    world.redis.restart().await.unwrap();
+    world.stream_only(1..=6).await;
+    eventually("all of it", AT_MOST, async || recorder.applied().ends_with(&[4, 5, 6])).await;
+    world.append(7..=7).await;
+    applied(&recorder, 1..=7).await;
+    assert_eq!(recorder.resyncs(), [Resync::RedisChanged]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_a_restored_database_has_other_events_under_the_same_numbers() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(1..=5).await;
+    applied(&recorder, 1..=5).await;
+    world.log.clear();
+    world.cli(&format!("DEL {STREAM}")).await;
+    eventually("the group", AT_MOST, async || world.cli(&format!("EXISTS {STREAM}")).await == "1").await;
+    for seq in 3..=5 {
+        let event = event(seq).replace(&Uuid::from_u128(seq.into()).to_string(), &Uuid::now_v7().to_string());
+        world.message(seq, "event", &event).await;
+    }
+    applied(&recorder, [1, 2, 3, 4, 5, 3, 4, 5]).await;
     consumer.stop().await;
 }
 

@@ -133,7 +133,7 @@ pub(crate) fn settings() -> ConsumerSettings {
 /// The JSON of an event with this number.
 pub(crate) fn event(seq: u64) -> String {
     json!({
-        "event_id": Uuid::now_v7(), "seq": seq, "schema": 1, "type": "product.updated", "product_id": seq,
+        "event_id": Uuid::from_u128(seq.into()), "seq": seq, "schema": 1, "type": "product.updated", "product_id": seq,
         "version": 2, "category_id": 1, "changed": ["price_cents"], "occurred_at": chrono::Utc::now(),
     })
     .to_string()

@@ -53,7 +53,7 @@ impl React for Carts {
             ?why,
             "events about carts may have been missed: what was not heard is learned with the next change of a line"
         );
-        if matches!(why, Resync::Gap | Resync::NewGroup) {
+        if why == Resync::Gap {
             // They are not to be had, so nobody need look for them again. A log that does not answer may have them still.
             if let Ok(head) = keeper::head(&self.log).await {
                 self.positions.begin(CART_EVENTS.stream, head).await.map_err(refused)?;
@@ -61,5 +61,15 @@ impl React for Carts {
         }
         taken(self.cache.invalidate_all().await)?;
         Ok(None)
+    }
+
+    /// Baskets that were never begun begin with the first event of all.
+    async fn position(&self) -> Result<Option<u64>, ReactError> {
+        let position = self.positions.of(CART_EVENTS.stream).await.map_err(refused)?;
+        Ok(Some(position.unwrap_or(0)))
+    }
+
+    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
+        self.positions.pass(CART_EVENTS.stream, numbers).await.map_err(refused)
     }
 }

@@ -39,14 +39,14 @@ impl Follower {
             // The one does not wait for the other: carts may be heard of before there is a catalogue.
             tokio::join!(
                 async {
-                    let position = begin_products(&products).await;
+                    begin_products(&products).await;
                     let log = products.filler.api.events();
-                    start(&settings, PRODUCT_EVENTS, position, log, products)
+                    start(&settings, PRODUCT_EVENTS, log, products)
                 },
                 async {
-                    let position = begin_carts(&carts).await;
+                    begin_carts(&carts).await;
                     let log = carts.log.clone();
-                    start(&settings, CART_EVENTS, position, log, carts)
+                    start(&settings, CART_EVENTS, log, carts)
                 }
             )
         };
@@ -76,8 +76,8 @@ impl Follower {
     }
 }
 
-fn start<R: React>(settings: &Settings, source: Source, position: u64, log: EventLog, reaction: R) -> Option<Consumer> {
-    let reading = Reading::GroupFrom(keys::GROUP, position);
+fn start<R: React>(settings: &Settings, source: Source, log: EventLog, reaction: R) -> Option<Consumer> {
+    let reading = Reading::Group(keys::GROUP);
     let subscription = Subscription { source, reading, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
     Consumer::start(&settings.events, &settings.redis.url, subscription, reaction)
         // The cache has taken this URL.
@@ -85,15 +85,15 @@ fn start<R: React>(settings: &Settings, source: Source, position: u64, log: Even
         .ok()
 }
 
-/// The position of the copy of the catalogue, which is made first where there is none.
-async fn begin_products(products: &Products) -> u64 {
+/// Sees to it that there is a copy of the catalogue, and that its position is one of this log.
+async fn begin_products(products: &Products) {
     let filler = &products.filler;
     let mut rest = Rest::default();
     loop {
-        let position = async {
+        let begun = async {
             filler.catalogue.forget_the_gone().await?;
             match filler.positions.of(PRODUCT_EVENTS.stream).await? {
-                None => filler.fill().await,
+                None => filler.fill().await.map(drop),
                 Some(position) => {
                     let asked = Instant::now();
                     let head = keeper::head(&filler.api.events()).await;
@@ -103,37 +103,36 @@ async fn begin_products(products: &Products) -> u64 {
                     filler.state.filled();
                     // A log that is shorter than what was read of it is of another database.
                     match head {
-                        Ok(head) if head < position => filler.fill().await,
-                        _ => Ok(position),
+                        Ok(head) if head < position => filler.fill().await.map(drop),
+                        _ => Ok(()),
                     }
                 }
             }
         };
-        match position.await {
-            Ok(position) => return position,
+        match begun.await {
+            Ok(()) => return,
             Err(failure) => rest.after(&failure).await,
         }
     }
 }
 
-/// The position of the baskets: the beginning, where there is none.
-async fn begin_carts(carts: &Carts) -> u64 {
+/// Sees to it that the position of the baskets is one of this log.
+async fn begin_carts(carts: &Carts) {
     let positions = &carts.positions;
     let mut rest = Rest::default();
     loop {
-        let position = async {
-            let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(0) };
+        let begun = async {
+            let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(()) };
             match keeper::head(&carts.log).await {
                 Ok(head) if head < position => {
                     warn!(head, position, "the log of carts is of another database than before: it is read anew");
-                    positions.forget(CART_EVENTS.stream).await?;
-                    Ok(0)
+                    positions.forget(CART_EVENTS.stream).await
                 }
-                _ => Ok(position),
+                _ => Ok(()),
             }
         };
-        match position.await {
-            Ok(position) => return position,
+        match begun.await {
+            Ok(()) => return,
             Err(failure) => rest.after(&failure).await,
         }
     }

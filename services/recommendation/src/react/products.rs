@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use cache::{Cache, Invalidation, Tag};
+use events::PRODUCT_EVENTS;
 use events::consumer::{React, ReactError, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
 use tracing::info;
@@ -67,6 +68,14 @@ impl React for Products {
         self.filler.fill().await.map_err(refused)?;
         taken(self.cache.invalidate_all().await)?;
         Ok(None)
+    }
+
+    async fn position(&self) -> Result<Option<u64>, ReactError> {
+        self.filler.positions.of(PRODUCT_EVENTS.stream).await.map_err(refused)
+    }
+
+    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
+        self.filler.positions.pass(PRODUCT_EVENTS.stream, numbers).await.map_err(refused)
     }
 }
 

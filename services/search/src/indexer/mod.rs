@@ -47,6 +47,8 @@ pub enum Work {
     Index(Vec<ProductEvent>),
     /// Compare the index with the whole catalogue; answers with the position from which events count again.
     Walk(oneshot::Sender<u64>),
+    /// Nothing is asked for up to this number.
+    Pass(u64),
 }
 
 /// Changes the index.
@@ -107,8 +109,8 @@ impl Indexer {
                     while events.len() < AT_ONCE {
                         match queue.try_recv() {
                             Ok(Work::Index(more)) => events.extend(more),
-                            Ok(walk @ Work::Walk(_)) => {
-                                put_off = Some(walk);
+                            Ok(other) => {
+                                put_off = Some(other);
                                 break;
                             }
                             Err(_) => break,
@@ -119,6 +121,7 @@ impl Indexer {
                     Work::Index(events) => self.index(&events).await,
                     // Nobody waits when the consumer has been stopped.
                     Work::Walk(done) => drop(done.send(self.walk().await)),
+                    Work::Pass(number) => self.pass(number).await,
                 }
                 committed = Instant::now();
             }
@@ -126,6 +129,17 @@ impl Indexer {
         tokio::select! {
             () = working => {}
             () = stop.cancelled() => {}
+        }
+    }
+
+    /// Stores that the index is at `number`, however often that has to be tried.
+    async fn pass(&mut self, number: u64) {
+        let mut pause = PAUSE;
+        while number > self.commit.position {
+            let commit = Commit { position: number, ..self.commit.clone() };
+            if let Err(trouble) = self.change(commit, |_| Ok(())).await {
+                self.failed(&trouble, &mut pause).await;
+            }
         }
     }
 

@@ -48,6 +48,11 @@ impl Log {
         self.state.lock().unwrap().events.insert(seq, event);
     }
 
+    /// It is the log of another database, which has no events yet.
+    pub(crate) fn clear(&self) {
+        self.state.lock().unwrap().events.clear();
+    }
+
     /// It answers 503 from now on, or no more.
     pub(crate) fn away(&self, away: bool) {
         self.state.lock().unwrap().away = away;

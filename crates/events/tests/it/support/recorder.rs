@@ -16,6 +16,8 @@ pub(crate) struct Recorder {
     resyncs: Arc<Mutex<Vec<Resync>>>,
     answer: Arc<Mutex<Arc<Answer>>>,
     from: Arc<Mutex<Result<Option<u64>, ReactError>>>,
+    position: Arc<Mutex<Option<u64>>>,
+    passed: Arc<Mutex<Vec<u64>>>,
     begun: Arc<watch::Sender<u64>>,
     open: Arc<watch::Sender<bool>>,
 }
@@ -27,6 +29,8 @@ impl Recorder {
             resyncs: Arc::default(),
             answer: Arc::new(Mutex::new(Arc::new(|_| Ok(())))),
             from: Arc::new(Mutex::new(Ok(None))),
+            position: Arc::default(),
+            passed: Arc::default(),
             begun: Arc::new(watch::Sender::new(0)),
             open: Arc::new(watch::Sender::new(true)),
         }
@@ -40,6 +44,25 @@ impl Recorder {
     /// From now on, a resync ends like this.
     pub(crate) fn resync_answer(&self, answer: Result<Option<u64>, ReactError>) {
         *self.from.lock().unwrap() = answer;
+    }
+
+    /// It is a service that knows how far it is: here, and further with everything that is carried out or passed.
+    pub(crate) fn is_at(&self, position: u64) {
+        *self.position.lock().unwrap() = Some(position);
+    }
+
+    fn goes_to(&self, number: u64) {
+        let mut position = self.position.lock().unwrap();
+        *position = position.map(|position| position.max(number));
+    }
+
+    /// The numbers that were set aside.
+    pub(crate) fn passed(&self) -> Vec<u64> {
+        self.passed.lock().unwrap().clone()
+    }
+
+    pub(crate) fn forget_passed(&self) {
+        self.passed.lock().unwrap().clear();
     }
 
     /// Reactions begin and do not end, until [`go`](Self::go).
@@ -80,6 +103,7 @@ impl React for Recorder {
         let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         let answer = Arc::clone(&self.answer.lock().unwrap());
         answer(&numbers)?;
+        numbers.iter().for_each(|number| self.goes_to(*number));
         self.batches.lock().unwrap().push(numbers);
         Ok(())
     }
@@ -87,5 +111,15 @@ impl React for Recorder {
     async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
         self.resyncs.lock().unwrap().push(why);
         self.from.lock().unwrap().clone()
+    }
+
+    async fn position(&self) -> Result<Option<u64>, ReactError> {
+        Ok(*self.position.lock().unwrap())
+    }
+
+    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
+        numbers.iter().for_each(|number| self.goes_to(*number));
+        self.passed.lock().unwrap().extend(numbers);
+        Ok(())
     }
 }
