@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::World;
+use crate::world::{Service, World};
 use ledger::Ledger;
 
 /// How long the readers go on when everything runs again.
@@ -58,10 +58,12 @@ pub struct Report {
     pub took: Duration,
     /// How long it took from the last fault until everything was relayed and applied.
     pub settled: Duration,
-    /// Answers that were compared, and how many of them came from a cache.
+    /// Lines of carts that the recommendation was found to know.
+    pub baskets: usize,
+    /// Answers that were compared.
     pub compared: u32,
-    /// … from a cache.
-    pub hits: u32,
+    /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
+    pub hits: [u32; 4],
     /// What is wrong; empty when everything holds.
     pub wrong: Vec<String>,
 }
@@ -138,7 +140,10 @@ impl std::fmt::Display for Report {
         let kills: Vec<_> = self.kills.iter().map(|(victim, times)| format!("{victim} {times}")).collect();
         writeln!(f, "kill -9              {}", kills.join(", "))?;
         writeln!(f, "settled after        {:.1} s", self.settled.as_secs_f64())?;
-        writeln!(f, "answers compared     {}, of them from a cache {}", self.compared, self.hits)?;
+        writeln!(f, "lines of carts       {}, compared with what the recommendation knows", self.baskets)?;
+        let hits = Service::ALL.iter().zip(self.hits).map(|(service, hits)| format!("{} {hits}", service.name()));
+        let hits = hits.collect::<Vec<_>>().join(", ");
+        writeln!(f, "answers compared     {}, of them from a cache: {hits}", self.compared)?;
         match self.wrong.as_slice() {
             [] => write!(f, "wrong                nothing"),
             wrong => write!(f, "wrong\n  {}", wrong.join("\n  ")),

@@ -24,8 +24,9 @@ impl From<PoolError> for Failure {
 
 impl From<DieselError> for Failure {
     fn from(error: DieselError) -> Self {
-        // A restart of Postgres ends the connections of the pool; the statement's time limit ends a statement.
-        const PASSING: [&str; 7] = [
+        // A restart of Postgres ends the connections of the pool; the statement's time limit ends a statement; a full disk
+        // is emptied, a standby promoted. Diesel does not hand on the SQLSTATE, so the words have to do.
+        const PASSING: [&str; 13] = [
             "terminating connection",
             "statement timeout",
             "shutting down",
@@ -33,6 +34,12 @@ impl From<DieselError> for Failure {
             "connection closed",
             "deadlock detected",
             "could not serialize",
+            "No space left on device",
+            "out of memory",
+            "out of shared memory",
+            "read-only transaction",
+            "too many clients",
+            "lock timeout",
         ];
         let passes = match &error {
             DieselError::BrokenTransactionManager => true,

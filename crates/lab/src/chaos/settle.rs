@@ -1,6 +1,6 @@
 //! When the dust has settled: is everything there, and is nothing stale?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -38,6 +38,7 @@ pub(super) async fn judge(stage: &Stage) -> Result<Report> {
     report.settled = began.elapsed();
     streams(stage, &mut report).await?;
     acknowledged(stage, &mut report).await?;
+    baskets(stage, &mut report).await?;
     index(stage, &mut report).await?;
     caches(stage, &mut report).await?;
     Ok(report)
@@ -149,6 +150,21 @@ async fn acknowledged(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The recommendation knows every line of every cart, as it is.
+async fn baskets(stage: &Stage, report: &mut Report) -> Result<()> {
+    let lines =
+        |table: &str| format!("SELECT cart_id, product_id, quantity FROM {table} WHERE quantity > 0 ORDER BY 1, 2");
+    let sold = stage.world.postgres.sql("cart_db", &lines("cart_items")).await?;
+    let heard = stage.world.postgres.sql("recommendation_db", &lines("basket_items")).await?;
+    let (sold, heard): (BTreeSet<&str>, BTreeSet<&str>) = (sold.lines().collect(), heard.lines().collect());
+    for line in sold.symmetric_difference(&heard) {
+        let who = if sold.contains(line) { "only the cart" } else { "only the recommendation" };
+        report.wrong.push(format!("a line of a cart that {who} knows: {line}"));
+    }
+    report.baskets = sold.len();
+    Ok(())
+}
+
 /// The index has every product of the catalogue in its present version, and no other.
 async fn index(stage: &Stage, report: &mut Report) -> Result<()> {
     let rows = stage.world.postgres.sql("shop_db", "SELECT id, version FROM products").await?;
@@ -186,7 +202,8 @@ async fn caches(stage: &Stage, report: &mut Report) -> Result<()> {
     for url in &urls {
         let (status, hit, body) = read(stage, url).await?;
         report.compared += 1;
-        report.hits += u32::from(hit);
+        let from = Service::ALL.into_iter().position(|service| url.starts_with(&stage.world.url(service)));
+        report.hits[from.context("every address is one of a service")?] += u32::from(hit);
         cached.push((status, body));
     }
     for service in Service::ALL {

@@ -105,7 +105,7 @@ async fn create_and_delete(stage: Arc<Stage>) -> Result<()> {
                 }
             }
             1 => {
-                let rename = json!({ "description": format!("shelf {round}") });
+                let rename = json!({ "name": format!("Shelf {round}"), "description": format!("shelf {round}") });
                 let path = format!("/categories/{category}");
                 stage.write(Method::PUT, Service::ProductApi, &path, &rename).await;
             }

@@ -7,6 +7,8 @@
 //! event ─► expect ─► remove the lists ─► fetch ─► write the rows, no longer expected ─► remove the lists
 //! ```
 //!
+//! A product that may be sold out is not shown in between, however long that takes: while the product API is away, say.
+//!
 //! A load reads this table after the rows. If it is stored all the same, then its rows are the new ones, or it began before
 //! the last step, which removes it or refuses it. So nothing depends on what stands here: without it lists are outdated
 //! for some milliseconds longer.
@@ -14,11 +16,12 @@
 //! Each process has one row, because it carries out one batch at a time; a row that is only ever updated leaves nothing
 //! behind that would have to be vacuumed.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use cache::Tag;
 use database::sql;
-use diesel::sql_types::{Array, Bool, Double, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Double, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -29,23 +32,38 @@ use crate::error::Failure;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(diesel::QueryableByName)]
-struct Yes {
-    #[diesel(sql_type = Bool)]
-    yes: bool,
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// What is about to change of a list that was just made.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// Whether it is about to be outdated.
+    pub(crate) any: bool,
+    /// Products of it of which nobody can say whether they can still be bought.
+    pub(crate) in_doubt: HashSet<i64>,
 }
 
 impl Catalogue {
-    /// Lists with these tags are outdated, and the rows to make new ones of are not here yet. Takes the place of what this
-    /// process expected before.
+    /// Lists with these tags are outdated, and the rows to make new ones of are not here yet; the products `in_doubt` may
+    /// be sold out. Takes the place of what this process expected before.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn expect(&self, tags: impl IntoIterator<Item = &Tag>) -> Result<(), Failure> {
+    pub async fn expect(
+        &self,
+        tags: impl IntoIterator<Item = &Tag>,
+        in_doubt: impl IntoIterator<Item = i64>,
+    ) -> Result<(), Failure> {
+        let mut names: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
+        names.extend(in_doubt.into_iter().map(doubt));
         let connection = &mut *self.pool.get().await?;
         sql("INSERT INTO awaited VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
              ON CONFLICT (process) DO UPDATE SET tags = excluded.tags, until = excluded.until")
         .bind::<SqlUuid, _>(self.process)
-        .bind::<Array<Text>, _>(names(tags))
+        .bind::<Array<Text>, _>(names)
         .bind::<Double, _>(PATIENCE.as_secs_f64())
         .execute(connection)
         .await?;
@@ -70,15 +88,23 @@ pub(super) async fn arrived(connection: &mut AsyncPgConnection, process: Uuid) -
     Ok(())
 }
 
-/// Whether a list with these tags is about to be outdated.
-pub(crate) async fn is_awaited(
+/// What is about to change of a list with these tags, which shows these products.
+pub(crate) async fn awaited(
     connection: &mut AsyncPgConnection,
     tags: impl IntoIterator<Item = &Tag>,
-) -> Result<bool, Failure> {
-    let any = sql("SELECT EXISTS (SELECT FROM awaited WHERE tags && $1 AND until > clock_timestamp()) AS yes");
-    Ok(any.bind::<Array<Text>, _>(names(tags)).get_result::<Yes>(connection).await?.yes)
+    shown: impl IntoIterator<Item = i64>,
+) -> Result<Awaited, Failure> {
+    let doubts: HashMap<String, i64> = shown.into_iter().map(|product| (doubt(product), product)).collect();
+    let mut names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
+    names.extend(doubts.keys().map(String::as_str));
+    let about = sql("SELECT name FROM awaited, unnest(tags) AS name
+                     WHERE tags && $1 AND until > clock_timestamp() AND name = ANY($1)");
+    let about: Vec<Name> = about.bind::<Array<Text>, _>(names).load(connection).await?;
+    let in_doubt = about.iter().filter_map(|Name { name }| doubts.get(name).copied()).collect();
+    Ok(Awaited { any: !about.is_empty(), in_doubt })
 }
 
-fn names<'t>(tags: impl IntoIterator<Item = &'t Tag>) -> Vec<&'t str> {
-    tags.into_iter().map(Tag::as_str).collect()
+/// Stands for a product whose stock has changed; no tag begins like this.
+fn doubt(product: i64) -> String {
+    format!("stock:{product}")
 }

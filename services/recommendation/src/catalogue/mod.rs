@@ -7,7 +7,7 @@
 mod awaited;
 mod fill;
 
-pub(crate) use awaited::is_awaited;
+pub(crate) use awaited::awaited;
 pub use fill::Filler;
 
 use std::collections::{BTreeMap, HashSet};

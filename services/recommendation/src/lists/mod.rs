@@ -122,18 +122,22 @@ fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTr
     (items, tags)
 }
 
-/// The list with the tags of what it shows; good for this answer only, if a change of it is on its way.
+/// The list with the tags of what it shows; good for this answer only, if a change of it is on its way, and then without
+/// what may be sold out.
 async fn loaded(
     connection: &mut AsyncPgConnection,
-    list: Recommendations,
+    mut list: Recommendations,
     mut tags: BTreeSet<Tag>,
 ) -> Result<Loaded, Failure> {
     for item in list.bought_together.iter().chain(&list.similar) {
         tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);
     }
-    let is_awaited = catalogue::is_awaited(connection, &tags).await?;
+    let shown = list.bought_together.iter().chain(&list.similar).map(|item| item.product_id);
+    let awaited = catalogue::awaited(connection, &tags, shown).await?;
+    list.bought_together.retain(|item| !awaited.in_doubt.contains(&item.product_id));
+    list.similar.retain(|item| !awaited.in_doubt.contains(&item.product_id));
     let loaded = Loaded::json(&list)?.tags(tags);
-    Ok(if is_awaited { loaded.without_storing() } else { loaded })
+    Ok(if awaited.any { loaded.without_storing() } else { loaded })
 }
 
 impl std::fmt::Debug for Lists {

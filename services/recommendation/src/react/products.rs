@@ -42,7 +42,7 @@ impl React for Products {
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
         self.tell(events);
         let named = outdated(events, &HashSet::new());
-        self.filler.catalogue.expect(&named).await.map_err(refused)?;
+        self.filler.catalogue.expect(&named, in_doubt(events)).await.map_err(refused)?;
         taken(self.cache.invalidate(Invalidation::hard().tags(named)).await)?;
 
         let deleted = deleted(events);
@@ -151,6 +151,13 @@ fn deleted(events: &[ProductEvent]) -> BTreeMap<i64, (i64, u64)> {
     }
     let deleted = last.into_iter().filter(|(_, (kind, ..))| *kind == Kind::ProductDeleted);
     deleted.map(|(id, (_, version, seq))| (id, (version, seq))).collect()
+}
+
+/// Products that may be sold out with these events.
+fn in_doubt(events: &[ProductEvent]) -> HashSet<i64> {
+    let may =
+        |change: &ProductChange| change.changed.is_empty() || change.changed.iter().any(|column| column == "stock");
+    events.iter().filter(|event| may(&event.change)).filter_map(|event| event.change.product_id).collect()
 }
 
 /// The tags of the lists that were made of the old rows.

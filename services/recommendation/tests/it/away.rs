@@ -50,13 +50,7 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
     eventually("a hit", SOON, async || source(1).await == "hit").await;
     eventually("another one", SOON, async || source(2).await == "hit").await;
     api.process.kill9().await.expect("it is killed");
-    // The relay gets as far as the stream, and the one who could be asked for the row is away.
-    stores.shop_sql("UPDATE products SET price_cents = 13999 WHERE id = 25").await;
-    let numbered = "SELECT head.seq + 1, event || jsonb_build_object('seq', head.seq + 1)
-                    FROM outbox, outbox_head head WHERE outbox.seq IS NULL";
-    let numbered = stores.shop_sql(numbered).await;
-    let (seq, event) = numbered.split_once('|').expect("two columns");
-    stores.redis(&["XADD", "product:events", &format!("{seq}-0"), "event", event]).await;
+    change_as_the_api_dies(&stores, "UPDATE products SET price_cents = 13999 WHERE id = 25").await;
     eventually("the list to be gone", SOON, async || source(1).await == "fwd=miss; detail=not-stored").await;
     for _ in 0..3 {
         assert_eq!((source(1).await.as_str(), source(2).await.as_str()), ("fwd=miss; detail=not-stored", "hit"));
@@ -66,6 +60,34 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
     let list = ours.get("/recommendations/1").await.expect(200);
     assert_eq!((list.source(), &item(&list.json(), 25).unwrap()["price_cents"]), ("fwd=miss; stored", &json!(13_999)));
     assert_eq!(stores.sql("SELECT max(cardinality(tags)) FROM awaited").await, "0");
+}
+
+#[tokio::test]
+async fn what_may_be_sold_out_is_not_shown_for_as_long_as_nobody_can_say() {
+    let stores = Stores::start().await;
+    let port = free_port().to_string();
+    let api = stores.product_api(&port).await;
+    let ours = stores.ours_with(api.url(), &[]).await;
+    stores.until_all_is_heard().await;
+    until_both_are_read(&ours).await;
+    assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
+    api.process.kill9().await.expect("it is killed");
+    change_as_the_api_dies(&stores, "UPDATE products SET stock = 0 WHERE id = 25").await;
+    let is_left_out = |list: &serde_json::Value| item(list, 25).is_none();
+    until_list(&ours, "/recommendations/1", "it to be left out", is_left_out).await;
+    stores.shop_sql("UPDATE products SET stock = 7 WHERE id = 25").await;
+    let _api = stores.product_api(&port).await;
+    until_list(&ours, "/recommendations/1", "it to be back", |list| item(list, 25).is_some()).await;
+}
+
+/// Changes one row; its relay gets as far as the stream, and who could be asked for the row is away.
+async fn change_as_the_api_dies(stores: &Stores, change: &str) {
+    stores.shop_sql(change).await;
+    let numbered = "SELECT head.seq + 1, event || jsonb_build_object('seq', head.seq + 1)
+                    FROM outbox, outbox_head head WHERE outbox.seq IS NULL";
+    let numbered = stores.shop_sql(numbered).await;
+    let (seq, event) = numbered.split_once('|').expect("two columns");
+    stores.redis(&["XADD", "product:events", &format!("{seq}-0"), "event", event]).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,176 @@
+//! Which reads broke a promise: every read against all that was written before and while it was made.
+//!
+//! ```text
+//! write    begin ───── COMMIT ─── end        acknowledged with version 5
+//! read                              begin ─── end      must show 5 or later: the floor
+//! read             begin ─────────────── end           may show 4 or 5
+//! read  begin ─ end                                    cannot show 5: nobody had begun to write it
+//! ```
+//!
+//! Reads are judged when all writes that began before their end are known, so by the round.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::map::Promise;
+use super::record::{Nanos, Read, Seen, Write, Written};
+
+/// The number of the write that made a product.
+pub(super) const CREATION: u32 = 0;
+
+/// What is wrong with a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// It showed an older version than the floor, for longer than the subject promises.
+    Stale,
+    /// It showed what nobody had begun to write, or what was never written.
+    Future,
+    /// It showed parts of two writes, or a version together with another version's contents.
+    Torn,
+    /// It showed an older version than its own session had seen before.
+    Backwards,
+}
+
+/// A read that broke a promise, with what it takes to believe that.
+#[derive(Clone, Debug, Serialize)]
+pub struct Violation {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The read.
+    pub read: Read,
+    /// The version that it showed, if one can be told.
+    pub version: Option<u32>,
+    /// The version that it should have shown at least.
+    pub floor: u32,
+    /// For how long the version that it showed had been outdated when it began.
+    pub stale_for: Nanos,
+}
+
+/// The judgement of one read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is wrong with it, as far as the promise goes.
+    pub fault: Option<Fault>,
+    /// The version that it showed.
+    pub version: Option<u32>,
+    /// The least that had been acknowledged when it began.
+    pub floor: u32,
+    /// How long before its begin the first newer version had been acknowledged: 0 when it was not stale.
+    pub stale_for: Nanos,
+    /// How long before its end that newer version had begun to be written: the window is at most so long.
+    pub window: Nanos,
+}
+
+/// All that is known of the writes to one product.
+#[derive(Debug, Default)]
+struct History {
+    /// Acknowledged writes by the end of their answers, each with the highest version up to then.
+    floors: Vec<(Nanos, u32)>,
+    /// Acknowledged and deferred versions, with the begin and the end of their writes, by version.
+    versions: Vec<(u32, Nanos, Nanos)>,
+    /// The writes, by number: when they began, and the version they made, as soon as that is known.
+    writes: HashMap<u32, (Nanos, Option<u32>)>,
+}
+
+/// The histories of all products, and what each session saw last.
+#[derive(Debug, Default)]
+pub struct Judge {
+    histories: HashMap<u32, History>,
+    sessions: HashMap<(u32, u32), u32>,
+}
+
+impl Judge {
+    /// Takes note of a product that was made before the first read.
+    pub fn created(&mut self, key: u32, number: u32, version: u32) {
+        let history = self.histories.entry(key).or_default();
+        history.writes.insert(number, (0, Some(version)));
+        history.floors.push((0, version));
+        history.versions.push((version, 0, 0));
+    }
+
+    /// Takes note of a round's writes.
+    pub fn learn(&mut self, mut writes: Vec<Write>) {
+        writes.sort_by_key(|write| write.end);
+        for write in writes {
+            let history = self.histories.entry(write.key).or_default();
+            let version = match write.outcome {
+                Written::Acknowledged(version) | Written::Deferred(version) => Some(version),
+                Written::Unknown => None,
+            };
+            history.writes.insert(write.number, (write.begin, version));
+            if let Written::Acknowledged(version) = write.outcome {
+                let highest = history.floors.last().map_or(0, |(_, floor)| *floor);
+                history.floors.push((write.end, highest.max(version)));
+                history.versions.push((version, write.begin, write.end));
+            }
+        }
+        for history in self.histories.values_mut() {
+            history.versions.sort_unstable();
+        }
+    }
+
+    /// Judges one read. The reads of a session come in the order in which they were made.
+    pub fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
+        let Some(history) = self.histories.get_mut(&read.key) else {
+            return Judgement { fault: Some(Fault::Future), ..Judgement::default() };
+        };
+        let floor = history.floor(read.begin);
+        let version = match history.version_of(read) {
+            Ok(version) => version,
+            Err(fault) => return Judgement { fault: Some(fault), floor, ..Judgement::default() },
+        };
+        // A write of which nobody knows the version, shown without one: as good as any later one.
+        let Some(version) = version else { return Judgement { floor, ..Judgement::default() } };
+        let mut judgement = Judgement { version: Some(version), floor, ..Judgement::default() };
+        if version < floor
+            && let Some((begin, end)) = history.outdated(version)
+        {
+            judgement.stale_for = read.begin.saturating_sub(end);
+            judgement.window = read.end.saturating_sub(begin);
+        }
+        let before = self.sessions.insert((read.session, read.key), version).unwrap_or(0);
+        judgement.fault = match promise {
+            Promise::Never if version < floor => Some(Fault::Stale),
+            Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
+            _ if version < before => Some(Fault::Backwards),
+            _ => None,
+        };
+        judgement
+    }
+}
+
+impl History {
+    /// The highest version that was acknowledged before `begin`.
+    fn floor(&self, begin: Nanos) -> u32 {
+        let known = self.floors.partition_point(|(at, _)| *at < begin);
+        known.checked_sub(1).map_or(0, |last| self.floors[last].1)
+    }
+
+    /// Begin and end of the write that was the first to be acknowledged of all those newer than `version`.
+    fn outdated(&self, version: u32) -> Option<(Nanos, Nanos)> {
+        let newer = self.versions.partition_point(|(other, ..)| *other <= version);
+        self.versions[newer..].iter().map(|(_, begin, end)| (*begin, *end)).min_by_key(|(_, end)| *end)
+    }
+
+    fn version_of(&mut self, read: &Read) -> Result<Option<u32>, Fault> {
+        let (number, shown) = match read.seen {
+            Seen::Absent => return Ok(Some(0)),
+            Seen::Torn => return Err(Fault::Torn),
+            Seen::Write { number, version } => (number, version),
+        };
+        let Some((begin, made)) = self.writes.get_mut(&number) else { return Err(Fault::Future) };
+        if *begin >= read.end {
+            return Err(Fault::Future);
+        }
+        match (*made, shown) {
+            (Some(made), Some(shown)) if made != shown => Err(Fault::Torn),
+            (None, Some(shown)) => {
+                *made = Some(shown);
+                Ok(Some(shown))
+            }
+            (made, _) => Ok(made),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The map: which addresses are read and written, what their answers show, and what each cache promises.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use config::{Config, File, FileFormat};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Our own stack.
+const OURS: &str = include_str!("map.toml");
+
+/// Everything that the checker knows about an implementation.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// The addresses of each service, one for each replica.
+    pub services: BTreeMap<String, Vec<String>>,
+    /// What is written to.
+    pub products: Products,
+    /// How.
+    pub writing: Writing,
+    /// What an answer shows, unless the subject says otherwise.
+    pub shown: Shown,
+    /// The caches.
+    pub subjects: Vec<Subject>,
+}
+
+/// The products of a run: made for it, or there before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Products {
+    /// Makes one.
+    pub create: Option<Call>,
+    /// Removes it when the run is over.
+    pub remove: Option<Call>,
+    /// Those that are there; shared out among the subjects.
+    #[serde(default)]
+    pub ids: Vec<u64>,
+}
+
+/// A request that prepares or cleans up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// GET, PUT, …
+    pub method: String,
+    /// The service it is sent to.
+    pub service: String,
+    /// With `{id}`, `{word}` or `{page}`.
+    pub path: String,
+    /// Where the answer has the id of what was made, as a JSON pointer (RFC 6901).
+    pub id: Option<String>,
+    /// What is sent.
+    pub body: Option<Value>,
+}
+
+/// What all writes have in common.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Writing {
+    /// PUT, as a rule.
+    pub method: String,
+    /// With `{n}`, by which the write is known again.
+    pub body: Value,
+    /// Where the answer has the version that the write made, as a JSON pointer.
+    pub version: String,
+    /// A piece of the answer's `Cache-Status` by which it says that the invalidation has not happened yet.
+    pub unacknowledged: Option<String>,
+}
+
+/// Where a product is shown, as JSON pointers from the answer's root or from one of its items.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// Its id.
+    pub id: String,
+    /// Its version, where it is shown.
+    pub version: Option<String>,
+    /// The number of the write.
+    pub number: String,
+    /// What else is of the same write.
+    #[serde(default)]
+    pub others: BTreeMap<String, String>,
+}
+
+/// One cache.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// Its name in the report.
+    pub name: String,
+    /// What it promises.
+    pub stale: Promise,
+    /// What is read.
+    pub read: Reading,
+    /// What is written.
+    pub write: Address,
+    /// A page that shows several products, when it must be made first.
+    pub page: Option<Page>,
+    /// What an item of the answer shows, when that differs from the others.
+    pub shown: Option<Shown>,
+}
+
+/// Where something is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// The service.
+    pub service: String,
+    /// With `{id}`, `{word}` or `{page}`.
+    pub path: String,
+}
+
+/// Where something is read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// The service.
+    pub service: String,
+    /// With `{id}`, `{word}` or `{page}`.
+    pub path: String,
+    /// Where the list of products is, as a JSON pointer; without it, the answer is the product.
+    pub items: Option<String>,
+}
+
+/// A page that shows several products.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Makes it.
+    pub create: Call,
+    /// Puts a product on it.
+    pub add: Call,
+    /// How many products it shows.
+    pub products: usize,
+}
+
+/// How stale a read may be that begins after a write was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Not at all.
+    Never,
+    /// So long after the acknowledgement.
+    AtMost(Duration),
+}
+
+impl Map {
+    /// Reads a map; ours when no file is given. `services` replaces addresses: `NAME=URL,URL`.
+    pub fn load(file: Option<&Path>, services: &[String]) -> Result<Self> {
+        let source = match file {
+            Some(path) => std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?,
+            None => OURS.to_owned(),
+        };
+        let map = Config::builder().add_source(File::from_str(&source, FileFormat::Toml)).build()?;
+        let mut map: Self = map.try_deserialize().context("the map")?;
+        for replaced in services {
+            let (name, urls) = replaced.split_once('=').with_context(|| format!("{replaced:?} is not NAME=URL"))?;
+            let addresses = map.services.get_mut(name).with_context(|| format!("the map has no service {name:?}"))?;
+            *addresses = urls.split(',').map(|url| url.trim_end_matches('/').to_owned()).collect();
+        }
+        map.check()?;
+        Ok(map)
+    }
+
+    /// Leaves only the subjects of these names.
+    pub fn only(&mut self, names: &[String]) -> Result<()> {
+        for name in names {
+            ensure!(self.subjects.iter().any(|subject| subject.name == *name), "the map has no subject {name:?}");
+        }
+        if !names.is_empty() {
+            self.subjects.retain(|subject| names.contains(&subject.name));
+        }
+        Ok(())
+    }
+
+    /// What an answer of this subject shows.
+    pub fn shown<'a>(&'a self, subject: &'a Subject) -> &'a Shown {
+        subject.shown.as_ref().unwrap_or(&self.shown)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(!self.subjects.is_empty(), "the map has no subjects");
+        ensure!(self.products.create.is_some() || !self.products.ids.is_empty(), "the map has no products");
+        let mut used: Vec<&str> = Vec::new();
+        used.extend(self.products.create.iter().chain(&self.products.remove).map(|call| call.service.as_str()));
+        for subject in &self.subjects {
+            used.extend([subject.read.service.as_str(), subject.write.service.as_str()]);
+            used.extend(subject.page.iter().flat_map(|page| [page.create.service.as_str(), page.add.service.as_str()]));
+        }
+        for service in used {
+            let addresses = self.services.get(service).with_context(|| format!("no address for service {service:?}"))?;
+            ensure!(!addresses.is_empty(), "no address for service {service:?}");
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Promise {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        let at_most = humantime::parse_duration(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self::AtMost(at_most))
+    }
+}
+
+/// Fills in a template: every `{name}`; a text that is nothing but `{n}` becomes the number.
+pub(super) fn fill(template: &Value, names: &[(&str, &str)], n: u32) -> Value {
+    match template {
+        Value::String(text) if text == "{n}" => n.into(),
+        Value::String(text) => fill_text(text, names).replace("{n}", &n.to_string()).into(),
+        Value::Array(items) => items.iter().map(|item| fill(item, names, n)).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), fill(value, names, n))).collect::<serde_json::Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Fills in a path.
+pub(super) fn fill_text(template: &str, names: &[(&str, &str)]) -> String {
+    names.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn our_own_map_is_one() {
+        let map = Map::load(None, &["cart=http://a:1/,http://b:2".to_owned()]).unwrap();
+        assert_eq!(map.services["cart"], ["http://a:1", "http://b:2"]);
+        let never = map.subjects.iter().filter(|subject| subject.stale == Promise::Never);
+        let names: Vec<_> = never.map(|subject| subject.name.as_str()).collect();
+        assert_eq!(names, ["explicit", "writethrough", "tags", "production"]);
+    }
+
+    #[test]
+    fn a_service_that_the_map_does_not_know_is_refused() {
+        assert!(Map::load(None, &["till=http://a:1".to_owned()]).is_err());
+        assert!(Map::load(None, &["cart".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_template_keeps_numbers_as_numbers() {
+        let template = json!({ "name": "Lab {word} {n}", "price": "{n}", "tags": ["{id}", 3], "on": true });
+        let filled = fill(&template, &[("word", "k7"), ("id", "12")], 5);
+        assert_eq!(filled, json!({ "name": "Lab k7 5", "price": 5, "tags": ["12", 3], "on": true }));
+    }
+}
