@@ -5,12 +5,15 @@
 //! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
 //! * [`chaos`]: nothing is lost, whoever is killed.
 //! * [`demo`]: what each strategy does, told and asserted on the running stack.
+//! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
 //! * [`world`]: the four services and their stores as private processes.
 
 pub mod bench;
 pub mod bench_events;
 pub mod bench_hit;
 pub mod bench_search;
+pub mod cache_status;
 pub mod chaos;
 pub mod demo;
+pub mod verify;
 pub mod world;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_events, bench_hit, bench_search, chaos, demo};
+use lab::{bench_events, bench_hit, bench_search, chaos, demo, verify};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -24,6 +24,8 @@ enum Experiment {
     Chaos(chaos::Options),
     /// Shows what each strategy does, on the running stack, and asserts it
     Demo(demo::Options),
+    /// Checks what every cache promises, on the running stack or another implementation, and measures how stale it is
+    Verify(verify::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -34,6 +36,7 @@ async fn main() -> ExitCode {
         Experiment::BenchSearch(options) => bench_search::run(&options).await,
         Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
+        Experiment::Verify(options) => verify::tell(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,38 @@ pub fn pin(pid: u32, core: usize) -> Result<()> {
     Ok(())
 }
 
+/// What this process and the whole machine have used since some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    own: Duration,
+    all: Duration,
+}
+
+impl Usage {
+    /// From now on.
+    pub fn now() -> Result<Self> {
+        Ok(Self { own: cpu_time(std::process::id())?, all: all_cpu_time()? })
+    }
+
+    /// Which share of the CPU time that was used since then this process used.
+    pub fn own_share_since(self) -> Result<f64> {
+        let (now, all) = (Self::now()?, all_cpu_time()?.saturating_sub(self.all));
+        Ok(now.own.saturating_sub(self.own).as_secs_f64() / all.as_secs_f64().max(f64::MIN_POSITIVE))
+    }
+}
+
+/// The CPU time of all processes so far, in user space and kernel.
+fn all_cpu_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
+    let fields =
+        stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("/proc/stat has another form")?;
+    let ticks: Vec<u64> = fields.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    // user, nice, system, idle, iowait, irq, softirq
+    let busy: u64 =
+        ticks.iter().take(7).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, ticks)| ticks).sum();
+    Ok(Duration::from_millis(busy * 1000 / TICKS_PER_SECOND))
+}
+
 /// The CPU time of all threads of a process so far, in user space and kernel.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Demo;
-use super::cache_status::Source;
 use super::claim::Verdict;
 use super::load::{Load, Pace};
 use super::stage::Stage;
 use super::times::{Times, human};
+use crate::cache_status::Source;
 
 const LIFE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;

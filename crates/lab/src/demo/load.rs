@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-use super::cache_status::Source;
 use super::subject::Subject;
 use super::times::{Times, millis};
+use crate::cache_status::Source;
 
 /// How much is read and written at once.
 #[derive(Clone, Copy, Debug)]

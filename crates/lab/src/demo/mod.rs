@@ -10,7 +10,6 @@
 //! | `neighbours.rs` | the other services, as far as a product can be seen in them |
 //! | `narrate.rs`, `claim.rs`, `table.rs` | what is printed and asserted |
 
-mod cache_status;
 mod claim;
 mod events;
 mod everywhere;

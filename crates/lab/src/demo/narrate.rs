@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::cache_status::Source;
 use super::claim::{Claim, Verdict};
 use super::paint::{Colour, Paint, WIDTH, wrap};
 use super::shop::{Answer, Entry};
 use super::times::human;
+use crate::cache_status::Source;
 
 /// The column in which the second and later lines of something go on.
 const INDENT: usize = 10;

@@ -6,13 +6,13 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::Demo;
-use super::cache_status::Source;
 use super::claim::Verdict;
 use super::load::{Load, Pace, Request, from, times};
 use super::paint::Colour;
 use super::stage::Stage;
 use super::subject::Subject;
 use super::times::{human, millis};
+use crate::cache_status::Source;
 
 const LIFE: Duration = Duration::from_secs(3);
 const SUBJECTS: usize = 6;

@@ -9,9 +9,9 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::cache_status::Source;
 use super::metrics::Metrics;
 use super::times::millis;
+use crate::cache_status::Source;
 
 /// Longer than any honest answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,12 +10,12 @@ use anyhow::{Context, Result, ensure};
 use futures_util::future::{try_join, try_join_all};
 
 use super::Demo;
-use super::cache_status::Source;
 use super::claim::Verdict;
 use super::shop::{Answer, Entry, Shop};
 use super::stage::Stage;
 use super::subject::Subject;
 use super::times::{Times, human, millis};
+use crate::cache_status::Source;
 
 const READERS: usize = 200;
 /// The longest that Postgres is held up: less than a lease, so that the refresh can still store.

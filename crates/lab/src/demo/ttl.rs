@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::Demo;
-use super::cache_status::Source;
 use super::claim::Verdict;
 use super::stage::Stage;
 use super::times::{human, millis};
+use crate::cache_status::Source;
 
 /// Nobody wants to watch longer than this.
 const LONGEST: Duration = Duration::from_secs(30);

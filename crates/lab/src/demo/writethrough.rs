@@ -6,10 +6,10 @@ use anyhow::Result;
 use futures_util::future::try_join;
 
 use super::Demo;
-use super::cache_status::Source;
 use super::claim::Verdict;
 use super::stage::Stage;
 use super::times::{Times, human};
+use crate::cache_status::Source;
 
 const LIFE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;

@@ -17,7 +17,7 @@ use super::map::Promise;
 use super::record::{Nanos, Read, Seen, Write, Written};
 
 /// The number of the write that made a product.
-pub(super) const CREATION: u32 = 0;
+pub(super) const CREATION: u32 = 1;
 
 /// What is wrong with a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -50,7 +50,7 @@ pub struct Violation {
 
 /// The judgement of one read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Judgement {
+pub(super) struct Judgement {
     /// What is wrong with it, as far as the promise goes.
     pub fault: Option<Fault>,
     /// The version that it showed.
@@ -76,14 +76,14 @@ struct History {
 
 /// The histories of all products, and what each session saw last.
 #[derive(Debug, Default)]
-pub struct Judge {
+pub(super) struct Judge {
     histories: HashMap<u32, History>,
     sessions: HashMap<(u32, u32), u32>,
 }
 
 impl Judge {
     /// Takes note of a product that was made before the first read.
-    pub fn created(&mut self, key: u32, number: u32, version: u32) {
+    pub(super) fn created(&mut self, key: u32, number: u32, version: u32) {
         let history = self.histories.entry(key).or_default();
         history.writes.insert(number, (0, Some(version)));
         history.floors.push((0, version));
@@ -91,7 +91,7 @@ impl Judge {
     }
 
     /// Takes note of a round's writes.
-    pub fn learn(&mut self, mut writes: Vec<Write>) {
+    pub(super) fn learn(&mut self, mut writes: Vec<Write>) {
         writes.sort_by_key(|write| write.end);
         for write in writes {
             let history = self.histories.entry(write.key).or_default();
@@ -112,7 +112,7 @@ impl Judge {
     }
 
     /// Judges one read. The reads of a session come in the order in which they were made.
-    pub fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
+    pub(super) fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
         let Some(history) = self.histories.get_mut(&read.key) else {
             return Judgement { fault: Some(Fault::Future), ..Judgement::default() };
         };

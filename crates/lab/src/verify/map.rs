@@ -191,7 +191,8 @@ impl Map {
             used.extend(subject.page.iter().flat_map(|page| [page.create.service.as_str(), page.add.service.as_str()]));
         }
         for service in used {
-            let addresses = self.services.get(service).with_context(|| format!("no address for service {service:?}"))?;
+            let addresses =
+                self.services.get(service).with_context(|| format!("no address for service {service:?}"))?;
             ensure!(!addresses.is_empty(), "no address for service {service:?}");
         }
         Ok(())
@@ -215,9 +216,11 @@ pub(super) fn fill(template: &Value, names: &[(&str, &str)], n: u32) -> Value {
         Value::String(text) if text == "{n}" => n.into(),
         Value::String(text) => fill_text(text, names).replace("{n}", &n.to_string()).into(),
         Value::Array(items) => items.iter().map(|item| fill(item, names, n)).collect(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), fill(value, names, n))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value, names, n)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
         other => other.clone(),
     }
 }

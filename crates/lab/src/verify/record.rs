@@ -7,20 +7,20 @@ use serde::Serialize;
 use crate::cache_status::Source;
 
 /// Nanoseconds since the run began. One clock for all operations: they are all made by this process.
-pub type Nanos = u64;
+pub(super) type Nanos = u64;
 
 /// The one clock.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub(super) struct Clock(Instant);
 
 impl Clock {
     /// Begins now.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// The time now.
-    pub fn now(self) -> Nanos {
+    pub(super) fn now(self) -> Nanos {
         Nanos::try_from(self.0.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
     }
 }
@@ -62,7 +62,7 @@ pub enum Seen {
 
 /// A write.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Write {
+pub(super) struct Write {
     /// When the request was sent.
     pub begin: Nanos,
     /// When the answer was there, or it was given up.
@@ -77,7 +77,7 @@ pub struct Write {
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Written {
+pub(super) enum Written {
     /// It made this version, and what the cache held before is gone, or announced: what the strategy does is done.
     Acknowledged(u32),
     /// It made this version; the invalidation is still to come.

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
     /// From the cache, fresh.
     Hit,
     /// From the cache, past its soft TTL.
@@ -21,7 +24,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Reads the header's value; of several caches, the one nearest to the client counts, which is the last.
-    pub(super) fn parse(header: &str) -> Self {
+    pub fn parse(header: &str) -> Self {
         let nearest = header.rsplit(',').next().unwrap_or_default();
         let parameters = || nearest.split(';').skip(1).map(str::trim);
         let value_of = |name: &str| parameters().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));

@@ -1,0 +1,128 @@
+//! One run of the checker: rounds of reading and writing, each judged when it is over.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::files::Files;
+use super::judge::{CREATION, Judge};
+use super::map::{Map, Promise};
+use super::record::Clock;
+use super::sessions::{Log, Session, Shared};
+use super::stage::{Prepared, Stage};
+use super::tally::Tally;
+
+/// How long nobody writes before everything is read once more: whatever is to be announced has been by then.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Run {
+    prepared: Vec<Arc<Prepared>>,
+    sessions: Vec<Session>,
+    judge: Judge,
+    shared: Arc<Shared>,
+    files: Files,
+    /// What is known so far, by subject.
+    pub tallies: Vec<Tally>,
+    /// The last operation that had no useful answer.
+    pub failure: Option<String>,
+    struck: Option<Stage>,
+}
+
+impl Run {
+    /// Makes what is needed; `progress` is told how many products there are so far.
+    pub async fn prepare(map: &Map, products: usize, files: Files, progress: impl FnMut(u64)) -> Result<Self> {
+        let mut judge = Judge::default();
+        let mut stage = Stage::set(map, products, &mut judge, progress).await?;
+        let prepared: Vec<_> = stage.subjects.drain(..).map(Arc::new).collect();
+        let (mut sessions, seed) = (Vec::new(), rand::random());
+        for (subject, prepared) in prepared.iter().enumerate() {
+            let first = u32::try_from(sessions.len()).context("so many sessions")?;
+            sessions.extend(Session::of(subject, prepared, first, seed)?);
+        }
+        let tallies = prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
+        let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
+        Ok(Self { prepared, sessions, judge, shared, files, tallies, failure: None, struck: Some(stage) })
+    }
+
+    /// Reads and writes for so long, and judges what was seen.
+    pub async fn round(&mut self, length: Duration) -> Result<()> {
+        let end = self.shared.clock.now() + length.as_nanos() as u64;
+        let mut working = JoinSet::new();
+        for session in self.sessions.drain(..) {
+            working.spawn(session.work(Arc::clone(&self.shared), end));
+        }
+        self.collect(working).await
+    }
+
+    /// Waits until all is quiet, and reads everything once more.
+    pub async fn sweep(&mut self) -> Result<()> {
+        sleep(SETTLE).await;
+        let mut working = JoinSet::new();
+        let mut swept = Vec::new();
+        for session in self.sessions.drain(..) {
+            match swept.contains(&session.subject) {
+                true => drop(session),
+                false => {
+                    swept.push(session.subject);
+                    working.spawn(session.sweep(Arc::clone(&self.shared)));
+                }
+            }
+        }
+        self.collect(working).await
+    }
+
+    /// Removes what was made.
+    pub async fn strike(mut self) -> Vec<Tally> {
+        if let Some(mut stage) = self.struck.take() {
+            self.sessions.clear();
+            stage.subjects.extend(self.prepared.drain(..).filter_map(Arc::into_inner));
+            stage.strike().await;
+        }
+        self.tallies
+    }
+
+    /// Reads so far of the subjects that promise never to be stale; of all, if none does.
+    pub fn strict_reads(&self) -> u64 {
+        let strict = |subject: &Arc<Prepared>| subject.promise == Promise::Never;
+        let none = !self.prepared.iter().any(strict);
+        let counted = self.prepared.iter().zip(&self.tallies).filter(|(subject, _)| none || strict(subject));
+        counted.map(|(_, tally)| tally.reads).sum()
+    }
+
+    /// Promises that were broken so far, as far as [`Tally::broken`] counts them.
+    pub fn broken(&self) -> u64 {
+        self.tallies.iter().map(Tally::broken).sum()
+    }
+
+    async fn collect(&mut self, mut working: JoinSet<(Session, Log)>) -> Result<()> {
+        let mut done = Vec::new();
+        while let Some(worked) = working.join_next().await {
+            done.push(worked.context("a session has ended")?);
+        }
+        // All writes first: a read may have seen one that another session made.
+        let writes: Vec<_> = done.iter().flat_map(|(_, log)| log.writes.iter().copied()).collect();
+        self.files.writes(&writes)?;
+        self.judge.learn(writes);
+        for (session, log) in done {
+            let tally = &mut self.tallies[session.subject];
+            let promise = self.prepared[session.subject].promise;
+            log.writes.iter().for_each(|write| tally.write(write));
+            tally.failed_reads += log.failed_reads;
+            tally.failed_writes += log.failed_writes;
+            self.failure = log.failure.or(self.failure.take());
+            for (read, pattern) in &log.reads {
+                let judgement = self.judge.judge(read, promise);
+                tally.read(read, *pattern, &judgement);
+                self.files.read(read, &judgement)?;
+            }
+            self.sessions.push(session);
+        }
+        Ok(())
+    }
+}

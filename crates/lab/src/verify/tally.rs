@@ -1,0 +1,165 @@
+//! What the checker found out about one subject, summed up.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
+
+use super::judge::{Fault, Judgement, Violation};
+use super::map::Promise;
+use super::record::{Read, Write, Written, millis};
+use super::workload::Pattern;
+use crate::cache_status::Source;
+
+/// So many violations are kept with all that belongs to them.
+const KEPT: usize = 20;
+
+/// One subject's figures.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tally {
+    /// Its name.
+    pub subject: String,
+    /// What it promises: the longest staleness in milliseconds; 0 for none.
+    pub promise_ms: f64,
+    /// Products that were read, a page counting once for each that it showed.
+    pub reads: u64,
+    /// Of these, answered by a cache.
+    pub hits: u64,
+    /// Reads by pattern.
+    pub patterns: BTreeMap<&'static str, u64>,
+    /// Reads without a useful answer.
+    pub failed_reads: u64,
+    /// Acknowledged writes.
+    pub writes: u64,
+    /// Writes whose invalidation was deferred: they raise no floor.
+    pub deferred: u64,
+    /// Writes without a useful answer.
+    pub failed_writes: u64,
+    /// Reads that showed what had been outdated when they began, promised or not.
+    pub stale: u64,
+    /// For how long, in microseconds: what had been outdated, when the read began.
+    #[serde(serialize_with = "buckets")]
+    pub staleness: Histogram<u64>,
+    /// The longest time from the begin of a write to the end of a read that did not show it yet, in milliseconds.
+    pub longest_window_ms: f64,
+    /// How often each promise was broken.
+    pub faults: BTreeMap<Fault, u64>,
+    /// The first of them.
+    pub violations: Vec<Violation>,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new(subject: &str, promise: Promise) -> Self {
+        let promise_ms = match promise {
+            Promise::Never => 0.0,
+            Promise::AtMost(most) => most.as_secs_f64() * 1e3,
+        };
+        Self {
+            subject: subject.to_owned(),
+            promise_ms,
+            reads: 0,
+            hits: 0,
+            patterns: BTreeMap::new(),
+            failed_reads: 0,
+            writes: 0,
+            deferred: 0,
+            failed_writes: 0,
+            stale: 0,
+            staleness: Histogram::new(3).expect("three digits are allowed"),
+            longest_window_ms: 0.0,
+            faults: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    pub(super) fn read(&mut self, read: &Read, pattern: Pattern, judgement: &Judgement) {
+        self.reads += 1;
+        self.hits += u64::from(matches!(read.source, Source::Hit | Source::Stale));
+        let name = match pattern {
+            Pattern::Hot => "hot",
+            Pattern::Zipf => "zipf",
+            Pattern::Uniform => "uniform",
+            Pattern::Missing => "missing",
+        };
+        *self.patterns.entry(name).or_default() += 1;
+        if judgement.stale_for > 0 {
+            self.stale += 1;
+            self.staleness.saturating_record((judgement.stale_for / 1_000).max(1));
+            self.longest_window_ms = self.longest_window_ms.max(millis(judgement.window));
+        }
+        let Some(fault) = judgement.fault else { return };
+        *self.faults.entry(fault).or_default() += 1;
+        if self.violations.len() < KEPT {
+            let &Judgement { version, floor, stale_for, .. } = judgement;
+            self.violations.push(Violation { fault, read: *read, version, floor, stale_for });
+        }
+    }
+
+    pub(super) fn write(&mut self, write: &Write) {
+        match write.outcome {
+            Written::Acknowledged(_) => self.writes += 1,
+            Written::Deferred(_) => self.deferred += 1,
+            Written::Unknown => {}
+        }
+    }
+
+    /// How many promises were broken.
+    pub fn broken(&self) -> u64 {
+        self.faults.values().sum()
+    }
+
+    /// The share of stale reads is below this with a probability of 95 %.
+    pub fn stale_share_at_most(&self) -> f64 {
+        share_at_most(self.stale, self.reads)
+    }
+
+    /// Staleness at this quantile, in milliseconds.
+    pub fn staleness_ms(&self, quantile: f64) -> f64 {
+        self.staleness.value_at_quantile(quantile) as f64 / 1e3
+    }
+
+    /// The greatest staleness, in milliseconds.
+    pub fn max_staleness_ms(&self) -> f64 {
+        self.staleness.max() as f64 / 1e3
+    }
+}
+
+/// The upper end of the one-sided 95 % confidence interval of a share: the rule of three when nothing was seen (Hanley and
+/// Lippman-Hand, JAMA 249, 1983), Wilson's interval (JASA 22, 1927) otherwise.
+fn share_at_most(seen: u64, of: u64) -> f64 {
+    const Z: f64 = 1.645;
+    let (k, n) = (seen as f64, of as f64);
+    match (seen, of) {
+        (_, 0) => 1.0,
+        (0, _) => (3.0 / n).min(1.0),
+        _ => {
+            let p = k / n;
+            let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+            ((p + Z * Z / (2.0 * n) + spread) / (1.0 + Z * Z / n)).min(1.0)
+        }
+    }
+}
+
+/// The raw histogram: pairs of microseconds and counts.
+fn buckets<S: Serializer>(histogram: &Histogram<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_in_n_means_at_most_three_in_n() {
+        assert_eq!(share_at_most(0, 3_000), 0.001);
+        assert_eq!(share_at_most(0, 0), 1.0);
+    }
+
+    #[test]
+    fn wilsons_bound_lies_above_the_share_and_comes_closer_with_more_reads() {
+        let (few, many) = (share_at_most(10, 100), share_at_most(10_000, 100_000));
+        assert!((0.15..0.17).contains(&few) && (0.101..0.102).contains(&many), "{few} {many}");
+        assert!(share_at_most(7, 7) <= 1.0);
+    }
+}

@@ -1,0 +1,85 @@
+//! Which product is read or written next.
+//!
+//! | pattern | what it is for |
+//! |---|---|
+//! | hot | two products that everybody reads and somebody writes all the time: the race of a fill with an invalidation |
+//! | Zipf | many products, few of them popular: what a shop looks like |
+//! | uniform | the same products, all alike: entries that are mostly there and seldom asked for |
+//! | missing | products that are written as often as they are read, so that hardly a read is a hit: fills against fills |
+
+use rand::Rng;
+use rand::distr::Distribution;
+use rand_distr::Zipf;
+use serde::Serialize;
+
+/// Products of each pattern, in every subject. Zipf and uniform share theirs.
+const HOT: usize = 2;
+const MISSING: usize = 8;
+
+/// How popular the popular ones are; about what web caches see (Breslau et al., "Web Caching and Zipf-like
+/// Distributions", INFOCOM 1999).
+const SKEW: f64 = 0.9;
+
+/// How products are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Pattern {
+    /// Always the same few.
+    Hot,
+    /// Some far more often than others.
+    Zipf,
+    /// All alike.
+    Uniform,
+    /// As often written as read.
+    Missing,
+}
+
+/// The products of one subject, by pattern.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    all: usize,
+    zipf: Zipf<f64>,
+}
+
+impl Choice {
+    /// The fewest products that there must be.
+    pub(super) const FEWEST: usize = HOT + MISSING + 1;
+
+    /// Of so many products.
+    pub(super) fn of(all: usize) -> Self {
+        let others = all.saturating_sub(HOT + MISSING).max(1) as f64;
+        Self { all, zipf: Zipf::new(others, SKEW).expect("there is at least one, and the skew is positive") }
+    }
+
+    /// Which one, counted from 0.
+    pub(super) fn next(&self, pattern: Pattern, rng: &mut impl Rng) -> usize {
+        let others = HOT + MISSING;
+        match pattern {
+            Pattern::Hot => rng.random_range(0..HOT.min(self.all)),
+            Pattern::Missing => (HOT + rng.random_range(0..MISSING)).min(self.all - 1),
+            Pattern::Uniform => rng.random_range(others.min(self.all - 1)..self.all),
+            Pattern::Zipf => (others + self.zipf.sample(rng) as usize - 1).min(self.all - 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn patterns_have_products_of_their_own_and_zipf_has_favourites() {
+        let (choice, mut rng) = (Choice::of(60), StdRng::seed_from_u64(7));
+        let mut counts = [0_u32; 60];
+        for _ in 0..10_000 {
+            assert!(choice.next(Pattern::Hot, &mut rng) < 2);
+            assert!((2..10).contains(&choice.next(Pattern::Missing, &mut rng)));
+            assert!((10..60).contains(&choice.next(Pattern::Uniform, &mut rng)));
+            counts[choice.next(Pattern::Zipf, &mut rng)] += 1;
+        }
+        assert!(counts[..10].iter().all(|count| *count == 0) && counts[10] > 5 * counts[40], "{counts:?}");
+    }
+}
