@@ -74,6 +74,18 @@ pub struct Options {
     pub log: Option<PathBuf>,
 }
 
+impl Default for Options {
+    /// What the command line has by default.
+    fn default() -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        <Line as clap::Parser>::parse_from(["verify"]).options
+    }
+}
+
 /// Runs it for a person; fails when a promise was broken.
 pub async fn tell(options: &Options) -> Result<()> {
     let mut map = Map::load(options.map.as_deref(), &options.service)?;

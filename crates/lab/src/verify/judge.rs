@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::map::Promise;
 use super::record::{Nanos, Read, Seen, Write, Written};
+use crate::cache_status::Source;
 
 /// The number of the write that made a product.
 pub(super) const CREATION: u32 = 1;
@@ -130,7 +131,7 @@ impl Judge {
             judgement.stale_for = read.begin.saturating_sub(end);
             judgement.window = read.end.saturating_sub(begin);
         }
-        let before = self.sessions.insert((read.session, read.key), version).unwrap_or(0);
+        let before = self.seen_before(read, version);
         judgement.fault = match promise {
             Promise::Never if version < floor => Some(Fault::Stale),
             Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
@@ -138,6 +139,17 @@ impl Judge {
             _ => None,
         };
         judgement
+    }
+}
+
+impl Judge {
+    /// What the session had seen of the product before. A read past the cache shows the database as it is: the cache may
+    /// well be behind that until the write is acknowledged, so it is not what later reads are compared with.
+    fn seen_before(&mut self, read: &Read, version: u32) -> u32 {
+        match read.source {
+            Source::Bypass => self.sessions.get(&(read.session, read.key)).copied().unwrap_or(0),
+            _ => self.sessions.insert((read.session, read.key), version).unwrap_or(0),
+        }
     }
 }
 
@@ -172,5 +184,94 @@ impl History {
             }
             (made, _) => Ok(made),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    fn read(begin: Nanos, end: Nanos, number: u32, version: u32) -> Read {
+        let seen = Seen::Write { number, version: Some(version) };
+        Read { begin: begin * MS, end: end * MS, key: 1, session: 1, node: 0, source: Source::Hit, seen }
+    }
+
+    fn write(begin: Nanos, end: Nanos, number: u32, outcome: Written) -> Write {
+        Write { begin: begin * MS, end: end * MS, key: 1, number, outcome }
+    }
+
+    /// Version 1 from the start, version 2 written from 10 to 20 ms.
+    fn judge() -> Judge {
+        let mut judge = Judge::default();
+        judge.created(1, CREATION, 1);
+        judge.learn(vec![write(10, 20, 7, Written::Acknowledged(2))]);
+        judge
+    }
+
+    fn fault(read: &Read, promise: Promise) -> Option<Fault> {
+        judge().judge(read, promise).fault
+    }
+
+    #[test]
+    fn what_was_outdated_by_an_acknowledged_write_when_the_read_began_is_stale() {
+        let old = |begin, end| read(begin, end, CREATION, 1);
+        assert_eq!(fault(&old(21, 22), Promise::Never), Some(Fault::Stale));
+        assert_eq!(fault(&old(19, 30), Promise::Never), None, "it began before the answer to the write");
+        assert_eq!(fault(&old(1, 5), Promise::Never), None);
+        assert_eq!(fault(&read(21, 22, 7, 2), Promise::Never), None);
+    }
+
+    #[test]
+    fn staleness_counts_from_the_first_newer_version_and_the_promise_bounds_it() {
+        let mut judge = judge();
+        judge.learn(vec![write(40, 50, 8, Written::Acknowledged(3))]);
+        let judged = judge.judge(&read(60, 61, CREATION, 1), Promise::AtMost(Duration::from_millis(45)));
+        assert_eq!((judged.fault, judged.floor, judged.stale_for, judged.window), (None, 3, 40 * MS, 51 * MS));
+        let judged = judge.judge(&read(66, 67, CREATION, 1), Promise::AtMost(Duration::from_millis(45)));
+        assert_eq!(judged.fault, Some(Fault::Stale));
+    }
+
+    #[test]
+    fn a_write_without_an_acknowledgement_raises_no_floor() {
+        for outcome in [Written::Deferred(3), Written::Unknown] {
+            let mut judge = judge();
+            judge.learn(vec![write(30, 40, 8, outcome)]);
+            assert_eq!(judge.judge(&read(50, 51, 7, 2), Promise::Never).fault, None, "{outcome:?}");
+            assert_eq!(judge.judge(&read(52, 53, 8, 3), Promise::Never).fault, None, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_can_see_what_nobody_has_begun_to_write() {
+        assert_eq!(fault(&read(5, 9, 7, 2), Promise::Never), Some(Fault::Future));
+        assert_eq!(fault(&read(5, 11, 7, 2), Promise::Never), None, "it may have been committed at once");
+        assert_eq!(fault(&read(21, 22, 99, 2), Promise::Never), Some(Fault::Future));
+    }
+
+    #[test]
+    fn a_version_belongs_to_one_write() {
+        assert_eq!(fault(&read(21, 22, CREATION, 2), Promise::Never), Some(Fault::Torn));
+        assert_eq!(fault(&Read { seen: Seen::Torn, ..read(21, 22, 7, 2) }, Promise::Never), Some(Fault::Torn));
+    }
+
+    #[test]
+    fn a_product_that_is_there_is_not_absent() {
+        assert_eq!(fault(&Read { seen: Seen::Absent, ..read(1, 2, 7, 2) }, Promise::Never), Some(Fault::Stale));
+    }
+
+    #[test]
+    fn a_session_does_not_go_back_but_after_a_read_past_the_cache() {
+        let promise = Promise::AtMost(Duration::from_secs(9));
+        let mut judge = judge();
+        assert_eq!(judge.judge(&Read { source: Source::Bypass, ..read(12, 13, 7, 2) }, promise).fault, None);
+        assert_eq!(judge.judge(&read(14, 15, CREATION, 1), promise).fault, None);
+        assert_eq!(judge.judge(&read(16, 17, 7, 2), promise).fault, None);
+        assert_eq!(judge.judge(&read(18, 19, CREATION, 1), promise).fault, Some(Fault::Backwards));
+        let other = Read { session: 2, ..read(18, 19, CREATION, 1) };
+        assert_eq!(judge.judge(&other, promise).fault, None);
     }
 }

@@ -85,7 +85,8 @@ impl Tally {
         *self.patterns.entry(name).or_default() += 1;
         if judgement.stale_for > 0 {
             self.stale += 1;
-            self.staleness.saturating_record((judgement.stale_for / 1_000).max(1));
+            // It grows as it needs to, so there is no value that it could not take.
+            let _ = self.staleness.record((judgement.stale_for / 1_000).max(1));
             self.longest_window_ms = self.longest_window_ms.max(millis(judgement.window));
         }
         let Some(fault) = judgement.fault else { return };
