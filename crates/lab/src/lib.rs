@@ -5,6 +5,7 @@
 //! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
 //! * [`chaos`]: nothing is lost, whoever is killed.
 //! * [`demo`]: what each strategy does, told and asserted on the running stack.
+//! * [`faults`]: what each fault does under load, and what must hold all the same.
 //! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
 //! * [`world`]: the four services and their stores as private processes.
 
@@ -15,5 +16,7 @@ pub mod bench_search;
 pub mod cache_status;
 pub mod chaos;
 pub mod demo;
+pub mod faults;
+mod ground;
 pub mod verify;
 pub mod world;

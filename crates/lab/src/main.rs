@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_events, bench_hit, bench_search, chaos, demo, verify};
+use lab::{bench_events, bench_hit, bench_search, chaos, demo, faults, verify};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -24,6 +24,8 @@ enum Experiment {
     Chaos(chaos::Options),
     /// Shows what each strategy does, on the running stack, and asserts it
     Demo(demo::Options),
+    /// Makes faults while the checker reads and writes, and compares everything after each
+    Faults(faults::Options),
     /// Checks what every cache promises, on the running stack or another implementation, and measures how stale it is
     Verify(verify::Options),
 }
@@ -36,6 +38,7 @@ async fn main() -> ExitCode {
         Experiment::BenchSearch(options) => bench_search::run(&options).await,
         Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
+        Experiment::Faults(options) => faults::tell(&options).await,
         Experiment::Verify(options) => verify::tell(&options).await,
     };
     match done {

@@ -19,7 +19,7 @@ mod client;
 mod files;
 mod judge;
 pub mod map;
-mod record;
+pub(crate) mod record;
 mod report;
 mod run;
 mod sessions;
@@ -39,7 +39,7 @@ pub use files::Files;
 pub use judge::Fault;
 use map::Map;
 pub use report::Report;
-pub use run::Run;
+pub(crate) use run::Run;
 pub use tally::Tally;
 
 /// How often what was seen is judged.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use testkit::{Postgres, Process, Redis, free_port};
+use testkit::{Postgres, Process, Proxy, Redis, free_port};
 use tokio::sync::Mutex;
 
 /// A service that is not ready by then does not work.
@@ -58,12 +58,23 @@ pub struct World {
     pub postgres: Postgres,
     /// One server, four keyspaces.
     pub redis: Redis,
+    /// The services' wires to Postgres and Redis, where there are any.
+    pub wires: Option<Wires>,
     programs: PathBuf,
     ports: [u16; 4],
     databases: Databases,
     settings: Vec<(String, String)>,
     index: TempDir,
     running: [Mutex<Option<Process>>; 4],
+}
+
+/// What lies between the services and their stores.
+#[derive(Debug)]
+pub struct Wires {
+    /// All connections to Postgres.
+    pub postgres: Proxy,
+    /// All connections to Redis.
+    pub redis: Proxy,
 }
 
 #[derive(Debug)]
@@ -101,6 +112,7 @@ impl World {
         Ok(Self {
             postgres,
             redis,
+            wires: None,
             programs,
             ports: std::array::from_fn(|_| free_port()),
             databases,
@@ -108,6 +120,27 @@ impl World {
             index: TempDir::new().context("a folder for the search index")?,
             running: std::array::from_fn(|_| Mutex::new(None)),
         })
+    }
+
+    /// From the next start on, services reach their stores over wires that can be cut.
+    pub async fn lay_wires(&mut self) -> Result<()> {
+        let (postgres, redis) = (Proxy::to(self.postgres.port()).await?, Proxy::to(self.redis.port()).await?);
+        self.wires = Some(Wires { postgres, redis });
+        Ok(())
+    }
+
+    /// Freezes a service.
+    pub async fn pause(&self, service: Service) {
+        if let Some(process) = self.running[service as usize].lock().await.as_ref() {
+            process.pause();
+        }
+    }
+
+    /// Ends a pause.
+    pub async fn resume(&self, service: Service) {
+        if let Some(process) = self.running[service as usize].lock().await.as_ref() {
+            process.resume();
+        }
     }
 
     /// `http://127.0.0.1:port`
@@ -165,14 +198,21 @@ impl World {
             command.env(name, value);
         }
         command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[service as usize].to_string());
-        command.env("REDIS__URL", self.redis.url());
+        let wired = |url: String, port: u16, wire: Option<&Proxy>| match wire {
+            Some(wire) => url.replace(&format!(":{port}"), &format!(":{}", wire.port())),
+            None => url,
+        };
+        let database =
+            |url: &String| wired(url.clone(), self.postgres.port(), self.wires.as_ref().map(|wires| &wires.postgres));
+        let redis = wired(self.redis.url(), self.redis.port(), self.wires.as_ref().map(|wires| &wires.redis));
+        command.env("REDIS__URL", redis);
         match service {
-            Service::ProductApi => command.env("POSTGRES__URL", &self.databases.shop),
-            Service::Cart => command.env("POSTGRES__URL", &self.databases.cart),
+            Service::ProductApi => command.env("POSTGRES__URL", database(&self.databases.shop)),
+            Service::Cart => command.env("POSTGRES__URL", database(&self.databases.cart)),
             Service::Search => command.env("INDEX__PATH", self.index.path()),
-            Service::Recommendation => {
-                command.env("POSTGRES__URL", &self.databases.recommendation).env("CART__URL", self.url(Service::Cart))
-            }
+            Service::Recommendation => command
+                .env("POSTGRES__URL", database(&self.databases.recommendation))
+                .env("CART__URL", self.url(Service::Cart)),
         };
         if service != Service::ProductApi {
             command.env("PRODUCT_API__URL", self.url(Service::ProductApi));

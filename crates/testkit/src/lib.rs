@@ -2,6 +2,7 @@
 //!
 //! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
 //!   restarted.
+//! * [`Proxy`] is a wire to one of them, which can be held up, slowed down or cut.
 //! * [`Process`] runs one of our own binaries the same way and waits until it answers; [`http::Service`] is one that serves.
 //! * [`eventually`] is how a test waits: until something is true, at most so long.
 //!
@@ -32,6 +33,7 @@ pub mod http;
 mod ports;
 mod postgres;
 mod process;
+mod proxy;
 mod redis;
 mod sibling;
 mod supervisor;
@@ -41,5 +43,6 @@ pub use eventually::{Answer, eventually};
 pub use ports::free_port;
 pub use postgres::{Postgres, shared_database};
 pub use process::{Exit, Process};
+pub use proxy::Proxy;
 pub use redis::Redis;
 pub use sibling::sibling;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use testkit::eventually;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Node, Proxy, Row, SOON, existing, patient, redis, settings, shelf};
+use crate::support::{Node, Proxy, Row, SOON, existing, patient, redis, settings, shelf, through};
 
 #[tokio::test]
 async fn many_readers_share_one_load() {
@@ -66,9 +66,9 @@ async fn a_reader_that_comes_while_the_reply_to_a_commit_is_late_does_not_join()
 /// Whether the commit was good news in the end. Otherwise nothing is proved.
 async fn reads_while_a_commit_is_unanswered() -> bool {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
     let timeout = Duration::from_millis(1_200);
-    let slow = CacheSettings { breaker_threshold: 1, command_timeout: timeout, ..settings(proxy.url()) };
+    let slow = CacheSettings { breaker_threshold: 1, command_timeout: timeout, ..settings(through(&proxy)) };
     let (behind, other) = (Node::with(&slow, patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
     // From now on Redis knows the scripts, and need not ask for them.

@@ -6,7 +6,7 @@ use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outc
 use testkit::{Redis, eventually};
 use tokio::time::Instant;
 
-use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf};
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
 
 /// What one command may take in the tests where some are not answered.
 const TIMEOUT: Duration = Duration::from_millis(600);
@@ -186,8 +186,8 @@ async fn a_long_freeze_ends_as_a_short_one() {
 #[tokio::test]
 async fn a_connection_that_died_without_a_word_is_made_anew() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let impatient = CacheSettings { command_timeout: TIMEOUT / 4, ..settings(proxy.url()) };
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let impatient = CacheSettings { command_timeout: TIMEOUT / 4, ..settings(through(&proxy)) };
     let (node, row) = (Node::with(&impatient, patient()).await, Row::new([]));
     until_hit(&node, &row).await;
     proxy.cut_the_cable();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use cache::{EntryState, Fill, Outcome, Policy};
 use testkit::eventually;
 
-use crate::support::{Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, patient, redis, settings, shelf};
+use crate::support::{
+    Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, patient, redis, settings, shelf, through,
+};
 
 /// Entry 1 holds version 1 and is stale, and a refresh of it has read version 1 again.
 async fn refreshing(node: &Node, row: &Row) -> (Gate, crate::support::Load) {
@@ -194,8 +196,8 @@ async fn one_refresh_runs_behind_many_readers_of_many_processes() {
 #[tokio::test]
 async fn a_reader_that_saw_an_entry_before_it_was_refreshed_does_not_refresh_it_again() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
     let (_gate, load) = refreshing(&node, &row).await;
     let reads = calls(&redis, "get").await;

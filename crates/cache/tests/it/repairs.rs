@@ -8,7 +8,7 @@ use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outc
 use testkit::{Redis, eventually};
 use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, Row, SOON, calls, patient, redis, settings, shelf};
+use crate::support::{Node, Proxy, Row, SOON, calls, patient, redis, settings, shelf, through};
 
 async fn forbid(redis: &Redis, command: &str) {
     redis.cli(&["ACL", "SETUSER", "default", &format!("-{command}")]).await.unwrap();
@@ -136,8 +136,8 @@ async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
 #[tokio::test]
 async fn of_one_invalidation_of_very_many_tags_a_few_are_under_way_at_once() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     node.fill(1, &Row::new([shelf(999)])).await;
     // From now on Redis knows the script, and need not ask for it.
     node.remove_tag(shelf(1_000)).await;

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use testkit::eventually;
 use tokio::task::yield_now;
 
-use crate::support::{DatabaseError, Loader, Node, Proxy, Row, SOON, calls, patient, redis, settings};
+use crate::support::{DatabaseError, Loader, Node, Proxy, Row, SOON, calls, patient, redis, settings, through};
 
 #[tokio::test]
 async fn each_of_many_reads_at_once_gets_its_own_value() {
@@ -33,8 +33,8 @@ async fn each_of_many_reads_at_once_gets_its_own_value() {
 #[tokio::test]
 async fn a_read_does_not_share_the_reply_to_a_command_that_was_sent_before_it_began() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
     node.fill(1, &row).await;
     let reads = calls(&redis, "get").await;
@@ -55,8 +55,8 @@ async fn a_read_does_not_share_the_reply_to_a_command_that_was_sent_before_it_be
 #[tokio::test]
 async fn a_client_that_hangs_up_does_not_keep_those_behind_it_waiting() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
     node.fill_many(0..20, &row).await;
     for hang_ups in [1, 5] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache::{CacheSettings, Fill, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Proxy, Row, SOON, calls, existing, number, patient, redis, settings, shelf};
+use crate::support::{Node, Proxy, Row, SOON, calls, existing, number, patient, redis, settings, shelf, through};
 
 async fn members(redis: &Redis, set: &str) -> i64 {
     number(redis, &["SCARD", set]).await
@@ -105,8 +105,8 @@ async fn an_entry_that_changes_its_tags_is_found_under_the_new_ones() {
 #[tokio::test]
 async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     node.fill_many(0..1_000, &row).await;
     // From now on Redis knows the script, and need not ask for it.
@@ -150,8 +150,8 @@ async fn what_a_crashed_removal_left_is_removed_by_the_next() {
 #[tokio::test]
 async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
     let redis = redis().await;
-    let proxy = Proxy::to(&redis).await;
-    let (behind, node) = (Node::with(&settings(proxy.url()), patient()).await, Node::on(&redis).await);
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     node.fill_many(0..1_200, &row).await;
     // From now on Redis knows the script, and need not ask for it.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{Report, Stage, readers};
-use crate::demo::metrics::Metrics;
+use crate::ground;
 use crate::world::Service;
 
 /// Longer than any claim time, time-out and retry in the system together.
@@ -19,7 +19,7 @@ pub(super) async fn judge(stage: &Stage) -> Result<Report> {
     let mut report = Report::default();
     let began = Instant::now();
     loop {
-        let unsettled = unsettled(stage).await;
+        let unsettled = ground::unsettled(&stage.world, &stage.http).await;
         if unsettled.is_empty() {
             break;
         }
@@ -42,57 +42,6 @@ pub(super) async fn judge(stage: &Stage) -> Result<Report> {
     index(stage, &mut report).await?;
     caches(stage, &mut report).await?;
     Ok(report)
-}
-
-/// What is still under way.
-async fn unsettled(stage: &Stage) -> Vec<String> {
-    let mut under_way = Vec::new();
-    for database in ["shop_db", "cart_db"] {
-        let undone = stage.world.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await;
-        if undone.as_deref().ok() != Some("0") {
-            under_way.push(format!("{database} has outbox rows that are not done: {undone:?}"));
-        }
-    }
-    let head = stage.world.postgres.sql("shop_db", "SELECT seq FROM outbox_head").await;
-    let head: Option<f64> = head.ok().and_then(|head| head.parse().ok());
-    for service in Service::ALL {
-        let metrics = match metrics(stage, service).await {
-            Ok(metrics) => metrics,
-            Err(error) => {
-                under_way.push(format!("{}: {error:#}", service.name()));
-                continue;
-            }
-        };
-        let busy = [
-            "cache_breaker_open",
-            "cache_repairs_pending",
-            "events_lag",
-            "search_invalidations_owed",
-            "recommendation_learning_pending",
-        ];
-        for name in busy {
-            under_way.extend(metrics.nonzero(name).map(|sample| format!("{}: {sample}", service.name())));
-        }
-        // An event is in the index a moment after it counts as carried out.
-        let position = metrics.sum("search_index_position", &[]);
-        if service == Service::Search && Some(position) != head {
-            under_way.push(format!("the index is at {position}, and the outbox at {head:?}"));
-        }
-        let consumers = match service {
-            Service::ProductApi => 0.0,
-            Service::Cart | Service::Search => 1.0,
-            Service::Recommendation => 2.0,
-        };
-        if metrics.sum("events_connected", &[]) != consumers {
-            under_way.push(format!("{} is not connected to its streams", service.name()));
-        }
-    }
-    under_way
-}
-
-async fn metrics(stage: &Stage, service: Service) -> Result<Metrics> {
-    let answer = stage.http.get(format!("{}/metrics", stage.world.url(service))).send().await?.error_for_status()?;
-    Ok(Metrics::parse(&answer.text().await?))
 }
 
 /// The streams end with the last number, and have no holes.
@@ -197,50 +146,10 @@ async fn index(stage: &Stage, report: &mut Report) -> Result<()> {
 
 /// Whatever comes from a cache is what would be loaded now.
 async fn caches(stage: &Stage, report: &mut Report) -> Result<()> {
-    let urls = readers::urls(stage);
-    let mut cached = Vec::with_capacity(urls.len());
-    for url in &urls {
-        let (status, hit, body) = read(stage, url).await?;
-        report.compared += 1;
-        let from = Service::ALL.into_iter().position(|service| url.starts_with(&stage.world.url(service)));
-        report.hits[from.context("every address is one of a service")?] += u32::from(hit);
-        cached.push((status, body));
-    }
-    for service in Service::ALL {
-        forget(stage, service).await?;
-    }
-    for (url, cached) in urls.iter().zip(cached) {
-        let (status, _, body) = read(stage, url).await?;
-        if (status, &body) != (cached.0, &cached.1) {
-            report.wrong.push(format!(
-                "{url}\n    from its cache  {} {}\n    loaded          {status} {body}",
-                cached.0, cached.1
-            ));
-        }
-    }
+    let compared = ground::compare(&stage.world, &stage.http, &readers::urls(stage)).await?;
+    (report.compared, report.hits) = (compared.compared, compared.hits);
+    report.wrong.extend(compared.wrong);
     Ok(())
-}
-
-async fn read(stage: &Stage, url: &str) -> Result<(u16, bool, Value)> {
-    let answer = stage.http.get(url).send().await?;
-    let status = answer.status().as_u16();
-    let header = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let hit = header.split(';').any(|part| part.trim() == "hit");
-    let mut body: Value = answer.json().await.with_context(|| format!("{url} is not JSON"))?;
-    // How far the index or the copy of the catalogue was is not what the answer says.
-    if let Some(body) = body.as_object_mut() {
-        body.remove("index");
-        body.remove("catalogue");
-    }
-    Ok((status, hit, body))
-}
-
-/// Removes every entry of a service behind its back.
-async fn forget(stage: &Stage, service: Service) -> Result<()> {
-    let scan = "local cursor = '0' repeat local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000, 'TYPE', 'string') \
-                cursor = page[1] for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end until cursor == '0'";
-    let pattern = format!("{}:[^~]*", service.name().trim_end_matches("-api"));
-    stage.world.redis.cli(&["EVAL", scan, "0", &pattern]).await.map(drop)
 }
 
 fn pairs(rows: &str) -> BTreeMap<i64, i64> {

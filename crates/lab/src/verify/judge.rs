@@ -112,6 +112,11 @@ impl Judge {
         }
     }
 
+    /// The highest version of a product that was ever acknowledged.
+    pub(super) fn acknowledged(&self, key: u32) -> u32 {
+        self.histories.get(&key).and_then(|history| history.floors.last()).map_or(0, |(_, floor)| *floor)
+    }
+
     /// Judges one read. The reads of a session come in the order in which they were made.
     pub(super) fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
         let Some(history) = self.histories.get_mut(&read.key) else {

@@ -7,20 +7,20 @@ use serde::Serialize;
 use crate::cache_status::Source;
 
 /// Nanoseconds since the run began. One clock for all operations: they are all made by this process.
-pub(super) type Nanos = u64;
+pub(crate) type Nanos = u64;
 
 /// The one clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(Instant);
+pub(crate) struct Clock(Instant);
 
 impl Clock {
     /// Begins now.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// The time now.
-    pub(super) fn now(self) -> Nanos {
+    pub(crate) fn now(self) -> Nanos {
         Nanos::try_from(self.0.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
     }
 }
@@ -87,6 +87,6 @@ pub(super) enum Written {
 }
 
 /// Milliseconds, for people.
-pub(super) fn millis(nanos: Nanos) -> f64 {
+pub(crate) fn millis(nanos: Nanos) -> f64 {
     Duration::from_nanos(nanos).as_secs_f64() * 1e3
 }

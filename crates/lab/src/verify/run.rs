@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::files::Files;
 use super::judge::{CREATION, Judge};
 use super::map::{Map, Promise};
-use super::record::Clock;
+use super::record::{Clock, Nanos};
 use super::sessions::{Log, Session, Shared};
 use super::stage::{Prepared, Stage};
 use super::tally::Tally;
@@ -21,22 +21,24 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// A run under way.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     prepared: Vec<Arc<Prepared>>,
     sessions: Vec<Session>,
     judge: Judge,
     shared: Arc<Shared>,
     files: Files,
     /// What is known so far, by subject.
-    pub tallies: Vec<Tally>,
+    pub(crate) tallies: Vec<Tally>,
     /// The last operation that had no useful answer.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
+    /// When the last read ended that had none, or that had to go past the cache.
+    pub(crate) trouble: Nanos,
     struck: Option<Stage>,
 }
 
 impl Run {
     /// Makes what is needed; `progress` is told how many products there are so far.
-    pub async fn prepare(map: &Map, products: usize, files: Files, progress: impl FnMut(u64)) -> Result<Self> {
+    pub(crate) async fn prepare(map: &Map, products: usize, files: Files, progress: impl FnMut(u64)) -> Result<Self> {
         let mut judge = Judge::default();
         let mut stage = Stage::set(map, products, &mut judge, progress).await?;
         let prepared: Vec<_> = stage.subjects.drain(..).map(Arc::new).collect();
@@ -47,11 +49,11 @@ impl Run {
         }
         let tallies = prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
         let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
-        Ok(Self { prepared, sessions, judge, shared, files, tallies, failure: None, struck: Some(stage) })
+        Ok(Self { prepared, sessions, judge, shared, files, tallies, failure: None, trouble: 0, struck: Some(stage) })
     }
 
     /// Reads and writes for so long, and judges what was seen.
-    pub async fn round(&mut self, length: Duration) -> Result<()> {
+    pub(crate) async fn round(&mut self, length: Duration) -> Result<()> {
         let end = self.shared.clock.now() + length.as_nanos() as u64;
         let mut working = JoinSet::new();
         for session in self.sessions.drain(..) {
@@ -61,7 +63,7 @@ impl Run {
     }
 
     /// Waits until all is quiet, and reads everything once more.
-    pub async fn sweep(&mut self) -> Result<()> {
+    pub(crate) async fn sweep(&mut self) -> Result<()> {
         sleep(SETTLE).await;
         let mut working = JoinSet::new();
         let mut swept = Vec::new();
@@ -78,7 +80,7 @@ impl Run {
     }
 
     /// Removes what was made.
-    pub async fn strike(mut self) -> Vec<Tally> {
+    pub(crate) async fn strike(mut self) -> Vec<Tally> {
         if let Some(mut stage) = self.struck.take() {
             self.sessions.clear();
             stage.subjects.extend(self.prepared.drain(..).filter_map(Arc::into_inner));
@@ -88,7 +90,7 @@ impl Run {
     }
 
     /// Reads so far of the subjects that promise never to be stale; of all, if none does.
-    pub fn strict_reads(&self) -> u64 {
+    pub(crate) fn strict_reads(&self) -> u64 {
         let strict = |subject: &Arc<Prepared>| subject.promise == Promise::Never;
         let none = !self.prepared.iter().any(strict);
         let counted = self.prepared.iter().zip(&self.tallies).filter(|(subject, _)| none || strict(subject));
@@ -96,8 +98,40 @@ impl Run {
     }
 
     /// Promises that were broken so far, as far as [`Tally::broken`] counts them.
-    pub fn broken(&self) -> u64 {
+    pub(crate) fn broken(&self) -> u64 {
         self.tallies.iter().map(Tally::broken).sum()
+    }
+
+    /// The clock of all records.
+    pub(crate) fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// What is known since this was asked last.
+    pub(crate) fn take(&mut self) -> Vec<Tally> {
+        let fresh = self.prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
+        std::mem::replace(&mut self.tallies, fresh)
+    }
+
+    /// The products of the run by what the service calls them, with the highest acknowledged version.
+    pub(crate) fn acknowledged(&self) -> Vec<(u64, u32)> {
+        let products = self.prepared.iter().flat_map(|subject| subject.products.iter().zip(subject.first_key..));
+        products.map(|(product, key)| (product.id, self.judge.acknowledged(key))).collect()
+    }
+
+    /// Everything that is read, of the subjects whose answers are current once all events are carried out.
+    pub(crate) fn addresses(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .prepared
+            .iter()
+            .filter(|subject| counts(&subject.name))
+            .flat_map(|subject| {
+                (0..subject.products.len()).map(|at| format!("{}{}", subject.nodes.0[0], subject.read_path(at)))
+            })
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     async fn collect(&mut self, mut working: JoinSet<(Session, Log)>) -> Result<()> {
@@ -116,6 +150,7 @@ impl Run {
             tally.failed_reads += log.failed_reads;
             tally.failed_writes += log.failed_writes;
             self.failure = log.failure.or(self.failure.take());
+            self.trouble = self.trouble.max(log.trouble);
             for (read, pattern) in &log.reads {
                 let judgement = self.judge.judge(read, promise);
                 tally.read(read, *pattern, &judgement);

@@ -14,6 +14,7 @@ use super::map::Promise;
 use super::record::{Clock, Nanos, Read, Seen, Write, Written};
 use super::stage::Prepared;
 use super::workload::Pattern;
+use crate::cache_status::Source;
 
 /// What a session does.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,8 @@ pub(super) struct Log {
     pub(super) failed_writes: u64,
     /// The last of them.
     pub(super) failure: Option<String>,
+    /// When the last read ended that had none, or that had to go past the cache.
+    pub(super) trouble: Nanos,
 }
 
 impl Session {
@@ -151,10 +154,13 @@ impl Session {
             }
             Ok(answer) if answer.status.is_success() => (self.prepared.seen(product, &answer.body), answer.source()),
             Ok(answer) => {
-                return log.failed_read(&format!("GET {}: {}", self.prepared.read_path(product), answer.status));
+                return log.failed_read(end, &format!("GET {}: {}", self.prepared.read_path(product), answer.status));
             }
-            Err(error) => return log.failed_read(&format!("{error:#}")),
+            Err(error) => return log.failed_read(end, &format!("{error:#}")),
         };
+        if source == Source::Bypass {
+            log.trouble = end;
+        }
         for (key, seen) in seen {
             let read = Read { begin, end, key, session: self.id, node: *node, source, seen };
             log.reads.push((read, self.role.pattern));
@@ -188,7 +194,8 @@ impl Session {
 }
 
 impl Log {
-    fn failed_read(&mut self, why: &str) {
+    fn failed_read(&mut self, at: Nanos, why: &str) {
+        self.trouble = at;
         self.failed_reads += 1;
         self.failure = Some(why.to_owned());
     }

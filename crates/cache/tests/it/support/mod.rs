@@ -1,7 +1,6 @@
 //! What every test here is made of: a row, loads that the test steps through, and nodes that read it.
 
 mod node;
-mod proxy;
 mod row;
 
 use std::time::Duration;
@@ -10,8 +9,8 @@ use cache::{CacheSettings, Policy, Tag};
 use testkit::Redis;
 
 pub(crate) use node::{Node, Reading};
-pub(crate) use proxy::Proxy;
 pub(crate) use row::{DatabaseError, Gate, Load, Loader, Row};
+pub(crate) use testkit::Proxy;
 
 /// The longest that a test waits for what must happen.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -54,4 +53,9 @@ pub(crate) async fn calls(redis: &Redis, command: &str) -> u64 {
     let line = format!("cmdstat_{command}:calls=");
     let count = stats.lines().find_map(|found| found.strip_prefix(line.as_str())?.split(',').next()?.parse().ok());
     count.unwrap_or(0)
+}
+
+/// Redis, at the other end of a wire.
+pub(crate) fn through(proxy: &Proxy) -> String {
+    format!("redis://127.0.0.1:{}", proxy.port())
 }
