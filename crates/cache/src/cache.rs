@@ -72,7 +72,12 @@ impl Cache {
             keyspace,
         });
         let (probing, repairing, sweeping) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
-        inner.spawn_until_stopped(async move { probing.store.connection.keep_probing().await });
+        inner.spawn_until_stopped(async move {
+            // Until it is dropped, nothing is read; what a load stored before that goes with it, and what it stores later is
+            // refused, because the generation is another one.
+            let distrust = || probing.repairs.add_everything();
+            probing.store.connection.keep_probing(distrust).await;
+        });
         inner.spawn_until_stopped(async move { repairing.keep_repairing().await });
         let rest = settings.sweep_rest;
         inner.spawn_until_stopped(async move { sweeping.keep_sweeping(rest).await });

@@ -41,6 +41,8 @@ const AFTER: Duration = Duration::from_millis(3_000);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// These may show for long what is outdated: that is how they work.
 const BY_TIME: [&str; 2] = ["ttl", "swr"];
+/// These hear of nothing but their own writes.
+const BY_THE_WRITER: [&str; 2] = ["explicit", "writethrough"];
 
 /// The options of `lab faults`.
 #[derive(Clone, Debug, Args)]
@@ -125,6 +127,7 @@ async fn private(options: &Options) -> Result<Site> {
 
 /// One fault, under load from before it begins until after it has ended.
 async fn one(site: &Site, http: &Client, load: &mut Run, fault: Fault) -> Result<Outcome> {
+    fault.prepare(site).await?;
     let clock = load.clock();
     let acting = async {
         sleep(BEFORE).await;
@@ -156,7 +159,9 @@ async fn one(site: &Site, http: &Client, load: &mut Run, fault: Fault) -> Result
     let settled = rested.elapsed();
     let subjects = load.take();
     let lost_writes = lost_writes(site, load).await?;
-    let compared = ground::compare(site, http, &load.addresses(|name| !BY_TIME.contains(&name))).await?;
+    // What only the writer itself invalidates stays as it is when the writer dies after COMMIT, until its TTL.
+    let lasts = |name: &str| BY_TIME.contains(&name) || (fault.kills_writers() && BY_THE_WRITER.contains(&name));
+    let compared = ground::compare(site, http, &load.addresses(|name| !lasts(name))).await?;
     wrong.extend(compared.wrong);
     let sum = |field: fn(&Tally) -> u64| subjects.iter().map(field).sum();
     let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));

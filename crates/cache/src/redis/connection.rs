@@ -5,6 +5,7 @@
 //! runs once a second, ten times a second while the breaker is open, and closes the breaker only on a server
 //! that is safe to use.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
@@ -54,6 +55,8 @@ pub(crate) struct Connection {
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
+    /// Which server this is: its `run_id`, anew with every start.
+    run: Mutex<Option<String>>,
 }
 
 impl Connection {
@@ -93,6 +96,7 @@ impl Connection {
             breaker_gauge: gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
             health: watch::Sender::new(Health::Down),
+            run: Mutex::default(),
         };
         if let Err(error) = connection.first_probe().await {
             // Or it would go on trying to log in.
@@ -107,7 +111,7 @@ impl Connection {
         // While there is no connection a probe only times out; why there is none, such as a wrong password, is said here.
         let mut failed = self.client.error_rx();
         loop {
-            let error = match self.probe().await {
+            let error = match self.probe(&|| {}).await {
                 Ok(()) => return Ok(()),
                 Err(Probe::Unsafe(error)) => return Err(error),
                 Err(Probe::Unreachable(error)) => error,
@@ -125,8 +129,9 @@ impl Connection {
         }
     }
 
-    /// Probes until it is dropped. Never returns.
-    pub(crate) async fn keep_probing(&self) {
+    /// Probes until it is dropped. Never returns. Calls `another` before Redis is used again, if it was restarted: what it
+    /// holds may be of any age, and it may have forgotten invalidations that were acknowledged.
+    pub(crate) async fn keep_probing(&self, another: impl Fn() + Send + Sync) {
         let mut dropped = self.client.error_rx();
         let mut silent: u32 = 0;
         loop {
@@ -139,7 +144,7 @@ impl Connection {
                     tokio::time::sleep(PROBE_OPEN / 2).await;
                 }
             }
-            match self.probe().await {
+            match self.probe(&another).await {
                 Ok(()) => silent = 0,
                 Err(Probe::Unsafe(error)) => {
                     let unsafe_now = Health::Unsafe(error.to_string());
@@ -159,14 +164,19 @@ impl Connection {
         }
     }
 
-    async fn probe(&self) -> Result<(), Probe> {
+    async fn probe(&self, another: &(impl Fn() + Send + Sync)) -> Result<(), Probe> {
         let asked = Instant::now();
         let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
         let (seconds, micros): (u64, u64) =
             self.client.custom(time, Vec::<String>::new()).await.map_err(Probe::from)?;
         self.clock.set(seconds * 1000 + micros / 1000, asked);
         if !self.breaker.is_closed() {
-            self.check_server().await?;
+            let run = self.check_server().await?;
+            let before = self.run.lock().unwrap_or_else(PoisonError::into_inner).replace(run.clone());
+            if before.is_some_and(|before| before != run) {
+                warn!("Redis was restarted; what it holds is dropped before it is used again");
+                another();
+            }
             self.breaker.close();
             self.breaker_gauge.set(0.0);
             self.health.send_replace(Health::Up);
@@ -175,8 +185,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The start-up check, repeated whenever Redis comes back, because it may be another one.
-    async fn check_server(&self) -> Result<(), Probe> {
+    /// The start-up check, repeated whenever Redis comes back, because it may be another one: returns its `run_id`.
+    async fn check_server(&self) -> Result<String, Probe> {
         let server: String = self.client.info(Some(InfoKind::Server)).await.map_err(Probe::from)?;
         let memory: String = self.client.info(Some(InfoKind::Memory)).await.map_err(Probe::from)?;
         // Valkey reports the Redis version that it is compatible with as 7.2.4 and its own one beside it.
@@ -188,7 +198,7 @@ impl Connection {
             Some(policy) if policy.starts_with("allkeys") => {
                 Err(Probe::Unsafe(ConnectError::EvictionPolicy(policy.to_owned())))
             }
-            _ => Ok(()),
+            _ => Ok(field(&server, "run_id").unwrap_or_default().to_owned()),
         }
     }
 

@@ -194,3 +194,36 @@ async fn a_connection_that_died_without_a_word_is_made_anew() {
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     until_hit(&node, &row).await;
 }
+
+/// A server that keeps snapshots, against what is recommended: it forgets invalidations that were acknowledged.
+#[tokio::test]
+async fn a_redis_that_comes_back_with_older_data_shows_none_of_it() {
+    let redis = redis().await;
+    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([shelf(1)]));
+    node.fill(1, &row).await;
+    // A load under way whose lease is in the snapshot as well.
+    let (mut gate, gated) = row.gated();
+    let reading = peer.start(2, &gated);
+    let load = gate.began().await;
+    redis.cli(&["SAVE"]).await.unwrap();
+    row.commit();
+    node.remove(1).await;
+    node.remove_tag(shelf(1)).await;
+    redis.kill().await.unwrap();
+    redis.restart().await.unwrap();
+    assert_eq!(redis.cli(&["EXISTS", &node.key(1).to_string()]).await.unwrap(), "1", "the snapshot was not loaded");
+    until_up(&node).await;
+    until_up(&peer).await;
+    load.finish();
+    reading.value().await;
+    for reader in [&node, &peer] {
+        for id in [1, 2] {
+            assert_eq!(reader.read(id, &row).await.version(), Some(2), "product {id}");
+        }
+    }
+    eventually("both to be in use again", SOON, async || {
+        peer.read(1, &row).await.outcome() == Outcome::Hit && node.read(2, &row).await.outcome() == Outcome::Hit
+    })
+    .await;
+    assert_eq!((node.cached(1).await, node.cached(2).await), (Some(2), Some(2)));
+}

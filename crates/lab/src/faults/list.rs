@@ -118,6 +118,20 @@ impl Fault {
         }
     }
 
+    /// Whether a process that writes may die between COMMIT and the invalidation.
+    pub(super) fn kills_writers(self) -> bool {
+        let api = Part::Service(Service::ProductApi);
+        self == Kill(api) || matches!(self, CrashAfterCommit | CrashInDrain)
+    }
+
+    /// What has to be there before the load begins.
+    pub(super) async fn prepare(self, site: &Site) -> Result<()> {
+        match self {
+            CrashInDrain => crash::fill_a_tag(site).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Begins, lasts and ends. When this returns, nothing is broken any more.
     pub(super) async fn make(self, site: &Site) -> Result<()> {
         match self {

@@ -16,6 +16,9 @@ use super::stage::Prepared;
 use super::workload::Pattern;
 use crate::cache_status::Source;
 
+/// After an operation without a useful answer.
+const REST: Duration = Duration::from_millis(20);
+
 /// What a session does.
 #[derive(Clone, Copy, Debug)]
 struct Role {
@@ -120,11 +123,15 @@ impl Session {
         let mut log = Log::default();
         while shared.clock.now() < end {
             let product = self.prepared.choice.next(self.role.pattern, &mut self.rng);
+            let failed = log.failed_reads + log.failed_writes;
             if self.role.writes {
                 self.write(&shared, product, &mut log).await;
             }
             // A writer looks at once: no read could begin sooner after the acknowledgement.
             self.read(&shared, product, &mut log).await;
+            if log.failed_reads + log.failed_writes > failed {
+                sleep(REST).await;
+            }
             if !self.role.pause.is_zero() {
                 let pause = self.role.pause.mul_f64(self.rng.random());
                 sleep(pause).await;

@@ -1,0 +1,23 @@
+//! Faults under load: a few of them. `make chaos` makes them all.
+
+use lab::faults::{Options, run};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_stale_or_lost_whatever_breaks() {
+    let faults = ["redis killed", "redis frozen", "older data", "product-api killed", "dies after COMMIT", "tag drain"];
+    let options = Options {
+        only: faults.map(str::to_owned).to_vec(),
+        products: 12,
+        stack: None,
+        programs: None,
+        report: tempfile::tempdir().expect("a folder").path().to_owned(),
+    };
+    let report = run(&options, |outcome| println!("{outcome}")).await.expect("the run itself");
+    assert_eq!(report.outcomes.len(), faults.len());
+    for outcome in &report.outcomes {
+        assert!(outcome.holds(), "{outcome}");
+        assert!(outcome.reads > 100 && outcome.writes > 10 && outcome.hits > 0, "it was about nothing: {outcome}");
+        let api_died = outcome.fault.contains("product-api");
+        assert!(!api_died || outcome.failed_reads > 0, "nobody noticed that it died: {outcome}");
+    }
+}
