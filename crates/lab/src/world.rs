@@ -165,7 +165,7 @@ impl World {
             command.env(name, value);
         }
         command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[service as usize].to_string());
-        command.env("REDIS__URL", self.redis.url());
+        command.env("REDIS__URL", self.redis.url_of(service.name()));
         match service {
             Service::ProductApi => command.env("POSTGRES__URL", &self.databases.shop),
             Service::Cart => command.env("POSTGRES__URL", &self.databases.cart),

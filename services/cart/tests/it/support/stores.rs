@@ -36,7 +36,8 @@ impl Stores {
     fn command(&self, program: &std::path::Path, database: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);
-        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url());
+        let user = program.file_name().expect("a program").to_string_lossy();
+        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url_of(&user));
         command.envs(settings.iter().copied());
         command
     }
