@@ -45,7 +45,7 @@ database_url() { # shop|cart|recommendation
   local password=${1^^}_DB_PASSWORD
   echo "POSTGRES__URL=postgres://${1}_user:${!password}@127.0.0.1:$POSTGRES_PORT/${1}_db"
 }
-redis_url() { echo "REDIS__URL=redis://$1:$2@127.0.0.1:$REDIS_PORT/0"; } # USER PASSWORD
+redis_url() { echo "REDIS__URL=redis://$1:$2@127.0.0.1:$REDIS_PORT"; } # USER PASSWORD
 
 # Left alone if it already runs this binary with these settings. It does not wait until the service is ready.
 start_service() { # SERVICE [NAME=value…]

@@ -202,10 +202,12 @@ impl World {
             Some(wire) => url.replace(&format!(":{port}"), &format!(":{}", wire.port())),
             None => url,
         };
-        let database =
-            |url: &String| wired(url.clone(), self.postgres.port(), self.wires.as_ref().map(|wires| &wires.postgres));
-        let redis = wired(self.redis.url(), self.redis.port(), self.wires.as_ref().map(|wires| &wires.redis));
-        command.env("REDIS__URL", redis);
+        let (to_postgres, to_redis) = match &self.wires {
+            Some(wires) => (Some(&wires.postgres), Some(&wires.redis)),
+            None => (None, None),
+        };
+        let database = |url: &String| wired(url.clone(), self.postgres.port(), to_postgres);
+        command.env("REDIS__URL", wired(self.redis.url_of(service.name()), self.redis.port(), to_redis));
         match service {
             Service::ProductApi => command.env("POSTGRES__URL", database(&self.databases.shop)),
             Service::Cart => command.env("POSTGRES__URL", database(&self.databases.cart)),

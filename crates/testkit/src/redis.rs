@@ -1,6 +1,6 @@
 //! A private Redis (or Valkey): nothing on disk, on loopback, gone with the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -13,7 +13,14 @@ use crate::ports::free_port;
 use crate::supervisor::Supervisor;
 use crate::tools;
 
-/// A running Redis server.
+/// The users of the stack and how they are rendered, so that a test's services may do what they may do there.
+const USERS: &str = include_str!("../../../deploy/redis/users.acl.template");
+const RENDER: &str = include_str!("../../../deploy/redis/render-acl");
+
+/// The password of every user but `default`: the tests themselves need none.
+const PASSWORD: &str = "of-a-test";
+
+/// A running Redis server, with the users of the stack.
 #[derive(Debug)]
 pub struct Redis {
     supervisor: Supervisor,
@@ -32,7 +39,9 @@ impl Redis {
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
         let program = tools::find(&["redis-server", "valkey-server"])?;
         let supervisor = Supervisor::new("redis", None, |_| ())?;
-        let settings = settings.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
+        let users = users(supervisor.directory()).await?;
+        let all = [&[("aclfile", &*users)], settings].concat();
+        let settings = all.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
         let mut redis = Self { supervisor, program, settings, port: 0 };
         let mut attempt = 1;
         loop {
@@ -45,9 +54,14 @@ impl Redis {
         }
     }
 
-    /// `redis://127.0.0.1:port`
+    /// `redis://127.0.0.1:port`, where everything is allowed.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The same as the user of a service: what it may not do in the stack, is refused here as well.
+    pub fn url_of(&self, service: &str) -> String {
+        format!("redis://{service}:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     /// The port, which a restart keeps.
@@ -142,4 +156,20 @@ impl Redis {
         };
         timeout(Duration::from_millis(200), ask).await.is_ok_and(|answer| answer.unwrap_or(false))
     }
+}
+
+/// Writes the file of users, and returns its path.
+async fn users(directory: &Path) -> Result<String> {
+    let (template, file) = (directory.join("users.acl.template"), directory.join("users.acl"));
+    std::fs::write(&template, USERS)?;
+    let mut render = Command::new("sh");
+    // It looks for the template beside itself.
+    render.arg("-c").arg(RENDER).arg(directory.join("render-acl"));
+    for user in ["ADMIN", "PRODUCT_API", "CART", "SEARCH", "RECOMMENDATION"] {
+        render.env(format!("REDIS_{user}_PASSWORD"), PASSWORD);
+    }
+    let users = tools::run(&mut render).await?;
+    let users = users.replacen(&format!("user default reset on >{PASSWORD}"), "user default reset on nopass", 1);
+    std::fs::write(&file, users)?;
+    Ok(file.to_string_lossy().into_owned())
 }

@@ -6,6 +6,7 @@
 mod guarded;
 mod postgres;
 mod redis;
+mod services;
 mod streams;
 
 /// A script of the folder `deploy`.

@@ -89,18 +89,30 @@ impl Fake {
 
     /// Appends an event about a product to the stream; returns its number.
     pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> i64 {
-        let seq = {
-            let mut says = said(&self.says);
-            says.seq += 1;
-            says.seq
-        };
-        let event = json!({
-            "event_id": format!("01936f2e-7b3c-7000-8000-{seq:012}"), "seq": seq, "schema": 1, "type": kind,
-            "product_id": id, "version": version, "category_id": 1, "changed": ["price_cents"],
-            "occurred_at": "2026-11-22T10:00:00Z",
-        });
-        let entry = format!("{seq}-0");
-        redis.cli(&["XADD", "product:events", &entry, "event", &event.to_string()]).await.expect("it is appended");
+        self.announces_at_once(redis, kind, &[id], version).await
+    }
+
+    /// Appends an event about each of these products, all in one step, so that one reader is given all of them; returns
+    /// the number of the last.
+    pub(crate) async fn announces_at_once(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> i64 {
+        let append = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end";
+        let mut command = ["EVAL", append, "1", "product:events"].map(str::to_owned).to_vec();
+        let mut seq = 0;
+        for id in ids {
+            seq = {
+                let mut says = said(&self.says);
+                says.seq += 1;
+                says.seq
+            };
+            let event = json!({
+                "event_id": format!("01936f2e-7b3c-7000-8000-{seq:012}"), "seq": seq, "schema": 1, "type": kind,
+                "product_id": id, "version": version, "category_id": 1, "changed": ["price_cents"],
+                "occurred_at": "2026-11-22T10:00:00Z",
+            });
+            command.extend([format!("{seq}-0"), event.to_string()]);
+        }
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        redis.cli(&command).await.expect("they are appended");
         seq
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Stores {
     shop: String,
 }
 
-/// A table lock: whoever writes a line waits until it is released.
+/// A lock that the test holds, of a table or of rows: who writes there waits until it is released.
 pub(crate) struct Lock(AsyncPgConnection);
 
 impl Stores {
@@ -36,7 +36,8 @@ impl Stores {
     fn command(&self, program: &std::path::Path, database: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);
-        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url());
+        let user = program.file_name().expect("a program").to_string_lossy();
+        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url_of(&user));
         command.envs(settings.iter().copied());
         command
     }
@@ -85,10 +86,26 @@ impl Stores {
 
     /// Makes every write of a line wait.
     pub(crate) async fn lock_lines(&self) -> Lock {
+        self.lock("LOCK TABLE cart_items IN EXCLUSIVE MODE").await
+    }
+
+    /// Holds up each reaction to an event about a product up to this one, all of which lie in carts.
+    pub(crate) async fn hold_reactions(&self, up_to: i64) -> Lock {
+        self.lock(&format!("SELECT FROM known_products WHERE id <= {up_to} FOR UPDATE")).await
+    }
+
+    async fn lock(&self, lock: &str) -> Lock {
         let mut connection = AsyncPgConnection::establish(&self.cart).await.expect("the database is there");
-        let lock = "BEGIN; LOCK TABLE cart_items IN EXCLUSIVE MODE";
-        connection.batch_execute(lock).await.expect("nobody holds a lock for long");
+        connection.batch_execute(&format!("BEGIN; {lock}")).await.expect("nobody holds a lock for long");
         Lock(connection)
+    }
+
+    /// Ends the statements of the cart that wait for a lock: what a killed process has asked for, Postgres does otherwise
+    /// as soon as it can.
+    pub(crate) async fn end_waiting(&self) {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'cart' AND wait_event_type = 'Lock'";
+        self.sql(end).await;
     }
 
     /// Waits until that many of the cart's statements wait for a lock.
@@ -113,6 +130,15 @@ impl Stores {
     pub(crate) async fn read_and_vanish(&self) -> String {
         let read = ["XREADGROUP", "GROUP", "cart", "gone", "COUNT", "1", "STREAMS", "product:events", ">"];
         self.redis(&read).await
+    }
+
+    /// The events that members of the cart's group were given and have not carried out: each with who has it.
+    pub(crate) async fn pending(&self) -> Vec<(i64, String)> {
+        let pending = self.redis(&["XPENDING", "product:events", "cart", "-", "+", "100"]).await;
+        let lines: Vec<&str> = pending.lines().collect();
+        // Of each its id, the consumer, since when, and how often.
+        let number = |id: &str| id.trim_end_matches("-0").parse().expect("a number");
+        lines.chunks_exact(4).map(|entry| (number(entry[0]), entry[1].to_owned())).collect()
     }
 
     /// Waits until the cart's consumer group has carried out everything up to event `seq`.

@@ -137,13 +137,13 @@ async fn an_event_that_nobody_heard_is_made_good() {
     let api = listening(&stores).await;
     for round in 0..3 {
         let before = api.get("/products/events/1").await.expect(200).version();
-        stores.redis(&["ACL", "SETUSER", "default", "-subscribe"]).await;
+        stores.redis(&["ACL", "SETUSER", "product-api", "-subscribe"]).await;
         stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
         stores.sql(&format!("UPDATE products SET stock = 2000 + {round} WHERE id = 1")).await;
         stores.until_announced().await;
         let read = api.get("/products/events/1").await.expect(200);
         assert_eq!((read.version(), read.source()), (before, "hit"), "nobody has heard of it");
-        stores.redis(&["ACL", "SETUSER", "default", "+subscribe"]).await;
+        stores.redis(&["ACL", "SETUSER", "product-api", "+subscribe"]).await;
         eventually("the fresh value", SOON, async || {
             api.get("/products/events/1").await.expect(200).version() == before + 1
         })

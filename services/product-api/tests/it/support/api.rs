@@ -35,7 +35,7 @@ impl Api {
     pub(crate) fn command(stores: &Stores, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_product-api"));
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);
-        command.env("POSTGRES__URL", stores.database_url()).env("REDIS__URL", stores.redis.url());
+        command.env("POSTGRES__URL", stores.database_url()).env("REDIS__URL", stores.redis.url_of("product-api"));
         command.envs(settings.iter().copied());
         command
     }

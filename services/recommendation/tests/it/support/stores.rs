@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use serde_json::Value;
 use testkit::{Postgres, Redis, eventually, shared_database, sibling};
 
@@ -25,6 +26,9 @@ pub(crate) struct Stores {
     shop: String,
 }
 
+/// A lock of rows that the test holds: who writes there waits until it is released.
+pub(crate) struct Lock(AsyncPgConnection);
+
 impl Stores {
     pub(crate) async fn start() -> Self {
         let redis = Redis::start().await.expect("a private Redis");
@@ -34,7 +38,8 @@ impl Stores {
     fn command(&self, program: &Path, database: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);
-        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url());
+        let user = program.file_name().expect("a program").to_string_lossy();
+        command.env("POSTGRES__URL", database).env("REDIS__URL", self.redis.url_of(&user));
         command.envs(settings.iter().copied());
         command
     }
@@ -89,6 +94,31 @@ impl Stores {
         self.redis.cli(arguments).await.expect("the test's own command")
     }
 
+    /// Holds up each reaction to an event about a line that is known by now.
+    pub(crate) async fn hold_reactions(&self) -> Lock {
+        let mut connection = AsyncPgConnection::establish(&self.ours).await.expect("the database is there");
+        let lock = "BEGIN; SELECT FROM basket_items FOR UPDATE";
+        connection.batch_execute(lock).await.expect("nobody holds a lock for long");
+        Lock(connection)
+    }
+
+    /// Waits until that many of our statements wait for a lock.
+    pub(crate) async fn until_waiting(&self, count: usize) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND application_name = 'recommendation' AND wait_event_type = 'Lock'";
+        let what = format!("{count} statements that wait for a lock");
+        eventually(&what, SOON, async || self.sql(waiting).await == count.to_string()).await;
+    }
+
+    /// The events of a stream that members of our group were given and have not carried out: each with who has it.
+    pub(crate) async fn pending(&self, stream: &str) -> Vec<(u64, String)> {
+        let pending = self.redis(&["XPENDING", stream, "recommendation", "-", "+", "100"]).await;
+        let lines: Vec<&str> = pending.lines().collect();
+        // Of each its id, the consumer, since when, and how often.
+        let number = |id: &str| id.trim_end_matches("-0").parse().expect("a number");
+        lines.chunks_exact(4).map(|entry| (number(entry[0]), entry[1].to_owned())).collect()
+    }
+
     /// Waits until our group has carried out all events of a stream up to `seq`.
     pub(crate) async fn until_carried_out(&self, stream: &str, seq: u64) {
         let script = "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
@@ -119,6 +149,12 @@ impl Stores {
             self.sql(open).await == "0"
         })
         .await;
+    }
+}
+
+impl Lock {
+    pub(crate) async fn release(mut self) {
+        self.0.batch_execute("COMMIT").await.expect("the lock's session lives");
     }
 }
 

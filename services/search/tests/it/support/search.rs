@@ -127,7 +127,7 @@ pub(crate) fn command(shop: &Shop, directory: &Path, settings: &[(&str, &str)]) 
         ("HTTP__PORT", "0"),
         ("HTTP__WORKERS", "1"),
         ("LOG__FILTER", "info"),
-        ("REDIS__URL", shop.redis.url().as_str()),
+        ("REDIS__URL", shop.redis.url_of("search").as_str()),
         // A busy machine must not look like a Redis that is down.
         ("REDIS__COMMAND_TIMEOUT", "2s"),
         ("PRODUCT_API__URL", shop.api.url()),

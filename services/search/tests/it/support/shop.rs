@@ -95,7 +95,7 @@ async fn start(redis: &Redis, database_url: &str, products: u64, port: &str) -> 
         ("HTTP__WORKERS", "1"),
         ("POSTGRES__MAX_CONNECTIONS", "6"),
         ("POSTGRES__URL", database_url),
-        ("REDIS__URL", &redis.url()),
+        ("REDIS__URL", &redis.url_of("product-api")),
         ("REDIS__COMMAND_TIMEOUT", "2s"),
         ("SEED_PRODUCTS", &products.to_string()),
     ]);

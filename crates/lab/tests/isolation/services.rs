@@ -1,0 +1,65 @@
+//! The services themselves: each works as its user, and asks for nothing that it is refused.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use lab::world::{Service, World, programs};
+use reqwest::Client;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+/// Long enough for a machine that is busy with other things.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn read(http: &Client, url: &str) -> Result<Value> {
+    Ok(http.get(url).send().await?.error_for_status()?.json().await?)
+}
+
+/// Whether every change is announced, and every subscriber has carried it out.
+async fn settled(world: &World, http: &Client) -> Result<bool> {
+    for database in ["shop_db", "cart_db"] {
+        if world.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
+            return Ok(false);
+        }
+    }
+    for service in Service::SUBSCRIBERS {
+        let metrics = http.get(format!("{}/metrics", world.url(service))).send().await?.text().await?;
+        if metrics.lines().any(|line| line.starts_with("events_lag{") && !line.ends_with(" 0")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[tokio::test]
+async fn nothing_that_a_service_does_is_refused() -> Result<()> {
+    let world = World::start(programs()?, 60, &[("LANES__SWR__SOFT_TTL", "50ms")]).await?;
+    let http = Client::builder().no_proxy().build()?;
+    let [shop, cart, search, recommendation] = Service::ALL.map(|service| world.url(service));
+    let made: Value = http.post(format!("{cart}/carts")).json(&json!({})).send().await?.json().await?;
+    let line = format!("{cart}/carts/{}/items/1", made["id"].as_str().unwrap_or_default());
+    let view = line.replace("/items/1", "");
+    for stock in 1..=5 {
+        for strategy in ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"] {
+            let product = format!("{shop}/products/{strategy}/1");
+            read(&http, &product).await?;
+            http.put(&product).json(&json!({ "stock": stock })).send().await?.error_for_status()?;
+            read(&http, &product).await?;
+        }
+        http.put(&line).json(&json!({ "quantity": stock })).send().await?.error_for_status()?;
+        for url in [&view, &format!("{search}/search?q=a"), &format!("{recommendation}/recommendations/1")] {
+            read(&http, url).await?;
+            read(&http, url).await?;
+        }
+        for service in Service::ALL {
+            read(&http, &format!("{}/cache/entries?limit=10", world.url(service))).await?;
+        }
+    }
+    eventually("everything to be carried out", SOON, async || settled(&world, &http).await.is_ok_and(|is| is)).await;
+    let users = world.redis.cli(&["CLIENT", "LIST"]).await?;
+    for service in Service::ALL {
+        assert!(users.contains(&format!(" user={} ", service.name())), "{users}");
+    }
+    assert_eq!(world.redis.cli(&["ACL", "LOG"]).await?, "");
+    Ok(())
+}
