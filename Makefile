@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production
-shell_scripts := .ci/run deploy/demo deploy/secrets deploy/stack deploy/docker/stack deploy/native/stack \
+shell_scripts := .ci/run deploy/lab deploy/secrets deploy/stack deploy/docker/stack deploy/native/stack \
 	deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -35,17 +35,50 @@ openapi: ## print the OpenAPI document of the running product API, or of s=cart
 ##@ Watch the strategies
 .PHONY: demo $(strategies:%=demo-%)
 demo: ## all seven, narrated, each claim asserted; starts the stack
-	@deploy/demo all
+	@deploy/lab demo all
 ##- demo-ttl demo-explicit demo-writethrough demo-events demo-swr demo-tags demo-production: one of them
 $(strategies:%=demo-%): demo-%:
-	@deploy/demo $*
+	@deploy/lab demo $*
+
+##@ Prove and measure (the release build, unless PROFILE says otherwise)
+# What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
+.PHONY: verify chaos chaos-stack model mutants bench-hit bench-events bench-search
+measured = $(or $(PROFILE),release)
+lab_program = "$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(measured))/lab"
+verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
+	@PROFILE=$(measured) deploy/lab verify $(args)
+chaos: ## every fault under load, then 10,000 writes while everything is killed at random, on private processes
+	@deploy/native/tools cargo compiler postgres redis
+	cargo build --workspace --profile $(measured)
+	@$(lab_program) faults $(args)
+	@$(lab_program) chaos --writes $(or $(writes),10000)
+chaos-stack: ## the faults that the running stack can be given, natively or in Compose
+	@PROFILE=$(measured) deploy/lab faults $(args)
+model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
+	@deploy/native/tools cargo compiler
+	cargo run --package lab --profile $(or $(PROFILE),dev) -- model $(args)
+mutants: ## take each defence out of the cache's scripts, one at a time; its tests must notice
+	@deploy/native/tools cargo compiler redis
+	cargo run --package lab -- mutants $(args)
+bench-events: ## how long a change takes until every cache has forgotten it
+	@deploy/native/tools cargo compiler postgres redis
+	cargo build --workspace --profile $(measured)
+	@$(lab_program) bench-events
+bench-search: ## how long the search takes to index 100,000 products, and to answer
+	@deploy/native/tools cargo compiler postgres redis
+	cargo build --workspace --profile $(measured)
+	@$(lab_program) bench-search
+bench-hit: ## what a cache hit over HTTP costs, beside its peers
+	@deploy/native/tools cargo compiler postgres redis wrk
+	cargo build --workspace --profile $(measured)
+	@$(lab_program) bench-hit
 
 ##@ Develop
-.PHONY: test chaos check fmt clippy docs deny audit shellcheck bench-hit bench-events bench-search
+.PHONY: test check fmt clippy docs alone deny audit shellcheck
 test: ## every test, on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
-check: fmt clippy docs deny shellcheck ## formatting, lints, documentation, dependencies, scripts
+check: fmt clippy docs alone deny shellcheck ## formatting, lints, documentation, dependencies, scripts
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	cargo fmt --all --check
@@ -55,6 +88,10 @@ clippy:
 	cargo clippy --workspace --all-targets -- -D warnings
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+# What others take home must not live off the features that somebody else in this workspace asks for.
+alone: ## the crates that others can take home compile by themselves
+	cargo check --package cache
+	cargo check --package events
 # Only what depends on this repository alone: an unchanged commit stays green. Advisories: `make audit`.
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check bans licenses sources; \
@@ -64,19 +101,3 @@ audit: ## look the dependencies up in the advisory database (needs cargo-deny an
 shellcheck:
 	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR:. $(shell_scripts); \
 	else echo 'shellcheck: skipped, it is not installed (apt-get install shellcheck)'; fi
-chaos: ## 10,000 writes while everything is killed at random; proves that nothing is lost (some minutes)
-	@deploy/native/tools cargo compiler postgres redis
-	cargo build --workspace --profile $(or $(PROFILE),dev)
-	@"$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(or $(PROFILE),dev))/lab" chaos --writes $(or $(writes),10000)
-bench-events: ## how long a change takes until every cache has forgotten it (release build)
-	@deploy/native/tools cargo compiler postgres redis
-	cargo build --workspace --release
-	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-events
-bench-search: ## how long the search takes to index 100,000 products, and to answer (release build)
-	@deploy/native/tools cargo compiler postgres redis
-	cargo build --workspace --release
-	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-search
-bench-hit: ## what a cache hit over HTTP costs, beside its peers (release build)
-	@deploy/native/tools cargo compiler postgres redis wrk
-	cargo build --workspace --release
-	@"$${CARGO_TARGET_DIR:-target}/release/lab" bench-hit

@@ -6,6 +6,8 @@
 //! * [`chaos`]: nothing is lost, whoever is killed.
 //! * [`demo`]: what each strategy does, told and asserted on the running stack.
 //! * [`faults`]: what each fault does under load, and what must hold all the same.
+//! * [`model`]: the protocol of the cache, explored completely.
+//! * [`mutants`]: whether the tests notice when a defence is taken out of the cache.
 //! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
 //! * [`world`]: the four services and their stores as private processes.
 
@@ -18,5 +20,7 @@ pub mod chaos;
 pub mod demo;
 pub mod faults;
 mod ground;
+pub mod model;
+pub mod mutants;
 pub mod verify;
 pub mod world;

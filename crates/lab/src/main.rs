@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_events, bench_hit, bench_search, chaos, demo, faults, verify};
+use lab::{bench_events, bench_hit, bench_search, chaos, demo, faults, model, mutants, verify};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -26,6 +26,10 @@ enum Experiment {
     Demo(demo::Options),
     /// Makes faults while the checker reads and writes, and compares everything after each
     Faults(faults::Options),
+    /// Explores every order of steps of the cache's protocol, whole and without each of its defences
+    Model(model::Options),
+    /// Takes each defence out of the cache's scripts, one at a time: the tests must notice
+    Mutants(mutants::Options),
     /// Checks what every cache promises, on the running stack or another implementation, and measures how stale it is
     Verify(verify::Options),
 }
@@ -39,6 +43,8 @@ async fn main() -> ExitCode {
         Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
         Experiment::Faults(options) => faults::tell(&options).await,
+        Experiment::Model(options) => model::tell(&options),
+        Experiment::Mutants(options) => mutants::tell(&options).await,
         Experiment::Verify(options) => verify::tell(&options).await,
     };
     match done {

@@ -17,18 +17,38 @@ pub(crate) struct Scripts {
     pub(crate) sweep: Script,
 }
 
+macro_rules! script {
+    ($file:literal) => {
+        Script::from_lua(source($file, include_str!(concat!("../scripts/", $file))))
+    };
+}
+
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            acquire: Script::from_lua(include_str!("../scripts/acquire.lua")),
-            steal: Script::from_lua(include_str!("../scripts/steal.lua")),
-            refresh: Script::from_lua(include_str!("../scripts/refresh.lua")),
-            commit: Script::from_lua(include_str!("../scripts/commit.lua")),
-            release: Script::from_lua(include_str!("../scripts/release.lua")),
-            invalidate_tag: Script::from_lua(include_str!("../scripts/invalidate_tag.lua")),
-            fence_tag: Script::from_lua(include_str!("../scripts/fence_tag.lua")),
-            soften: Script::from_lua(include_str!("../scripts/soften.lua")),
-            sweep: Script::from_lua(include_str!("../scripts/sweep.lua")),
+            acquire: script!("acquire.lua"),
+            steal: script!("steal.lua"),
+            refresh: script!("refresh.lua"),
+            commit: script!("commit.lua"),
+            release: script!("release.lua"),
+            invalidate_tag: script!("invalidate_tag.lua"),
+            fence_tag: script!("fence_tag.lua"),
+            soften: script!("soften.lua"),
+            sweep: script!("sweep.lua"),
         }
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+fn source(_file: &str, built_in: &str) -> String {
+    built_in.to_owned()
+}
+
+/// For the mutation run only: the script as it lies in the folder that `CACHE_SCRIPTS` names.
+#[cfg(feature = "mutants")]
+fn source(file: &str, built_in: &str) -> String {
+    match std::env::var_os("CACHE_SCRIPTS") {
+        Some(folder) => std::fs::read_to_string(std::path::Path::new(&folder).join(file)).expect("a folder of scripts"),
+        None => built_in.to_owned(),
     }
 }

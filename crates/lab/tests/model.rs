@@ -1,0 +1,13 @@
+//! The protocol as a model: whole it holds, without any of its defences it does not. `make model` has larger worlds.
+
+use lab::model::check_all;
+
+#[test]
+fn every_defence_is_needed_and_together_they_suffice() {
+    let verdicts = check_all(true);
+    for verdict in &verdicts {
+        println!("{verdict}");
+        assert!(verdict.is_as_expected(), "{verdict}\n{}", verdict.path.as_deref().unwrap_or_default());
+    }
+    assert!(verdicts.iter().filter(|verdict| verdict.without.is_none()).all(|verdict| verdict.states > 300));
+}
