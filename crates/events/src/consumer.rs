@@ -73,7 +73,7 @@ use crate::log::EventLog;
 pub struct ConsumerSettings {
     /// Over the stream, or over Pub/Sub, which loses what nobody hears.
     pub transport: Transport,
-    /// The most events in one reaction. Default 256.
+    /// The most events in one reaction. Default 1,000.
     pub batch: usize,
     /// What a peer has not acknowledged for this long is taken over. Default 5 s.
     #[serde(with = "humantime_serde")]
@@ -84,7 +84,7 @@ pub struct ConsumerSettings {
 
 impl Default for ConsumerSettings {
     fn default() -> Self {
-        Self { transport: Transport::Stream, batch: 256, claim_after: Duration::from_secs(5), max_attempts: 5 }
+        Self { transport: Transport::Stream, batch: 1_000, claim_after: Duration::from_secs(5), max_attempts: 5 }
     }
 }
 
