@@ -42,7 +42,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack model mutants bench-hit bench-events bench-search
+.PHONY: verify chaos chaos-stack model orders mutants bench-hit bench-events bench-search
 measured = $(or $(PROFILE),release)
 lab_program = "$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(measured))/lab"
 verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
@@ -56,7 +56,10 @@ chaos-stack: ## the faults that the running stack can be given, natively or in C
 	@PROFILE=$(measured) deploy/lab faults $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@deploy/native/tools cargo compiler
-	cargo run --package lab --profile $(or $(PROFILE),dev) -- model $(args)
+	cargo run --package lab --profile $(measured) -- model $(args)
+orders: ## single-flight in 20,000 orders of its steps, whole and without either half of its rule
+	@deploy/native/tools cargo compiler
+	cargo test --package cache --features shuttle --lib flight::orders
 mutants: ## take each defence out of the cache's scripts, one at a time; its tests must notice
 	@deploy/native/tools cargo compiler redis
 	cargo run --package lab -- mutants $(args)

@@ -15,13 +15,14 @@
 //! acknowledged invalidation, while the commit's reply is still on its way, must not find it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::Key;
 use crate::miss::Landed;
+use crate::sync::{AtomicU32, Mutex};
 
 /// The flights under way in this process.
 #[derive(Debug, Default)]
@@ -108,7 +109,10 @@ impl Landed {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "shuttle"))]
+mod orders;
+
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
     use crate::{Fetched, Fill, Keyspace, Loaded, Outcome};

@@ -20,6 +20,7 @@ mod refresh;
 mod repair;
 mod settings;
 mod sweep;
+mod sync;
 mod tag;
 mod write_through;
 
