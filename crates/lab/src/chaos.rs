@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{Service, World};
 use ledger::Ledger;
 
-/// How long the readers go on when everything runs again.
-const READ_ON: Duration = Duration::from_secs(2);
+/// How long the readers go on when everything has settled: an empty cache would prove nothing.
+const READ_ON: Duration = Duration::from_secs(1);
 
 /// The options of `lab chaos`.
 #[derive(Debug, Args)]
@@ -114,11 +114,12 @@ pub async fn run(options: &Options) -> Result<Report> {
     stage.stop.cancel();
     let kills = faults.await??;
     // The caches fill again while the last events are still under way: just then something could be stored for good.
+    let mut report = Report { took, kills, ..Report::default() };
+    settle::wait(&stage, &mut report).await;
     sleep(READ_ON).await;
     stage.quiet.cancel();
     readers.join_all().await;
-    let mut report = settle::judge(&stage).await?;
-    (report.took, report.kills) = (took, kills);
+    settle::judge(&stage, &mut report).await?;
     report.writes = stage.written.load(std::sync::atomic::Ordering::Relaxed);
     report.refused = stage.refused.load(std::sync::atomic::Ordering::Relaxed);
     Ok(report)

@@ -14,9 +14,8 @@ use crate::world::Service;
 /// Longer than any claim time, time-out and retry in the system together.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until everything is relayed and applied, then looks.
-pub(super) async fn judge(stage: &Stage) -> Result<Report> {
-    let mut report = Report::default();
+/// Waits until everything is relayed and applied.
+pub(super) async fn wait(stage: &Stage, report: &mut Report) {
     let began = Instant::now();
     loop {
         let unsettled = ground::unsettled(&stage.world, &stage.http).await;
@@ -36,12 +35,15 @@ pub(super) async fn judge(stage: &Stage) -> Result<Report> {
         sleep(Duration::from_millis(50)).await;
     }
     report.settled = began.elapsed();
-    streams(stage, &mut report).await?;
-    acknowledged(stage, &mut report).await?;
-    baskets(stage, &mut report).await?;
-    index(stage, &mut report).await?;
-    caches(stage, &mut report).await?;
-    Ok(report)
+}
+
+/// Looks at all that was promised.
+pub(super) async fn judge(stage: &Stage, report: &mut Report) -> Result<()> {
+    streams(stage, report).await?;
+    acknowledged(stage, report).await?;
+    baskets(stage, report).await?;
+    index(stage, report).await?;
+    caches(stage, report).await
 }
 
 /// The streams end with the last number, and have no holes.

@@ -130,7 +130,7 @@ impl fmt::Display for Outcome {
                 write!(f, "\n  {} reads failed though only Redis was away", self.failed_reads)?;
             }
             for violation in self.subjects.iter().flat_map(|tally| tally.violations.iter().take(2)) {
-                write!(f, "\n  {violation:?}")?;
+                write!(f, "\n  {violation}")?;
             }
             for wrong in &self.wrong {
                 write!(f, "\n  {wrong}")?;

@@ -89,4 +89,13 @@ impl Answer {
     pub(super) fn source(&self) -> Source {
         Source::parse(&self.cache_status)
     }
+
+    /// Whether a cache held it, or holds it now; taken for granted where nobody says.
+    pub(super) fn kept(&self) -> bool {
+        match self.source() {
+            Source::Hit | Source::Stale | Source::Uncached => true,
+            Source::Miss => self.cache_status.rsplit(';').any(|part| part.trim() == "stored"),
+            Source::Collapsed | Source::Bypass => false,
+        }
+    }
 }

@@ -23,7 +23,7 @@ impl Files {
             writeln!(file, "{head}")?;
             Ok(file)
         };
-        let reads = "begin_ns,end_ns,key,session,node,source,number,version,floor,stale_ns,fault";
+        let reads = "begin_ns,end_ns,key,session,node,source,kept,number,version,floor,stale_ns,fault";
         Ok(Self(Some((
             file("reads.csv", reads)?,
             file("writes.csv", "begin_ns,end_ns,key,number,version,acknowledged")?,
@@ -32,7 +32,7 @@ impl Files {
 
     pub(super) fn read(&mut self, read: &Read, judgement: &Judgement) -> Result<()> {
         let Some((reads, _)) = &mut self.0 else { return Ok(()) };
-        let Read { begin, end, key, session, node, source, seen } = *read;
+        let Read { begin, end, key, session, node, source, kept, seen } = *read;
         let number = match seen {
             Seen::Write { number, .. } => number,
             Seen::Absent | Seen::Torn => 0,
@@ -40,7 +40,10 @@ impl Files {
         let version = judgement.version.map(|version| version.to_string()).unwrap_or_default();
         let fault = judgement.fault.map(|fault| format!("{fault:?}")).unwrap_or_default();
         let (floor, stale) = (judgement.floor, judgement.stale_for);
-        writeln!(reads, "{begin},{end},{key},{session},{node},{source},{number},{version},{floor},{stale},{fault}")?;
+        writeln!(
+            reads,
+            "{begin},{end},{key},{session},{node},{source},{kept},{number},{version},{floor},{stale},{fault}"
+        )?;
         Ok(())
     }
 

@@ -10,12 +10,12 @@
 //! Reads are judged when all writes that began before their end are known, so by the round.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use super::map::Promise;
-use super::record::{Nanos, Read, Seen, Write, Written};
-use crate::cache_status::Source;
+use super::record::{Nanos, Read, Seen, Write, Written, millis};
 
 /// The number of the write that made a product.
 pub(super) const CREATION: u32 = 1;
@@ -47,10 +47,36 @@ pub struct Violation {
     pub floor: u32,
     /// For how long the version that it showed had been outdated when it began.
     pub stale_for: Nanos,
+    /// What its session had seen of the product last, before it.
+    pub before: Option<(u32, Read)>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read = &self.read;
+        write!(f, "{:?}: product {} at {:.3}–{:.3} ms ", self.fault, read.key, millis(read.begin), millis(read.end))?;
+        write!(f, "(session {}, replica {}, {}): ", read.session, read.node, read.source)?;
+        match read.seen {
+            Seen::Absent => write!(f, "nothing")?,
+            Seen::Torn => write!(f, "parts of several writes")?,
+            Seen::Write { number, .. } => write!(f, "write {number}")?,
+        }
+        if let Some(version) = self.version {
+            write!(f, ", version {version}")?;
+        }
+        write!(f, ", at least {} was due, outdated for {:.3} ms", self.floor, millis(self.stale_for))?;
+        match &self.before {
+            Some((version, before)) if self.fault == Fault::Backwards => {
+                let (begin, end) = (millis(before.begin), millis(before.end));
+                write!(f, "; its session had seen version {version} at {begin:.3}–{end:.3} ms ({})", before.source)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The judgement of one read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Judgement {
     /// What is wrong with it, as far as the promise goes.
     pub fault: Option<Fault>,
@@ -62,6 +88,8 @@ pub(super) struct Judgement {
     pub stale_for: Nanos,
     /// How long before its end that newer version had begun to be written: the window is at most so long.
     pub window: Nanos,
+    /// The version that its session had seen of the product before, and the read that saw it.
+    pub before: Option<(u32, Read)>,
 }
 
 /// All that is known of the writes to one product.
@@ -79,7 +107,7 @@ struct History {
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     histories: HashMap<u32, History>,
-    sessions: HashMap<(u32, u32), u32>,
+    sessions: HashMap<(u32, u32), (u32, Read)>,
 }
 
 impl Judge {
@@ -136,11 +164,11 @@ impl Judge {
             judgement.stale_for = read.begin.saturating_sub(end);
             judgement.window = read.end.saturating_sub(begin);
         }
-        let before = self.seen_before(read, version);
+        judgement.before = self.seen_before(read, version);
         judgement.fault = match promise {
             Promise::Never if version < floor => Some(Fault::Stale),
             Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
-            _ if version < before => Some(Fault::Backwards),
+            _ if judgement.before.is_some_and(|(before, _)| version < before) => Some(Fault::Backwards),
             _ => None,
         };
         judgement
@@ -148,12 +176,12 @@ impl Judge {
 }
 
 impl Judge {
-    /// What the session had seen of the product before. A read past the cache shows the database as it is: the cache may
+    /// What the session had seen of the product before. What no cache keeps shows the database as it is: a cache may
     /// well be behind that until the write is acknowledged, so it is not what later reads are compared with.
-    fn seen_before(&mut self, read: &Read, version: u32) -> u32 {
-        match read.source {
-            Source::Bypass => self.sessions.get(&(read.session, read.key)).copied().unwrap_or(0),
-            _ => self.sessions.insert((read.session, read.key), version).unwrap_or(0),
+    fn seen_before(&mut self, read: &Read, version: u32) -> Option<(u32, Read)> {
+        match read.kept {
+            true => self.sessions.insert((read.session, read.key), (version, *read)),
+            false => self.sessions.get(&(read.session, read.key)).copied(),
         }
     }
 }
@@ -197,12 +225,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cache_status::Source;
 
     const MS: Nanos = 1_000_000;
 
     fn read(begin: Nanos, end: Nanos, number: u32, version: u32) -> Read {
         let seen = Seen::Write { number, version: Some(version) };
-        Read { begin: begin * MS, end: end * MS, key: 1, session: 1, node: 0, source: Source::Hit, seen }
+        Read { begin: begin * MS, end: end * MS, key: 1, session: 1, node: 0, source: Source::Hit, kept: true, seen }
     }
 
     fn write(begin: Nanos, end: Nanos, number: u32, outcome: Written) -> Write {
@@ -269,10 +298,10 @@ mod tests {
     }
 
     #[test]
-    fn a_session_does_not_go_back_but_after_a_read_past_the_cache() {
+    fn a_session_does_not_go_back_but_after_an_answer_that_no_cache_keeps() {
         let promise = Promise::AtMost(Duration::from_secs(9));
         let mut judge = judge();
-        assert_eq!(judge.judge(&Read { source: Source::Bypass, ..read(12, 13, 7, 2) }, promise).fault, None);
+        assert_eq!(judge.judge(&Read { kept: false, ..read(12, 13, 7, 2) }, promise).fault, None);
         assert_eq!(judge.judge(&read(14, 15, CREATION, 1), promise).fault, None);
         assert_eq!(judge.judge(&read(16, 17, 7, 2), promise).fault, None);
         assert_eq!(judge.judge(&read(18, 19, CREATION, 1), promise).fault, Some(Fault::Backwards));

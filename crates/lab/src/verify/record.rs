@@ -40,6 +40,8 @@ pub struct Read {
     pub node: u8,
     /// Where the answer came from.
     pub source: Source,
+    /// Whether a cache held the answer, or holds it now.
+    pub kept: bool,
     /// What it showed.
     pub seen: Seen,
 }

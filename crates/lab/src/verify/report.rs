@@ -7,7 +7,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::record::{Read, Seen, millis};
 use super::tally::Tally;
 
 /// A finished run.
@@ -138,22 +137,7 @@ impl fmt::Display for Report {
                 writeln!(f, "{}: {}", tally.subject, faults.join(", "))?;
             }
             for violation in tally.violations.iter().take(3) {
-                let Read { begin, end, key, session, node, source, seen } = violation.read;
-                let saw = match seen {
-                    Seen::Absent => "nothing".to_owned(),
-                    Seen::Torn => "parts of several writes".to_owned(),
-                    Seen::Write { number, .. } => format!("write {number}"),
-                };
-                writeln!(
-                    f,
-                    "  {:?}: product {key} at {:.3}–{:.3} ms (session {session}, replica {node}, {source}): {saw}, version {}, at least {} was due, outdated for {:.3} ms",
-                    violation.fault,
-                    millis(begin),
-                    millis(end),
-                    violation.version.map_or("unknown".to_owned(), |version| version.to_string()),
-                    violation.floor,
-                    millis(violation.stale_for)
-                )?;
+                writeln!(f, "  {violation}")?;
             }
         }
         if let Some(failure) = &self.failure {

@@ -155,11 +155,13 @@ impl Session {
         let begin = shared.clock.now();
         let answer = connection.send(Method::GET, self.prepared.read_path(product), None).await;
         let end = shared.clock.now();
-        let (seen, source) = match answer {
+        let (seen, source, kept) = match answer {
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                (vec![(self.prepared.first_key + product as u32, Seen::Absent)], answer.source())
+                (vec![(self.prepared.first_key + product as u32, Seen::Absent)], answer.source(), answer.kept())
             }
-            Ok(answer) if answer.status.is_success() => (self.prepared.seen(product, &answer.body), answer.source()),
+            Ok(answer) if answer.status.is_success() => {
+                (self.prepared.seen(product, &answer.body), answer.source(), answer.kept())
+            }
             Ok(answer) => {
                 return log.failed_read(end, &format!("GET {}: {}", self.prepared.read_path(product), answer.status));
             }
@@ -169,7 +171,7 @@ impl Session {
             log.trouble = end;
         }
         for (key, seen) in seen {
-            let read = Read { begin, end, key, session: self.id, node: *node, source, seen };
+            let read = Read { begin, end, key, session: self.id, node: *node, source, kept, seen };
             log.reads.push((read, self.role.pattern));
         }
     }

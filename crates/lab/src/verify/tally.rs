@@ -92,8 +92,8 @@ impl Tally {
         let Some(fault) = judgement.fault else { return };
         *self.faults.entry(fault).or_default() += 1;
         if self.violations.len() < KEPT {
-            let &Judgement { version, floor, stale_for, .. } = judgement;
-            self.violations.push(Violation { fault, read: *read, version, floor, stale_for });
+            let &Judgement { version, floor, stale_for, before, .. } = judgement;
+            self.violations.push(Violation { fault, read: *read, version, floor, stale_for, before });
         }
     }
 
