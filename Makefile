@@ -42,7 +42,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack model orders mutants bench-hit bench-events bench-search
+.PHONY: verify chaos chaos-stack model orders mutants bench bench-quick bench-hit bench-events bench-search load
 measured = $(or $(PROFILE),release)
 lab_program = "$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(measured))/lab"
 verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
@@ -63,6 +63,14 @@ orders: ## single-flight in 20,000 orders of its steps, whole and without either
 mutants: ## take each defence out of the cache's scripts, one at a time; its tests must notice
 	@deploy/native/tools cargo compiler redis
 	cargo run --package lab -- mutants $(args)
+bench: ## every strategy beside doing without: latency, peak, loads, staleness, memory; writes the README's table
+	@deploy/native/tools cargo compiler postgres redis wrk
+	cargo build --workspace --profile $(measured)
+	@$(lab_program) bench --readme README.md $(args)
+bench-quick: ## the same in less than a minute, for a look: writes nothing but target/lab
+	@deploy/native/tools cargo compiler postgres redis wrk
+	cargo build --workspace --profile $(measured)
+	@$(lab_program) bench --quick $(args)
 bench-events: ## how long a change takes until every cache has forgotten it
 	@deploy/native/tools cargo compiler postgres redis
 	cargo build --workspace --profile $(measured)
@@ -75,6 +83,9 @@ bench-hit: ## what a cache hit over HTTP costs, beside its peers
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --profile $(measured)
 	@$(lab_program) bench-hit
+
+load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
+	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
 .PHONY: test check fmt clippy docs alone deny audit shellcheck

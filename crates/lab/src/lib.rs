@@ -3,9 +3,11 @@
 //! * [`bench_events`]: how long an event takes from COMMIT to its last effect.
 //! * [`bench_hit`]: what a cache hit over HTTP costs, beside what it could cost at best.
 //! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
+//! * [`bench_strategies`]: what each strategy costs and how stale it is: the table of the README.
 //! * [`chaos`]: nothing is lost, whoever is killed.
 //! * [`demo`]: what each strategy does, told and asserted on the running stack.
 //! * [`faults`]: what each fault does under load, and what must hold all the same.
+//! * [`load`]: load until it is stopped, and what it does, live.
 //! * [`model`]: the protocol of the cache, explored completely.
 //! * [`mutants`]: whether the tests notice when a defence is taken out of the cache.
 //! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
@@ -15,12 +17,16 @@ pub mod bench;
 pub mod bench_events;
 pub mod bench_hit;
 pub mod bench_search;
+pub mod bench_strategies;
 pub mod cache_status;
 pub mod chaos;
+mod client;
 pub mod demo;
 pub mod faults;
 mod ground;
+pub mod load;
 pub mod model;
 pub mod mutants;
+mod traffic;
 pub mod verify;
 pub mod world;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_events, bench_hit, bench_search, chaos, demo, faults, model, mutants, verify};
+use lab::{bench_events, bench_hit, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants, verify};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -14,6 +14,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Experiment {
+    /// Measures what each strategy costs and how stale it is, beside doing without
+    Bench(bench_strategies::Options),
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
     BenchEvents(bench_events::Options),
     /// Measures a cache hit over HTTP, per lane, beside a bare handler that does one Redis GET
@@ -26,6 +28,8 @@ enum Experiment {
     Demo(demo::Options),
     /// Makes faults while the checker reads and writes, and compares everything after each
     Faults(faults::Options),
+    /// Loads the running stack, and shows what it does
+    Load(load::Options),
     /// Explores every order of steps of the cache's protocol, whole and without each of its defences
     Model(model::Options),
     /// Takes each defence out of the cache's scripts, one at a time: the tests must notice
@@ -37,12 +41,14 @@ enum Experiment {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Cli::parse().experiment {
+        Experiment::Bench(options) => bench_strategies::tell(&options).await,
         Experiment::BenchEvents(options) => bench_events::run(&options).await,
         Experiment::BenchHit(options) => bench_hit::run(&options).await,
         Experiment::BenchSearch(options) => bench_search::run(&options).await,
         Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
         Experiment::Faults(options) => faults::tell(&options).await,
+        Experiment::Load(options) => load::tell(&options).await,
         Experiment::Model(options) => model::tell(&options),
         Experiment::Mutants(options) => mutants::tell(&options).await,
         Experiment::Verify(options) => verify::tell(&options).await,

@@ -15,7 +15,6 @@
 //! counts as right, and staleness as shorter than it was by up to the duration of the write; the window, which begins with
 //! the write's request and ends with the read's answer, is longer than it was by as much.
 
-mod client;
 mod files;
 mod judge;
 pub mod map;

@@ -26,6 +26,16 @@ pub fn pin(pid: u32, core: usize) -> Result<()> {
     Ok(())
 }
 
+/// Lets this process, and those that it starts from now on, open so many files and connections.
+pub fn allow_open_files(most: u32) -> Result<()> {
+    let output = Command::new("prlimit")
+        .args(["--pid", &std::process::id().to_string(), &format!("--nofile={most}:")])
+        .output()
+        .context("cannot run prlimit; apt-get install util-linux")?;
+    ensure!(output.status.success(), "prlimit failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// What this process and the whole machine have used since some moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {

@@ -35,7 +35,7 @@ pub struct Options {
     /// Smaller worlds: seconds instead of minutes
     #[arg(long)]
     pub quick: bool,
-    /// Prints the shortest way to each violation
+    /// Prints a way to each violation, step by step
     #[arg(long)]
     pub paths: bool,
 }
@@ -55,7 +55,7 @@ pub struct Verdict {
     pub states: usize,
     /// How long it took.
     pub took: Duration,
-    /// The shortest way to the first violation.
+    /// A way to the first violation.
     pub path: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub fn check_all(quick: bool) -> Vec<Verdict> {
 fn check(world: &Configuration, without: Option<Defence>) -> Verdict {
     let began = Instant::now();
     let protocol = Protocol { configuration: world.clone(), without };
-    // Breadth first: what it finds is the shortest way.
+    // Breadth first: what it finds is a short way.
     let checker = protocol.checker().spawn_bfs().join();
     let mut verdict = Verdict {
         world: world.name,

@@ -9,12 +9,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
-use super::client::Connection;
 use super::map::Promise;
 use super::record::{Clock, Nanos, Read, Seen, Write, Written};
 use super::stage::Prepared;
 use super::workload::Pattern;
 use crate::cache_status::Source;
+use crate::client::Connection;
 
 /// After an operation without a useful answer.
 const REST: Duration = Duration::from_millis(20);

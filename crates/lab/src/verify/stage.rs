@@ -7,11 +7,11 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 
-use super::client::Connection;
 use super::judge::{CREATION, Judge};
 use super::map::{Call, Map, Promise, Shown, Subject, fill, fill_text};
 use super::record::Seen;
 use super::workload::Choice;
+use crate::client::Connection;
 
 /// One subject, ready to be read and written.
 #[derive(Debug)]

@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection to one replica, opened when it is needed.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     authority: String,
     open: Option<SendRequest<Full<Bytes>>>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Its status.
     pub status: StatusCode,
     /// Its `Cache-Status` (RFC 9211), empty when there is none.
@@ -37,13 +37,13 @@ pub(super) struct Answer {
 
 impl Connection {
     /// To `http://host:port`.
-    pub(super) fn new(url: &str) -> Result<Self> {
+    pub(crate) fn new(url: &str) -> Result<Self> {
         let authority = url.strip_prefix("http://").with_context(|| format!("{url} is not an http:// address"))?;
         Ok(Self { authority: authority.trim_end_matches('/').to_owned(), open: None })
     }
 
     /// Sends a request and reads the whole answer. A connection that breaks is opened anew the next time.
-    pub(super) async fn send(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer> {
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer> {
         let answer = timeout(PATIENCE, self.exchange(method, path, body)).await;
         let answer = answer.unwrap_or_else(|_| bail!("no answer within {PATIENCE:?}"));
         if answer.is_err() {
@@ -86,12 +86,12 @@ impl Connection {
 
 impl Answer {
     /// Where it came from.
-    pub(super) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source::parse(&self.cache_status)
     }
 
     /// Whether a cache held it, or holds it now; taken for granted where nobody says.
-    pub(super) fn kept(&self) -> bool {
+    pub(crate) fn kept(&self) -> bool {
         match self.source() {
             Source::Hit | Source::Stale | Source::Uncached => true,
             Source::Miss => self.cache_status.rsplit(';').any(|part| part.trim() == "stored"),

@@ -1,0 +1,173 @@
+//! What each strategy costs and how stale it is, beside what one would do without it: the table of the README.
+//!
+//! Every case answers the same products over HTTP. The server under test has one core and one worker; load, Redis and
+//! Postgres have another. Cases take turns, round by round, so that a figure is compared with figures of the same minute;
+//! what is reported is the median over the rounds, with the least and the greatest.
+//!
+//! | case | |
+//! |---|---|
+//! | `constant` | a bare actix handler, without any store: what HTTP costs |
+//! | `get` | a bare handler with one fred `GET`: what a hit costs at least |
+//! | `no cache` | the product API's plain routes |
+//! | `naive` | cache-aside as it is usually written by hand (`src/bin/baseline.rs`), with all its races |
+//! | the seven strategies | |
+//!
+//! Latency is measured in an open loop ([`traffic`](crate::traffic)), peak rates in a closed one (`wrk`).
+
+mod cases;
+mod figures;
+mod growth;
+mod machine;
+mod mixed;
+mod phases;
+mod plots;
+mod report;
+mod tags;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::bench::Wrk;
+use cases::Stand;
+use figures::Figures;
+
+/// The options of `lab bench`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Rounds; each measures every case once
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Less of everything, in less than a minute: for a look, not for a comparison
+    #[arg(long)]
+    pub quick: bool,
+    /// Core of the server
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// Core of the load, Redis and Postgres
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+    /// The folder for bench.json with the raw histograms, bench.md and the plots
+    #[arg(long, default_value = "target/lab")]
+    pub report: PathBuf,
+    /// Write the table into this file, between its markers, and the figures and plots to docs/bench beside it
+    #[arg(long)]
+    pub readme: Option<PathBuf>,
+}
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    rounds: u32,
+    /// Of each open-loop measurement.
+    phase: Duration,
+    /// Of the mixed load, in which all cases take part at once; 0 for none. Longer than a TTL.
+    mixed: Duration,
+    /// Writes that are each followed by a read.
+    read_backs: u32,
+    /// Whether peaks are measured in each round, or only in the first.
+    peaks: bool,
+    /// Members of tags.
+    members: &'static [usize],
+    /// Entries in Redis.
+    entries: &'static [usize],
+    /// Processes of the product API.
+    processes: &'static [usize],
+}
+
+const FULL: Extent = Extent {
+    rounds: 5,
+    phase: Duration::from_secs(2),
+    mixed: Duration::from_secs(25),
+    read_backs: 150,
+    peaks: true,
+    members: &[10, 1_000, 100_000],
+    entries: &[1_000, 100_000, 1_000_000],
+    processes: &[1, 2, 4],
+};
+
+const QUICK: Extent = Extent {
+    rounds: 2,
+    phase: Duration::from_millis(200),
+    mixed: Duration::from_millis(2_500),
+    read_backs: 20,
+    peaks: false,
+    members: &[10, 1_000],
+    entries: &[1_000, 10_000],
+    processes: &[1, 2],
+};
+
+/// Measures everything, prints it, and writes it down.
+pub async fn tell(options: &Options) -> Result<()> {
+    ensure!(options.server_core != options.load_core, "the server and its load need a core each");
+    let extent = match options.quick {
+        true => QUICK,
+        false => Extent { rounds: options.rounds, ..FULL },
+    };
+    let figures = measure(options, &extent).await?;
+    println!("{}", report::markdown(&figures));
+    report::save(&figures, &options.report)?;
+    if let Some(readme) = &options.readme {
+        report::publish(&figures, readme)?;
+    }
+    Ok(())
+}
+
+/// Whether the table in this file is the one that was made from the figures beside it.
+pub fn is_as_measured(readme: &Path) -> Result<()> {
+    report::check(readme)
+}
+
+async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
+    let progress = Progress::new();
+    progress.show("starting Postgres, Redis and the servers");
+    let stand = Stand::start(options.server_core, options.load_core).await?;
+    let mut figures = Figures::new(machine::describe(&stand).await?, extent.rounds);
+    let wrk = Wrk { connections: 64, seconds: 1, core: options.load_core };
+    for round in 1..=extent.rounds {
+        for case in stand.cases() {
+            progress.show(&format!("round {round} of {}: {}", extent.rounds, case.name));
+            let sample = phases::measure(&stand, case, extent, (extent.peaks || round == 1).then_some(wrk)).await?;
+            figures.of(&case.name).rounds.push(sample);
+        }
+        progress.show(&format!("round {round} of {}: all at once, {:?}", extent.rounds, extent.mixed));
+        for (case, sample) in mixed::measure(&stand, extent).await? {
+            figures.of(&case).mixed.push(sample);
+        }
+    }
+    progress.show("several processes");
+    figures.processes = growth::processes(stand, extent, options).await?;
+    progress.show("invalidating tags");
+    figures.tags = tags::measure(extent, options.server_core).await?;
+    progress.show("filling Redis");
+    figures.entries = growth::entries(extent, options.server_core).await?;
+    Ok(figures)
+}
+
+/// A line on a terminal, lines elsewhere.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {elapsed} · {msg}");
+        let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    fn show(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+        if self.0.is_hidden() {
+            eprintln!("{what}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

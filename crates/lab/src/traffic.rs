@@ -1,0 +1,336 @@
+//! Open-loop load: every request has a time at which it is due, and is sent then, however late the answers to others are.
+//!
+//! Latency counts from when a request was due, not from when it could be sent. A closed loop, in which the next request
+//! waits for the last answer, sends the fewest requests just when the server is slowest, and so does not measure how slow
+//! it was ("coordinated omission": Tene, "How NOT to Measure Latency", 2013; Schroeder et al., "Open Versus Closed",
+//! NSDI 2006). Arrivals are a Poisson process.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use hyper::Method;
+use rand::Rng;
+use rand::distr::Distribution;
+use rand_distr::{Exp, Zipf};
+use serde::Deserialize;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::LocalSet;
+
+use crate::cache_status::Source;
+use crate::client::Connection;
+
+/// So many requests may wait for their answers; those that come due beyond are given up, and counted.
+const IN_FLIGHT: usize = 2_000;
+/// So many of the last versions of a product are remembered.
+const REMEMBERED: usize = 256;
+
+/// What is read and written: products `first..first + count` under one path.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// What it is called in reports.
+    pub(crate) name: String,
+    /// `http://127.0.0.1:8004`
+    pub(crate) base: String,
+    /// What stands before a product's id: `/products/ttl/`.
+    pub(crate) path: String,
+    /// The first product.
+    pub(crate) first: u64,
+    /// How many there are.
+    pub(crate) count: u64,
+}
+
+/// How a product is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// By chance, some far more often than others: Zipf's law with this exponent; 0 for all alike.
+    Zipf(f64),
+    /// One after the other, each once.
+    Each,
+}
+
+/// How much of it, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Requests a second, on average.
+    pub(crate) rate: f64,
+    /// The share of them that are writes.
+    pub(crate) writes: f64,
+    /// Which products.
+    pub(crate) order: Order,
+    /// How long requests come due.
+    pub(crate) length: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Latency of reads, from when they were due, in microseconds.
+    pub(crate) reads: Histogram<u64>,
+    /// The same of writes.
+    pub(crate) writes: Histogram<u64>,
+    /// Reads by where their answers came from, in the order of [`SOURCES`].
+    pub(crate) sources: [u64; 6],
+    /// Reads that showed what an acknowledged write had replaced when they were sent.
+    pub(crate) stale: u64,
+    /// For how long it had been replaced, in microseconds.
+    pub(crate) staleness: Histogram<u64>,
+    /// Requests without a useful answer.
+    pub(crate) failed: u64,
+    /// Requests that were not sent, because too many were under way.
+    pub(crate) given_up: u64,
+}
+
+/// The order of [`Seen::sources`].
+pub(crate) const SOURCES: [Source; 6] =
+    [Source::Hit, Source::Stale, Source::Miss, Source::Collapsed, Source::Bypass, Source::Uncached];
+
+impl Default for Seen {
+    fn default() -> Self {
+        let histogram = || Histogram::new(3).expect("three digits are allowed");
+        Self {
+            reads: histogram(),
+            writes: histogram(),
+            sources: [0; 6],
+            stale: 0,
+            staleness: histogram(),
+            failed: 0,
+            given_up: 0,
+        }
+    }
+}
+
+impl Seen {
+    /// Reads from `source`.
+    pub(crate) fn from(&self, source: Source) -> u64 {
+        SOURCES.iter().position(|it| *it == source).map_or(0, |at| self.sources[at])
+    }
+
+    /// The share of reads that a cache answered.
+    pub(crate) fn hit_ratio(&self) -> f64 {
+        let hits = self.from(Source::Hit) + self.from(Source::Stale);
+        hits as f64 / self.sources.iter().sum::<u64>().max(1) as f64
+    }
+
+    /// Adds what another has seen.
+    pub(crate) fn add(&mut self, other: &Self) {
+        // The histograms grow as they need to, so adding cannot fail.
+        let _ = self.reads.add(&other.reads);
+        let _ = self.writes.add(&other.writes);
+        let _ = self.staleness.add(&other.staleness);
+        self.sources.iter_mut().zip(other.sources).for_each(|(sum, more)| *sum += more);
+        self.stale += other.stale;
+        self.failed += other.failed;
+        self.given_up += other.given_up;
+    }
+}
+
+/// One stream of requests to one place. What it has seen so far can be looked at while it runs.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    place: Place,
+    plan: Plan,
+    idle: RefCell<Vec<Connection>>,
+    under_way: RefCell<usize>,
+    floors: RefCell<HashMap<u64, Floors>>,
+    seen: RefCell<Seen>,
+    failure: RefCell<Option<String>>,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+impl Stream {
+    pub(crate) fn new(place: &Place, plan: Plan) -> Rc<Self> {
+        Rc::new(Self {
+            place: place.clone(),
+            plan,
+            idle: RefCell::default(),
+            under_way: RefCell::default(),
+            floors: RefCell::default(),
+            seen: RefCell::default(),
+            failure: RefCell::default(),
+        })
+    }
+
+    /// What was seen since this was asked last.
+    pub(crate) fn take(&self) -> Seen {
+        self.seen.take()
+    }
+
+    /// The last failure.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    /// Sends requests as they come due, until the plan's length is over and all are answered.
+    pub(crate) async fn run(self: Rc<Self>) {
+        let mut due = arrivals(self.plan.rate, self.plan.length);
+        let zipf = match self.plan.order {
+            Order::Zipf(skew) => Zipf::new(self.place.count as f64, skew).ok(),
+            Order::Each => None,
+        };
+        let local = LocalSet::new();
+        let sending = async {
+            let mut number = 0;
+            while let Some(due) = due.recv().await {
+                let (chosen, write) = {
+                    let mut rng = rand::rng();
+                    let chosen = zipf.map_or(number % self.place.count, |zipf| zipf.sample(&mut rng) as u64 - 1);
+                    (self.place.first + chosen.min(self.place.count - 1), rng.random_bool(self.plan.writes))
+                };
+                number += 1;
+                if *self.under_way.borrow() >= IN_FLIGHT {
+                    self.seen.borrow_mut().given_up += 1;
+                    continue;
+                }
+                *self.under_way.borrow_mut() += 1;
+                tokio::task::spawn_local(Rc::clone(&self).send(due, chosen, write));
+            }
+        };
+        local.run_until(sending).await;
+        local.await;
+    }
+
+    async fn send(self: Rc<Self>, due: Instant, id: u64, write: bool) {
+        let idle = self.idle.borrow_mut().pop();
+        let done = match idle.map_or_else(|| Connection::new(&self.place.base), Ok) {
+            Ok(mut connection) => {
+                let done = match write {
+                    true => self.write(&mut connection, due, id).await,
+                    false => self.read(&mut connection, due, id).await,
+                };
+                self.idle.borrow_mut().push(connection);
+                done
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            self.seen.borrow_mut().failed += 1;
+            *self.failure.borrow_mut() = Some(format!("{error:#}"));
+        }
+        *self.under_way.borrow_mut() -= 1;
+    }
+
+    async fn read(&self, connection: &mut Connection, due: Instant, id: u64) -> Result<()> {
+        let sent = Instant::now();
+        let answer = connection.send(Method::GET, &self.path(id), None).await?;
+        let took = micros(due.elapsed());
+        anyhow::ensure!(answer.status.is_success(), "GET {}: {}", self.path(id), answer.status);
+        let shown: Versioned = serde_json::from_slice(&answer.body).context("a product has a version")?;
+        let stale_for = self.floors.borrow().get(&id).and_then(|floors| floors.stale_for(shown.version, sent));
+        let mut seen = self.seen.borrow_mut();
+        let _ = seen.reads.record(took);
+        let source = answer.source();
+        if let Some(at) = SOURCES.iter().position(|it| *it == source) {
+            seen.sources[at] += 1;
+        }
+        if let Some(stale_for) = stale_for {
+            seen.stale += 1;
+            let _ = seen.staleness.record(micros(stale_for).max(1));
+        }
+        Ok(())
+    }
+
+    async fn write(&self, connection: &mut Connection, due: Instant, id: u64) -> Result<()> {
+        let stock: u32 = rand::rng().random_range(1..1_000_000);
+        let body = Bytes::from(format!("{{\"stock\":{stock}}}"));
+        let answer = connection.send(Method::PUT, &self.path(id), Some(body)).await?;
+        let took = micros(due.elapsed());
+        anyhow::ensure!(answer.status.is_success(), "PUT {}: {}", self.path(id), answer.status);
+        let made: Versioned = serde_json::from_slice(&answer.body).context("a product has a version")?;
+        let _ = self.seen.borrow_mut().writes.record(took);
+        // A deferred invalidation promises nothing yet.
+        if !answer.cache_status.contains("detail=deferred") {
+            self.floors.borrow_mut().entry(id).or_default().acknowledged(made.version, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn path(&self, id: u64) -> String {
+        format!("{}{id}", self.place.path)
+    }
+}
+
+/// When which version of a product was acknowledged.
+#[derive(Debug, Default)]
+struct Floors(VecDeque<(u64, Instant)>);
+
+impl Floors {
+    fn acknowledged(&mut self, version: u64, at: Instant) {
+        let place = self.0.partition_point(|(known, _)| *known < version);
+        self.0.insert(place, (version, at));
+        if self.0.len() > REMEMBERED {
+            self.0.pop_front();
+        }
+    }
+
+    /// For how long `shown` had been replaced by an acknowledged version when a read was sent.
+    fn stale_for(&self, shown: u64, sent: Instant) -> Option<Duration> {
+        let newer = self.0.partition_point(|(known, _)| *known <= shown);
+        let first = self.0.iter().skip(newer).map(|(_, at)| *at).min()?;
+        sent.checked_duration_since(first).filter(|stale| !stale.is_zero())
+    }
+}
+
+/// When requests come due. A thread of its own tells it, because the timers of the runtime are a millisecond apart.
+#[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
+fn arrivals(rate: f64, length: Duration) -> UnboundedReceiver<Instant> {
+    let (tell, told) = unbounded_channel();
+    thread::spawn(move || {
+        let Ok(gaps) = Exp::new(rate) else { return };
+        let (mut rng, began) = (rand::rng(), Instant::now());
+        let mut due = began;
+        loop {
+            due += Duration::from_secs_f64(gaps.sample(&mut rng));
+            if due.duration_since(began) >= length {
+                return;
+            }
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if tell.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    told
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_stale_since_the_first_newer_version_was_acknowledged() {
+        let (mut floors, start) = (Floors::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        floors.acknowledged(3, at(30));
+        floors.acknowledged(2, at(20));
+        assert_eq!(floors.stale_for(1, at(50)), Some(Duration::from_millis(30)));
+        assert_eq!(floors.stale_for(2, at(50)), Some(Duration::from_millis(20)));
+        assert_eq!(floors.stale_for(3, at(50)), None);
+        assert_eq!(floors.stale_for(1, at(20)), None, "it was sent when nothing newer had been acknowledged");
+    }
+
+    #[tokio::test]
+    async fn requests_come_due_at_the_rate_asked_for() {
+        let mut due = arrivals(2_000.0, Duration::from_millis(500));
+        let (mut count, mut last) = (0_u32, None);
+        while let Some(at) = due.recv().await {
+            assert!(last.is_none_or(|last| last <= at));
+            (count, last) = (count + 1, Some(at));
+        }
+        // 1,000 on average, with a standard deviation of 32.
+        assert!((800..1_200).contains(&count), "{count}");
+    }
+}
