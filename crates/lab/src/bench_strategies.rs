@@ -53,6 +53,9 @@ pub struct Options {
     /// The folder for bench.json with the raw histograms, bench.md and the plots
     #[arg(long, default_value = "target/lab")]
     pub report: PathBuf,
+    /// Measure nothing: take the figures from this bench.json
+    #[arg(long, conflicts_with = "quick")]
+    pub from: Option<PathBuf>,
     /// Write the table into this file, between its markers, and the figures and plots to docs/bench beside it
     #[arg(long)]
     pub readme: Option<PathBuf>,
@@ -107,9 +110,14 @@ pub async fn tell(options: &Options) -> Result<()> {
         true => QUICK,
         false => Extent { rounds: options.rounds, ..FULL },
     };
-    let figures = measure(options, &extent).await?;
+    let figures = match &options.from {
+        Some(file) => report::load(file)?,
+        None => measure(options, &extent).await?,
+    };
     println!("{}", report::markdown(&figures));
-    report::save(&figures, &options.report)?;
+    if options.from.is_none() {
+        report::save(&figures, &options.report)?;
+    }
     if let Some(readme) = &options.readme {
         report::publish(&figures, readme)?;
     }

@@ -1,14 +1,15 @@
 //! The servers, each with one worker on the same core, and what is asked of them.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fred::clients::Client as RedisClient;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::config::Config;
 use fred::types::{Builder, ClusterHash, CustomCommand};
 use testkit::{Postgres, Process, Redis, free_port};
+use tokio::time::sleep;
 
 use crate::bench::cores;
 use crate::demo::metrics::Metrics;
@@ -123,6 +124,18 @@ impl Stand {
         }
         let answer = self.http.get(format!("{}/metrics", case.base)).send().await?.error_for_status()?;
         Ok(Some(Metrics::parse(&answer.text().await?).loads(&case.name)))
+    }
+
+    /// Waits until all changes so far have been announced, which takes commands of Redis as well.
+    pub(super) async fn settle(&self) -> Result<()> {
+        let began = Instant::now();
+        while self.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
+            ensure!(began.elapsed() < START, "changes are not announced");
+            sleep(Duration::from_millis(50)).await;
+        }
+        // What was announced is carried out a moment later.
+        sleep(Duration::from_millis(100)).await;
+        Ok(())
     }
 
     /// Removes the entries of these products behind the server's back.

@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use hyper::Method;
 use serde_json::Value;
-use tokio::time::sleep;
 
 use super::Extent;
 use super::cases::{Case, Stand};
@@ -30,8 +29,6 @@ const CROWD: usize = 1_000;
 /// The product whose hits are counted at the peak, and those that readers crowd on.
 const PEAK: u64 = 1;
 const CROWDED: u64 = 2;
-/// Events of the writes are on their way for so long at most.
-const SETTLE: Duration = Duration::from_millis(300);
 
 /// Measures one case; its peak as well, if `wrk` is there.
 pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, wrk: Option<Wrk>) -> Result<Sample> {
@@ -47,7 +44,6 @@ pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, wrk: Op
         read_back(case, extent, &mut sample).await?;
         let writes = load(case.warm(), WRITES, 1.0, Order::Zipf(0.0), extent.phase).await?;
         sample.write = Some(Latency::of(&writes.writes));
-        sleep(SETTLE).await;
     }
     Ok(sample)
 }
@@ -55,6 +51,7 @@ pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, wrk: Op
 /// Reads what is in the cache. For a case without one, that is simply a read.
 async fn hits(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     let warm = case.warm();
+    stand.settle().await?;
     self::warm(&warm).await?;
     let counters = ["total_commands_processed", "total_net_input_bytes", "total_net_output_bytes"];
     // What asking costs is taken off.

@@ -26,6 +26,12 @@ pub(super) fn save(figures: &Figures, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What [`save`] has written.
+pub(super) fn load(file: &Path) -> Result<Figures> {
+    let json = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    serde_json::from_str(&json).with_context(|| format!("{} has no figures", file.display()))
+}
+
 /// Writes the figures and plots beside the README, and the block into it.
 pub(super) fn publish(figures: &Figures, readme: &Path) -> Result<()> {
     let folder = published(readme);
@@ -47,7 +53,7 @@ pub(super) fn publish(figures: &Figures, readme: &Path) -> Result<()> {
 pub(super) fn check(readme: &Path) -> Result<()> {
     let folder = published(readme);
     let read = |file: PathBuf| fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()));
-    let figures: Figures = serde_json::from_str(&read(folder.join("figures.json"))?)?;
+    let figures = load(&folder.join("figures.json"))?;
     let text = read(readme.to_owned())?;
     let by_hand = "is not what `make bench` made of docs/bench/figures.json";
     ensure!(parts(&text)?.1 == block(&figures), "the table in {} {by_hand}", readme.display());
@@ -72,23 +78,25 @@ fn parts(text: &str) -> Result<(&str, &str, &str)> {
 /// What stands in the README.
 fn block(figures: &Figures) -> String {
     let mut text = format!("{BEGIN}\n\n{}\n", strategies(figures));
-    for (name, alt) in [
-        ("latency", "Latency of hits, misses and writes, by strategy"),
-        ("staleness", "For how long stale reads were stale, by strategy"),
-    ] {
-        let _ = write!(
-            text,
-            "<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"docs/bench/{name}-dark.svg\">\n  \
-             <img alt=\"{alt}\" src=\"docs/bench/{name}-light.svg\">\n</picture>\n\n"
-        );
-    }
+    text.push_str(&picture("docs/bench/", "latency", "Latency of hits, misses and writes, by strategy"));
+    text.push_str(&picture("docs/bench/", "staleness", "For how long stale reads were stale, by strategy"));
     let _ = write!(text, "{}\n\n{END}", circumstances(figures));
     text
+}
+
+/// A plot, as GitHub shows it on light and on dark pages.
+fn picture(folder: &str, name: &str, alt: &str) -> String {
+    format!(
+        "<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"{folder}{name}-dark.svg\">\n  \
+         <img alt=\"{alt}\" src=\"{folder}{name}-light.svg\">\n</picture>\n\n"
+    )
 }
 
 /// Everything, with the spread over the rounds.
 pub(super) fn markdown(figures: &Figures) -> String {
     let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
+    text.push_str(&picture("", "latency", "Latency of hits, misses and writes, by strategy"));
+    text.push_str(&picture("", "staleness", "For how long stale reads were stale, by strategy"));
     text.push_str("## With the spread over the rounds\n\nMedian (least–greatest); latencies in ms.\n\n");
     text.push_str(
         "| | hit p50 | hit p99 | miss p50 | miss p99 | write p50 | write p99 | first read after a write p50 | hits/s at the peak | stale reads | longest staleness, ms |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
@@ -189,7 +197,9 @@ fn growth(figures: &Figures) -> String {
             of(&at.naive_stall)
         );
     }
-    text.push_str("\n## Entries in Redis\n\nOne caller after the other, without HTTP; p50 / p99 in ms.\n\n| entries | bare `GET` | hit | fill | invalidation | memory per entry |\n|---:|---|---|---|---|---:|\n");
+    text.push('\n');
+    text.push_str(&picture("", "tags", "Longest wait of another command while a tag is invalidated, by its members"));
+    text.push_str("## Entries in Redis\n\nOne caller after the other, without HTTP; p50 / p99 in ms.\n\n| entries | bare `GET` | hit | fill | invalidation | memory per entry |\n|---:|---|---|---|---|---:|\n");
     for at in &figures.entries {
         let both = |latency: &Latency| format!("{:.3} / {:.3}", latency.p50, latency.p99);
         let _ = writeln!(

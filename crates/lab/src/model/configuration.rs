@@ -65,8 +65,8 @@ const PLAIN: Configuration = Configuration {
 /// All of them.
 pub(super) fn all() -> Vec<Configuration> {
     use Defence::{
-        AfterCommit, ClosedBeforeCommit, Distrust, Fence, Floor, Generation, JoinRule, KillsLeases, LeaseId, Leftovers,
-        NoRenewal, NoVersionCompare, Outbox, Registration, StolenLease,
+        AfterCommit, ClosedBeforeCommit, Distrust, EmptiedFirst, Fence, Floor, Generation, JoinRule, KillsLeases,
+        LeaseId, Leftovers, NoRenewal, NoVersionCompare, Outbox, Registration, StolenLease,
     };
     vec![
         Configuration {
@@ -107,6 +107,13 @@ pub(super) fn all() -> Vec<Configuration> {
             needs: &[StolenLease, NoVersionCompare],
             ..PLAIN
         },
-        Configuration { name: "Redis comes back with older data", old_data: true, needs: &[Distrust], ..PLAIN },
+        Configuration {
+            name: "Redis comes back with older data",
+            readers: 2,
+            writers: 1,
+            old_data: true,
+            needs: &[Distrust, EmptiedFirst],
+            ..PLAIN
+        },
     ]
 }

@@ -76,7 +76,7 @@ pub fn check_all(quick: bool) -> Vec<Verdict> {
         without.map(move |without| check(&world, without)).collect::<Vec<_>>()
     };
     let sized = |world: Configuration| match quick && !world.joins {
-        true => Configuration { readers: 2, ..world },
+        true => Configuration { readers: world.readers.min(2), ..world },
         false => world,
     };
     configuration::all().into_iter().map(sized).flat_map(variants).collect()

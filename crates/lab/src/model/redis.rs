@@ -67,8 +67,10 @@ pub enum Defence {
     NoVersionCompare,
     /// The change and the note that it is to be announced are one transaction.
     Outbox,
-    /// A Redis that comes back with older data is emptied before it is read.
+    /// A Redis that was restarted is noticed, and emptied (ADR 10).
     Distrust,
+    /// … and not believed before it is empty.
+    EmptiedFirst,
 }
 
 impl Redis {

@@ -29,6 +29,8 @@ pub(super) struct State {
     /// The flight that can be joined: whose it is, and its phase.
     flight: Option<(usize, u8)>,
     snapshot: Option<Redis>,
+    /// How far each process believes Redis: the readers, then the writers, each a process of its own.
+    belief: Vec<Belief>,
     next_id: u8,
     faults_left: u8,
     seen: Seen,
@@ -42,6 +44,18 @@ struct Seen {
     stored_new: bool,
     refused: bool,
     joined: bool,
+}
+
+/// What a process thinks of Redis, when that was restarted (ADR 10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Belief {
+    Full,
+    /// Its breaker is open: it sends nothing.
+    Away,
+    /// It has seen that this is another Redis, and does not believe what it finds there.
+    None,
+    /// It has dropped the fence table, and not yet the entries.
+    Emptying,
 }
 
 /// A read of the one key.
@@ -122,6 +136,8 @@ pub(super) enum Step {
     Flushed,
     SnapshotTaken,
     ComesBackOld,
+    /// A process goes one step further towards believing Redis again.
+    Recovers(usize),
 }
 
 impl Model for Protocol {
@@ -140,6 +156,7 @@ impl Model for Protocol {
             writers: vec![Writer::Ready; self.configuration.writers],
             flight: None,
             snapshot: None,
+            belief: vec![Belief::Full; self.configuration.readers + self.configuration.writers],
             next_id: 1,
             faults_left: self.configuration.faults,
             seen: Seen::default(),
@@ -171,6 +188,8 @@ impl Model for Protocol {
             steps.extend(of.table_loss.then_some(Step::FenceTableLost));
             steps.extend(of.flushes.then_some(Step::Flushed));
         }
+        let unsure = state.belief.iter().enumerate().filter(|(_, belief)| **belief != Belief::Full);
+        steps.extend(unsure.map(|(process, _)| Step::Recovers(process)));
         if self.configuration.old_data {
             steps.extend(state.snapshot.is_none().then_some(Step::SnapshotTaken));
             steps.extend((state.snapshot.is_some() && state.faults_left > 0).then_some(Step::ComesBackOld));
@@ -204,10 +223,22 @@ impl Model for Protocol {
             Step::ComesBackOld => {
                 state.faults_left -= 1;
                 state.redis = state.snapshot.clone()?;
-                if self.without != Some(Defence::Distrust) {
-                    // Each process empties it before it reads; nobody sees anything in between, so it is one step.
-                    state.redis = Redis { generation: 200, ..Redis::default() };
-                }
+                state.belief.fill(Belief::Away);
+            }
+            Step::Recovers(process) => {
+                state.belief[process] = match state.belief[process] {
+                    Belief::Away if self.without != Some(Defence::Distrust) => Belief::None,
+                    Belief::None => {
+                        let Redis { entry, tagged, draining, .. } = state.redis;
+                        state.redis = Redis { entry, tagged, draining, ..Redis::default() };
+                        Belief::Emptying
+                    }
+                    Belief::Emptying => {
+                        state.redis = Redis { entry: Entry::Nothing, tagged: false, draining: false, ..state.redis };
+                        Belief::Full
+                    }
+                    Belief::Away | Belief::Full => Belief::Full,
+                };
             }
         }
         (state != *last).then_some(state)
@@ -244,7 +275,8 @@ impl State {
         let read =
             self.readers.iter().all(|reader| matches!(reader, Reader::Done | Reader::Landed { .. } | Reader::Ready));
         let written = self.writers.iter().all(|writer| matches!(writer, Writer::Done | Writer::Dead));
-        read && written && !self.outbox && self.relay.is_none()
+        let believed = self.belief.iter().all(|belief| *belief == Belief::Full);
+        read && written && believed && !self.outbox && self.relay.is_none()
     }
 
     fn fresh_id(&mut self) -> u8 {
@@ -262,7 +294,14 @@ impl State {
 impl Protocol {
     fn read(&self, state: &mut State, at: usize) {
         let without = self.without;
+        let away = state.belief[at] == Belief::Away;
+        let believes = state.belief[at] == Belief::Full || without == Some(Defence::EmptiedFirst);
         state.readers[at] = match state.readers[at] {
+            // It loads by itself: what it has is of now.
+            Reader::Ready | Reader::Missed { .. } if away => Reader::Done,
+            Reader::Ready | Reader::Missed { .. } if !believes && matches!(state.redis.entry, Entry::Value(..)) => {
+                Reader::Done
+            }
             Reader::Ready => {
                 let floor = state.acknowledged;
                 match (state.redis.entry, state.flight) {
@@ -271,7 +310,7 @@ impl Protocol {
                         state.taken(version, floor)
                     }
                     (_, Some((of, phase))) if self.configuration.joins => Reader::Joined { floor, of, phase },
-                    // Whoever meets another's lease loads by itself and stores nothing: what it has is of now.
+                    // Whoever meets another's lease loads by itself and stores nothing.
                     (Entry::Lease(_), _) => Reader::Done,
                     (Entry::Nothing, _) => {
                         state.flight = self.configuration.joins.then_some((at, 1)).or(state.flight);
@@ -303,6 +342,7 @@ impl Protocol {
                 }
                 let id = state.fresh_id();
                 let stored = match without {
+                    _ if away => false,
                     Some(Defence::NoVersionCompare) => self.store_unless_newer(state, version),
                     _ => state.redis.commit(grant, id, version, without),
                 };
@@ -360,6 +400,8 @@ impl Protocol {
                 state.outbox |= self.configuration.crashes && without != Some(Defence::Outbox);
                 Writer::Committed { version: state.committed, grant }
             }
+            // Not acknowledged; it is made up for when everything is dropped.
+            Writer::Committed { .. } if state.belief[self.configuration.readers + at] == Belief::Away => Writer::Done,
             Writer::Committed { version, grant } => match self.configuration.writes {
                 Writes::Key if without == Some(Defence::AfterCommit) => self.acknowledged(state, version),
                 Writes::Key => {
