@@ -92,12 +92,7 @@ pub(super) fn staleness(figures: &Figures, theme: Theme) -> Result<String> {
     });
     let series = [Series { name: "stale reads", rows: rows.collect() }];
     let names: Vec<&str> = measured().map(|case| case.name.as_str()).collect();
-    dots(
-        "How long what stale reads showed had been replaced, p50 to longest, ms (no dot: no stale read)",
-        &names,
-        &series,
-        theme,
-    )
+    dots("For how long stale reads were stale, p50 to longest, ms (no dot: there was none)", &names, &series, theme)
 }
 
 /// How long other commands had to wait while a tag was invalidated.
@@ -113,6 +108,7 @@ pub(super) fn tags(figures: &Figures, theme: Theme) -> Result<String> {
     canvas("Longest wait of another command while a tag is invalidated, ms, by its members", 300, theme, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
+            .margin_right(30)
             .x_label_area_size(30)
             .y_label_area_size(60)
             .build_cartesian_2d((first..last).log_scale(), (low..high).log_scale())?;

@@ -54,10 +54,24 @@ impl Run {
 
     /// Reads and writes for so long, and judges what was seen.
     pub(crate) async fn round(&mut self, length: Duration) -> Result<()> {
+        self.round_of(length, |_| true).await
+    }
+
+    /// The same with the subjects alone that promise never to be stale; with all, if none does.
+    pub(crate) async fn strict_round(&mut self, length: Duration) -> Result<()> {
+        let none = !self.prepared.iter().any(is_strict);
+        let strict: Vec<bool> = self.prepared.iter().map(|subject| none || is_strict(subject)).collect();
+        self.round_of(length, |subject| strict[subject]).await
+    }
+
+    async fn round_of(&mut self, length: Duration, works: impl Fn(usize) -> bool) -> Result<()> {
         let end = self.shared.clock.now() + length.as_nanos() as u64;
         let mut working = JoinSet::new();
-        for session in self.sessions.drain(..) {
-            working.spawn(session.work(Arc::clone(&self.shared), end));
+        for session in std::mem::take(&mut self.sessions) {
+            match works(session.subject) {
+                true => drop(working.spawn(session.work(Arc::clone(&self.shared), end))),
+                false => self.sessions.push(session),
+            }
         }
         self.collect(working).await
     }
@@ -91,9 +105,8 @@ impl Run {
 
     /// Reads so far of the subjects that promise never to be stale; of all, if none does.
     pub(crate) fn strict_reads(&self) -> u64 {
-        let strict = |subject: &Arc<Prepared>| subject.promise == Promise::Never;
-        let none = !self.prepared.iter().any(strict);
-        let counted = self.prepared.iter().zip(&self.tallies).filter(|(subject, _)| none || strict(subject));
+        let none = !self.prepared.iter().any(is_strict);
+        let counted = self.prepared.iter().zip(&self.tallies).filter(|(subject, _)| none || is_strict(subject));
         counted.map(|(_, tally)| tally.reads).sum()
     }
 
@@ -160,4 +173,8 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn is_strict(subject: &Arc<Prepared>) -> bool {
+    subject.promise == Promise::Never
 }

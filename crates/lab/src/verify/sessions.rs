@@ -45,18 +45,18 @@ const STRICT: [Role; 10] = [
     reads(Pattern::Uniform, 0),
     reads(Pattern::Missing, 15_000),
     reads(Pattern::Missing, 15_000),
-    writes(Pattern::Hot, 80),
-    writes(Pattern::Zipf, 160),
-    writes(Pattern::Missing, 60),
+    writes(Pattern::Hot, 200),
+    writes(Pattern::Zipf, 400),
+    writes(Pattern::Missing, 150),
 ];
 
 /// Where the window is measured, it takes fewer.
 const BOUNDED: [Role; 5] = [
-    reads(Pattern::Hot, 3_000),
-    reads(Pattern::Zipf, 3_000),
-    reads(Pattern::Missing, 30_000),
-    writes(Pattern::Hot, 200),
-    writes(Pattern::Zipf, 200),
+    reads(Pattern::Hot, 20_000),
+    reads(Pattern::Zipf, 20_000),
+    reads(Pattern::Missing, 60_000),
+    writes(Pattern::Hot, 500),
+    writes(Pattern::Zipf, 500),
 ];
 
 /// What all sessions share.
