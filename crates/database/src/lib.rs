@@ -2,14 +2,17 @@
 //! what to do.
 //!
 //! No request waits for ever: it gets a connection within `wait_timeout` or an error, and
-//! Postgres ends a statement of the pool after `statement_timeout`. No error and no log line holds
+//! Postgres ends a statement of the pool after `statement_timeout`; a Postgres that has vanished is noticed a little later.
+//! No error and no log line holds
 //! the password, and neither does the `Debug` form of the settings.
 
 mod migrate;
 mod sql;
+mod watched;
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -25,9 +28,11 @@ use serde::Deserialize;
 
 pub use migrate::migrate;
 pub use sql::{Sql, sql};
+pub use watched::establish;
 
 /// Connections to the service's own database.
 pub type Pool = pooled::Pool<AsyncPgConnection>;
+type WeakPool = deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>;
 
 /// Where the database is, and how much of it one process may use.
 #[derive(Clone, Deserialize)]
@@ -144,7 +149,8 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
     // `Verified` would send a query before each query, and double what a read costs. `Fast` still
     // notices a closed socket.
     config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = establish_with(service, settings.statement_timeout);
+    let idle = Arc::new(OnceLock::<WeakPool>::new());
+    config.custom_setup = establish_with(service, settings.statement_timeout, Arc::clone(&idle));
     let manager = AsyncDieselConnectionManager::new_with_config(&settings.url, config);
 
     let unreachable = |reason: String| DbError::Unreachable { place: settings.place().to_owned(), reason };
@@ -157,6 +163,7 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| unreachable(error.to_string()))?;
+    let _ = idle.set(pool.weak());
     let warm = settings.max_connections.get().min(WARM);
     match try_join_all((0..warm).map(|_| pool.get())).await {
         Ok(_) => Ok(pool),
@@ -167,14 +174,33 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
     }
 }
 
+/// How much longer than a statement may take it takes until a connection without any answer is closed.
+const BEYOND: Duration = Duration::from_secs(2);
+
 /// How the pool makes a connection: a name to find it by in `pg_stat_activity`, and a time limit.
-fn establish_with(service: &str, statement_timeout: Duration) -> SetupCallback<AsyncPgConnection> {
+///
+/// When one finds that Postgres has vanished, those that are idle have been left alone as well: they are dropped, and not
+/// tried one after the other.
+fn establish_with(
+    service: &str,
+    statement_timeout: Duration,
+    idle: Arc<OnceLock<WeakPool>>,
+) -> SetupCallback<AsyncPgConnection> {
     let milliseconds = statement_timeout.as_millis();
+    let silence = (milliseconds > 0).then_some(statement_timeout + BEYOND);
     let setup = format!("SET application_name = '{service}'; SET statement_timeout = {milliseconds}");
     Box::new(move |url| {
-        let setup = setup.clone();
+        let (setup, idle) = (setup.clone(), Arc::clone(&idle));
         async move {
-            let mut connection = AsyncPgConnection::establish(url).await?;
+            let vanished = move || {
+                if let Some(pool) = idle.get().and_then(WeakPool::upgrade) {
+                    pool.retain(|_, _| false);
+                }
+            };
+            let mut connection = match silence {
+                Some(silence) => establish(url, silence, vanished).await?,
+                None => AsyncPgConnection::establish(url).await?,
+            };
             connection.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok(connection)
         }

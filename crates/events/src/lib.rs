@@ -27,6 +27,8 @@ pub mod product_api;
 mod redis;
 pub mod relay;
 
+pub use redis::keep_answering;
+
 /// Where events of one kind are found in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {

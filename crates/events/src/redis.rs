@@ -7,6 +7,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, InfoKind, RespVersion};
+use tokio::time::sleep;
 
 use crate::RedisUrlError;
 
@@ -34,6 +35,30 @@ pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlE
         })
         .set_policy(ReconnectPolicy::new_constant(0, 100));
     Ok(builder)
+}
+
+/// How often it is looked whether somebody is there, and after how many looks without an answer the connection is made
+/// anew.
+const LOOK: Duration = Duration::from_millis(500);
+const SILENT: u32 = 3;
+
+/// Sees to it that `client` does not stay on a dead connection: a peer that vanished without a word leaves one that looks
+/// open for a quarter of an hour, and whoever only listens never notices. Never returns.
+pub async fn keep_answering(client: &impl ClientLike) {
+    let mut silent = 0;
+    loop {
+        sleep(LOOK).await;
+        match client.ping::<()>(None).await {
+            Ok(()) => silent = 0,
+            Err(_) => {
+                silent += 1;
+                if silent == SILENT {
+                    silent = 0;
+                    let _ = client.force_reconnection().await;
+                }
+            }
+        }
+    }
 }
 
 /// Which run of a server this is: another one after every restart.

@@ -4,7 +4,16 @@ use lab::faults::{Options, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_stale_or_lost_whatever_breaks() {
-    let faults = ["redis killed", "redis frozen", "older data", "product-api killed", "dies after COMMIT", "tag drain"];
+    let faults = [
+        "redis killed",
+        "redis frozen",
+        "redis half-open",
+        "older data",
+        "product-api killed",
+        "postgres half-open",
+        "dies after COMMIT",
+        "tag drain",
+    ];
     let options = Options {
         only: faults.map(str::to_owned).to_vec(),
         products: 12,

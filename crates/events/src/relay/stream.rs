@@ -27,6 +27,11 @@ impl Stream {
         Ok(Self { client, append: Script::from_lua(APPEND), source, length: length.to_string() })
     }
 
+    /// Keeps the connection alive. Never returns.
+    pub(super) async fn keep_answering(&self) {
+        redis::keep_answering(&self.client).await;
+    }
+
     /// Starts to connect. Who wants to hear of connections asks for [`connections`](Self::connections) before.
     pub(super) fn connect(&self) {
         self.client.connect();

@@ -61,6 +61,14 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
 
     /// Returns when it is told to.
     pub(super) async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.relay(&stop) => {}
+            () = self.stream.keep_answering() => {}
+        }
+        self.stream.close().await;
+    }
+
+    async fn relay(&self, stop: &CancellationToken) {
         let wake = Arc::new(Notify::new());
         let listening = tokio::spawn(session::listen(self.postgres.clone(), Arc::clone(&wake), stop.clone()));
         let mut connections = self.stream.connections();
@@ -73,7 +81,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                 Ok(mut connection) => {
                     pause = PAUSE;
                     connected.set(1.0);
-                    let work = self.work(&mut connection, &mut connections, &wake, &stop);
+                    let work = self.work(&mut connection, &mut connections, &wake, stop);
                     // A panic in the hook is a fault of this program, but no reason to lose events from here on.
                     match AssertUnwindSafe(work).catch_unwind().await {
                         Ok(Ok(())) => break,
@@ -84,12 +92,11 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                 Err(error) => error.to_string(),
             };
             warn!(%error, stream = self.stream.source.stream, "the relay begins again on a new connection to Postgres");
-            rest(&mut pause, &stop).await;
+            rest(&mut pause, stop).await;
         }
         connected.set(0.0);
         // It ends by the same token.
         let _ = listening.await;
-        self.stream.close().await;
     }
 
     /// Relays on one connection to Postgres. Returns an error when that is gone, and `Ok` when it is told to stop.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation, Tag};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
+use events::keep_answering;
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
@@ -56,6 +57,7 @@ impl Listener {
             async move {
                 tokio::select! {
                     () = listen(&client, messages, connected, &reaction) => {}
+                    () = keep_answering(&client) => {}
                     () = stop.cancelled() => {}
                 }
             }

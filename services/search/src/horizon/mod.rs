@@ -20,6 +20,7 @@
 mod connection;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use cache::Tag;
 use fred::clients::Client;
@@ -27,6 +28,7 @@ use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, Value};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::keys::HORIZON;
 pub use connection::BadUrl;
@@ -43,6 +45,8 @@ pub struct Horizon {
     client: Client,
     finish: Script,
     raise: Script,
+    /// Ends with the last of them.
+    _looks: Arc<AbortOnDropHandle<()>>,
 }
 
 /// Redis did not do it.
@@ -57,7 +61,12 @@ impl Horizon {
     /// When the URL cannot be used.
     pub fn connect(redis_url: &str) -> Result<Self, BadUrl> {
         let client = connection::connect(redis_url)?;
-        Ok(Self { client, finish: Script::from_lua(FINISH), raise: Script::from_lua(RAISE) })
+        let looks = tokio::spawn({
+            let client = client.clone();
+            async move { events::keep_answering(&client).await }
+        });
+        let looks = Arc::new(AbortOnDropHandle::new(looks));
+        Ok(Self { client, finish: Script::from_lua(FINISH), raise: Script::from_lua(RAISE), _looks: looks })
     }
 
     /// Event number `position` has touched `tags`. To be called before they are invalidated.
