@@ -12,7 +12,7 @@
 //! | `naive` | cache-aside as it is usually written by hand (`src/bin/baseline.rs`), with all its races |
 //! | the seven strategies | |
 //!
-//! Latency is measured in an open loop ([`traffic`](crate::traffic)), peak rates in a closed one (`wrk`).
+//! Latency is measured in an open loop (`traffic.rs`), peak rates in a closed one (`wrk`).
 
 mod cases;
 mod figures;
