@@ -45,9 +45,9 @@ const STRICT: [Role; 10] = [
     reads(Pattern::Uniform, 0),
     reads(Pattern::Missing, 15_000),
     reads(Pattern::Missing, 15_000),
-    writes(Pattern::Hot, 200),
-    writes(Pattern::Zipf, 400),
-    writes(Pattern::Missing, 150),
+    writes(Pattern::Hot, 80),
+    writes(Pattern::Zipf, 160),
+    writes(Pattern::Missing, 60),
 ];
 
 /// Where the window is measured, it takes fewer.
