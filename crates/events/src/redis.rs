@@ -45,20 +45,25 @@ const SILENT: u32 = 3;
 /// Sees to it that `client` does not stay on a dead connection: a peer that vanished without a word leaves one that looks
 /// open for a quarter of an hour, and whoever only listens never notices. Never returns.
 pub async fn keep_answering(client: &impl ClientLike) {
-    let mut silent = 0;
     loop {
-        sleep(LOOK).await;
-        match client.ping::<()>(None).await {
-            Ok(()) => silent = 0,
-            Err(_) => {
-                silent += 1;
-                if silent == SILENT {
-                    silent = 0;
-                    let _ = client.force_reconnection().await;
-                }
-            }
-        }
+        silence(client).await;
+        let _ = client.force_reconnection().await;
     }
+}
+
+/// Returns when nobody has answered for some time.
+pub(crate) async fn silence(client: &impl ClientLike) {
+    let mut silent = 0;
+    while silent < SILENT {
+        sleep(LOOK).await;
+        let unanswered = client.ping::<()>(None).await.err().is_some_and(|error| is_silence(error.kind()));
+        silent = if unanswered { silent + 1 } else { 0 };
+    }
+}
+
+/// Whether nobody answered; a refusal is an answer.
+fn is_silence(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled)
 }
 
 /// Which run of a server this is: another one after every restart.

@@ -1,23 +1,18 @@
 //! Listening to the channel as it comes, to show what that costs: nothing that is missed is made good.
 
-use std::time::Duration;
-
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
 use fred::types::Message;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::React;
 use super::effects::Effects;
 use super::session::{Session, Trouble};
 use crate::contract::Event;
-
-/// How often it is looked whether somebody is there.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::redis;
 
 /// Somebody who hears a channel.
 pub(super) struct Listener<R> {
@@ -41,7 +36,8 @@ impl<R: React> Listener<R> {
             info!(channel = self.channel, "listens; what it misses is lost");
             tokio::select! {
                 () = self.hear(messages) => Ok(()),
-                silent = silence(&client) => Err(silent.into()),
+                // Whoever only listens does not notice that nobody is there any more.
+                () = redis::silence(&client) => Err(Error::new(ErrorKind::Timeout, "nobody answers").into()),
                 broken = breaks.recv() => match broken {
                     Ok((error, _)) => Err(error.into()),
                     Err(_) => Ok(()),
@@ -102,16 +98,6 @@ impl<R: React> Listener<R> {
                 self.effects.signs.meter.lost.increment(1);
                 None
             }
-        }
-    }
-}
-
-/// Returns when nobody answers: whoever only listens does not notice that nobody is there any more.
-async fn silence(client: &SubscriberClient) -> Error {
-    loop {
-        sleep(LOOK).await;
-        if let Err(error) = client.ping::<()>(None).await {
-            return error;
         }
     }
 }

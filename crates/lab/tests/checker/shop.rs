@@ -117,8 +117,8 @@ fn shown(id: u64, product: Product) -> Value {
 
 /// The way to a store and back, now and then a long one.
 async fn way() {
-    let slow = rand::random_ratio(1, 20);
-    sleep(Duration::from_micros(if slow { 8_000 } else { rand::random_range(100..600) })).await;
+    let slow = rand::random_ratio(1, 10);
+    sleep(Duration::from_micros(if slow { 12_000 } else { rand::random_range(100..600) })).await;
 }
 
 impl Shop {
