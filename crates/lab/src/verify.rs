@@ -123,11 +123,11 @@ pub async fn run(map: &Map, options: &Options) -> Result<Report> {
         Ok::<_, anyhow::Error>((seconds, own_cpu_share))
     };
     let worked = worked.await;
-    let (ended_early, failure) = (run.broken() > 0, run.failure.clone());
+    let ended_early = run.broken() > 0;
     progress.clear();
     let subjects = run.strike().await;
     let (seconds, own_cpu_share) = worked?;
-    Ok(Report { subjects, seconds, own_cpu_share, ended_early, failure })
+    Ok(Report { subjects, seconds, own_cpu_share, ended_early })
 }
 
 /// A bar on a terminal, a line now and then elsewhere.

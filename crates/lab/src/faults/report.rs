@@ -128,6 +128,10 @@ impl fmt::Display for Outcome {
             write!(f, "\n  WRONG")?;
             if self.reads_must_not_fail && self.failed_reads > 0 {
                 write!(f, "\n  {} reads failed though only Redis was away", self.failed_reads)?;
+                for tally in self.subjects.iter().filter(|tally| tally.failed_reads > 0) {
+                    let last = tally.failure.as_deref().unwrap_or("");
+                    write!(f, "\n    {} of {}, the last failure: {last}", tally.failed_reads, tally.subject)?;
+                }
             }
             for violation in self.subjects.iter().flat_map(|tally| tally.violations.iter().take(2)) {
                 write!(f, "\n  {violation}")?;

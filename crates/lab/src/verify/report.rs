@@ -20,8 +20,6 @@ pub struct Report {
     pub own_cpu_share: f64,
     /// Whether it ended early because promises were broken.
     pub ended_early: bool,
-    /// The last operation without a useful answer.
-    pub failure: Option<String>,
 }
 
 impl Report {
@@ -132,6 +130,9 @@ impl fmt::Display for Report {
                     tally.subject, tally.failed_reads, tally.failed_writes, tally.deferred
                 )?;
             }
+            if let Some(failure) = &tally.failure {
+                writeln!(f, "  the last of them: {failure}")?;
+            }
             let faults: Vec<_> = tally.faults.iter().map(|(fault, times)| format!("{times} × {fault:?}")).collect();
             if !faults.is_empty() {
                 writeln!(f, "{}: {}", tally.subject, faults.join(", "))?;
@@ -139,9 +140,6 @@ impl fmt::Display for Report {
             for violation in tally.violations.iter().take(3) {
                 writeln!(f, "  {violation}")?;
             }
-        }
-        if let Some(failure) = &self.failure {
-            writeln!(f, "the last operation without a useful answer: {failure}")?;
         }
         let own = 100.0 * self.own_cpu_share;
         write!(f, "{:.0} s; the checker itself used {own:.0} % of the CPU time spent on this machine", self.seconds)

@@ -29,8 +29,6 @@ pub(crate) struct Run {
     files: Files,
     /// What is known so far, by subject.
     pub(crate) tallies: Vec<Tally>,
-    /// The last operation that had no useful answer.
-    pub(crate) failure: Option<String>,
     /// When the last read ended that had none, or that had to go past the cache.
     pub(crate) trouble: Nanos,
     struck: Option<Stage>,
@@ -49,7 +47,7 @@ impl Run {
         }
         let tallies = prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
         let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
-        Ok(Self { prepared, sessions, judge, shared, files, tallies, failure: None, trouble: 0, struck: Some(stage) })
+        Ok(Self { prepared, sessions, judge, shared, files, tallies, trouble: 0, struck: Some(stage) })
     }
 
     /// Reads and writes for so long, and judges what was seen.
@@ -162,7 +160,7 @@ impl Run {
             log.writes.iter().for_each(|write| tally.write(write));
             tally.failed_reads += log.failed_reads;
             tally.failed_writes += log.failed_writes;
-            self.failure = log.failure.or(self.failure.take());
+            tally.failure = log.failure.or(tally.failure.take());
             self.trouble = self.trouble.max(log.trouble);
             for (read, pattern) in &log.reads {
                 let judgement = self.judge.judge(read, promise);

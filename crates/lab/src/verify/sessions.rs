@@ -14,7 +14,7 @@ use super::record::{Clock, Nanos, Read, Seen, Write, Written};
 use super::stage::Prepared;
 use super::workload::Pattern;
 use crate::cache_status::Source;
-use crate::client::Connection;
+use crate::client::{Answer, Connection};
 
 /// After an operation without a useful answer.
 const REST: Duration = Duration::from_millis(20);
@@ -163,9 +163,9 @@ impl Session {
                 (self.prepared.seen(product, &answer.body), answer.source(), answer.kept())
             }
             Ok(answer) => {
-                return log.failed_read(end, &format!("GET {}: {}", self.prepared.read_path(product), answer.status));
+                return log.failed_read(end, refusal("GET", self.prepared.read_path(product), &answer));
             }
-            Err(error) => return log.failed_read(end, &format!("{error:#}")),
+            Err(error) => return log.failed_read(end, format!("{error:#}")),
         };
         if source == Source::Bypass {
             log.trouble = end;
@@ -193,8 +193,8 @@ impl Session {
             Some((version, false)) => Written::Deferred(version),
             None => {
                 log.failed_writes += 1;
-                log.failure =
-                    Some(answer.map_or_else(|error| format!("{error:#}"), |it| format!("{path}: {}", it.status)));
+                let why = |answer: Answer| refusal("write", path, &answer);
+                log.failure = Some(answer.map_or_else(|error| format!("{error:#}"), why));
                 Written::Unknown
             }
         };
@@ -203,9 +203,15 @@ impl Session {
 }
 
 impl Log {
-    fn failed_read(&mut self, at: Nanos, why: &str) {
+    fn failed_read(&mut self, at: Nanos, why: String) {
         self.trouble = at;
         self.failed_reads += 1;
-        self.failure = Some(why.to_owned());
+        self.failure = Some(why);
     }
+}
+
+/// An answer of no use, with the begin of what it says.
+fn refusal(what: &str, path: &str, answer: &Answer) -> String {
+    let says: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
+    format!("{what} {path}: {} {says}", answer.status)
 }

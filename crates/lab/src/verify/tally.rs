@@ -35,6 +35,8 @@ pub struct Tally {
     pub deferred: u64,
     /// Writes without a useful answer.
     pub failed_writes: u64,
+    /// The last operation without a useful answer.
+    pub failure: Option<String>,
     /// Reads that showed what had been outdated when they began, promised or not.
     pub stale: u64,
     /// For how long, in microseconds: what had been outdated, when the read began.
@@ -65,6 +67,7 @@ impl Tally {
             writes: 0,
             deferred: 0,
             failed_writes: 0,
+            failure: None,
             stale: 0,
             staleness: Histogram::new(3).expect("three digits are allowed"),
             longest_window_ms: 0.0,

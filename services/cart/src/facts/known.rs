@@ -140,7 +140,12 @@ impl Known {
     /// When the database does not answer.
     pub async fn lost_track(&self) -> Result<(), CartError> {
         let connection = &mut *self.pool.get().await?;
-        sql("UPDATE known_products SET floor_version = 0, seq = 0, version = 0").execute(connection).await?;
+        // In the order of ids, like the others: while this waits, carts are read, and remember what they fetch.
+        sql("WITH told AS MATERIALIZED (
+                 SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)
+             UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM told WHERE known.id = told.id")
+        .execute(connection)
+        .await?;
         Ok(())
     }
 }

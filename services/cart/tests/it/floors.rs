@@ -95,3 +95,27 @@ async fn what_events_told_is_forgotten_when_they_may_be_of_another_catalogue() {
     stores.redis(&["XGROUP", "DESTROY", "product:events", "cart"]).await;
     eventually("fresh facts", SOON, async || cart.line(1).await["stale"] == false).await;
 }
+
+#[tokio::test]
+async fn what_events_told_is_forgotten_in_an_order_in_which_no_reader_waits_in_a_circle() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    // In the table they lie in this order.
+    cart.put(2, 1).await.expect(201);
+    cart.put(1, 1).await.expect(201);
+    cart.view().await.expect(200);
+    assert_eq!(stores.sql("SELECT id FROM known_products").await, "2\n1");
+    // As a reader has it who is about to remember both.
+    let first = stores.hold_reactions(1).await;
+    stores.redis(&["XGROUP", "DESTROY", "product:events", "cart"]).await;
+    stores.until_waiting(1).await;
+    stores
+        .try_sql("SELECT FROM known_products WHERE id = 2 FOR UPDATE NOWAIT")
+        .await
+        .expect("who waits holds no later one");
+    first.release().await;
+    let told = "SELECT count(*) FROM known_products WHERE version > 0";
+    eventually("all to be forgotten", SOON, async || stores.sql(told).await == "0").await;
+}
