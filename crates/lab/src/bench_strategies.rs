@@ -95,7 +95,7 @@ const FULL: Extent = Extent {
 const QUICK: Extent = Extent {
     rounds: 2,
     phase: Duration::from_millis(200),
-    mixed: Duration::from_millis(2_500),
+    mixed: Duration::from_secs(2),
     read_backs: 20,
     peaks: false,
     members: &[10, 1_000],

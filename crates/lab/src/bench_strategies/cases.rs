@@ -10,6 +10,8 @@ use fred::types::config::Config;
 use fred::types::{Builder, ClusterHash, CustomCommand};
 use testkit::{Postgres, Process, Redis, free_port};
 use tokio::time::sleep;
+use tokio_postgres::NoTls;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::bench::cores;
 use crate::demo::metrics::Metrics;
@@ -82,6 +84,18 @@ pub(super) struct Stand {
     servers: Vec<Process>,
 }
 
+/// A lock of the shop's products. It ends with this value.
+pub(super) struct Held {
+    session: tokio_postgres::Client,
+    _connection: AbortOnDropHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Held {
+    pub(super) async fn release(self) -> Result<()> {
+        Ok(self.session.batch_execute("COMMIT").await?)
+    }
+}
+
 impl Stand {
     pub(super) async fn start(server_core: usize, load_core: usize) -> Result<Self> {
         cores::pin(std::process::id(), load_core)?;
@@ -145,6 +159,14 @@ impl Stand {
         Ok(self.client.unlink::<(), _>(keys).await?)
     }
 
+    /// From now on nobody can read a product from the database, until it is released.
+    pub(super) async fn hold_loads(&self) -> Result<Held> {
+        let (session, connection) = tokio_postgres::connect(&self.postgres.url("shop_db"), NoTls).await?;
+        let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        session.batch_execute("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE").await?;
+        Ok(Held { session, _connection: connection })
+    }
+
     /// What Redis says of itself: the number after this name in a section of `INFO`.
     pub(super) async fn info(&self, section: &'static str, names: &[&str]) -> Result<Vec<u64>> {
         let command = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
@@ -165,6 +187,8 @@ impl Stand {
         command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (LANES.len() as u64 + 2)).to_string());
         // A core that is shared with all the load is late at times; that is not what is measured.
         command.env("REDIS__COMMAND_TIMEOUT", "500ms");
+        // Nobody's hits need it, and its commands would be counted as theirs.
+        command.env("REDIS__SWEEP_REST", "1h");
         let base = format!("http://127.0.0.1:{port}");
         self.serve(&command, &format!("{base}/readyz")).await?;
         Ok(base)

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use hyper::Method;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::Extent;
 use super::cases::{Case, Stand};
@@ -26,6 +27,8 @@ const WRITES: f64 = 100.0;
 const WARMING: f64 = 2_000.0;
 /// Readers of one missing entry, all at once.
 const CROWD: usize = 1_000;
+/// Until they have all asked; a fifth of it would do.
+const GATHERING: Duration = Duration::from_millis(250);
 /// The product whose hits are counted at the peak, and those that readers crowd on.
 const PEAK: u64 = 1;
 const CROWDED: u64 = 2;
@@ -40,7 +43,10 @@ pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, wrk: Op
     }
     if case.reads_products {
         misses(stand, case, extent, &mut sample).await?;
-        sample.stampede_loads = Some(stampede(stand, std::slice::from_ref(case)).await?);
+        sample.stampede_loads = Some(match case.caches() {
+            true => stampede(stand, std::slice::from_ref(case)).await?,
+            false => CROWD as f64, // every read is a load
+        });
         read_back(case, extent, &mut sample).await?;
         let writes = load(case.warm(), WRITES, 1.0, Order::Zipf(0.0), extent.phase).await?;
         sample.write = Some(Latency::of(&writes.writes));
@@ -94,7 +100,8 @@ async fn misses(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample
     Ok(())
 }
 
-/// Loads for 1,000 readers of a missing entry, all at once, spread over `cases`.
+/// Loads for 1,000 readers of a missing entry, all at once, spread over `cases`. The database answers nobody until they
+/// have all asked; else it would be luck how many come before the first has filled it.
 pub(super) async fn stampede(stand: &Stand, cases: &[Case]) -> Result<f64> {
     let mut connections = Vec::with_capacity(CROWD);
     for at in 0..CROWD {
@@ -106,24 +113,26 @@ pub(super) async fn stampede(stand: &Stand, cases: &[Case]) -> Result<f64> {
     }
     stand.forget(&cases[0], &Place { first: CROWDED, count: 1, ..cases[0].warm() }).await?;
     let before = all_loads(stand, cases).await?;
-    let all = connections.iter_mut().map(|(case, connection)| read(connection, case, CROWDED));
-    for answer in join_all(all).await {
+    let held = stand.hold_loads().await?;
+    let all = join_all(connections.iter_mut().map(|(case, connection)| read(connection, case, CROWDED)));
+    let release = async {
+        sleep(GATHERING).await;
+        held.release().await
+    };
+    let (answers, released) = tokio::join!(all, release);
+    released?;
+    for answer in answers {
         answer?;
     }
-    // Without a cache, every read is a load.
-    Ok(match (before, all_loads(stand, cases).await?) {
-        (Some(before), Some(after)) => (after - before) as f64,
-        _ => CROWD as f64,
-    })
+    Ok((all_loads(stand, cases).await? - before) as f64)
 }
 
-async fn all_loads(stand: &Stand, cases: &[Case]) -> Result<Option<u64>> {
+async fn all_loads(stand: &Stand, cases: &[Case]) -> Result<u64> {
     let mut sum = 0;
     for case in cases {
-        let Some(loads) = stand.loads(case).await? else { return Ok(None) };
-        sum += loads;
+        sum += stand.loads(case).await?.with_context(|| format!("{} counts no loads", case.name))?;
     }
-    Ok(Some(sum))
+    Ok(sum)
 }
 
 /// Writes, and reads at once what was written.
