@@ -127,7 +127,7 @@ async fn private(options: &Options) -> Result<Site> {
 
 /// One fault, under load from before it begins until after it has ended.
 async fn one(site: &Site, http: &Client, load: &mut Run, fault: Fault) -> Result<Outcome> {
-    fault.prepare(site).await?;
+    let witnesses = fault.witnesses(site).await?;
     let clock = load.clock();
     let acting = async {
         sleep(BEFORE).await;
@@ -161,7 +161,9 @@ async fn one(site: &Site, http: &Client, load: &mut Run, fault: Fault) -> Result
     let lost_writes = lost_writes(site, load).await?;
     // What only the writer itself invalidates stays as it is when the writer dies after COMMIT, until its TTL.
     let lasts = |name: &str| BY_TIME.contains(&name) || (fault.kills_writers() && BY_THE_WRITER.contains(&name));
-    let compared = ground::compare(site, http, &load.addresses(|name| !lasts(name))).await?;
+    let mut addresses = load.addresses(|name| !lasts(name));
+    addresses.extend(witnesses);
+    let compared = ground::compare(site, http, &addresses).await?;
     wrong.extend(compared.wrong);
     let sum = |field: fn(&Tally) -> u64| subjects.iter().map(field).sum();
     let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));

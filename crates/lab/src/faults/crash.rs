@@ -52,12 +52,24 @@ pub(super) async fn after_commit(site: &Site) -> Result<()> {
     site.start(API).await
 }
 
+/// The product of [`after_commit`], where the outbox makes up for the writer.
+pub(super) async fn written(site: &Site) -> Result<Vec<String>> {
+    let url = site.url(Service::ProductApi).await?;
+    Ok(["events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/1")).into())
+}
+
 /// Entries with one tag: more than one call of its drain removes.
-pub(super) async fn fill_a_tag(site: &Site) -> Result<()> {
-    let (http, url) = (client()?, site.url(Service::ProductApi).await?);
+pub(super) async fn tagged(site: &Site) -> Result<Vec<String>> {
+    let url = site.url(Service::ProductApi).await?;
     let ids = site.sql("shop_db", "SELECT id FROM products WHERE category_id = 1 ORDER BY id LIMIT 2000").await?;
-    let urls = ids.lines().flat_map(|id| ["tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}")));
-    let reads = stream::iter(urls.map(|url| http.get(url).send())).buffer_unordered(8);
+    let both = |id| ["tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
+    Ok(ids.lines().flat_map(both).collect())
+}
+
+/// Reads these, so that they are in a cache.
+pub(super) async fn fill(urls: &[String]) -> Result<()> {
+    let http = client()?;
+    let reads = stream::iter(urls.iter().map(|url| http.get(url).send())).buffer_unordered(8);
     reads.try_for_each(|answer| std::future::ready(answer.error_for_status().map(drop))).await?;
     Ok(())
 }

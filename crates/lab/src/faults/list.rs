@@ -124,12 +124,15 @@ impl Fault {
         self == Kill(api) || matches!(self, CrashAfterCommit | CrashInDrain)
     }
 
-    /// What has to be there before the load begins.
-    pub(super) async fn prepare(self, site: &Site) -> Result<()> {
-        match self {
-            CrashInDrain => crash::fill_a_tag(site).await,
-            _ => Ok(()),
-        }
+    /// Addresses beside those of the load: they are in a cache when it begins, and are compared when it has ended.
+    pub(super) async fn witnesses(self, site: &Site) -> Result<Vec<String>> {
+        let urls = match self {
+            CrashAfterCommit => crash::written(site).await?,
+            CrashInDrain => crash::tagged(site).await?,
+            _ => Vec::new(),
+        };
+        crash::fill(&urls).await?;
+        Ok(urls)
     }
 
     /// Begins, lasts and ends. When this returns, nothing is broken any more.

@@ -61,7 +61,7 @@ impl Outcome {
     /// Whether everything held that must.
     pub fn holds(&self) -> bool {
         let failed = self.reads_must_not_fail && self.failed_reads > 0;
-        self.broken == 0 && self.lost_writes == 0 && self.wrong.is_empty() && !failed
+        self.broken == 0 && self.lost_writes == 0 && self.wrong.is_empty() && !failed && self.hits > 0
     }
 }
 
@@ -132,6 +132,9 @@ impl fmt::Display for Outcome {
                     let last = tally.failure.as_deref().unwrap_or("");
                     write!(f, "\n    {} of {}, the last failure: {last}", tally.failed_reads, tally.subject)?;
                 }
+            }
+            if self.hits == 0 {
+                write!(f, "\n  no answer came from a cache: comparing them proves nothing")?;
             }
             for violation in self.subjects.iter().flat_map(|tally| tally.violations.iter().take(2)) {
                 write!(f, "\n  {violation}")?;
