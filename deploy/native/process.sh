@@ -41,7 +41,20 @@ socket_dir() {
 
 log_of() { echo "$state/$1/log"; }
 
-command_of() { # PID; empty for a process that has ended, a zombie included
+# A process that has ended and was not waited for yet, a zombie, does not run. The state says so; an empty command line
+# does not, because every process has one for a moment while it becomes another program.
+is_running() { # PID
+  local stat
+  if [[ -d /proc/self ]]; then
+    read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
+    stat=${stat##*) }
+  else
+    stat=$(ps -o state= -p "$1") || return 1
+  fi
+  [[ $stat != [ZX]* ]]
+}
+
+command_of() { # PID
   if [[ -d /proc/self ]]; then tr '\0' ' ' <"/proc/$1/cmdline"; else ps -o args= -p "$1"; fi 2>/dev/null || true
 }
 
@@ -56,7 +69,7 @@ end_process() { # PID: ask, wait, then insist
   local waited
   kill -TERM "$1" 2>/dev/null || return 0
   for ((waited = 0; waited < 200; waited++)); do
-    if [[ -z $(command_of "$1") ]]; then return 0; fi
+    if ! is_running "$1"; then return 0; fi
     sleep 0.1
   done
   say "process $1 did not end within 20 s; killing it"

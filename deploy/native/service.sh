@@ -99,7 +99,7 @@ wait_for_service() { # SERVICE
   pid=$(<"$state/$1/pid")
   for ((tries = 1; tries <= 600; tries++)); do
     if ready "$1"; then return 0; fi
-    [[ -n $(command_of "$pid") ]] || fail_with_log "$1" "$1 ended while starting; its last words are above."
+    is_running "$pid" || fail_with_log "$1" "$1 ended while starting; its last words are above."
     if ((tries % 20 == 0)); then say "waiting for $(url_of "$1")/readyz ($((tries / 10)) s)"; fi
     sleep 0.1
   done

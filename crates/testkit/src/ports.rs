@@ -2,8 +2,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::{Mutex, PoisonError};
 
-/// A loopback port on which nothing listens now. Another process may take it before you do: be ready to try again.
+/// What holds the ports that this process was given, until it ends.
+static GIVEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+
+/// A loopback port on which nothing listens now, and which no other call returns, in any process, until this one ends:
+/// two servers that are started at the same time would otherwise be given the same port now and then, and a client of
+/// the one would talk to the other. A program that does not ask here may still take it before you do.
 ///
 /// The ports lie below the range from which the kernel gives outgoing connections theirs. A server that is down for a
 /// while can therefore return to its port; otherwise a client that tries to reconnect may be given that very port, and
@@ -12,8 +20,36 @@ pub fn free_port() -> u16 {
     loop {
         let random = RandomState::new().hash_one("port");
         let port = 12_000 + u16::try_from(random % 20_000).expect("it is below 20,000");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if let Some(reservation) = reserve(port)
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            GIVEN.lock().unwrap_or_else(PoisonError::into_inner).push(reservation);
             return port;
         }
+    }
+}
+
+/// Takes a name that exists once in the network namespace, as the port does, and that goes with its owner.
+fn reserve(port: u16) -> Option<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("testkit-port-{port}")).expect("it is a short name");
+    UnixListener::bind_addr(&name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_port_is_given_twice() {
+        let ports: HashSet<u16> = (0..500).map(|_| free_port()).collect();
+        assert_eq!(ports.len(), 500);
+    }
+
+    #[test]
+    fn a_given_port_is_reserved() {
+        let port = free_port();
+        assert!(reserve(port).is_none(), "a name is bound once, whoever asks");
     }
 }

@@ -1,0 +1,39 @@
+//! Whether a process runs, as the scripts of the native stack tell it: a wrong no ends a start that is going well.
+
+use std::process::Command;
+
+/// Runs `script` in bash, with the functions of the stack at hand.
+fn bash(script: &str) -> String {
+    let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/native/process.sh");
+    let prelude = format!("set -euo pipefail; root=/ services=(); . '{functions}';");
+    let done = Command::new("bash").args(["-c", &(prelude + script)]).output().expect("bash starts");
+    assert!(done.status.success(), "{script}\n{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+#[test]
+fn a_process_that_becomes_another_program_runs() {
+    let denials = bash(
+        "denials=0
+         for ((i = 0; i < 300; i++)); do
+           setsid sleep 30 & pid=$!
+           for ((look = 0; look < 8; look++)); do is_running $pid || : $((denials += 1)); done
+           kill -KILL $pid && wait $pid 2>/dev/null || true
+         done
+         echo $denials",
+    );
+    assert_eq!(denials.trim(), "0", "of 2,400 looks at a process that ran");
+}
+
+#[test]
+fn one_that_has_ended_does_not_run_though_its_parent_has_not_noticed() {
+    let said = bash(
+        // The parent becomes a program that never asks for its child.
+        "{ read -r parent; read -r child; } < <(bash -c 'echo $$; sleep 0.3 & echo $!; exec sleep 30 >&-')
+         while is_running $child; do sleep 0.01; done
+         grep '^State:' /proc/$child/status
+         is_running $parent && kill -KILL $parent
+         while is_running $parent; do sleep 0.01; done",
+    );
+    assert!(said.contains("zombie"), "{said}");
+}
