@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheSettings {
-    /// `redis://user:password@host:port/db`, or `redis+unix:///path`.
+    /// `redis://user:password@host:port/db`.
     pub url: String,
     /// The longest that one command may take. A slower Redis counts as down. Default 40 ms.
     #[serde(with = "humantime_serde")]

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use super::breaker::Breaker;
 use super::clock::Clock;
+use super::link::Link;
 use crate::{CacheSettings, Health};
 
 const PROBE_CLOSED: Duration = Duration::from_secs(1);
@@ -51,6 +52,7 @@ pub enum ConnectError {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) breaker: Breaker,
+    pub(crate) link: Link,
     pub(crate) clock: Clock,
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
@@ -84,6 +86,7 @@ impl Connection {
             .set_policy(ReconnectPolicy::new_constant(0, 100))
             .build()
             .map_err(|error| ConnectError::Url(error.details().to_owned()))?;
+        let link = Link::of(&client);
         client.connect();
 
         let gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.to_owned());
@@ -92,6 +95,7 @@ impl Connection {
         let connection = Self {
             client,
             breaker,
+            link,
             clock: Clock::new(),
             breaker_gauge: gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
@@ -170,13 +174,16 @@ impl Connection {
         let (seconds, micros): (u64, u64) =
             self.client.custom(time, Vec::<String>::new()).await.map_err(Probe::from)?;
         self.clock.set(seconds * 1000 + micros / 1000, asked);
-        if !self.breaker.is_closed() {
+        if !self.breaker.is_closed() || !self.link.is_checked() {
+            let number = self.link.number();
             let run = self.check_server().await?;
             let before = self.run.lock().unwrap_or_else(PoisonError::into_inner).replace(run.clone());
             if before.is_some_and(|before| before != run) {
                 warn!("Redis was restarted; what it holds is dropped before it is used again");
                 another();
             }
+            // After `another`: who believes this connection distrusts what it shows. Of one made meanwhile nothing is known.
+            self.link.check(number);
             self.breaker.close();
             self.breaker_gauge.set(0.0);
             self.health.send_replace(Health::Up);

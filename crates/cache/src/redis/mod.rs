@@ -3,6 +3,7 @@
 mod breaker;
 mod clock;
 mod connection;
+mod link;
 mod reads;
 mod scripts;
 mod store;

@@ -326,7 +326,10 @@ impl Store {
         let error = match reply {
             Ok(value) => {
                 self.connection.breaker.answered();
-                return Ok(value);
+                return match self.connection.link.is_checked() {
+                    true => Ok(value),
+                    false => Err(StoreError::Unavailable("nobody knows yet who has answered".to_owned())),
+                };
             }
             Err(error) => error,
         };

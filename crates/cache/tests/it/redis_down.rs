@@ -1,9 +1,11 @@
 //! Redis is killed, frozen or out of reach: reads are slower, never wrong, and everything recovers by itself.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
@@ -226,4 +228,38 @@ async fn a_redis_that_comes_back_with_older_data_shows_none_of_it() {
     })
     .await;
     assert_eq!((node.cached(1).await, node.cached(2).await), (Some(2), Some(2)));
+}
+
+/// Commands that were given to a broken connection wait for the next one: what answers them may be another server, of
+/// which nobody knows yet what it has forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_wait_for_a_connection_do_not_believe_who_answers_them() {
+    let redis = redis().await;
+    // A breaker that opens late, and time enough for a reconnect: what keeps such reads from being sent by chance.
+    let patient_settings =
+        CacheSettings { command_timeout: SOON, breaker_threshold: u32::MAX, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&patient_settings, patient()).await, Row::new([]));
+    node.fill(1, &row).await;
+    redis.cli(&["SAVE"]).await.unwrap();
+    row.commit();
+    node.remove(1).await;
+    let (begun, over) = (AtomicU32::new(0), AtomicBool::new(false));
+    let reader = async || {
+        while !over.load(Relaxed) {
+            begun.fetch_add(1, Relaxed);
+            assert_eq!(node.cached(1).await.filter(|version| *version != 2), None, "it was removed");
+            yield_now().await;
+        }
+    };
+    let restarts = async {
+        for _ in 0..5 {
+            redis.kill().await.unwrap();
+            redis.restart().await.unwrap();
+            assert_eq!(redis.cli(&["EXISTS", &node.key(1).to_string()]).await.unwrap(), "1", "nothing was loaded");
+            until_up(&node).await;
+        }
+        over.store(true, Relaxed);
+    };
+    tokio::join!(restarts, reader(), reader(), reader(), reader());
+    assert!(begun.load(Relaxed) > 100, "hardly anybody read");
 }
