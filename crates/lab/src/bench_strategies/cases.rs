@@ -52,7 +52,6 @@ const MEMORY: &str = "
         end
       end
     end
-    if lane then bytes = bytes + entries * usage('product:~fence') / redis.call('DBSIZE') end
     return string.format('%.0f/%d', bytes, entries)";
 
 /// One thing that is measured.
@@ -187,8 +186,8 @@ impl Stand {
         self.cases.iter().find(|case| case.name == REFERENCE).expect("it is one of the cases")
     }
 
-    /// Memory of the entries of these products in bytes, each: the key with all that Redis keeps for it, its share of the
-    /// tag sets that name it, and its share of the fence, which all keys have together.
+    /// Memory of the entries of these products in bytes, each: the key with all that Redis keeps for it, and its share of
+    /// the tag sets that name it. The fence is not counted: it grows with what is invalidated, not with what is stored.
     pub(super) async fn entry_bytes(&self, case: &Case, place: &Place) -> Result<f64> {
         let keys = case.keys.as_deref().context("it has entries")?;
         let (first, last) = (place.first.to_string(), (place.first + place.count - 1).to_string());

@@ -9,6 +9,8 @@ use crate::bench::Spread;
 
 /// The factor by which a reference may vary from round to round.
 const REST: f64 = 1.25;
+/// From so many rounds on, that they agree says something.
+const JUDGED: u32 = 3;
 /// The share of the CPU time that a hypervisor may give to others.
 const STOLEN: f64 = 0.02;
 /// The share of a core from which on a load generator measures itself.
@@ -83,6 +85,7 @@ pub(super) fn circumstances(figures: &Figures) -> String {
     );
     let columns = unreliable(&references, steal.max);
     text.push_str(&match columns.is_empty() {
+        true if figures.rounds < JUDGED => " So few rounds do not tell how noisy the machine was.".to_owned(),
         true => " The machine was quiet.".to_owned(),
         false => format!(" **The machine was noisy. Not reliable: {}.**", columns.join("; ")),
     });
