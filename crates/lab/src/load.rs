@@ -208,8 +208,7 @@ impl<'a> View<'a> {
 fn rows(names: &[&str], seen: &[Seen], wanted: f64, elapsed: Duration) -> Vec<String> {
     let mut all = Seen::default();
     seen.iter().for_each(|seen| all.add(seen));
-    let asked =
-        format!("all            {wanted:.0} requests/s are asked for, {:.0} were sent", rate(all.late.len(), elapsed));
+    let asked = format!("{:<13}{wanted:.0} requests/s asked for, {:.0} sent", "", rate(all.late.len(), elapsed));
     let late = format!(", 99 % of them at most {} late", at(&all.late, 0.99));
     let each = names.iter().zip(seen).map(|(name, seen)| row(name, seen, elapsed));
     each.chain([format!("{}\n{asked}{late}", row("all", &all, elapsed))]).collect()
@@ -242,7 +241,7 @@ fn row(name: &str, seen: &Seen, elapsed: Duration) -> String {
     );
     let unanswered = seen.failed + seen.given_up;
     if unanswered > 0 {
-        text.push_str(&format!("\n{:<14}{unanswered} of them were not answered", ""));
+        text.push_str(&format!("\n{:<13}{unanswered} of them were not answered", ""));
     }
     text
 }
