@@ -67,22 +67,22 @@ bench: ## every strategy beside doing without: latency, peak, loads, staleness, 
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --profile $(measured)
 	@$(lab_program) bench --readme README.md $(args)
-bench-quick: ## the same in less than a minute, for a look: writes nothing but target/lab
+bench-quick: ## the same in less than a minute, for a look: writes nothing but target/lab/quick
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --profile $(measured)
 	@$(lab_program) bench --quick $(args)
 bench-events: ## how long a change takes until every cache has forgotten it
 	@deploy/native/tools cargo compiler postgres redis
 	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench-events
+	@$(lab_program) bench-events $(args)
 bench-search: ## how long the search takes to index 100,000 products, and to answer
 	@deploy/native/tools cargo compiler postgres redis
 	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench-search
+	@$(lab_program) bench-search $(args)
 bench-hit: ## what a cache hit over HTTP costs, beside its peers
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench-hit
+	@$(lab_program) bench-hit $(args)
 
 load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
 	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)

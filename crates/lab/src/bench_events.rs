@@ -6,7 +6,9 @@
 //!   products, the probes, lie in a cache of every service; for each write of a probe, the time until Redis no longer
 //!   has the entry, per service, as Redis itself tells it (keyspace notifications). Nobody outside of Postgres sees the
 //!   COMMIT itself, but it lies between the request and the answer: what is counted from the request is an upper bound
-//!   of the delay, what is counted from the answer a lower one. The baseline beside it: the same writes, and a bare
+//!   of the delay, what is counted from the answer a lower one. A request counts from when it was due; the entries are
+//!   filled some time before that. A probe whose entries were gone before it was sent tells nothing: it is discarded, and
+//!   it is said how many were. The baseline beside it: the same writes, and a bare
 //!   subscriber on the Pub/Sub channel.
 //! * **throughput**: writes in SQL at a steady rate, one row and one COMMIT each, in several sessions at once; the rate
 //!   that was reached, and the lag of the outbox and of every consumer, each second.
@@ -26,7 +28,7 @@ use reqwest::Client;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::demo::metrics::Metrics;
 use crate::demo::times::{Times, human, millis};
@@ -70,6 +72,8 @@ const P99_AT_MOST: f64 = 20.0;
 const REACHED_AT_LEAST: f64 = 0.95;
 /// An entry that is still there by then was not invalidated.
 const LOST: Duration = Duration::from_secs(5);
+/// So long before a write of a probe is due its entries are filled.
+const AHEAD: Duration = Duration::from_millis(50);
 /// The Pub/Sub channel of changes.
 const UPDATES: &str = "product:updates";
 /// The caches, and the channel beside them.
@@ -84,7 +88,9 @@ struct Figures {
     rate: u32,
     probes: usize,
     lost: usize,
-    /// Milliseconds until the entry was gone: since before the request was sent, which is before COMMIT.
+    /// Probes that tell nothing, by the reason.
+    discarded: BTreeMap<&'static str, usize>,
+    /// Milliseconds until the entry was gone: since the request was due, which is before COMMIT.
     from_request: Delays,
     /// The same since the answer was there, which is after COMMIT; 0 where the entry was gone by then.
     from_answer: Delays,
@@ -246,10 +252,17 @@ async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &m
             figures.from_request.entry(place).or_default().push(Vec::new());
             figures.from_answer.entry(place).or_default().push(Vec::new());
         }
-        for write in round(world, http, options, &redis, &heard, &probes).await? {
+        for probed in round(world, http, options, &redis, &heard, &probes).await? {
+            let write = match probed {
+                Probed::Measured(write) => write,
+                Probed::Discarded(why) => {
+                    *figures.discarded.entry(why).or_default() += 1;
+                    continue;
+                }
+            };
             figures.probes += 1;
             figures.lost += usize::from(write.gone.contains(&None));
-            for (since, delays) in [(write.sent, &mut figures.from_request), (write.answered, &mut figures.from_answer)]
+            for (since, delays) in [(write.due, &mut figures.from_request), (write.answered, &mut figures.from_answer)]
             {
                 for (place, ms) in PLACES.into_iter().zip(write.delays(since)) {
                     let rounds = delays.entry(place).or_default();
@@ -261,9 +274,16 @@ async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &m
     Ok(())
 }
 
-/// A write of a probe: when it was sent and answered, when each entry was gone, and when the subscriber was told.
+/// What came of a probe.
+enum Probed {
+    Measured(Write),
+    /// It tells nothing, for this reason.
+    Discarded(&'static str),
+}
+
+/// A write of a probe: when it was due and answered, when each entry was gone, and when the subscriber was told.
 struct Write {
-    sent: Instant,
+    due: Instant,
     answered: Instant,
     gone: [Option<Instant>; 4],
     told: Option<Instant>,
@@ -287,22 +307,28 @@ async fn round(
     redis: &Redis,
     heard: &Heard,
     probes: &[Arc<Probe>],
-) -> Result<Vec<Write>> {
+) -> Result<Vec<Probed>> {
     let mut ticks = interval(Duration::from_secs(1) / options.rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut writes = JoinSet::new();
     let mut probed = Vec::new();
     for number in 0..options.rate * options.seconds {
-        ticks.tick().await;
+        // Everything is due a little after its tick, so that there is time to fill the entries of a probe.
+        let due = ticks.tick().await + AHEAD;
         let (http, redis, heard) = (http.clone(), redis.clone(), heard.clone());
         let shop = world.url(Service::ProductApi);
         let body = json!({ "stock": 1 + number % 1_000 });
         if number % options.every == 0 {
             let probe = Arc::clone(&probes[(number / options.every) as usize % probes.len()]);
             writes.spawn(async move {
-                let Some(began) = probe.warm(&http, &redis).await? else { return Ok(None) };
+                let Some(began) = probe.warm(&http, &redis).await? else {
+                    return Ok(Some(Probed::Discarded("an earlier change removed an entry while they were filled")));
+                };
                 let url = format!("{shop}/products/{}", probe.id);
-                let sent = Instant::now();
+                sleep_until(due).await;
+                if heard.any_gone(&probe.keys, began) {
+                    return Ok(Some(Probed::Discarded("another change removed an entry before the write was due")));
+                }
                 let answer: Value = http.put(url).json(&body).send().await?.error_for_status()?.json().await?;
                 let answered = Instant::now();
                 let version = answer["version"].as_i64().context("a version")?;
@@ -311,12 +337,13 @@ async fn round(
                     *gone = heard.gone(key, began).await;
                 }
                 let told = heard.told(probe.id, version).await;
-                anyhow::Ok(Some(Write { sent, answered, gone, told }))
+                anyhow::Ok(Some(Probed::Measured(Write { due: due.into_std(), answered, gone, told })))
             });
         } else {
             let others = i64::from(options.products) - 100;
             let id = 100 + i64::from(number) * 7_919 % others;
             writes.spawn(async move {
+                sleep_until(due).await;
                 http.put(format!("{shop}/products/{id}")).json(&body).send().await?.error_for_status()?;
                 Ok(None)
             });
@@ -376,6 +403,12 @@ impl Heard {
             }
         });
         Ok(Self { said, _client: client })
+    }
+
+    /// Whether an entry was removed after `began`, as far as is known now.
+    fn any_gone(&self, keys: &[String], began: Instant) -> bool {
+        let said = self.said.lock().expect("nobody panics with it");
+        keys.iter().any(|key| said.gone.get(key).is_some_and(|at| *at >= began))
     }
 
     /// When an entry was removed after `began`.
@@ -490,8 +523,11 @@ fn print(figures: &Figures) {
          Median of the rounds, least and greatest in brackets.",
         figures.rate, figures.probes, figures.lost
     );
+    for (why, count) in &figures.discarded {
+        println!("Discarded: {count}, because {why}.");
+    }
     for (title, delays) in [
-        ("request → gone: an upper bound of COMMIT → gone", &figures.from_request),
+        ("request (from when it was due) → gone: an upper bound of COMMIT → gone", &figures.from_request),
         ("answer → gone: a lower bound, 0 where it was gone before the answer", &figures.from_answer),
     ] {
         println!("\n{title}");

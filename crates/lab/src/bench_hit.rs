@@ -15,6 +15,7 @@ use testkit::{Postgres, Process, Redis, free_port};
 use tokio::time::sleep;
 
 use crate::bench::{Case, Report, Wrk, cores, measure};
+use crate::traffic::LANES;
 
 /// The most CPU time that a hit may take, as a multiple of the bare handler's.
 const CPU_AT_MOST: f64 = 1.1;
@@ -22,7 +23,6 @@ const CPU_AT_MOST: f64 = 1.1;
 const RATE_AT_LEAST: f64 = 0.9;
 /// The case that ratios refer to.
 const REFERENCE: &str = "get";
-const LANES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
 /// The factor by which the reference may vary before the figures are called rough.
 const REST: f64 = 1.25;
 /// A server that does not answer by then does not work.

@@ -1,8 +1,9 @@
 //! What each strategy costs and how stale it is, beside what one would do without it: the table of the README.
 //!
 //! Every case answers the same products over HTTP. The server under test has one core and one worker; load, Redis and
-//! Postgres have another. Cases take turns, round by round, so that a figure is compared with figures of the same minute;
-//! what is reported is the median over the rounds, with the least and the greatest.
+//! Postgres have another. Cases take turns, round by round, and begin with another one each time, so that a figure is
+//! compared with figures of the same minute. Quantiles are those of all rounds' histograms together; beside them stand
+//! the least and the greatest of the rounds. How busy the machine was with other things is measured too, and said.
 //!
 //! | case | |
 //! |---|---|
@@ -15,23 +16,30 @@
 //! Latency is measured in an open loop (`traffic.rs`), peak rates in a closed one (`wrk`).
 
 mod cases;
+mod cost;
 mod figures;
+mod grown;
 mod growth;
+mod latency;
 mod machine;
 mod mixed;
 mod phases;
 mod plots;
 mod report;
+mod scale;
+mod tables;
 mod tags;
+mod trust;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::bench::Wrk;
+use crate::bench::cores::Stolen;
 use cases::Stand;
 use figures::Figures;
 
@@ -42,7 +50,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Less of everything, in less than a minute: for a look, not for a comparison
-    #[arg(long)]
+    #[arg(long, conflicts_with = "readme")]
     pub quick: bool,
     /// Core of the server
     #[arg(long, default_value_t = 0)]
@@ -50,9 +58,10 @@ pub struct Options {
     /// Core of the load, Redis and Postgres
     #[arg(long, default_value_t = 1)]
     pub load_core: usize,
-    /// The folder for bench.json with the raw histograms, bench.md and the plots
-    #[arg(long, default_value = "target/lab")]
-    pub report: PathBuf,
+    /// The folder for bench.json with the raw histograms, bench.md and the plots [default: target/lab, or
+    /// target/lab/quick]
+    #[arg(long)]
+    pub report: Option<PathBuf>,
     /// Measure nothing: take the figures from this bench.json
     #[arg(long, conflicts_with = "quick")]
     pub from: Option<PathBuf>,
@@ -66,13 +75,22 @@ pub struct Options {
 struct Extent {
     rounds: u32,
     /// Of each open-loop measurement.
-    phase: Duration,
+    hits: Duration,
+    misses: Duration,
+    writes: Duration,
+    /// Of reads with some writes, while Redis' commands are counted.
+    counted: Duration,
     /// Of the mixed load, in which all cases take part at once; 0 for none. Longer than a TTL.
     mixed: Duration,
     /// Writes that are each followed by a read.
     read_backs: u32,
-    /// Whether peaks are measured in each round, or only in the first.
-    peaks: bool,
+    /// Whether the reference's peak is measured beside that of every case, or once a round.
+    beside: bool,
+    /// Whether the loads of the case without a cache are counted, which takes half a minute.
+    counts_loads: bool,
+    /// Of each open-loop measurement at one size of the catalogue, and how often it is made.
+    growth: Duration,
+    growth_rounds: u32,
     /// Members of tags.
     members: &'static [usize],
     /// Entries in Redis.
@@ -81,31 +99,48 @@ struct Extent {
     processes: &'static [usize],
 }
 
+/// In five rounds: 10,000 hits, 3,300 misses and 2,250 writes of each case.
 const FULL: Extent = Extent {
     rounds: 5,
-    phase: Duration::from_secs(2),
+    hits: Duration::from_millis(2_000),
+    misses: Duration::from_millis(2_200),
+    writes: Duration::from_millis(3_000),
+    counted: Duration::from_millis(1_000),
     mixed: Duration::from_secs(25),
-    read_backs: 150,
-    peaks: true,
+    read_backs: 100,
+    beside: true,
+    counts_loads: true,
+    growth: Duration::from_millis(500),
+    growth_rounds: 3,
     members: &[10, 1_000, 100_000],
     entries: &[1_000, 100_000, 1_000_000],
     processes: &[1, 2, 4],
 };
 
 const QUICK: Extent = Extent {
-    rounds: 2,
-    phase: Duration::from_millis(200),
+    rounds: 1,
+    hits: Duration::from_millis(200),
+    misses: Duration::from_millis(200),
+    writes: Duration::from_millis(200),
+    counted: Duration::from_millis(100),
     mixed: Duration::from_secs(2),
-    read_backs: 20,
-    peaks: false,
+    read_backs: 10,
+    beside: false,
+    counts_loads: false,
+    growth: Duration::from_millis(100),
+    growth_rounds: 1,
     members: &[10, 1_000],
-    entries: &[1_000, 10_000],
-    processes: &[1, 2],
+    entries: &[10_000],
+    processes: &[],
 };
+
+/// What a quick look may take.
+const QUICK_AT_MOST: Duration = Duration::from_secs(60);
 
 /// Measures everything, prints it, and writes it down.
 pub async fn tell(options: &Options) -> Result<()> {
     ensure!(options.server_core != options.load_core, "the server and its load need a core each");
+    let began = Instant::now();
     let extent = match options.quick {
         true => QUICK,
         false => Extent { rounds: options.rounds, ..FULL },
@@ -114,13 +149,19 @@ pub async fn tell(options: &Options) -> Result<()> {
         Some(file) => report::load(file)?,
         None => measure(options, &extent).await?,
     };
-    println!("{}", report::markdown(&figures));
+    println!("{}", tables::markdown(&figures));
     if options.from.is_none() {
-        report::save(&figures, &options.report)?;
+        let folder = if options.quick { "target/lab/quick" } else { "target/lab" };
+        report::save(&figures, options.report.as_deref().unwrap_or(Path::new(folder)))?;
     }
     if let Some(readme) = &options.readme {
         report::publish(&figures, readme)?;
     }
+    println!("in {:.0} s", began.elapsed().as_secs_f64());
+    ensure!(
+        !options.quick || began.elapsed() <= QUICK_AT_MOST,
+        "a quick look must not take more than {QUICK_AT_MOST:?}"
+    );
     Ok(())
 }
 
@@ -132,26 +173,35 @@ pub fn is_as_measured(readme: &Path) -> Result<()> {
 async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
     let progress = Progress::new();
     progress.show("starting Postgres, Redis and the servers");
-    let stand = Stand::start(options.server_core, options.load_core).await?;
-    let mut figures = Figures::new(machine::describe(&stand).await?, extent.rounds);
+    let mut stand = Stand::start(options.server_core, options.load_core).await?;
+    let mut figures = Figures::new(machine::describe(&stand).await?, extent.rounds, options.quick);
     let wrk = Wrk { connections: 64, seconds: 1, core: options.load_core };
+    for case in stand.cases() {
+        // In the order in which they are reported.
+        figures.of(&case.name);
+    }
     for round in 1..=extent.rounds {
-        for case in stand.cases() {
+        let stolen = Stolen::now()?;
+        for case in stand.in_turn(round) {
             progress.show(&format!("round {round} of {}: {}", extent.rounds, case.name));
-            let sample = phases::measure(&stand, case, extent, (extent.peaks || round == 1).then_some(wrk)).await?;
-            figures.of(&case.name).rounds.push(sample);
+            let sample = phases::measure(&stand, case, extent, round, wrk).await;
+            figures.of(&case.name).rounds.push(sample.with_context(|| case.name.clone())?);
         }
+        figures.complete_peaks();
         progress.show(&format!("round {round} of {}: all at once, {:?}", extent.rounds, extent.mixed));
         for (case, sample) in mixed::measure(&stand, extent).await? {
             figures.of(&case).mixed.push(sample);
         }
+        figures.steal.push(stolen.share_since()?);
     }
     progress.show("several processes");
-    figures.processes = growth::processes(stand, extent, options).await?;
+    figures.processes = growth::processes(&mut stand, extent, options).await?;
+    progress.show("filling Redis");
+    figures.entries = growth::entries(&mut stand, extent, options).await?;
+    drop(stand);
     progress.show("invalidating tags");
     figures.tags = tags::measure(extent, options.server_core).await?;
-    progress.show("filling Redis");
-    figures.entries = growth::entries(extent, options.server_core).await?;
+    figures.pool();
     Ok(figures)
 }
 

@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use futures_util::future::join_all;
+use hdrhistogram::Histogram;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::bench::cores::allow_open_files;
 use crate::demo::times::human;
-use crate::traffic::{Order, Place, Plan, Seen, Stream};
+use crate::traffic::{LANES, Order, Place, Plan, Seen, Stream};
 
-const LANES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
+/// More than there are requests under way at once.
+const OPEN_FILES: u32 = 16_384;
+/// What stands for "for ever" where a length is needed: some years.
+const FOR_EVER: Duration = Duration::from_secs(100_000_000);
 /// How often the view changes.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often a line is written where there is no terminal.
@@ -36,15 +41,15 @@ pub struct Options {
     /// Products of each strategy; no two strategies share one
     #[arg(long, default_value_t = 200)]
     pub products: u64,
-    /// When it ends by itself, in seconds
-    #[arg(long, default_value_t = 3_600)]
-    pub seconds: u64,
+    /// End after so many seconds; without it, only Ctrl-C ends it
+    #[arg(long)]
+    pub seconds: Option<u64>,
     /// The product API
     #[arg(long, default_value = "http://127.0.0.1:8004")]
     pub service: String,
 }
 
-/// Loads until Ctrl-C, or until the time is over.
+/// Loads until Ctrl-C, or until the time is over where one was given.
 pub async fn tell(options: &Options) -> Result<()> {
     let lanes: Vec<(usize, &str)> = LANES.into_iter().enumerate().filter(|(_, lane)| chosen(options, lane)).collect();
     if let Some(unknown) = options.only.iter().find(|lane| !LANES.contains(&lane.as_str())) {
@@ -54,11 +59,13 @@ pub async fn tell(options: &Options) -> Result<()> {
     ensure!((0.0..=1.0).contains(&options.mix), "mix: the share of writes, between 0 and 1");
     ensure!((0.0..=5.0).contains(&options.skew), "skew: between 0 and 5");
     ensure!(options.products > 0, "products: at least 1");
+    allow_open_files(OPEN_FILES)?;
+    ensure_there(options, lanes.iter().map(|(at, _)| at + 1).max().unwrap_or(0) as u64 * options.products).await?;
     let plan = Plan {
         rate: options.rps / lanes.len() as f64,
         writes: options.mix,
         order: Order::Zipf(options.skew),
-        length: Duration::from_secs(options.seconds),
+        length: options.seconds.map_or(FOR_EVER, Duration::from_secs),
     };
     let place = |&(at, lane): &(usize, &str)| Place {
         name: lane.to_owned(),
@@ -76,7 +83,7 @@ pub async fn tell(options: &Options) -> Result<()> {
         options.products,
         options.skew
     );
-    let mut view = View::new(&names);
+    let mut view = View::new(&names, options.rps);
     let began = Instant::now();
     tokio::select! {
         _ = join_all(streams.iter().map(|stream| Rc::clone(stream).run())) => {}
@@ -91,6 +98,23 @@ pub async fn tell(options: &Options) -> Result<()> {
         Some(failure) => println!("the last failure: {failure}"),
         None => {}
     }
+    Ok(())
+}
+
+/// Refuses to read products that the catalogue does not have.
+async fn ensure_there(options: &Options, last: u64) -> Result<()> {
+    let url = format!("{}/products/{last}", options.service);
+    let answer = reqwest::Client::builder().no_proxy().build()?.get(url).send().await;
+    let status = match answer {
+        Ok(answer) => answer.status(),
+        Err(error) => bail!("nobody answers at {}: {error}; make up", options.service),
+    };
+    ensure!(
+        status != reqwest::StatusCode::NOT_FOUND,
+        "products: with {} of each strategy there must be {last}, and the catalogue has fewer; give a smaller --products, \
+         or SEED_PRODUCTS={last} make up",
+        options.products
+    );
     Ok(())
 }
 
@@ -111,6 +135,8 @@ async fn watch(streams: &[Rc<Stream>], view: &mut View<'_>) {
 /// A table that changes in place on a terminal, and a table now and then elsewhere.
 struct View<'a> {
     names: &'a [&'a str],
+    /// Requests a second that are asked for.
+    wanted: f64,
     lines: Vec<ProgressBar>,
     live: bool,
     shown: u32,
@@ -121,10 +147,10 @@ struct View<'a> {
 }
 
 const HEAD: &str =
-    "                reads/s  writes/s    hits   read p50     p99        write p50     p99        stale  longest";
+    "              reads/s writes/s    hits   read p50       p99  write p50       p99    stale   longest";
 
 impl<'a> View<'a> {
-    fn new(names: &'a [&'a str]) -> Self {
+    fn new(names: &'a [&'a str], wanted: f64) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let live = !all.is_hidden();
         let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
@@ -134,12 +160,12 @@ impl<'a> View<'a> {
             line
         };
         let lines = if live {
-            std::iter::once(line(HEAD)).chain(names.iter().map(|name| line(name))).collect()
+            std::iter::once(line(HEAD)).chain(names.iter().chain(&["all"]).map(|name| line(name))).collect()
         } else {
             vec![]
         };
         let nothing = || vec![Seen::default(); names.len()];
-        Self { names, lines, live, shown: 0, since: Instant::now(), lately: nothing(), total: nothing() }
+        Self { names, wanted, lines, live, shown: 0, since: Instant::now(), lately: nothing(), total: nothing() }
     }
 
     fn show(&mut self, streams: &[Rc<Stream>]) {
@@ -156,14 +182,13 @@ impl<'a> View<'a> {
         if !self.live {
             println!("{HEAD}");
         }
-        for (at, lately) in self.lately.iter_mut().enumerate() {
-            let text = row(self.names[at], lately, elapsed);
+        for (at, text) in rows(self.names, &self.lately, self.wanted, elapsed).into_iter().enumerate() {
             match self.lines.get(at + 1) {
                 Some(line) => line.set_message(text),
                 None => println!("{text}"),
             }
-            *lately = Seen::default();
         }
+        self.lately.fill_with(Seen::default);
         self.since = Instant::now();
     }
 
@@ -173,24 +198,40 @@ impl<'a> View<'a> {
         }
         self.lines.iter().for_each(ProgressBar::finish_and_clear);
         println!("in {:.0} s\n{HEAD}", elapsed.as_secs_f64());
-        for (name, total) in self.names.iter().zip(&self.total) {
-            println!("{}", row(name, total, elapsed));
+        for row in rows(self.names, &self.total, self.wanted, elapsed) {
+            println!("{row}");
         }
     }
 }
 
-fn row(name: &str, seen: &Seen, elapsed: Duration) -> String {
-    let rate = |count: u64| count as f64 / elapsed.as_secs_f64();
-    let at = |histogram: &hdrhistogram::Histogram<u64>, quantile| match histogram.len() {
+/// A row for each strategy, and one for all, which says how much was asked for.
+fn rows(names: &[&str], seen: &[Seen], wanted: f64, elapsed: Duration) -> Vec<String> {
+    let mut all = Seen::default();
+    seen.iter().for_each(|seen| all.add(seen));
+    let asked = format!("{:<13}{wanted:.0} requests/s asked for, {:.0} sent", "", rate(all.late.len(), elapsed));
+    let late = format!(", 99 % of them at most {} late", at(&all.late, 0.99));
+    let each = names.iter().zip(seen).map(|(name, seen)| row(name, seen, elapsed));
+    each.chain([format!("{}\n{asked}{late}", row("all", &all, elapsed))]).collect()
+}
+
+fn rate(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
+}
+
+fn at(times: &Histogram<u64>, quantile: f64) -> String {
+    match times.len() {
         0 => "–".to_owned(),
-        _ => human(histogram.value_at_quantile(quantile) as f64 / 1e3),
-    };
+        _ => human(times.value_at_quantile(quantile) as f64 / 1e3),
+    }
+}
+
+fn row(name: &str, seen: &Seen, elapsed: Duration) -> String {
     let reads = seen.reads.len();
     let stale = 100.0 * seen.stale as f64 / reads.max(1) as f64;
     let mut text = format!(
-        "{name:<14} {:>8.0}  {:>8.1}  {:>5.1} %  {:>9}  {:>9}  {:>9}  {:>9}  {stale:>6.2} %  {:>9}",
-        rate(reads),
-        rate(seen.writes.len()),
+        "{name:<12} {:>8.0} {:>8.1} {:>5.1} % {:>10} {:>9} {:>10} {:>9} {stale:>6.2} % {:>9}",
+        rate(reads, elapsed),
+        rate(seen.writes.len(), elapsed),
         100.0 * seen.hit_ratio(),
         at(&seen.reads, 0.5),
         at(&seen.reads, 0.99),
@@ -198,8 +239,25 @@ fn row(name: &str, seen: &Seen, elapsed: Duration) -> String {
         at(&seen.writes, 0.99),
         at(&seen.staleness, 1.0),
     );
-    if seen.failed + seen.given_up > 0 {
-        text.push_str(&format!("  {} failed", seen.failed + seen.given_up));
+    let unanswered = seen.failed + seen.given_up;
+    if unanswered > 0 {
+        text.push_str(&format!("\n{:<13}{unanswered} of them were not answered", ""));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_fits_a_terminal_of_100_columns() {
+        let mut seen = Seen { stale: 99, given_up: 1, ..Seen::default() };
+        for times in [&mut seen.reads, &mut seen.writes, &mut seen.staleness, &mut seen.late] {
+            times.record_n(9_999_000_000, 100_000).unwrap();
+        }
+        for row in rows(&["writethrough"], &[seen], 100_000.0, Duration::from_secs(1)) {
+            row.lines().chain(HEAD.lines()).for_each(|line| assert!(line.chars().count() <= 100, "{line}"));
+        }
+    }
 }

@@ -3,16 +3,18 @@
 //! Latency counts from when a request was due, not from when it could be sent. A closed loop, in which the next request
 //! waits for the last answer, sends the fewest requests just when the server is slowest, and so does not measure how slow
 //! it was ("coordinated omission": Tene, "How NOT to Measure Latency", 2013; Schroeder et al., "Open Versus Closed",
-//! NSDI 2006). Arrivals are a Poisson process.
+//! NSDI 2006). Arrivals are a Poisson process. A request that fails or is given up counts with at least the time that it
+//! took. How late requests were sent is counted as well: a generator that is late measures itself.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use hyper::Method;
 use rand::Rng;
@@ -25,6 +27,8 @@ use tokio::task::LocalSet;
 use crate::cache_status::Source;
 use crate::client::Connection;
 
+/// The strategies of the product API.
+pub(crate) const LANES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
 /// So many requests may wait for their answers; those that come due beyond are given up, and counted.
 const IN_FLIGHT: usize = 2_000;
 /// So many of the last versions of a product are remembered.
@@ -70,12 +74,14 @@ pub(crate) struct Plan {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    /// Latency of reads, from when they were due, in microseconds.
+    /// Latency of reads, from when they were due, in microseconds; of those without an answer, how long it was waited for.
     pub(crate) reads: Histogram<u64>,
     /// The same of writes.
     pub(crate) writes: Histogram<u64>,
-    /// Reads by where their answers came from, in the order of [`SOURCES`].
-    pub(crate) sources: [u64; 6],
+    /// The same of reads that were answered, by where the answers came from, in the order of [`SOURCES`].
+    pub(crate) sources: [Histogram<u64>; 6],
+    /// How long after they were due requests were sent.
+    pub(crate) late: Histogram<u64>,
     /// Reads that showed what an acknowledged write had replaced when they were sent.
     pub(crate) stale: u64,
     /// For how long it had been replaced, in microseconds.
@@ -96,7 +102,8 @@ impl Default for Seen {
         Self {
             reads: histogram(),
             writes: histogram(),
-            sources: [0; 6],
+            sources: std::array::from_fn(|_| histogram()),
+            late: histogram(),
             stale: 0,
             staleness: histogram(),
             failed: 0,
@@ -106,15 +113,15 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Reads from `source`.
-    pub(crate) fn from(&self, source: Source) -> u64 {
-        SOURCES.iter().position(|it| *it == source).map_or(0, |at| self.sources[at])
+    /// Latency of the reads from `source`.
+    pub(crate) fn from(&self, source: Source) -> &Histogram<u64> {
+        &self.sources[SOURCES.iter().position(|it| *it == source).expect("every source is listed")]
     }
 
     /// The share of reads that a cache answered.
     pub(crate) fn hit_ratio(&self) -> f64 {
-        let hits = self.from(Source::Hit) + self.from(Source::Stale);
-        hits as f64 / self.sources.iter().sum::<u64>().max(1) as f64
+        let hits = self.from(Source::Hit).len() + self.from(Source::Stale).len();
+        hits as f64 / self.sources.iter().map(Histogram::len).sum::<u64>().max(1) as f64
     }
 
     /// Adds what another has seen.
@@ -123,7 +130,10 @@ impl Seen {
         let _ = self.reads.add(&other.reads);
         let _ = self.writes.add(&other.writes);
         let _ = self.staleness.add(&other.staleness);
-        self.sources.iter_mut().zip(other.sources).for_each(|(sum, more)| *sum += more);
+        let _ = self.late.add(&other.late);
+        for (sum, more) in self.sources.iter_mut().zip(&other.sources) {
+            let _ = sum.add(more);
+        }
         self.stale += other.stale;
         self.failed += other.failed;
         self.given_up += other.given_up;
@@ -136,7 +146,8 @@ pub(crate) struct Stream {
     place: Place,
     plan: Plan,
     idle: RefCell<Vec<Connection>>,
-    under_way: RefCell<usize>,
+    /// When those that are under way were due, by their number.
+    under_way: RefCell<BTreeMap<u64, Instant>>,
     floors: RefCell<HashMap<u64, Floors>>,
     seen: RefCell<Seen>,
     failure: RefCell<Option<String>>,
@@ -170,6 +181,18 @@ impl Stream {
         self.failure.borrow().clone()
     }
 
+    /// Opens so many connections by reading one product on each, which is not counted.
+    pub(crate) async fn open(&self, count: usize, id: u64) -> Result<()> {
+        let mut all = (0..count).map(|_| Connection::new(&self.place.base)).collect::<Result<Vec<_>>>()?;
+        let path = self.path(id);
+        for answer in join_all(all.iter_mut().map(|connection| connection.send(Method::GET, &path, None))).await {
+            let status = answer?.status;
+            anyhow::ensure!(status.is_success(), "GET {path}: {status}");
+        }
+        self.idle.borrow_mut().append(&mut all);
+        Ok(())
+    }
+
     /// Sends requests as they come due, until the plan's length is over and all are answered.
     pub(crate) async fn run(self: Rc<Self>) {
         let mut due = arrivals(self.plan.rate, self.plan.length);
@@ -187,19 +210,33 @@ impl Stream {
                     (self.place.first + chosen.min(self.place.count - 1), rng.random_bool(self.plan.writes))
                 };
                 number += 1;
-                if *self.under_way.borrow() >= IN_FLIGHT {
-                    self.seen.borrow_mut().given_up += 1;
+                if self.under_way.borrow().len() >= IN_FLIGHT {
+                    self.give_up(due, write);
                     continue;
                 }
-                *self.under_way.borrow_mut() += 1;
-                tokio::task::spawn_local(Rc::clone(&self).send(due, chosen, write));
+                self.under_way.borrow_mut().insert(number, due);
+                tokio::task::spawn_local(Rc::clone(&self).send(number, due, chosen, write));
             }
         };
         local.run_until(sending).await;
         local.await;
     }
 
-    async fn send(self: Rc<Self>, due: Instant, id: u64, write: bool) {
+    /// It would have to wait at least as long as the oldest one has waited already.
+    fn give_up(&self, due: Instant, write: bool) {
+        let oldest = self.under_way.borrow().first_key_value().map_or(due, |(_, due)| *due);
+        self.seen.borrow_mut().given_up += 1;
+        self.unanswered(oldest, write);
+    }
+
+    fn unanswered(&self, since: Instant, write: bool) {
+        let mut seen = self.seen.borrow_mut();
+        let seen = &mut *seen;
+        let _ = if write { &mut seen.writes } else { &mut seen.reads }.record(micros(since.elapsed()));
+    }
+
+    async fn send(self: Rc<Self>, number: u64, due: Instant, id: u64, write: bool) {
+        let _ = self.seen.borrow_mut().late.record(micros(due.elapsed()));
         let idle = self.idle.borrow_mut().pop();
         let done = match idle.map_or_else(|| Connection::new(&self.place.base), Ok) {
             Ok(mut connection) => {
@@ -214,9 +251,10 @@ impl Stream {
         };
         if let Err(error) = done {
             self.seen.borrow_mut().failed += 1;
+            self.unanswered(due, write);
             *self.failure.borrow_mut() = Some(format!("{error:#}"));
         }
-        *self.under_way.borrow_mut() -= 1;
+        self.under_way.borrow_mut().remove(&number);
     }
 
     async fn read(&self, connection: &mut Connection, due: Instant, id: u64) -> Result<()> {
@@ -230,7 +268,7 @@ impl Stream {
         let _ = seen.reads.record(took);
         let source = answer.source();
         if let Some(at) = SOURCES.iter().position(|it| *it == source) {
-            seen.sources[at] += 1;
+            let _ = seen.sources[at].record(took);
         }
         if let Some(stale_for) = stale_for {
             seen.stale += 1;
@@ -320,6 +358,25 @@ mod tests {
         assert_eq!(floors.stale_for(2, at(50)), Some(Duration::from_millis(20)));
         assert_eq!(floors.stale_for(3, at(50)), None);
         assert_eq!(floors.stale_for(1, at(20)), None, "it was sent when nothing newer had been acknowledged");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_answered_counts_with_the_time_that_it_took() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", silent.local_addr().unwrap());
+        let place = Place { name: String::new(), base, path: "/".to_owned(), first: 1, count: 1 };
+        let plan = Plan { rate: 1.0, writes: 0.0, order: Order::Each, length: Duration::ZERO };
+        let (stream, began) = (Stream::new(&place, plan), Instant::now());
+        drop(silent); // the port refuses from now on
+        let old = began.checked_sub(Duration::from_secs(3)).unwrap();
+        stream.under_way.borrow_mut().insert(1, old);
+        stream.give_up(Instant::now(), false);
+        Rc::clone(&stream).send(2, began, 1, true).await;
+        let seen = stream.take();
+        assert_eq!((seen.given_up, seen.failed), (1, 1));
+        assert_eq!((seen.reads.len(), seen.writes.len(), seen.late.len()), (1, 1, 1));
+        assert!(seen.reads.max() >= 3_000_000, "as long as the oldest that is under way has waited");
+        assert!(seen.from(Source::Hit).is_empty(), "it is nobody's hit");
     }
 
     #[tokio::test]

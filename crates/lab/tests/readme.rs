@@ -1,13 +1,54 @@
 //! The README's table of figures is the one that was measured.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use lab::bench_strategies::is_as_measured;
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A copy of what is compared, in which something is replaced in one file.
+fn tampered(file: &str, change: impl FnOnce(&str) -> String) -> anyhow::Result<()> {
+    let copy = tempfile::tempdir()?;
+    fs::create_dir_all(copy.path().join("docs/bench"))?;
+    fs::copy(root().join("README.md"), copy.path().join("README.md"))?;
+    for entry in fs::read_dir(root().join("docs/bench"))? {
+        let entry = entry?;
+        fs::copy(entry.path(), copy.path().join("docs/bench").join(entry.file_name()))?;
+    }
+    let before = fs::read_to_string(copy.path().join(file))?;
+    let after = change(&before);
+    assert_ne!(before, after, "nothing was changed in {file}");
+    fs::write(copy.path().join(file), after)?;
+    is_as_measured(&copy.path().join("README.md"))
+}
+
 #[test]
 fn the_table_of_the_readme_is_made_of_the_figures_beside_it() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    if let Err(error) = is_as_measured(&readme) {
+    if let Err(error) = is_as_measured(&root().join("README.md")) {
         panic!("{error:#}");
     }
+}
+
+#[test]
+fn a_table_that_was_edited_by_hand_is_refused() {
+    // The first digit of the first row of figures.
+    let refused = tampered("README.md", |text| text.replacen("| *bare `GET`* | – |", "| *bare `GET`* | 0 |", 1));
+    assert!(refused.unwrap_err().to_string().starts_with("the table in"));
+}
+
+#[test]
+fn figures_that_their_histograms_do_not_say_are_refused() {
+    // One request more in the first histogram that has any.
+    let refused = tampered("docs/bench/histograms.json", |text| {
+        let mut all: serde_json::Value = serde_json::from_str(text).unwrap();
+        let hits = all["hit/ttl/round 1"].as_array_mut().unwrap();
+        let count = hits[1].as_u64().unwrap();
+        hits[1] = (count + 1).into();
+        all.to_string()
+    });
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("hit/ttl/round 1"), "{error}");
 }

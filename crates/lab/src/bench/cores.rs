@@ -56,16 +56,43 @@ impl Usage {
     }
 }
 
+/// What a hypervisor has given to others since some moment: time in which something here wanted to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Stolen {
+    stolen: u64,
+    all: u64,
+}
+
+impl Stolen {
+    /// From now on.
+    pub fn now() -> Result<Self> {
+        let ticks = ticks()?;
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user.
+        Ok(Self { stolen: ticks.get(7).copied().unwrap_or(0), all: ticks.iter().take(8).sum() })
+    }
+
+    /// Its share of all cores' time since then.
+    pub fn share_since(self) -> Result<f64> {
+        let now = Self::now()?;
+        Ok(now.stolen.saturating_sub(self.stolen) as f64 / now.all.saturating_sub(self.all).max(1) as f64)
+    }
+}
+
 /// The CPU time of all processes so far, in user space and kernel.
 fn all_cpu_time() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
-    let fields =
-        stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("/proc/stat has another form")?;
-    let ticks: Vec<u64> = fields.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    let ticks = ticks()?;
     // user, nice, system, idle, iowait, irq, softirq
     let busy: u64 =
         ticks.iter().take(7).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, ticks)| ticks).sum();
     Ok(Duration::from_millis(busy * 1000 / TICKS_PER_SECOND))
+}
+
+/// The first line of `/proc/stat`: what all cores did so far.
+fn ticks() -> Result<Vec<u64>> {
+    let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
+    let fields =
+        stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("/proc/stat has another form")?;
+    Ok(fields.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }
 
 /// The CPU time of all threads of a process so far, in user space and kernel.

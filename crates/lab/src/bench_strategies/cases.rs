@@ -14,11 +14,10 @@ use tokio_postgres::NoTls;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::bench::cores;
+use crate::cache_status::Source;
 use crate::demo::metrics::Metrics;
-use crate::traffic::Place;
+use crate::traffic::{LANES, Place};
 
-/// The strategies of the product API.
-pub(super) const LANES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
 /// The case that others are compared with.
 pub(super) const REFERENCE: &str = "get";
 /// Products that every case reads and writes.
@@ -29,8 +28,31 @@ pub(super) const COLD: u64 = 1_500;
 const OWN: u64 = 200;
 /// More than there are readers of one entry at once.
 const OPEN_FILES: u32 = 4_096;
+/// Postgres shows what an idle session has counted after 10 s at the latest.
+const COUNTED: Duration = Duration::from_secs(11);
 /// A server that does not answer by then does not work.
 const START: Duration = Duration::from_secs(60);
+
+/// KEYS: what stands before the ids of the entries. ARGV: the first and the last id. Returns bytes and entries, as `a/b`.
+/// Of a tag set, an entry has as large a share as any other member.
+const MEMORY: &str = "
+    local function usage(key) return redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) or 0 end
+    local shares, bytes, entries = {}, 0, 0
+    local lane = string.match(KEYS[1], '^product:(.*)$')
+    for id = ARGV[1], ARGV[2] do
+      local key = KEYS[1] .. string.format('%d', id)
+      local value = redis.call('GET', key)
+      if value and (not lane or string.sub(value, 1, 1) == 'V') then
+        bytes, entries = bytes + usage(key), entries + 1
+        local tags = lane and string.match(string.match(value, '^[^\\n]*'), ' tags=(%S+)') or ''
+        for tag in string.gmatch(tags, '[^,]+') do
+          local set = 'product:~tag:' .. tag
+          if not shares[set] then shares[set] = usage(set) / math.max(1, redis.call('SCARD', set)) end
+          if redis.call('SISMEMBER', set, string.sub(key, 9)) == 1 then bytes = bytes + shares[set] end
+        end
+      end
+    end
+    return string.format('%.0f/%d', bytes, entries)";
 
 /// One thing that is measured.
 #[derive(Clone, Debug)]
@@ -39,6 +61,8 @@ pub(super) struct Case {
     pub(super) name: String,
     /// `http://127.0.0.1:port`
     pub(super) base: String,
+    /// The process that answers there.
+    pub(super) pid: u32,
     /// What stands before a product's id.
     pub(super) path: String,
     /// What stands before a product's id in the key of its entry, where there are entries.
@@ -55,6 +79,16 @@ impl Case {
         self.reads_products && self.keys.is_some()
     }
 
+    /// Where the answers come from that cost least.
+    pub(super) fn best(&self) -> Source {
+        if self.caches() { Source::Hit } else { Source::Uncached }
+    }
+
+    /// Where the answers come from that are read from the database.
+    pub(super) fn worst(&self) -> Source {
+        if self.caches() { Source::Miss } else { Source::Uncached }
+    }
+
     pub(super) fn warm(&self) -> Place {
         self.place(1, WARM)
     }
@@ -68,7 +102,7 @@ impl Case {
     }
 
     fn place(&self, first: u64, count: u64) -> Place {
-        let (first, count) = if self.reads_products { (first, count) } else { (1, 1) };
+        let (first, count) = if self.reads_products { (first, count) } else { (1, WARM) };
         Place { name: self.name.clone(), base: self.base.clone(), path: self.path.clone(), first, count }
     }
 }
@@ -109,26 +143,65 @@ impl Stand {
         let mut stand = Self { cases: Vec::new(), redis, client, http, postgres, servers: Vec::new() };
 
         let shop = stand.postgres.create_database("shop_db").await?;
-        let base = stand.product_api(&shop, server_core).await?;
-        let product =
-            stand.http.get(format!("{base}/products/ttl/1")).send().await?.error_for_status()?.bytes().await?;
-        stand.client.set::<(), _, _>("baseline:1", product.as_ref(), None, None, false).await?;
-        for mode in ["constant", REFERENCE] {
-            let base = stand.baseline(mode, &[], server_core).await?;
-            stand.add(mode, &base, "/", None, false);
+        let api = stand.product_api(&shop, server_core).await?;
+        let length = stand.copy_products(&api.0).await?;
+        for (mode, more) in [("constant", vec!["--length", &length]), (REFERENCE, vec![])] {
+            let server = stand.baseline(mode, &more, server_core).await?;
+            stand.add(mode, &server, "/", None, false);
         }
-        stand.add("no cache", &base, "/products/", None, true);
+        stand.add("no cache", &api, "/products/", None, true);
         let naive = stand.baseline("naive", &["--postgres", &shop], server_core).await?;
         stand.add("naive", &naive, "/", Some("naive:".to_owned()), true);
         for lane in LANES {
-            stand.add(lane, &base, &format!("/products/{lane}/"), Some(format!("product:{lane}:")), true);
+            stand.add(lane, &api, &format!("/products/{lane}/"), Some(format!("product:{lane}:")), true);
         }
         Ok(stand)
     }
 
-    /// In the order in which they are measured.
+    /// Stores the bodies that the bare `GET` answers, which are those of the strategies. Returns how long they are on
+    /// average.
+    async fn copy_products(&self, base: &str) -> Result<String> {
+        let mut length = 0;
+        for id in 1..=WARM {
+            let product =
+                self.http.get(format!("{base}/products/{id}")).send().await?.error_for_status()?.bytes().await?;
+            length += product.len() as u64;
+            self.client.set::<(), _, _>(format!("baseline:{id}"), product.as_ref(), None, None, false).await?;
+        }
+        Ok((length / WARM).to_string())
+    }
+
     pub(super) fn cases(&self) -> &[Case] {
         &self.cases
+    }
+
+    /// In the order of a round: each begins with another case, so that none is always the one after a certain other.
+    pub(super) fn in_turn(&self, round: u32) -> Vec<&Case> {
+        let first = round as usize * 4 % self.cases.len();
+        self.cases[first..].iter().chain(&self.cases[..first]).collect()
+    }
+
+    /// The case that others are compared with.
+    pub(super) fn reference(&self) -> &Case {
+        self.cases.iter().find(|case| case.name == REFERENCE).expect("it is one of the cases")
+    }
+
+    /// Memory of the entries of these products in bytes, each: the key with all that Redis keeps for it, and its share of
+    /// the tag sets that name it. The fence is not counted: it grows with what is invalidated, not with what is stored.
+    pub(super) async fn entry_bytes(&self, case: &Case, place: &Place) -> Result<f64> {
+        let keys = case.keys.as_deref().context("it has entries")?;
+        let (first, last) = (place.first.to_string(), (place.first + place.count - 1).to_string());
+        let told = self.redis.cli(&["EVAL", MEMORY, "1", keys, &first, &last]).await?;
+        let (bytes, entries) = told.split_once('/').with_context(|| format!("Redis said {told:?}"))?;
+        ensure!(entries.trim() != "0", "{}: there are no entries", case.name);
+        Ok(bytes.trim().parse::<f64>()? / entries.trim().parse::<f64>()?)
+    }
+
+    /// How often Postgres has looked up a product so far. It tells what idle sessions did some seconds later.
+    pub(super) async fn products_looked_up(&self) -> Result<u64> {
+        sleep(COUNTED).await;
+        let sql = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'products_pkey'";
+        Ok(self.postgres.sql("shop_db", sql).await?.trim().parse()?)
     }
 
     /// How often the database was read for a case so far; `None` where nobody counts.
@@ -179,7 +252,7 @@ impl Stand {
     }
 
     /// Starts one more product API, ready to serve.
-    pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<String> {
+    pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
         let mut command = cores::command_on(core, crate::world::programs()?.join("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
@@ -190,29 +263,40 @@ impl Stand {
         // Nobody's hits need it, and its commands would be counted as theirs.
         command.env("REDIS__SWEEP_REST", "1h");
         let base = format!("http://127.0.0.1:{port}");
-        self.serve(&command, &format!("{base}/readyz")).await?;
-        Ok(base)
+        let pid = self.serve(&command, &format!("{base}/readyz")).await?;
+        Ok((base, pid))
     }
 
-    async fn baseline(&mut self, mode: &str, more: &[&str], core: usize) -> Result<String> {
+    pub(super) async fn baseline(&mut self, mode: &str, more: &[&str], core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
         let mut command = cores::command_on(core, crate::world::programs()?.join("baseline"));
         command.args([mode, "--port", &port, "--redis", &self.redis.url()]).args(more);
         let base = format!("http://127.0.0.1:{port}");
-        self.serve(&command, &format!("{base}/1")).await?;
-        Ok(base)
+        let ready = if mode == "get-entry" { "10000000" } else { "1" };
+        let pid = self.serve(&command, &format!("{base}/{ready}")).await?;
+        Ok((base, pid))
     }
 
-    async fn serve(&mut self, command: &Command, url: &str) -> Result<()> {
+    async fn serve(&mut self, command: &Command, url: &str) -> Result<u32> {
         let process = Process::start(command)?;
         process.wait_for_http(url, START).await?;
+        let pid = process.pid();
         self.servers.push(process);
-        Ok(())
+        Ok(pid)
     }
 
-    fn add(&mut self, name: &str, base: &str, path: &str, keys: Option<String>, reads_products: bool) {
+    /// Ends the servers that were started last, all but so many.
+    pub(super) fn keep_servers(&mut self, count: usize) {
+        self.servers.truncate(count);
+    }
+
+    pub(super) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    fn add(&mut self, name: &str, server: &(String, u32), path: &str, keys: Option<String>, reads_products: bool) {
         let own = 1 + WARM + COLD + OWN * self.cases.iter().filter(|case| case.reads_products).count() as u64;
-        let (name, base, path) = (name.to_owned(), base.to_owned(), path.to_owned());
-        self.cases.push(Case { name, base, path, keys, reads_products, own });
+        let (name, path, (base, pid)) = (name.to_owned(), path.to_owned(), server.clone());
+        self.cases.push(Case { name, base, pid, path, keys, reads_products, own });
     }
 }

@@ -1,8 +1,9 @@
-//! What was measured, round by round.
+//! What was measured, round by round, and what is made of it.
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::cases::REFERENCE;
+use super::latency::Latency;
 use crate::bench::Spread;
 
 /// Everything.
@@ -10,7 +11,11 @@ use crate::bench::Spread;
 pub(super) struct Figures {
     /// Where and when.
     pub(super) machine: Machine,
+    /// Less of everything, for a look.
+    pub(super) quick: bool,
     pub(super) rounds: u32,
+    /// In each round, the share of the CPU time that the hypervisor gave to others.
+    pub(super) steal: Vec<f64>,
     pub(super) cases: Vec<CaseFigures>,
     pub(super) tags: Vec<TagFigures>,
     pub(super) entries: Vec<EntryFigures>,
@@ -31,34 +36,76 @@ pub(super) struct Machine {
 }
 
 /// One case.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct CaseFigures {
     pub(super) name: String,
     /// Alone, one sample a round.
     pub(super) rounds: Vec<Sample>,
     /// Together with all others, one sample a round.
     pub(super) mixed: Vec<Mixed>,
+    /// The histograms of all rounds together.
+    pub(super) pooled: Pooled,
 }
 
 /// A case alone, in one round. What a case does not have is absent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Sample {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hit: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) miss: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) write: Option<Latency>,
     /// The first read after a write.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read_back: Option<Latency>,
-    /// The share of those that showed the write.
+    /// How late the load generator sent the requests of this sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) late: Option<Latency>,
+    /// Who used how much of a core while it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shares: Option<Shares>,
+    /// The share of the first reads that showed the write.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read_back_fresh: Option<f64>,
-    /// Redis commands for each read of an entry that is there, and bytes on the wire.
-    pub(super) commands_per_hit: Option<f64>,
-    pub(super) bytes_per_hit: Option<f64>,
+    /// What Redis did for each read of an entry that is there, for each that is not, and for each read beside writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) per_hit: Option<Cost>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) per_miss: Option<Cost>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) per_mixed: Option<Cost>,
     /// Memory of Redis for each entry with all that belongs to it, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) entry_bytes: Option<f64>,
+    /// Loads for 1,000 reads of a case without a cache, as Postgres counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) plain_loads: Option<f64>,
     /// Loads for 1,000 readers of a missing entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stampede_loads: Option<f64>,
-    /// Hits a second, in a closed loop.
+    /// Reads a second, in a closed loop, and those of the reference a second before.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peak_of_reference: Option<f64>,
+}
+
+/// What a read costs Redis.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Cost {
+    pub(super) commands: f64,
+    /// On the wire, both ways.
+    pub(super) bytes: f64,
+}
+
+/// Shares of a core.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Shares {
+    pub(super) server: f64,
+    pub(super) load: f64,
+    pub(super) redis: f64,
 }
 
 /// A case among all others, in one round.
@@ -66,21 +113,23 @@ pub(super) struct Sample {
 pub(super) struct Mixed {
     pub(super) reads: u64,
     pub(super) hit_ratio: f64,
-    pub(super) loads_per_1000: f64,
-    pub(super) stale_share: f64,
+    /// As the server counts them, where it does.
+    pub(super) loads: Option<u64>,
+    pub(super) stale: u64,
     /// How long what stale reads showed had been replaced.
     pub(super) staleness: Latency,
+    pub(super) late: Latency,
 }
 
-/// A distribution of times in milliseconds, and its histogram.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Latency {
-    pub(super) p50: f64,
-    pub(super) p99: f64,
-    pub(super) max: f64,
-    /// Microseconds, and how often; left out of what is published.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) histogram: Vec<(u64, u64)>,
+/// The histograms of all rounds, merged. What a case does not have is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pooled {
+    pub(super) hit: Option<Latency>,
+    pub(super) miss: Option<Latency>,
+    pub(super) write: Option<Latency>,
+    pub(super) read_back: Option<Latency>,
+    pub(super) late: Option<Latency>,
+    pub(super) staleness: Option<Latency>,
 }
 
 /// Invalidating a tag.
@@ -95,22 +144,27 @@ pub(super) struct TagFigures {
     pub(super) naive_stall: Vec<f64>,
 }
 
-/// With so many entries in Redis, in microseconds, in a closed loop of one, without HTTP.
+/// With so many other entries in Redis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct EntryFigures {
     pub(super) entries: usize,
-    pub(super) get: Latency,
-    pub(super) hit: Latency,
-    pub(super) fill: Latency,
-    pub(super) invalidate: Latency,
-    /// Memory of Redis for each entry, in bytes.
-    pub(super) entry_bytes: f64,
+    /// Of all Redis, in bytes.
+    pub(super) used_memory: f64,
+    pub(super) cases: Vec<CaseFigures>,
 }
 
-/// With so many processes of the product API on all cores.
+/// With so many processes of the product API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ProcessFigures {
-    pub(super) processes: usize,
+    /// The core of each process.
+    pub(super) cores: Vec<usize>,
+    pub(super) lanes: Vec<LaneFigures>,
+}
+
+/// One strategy, served by several processes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct LaneFigures {
+    pub(super) name: String,
     /// Hits a second of all together, one each round.
     pub(super) peak: Vec<f64>,
     /// Loads for 1,000 readers of a missing entry, spread over all processes.
@@ -118,65 +172,122 @@ pub(super) struct ProcessFigures {
 }
 
 impl Figures {
-    pub(super) fn new(machine: Machine, rounds: u32) -> Self {
-        Self { machine, rounds, cases: vec![], tags: vec![], entries: vec![], processes: vec![] }
+    pub(super) fn new(machine: Machine, rounds: u32, quick: bool) -> Self {
+        let (cases, tags, entries, processes) = Default::default();
+        Self { machine, quick, rounds, steal: vec![], cases, tags, entries, processes }
     }
 
     /// The figures of this case.
     pub(super) fn of(&mut self, name: &str) -> &mut CaseFigures {
-        let at = self.cases.iter().position(|case| case.name == name).unwrap_or_else(|| {
-            self.cases.push(CaseFigures { name: name.to_owned(), rounds: vec![], mixed: vec![] });
-            self.cases.len() - 1
-        });
-        &mut self.cases[at]
+        of(&mut self.cases, name)
     }
 
-    /// Without the raw histograms.
-    pub(super) fn without_histograms(&self) -> Self {
-        let mut short = self.clone();
-        for case in &mut short.cases {
-            for sample in &mut case.rounds {
-                for latency in [&mut sample.hit, &mut sample.miss, &mut sample.write, &mut sample.read_back] {
-                    latency.iter_mut().for_each(|latency| latency.histogram.clear());
-                }
-            }
-            case.mixed.iter_mut().for_each(|mixed| mixed.staleness.histogram.clear());
+    /// Compares peaks that had no reference beside them with the one of their round.
+    pub(super) fn complete_peaks(&mut self) {
+        let reference = self.of(REFERENCE).rounds.last().and_then(|sample| sample.peak);
+        for sample in self.cases.iter_mut().filter_map(|case| case.rounds.last_mut()) {
+            sample.peak_of_reference = sample.peak_of_reference.or(reference);
         }
-        for at in &mut short.entries {
-            for latency in [&mut at.get, &mut at.hit, &mut at.fill, &mut at.invalidate] {
-                latency.histogram.clear();
-            }
-        }
-        short
     }
+
+    /// Merges the histograms of the rounds.
+    pub(super) fn pool(&mut self) {
+        let grown = self.entries.iter_mut().flat_map(|at| &mut at.cases);
+        self.cases.iter_mut().chain(grown).for_each(CaseFigures::pool);
+    }
+
+    /// Every distribution that was measured, by a name of its own: `hit/ttl/round 1`.
+    pub(super) fn measured(&mut self) -> Vec<(String, &mut Latency)> {
+        let mut all = Vec::new();
+        for case in &mut self.cases {
+            case.measured("", &mut all);
+        }
+        for at in &mut self.entries {
+            for case in &mut at.cases {
+                case.measured(&format!("{} entries/", at.entries), &mut all);
+            }
+        }
+        all
+    }
+
+    /// Leaves nothing of the histograms that were merged; they can be merged again.
+    pub(super) fn clear_pooled(&mut self) {
+        let grown = self.entries.iter_mut().flat_map(|at| &mut at.cases);
+        for case in self.cases.iter_mut().chain(grown) {
+            let of = &mut case.pooled;
+            for latency in
+                [&mut of.hit, &mut of.miss, &mut of.write, &mut of.read_back, &mut of.late, &mut of.staleness]
+            {
+                latency.iter_mut().for_each(|latency| latency.histogram.clear());
+            }
+        }
+    }
+}
+
+/// The figures of the case of this name, which is added where it is missing.
+pub(super) fn of<'a>(cases: &'a mut Vec<CaseFigures>, name: &str) -> &'a mut CaseFigures {
+    let at = cases.iter().position(|case| case.name == name).unwrap_or_else(|| {
+        cases.push(CaseFigures { name: name.to_owned(), ..CaseFigures::default() });
+        cases.len() - 1
+    });
+    &mut cases[at]
 }
 
 impl CaseFigures {
     /// A figure of the case alone over the rounds in which it was measured.
     pub(super) fn alone(&self, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Spread> {
-        spread(self.rounds.iter().filter_map(figure))
+        let numbers: Vec<f64> = self.rounds.iter().filter_map(figure).collect();
+        (!numbers.is_empty()).then(|| Spread::of(numbers))
     }
 
-    /// A figure of the case among the others.
-    pub(super) fn among_others(&self, figure: impl Fn(&Mixed) -> f64) -> Option<Spread> {
-        spread(self.mixed.iter().map(figure))
+    /// Stale reads among all, of all rounds.
+    pub(super) fn stale(&self) -> (u64, u64) {
+        self.mixed.iter().fold((0, 0), |(stale, reads), it| (stale + it.stale, reads + it.reads))
     }
-}
 
-fn spread(numbers: impl Iterator<Item = f64>) -> Option<Spread> {
-    let numbers: Vec<f64> = numbers.collect();
-    (!numbers.is_empty()).then(|| Spread::of(numbers))
-}
+    /// Loads for 1,000 reads: among the others, or, where nobody counts them there, alone.
+    pub(super) fn loads_per_1000(&self) -> Option<f64> {
+        let loads: Option<u64> = self.mixed.iter().map(|it| it.loads).sum();
+        match loads {
+            Some(loads) if !self.mixed.is_empty() => Some(1_000.0 * loads as f64 / self.stale().1.max(1) as f64),
+            _ => self.alone(|it| it.plain_loads).map(|loads| loads.median),
+        }
+    }
 
-impl Latency {
-    /// Of a histogram of microseconds.
-    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
-        let ms = |us: u64| us as f64 / 1e3;
-        Self {
-            p50: ms(histogram.value_at_quantile(0.5)),
-            p99: ms(histogram.value_at_quantile(0.99)),
-            max: ms(histogram.max()),
-            histogram: histogram.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect(),
+    /// Peaks as multiples of what the reference reached a second before.
+    pub(super) fn peak_ratio(&self) -> Option<Spread> {
+        self.alone(|it| Some(it.peak? / it.peak_of_reference?))
+    }
+
+    fn pool(&mut self) {
+        let merge = |of: fn(&Sample) -> Option<&Latency>| Latency::merged(self.rounds.iter().filter_map(of));
+        self.pooled = Pooled {
+            hit: merge(|it| it.hit.as_ref()),
+            miss: merge(|it| it.miss.as_ref()),
+            write: merge(|it| it.write.as_ref()),
+            read_back: merge(|it| it.read_back.as_ref()),
+            late: merge(|it| it.late.as_ref()),
+            staleness: Latency::merged(self.mixed.iter().map(|it| &it.staleness)),
+        };
+    }
+
+    fn measured<'a>(&'a mut self, prefix: &str, all: &mut Vec<(String, &'a mut Latency)>) {
+        for (round, sample) in (1..).zip(&mut self.rounds) {
+            let phases = [
+                ("hit", &mut sample.hit),
+                ("miss", &mut sample.miss),
+                ("write", &mut sample.write),
+                ("read back", &mut sample.read_back),
+                ("late", &mut sample.late),
+            ];
+            for (phase, latency) in phases {
+                let named = |latency| (format!("{prefix}{phase}/{}/round {round}", self.name), latency);
+                all.extend(latency.as_mut().map(named));
+            }
+        }
+        for (round, mixed) in (1..).zip(&mut self.mixed) {
+            all.push((format!("{prefix}staleness/{}/round {round}", self.name), &mut mixed.staleness));
+            all.push((format!("{prefix}late, mixed/{}/round {round}", self.name), &mut mixed.late));
         }
     }
 }

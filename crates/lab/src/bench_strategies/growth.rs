@@ -1,136 +1,140 @@
-//! What changes with the number of entries in Redis, and with the number of processes.
+//! What changes with the number of entries in Redis, and with the number of processes: for every strategy, over HTTP.
 
-use std::convert::Infallible;
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, ensure};
-use cache::{Cache, CacheSettings, Invalidated, Invalidation, Keyspace, Lane, Loaded, Outcome, Policy, Tag};
-use fred::interfaces::KeysInterface;
+use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hdrhistogram::Histogram;
-use testkit::Redis;
 
-use super::cases::{Case, Stand};
-use super::figures::{EntryFigures, Latency, ProcessFigures};
-use super::tags::connect;
+use super::cases::{Case, REFERENCE, Stand};
+use super::figures::{EntryFigures, LaneFigures, ProcessFigures, Sample, of};
+use super::latency::Latency;
 use super::{Extent, Options, phases};
-use crate::bench::{Wrk, cores};
+use crate::bench::Wrk;
+use crate::traffic::{LANES, Order, Place, Plan};
 
-/// Fills under way at once.
-const AT_ONCE: usize = 64;
-/// A body as long as a product's.
-const BODY: [u8; 400] = [b'x'; 400];
-/// Members of a tag: products of a category, say.
-const PER_TAG: usize = 100;
-/// Operations of each kind that are measured.
-const SAMPLES: usize = 2_000;
 /// Connections of all load generators together.
 const CONNECTIONS: u32 = 64;
-/// The lane that is measured with several processes.
-const LANE: &str = "production";
+/// Entries that one script stores.
+const BATCH: usize = 7_000;
+/// The first product of the entries that only take room.
+const FOREIGN: usize = 10_000_000;
+/// Reads a second of the bare `GET`.
+const GETS: f64 = 1_000.0;
 
-/// Grows one cache in a Redis of its own, on a core of its own, and measures at each size.
-pub(super) async fn entries(extent: &Extent, redis_core: usize) -> Result<Vec<EntryFigures>> {
-    let redis = Redis::start().await?;
-    cores::pin(redis.pid(), redis_core)?;
-    let client = connect(&redis).await?;
-    let settings =
-        CacheSettings { url: redis.url(), command_timeout: Duration::from_secs(1), ..CacheSettings::default() };
-    let cache = Cache::connect(Keyspace::new("bench")?, &settings).await?;
-    let lane = cache.lane("entry", Policy::new(Duration::from_secs(86_400)))?;
-    client.set::<(), _, _>("plain", BODY.as_slice(), None, None, false).await?;
-    let empty = used_memory(&redis).await?;
-    let (mut filled, mut all) = (0, Vec::new());
+/// KEYS: an entry to copy. ARGV: what number the copies begin and end with, the first product, then the lanes, which take
+/// turns. Returns nothing.
+const FILL: &str = "
+    local value = redis.call('GET', KEYS[1])
+    local lanes = #ARGV - 3
+    for number = ARGV[1], ARGV[2] - 1 do
+      local id = string.format('%d', ARGV[3] + math.floor(number / lanes))
+      redis.call('SET', 'product:' .. ARGV[4 + number % lanes] .. ':' .. id, value, 'EX', 86400)
+    end";
+
+/// Fills Redis, and measures every strategy at each size, beside a bare `GET` of entries that are chosen by chance.
+pub(super) async fn entries(stand: &mut Stand, extent: &Extent, options: &Options) -> Result<Vec<EntryFigures>> {
+    let lanes: Vec<Case> = LANES.iter().map(|lane| find(stand, lane)).collect::<Result<_>>()?;
+    phases::warm(&find(stand, "tags")?.warm()).await?;
+    let (mut filled, mut all, mut reference) = (0, Vec::new(), None);
     for &size in extent.entries {
-        stream::iter(filled..size)
-            .map(|id| fetch(&lane, id))
-            .buffer_unordered(AT_ONCE)
-            .try_for_each(|_| async { Ok(()) })
-            .await?;
+        fill(stand, filled, size).await?;
         filled = size;
-        let entry_bytes = (used_memory(&redis).await? - empty) / size as f64;
-        let any = || rand::random_range(0..size);
-        let (mut get, mut hit) = (histogram()?, histogram()?);
-        let (mut fill, mut invalidate) = (histogram()?, histogram()?);
-        for _ in 0..SAMPLES {
-            let began = Instant::now();
-            let _: Option<bytes::Bytes> = client.get("plain").await?;
-            record(&mut get, began)?;
-            let began = Instant::now();
-            let outcome = fetch(&lane, any()).await?;
-            record(&mut hit, began)?;
-            ensure!(outcome == Outcome::Hit, "an entry is gone: {outcome:?}");
+        if reference.is_none() {
+            reference = Some(stand.baseline("get-entry", &[], options.server_core).await?);
         }
-        for _ in 0..SAMPLES {
-            let id = any();
-            let began = Instant::now();
-            let done = cache.invalidate(Invalidation::hard().key(lane.key(id))).await;
-            record(&mut invalidate, began)?;
-            ensure!(done == Invalidated::Done { entries: 1 }, "an entry was not there: {done:?}");
-            let began = Instant::now();
-            let outcome = fetch(&lane, id).await?;
-            record(&mut fill, began)?;
-            ensure!(matches!(outcome, Outcome::Miss(_)), "an entry was not removed: {outcome:?}");
+        let (base, _) = reference.clone().context("it was started just now")?;
+        let count = (size / LANES.len()) as u64;
+        let foreign = Place { name: REFERENCE.to_owned(), base, path: "/".to_owned(), first: FOREIGN as u64, count };
+        let mut cases = Vec::new();
+        for _ in 0..extent.growth_rounds {
+            of(&mut cases, REFERENCE).rounds.push(bare(&foreign, extent).await?);
+            for case in &lanes {
+                let mut sample = Sample::default();
+                phases::hits(stand, case, extent.growth, &mut sample).await?;
+                phases::misses(stand, case, extent.growth, &mut sample).await?;
+                phases::writes(case, extent.growth, &mut sample).await?;
+                let Sample { hit, miss, write, .. } = sample;
+                of(&mut cases, &case.name).rounds.push(Sample { hit, miss, write, ..Sample::default() });
+            }
         }
-        all.push(EntryFigures {
-            entries: size,
-            get: Latency::of(&get),
-            hit: Latency::of(&hit),
-            fill: Latency::of(&fill),
-            invalidate: Latency::of(&invalidate),
-            entry_bytes,
-        });
+        let used_memory = stand.info("memory", &["used_memory"]).await?[0] as f64;
+        all.push(EntryFigures { entries: size, used_memory, cases });
     }
-    cache.shutdown().await;
     Ok(all)
 }
 
-async fn fetch(lane: &Lane, id: usize) -> Result<Outcome> {
-    let tag = Tag::new("group", id / PER_TAG);
-    let load = move || {
-        let tag = tag.clone();
-        async move { Ok::<_, Infallible>(Loaded::found(BODY.as_slice()).tag(tag)) }
-    };
-    Ok(lane.fetch(&lane.key(id), load).await?.outcome())
+async fn fill(stand: &Stand, from: usize, to: usize) -> Result<()> {
+    for first in (from..to).step_by(BATCH) {
+        let (begin, end, foreign) = (first.to_string(), to.min(first + BATCH).to_string(), FOREIGN.to_string());
+        let arguments = ["EVAL", FILL, "1", "product:tags:1", &begin, &end, &foreign];
+        stand.redis.cli(&arguments.into_iter().chain(LANES).collect::<Vec<_>>()).await?;
+    }
+    Ok(())
 }
 
-async fn used_memory(redis: &Redis) -> Result<f64> {
-    let text = redis.cli(&["INFO", "memory"]).await?;
-    let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
-    used.ok_or_else(|| anyhow::anyhow!("INFO does not say how much memory is used"))
+async fn bare(place: &Place, extent: &Extent) -> Result<Sample> {
+    let plan = Plan { rate: GETS, writes: 0.0, order: Order::Zipf(0.0), length: extent.growth };
+    let seen = phases::load_from(place, place.first, plan).await?;
+    Ok(Sample { hit: Some(Latency::of(&seen.reads)), ..Sample::default() })
 }
 
-fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new(3)?)
+fn find(stand: &Stand, name: &str) -> Result<Case> {
+    stand.cases().iter().find(|case| case.name == name).cloned().with_context(|| format!("{name} is no case"))
 }
 
-fn record(histogram: &mut Histogram<u64>, began: Instant) -> Result<()> {
-    Ok(histogram.record(u64::try_from(began.elapsed().as_micros())?)?)
-}
-
-/// One, two, four processes of the product API on all cores, with everything else there as well: how many hits a second,
-/// and whether a missing entry is still loaded once.
-pub(super) async fn processes(mut stand: Stand, extent: &Extent, options: &Options) -> Result<Vec<ProcessFigures>> {
+/// One, two, four processes of the product API: how many hits a second, and whether a missing entry is still loaded once.
+/// The cores take turns, and one of them has the load, Redis and Postgres as well.
+pub(super) async fn processes(stand: &mut Stand, extent: &Extent, options: &Options) -> Result<Vec<ProcessFigures>> {
     let shop = stand.postgres.url("shop_db");
-    let first = stand.cases().iter().find(|case| case.name == LANE).expect("it is a lane").clone();
-    let mut cases: Vec<Case> = vec![first];
+    let before = stand.servers();
+    let first = find(stand, LANES[0])?;
+    let mut servers = vec![(first.base, first.pid)];
     let mut all = Vec::new();
     for &processes in extent.processes {
-        while cases.len() < processes {
-            let core = [options.load_core, options.server_core][cases.len() % 2];
-            let base = stand.product_api(&shop, core).await?;
-            cases.push(Case { base, ..cases[0].clone() });
+        while servers.len() < processes {
+            let core = core_of(servers.len(), options);
+            servers.push(stand.product_api(&shop, core).await?);
         }
-        let mut figures = ProcessFigures { processes, peak: Vec::new(), stampede_loads: Vec::new() };
-        for _ in 0..extent.rounds.min(3) {
-            let wrk = Wrk { connections: CONNECTIONS / processes as u32, seconds: 1, core: options.load_core };
-            let urls: Vec<String> = cases.iter().map(|case| format!("{}{}1", case.base, case.path)).collect();
-            let runs = try_join_all(urls.iter().map(|url| wrk.run(url))).await?;
-            figures.peak.push(runs.iter().map(|run| run.rate).sum());
-            figures.stampede_loads.push(phases::stampede(&stand, &cases).await?);
+        let mut figures =
+            ProcessFigures { cores: (0..processes).map(|at| core_of(at, options)).collect(), lanes: Vec::new() };
+        for lane in LANES {
+            let one = find(stand, lane)?;
+            let cases: Vec<Case> =
+                servers.iter().map(|(base, pid)| Case { base: base.clone(), pid: *pid, ..one.clone() }).collect();
+            let mut lane = LaneFigures { name: one.name, peak: Vec::new(), stampede_loads: Vec::new() };
+            for _ in 0..extent.growth_rounds {
+                let wrk = Wrk { connections: CONNECTIONS / processes as u32, seconds: 1, core: options.load_core };
+                let urls: Vec<String> = cases.iter().map(|case| format!("{}{}1", case.base, case.path)).collect();
+                let runs = try_join_all(urls.iter().map(|url| wrk.run(url))).await?;
+                lane.peak.push(runs.iter().map(|run| run.rate).sum());
+                lane.stampede_loads.push(phases::stampede(stand, &cases).await?);
+            }
+            figures.lanes.push(lane);
         }
         all.push(figures);
     }
+    stand.keep_servers(before);
     Ok(all)
+}
+
+/// The server's core first, then the one of the load.
+fn core_of(process: usize, options: &Options) -> usize {
+    [options.server_core, options.load_core][process % 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn two_processes_have_a_core_each() {
+        let options = Line::parse_from(["bench", "--server-core=3", "--load-core=5"]).options;
+        assert_eq!([0, 1, 2, 3].map(|process| core_of(process, &options)), [3, 5, 3, 5]);
+    }
 }

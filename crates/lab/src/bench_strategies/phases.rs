@@ -1,5 +1,6 @@
 //! One case alone, in one round.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,10 +12,12 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::Extent;
-use super::cases::{Case, Stand};
-use super::figures::{Latency, Sample};
+use super::cases::{Case, REFERENCE, Stand};
+use super::cost::{Bill, Watch};
+use super::figures::Sample;
+use super::latency::Latency;
+use super::mixed;
 use crate::bench::Wrk;
-use crate::cache_status::Source;
 use crate::client::Connection;
 use crate::traffic::{Order, Place, Plan, Seen, Stream};
 
@@ -22,9 +25,11 @@ use crate::traffic::{Order, Place, Plan, Seen, Stream};
 /// queue.
 const HITS: f64 = 1_000.0;
 const MISSES: f64 = 300.0;
-const WRITES: f64 = 100.0;
+const WRITES: f64 = 150.0;
 /// While nothing is measured.
 const WARMING: f64 = 2_000.0;
+/// Opened before anything is measured; further ones, where they are needed, are part of the latency.
+pub(super) const CONNECTIONS: usize = 32;
 /// Readers of one missing entry, all at once.
 const CROWD: usize = 1_000;
 /// Until they have all asked; a fifth of it would do.
@@ -33,47 +38,56 @@ const GATHERING: Duration = Duration::from_millis(250);
 const PEAK: u64 = 1;
 const CROWDED: u64 = 2;
 
-/// Measures one case; its peak as well, if `wrk` is there.
-pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, wrk: Option<Wrk>) -> Result<Sample> {
+/// Measures one case.
+pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, round: u32, wrk: Wrk) -> Result<Sample> {
     let mut sample = Sample::default();
-    hits(stand, case, extent, &mut sample).await?;
-    if let Some(wrk) = wrk {
-        let run = wrk.run(&format!("{}{}{PEAK}", case.base, case.path)).await;
-        sample.peak = Some(run.with_context(|| case.name.clone())?.rate);
+    hits(stand, case, extent.hits, &mut sample).await?;
+    if extent.beside {
+        // Within two seconds of each other, so that what disturbs one disturbs both.
+        sample.peak_of_reference = Some(peak(wrk, stand.reference()).await?);
+    }
+    sample.peak = Some(peak(wrk, case).await?);
+    if case.caches() {
+        misses(stand, case, extent.misses, &mut sample).await?;
+        sample.entry_bytes = Some(stand.entry_bytes(case, &case.cold()).await?);
+        sample.stampede_loads = Some(stampede(stand, std::slice::from_ref(case)).await?);
+        reads_and_writes(stand, case, extent, &mut sample).await?;
+    } else if case.reads_products && round == 1 && extent.counts_loads {
+        count_plain_loads(stand, case, extent, &mut sample).await?;
     }
     if case.reads_products {
-        misses(stand, case, extent, &mut sample).await?;
-        sample.stampede_loads = Some(match case.caches() {
-            true => stampede(stand, std::slice::from_ref(case)).await?,
-            false => CROWD as f64, // every read is a load
-        });
         read_back(case, extent, &mut sample).await?;
-        let writes = load(case.warm(), WRITES, 1.0, Order::Zipf(0.0), extent.phase).await?;
-        sample.write = Some(Latency::of(&writes.writes));
+        writes(case, extent.writes, &mut sample).await?;
     }
     Ok(sample)
 }
 
-/// Reads what is in the cache. For a case without one, that is simply a read.
-async fn hits(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
-    let warm = case.warm();
+async fn peak(wrk: Wrk, case: &Case) -> Result<f64> {
+    let run = wrk.run(&format!("{}{}{PEAK}", case.base, case.path)).await;
+    Ok(run.with_context(|| case.name.clone())?.rate)
+}
+
+/// Reads what is in the cache. What a case without one reads from the database, is a miss.
+pub(super) async fn hits(stand: &Stand, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
     stand.settle().await?;
-    self::warm(&warm).await?;
-    let counters = ["total_commands_processed", "total_net_input_bytes", "total_net_output_bytes"];
-    // What asking costs is taken off.
-    let before = [stand.info("stats", &counters).await?, stand.info("stats", &counters).await?];
-    let seen = load(warm, HITS, 0.0, Order::Zipf(0.0), extent.phase).await?;
-    let after = stand.info("stats", &counters).await?;
-    let spent = |at: usize| (after[at] - before[1][at]).saturating_sub(before[1][at] - before[0][at]) as f64;
-    let reads = seen.reads.len() as f64;
-    if case.caches() {
-        ensure!(seen.hit_ratio() > 0.9, "{}: only {:.0} % are hits", case.name, 100.0 * seen.hit_ratio());
+    warm(&case.warm()).await?;
+    let ready = Ready::new(&case.warm(), Plan { rate: HITS, writes: 0.0, order: Order::Zipf(0.0), length }).await?;
+    let (bill, watch) = (Bill::open(stand).await?, Watch::begin(stand, case)?);
+    let seen = ready.run().await?;
+    sample.shares = Some(watch.end()?);
+    let hits = seen.from(case.best());
+    let share = hits.len() as f64 / seen.reads.len() as f64;
+    ensure!(share > 0.9 || case.name == "swr", "{}: only {:.0} % are hits", case.name, 100.0 * share);
+    if case.caches() || case.name == REFERENCE {
+        sample.per_hit = Some(bill.per(stand, seen.reads.len()).await?);
     }
-    if case.keys.is_some() || case.name == super::cases::REFERENCE {
-        sample.commands_per_hit = Some(spent(0) / reads);
-        sample.bytes_per_hit = Some((spent(1) + spent(2)) / reads);
+    sample.late = Some(Latency::of(&seen.late));
+    let latency = Some(Latency::of(hits));
+    if case.reads_products && !case.caches() {
+        sample.miss = latency
+    } else {
+        sample.hit = latency
     }
-    sample.hit = Some(Latency::of(&seen.reads));
     Ok(())
 }
 
@@ -81,50 +95,92 @@ async fn hits(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) 
 pub(super) async fn warm(place: &Place) -> Result<()> {
     // Arrivals are random: a little longer than it takes on average.
     let length = Duration::from_secs_f64(1.3 * place.count as f64 / WARMING);
-    load(place.clone(), WARMING, 0.0, Order::Each, length).await.map(drop)
+    load(place, Plan { rate: WARMING, writes: 0.0, order: Order::Each, length }).await.map(drop)
 }
 
 /// Reads products that are not in the cache, each once.
-async fn misses(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
-    let cold = case.cold();
-    stand.forget(case, &cold).await?;
-    let before = stand.info("memory", &["used_memory"]).await?[0];
-    let seen = load(cold, MISSES, 0.0, Order::Each, extent.phase).await?;
-    let after = stand.info("memory", &["used_memory"]).await?[0];
-    let misses = seen.from(Source::Miss);
-    if case.caches() {
-        ensure!(misses as f64 > 0.9 * seen.reads.len() as f64, "{}: {misses} misses only", case.name);
-        sample.entry_bytes = Some(after.saturating_sub(before) as f64 / misses as f64);
-    }
-    sample.miss = Some(Latency::of(&seen.reads));
+pub(super) async fn misses(stand: &Stand, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
+    stand.forget(case, &case.cold()).await?;
+    let ready = Ready::new(&case.cold(), Plan { rate: MISSES, writes: 0.0, order: Order::Each, length }).await?;
+    let bill = Bill::open(stand).await?;
+    let seen = ready.run().await?;
+    let misses = seen.from(case.worst());
+    ensure!(misses.len() as f64 > 0.9 * seen.reads.len() as f64, "{}: {} misses only", case.name, misses.len());
+    sample.per_miss = Some(bill.per(stand, seen.reads.len()).await?);
+    sample.miss = Some(Latency::of(misses));
     Ok(())
 }
 
-/// Loads for 1,000 readers of a missing entry, all at once, spread over `cases`. The database answers nobody until they
-/// have all asked; else it would be luck how many come before the first has filled it.
+pub(super) async fn writes(case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
+    let seen = load(&case.warm(), Plan { rate: WRITES, writes: 1.0, order: Order::Zipf(0.0), length }).await?;
+    sample.write = Some(Latency::of(&seen.writes));
+    Ok(())
+}
+
+/// The mixed load of one case alone: what Redis does for each read, with what the writes make it do.
+async fn reads_and_writes(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
+    warm(&case.own()).await?;
+    stand.settle().await?;
+    let order = Order::Zipf(mixed::SKEW);
+    let plan = Plan { rate: HITS, writes: mixed::WRITES, order, length: extent.counted };
+    let ready = Ready::new(&case.own(), plan).await?;
+    let bill = Bill::open(stand).await?;
+    let seen = ready.run().await?;
+    stand.settle().await?;
+    sample.per_mixed = Some(bill.per(stand, seen.reads.len()).await?);
+    Ok(())
+}
+
+/// Without a cache nobody counts loads but Postgres. It takes its time to tell, so this is done once.
+async fn count_plain_loads(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
+    let before = stand.products_looked_up().await?;
+    let plan = Plan { rate: HITS, writes: 0.0, order: Order::Zipf(0.0), length: extent.hits };
+    let reads = load(&case.warm(), plan).await?.reads.len() + CONNECTIONS as u64;
+    let mut crowd = Crowd::gather(std::slice::from_ref(case)).await?;
+    let between = stand.products_looked_up().await?;
+    sample.plain_loads = Some(1_000.0 * (between - before) as f64 / (reads + CROWD as u64) as f64);
+    crowd.rush(stand).await?;
+    sample.stampede_loads = Some((stand.products_looked_up().await? - between) as f64);
+    Ok(())
+}
+
+/// Loads for 1,000 readers of a missing entry, all at once, spread over `cases`.
 pub(super) async fn stampede(stand: &Stand, cases: &[Case]) -> Result<f64> {
-    let mut connections = Vec::with_capacity(CROWD);
-    for at in 0..CROWD {
-        connections.push((&cases[at % cases.len()], Connection::new(&cases[at % cases.len()].base)?));
-    }
-    // Opened before it counts.
-    for (case, connection) in &mut connections {
-        read(connection, case, PEAK).await?;
-    }
-    stand.forget(&cases[0], &Place { first: CROWDED, count: 1, ..cases[0].warm() }).await?;
+    let mut crowd = Crowd::gather(cases).await?;
     let before = all_loads(stand, cases).await?;
-    let held = stand.hold_loads().await?;
-    let all = join_all(connections.iter_mut().map(|(case, connection)| read(connection, case, CROWDED)));
-    let release = async {
-        sleep(GATHERING).await;
-        held.release().await
-    };
-    let (answers, released) = tokio::join!(all, release);
-    released?;
-    for answer in answers {
-        answer?;
-    }
+    crowd.rush(stand).await?;
     Ok((all_loads(stand, cases).await? - before) as f64)
+}
+
+struct Crowd<'a>(Vec<(&'a Case, Connection)>);
+
+impl<'a> Crowd<'a> {
+    /// With connections that are open.
+    async fn gather(cases: &'a [Case]) -> Result<Self> {
+        let mut all = Vec::with_capacity(CROWD);
+        for case in cases.iter().cycle().take(CROWD) {
+            let mut connection = Connection::new(&case.base)?;
+            read(&mut connection, case, PEAK).await?;
+            all.push((case, connection));
+        }
+        Ok(Self(all))
+    }
+
+    /// All ask for the same missing entry. The database answers nobody until they have all asked; else it would be luck
+    /// how many come before the first has filled it.
+    async fn rush(&mut self, stand: &Stand) -> Result<()> {
+        let (case, _) = self.0.first().context("somebody is there")?;
+        stand.forget(case, &Place { first: CROWDED, count: 1, ..case.warm() }).await?;
+        let held = stand.hold_loads().await?;
+        let all = join_all(self.0.iter_mut().map(|(case, connection)| read(connection, case, CROWDED)));
+        let release = async {
+            sleep(GATHERING).await;
+            held.release().await
+        };
+        let (answers, released) = tokio::join!(all, release);
+        released?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
 }
 
 async fn all_loads(stand: &Stand, cases: &[Case]) -> Result<u64> {
@@ -163,11 +219,38 @@ async fn read(connection: &mut Connection, case: &Case, id: u64) -> Result<Bytes
     Ok(answer.body)
 }
 
-async fn load(place: Place, rate: f64, writes: f64, order: Order, length: Duration) -> Result<Seen> {
-    let stream = Stream::new(&place, Plan { rate, writes, order, length });
-    std::rc::Rc::clone(&stream).run().await;
-    let seen = stream.take();
-    let why = stream.failure().unwrap_or_default();
-    ensure!(seen.failed + seen.given_up == 0, "{}: {} requests failed: {why}", place.name, seen.failed + seen.given_up);
-    Ok(seen)
+async fn load(place: &Place, plan: Plan) -> Result<Seen> {
+    load_from(place, PEAK, plan).await
+}
+
+/// Loads over connections that were opened by reading product `id`.
+pub(super) async fn load_from(place: &Place, id: u64, plan: Plan) -> Result<Seen> {
+    Ready::opened(place, id, plan).await?.run().await
+}
+
+/// A load whose connections are open, so that opening them is no part of what is measured.
+struct Ready {
+    name: String,
+    stream: Rc<Stream>,
+}
+
+impl Ready {
+    /// Opened by reading a product that is cached, or that is not looked at.
+    async fn new(place: &Place, plan: Plan) -> Result<Self> {
+        Self::opened(place, PEAK, plan).await
+    }
+
+    async fn opened(place: &Place, id: u64, plan: Plan) -> Result<Self> {
+        let stream = Stream::new(place, plan);
+        stream.open(CONNECTIONS, id).await?;
+        Ok(Self { name: place.name.clone(), stream })
+    }
+
+    async fn run(self) -> Result<Seen> {
+        Rc::clone(&self.stream).run().await;
+        let seen = self.stream.take();
+        let (failed, why) = (seen.failed + seen.given_up, self.stream.failure().unwrap_or_default());
+        ensure!(failed == 0, "{}: {failed} requests failed: {why}", self.name);
+        Ok(seen)
+    }
 }

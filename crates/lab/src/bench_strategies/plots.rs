@@ -3,15 +3,23 @@
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::{
-    ChartBuilder, Circle, Color, DrawingArea, IntoDrawingArea, IntoFont, IntoLogRange, LineSeries, PathElement,
-    RGBColor, SVGBackend, Text, TextStyle,
+    Circle, Color, DrawingArea, IntoDrawingArea, IntoFont, PathElement, RGBColor, SVGBackend, Text, TextStyle,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{Figures, Latency, Sample};
+use super::figures::{CaseFigures, Figures, Pooled, Sample, TagFigures};
+use super::latency::Latency;
+use super::scale::{Scale, plain};
+use super::tables::PHASES;
+use super::trust::thousands;
 
-const WIDTH: u32 = 860;
-const ROW: u32 = 30;
+const WIDTH: i32 = 860;
+const ROW: i32 = 34;
+/// Room for the names at the left, the title and the legend above, the ticks below.
+const LEFT: i32 = 115;
+const RIGHT: i32 = WIDTH - 25;
+const TOP: i32 = 62;
+const BELOW: i32 = 30;
 const FONT: &str = "system-ui, sans-serif";
 
 /// The page that a plot is made for.
@@ -56,156 +64,171 @@ impl Theme {
     }
 }
 
-/// What is shown of one row: from the median to another value, on a logarithmic axis.
+/// What is shown of one row, on a logarithmic axis: from the median to another value, and how far single rounds lie.
+struct Bar {
+    from: f64,
+    to: f64,
+    least: f64,
+    greatest: f64,
+}
+
 struct Series {
-    name: &'static str,
-    rows: Vec<Option<(f64, f64)>>,
+    name: String,
+    rows: Vec<Option<Bar>>,
+}
+
+impl Bar {
+    fn of(
+        case: &CaseFigures,
+        all: fn(&Pooled) -> Option<&Latency>,
+        round: fn(&Sample) -> Option<&Latency>,
+    ) -> Option<Self> {
+        let pooled = all(&case.pooled)?;
+        let least = case.alone(|sample| round(sample).map(|it| it.p50))?.min;
+        let greatest = case.alone(|sample| round(sample).map(|it| it.p99))?.max;
+        Some(Self { from: pooled.p50, to: pooled.p99, least, greatest })
+    }
 }
 
 /// Median and 99th percentile of hits, misses and writes.
 pub(super) fn latency(figures: &Figures, theme: Theme) -> Result<String> {
-    type Phase = fn(&Sample) -> Option<&Latency>;
-    let phases: [(&str, Phase); 3] =
-        [("hit", |it| it.hit.as_ref()), ("miss", |it| it.miss.as_ref()), ("write", |it| it.write.as_ref())];
-    let series = phases.map(|(name, phase)| Series {
-        name,
-        rows: figures
-            .cases
-            .iter()
-            .map(|case| {
-                let of = |value: fn(&Latency) -> f64| case.alone(|sample| phase(sample).map(value));
-                Some((of(|it| it.p50)?.median, of(|it| it.p99)?.median))
-            })
-            .collect(),
+    let series = PHASES.map(|(name, all, round)| Series {
+        name: name.to_owned(),
+        rows: figures.cases.iter().map(|case| Bar::of(case, all, round)).collect(),
     });
     let names: Vec<&str> = figures.cases.iter().map(|case| case.name.as_str()).collect();
-    dots("Latency over HTTP, p50 to p99, ms", &names, &series, theme)
+    let title = "Latency over HTTP, p50 (dot) to p99, ms; thin: least p50 and greatest p99 of a round";
+    dots(title, &names, &series, theme)
 }
 
 /// For how long stale reads were stale.
 pub(super) fn staleness(figures: &Figures, theme: Theme) -> Result<String> {
     let measured = || figures.cases.iter().filter(|case| !case.mixed.is_empty());
     let rows = measured().map(|case| {
-        let p50 = case.among_others(|it| it.staleness.p50)?;
-        let max = case.among_others(|it| it.staleness.max)?;
-        (max.max > 0.0).then(|| (p50.median.max(0.001), max.max))
+        let pooled = case.pooled.staleness.as_ref()?;
+        Some(Bar { from: pooled.p50, to: pooled.max, least: pooled.p50, greatest: pooled.max })
     });
-    let series = [Series { name: "stale reads", rows: rows.collect() }];
+    let series = [Series { name: "stale reads".into(), rows: rows.collect() }];
     let names: Vec<&str> = measured().map(|case| case.name.as_str()).collect();
-    dots("For how long stale reads were stale, p50 to longest, ms (no dot: there was none)", &names, &series, theme)
+    dots(
+        "For how long stale reads were stale, p50 (dot) to longest, ms; no dot: there was none",
+        &names,
+        &series,
+        theme,
+    )
+}
+
+/// Hits beside so many entries in Redis.
+pub(super) fn growth(figures: &Figures, theme: Theme) -> Result<String> {
+    let series: Vec<Series> = figures
+        .entries
+        .iter()
+        .map(|at| Series {
+            name: thousands(at.entries as u64),
+            rows: at.cases.iter().map(|case| Bar::of(case, |it| it.hit.as_ref(), |it| it.hit.as_ref())).collect(),
+        })
+        .collect();
+    let cases = figures.entries.first().map(|at| at.cases.as_slice()).unwrap_or_default();
+    let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    dots("Hits with so many other entries in Redis, p50 (dot) to p99, ms; thin: of a round", &names, &series, theme)
 }
 
 /// How long other commands had to wait while a tag was invalidated.
 pub(super) fn tags(figures: &Figures, theme: Theme) -> Result<String> {
-    let median = |numbers: &[f64]| crate::bench::Spread::of(numbers.iter().copied()).median;
-    let line = |of: fn(&super::figures::TagFigures) -> &[f64]| -> Vec<(f64, f64)> {
-        figures.tags.iter().map(|at| (at.members as f64, median(of(at)))).collect()
+    let spread = |numbers: &[f64]| crate::bench::Spread::of(numbers.iter().copied());
+    let line = |of: fn(&TagFigures) -> &[f64]| -> Vec<_> {
+        figures.tags.iter().map(|at| (at.members as f64, spread(of(at)))).collect()
     };
     let lines = [("in steps", line(|at| &at.stall)), ("all at once", line(|at| &at.naive_stall))];
-    let values = || lines.iter().flat_map(|(_, points)| points);
-    let (low, high) = around(values().map(|(_, y)| *y));
-    let (first, last) = around(values().map(|(x, _)| *x));
-    canvas("Longest wait of another command while a tag is invalidated, ms, by its members", 300, theme, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(10)
-            .margin_right(30)
-            .x_label_area_size(30)
-            .y_label_area_size(60)
-            .build_cartesian_2d((first..last).log_scale(), (low..high).log_scale())?;
-        chart
-            .configure_mesh()
-            .x_label_formatter(&plain)
-            .y_label_formatter(&plain)
-            .bold_line_style(theme.rule())
-            .light_line_style(theme.rule().mix(0.0))
-            .axis_style(theme.rule())
-            .label_style(theme.text(13))
-            .draw()?;
-        for ((name, points), colour) in lines.iter().zip(theme.colours()) {
-            chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
-            chart.draw_series(points.iter().map(|point| Circle::new(*point, 4, colour.filled())))?;
-            if let Some(end) = points.last() {
-                let style = theme.text(13).color(&colour).pos(Pos::new(HPos::Right, VPos::Bottom));
-                chart.draw_series([Text::new((*name).to_owned(), (end.0, end.1 * 1.1), style)])?;
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let height = 320;
+    let x = Scale::around(points().map(|(x, _)| *x), LEFT + 15, RIGHT - 15);
+    let y = Scale::around(points().flat_map(|(_, it)| [it.min, it.max]), height - BELOW, TOP);
+    let title = "Longest wait of another command while a tag is invalidated, ms, by its members";
+    canvas(title, height, theme, |area| {
+        ticks(area, &x, height - BELOW, theme)?;
+        for tick in y.ticks() {
+            let style = theme.text(13).pos(Pos::new(HPos::Right, VPos::Center));
+            stroke(area, [(LEFT, y.at(tick)), (RIGHT, y.at(tick))], theme.rule(), 1)?;
+            draw(area.draw(&Text::new(plain(tick), (LEFT - 10, y.at(tick)), style)))?;
+        }
+        for ((_, points), colour) in lines.iter().zip(theme.colours()) {
+            let at: Vec<(i32, i32)> = points.iter().map(|(members, it)| (x.at(*members), y.at(it.median))).collect();
+            stroke(area, at.clone(), colour, 2)?;
+            for ((left, top), (_, it)) in at.into_iter().zip(points) {
+                stroke(area, [(left, y.at(it.min)), (left, y.at(it.max))], colour, 1)?;
+                draw(area.draw(&Circle::new((left, top), 4, colour.filled())))?;
             }
         }
-        Ok(())
+        legend(area, lines.iter().map(|(name, _)| *name), theme)
     })
 }
 
 /// A row for each name: a dot at the first value of each series, a line to the second.
 fn dots(title: &str, names: &[&str], series: &[Series], theme: Theme) -> Result<String> {
-    let values = series.iter().flat_map(|it| it.rows.iter().flatten()).flat_map(|(low, high)| [*low, *high]);
-    let (low, high) = around(values);
-    let rows = names.len() as f64;
-    canvas(title, 70 + ROW * names.len() as u32, theme, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(10)
-            .x_label_area_size(30)
-            .y_label_area_size(110)
-            .build_cartesian_2d((low..high).log_scale(), rows..0.0)?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .y_labels(0)
-            .x_label_formatter(&plain)
-            .bold_line_style(theme.rule())
-            .light_line_style(theme.rule().mix(0.0))
-            .axis_style(theme.rule())
-            .label_style(theme.text(13))
-            .draw()?;
-        for (at, name) in names.iter().enumerate() {
-            let (x, y) = chart.backend_coord(&(low, at as f64 + 0.5));
-            let (left, top) = area.get_base_pixel();
+    let bars = series.iter().flat_map(|it| it.rows.iter().flatten());
+    let x = Scale::around(bars.flat_map(|bar| [bar.least, bar.from, bar.to, bar.greatest]), LEFT + 10, RIGHT - 10);
+    let height = TOP + ROW * names.len() as i32 + BELOW;
+    let count = series.len() as i32;
+    canvas(title, height, theme, |area| {
+        ticks(area, &x, height - BELOW, theme)?;
+        for (at, name) in (0..).zip(names) {
             let style = theme.text(14).pos(Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new((*name).to_owned(), (x - left - 10, y - top), style))?;
+            draw(area.draw(&Text::new((*name).to_owned(), (LEFT - 10, TOP + ROW * at + ROW / 2), style)))?;
         }
-        let count = series.len() as f64;
-        for (number, (series, colour)) in series.iter().zip(theme.colours()).enumerate() {
-            let offset = 0.5 + 0.2 * (number as f64 - (count - 1.0) / 2.0);
-            for (at, row) in series.rows.iter().enumerate() {
-                let Some((from, to)) = *row else { continue };
-                let y = at as f64 + offset;
-                chart.draw_series([PathElement::new([(from, y), (to, y)], colour.stroke_width(3))])?;
-                chart.draw_series([Circle::new((from, y), 4, colour.filled())])?;
+        for (number, (series, colour)) in (0..).zip(series.iter().zip(theme.colours())) {
+            for (at, bar) in (0..).zip(&series.rows).filter_map(|(at, bar)| Some((at, bar.as_ref()?))) {
+                let y = TOP + ROW * at + ROW / 2 + 9 * number - 9 * (count - 1) / 2;
+                stroke(area, [(x.at(bar.least), y), (x.at(bar.greatest), y)], colour, 1)?;
+                stroke(area, [(x.at(bar.from), y), (x.at(bar.to), y)], colour, 3)?;
+                draw(area.draw(&Circle::new((x.at(bar.from), y), 4, colour.filled())))?;
             }
         }
-        let legend = series.iter().zip(theme.colours()).enumerate().filter(|_| series.len() > 1);
-        for (number, (series, colour)) in legend {
-            let style = theme.text(14).color(&colour).pos(Pos::new(HPos::Right, VPos::Top));
-            area.draw(&Text::new(series.name, (WIDTH as i32 - 20 - 60 * (2 - number as i32), -24), style))?;
+        match series {
+            [_] => Ok(()),
+            _ => legend(area, series.iter().map(|it| it.name.as_str()), theme),
         }
-        Ok(())
     })
+}
+
+/// Lines and labels of the horizontal axis.
+fn ticks(area: &Area<'_>, x: &Scale, bottom: i32, theme: Theme) -> Result<()> {
+    for tick in x.ticks() {
+        let style = theme.text(13).pos(Pos::new(HPos::Center, VPos::Top));
+        stroke(area, [(x.at(tick), TOP), (x.at(tick), bottom)], theme.rule(), 1)?;
+        draw(area.draw(&Text::new(plain(tick), (x.at(tick), bottom + 7), style)))?;
+    }
+    Ok(())
+}
+
+fn legend<'a>(area: &Area<'_>, names: impl Iterator<Item = &'a str>, theme: Theme) -> Result<()> {
+    for (at, (name, colour)) in (0..).zip(names.zip(theme.colours())) {
+        let left = LEFT + 130 * at;
+        draw(area.draw(&Circle::new((left, 45), 4, colour.filled())))?;
+        let style = theme.text(14).pos(Pos::new(HPos::Left, VPos::Center));
+        draw(area.draw(&Text::new(name.to_owned(), (left + 10, 45), style)))?;
+    }
+    Ok(())
+}
+
+fn stroke(area: &Area<'_>, points: impl Into<Vec<(i32, i32)>>, colour: RGBColor, width: u32) -> Result<()> {
+    draw(area.draw(&PathElement::new(points, colour.stroke_width(width))))
+}
+
+fn draw<E: std::fmt::Display>(drawn: Result<(), E>) -> Result<()> {
+    drawn.map_err(|error| anyhow!("{error}"))
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-fn canvas(title: &str, height: u32, theme: Theme, draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
+fn canvas(title: &str, height: i32, theme: Theme, paint: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-        let titled = area.titled(title, theme.text(16)).map_err(|error| anyhow!("{error}"))?;
-        draw(&titled)?;
-        area.present().map_err(|error| anyhow!("{error}"))?;
+        let area = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
+        let style = theme.text(16).pos(Pos::new(HPos::Left, VPos::Top));
+        draw(area.draw(&Text::new(title.to_owned(), (15, 10), style)))?;
+        paint(&area)?;
+        draw(area.present())?;
     }
     Ok(svg)
-}
-
-/// The powers of ten between which all the values lie; nearer where there is much room.
-fn around(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values
-        .filter(|value| value.is_finite() && *value > 0.0)
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
-    if high == 0.0 {
-        return (0.1, 1.0);
-    }
-    let (below, above) = (10_f64.powf(low.log10().floor()), 10_f64.powf(high.log10().ceil()));
-    (below.max(low / 2.0), above.min(high * 2.0).max(below * 10.0))
-}
-
-/// `0.2`, `10`, `2000`: as many digits as the number has.
-fn plain(value: &f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

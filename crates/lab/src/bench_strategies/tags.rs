@@ -84,7 +84,7 @@ pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<Ta
     Ok(all)
 }
 
-pub(super) async fn connect(redis: &Redis) -> Result<Client> {
+async fn connect(redis: &Redis) -> Result<Client> {
     let client = Builder::from_config(Config::from_url(&redis.url())?).build()?;
     client.init().await?;
     Ok(client)

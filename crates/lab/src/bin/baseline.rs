@@ -1,14 +1,19 @@
 //! The servers that the product API is measured against: the best that one would write by hand.
 //!
-//! `constant` answers 300 bytes from memory, which is the floor of HTTP itself. `get` does one Redis `GET` per request
+//! `constant` answers some bytes from memory, which is the floor of HTTP itself. `get` does one Redis `GET` per request
 //! and returns the stored bytes, which is the floor of a cache hit: no policy, no check, no header of its own.
-//! `get-per-worker` is the same with a Redis client of the worker's own: no request then crosses threads.
+//! `get-per-worker` is the same with a Redis client of the worker's own: no request then crosses threads. `get-entry`
+//! reads entries of the product API's strategy `ttl`, and leaves their header out.
 //!
 //! `naive` is cache-aside as it is usually written, on the product API's own table: `GET`, else `SELECT` and `SET … EX`;
-//! `UPDATE` and `DEL`. It has all the races that the cache crate is about.
+//! `UPDATE` and `DEL`. It has all the races that the cache crate is about. It has as many connections to Postgres as the
+//! product API, and waits for them as long.
+
+#[path = "baseline/shop.rs"]
+mod shop;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use actix_web::http::header::ContentType;
@@ -20,7 +25,7 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::config::{Config, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, Expiration, RespVersion};
 use serde::Deserialize;
-use tokio_postgres::NoTls;
+use shop::Shop;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,6 +35,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Options {
     /// What it answers
     mode: Mode,
+    /// Bytes of the answer of mode `constant`
+    #[arg(long, default_value_t = 300)]
+    length: usize,
     /// Port on 127.0.0.1
     #[arg(long)]
     port: u16,
@@ -49,6 +57,7 @@ enum Mode {
     Constant,
     Get,
     GetPerWorker,
+    GetEntry,
     Naive,
 }
 
@@ -56,18 +65,20 @@ enum Mode {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let shared = client(&options)?;
-    if matches!(options.mode, Mode::Get | Mode::Naive) {
+    if matches!(options.mode, Mode::Get | Mode::GetEntry | Mode::Naive) {
         shared.init().await?;
     }
     let shop = match &options.postgres {
-        Some(url) => Some(Arc::new(Shop::open(url).await?)),
+        Some(url) => Some(Arc::new(Shop::new(url)?)),
         None => None,
     };
     let address = ("127.0.0.1", options.port);
+    let body = constant_body(options.length);
     let app = move || {
         let app = App::new();
         match options.mode {
-            Mode::Constant => app.route("/{id}", get().to(constant)),
+            Mode::Constant => app.route("/{id}", get().to(constant)).app_data(Data::new(body.clone())),
+            Mode::GetEntry => app.route("/{id}", get().to(entry)).app_data(Data::new(shared.clone())),
             Mode::Get => app.route("/{id}", get().to(hit)).app_data(Data::new(shared.clone())),
             Mode::GetPerWorker => {
                 let own = shared.clone_new();
@@ -84,16 +95,15 @@ async fn main() -> anyhow::Result<()> {
     Ok(HttpServer::new(app).workers(1).bind(address)?.run().await?)
 }
 
-async fn constant(_id: Path<u64>) -> HttpResponse {
-    // As long as a product is.
-    const BODY: &str = concat!(
-        r#"{"version":1,"description":""#,
-        "................................................................................................",
-        "................................................................................................",
-        "..............................................................................",
-        r#""}"#
-    );
-    HttpResponse::Ok().content_type(ContentType::json()).body(BODY)
+async fn constant(_id: Path<u64>, body: Data<Bytes>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(Bytes::clone(&body))
+}
+
+/// JSON of this length, or little more than nothing.
+fn constant_body(length: usize) -> Bytes {
+    let around = r#"{"version":1,"description":""}"#.len();
+    let dots = ".".repeat(length.saturating_sub(around));
+    format!(r#"{{"version":1,"description":"{dots}"}}"#).into()
 }
 
 async fn hit(id: Path<u64>, redis: Data<Client>) -> Result<HttpResponse> {
@@ -104,31 +114,13 @@ async fn hit(id: Path<u64>, redis: Data<Client>) -> Result<HttpResponse> {
     })
 }
 
-/// The product API's table, without the product API.
-struct Shop {
-    postgres: tokio_postgres::Client,
-    select: tokio_postgres::Statement,
-    update: tokio_postgres::Statement,
-    loads: AtomicU64,
-}
-
-impl Shop {
-    async fn open(url: &str) -> anyhow::Result<Self> {
-        let (postgres, connection) = tokio_postgres::connect(url, NoTls).await?;
-        actix_web::rt::spawn(connection);
-        let select = "SELECT json_build_object('id', p.id, 'name', p.name, 'description', p.description, 'price_cents', \
-             p.price_cents, 'stock', p.stock, 'featured', p.featured, 'category', json_build_object('id', c.id, 'name', \
-             c.name), 'version', p.version, 'created_at', p.created_at, 'updated_at', p.updated_at)::text \
-             FROM products p JOIN categories c ON c.id = p.category_id WHERE p.id = $1";
-        let select = postgres.prepare(select).await?;
-        let update = postgres.prepare("UPDATE products SET stock = $2 WHERE id = $1").await?;
-        Ok(Self { postgres, select, update, loads: AtomicU64::new(0) })
-    }
-
-    async fn load(&self, id: i64) -> Result<Option<String>> {
-        let row = self.postgres.query_opt(&self.select, &[&id]).await.map_err(error::ErrorBadGateway)?;
-        Ok(row.map(|row| row.get(0)))
-    }
+async fn entry(id: Path<u64>, redis: Data<Client>) -> Result<HttpResponse> {
+    let entry: Option<Bytes> = redis.get(format!("product:ttl:{id}")).await.map_err(error::ErrorBadGateway)?;
+    let body = entry.and_then(|entry| Some(entry.slice(entry.iter().position(|byte| *byte == b'\n')? + 1..)));
+    Ok(match body {
+        Some(body) => HttpResponse::Ok().content_type(ContentType::json()).body(body),
+        None => HttpResponse::NotFound().finish(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -145,17 +137,15 @@ async fn read(id: Path<i64>, redis: Data<Client>, shop: Data<Shop>) -> Result<Ht
     if let Some(body) = cached {
         return Ok(answer(body, "hit"));
     }
-    shop.loads.fetch_add(1, Relaxed);
     let Some(body) = shop.load(*id).await? else { return Ok(HttpResponse::NotFound().finish()) };
-    redis.set::<(), _, _>(&key, &body, Some(TTL), None, false).await.map_err(error::ErrorBadGateway)?;
-    Ok(answer(body.into(), "fwd=miss; stored"))
+    redis.set::<(), _, _>(&key, body.clone(), Some(TTL), None, false).await.map_err(error::ErrorBadGateway)?;
+    Ok(answer(body, "fwd=miss; stored"))
 }
 
 async fn write(id: Path<i64>, patch: Json<Patch>, redis: Data<Client>, shop: Data<Shop>) -> Result<HttpResponse> {
-    shop.postgres.execute(&shop.update, &[&*id, &patch.stock]).await.map_err(error::ErrorBadGateway)?;
+    let body = shop.change(*id, patch.stock).await?;
     redis.del::<(), _>(format!("naive:{id}")).await.map_err(error::ErrorBadGateway)?;
-    let body = shop.load(*id).await?;
-    Ok(body.map_or_else(|| HttpResponse::NotFound().finish(), |body| answer(body.into(), "fwd=method")))
+    Ok(body.map_or_else(|| HttpResponse::NotFound().finish(), |body| answer(body, "fwd=method")))
 }
 
 async fn loads(shop: Data<Shop>) -> String {

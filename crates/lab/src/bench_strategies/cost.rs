@@ -1,0 +1,59 @@
+//! What was used while something was measured: commands and bytes of Redis, and CPU time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::cases::{Case, Stand};
+use super::figures::{Cost, Shares};
+use crate::bench::cores::cpu_time;
+
+const COUNTERS: [&str; 3] = ["total_commands_processed", "total_net_input_bytes", "total_net_output_bytes"];
+
+/// What Redis has done since some moment.
+pub(super) struct Bill {
+    before: Vec<u64>,
+    /// What asking costs, which is taken off.
+    asking: Vec<u64>,
+}
+
+impl Bill {
+    pub(super) async fn open(stand: &Stand) -> Result<Self> {
+        let first = stand.info("stats", &COUNTERS).await?;
+        let before = stand.info("stats", &COUNTERS).await?;
+        let asking = before.iter().zip(&first).map(|(after, before)| after - before).collect();
+        Ok(Self { before, asking })
+    }
+
+    /// For each of so many reads.
+    pub(super) async fn per(&self, stand: &Stand, reads: u64) -> Result<Cost> {
+        let after = stand.info("stats", &COUNTERS).await?;
+        let spent = |at: usize| (after[at] - self.before[at]).saturating_sub(self.asking[at]) as f64;
+        let reads = reads.max(1) as f64;
+        Ok(Cost { commands: spent(0) / reads, bytes: (spent(1) + spent(2)) / reads })
+    }
+}
+
+/// Who has used how much of a core since some moment.
+pub(super) struct Watch {
+    pids: [u32; 3],
+    before: [Duration; 3],
+    began: Instant,
+}
+
+impl Watch {
+    pub(super) fn begin(stand: &Stand, case: &Case) -> Result<Self> {
+        let pids = [case.pid, std::process::id(), stand.redis.pid()];
+        Ok(Self { pids, before: used(pids)?, began: Instant::now() })
+    }
+
+    pub(super) fn end(self) -> Result<Shares> {
+        let (after, elapsed) = (used(self.pids)?, self.began.elapsed().as_secs_f64());
+        let share = |at: usize| after[at].saturating_sub(self.before[at]).as_secs_f64() / elapsed;
+        Ok(Shares { server: share(0), load: share(1), redis: share(2) })
+    }
+}
+
+fn used(pids: [u32; 3]) -> Result<[Duration; 3]> {
+    Ok([cpu_time(pids[0])?, cpu_time(pids[1])?, cpu_time(pids[2])?])
+}
