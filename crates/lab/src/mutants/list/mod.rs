@@ -1,4 +1,6 @@
 //! The mutants: each takes one defence out of one script, and names the test that must notice.
+//!
+//! Only the cache's own scripts: those of the relay, of the consumers and of the search's horizon have none.
 
 mod fills;
 mod refreshes;
