@@ -62,7 +62,8 @@ orders: ## flights, shared reads and repairs in 10,000 orders of their steps eac
 	cargo test --package cache --lib orders::
 mutants: ## take each defence out of the cache's scripts, one at a time; the test that stands for it must notice
 	@deploy/native/tools cargo compiler redis
-	cargo run --package lab -- mutants $(args)
+	cargo build --workspace
+	@"$${CARGO_TARGET_DIR:-target}/debug/lab" mutants $(args)
 bench: ## every strategy beside doing without: latency, peak, loads, staleness, memory; writes the README's table
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --profile $(measured)
