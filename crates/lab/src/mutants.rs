@@ -124,7 +124,7 @@ async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>
     let running = Command::new(tests)
         .arg("--exact")
         .args(&names)
-        .env("CACHE_SCRIPTS", scripts)
+        .envs([("CACHE_SCRIPTS", scripts.as_os_str()), ("RUST_BACKTRACE", "0".as_ref())])
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
