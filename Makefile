@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production
-shell_scripts := .ci/run deploy/lab deploy/secrets deploy/stack deploy/docker/stack deploy/native/stack \
+shell_scripts := .ci/run crates/lab/src/mutants/rustc deploy/lab deploy/secrets deploy/stack deploy/docker/stack deploy/native/stack \
 	deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -57,12 +57,13 @@ chaos-stack: ## the faults that the running stack can be given, natively or in C
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@deploy/native/tools cargo compiler
 	cargo run --package lab --profile $(measured) -- model $(args)
-orders: ## single-flight in 20,000 orders of its steps, whole and without either half of its rule
+orders: ## flights, shared reads and repairs in 10,000 orders of their steps each, whole and broken; a part of `make test`
 	@deploy/native/tools cargo compiler
-	cargo test --package cache --features shuttle --lib flight::orders
-mutants: ## take each defence out of the cache's scripts, one at a time; its tests must notice
+	cargo test --package cache --lib orders::
+mutants: ## take each defence out of the cache's scripts, one at a time; the test that stands for it must notice
 	@deploy/native/tools cargo compiler redis
-	cargo run --package lab -- mutants $(args)
+	cargo build --workspace
+	@"$${CARGO_TARGET_DIR:-target}/debug/lab" mutants $(args)
 bench: ## every strategy beside doing without: latency, peak, loads, staleness, memory; writes the README's table
 	@deploy/native/tools cargo compiler postgres redis wrk
 	cargo build --workspace --profile $(measured)
@@ -100,6 +101,7 @@ clippy:
 	@deploy/native/tools cargo compiler
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --package cache --lib -- -D warnings --cfg mutants
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 # What others take home must not live off the features that somebody else in this workspace asks for.

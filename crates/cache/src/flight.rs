@@ -20,9 +20,12 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::Key;
-use crate::miss::Landed;
 use crate::sync::{AtomicU32, Mutex};
+use crate::{FetchError, Fetched, Key};
+
+mod steps;
+
+pub(crate) use steps::{Asked, World, fly};
 
 /// The flights under way in this process.
 #[derive(Debug, Default)]
@@ -36,6 +39,16 @@ pub(crate) struct Flight {
     key: Key,
     phase: AtomicU32,
     landed: watch::Sender<Option<Landed>>,
+}
+
+/// What a flight brings home.
+#[derive(Clone, Debug)]
+pub(crate) struct Landed {
+    pub(crate) result: Result<Fetched, FetchError>,
+    /// The phase in which the value was read.
+    pub(crate) phase: u32,
+    /// Whether a commit proved that nothing invalidated the value up to then.
+    pub(crate) committed: bool,
 }
 
 /// A reader's place on a flight.
@@ -109,13 +122,16 @@ impl Landed {
     }
 }
 
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(test)]
 mod orders;
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(test)]
 mod tests {
+    use shuttle::future::block_on;
+
     use super::*;
-    use crate::{Fetched, Fill, Keyspace, Loaded, Outcome};
+    use crate::sync::in_any_order;
+    use crate::{Fill, Keyspace, Loaded, Outcome};
 
     fn landed(phase: u32, committed: bool) -> Landed {
         let fetched = Fetched::from_load(&Loaded::found("x"), Outcome::Miss(Fill::Stored));
@@ -136,27 +152,31 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_closed_flight_is_not_joined_and_a_later_one_survives_its_closing() {
-        let flights = Flights::default();
-        let key = Keyspace::new("test").unwrap().key("a", 1);
-        let Boarding::First(first, _seat) = flights.board(&key) else { panic!("the first to board flies") };
-        assert!(matches!(flights.board(&key), Boarding::Joined(_)));
-        flights.close(&first);
-        let Boarding::First(second, seat) = flights.board(&key) else { panic!("a closed flight was joined") };
-        flights.close(&first);
-        assert!(matches!(flights.board(&key), Boarding::Joined(_)), "closing the first removed the second");
-        second.land(landed(1, true));
-        assert!(seat.landed().await.is_some());
+    #[test]
+    fn a_closed_flight_is_not_joined_and_a_later_one_survives_its_closing() {
+        in_any_order(|| {
+            let flights = Flights::default();
+            let key = Keyspace::new("test").unwrap().key("a", 1);
+            let Boarding::First(first, _seat) = flights.board(&key) else { panic!("the first to board flies") };
+            assert!(matches!(flights.board(&key), Boarding::Joined(_)));
+            flights.close(&first);
+            let Boarding::First(second, seat) = flights.board(&key) else { panic!("a closed flight was joined") };
+            flights.close(&first);
+            assert!(matches!(flights.board(&key), Boarding::Joined(_)), "closing the first removed the second");
+            second.land(landed(1, true));
+            assert!(block_on(seat.landed()).is_some());
+        });
     }
 
-    #[tokio::test]
-    async fn a_flight_that_never_lands_leaves_nobody_waiting() {
-        let flights = Flights::default();
-        let key = Keyspace::new("test").unwrap().key("a", 1);
-        let Boarding::First(flight, seat) = flights.board(&key) else { panic!("the first to board flies") };
-        flights.close(&flight);
-        drop(flight);
-        assert!(seat.landed().await.is_none());
+    #[test]
+    fn a_flight_that_never_lands_leaves_nobody_waiting() {
+        in_any_order(|| {
+            let flights = Flights::default();
+            let key = Keyspace::new("test").unwrap().key("a", 1);
+            let Boarding::First(flight, seat) = flights.board(&key) else { panic!("the first to board flies") };
+            flights.close(&flight);
+            drop(flight);
+            assert!(block_on(seat.landed()).is_none());
+        });
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use metrics::{Gauge, gauge};
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::cache::Inner;
 use crate::entry::Entry;
 use crate::redis::StoreError;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 use crate::{Happening, Invalidation, InvalidationRecord, Key, Tag};
 
 /// More pending names than this, and the whole keyspace is to be dropped instead.
@@ -193,30 +194,38 @@ impl Pending {
 }
 
 #[cfg(test)]
+pub(crate) mod orders;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::Keyspace;
+    use crate::sync::in_any_order;
 
     #[test]
     fn a_repair_does_not_tick_off_what_was_added_while_it_ran() {
-        let repairs = Repairs::new("test");
-        let key = Keyspace::new("test").unwrap().key("a", 1);
-        repairs.add(Invalidation::hard().key(key.clone()).tag(Tag::new("t", 1)));
-        let first = repairs.pending.lock().unwrap().clone();
-        repairs.add(Invalidation::hard().key(key.clone()));
-        repairs.done(&first);
-        assert_eq!(repairs.len(), 1, "the second wish for the key remains, the tag is done");
-        let second = repairs.pending.lock().unwrap().clone();
-        repairs.done(&second);
-        assert_eq!(repairs.len(), 0);
+        in_any_order(|| {
+            let repairs = Repairs::new("test");
+            let key = Keyspace::new("test").unwrap().key("a", 1);
+            repairs.add(Invalidation::hard().key(key.clone()).tag(Tag::new("t", 1)));
+            let first = repairs.pending.lock().unwrap().clone();
+            repairs.add(Invalidation::hard().key(key.clone()));
+            repairs.done(&first);
+            assert_eq!(repairs.len(), 1, "the second wish for the key remains, the tag is done");
+            let second = repairs.pending.lock().unwrap().clone();
+            repairs.done(&second);
+            assert_eq!(repairs.len(), 0);
+        });
     }
 
     #[test]
     fn too_many_names_become_the_whole_keyspace() {
-        let repairs = Repairs::new("test");
-        let mut invalidation = Invalidation::hard();
-        invalidation.keys.extend((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)));
-        repairs.add(invalidation);
-        assert!(repairs.pending.lock().unwrap().everything.is_some());
+        in_any_order(|| {
+            let repairs = Repairs::new("test");
+            let mut invalidation = Invalidation::hard();
+            invalidation.keys.extend((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)));
+            repairs.add(invalidation);
+            assert!(repairs.pending.lock().unwrap().everything.is_some());
+        });
     }
 }

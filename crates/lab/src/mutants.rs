@@ -1,26 +1,32 @@
-//! The mutation run: each defence is taken out of the scripts, one at a time, and the tests of the cache must notice.
+//! The mutation run: each defence is taken out of the scripts, one at a time, and the test that stands for it must notice.
 //!
-//! The tests are built once, with the feature `mutants`, by which the cache reads its scripts from the folder that
-//! `CACHE_SCRIPTS` names. A mutant is a copy of the scripts with one defence taken out. It is caught when a test fails, and
-//! has survived when none does; then either a test is missing, or the defence.
+//! The tests are built once, with `--cfg mutants`, by which the cache reads its scripts from the folder that
+//! `CACHE_SCRIPTS` names. A mutant is a copy of the scripts with one defence taken out. It is caught when Redis accepts the
+//! script and the one test that its entry names fails; that test has passed with the whole scripts before. A test that does
+//! not end, or cannot be run, catches nothing: it ends the run.
 
+mod build;
 mod list;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tempfile::TempDir;
+use testkit::Redis;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use list::{ALL, Mutant};
+use list::{Mutant, all};
 
-/// Longer than all tests together.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Longer than any test.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Mutants that are tested at once: a test mostly waits.
+const AT_ONCE: usize = 3;
 
 /// The options of `lab mutants`.
 #[derive(Clone, Debug, Args)]
@@ -33,68 +39,73 @@ pub struct Options {
     pub only: Option<String>,
 }
 
+/// How a run of tests ended.
+enum Ended {
+    Passed,
+    /// … with what the first of them said.
+    Failed(String),
+}
+
 /// Runs them for a person; fails when one survives.
 pub async fn tell(options: &Options) -> Result<()> {
-    let scripts = options.root.join("crates/cache/src/scripts");
-    let tests = build(&options.root).await?;
-    let whole = tempfile::tempdir()?;
-    copy(&scripts, whole.path(), None)?;
-    let began = Instant::now();
-    let failed = first_failure(&tests, whole.path()).await?;
-    ensure!(failed.is_none(), "the tests fail without any mutant: {}", failed.unwrap_or_default());
-    println!("without a mutant all tests pass, in {:.0} s", began.elapsed().as_secs_f64());
+    let wanted = options.only.as_deref().unwrap_or_default();
+    let mutants: Vec<_> =
+        all().filter(|mutant| mutant.name.contains(wanted) || mutant.script.contains(wanted)).collect();
+    ensure!(!mutants.is_empty(), "no such mutant: {wanted}");
 
-    let chosen = |mutant: &&Mutant| {
-        let wanted = options.only.as_deref().unwrap_or_default();
-        mutant.name.contains(wanted) || mutant.script.contains(wanted)
-    };
-    let (mut caught, mut survivors) = (0, Vec::new());
-    for mutant in ALL.iter().filter(chosen) {
-        let folder = tempfile::tempdir()?;
-        copy(&scripts, folder.path(), Some(mutant))?;
-        let began = Instant::now();
-        let failed = first_failure(&tests, folder.path()).await?;
-        let seconds = began.elapsed().as_secs_f64();
-        match failed {
-            Some(test) => {
-                caught += 1;
-                println!("caught    {:<20} {:<52} {seconds:>4.0} s  {test}", mutant.script, mutant.name);
+    let scripts = options.root.join("crates/cache/src/scripts");
+    let tests = build::tests(&options.root).await?;
+    let named: BTreeSet<_> = mutants.iter().map(|mutant| mutant.caught_by).collect();
+    let whole = scripts_without(&scripts, None)?;
+    let began = Instant::now();
+    if let Ended::Failed(why) = run(&tests, whole.path(), named.iter().copied()).await? {
+        bail!("the tests fail without any mutant: {why}");
+    }
+    println!("without a mutant {} tests pass, in {:.0} s", named.len(), began.elapsed().as_secs_f64());
+
+    let redis = Redis::start().await?;
+    let verdicts = stream::iter(&mutants).map(|mutant| verdict(mutant, &scripts, &tests, &redis)).buffered(AT_ONCE);
+    let mut survivors = Vec::new();
+    let mut verdicts = std::pin::pin!(verdicts);
+    while let Some((mutant, caught)) = verdicts.try_next().await? {
+        match caught {
+            Some(said) => {
+                println!("caught    {:<18} {}\n            by {}: {said}", mutant.script, mutant.name, mutant.caught_by)
             }
             None => {
-                println!("SURVIVED  {:<20} {:<52} {seconds:>4.0} s", mutant.script, mutant.name);
+                println!("SURVIVED  {:<18} {}\n            {} passes", mutant.script, mutant.name, mutant.caught_by);
                 survivors.push(mutant.name);
             }
         }
     }
-    let all = caught + survivors.len();
-    println!("mutation score: {caught} of {all}, {:.0} %", 100.0 * caught as f64 / all.max(1) as f64);
+    let caught = mutants.len() - survivors.len();
+    println!("mutation score: {caught} of {}, {:.0} %", mutants.len(), 100.0 * caught as f64 / mutants.len() as f64);
     ensure!(survivors.is_empty(), "nobody noticed: {}", survivors.join("; "));
     Ok(())
 }
 
-/// Builds the tests of the cache with the feature, and returns the program.
-async fn build(root: &Path) -> Result<PathBuf> {
-    let arguments = ["test", "--package", "cache", "--features", "mutants", "--test", "it", "--no-run"];
-    let output = Command::new("cargo")
-        .args(arguments)
-        .arg("--message-format=json-render-diagnostics")
-        .current_dir(root)
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .context("running cargo")?;
-    ensure!(output.status.success(), "the tests of the cache do not compile");
-    let messages = String::from_utf8(output.stdout)?;
-    let program = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-        let is_it = message["target"]["name"] == "it" && message["target"]["kind"][0] == "test";
-        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
-    });
-    program.context("cargo does not say where the tests are")
+/// What the test said that caught it; `None` when it has passed.
+async fn verdict<'a>(
+    mutant: &'a Mutant,
+    scripts: &Path,
+    tests: &Path,
+    redis: &Redis,
+) -> Result<(&'a Mutant, Option<String>)> {
+    let folder = scripts_without(scripts, Some(mutant))?;
+    // A script that Redis does not even take would fail every test.
+    let source = std::fs::read_to_string(folder.path().join(mutant.script))?;
+    redis.cli(&["SCRIPT", "LOAD", &source]).await.with_context(|| format!("{}: {}", mutant.script, mutant.name))?;
+    let ended = run(tests, folder.path(), [mutant.caught_by]).await;
+    match ended.with_context(|| format!("{}: {}", mutant.script, mutant.name))? {
+        Ended::Failed(said) => Ok((mutant, Some(said))),
+        Ended::Passed => Ok((mutant, None)),
+    }
 }
 
-/// Copies the scripts, one of them changed.
-fn copy(from: &Path, to: &Path, mutant: Option<&Mutant>) -> Result<()> {
-    for entry in std::fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+/// A copy of the scripts, one of them changed.
+fn scripts_without(scripts: &Path, mutant: Option<&Mutant>) -> Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    for entry in std::fs::read_dir(scripts).with_context(|| format!("reading {}", scripts.display()))? {
         let entry = entry?;
         let mut source = std::fs::read_to_string(entry.path())?;
         if let Some(mutant) = mutant.filter(|mutant| entry.file_name() == mutant.script) {
@@ -102,34 +113,35 @@ fn copy(from: &Path, to: &Path, mutant: Option<&Mutant>) -> Result<()> {
             ensure!(times == 1, "{}: {:?} stands there {times} times", mutant.script, mutant.defence);
             source = source.replace(mutant.defence, mutant.instead);
         }
-        std::fs::write(to.join(entry.file_name()), source)?;
+        std::fs::write(folder.path().join(entry.file_name()), source)?;
     }
-    Ok(())
+    Ok(folder)
 }
 
-/// Runs the tests with these scripts until one fails; `None` when none does.
-async fn first_failure(tests: &Path, scripts: &Path) -> Result<Option<String>> {
-    let mut running = Command::new(tests)
-        .env("CACHE_SCRIPTS", scripts)
+/// Runs these tests, all of them and no other, with these scripts.
+async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>) -> Result<Ended> {
+    let names: Vec<_> = names.into_iter().collect();
+    let running = Command::new(tests)
+        .arg("--exact")
+        .args(&names)
+        .envs([("CACHE_SCRIPTS", scripts.as_os_str()), ("RUST_BACKTRACE", "0".as_ref())])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .kill_on_drop(true)
-        .spawn()
-        .context("running the tests of the cache")?;
-    let output = running.stdout.take().context("the tests have no output")?;
-    let reading = async {
-        let mut lines = BufReader::new(output).lines();
-        while let Some(line) = lines.next_line().await? {
-            if let Some(test) = line.strip_suffix(" ... FAILED") {
-                return Ok(Some(test.trim_start_matches("test ").to_owned()));
-            }
-        }
-        let status = running.wait().await?;
-        Ok::<_, anyhow::Error>((!status.success()).then(|| status.to_string()))
-    };
-    match timeout(PATIENCE, reading).await {
-        Ok(failure) => failure,
-        Err(_) => Ok(Some("they do not end".to_owned())),
+        .output();
+    let output = timeout(PATIENCE, running).await.with_context(|| format!("{} does not end", names.join(", ")))??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (passed, failed) = (said.matches(" ... ok\n").count(), said.matches(" ... FAILED\n").count());
+    ensure!(passed + failed == names.len(), "not every one of these tests is there: {}", names.join(", "));
+    match failed {
+        0 if output.status.success() => Ok(Ended::Passed),
+        0 => bail!("{} ended with {}", names.join(", "), output.status),
+        _ => Ok(Ended::Failed(panic_message(&said))),
     }
+}
+
+/// The lines after the first `panicked at`, up to the note on backtraces.
+fn panic_message(said: &str) -> String {
+    let lines = said.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
+    let lines: Vec<_> = lines.take_while(|line| !line.starts_with("note:")).take(3).map(str::trim).collect();
+    lines.join(", ")
 }

@@ -9,5 +9,5 @@ fn every_defence_is_needed_and_together_they_suffice() {
         println!("{verdict}");
         assert!(verdict.is_as_expected(), "{verdict}\n{}", verdict.path.as_deref().unwrap_or_default());
     }
-    assert!(verdicts.iter().filter(|verdict| verdict.without.is_none()).all(|verdict| verdict.states > 300));
+    assert!(verdicts.iter().filter(|verdict| verdict.breaks.is_none()).all(|verdict| verdict.states > 300));
 }

@@ -5,8 +5,9 @@
 //! loses no time. A read joins only a command that has not been sent yet: what it returns was read after it began.
 //! When a command is not answered in time, everybody who waits fails with it, so that none waits for two time limits.
 
+use std::future::Future;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use fred::clients::Client;
@@ -15,16 +16,24 @@ use fred::interfaces::KeysInterface;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::sync::{Mutex, MutexGuard};
+
 /// Keys of one `MGET` at most: it must stay short for Redis.
 const AT_ONCE: usize = 128;
 
 type Reply = Result<Option<Bytes>, Error>;
 
+/// Where commands go, and tasks: to Redis and a runtime, or to a test that chooses the order of their steps.
+pub(crate) trait Wire: Sized + Send + Sync + 'static {
+    fn get(&self, key: Bytes) -> impl Future<Output = Reply> + Send;
+    fn mget(&self, keys: Vec<Bytes>) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send;
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+}
+
 /// The reads of one process that wait for a reply.
 #[derive(Debug)]
-pub(crate) struct Reads {
-    client: Client,
-    runtime: Handle,
+pub(crate) struct Reads<W = (Client, Handle)> {
+    wire: W,
     queue: Mutex<Queue>,
 }
 
@@ -37,7 +46,13 @@ struct Queue {
 
 impl Reads {
     pub(crate) fn new(client: Client) -> Arc<Self> {
-        Arc::new(Self { client, runtime: Handle::current(), queue: Mutex::default() })
+        Self::over((client, Handle::current()))
+    }
+}
+
+impl<W: Wire> Reads<W> {
+    fn over(wire: W) -> Arc<Self> {
+        Arc::new(Self { wire, queue: Mutex::default() })
     }
 
     /// The bytes under `key`.
@@ -58,7 +73,7 @@ impl Reads {
             None => {
                 // When this read is answered, or its future dropped, those who came meanwhile have their turn.
                 let _next = Next(Arc::clone(self));
-                let reply = self.client.get(key).await;
+                let reply = self.wire.get(key).await;
                 if let Err(error) = &reply {
                     self.give_up(error);
                 }
@@ -68,7 +83,7 @@ impl Reads {
     }
 
     /// Answers who waits, until nobody does.
-    async fn answer_waiting(self: Arc<Self>, mut turn: Turn) {
+    async fn answer_waiting(self: Arc<Self>, mut turn: Turn<W>) {
         loop {
             let waiting: Vec<_> = {
                 let mut queue = self.queue();
@@ -87,7 +102,7 @@ impl Reads {
 
     async fn answer(&self, keys: Vec<Bytes>, senders: Vec<oneshot::Sender<Reply>>) {
         // A reader that is gone needs no answer.
-        match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
+        match self.wire.mget(keys).await {
             Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
             Err(error) => {
                 senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone()))));
@@ -103,16 +118,32 @@ impl Reads {
             waiting.into_iter().for_each(|(_, sender)| drop(sender.send(Err(error.clone()))));
         }
     }
+}
 
+impl<W> Reads<W> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Hands the turn on when it is dropped.
-struct Next(Arc<Reads>);
+impl Wire for (Client, Handle) {
+    async fn get(&self, key: Bytes) -> Reply {
+        self.0.get(key).await
+    }
 
-impl Drop for Next {
+    async fn mget(&self, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Error> {
+        self.0.mget(keys).await
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.1.spawn(task);
+    }
+}
+
+/// Hands the turn on when it is dropped.
+struct Next<W: Wire>(Arc<Reads<W>>);
+
+impl<W: Wire> Drop for Next<W> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.busy = !queue.waiting.is_empty();
@@ -120,18 +151,18 @@ impl Drop for Next {
             mem::drop(queue);
             // Made here and not by the task: where the runtime is gone, the task is dropped without a first step.
             let turn = Turn { reads: Arc::clone(&self.0), over: false };
-            self.0.runtime.spawn(Arc::clone(&self.0).answer_waiting(turn));
+            self.0.wire.spawn(Arc::clone(&self.0).answer_waiting(turn));
         }
     }
 }
 
 /// A task's turn. Cut short, by a panic or the end of its runtime, it fails who waits: nobody else would answer them.
-struct Turn {
-    reads: Arc<Reads>,
+struct Turn<W> {
+    reads: Arc<Reads<W>>,
     over: bool,
 }
 
-impl Drop for Turn {
+impl<W> Drop for Turn<W> {
     fn drop(&mut self) {
         if !self.over {
             let mut queue = self.reads.queue();
@@ -143,6 +174,9 @@ impl Drop for Turn {
 }
 
 #[cfg(test)]
+mod orders;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -150,24 +184,27 @@ mod tests {
     use tokio::runtime::Runtime;
 
     use super::*;
+    use crate::sync::in_any_order;
 
     #[test]
     fn a_runtime_that_is_gone_leaves_nobody_waiting() {
-        let runtime = Runtime::new().unwrap();
-        let reads = {
-            let _inside = runtime.enter();
-            Reads::new(Builder::default_centralized().build().unwrap())
-        };
-        runtime.shutdown_timeout(Duration::from_secs(10));
-        let (sender, mut reply) = oneshot::channel();
-        {
-            let mut queue = reads.queue();
-            queue.busy = true;
-            queue.waiting.push((Bytes::new(), sender));
-        }
-        // A reader whose own runtime lives on hangs up.
-        drop(Next(Arc::clone(&reads)));
-        assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
-        assert!(!reads.queue().busy, "the next read would wait for ever");
+        in_any_order(|| {
+            let runtime = Runtime::new().unwrap();
+            let reads = {
+                let _inside = runtime.enter();
+                Reads::new(Builder::default_centralized().build().unwrap())
+            };
+            runtime.shutdown_timeout(Duration::from_secs(10));
+            let (sender, mut reply) = oneshot::channel();
+            {
+                let mut queue = reads.queue();
+                queue.busy = true;
+                queue.waiting.push((Bytes::new(), sender));
+            }
+            // A reader whose own runtime lives on hangs up.
+            drop(Next(Arc::clone(&reads)));
+            assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+            assert!(!reads.queue().busy, "the next read would wait for ever");
+        });
     }
 }

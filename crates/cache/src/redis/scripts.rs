@@ -39,13 +39,13 @@ impl Scripts {
     }
 }
 
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(mutants))]
 fn source(_file: &str, built_in: &str) -> String {
     built_in.to_owned()
 }
 
-/// For the mutation run only: the script as it lies in the folder that `CACHE_SCRIPTS` names.
-#[cfg(feature = "mutants")]
+/// For the mutation run only, which compiles with `--cfg mutants`: the script as it lies in the folder that `CACHE_SCRIPTS` names.
+#[cfg(mutants)]
 fn source(file: &str, built_in: &str) -> String {
     match std::env::var_os("CACHE_SCRIPTS") {
         Some(folder) => std::fs::read_to_string(std::path::Path::new(&folder).join(file)).expect("a folder of scripts"),

@@ -12,6 +12,7 @@ mod failing_loads;
 mod feed;
 mod fills;
 mod foreign_bytes;
+mod generations;
 mod joining;
 mod memory;
 mod negative;

@@ -1,9 +1,11 @@
 //! Redis is full and evicts nothing: nothing new is stored, everything else goes on.
 
-use cache::{EntryState, Fill, Invalidated, Outcome, Published};
-use testkit::Redis;
+use std::time::Duration;
 
-use crate::support::{Node, Row, existing, redis, shelf};
+use cache::{CacheSettings, EntryState, Fill, Invalidated, Outcome, Published};
+use testkit::{Redis, eventually};
+
+use crate::support::{Node, Row, SOON, existing, patient, redis, settings, shelf};
 
 /// The server takes nothing in from now on.
 async fn fill_up(redis: &Redis) {
@@ -71,6 +73,18 @@ async fn with_memory_full_everything_can_be_invalidated() {
     make_room(&redis).await;
     loading.finish();
     assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
+}
+
+/// The sets of entries that were evicted are what fills it.
+#[tokio::test]
+async fn with_memory_full_tag_sets_are_swept() {
+    let redis = redis().await;
+    let settings = CacheSettings { sweep_rest: Duration::from_millis(10), ..settings(redis.url()) };
+    let node = Node::with(&settings, patient()).await;
+    node.fill(1, &Row::new([shelf(1)])).await;
+    fill_up(&redis).await;
+    redis.cli(&["DEL", "shop:item:1"]).await.unwrap();
+    eventually("the sweep", SOON, async || existing(&redis, &["shop:~tag:shelf:1"]).await == 0).await;
 }
 
 #[tokio::test]

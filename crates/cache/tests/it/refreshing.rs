@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache::{EntryState, Fill, Outcome, Policy};
+use cache::{EntryState, Fill, Outcome, Policy, Refusal};
 use testkit::eventually;
 
 use crate::support::{
@@ -76,6 +76,7 @@ async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
     node.settle().await;
     let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
     assert_eq!((entry.state, entry.tags.len()), (EntryState::Stale, 0), "the old entry, which never was on that shelf");
+    assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 0, "the next reader may try again at once");
 }
 
 /// The fence table vanishes and with it the fence; the stale entry's id is what it was. Only the generation knows.
@@ -190,6 +191,22 @@ async fn one_refresh_runs_behind_many_readers_of_many_processes() {
     node.settle().await;
     assert_eq!(row.loads(), 2, "the fill and one refresh");
     assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 0, "the lock is given back");
+}
+
+/// The lock is another's, whose refresh goes on: nobody should begin a second one.
+#[tokio::test]
+async fn a_load_that_lost_its_lease_leaves_the_lock_of_a_refresh() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([]);
+    let (mut gate, load) = row.gated();
+    let losing = peer.start(1, &load);
+    let load = gate.began().await;
+    node.remove(1).await;
+    let (_gate, _refresh) = refreshing(&node, &row).await;
+    load.finish();
+    assert_eq!(losing.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Lost)));
+    assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 1);
 }
 
 /// Its refresh would be refused in the end, but the load would be for nothing.

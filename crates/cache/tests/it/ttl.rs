@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::eventually;
 
-use crate::support::{Node, Row, SOON, number, patient, redis, shelf};
+use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
 
 #[tokio::test]
 async fn jitter_spreads_the_ttls_and_never_lengthens_them() {
@@ -58,7 +58,12 @@ async fn every_entry_lease_and_lock_has_a_ttl() {
             _ => _ = node.read(100 + id, &row).await,
         }
     }
+    // So is the lock of this refresh.
+    node.fill(2_000, &row).await;
+    node.soften(2_000).await;
+    node.start(2_000, &hanging).value().await;
     node.settle().await;
+    assert_eq!(existing(&redis, &["shop:~refresh:item:2000"]).await, 1);
     node.invalidate(Invalidation::hard().tag(shelf(3))).await;
     let mut immortal = Vec::new();
     let names = redis.cli(&["KEYS", "*"]).await.unwrap();

@@ -193,6 +193,17 @@ async fn a_write_is_not_stored_when_it_or_its_tag_was_invalidated_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_write_after_an_invalidation_of_its_tag_is_stored() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    node.remove_tag(shelf(1)).await;
+    let writing = node.lane.begin_write(&node.key(1)).await;
+    row.commit();
+    assert_eq!(writing.publish(row.read()).await, Published::Stored);
+    assert_eq!(node.cached(1).await, Some(2));
+}
+
+#[tokio::test]
 async fn after_a_rollback_the_next_reader_loads_at_once() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));

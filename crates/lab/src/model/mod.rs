@@ -1,32 +1,45 @@
 //! The protocol of the cache as a model, explored completely: every order in which the steps of readers, writers, the relay
 //! and faults can happen, in small worlds that are each made for one race.
 //!
-//! Whole, it must keep its promises; without one of its defences, it must break them in the world that was made for it,
-//! or the model would prove nothing. Beside the promises stand properties that must come true somewhere, so that they are
-//! not kept by nothing ever happening.
+//! Whole, it must keep its promises; without a defence, it must break the promise that the defence is for, in the world that
+//! was made for it, or the model would prove nothing. Beside the promises stand sights that must come true somewhere: that the
+//! world's race or fault took place, and mattered.
 //!
-//! A step is what Redis or Postgres does at once: a script, a COMMIT, a snapshot. Time does not pass: a lease may end, and
-//! an entry be evicted, at any moment.
+//! A step is what Redis or Postgres does at once: a script, a COMMIT, a snapshot. Time does not pass: where a world says so, a
+//! lease ends, an entry is evicted or a value grows stale between any two steps. Small means one key, one tag, two or three
+//! readers, one or two writes, one fault. Out of scope: partitions, how long anything takes, and where versions come from (a
+//! trigger counts them, ADR 4; `updated_at` would not do).
 //!
 //! | file | is |
 //! |---|---|
 //! | `redis.rs` | the scripts |
-//! | `system.rs` | who runs them, and in which order |
-//! | `configuration.rs` | the small worlds |
+//! | `state.rs` | everybody, at one moment |
+//! | `reader.rs`, `writer.rs`, `faults.rs` | their steps |
+//! | `system.rs` | who may take one, and what must hold |
+//! | `defence.rs`, `worlds.rs` | what can be taken out, and where it is missed |
 
 mod configuration;
+mod defence;
+mod faults;
+mod reader;
 mod redis;
+mod report;
+mod state;
 mod system;
+mod worlds;
+mod writer;
 
-use std::fmt;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use stateright::{Checker, Expectation, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use configuration::Configuration;
-pub use redis::Defence;
+pub use configuration::Promise;
+pub use defence::{Defence, Without};
 use system::Protocol;
 
 /// The options of `lab model`.
@@ -38,6 +51,9 @@ pub struct Options {
     /// Prints a way to each violation, step by step
     #[arg(long)]
     pub paths: bool,
+    /// Where the table goes (`model.md`)
+    #[arg(long, default_value = "target/lab")]
+    pub out: PathBuf,
 }
 
 /// What the exploration of one world has found.
@@ -45,8 +61,10 @@ pub struct Options {
 pub struct Verdict {
     /// The world.
     pub world: &'static str,
-    /// What was taken out; `None` for the whole protocol.
-    pub without: Option<Defence>,
+    /// What was taken out.
+    pub without: Without,
+    /// The promise that must be broken; `None` for the whole protocol.
+    pub breaks: Option<Promise>,
     /// The promises that were broken.
     pub broken: Vec<&'static str>,
     /// What should have come true somewhere and did not.
@@ -60,11 +78,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether it is as it must be: kept when whole, broken without a defence.
+    /// Whether it is as it must be: kept when whole, and without a defence that promise broken which it is for.
     pub fn is_as_expected(&self) -> bool {
-        match self.without {
+        match self.breaks {
             None => self.broken.is_empty() && self.vacuous.is_empty(),
-            Some(_) => !self.broken.is_empty(),
+            Some(promise) => self.broken.contains(&promise.words()),
         }
     }
 }
@@ -72,24 +90,27 @@ impl Verdict {
 /// Explores every world, whole and without each of the defences that it needs; `quick` with as few readers as will do.
 pub fn check_all(quick: bool) -> Vec<Verdict> {
     let variants = |world: Configuration| {
-        let without = std::iter::once(None).chain(world.needs.iter().copied().map(Some));
-        without.map(move |without| check(&world, without)).collect::<Vec<_>>()
+        let broken = world.needs.iter().map(|(without, promise)| (Without(without), Some(*promise)));
+        let all = std::iter::once((Without::NOTHING, None)).chain(broken);
+        all.map(|(without, breaks)| check(&world, without, breaks)).collect::<Vec<_>>()
     };
-    let sized = |world: Configuration| match quick && !world.joins {
-        true => Configuration { readers: world.readers.min(2), ..world },
-        false => world,
-    };
-    configuration::all().into_iter().map(sized).flat_map(variants).collect()
+    let sized = |world: Configuration| if quick { world.quick() } else { world };
+    worlds::all().into_iter().map(sized).flat_map(variants).collect()
 }
 
-fn check(world: &Configuration, without: Option<Defence>) -> Verdict {
+fn check(world: &Configuration, without: Without, breaks: Option<Promise>) -> Verdict {
     let began = Instant::now();
-    let protocol = Protocol { configuration: world.clone(), without };
+    let protocol = Protocol { world: world.clone(), without };
+    let enough = match breaks {
+        None => HasDiscoveries::All,
+        Some(promise) => HasDiscoveries::AllOf(BTreeSet::from([promise.words()])),
+    };
     // Breadth first: what it finds is a short way.
-    let checker = protocol.checker().spawn_bfs().join();
+    let checker = protocol.checker().finish_when(enough).spawn_bfs().join();
     let mut verdict = Verdict {
         world: world.name,
         without,
+        breaks,
         broken: Vec::new(),
         vacuous: Vec::new(),
         states: checker.unique_state_count(),
@@ -121,35 +142,12 @@ pub fn tell(options: &Options) -> Result<()> {
             println!("    {path}");
         }
     }
-    let states: usize = verdicts.iter().filter(|verdict| verdict.without.is_none()).map(|verdict| verdict.states).sum();
-    let broken = verdicts.iter().filter(|verdict| verdict.without.is_some()).count();
-    let whole = verdicts.len() - broken;
-    println!("{states} states in {whole} worlds, all of them; {broken} ways to do without a defence, each VIOLATED");
+    println!("{}", report::summary(&verdicts));
+    std::fs::create_dir_all(&options.out)?;
+    let file = options.out.join("model.md");
+    std::fs::write(&file, report::table(&verdicts))?;
+    println!("as a table: {}", file.display());
     let wrong = verdicts.iter().filter(|verdict| !verdict.is_as_expected()).count();
     ensure!(wrong == 0, "{wrong} verdicts are not as they must be");
     Ok(())
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variant = self.without.map_or("whole".to_owned(), |defence| format!("without {defence:?}"));
-        let found = match self.broken.as_slice() {
-            [] => "holds".to_owned(),
-            broken => format!("VIOLATED: {}", broken.join("; ")),
-        };
-        write!(
-            f,
-            "{:<34} {variant:<28} {:>9} states {:>6.2} s  {found}",
-            self.world,
-            self.states,
-            self.took.as_secs_f64()
-        )?;
-        if self.without.is_none() && !self.vacuous.is_empty() {
-            write!(f, "  NEVER: {}", self.vacuous.join("; "))?;
-        }
-        if !self.is_as_expected() {
-            write!(f, "  NOT AS IT MUST BE")?;
-        }
-        Ok(())
-    }
 }

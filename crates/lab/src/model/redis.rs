@@ -1,5 +1,7 @@
 //! Redis, with one key and one tag: each function is one script, and so one step.
 
+use super::defence::{Defence, Without};
+
 /// A version of the row.
 pub(super) type Version = u8;
 
@@ -10,6 +12,8 @@ pub(super) struct Redis {
     /// Whether the key is in the set of its tag, and in the set that is being drained.
     pub(super) tagged: bool,
     pub(super) draining: bool,
+    /// What the clock was when the key was registered, where somebody looks at that.
+    score: u8,
     /// The fence table; 0 stands for a field that is not there.
     pub(super) generation: u8,
     pub(super) clock: u8,
@@ -24,8 +28,11 @@ pub(super) enum Entry {
     Nothing,
     /// A lease, and whose.
     Lease(u8),
-    /// A value, its id and its version.
-    Value(u8, Version),
+    Value {
+        id: u8,
+        version: Version,
+        stale: bool,
+    },
 }
 
 /// What a load begins with.
@@ -36,118 +43,13 @@ pub(super) struct Grant {
     clock: u8,
 }
 
-/// The defences that can be taken out, one at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Defence {
-    /// A fill takes place only where the entry still holds the load's own lease.
-    LeaseId,
-    /// A lease that is gone is never treated as if it were still there.
-    NoRenewal,
-    /// A fill is refused when the fence table is another one.
+/// Why a fill was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Lost,
     Generation,
-    /// A fill is refused when its tag was invalidated after its load had begun.
-    Fence,
-    /// Where single fences are forgotten, a floor stands for them.
     Floor,
-    /// The value and its registration in the tag set are one step.
-    Registration,
-    /// The invalidation of a key removes leases, too.
-    KillsLeases,
-    /// The invalidation comes after COMMIT.
-    AfterCommit,
-    /// What a crashed drain has left is drained by the next one.
-    Leftovers,
-    /// A reader that joined during a load takes its value only if the commit has vouched for it.
-    JoinRule,
-    /// A flight cannot be joined once its COMMIT is sent.
-    ClosedBeforeCommit,
-    /// Write-through takes the lease under the row lock, and stores under it.
-    StolenLease,
-    /// … and what it cannot store that way it does not compare by version, but removes.
-    NoVersionCompare,
-    /// The change and the note that it is to be announced are one transaction.
-    Outbox,
-    /// A Redis that was restarted is noticed, and emptied (ADR 10).
-    Distrust,
-    /// … and not believed before it is empty.
-    EmptiedFirst,
-}
-
-impl Redis {
-    pub(super) fn new() -> Self {
-        Self { generation: 1, ..Self::default() }
-    }
-
-    /// `acquire.lua` and `steal.lua`: the lease, if nothing is there or it is taken by force.
-    pub(super) fn acquire(&mut self, id: u8, by_force: bool) -> Option<Grant> {
-        if self.entry != Entry::Nothing && !by_force {
-            return None;
-        }
-        if self.generation == 0 {
-            // A fresh one: no earlier load has it.
-            self.generation = id + 100;
-        }
-        self.entry = Entry::Lease(id);
-        Some(Grant { id, generation: self.generation, clock: self.clock })
-    }
-
-    /// `commit.lua`: whether the value was stored.
-    pub(super) fn commit(&mut self, grant: Grant, id: u8, version: Version, without: Option<Defence>) -> bool {
-        let held = match self.entry {
-            Entry::Lease(lease) => lease == grant.id,
-            Entry::Value(value, _) => value == grant.id,
-            Entry::Nothing => without == Some(Defence::NoRenewal),
-        };
-        if !held && without != Some(Defence::LeaseId) {
-            return false;
-        }
-        let refused = (self.generation != grant.generation && without != Some(Defence::Generation))
-            || (self.floor > grant.clock && without != Some(Defence::Floor))
-            || (self.fence > grant.clock && without != Some(Defence::Fence));
-        if refused {
-            if self.entry == Entry::Lease(grant.id) {
-                self.entry = Entry::Nothing;
-            }
-            return false;
-        }
-        self.entry = Entry::Value(id, version);
-        self.tagged |= without != Some(Defence::Registration);
-        true
-    }
-
-    /// `UNLINK`.
-    pub(super) fn remove(&mut self, without: Option<Defence>) {
-        let spared = without == Some(Defence::KillsLeases) && matches!(self.entry, Entry::Lease(_));
-        if !spared {
-            self.entry = Entry::Nothing;
-        }
-    }
-
-    /// A call of `invalidate_tag.lua`; returns how far the run is then. The first call fences, and `folds` when the fence
-    /// table is full. It removes nothing yet, as if the set were so large that this member comes later.
-    pub(super) fn invalidate_tag(&mut self, mut stage: Stage, folds: bool, without: Option<Defence>) -> Stage {
-        let begins = stage == Stage::Begin;
-        if begins {
-            if self.generation == 0 {
-                self.generation = 99;
-            }
-            self.clock += 1;
-            (self.fence, self.floor) = if folds { (0, self.clock) } else { (self.clock, self.floor) };
-            // As if the set that is being drained were always one's own.
-            if without == Some(Defence::Leftovers) {
-                self.draining = false;
-            }
-            stage = Stage::Queue;
-        }
-        if stage == Stage::Queue && !self.draining {
-            self.draining = std::mem::take(&mut self.tagged);
-            stage = Stage::Drain;
-        }
-        if !begins && std::mem::take(&mut self.draining) {
-            self.entry = Entry::Nothing;
-        }
-        if stage == Stage::Drain && !self.draining { Stage::Done } else { stage }
-    }
+    Fenced,
 }
 
 /// How far the invalidation of a tag is.
@@ -158,4 +60,170 @@ pub(super) enum Stage {
     Queue,
     Drain,
     Done,
+}
+
+impl Redis {
+    pub(super) fn new() -> Self {
+        Self { generation: 1, ..Self::default() }
+    }
+
+    /// With a value of version 1.
+    pub(super) fn filled() -> Self {
+        Self { entry: Entry::Value { id: 0, version: 1, stale: false }, tagged: true, ..Self::new() }
+    }
+
+    /// The fence table is lost, and nothing else.
+    pub(super) fn lose_fences(&mut self) {
+        *self = Self {
+            entry: self.entry,
+            tagged: self.tagged,
+            draining: self.draining,
+            score: self.score,
+            ..Self::default()
+        };
+    }
+
+    /// `acquire.lua` and `steal.lua`: the lease, if nothing is there or it is taken by force.
+    pub(super) fn acquire(&mut self, id: u8, by_force: bool) -> Option<Grant> {
+        if self.entry != Entry::Nothing && !by_force {
+            return None;
+        }
+        self.entry = Entry::Lease(id);
+        Some(self.grant(id, id))
+    }
+
+    /// `refresh.lua`: the right to replace the value with that id.
+    pub(super) fn refresh(&mut self, id: u8, fresh: u8) -> Option<Grant> {
+        let same = matches!(self.entry, Entry::Value { id: other, .. } if other == id);
+        same.then(|| self.grant(id, fresh))
+    }
+
+    fn grant(&mut self, id: u8, fresh: u8) -> Grant {
+        if self.generation == 0 {
+            // No earlier load has it.
+            self.generation = fresh + 100;
+        }
+        Grant { id, generation: self.generation, clock: self.clock }
+    }
+
+    /// `commit.lua`.
+    pub(super) fn commit(&mut self, grant: Grant, id: u8, version: Version, without: Without) -> Result<(), Refused> {
+        let held = match self.entry {
+            Entry::Lease(lease) => lease == grant.id,
+            Entry::Value { id, .. } => id == grant.id,
+            Entry::Nothing => without.lacks(Defence::NoRenewal),
+        };
+        if !held && !without.lacks(Defence::LeaseId) {
+            return Err(Refused::Lost);
+        }
+        let has_tags = version > 1 || !without.lacks(Defence::CollectionTags);
+        let refused = if self.generation != grant.generation && !without.lacks(Defence::Generation) {
+            Some(Refused::Generation)
+        } else if self.floor > grant.clock && !without.lacks(Defence::Floor) {
+            Some(Refused::Floor)
+        } else if has_tags && self.fence > grant.clock && !without.lacks(Defence::Fence) {
+            Some(Refused::Fenced)
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
+            if self.entry == Entry::Lease(grant.id) {
+                self.entry = Entry::Nothing;
+            }
+            return Err(refused);
+        }
+        self.entry = Entry::Value { id, version, stale: false };
+        if has_tags && !without.lacks(Defence::OneStep) {
+            self.register(without);
+        }
+        Ok(())
+    }
+
+    /// The registration of the value under its tag: a part of `commit.lua`.
+    pub(super) fn register(&mut self, without: Without) {
+        self.tagged |= !without.lacks(Defence::Registration);
+        if without.lacks(Defence::NoScores) {
+            self.score = self.clock;
+        }
+    }
+
+    /// `UNLINK`.
+    pub(super) fn remove(&mut self, without: Without) {
+        let spared = without.lacks(Defence::KillsLeases) && matches!(self.entry, Entry::Lease(_));
+        if !spared {
+            self.entry = Entry::Nothing;
+        }
+    }
+
+    /// `soften.lua`.
+    pub(super) fn soften(&mut self, fresh: u8, without: Without) {
+        match &mut self.entry {
+            Entry::Value { id, stale, .. } => {
+                *stale = true;
+                if !without.lacks(Defence::FreshMark) {
+                    *id = fresh;
+                }
+            }
+            Entry::Lease(_) if !without.lacks(Defence::SoftKillsLeases) => self.entry = Entry::Nothing,
+            Entry::Lease(_) | Entry::Nothing => {}
+        }
+    }
+
+    /// A call of `invalidate_tag.lua`; returns how far the run is then. The first call fences, and `folds` when the fence
+    /// table is full. It removes nothing yet, as if the set were so large that this member comes later.
+    pub(super) fn invalidate_tag(&mut self, mut stage: Stage, folds: bool, without: Without) -> Stage {
+        let begins = stage == Stage::Begin;
+        if begins {
+            self.raise_fence(folds);
+            // As if the set that is being drained were always one's own.
+            if without.lacks(Defence::Leftovers) {
+                self.draining = false;
+            }
+            stage = Stage::Queue;
+        }
+        if stage == Stage::Queue && !self.draining {
+            self.draining = std::mem::take(&mut self.tagged);
+            stage = Stage::Drain;
+        }
+        if !begins && std::mem::take(&mut self.draining) {
+            let spared = without.lacks(Defence::NoScores) && self.score >= self.fence;
+            if !spared {
+                self.entry = Entry::Nothing;
+            }
+        }
+        if stage == Stage::Drain && !self.draining { Stage::Done } else { stage }
+    }
+
+    /// A step of the soft invalidation of a tag: `fence_tag.lua`, then `soften.lua` on the tag set and on the set being
+    /// drained, in that order.
+    pub(super) fn soften_tag(&mut self, stage: Stage, fresh: u8, without: Without) -> Stage {
+        match stage {
+            Stage::Begin => {
+                if !without.lacks(Defence::SoftFence) {
+                    self.raise_fence(false);
+                }
+                Stage::Queue
+            }
+            Stage::Queue => {
+                if self.tagged {
+                    self.soften(fresh, without);
+                }
+                Stage::Drain
+            }
+            Stage::Drain | Stage::Done => {
+                if self.draining {
+                    self.soften(fresh, without);
+                }
+                Stage::Done
+            }
+        }
+    }
+
+    fn raise_fence(&mut self, folds: bool) {
+        if self.generation == 0 {
+            self.generation = 99;
+        }
+        self.clock += 1;
+        (self.fence, self.floor) = if folds { (0, self.clock) } else { (self.clock, self.floor) };
+    }
 }

@@ -1,0 +1,104 @@
+//! Reads that share commands, in many thousand orders of their steps: what each gets was read after it had begun, and nobody
+//! waits for ever, also where a reader hangs up.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use bytes::Bytes;
+use fred::error::Error;
+use futures_util::future::{Either, select};
+use shuttle::future::{block_on, spawn, yield_now};
+use shuttle::sync::atomic::AtomicU8;
+use shuttle::thread;
+
+use super::{Reads, Reply, Wire};
+
+const ORDERS: usize = 10_000;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Whole,
+    /// Broken: a read joins the command that is under way.
+    JoinsWhatWasSent,
+}
+
+/// A Redis of one key, whose replies take a while.
+struct Redis {
+    case: Case,
+    version: AtomicU8,
+    /// What the latest command has read.
+    read: AtomicU8,
+}
+
+struct Line(Arc<Redis>);
+
+impl Wire for Line {
+    async fn get(&self, _key: Bytes) -> Reply {
+        let version = self.0.version.load(SeqCst);
+        self.0.read.store(version, SeqCst);
+        yield_now().await;
+        Ok(Some(vec![version].into()))
+    }
+
+    async fn mget(&self, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Error> {
+        let version = match self.0.case {
+            Case::Whole => self.0.version.load(SeqCst),
+            Case::JoinsWhatWasSent => self.0.read.load(SeqCst),
+        };
+        yield_now().await;
+        Ok(vec![Some(vec![version].into()); keys.len()])
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(spawn(task));
+    }
+}
+
+fn in_many_orders(case: Case) {
+    shuttle::check_pct(
+        move || {
+            let redis = Arc::new(Redis { case, version: AtomicU8::new(1), read: AtomicU8::new(0) });
+            let reads = Reads::over(Line(Arc::clone(&redis)));
+            let acknowledged = Arc::new(AtomicU8::new(1));
+            let mut threads = Vec::new();
+            for reader in 0..4 {
+                let (reads, acknowledged) = (Arc::clone(&reads), Arc::clone(&acknowledged));
+                threads.push(thread::spawn(move || {
+                    let floor = acknowledged.load(SeqCst);
+                    let reading = Box::pin(reads.get(Bytes::from_static(b"key")));
+                    // One of them hangs up after a while, in whatever step it is.
+                    let hangs_up = Box::pin(async {
+                        if reader > 0 {
+                            std::future::pending::<()>().await;
+                        }
+                        yield_now().await;
+                    });
+                    if let Either::Left((reply, _)) = block_on(select(reading, hangs_up)) {
+                        assert!(reply.unwrap().unwrap()[0] >= floor, "a stale reply");
+                    }
+                }));
+            }
+            threads.push(thread::spawn(move || {
+                redis.version.store(2, SeqCst);
+                acknowledged.store(2, SeqCst);
+            }));
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        },
+        ORDERS,
+        3,
+    );
+}
+
+#[test]
+fn what_a_read_gets_was_read_after_it_had_begun() {
+    in_many_orders(Case::Whole);
+}
+
+#[test]
+#[should_panic(expected = "a stale reply")]
+fn where_reads_join_a_command_that_was_sent_it_was_not() {
+    in_many_orders(Case::JoinsWhatWasSent);
+}

@@ -1,0 +1,115 @@
+//! Reads beside a deferred removal and its repair, in many thousand orders of their steps: none trusts what the removal names.
+
+use std::sync::Arc;
+
+use shuttle::sync::Mutex;
+use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use shuttle::thread;
+
+use super::{PoisonError, Repairs};
+use crate::entry::{Entry, Held};
+use crate::{Invalidation, Key, Keyspace};
+
+const ORDERS: usize = 10_000;
+
+/// When a read takes its mark.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    BeforeTheRead,
+    /// Broken: what ended in between is not noticed.
+    AfterTheRead,
+}
+
+struct Shop {
+    key: Key,
+    repairs: Repairs,
+    /// The version under the key.
+    redis: Mutex<Option<u64>>,
+    row: AtomicU64,
+    /// The version that no reader may fall behind.
+    floor: AtomicU64,
+}
+
+impl Shop {
+    fn read(&self, mark: Mark) {
+        let floor = self.floor.load(SeqCst);
+        let before = self.repairs.mark();
+        let Some(version) = *self.redis.lock().unwrap() else { return };
+        let mark = if mark == Mark::BeforeTheRead { before } else { self.repairs.mark() };
+        if !self.repairs.cover(mark, &self.key, &entry(version)) {
+            assert!(version >= floor, "a stale hit");
+        }
+    }
+
+    /// Two removals, each deferred, and a repair that may run between them.
+    fn write(&self) {
+        for version in [2, 3] {
+            self.row.store(version, SeqCst);
+            self.repairs.add(Invalidation::hard().key(self.key.clone()));
+            self.floor.store(version, SeqCst);
+        }
+    }
+
+    fn repair(&self) {
+        for _ in 0..2 {
+            self.repairs.make_good(|| *self.redis.lock().unwrap() = None);
+            // Somebody stores what is true.
+            let version = self.row.load(SeqCst);
+            if self.repairs.len() == 0 {
+                *self.redis.lock().unwrap() = Some(version);
+            }
+        }
+    }
+}
+
+impl Repairs {
+    /// What `Inner::repair` does.
+    pub(crate) fn make_good(&self, remove: impl FnOnce()) {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        remove();
+        self.done(&pending);
+    }
+}
+
+/// A value of this version, as it lies in Redis.
+pub(crate) fn entry(version: u64) -> Entry {
+    match Held::parse(format!("V{:032x} at=0 soft=1 hard=1 ver={version} absent=0 tags=\nx", 7).into()) {
+        Held::Value(entry) => entry,
+        Held::Lease | Held::Unreadable => panic!("it is a value"),
+    }
+}
+
+fn in_many_orders(mark: Mark) {
+    shuttle::check_pct(
+        move || {
+            let shop = Arc::new(Shop {
+                key: Keyspace::new("test").unwrap().key("a", 1),
+                repairs: Repairs::new("test"),
+                redis: Mutex::new(Some(1)),
+                row: AtomicU64::new(1),
+                floor: AtomicU64::new(1),
+            });
+            let steps: [fn(&Shop, Mark); 4] = [Shop::read, Shop::read, |shop, _| shop.write(), |shop, _| shop.repair()];
+            let threads = steps.map(|step| {
+                let shop = Arc::clone(&shop);
+                thread::spawn(move || step(&shop, mark))
+            });
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        },
+        ORDERS,
+        3,
+    );
+}
+
+#[test]
+fn no_read_trusts_what_a_deferred_removal_names() {
+    in_many_orders(Mark::BeforeTheRead);
+}
+
+#[test]
+#[should_panic(expected = "a stale hit")]
+fn with_a_mark_that_is_taken_after_the_read_one_does() {
+    in_many_orders(Mark::AfterTheRead);
+}

@@ -1,0 +1,75 @@
+//! A fence table that is made anew has a generation that never was before: by it a load knows that fences are lost.
+
+use std::collections::HashSet;
+
+use testkit::Redis;
+
+use crate::support::{Node, Row, redis, shelf};
+
+/// The script that meets the fence table.
+#[derive(Clone, Copy, Debug)]
+enum Script {
+    Acquire,
+    Steal,
+    Refresh,
+    InvalidateTag,
+    FenceTag,
+}
+
+const ALL: [Script; 5] = [Script::Acquire, Script::Steal, Script::Refresh, Script::InvalidateTag, Script::FenceTag];
+
+/// Entry 1 is absent and entry 2 is stale.
+async fn prepare(node: &Node, row: &Row) {
+    for id in [1, 2] {
+        node.remove(id).await;
+    }
+    node.fill(2, row).await;
+    node.soften(2).await;
+    row.commit();
+}
+
+async fn meet(script: Script, node: &Node, row: &Row) {
+    match script {
+        Script::Acquire => node.fill(1, row).await,
+        Script::Steal => node.lane.begin_write(&node.key(1)).await.abandon().await,
+        Script::Refresh => {
+            node.read(2, row).await;
+            node.until_cached(2, row.version()).await;
+        }
+        Script::InvalidateTag => _ = node.remove_tag(shelf(1)).await,
+        Script::FenceTag => _ = node.soften_tag(shelf(1)).await,
+    }
+}
+
+async fn generation(redis: &Redis) -> String {
+    redis.cli(&["HGET", "shop:~fence", "gen"]).await.unwrap()
+}
+
+#[tokio::test]
+async fn whoever_meets_no_generation_makes_one_and_never_the_same_again() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let mut seen = HashSet::new();
+    for script in ALL.into_iter().chain(ALL) {
+        prepare(&node, &row).await;
+        redis.cli(&["DEL", "shop:~fence"]).await.unwrap();
+        meet(script, &node, &row).await;
+        let generation = generation(&redis).await;
+        assert!(!generation.is_empty(), "{script:?} makes none");
+        assert!(seen.insert(generation), "{script:?} makes one that has been");
+    }
+}
+
+#[tokio::test]
+async fn whoever_meets_a_generation_keeps_it() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    prepare(&node, &row).await;
+    let before = generation(&redis).await;
+    for script in ALL {
+        prepare(&node, &row).await;
+        assert_eq!(generation(&redis).await, before);
+        meet(script, &node, &row).await;
+        assert_eq!(generation(&redis).await, before, "{script:?}");
+    }
+}

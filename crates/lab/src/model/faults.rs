@@ -1,0 +1,105 @@
+//! What befalls the processes and Redis.
+
+use super::defence::Defence;
+use super::redis::{Entry, Redis};
+use super::state::{Belief, Reader, State, Writer};
+use super::system::{Protocol, Step};
+
+impl Protocol {
+    pub(super) fn possible_faults(&self, state: &State, steps: &mut Vec<Step>) {
+        let world = &self.world;
+        for (at, writer) in state.writers.iter().enumerate() {
+            if world.crashes && matches!(writer, Writer::Committed { .. } | Writer::Draining { .. }) {
+                steps.push(Step::WriterDies(at));
+            }
+        }
+        for (at, reader) in state.readers.iter().enumerate() {
+            let loading = matches!(reader, Reader::Granted { .. } | Reader::Loaded { .. });
+            if world.loader_dies && loading && !state.readers.contains(&Reader::Dead) {
+                steps.push(Step::LoaderDies(at));
+            }
+            if loading && self.without.lacks(Defence::SentOnce) && state.redis.entry == Entry::Nothing {
+                steps.push(Step::LeaseTakenAgain(at));
+            }
+        }
+        if world.relay_dies && state.relay.is_some() && !state.relay_died {
+            steps.push(Step::RelayDies);
+        }
+        if state.faults_left > 0 {
+            steps.extend((world.evictions && state.redis.entry != Entry::Nothing).then_some(Step::EntryEvicted));
+            steps.extend(world.ages.then_some(Step::ValueAges));
+            steps.extend(world.table_loss.then_some(Step::FenceTableLost));
+            steps.extend(world.flushes.then_some(Step::Flushed));
+            steps.extend(self.without.lacks(Defence::NoEviction).then_some(Step::TagSetEvicted));
+            steps.extend(state.snapshot.is_some().then_some(Step::ComesBackOld));
+        }
+        if world.old_data {
+            steps.extend((state.snapshot.is_none() && state.faults_left > 0).then_some(Step::SnapshotTaken));
+            let unsure = state.belief.iter().enumerate().filter(|(_, belief)| **belief != Belief::Full);
+            steps.extend(unsure.map(|(process, _)| Step::Recovers(process)));
+        }
+    }
+
+    /// `None` when nothing changes.
+    pub(super) fn befalls(&self, state: &mut State, fault: Step) -> Option<()> {
+        match fault {
+            Step::WriterDies(at) => state.writers[at] = Writer::Dead,
+            Step::LoaderDies(at) => state.readers[at] = Reader::Dead,
+            Step::RelayDies => {
+                state.relay = None;
+                state.relay_died = true;
+            }
+            Step::LeaseTakenAgain(at) => match state.readers[at] {
+                Reader::Granted { grant, .. } | Reader::Loaded { grant, .. } => {
+                    state.redis.entry = Entry::Lease(grant.id);
+                }
+                _ => return None,
+            },
+            Step::SnapshotTaken => state.snapshot = Some(state.redis.clone()),
+            Step::Recovers(process) => self.recover(state, process),
+            fault => {
+                state.faults_left -= 1;
+                self.befalls_redis(state, fault)?;
+            }
+        }
+        Some(())
+    }
+
+    fn befalls_redis(&self, state: &mut State, fault: Step) -> Option<()> {
+        match fault {
+            Step::EntryEvicted => state.redis.entry = Entry::Nothing,
+            Step::ValueAges => match &mut state.redis.entry {
+                Entry::Value { stale, .. } => *stale = true,
+                Entry::Nothing | Entry::Lease(_) => return None,
+            },
+            Step::FenceTableLost => state.redis.lose_fences(),
+            Step::Flushed => state.redis = Redis::default(),
+            Step::TagSetEvicted => state.redis.tagged = false,
+            Step::ComesBackOld => {
+                state.redis = state.snapshot.take()?;
+                state.belief.fill(Belief::Unaware);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A process goes one step further towards believing Redis again.
+    fn recover(&self, state: &mut State, process: usize) {
+        state.belief[process] = match state.belief[process] {
+            Belief::Unaware => Belief::Away,
+            Belief::Away if !self.without.lacks(Defence::Distrust) => Belief::None,
+            Belief::None => {
+                state.redis.lose_fences();
+                Belief::Emptying
+            }
+            Belief::Emptying => {
+                state.redis.entry = Entry::Nothing;
+                state.redis.tagged = false;
+                state.redis.draining = false;
+                Belief::Full
+            }
+            Belief::Away | Belief::Full => Belief::Full,
+        };
+    }
+}

@@ -1,0 +1,173 @@
+//! The small worlds, each made for one race; and which defences it takes there.
+
+use super::configuration::Promise::{Reads, Rest};
+use super::configuration::{Configuration, PLAIN, Writes};
+use super::defence::Defence::{
+    AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Distrust, DoneAfterwards, EmptiedFirst, Fence,
+    Floor, FreshMark, Generation, JoinRule, KillsLeases, LeaseId, Leftovers, NoEviction, NoRenewal, NoScores,
+    NoVersionCompare, OneStep, Outbox, QuietCommit, Registration, SentOnce, SoftFence, SoftKillsLeases, StolenLease,
+};
+use super::state::Sight;
+
+/// All of them.
+pub(super) fn all() -> Vec<Configuration> {
+    let mut all = of_keys();
+    all.extend(of_tags());
+    all.extend(of_processes());
+    all.extend(of_stale_entries());
+    all
+}
+
+fn of_keys() -> Vec<Configuration> {
+    vec![
+        Configuration {
+            name: "a key is invalidated",
+            evictions: true,
+            sights: &[Sight::LostToFault, Sight::Lost],
+            needs: &[
+                (&[LeaseId], Reads),
+                (&[NoRenewal], Reads),
+                (&[SentOnce], Reads),
+                (&[KillsLeases], Reads),
+                (&[AfterCommit], Reads),
+            ],
+            ..PLAIN
+        },
+        Configuration {
+            name: "a loader dies",
+            loader_dies: true,
+            evictions: true,
+            sights: &[Sight::StoredAfterDeath],
+            needs: &[(&[LeaseId], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "values are written through",
+            writes: Writes::Through,
+            evictions: true,
+            sights: &[Sight::Published, Sight::NotPublished],
+            needs: &[(&[StolenLease], Rest), (&[NoVersionCompare], Reads)],
+            ..PLAIN
+        },
+    ]
+}
+
+fn of_tags() -> Vec<Configuration> {
+    vec![
+        Configuration {
+            name: "a tag is invalidated",
+            writes: Writes::Tag,
+            sights: &[Sight::Fenced],
+            needs: &[
+                (&[Fence], Reads),
+                (&[Registration], Reads),
+                (&[OneStep], Reads),
+                (&[CollectionTags], Reads),
+                (&[NoEviction], Reads),
+            ],
+            ..PLAIN
+        },
+        Configuration {
+            name: "the fence table is lost",
+            writes: Writes::Tag,
+            table_loss: true,
+            sights: &[Sight::Generation],
+            needs: &[(&[Generation], Reads), (&[NoScores], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "fences are folded",
+            writes: Writes::Tag,
+            folds: true,
+            sights: &[Sight::Floor],
+            needs: &[(&[Floor], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "everything is lost",
+            writes: Writes::Tag,
+            flushes: true,
+            sights: &[Sight::LostToFault],
+            needs: &[(&[LeaseId, Generation], Reads)],
+            ..PLAIN
+        },
+    ]
+}
+
+fn of_processes() -> Vec<Configuration> {
+    vec![
+        Configuration {
+            name: "a drain is cut short",
+            writes: Writes::Tag,
+            crashes: true,
+            sights: &[Sight::Leftovers, Sight::Relayed],
+            needs: &[(&[Leftovers], Reads), (&[Outbox], Rest)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "a writer dies after COMMIT, the relay too",
+            crashes: true,
+            relay_dies: true,
+            sights: &[Sight::Relayed, Sight::RelayedAgain],
+            needs: &[(&[Outbox], Rest), (&[DoneAfterwards], Rest)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "readers share a load",
+            writers: 1,
+            joins: true,
+            sights: &[Sight::JoinedBefore, Sight::JoinedDuring],
+            needs: &[(&[JoinRule], Reads), (&[ClosedBeforeCommit], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "Redis comes back with older data",
+            readers: 2,
+            writers: 1,
+            old_data: true,
+            sights: &[Sight::Disbelieved, Sight::Unchecked],
+            needs: &[(&[Distrust], Reads), (&[EmptiedFirst], Reads), (&[CheckedConnection], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "… while readers share a load",
+            readers: 2,
+            writers: 1,
+            joins: true,
+            old_data: true,
+            sights: &[Sight::Unchecked, Sight::JoinedDuring],
+            needs: &[(&[CheckedConnection], Reads), (&[QuietCommit], Reads), (&[JoinRule], Reads)],
+            ..PLAIN
+        },
+    ]
+}
+
+fn of_stale_entries() -> Vec<Configuration> {
+    vec![
+        Configuration {
+            name: "a stale entry is refreshed",
+            readers: 3,
+            filled: true,
+            ages: true,
+            sights: &[Sight::Stale, Sight::Refreshed, Sight::Lost],
+            needs: &[(&[LeaseId], Reads), (&[NoRenewal], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "an entry is marked as stale",
+            writes: Writes::SoftKey,
+            filled: true,
+            evictions: true,
+            sights: &[Sight::Stale, Sight::Refreshed, Sight::Lost],
+            needs: &[(&[FreshMark], Reads), (&[LeaseId], Reads), (&[SoftKillsLeases], Reads)],
+            ..PLAIN
+        },
+        Configuration {
+            name: "a tag is marked as stale",
+            writes: Writes::SoftTag,
+            sights: &[Sight::Stale, Sight::Refreshed, Sight::Fenced],
+            needs: &[(&[SoftFence], Reads), (&[Registration], Reads)],
+            ..PLAIN
+        },
+    ]
+}

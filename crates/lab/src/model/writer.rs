@@ -1,0 +1,134 @@
+//! What a writer does next, and the relay, which repeats what a writer may not have come to.
+
+use super::configuration::Writes;
+use super::defence::Defence;
+use super::redis::{Entry, Stage, Version};
+use super::state::{Belief, Relay, Sight, State, Writer};
+use super::system::Protocol;
+
+impl Protocol {
+    pub(super) fn write(&self, state: &mut State, at: usize) {
+        let without = self.without;
+        let process = self.world.reading_processes() + at;
+        state.writers[at] = match state.writers[at] {
+            Writer::Ready if without.lacks(Defence::AfterCommit) => {
+                state.redis.remove(without);
+                Writer::TooEarly
+            }
+            Writer::Ready | Writer::TooEarly => {
+                state.row_lock = Some(at);
+                let steals = self.world.writes == Writes::Through
+                    && !without.lacks(Defence::StolenLease)
+                    && !without.lacks(Defence::NoVersionCompare);
+                let id = state.fresh_id();
+                Writer::Locked { grant: steals.then(|| state.redis.acquire(id, true)).flatten() }
+            }
+            Writer::Locked { grant } => {
+                state.row_lock = None;
+                state.committed += 1;
+                state.outbox += u8::from(self.world.crashes && !without.lacks(Defence::Outbox));
+                Writer::Committed { version: state.committed, grant }
+            }
+            // Not acknowledged; it is made up for when everything is dropped.
+            Writer::Committed { .. } if state.belief[process] == Belief::Away => Writer::Done,
+            Writer::Committed { version, .. } => {
+                let next = self.invalidate(state, at, version);
+                // What was done is done, but who knows by whom.
+                if self.is_unchecked(state, process) { Writer::Done } else { self.settled(state, next) }
+            }
+            Writer::Draining { version, stage } => {
+                let stage = self.next_stage(state, stage);
+                self.settled(state, Writer::Draining { version, stage })
+            }
+            Writer::Refused { version } => {
+                state.redis.remove(without);
+                self.settled(state, Writer::Draining { version, stage: Stage::Done })
+            }
+            over @ (Writer::Done | Writer::Dead) => over,
+        };
+    }
+
+    /// The first step of an invalidation after COMMIT.
+    fn invalidate(&self, state: &mut State, at: usize, version: Version) -> Writer {
+        let done = Writer::Draining { version, stage: Stage::Done };
+        match self.world.writes {
+            Writes::Key => {
+                if !self.without.lacks(Defence::AfterCommit) {
+                    state.redis.remove(self.without);
+                }
+                done
+            }
+            Writes::SoftKey => {
+                let fresh = state.fresh_id();
+                state.redis.soften(fresh, self.without);
+                done
+            }
+            Writes::Tag | Writes::SoftTag => Writer::Draining { version, stage: self.next_stage(state, Stage::Begin) },
+            Writes::Through => match self.publish(state, at, version) {
+                true => done,
+                false => Writer::Refused { version },
+            },
+        }
+    }
+
+    fn publish(&self, state: &mut State, at: usize, version: Version) -> bool {
+        let id = state.fresh_id();
+        let grant = match state.writers[at] {
+            Writer::Committed { grant, .. } => grant,
+            _ => None,
+        };
+        let stored = match grant {
+            Some(grant) => state.redis.commit(grant, id, version, self.without).is_ok(),
+            None if self.without.lacks(Defence::NoVersionCompare) => {
+                self.store_unless_newer(state, version);
+                true
+            }
+            // Without a lease of its own: whatever is there is overwritten.
+            None => {
+                state.redis.entry = Entry::Value { id, version, stale: false };
+                true
+            }
+        };
+        self.see(state, if stored { Sight::Published } else { Sight::NotPublished });
+        stored
+    }
+
+    /// A step of the invalidation of the tag, of the kind that this world has.
+    fn next_stage(&self, state: &mut State, stage: Stage) -> Stage {
+        if self.world.writes == Writes::SoftTag {
+            let fresh = state.fresh_id();
+            return state.redis.soften_tag(stage, fresh, self.without);
+        }
+        if stage == Stage::Begin && state.redis.draining {
+            self.see(state, Sight::Leftovers);
+        }
+        state.redis.invalidate_tag(stage, self.world.folds, self.without)
+    }
+
+    fn settled(&self, state: &mut State, next: Writer) -> Writer {
+        match next {
+            Writer::Draining { version, stage: Stage::Done } => {
+                state.acknowledged = state.acknowledged.max(version);
+                Writer::Done
+            }
+            next => next,
+        }
+    }
+
+    /// It invalidates the tag, whatever the writer does: every entry carries the tags of the rows that it shows.
+    pub(super) fn relay(&self, state: &mut State) {
+        let Relay { stage, rows } = state.relay.unwrap_or(Relay { stage: Stage::Begin, rows: state.outbox });
+        if stage == Stage::Begin && self.without.lacks(Defence::DoneAfterwards) {
+            state.outbox -= rows;
+        }
+        let outdated = matches!(state.redis.entry, Entry::Value { .. }) && !state.is_up_to_date();
+        let stage = self.next_stage(state, stage);
+        if outdated && state.redis.entry == Entry::Nothing {
+            self.see(state, if state.relay_died { Sight::RelayedAgain } else { Sight::Relayed });
+        }
+        state.relay = (stage != Stage::Done).then_some(Relay { stage, rows });
+        if stage == Stage::Done && !self.without.lacks(Defence::DoneAfterwards) {
+            state.outbox -= rows;
+        }
+    }
+}
