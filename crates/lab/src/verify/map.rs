@@ -24,8 +24,15 @@ pub struct Map {
     pub writing: Writing,
     /// What an answer shows, unless the subject says otherwise.
     pub shown: Shown,
+    /// Whether answers say where they came from (`Cache-Status`). Where they do not, nobody can ask for hits.
+    #[serde(default = "yes")]
+    pub cache_status: bool,
     /// The caches.
     pub subjects: Vec<Subject>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The products of a run: made for it, or there before.
@@ -100,6 +107,9 @@ pub struct Subject {
     pub write: Address,
     /// A page that shows several products, when it must be made first.
     pub page: Option<Page>,
+    /// What the body of the call that makes its products has besides, or instead.
+    #[serde(default)]
+    pub create: serde_json::Map<String, Value>,
     /// What an item of the answer shows, when that differs from the others.
     pub shown: Option<Shown>,
 }
@@ -124,6 +134,20 @@ pub struct Reading {
     pub path: String,
     /// Where the list of products is, as a JSON pointer; without it, the answer is the product.
     pub items: Option<String>,
+    /// Whether the product that is asked for is in that list.
+    #[serde(default)]
+    pub lists: Lists,
+}
+
+/// What a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lists {
+    /// The product that was asked for, and perhaps others: when it is not there, it is absent.
+    #[default]
+    Itself,
+    /// Others, and never that one.
+    Others,
 }
 
 /// A page that shows several products.
