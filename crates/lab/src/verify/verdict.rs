@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_run_that_proves_nothing_fails_and_says_why() {
-        let checks: [(fn(&mut Report), &str); 8] = [
+        type Change = fn(&mut Report);
+        let checks: [(Change, &str); 8] = [
             (|report| report.subjects[0].faults = [(Fault::Stale, 2)].into(), "broken 2 times"),
             (|report| report.wanted_reads = 1_001, "only 1000 of 1001 reads"),
             (|report| (report.subjects[0].reads, report.wanted_reads) = (0, 0), "explicit: nothing was read"),
