@@ -70,7 +70,7 @@ pub struct Call {
 pub struct Writing {
     /// PUT, as a rule.
     pub method: String,
-    /// With `{n}`, by which the write is known again.
+    /// With `{n}`, by which the write is known again; a subject may have another one.
     pub body: Value,
     /// Where the answer has the version that the write made, as a JSON pointer.
     pub version: String,
@@ -104,7 +104,7 @@ pub struct Subject {
     /// What is read.
     pub read: Reading,
     /// What is written.
-    pub write: Address,
+    pub write: Target,
     /// A page that shows several products, when it must be made first.
     pub page: Option<Page>,
     /// What the body of the call that makes its products has besides, or instead.
@@ -114,14 +114,16 @@ pub struct Subject {
     pub shown: Option<Shown>,
 }
 
-/// Where something is.
+/// Where something is written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Address {
+pub struct Target {
     /// The service.
     pub service: String,
     /// With `{id}`, `{word}` or `{page}`.
     pub path: String,
+    /// The body, when it is another one than that of all writes.
+    pub body: Option<Value>,
 }
 
 /// Where something is read.
@@ -203,6 +205,11 @@ impl Map {
     /// What an answer of this subject shows.
     pub fn shown<'a>(&'a self, subject: &'a Subject) -> &'a Shown {
         subject.shown.as_ref().unwrap_or(&self.shown)
+    }
+
+    /// What is sent to write a product of this subject.
+    pub fn body<'a>(&'a self, subject: &'a Subject) -> &'a Value {
+        subject.write.body.as_ref().unwrap_or(&self.writing.body)
     }
 
     fn check(&self) -> Result<()> {

@@ -61,7 +61,7 @@ impl Stage {
                 },
                 writing: Writing {
                     method: map.writing.method.parse().context("the method of writes")?,
-                    body: map.writing.body.clone(),
+                    body: map.body(subject).clone(),
                     version: map.writing.version.clone(),
                     unacknowledged: map.writing.unacknowledged.clone(),
                 },
@@ -114,7 +114,7 @@ impl Maker<'_> {
             service: subject.write.service.clone(),
             path: fill_text(&subject.write.path, &[("id", &id.to_string())]),
             id: None,
-            body: Some(writing.body.clone()),
+            body: Some(self.map.body(subject).clone()),
         };
         let (id, made) = match &self.map.products.create {
             Some(create) => {
