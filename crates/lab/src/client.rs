@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -20,8 +20,36 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection to one replica, opened when it is needed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    authority: String,
+    place: Place,
     open: Option<SendRequest<Full<Bytes>>>,
+}
+
+/// Where a replica is.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// What is connected to: host and port.
+    address: String,
+    /// The same as the base address has it.
+    authority: String,
+    /// What every path begins with.
+    prefix: String,
+}
+
+impl Place {
+    /// Of `http://host`, `http://host:port` or `http://host:port/prefix`.
+    fn of(url: &str) -> Result<Self> {
+        ensure!(
+            !url.starts_with("https://"),
+            "{url}: only plain http:// is spoken here; TLS must end before the replica"
+        );
+        let rest = url.strip_prefix("http://").with_context(|| format!("{url} is not an http:// address"))?;
+        let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        ensure!(!authority.is_empty() && !authority.contains('@'), "{url} is not an address of host and port");
+        // The colons of an IPv6 address are in brackets.
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        Ok(Self { address, authority: authority.to_owned(), prefix: prefix.trim_end_matches('/').to_owned() })
+    }
 }
 
 /// An answer.
@@ -36,10 +64,9 @@ pub(crate) struct Answer {
 }
 
 impl Connection {
-    /// To `http://host:port`.
+    /// To `http://host:port/prefix`; without a port, to port 80.
     pub(crate) fn new(url: &str) -> Result<Self> {
-        let authority = url.strip_prefix("http://").with_context(|| format!("{url} is not an http:// address"))?;
-        Ok(Self { authority: authority.trim_end_matches('/').to_owned(), open: None })
+        Ok(Self { place: Place::of(url)?, open: None })
     }
 
     /// Sends a request and reads the whole answer. A connection that breaks is opened anew the next time.
@@ -49,11 +76,16 @@ impl Connection {
         if answer.is_err() {
             self.open = None;
         }
-        answer.with_context(|| format!("{}{path}", self.authority))
+        answer.with_context(|| format!("{}{}{path}", self.place.authority, self.place.prefix))
     }
 
     async fn exchange(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.authority);
+        let Place { authority, prefix, .. } = &self.place;
+        let request = match prefix.as_str() {
+            "" => Request::builder().uri(path),
+            prefix => Request::builder().uri(format!("{prefix}{path}")),
+        };
+        let mut request = request.method(method).header(HOST, authority);
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -73,7 +105,7 @@ impl Connection {
             None => false,
         };
         if !usable {
-            let stream = TcpStream::connect(&self.authority).await?;
+            let stream = TcpStream::connect(&self.place.address).await?;
             stream.set_nodelay(true)?;
             let (connection, driver) = handshake(TokioIo::new(stream)).await?;
             // It ends with the connection, which ends with this value.
@@ -97,5 +129,31 @@ impl Answer {
             Source::Miss => self.cache_status.rsplit(';').any(|part| part.trim() == "stored"),
             Source::Collapsed | Source::Bypass => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_do_without_a_port_and_have_a_prefix() {
+        for (url, address, prefix) in [
+            ("http://a:8004", "a:8004", ""),
+            ("http://a:8004/", "a:8004", ""),
+            ("http://a", "a:80", ""),
+            ("http://a/shop/v1/", "a:80", "/shop/v1"),
+            ("http://[::1]", "[::1]:80", ""),
+            ("http://[::1]:8004/shop", "[::1]:8004", "/shop"),
+        ] {
+            let place = Place::of(url).unwrap();
+            assert_eq!((place.address.as_str(), place.prefix.as_str()), (address, prefix), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_speak_to_is_refused() {
+        assert!(Place::of("https://a").unwrap_err().to_string().contains("only plain http"));
+        assert!(Place::of("a:8004").is_err() && Place::of("http:///shop").is_err());
     }
 }

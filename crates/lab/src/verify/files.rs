@@ -1,4 +1,13 @@
 //! The log of every operation, where one is asked for.
+//!
+//! | file | a line for |
+//! |---|---|
+//! | `keys.csv` | each product: what the other two call `key`, its subject, and what the service calls it |
+//! | `writes.csv` | each write, answered or not |
+//! | `reads.csv` | each product that an answer showed, and each read without a useful answer: its `source` is `failed` |
+//!
+//! Times are nanoseconds of the one clock. The reads of one answer have the same begin and session. The writes that made
+//! the products came before the first of them.
 
 use std::fs::{File, create_dir_all};
 use std::io::{BufWriter, Write as _};
@@ -7,14 +16,22 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::judge::Judgement;
-use super::record::{Read, Seen, Write, Written};
+use super::record::{Failed, Read, Seen, Write, Written};
+use super::workload::Pattern;
 
-/// Two files of comma-separated values, or none.
+/// Three files of comma-separated values, or none.
 #[derive(Debug, Default)]
-pub struct Files(Option<(BufWriter<File>, BufWriter<File>)>);
+pub struct Files(Option<Open>);
+
+#[derive(Debug)]
+struct Open {
+    keys: BufWriter<File>,
+    reads: BufWriter<File>,
+    writes: BufWriter<File>,
+}
 
 impl Files {
-    /// `reads.csv` and `writes.csv` in this folder; nothing without a folder.
+    /// In this folder; nothing without a folder.
     pub fn in_folder(folder: Option<&Path>) -> Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
@@ -23,39 +40,57 @@ impl Files {
             writeln!(file, "{head}")?;
             Ok(file)
         };
-        let reads = "begin_ns,end_ns,key,session,node,source,kept,number,version,floor,stale_ns,fault";
-        Ok(Self(Some((
-            file("reads.csv", reads)?,
-            file("writes.csv", "begin_ns,end_ns,key,number,version,acknowledged")?,
-        ))))
+        let reads = "begin_ns,end_ns,key,session,node,pattern,source,kept,number,version,floor,stale_ns,fault";
+        Ok(Self(Some(Open {
+            keys: file("keys.csv", "key,id,subject")?,
+            reads: file("reads.csv", reads)?,
+            writes: file("writes.csv", "begin_ns,end_ns,key,session,node,source,number,version,acknowledged")?,
+        })))
     }
 
-    pub(super) fn read(&mut self, read: &Read, judgement: &Judgement) -> Result<()> {
-        let Some((reads, _)) = &mut self.0 else { return Ok(()) };
+    pub(super) fn key(&mut self, key: u32, id: u64, subject: &str) -> Result<()> {
+        let Some(Open { keys, .. }) = &mut self.0 else { return Ok(()) };
+        Ok(writeln!(keys, "{key},{id},\"{}\"", subject.replace('"', "\"\""))?)
+    }
+
+    pub(super) fn read(&mut self, read: &Read, pattern: Pattern, judgement: &Judgement) -> Result<()> {
+        let Some(Open { reads, .. }) = &mut self.0 else { return Ok(()) };
         let Read { begin, end, key, session, node, source, kept, seen } = *read;
         let number = match seen {
             Seen::Write { number, .. } => number,
             Seen::Absent | Seen::Torn => 0,
         };
-        let version = judgement.version.map(|version| version.to_string()).unwrap_or_default();
+        let (pattern, version) = (pattern.name(), judgement.version.map(|it| it.to_string()).unwrap_or_default());
         let fault = judgement.fault.map(|fault| format!("{fault:?}")).unwrap_or_default();
         let (floor, stale) = (judgement.floor, judgement.stale_for);
-        writeln!(
-            reads,
-            "{begin},{end},{key},{session},{node},{source},{kept},{number},{version},{floor},{stale},{fault}"
-        )?;
-        Ok(())
+        write!(reads, "{begin},{end},{key},{session},{node},{pattern},{source},{kept},")?;
+        Ok(writeln!(reads, "{number},{version},{floor},{stale},{fault}")?)
+    }
+
+    pub(super) fn failed(&mut self, failed: &Failed, pattern: Pattern) -> Result<()> {
+        let Some(Open { reads, .. }) = &mut self.0 else { return Ok(()) };
+        let Failed { begin, end, key, session, node } = failed;
+        Ok(writeln!(reads, "{begin},{end},{key},{session},{node},{},failed,,,,,,", pattern.name())?)
     }
 
     pub(super) fn writes(&mut self, all: &[Write]) -> Result<()> {
-        let Some((_, writes)) = &mut self.0 else { return Ok(()) };
-        for Write { begin, end, key, number, outcome } in all {
+        let Some(Open { writes, .. }) = &mut self.0 else { return Ok(()) };
+        for Write { begin, end, key, session, node, source, number, outcome } in all {
             let (version, acknowledged) = match outcome {
                 Written::Acknowledged(version) => (version.to_string(), "yes"),
                 Written::Deferred(version) => (version.to_string(), "deferred"),
                 Written::Unknown => (String::new(), "unknown"),
             };
-            writeln!(writes, "{begin},{end},{key},{number},{version},{acknowledged}")?;
+            writeln!(writes, "{begin},{end},{key},{session},{node},{source},{number},{version},{acknowledged}")?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is still in memory. Without this, nobody hears that the disk is full.
+    pub(super) fn close(&mut self) -> Result<()> {
+        let Some(open) = &mut self.0 else { return Ok(()) };
+        for file in [&mut open.keys, &mut open.reads, &mut open.writes] {
+            file.flush().context("the log of operations")?;
         }
         Ok(())
     }

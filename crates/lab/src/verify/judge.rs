@@ -10,70 +10,14 @@
 //! Reads are judged when all writes that began before their end are known, so by the round.
 
 use std::collections::HashMap;
-use std::fmt;
-
-use serde::Serialize;
 
 use super::map::Promise;
-use super::record::{Nanos, Read, Seen, Write, Written, millis};
+use super::record::{Nanos, Read, Seen, Write, Written};
+use super::violation::{Fault, Lost};
+use crate::cache_status::Source;
 
 /// The number of the write that made a product.
 pub(super) const CREATION: u32 = 1;
-
-/// What is wrong with a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// It showed an older version than the floor, for longer than the subject promises.
-    Stale,
-    /// It showed what nobody had begun to write, or what was never written.
-    Future,
-    /// It showed parts of two writes, or a version together with another version's contents.
-    Torn,
-    /// It showed an older version than its own session had seen before.
-    Backwards,
-}
-
-/// A read that broke a promise, with what it takes to believe that.
-#[derive(Clone, Debug, Serialize)]
-pub struct Violation {
-    /// What is wrong.
-    pub fault: Fault,
-    /// The read.
-    pub read: Read,
-    /// The version that it showed, if one can be told.
-    pub version: Option<u32>,
-    /// The version that it should have shown at least.
-    pub floor: u32,
-    /// For how long the version that it showed had been outdated when it began.
-    pub stale_for: Nanos,
-    /// What its session had seen of the product last, before it.
-    pub before: Option<(u32, Read)>,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let read = &self.read;
-        write!(f, "{:?}: product {} at {:.3}–{:.3} ms ", self.fault, read.key, millis(read.begin), millis(read.end))?;
-        write!(f, "(session {}, replica {}, {}): ", read.session, read.node, read.source)?;
-        match read.seen {
-            Seen::Absent => write!(f, "nothing")?,
-            Seen::Torn => write!(f, "parts of several writes")?,
-            Seen::Write { number, .. } => write!(f, "write {number}")?,
-        }
-        if let Some(version) = self.version {
-            write!(f, ", version {version}")?;
-        }
-        write!(f, ", at least {} was due, outdated for {:.3} ms", self.floor, millis(self.stale_for))?;
-        match &self.before {
-            Some((version, before)) if self.fault == Fault::Backwards => {
-                let (begin, end) = (millis(before.begin), millis(before.end));
-                write!(f, "; its session had seen version {version} at {begin:.3}–{end:.3} ms ({})", before.source)
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// The judgement of one read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,8 +41,10 @@ pub(super) struct Judgement {
 struct History {
     /// Acknowledged writes by the end of their answers, each with the highest version up to then.
     floors: Vec<(Nanos, u32)>,
-    /// Acknowledged and deferred versions, with the begin and the end of their writes, by version.
+    /// Acknowledged versions, with the begin and the end of their writes, by version.
     versions: Vec<(u32, Nanos, Nanos)>,
+    /// The writes that were answered with the version they made, acknowledged or deferred: each has its own.
+    made: HashMap<u32, Write>,
     /// The writes, by number: when they began, and the version they made, as soon as that is known.
     writes: HashMap<u32, (Nanos, Option<u32>)>,
 }
@@ -113,14 +59,14 @@ pub(super) struct Judge {
 impl Judge {
     /// Takes note of a product that was made before the first read.
     pub(super) fn created(&mut self, key: u32, number: u32, version: u32) {
-        let history = self.histories.entry(key).or_default();
-        history.writes.insert(number, (0, Some(version)));
-        history.floors.push((0, version));
-        history.versions.push((version, 0, 0));
+        let outcome = Written::Acknowledged(version);
+        let (begin, end, session, node, source) = (0, 0, 0, 0, Source::Uncached);
+        self.learn(vec![Write { begin, end, key, session, node, source, number, outcome }]);
     }
 
-    /// Takes note of a round's writes.
-    pub(super) fn learn(&mut self, mut writes: Vec<Write>) {
+    /// Takes note of a round's writes, and returns those that were lost.
+    pub(super) fn learn(&mut self, mut writes: Vec<Write>) -> Vec<Lost> {
+        let mut lost = Vec::new();
         writes.sort_by_key(|write| write.end);
         for write in writes {
             let history = self.histories.entry(write.key).or_default();
@@ -129,20 +75,24 @@ impl Judge {
                 Written::Unknown => None,
             };
             history.writes.insert(write.number, (write.begin, version));
+            if let Some(version) = version
+                && let Some(first) = history.made.insert(version, write)
+            {
+                lost.push(Lost { fault: Fault::Lost, version, writes: [first, write] });
+            }
             if let Written::Acknowledged(version) = write.outcome {
                 let highest = history.floors.last().map_or(0, |(_, floor)| *floor);
                 history.floors.push((write.end, highest.max(version)));
-                history.versions.push((version, write.begin, write.end));
+                history.insert(version, write.begin, write.end);
             }
         }
-        for history in self.histories.values_mut() {
-            history.versions.sort_unstable();
-        }
+        lost
     }
 
-    /// The highest version of a product that was ever acknowledged.
+    /// The highest version of a product that a write was answered with: it is committed, whether its invalidation was
+    /// acknowledged or deferred.
     pub(super) fn acknowledged(&self, key: u32) -> u32 {
-        self.histories.get(&key).and_then(|history| history.floors.last()).map_or(0, |(_, floor)| *floor)
+        self.histories.get(&key).and_then(|history| history.made.keys().max().copied()).unwrap_or(0)
     }
 
     /// Judges one read. The reads of a session come in the order in which they were made.
@@ -187,6 +137,12 @@ impl Judge {
 }
 
 impl History {
+    /// Takes note of an acknowledged version. Nearly always it is the highest so far.
+    fn insert(&mut self, version: u32, begin: Nanos, end: Nanos) {
+        let at = self.versions.partition_point(|(other, ..)| *other <= version);
+        self.versions.insert(at, (version, begin, end));
+    }
+
     /// The highest version that was acknowledged before `begin`.
     fn floor(&self, begin: Nanos) -> u32 {
         let known = self.floors.partition_point(|(at, _)| *at < begin);
@@ -225,7 +181,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cache_status::Source;
 
     const MS: Nanos = 1_000_000;
 
@@ -235,7 +190,8 @@ mod tests {
     }
 
     fn write(begin: Nanos, end: Nanos, number: u32, outcome: Written) -> Write {
-        Write { begin: begin * MS, end: end * MS, key: 1, number, outcome }
+        let (begin, end, source) = (begin * MS, end * MS, Source::Uncached);
+        Write { begin, end, key: 1, session: 2, node: 0, source, number, outcome }
     }
 
     /// Version 1 from the start, version 2 written from 10 to 20 ms.
@@ -277,6 +233,35 @@ mod tests {
             assert_eq!(judge.judge(&read(50, 51, 7, 2), Promise::Never).fault, None, "{outcome:?}");
             assert_eq!(judge.judge(&read(52, 53, 8, 3), Promise::Never).fault, None, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_version_that_two_writes_made_means_that_one_of_them_was_lost() {
+        for (first, second) in [
+            (Written::Acknowledged(3), Written::Acknowledged(3)),
+            (Written::Deferred(3), Written::Acknowledged(3)),
+            (Written::Acknowledged(3), Written::Deferred(3)),
+        ] {
+            let mut judge = judge();
+            assert!(judge.learn(vec![write(30, 40, 8, first)]).is_empty());
+            let lost = judge.learn(vec![write(60, 70, 9, second)]);
+            assert_eq!((lost.len(), lost[0].version, lost[0].writes.map(|write| write.number)), (1, 3, [8, 9]));
+        }
+        let mut judge = judge();
+        assert_eq!(
+            judge.learn(vec![write(30, 40, 8, Written::Acknowledged(1))]).len(),
+            1,
+            "it made the first one again"
+        );
+        assert!(judge.learn(vec![Write { key: 2, ..write(50, 60, 9, Written::Acknowledged(2)) }]).is_empty());
+    }
+
+    #[test]
+    fn a_deferred_write_is_committed_and_must_not_be_lost() {
+        let mut judge = judge();
+        assert_eq!(judge.acknowledged(1), 2);
+        judge.learn(vec![write(30, 40, 8, Written::Deferred(3)), write(50, 60, 9, Written::Unknown)]);
+        assert_eq!(judge.acknowledged(1), 3);
     }
 
     #[test]

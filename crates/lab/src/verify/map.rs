@@ -24,8 +24,15 @@ pub struct Map {
     pub writing: Writing,
     /// What an answer shows, unless the subject says otherwise.
     pub shown: Shown,
+    /// Whether answers say where they came from (`Cache-Status`). Where they do not, nobody can ask for hits.
+    #[serde(default = "yes")]
+    pub cache_status: bool,
     /// The caches.
     pub subjects: Vec<Subject>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The products of a run: made for it, or there before.
@@ -63,7 +70,7 @@ pub struct Call {
 pub struct Writing {
     /// PUT, as a rule.
     pub method: String,
-    /// With `{n}`, by which the write is known again.
+    /// With `{n}`, by which the write is known again; a subject may have another one.
     pub body: Value,
     /// Where the answer has the version that the write made, as a JSON pointer.
     pub version: String,
@@ -97,21 +104,26 @@ pub struct Subject {
     /// What is read.
     pub read: Reading,
     /// What is written.
-    pub write: Address,
+    pub write: Target,
     /// A page that shows several products, when it must be made first.
     pub page: Option<Page>,
+    /// What the body of the call that makes its products has besides, or instead.
+    #[serde(default)]
+    pub create: serde_json::Map<String, Value>,
     /// What an item of the answer shows, when that differs from the others.
     pub shown: Option<Shown>,
 }
 
-/// Where something is.
+/// Where something is written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Address {
+pub struct Target {
     /// The service.
     pub service: String,
     /// With `{id}`, `{word}` or `{page}`.
     pub path: String,
+    /// The body, when it is another one than that of all writes.
+    pub body: Option<Value>,
 }
 
 /// Where something is read.
@@ -124,6 +136,20 @@ pub struct Reading {
     pub path: String,
     /// Where the list of products is, as a JSON pointer; without it, the answer is the product.
     pub items: Option<String>,
+    /// Whether the product that is asked for is in that list.
+    #[serde(default)]
+    pub lists: Lists,
+}
+
+/// What a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lists {
+    /// The product that was asked for, and perhaps others: when it is not there, it is absent.
+    #[default]
+    Itself,
+    /// Others, and never that one.
+    Others,
 }
 
 /// A page that shows several products.
@@ -179,6 +205,11 @@ impl Map {
     /// What an answer of this subject shows.
     pub fn shown<'a>(&'a self, subject: &'a Subject) -> &'a Shown {
         subject.shown.as_ref().unwrap_or(&self.shown)
+    }
+
+    /// What is sent to write a product of this subject.
+    pub fn body<'a>(&'a self, subject: &'a Subject) -> &'a Value {
+        subject.write.body.as_ref().unwrap_or(&self.writing.body)
     }
 
     fn check(&self) -> Result<()> {

@@ -64,13 +64,19 @@ pub enum Seen {
 
 /// A write.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Write {
+pub struct Write {
     /// When the request was sent.
     pub begin: Nanos,
     /// When the answer was there, or it was given up.
     pub end: Nanos,
     /// Which product.
     pub key: u32,
+    /// Who wrote.
+    pub session: u32,
+    /// Which replica was asked.
+    pub node: u8,
+    /// What the answer's `Cache-Status` says of where it came from.
+    pub source: Source,
     /// Its number, which no other write has.
     pub number: u32,
     /// What became of it.
@@ -79,13 +85,29 @@ pub(super) struct Write {
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) enum Written {
+#[serde(rename_all = "snake_case")]
+pub enum Written {
     /// It made this version, and what the cache held before is gone, or announced: what the strategy does is done.
     Acknowledged(u32),
     /// It made this version; the invalidation is still to come.
     Deferred(u32),
     /// Nobody knows.
     Unknown,
+}
+
+/// A read without a useful answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    /// When the request was sent.
+    pub begin: Nanos,
+    /// When it was given up.
+    pub end: Nanos,
+    /// Which product was asked for.
+    pub key: u32,
+    /// Who read.
+    pub session: u32,
+    /// Which replica was asked.
+    pub node: u8,
 }
 
 /// Milliseconds, for people.

@@ -1,4 +1,4 @@
-//! What the checker says in the end: a table for people, JSON with the raw histograms for programs.
+//! What the checker says in the end: tables for people, JSON with the raw histograms for programs.
 
 use std::fmt;
 use std::fs;
@@ -7,15 +7,30 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::table::Table;
 use super::tally::Tally;
+use super::verdict;
+
+/// So many violations of a subject are shown.
+const SHOWN: usize = 3;
 
 /// A finished run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// The day it was made.
+    pub date: String,
+    /// The commit of the folder it was made in.
+    pub commit: String,
     /// The subjects.
     pub subjects: Vec<Tally>,
+    /// How many reads were asked for.
+    pub wanted_reads: u64,
+    /// Whether answers say where they came from.
+    pub says_source: bool,
     /// How long it read and wrote, in seconds.
     pub seconds: f64,
+    /// For how long of that all subjects took part, before those were alone that promise never to be stale.
+    pub together_seconds: f64,
     /// The share of the CPU time that was used on this machine meanwhile which the checker itself used.
     pub own_cpu_share: f64,
     /// Whether it ended early because promises were broken.
@@ -28,35 +43,122 @@ impl Report {
         self.subjects.iter().map(Tally::broken).sum()
     }
 
-    /// Reads of the subjects that promise never to be stale.
-    pub fn strict_reads(&self) -> u64 {
-        self.subjects.iter().filter(|subject| subject.promise_ms == 0.0).map(|subject| subject.reads).sum()
+    /// Reads of the subjects that promise never to be stale; of all, if none does.
+    pub fn counted_reads(&self) -> u64 {
+        let none = self.subjects.iter().all(|subject| subject.promise_ms > 0.0);
+        let counted = self.subjects.iter().filter(|subject| none || subject.promise_ms == 0.0);
+        counted.map(|subject| subject.reads).sum()
+    }
+
+    /// What is wrong with the run; nothing when it proves what it is for.
+    pub fn failures(&self) -> Vec<String> {
+        verdict::failures(self)
     }
 
     /// Writes `verify.json` and `verify.md`.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        #[derive(Serialize)]
+        struct Judged<'a> {
+            failures: Vec<String>,
+            remarks: Vec<String>,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        let judged = Judged { failures: self.failures(), remarks: verdict::remarks(self), report: self };
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        fs::write(folder.join("verify.json"), serde_json::to_vec_pretty(self)?)?;
-        fs::write(folder.join("verify.md"), format!("# What the checker found\n\n{}\n", self.markdown()))?;
+        fs::write(folder.join("verify.json"), serde_json::to_vec_pretty(&judged)?)?;
+        fs::write(folder.join("verify.md"), self.markdown())?;
         Ok(())
     }
 
     fn markdown(&self) -> String {
-        let mut table = String::from(
-            "| subject | promise | reads | hits | writes | stale reads | share, 95 % | staleness p50 / p99 / max, ms | longest window, ms | broken |\n|---|---|---:|---:|---:|---:|---|---|---:|---:|\n",
-        );
-        for tally in &self.subjects {
-            let [name, promise, reads, hits, writes, stale, share, staleness, window, broken] = cells(tally);
-            table.push_str(&format!(
-                "| {name} | {promise} | {reads} | {hits} | {writes} | {stale} | {share} | {staleness} | {window} | {broken} |\n"
-            ));
+        let Self { date, commit, .. } = self;
+        let mut text = format!("# What the checker found\n\n{date}, commit {commit}. {}.\n\n", self.course());
+        text.push_str(&self.figures().markdown());
+        text.push_str("\nThe share is of answers: a page is one, however many products it shows.\n\n## By pattern\n\n");
+        text.push_str(&self.patterns().markdown());
+        text.push_str("\n## Verdict\n\n");
+        for line in self.verdict().into_iter().chain(self.details()) {
+            text.push_str(&format!("* {line}\n"));
         }
-        table
+        text
+    }
+
+    /// How it was done.
+    fn course(&self) -> String {
+        let Self { seconds, together_seconds, own_cpu_share, .. } = self;
+        let own = 100.0 * own_cpu_share;
+        format!(
+            "{seconds:.0} s, all subjects together for {together_seconds:.0} s of them; the checker itself used {own:.0} % of the CPU time spent on this machine"
+        )
+    }
+
+    fn verdict(&self) -> Vec<String> {
+        let failures = self.failures();
+        let mut lines: Vec<String> = failures.iter().map(|failure| format!("FAILED: {failure}")).collect();
+        if failures.is_empty() {
+            lines.push("passed: every promise was kept, in reads and writes enough to say so".to_owned());
+        }
+        lines.extend(verdict::remarks(self));
+        lines
+    }
+
+    /// What went wrong, by subject.
+    fn details(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for Tally { subject, failed_reads, failed_writes, deferred, failure, faults, violations, .. } in &self.subjects
+        {
+            if failed_reads + failed_writes + deferred > 0 {
+                let failed = format!("{failed_reads} reads and {failed_writes} writes without a useful answer");
+                lines.push(format!("{subject}: {failed}, {deferred} deferred invalidations"));
+            }
+            lines.extend(failure.iter().map(|failure| format!("{subject}, the last failure: {failure}")));
+            if !faults.is_empty() {
+                let faults: Vec<_> = faults.iter().map(|(fault, times)| format!("{times} × {fault:?}")).collect();
+                lines.push(format!("{subject}: {}", faults.join(", ")));
+            }
+            lines.extend(violations.iter().take(SHOWN).map(|violation| format!("{subject}: {violation}")));
+        }
+        lines
+    }
+
+    fn figures(&self) -> Table {
+        let head = [
+            "subject",
+            "promise",
+            "reads",
+            "hits",
+            "writes",
+            "stale reads",
+            "share, 95 %",
+            "staleness p50 / p99 / max, ms",
+            "longest window, ms",
+            "broken",
+        ];
+        Table { left: 2, head: head.map(str::to_owned).to_vec(), rows: self.subjects.iter().map(figures).collect() }
+    }
+
+    /// Reads and the share of hits of each pattern.
+    fn patterns(&self) -> Table {
+        const ALL: [&str; 5] = ["hot", "zipf", "uniform", "missing", "sweep"];
+        let head = ["subject"].into_iter().chain(ALL).chain(["collapsed", "kept by no cache"]);
+        let row = |tally: &Tally| {
+            let cell = |name: &str| match tally.patterns.get(name) {
+                Some(figures) => format!("{}, {:.1} %", thousands(figures.reads), 100.0 * figures.hit_share()),
+                None => "–".to_owned(),
+            };
+            let collapsed: u64 = tally.patterns.values().map(|figures| figures.collapsed).sum();
+            let mut row = vec![tally.subject.clone()];
+            row.extend(ALL.map(cell));
+            row.extend([collapsed, tally.unkept].map(thousands));
+            row
+        };
+        Table { left: 1, head: head.map(str::to_owned).collect(), rows: self.subjects.iter().map(row).collect() }
     }
 }
 
 /// One line of the table.
-fn cells(tally: &Tally) -> [String; 10] {
+fn figures(tally: &Tally) -> Vec<String> {
     let staleness = match tally.stale {
         0 => "–".to_owned(),
         _ => format!(
@@ -66,11 +168,11 @@ fn cells(tally: &Tally) -> [String; 10] {
             tally.max_staleness_ms()
         ),
     };
-    [
+    vec![
         tally.subject.clone(),
         if tally.promise_ms == 0.0 { "never stale".to_owned() } else { format!("≤ {} s", tally.promise_ms / 1e3) },
         thousands(tally.reads),
-        format!("{:.1} %", 100.0 * tally.hits as f64 / tally.reads.max(1) as f64),
+        format!("{:.1} %", 100.0 * tally.hit_share()),
         thousands(tally.writes),
         thousands(tally.stale),
         format!("≤ {}", percent(tally.stale_share_at_most())),
@@ -100,49 +202,12 @@ fn thousands(number: u64) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = [
-            "subject",
-            "promise",
-            "reads",
-            "hits",
-            "writes",
-            "stale",
-            "share, 95 %",
-            "p50 / p99 / max ms",
-            "window ms",
-            "broken",
-        ];
-        let rows: Vec<[String; 10]> =
-            std::iter::once(head.map(str::to_owned)).chain(self.subjects.iter().map(cells)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        for row in &rows {
-            for (column, cell) in row.iter().enumerate() {
-                let width = width(column);
-                if column < 2 { write!(f, "{cell:<width$}  ")? } else { write!(f, "{cell:>width$}  ")? }
-            }
-            writeln!(f)?;
+        write!(f, "{}\nReads by pattern, and the share of hits:\n{}\n", self.figures(), self.patterns())?;
+        for line in self.details() {
+            writeln!(f, "{line}")?;
         }
-        for tally in &self.subjects {
-            if tally.failed_reads + tally.failed_writes + tally.deferred > 0 {
-                writeln!(
-                    f,
-                    "{}: {} reads and {} writes without a useful answer, {} deferred invalidations",
-                    tally.subject, tally.failed_reads, tally.failed_writes, tally.deferred
-                )?;
-            }
-            if let Some(failure) = &tally.failure {
-                writeln!(f, "  the last of them: {failure}")?;
-            }
-            let faults: Vec<_> = tally.faults.iter().map(|(fault, times)| format!("{times} × {fault:?}")).collect();
-            if !faults.is_empty() {
-                writeln!(f, "{}: {}", tally.subject, faults.join(", "))?;
-            }
-            for violation in tally.violations.iter().take(3) {
-                writeln!(f, "  {violation}")?;
-            }
-        }
-        let own = 100.0 * self.own_cpu_share;
-        write!(f, "{:.0} s; the checker itself used {own:.0} % of the CPU time spent on this machine", self.seconds)
+        writeln!(f, "{}", self.course())?;
+        write!(f, "{}", self.verdict().join("\n"))
     }
 }
 

@@ -11,10 +11,12 @@ use tokio::time::sleep;
 use super::files::Files;
 use super::judge::{CREATION, Judge};
 use super::map::{Map, Promise};
+use super::prepared::Prepared;
 use super::record::{Clock, Nanos};
 use super::sessions::{Log, Session, Shared};
-use super::stage::{Prepared, Stage};
+use super::stage::Stage;
 use super::tally::Tally;
+use super::violation::Fault;
 
 /// How long nobody writes before everything is read once more: whatever is to be announced has been by then.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -36,7 +38,12 @@ pub(crate) struct Run {
 
 impl Run {
     /// Makes what is needed; `progress` is told how many products there are so far.
-    pub(crate) async fn prepare(map: &Map, products: usize, files: Files, progress: impl FnMut(u64)) -> Result<Self> {
+    pub(crate) async fn prepare(
+        map: &Map,
+        products: usize,
+        mut files: Files,
+        progress: impl FnMut(u64),
+    ) -> Result<Self> {
         let mut judge = Judge::default();
         let mut stage = Stage::set(map, products, &mut judge, progress).await?;
         let prepared: Vec<_> = stage.subjects.drain(..).map(Arc::new).collect();
@@ -44,6 +51,9 @@ impl Run {
         for (subject, prepared) in prepared.iter().enumerate() {
             let first = u32::try_from(sessions.len()).context("so many sessions")?;
             sessions.extend(Session::of(subject, prepared, first, seed)?);
+            for (product, key) in prepared.products.iter().zip(prepared.first_key..) {
+                files.key(key, product.id, &prepared.name)?;
+            }
         }
         let tallies = prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
         let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
@@ -74,7 +84,7 @@ impl Run {
         self.collect(working).await
     }
 
-    /// Waits until all is quiet, and reads everything once more.
+    /// Waits until all is quiet, and reads everything once more, of every replica.
     pub(crate) async fn sweep(&mut self) -> Result<()> {
         sleep(SETTLE).await;
         let mut working = JoinSet::new();
@@ -89,6 +99,11 @@ impl Run {
             }
         }
         self.collect(working).await
+    }
+
+    /// Writes what is still to be logged.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.files.close()
     }
 
     /// Removes what was made.
@@ -108,6 +123,16 @@ impl Run {
         counted.map(|(_, tally)| tally.reads).sum()
     }
 
+    /// Whether a subject takes part that may be stale.
+    pub(crate) fn has_bounded(&self) -> bool {
+        !self.prepared.iter().all(is_strict)
+    }
+
+    /// How often this was found.
+    pub(crate) fn found(&self, fault: Fault) -> u64 {
+        self.tallies.iter().filter_map(|tally| tally.faults.get(&fault)).sum()
+    }
+
     /// Promises that were broken so far, as far as [`Tally::broken`] counts them.
     pub(crate) fn broken(&self) -> u64 {
         self.tallies.iter().map(Tally::broken).sum()
@@ -124,7 +149,7 @@ impl Run {
         std::mem::replace(&mut self.tallies, fresh)
     }
 
-    /// The products of the run by what the service calls them, with the highest acknowledged version.
+    /// The products of the run by what the service calls them, with the highest version that a write was answered with.
     pub(crate) fn acknowledged(&self) -> Vec<(u64, u32)> {
         let products = self.prepared.iter().flat_map(|subject| subject.products.iter().zip(subject.first_key..));
         products.map(|(product, key)| (product.id, self.judge.acknowledged(key))).collect()
@@ -153,19 +178,31 @@ impl Run {
         // All writes first: a read may have seen one that another session made.
         let writes: Vec<_> = done.iter().flat_map(|(_, log)| log.writes.iter().copied()).collect();
         self.files.writes(&writes)?;
-        self.judge.learn(writes);
+        for lost in self.judge.learn(writes) {
+            let before = self.prepared.partition_point(|subject| subject.first_key <= lost.writes[0].key);
+            self.tallies[before - 1].lost(lost);
+        }
         for (session, log) in done {
             let tally = &mut self.tallies[session.subject];
             let promise = self.prepared[session.subject].promise;
             log.writes.iter().for_each(|write| tally.write(write));
-            tally.failed_reads += log.failed_reads;
+            tally.failed_reads += log.failed_reads.len() as u64;
             tally.failed_writes += log.failed_writes;
             tally.failure = log.failure.or(tally.failure.take());
             self.trouble = self.trouble.max(log.trouble);
-            for (read, pattern) in &log.reads {
-                let judgement = self.judge.judge(read, promise);
-                tally.read(read, *pattern, &judgement);
-                self.files.read(read, &judgement)?;
+            for failed in &log.failed_reads {
+                self.files.failed(failed, log.pattern)?;
+            }
+            // No two answers to one session are to requests of the same nanosecond.
+            for answer in log.reads.chunk_by(|one, next| one.begin == next.begin) {
+                let mut stale = false;
+                for read in answer {
+                    let judgement = self.judge.judge(read, promise);
+                    stale |= judgement.stale_for > 0;
+                    tally.read(read, log.pattern, &judgement);
+                    self.files.read(read, log.pattern, &judgement)?;
+                }
+                tally.answer(stale);
             }
             self.sessions.push(session);
         }

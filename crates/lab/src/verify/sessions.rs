@@ -7,57 +7,18 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::map::Promise;
-use super::record::{Clock, Nanos, Read, Seen, Write, Written};
-use super::stage::Prepared;
+use super::prepared::Prepared;
+use super::record::{Clock, Failed, Nanos, Read, Seen, Write, Written};
+use super::roles::{Part, Role};
 use super::workload::Pattern;
 use crate::cache_status::Source;
 use crate::client::{Answer, Connection};
 
 /// After an operation without a useful answer.
 const REST: Duration = Duration::from_millis(20);
-
-/// What a session does.
-#[derive(Clone, Copy, Debug)]
-struct Role {
-    pattern: Pattern,
-    writes: bool,
-    /// The longest pause after an operation.
-    pause: Duration,
-}
-
-const fn reads(pattern: Pattern, pause_us: u64) -> Role {
-    Role { pattern, writes: false, pause: Duration::from_micros(pause_us) }
-}
-
-const fn writes(pattern: Pattern, pause_ms: u64) -> Role {
-    Role { pattern, writes: true, pause: Duration::from_millis(pause_ms) }
-}
-
-/// Where nothing stale may be seen, readers never rest.
-const STRICT: [Role; 10] = [
-    reads(Pattern::Hot, 0),
-    reads(Pattern::Hot, 0),
-    reads(Pattern::Zipf, 0),
-    reads(Pattern::Zipf, 0),
-    reads(Pattern::Uniform, 0),
-    reads(Pattern::Missing, 15_000),
-    reads(Pattern::Missing, 15_000),
-    writes(Pattern::Hot, 80),
-    writes(Pattern::Zipf, 160),
-    writes(Pattern::Missing, 60),
-];
-
-/// Where the window is measured, it takes fewer.
-const BOUNDED: [Role; 5] = [
-    reads(Pattern::Hot, 20_000),
-    reads(Pattern::Zipf, 20_000),
-    reads(Pattern::Missing, 60_000),
-    writes(Pattern::Hot, 500),
-    writes(Pattern::Zipf, 500),
-];
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -73,19 +34,21 @@ pub(super) struct Session {
     pub(super) subject: usize,
     prepared: Arc<Prepared>,
     role: Role,
+    part: Part,
     id: u32,
     nodes: Vec<(u8, Connection)>,
-    written: Option<Connection>,
+    written: Option<(u8, Connection)>,
     rng: StdRng,
 }
 
 /// What a session did in one round.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
-    pub(super) reads: Vec<(Read, Pattern)>,
+    pub(super) pattern: Pattern,
+    pub(super) reads: Vec<Read>,
     pub(super) writes: Vec<Write>,
     /// Reads without a useful answer.
-    pub(super) failed_reads: u64,
+    pub(super) failed_reads: Vec<Failed>,
     /// Writes without one.
     pub(super) failed_writes: u64,
     /// The last of them.
@@ -97,93 +60,128 @@ pub(super) struct Log {
 impl Session {
     /// The sessions of one subject, numbered from `first`.
     pub(super) fn of(subject: usize, prepared: &Arc<Prepared>, first: u32, seed: u64) -> anyhow::Result<Vec<Self>> {
-        let roles: &[Role] = if prepared.promise == Promise::Never { &STRICT } else { &BOUNDED };
-        let session = |(role, id): (&Role, u32)| {
-            let (read, write) = &prepared.nodes;
-            let nodes = read.iter().map(|url| Connection::new(url)).enumerate();
-            let nodes = nodes.map(|(node, open)| Ok((node as u8, open?))).collect::<anyhow::Result<_>>()?;
+        let (read, write) = &prepared.nodes;
+        let session = |((role, part), id): ((Role, Part), u32)| {
+            let nodes = read.iter().map(|url| Connection::new(url)).zip(0..);
+            let nodes = nodes.map(|(open, node)| Ok((node, open?))).collect::<anyhow::Result<_>>()?;
+            let own = id as usize % write.len();
             Ok(Self {
                 subject,
                 prepared: Arc::clone(prepared),
-                role: *role,
+                role,
                 id,
                 nodes,
-                written: match role.writes {
-                    true => Some(Connection::new(&write[id as usize % write.len()])?),
-                    false => None,
-                },
+                written: if part.writes() { Some((own as u8, Connection::new(&write[own])?)) } else { None },
+                part,
                 rng: StdRng::seed_from_u64(seed.wrapping_add(id.into())),
             })
         };
-        roles.iter().zip(first..).map(session).collect()
+        Role::all(prepared.promise).into_iter().zip(first..).map(session).collect()
     }
 
     /// Works until `end`.
     pub(super) async fn work(mut self, shared: Arc<Shared>, end: Nanos) -> (Self, Log) {
-        let mut log = Log::default();
+        let mut log = Log::of(self.role.pattern);
         while shared.clock.now() < end {
-            let product = self.prepared.choice.next(self.role.pattern, &mut self.rng);
-            let failed = log.failed_reads + log.failed_writes;
-            if self.role.writes {
-                self.write(&shared, product, &mut log).await;
-            }
-            // A writer looks at once: no read could begin sooner after the acknowledgement.
-            self.read(&shared, product, &mut log).await;
-            if log.failed_reads + log.failed_writes > failed {
+            let failures = log.failures();
+            self.step(&shared, end, &mut log).await;
+            if log.failures() > failures {
                 sleep(REST).await;
-            }
-            if !self.role.pause.is_zero() {
-                let pause = self.role.pause.mul_f64(self.rng.random());
-                sleep(pause).await;
             }
         }
         (self, log)
     }
 
-    /// Reads every product of the subject once.
+    /// Reads every product of the subject once, of every replica.
     pub(super) async fn sweep(mut self, shared: Arc<Shared>) -> (Self, Log) {
-        let mut log = Log::default();
+        let mut log = Log::of(Pattern::Sweep);
         for product in 0..self.prepared.products.len() {
-            self.read(&shared, product, &mut log).await;
+            for node in 0..self.nodes.len() {
+                self.read_from(&shared, node, product, &mut log).await;
+            }
         }
         (self, log)
+    }
+
+    async fn step(&mut self, shared: &Shared, end: Nanos, log: &mut Log) {
+        let product = self.prepared.choice.next(self.role.pattern, &mut self.rng);
+        match &mut self.part {
+            Part::Reads => {
+                self.read(shared, product, log).await;
+                self.pause().await;
+            }
+            Part::Writes => {
+                self.write(shared, product, log).await;
+                self.read(shared, product, log).await;
+                self.pause().await;
+            }
+            Part::Calls(_) => {
+                self.write(shared, product, log).await;
+                self.pause().await;
+                if let Part::Calls(readers) = &self.part {
+                    readers.send_replace(product);
+                }
+                self.write(shared, product, log).await;
+                // Elsewhere it would be a hit as a rule: what is to invalidate the entry is under way.
+                if self.prepared.promise == Promise::Never {
+                    self.read(shared, product, log).await;
+                }
+            }
+            Part::Waits(call) => {
+                let left = Duration::from_nanos(end.saturating_sub(shared.clock.now()));
+                if let Ok(Ok(())) = timeout(left, call.changed()).await {
+                    let product = *call.borrow_and_update();
+                    self.read(shared, product, log).await;
+                }
+            }
+        }
+    }
+
+    async fn pause(&mut self) {
+        if !self.role.pause.is_zero() {
+            sleep(self.role.pause.mul_f64(self.rng.random())).await;
+        }
     }
 
     async fn read(&mut self, shared: &Shared, product: usize, log: &mut Log) {
         let at = self.rng.random_range(0..self.nodes.len());
+        self.read_from(shared, at, product, log).await;
+    }
+
+    async fn read_from(&mut self, shared: &Shared, at: usize, product: usize, log: &mut Log) {
         let (node, connection) = &mut self.nodes[at];
+        let (session, node, path) = (self.id, *node, self.prepared.read_path(product));
+        let asked = self.prepared.first_key + product as u32;
         let begin = shared.clock.now();
-        let answer = connection.send(Method::GET, self.prepared.read_path(product), None).await;
+        let answer = connection.send(Method::GET, path, None).await;
         let end = shared.clock.now();
+        let failed = Failed { begin, end, key: asked, session, node };
         let (seen, source, kept) = match answer {
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                (vec![(self.prepared.first_key + product as u32, Seen::Absent)], answer.source(), answer.kept())
+                (vec![(asked, Seen::Absent)], answer.source(), answer.kept())
             }
             Ok(answer) if answer.status.is_success() => {
                 (self.prepared.seen(product, &answer.body), answer.source(), answer.kept())
             }
-            Ok(answer) => {
-                return log.failed_read(end, refusal("GET", self.prepared.read_path(product), &answer));
-            }
-            Err(error) => return log.failed_read(end, format!("{error:#}")),
+            Ok(answer) => return log.failed_read(failed, refusal("GET", path, &answer)),
+            Err(error) => return log.failed_read(failed, format!("{error:#}")),
         };
         if source == Source::Bypass {
             log.trouble = end;
         }
-        for (key, seen) in seen {
-            let read = Read { begin, end, key, session: self.id, node: *node, source, kept, seen };
-            log.reads.push((read, self.role.pattern));
-        }
+        let read = |(key, seen)| Read { begin, end, key, session, node, source, kept, seen };
+        log.reads.extend(seen.into_iter().map(read));
     }
 
     async fn write(&mut self, shared: &Shared, product: usize, log: &mut Log) {
-        let Some(connection) = &mut self.written else { return };
+        let Some((node, connection)) = &mut self.written else { return };
         let number = shared.number.fetch_add(1, Relaxed) + 1;
-        let key = self.prepared.first_key + product as u32;
+        let (key, session, node) = (self.prepared.first_key + product as u32, self.id, *node);
         let (method, path, body) = self.prepared.write(product, number);
         let begin = shared.clock.now();
         let answer = connection.send(method, path, Some(body)).await;
         let end = shared.clock.now();
+        let source = answer.as_ref().map_or(Source::Uncached, Answer::source);
         let outcome = match &answer {
             Ok(answer) if answer.status.is_success() => self.prepared.written(&answer.body, &answer.cache_status),
             _ => None,
@@ -198,14 +196,30 @@ impl Session {
                 Written::Unknown
             }
         };
-        log.writes.push(Write { begin, end, key, number, outcome });
+        log.writes.push(Write { begin, end, key, session, node, source, number, outcome });
     }
 }
 
 impl Log {
-    fn failed_read(&mut self, at: Nanos, why: String) {
-        self.trouble = at;
-        self.failed_reads += 1;
+    fn of(pattern: Pattern) -> Self {
+        Self {
+            pattern,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            failed_reads: Vec::new(),
+            failed_writes: 0,
+            failure: None,
+            trouble: 0,
+        }
+    }
+
+    fn failures(&self) -> u64 {
+        self.failed_reads.len() as u64 + self.failed_writes
+    }
+
+    fn failed_read(&mut self, failed: Failed, why: String) {
+        self.trouble = failed.end;
+        self.failed_reads.push(failed);
         self.failure = Some(why);
     }
 }

@@ -1,63 +1,18 @@
-//! What a run reads and writes: products of its own, and the pages that show them. They are removed when it is over.
+//! What a run reads and writes: products of its own, and the pages that show them. The products are removed when it is over;
+//! the pages stay, without them.
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 
 use super::judge::{CREATION, Judge};
-use super::map::{Call, Map, Promise, Shown, Subject, fill, fill_text};
-use super::record::Seen;
+use super::map::{Call, Map, Subject, fill, fill_text};
+use super::prepared::{Prepared, Product, Reading, Writing};
 use super::workload::Choice;
 use crate::client::Connection;
-
-/// One subject, ready to be read and written.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    /// Its name.
-    pub name: String,
-    /// What it promises.
-    pub promise: Promise,
-    /// The products, by the order in which the workload counts them.
-    pub products: Vec<Product>,
-    /// The subject's own part of the keys that records have: that of its first product.
-    pub first_key: u32,
-    /// Which product it is.
-    pub choice: Choice,
-    /// The replicas that are read and written.
-    pub nodes: (Vec<String>, Vec<String>),
-    reading: Reading,
-    writing: Writing,
-}
-
-/// A product of the run.
-#[derive(Debug)]
-pub(super) struct Product {
-    /// What the service calls it.
-    pub id: u64,
-    /// A word that no other product has.
-    pub word: String,
-    read_path: String,
-    write_path: String,
-}
-
-/// How an answer is read.
-#[derive(Debug)]
-struct Reading {
-    items: Option<String>,
-    shown: Shown,
-    keys: HashMap<u64, u32>,
-}
-
-#[derive(Debug)]
-struct Writing {
-    method: Method,
-    body: Value,
-    version: String,
-    unacknowledged: Option<String>,
-}
 
 /// All subjects, and what has to be cleaned up.
 #[derive(Debug)]
@@ -98,10 +53,15 @@ impl Stage {
                 products: prepared,
                 first_key,
                 nodes: (map.services[&subject.read.service].clone(), map.services[&subject.write.service].clone()),
-                reading: Reading { items: subject.read.items.clone(), shown: map.shown(subject).clone(), keys },
+                reading: Reading {
+                    items: subject.read.items.clone(),
+                    lists: subject.read.lists,
+                    shown: map.shown(subject).clone(),
+                    keys,
+                },
                 writing: Writing {
                     method: map.writing.method.parse().context("the method of writes")?,
-                    body: map.writing.body.clone(),
+                    body: map.body(subject).clone(),
                     version: map.writing.version.clone(),
                     unacknowledged: map.writing.unacknowledged.clone(),
                 },
@@ -147,18 +107,22 @@ impl Maker<'_> {
 
     /// A product, and its version.
     async fn product(&mut self, subject: &Subject, key: u32) -> Result<(Product, u32)> {
-        let word = format!("lab{:06x}{key}", rand::random::<u32>() & 0xff_ffff);
+        let word = word(key);
         let writing = &self.map.writing;
         let first_write = |id: u64| Call {
             method: writing.method.clone(),
             service: subject.write.service.clone(),
             path: fill_text(&subject.write.path, &[("id", &id.to_string())]),
             id: None,
-            body: Some(writing.body.clone()),
+            body: Some(self.map.body(subject).clone()),
         };
         let (id, made) = match &self.map.products.create {
             Some(create) => {
-                let made = self.call(create, &[("word", &word)]).await.context("making a product")?;
+                let mut create = create.clone();
+                if let Some(Value::Object(body)) = &mut create.body {
+                    body.extend(subject.create.clone());
+                }
+                let made = self.call(&create, &[("word", &word)]).await.context("making a product")?;
                 let pointer = create.id.as_deref().context("the map does not say where a new product's id is")?;
                 (made.pointer(pointer).and_then(Value::as_u64).context("a new product has no id")?, made)
             }
@@ -180,60 +144,23 @@ impl Maker<'_> {
         for shown in products.chunks_mut(page.products.max(1)) {
             let made = self.call(&page.create, &[]).await?;
             let pointer = page.create.id.as_deref().context("the map does not say where a new page's id is")?;
-            let id = made.pointer(pointer).and_then(Value::as_str).context("a new page has no id")?;
+            let id = match made.pointer(pointer) {
+                Some(Value::String(id)) => id.clone(),
+                Some(Value::Number(id)) => id.to_string(),
+                _ => bail!("a new page has no id"),
+            };
             for product in shown {
-                self.call(&page.add, &[("page", id), ("id", &product.id.to_string())]).await?;
-                product.read_path = fill_text(&product.read_path, &[("page", id)]);
+                self.call(&page.add, &[("page", &id), ("id", &product.id.to_string())]).await?;
+                product.read_path = fill_text(&product.read_path, &[("page", &id)]);
             }
         }
         Ok(())
     }
 }
 
-impl Prepared {
-    /// Where a product is read.
-    pub(super) fn read_path(&self, product: usize) -> &str {
-        &self.products[product].read_path
-    }
-
-    /// What is sent to write a product: method, path and body.
-    pub(super) fn write(&self, product: usize, number: u32) -> (Method, &str, Bytes) {
-        let product = &self.products[product];
-        let (id, writing) = (product.id.to_string(), &self.writing);
-        let body = fill(&writing.body, &[("id", &id), ("word", &product.word)], number);
-        (writing.method.clone(), &product.write_path, body.to_string().into())
-    }
-
-    /// The version that a write has made, and whether it is acknowledged.
-    pub(super) fn written(&self, body: &[u8], cache_status: &str) -> Option<(u32, bool)> {
-        let answer: Value = serde_json::from_slice(body).ok()?;
-        let version = u32::try_from(answer.pointer(&self.writing.version)?.as_u64()?).ok()?;
-        let deferred = self.writing.unacknowledged.as_ref().is_some_and(|piece| cache_status.contains(piece));
-        Some((version, !deferred))
-    }
-
-    /// The products of this run that an answer to reading `product` shows.
-    pub(super) fn seen(&self, product: usize, body: &[u8]) -> Vec<(u32, Seen)> {
-        let key = self.first_key + product as u32;
-        let Ok(answer) = serde_json::from_slice::<Value>(body) else { return vec![(key, Seen::Torn)] };
-        let Some(items) = &self.reading.items else { return vec![(key, self.one(key, &answer))] };
-        let items = answer.pointer(items).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let known = |item: &Value| self.reading.keys.get(&item.pointer(&self.reading.shown.id)?.as_u64()?).copied();
-        items.iter().filter_map(|item| known(item).map(|key| (key, self.one(key, item)))).collect()
-    }
-
-    fn one(&self, key: u32, item: &Value) -> Seen {
-        let (shown, product) = (&self.reading.shown, &self.products[(key - self.first_key) as usize]);
-        let number = |pointer: &str| u32::try_from(item.pointer(pointer)?.as_u64()?).ok();
-        let Some(write) = number(&shown.number) else { return Seen::Torn };
-        let id = product.id.to_string();
-        let is_of = |(pointer, template): (&String, &String)| {
-            let wanted = fill(&Value::String(template.clone()), &[("id", &id), ("word", &product.word)], write);
-            item.pointer(pointer) == Some(&wanted)
-        };
-        match number(&shown.id) == Some(product.id as u32) && shown.others.iter().all(is_of) {
-            true => Seen::Write { number: write, version: shown.version.as_deref().and_then(number) },
-            false => Seen::Torn,
-        }
-    }
+/// A word that no other product has, and whose beginning none has either: a search that goes by the beginning of words
+/// must not confuse the writes to one with those to another.
+fn word(key: u32) -> String {
+    let letter = |at: u32| char::from(b'a' + (at % 26) as u8);
+    format!("q{}{}{:06x}{key}", letter(key / 26), letter(key), rand::random::<u32>() & 0xff_ffff)
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
-use super::judge::{Fault, Judgement, Violation};
+use super::judge::Judgement;
 use super::map::Promise;
 use super::record::{Read, Write, Written, millis};
+use super::violation::{Fault, Lost, Misread, Violation};
 use super::workload::Pattern;
 use crate::cache_status::Source;
 
@@ -26,7 +27,13 @@ pub struct Tally {
     /// Of these, answered by a cache.
     pub hits: u64,
     /// Reads by pattern.
-    pub patterns: BTreeMap<&'static str, u64>,
+    pub patterns: BTreeMap<&'static str, Figures>,
+    /// Reads of what no cache keeps: they are judged, but what the session reads later is not compared with them.
+    pub unkept: u64,
+    /// Answers: a page is one of these, however many products it showed.
+    pub answers: u64,
+    /// Answers that showed something stale.
+    pub stale_answers: u64,
     /// Reads without a useful answer.
     pub failed_reads: u64,
     /// Acknowledged writes.
@@ -50,6 +57,24 @@ pub struct Tally {
     pub violations: Vec<Violation>,
 }
 
+/// What the reads of one pattern came to.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Figures {
+    /// Reads.
+    pub reads: u64,
+    /// Of these, answered by a cache.
+    pub hits: u64,
+    /// Of these, answered by somebody else's load.
+    pub collapsed: u64,
+}
+
+impl Figures {
+    /// The share of hits.
+    pub fn hit_share(&self) -> f64 {
+        self.hits as f64 / self.reads.max(1) as f64
+    }
+}
+
 impl Tally {
     /// Nothing yet.
     pub fn new(subject: &str, promise: Promise) -> Self {
@@ -63,6 +88,9 @@ impl Tally {
             reads: 0,
             hits: 0,
             patterns: BTreeMap::new(),
+            unkept: 0,
+            answers: 0,
+            stale_answers: 0,
             failed_reads: 0,
             writes: 0,
             deferred: 0,
@@ -76,16 +104,21 @@ impl Tally {
         }
     }
 
+    /// Takes note of an answer: of all that it showed.
+    pub(super) fn answer(&mut self, stale: bool) {
+        self.answers += 1;
+        self.stale_answers += u64::from(stale);
+    }
+
     pub(super) fn read(&mut self, read: &Read, pattern: Pattern, judgement: &Judgement) {
+        let hit = u64::from(matches!(read.source, Source::Hit | Source::Stale));
         self.reads += 1;
-        self.hits += u64::from(matches!(read.source, Source::Hit | Source::Stale));
-        let name = match pattern {
-            Pattern::Hot => "hot",
-            Pattern::Zipf => "zipf",
-            Pattern::Uniform => "uniform",
-            Pattern::Missing => "missing",
-        };
-        *self.patterns.entry(name).or_default() += 1;
+        self.hits += hit;
+        self.unkept += u64::from(!read.kept);
+        let figures = self.patterns.entry(pattern.name()).or_default();
+        figures.reads += 1;
+        figures.hits += hit;
+        figures.collapsed += u64::from(read.source == Source::Collapsed);
         if judgement.stale_for > 0 {
             self.stale += 1;
             // It grows as it needs to, so there is no value that it could not take.
@@ -93,10 +126,18 @@ impl Tally {
             self.longest_window_ms = self.longest_window_ms.max(millis(judgement.window));
         }
         let Some(fault) = judgement.fault else { return };
+        let &Judgement { version, floor, stale_for, before, .. } = judgement;
+        self.broke(fault, Violation::Read(Misread { fault, read: *read, version, floor, stale_for, before }));
+    }
+
+    pub(super) fn lost(&mut self, lost: Lost) {
+        self.broke(lost.fault, Violation::Write(lost));
+    }
+
+    fn broke(&mut self, fault: Fault, violation: Violation) {
         *self.faults.entry(fault).or_default() += 1;
         if self.violations.len() < KEPT {
-            let &Judgement { version, floor, stale_for, before, .. } = judgement;
-            self.violations.push(Violation { fault, read: *read, version, floor, stale_for, before });
+            self.violations.push(violation);
         }
     }
 
@@ -113,9 +154,15 @@ impl Tally {
         self.faults.values().sum()
     }
 
-    /// The share of stale reads is below this with a probability of 95 %.
+    /// The share of stale answers is below this with a probability of 95 %. Of answers, because the products of one page
+    /// are outdated together: they are not so many observations.
     pub fn stale_share_at_most(&self) -> f64 {
-        share_at_most(self.stale, self.reads)
+        share_at_most(self.stale_answers, self.answers)
+    }
+
+    /// The share of hits.
+    pub fn hit_share(&self) -> f64 {
+        self.hits as f64 / self.reads.max(1) as f64
     }
 
     /// Staleness at this quantile, in milliseconds.

@@ -5,12 +5,12 @@
 //! | hot | two products that everybody reads and somebody writes all the time: the race of a fill with an invalidation |
 //! | Zipf | many products, few of them popular: what a shop looks like |
 //! | uniform | the same products, all alike: entries that are mostly there and seldom asked for |
-//! | missing | products that are written as often as they are read, so that hardly a read is a hit: fills against fills |
+//! | missing | products whose entry is written away before they are read: fills against fills, and against the next write |
+//! | sweep | all of them once, of every replica, when all is quiet |
 
 use rand::Rng;
 use rand::distr::Distribution;
 use rand_distr::Zipf;
-use serde::Serialize;
 
 /// Products of each pattern, in every subject. Zipf and uniform share theirs.
 const HOT: usize = 2;
@@ -21,8 +21,7 @@ const MISSING: usize = 8;
 const SKEW: f64 = 0.9;
 
 /// How products are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pattern {
     /// Always the same few.
     Hot,
@@ -30,8 +29,23 @@ pub(super) enum Pattern {
     Zipf,
     /// All alike.
     Uniform,
-    /// As often written as read.
+    /// Written just before.
     Missing,
+    /// Each once, in the end.
+    Sweep,
+}
+
+impl Pattern {
+    /// Its name in the report.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Zipf => "zipf",
+            Self::Uniform => "uniform",
+            Self::Missing => "missing",
+            Self::Sweep => "sweep",
+        }
+    }
 }
 
 /// The products of one subject, by pattern.
@@ -57,7 +71,7 @@ impl Choice {
         match pattern {
             Pattern::Hot => rng.random_range(0..HOT.min(self.all)),
             Pattern::Missing => (HOT + rng.random_range(0..MISSING)).min(self.all - 1),
-            Pattern::Uniform => rng.random_range(others.min(self.all - 1)..self.all),
+            Pattern::Uniform | Pattern::Sweep => rng.random_range(others.min(self.all - 1)..self.all),
             Pattern::Zipf => (others + self.zipf.sample(rng) as usize - 1).min(self.all - 1),
         }
     }

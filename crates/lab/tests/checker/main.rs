@@ -1,6 +1,7 @@
 //! The checker is checked: it finds what is wrong with servers that are wrong on purpose, and nothing in one that is not.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
+mod output;
 mod shop;
 
 use std::sync::Arc;
@@ -34,8 +35,13 @@ read = { service = "shop", path = "/products/{id}" }
 write = { service = "shop", path = "/products/{id}" }
 "#;
 
-/// Checks so many replicas with this flaw, for at most so long.
-async fn check(flaw: Flaw, replicas: usize, promise: Promise, seconds: u64) -> Report {
+/// Checks so many replicas with this flaw, for at most so long; until this fault is found, if one is given.
+async fn check(flaw: Flaw, replicas: usize, promise: Promise, seconds: u64, until: Option<Fault>) -> Report {
+    let options = Options { reads: u64::MAX, seconds, products: 16, until, ..Options::default() };
+    check_with(flaw, replicas, promise, &options).await
+}
+
+async fn check_with(flaw: Flaw, replicas: usize, promise: Promise, options: &Options) -> Report {
     let database = Arc::default();
     let servers: Vec<Server> = (0..replicas).map(|_| Server::start(flaw, &database)).collect();
     let folder = tempfile::tempdir().unwrap();
@@ -44,27 +50,33 @@ async fn check(flaw: Flaw, replicas: usize, promise: Promise, seconds: u64) -> R
     let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
     let mut map = Map::load(Some(&file), &[format!("shop={}", urls.join(","))]).unwrap();
     map.subjects[0].stale = promise;
-    let options = Options { reads: u64::MAX, seconds, products: 16, ..Options::default() };
-    run(&map, &options).await.unwrap()
+    run(&map, options).await.unwrap()
 }
 
 /// A server with this flaw is caught, for this reason among others.
 async fn is_caught(flaw: Flaw, promise: Promise, fault: Fault) {
     let began = Instant::now();
-    let report = check(flaw, 1, promise, CAUGHT).await;
+    let report = check(flaw, 1, promise, CAUGHT, Some(fault)).await;
     println!("{flaw:?}, caught after {:.1} s\n{report}", began.elapsed().as_secs_f64());
-    let faults = &report.subjects[0].faults;
-    assert!(faults.contains_key(&fault), "{flaw:?} went unnoticed: {report}");
+    assert!(report.subjects[0].faults.contains_key(&fault), "{flaw:?} went unnoticed: {report}");
+    assert!(report.failures()[0].contains("promises were broken"), "{report}");
 }
 
 #[tokio::test]
-async fn a_sound_server_keeps_every_promise() {
-    let report = check(Flaw::None, 1, Promise::Never, 6).await;
-    println!("{report}");
-    let tally = &report.subjects[0];
-    assert_eq!((tally.broken(), tally.stale, tally.failed_reads), (0, 0, 0), "{report}");
-    assert!(tally.reads > 1_000 && tally.hits == 0 && tally.writes > 100, "it was about nothing: {report}");
-    assert!(tally.patterns.len() == 4, "a pattern was left out: {report}");
+async fn a_sound_server_with_a_cache_keeps_every_promise_in_every_pattern() {
+    for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
+        let report = check(Flaw::None, 1, promise, 6, None).await;
+        println!("{report}");
+        let tally = &report.subjects[0];
+        assert_eq!((tally.broken(), tally.stale, tally.failed_reads), (0, 0, 0), "{report}");
+        assert!(tally.reads > 500 && tally.writes > 20, "it was about nothing: {report}");
+        for pattern in ["hot", "zipf", "uniform", "missing", "sweep"] {
+            assert!(tally.patterns.get(pattern).is_some_and(|it| it.reads > 5), "no {pattern}: {report}");
+        }
+        assert!(tally.patterns["hot"].hit_share() > 0.5, "it has no cache: {report}");
+        assert!(tally.patterns["missing"].hit_share() < 0.25, "what is to be missing is there: {report}");
+        assert!(tally.answers == tally.reads, "an answer shows one product: {report}");
+    }
 }
 
 #[tokio::test]
@@ -98,10 +110,20 @@ async fn a_write_that_is_shown_and_rolled_back_is_caught() {
 }
 
 #[tokio::test]
+async fn a_server_that_shows_what_nobody_wrote_is_caught() {
+    is_caught(Flaw::Prophecy, Promise::Never, Fault::Future).await;
+}
+
+#[tokio::test]
+async fn a_lost_write_is_caught_though_the_next_one_makes_the_same_version() {
+    is_caught(Flaw::LostWrite, Promise::AtMost(Duration::from_secs(3_600)), Fault::Lost).await;
+}
+
+#[tokio::test]
 async fn a_session_that_goes_back_between_replicas_is_caught() {
     let promise = Promise::AtMost(Duration::from_secs(3_600));
     // Each has a cache of its own, and hears of its own writes only.
-    let report = check(Flaw::None, 2, promise, CAUGHT).await;
+    let report = check(Flaw::None, 2, promise, CAUGHT, Some(Fault::Backwards)).await;
     println!("{report}");
     assert!(report.subjects[0].faults.contains_key(&Fault::Backwards), "{report}");
 }

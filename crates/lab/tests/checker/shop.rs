@@ -16,6 +16,8 @@ use tokio::time::sleep;
 pub(crate) enum Flaw {
     /// Nothing: a fill is refused when an invalidation came after its load had begun.
     None,
+    /// Nothing, but that there is no cache.
+    NoCache,
     /// A fill is never refused.
     NaiveCacheAside,
     /// The entry is removed before the write is committed, and not after.
@@ -28,6 +30,12 @@ pub(crate) enum Flaw {
     Torn,
     /// What is written is in the cache before it is committed, and some writes are rolled back.
     BeforeCommit,
+    /// One of 50 reads shows what nobody has written yet.
+    Prophecy,
+    /// One of 25 writes is gone again before the next begins, and has been removed from the cache like any other.
+    LostWrite,
+    /// One of 10 reads is refused.
+    Refusals,
 }
 
 /// The row of a product.
@@ -96,10 +104,16 @@ impl Drop for Server {
 }
 
 async fn read(id: Path<u64>, shop: Data<Shop>) -> HttpResponse {
-    match shop.read(*id).await {
-        Some(product) => HttpResponse::Ok().json(shown(*id, product)),
-        None => HttpResponse::NotFound().finish(),
+    if shop.flaw == Flaw::Refusals && rand::random_ratio(1, 10) {
+        return HttpResponse::ServiceUnavailable().finish();
     }
+    let (product, source) = shop.read(*id).await;
+    let Some(mut product) = product else { return HttpResponse::NotFound().finish() };
+    if shop.flaw == Flaw::Prophecy && rand::random_ratio(1, 50) {
+        let number = product.number + 1_000_000;
+        product = Product { version: product.version + 1, number, name: number };
+    }
+    HttpResponse::Ok().insert_header(("Cache-Status", source)).json(shown(*id, product))
 }
 
 async fn write(id: Path<u64>, body: Json<Value>, shop: Data<Shop>) -> HttpResponse {
@@ -122,31 +136,34 @@ async fn way() {
 }
 
 impl Shop {
-    async fn read(&self, id: u64) -> Option<Product> {
+    /// The product, and where it came from.
+    async fn read(&self, id: u64) -> (Option<Product>, &'static str) {
         let begun = {
             let mut cache = self.cache.lock().unwrap();
             let slot = cache.entry(id).or_default();
             let lives = if self.flaw == Flaw::NewerVersionWins { 4 } else { 60_000 };
             slot.entry.take_if(|entry| entry.stored.elapsed() > Duration::from_millis(lives));
             if let Some(entry) = &slot.entry {
-                return Some(entry.product);
+                return (Some(entry.product), "shop; hit");
             }
             slot.generation
         };
         way().await;
         let row = self.database.rows.lock().unwrap().get(&id).copied();
         way().await;
-        if let Some(row) = row {
-            self.fill(id, row, begun);
+        match row.is_some_and(|row| self.fill(id, row, begun)) {
+            true => (row, "shop; fwd=miss; stored"),
+            false => (row, "shop; fwd=miss"),
         }
-        row
     }
 
-    fn fill(&self, id: u64, row: Product, begun: u64) {
+    /// Whether it is there now.
+    fn fill(&self, id: u64, row: Product, begun: u64) -> bool {
         let mut cache = self.cache.lock().unwrap();
         let slot = cache.entry(id).or_default();
         let newer = slot.entry.as_ref().is_none_or(|entry| entry.product.version < row.version);
         let allowed = match self.flaw {
+            Flaw::NoCache => false,
             Flaw::NaiveCacheAside => true,
             Flaw::NewerVersionWins => newer,
             _ => slot.generation == begun,
@@ -154,6 +171,7 @@ impl Shop {
         if allowed {
             slot.entry = Some(Entry { product: row, stored: Instant::now() });
         }
+        allowed
     }
 
     /// `None` when it was rolled back.
@@ -173,6 +191,10 @@ impl Shop {
             self.invalidate(id);
             return None;
         }
+        if self.flaw == Flaw::LostWrite && writes.is_multiple_of(25) {
+            self.invalidate(id);
+            return Some(row);
+        }
         self.database.rows.lock().unwrap().insert(id, row);
         match self.flaw {
             Flaw::DeleteBeforeCommit | Flaw::BeforeCommit => {}
@@ -184,7 +206,7 @@ impl Shop {
                 way().await;
                 self.store(id, row);
             }
-            Flaw::None | Flaw::NaiveCacheAside | Flaw::LostEvent => self.invalidate(id),
+            _ => self.invalidate(id),
         }
         Some(row)
     }

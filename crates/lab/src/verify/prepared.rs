@@ -1,0 +1,216 @@
+//! One subject, ready to be read and written: what is sent, and what an answer shows.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hyper::Method;
+use serde_json::Value;
+
+use super::map::{Lists, Promise, Shown, fill};
+use super::record::Seen;
+use super::workload::Choice;
+
+/// One subject, ready to be read and written.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Its name.
+    pub name: String,
+    /// What it promises.
+    pub promise: Promise,
+    /// The products, by the order in which the workload counts them.
+    pub products: Vec<Product>,
+    /// The subject's own part of the keys that records have: that of its first product.
+    pub first_key: u32,
+    /// Which product it is.
+    pub choice: Choice,
+    /// The replicas that are read and written.
+    pub nodes: (Vec<String>, Vec<String>),
+    /// How its answers are read.
+    pub reading: Reading,
+    /// How its products are written.
+    pub writing: Writing,
+}
+
+/// A product of the run.
+#[derive(Debug)]
+pub(super) struct Product {
+    /// What the service calls it.
+    pub id: u64,
+    /// A word that no other product has.
+    pub word: String,
+    /// Where it is read.
+    pub read_path: String,
+    /// Where it is written.
+    pub write_path: String,
+}
+
+/// How an answer is read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Where the list is, if it is one.
+    pub items: Option<String>,
+    /// What the list shows.
+    pub lists: Lists,
+    /// What an item shows.
+    pub shown: Shown,
+    /// The subject's products by what the service calls them.
+    pub keys: HashMap<u64, u32>,
+}
+
+/// How a product is written; the fields of [`super::map::Writing`].
+#[derive(Debug)]
+pub(super) struct Writing {
+    /// PUT, as a rule.
+    pub method: Method,
+    /// With `{n}`.
+    pub body: Value,
+    /// Where the answer has the version.
+    pub version: String,
+    /// How it says that the invalidation has not happened yet.
+    pub unacknowledged: Option<String>,
+}
+
+impl Prepared {
+    /// Where a product is read.
+    pub(super) fn read_path(&self, product: usize) -> &str {
+        &self.products[product].read_path
+    }
+
+    /// What is sent to write a product: method, path and body.
+    pub(super) fn write(&self, product: usize, number: u32) -> (Method, &str, Bytes) {
+        let product = &self.products[product];
+        let (id, writing) = (product.id.to_string(), &self.writing);
+        let body = fill(&writing.body, &[("id", &id), ("word", &product.word)], number);
+        (writing.method.clone(), &product.write_path, body.to_string().into())
+    }
+
+    /// The version that a write has made, and whether it is acknowledged.
+    pub(super) fn written(&self, body: &[u8], cache_status: &str) -> Option<(u32, bool)> {
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        let version = u32::try_from(answer.pointer(&self.writing.version)?.as_u64()?).ok()?;
+        let deferred = self.writing.unacknowledged.as_ref().is_some_and(|piece| cache_status.contains(piece));
+        Some((version, !deferred))
+    }
+
+    /// The products of this run that an answer to reading `product` shows.
+    pub(super) fn seen(&self, product: usize, body: &[u8]) -> Vec<(u32, Seen)> {
+        let key = self.first_key + product as u32;
+        let Ok(answer) = serde_json::from_slice::<Value>(body) else { return vec![(key, Seen::Torn)] };
+        let Some(items) = &self.reading.items else { return vec![(key, self.one(key, &answer))] };
+        let Some(items) = answer.pointer(items).and_then(Value::as_array) else { return vec![(key, Seen::Torn)] };
+        let known = |item: &Value| self.reading.keys.get(&item.pointer(&self.reading.shown.id)?.as_u64()?).copied();
+        let mut seen: Vec<(u32, Seen)> =
+            items.iter().filter_map(|item| known(item).map(|key| (key, self.one(key, item)))).collect();
+        if self.reading.lists == Lists::Itself && seen.iter().all(|(other, _)| *other != key) {
+            seen.push((key, Seen::Absent));
+        }
+        seen
+    }
+
+    fn one(&self, key: u32, item: &Value) -> Seen {
+        let (shown, product) = (&self.reading.shown, &self.products[(key - self.first_key) as usize]);
+        let number = |pointer: &str| u32::try_from(item.pointer(pointer)?.as_u64()?).ok();
+        let Some(write) = number(&shown.number) else { return Seen::Torn };
+        let id = product.id.to_string();
+        let is_of = |(pointer, template): (&String, &String)| {
+            let wanted = fill(&Value::String(template.clone()), &[("id", &id), ("word", &product.word)], write);
+            item.pointer(pointer) == Some(&wanted)
+        };
+        let is_it = item.pointer(&shown.id).and_then(Value::as_u64) == Some(product.id);
+        match is_it && shown.others.iter().all(is_of) {
+            true => Seen::Write { number: write, version: shown.version.as_deref().and_then(number) },
+            false => Seen::Torn,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Above what fits into 32 bits.
+    const FIRST: u64 = 5_000_000_000;
+
+    fn prepared(items: Option<&str>, lists: Lists) -> Prepared {
+        let product = |id: u64| Product {
+            id,
+            word: format!("w{id}"),
+            read_path: format!("/products/{id}"),
+            write_path: format!("/products/{id}"),
+        };
+        Prepared {
+            name: "shop".to_owned(),
+            promise: Promise::Never,
+            products: [FIRST, FIRST + 1].map(product).into(),
+            first_key: 7,
+            choice: Choice::of(Choice::FEWEST),
+            nodes: (Vec::new(), Vec::new()),
+            reading: Reading {
+                items: items.map(str::to_owned),
+                lists,
+                shown: Shown {
+                    id: "/id".to_owned(),
+                    version: Some("/version".to_owned()),
+                    number: "/price".to_owned(),
+                    others: [("/name".to_owned(), "{word} {n}".to_owned())].into(),
+                },
+                keys: [(FIRST, 7), (FIRST + 1, 8)].into(),
+            },
+            writing: Writing {
+                method: Method::PUT,
+                body: json!({ "price": "{n}" }),
+                version: "/version".to_owned(),
+                unacknowledged: None,
+            },
+        }
+    }
+
+    fn item(id: u64, version: u32, number: u32, name: u32) -> Value {
+        json!({ "id": id, "version": version, "price": number, "name": format!("w{id} {name}") })
+    }
+
+    fn seen(prepared: &Prepared, answer: &Value) -> Vec<(u32, Seen)> {
+        prepared.seen(0, answer.to_string().as_bytes())
+    }
+
+    const WHOLE: Seen = Seen::Write { number: 9, version: Some(2) };
+
+    #[test]
+    fn an_answer_shows_a_write_or_parts_of_several() {
+        let product = prepared(None, Lists::Itself);
+        assert_eq!(seen(&product, &item(FIRST, 2, 9, 9)), [(7, WHOLE)]);
+        assert_eq!(seen(&product, &item(FIRST, 2, 9, 8)), [(7, Seen::Torn)], "the name is another write's");
+        assert_eq!(seen(&product, &json!({})), [(7, Seen::Torn)]);
+        assert_eq!(product.seen(0, b"oops"), [(7, Seen::Torn)]);
+        let low = FIRST & u64::from(u32::MAX);
+        assert_eq!(seen(&product, &item(low, 2, 9, 9)), [(7, Seen::Torn)], "half of an id is another id");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_on_its_page_is_absent() {
+        let page = prepared(Some("/items"), Lists::Itself);
+        let both = json!({ "items": [item(FIRST, 2, 9, 9), item(FIRST + 1, 2, 9, 9), item(3, 1, 1, 1)] });
+        assert_eq!(seen(&page, &both), [(7, WHOLE), (8, WHOLE)]);
+        assert_eq!(seen(&page, &json!({ "items": [item(FIRST + 1, 2, 9, 9)] })), [(8, WHOLE), (7, Seen::Absent)]);
+        assert_eq!(seen(&page, &json!({ "items": [] })), [(7, Seen::Absent)]);
+    }
+
+    #[test]
+    fn a_list_of_others_shows_whom_it_shows() {
+        let others = prepared(Some("/items"), Lists::Others);
+        assert_eq!(seen(&others, &json!({ "items": [item(FIRST + 1, 2, 9, 9)] })), [(8, WHOLE)]);
+        assert_eq!(seen(&others, &json!({ "items": [] })), []);
+    }
+
+    #[test]
+    fn a_list_that_is_not_where_the_map_says_is_torn() {
+        for lists in [Lists::Itself, Lists::Others] {
+            let page = prepared(Some("/items"), lists);
+            for answer in [json!({ "lines": [] }), json!({ "items": {} }), json!([])] {
+                assert_eq!(seen(&page, &answer), [(7, Seen::Torn)], "{answer}");
+            }
+        }
+    }
+}

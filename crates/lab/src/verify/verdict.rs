@@ -1,0 +1,141 @@
+//! Whether a run proves anything: what has to hold besides that no promise was broken.
+//!
+//! A run in which nobody read, nothing was cached or everything failed breaks no promise either.
+
+use super::report::Report;
+use super::tally::Tally;
+
+/// The checker takes less of the CPU time than this, or it measures itself.
+const OWN_CPU: f64 = 1.0 / 3.0;
+
+/// Missing products have fewer hits than this, or their reads are not what they are for.
+const MISSING_HITS: f64 = 1.0 / 3.0;
+
+/// What is wrong with a run; nothing when every promise was kept, and the run is worth something.
+pub(super) fn failures(report: &Report) -> Vec<String> {
+    let mut failures = Vec::new();
+    let broken = report.broken();
+    if broken > 0 {
+        failures.push(format!("promises were broken {broken} times"));
+    } else if report.counted_reads() < report.wanted_reads {
+        let (reads, wanted) = (report.counted_reads(), report.wanted_reads);
+        failures.push(format!("only {reads} of {wanted} reads were made before the time was over"));
+    }
+    for tally in &report.subjects {
+        let of = |what: &str| format!("{}: {what}", tally.subject);
+        if tally.reads == 0 {
+            failures.push(of("nothing was read"));
+        } else if tally.hits == 0 && report.says_source {
+            failures.push(of("no read came from a cache, so its cache was not checked"));
+        }
+        if tally.writes == 0 {
+            failures.push(of("no write was acknowledged, so no read could be stale"));
+        }
+        let Tally { failed_reads, failed_writes, .. } = tally;
+        if failed_reads + failed_writes > 0 {
+            failures.push(of(&format!("{failed_reads} reads and {failed_writes} writes had no useful answer")));
+        }
+    }
+    if report.own_cpu_share >= OWN_CPU {
+        let own = 100.0 * report.own_cpu_share;
+        failures.push(format!("the checker itself used {own:.0} % of the CPU time, a third or more"));
+    }
+    failures
+}
+
+/// What a reader of the figures should know, though it is no failure.
+pub(super) fn remarks(report: &Report) -> Vec<String> {
+    let share = |tally: &Tally| tally.patterns.get("missing").map_or(0.0, |missing| missing.hit_share());
+    let often: Vec<String> = report
+        .subjects
+        .iter()
+        .filter(|tally| share(tally) > MISSING_HITS)
+        .map(|tally| format!("{} {:.0} %", tally.subject, 100.0 * share(tally)))
+        .collect();
+    match often.is_empty() {
+        true => Vec::new(),
+        false => vec![format!(
+            "the missing pattern did not miss, because the entry outlived the write or was back at once: {}",
+            often.join(", ")
+        )],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::map::Promise;
+    use super::super::tally::Figures;
+    use super::super::violation::Fault;
+    use super::*;
+
+    /// A run in which nothing is wrong.
+    fn report() -> Report {
+        let mut tally = Tally::new("explicit", Promise::Never);
+        (tally.reads, tally.hits, tally.writes) = (1_000, 900, 50);
+        Report {
+            date: String::new(),
+            commit: String::new(),
+            subjects: vec![tally],
+            wanted_reads: 1_000,
+            says_source: true,
+            seconds: 10.0,
+            together_seconds: 5.0,
+            own_cpu_share: 0.2,
+            ended_early: false,
+        }
+    }
+
+    fn failures_of(change: impl Fn(&mut Report)) -> Vec<String> {
+        let mut report = report();
+        change(&mut report);
+        failures(&report)
+    }
+
+    #[test]
+    fn a_run_that_read_enough_from_a_cache_and_broke_nothing_passes() {
+        assert_eq!(failures_of(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_run_that_proves_nothing_fails_and_says_why() {
+        type Change = fn(&mut Report);
+        let checks: [(Change, &str); 8] = [
+            (|report| report.subjects[0].faults = [(Fault::Stale, 2)].into(), "broken 2 times"),
+            (|report| report.wanted_reads = 1_001, "only 1000 of 1001 reads"),
+            (|report| (report.subjects[0].reads, report.wanted_reads) = (0, 0), "explicit: nothing was read"),
+            (|report| report.subjects[0].hits = 0, "no read came from a cache"),
+            (|report| report.subjects[0].writes = 0, "no write was acknowledged"),
+            (|report| report.subjects[0].failed_reads = 3, "3 reads and 0 writes had no useful answer"),
+            (|report| report.subjects[0].failed_writes = 4, "0 reads and 4 writes had no useful answer"),
+            (|report| report.own_cpu_share = 0.34, "34 % of the CPU time"),
+        ];
+        for (change, says) in checks {
+            let failures = failures_of(change);
+            assert!(failures.len() == 1 && failures[0].contains(says), "{says}: {failures:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said() {
+        let failures = failures_of(|report| {
+            report.subjects[0].writes = 0;
+            report.subjects.push(Tally::new("cart", Promise::Never));
+        });
+        assert_eq!(failures.len(), 3, "{failures:?}");
+    }
+
+    #[test]
+    fn hits_are_not_asked_for_where_no_answer_says_where_it_came_from() {
+        let failures = failures_of(|report| (report.subjects[0].hits, report.says_source) = (0, false));
+        assert_eq!(failures, Vec::<String>::new());
+    }
+
+    #[test]
+    fn it_is_remarked_when_the_missing_pattern_hits() {
+        for (hits, remarks_made) in [(300, 0), (400, 1)] {
+            let mut report = report();
+            report.subjects[0].patterns.insert("missing", Figures { reads: 1_000, hits, collapsed: 0 });
+            assert_eq!(remarks(&report).len(), remarks_made, "{hits} hits");
+        }
+    }
+}
