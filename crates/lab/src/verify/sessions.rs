@@ -92,6 +92,8 @@ pub(super) struct Log {
     pub(super) failure: Option<String>,
     /// When the last read ended that had none, or that had to go past the cache.
     pub(super) trouble: Nanos,
+    /// When the last write ended that had none, or that put its invalidation off.
+    pub(super) trouble_writes: Nanos,
 }
 
 impl Session {
@@ -198,6 +200,9 @@ impl Session {
                 Written::Unknown
             }
         };
+        if !matches!(outcome, Written::Acknowledged(_)) {
+            log.trouble_writes = end;
+        }
         log.writes.push(Write { begin, end, key, number, outcome });
     }
 }
