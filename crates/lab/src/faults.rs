@@ -133,13 +133,13 @@ async fn all(
     let mut load = Run::prepare(&map(site).await?, options.products, Files::default(), |_| {}).await?;
     let mut report = Report { site: site.name(), kind: site.kind().to_owned(), ..Report::default() };
     for fault in faults {
+        if stop.is_cancelled() {
+            break;
+        }
         progress.begins(&fault.name());
         let outcome = Stage { site, http: &http, stop }.one(&mut load, *fault).await;
         progress.done(|| told(&outcome));
         report.outcomes.push(outcome);
-        if stop.is_cancelled() {
-            break;
-        }
     }
     load.strike().await;
     Ok(report)

@@ -106,8 +106,9 @@ impl Stage<'_> {
         sleep(BEFORE).await;
         let making = async {
             tokio::select! {
-                made = timeout(LONGEST, fault.make(self.site, prepared)) => made.context("it takes too long")?,
+                biased;
                 () = self.stop.cancelled() => Err(anyhow!("interrupted")),
+                made = timeout(LONGEST, fault.make(self.site, prepared)) => made.context("it takes too long")?,
             }
         };
         let made = outcome.note("making it", making.await);
