@@ -87,7 +87,8 @@ impl Stage<'_> {
             loaded
         };
         let (times, loaded, changes) = tokio::join!(acting, loading, others.work(self.site, self.http, &quiet));
-        if self.stop.is_cancelled() || outcome.note("the load", loaded).is_none() {
+        outcome.note("the load", loaded);
+        if self.stop.is_cancelled() {
             return;
         }
         outcome.changes = changes;
