@@ -21,7 +21,7 @@ const PRODUCTS: u32 = 2_000;
 /// By this the products are known.
 const SIGN: &str = "made for a tag with many members";
 /// How often it is tried: a drain may be over before it is seen.
-const TRIES: u32 = 5;
+const TRIES: u64 = 5;
 
 /// What the category is called.
 pub(super) async fn name(site: &Site) -> Result<String> {
@@ -59,9 +59,9 @@ pub(super) async fn interrupted(site: &Site, members: &[String]) -> Result<()> {
     let (http, url) = (client()?, site.url(Service::ProductApi).await?);
     let mut redis = site.redis_session()?;
     let mut count = async |set: &str| -> Result<u64> { Ok(redis.ask(&format!("SCARD {set}")).await?.parse()?) };
-    for _ in 0..TRIES {
-        // Late enough that the drain takes a while, not so late that Redis counts as down.
-        wire.delay(Duration::from_millis(8));
+    for attempt in 0..TRIES {
+        // Late enough that the drain takes a while, not so late that Redis counts as down; later when it was over too soon.
+        wire.delay(Duration::from_millis(8 + 4 * attempt));
         let all = count(TAGGED).await?;
         let name = format!("Shelf {}", rand::random::<u32>());
         let renaming =

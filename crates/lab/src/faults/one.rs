@@ -30,6 +30,8 @@ const AFTER: Duration = Duration::from_millis(3_000);
 const ROUND: Duration = Duration::from_millis(1_000);
 /// The longest that there is more load, until nothing fails or goes past the caches any more.
 const RECOVERY: Duration = Duration::from_secs(30);
+/// How long the readers go on when everything has come to rest: an empty cache would prove nothing.
+const READ_ON: Duration = Duration::from_secs(1);
 /// The longest that a fault takes, made by a script on a busy machine.
 const LONGEST: Duration = Duration::from_secs(240);
 
@@ -95,7 +97,16 @@ impl Stage<'_> {
         outcome.ready_ms = millis(times.ready.saturating_sub(times.lifted));
         outcome.recovered_ms = millis(load.trouble.saturating_sub(times.lifted));
         outcome.writes_recovered_ms = millis(load.trouble_writes.saturating_sub(times.lifted));
-        let settled = outcome.note("at rest", ground::at_rest(self.site, self.http).await);
+        // The caches fill again while the last events are still under way: just then something could be stored for good.
+        let reading = CancellationToken::new();
+        let resting = async {
+            let rested = ground::at_rest(self.site, self.http).await;
+            sleep(READ_ON).await;
+            reading.cancel();
+            rested
+        };
+        let (rested, ()) = tokio::join!(resting, others.read(self.http, &reading));
+        let settled = outcome.note("at rest", rested);
         outcome.settled_ms = settled.unwrap_or(PATIENCE).as_secs_f64() * 1e3;
         outcome.count(load.take());
         let judged = self.judge(load, prepared, outcome).await;

@@ -71,7 +71,8 @@ impl Others {
         changes
     }
 
-    async fn read(&self, http: &Client, stop: &CancellationToken) {
+    /// Reads until it is told to stop.
+    pub(super) async fn read(&self, http: &Client, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let url = &self.urls[rand::rng().random_range(0..self.urls.len())];
             // Nobody may be there to answer.

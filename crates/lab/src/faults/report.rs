@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn an_outcome_holds_only_if_nothing_broke_and_it_was_about_something() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        let spoilt: [(&str, fn(&mut Outcome)); 10] = [
+        type Spoil = fn(&mut Outcome);
+        let spoilt: [(&str, Spoil); 10] = [
             ("a broken promise", |it| it.broken = 1),
             ("a lost write", |it| it.lost_writes = 1),
             ("a failed read", |it| it.failed_reads = 1),
