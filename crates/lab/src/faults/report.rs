@@ -229,6 +229,8 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
+    type Spoil = fn(&mut Outcome);
+
     fn good() -> Outcome {
         let mut outcome = Outcome { must_not_fail: true, reads: 9, writes: 9, changes: 1, ..Outcome::default() };
         (outcome.hits, outcome.absent) = ([1; 4], 1);
@@ -238,7 +240,6 @@ mod tests {
     #[test]
     fn an_outcome_holds_only_if_nothing_broke_and_it_was_about_something() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        type Spoil = fn(&mut Outcome);
         let spoilt: [(&str, Spoil); 10] = [
             ("a broken promise", |it| it.broken = 1),
             ("a lost write", |it| it.lost_writes = 1),

@@ -66,7 +66,7 @@ impl Stack {
         let reached = reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply == "PONG"));
         ensure!(
             reached,
-            "the services cannot reach this process at {us}:{port}: does a firewall keep containers from this machine, or \
+            "Redis does not run, or the services cannot reach this process at {us}:{port}: does a firewall keep containers from this machine, or \
              does the Docker engine run on another one?"
         );
         self.wires = Some(Wires { postgres, redis });
