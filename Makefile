@@ -52,7 +52,7 @@ chaos: ## every fault under load, then 10,000 writes while everything is killed 
 	cargo build --workspace --profile $(measured)
 	@$(lab_program) faults $(args)
 	@$(lab_program) chaos --writes $(or $(writes),10000)
-chaos-stack: ## the faults that the running stack can be given, natively or in Compose
+chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services start anew for it
 	@PROFILE=$(measured) deploy/lab faults $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@deploy/native/tools cargo compiler

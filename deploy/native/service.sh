@@ -41,11 +41,12 @@ settings_of() { # SERVICE [NAME=value…]
   if (($#)); then printf '%s\n' "$@"; fi
 }
 
+# POSTGRES_AT and REDIS_AT (host:port) put something between a service and these.
 database_url() { # shop|cart|recommendation
   local password=${1^^}_DB_PASSWORD
-  echo "POSTGRES__URL=postgres://${1}_user:${!password}@127.0.0.1:$POSTGRES_PORT/${1}_db"
+  echo "POSTGRES__URL=postgres://${1}_user:${!password}@${POSTGRES_AT:-127.0.0.1:$POSTGRES_PORT}/${1}_db"
 }
-redis_url() { echo "REDIS__URL=redis://$1:$2@127.0.0.1:$REDIS_PORT"; } # USER PASSWORD
+redis_url() { echo "REDIS__URL=redis://$1:$2@${REDIS_AT:-127.0.0.1:$REDIS_PORT}"; } # USER PASSWORD
 
 # Left alone if it already runs this binary with these settings. It does not wait until the service is ready.
 start_service() { # SERVICE [NAME=value…]

@@ -6,7 +6,9 @@
 
 mod faults;
 mod ledger;
+mod psql;
 mod readers;
+mod report;
 mod settle;
 mod writers;
 
@@ -22,11 +24,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Service, World};
+use crate::world::World;
 use ledger::Ledger;
+pub use report::Report;
 
 /// How long the readers go on when everything has settled: an empty cache would prove nothing.
 const READ_ON: Duration = Duration::from_secs(1);
+/// So many categories has the catalogue.
+const CATEGORIES: i64 = 12;
 
 /// The options of `lab chaos`.
 #[derive(Debug, Args)]
@@ -43,29 +48,9 @@ pub struct Options {
     /// The folder of the services' programs; by default that of this one
     #[arg(long)]
     pub programs: Option<PathBuf>,
-}
-
-/// What came of it. Every figure was counted by this process.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Writes that were acknowledged.
-    pub writes: u32,
-    /// Writes that were refused or got no answer while something was down.
-    pub refused: u32,
-    /// Kills, by victim.
-    pub kills: Vec<(&'static str, u32)>,
-    /// How long the writing took.
-    pub took: Duration,
-    /// How long it took from the last fault until everything was relayed and applied.
-    pub settled: Duration,
-    /// Lines of carts that the recommendation was found to know.
-    pub baskets: usize,
-    /// Answers that were compared.
-    pub compared: u32,
-    /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
-    pub hits: [u32; 4],
-    /// What is wrong; empty when everything holds.
-    pub wrong: Vec<String>,
+    /// The folder for chaos-random.md and chaos-random.json
+    #[arg(long, default_value = "target/lab")]
+    pub report: PathBuf,
 }
 
 /// What writers, readers and faults share.
@@ -122,6 +107,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     settle::judge(&stage, &mut report).await?;
     report.writes = stage.written.load(std::sync::atomic::Ordering::Relaxed);
     report.refused = stage.refused.load(std::sync::atomic::Ordering::Relaxed);
+    report.doubt(options.writes);
     Ok(report)
 }
 
@@ -130,24 +116,7 @@ pub async fn tell(options: &Options) -> Result<()> {
     println!("{} writes while everything is killed at random …", options.writes);
     let report = run(options).await?;
     println!("{report}");
+    report.save(&options.report)?;
     anyhow::ensure!(report.wrong.is_empty(), "{} things are wrong; they stand above", report.wrong.len());
     Ok(())
-}
-
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "writes acknowledged  {} in {:.1} s", self.writes, self.took.as_secs_f64())?;
-        writeln!(f, "refused, unanswered  {}", self.refused)?;
-        let kills: Vec<_> = self.kills.iter().map(|(victim, times)| format!("{victim} {times}")).collect();
-        writeln!(f, "kill -9              {}", kills.join(", "))?;
-        writeln!(f, "settled after        {:.1} s", self.settled.as_secs_f64())?;
-        writeln!(f, "lines of carts       {}, compared with what the recommendation knows", self.baskets)?;
-        let hits = Service::ALL.iter().zip(self.hits).map(|(service, hits)| format!("{} {hits}", service.name()));
-        let hits = hits.collect::<Vec<_>>().join(", ");
-        writeln!(f, "answers compared     {}, of them from a cache: {hits}", self.compared)?;
-        match self.wrong.as_slice() {
-            [] => write!(f, "wrong                nothing"),
-            wrong => write!(f, "wrong\n  {}", wrong.join("\n  ")),
-        }
-    }
 }

@@ -5,40 +5,44 @@
 //! |---|---|
 //! | nothing stale after an acknowledged write, where that is promised | the [checker](crate::verify), before, during and after |
 //! | no acknowledged write is lost | the versions in Postgres, afterwards |
-//! | no read fails while only Redis is away | the checker's reads |
-//! | nothing stays stale | every answer from a cache, against a fresh load |
+//! | nothing fails while only Redis is away | the checker's reads and writes |
+//! | nothing stays stale | every entry of every cache, against a fresh load; somebody with psql has written too |
 //!
-//! On private processes, or on the running stack by its script: natively, or in Compose. What takes a wire that can be cut
-//! is done on private processes only.
+//! On private processes, or on the running stack by its script: natively, or in Compose.
 
 mod crash;
+mod drain;
 mod list;
+mod make;
+mod one;
+mod others;
+mod probe;
 mod report;
+mod session;
 mod site;
+mod stack;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Client;
-use tokio::time::sleep;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::ground::{self, Ground};
 use crate::verify::map::{Map, Promise};
-use crate::verify::record::{Nanos, millis};
-use crate::verify::{Files, Run, Tally};
+use crate::verify::{Files, Run};
 use crate::world::{Service, World};
-use list::{ALL, Fault, HOLD};
+use list::{ALL, Fault};
+use make::HOLD;
+use one::Stage;
 pub use report::{Outcome, Report};
 use site::Site;
+use stack::Stack;
 
-/// Load before the fault.
-const BEFORE: Duration = Duration::from_millis(1_500);
-/// Load after its end, at least.
-const AFTER: Duration = Duration::from_millis(3_000);
-/// How often that is repeated at most, until reads come from the caches again.
-const ROUNDS_MORE: u32 = 5;
 /// The longest that a service takes to be ready again, and the system to come to rest.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// These may show for long what is outdated: that is how they work.
@@ -61,7 +65,7 @@ pub struct Options {
     /// The folder of the services' programs, for private processes; by default that of this one
     #[arg(long)]
     pub programs: Option<PathBuf>,
-    /// The folder for chaos.md and chaos.json
+    /// The folder for the report: faults-private, faults-native or faults-docker, .md and .json
     #[arg(long, default_value = "target/lab")]
     pub report: PathBuf,
 }
@@ -69,150 +73,147 @@ pub struct Options {
 /// Makes the faults for a person; fails when anything did not hold.
 pub async fn tell(options: &Options) -> Result<()> {
     let report = run(options, |outcome| println!("{outcome}")).await?;
-    report.save(&options.report)?;
-    println!("the same with raw histograms: {}", options.report.join("chaos.json").display());
+    let file = report.save(&options.report)?;
+    println!("the same as a table: {}; with raw histograms: {}", file.display(), file.with_extension("json").display());
+    for wrong in &report.wrong {
+        println!("WRONG {wrong}");
+    }
     let broken = report.outcomes.iter().filter(|outcome| !outcome.holds()).count();
     ensure!(broken == 0, "{broken} faults broke something");
+    ensure!(report.wrong.is_empty(), "the run is not whole");
     Ok(())
 }
 
-/// Makes the faults, one after the other. An error means that the run itself did not work.
+/// Makes the faults, one after the other. What goes wrong in one is in its outcome; an error means that none could be made.
+///
+/// Ctrl-C ends the fault that lasts, puts back what was changed, and leaves the report of what was done.
 pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Report> {
-    let site = match &options.stack {
-        Some(script) => Site::Stack(script.canonicalize().context("the script of the stack")?),
-        None => private(options).await?,
-    };
-    let http = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-    let mut replaced = Vec::new();
-    for service in Service::ALL {
-        replaced.push(format!("{}={}", service.name(), site.url(service).await?));
-    }
-    let mut map = Map::load(None, &replaced)?;
-    for subject in &mut map.subjects {
-        // How long what may be stale is stale depends on how long the fault lasts.
-        if subject.stale != Promise::Never {
-            subject.stale = Promise::AtMost(Duration::from_secs(86_400));
-        }
-    }
-    let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
-    let name = match &site {
-        Site::Private(_) => "private processes".to_owned(),
-        Site::Stack(script) => format!("the stack of {}", script.display()),
-    };
-    let mut report = Report { site: name, outcomes: Vec::new() };
     let chosen = |fault: &Fault| {
         options.only.is_empty() || options.only.iter().any(|piece| fault.name().contains(piece.as_str()))
     };
-    let faults: Vec<Fault> = ALL.into_iter().filter(|fault| chosen(fault) && fault.is_possible(&site)).collect();
-    ensure!(!faults.is_empty(), "there is no such fault here");
+    let faults: Vec<Fault> = ALL.into_iter().filter(chosen).collect();
+    ensure!(!faults.is_empty(), "there is no such fault");
+    let stop = stopped_by_signals()?;
+    let mut site = match &options.stack {
+        Some(script) => Site::Stack(Box::new(Stack::of(script).await?)),
+        None => private(options).await?,
+    };
+    let laid = site.lay_wires().await.context("laying wires between the services and their stores");
+    let made = match laid {
+        Ok(()) => all(options, &site, &faults, &stop, &mut told).await,
+        Err(error) => Err(error),
+    };
+    let left = site.leave().await.context("starting the services without wires");
+    let mut report = made?;
+    report.wrong.extend(left.err().map(|error| format!("{error:#}")));
+    if stop.is_cancelled() {
+        report.wrong.push(format!("it was interrupted after {} of {} faults", report.outcomes.len(), faults.len()));
+    }
+    Ok(report)
+}
+
+async fn all(
+    options: &Options,
+    site: &Site,
+    faults: &[Fault],
+    stop: &CancellationToken,
+    told: &mut impl FnMut(&Outcome),
+) -> Result<Report> {
+    if let Site::Private(world) = site {
+        for service in Service::ALL {
+            world.revive(service).await?;
+        }
+    }
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    // What lies there from before may have been outdated on purpose, by whoever played with the strategies.
+    for service in Service::ALL {
+        ground::forget(site, service).await?;
+    }
+    let progress = Progress::new(faults.len());
+    let mut load = Run::prepare(&map(site).await?, options.products, Files::default(), |_| {}).await?;
+    let mut report = Report { site: site.name(), kind: site.kind().to_owned(), ..Report::default() };
     for fault in faults {
-        let outcome = one(&site, &http, &mut load, fault).await.with_context(|| fault.name())?;
-        told(&outcome);
+        if stop.is_cancelled() {
+            break;
+        }
+        progress.begins(&fault.name());
+        let outcome = Stage { site, http: &http, stop }.one(&mut load, *fault).await;
+        progress.done(|| told(&outcome));
         report.outcomes.push(outcome);
     }
     load.strike().await;
     Ok(report)
 }
 
+/// What is read and written here, and how stale it may be while faults are made.
+///
+/// What promises to be never stale, promises it in a fault as well. `ttl` and `swr` keep their TTL whatever happens; a load
+/// that a fault holds up is stored at most a lease later, which is what [`HOLD`] lasts too. What lives by events is stale
+/// until they come, so until the fault is over and everybody has recovered.
+async fn map(site: &Site) -> Result<Map> {
+    let mut replaced = Vec::new();
+    for service in Service::ALL {
+        replaced.push(format!("{}={}", service.name(), site.url(service).await?));
+    }
+    let mut map = Map::load(None, &replaced)?;
+    for subject in &mut map.subjects {
+        if let Promise::AtMost(most) = subject.stale {
+            let more = if BY_TIME.contains(&subject.name.as_str()) { HOLD } else { HOLD + PATIENCE };
+            subject.stale = Promise::AtMost(most + more);
+        }
+    }
+    Ok(map)
+}
+
 async fn private(options: &Options) -> Result<Site> {
     let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
     let settings = [("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "12")];
-    // Enough that the tag of a category has more members than one call of its drain takes.
-    let mut world = World::prepare(programs, 13_000, &settings).await?;
-    world.lay_wires().await?;
-    world.revive(Service::ProductApi).await?;
-    for service in Service::SUBSCRIBERS {
-        world.revive(service).await?;
-    }
-    Ok(Site::Private(Box::new(world)))
+    Ok(Site::Private(Box::new(World::prepare(programs, 2_000, &settings).await?)))
 }
 
-/// One fault, under load from before it begins until after it has ended.
-async fn one(site: &Site, http: &Client, load: &mut Run, fault: Fault) -> Result<Outcome> {
-    let witnesses = fault.witnesses(site).await?;
-    let clock = load.clock();
-    let acting = async {
-        sleep(BEFORE).await;
-        fault.make(site).await?;
-        let lifted = clock.now();
-        until_ready(site, http).await?;
-        Ok::<(Nanos, Nanos), anyhow::Error>((lifted, clock.now()))
-    };
-    let (loaded, acted) = tokio::join!(load.round(BEFORE + HOLD + AFTER), acting);
-    loaded?;
-    let (lifted, ready) = acted?;
-    // Some take longer, and after some the caches do: until they have served for a while, there is nothing to compare.
-    for _ in 0..ROUNDS_MORE {
-        if clock.now().saturating_sub(ready.max(load.trouble)) >= AFTER.as_nanos() as Nanos / 2 {
-            break;
+/// Ctrl-C, once: the run comes to an end. Twice: this process does.
+fn stopped_by_signals() -> Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let told = stop.clone();
+    // It waits for as long as this process lives.
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if told.is_cancelled() {
+                std::process::exit(130);
+            }
+            eprintln!("lab: putting everything back; once more to leave it as it is");
+            told.cancel();
         }
-        load.round(AFTER).await?;
-    }
-    let mut wrong = Vec::new();
-    let rested = Instant::now();
-    loop {
-        let unsettled = ground::unsettled(site, http).await;
-        if unsettled.is_empty() {
-            break;
-        }
-        if rested.elapsed() > PATIENCE {
-            wrong.extend(unsettled);
-            break;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    let settled = rested.elapsed();
-    let subjects = load.take();
-    let lost_writes = lost_writes(site, load).await?;
-    // What only the writer itself invalidates stays as it is when the writer dies after COMMIT, until its TTL.
-    let lasts = |name: &str| BY_TIME.contains(&name) || (fault.kills_writers() && BY_THE_WRITER.contains(&name));
-    let mut addresses = load.addresses(|name| !lasts(name));
-    addresses.extend(witnesses);
-    let compared = ground::compare(site, http, &addresses).await?;
-    wrong.extend(compared.wrong);
-    let sum = |field: fn(&Tally) -> u64| subjects.iter().map(field).sum();
-    let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));
-    Ok(Outcome {
-        fault: fault.name(),
-        ready_ms: millis(ready.saturating_sub(lifted)),
-        recovered_ms: millis(load.trouble.saturating_sub(lifted)),
-        settled_ms: settled.as_secs_f64() * 1e3,
-        reads: sum(|tally| tally.reads),
-        failed_reads: sum(|tally| tally.failed_reads),
-        reads_must_not_fail: fault.is_of_redis_alone(),
-        writes: sum(|tally| tally.writes),
-        deferred: sum(|tally| tally.deferred),
-        failed_writes: sum(|tally| tally.failed_writes),
-        broken: sum(Tally::broken),
-        longest_allowed_ms: allowed.map(Tally::max_staleness_ms).fold(0.0, f64::max),
-        lost_writes,
-        compared: compared.compared,
-        hits: compared.hits.iter().sum(),
-        wrong,
-        subjects,
-    })
+    });
+    Ok(stop)
 }
 
-async fn until_ready(site: &Site, http: &Client) -> Result<()> {
-    let began = Instant::now();
-    for service in Service::ALL {
-        let url = format!("{}/readyz", site.url(service).await?);
-        while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-            ensure!(began.elapsed() < PATIENCE, "{} is not ready {PATIENCE:?} after the fault", service.name());
-            sleep(Duration::from_millis(10)).await;
-        }
+/// A bar on a terminal.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new(faults: usize) -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} faults · {msg} · {elapsed}");
+        let bar = ProgressBar::new(faults as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_secs(1));
+        bar.set_message("making products");
+        Self(bar)
     }
-    Ok(())
+
+    fn begins(&self, fault: &str) {
+        self.0.set_message(fault.to_owned());
+    }
+
+    fn done(&self, tell: impl FnOnce()) {
+        self.0.suspend(tell);
+        self.0.inc(1);
+    }
 }
 
-/// Acknowledged writes that the database does not have.
-async fn lost_writes(site: &Site, load: &Run) -> Result<u64> {
-    let rows = site.sql("shop_db", "SELECT id, version FROM products").await?;
-    let parse = |row: &str| -> Option<(u64, u32)> {
-        let (id, version) = row.split_once('|')?;
-        Some((id.parse().ok()?, version.parse().ok()?))
-    };
-    let versions: std::collections::HashMap<u64, u32> = rows.lines().filter_map(parse).collect();
-    let missing = |(id, acknowledged): &(u64, u32)| versions.get(id).is_none_or(|version| version < acknowledged);
-    Ok(load.acknowledged().iter().filter(|written| missing(written)).count() as u64)
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }

@@ -1,16 +1,21 @@
 //! What any running system can be asked from outside: is it at rest, and do its caches hold what they would load now?
 
+mod compare;
+mod entries;
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use reqwest::Client;
-use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::cache_status::Source;
 use crate::demo::metrics::Metrics;
 use crate::world::{Service, World};
+pub(crate) use compare::{Comparison, compare};
+
+/// Longer than any claim time, time-out and retry in the system together.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A system with four services, Postgres and Redis.
 pub(crate) trait Ground {
@@ -36,8 +41,23 @@ impl Ground for World {
     }
 }
 
+/// Waits until everything is relayed and applied. Returns how long that took; the error says what is still under way.
+pub(crate) async fn at_rest(ground: &impl Ground, http: &Client) -> Result<Duration> {
+    let began = Instant::now();
+    loop {
+        let unsettled = unsettled(ground, http).await;
+        if unsettled.is_empty() {
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() > PATIENCE {
+            bail!("still so after {PATIENCE:?}: {}", unsettled.join("; "));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// What is still under way.
-pub(crate) async fn unsettled(ground: &impl Ground, http: &Client) -> Vec<String> {
+async fn unsettled(ground: &impl Ground, http: &Client) -> Vec<String> {
     let mut under_way = Vec::new();
     for database in ["shop_db", "cart_db"] {
         let undone = ground.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await;
@@ -87,73 +107,8 @@ async fn metrics(ground: &impl Ground, http: &Client, service: Service) -> Resul
     Ok(Metrics::parse(&answer.text().await?))
 }
 
-/// What a comparison has found.
-#[derive(Debug, Default)]
-pub(crate) struct Comparison {
-    /// Answers that were compared.
-    pub(crate) compared: u32,
-    /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
-    pub(crate) hits: [u32; 4],
-    /// Those that differ.
-    pub(crate) wrong: Vec<String>,
-}
-
-/// An answer from beside a cache does not say what the cache holds; for so long in all it is asked for again.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
-
-/// Whatever comes from a cache is what would be loaded now: reads all these addresses, empties the caches, and reads again.
-pub(crate) async fn compare(ground: &impl Ground, http: &Client, urls: &[String]) -> Result<Comparison> {
-    let mut comparison = Comparison::default();
-    let mut at = Vec::new();
-    for service in Service::ALL {
-        at.push(ground.url(service).await?);
-    }
-    let mut cached = Vec::with_capacity(urls.len());
-    let deadline = Instant::now() + ASK_AGAIN;
-    for url in urls {
-        let (status, source, body) = loop {
-            let answer = read(http, url).await?;
-            if answer.1 != Source::Bypass || Instant::now() > deadline {
-                break answer;
-            }
-            sleep(Duration::from_millis(20)).await;
-        };
-        comparison.compared += 1;
-        let from = at.iter().position(|base| url.starts_with(base)).context("an address of no service")?;
-        comparison.hits[from] += u32::from(matches!(source, Source::Hit | Source::Stale));
-        cached.push((status, body));
-    }
-    for service in Service::ALL {
-        forget(ground, service).await?;
-    }
-    for (url, cached) in urls.iter().zip(cached) {
-        let (status, _, body) = read(http, url).await?;
-        if (status, &body) != (cached.0, &cached.1) {
-            comparison.wrong.push(format!(
-                "{url}\n    from its cache  {} {}\n    loaded          {status} {body}",
-                cached.0, cached.1
-            ));
-        }
-    }
-    Ok(comparison)
-}
-
-async fn read(http: &Client, url: &str) -> Result<(u16, Source, Value)> {
-    let answer = http.get(url).send().await?;
-    let status = answer.status().as_u16();
-    let header = answer.headers().get("cache-status").and_then(|value| value.to_str().ok());
-    let source = Source::parse(header.unwrap_or_default());
-    let mut body: Value = answer.json().await.with_context(|| format!("{url} is not JSON"))?;
-    // How far the index or the copy of the catalogue was is not what the answer says.
-    if let Some(body) = body.as_object_mut() {
-        body.remove("index");
-        body.remove("catalogue");
-    }
-    Ok((status, source, body))
-}
-
 /// Removes every entry of a service behind its back.
-async fn forget(ground: &impl Ground, service: Service) -> Result<()> {
+pub(crate) async fn forget(ground: &impl Ground, service: Service) -> Result<()> {
     let scan = "local cursor = '0' repeat local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000, 'TYPE', 'string') \
                 cursor = page[1] for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end until cursor == '0'";
     let pattern = format!("{}:[^~]*", service.name().trim_end_matches("-api"));

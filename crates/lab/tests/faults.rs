@@ -22,10 +22,10 @@ async fn nothing_is_stale_or_lost_whatever_breaks() {
         report: tempfile::tempdir().expect("a folder").path().to_owned(),
     };
     let report = run(&options, |outcome| println!("{outcome}")).await.expect("the run itself");
-    assert_eq!(report.outcomes.len(), faults.len());
+    assert_eq!((report.outcomes.len(), report.wrong.as_slice()), (faults.len(), &[][..]));
     for outcome in &report.outcomes {
         assert!(outcome.holds(), "{outcome}");
-        assert!(outcome.reads > 100 && outcome.writes > 10 && outcome.hits > 0, "it was about nothing: {outcome}");
+        assert!(outcome.reads > 100 && outcome.writes > 10, "it was about nothing: {outcome}");
         let api_died = outcome.fault.contains("product-api");
         assert!(!api_died || outcome.failed_reads > 0, "nobody noticed that it died: {outcome}");
     }

@@ -84,10 +84,19 @@ impl Postgres {
 
     /// As [`sql`](Self::sql), but connected as this role, which needs no password either.
     pub async fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
-        let program = tools::find(&["psql"])?;
+        tools::run(self.client_as(role, database)?.args(["-v", "ON_ERROR_STOP=1", "-c", sql])).await
+    }
+
+    /// `psql`, which takes statements as arguments, or line by line as its input.
+    pub fn client(&self, database: &str) -> Result<Command> {
+        self.client_as("postgres", database)
+    }
+
+    fn client_as(&self, role: &str, database: &str) -> Result<Command> {
+        let mut client = Command::new(tools::find(&["psql"])?);
         let url = format!("postgres://{role}@127.0.0.1:{}/{database}", self.port);
-        let arguments = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", sql];
-        tools::run(Command::new(program).args(arguments)).await
+        client.args(["-X", "-q", "-A", "-t", "-d", &url]);
+        Ok(client)
     }
 
     /// The port, which a restart keeps.
@@ -98,6 +107,11 @@ impl Postgres {
     /// The process id of the server.
     pub fn pid(&self) -> u32 {
         self.supervisor.pid()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.supervisor.is_alive()
     }
 
     /// Ends the server in good order; open connections are closed.

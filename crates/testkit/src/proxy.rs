@@ -1,11 +1,11 @@
 //! A wire to a server that can be held up, slowed down or broken, with or without anybody noticing.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 /// Passes bytes between clients and one server on this machine.
 #[derive(Debug)]
 pub struct Proxy {
-    port: u16,
+    address: SocketAddr,
     wire: watch::Sender<Wire>,
     task: JoinHandle<()>,
 }
@@ -28,40 +28,50 @@ struct Wire {
     holds_replies: bool,
     /// Each piece of a reply comes so much later.
     delay: Duration,
-    /// Nothing gets through, and new connections are closed at once.
+    /// New connections are closed at once.
     is_cut: bool,
+    /// Connections made before this number was raised are closed.
+    closed_below: u64,
     /// Connections made before this number was raised are dead, though they look alive.
     dead_below: u64,
 }
 
 impl Proxy {
-    /// A wire to the server on this port.
+    /// A wire to the server on this port, for clients on this machine.
     pub async fn to(server: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
+        Self::at(Ipv4Addr::LOCALHOST.into(), server).await
+    }
+
+    /// A wire that begins at this address of this machine, for clients elsewhere, such as in containers.
+    pub async fn at(address: IpAddr, server: u16) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await;
+        let listener = listener.with_context(|| format!("{address} is no address of this machine"))?;
+        let address = listener.local_addr()?;
         let (wire, seen) = watch::channel(Wire::default());
         let task = tokio::spawn(async move {
             // A connection that cannot be taken is the client's trouble.
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
-                let state = *seen.borrow();
-                if state.is_cut {
+                let born = *seen.borrow();
+                if born.is_cut {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                let (from_client, to_client) = client.into_split();
-                let (from_server, to_server) = server.into_split();
-                tokio::spawn(pass(from_client, to_server, seen.clone(), state.dead_below, Direction::Requests));
-                tokio::spawn(pass(from_server, to_client, seen.clone(), state.dead_below, Direction::Replies));
+                tokio::spawn(connect(client, server, seen.clone(), born));
             }
         });
-        Ok(Self { port, wire, task })
+        Ok(Self { address, wire, task })
     }
 
     /// Where the wire begins.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// The server gets and runs what is sent from now on, but its replies wait.
@@ -89,9 +99,12 @@ impl Proxy {
         self.wire.send_modify(|wire| wire.delay = delay);
     }
 
-    /// All connections are closed, and new ones as soon as they are made.
+    /// All connections are closed, and new ones as soon as they are made. What waits on the wire is lost.
     pub fn cut(&self) {
-        self.wire.send_modify(|wire| wire.is_cut = true);
+        self.wire.send_modify(|wire| {
+            wire.is_cut = true;
+            wire.closed_below += 1;
+        });
     }
 
     /// New connections work again.
@@ -99,7 +112,8 @@ impl Proxy {
         self.wire.send_modify(|wire| wire.is_cut = false);
     }
 
-    /// The connections there are go dead without a word, as when a cable is cut: half-open. New ones work.
+    /// The connections there are go dead without a word, as when a cable is cut: half-open. New ones work. Neither end of a
+    /// dead one hears of the other again, not even that it has closed; both stay open as long as the wire.
     pub fn cut_the_cable(&self) {
         self.wire.send_modify(|wire| wire.dead_below += 1);
     }
@@ -117,22 +131,37 @@ enum Direction {
     Replies,
 }
 
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut wire: watch::Receiver<Wire>,
-    born: u64,
-    direction: Direction,
-) {
+/// One connection, from when it is made until both have closed, or the wire is cut or gone.
+async fn connect(mut client: TcpStream, mut server: TcpStream, mut wire: watch::Receiver<Wire>, born: Wire) {
+    let (requests, replies) = (wire.clone(), wire.clone());
+    let is_broken = |wire: &Wire| wire.closed_below > born.closed_below || wire.dead_below > born.dead_below;
+    let is_dead = {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let passing = async {
+            tokio::join!(
+                pass(from_client, to_server, requests, Direction::Requests),
+                pass(from_server, to_client, replies, Direction::Replies)
+            )
+        };
+        // The wire first: nothing gets over it once it is broken, also what is being delayed or held.
+        tokio::select! {
+            biased;
+            broken = wire.wait_for(is_broken) => broken.is_ok_and(|wire| wire.dead_below > born.dead_below),
+            _ = passing => false,
+        }
+    };
+    // Both ends stay open; they are closed when the wire goes, which ends this loop.
+    while is_dead && wire.changed().await.is_ok() {}
+}
+
+/// One direction, until its sender has closed; the other end is told.
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut wire: watch::Receiver<Wire>, direction: Direction) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let cut = async { wire.clone().wait_for(|wire| wire.is_cut).await.is_ok() };
-        let count = tokio::select! {
-            read = from.read(&mut buffer) => read.unwrap_or(0),
-            _ = cut => 0,
-        };
+        let count = from.read(&mut buffer).await.unwrap_or(0);
         if count == 0 {
-            return;
+            break;
         }
         let delay = wire.borrow().delay;
         if direction == Direction::Replies && !delay.is_zero() {
@@ -142,15 +171,9 @@ async fn pass(
             Direction::Requests => wire.holds_requests,
             Direction::Replies => wire.holds_replies,
         };
-        if wire.wait_for(|wire| !held(wire)).await.is_err() {
-            return;
-        }
-        if wire.borrow().dead_below > born {
-            // Keeps both ends open and swallows everything.
-            continue;
-        }
-        if to.write_all(&buffer[..count]).await.is_err() {
-            return;
+        if wire.wait_for(|wire| !held(wire)).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+            break;
         }
     }
+    let _ = to.shutdown().await;
 }

@@ -74,6 +74,16 @@ impl Redis {
         self.supervisor.pid()
     }
 
+    /// Whether it has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.supervisor.is_alive()
+    }
+
+    /// Its directory, where it saves when it is told to.
+    pub fn directory(&self) -> &Path {
+        self.supervisor.directory()
+    }
+
     /// Ends the server in good order.
     pub async fn stop(&self) -> Result<()> {
         self.supervisor.signal("TERM");
@@ -106,8 +116,14 @@ impl Redis {
 
     /// Runs `redis-cli` with these arguments and returns what it prints; an absent value is an empty string.
     pub async fn cli(&self, arguments: &[&str]) -> Result<String> {
-        let program = tools::find(&["redis-cli", "valkey-cli"])?;
-        tools::run(Command::new(program).args(["-e", "-p", &self.port.to_string()]).args(arguments)).await
+        tools::run(self.client()?.args(arguments)).await
+    }
+
+    /// `redis-cli`, which takes commands as arguments, or line by line as its input.
+    pub fn client(&self) -> Result<Command> {
+        let mut client = Command::new(tools::find(&["redis-cli", "valkey-cli"])?);
+        client.args(["-e", "-p", &self.port.to_string()]);
+        Ok(client)
     }
 
     async fn run(&self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The four writers: two over the product API, one in SQL, one over the cart.
+//! The four writers: two over the product API, one over the cart; the one in SQL stands in `psql.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Stage;
+use super::{CATEGORIES, Stage, psql};
 use crate::world::{Service, World};
 
 const CARTS: usize = 12;
@@ -33,17 +33,18 @@ pub(super) fn start(stage: &Arc<Stage>) -> JoinSet<Result<()>> {
     let mut writers = JoinSet::new();
     writers.spawn(change(Arc::clone(stage)));
     writers.spawn(create_and_delete(Arc::clone(stage)));
-    writers.spawn(sql(Arc::clone(stage)));
+    writers.spawn(psql::write(Arc::clone(stage)));
     writers.spawn(fill_carts(Arc::clone(stage)));
     writers
 }
 
 impl Stage {
-    fn enough(&self) -> bool {
+    pub(super) fn enough(&self) -> bool {
         self.written.load(Relaxed) >= self.target
     }
 
-    fn any(&self) -> i64 {
+    /// One of the products that are never deleted.
+    pub(super) fn any(&self) -> i64 {
         rand::rng().random_range(1..=self.products)
     }
 
@@ -94,7 +95,7 @@ async fn create_and_delete(stage: Arc<Stage>) -> Result<()> {
     let mut round = 0_u32;
     while !stage.enough() {
         round += 1;
-        let category: i64 = rand::rng().random_range(1..=12);
+        let category: i64 = rand::rng().random_range(1..=CATEGORIES);
         match round % 4 {
             0 => {
                 let new = json!({ "name": format!("Wireless thing {round}"), "price_cents": round, "stock": 3, "category_id": category });
@@ -141,34 +142,6 @@ async fn delete(stage: &Stage, id: i64) {
             }
         }
     }
-}
-
-/// Changes products as somebody with psql does: several statements, each its own transaction; now and then one over many.
-async fn sql(stage: Arc<Stage>) -> Result<()> {
-    let mut round = 0_u32;
-    while !stage.enough() {
-        round += 1;
-        let statements: Vec<String> = if round.is_multiple_of(20) {
-            vec!["UPDATE products SET price_cents = price_cents + 1 WHERE id % 7 = 0 RETURNING id, version".to_owned()]
-        } else {
-            let price = rand::rng().random_range(1..100_000);
-            let one = |_| {
-                format!("UPDATE products SET price_cents = {price} WHERE id = {} RETURNING id, version", stage.any())
-            };
-            (0..8).map(one).collect()
-        };
-        let Ok(rows) = stage.world.postgres.sql("shop_db", &statements.join(";\n")).await else {
-            stage.refused.fetch_add(1, Relaxed);
-            sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        for row in rows.lines() {
-            let (id, version) = row.split_once('|').with_context(|| format!("not a row: {row}"))?;
-            stage.ledger.product(id.parse()?, version.parse()?);
-        }
-        stage.written.fetch_add(rows.lines().count() as u32, Relaxed);
-    }
-    Ok(())
 }
 
 /// Puts products into carts and takes them out; each change until it is acknowledged, so that the last one counts.

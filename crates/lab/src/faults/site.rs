@@ -1,11 +1,11 @@
 //! Where faults are made: private processes, or the running stack by its script, natively or in Compose.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::sync::atomic::Ordering::Relaxed;
 
-use anyhow::{Context, Result, ensure};
-use tokio::process::Command;
+use anyhow::{Context, Result};
 
+use super::session::Session;
+use super::stack::Stack;
 use crate::ground::Ground;
 use crate::world::{Service, Wires, World};
 
@@ -33,16 +33,32 @@ pub(super) enum Site {
     /// Private processes, which end with this.
     Private(Box<World>),
     /// The running stack.
-    Stack(PathBuf),
+    Stack(Box<Stack>),
 }
 
 impl Site {
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Private(_) => "private processes".to_owned(),
+            Self::Stack(stack) => format!("the running stack ({})", stack.kind),
+        }
+    }
+
+    /// For the names of files.
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Self::Private(_) => "private",
+            Self::Stack(stack) => &stack.kind,
+        }
+    }
+
     pub(super) async fn kill(&self, part: Part) -> Result<()> {
         match (self, part) {
             (Self::Private(world), Part::Redis) => world.redis.kill().await,
             (Self::Private(world), Part::Postgres) => world.postgres.kill().await,
             (Self::Private(world), Part::Service(service)) => world.kill(service).await,
-            (Self::Stack(_), part) => self.script(&["signal", part.name(), "KILL"]).await.map(drop),
+            (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "KILL"]).await.map(drop),
         }
     }
 
@@ -52,17 +68,19 @@ impl Site {
             (Self::Private(world), Part::Redis) => world.redis.stop().await,
             (Self::Private(world), Part::Postgres) => world.postgres.stop().await,
             (Self::Private(world), Part::Service(service)) => world.kill(service).await,
-            (Self::Stack(_), part) => self.script(&["stop", part.name()]).await.map(drop),
+            (Self::Stack(stack), part) => stack.run(&["stop", part.name()]).await.map(drop),
         }
     }
 
-    /// After a kill or a stop.
+    /// After a kill or a stop; nothing happens to what runs.
     pub(super) async fn start(&self, part: Part) -> Result<()> {
         match (self, part) {
+            (Self::Private(world), Part::Redis) if world.redis.is_alive() => Ok(()),
+            (Self::Private(world), Part::Postgres) if world.postgres.is_alive() => Ok(()),
             (Self::Private(world), Part::Redis) => world.redis.restart().await,
             (Self::Private(world), Part::Postgres) => world.postgres.restart().await,
             (Self::Private(world), Part::Service(service)) => world.revive(service).await,
-            (Self::Stack(_), part) => self.script(&["start", part.name()]).await.map(drop),
+            (Self::Stack(stack), part) => stack.run(&["start", part.name()]).await.map(drop),
         }
     }
 
@@ -71,7 +89,7 @@ impl Site {
             (Self::Private(world), Part::Redis) => world.redis.pause(),
             (Self::Private(world), Part::Postgres) => world.postgres.pause(),
             (Self::Private(world), Part::Service(service)) => world.pause(service).await,
-            (Self::Stack(_), part) => self.script(&["signal", part.name(), "STOP"]).await.map(drop)?,
+            (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "STOP"]).await.map(drop)?,
         }
         Ok(())
     }
@@ -81,26 +99,72 @@ impl Site {
             (Self::Private(world), Part::Redis) => world.redis.resume(),
             (Self::Private(world), Part::Postgres) => world.postgres.resume(),
             (Self::Private(world), Part::Service(service)) => world.resume(service).await,
-            (Self::Stack(_), part) => self.script(&["signal", part.name(), "CONT"]).await.map(drop)?,
+            (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "CONT"]).await.map(drop)?,
         }
         Ok(())
     }
 
-    /// The wires that can be cut, where there are any.
-    pub(super) fn wires(&self) -> Option<&Wires> {
+    /// Gives Redis a disk to save to, where it has none: it is started anew, and empty.
+    pub(super) async fn give_redis_a_disk(&self) -> Result<()> {
+        let Self::Stack(stack) = self else { return Ok(()) };
+        stack.on_disk.store(true, Relaxed);
+        stack.run(&["start", "redis"]).await.map(drop)
+    }
+
+    /// Takes it away again, with what was saved there.
+    pub(super) async fn forget_what_redis_saved(&self) -> Result<()> {
         match self {
-            Self::Private(world) => world.wires.as_ref(),
-            Self::Stack(_) => None,
+            Self::Private(world) => {
+                let saved = world.redis.directory().join("dump.rdb");
+                if saved.exists() { std::fs::remove_file(saved).context("what Redis has saved") } else { Ok(()) }
+            }
+            Self::Stack(stack) => {
+                stack.on_disk.store(false, Relaxed);
+                stack.run(&["forget", "redis"]).await?;
+                stack.run(&["start", "redis"]).await.map(drop)
+            }
         }
     }
 
-    async fn script(&self, arguments: &[&str]) -> Result<String> {
-        let Self::Stack(script) = self else { anyhow::bail!("a private system has no script") };
-        let output = Command::new(script).args(arguments).stdin(Stdio::null()).output().await;
-        let output = output.with_context(|| format!("running {}", script.display()))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`{} {}`: {}", script.display(), arguments.join(" "), said.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    /// Lays wires between the services and their stores, which can be cut.
+    pub(super) async fn lay_wires(&mut self) -> Result<()> {
+        match self {
+            Self::Private(world) => world.lay_wires().await,
+            Self::Stack(stack) => stack.lay_wires().await,
+        }
+    }
+
+    /// Leaves everything as it was.
+    pub(super) async fn leave(&mut self) -> Result<()> {
+        match self {
+            Self::Private(_) => Ok(()),
+            Self::Stack(stack) => stack.take_wires_away().await,
+        }
+    }
+
+    /// Those wires.
+    pub(super) fn wires(&self) -> Result<&Wires> {
+        let wires = match self {
+            Self::Private(world) => world.wires.as_ref(),
+            Self::Stack(stack) => stack.wires.as_ref(),
+        };
+        wires.context("no wires are laid")
+    }
+
+    /// A client of Redis that stays, for questions that come fast.
+    pub(super) fn redis_session(&self) -> Result<Session> {
+        match self {
+            Self::Private(world) => Session::start(world.redis.client()?),
+            Self::Stack(stack) => Session::start(stack.command(&["redis-cli"])),
+        }
+    }
+
+    /// A client of the shop's database that stays.
+    pub(super) fn psql_session(&self) -> Result<Session> {
+        match self {
+            Self::Private(world) => Session::start(world.postgres.client("shop_db")?),
+            Self::Stack(stack) => Session::start(stack.command(&["psql", "-X", "-q", "-A", "-t"])),
+        }
     }
 }
 
@@ -108,7 +172,7 @@ impl Ground for Site {
     async fn redis(&self, arguments: &[&str]) -> Result<String> {
         match self {
             Self::Private(world) => world.redis.cli(arguments).await,
-            Self::Stack(_) => self.script(&[&["redis-cli"], arguments].concat()).await,
+            Self::Stack(stack) => stack.run(&[&["redis-cli", "-e"], arguments].concat()).await,
         }
     }
 
@@ -122,14 +186,14 @@ impl Ground for Site {
         };
         match self {
             Self::Private(world) => world.postgres.sql(database, sql).await,
-            Self::Stack(_) => Ok(self.script(&[of, &quiet].concat()).await?.trim_end().to_owned()),
+            Self::Stack(stack) => stack.run(&[of, &quiet].concat()).await,
         }
     }
 
     async fn url(&self, service: Service) -> Result<String> {
-        match self {
-            Self::Private(world) => Ok(world.url(service)),
-            Self::Stack(_) => Ok(self.script(&["url", service.name()]).await?.trim().to_owned()),
-        }
+        Ok(match self {
+            Self::Private(world) => world.url(service),
+            Self::Stack(stack) => stack.url(service).to_owned(),
+        })
     }
 }

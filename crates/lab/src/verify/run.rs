@@ -33,6 +33,8 @@ pub(crate) struct Run {
     pub(crate) tallies: Vec<Tally>,
     /// When the last read ended that had none, or that had to go past the cache.
     pub(crate) trouble: Nanos,
+    /// When the last write ended that had no answer, or that put its invalidation off.
+    pub(crate) trouble_writes: Nanos,
     struck: Option<Stage>,
 }
 
@@ -57,7 +59,17 @@ impl Run {
         }
         let tallies = prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
         let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
-        Ok(Self { prepared, sessions, judge, shared, files, tallies, trouble: 0, struck: Some(stage) })
+        Ok(Self {
+            prepared,
+            sessions,
+            judge,
+            shared,
+            files,
+            tallies,
+            trouble: 0,
+            trouble_writes: 0,
+            struck: Some(stage),
+        })
     }
 
     /// Reads and writes for so long, and judges what was seen.
@@ -190,6 +202,7 @@ impl Run {
             tally.failed_writes += log.failed_writes;
             tally.failure = log.failure.or(tally.failure.take());
             self.trouble = self.trouble.max(log.trouble);
+            self.trouble_writes = self.trouble_writes.max(log.trouble_writes);
             for failed in &log.failed_reads {
                 self.files.failed(failed, log.pattern)?;
             }

@@ -55,6 +55,8 @@ pub(super) struct Log {
     pub(super) failure: Option<String>,
     /// When the last read ended that had none, or that had to go past the cache.
     pub(super) trouble: Nanos,
+    /// When the last write ended that had none, or that put its invalidation off.
+    pub(super) trouble_writes: Nanos,
 }
 
 impl Session {
@@ -196,6 +198,9 @@ impl Session {
                 Written::Unknown
             }
         };
+        if !matches!(outcome, Written::Acknowledged(_)) {
+            log.trouble_writes = end;
+        }
         log.writes.push(Write { begin, end, key, session, node, source, number, outcome });
     }
 }
@@ -210,6 +215,7 @@ impl Log {
             failed_writes: 0,
             failure: None,
             trouble: 0,
+            trouble_writes: 0,
         }
     }
 

@@ -1,0 +1,95 @@
+//! The other crash point: the product API dies while it removes the members of a tag. That takes a tag with many members,
+//! so there are products of the fault's own, made and removed in SQL.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::crash::{API, client, fill, until};
+use super::site::Site;
+use crate::ground::{self, Ground};
+use crate::world::Service;
+
+/// The category whose tag it is; and where the members lie that are to be removed, 512 a call.
+const CATEGORY: u32 = 1;
+const TAGGED: &str = "product:~tag:category:1";
+const DRAINED: &str = "product:~drain:category:1";
+/// So many products, in two lanes each, are some calls.
+const PRODUCTS: u32 = 2_000;
+/// By this the products are known.
+const SIGN: &str = "made for a tag with many members";
+/// How often it is tried: a drain may be over before it is seen.
+const TRIES: u64 = 5;
+
+/// What the category is called.
+pub(super) async fn name(site: &Site) -> Result<String> {
+    site.sql("shop_db", &format!("SELECT name FROM categories WHERE id = {CATEGORY}")).await
+}
+
+/// Makes the products, waits until everybody has heard of them, and reads them into the caches.
+pub(super) async fn products(site: &Site) -> Result<Vec<String>> {
+    let rows = format!(
+        "INSERT INTO products (name, description, price_cents, category_id) \
+         SELECT 'Shelf filler ' || n, '{SIGN}', n, {CATEGORY} FROM generate_series(1, {PRODUCTS}) n RETURNING id"
+    );
+    let ids = site.sql("shop_db", &rows).await?;
+    ground::at_rest(site, &client()?).await?;
+    let url = site.url(Service::ProductApi).await?;
+    let both = |id| ["tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
+    let urls: Vec<_> = ids.lines().flat_map(both).collect();
+    fill(&urls).await?;
+    Ok(urls)
+}
+
+/// Removes the products, and gives the category its name back.
+pub(super) async fn clear(site: &Site, name: Option<&str>) -> Result<()> {
+    site.sql("shop_db", &format!("DELETE FROM products WHERE description = '{SIGN}'")).await?;
+    if let Some(name) = name {
+        let name = name.replace('\'', "''");
+        site.sql("shop_db", &format!("UPDATE categories SET name = '{name}' WHERE id = {CATEGORY}")).await?;
+    }
+    ground::at_rest(site, &client()?).await.map(drop)
+}
+
+/// An invalidation of the tag: the process is killed when some members are gone and some are not.
+pub(super) async fn interrupted(site: &Site, members: &[String]) -> Result<()> {
+    let wire = &site.wires()?.redis;
+    let (http, url) = (client()?, site.url(Service::ProductApi).await?);
+    let mut redis = site.redis_session()?;
+    let mut count = async |set: &str| -> Result<u64> { Ok(redis.ask(&format!("SCARD {set}")).await?.parse()?) };
+    for attempt in 0..TRIES {
+        // Late enough that the drain takes a while, not so late that Redis counts as down; later when it was over too soon.
+        wire.delay(Duration::from_millis(8 + 4 * attempt));
+        let all = count(TAGGED).await?;
+        let name = format!("Shelf {}", rand::random::<u32>());
+        let renaming =
+            tokio::spawn(http.put(format!("{url}/categories/{CATEGORY}")).json(&json!({ "name": name })).send());
+        let begun = until(async || Ok((1..all).contains(&count(DRAINED).await?) || renaming.is_finished())).await;
+        // From here on nothing is removed but by the call that Redis may be busy with.
+        wire.hold_requests();
+        begun.context("the category was not renamed")?;
+        let mut left = count(DRAINED).await?;
+        loop {
+            sleep(Duration::from_millis(20)).await;
+            let now = count(DRAINED).await?;
+            if now == left {
+                break;
+            }
+            left = now;
+        }
+        if left > 0 {
+            site.kill(API).await?;
+            drop(renaming.await?);
+            let kept = count(DRAINED).await?;
+            ensure!(kept == left, "{left} of {all} members were left, and {kept} when the process had died");
+            return Ok(());
+        }
+        wire.release_requests();
+        wire.delay(Duration::ZERO);
+        drop(renaming.await?);
+        fill(members).await?;
+    }
+    anyhow::bail!("{TRIES} drains were over before they were seen")
+}

@@ -1,0 +1,203 @@
+//! How each fault begins, how it ends, and how it is known that it happened.
+//!
+//! `prepare`, `make`, `lift`, `prove`, `clear`: in this order, under load from before the second until after the fourth.
+//! `lift` and `clear` put everything back whatever became of the steps before, and do no harm when there is nothing to put
+//! back. Each fault proves that it was one: a fault that does nothing would hold whatever is promised.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::time::{Instant, sleep};
+
+use super::crash::API;
+use super::list::Fault::{
+    self, ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill,
+    RestartEmpty, RestartOld, Stop,
+};
+use super::probe::{self, Reach, reach};
+use super::site::Part::{self, Redis};
+use super::site::Site;
+use super::{crash, drain};
+use crate::ground::Ground;
+use crate::world::Service;
+
+/// How long one lasts.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
+
+/// A key of nobody's, by which is seen what became of Redis' data.
+const MARK: &str = "lab:mark";
+
+/// What was made ready for a fault, and what is to be put back after it.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// Addresses beside those of the load: they are in a cache when it begins, and are compared when it has ended.
+    pub(super) witnesses: Vec<String>,
+    /// Keys that nobody has promised to keep: the outcome of the last write is not known.
+    pub(super) unsure: Vec<String>,
+    /// What Redis may use, and what it does then.
+    memory: Option<(String, String)>,
+    /// What the category was called.
+    name: Option<String>,
+}
+
+impl Fault {
+    /// Before the load.
+    pub(super) async fn prepare(self, site: &Site, prepared: &mut Prepared) -> Result<()> {
+        match self {
+            RestartOld => site.give_redis_a_disk().await?,
+            FullMemory => {
+                let limits = (setting(site, "maxmemory").await?, setting(site, "maxmemory-policy").await?);
+                prepared.memory = Some(limits);
+            }
+            CrashAfterCommit => {
+                prepared.witnesses = crash::written(site).await?;
+                prepared.unsure = vec![crash::ENTRY.to_owned()];
+            }
+            CrashInDrain => {
+                prepared.name = Some(drain::name(site).await?);
+                prepared.witnesses = drain::products(site).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// It begins, and lasts. When this returns without an error, it has been one.
+    pub(super) async fn make(self, site: &Site, prepared: &Prepared) -> Result<()> {
+        match self {
+            Stop(part) => {
+                site.stop(part).await?;
+                is_away(site, part).await?;
+                sleep(HOLD).await;
+            }
+            Kill(part) => {
+                site.kill(part).await?;
+                is_away(site, part).await?;
+                sleep(HOLD).await;
+            }
+            Freeze(part) => {
+                site.pause(part).await?;
+                sleep(HOLD).await;
+                let reached = reach(site, part).await?;
+                ensure!(reached == Reach::Silent, "{} is not frozen: {reached:?}", part.name());
+            }
+            RestartEmpty => {
+                site.redis(&["SET", MARK, "old"]).await?;
+                site.kill(Redis).await?;
+            }
+            RestartOld => {
+                site.redis(&["SET", MARK, "old"]).await?;
+                site.redis(&["SAVE"]).await?;
+                site.redis(&["SET", MARK, "new"]).await?;
+                sleep(HOLD).await;
+                site.kill(Redis).await?;
+            }
+            FlushAll => {
+                site.redis(&["SET", MARK, "old"]).await?;
+                site.redis(&["FLUSHALL"]).await?;
+            }
+            ClientKill => kill_clients(site).await?,
+            FullMemory => {
+                site.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1mb"]).await?;
+                sleep(HOLD).await;
+                let refused = site.redis(&["SET", MARK, "old"]).await.err().map(|error| format!("{error:#}"));
+                ensure!(refused.as_ref().is_some_and(|said| said.contains("OOM")), "Redis takes more: {refused:?}");
+            }
+            Cut(part) => {
+                probe::wire(site, part)?.cut();
+                is_away(site, part).await?;
+                sleep(HOLD).await;
+            }
+            HalfOpen(part) => probe::half_open(site, part, HOLD).await?,
+            Delay(part, delay) => {
+                probe::wire(site, part)?.delay(delay);
+                sleep(HOLD).await;
+                match reach(site, part).await? {
+                    Reach::Answers(took) if took >= delay => {}
+                    reached => bail!("its answers are not {delay:?} late: {reached:?}"),
+                }
+            }
+            CrashAfterCommit => crash::after_commit(site).await?,
+            CrashInDrain => drain::interrupted(site, &prepared.witnesses).await?,
+        }
+        Ok(())
+    }
+
+    /// It ends: everything runs.
+    pub(super) async fn lift(self, site: &Site, prepared: &Prepared) -> Result<()> {
+        match self {
+            Stop(part) | Kill(part) => site.start(part).await,
+            Freeze(part) => site.resume(part).await,
+            RestartEmpty | RestartOld => site.start(Redis).await,
+            FlushAll | ClientKill => Ok(()),
+            FullMemory => {
+                let Some((limit, policy)) = &prepared.memory else { return Ok(()) };
+                site.redis(&["CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy]).await?;
+                ensure!(setting(site, "maxmemory").await? == *limit, "the memory limit of Redis is not what it was");
+                Ok(())
+            }
+            Cut(part) | HalfOpen(part) | Delay(part, _) => {
+                let wire = probe::wire(site, part)?;
+                wire.delay(Duration::ZERO);
+                wire.mend();
+                Ok(())
+            }
+            CrashAfterCommit | CrashInDrain => {
+                let wire = probe::wire(site, Redis)?;
+                // What the dead process has sent, and is held, must not arrive now.
+                wire.cut();
+                wire.release_requests();
+                wire.delay(Duration::ZERO);
+                wire.mend();
+                site.start(API).await
+            }
+        }
+    }
+
+    /// What can be seen only when it has ended.
+    pub(super) async fn prove(self, site: &Site) -> Result<()> {
+        let expected = match self {
+            RestartEmpty | FlushAll => "",
+            RestartOld => "old",
+            _ => return Ok(()),
+        };
+        let mark = site.redis(&["GET", MARK]).await?;
+        ensure!(mark.trim() == expected, "Redis has {mark:?} where {expected:?} was expected");
+        Ok(())
+    }
+
+    /// After the comparison: nothing is left behind.
+    pub(super) async fn clear(self, site: &Site, prepared: &Prepared) -> Result<()> {
+        match self {
+            RestartOld => site.forget_what_redis_saved().await?,
+            CrashInDrain => drain::clear(site, prepared.name.as_deref()).await?,
+            RestartEmpty | FlushAll | FullMemory => {}
+            _ => return Ok(()),
+        }
+        site.redis(&["DEL", MARK]).await.map(drop)
+    }
+}
+
+async fn is_away(site: &Site, part: Part) -> Result<()> {
+    let reached = reach(site, part).await?;
+    ensure!(!matches!(reached, Reach::Answers(_)), "{} is not away: {reached:?}", part.name());
+    Ok(())
+}
+
+async fn kill_clients(site: &Site) -> Result<()> {
+    let (began, mut closed) = (Instant::now(), 0);
+    while began.elapsed() < HOLD {
+        for kind in ["normal", "pubsub"] {
+            let count = site.redis(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await?;
+            closed += count.trim().parse::<u32>().with_context(|| format!("not a number: {count:?}"))?;
+        }
+        sleep(HOLD / 10).await;
+    }
+    ensure!(closed >= Service::ALL.len() as u32, "Redis has closed {closed} connections, so not one of each service");
+    Ok(())
+}
+
+async fn setting(site: &Site, name: &str) -> Result<String> {
+    let reply = site.redis(&["CONFIG", "GET", name]).await?;
+    Ok(reply.lines().nth(1).unwrap_or_default().trim().to_owned())
+}

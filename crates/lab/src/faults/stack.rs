@@ -1,0 +1,116 @@
+//! The running stack, natively or in Compose, by its script; with wires of our own between its services and their stores.
+//!
+//! The wires belong to this process. So the services are started anew to use them, and once more at the end, without.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use testkit::Proxy;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::world::{Service, Wires};
+
+/// The longest that its script may take: longer than it waits itself.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Within that, a command reaches Redis over a wire, or it never will.
+const REACH: Duration = Duration::from_secs(10);
+
+/// A running stack.
+#[derive(Debug)]
+pub(super) struct Stack {
+    script: PathBuf,
+    pub(super) kind: String,
+    urls: Vec<String>,
+    pub(super) wires: Option<Wires>,
+    /// Whether Redis is started so that it can save.
+    pub(super) on_disk: AtomicBool,
+}
+
+impl Stack {
+    /// That of the script.
+    pub(super) async fn of(script: &Path) -> Result<Self> {
+        let script = script.canonicalize().context("the script of the stack")?;
+        let on_disk = AtomicBool::new(false);
+        let mut stack = Self { script, kind: String::new(), urls: Vec::new(), wires: None, on_disk };
+        stack.kind = stack.run(&["kind"]).await?;
+        for service in Service::ALL {
+            let url = stack.run(&["url", service.name()]).await?;
+            stack.urls.push(url);
+        }
+        Ok(stack)
+    }
+
+    pub(super) fn url(&self, service: Service) -> &str {
+        &self.urls[service as usize]
+    }
+
+    /// Puts wires before Postgres and Redis, and starts the services so that they use them.
+    pub(super) async fn lay_wires(&mut self) -> Result<()> {
+        let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
+        let mut wires = Vec::new();
+        for store in ["postgres", "redis"] {
+            let at = self.run(&["address", store]).await?;
+            let port = at.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+            wires.push(Proxy::at(us, port.with_context(|| format!("where {store} is: {at:?}"))?).await?);
+        }
+        let (redis, postgres) = (wires.pop().context("two")?, wires.pop().context("two")?);
+        // From where Redis runs, which in Compose is where the services do.
+        let port = redis.port().to_string();
+        let ping = ["-h", &us.to_string(), "-p", &port, "PING"];
+        let reply = timeout(REACH, self.run(&[&["redis-cli"], &ping[..]].concat())).await;
+        let reached = reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply == "PONG"));
+        ensure!(
+            reached,
+            "Redis does not run, or the services cannot reach this process at {us}:{port}: does a firewall keep containers from this machine, or \
+             does the Docker engine run on another one?"
+        );
+        self.wires = Some(Wires { postgres, redis });
+        self.start_services().await
+    }
+
+    /// Starts the services as they were.
+    pub(super) async fn take_wires_away(&mut self) -> Result<()> {
+        self.wires = None;
+        self.start_services().await
+    }
+
+    async fn start_services(&self) -> Result<()> {
+        for service in Service::ALL {
+            self.run(&["start", service.name()]).await?;
+        }
+        Ok(())
+    }
+
+    /// The script with these arguments.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.script);
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        // Ctrl-C is this process' to act on: it has something to put back.
+        command.process_group(0);
+        if let Some(wires) = &self.wires {
+            let (postgres, redis) = (wires.postgres.address(), wires.redis.address());
+            command.env("POSTGRES_AT", postgres.to_string()).env("REDIS_AT", redis.to_string());
+        }
+        if self.on_disk.load(Relaxed) {
+            command.env("REDIS_ON_DISK", "1");
+        }
+        command
+    }
+
+    /// Runs it, and returns what it prints.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<String> {
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        let line = || format!("`{} {}`", self.script.display(), arguments.join(" "));
+        let Ok(output) = timeout(PATIENCE, self.command(arguments).output()).await else {
+            bail!("{} takes longer than {PATIENCE:?}", line())
+        };
+        let output = output.with_context(line)?;
+        ensure!(output.status.success(), "{}: {} {}", line(), said(&output.stderr), said(&output.stdout));
+        Ok(said(&output.stdout))
+    }
+}

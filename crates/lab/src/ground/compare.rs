@@ -1,0 +1,128 @@
+//! The full comparison: whatever any cache holds is what would be loaded now.
+//!
+//! Every entry is looked up and read by the address that shows it, then the caches are emptied and all of it is read again:
+//! products of each lane, lists, carts, search pages, recommendations, and "there is no such thing". What a cart knows of a
+//! product has no address of its own; its version is compared with the row's.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Client;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::entries::{self, Entry};
+use super::{Ground, forget};
+use crate::cache_status::Source;
+use crate::world::Service;
+
+/// What a comparison has found.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    /// Answers that were compared.
+    pub(crate) compared: u32,
+    /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
+    pub(crate) hits: [u32; 4],
+    /// How many of these said that there is no such thing.
+    pub(crate) absent: u32,
+    /// Those that differ.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// An answer from beside a cache does not say what the cache holds; for so long in all it is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// So many reads at once.
+const AT_ONCE: usize = 8;
+
+/// Compares every entry but those whose key `may_differ`, and these addresses.
+pub(crate) async fn compare(
+    ground: &impl Ground,
+    http: &Client,
+    more: &[String],
+    may_differ: impl Fn(&str) -> bool,
+) -> Result<Comparison> {
+    let mut comparison = Comparison::default();
+    let mut urls: BTreeSet<String> = more.iter().cloned().collect();
+    let mut bases = Vec::new();
+    let versions = versions(ground).await?;
+    for service in Service::ALL {
+        let base = ground.url(service).await?;
+        for entry in entries::of(ground, http, service).await? {
+            if entry.state == "leased" || may_differ(&entry.key) {
+                continue;
+            }
+            match (entries::path(&entry.key), entry.key.strip_prefix("cart:product:")) {
+                (Some(path), _) => drop(urls.insert(format!("{base}{path}"))),
+                (None, Some(id)) => comparison.wrong.extend(differs(&entry, versions.get(id).copied())),
+                (None, None) => comparison.wrong.push(format!("an entry that nothing reads: {}", entry.key)),
+            }
+        }
+        bases.push(base);
+    }
+    let deadline = Instant::now() + ASK_AGAIN;
+    let patiently = stream::iter(&urls).map(|url| read_patiently(http, url, deadline));
+    let cached: Vec<_> = patiently.buffered(AT_ONCE).try_collect().await?;
+    for service in Service::ALL {
+        forget(ground, service).await?;
+    }
+    let loaded: Vec<_> = stream::iter(&urls).map(|url| read(http, url)).buffered(AT_ONCE).try_collect().await?;
+    for ((url, cached), loaded) in urls.iter().zip(cached).zip(loaded) {
+        let from = bases.iter().position(|base| url.starts_with(base)).context("an address of no service")?;
+        let hit = matches!(cached.source, Source::Hit | Source::Stale);
+        comparison.compared += 1;
+        comparison.hits[from] += u32::from(hit);
+        comparison.absent += u32::from(hit && cached.status == 404);
+        if (cached.status, &cached.body) != (loaded.status, &loaded.body) {
+            comparison.wrong.push(format!(
+                "{url}\n    from its cache  {} {}\n    loaded          {} {}",
+                cached.status, cached.body, loaded.status, loaded.body
+            ));
+        }
+    }
+    Ok(comparison)
+}
+
+/// The versions of all products, by their ids.
+async fn versions(ground: &impl Ground) -> Result<HashMap<String, i64>> {
+    let rows = ground.sql("shop_db", "SELECT id, version FROM products").await?;
+    let parse = |row: &str| row.split_once('|').and_then(|(id, version)| Some((id.to_owned(), version.parse().ok()?)));
+    Ok(rows.lines().filter_map(parse).collect())
+}
+
+/// What is wrong with what the cart knows of a product.
+fn differs(entry: &Entry, row: Option<i64>) -> Option<String> {
+    (entry.version != row).then(|| format!("{}: version {:?}, and the row has {row:?}", entry.key, entry.version))
+}
+
+#[derive(Debug)]
+struct Seen {
+    status: u16,
+    source: Source,
+    body: Value,
+}
+
+async fn read_patiently(http: &Client, url: &str, deadline: Instant) -> Result<Seen> {
+    loop {
+        let seen = read(http, url).await?;
+        if seen.source != Source::Bypass || Instant::now() > deadline {
+            return Ok(seen);
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn read(http: &Client, url: &str) -> Result<Seen> {
+    let answer = http.get(url).send().await?;
+    let status = answer.status().as_u16();
+    let header = answer.headers().get("cache-status").and_then(|value| value.to_str().ok());
+    let source = Source::parse(header.unwrap_or_default());
+    let mut body: Value = answer.json().await.with_context(|| format!("{url} is not JSON"))?;
+    // How far the index or the copy of the catalogue was is not what the answer says.
+    if let Some(body) = body.as_object_mut() {
+        body.remove("index");
+        body.remove("catalogue");
+    }
+    Ok(Seen { status, source, body })
+}

@@ -1,0 +1,84 @@
+//! What a wire can do to a connection.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use testkit::Proxy;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(5);
+/// Who has heard nothing for so long will not.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// A connection over a wire: the wire, the client's end, the server's end.
+async fn connected() -> Result<(Proxy, TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let wire = Proxy::to(listener.local_addr()?.port()).await?;
+    let mut client = TcpStream::connect(wire.address()).await?;
+    let (mut server, _) = listener.accept().await?;
+    client.write_all(b"?").await?;
+    assert_eq!(server.read_u8().await?, b'?');
+    server.write_all(b"!").await?;
+    assert_eq!(client.read_u8().await?, b'!');
+    Ok((wire, client, server))
+}
+
+/// Whether the other end has closed, as this one sees it; `None` while there is nothing to be seen.
+async fn sees_the_end(end: &mut TcpStream, within: Duration) -> Option<bool> {
+    timeout(within, end.read_u8()).await.ok().map(|read| read.is_err())
+}
+
+#[tokio::test]
+async fn a_close_is_passed_on_in_both_directions() -> Result<()> {
+    let (_wire, client, mut server) = connected().await?;
+    drop(client);
+    assert_eq!(sees_the_end(&mut server, SOON).await, Some(true));
+    let (_wire, mut client, server) = connected().await?;
+    drop(server);
+    assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_a_dead_wire_neither_end_hears_that_the_other_has_closed() -> Result<()> {
+    let (wire, client, mut server) = connected().await?;
+    wire.cut_the_cable();
+    drop(client);
+    assert_eq!(sees_the_end(&mut server, SILENCE).await, None);
+    drop(wire);
+    assert_eq!(sees_the_end(&mut server, SOON).await, Some(true));
+
+    let (wire, mut client, mut server) = connected().await?;
+    wire.cut_the_cable();
+    server.write_all(b"lost").await?;
+    drop(server);
+    assert_eq!(sees_the_end(&mut client, SILENCE).await, None);
+    wire.cut();
+    wire.mend();
+    assert_eq!(sees_the_end(&mut client, SILENCE).await, None, "a cut of the wire elsewhere tells nobody");
+    drop(wire);
+    assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cut_acts_while_something_is_held_or_delayed_and_what_waits_is_lost() -> Result<()> {
+    let (wire, mut client, mut server) = connected().await?;
+    wire.hold_requests();
+    client.write_all(b"held").await?;
+    wire.cut();
+    wire.release_requests();
+    wire.mend();
+    assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
+    assert_eq!(sees_the_end(&mut server, SOON).await, Some(true), "nothing of what was held gets through");
+
+    let (wire, mut client, mut server) = connected().await?;
+    wire.delay(Duration::from_secs(3_600));
+    server.write_all(b"late").await?;
+    assert_eq!(sees_the_end(&mut client, SILENCE).await, None);
+    wire.cut();
+    assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
+    Ok(())
+}
