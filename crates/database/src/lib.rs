@@ -1,10 +1,10 @@
 //! A service's way to its Postgres database: settings, migrations, the pool that requests share, and errors that say
 //! what to do.
 //!
-//! No request waits for ever: it gets a connection within `wait_timeout` or an error, and
-//! Postgres ends a statement of the pool after `statement_timeout`; a Postgres that has vanished is noticed a little later.
-//! No error and no log line holds
-//! the password, and neither does the `Debug` form of the settings.
+//! No request waits for ever: it gets a connection within `wait_timeout` or an error, and Postgres ends a statement of the
+//! pool after `statement_timeout`. A Postgres that has vanished is noticed a little later, and so does Postgres notice that
+//! this process has vanished in a transaction. No error and no log line holds the password, and neither does the `Debug`
+//! form of the settings.
 
 mod migrate;
 mod sql;
@@ -188,7 +188,13 @@ fn establish_with(
 ) -> SetupCallback<AsyncPgConnection> {
     let milliseconds = statement_timeout.as_millis();
     let silence = (milliseconds > 0).then_some(statement_timeout + BEYOND);
-    let setup = format!("SET application_name = '{service}'; SET statement_timeout = {milliseconds}");
+    // The same seen from Postgres: a client that has vanished within a transaction would keep its locks, and with them
+    // the rows, from everybody else for as long as TCP does not notice.
+    let abandoned = silence.map_or(0, |silence| silence.as_millis());
+    let setup = format!(
+        "SET application_name = '{service}'; SET statement_timeout = {milliseconds}; \
+         SET idle_in_transaction_session_timeout = {abandoned}"
+    );
     Box::new(move |url| {
         let (setup, idle) = (setup.clone(), Arc::clone(&idle));
         async move {

@@ -11,6 +11,7 @@ use reqwest::Client;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::crash;
 use super::list::Fault;
 use super::make::Prepared;
 use super::others::Others;
@@ -99,11 +100,12 @@ impl Stage<'_> {
         outcome.writes_recovered_ms = millis(load.trouble_writes.saturating_sub(times.lifted));
         // The caches fill again while the last events are still under way: just then something could be stored for good.
         let reading = CancellationToken::new();
+        let addresses = load.addresses(|_| true);
         let resting = async {
             let rested = ground::at_rest(self.site, self.http).await;
-            sleep(READ_ON).await;
+            let (filled, ()) = tokio::join!(crash::fill(&addresses), sleep(READ_ON));
             reading.cancel();
-            rested
+            filled.and(rested)
         };
         let (rested, ()) = tokio::join!(resting, others.read(self.http, &reading));
         let settled = outcome.note("at rest", rested);

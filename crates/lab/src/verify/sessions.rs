@@ -110,16 +110,16 @@ impl Session {
         match &mut self.part {
             Part::Reads => {
                 self.read(shared, product, log).await;
-                self.pause().await;
+                self.pause(shared, end).await;
             }
             Part::Writes => {
                 self.write(shared, product, log).await;
                 self.read(shared, product, log).await;
-                self.pause().await;
+                self.pause(shared, end).await;
             }
             Part::Calls(_) => {
                 self.write(shared, product, log).await;
-                self.pause().await;
+                self.pause(shared, end).await;
                 if let Part::Calls(readers) = &self.part {
                     readers.send_replace(product);
                 }
@@ -139,9 +139,11 @@ impl Session {
         }
     }
 
-    async fn pause(&mut self) {
+    /// Not beyond the end: all others would wait for it.
+    async fn pause(&mut self, shared: &Shared, end: Nanos) {
         if !self.role.pause.is_zero() {
-            sleep(self.role.pause.mul_f64(self.rng.random())).await;
+            let left = Duration::from_nanos(end.saturating_sub(shared.clock.now()));
+            sleep(self.role.pause.mul_f64(self.rng.random()).min(left)).await;
         }
     }
 
