@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Passes bytes between clients and one server on this machine.
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 pub struct Proxy {
     address: SocketAddr,
     wire: watch::Sender<Wire>,
-    task: JoinHandle<()>,
+    runtime: Option<Runtime>,
 }
 
 /// What the wire does to what is sent over it.
@@ -44,11 +44,13 @@ impl Proxy {
 
     /// A wire that begins at this address of this machine, for clients elsewhere, such as in containers.
     pub async fn at(address: IpAddr, server: u16) -> Result<Self> {
-        let listener = TcpListener::bind((address, 0)).await;
+        // A thread of its own: what passes over it must not wait for whoever is busy in this one.
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wire").enable_all().build()?;
+        let listener = runtime.spawn(TcpListener::bind((address, 0))).await?;
         let listener = listener.with_context(|| format!("{address} is no address of this machine"))?;
         let address = listener.local_addr()?;
         let (wire, seen) = watch::channel(Wire::default());
-        let task = tokio::spawn(async move {
+        runtime.spawn(async move {
             // A connection that cannot be taken is the client's trouble.
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
@@ -61,7 +63,7 @@ impl Proxy {
                 tokio::spawn(connect(client, server, seen.clone(), born));
             }
         });
-        Ok(Self { address, wire, task })
+        Ok(Self { address, wire, runtime: Some(runtime) })
     }
 
     /// Where the wire begins.
@@ -121,7 +123,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.task.abort();
+        // In the background, because this may be a thread that must not block.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
