@@ -2,15 +2,17 @@
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
 #   PROFILE=dev|release   how it is compiled (default: dev, which is built soonest)
 
+# Every recipe runs in a clean environment, whatever the caller's shell has set.
+SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production
-shell_scripts := .ci/run crates/lab/src/mutants/rustc deploy/lab deploy/secrets deploy/stack deploy/docker/stack deploy/native/stack \
-	deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
+shell_scripts := .ci/run crates/lab/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/lab deploy/secrets deploy/shell deploy/stack \
+	deploy/docker/stack deploy/native/stack deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
 help:
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^##- / { print "  " substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 ##@ Run
 .PHONY: up down reset ps logs psql redis-cli openapi
@@ -30,7 +32,7 @@ redis-cli: ## a shell in Redis, as its admin
 	@deploy/stack redis-cli
 openapi: ## print the OpenAPI document of the running product API, or of s=cart
 	@deploy/native/tools curl >&2
-	@curl -fsS "$$(deploy/stack url $(or $(s),product-api))/openapi.json" || { echo 'nobody answers: make up' >&2; exit 1; }
+	@curl -q -fsS "$$(deploy/stack url $(or $(s),product-api))/openapi.json" || { echo 'the stack does not answer: make up' >&2; exit 1; }
 
 ##@ Watch the strategies
 .PHONY: demo $(strategies:%=demo-%)
@@ -44,55 +46,47 @@ $(strategies:%=demo-%): demo-%:
 # What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
 .PHONY: verify chaos chaos-stack model orders mutants bench bench-quick bench-hit bench-events bench-search load
 measured = $(or $(PROFILE),release)
-lab_program = "$${CARGO_TARGET_DIR:-target}/$(patsubst dev,debug,$(measured))/lab"
+alone = PROFILE=$(measured) deploy/lab alone
 verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
 	@PROFILE=$(measured) deploy/lab verify $(args)
 chaos: ## every fault under load, then 10,000 writes while everything is killed at random, on private processes
-	@deploy/native/tools cargo compiler postgres redis
-	cargo build --workspace --profile $(measured)
-	@$(lab_program) faults $(args)
-	@$(lab_program) chaos --writes $(or $(writes),10000)
+	@$(alone) 'postgres redis' faults $(args)
+	@$(alone) 'postgres redis' chaos --writes $(or $(writes),10000)
 chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services start anew for it
 	@PROFILE=$(measured) deploy/lab faults $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
-	@deploy/native/tools cargo compiler
-	cargo run --package lab --profile $(measured) -- model $(args)
+	@$(alone) '' model $(args)
 orders: ## flights, shared reads and repairs in 10,000 orders of their steps each, whole and broken; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
 mutants: ## take each defence out of the cache's scripts, one at a time; the test that stands for it must notice
-	@deploy/native/tools cargo compiler redis
-	cargo build --workspace
-	@"$${CARGO_TARGET_DIR:-target}/debug/lab" mutants $(args)
+	@PROFILE=dev deploy/lab alone redis mutants $(args)
 bench: ## every strategy beside doing without: latency, peak, loads, staleness, memory; writes the README's table
-	@deploy/native/tools cargo compiler postgres redis wrk
-	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench --readme README.md $(args)
+	@$(alone) 'postgres redis wrk' bench --readme README.md $(args)
 bench-quick: ## the same in less than a minute, for a look: writes nothing but target/lab/quick
-	@deploy/native/tools cargo compiler postgres redis wrk
-	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench --quick $(args)
+	@$(alone) 'postgres redis wrk' bench --quick $(args)
 bench-events: ## how long a change takes until every cache has forgotten it
-	@deploy/native/tools cargo compiler postgres redis
-	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench-events $(args)
+	@$(alone) 'postgres redis' bench-events $(args)
 bench-search: ## how long the search takes to index 100,000 products, and to answer
-	@deploy/native/tools cargo compiler postgres redis
-	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench-search $(args)
+	@$(alone) 'postgres redis' bench-search $(args)
 bench-hit: ## what a cache hit over HTTP costs, beside its peers
-	@deploy/native/tools cargo compiler postgres redis wrk
-	cargo build --workspace --profile $(measured)
-	@$(lab_program) bench-hit $(args)
+	@$(alone) 'postgres redis wrk' bench-hit $(args)
 
 load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
 	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: test check fmt clippy docs alone deny audit shellcheck
+.PHONY: test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
 test: ## every test, on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
+test-programs:
+	@deploy/native/tools cargo compiler postgres redis
+	cargo test --workspace --no-run
+repeat-tests: ## make test, runs=20 times beside a busy compiler; prints how many passed (ten minutes and more each)
+	@deploy/repeat-tests $(or $(runs),20)
+hostile-shells: ## make ps and a demo under environments that have broken scripts; needs the running stack
+	@deploy/hostile-shells
 check: fmt clippy docs alone deny shellcheck ## formatting, lints, documentation, dependencies, scripts
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt

@@ -1,9 +1,13 @@
 # shellcheck shell=bash
 # Shared by the scripts under deploy/: messages, timing, settings. Sourced, never run.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=deploy/environment.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 # shellcheck source=deploy/services.sh
 . "$root/deploy/services.sh"
+
+# Tells this checkout from others on the same machine.
+checkout_id() { printf %s "$root" | sha256sum | cut -c1-8; }
 
 say() { printf '\033[1m[stack]\033[0m %s\n' "$*"; }
 die() {
@@ -26,14 +30,39 @@ load_settings() { # FILE…, NAME=value lines; those that don't exist are skippe
     variable=$(port_variable "$name")
     export "$variable=${!variable:-${default_ports[$name]}}"
   done
+  check_ports
   export PROFILE=${PROFILE:-dev}
+  [[ $PROFILE =~ ^(dev|release)$ ]] || die "PROFILE must be dev or release, got '$PROFILE'."
 }
 
-# Where cargo puts the program NAME.
+# Every port is checked before anything is started, stopped or remembered. Kubernetes and Docker links set variables such
+# as REDIS_PORT=tcp://10.0.0.1:6379.
+check_ports() {
+  local name variable port taken=' '
+  for name in "${stores[@]}" "${services[@]}"; do
+    variable=$(port_variable "$name") port=$(port_of "$name")
+    [[ $port =~ ^[1-9][0-9]{0,4}$ ]] && ((port <= 65535)) ||
+      die "$variable must be a port from 1 to 65535, got '$port'." "Unset it, or set it to a number: $variable=… make up"
+    if [[ $taken == *" $port="* ]]; then
+      taken=${taken#*" $port="}
+      die "$variable and ${taken%% *} must be different ports, both are $port."
+    fi
+    taken+="$port=$variable "
+  done
+}
+
+# Compiles the workspace and notes where cargo has put its programs. Only cargo knows: its configuration may name another
+# target folder, or another target. The whole workspace, because with `-p` cargo would choose other features, and the
+# tests would compile everything again.
+programs=$root/.stack-programs
+compile() {
+  local found
+  found=$(cd "$root" && cargo build --workspace --profile "$PROFILE" --message-format json-render-diagnostics) ||
+    die "the build failed; cargo's message is above."
+  sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$found" >"$programs"
+}
 binary() { # NAME
-  local folder=$PROFILE
-  if [[ $folder == dev ]]; then folder=debug; fi
-  echo "${CARGO_TARGET_DIR:-$root/target}/$folder/$1"
+  grep "/$1\$" "$programs" 2>/dev/null || die "$1 has not been built yet." "make up builds it."
 }
 
 # Phases: `phase build` begins one, `phases` prints how long each took.

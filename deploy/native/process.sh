@@ -5,11 +5,12 @@
 # because the checkout may lie in a folder that this user cannot enter; anybody else runs them as themselves.
 if ((EUID == 0)); then
   owner=postgres
-  state=${STACK_STATE:-/var/lib/shop-cache-$(printf %s "$root" | sha256sum | cut -c1-8)}
+  state=${STACK_STATE:-/var/lib/shop-cache-$(checkout_id)}
 else
   owner=$(id -un)
   state=${STACK_STATE:-$root/.stack}
 fi
+if [[ $state != /* ]]; then state=$PWD/$state; fi
 
 as_owner() { # COMMAND…, from a folder that the owner can enter
   (

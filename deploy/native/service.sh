@@ -1,11 +1,9 @@
 # shellcheck shell=bash
 # The services, built by cargo and run from the target folder. Sourced by `stack`.
 
-# The whole workspace: with `-p` cargo would choose other features, and the tests would compile it all again.
 build() {
   say "building with cargo (PROFILE=$PROFILE; the first time takes some minutes)"
-  (cd "$root" && cargo build --workspace --profile "$PROFILE") ||
-    die "the build failed; cargo's message is above."
+  compile
 }
 
 # What a service is started with; of two lines with one name the later counts, so that a start can be given anything.
@@ -53,8 +51,8 @@ start_service() { # SERVICE [NAME=value…]
   local service=$1 folder=$state/$1 pid program settings
   program=$(binary "$service")
   settings="$program"$'\n'$(settings_of "$@")
-  [[ -x $program ]] || die "$program has not been built yet." "make up builds it."
-  if pid=$(pid_of "$service/pid" "$program"); then
+  [[ -x $program ]] || die "$program is gone." "make up builds it."
+  if pid=$(pid_of "$service/pid" "/$service"); then
     if [[ ! $program -nt $folder/pid && $settings == "$(<"$folder/settings")" ]]; then return 0; fi
     say "$service has changed since it was started"
     stop_service "$service"
