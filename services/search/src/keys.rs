@@ -11,15 +11,15 @@
 //! | `product:{id}` | pages that show the product | the product changes |
 //! | `category:{id}` | pages that show the category's name, in a hit or in a facet | the category changes |
 //! | `word:{abc}` | pages whose query has a word that begins so | the text of a product with such a word changes |
-//! | `typo:any` | pages whose query matched only approximately | the text of any product changes |
-//! | `in:{id}` | the category's pages without a query | a product with another text enters or leaves |
+//! | `word:{ab}` | pages whose query has a run of letters that begins so | the text of a product with these letters changes |
+//! | `typo:any` | pages whose query matched only approximately, or not at all | the text of any product changes |
 //! | `in:any` | all pages without a query | a product with another text enters or leaves |
 //! | `priced-…` | as each of the four above, where a price filter is set | a price changes |
 //! | `page:any` | every page | it is not known what an event has touched |
 //!
 //! The tags of the upper two rows are for what a page shows. The others are for what it does not show yet: a product
 //! enters a page (or changes a total) only if it has *all* words of the query, so one word's tag is enough, and a page
-//! carries that of its longest word.
+//! carries that of its longest word. A page of partial matches carries those of all words.
 
 use cache::{Cache, Lane, PolicyError, Tag};
 
@@ -74,15 +74,12 @@ impl Made {
         self.tag("typo", "priced-typo", "any")
     }
 
-    /// The category's pages without a query; without a category, those of all.
-    pub fn within(self, category: Option<i64>) -> Tag {
-        match category {
-            Some(id) => self.tag("in", "priced-in", id),
-            None => self.tag("in", "priced-in", "any"),
-        }
+    /// Pages without a query. Their facets count products of all categories.
+    pub fn anything(self) -> Tag {
+        self.tag("in", "priced-in", "any")
     }
 
-    fn tag(self, by_text: &str, by_price: &str, id: impl std::fmt::Display) -> Tag {
+    fn tag(self, by_text: &str, by_price: &str, id: &str) -> Tag {
         match self {
             Self::ByText => Tag::new(by_text, id),
             Self::ByPrice => Tag::new(by_price, id),

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use tantivy::TantivyDocument;
 use tantivy::schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions};
 
-use crate::text::{STEMS, WORDS};
+use crate::text::{GRAMS, STEMS, WORDS};
 
-/// Goes up with every change of fields or tokenizers: an index of another number is left alone and a new one is built.
-pub const VERSION: u32 = 1;
+/// Goes up with every change of fields or tokenizers: an index of another number is removed and a new one is built.
+pub const VERSION: u32 = 2;
 
 /// The fields.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,10 @@ pub struct Fields {
     pub fingerprint: Field,
     pub name_stems: Field,
     pub name_words: Field,
+    pub name_grams: Field,
     pub description_stems: Field,
     pub description_words: Field,
+    pub description_grams: Field,
     pub row: Field,
 }
 
@@ -48,6 +50,7 @@ pub fn schema() -> (Schema, Fields) {
     };
     let stems = || text(STEMS, IndexRecordOption::WithFreqs);
     let words = || text(WORDS, IndexRecordOption::Basic);
+    let grams = || text(GRAMS, IndexRecordOption::WithFreqsAndPositions);
     let fields = Fields {
         id: schema.add_i64_field("id", looked_up()),
         category: schema.add_i64_field("category", looked_up()),
@@ -55,8 +58,10 @@ pub fn schema() -> (Schema, Fields) {
         fingerprint: schema.add_u64_field("fingerprint", NumericOptions::default().set_fast()),
         name_stems: schema.add_text_field("name_stems", stems()),
         name_words: schema.add_text_field("name_words", words()),
+        name_grams: schema.add_text_field("name_grams", grams()),
         description_stems: schema.add_text_field("description_stems", stems()),
         description_words: schema.add_text_field("description_words", words()),
+        description_grams: schema.add_text_field("description_grams", grams()),
         row: schema.add_bytes_field("row", BytesOptions::default().set_stored()),
     };
     (schema.build(), fields)
@@ -90,8 +95,10 @@ impl Row {
         document.add_i64(fields.price, self.price_cents);
         document.add_text(fields.name_stems, &self.name);
         document.add_text(fields.name_words, &self.name);
+        document.add_text(fields.name_grams, &self.name);
         document.add_text(fields.description_stems, &self.description);
         document.add_text(fields.description_words, &self.description);
+        document.add_text(fields.description_grams, &self.description);
         let row = serde_json::to_vec(self)?;
         document.add_u64(fields.fingerprint, fnv1a(&row));
         document.add_bytes(fields.row, &row);

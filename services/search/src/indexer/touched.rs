@@ -60,10 +60,9 @@ impl Touched {
             self.everything = true;
             return;
         }
-        self.tags.extend([made.typo(), made.within(None)]);
+        self.tags.extend([made.typo(), made.anything()]);
         for (row, names) in [(change.before, names.0), (change.after, names.1)] {
             let Some(row) = row else { continue };
-            self.tags.insert(made.within(Some(row.category_id)));
             for text in [Some(&row.name), Some(&row.description), names.get(&row.category_id)].into_iter().flatten() {
                 self.tags.extend(text::beginnings(&text::words(text)).into_iter().map(|start| made.word(start)));
             }
@@ -75,9 +74,14 @@ impl Touched {
         self.everything |= change.changed.iter().any(|column| column == "name");
     }
 
+    /// Whether nothing that could be added makes a difference any more.
+    pub(super) fn is_everything(&self) -> bool {
+        self.everything || self.tags.len() > MOST
+    }
+
     /// The tags to be invalidated.
     pub(super) fn into_tags(self) -> Vec<Tag> {
-        if self.everything || self.tags.len() > MOST {
+        if self.is_everything() {
             return vec![keys::every_page()];
         }
         self.tags.into_iter().collect()
@@ -158,7 +162,7 @@ mod tests {
     }
 
     const EVERY_PAGE: &str = "page:any";
-    const TEXTS: &str = "in:2 in:any typo:any word:a word:ab word:b word:bc word:r word:re word:red";
+    const TEXTS: &str = "in:any typo:any word:a word:ab word:b word:bc word:r word:re word:red";
 
     #[test]
     fn stock_touches_nothing_more_and_a_price_what_is_chosen_by_price() {
@@ -166,7 +170,7 @@ mod tests {
         let price = tags(Some(row(1, "Ab", 5)), Some(row(2, "Ab", 6)), &[updated(2, &["price_cents", "stock"])]);
         assert_eq!(
             price,
-            "priced-in:2 priced-in:any priced-typo:any priced-word:a priced-word:ab priced-word:r priced-word:re \
+            "priced-in:any priced-typo:any priced-word:a priced-word:ab priced-word:r priced-word:re \
              priced-word:red"
         );
     }

@@ -1,12 +1,14 @@
 //! The tantivy query: how words match, and what a match is worth.
 //!
-//! Every word that carries a meaning must match, in whatever field; the fields may differ from word to word.
+//! Every word that carries a meaning must match, in whatever field; the fields may differ from word to word. When no
+//! product has all of them, those that have most match (`Likeness::Partial`), if that is half of the words or more.
 //!
 //! | a word matches | in the name | in the category's name | in the description |
 //! |---|---|---|---|
 //! | by its stem | 6 × BM25 | 2.5 | 1 × BM25 |
 //! | by its beginning (the last word) | 0.05 | 0.04 | 0.03 |
 //! | with a letter or two wrong | 0.02 | 0.015 | 0.01 |
+//! | within a run (a script without spaces) | 6 × BM25 | 2.5 | 1 × BM25 |
 //!
 //! BM25 is used without the part that counts in how many products a word occurs: it would weigh the words of a query
 //! against one another, but every result has all of them. For that a score depends on nothing but the query and the
@@ -16,8 +18,8 @@
 //! The query is built from words, never parsed from what was typed: no input can be a syntax error.
 
 use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery,
-    Occur, Query, TermQuery,
+    AllQuery, Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
+    FuzzyTermQuery, Occur, PhraseQuery, Query, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Score, Term};
@@ -37,9 +39,12 @@ const BY_TYPO: Worth = [0.02, 0.015, 0.01];
 /// More words than this are no query that somebody has mistyped.
 const MOST_WORDS_WITH_TYPOS: usize = 8;
 
-/// How many letters may be wrong in a word of that length.
-pub fn tolerance(word: &str) -> u8 {
-    match word.chars().count() {
+/// How many letters may be wrong in a word of that length. Signs don't count: `c++` is a short word.
+pub fn tolerance(word: &Word) -> u8 {
+    if word.is_run {
+        return 0;
+    }
+    match word.word.chars().filter(|c| !c.is_ascii_punctuation()).count() {
         0..=3 => 0,
         4..=7 => 1,
         _ => 2,
@@ -50,27 +55,59 @@ pub fn tolerance(word: &str) -> u8 {
 pub fn can_have_typos(about: &About) -> bool {
     match about {
         About::Words(words) => {
-            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(word, _)| tolerance(&word.word) > 0)
+            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(word, _)| tolerance(word) > 0)
         }
         About::Anything | About::Nothing => false,
     }
 }
 
+/// The fewest words that a product must have to be a partial match; `None` where there are too few words for that.
+pub fn fewest(about: &About) -> Option<usize> {
+    let About::Words(words) = about else { return None };
+    let required = words.iter().filter(|(_, required)| *required).count();
+    (required > 1).then(|| required.div_ceil(2))
+}
+
+/// A query by which the score of a product is the number of required words that it has.
+pub fn coverage(about: &About, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+    let (required, _) = clauses(about, Likeness::Strict, fields, categories);
+    let one = |clause| Box::new(ConstScoreQuery::new(clause, 1.0)) as Box<dyn Query>;
+    Box::new(BooleanQuery::union(required.into_iter().map(one).collect()))
+}
+
 /// The query for `about`.
 pub fn build(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
-    let words = match about {
-        About::Anything => return Box::new(ConstScoreQuery::new(Box::new(tantivy::query::AllQuery), 0.0)),
+    match about {
+        About::Anything => return Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
         About::Nothing => return Box::new(EmptyQuery),
-        About::Words(words) => words,
+        About::Words(_) => {}
+    }
+    let (required, optional) = clauses(about, likeness, fields, categories);
+    let required: Vec<Box<dyn Query>> = match likeness {
+        Likeness::Strict | Likeness::Typo => required,
+        Likeness::Partial(words) => {
+            vec![Box::new(BooleanQuery::union_with_minimum_required_clauses(required, words.get().into()))]
+        }
     };
-    let last = words.len() - 1;
-    let clauses = words.iter().enumerate().map(|(place, (word, required))| {
-        let how = How { is_last: place == last, likeness };
-        let occur = if *required { Occur::Must } else { Occur::Should };
-        (occur, matches(word, how, fields, categories))
-    });
-    Box::new(BooleanQuery::new(clauses.collect()))
+    let must = required.into_iter().map(|clause| (Occur::Must, clause));
+    let should = optional.into_iter().map(|clause| (Occur::Should, clause));
+    Box::new(BooleanQuery::new(must.chain(should).collect()))
 }
+
+/// The clauses of the words that carry a meaning, and of those that don't.
+fn clauses(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> (Clauses, Clauses) {
+    let About::Words(words) = about else { return Default::default() };
+    let last = words.len().saturating_sub(1);
+    let mut clauses = (Clauses::new(), Clauses::new());
+    for (place, (word, required)) in words.iter().enumerate() {
+        let how = How { is_last: place == last, likeness };
+        let clause = matches(word, how, fields, categories);
+        if *required { clauses.0.push(clause) } else { clauses.1.push(clause) }
+    }
+    clauses
+}
+
+type Clauses = Vec<Box<dyn Query>>;
 
 /// How a word may match.
 #[derive(Clone, Copy)]
@@ -80,13 +117,48 @@ struct How {
 }
 
 impl How {
-    fn tolerance(self, word: &str) -> u8 {
+    fn tolerance(self, word: &Word) -> u8 {
         if self.likeness == Likeness::Typo { tolerance(word) } else { 0 }
     }
 }
 
 fn matches(word: &Word, how: How, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
-    let mut ways: Vec<Box<dyn Query>> = Vec::with_capacity(8);
+    let mut ways = if word.is_run { run(word, fields) } else { spaced(word, how, fields) };
+    for (id, name) in categories {
+        let best = text::words(name).iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
+        if let Some(worth) = best {
+            let term = Term::from_field_i64(fields.category, *id);
+            let category = TermQuery::new(term, IndexRecordOption::Basic);
+            ways.push(Box::new(ConstScoreQuery::new(Box::new(category), worth)));
+        }
+    }
+    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, 0.1))
+}
+
+/// The ways in which a run can be part of a text's run: all of its pairs of letters, one after the other.
+fn run(run: &Word, fields: &Fields) -> Clauses {
+    let mut pairs: Vec<&str> = text::grams(&run.word).collect();
+    // The last letter without one after it.
+    let single = pairs.pop().filter(|_| pairs.is_empty());
+    let way = |(field, worth): (Field, Score)| -> Box<dyn Query> {
+        if let Some(letter) = single {
+            return Box::new(ConstScoreQuery::new(automaton(field, letter, 0, true), worth));
+        }
+        let terms: Vec<Term> = pairs.iter().map(|pair| Term::from_field_text(field, pair)).collect();
+        // BM25 adds up over the terms of a phrase.
+        let worth = worth / terms.len() as Score;
+        let query: Box<dyn Query> = match &terms[..] {
+            [term] => Box::new(TermQuery::new(term.clone(), IndexRecordOption::WithFreqs)),
+            _ => Box::new(PhraseQuery::new(terms)),
+        };
+        Box::new(BoostQuery::new(query, worth))
+    };
+    [(fields.name_grams, BY_STEM[0]), (fields.description_grams, BY_STEM[2])].map(way).into()
+}
+
+/// The ways in which a word can be one of a text.
+fn spaced(word: &Word, how: How, fields: &Fields) -> Clauses {
+    let mut ways: Clauses = Vec::with_capacity(8);
     for (field, worth) in [(fields.name_stems, BY_STEM[0]), (fields.description_stems, BY_STEM[2])] {
         let term = TermQuery::new(Term::from_field_text(field, &word.stem), IndexRecordOption::WithFreqs);
         ways.push(Box::new(BoostQuery::new(Box::new(term), worth)));
@@ -98,7 +170,7 @@ fn matches(word: &Word, how: How, fields: &Fields, categories: &Categories) -> B
             constant(automaton(field, &word.word, 0, true), BY_BEGINNING[place]);
         }
     }
-    let tolerance = how.tolerance(&word.word);
+    let tolerance = how.tolerance(word);
     if tolerance > 0 {
         for (field, place) in names {
             constant(automaton(field, &word.word, tolerance, false), BY_TYPO[place]);
@@ -107,33 +179,36 @@ fn matches(word: &Word, how: How, fields: &Fields, categories: &Categories) -> B
             constant(automaton(field, &word.stem, tolerance, false), BY_TYPO[place]);
         }
     }
-    for (id, name) in categories {
-        let best = text::words(name).iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
-        if let Some(worth) = best {
-            let term = Term::from_field_i64(fields.category, *id);
-            constant(Box::new(TermQuery::new(term, IndexRecordOption::Basic)), worth);
-        }
-    }
-    Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, 0.1))
+    ways
 }
 
 /// What it is worth that a category's name has the word `named`.
 fn worth_of(word: &Word, named: &Word, how: How) -> Option<Score> {
-    if word.stem == named.stem {
+    if word.stem == named.stem || is_within(word, named) {
         Some(BY_STEM[1])
-    } else if how.is_last && named.word.starts_with(&word.word) {
+    } else if how.is_last && begins(word, named) {
         Some(BY_BEGINNING[1])
-    } else if is_nearly(word, named, how.tolerance(&word.word)) {
+    } else if is_nearly(word, named, how.tolerance(word)) {
         Some(BY_TYPO[1])
     } else {
         None
     }
 }
 
+/// Whether the run `word` is part of the run `other`.
+pub fn is_within(word: &Word, other: &Word) -> bool {
+    word.is_run && other.is_run && other.word.contains(&word.word)
+}
+
+/// Whether `other` begins with `word`, which may be unfinished.
+pub fn begins(word: &Word, other: &Word) -> bool {
+    !word.is_run && !other.is_run && other.word.starts_with(&word.word)
+}
+
 /// Whether two words, or their stems, differ by at most so many letters; two that have changed places count as one.
 pub fn is_nearly(one: &Word, other: &Word, tolerance: u8) -> bool {
     let nearly = |one: &str, other: &str| strsim::osa_distance(one, other) <= usize::from(tolerance);
-    tolerance > 0 && (nearly(&one.word, &other.word) || nearly(&one.stem, &other.stem))
+    tolerance > 0 && !other.is_run && (nearly(&one.word, &other.word) || nearly(&one.stem, &other.stem))
 }
 
 fn automaton(field: Field, word: &str, tolerance: u8, is_beginning: bool) -> Box<dyn Query> {
@@ -153,7 +228,8 @@ pub struct Usual {
 
 impl Bm25StatisticsProvider for Usual {
     fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        let usual = if field == self.fields.name_stems { 6 } else { 32 };
+        let is_name = [self.fields.name_stems, self.fields.name_grams].contains(&field);
+        let usual = if is_name { 6 } else { 32 };
         Ok(1_000 * usual)
     }
 

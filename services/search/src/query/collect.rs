@@ -1,4 +1,6 @@
 //! One pass over all matches: how many there are, how many in each category, and the best of them behind the cursor.
+//!
+//! The facet of categories counts matches as if no category were chosen: it shows what another choice would find.
 
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -32,7 +34,7 @@ pub struct Found {
     pub unfiltered: u64,
     /// Products that match.
     pub total: u64,
-    /// How many in each category.
+    /// How many in each category, whichever is chosen.
     pub facets: BTreeMap<i64, u64>,
     /// The best ones, in order.
     pub best: Vec<(Place, DocAddress)>,
@@ -99,14 +101,17 @@ impl SegmentCollector for InSegment {
         self.found.unfiltered += 1;
         let value = |column: &Column<i64>| column.first(doc).unwrap_or_default();
         let category = value(&self.categories);
-        if !self.filter.passes(category, value(&self.prices)) {
+        if !self.filter.passes_price(value(&self.prices)) {
             return;
         }
-        self.found.total += 1;
         match usize::try_from(category).ok().and_then(|category| self.counts.get_mut(category)) {
             Some(count) => *count += 1,
             None => *self.found.facets.entry(category).or_default() += 1,
         }
+        if !self.filter.passes_category(category) {
+            return;
+        }
+        self.found.total += 1;
         let place = Place { score: (score * STEPS).round() as u32, id: value(&self.ids) };
         if self.after.is_some_and(|after| place <= after) {
             return;
@@ -125,5 +130,40 @@ impl SegmentCollector for InSegment {
         let address = |(place, doc)| (place, DocAddress::new(self.segment, doc));
         self.found.best = self.best.into_iter().map(address).collect();
         self.found
+    }
+}
+
+/// The greatest score of all matches, as a whole number.
+pub struct Greatest;
+
+/// The greatest score in a segment.
+pub struct GreatestInSegment(Score);
+
+impl Collector for Greatest {
+    type Fruit = usize;
+    type Child = GreatestInSegment;
+
+    fn for_segment(&self, _: SegmentOrdinal, _: &SegmentReader) -> tantivy::Result<GreatestInSegment> {
+        Ok(GreatestInSegment(0.0))
+    }
+
+    fn requires_scoring(&self) -> bool {
+        true
+    }
+
+    fn merge_fruits(&self, greatest: Vec<usize>) -> tantivy::Result<usize> {
+        Ok(greatest.into_iter().max().unwrap_or(0))
+    }
+}
+
+impl SegmentCollector for GreatestInSegment {
+    type Fruit = usize;
+
+    fn collect(&mut self, _: DocId, score: Score) {
+        self.0 = self.0.max(score);
+    }
+
+    fn harvest(self) -> usize {
+        self.0.round() as usize
     }
 }

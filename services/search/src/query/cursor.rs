@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::num::NonZeroU16;
 
 /// A place in the order of results: the better score first, then the smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Likeness {
     Strict,
     /// With a letter or two wrong.
     Typo,
+    /// As they stand, but only this many of them, or more, must match.
+    Partial(NonZeroU16),
 }
 
 /// A place in the results of one query.
@@ -64,7 +67,7 @@ impl Cursor {
         let likeness = match parts.next()? {
             "s" => Likeness::Strict,
             "t" => Likeness::Typo,
-            _ => return None,
+            partial => Likeness::Partial(partial.strip_prefix('p')?.parse().ok()?),
         };
         let mut hex = || u64::from_str_radix(parts.next()?, 16).ok();
         let score = u32::try_from(hex()?).ok()?;
@@ -78,11 +81,12 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let likeness = match self.likeness {
-            Likeness::Strict => 's',
-            Likeness::Typo => 't',
-        };
-        write!(f, "{likeness}.{:x}.{:x}.{:x}", self.place.score, self.place.id, self.subject)
+        match self.likeness {
+            Likeness::Strict => f.write_str("s")?,
+            Likeness::Typo => f.write_str("t")?,
+            Likeness::Partial(words) => write!(f, "p{words}")?,
+        }
+        write!(f, ".{:x}.{:x}.{:x}", self.place.score, self.place.id, self.subject)
     }
 }
 
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_cursor_can_be_read_back_and_belongs_to_one_query() {
-        for likeness in [Likeness::Strict, Likeness::Typo] {
+        for likeness in [Likeness::Strict, Likeness::Typo, Likeness::Partial(NonZeroU16::MIN)] {
             let cursor = Cursor::new(likeness, Place { score: 7_001, id: i64::MAX }, "q=lamp");
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
             assert!(cursor.is_of("q=lamp") && !cursor.is_of("q=lamps"));
@@ -117,6 +121,10 @@ mod tests {
             "s.1.-1.1",
             "s.1.1.100000000",
             "S.1.1.1",
+            "p.1.1.1",
+            "p0.1.1.1",
+            "p+1.1.1.1",
+            "p65536.1.1.1",
             "s.1.ffffffffffffffff.1",
         ] {
             assert_eq!(Cursor::parse(text), None, "{text}");

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use super::build::{is_nearly, tolerance};
+use super::build::{begins, is_nearly, is_within, tolerance};
 use super::cursor::Likeness;
 use super::search::About;
-use crate::text::{self, Word};
+use crate::text::{self, Placed, Word};
 
 /// About how many bytes of a description are shown.
 const SNIPPET: usize = 160;
@@ -43,9 +43,45 @@ impl Highlight<'_> {
         format!("{before}{}{after}", marked(description, range, &places))
     }
 
+    /// The words of a text, none of which overlap: a word with signs counts as one where it matches with them.
     fn places(&self, text: &str) -> Vec<Place> {
-        let words = text::placed(text).into_iter();
-        words.map(|(bytes, word)| Place { bold: self.is_asked_for(&word), bytes }).collect()
+        let mut places: Vec<Place> = Vec::new();
+        for placed in text::placed(text) {
+            if placed.word.is_run {
+                self.run(&placed, &mut places);
+                continue;
+            }
+            let place = Place { bold: self.is_asked_for(&placed.word), bytes: placed.bytes };
+            match places.last_mut().filter(|last| last.bytes.end > place.bytes.start) {
+                None => places.push(place),
+                // The longer one comes first. If it doesn't match, its parts may.
+                Some(last) if !last.bold => *last = place,
+                Some(_) => {}
+            }
+        }
+        places
+    }
+
+    /// In a run, every stretch that matches is a place, and so is every other letter.
+    fn run(&self, run: &Placed, places: &mut Vec<Place>) {
+        let asked = if let About::Words(asked) = self.about { &asked[..] } else { &[] };
+        let mut bold = vec![false; run.letters.len()];
+        for (asked, _) in asked.iter().filter(|(asked, _)| is_within(asked, &run.word)) {
+            let length = asked.word.chars().count();
+            for (at, (start, _)) in run.word.word.char_indices().enumerate() {
+                if run.word.word[start..].starts_with(&asked.word) {
+                    bold[at..at + length].fill(true);
+                }
+            }
+        }
+        for (bytes, bold) in run.letters.iter().cloned().zip(bold) {
+            match places.last_mut() {
+                // Letters of one cluster have the same bytes.
+                Some(last) if last.bytes.end > bytes.start => last.bold |= bold,
+                Some(last) if last.bytes.end == bytes.start && last.bold && bold => last.bytes.end = bytes.end,
+                _ => places.push(Place { bytes, bold }),
+            }
+        }
     }
 
     /// As `build.rs` lets words match.
@@ -54,8 +90,8 @@ impl Highlight<'_> {
         asked.iter().enumerate().any(|(place, (asked_for, _))| {
             let is_last = place + 1 == asked.len();
             asked_for.stem == word.stem
-                || (is_last && word.word.starts_with(&asked_for.word))
-                || (self.likeness == Likeness::Typo && is_nearly(asked_for, word, tolerance(&asked_for.word)))
+                || (is_last && begins(asked_for, word))
+                || (self.likeness == Likeness::Typo && is_nearly(asked_for, word, tolerance(asked_for)))
         })
     }
 }
@@ -130,6 +166,15 @@ mod tests {
             "A &lt;b&gt;<b>lamp</b>&lt;/b&gt; &amp; a &quot;<b>lamp</b>&quot;."
         );
         assert_eq!(snippet("caf", "Café, CAFETERIA"), "<b>Café</b>, <b>CAFETERIA</b>");
+        assert_eq!(snippet("resume", "Re\u{301}sume\u{301}, Résumé"), "<b>Re\u{301}sume\u{301}</b>, <b>Résumé</b>");
+        assert_eq!(snippet("c++", "C++, c, C+"), "<b>C++</b>, c, C+");
+        assert_eq!(snippet("c", "C++ & ASP.NET"), "<b>C++</b> &amp; ASP.NET");
+        assert_eq!(snippet(".net", "ASP.NET"), "ASP<b>.NET</b>");
+        assert_eq!(snippet("at&t", "AT&T, at AT & T"), "<b>AT&amp;T</b>, at <b>AT &amp; T</b>");
+        assert_eq!(snippet("t", "AT&T"), "AT&amp;<b>T</b>");
+        assert_eq!(snippet("保护壳", "智能手机保护壳，保护"), "智能手机<b>保护壳</b>，保护");
+        assert_eq!(snippet("ガラス", "ｶﾞﾗｽのコップ"), "<b>ｶﾞﾗｽ</b>のコップ");
+        assert_eq!(snippet("กาแฟ", "ซื้อกาแฟเย็น"), "ซื้อ<b>กาแฟ</b>เย็น");
         assert_eq!(snippet("", "Nothing & none"), "Nothing &amp; none");
         assert_eq!(snippet("x", ""), "");
     }
@@ -147,8 +192,13 @@ mod tests {
 
     #[test]
     fn no_text_is_cut_inside_a_character() {
-        for text in ["ü".repeat(500), "日本 ".repeat(200), format!("{} ende", "🦀 ".repeat(100)), " ".repeat(400)]
-        {
+        for text in [
+            "ü".repeat(500),
+            "日本 ".repeat(200),
+            "日本語".repeat(200),
+            format!("{} ende", "🦀 ".repeat(100)),
+            " ".repeat(400),
+        ] {
             for q in ["ende", "日本", "u"] {
                 let shown = snippet(q, &text);
                 assert!(shown.len() <= 2 * text.len() + 64, "{shown}");

@@ -1,14 +1,16 @@
 //! A page of results, from a search and a snapshot of the index.
 
+use std::num::NonZeroU16;
+
 use cache::Tag;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::build::{self, Usual};
-use super::collect::{Best, Found};
+use super::collect::{Best, Found, Greatest};
 use super::cursor::{Cursor, Likeness, Place};
 use super::highlight::Highlight;
-use super::search::Search;
+use super::search::{Reach, Search};
 use crate::index::{Row, Snapshot};
 use crate::keys;
 
@@ -19,13 +21,26 @@ pub struct Page {
     pub total: u64,
     /// Whether nothing matched the words, and these are products whose words are nearly those.
     pub corrected: bool,
-    /// How many of all matches are in each category; the largest first.
+    /// Whether these products have all words of the query, or only most of them.
+    #[serde(rename = "match")]
+    pub matched: Match,
+    /// How many matches are in each category, as if no category were chosen; the largest first.
     pub facets: Vec<Facet>,
     /// The products of this page, the best first.
     pub hits: Vec<Hit>,
     /// Pass it on to get the next page; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// How many of the query's words a product of the result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Match {
+    /// All that carry a meaning.
+    All,
+    /// As many as any product has, at least half of them: no product has all.
+    Partial,
 }
 
 /// A category of the result.
@@ -77,24 +92,52 @@ pub struct Finding {
 }
 
 /// Searches. Blocks for as long as that takes.
+///
+/// A later page compares words as the first one did. The first one is strict; if that finds nothing, it is content with
+/// words that are nearly those, and then with fewer words. The filter has no part in that: a category that has no lamp is
+/// no reason to show lambs.
 pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
-    let first = search.cursor.map_or(Likeness::Strict, |cursor| cursor.likeness);
-    let mut likeness = first;
+    let mut likeness = search.cursor.map_or(Likeness::Strict, |cursor| cursor.likeness);
     let mut found = look(search, likeness, snapshot)?;
-    let mut by_typo = first == Likeness::Typo;
-    // Without regard to the filter: a category that has no lamp is no reason to show lambs.
-    if search.cursor.is_none() && found.unfiltered == 0 && build::can_have_typos(&search.about) {
-        by_typo = true;
-        let nearly = look(search, Likeness::Typo, snapshot)?;
-        if nearly.unfiltered > 0 {
-            (likeness, found) = (Likeness::Typo, nearly);
+    let mut reach = match likeness {
+        Likeness::Strict => Reach::EveryWord,
+        Likeness::Typo => Reach::AnyText,
+        Likeness::Partial(_) => Reach::AnyWord,
+    };
+    if search.cursor.is_none() && found.unfiltered == 0 {
+        let further;
+        (further, reach) = look_further(search, snapshot)?;
+        if let Some(further) = further {
+            (likeness, found) = further;
         }
     }
     let page = page(search, likeness, found, snapshot)?;
-    let mut tags = search.tags(by_typo);
+    let mut tags = search.tags(reach);
     tags.extend(page.hits.iter().map(|hit| keys::product(hit.id)));
     tags.extend(page.facets.iter().map(|facet| keys::category(facet.category.id)));
     Ok(Finding { page, tags })
+}
+
+/// What a search finds that is content with less. The page depends on everything that was tried, also in vain: a product
+/// may come that would have been found by it.
+fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option<(Likeness, Found)>, Reach)> {
+    let mut reach = Reach::EveryWord;
+    if build::can_have_typos(&search.about) {
+        reach = Reach::AnyText;
+        let found = look(search, Likeness::Typo, snapshot)?;
+        if found.unfiltered > 0 {
+            return Ok((Some((Likeness::Typo, found)), reach));
+        }
+    }
+    let Some(fewest) = build::fewest(&search.about) else { return Ok((None, reach)) };
+    reach = reach.max(Reach::AnyWord);
+    let coverage = build::coverage(&search.about, &snapshot.fields, &snapshot.categories);
+    let most = snapshot.searcher.search(&coverage, &Greatest)?;
+    let Some(words) = u16::try_from(most).ok().and_then(NonZeroU16::new).filter(|_| most >= fewest) else {
+        return Ok((None, reach));
+    };
+    let likeness = Likeness::Partial(words);
+    Ok((Some((likeness, look(search, likeness, snapshot)?)), reach))
 }
 
 fn look(search: &Search, likeness: Likeness, snapshot: &Snapshot) -> tantivy::Result<Found> {
@@ -127,8 +170,9 @@ fn page(search: &Search, likeness: Likeness, mut found: Found, snapshot: &Snapsh
             version,
         });
     }
+    let matched = if let Likeness::Partial(_) = likeness { Match::Partial } else { Match::All };
     let facets = found.facets.into_iter().map(|(id, count)| Facet { category: category(id), count });
     let mut facets: Vec<Facet> = facets.collect();
     facets.sort_by(|one, other| other.count.cmp(&one.count).then(one.category.id.cmp(&other.category.id)));
-    Ok(Page { total: found.total, corrected: likeness == Likeness::Typo, facets, hits, next_cursor })
+    Ok(Page { total: found.total, corrected: likeness == Likeness::Typo, matched, facets, hits, next_cursor })
 }

@@ -1,8 +1,9 @@
 //! What is asked for, in its normal form: two queries that mean the same have the same page in the cache.
 //!
-//! Words are in small letters and without accents, each once; all but the last are in alphabetical order, because their
-//! order means nothing. The last word stays last: it may be unfinished, and matches by its beginning too.
+//! Words are folded, each once; all but the last are in alphabetical order, because their order means nothing. The last
+//! word stays last: it may be unfinished, and matches by its beginning too.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use cache::Tag;
@@ -35,6 +36,17 @@ pub enum About {
     Words(Vec<(Word, bool)>),
 }
 
+/// Which texts can change what a search finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Those that have every word of the query.
+    EveryWord,
+    /// Those that have any of them.
+    AnyWord,
+    /// Those that have a word that is nearly one of them: all.
+    AnyText,
+}
+
 /// What must hold beside the words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -49,7 +61,7 @@ pub struct Filter {
 impl About {
     /// Reads a query as it was typed.
     pub fn parse(q: &str) -> Self {
-        let mut words = text::words(q);
+        let mut words = text::asked(q);
         let Some(last) = words.pop() else {
             return if q.trim().is_empty() { Self::Anything } else { Self::Nothing };
         };
@@ -63,11 +75,14 @@ impl About {
 }
 
 impl Filter {
-    /// Whether a product in `category` at `price` passes.
-    pub fn passes(&self, category: i64, price: i64) -> bool {
+    /// Whether a product of `category` passes.
+    pub fn passes_category(&self, category: i64) -> bool {
         self.category.is_none_or(|wanted| wanted == category)
-            && self.min_price.is_none_or(|least| least <= price)
-            && self.max_price.is_none_or(|most| price <= most)
+    }
+
+    /// Whether a product at `price` passes.
+    pub fn passes_price(&self, price: i64) -> bool {
+        self.min_price.is_none_or(|least| least <= price) && self.max_price.is_none_or(|most| price <= most)
     }
 
     fn has_price(&self) -> bool {
@@ -76,17 +91,20 @@ impl Filter {
 }
 
 impl Search {
-    /// The tags of events that can change which products this search finds. `by_typo`: whether it was, or would have
-    /// been, content with words that are nearly those.
-    pub fn tags(&self, by_typo: bool) -> Vec<Tag> {
+    /// The tags of events that can change which products this search finds, or counts in a facet: a facet counts what
+    /// all categories have, whichever is chosen.
+    pub fn tags(&self, reach: Reach) -> Vec<Tag> {
         let made = if self.filter.has_price() { &[Made::ByText, Made::ByPrice][..] } else { &[Made::ByText] };
         let mut tags = vec![keys::every_page()];
         for made in made {
             match &self.about {
                 About::Nothing => {}
-                About::Anything => tags.push(made.within(self.filter.category)),
-                About::Words(_) if by_typo => tags.push(made.typo()),
-                About::Words(words) => tags.extend(chosen(words).into_iter().map(|beginning| made.word(beginning))),
+                About::Anything => tags.push(made.anything()),
+                About::Words(words) => match reach {
+                    Reach::AnyText => tags.push(made.typo()),
+                    Reach::AnyWord => tags.extend(of_all(words).into_iter().map(|beginning| made.word(beginning))),
+                    Reach::EveryWord => tags.extend(of_one(words).into_iter().map(|beginning| made.word(beginning))),
+                },
             }
         }
         tags
@@ -113,18 +131,26 @@ impl fmt::Display for Search {
     }
 }
 
-/// The beginnings of the longest word that a product must have: no product comes or goes without one that has them. The
-/// last word has two: it matches by what it begins with, and by its stem.
-fn chosen(words: &[(Word, bool)]) -> Vec<&str> {
+/// The beginnings of the longest word that a product must have: no product comes or goes without one that has them.
+fn of_one(words: &[(Word, bool)]) -> BTreeSet<&str> {
+    let longest = required(words).max_by_key(|(_, word)| word.stem.len());
+    longest.map(|(is_last, word)| beginnings(is_last, word)).unwrap_or_default()
+}
+
+/// The beginnings of all words of which a product must have some.
+fn of_all(words: &[(Word, bool)]) -> BTreeSet<&str> {
+    required(words).flat_map(|(is_last, word)| beginnings(is_last, word)).collect()
+}
+
+fn required(words: &[(Word, bool)]) -> impl Iterator<Item = (bool, &Word)> {
     let last = words.len().saturating_sub(1);
-    let required = words.iter().enumerate().filter(|(_, (_, required))| *required);
-    let Some((place, (word, _))) = required.max_by_key(|(_, (word, _))| word.stem.len()) else { return Vec::new() };
-    let mut chosen = vec![text::beginning(&word.stem)];
-    if place == last {
-        chosen.push(text::beginning(&word.word));
-    }
-    chosen.dedup();
-    chosen
+    words.iter().enumerate().filter(|(_, (_, required))| *required).map(move |(at, (word, _))| (at == last, word))
+}
+
+/// The last word has two: it matches by what it begins with, and by its stem.
+fn beginnings(is_last: bool, word: &Word) -> BTreeSet<&str> {
+    let as_prefix = is_last.then(|| word.beginning_as_prefix());
+    [word.beginning()].into_iter().chain(as_prefix).collect()
 }
 
 #[cfg(test)]
@@ -135,8 +161,8 @@ mod tests {
         Search { about: About::parse(q), filter: Filter::default(), limit: 20, cursor: None }
     }
 
-    fn tags(search: &Search, by_typo: bool) -> Vec<String> {
-        search.tags(by_typo).iter().map(|tag| tag.as_str().to_owned()).collect()
+    fn tags(search: &Search, reach: Reach) -> Vec<String> {
+        search.tags(reach).iter().map(|tag| tag.as_str().to_owned()).collect()
     }
 
     #[test]
@@ -151,6 +177,9 @@ mod tests {
             ("lamp oak lamp", "q=oak+lamp&category=&price=-&limit=20"),
             ("lamp desk", "q=lamp+desk&category=&price=-&limit=20"),
             ("Café", "q=cafe&category=&price=-&limit=20"),
+            ("Re\u{301}sume\u{301}", "q=resume&category=&price=-&limit=20"),
+            ("C++ c", "q=c+++c&category=&price=-&limit=20"),
+            ("保护壳 Case", "q=保护壳+case&category=&price=-&limit=20"),
             ("name:lamp AND (oak*)~2^3", "q=2+and+lamp+name+oak+3&category=&price=-&limit=20"),
         ] {
             assert_eq!(search(q).to_string(), key, "{q:?}");
@@ -163,19 +192,24 @@ mod tests {
     fn a_page_carries_the_tags_of_what_could_enter_it() {
         let priced = |q: &str| Search { filter: Filter { min_price: Some(1), ..Filter::default() }, ..search(q) };
         let category = |q: &str| Search { filter: Filter { category: Some(3), ..Filter::default() }, ..search(q) };
-        for (search, by_typo, expected) in [
-            (search(""), false, vec!["page:any", "in:any"]),
-            (search("!"), false, vec!["page:any"]),
-            (category(""), false, vec!["page:any", "in:3"]),
-            (search("the lampshades of oak"), false, vec!["page:any", "word:lam"]),
-            (search("of dying"), false, vec!["page:any", "word:die", "word:dyi"]),
-            (search("la"), false, vec!["page:any", "word:la"]),
-            (category("desk"), false, vec!["page:any", "word:des"]),
-            (search("lapm"), true, vec!["page:any", "typo:any"]),
-            (priced("desk"), false, vec!["page:any", "word:des", "priced-word:des"]),
-            (priced(""), false, vec!["page:any", "in:any", "priced-in:any"]),
+        for (search, reach, expected) in [
+            (search(""), Reach::EveryWord, vec!["page:any", "in:any"]),
+            (search("!"), Reach::EveryWord, vec!["page:any"]),
+            (category(""), Reach::EveryWord, vec!["page:any", "in:any"]),
+            (search("the lampshades of oak"), Reach::EveryWord, vec!["page:any", "word:lam"]),
+            (search("of dying"), Reach::EveryWord, vec!["page:any", "word:die", "word:dyi"]),
+            (search("la"), Reach::EveryWord, vec!["page:any", "word:la"]),
+            (category("desk"), Reach::EveryWord, vec!["page:any", "word:des"]),
+            (search("lapm"), Reach::AnyText, vec!["page:any", "typo:any"]),
+            (priced("desk"), Reach::EveryWord, vec!["page:any", "word:des", "priced-word:des"]),
+            (priced(""), Reach::EveryWord, vec!["page:any", "in:any", "priced-in:any"]),
+            (search("red cup of ices"), Reach::AnyWord, vec!["page:any", "word:cup", "word:ice", "word:red"]),
+            (search("Résumé"), Reach::EveryWord, vec!["page:any", "word:res"]),
+            (search("智能手机保护壳"), Reach::EveryWord, vec!["page:any", "word:智能"]),
+            (search("壳"), Reach::EveryWord, vec!["page:any", "word:壳"]),
+            (search("C++"), Reach::EveryWord, vec!["page:any", "word:c++"]),
         ] {
-            assert_eq!(tags(&search, by_typo), expected, "{search}");
+            assert_eq!(tags(&search, reach), expected, "{search}");
         }
     }
 }

@@ -15,7 +15,8 @@ const LONGEST: usize = 200;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
-    /// At most 200 characters. Words count, signs don't; the last word may be unfinished. Empty: the whole catalogue.
+    /// At most 200 characters. Words count; signs only in names such as `C++`. The last word may be unfinished. Empty: the
+    /// whole catalogue.
     q: Option<String>,
     /// Only products of this category, by its id.
     category: Option<i64>,

@@ -7,7 +7,7 @@ use actix_web::web::ServiceConfig;
 use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 
-use crate::query::page::{CategoryRef, Facet, Hit, Page};
+use crate::query::page::{CategoryRef, Facet, Hit, Match, Page};
 use crate::state::IndexState;
 
 pub(crate) use search::Searching;
@@ -26,7 +26,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
             Result pages are cached, and removed by what they show and by what could enter them.",
     ),
     paths(search::search),
-    components(schemas(search::Results, Page, Hit, Facet, CategoryRef, IndexState)),
+    components(schemas(search::Results, Page, Match, Hit, Facet, CategoryRef, IndexState)),
     tags((name = "search", description = "Products by what is said of them")),
 )]
 pub(crate) struct ApiDoc;

@@ -6,6 +6,8 @@
 //! | module | what is tested |
 //! |---|---|
 //! | `finding` · `paging` | what is found, in which order, how it is shown; page by page |
+//! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has |
+//! | `entering` | a cached page is invalidated when a product enters it by any of these |
 //! | `changes` | what becomes of a change in the catalogue, whoever made it |
 //! | `caching` | pages in Redis: stored, and removed by what they show and by what could enter them |
 //! | `replicas` | several processes, one of which lags |
@@ -17,6 +19,7 @@ mod bad_input;
 mod building;
 mod caching;
 mod changes;
+mod entering;
 mod finding;
 mod paging;
 mod redis_down;
@@ -24,3 +27,4 @@ mod replicas;
 mod restarting;
 mod standard;
 mod support;
+mod understanding;

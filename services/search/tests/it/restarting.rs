@@ -8,6 +8,9 @@ use testkit::eventually;
 
 use crate::support::{Found, Product, SOON, Search, Shop};
 
+/// The directory of the index within `INDEX__PATH`.
+const VERSION: &str = "v2";
+
 #[tokio::test]
 async fn after_kill_9_it_resumes_where_its_last_commit_was() {
     let shop = Shop::with_products(700).await;
@@ -88,8 +91,24 @@ async fn an_index_that_is_damaged_is_built_anew() {
     }
 }
 
+#[tokio::test]
+async fn an_index_of_another_version_is_removed_and_built_anew() {
+    let shop = Shop::with_products(50).await;
+    let directory = Search::of(&shop).await.kill().await;
+    let old = directory.path().join("v1");
+    fs::rename(directory.path().join(VERSION), &old).expect("the index of a version before this one");
+
+    let search = Search::start(&shop, directory, &[]).await;
+    search.ready().await;
+    assert_eq!(search.find("").await.total(), 50);
+    let output = search.process.output();
+    assert!(output.contains("the index was built by another version"), "{output}");
+    assert!(output.contains("the index has the whole catalogue"), "{output}");
+    assert!(!old.exists(), "the old index is still there");
+}
+
 fn files(index: &Path, extension: &str) -> Vec<std::path::PathBuf> {
-    let files = fs::read_dir(index.join("v1")).expect("the index").map(|file| file.expect("a file").path());
+    let files = fs::read_dir(index.join(VERSION)).expect("the index").map(|file| file.expect("a file").path());
     let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|it| it == extension)).collect();
     assert!(!files.is_empty(), "no .{extension}");
     files
@@ -112,7 +131,7 @@ fn overwrite(index: &Path) {
 }
 
 fn remove(index: &Path) {
-    fs::write(index.join("v1/meta.json"), "{").expect("it can be written");
+    fs::write(index.join(VERSION).join("meta.json"), "{").expect("it can be written");
 }
 
 /// It was away for longer than events are kept.

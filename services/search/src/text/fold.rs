@@ -1,0 +1,136 @@
+//! Characters as they are compared: normalised (NFKC), in small letters, without the accents that mean nothing.
+//!
+//! A text is folded cluster by cluster, where a cluster is a character with the marks that follow it. So composed and
+//! decomposed forms of a text have the same letters, and each letter still knows which bytes of the text it came from.
+//!
+//! Marks of Latin, Greek, Cyrillic, Arabic and Hebrew letters are removed, because people leave them out. Marks of all
+//! other scripts stay: in Hindi, Thai or Japanese they are vowels and consonants.
+
+use std::ops::Range;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_script::{Script, UnicodeScript};
+
+/// A folded character, and the bytes of the text that it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    pub(super) char: char,
+    pub(super) bytes: Range<usize>,
+}
+
+/// The letters of `text`, in order; signs and spaces among them.
+pub(super) fn letters(text: &str) -> Vec<Letter> {
+    let mut letters = Vec::with_capacity(text.len());
+    let mut cluster = String::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((start, first)) = chars.next() {
+        cluster.clear();
+        cluster.push(first);
+        while let Some((_, mark)) = chars.next_if(|(_, next)| extends(*next)) {
+            cluster.push(mark);
+        }
+        let bytes = start..start + cluster.len();
+        if cluster.len() == 1 {
+            letters.push(Letter { char: first.to_ascii_lowercase(), bytes });
+        } else {
+            letters.extend(fold(&cluster).map(|char| Letter { char, bytes: bytes.clone() }));
+        }
+    }
+    letters
+}
+
+fn fold(cluster: &str) -> impl Iterator<Item = char> {
+    let mut base = None;
+    let is_kept = move |c: &char| {
+        if is_combining_mark(*c) {
+            return is_letter_of(base, *c);
+        }
+        base = Some(*c);
+        true
+    };
+    let visible = cluster.chars().filter(|c| !is_invisible(*c)).map(|c| if is_trade_mark(c) { ' ' } else { c });
+    visible.nfkd().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).filter(is_kept).nfc()
+}
+
+/// Whether `c` belongs to the character before it.
+fn extends(c: char) -> bool {
+    match c {
+        '\0'..='\u{7f}' => false,
+        // Vowels and final consonants of decomposed Korean; the voice marks of narrow Japanese.
+        '\u{1160}'..='\u{11ff}' | '\u{ff9e}' | '\u{ff9f}' => true,
+        c => is_combining_mark(c) || is_invisible(c),
+    }
+}
+
+/// Whether `mark` makes another letter of `base`.
+fn is_letter_of(base: Option<char>, mark: char) -> bool {
+    match base.unwrap_or(mark).script() {
+        // The breve makes й of и, which is another letter; ё is written as е by most people.
+        Script::Cyrillic => mark == '\u{306}',
+        Script::Latin | Script::Greek | Script::Arabic | Script::Hebrew | Script::Common | Script::Inherited => false,
+        _ => true,
+    }
+}
+
+/// Characters within a word that cannot be seen: soft hyphens, joiners, directions, variations; and the Arabic stretch.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{640}' | '\u{200c}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{e0100}'..='\u{e01ef}'
+    )
+}
+
+/// Normalised, these would be the letters "TM" and "SM" at the end of a name.
+fn is_trade_mark(c: char) -> bool {
+    matches!(c, '™' | '℠')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str) -> String {
+        letters(text).into_iter().map(|letter| letter.char).collect()
+    }
+
+    #[test]
+    fn forms_of_one_text_fold_to_the_same_letters() {
+        for (one, other) in [
+            ("Résumé", "Re\u{301}sume\u{301}"),
+            ("RÉSUMÉ", "resume"),
+            ("Ἀθῆναι", "αθηναι"),
+            ("ΟΔΟΣ", "οδος"),
+            ("Ёлка", "елка"),
+            ("Ｃ＋＋", "c++"),
+            ("ﬁne", "fine"),
+            ("ガラス", "カ\u{3099}ラス"),
+            ("ガラス", "ｶﾞﾗｽ"),
+            ("한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"),
+            ("İstanbul", "istanbul"),
+            ("soft\u{ad}hyphen", "softhyphen"),
+            ("كِتَاب", "كتاب"),
+            ("เก\u{e49}\u{e32}", "เก\u{e49}\u{e32}"),
+            ("น้ำ", "น\u{e49}\u{e4d}\u{e32}"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn marks_that_are_letters_stay() {
+        for (one, other) in [("हिन्दी", "हनद"), ("ที่", "ท"), ("ガ", "カ"), ("мой", "мои"), ("கி", "க")]
+        {
+            assert_ne!(folded(one), folded(other), "{one} {other}");
+        }
+        assert_eq!(folded("Sony™ TV"), "sony  tv");
+    }
+
+    #[test]
+    fn every_letter_knows_its_bytes_in_the_text() {
+        let text = "xe\u{301}ﬁ";
+        let places: Vec<_> = letters(text).into_iter().map(|letter| (letter.char, &text[letter.bytes])).collect();
+        assert_eq!(places, [('x', "x"), ('e', "e\u{301}"), ('f', "ﬁ"), ('i', "ﬁ")]);
+    }
+}

@@ -1,0 +1,142 @@
+//! From text to words: the same way for what is indexed, what is asked for, and what is highlighted.
+//!
+//! A word is a run of letters and digits, folded, with the signs that are part of a name (`C++`). Its *stem* is what it
+//! shares with its other forms (`lamps`, `lamp`). Both are indexed: stems are what a word matches by, words are what a
+//! prefix or a typo is compared with. In scripts without spaces (Chinese, Japanese, Thai …) nothing says where a word
+//! ends, so a *run* of such letters is indexed as pairs of letters, and matches wherever it occurs in another run.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `fold` | characters as they are compared |
+//! | `split` | where words begin and end |
+//! | `tokenize` | the same for tantivy |
+
+mod fold;
+mod split;
+mod tokenize;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use tantivy::tokenizer::{Language, RawTokenizer, StopWordFilter, TextAnalyzer};
+
+use fold::Letter;
+use split::{Kind, Piece};
+pub use tokenize::{GRAMS, STEMS, WORDS, tokenizers};
+
+/// Characters of a word that a tag is made of; see `keys.rs`.
+const TAGGED: usize = 3;
+
+/// A word and its stem, or a run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Word {
+    /// As it stands in the text, but folded.
+    pub word: String,
+    /// What it shares with its other forms. A run is its own stem.
+    pub stem: String,
+    /// Whether it is of a script without spaces.
+    pub is_run: bool,
+}
+
+/// A word at its place in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The word.
+    pub word: Word,
+    /// Its bytes in the text.
+    pub bytes: Range<usize>,
+    /// Of a run: the bytes of each of its letters.
+    pub letters: Vec<Range<usize>>,
+}
+
+/// The words of `text`, in order, with and without their signs.
+pub fn words(text: &str) -> Vec<Word> {
+    let pieces = split::pieces(&fold::letters(text));
+    to_words(&pieces)
+}
+
+/// The words that a query asks for, in order: those with signs in place of those without.
+pub fn asked(query: &str) -> Vec<Word> {
+    let mut pieces = split::pieces(&fold::letters(query));
+    pieces.retain(|piece| piece.kind != Kind::Inner);
+    let signed: Vec<Range<usize>> =
+        pieces.iter().filter(|piece| piece.kind == Kind::Signed).map(|piece| piece.letters.clone()).collect();
+    let covers =
+        |whole: &Range<usize>, part: &Range<usize>| whole != part && whole.start <= part.start && part.end <= whole.end;
+    pieces.retain(|piece| !signed.iter().any(|whole| covers(whole, &piece.letters)));
+    to_words(&pieces)
+}
+
+/// The words of `text` with their places.
+pub fn placed(text: &str) -> Vec<Placed> {
+    let letters = fold::letters(text);
+    let pieces = split::pieces(&letters);
+    let words = to_words(&pieces);
+    let place = |(piece, word): (Piece, Word)| {
+        let of = &letters[piece.letters];
+        let bytes = of.first().map_or(0, |first| first.bytes.start)..of.last().map_or(0, |last| last.bytes.end);
+        let each = |of: &[Letter]| of.iter().map(|letter| letter.bytes.clone()).collect();
+        let letters = if word.is_run { each(of) } else { Vec::new() };
+        Placed { word, bytes, letters }
+    };
+    pieces.into_iter().zip(words).map(place).collect()
+}
+
+fn to_words(pieces: &[Piece]) -> Vec<Word> {
+    let folded = tokenize::fold_each(pieces.iter().map(|piece| piece.text.clone()).collect());
+    let stems = tokenize::stem_each(folded.clone());
+    let words = pieces.iter().zip(folded.into_iter().zip(stems));
+    words
+        .map(|(piece, (word, stem))| match piece.kind {
+            Kind::Run => Word { word: piece.text.clone(), stem: piece.text.clone(), is_run: true },
+            Kind::Word | Kind::Signed | Kind::Inner => Word { word, stem, is_run: false },
+        })
+        .collect()
+}
+
+/// Those of `words` that carry a meaning; all of them when none does.
+pub fn required(words: &[Word]) -> Vec<bool> {
+    let Some(stop) = StopWordFilter::new(Language::English) else { return vec![true; words.len()] };
+    let mut keeps = TextAnalyzer::builder(RawTokenizer::default()).filter(stop).build();
+    let kept: Vec<bool> = words.iter().map(|word| keeps.token_stream(&word.word).advance()).collect();
+    if kept.contains(&true) { kept } else { vec![true; words.len()] }
+}
+
+/// Of a run: every pair of letters that follow one another, and the last letter.
+pub fn grams(run: &str) -> impl Iterator<Item = &str> {
+    run.char_indices().map(|(start, _)| first(&run[start..], 2))
+}
+
+/// The beginnings by which pages know that a text with these words may concern them: of each word the first one, two
+/// and three characters, and the first three of its stem; of each run every letter and every pair of letters.
+pub fn beginnings(words: &[Word]) -> BTreeSet<&str> {
+    let mut beginnings = BTreeSet::new();
+    for word in words {
+        if word.is_run {
+            beginnings.extend(grams(&word.word).flat_map(|gram| [gram, first(gram, 1)]));
+        } else {
+            beginnings.extend((1..=TAGGED).map(|chars| first(&word.word, chars)));
+            beginnings.insert(first(&word.stem, TAGGED));
+        }
+    }
+    beginnings
+}
+
+impl Word {
+    /// One of the [`beginnings`] of every text that this word matches by its stem, or as a run.
+    pub fn beginning(&self) -> &str {
+        if self.is_run { first(&self.word, 2) } else { first(&self.stem, TAGGED) }
+    }
+
+    /// One of the [`beginnings`] of every text with a word that begins with this one.
+    pub fn beginning_as_prefix(&self) -> &str {
+        if self.is_run { self.beginning() } else { first(&self.word, TAGGED) }
+    }
+}
+
+fn first(word: &str, chars: usize) -> &str {
+    word.char_indices().nth(chars).map_or(word, |(end, _)| &word[..end])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Where words begin and end.
+//!
+//! | in the text | pieces |
+//! |---|---|
+//! | `Oak Lamps` | `oak`, `lamps` |
+//! | `C++`, `C#` | `c++` with the sign, and `c` |
+//! | `.NET` | `.net`, and `net` |
+//! | `ASP.NET` | `asp`, `.net`, `net` |
+//! | `AT&T`, `AT & T` | `at&t`, and `at`, `t` |
+//! | `智能手机` | one run: a script without spaces is not split into words |
+//!
+//! A text has all of these pieces. A query has the whole ones only: `C++` does not ask for `c`.
+
+use std::ops::Range;
+
+use unicode_normalization::char::is_combining_mark;
+use unicode_script::{Script, UnicodeScript};
+
+use super::fold::Letter;
+
+/// Characters: a longer word is cut, in a text as in a query. A query has at most 200.
+const LONGEST: usize = 256;
+
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) kind: Kind,
+    pub(super) text: String,
+    /// Which letters it consists of.
+    pub(super) letters: Range<usize>,
+}
+
+/// What a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Letters and digits.
+    Word,
+    /// A word with its signs, or words that a sign joins.
+    Signed,
+    /// As `Signed`, where a query would rather mean the words without the sign.
+    Inner,
+    /// Letters of a script without spaces.
+    Run,
+}
+
+/// The pieces of a text, by their beginnings, the longer first.
+pub(super) fn pieces(letters: &[Letter]) -> Vec<Piece> {
+    let text = Text(letters);
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < letters.len() {
+        match text.class(at) {
+            Class::Sign => at += 1,
+            class => {
+                let end = (at..letters.len()).find(|place| text.class(*place) != class).unwrap_or(letters.len());
+                if class == Class::Unspaced {
+                    pieces.push(text.piece(Kind::Run, at..end));
+                } else {
+                    pieces.extend(text.word(at..end));
+                }
+                at = end;
+            }
+        }
+    }
+    pieces
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Sign,
+    Spaced,
+    Unspaced,
+}
+
+fn class(c: char) -> Class {
+    if c.is_ascii() {
+        return if c.is_ascii_alphanumeric() { Class::Spaced } else { Class::Sign };
+    }
+    if !c.is_alphanumeric() && !is_combining_mark(c) {
+        return Class::Sign;
+    }
+    match c.script() {
+        Script::Han | Script::Hiragana | Script::Katakana => Class::Unspaced,
+        Script::Thai | Script::Lao | Script::Khmer | Script::Myanmar => Class::Unspaced,
+        // The marks of long and voiced vowels belong to two scripts.
+        _ if matches!(c, 'ー' | '\u{3099}' | '\u{309a}') => Class::Unspaced,
+        _ => Class::Spaced,
+    }
+}
+
+struct Text<'a>(&'a [Letter]);
+
+impl Text<'_> {
+    fn char(&self, at: usize) -> char {
+        self.0.get(at).map_or(' ', |letter| letter.char)
+    }
+
+    fn class(&self, at: usize) -> Class {
+        class(self.char(at))
+    }
+
+    fn piece(&self, kind: Kind, letters: Range<usize>) -> Piece {
+        let chars = self.0[letters.clone()].iter().map(|letter| letter.char);
+        let text = if kind == Kind::Run { chars.collect() } else { chars.take(LONGEST).collect() };
+        Piece { kind, text, letters }
+    }
+
+    /// The word at `at` with its signs, joined with the next one, and by itself.
+    fn word(&self, at: Range<usize>) -> impl Iterator<Item = Piece> {
+        let before = self.dot_before(&at).map(|kind| self.piece(kind, at.start - 1..at.end));
+        let after = self.signs_after(at.end).map(|end| self.piece(Kind::Signed, at.start..end));
+        let word = self.piece(Kind::Word, at.clone());
+        before.into_iter().chain(self.joined(&at)).chain(after).chain([word])
+    }
+
+    /// `.net`, not `…net` or `.5`.
+    fn dot_before(&self, at: &Range<usize>) -> Option<Kind> {
+        let dot = at.start.checked_sub(1).filter(|dot| self.char(*dot) == '.')?;
+        let before = dot.checked_sub(1);
+        if !self.char(at.start).is_alphabetic() || before.is_some_and(|before| self.char(before) == '.') {
+            return None;
+        }
+        match before.map(|before| self.class(before)) {
+            Some(Class::Spaced) => Some(Kind::Inner),
+            _ => Some(Kind::Signed),
+        }
+    }
+
+    /// The end of `c++` or `c#`: one or two signs, which do not join two words as in `wifi+usb`.
+    fn signs_after(&self, end: usize) -> Option<usize> {
+        let signs = (end..).take_while(|place| matches!(self.char(*place), '+' | '#')).take(3).count();
+        let joins = signs == 1 && self.class(end + 1) == Class::Spaced;
+        ((1..=2).contains(&signs) && !joins).then_some(end + signs)
+    }
+
+    /// The word, `&`, and the words that it joins to it, with or without spaces. A chain begins at its first word only.
+    fn joined(&self, at: &Range<usize>) -> Option<Piece> {
+        if self.is_joined_to_the_one_before(at.start) {
+            return None;
+        }
+        let (mut end, mut spaced, mut text) = (at.end, false, self.piece(Kind::Word, at.clone()).text);
+        while let Some(next) = self.after_ampersand(end) {
+            spaced |= next > end + 1;
+            let length = (next..).take_while(|place| self.class(*place) == Class::Spaced).count();
+            text.push('&');
+            text.extend((next..next + length).map(|place| self.char(place)));
+            end = next + length;
+        }
+        let kind = if spaced { Kind::Inner } else { Kind::Signed };
+        let text = text.chars().take(LONGEST).collect();
+        (end > at.end).then_some(Piece { kind, text, letters: at.start..end })
+    }
+
+    /// Where the word begins that an `&` behind `end` joins.
+    fn after_ampersand(&self, end: usize) -> Option<usize> {
+        let sign = end + usize::from(self.char(end) == ' ');
+        let next = sign + 1 + usize::from(self.char(sign + 1) == ' ');
+        (self.char(sign) == '&' && self.class(next) == Class::Spaced).then_some(next)
+    }
+
+    fn is_joined_to_the_one_before(&self, start: usize) -> bool {
+        let space = |at: usize| usize::from(at.checked_sub(1).is_some_and(|before| self.char(before) == ' '));
+        let sign = start - space(start);
+        let Some(sign) = sign.checked_sub(1).filter(|sign| self.char(*sign) == '&') else { return false };
+        let end = sign - space(sign);
+        end.checked_sub(1).is_some_and(|last| self.class(last) == Class::Spaced)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fold::letters;
+    use super::*;
+
+    fn split(text: &str) -> String {
+        let sign = |kind| match kind {
+            Kind::Word => "",
+            Kind::Signed => "!",
+            Kind::Inner => "?",
+            Kind::Run => "~",
+        };
+        let pieces = pieces(&letters(text)).into_iter();
+        pieces.map(|piece| format!("{}{}", piece.text, sign(piece.kind))).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn signs_that_are_part_of_a_name_make_a_piece_of_their_own() {
+        for (text, expected) in [
+            ("Oak, Lamps!", "oak lamps"),
+            ("C++", "c++! c"),
+            ("C# C#入門", "c#! c c#! c 入門~"),
+            ("c+++", "c"),
+            ("C++11", "c++! c 11"),
+            ("wifi+usb wifi + usb", "wifi usb wifi usb"),
+            (".NET", ".net! net"),
+            ("ASP.NET", "asp .net? net"),
+            ("The end...next .5", "the end next 5"),
+            ("AT&T", "at&t! at t"),
+            ("AT & T", "at&t? at t"),
+            ("a&b&c d", "a&b&c! a b c d"),
+            ("& && a &", "a"),
+            ("a& b", "a&b? a b"),
+            ("+plain -thing", "plain thing"),
+            ("智能手机 iPhone保护壳", "智能手机~ iphone 保护壳~"),
+            ("コーヒー豆", "コーヒー豆~"),
+            ("กาแฟเย็น 5", "กาแฟเย็น~ 5"),
+            ("हिन्दी", "हिन्दी"),
+            ("", ""),
+        ] {
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_word_is_cut_and_never_left_out() {
+        assert_eq!(split(&"x".repeat(1_000)), "x".repeat(LONGEST));
+        assert_eq!(split(&"7".repeat(200)), "7".repeat(200));
+    }
+}

@@ -1,0 +1,89 @@
+use super::*;
+
+fn pairs(words: Vec<Word>) -> Vec<(String, String)> {
+    words.into_iter().map(|word| (word.word, word.stem)).collect()
+}
+
+fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs.map(|(word, stem)| (word.to_owned(), stem.to_owned())).into()
+}
+
+#[test]
+fn text_becomes_words_and_stems() {
+    let expected = owned([("cafe", "cafe"), ("lamps", "lamp"), ("running", "run"), ("e27", "e27")]);
+    assert_eq!(pairs(words("Café-LAMPS, (running)  \"E27\"!")), expected);
+    assert_eq!(pairs(words("Smørrebrød Łódź")), owned([("smorrebrod", "smorrebrod"), ("lodz", "lodz")]));
+    assert_eq!(pairs(words(" *:~^ && || \\ ")), []);
+}
+
+#[test]
+fn a_query_asks_for_words_with_their_signs_only() {
+    for (query, expected) in [
+        ("C++", vec!["c++"]),
+        ("learn C# fast", vec!["learn", "c#", "fast"]),
+        (".net", vec![".net"]),
+        ("asp.net", vec!["asp", "net"]),
+        ("AT&T", vec!["at&t"]),
+        ("at & t", vec!["at", "t"]),
+        ("C", vec!["c"]),
+        ("保护壳 case", vec!["保护壳", "case"]),
+    ] {
+        let words: Vec<_> = asked(query).into_iter().map(|word| word.word).collect();
+        assert_eq!(words, expected, "{query}");
+    }
+}
+
+#[test]
+fn words_without_a_meaning_are_not_required_unless_there_is_nothing_else() {
+    assert_eq!(required(&words("the lamp of")), [false, true, false]);
+    assert_eq!(required(&words("to be")), [true, true]);
+    assert_eq!(required(&[]), [true; 0]);
+}
+
+#[test]
+fn whatever_matches_a_word_shares_a_beginning_with_it() {
+    for (query, text) in [
+        ("lamps", "lamp"),
+        ("dying", "die"),
+        ("skies", "sky"),
+        ("straße", "strasse"),
+        ("re\u{301}sume\u{301}", "Résumé"),
+        ("C++", "Learn C++ in 21 days"),
+        (".net", "ASP.NET"),
+        ("AT&T", "AT & T"),
+    ] {
+        let asked = asked(query);
+        let text = words(text);
+        assert!(text.iter().any(|word| word.stem == asked[0].stem), "the test is about nothing: {query}");
+        assert!(beginnings(&text).contains(asked[0].beginning()), "{asked:?} {text:?}");
+    }
+    let text = words("Übergröße 智能手机保护壳 ASP.NET");
+    for prefix in ["u", "ub", "ube", "uber", "ubergrosse", ".", ".n", "保护壳", "保护", "壳", "智", "智能手机保护壳"]
+    {
+        let asked = Word { word: prefix.to_owned(), stem: prefix.to_owned(), is_run: !prefix.is_ascii() };
+        assert!(beginnings(&text).contains(asked.beginning_as_prefix()), "{prefix}");
+    }
+}
+
+#[test]
+fn a_word_with_signs_and_a_run_know_their_bytes() {
+    let text = "C++ 智能é";
+    let places: Vec<_> = placed(text).into_iter().map(|place| (place.word.word, &text[place.bytes])).collect();
+    let expected = [("c++", "C++"), ("c", "C"), ("智能", "智能"), ("e", "é")];
+    assert_eq!(places, expected.map(|(word, bytes)| (word.to_owned(), bytes)));
+    assert_eq!(placed(text)[2].letters, [4..7, 7..10]);
+}
+
+/// Whoever changes what a text is split into has to raise `VERSION` in `index/schema.rs`, so that every index is built
+/// anew, and then the number here.
+#[test]
+fn the_version_of_the_index_stands_for_what_the_analysis_gives() {
+    let sample =
+        "Résumé re\u{301}sume\u{301} Größe running C++ ASP.NET AT&T 智能手机 コーヒー กาแฟ हिन्दी Ёлка 한국 ﬁ ½ x2²";
+    let mut found = String::new();
+    for word in words(sample) {
+        found += &format!("{} {} {};", word.word, word.stem, word.is_run);
+    }
+    let hash = found.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    assert_eq!((crate::index::schema::VERSION, hash), (2, 204_147_437), "{found}");
+}

@@ -1,0 +1,115 @@
+//! The pieces of a text as tantivy takes them.
+
+use std::vec::IntoIter;
+
+use tantivy::tokenizer::{
+    AsciiFoldingFilter, Language, Stemmer, TextAnalyzer, Token, TokenFilter, TokenStream, Tokenizer, TokenizerManager,
+};
+
+use super::fold::letters;
+use super::grams;
+use super::split::{Kind, pieces};
+
+/// The tokenizer of fields that hold words.
+pub const WORDS: &str = "words";
+/// The tokenizer of fields that hold stems.
+pub const STEMS: &str = "stems";
+/// The tokenizer of fields that hold pairs of letters of scripts without spaces.
+pub const GRAMS: &str = "grams";
+
+/// The tokenizers that the index knows by name.
+pub fn tokenizers() -> TokenizerManager {
+    let tokenizers = TokenizerManager::default();
+    tokenizers.register(WORDS, TextAnalyzer::builder(plain(Words)).build());
+    tokenizers.register(STEMS, TextAnalyzer::builder(plain(Words)).filter(Stemmer::new(Language::English)).build());
+    tokenizers.register(GRAMS, TextAnalyzer::builder(Grams).build());
+    tokenizers
+}
+
+/// Letters that have no decomposition but an equivalent: `ø`, `ß`, `ł`.
+fn plain(tokenizer: impl Tokenizer) -> impl Tokenizer {
+    AsciiFoldingFilter.transform(tokenizer)
+}
+
+/// Folds words further, each by itself.
+pub(super) fn fold_each(words: Vec<String>) -> Vec<String> {
+    collect(TextAnalyzer::builder(plain(Replay(words))).build())
+}
+
+/// The stem of each word.
+pub(super) fn stem_each(words: Vec<String>) -> Vec<String> {
+    collect(TextAnalyzer::builder(Replay(words)).filter(Stemmer::new(Language::English)).build())
+}
+
+fn collect(mut analyzer: TextAnalyzer) -> Vec<String> {
+    let mut words = Vec::new();
+    analyzer.token_stream("").process(&mut |token| words.push(token.text.clone()));
+    words
+}
+
+/// Words, with and without their signs.
+#[derive(Clone)]
+struct Words;
+
+impl Tokenizer for Words {
+    type TokenStream<'a> = Replayed;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Replayed {
+        let words = pieces(&letters(text)).into_iter().filter(|piece| piece.kind != Kind::Run);
+        Replayed::new(words.map(|piece| piece.text).collect())
+    }
+}
+
+/// Of each run, every pair of letters that follow one another, and the last letter. So every letter begins a token, and
+/// tokens at consecutive positions are of the same run.
+#[derive(Clone)]
+struct Grams;
+
+impl Tokenizer for Grams {
+    type TokenStream<'a> = Replayed;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Replayed {
+        let runs = pieces(&letters(text)).into_iter().filter(|piece| piece.kind == Kind::Run);
+        Replayed::new(runs.flat_map(|run| grams(&run.text).map(str::to_owned).collect::<Vec<_>>()).collect())
+    }
+}
+
+/// Words that are there already, whatever the text.
+#[derive(Clone)]
+struct Replay(Vec<String>);
+
+impl Tokenizer for Replay {
+    type TokenStream<'a> = Replayed;
+
+    fn token_stream<'a>(&'a mut self, _: &'a str) -> Replayed {
+        Replayed::new(std::mem::take(&mut self.0))
+    }
+}
+
+struct Replayed {
+    words: IntoIter<String>,
+    token: Token,
+}
+
+impl Replayed {
+    fn new(words: Vec<String>) -> Self {
+        Self { words: words.into_iter(), token: Token::default() }
+    }
+}
+
+impl TokenStream for Replayed {
+    fn advance(&mut self) -> bool {
+        let Some(word) = self.words.next() else { return false };
+        self.token.text = word;
+        self.token.position = self.token.position.wrapping_add(1);
+        true
+    }
+
+    fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
+}

@@ -1,0 +1,118 @@
+//! A page in the cache is invalidated when a product comes that enters it, however the query matches that product; and
+//! it stays when a product comes that does not concern it.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{Found, Product, SOON, Search, Shop};
+
+const NUMBER: &str = "AX471100000000000000000000000000000000000000000000000000000000000009Z7";
+
+async fn store(search: &Search, parameters: &[(&str, &str)]) {
+    eventually("a hit", SOON, async || search.ask(parameters).await.expect(200).source() == "hit").await;
+}
+
+async fn create(shop: &Shop, search: &Search, name: &str, category_id: i64) {
+    shop.create(&[Product { name, category_id, ..Product::default() }]).await;
+    search.until_current(shop).await;
+}
+
+#[tokio::test]
+async fn a_product_that_enters_a_page_invalidates_it() {
+    let shop = Shop::start().await;
+    let names = ["Red Shoes", "Red Mug", "手机保护壳", "กาแฟ", "Résumé", NUMBER, "C++ Primer", ".NET Primer", "AT&T"];
+    let products = names.map(|name| Product { name, ..Product::default() });
+    shop.create(&products).await;
+    let search = Search::of(&shop).await;
+    for (q, entering) in [
+        // Partial matches: as good as the others, and then with all words.
+        ("red shoes cheap", "Red Running Shoes"),
+        ("red shoes cheap", "Cheap Red Shoes"),
+        ("red mug xyz", "Mug in Red"),
+        ("red mug xyz", "Red Mug XYZ"),
+        // Too little so far, too little for a partial match until now.
+        ("ox zoo pi", "Zoo"),
+        ("ox zoo pi", "Ox in a Zoo"),
+        ("保护壳", "智能手机保护壳"),
+        ("充电器", "快速充电器"),
+        ("壳", "贝壳"),
+        ("保护壳 手机", "手机的保护壳"),
+        ("กาแฟ", "ซื้อกาแฟเย็น"),
+        ("ชาเขียว", "ซื้อชาเขียวเย็น"),
+        ("resume", "Re\u{301}sume\u{301} Paper"),
+        ("re\u{301}sume\u{301}", "Resume Paper"),
+        ("cafe\u{301}", "Café"),
+        (NUMBER, &format!("Screw {NUMBER}")),
+        (&NUMBER[..66], &format!("{}X", &NUMBER[..66])),
+        ("C++", "Effective C++"),
+        ("c+", "Modern C++"),
+        ("C#", "C# in Depth"),
+        (".net", "ASP.NET Core"),
+        ("at&t", "AT & T"),
+    ] {
+        search.until_current(&shop).await;
+        store(&search, &[("q", q)]).await;
+        let before = search.find(q).await.json();
+        create(&shop, &search, entering, 1).await;
+        let after = search.find(q).await;
+        if q == "ox zoo pi" && entering == "Zoo" {
+            assert_eq!(after.total(), 0, "one word of three is no match");
+            continue;
+        }
+        assert!(after.names().iter().any(|name| name == entering), "{q}: {} does not show {entering}", after.text());
+        assert_ne!(after.json()["total"], json!(0), "{q}: {before}");
+    }
+}
+
+#[tokio::test]
+async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
+    let shop = Shop::start().await;
+    let products = ["Red Mug", "Mug in Red"].map(|name| Product { name, price_cents: 9_000, ..Product::default() });
+    let ids = shop.create(&products).await;
+    let search = Search::of(&shop).await;
+    let page = [("q", "red mug xyz"), ("max_price", "5000")];
+    store(&search, &page).await;
+    assert_eq!(search.ask(&page).await.expect(200).total(), 0);
+    shop.put(&format!("/products/{}", ids[1]), &json!({ "price_cents": 4_000 })).await;
+    search.until_current(&shop).await;
+    assert_eq!(search.ask(&page).await.expect(200).names(), ["Mug in Red"]);
+}
+
+/// The facets of a page count the products of all categories, whichever is chosen.
+#[tokio::test]
+async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_it() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Oak Stool", category_id: 2, ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    let pages: [&[(&str, &str)]; 3] = [&[("q", "oak"), ("category", "2")], &[("category", "2")], &[("category", "3")]];
+    for number in 1..=2 {
+        search.until_current(&shop).await;
+        for page in pages {
+            store(&search, page).await;
+        }
+        create(&shop, &search, &format!("Oak Table {number}"), 4).await;
+        for page in pages {
+            let facets = search.ask(page).await.expect(200).json()["facets"].clone();
+            let of_other = facets.as_array().expect("facets").iter().find(|facet| facet["category"]["id"] == 4);
+            assert_eq!(of_other.map(|facet| &facet["count"]), Some(&json!(number)), "{page:?}: {facets}");
+        }
+    }
+}
+
+/// What no query of a page can match leaves the page alone.
+#[tokio::test]
+async fn a_product_that_does_not_concern_a_page_leaves_it_in_the_cache() {
+    let shop = Shop::start().await;
+    let products = ["Red Mug", "手机保护壳", "กาแฟ", "Résumé", "C++ Primer"];
+    let products = products.map(|name| Product { name, ..Product::default() });
+    shop.create(&products).await;
+    let search = Search::of(&shop).await;
+    let queries = ["red mug xyz", "保护壳", "กาแฟ", "resume", "c++"];
+    for q in queries {
+        store(&search, &[("q", q)]).await;
+    }
+    create(&shop, &search, "智能手机 Blue Cup, C, ชาเขียว", 1).await;
+    for q in queries {
+        assert_eq!(search.find(q).await.source(), "hit", "{q}");
+    }
+}

@@ -1,0 +1,177 @@
+//! What people type: accents or none, scripts without spaces, signs in names, long numbers, words that no product has.
+
+use serde_json::Value;
+
+use crate::support::{Answer, Found, Product, Search, Shop};
+
+const NUMBER: &str = "AX471100000000000000000000000000000000000000000000000000000000000009Z7";
+
+async fn search_for(names: &[&str]) -> (Shop, Search) {
+    let shop = Shop::start().await;
+    let products: Vec<_> = names.iter().map(|name| Product { name, ..Product::default() }).collect();
+    shop.create(&products).await;
+    let search = Search::of(&shop).await;
+    (shop, search)
+}
+
+/// Searches that find exactly these, in whatever order.
+async fn find(search: &Search, expected: &[(&str, &[&str])]) {
+    for (q, names) in expected {
+        let answer = search.find(q).await;
+        assert_eq!(sorted(&answer), *names, "{q}: {}", answer.text());
+        assert_eq!(answer.json()["match"], "all", "{q}");
+        assert_eq!(answer.json()["corrected"], false, "{q}");
+    }
+}
+
+fn sorted(answer: &Answer) -> Vec<String> {
+    let mut names = answer.names();
+    names.sort();
+    names
+}
+
+fn html(answer: &Answer) -> Value {
+    answer.json()["hits"][0]["name_html"].clone()
+}
+
+#[tokio::test]
+async fn composed_decomposed_and_missing_accents_find_each_other() {
+    let (_shop, search) = search_for(&["Re\u{301}sume\u{301} paper", "Résumé folder", "Ёлка", "ﬁne Ｐｅｎ"]).await;
+    let both: &[&str] = &["Re\u{301}sume\u{301} paper", "Résumé folder"];
+    find(
+        &search,
+        &[
+            ("résumé", both),
+            ("re\u{301}sume\u{301}", both),
+            ("RÉSUMÉ", both),
+            ("resume", both),
+            ("resumes", both),
+            ("resum", both),
+            ("resume folder", &both[1..]),
+            ("елка", &["Ёлка"]),
+            ("fine pen", &["ﬁne Ｐｅｎ"]),
+        ],
+    )
+    .await;
+    assert_eq!(html(&search.find("resume paper").await), "<b>Re\u{301}sume\u{301}</b> <b>paper</b>");
+}
+
+#[tokio::test]
+async fn scripts_without_spaces_are_found_by_any_part_of_a_text() {
+    let (_shop, search) =
+        search_for(&["智能手机保护壳", "保护手机", "ガラスのコップ", "กาแฟเย็น", "हिन्दी किताब", "한국어 사전"]).await;
+    find(
+        &search,
+        &[
+            ("保护壳", &["智能手机保护壳"]),
+            ("手机", &["保护手机", "智能手机保护壳"]),
+            ("壳", &["智能手机保护壳"]),
+            ("智", &["智能手机保护壳"]),
+            ("手机 保护壳", &["智能手机保护壳"]),
+            ("ｶﾞﾗｽ", &["ガラスのコップ"]),
+            ("コップ", &["ガラスのコップ"]),
+            ("カラス", &[]),
+            ("เย็น", &["กาแฟเย็น"]),
+            ("हिन्दी", &["हिन्दी किताब"]),
+            ("हन्द", &[]),
+            ("한국", &["한국어 사전"]),
+            // Both pairs of letters, but not one after the other.
+            ("手机护壳", &[]),
+        ],
+    )
+    .await;
+    assert_eq!(html(&search.find("保护壳").await), "智能手机<b>保护壳</b>");
+    assert_eq!(html(&search.find("เย็น").await), "กาแฟ<b>เย็น</b>");
+}
+
+#[tokio::test]
+async fn a_category_in_a_script_without_spaces_is_found_by_a_part_of_its_name() {
+    let (shop, search) = search_for(&["Thing"]).await;
+    shop.put("/categories/1", &serde_json::json!({ "name": "手机配件" })).await;
+    search.until_found("配件", &["Thing"]).await;
+}
+
+#[tokio::test]
+async fn a_word_with_signs_is_a_word_of_its_own() {
+    let names = ["C++ Primer", "C# Primer", "Cable Primer", "ASP.NET Primer", "Net Primer", "AT&T Phone", "At Home"];
+    let (shop, search) = search_for(&names).await;
+    // So that its name does not begin with a "c".
+    shop.put("/categories/1", &serde_json::json!({ "name": "Shelf" })).await;
+    search.until_current(&shop).await;
+    find(
+        &search,
+        &[
+            ("C++", &["C++ Primer"]),
+            ("c+", &["C++ Primer"]),
+            ("C++ primer", &["C++ Primer"]),
+            ("c#", &["C# Primer"]),
+            ("C＃", &["C# Primer"]),
+            ("c primer", &["C# Primer", "C++ Primer"]),
+            ("c", &["C# Primer", "C++ Primer", "Cable Primer"]),
+            (".NET", &["ASP.NET Primer"]),
+            ("net", &["ASP.NET Primer", "Net Primer"]),
+            ("asp.net", &["ASP.NET Primer"]),
+            ("AT&T", &["AT&T Phone"]),
+            ("R&D", &[]),
+            ("F#", &[]),
+        ],
+    )
+    .await;
+    assert_eq!(html(&search.find("C++").await), "<b>C++</b> Primer");
+    assert_eq!(html(&search.find("AT&T").await), "<b>AT&amp;T</b> Phone");
+    // A sign too many in an ordinary word is a typo.
+    let corrected = search.find("cable+").await;
+    assert_eq!((corrected.names(), &corrected.json()["corrected"]), (vec!["Cable Primer".to_owned()], &true.into()));
+}
+
+#[tokio::test]
+async fn a_long_article_number_is_found_exactly() {
+    assert_eq!(NUMBER.len(), 70);
+    let other = format!("{}8", &NUMBER[..69]);
+    let longest = "9".repeat(150);
+    let (_shop, search) = search_for(&[NUMBER, &other, &format!("Screw {longest}")]).await;
+    find(
+        &search,
+        &[
+            (NUMBER, &[NUMBER]),
+            (&NUMBER.to_lowercase(), &[NUMBER]),
+            (&other, &[&other]),
+            (&NUMBER[..69], &[NUMBER, &other]),
+            (&longest, &[&format!("Screw {longest}")]),
+            (&format!("{longest} screw"), &[&format!("Screw {longest}")]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_word_that_no_product_has_leaves_the_best_partial_matches() {
+    let names = ["Red Shoes", "Red Shoes for Rain", "Red Hat", "Blue Shoes", "Mug", "保护壳 Red"];
+    let (_shop, search) = search_for(&names).await;
+    for (q, expected) in [
+        ("red shoes cheap", vec!["Red Shoes", "Red Shoes for Rain"]),
+        ("cheap red shoes", vec!["Red Shoes", "Red Shoes for Rain"]),
+        ("shoes red qqq", vec!["Red Shoes", "Red Shoes for Rain"]),
+        ("保护壳 red cheap", vec!["保护壳 Red"]),
+        ("cheap mug", vec!["Mug"]),
+    ] {
+        let answer = search.find(q).await;
+        assert_eq!(answer.names(), expected, "{q}");
+        assert_eq!((answer.total(), &answer.json()["match"]), (expected.len() as u64, &"partial".into()), "{q}");
+    }
+    // Less than half of the words is no match.
+    for q in ["cheap", "red cheap quick", "cheap quick"] {
+        let answer = search.find(q).await;
+        assert_eq!((answer.names(), &answer.json()["match"]), (vec![], &"all".into()), "{q}");
+    }
+    // What has all of the words, nearly, is better.
+    let corrected = search.find("red shoos rain").await.json();
+    assert_eq!((&corrected["match"], &corrected["corrected"]), (&"all".into(), &true.into()), "{corrected}");
+    let html = search.find("cheap red shoes").await.json()["hits"][0]["name_html"].clone();
+    assert_eq!(html, "<b>Red</b> <b>Shoes</b>");
+    // The second page goes on with the same kind of matches.
+    let first = search.ask(&[("q", "red shoes cheap"), ("limit", "1")]).await.expect(200).json();
+    let cursor = first["next_cursor"].as_str().expect("a next page");
+    let second = search.ask(&[("q", "red shoes cheap"), ("limit", "1"), ("cursor", cursor)]).await.expect(200);
+    assert_eq!((second.names(), &second.json()["match"]), (vec!["Red Shoes for Rain".to_owned()], &"partial".into()));
+}
