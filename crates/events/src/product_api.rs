@@ -128,6 +128,18 @@ impl ProductApi {
         }
     }
 
+    /// All categories, from the database.
+    ///
+    /// # Errors
+    /// When the product API does not answer in time or not as it should.
+    pub async fn categories(&self) -> Result<Vec<CategoryRef>, Unavailable> {
+        let answer = self.client.get(format!("{}/categories", self.base)).send().await?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.json().await?),
+            status => Err(Unavailable(format!("it answered {status}"))),
+        }
+    }
+
     async fn page(&self, query: &[(&str, &str)]) -> Result<ProductPage, Unavailable> {
         let answer = self.client.get(format!("{}/products", self.base)).query(query).send().await?;
         match answer.status() {

@@ -42,14 +42,8 @@ impl Snapshot {
 
     /// The product `id`, if there is one.
     pub fn product(&self, id: i64) -> tantivy::Result<Option<Row>> {
-        let found = self.addresses(&Term::from_field_i64(self.fields.id, id), 1)?;
-        found.first().map(|address| self.row(*address)).transpose()
-    }
-
-    /// At most `limit` products of a category.
-    pub fn some_of(&self, category: i64, limit: usize) -> tantivy::Result<Vec<i64>> {
-        let found = self.addresses(&Term::from_field_i64(self.fields.category, category), limit)?;
-        found.into_iter().map(|address| self.row(address).map(|row| row.id)).collect()
+        let address = self.address(&Term::from_field_i64(self.fields.id, id))?;
+        address.map(|address| self.row(address)).transpose()
     }
 
     /// The fingerprint of every product.
@@ -64,18 +58,17 @@ impl Snapshot {
         Ok(found)
     }
 
-    fn addresses(&self, term: &Term, limit: usize) -> tantivy::Result<Vec<DocAddress>> {
-        let mut found = Vec::new();
+    fn address(&self, term: &Term) -> tantivy::Result<Option<DocAddress>> {
         for (ordinal, segment) in (0..).zip(self.searcher.segment_readers()) {
             let index = segment.inverted_index(term.field())?;
             let Some(mut postings) = index.read_postings(term, IndexRecordOption::Basic)? else { continue };
-            while postings.doc() != TERMINATED && found.len() < limit {
+            while postings.doc() != TERMINATED {
                 if !segment.is_deleted(postings.doc()) {
-                    found.push(DocAddress::new(ordinal, postings.doc()));
+                    return Ok(Some(DocAddress::new(ordinal, postings.doc())));
                 }
                 postings.advance();
             }
         }
-        Ok(found)
+        Ok(None)
     }
 }

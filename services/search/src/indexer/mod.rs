@@ -10,15 +10,16 @@
 //!
 //! The catalogue as a whole is taken in by a walk (`walk.rs`): the first time, and whenever events were missed.
 
+mod batch;
 mod touched;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
-use events::product_api::{Product, ProductApi, Unavailable};
+use events::contract::ProductEvent;
+use events::product_api::{ProductApi, Unavailable};
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
@@ -29,13 +30,10 @@ use tracing::warn;
 use crate::announce::Announcer;
 use crate::index::{Commit, Row, Snapshot, Store, StoreError};
 use crate::state::State;
-use touched::{Change, Touched};
+use batch::Batch;
 
 /// The most events in one commit.
 const AT_ONCE: usize = 2_000;
-
-/// Products of a category that are fetched to learn its name.
-const SAMPLE: usize = 20;
 
 /// The pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(50);
@@ -156,56 +154,37 @@ impl Indexer {
     }
 
     async fn try_index(&mut self, events: &[ProductEvent], last: u64) -> Result<(), Trouble> {
-        let mut by_product: BTreeMap<i64, Vec<ProductChange>> = BTreeMap::new();
-        let mut of_categories: Vec<&ProductChange> = Vec::new();
-        for event in events {
-            match event.change.product_id {
-                Some(id) => by_product.entry(id).or_default().push(event.change.clone()),
-                None => of_categories.push(&event.change),
-            }
+        let mut batch = Batch::new(events);
+        batch.before = self.rows(batch.products()).await?;
+        let products = self.api.products(&batch.to_be_fetched()).await?;
+        batch.now = products.into_iter().map(|product| (product.id, product)).collect();
+        batch.names_before = self.commit.categories.clone();
+        batch.names_now = self.commit.categories.clone();
+        batch.names_now.extend(batch.now.values().map(|product| (product.category.id, product.category.name.clone())));
+        if batch.has_categories() {
+            let categories = self.api.categories().await?;
+            batch.names_now.extend(categories.into_iter().map(|category| (category.id, category.name)));
         }
-        let before = self.rows(by_product.keys().copied().collect(), &of_categories).await?;
-        let (known, other): (BTreeSet<i64>, BTreeSet<i64>) =
-            by_product.keys().copied().partition(|id| is_indexed(before.rows.get(id), &by_product[id]));
-        let ids: Vec<i64> = other.iter().copied().chain(before.samples.iter().copied()).collect();
-        let now: BTreeMap<i64, Product> =
-            self.api.products(&ids).await?.into_iter().map(|product| (product.id, product)).collect();
+        let (batch, tags) = batch.with_tags().await?;
+        self.announcer.touched(last, tags).await;
 
-        let mut names = self.commit.categories.clone();
-        names.extend(now.values().map(|product| (product.category.id, product.category.name.clone())));
-        let mut touched = Touched::default();
-        for (id, events) in &by_product {
-            let row = before.rows.get(id);
-            let after = if known.contains(id) { row.cloned() } else { now.get(id).map(Row::from) };
-            let change = Change { before: row, after: after.as_ref(), events };
-            touched.product(&change, (&self.commit.categories, &names));
-        }
-        of_categories.into_iter().for_each(|change| touched.category(change));
-        self.announcer.touched(last, touched.into_tags()).await;
-
-        let commit = Commit { position: last, owed: self.state.owed().is_some(), categories: names };
-        let (products, gone): (Vec<i64>, Vec<i64>) = other.into_iter().partition(|id| now.contains_key(id));
-        let products: Vec<Product> = products.iter().filter_map(|id| now.get(id)).cloned().collect();
+        let commit = Commit { position: last, owed: self.state.owed().is_some(), categories: batch.names_now.clone() };
         self.change(commit, move |store| {
-            store.delete(gone);
-            store.put(&products)
+            store.delete(batch.gone());
+            store.put(batch.now.values())
         })
         .await
     }
 
-    /// The indexed rows of products, and some products of each category.
-    async fn rows(&self, ids: BTreeSet<i64>, categories: &[&ProductChange]) -> Result<Before, Trouble> {
-        let Some(snapshot) = self.state.snapshot() else { return Ok(Before::default()) };
-        let categories: BTreeSet<i64> = categories.iter().map(|change| change.category_id).collect();
+    /// The indexed rows of products.
+    async fn rows(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, Row>, Trouble> {
+        let Some(snapshot) = self.state.snapshot() else { return Ok(BTreeMap::new()) };
         let found = spawn_blocking(move || {
-            let mut before = Before::default();
+            let mut rows = BTreeMap::new();
             for id in ids {
-                before.rows.extend(snapshot.product(id)?.map(|row| (id, row)));
+                rows.extend(snapshot.product(id)?.map(|row| (id, row)));
             }
-            for category in categories {
-                before.samples.extend(snapshot.some_of(category, SAMPLE)?);
-            }
-            Ok::<_, tantivy::TantivyError>(before)
+            Ok::<_, tantivy::TantivyError>(rows)
         });
         Ok(found.await??)
     }
@@ -255,21 +234,4 @@ impl Indexer {
         sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// Whether the index has what these events are about already: a walk has met it. A row that was deleted may have come
-/// again, and its versions with it, so that a deletion is always looked into.
-fn is_indexed(row: Option<&Row>, events: &[ProductChange]) -> bool {
-    let is_old = |row: &Row, event: &ProductChange| {
-        event.kind != ProductChangeKind::ProductDeleted && event.version <= row.version
-    };
-    row.is_some_and(|row| events.iter().all(|event| is_old(row, event)))
-}
-
-/// What the index has before a change.
-#[derive(Default)]
-struct Before {
-    rows: BTreeMap<i64, Row>,
-    /// Products of the categories that have changed.
-    samples: BTreeSet<i64>,
 }

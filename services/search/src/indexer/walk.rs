@@ -14,10 +14,25 @@ use tracing::info;
 
 use super::{Indexer, PAUSE, Trouble};
 use crate::head;
-use crate::index::{Categories, Commit, Row};
+use crate::index::{Categories, Commit, Row, Store, StoreError};
 
 /// How often the log tells of progress.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Puts in those products that are not indexed as they are, and takes all of them off the list of `known` ones.
+fn put_changed(
+    store: &mut Store,
+    products: &[Product],
+    mut known: HashMap<i64, u64>,
+) -> Result<(HashMap<i64, u64>, usize), StoreError> {
+    let mut is_other = |product: &&Product| match known.remove(&product.id) {
+        None => true,
+        Some(indexed) => Row::from(*product).fingerprint().ok() != Some(indexed),
+    };
+    let changed: Vec<&Product> = products.iter().filter(&mut is_other).collect();
+    store.put(changed.iter().copied())?;
+    Ok((known, changed.len()))
+}
 
 impl Indexer {
     /// Compares the index with the catalogue, however often that has to be tried. Returns its position then.
@@ -47,13 +62,10 @@ impl Indexer {
             let page = self.page(cursor.as_deref()).await;
             read = self.state.walked(page.products.len() as u64).max(read);
             names.extend(page.products.iter().map(|product| (product.category.id, product.category.name.clone())));
-            let is_other = |product: &Product| match known.remove(&product.id) {
-                None => true,
-                Some(indexed) => Row::from(product).fingerprint().ok() != Some(indexed),
-            };
-            let products: Vec<Product> = page.products.into_iter().filter(is_other).collect();
-            changed += products.len();
-            self.with_store(move |store| store.put(&products)).await?;
+            let products = page.products;
+            let put;
+            (known, put) = self.with_store(move |store| put_changed(store, &products, known)).await?;
+            changed += put;
             cursor = page.next_cursor;
             if cursor.is_none() {
                 break;
