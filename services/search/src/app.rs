@@ -120,7 +120,7 @@ async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Resu
     }
     let announcer = Announcer::new(cache.clone(), horizon.clone(), Arc::clone(&state));
     let lane = keys::pages(&cache, &settings.lanes)?;
-    let pages = Pages::new(cache.clone(), lane, horizon.clone(), Arc::clone(&state));
+    let pages = Pages::new(cache.clone(), lane, horizon.clone(), Arc::clone(&state), &settings.redis);
     let keeper = Keeper {
         api: api.clone(),
         cache: cache.clone(),

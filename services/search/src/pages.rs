@@ -1,11 +1,13 @@
 //! Result pages: found in the cache, or searched for and stored, if they may be.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cache::{Cache, FetchError, Fetched, Health, Lane, Loaded, Tag};
+use cache::{Cache, CacheSettings, FetchError, Fetched, Health, Lane, Loaded, Tag};
 use metrics::histogram;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::timeout;
 
 use crate::horizon::Horizon;
 use crate::query::page::{self, Finding};
@@ -19,6 +21,8 @@ pub struct Pages {
     lane: Lane,
     horizon: Horizon,
     state: Arc<State>,
+    searches: Arc<Semaphore>,
+    longest_wait: Duration,
 }
 
 /// A search that failed.
@@ -27,6 +31,9 @@ pub enum SearchError {
     /// The index has not been built yet.
     #[error("the index is being built")]
     Building,
+    /// Too many searches run already.
+    #[error("too many searches are running")]
+    Overloaded,
     /// The index does not work.
     #[error("the index: {0}")]
     Index(#[from] tantivy::TantivyError),
@@ -47,15 +54,17 @@ pub enum Found {
 }
 
 impl Pages {
-    /// Pages in `lane` of `cache`.
-    pub fn new(cache: Cache, lane: Lane, horizon: Horizon, state: Arc<State>) -> Self {
-        Self { cache, lane, horizon, state }
+    /// Pages in `lane` of `cache`. As many searches run at once as `limits` allow loads, whether they go through the cache
+    /// or not: a search without Redis costs as much as one with it.
+    pub fn new(cache: Cache, lane: Lane, horizon: Horizon, state: Arc<State>, limits: &CacheSettings) -> Self {
+        let searches = Arc::new(Semaphore::new(limits.max_loads.max(1)));
+        Self { cache, lane, horizon, state, searches, longest_wait: limits.load_queue }
     }
 
     /// The page that `search` asks for.
     ///
     /// # Errors
-    /// When the index cannot be searched.
+    /// When the index cannot be searched, or too many searches run already.
     pub async fn find(&self, search: Search) -> Result<Found, FetchError> {
         // What this replica knows to be outdated may still lie in the cache.
         if self.state.owed().is_some() {
@@ -84,10 +93,18 @@ impl Pages {
     }
 
     async fn look(&self, search: Arc<Search>) -> Result<(Finding, u64), SearchError> {
+        let turn = Arc::clone(&self.searches).acquire_owned();
+        let Ok(Ok(turn)) = timeout(self.longest_wait, turn).await else { return Err(SearchError::Overloaded) };
         let began = Instant::now();
         let snapshot = self.state.snapshot().ok_or(SearchError::Building)?;
         let position = snapshot.position;
-        let finding = spawn_blocking(move || page::find(&search, &snapshot)).await??;
+        // A client that goes away ends neither the search nor its turn.
+        let search = spawn_blocking(move || {
+            let finding = page::find(&search, &snapshot);
+            drop(turn);
+            finding
+        });
+        let finding = search.await??;
         histogram!("search_query_seconds").record(began.elapsed());
         Ok((finding, position))
     }

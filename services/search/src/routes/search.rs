@@ -39,8 +39,12 @@ pub(crate) struct Results {
 /// Searches the catalogue.
 ///
 /// Every word of the query must match, in the name, the category's name or the description, by its stem; the last word
-/// also by its beginning. When no product matches, words with a letter or two wrong are looked for, and `corrected` is
-/// true. A query without words is the whole catalogue, by id.
+/// also by its beginning. Accents mean nothing; a word with signs that are part of a name (`C++`, `.NET`, `AT&T`) matches
+/// with them only. Letters of scripts without spaces (Chinese, Japanese, Thai …) match wherever they follow one another.
+///
+/// When no product matches, words with a letter or two wrong are looked for, and `corrected` is true. When that finds
+/// nothing either, products that have most of the words are looked for, at least half of them, and `match` is `partial`.
+/// A query without words is the whole catalogue, by id.
 #[utoipa::path(
     get,
     path = "/search",
@@ -49,7 +53,8 @@ pub(crate) struct Results {
     responses(
         (status = 200, body = Results), (status = 304),
         (status = 400, body = Problem), (status = 422, body = Problem),
-        (status = 503, body = Problem, description = "The index is being built for the first time"),
+        (status = 503, body = Problem, description = "The index is being built for the first time, or too many searches are running; \
+            Retry-After says when to try again"),
     )
 )]
 pub(super) async fn search(
@@ -89,7 +94,7 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: IndexS
 
 fn trouble(error: FetchError) -> Problem {
     match error.load_error::<SearchError>() {
-        Some(SearchError::Building) | None => Problem::unavailable(SOON, error),
+        Some(SearchError::Building | SearchError::Overloaded) | None => Problem::unavailable(SOON, error),
         Some(cause) => Problem::internal(cause),
     }
 }

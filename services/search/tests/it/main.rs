@@ -8,6 +8,7 @@
 //! | `finding` · `paging` | what is found, in which order, how it is shown; page by page |
 //! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has |
 //! | `entering` | a cached page is invalidated when a product enters it by any of these |
+//! | `overload` | more searches than may run at once |
 //! | `changes` | what becomes of a change in the catalogue, whoever made it |
 //! | `caching` | pages in Redis: stored, and removed by what they show and by what could enter them |
 //! | `replicas` | several processes, one of which lags |
@@ -21,6 +22,7 @@ mod caching;
 mod changes;
 mod entering;
 mod finding;
+mod overload;
 mod paging;
 mod redis_down;
 mod replicas;
