@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! L<id>                                                                    a lease: somebody loads this entry
+//! L<id> least=3                                                            a lease: only version 3 or later is stored
 //! V<id> at=… soft=… hard=… ver=… absent=0 tags=category:3,product:1⏎body   a value
 //! ```
 //!
@@ -49,7 +50,9 @@ pub(crate) struct Entry {
 impl Held {
     pub(crate) fn parse(raw: Bytes) -> Self {
         match raw.first() {
-            Some(b'L') if raw.len() == MARK => Self::Lease,
+            Some(b'L') if raw.len() == MARK || raw.get(MARK..).is_some_and(|rest| rest.starts_with(b" least=")) => {
+                Self::Lease
+            }
             Some(b'V') => Entry::parse(raw).map_or(Self::Unreadable, Self::Value),
             _ => Self::Unreadable,
         }
@@ -185,6 +188,7 @@ mod tests {
     #[test]
     fn leases_and_foreign_bytes_are_told_apart() {
         let lease = format!("L{}", "0".repeat(32));
+        assert!(matches!(Held::parse(format!("{lease} least=7").into()), Held::Lease));
         assert!(matches!(Held::parse(lease.into()), Held::Lease));
         for foreign in ["", "L", "V", "hello", "V0123 at=1", "V0123456789abcdef0123456789abcdef at=x\n"] {
             assert!(matches!(Held::parse(Bytes::copy_from_slice(foreign.as_bytes())), Held::Unreadable), "{foreign}");

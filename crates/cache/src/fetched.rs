@@ -58,6 +58,8 @@ pub enum Refusal {
     Floor,
     /// One of the value's tags was invalidated meanwhile.
     Fenced,
+    /// A later version of the row is known to be committed ([`Invalidation::key_before`](crate::Invalidation::key_before)).
+    Outdated,
 }
 
 /// Why a read went past the cache.
@@ -136,6 +138,7 @@ impl Refusal {
             "generation" => Self::Generation,
             "floor" => Self::Floor,
             "fenced" => Self::Fenced,
+            "outdated" => Self::Outdated,
             _ => return None,
         })
     }
@@ -150,6 +153,7 @@ impl Fill {
             Self::Refused(Refusal::Generation) => "generation",
             Self::Refused(Refusal::Floor) => "floor",
             Self::Refused(Refusal::Fenced) => "fenced",
+            Self::Refused(Refusal::Outdated) => "outdated",
             Self::Declined => "not-stored",
             Self::Failed => "redis-down",
         })

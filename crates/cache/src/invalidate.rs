@@ -25,6 +25,7 @@ const TOLD: usize = 16;
 pub struct Invalidation {
     pub(crate) effect: Effect,
     pub(crate) keys: Vec<Key>,
+    pub(crate) older: Vec<(Key, u64)>,
     pub(crate) tags: Vec<Tag>,
 }
 
@@ -39,6 +40,7 @@ pub(crate) enum Effect {
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Keys(Vec<Key>),
+    Older(Vec<(Key, u64)>),
     Tag(u16, Tag),
 }
 
@@ -58,17 +60,27 @@ pub enum Invalidated {
 impl Invalidation {
     /// Removes entries: what was stored before is never served again.
     pub fn hard() -> Self {
-        Self { effect: Effect::Removed, keys: Vec::new(), tags: Vec::new() }
+        Self { effect: Effect::Removed, keys: Vec::new(), older: Vec::new(), tags: Vec::new() }
     }
 
     /// Marks entries stale: the next reader still gets the old value, and starts a refresh.
     pub fn soft() -> Self {
-        Self { effect: Effect::Expired, keys: Vec::new(), tags: Vec::new() }
+        Self { effect: Effect::Expired, keys: Vec::new(), older: Vec::new(), tags: Vec::new() }
     }
 
     /// Names an entry.
     pub fn key(mut self, key: Key) -> Self {
         self.keys.push(key);
+        self
+    }
+
+    /// Names an entry that shows one row ([`Loaded::version`](crate::Loaded::version)), of which `version` is committed.
+    ///
+    /// An entry that shows this version or a later one stays, and a load under way that brings one is stored: for a
+    /// repeated invalidation, which comes when the writer itself may already have removed or replaced the entry. What
+    /// shows an older version, or none, is removed, by a soft invalidation as well.
+    pub fn key_before(mut self, key: Key, version: u64) -> Self {
+        self.older.push((key, version));
         self
     }
 
@@ -86,9 +98,10 @@ impl Invalidation {
 
     /// What the feed says of it: the first few names, and how many more.
     pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
-        let keys: Vec<Key> = self.keys.iter().take(TOLD).cloned().collect();
+        let named = self.keys.iter().chain(self.older.iter().map(|(key, _)| key));
+        let keys: Vec<Key> = named.take(TOLD).cloned().collect();
         let tags: Vec<Tag> = self.tags.iter().take(TOLD).cloned().collect();
-        let more = self.keys.len() + self.tags.len() - keys.len() - tags.len();
+        let more = self.keys.len() + self.older.len() + self.tags.len() - keys.len() - tags.len();
         InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Effect::Expired, entries }
     }
 
@@ -97,6 +110,9 @@ impl Invalidation {
         for partition in 0..partitions {
             let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
             steps.extend(keys.chunks(KEYS).map(|some| Step::Keys(some.to_vec())));
+            let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
+            let older: Vec<(Key, u64)> = self.older.iter().filter(is_here).cloned().collect();
+            steps.extend(older.chunks(KEYS).map(|some| Step::Older(some.to_vec())));
             steps.extend(self.tags.iter().map(|tag| Step::Tag(partition, tag.clone())));
         }
         steps
@@ -121,7 +137,7 @@ impl Cache {
             match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
-                    let (keys, tags) = (invalidation.keys.len(), invalidation.tags.len());
+                    let (keys, tags) = (invalidation.keys.len() + invalidation.older.len(), invalidation.tags.len());
                     debug!(%error, keys, tags, "an invalidation is kept for repair");
                     inner.repairs.add(invalidation);
                     Invalidated::Deferred
@@ -164,6 +180,7 @@ impl Inner {
 
     async fn take(&self, effect: Effect, step: Step) -> Result<u64, StoreError> {
         match (effect, step) {
+            (_, Step::Older(entries)) => self.store.remove_older(&entries).await,
             (Effect::Removed, Step::Keys(keys)) => self.store.unlink(&keys).await,
             (Effect::Expired, Step::Keys(keys)) => self.store.soften(keys.iter().map(Key::to_string).collect()).await,
             (Effect::Removed, Step::Tag(partition, tag)) => self.store.invalidate_tag(partition, &tag).await,

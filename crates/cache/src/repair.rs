@@ -61,7 +61,9 @@ impl Repairs {
     pub(crate) fn add(&self, invalidation: Invalidation) {
         self.change(|pending| {
             let number = pending.number;
-            pending.keys.extend(invalidation.keys.into_iter().map(|key| (key, number)));
+            // Without its version: what is repeated promises more.
+            let older = invalidation.older.into_iter().map(|(key, _)| key);
+            pending.keys.extend(invalidation.keys.into_iter().chain(older).map(|key| (key, number)));
             pending.tags.extend(invalidation.tags.into_iter().map(|tag| (tag, number)));
         });
     }

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use hook::{Hook, NoHook};
+pub use hook::{Committed, Hook, NoHook};
 pub use outbox::{Outbox, OutboxError};
 
 use crate::contract::Change;

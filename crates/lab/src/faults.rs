@@ -6,7 +6,7 @@
 //! | nothing stale after an acknowledged write, where that is promised | the [checker](crate::verify), before, during and after |
 //! | no acknowledged write is lost | the versions in Postgres, afterwards |
 //! | nothing fails while only Redis is away | the checker's reads and writes |
-//! | nothing stays stale | every entry of every cache, against a fresh load; somebody with psql has written too |
+//! | nothing stays stale once all events are carried out, whatever became of the write | every entry of every cache, against a fresh load; somebody with psql has written too |
 //!
 //! On private processes, or on the running stack by its script: natively, or in Compose.
 
@@ -47,8 +47,6 @@ use stack::Stack;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// These may show for long what is outdated: that is how they work.
 const BY_TIME: [&str; 2] = ["ttl", "swr"];
-/// These hear of nothing but their own writes.
-const BY_THE_WRITER: [&str; 2] = ["explicit", "writethrough"];
 
 /// The options of `lab faults`.
 #[derive(Clone, Debug, Args)]

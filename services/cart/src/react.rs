@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use cache::{Cache, Invalidated, Invalidation};
 use events::consumer::{React, ReactError, Resync};
-use events::contract::{CartChange, CartEvent, ProductChange, ProductEvent};
-use events::relay::Hook;
+use events::contract::{CartChange, ProductChange, ProductEvent};
+use events::relay::{Committed, Hook};
 use tracing::info;
 
 use crate::error::CartError;
@@ -83,8 +83,8 @@ impl Aftermath {
 }
 
 impl Hook<CartChange> for Aftermath {
-    async fn before_append(&self, events: &[CartEvent]) -> Result<(), ReactError> {
-        let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
+    async fn before_append(&self, events: &[Committed<CartChange>]) -> Result<(), ReactError> {
+        let carts: HashSet<_> = events.iter().map(|committed| committed.event.change.cart_id).collect();
         taken(self.views.forget(carts.into_iter().map(Into::into)).await)
     }
 

@@ -95,7 +95,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     let lanes = Lanes::new(&cache, &settings.lanes)?;
     // The listener first: what the relay publishes from now on is heard.
     let listener = Listener::start(&settings.redis, cache.clone(), lanes.clone()).await.context("REDIS__URL")?;
-    let aftermath = Aftermath::new(cache.clone());
+    let aftermath = Aftermath::new(cache.clone(), lanes.clone());
     let (postgres, redis) = (&settings.postgres, &settings.redis.url);
     let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, postgres, redis, aftermath).context("REDIS__URL")?;
     // What others have changed meanwhile, and the seed, before the first request; without Redis there is nothing to do.

@@ -15,9 +15,9 @@
 //!
 //! `products-of` is a collection tag: a list cannot carry the tag of a product that was not on it yet.
 
-use cache::{Cache, Invalidation, Lane, PolicyError, Tag};
+use cache::{Cache, Invalidation, Key, Lane, PolicyError, Tag};
 
-use crate::catalogue::{CategoryId, ProductId};
+use crate::catalogue::{CategoryId, ProductId, Writer};
 use crate::settings::LaneSettings;
 
 /// The keyspace in Redis.
@@ -56,9 +56,22 @@ impl Lanes {
 
     /// What a newly created product has to remove: "there is no such product", wherever that was remembered.
     pub fn absence_of(&self, id: ProductId) -> Invalidation {
+        self.all_of(id).into_iter().fold(Invalidation::hard(), Invalidation::key)
+    }
+
+    /// The product's entry in each lane.
+    pub fn all_of(&self, id: ProductId) -> [Key; 7] {
         let lanes =
             [&self.ttl, &self.explicit, &self.writethrough, &self.events, &self.swr, &self.tags, &self.production];
-        lanes.into_iter().fold(Invalidation::hard(), |gone, lane| gone.key(lane.key(id)))
+        lanes.map(|lane| lane.key(id))
+    }
+
+    /// The lane whose entries this writer invalidates by itself.
+    pub fn of_writer(&self, writer: Writer) -> &Lane {
+        match writer {
+            Writer::Explicit => &self.explicit,
+            Writer::Writethrough => &self.writethrough,
+        }
     }
 }
 

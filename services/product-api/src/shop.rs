@@ -43,7 +43,8 @@ pub enum Effect {
     Stored,
     /// Its event was committed with it, and is on its way to whoever holds them.
     Announced,
-    /// Redis did not do it yet; it is repeated until it succeeds.
+    /// Redis did not do it yet. This process repeats it until it succeeds, and so does the relay, in whatever process,
+    /// when it carries out the event that was committed with the write.
     Deferred,
 }
 

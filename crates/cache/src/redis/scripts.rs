@@ -13,6 +13,7 @@ pub(crate) struct Scripts {
     pub(crate) release: Script,
     pub(crate) invalidate_tag: Script,
     pub(crate) fence_tag: Script,
+    pub(crate) remove_older: Script,
     pub(crate) soften: Script,
     pub(crate) sweep: Script,
 }
@@ -33,6 +34,7 @@ impl Scripts {
             release: script!("release.lua"),
             invalidate_tag: script!("invalidate_tag.lua"),
             fence_tag: script!("fence_tag.lua"),
+            remove_older: script!("remove_older.lua"),
             soften: script!("soften.lua"),
             sweep: script!("sweep.lua"),
         }

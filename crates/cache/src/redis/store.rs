@@ -180,6 +180,14 @@ impl Store {
         self.answer(self.connection.client.unlink(keys).await)
     }
 
+    /// Removes those entries that show an older version than the one named beside them; a load under way is stored
+    /// only if it has that version. Returns how many were removed.
+    pub(crate) async fn remove_older(&self, entries: &[(Key, u64)]) -> Result<u64> {
+        let (keys, versions) =
+            entries.iter().map(|(key, version)| (key.to_string(), Value::from(version.to_string()))).unzip();
+        self.run(&self.scripts.remove_older, keys, versions).await
+    }
+
     /// Removes the entries of one partition that carry `tag`. Returns how many there were.
     pub(crate) async fn invalidate_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let (mut stage, mut total) = ("begin".to_owned(), 0);

@@ -4,7 +4,8 @@
 -- ARGV  1 what the entry must still hold (`L<id>` or `V<id>`), 2 generation, 3 clock, 4 hard TTL in ms,
 --       5 id of the new value, 6 header after `at=`, 7 body, 8 bare key, 9 key prefix, 10… tags
 -- Returns `stored`, or why not: `lost` (lease expired, stolen or invalidated), `generation` (fence table lost),
--- `floor` (older than the fences that are remembered), `fenced` (one of the tags was invalidated meanwhile).
+-- `floor` (older than the fences that are remembered), `fenced` (one of the tags was invalidated meanwhile),
+-- `outdated` (the lease asks for a later version of the row, see remove_older.lua).
 -- Races closed: the late fill, the fill after FLUSHALL, the load in flight that was in no tag set yet, and the
 -- value that is readable before its tags are (value and registration are one step).
 if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then
@@ -25,6 +26,10 @@ else
   for i = 3, #fields do
     if tonumber(fence[i] or 0) > clock then refused = 'fenced' end
   end
+end
+local least = string.match(redis.call('GETRANGE', KEYS[1], 33, 64), '^ least=(%d+)$')
+if least and tonumber(string.match(ARGV[6], ' ver=(%d+) ') or 0) < tonumber(least) then
+  refused = refused or 'outdated'
 end
 if refused then
   -- Give up what was held, the lease or the refresh lock, so that nobody waits for its end.

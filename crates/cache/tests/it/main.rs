@@ -14,6 +14,7 @@ mod fills;
 mod foreign_bytes;
 mod generations;
 mod joining;
+mod key_before;
 mod memory;
 mod negative;
 mod partitions;

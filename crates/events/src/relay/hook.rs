@@ -5,10 +5,20 @@ use std::future::Future;
 use crate::consumer::ReactError;
 use crate::contract::{Change, Event};
 
+/// A committed event as its outbox row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed<T> {
+    /// What consumers are told.
+    pub event: Event<T>,
+    /// What the writing transaction called itself (`SET LOCAL shop.writer = '…'`), for the hook alone: a writer that is
+    /// going to invalidate by itself, and may be killed before it does.
+    pub writer: Option<String>,
+}
+
 /// The service's own reaction to its own events: it does not wait for the stream to tell it.
 pub trait Hook<T: Change>: Send + Sync + 'static {
     /// Called with each batch before it is appended; again, where anything failed afterwards.
-    fn before_append(&self, events: &[Event<T>]) -> impl Future<Output = Result<(), ReactError>> + Send;
+    fn before_append(&self, events: &[Committed<T>]) -> impl Future<Output = Result<(), ReactError>> + Send;
 
     /// Redis is another one than before: what it holds may be of any age.
     fn redis_changed(&self) -> impl Future<Output = Result<(), ReactError>> + Send;
@@ -19,7 +29,7 @@ pub trait Hook<T: Change>: Send + Sync + 'static {
 pub struct NoHook;
 
 impl<T: Change> Hook<T> for NoHook {
-    async fn before_append(&self, _: &[Event<T>]) -> Result<(), ReactError> {
+    async fn before_append(&self, _: &[Committed<T>]) -> Result<(), ReactError> {
         Ok(())
     }
 

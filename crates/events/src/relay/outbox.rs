@@ -21,9 +21,12 @@ pub(super) struct Row {
     /// Whether it has been appended once: whoever listens to the channel has heard of it.
     #[diesel(sql_type = Bool)]
     pub(super) done: bool,
+    /// What the writing transaction called itself.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) writer: Option<String>,
 }
 
-const ROW: &str = "seq, (event || jsonb_build_object('seq', seq))::text AS event, done_at IS NOT NULL AS done";
+const ROW: &str = "seq, (event || jsonb_build_object('seq', seq))::text AS event, done_at IS NOT NULL AS done, writer";
 
 #[derive(QueryableByName)]
 struct Number {
@@ -49,7 +52,8 @@ pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32) -> Qu
          numbered AS (SELECT id, (SELECT seq FROM head) + row_number() OVER (ORDER BY id) AS seq FROM taken),
          moved AS (UPDATE outbox_head SET seq = seq + (SELECT count(*) FROM taken) WHERE EXISTS (SELECT FROM taken))
          UPDATE outbox SET seq = numbered.seq FROM numbered WHERE outbox.id = numbered.id
-         RETURNING outbox.seq, (outbox.event || jsonb_build_object('seq', outbox.seq))::text AS event, false AS done")
+         RETURNING outbox.seq, (outbox.event || jsonb_build_object('seq', outbox.seq))::text AS event, false AS done,
+             outbox.writer")
     .bind::<BigInt, _>(i64::from(limit))
     .load(connection)
     .await?;

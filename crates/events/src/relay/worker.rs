@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::outbox::{self, Row};
 use super::stream::Stream;
-use super::{Hook, RelaySettings, session};
+use super::{Committed, Hook, RelaySettings, session};
 use crate::consumer::ReactError;
 use crate::contract::{Change, Event};
 
@@ -287,9 +287,9 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         }
     }
 
-    fn events(&self, rows: &[Row]) -> Vec<Event<T>> {
+    fn events(&self, rows: &[Row]) -> Vec<Committed<T>> {
         let readable = |row: &Row| match Event::parse(row.event.as_bytes()) {
-            Ok(event) => Some(event),
+            Ok(event) => Some(Committed { event, writer: row.writer.clone() }),
             Err(error) => {
                 // Somebody has written to the outbox by hand. It is appended all the same: consumers set it aside.
                 warn!(seq = row.seq, %error, "a row of the outbox is not an event");
@@ -299,12 +299,12 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         rows.iter().filter_map(readable).collect()
     }
 
-    fn count(&self, events: &[Event<T>]) {
+    fn count(&self, events: &[Committed<T>]) {
         let stream = self.stream.source.stream;
         counter!("relay_events_total", "stream" => stream).increment(events.len() as u64);
         let now = Utc::now();
         let delay = histogram!("relay_delay_seconds", "stream" => stream);
-        for event in events {
+        for Committed { event, .. } in events {
             delay.record((now - event.occurred_at).to_std().unwrap_or_default());
         }
     }

@@ -14,50 +14,66 @@ use crate::world::Service;
 
 pub(super) const API: Part = Part::Service(Service::ProductApi);
 
-/// What is written when it dies: nobody has promised to keep this entry then.
-pub(super) const ENTRY: &str = "product:explicit:1";
+/// What is written when it dies: through each strategy whose writers alone know of their entries.
+const WRITTEN: [(&str, u32); 2] = [("explicit", 1), ("writethrough", 2)];
 
 /// The longest that it takes to get there.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A write whose COMMIT is done and whose invalidation is not: the process is killed in between.
+/// Writes whose COMMITs are done and whose invalidations are not: the process is killed in between.
 pub(super) async fn after_commit(site: &Site) -> Result<()> {
     let wire = &site.wires()?.redis;
     let (http, url) = (client()?, site.url(Service::ProductApi).await?);
-    let probe = format!("{url}/products/explicit/1");
-    let is_cached = async || Ok(site.redis(&["EXISTS", ENTRY]).await?.trim() == "1");
+    let probes = WRITTEN.map(|(lane, id)| format!("{url}/products/{lane}/{id}"));
+    let entries = WRITTEN.map(|(lane, id)| format!("product:{lane}:{id}"));
+    let are_cached = async || -> Result<bool> {
+        // A lease is not an entry.
+        let mut held = Vec::new();
+        for entry in &entries {
+            held.push(site.redis(&["GETRANGE", entry, "0", "0"]).await?);
+        }
+        Ok(held.iter().all(|first| first.trim() == "V"))
+    };
     until(async || {
-        http.get(&probe).send().await?.error_for_status()?;
-        is_cached().await
+        for probe in &probes {
+            http.get(probe).send().await?.error_for_status()?;
+        }
+        are_cached().await
     })
     .await?;
-    let version = async || -> Result<u64> {
-        Ok(site.sql("shop_db", "SELECT version FROM products WHERE id = 1").await?.parse()?)
+    let ids = WRITTEN.map(|(_, id)| id.to_string()).join(", ");
+    // Each write raises one of them.
+    let versions = async || -> Result<u64> {
+        Ok(site.sql("shop_db", &format!("SELECT sum(version) FROM products WHERE id IN ({ids})")).await?.parse()?)
     };
-    let (before, price) = (version().await?, rand::random_range(1..1_000_000_u32));
+    let (before, price) = (versions().await?, rand::random_range(1..1_000_000_u32));
     wire.hold_requests();
-    let writing = tokio::spawn(http.put(&probe).json(&json!({ "price_cents": price })).send());
-    let committed = until(async || Ok(version().await? > before)).await;
-    let answered = writing.is_finished();
+    let body = json!({ "price_cents": price });
+    let writing = probes.each_ref().map(|probe| tokio::spawn(http.put(probe).json(&body).send()));
+    let committed = until(async || Ok(versions().await? >= before + WRITTEN.len() as u64)).await;
     site.kill(API).await?;
-    let cached = is_cached().await?;
-    committed.context("the write was not committed")?;
-    let acknowledged = answered
-        && writing.await?.is_ok_and(|answer| {
+    let cached = are_cached().await?;
+    committed.context("the writes were not committed")?;
+    for writing in writing {
+        // A write that had no answer, or was answered as deferred, is what this is about.
+        let acknowledged = writing.await?.is_ok_and(|answer| {
             let said = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            said.contains("invalidated")
+            said.contains("invalidated") || said.contains("stored")
         });
-    ensure!(!acknowledged, "the write was acknowledged before the process died");
-    ensure!(cached, "the entry was gone before the process died");
+        ensure!(!acknowledged, "a write was acknowledged before the process died");
+    }
+    ensure!(cached, "an entry was gone before the process died");
     Ok(())
 }
 
-/// The product of [`after_commit`], where the outbox makes up for the writer; in a cache.
+/// The products of [`after_commit`] where the outbox makes up for the writer, in a cache: their own lanes, and those that
+/// live by events.
 pub(super) async fn written(site: &Site) -> Result<Vec<String>> {
     let url = site.url(Service::ProductApi).await?;
-    let urls = ["events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/1"));
+    let lanes = |(own, id)| [own, "events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
+    let urls: Vec<String> = WRITTEN.into_iter().flat_map(lanes).collect();
     fill(&urls).await?;
-    Ok(urls.into())
+    Ok(urls)
 }
 
 /// Reads these, so that they are in a cache.

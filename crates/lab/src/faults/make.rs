@@ -32,8 +32,6 @@ const MARK: &str = "lab:mark";
 pub(super) struct Prepared {
     /// Addresses beside those of the load: they are in a cache when it begins, and are compared when it has ended.
     pub(super) witnesses: Vec<String>,
-    /// Keys that nobody has promised to keep: the outcome of the last write is not known.
-    pub(super) unsure: Vec<String>,
     /// What Redis may use, and what it does then.
     memory: Option<(String, String)>,
     /// What the category was called.
@@ -49,10 +47,7 @@ impl Fault {
                 let limits = (setting(site, "maxmemory").await?, setting(site, "maxmemory-policy").await?);
                 prepared.memory = Some(limits);
             }
-            CrashAfterCommit => {
-                prepared.witnesses = crash::written(site).await?;
-                prepared.unsure = vec![crash::ENTRY.to_owned()];
-            }
+            CrashAfterCommit => prepared.witnesses = crash::written(site).await?,
             CrashInDrain => {
                 prepared.name = Some(drain::name(site).await?);
                 prepared.witnesses = drain::products(site).await?;

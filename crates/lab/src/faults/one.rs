@@ -3,7 +3,7 @@
 //! Whatever fails on the way is in the outcome, and the rest is done all the same: above all, everything is put back.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -17,7 +17,7 @@ use super::make::Prepared;
 use super::others::Others;
 use super::report::Outcome;
 use super::site::Site;
-use super::{BY_THE_WRITER, BY_TIME, PATIENCE};
+use super::{BY_TIME, PATIENCE};
 use crate::ground::{self, Ground};
 use crate::verify::Run;
 use crate::verify::record::{Clock, Nanos, millis};
@@ -177,19 +177,13 @@ impl Stage<'_> {
         let acknowledged = load.acknowledged();
         let lost = |(id, written): &&(u64, u32)| versions.get(id).is_none_or(|version| version < written);
         outcome.lost_writes = acknowledged.iter().filter(lost).count() as u64;
-        // Committed, and its writer was not told: where only writers invalidate, the entry may stay as it was.
-        let unknown =
-            acknowledged.iter().filter(|(id, written)| versions.get(id).is_some_and(|version| version > written));
-        let mut unsure: HashSet<String> = prepared.unsure.iter().cloned().collect();
-        unsure.extend(
-            unknown.flat_map(|(id, _)| ["explicit", "writethrough"].map(|lane| format!("product:{lane}:{id}"))),
-        );
         let by_time =
             |key: &str| ["product:ttl:", "product:swr:", "product:featured:"].iter().any(|of| key.starts_with(of));
-        // Also what is in no cache just now; of the others only what is, as far as it must not differ.
-        let mut urls = load.addresses(|name| !BY_TIME.contains(&name) && !BY_THE_WRITER.contains(&name));
+        // Also what is in no cache just now. Whatever became of a write, its event has been carried out by now, and with it
+        // the invalidation of the writer's own entry: acknowledged, deferred or never answered, nothing may differ.
+        let mut urls = load.addresses(|name| !BY_TIME.contains(&name));
         urls.extend(prepared.witnesses.iter().cloned());
-        let compared = ground::compare(self.site, self.http, &urls, |key| by_time(key) || unsure.contains(key));
+        let compared = ground::compare(self.site, self.http, &urls, by_time);
         outcome.compared(compared.await?);
         Ok(())
     }

@@ -9,7 +9,7 @@ mod products;
 pub use change::{CategoryChange, NewProduct, ProductChange};
 pub use error::CatalogueError;
 pub use model::{Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, Product, ProductId, ProductPage};
-pub use products::{Expect, Updated};
+pub use products::{Expect, Updated, Writer};
 
 use diesel_async::RunQueryDsl;
 
@@ -19,12 +19,18 @@ use database::{Pool, sql};
 #[derive(Clone)]
 pub struct Catalogue {
     pool: Pool,
+    writer: Option<Writer>,
 }
 
 impl Catalogue {
     /// A catalogue on a pool of the primary.
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self { pool, writer: None }
+    }
+
+    /// The same catalogue for this writer: what it changes is recorded as its own.
+    pub fn by(&self, writer: Writer) -> Self {
+        Self { pool: self.pool.clone(), writer: Some(writer) }
     }
 
     /// Whether the database answers.

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 
+use diesel::define_sql_function;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::{Catalogue, CatalogueError, FeaturedList, NewProduct, Product, ProductChange, ProductId, ProductPage};
@@ -15,6 +17,18 @@ pub enum Expect {
     Any,
     /// One of these.
     OneOf(Vec<i64>),
+}
+
+/// A strategy that invalidates its own entry after COMMIT, and no other event-driven lane does it in its place.
+///
+/// The name is recorded beside the event, in the transaction of the change (`outbox.writer`). If the writer is killed
+/// before it invalidates, or Redis does not answer it, the relay invalidates this strategy's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Removes its entry.
+    Explicit,
+    /// Replaces its entry.
+    Writethrough,
 }
 
 /// A committed change.
@@ -113,7 +127,7 @@ impl Catalogue {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                let (current, previous_category) = lock(connection, id).await?;
+                let (current, previous_category) = lock(connection, id, self.writer).await?;
                 if let Expect::OneOf(versions) = expect
                     && !versions.contains(&current)
                 {
@@ -135,7 +149,7 @@ impl Catalogue {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                let (current, _) = lock(connection, id).await?;
+                let (current, _) = lock(connection, id, self.writer).await?;
                 if let Expect::OneOf(versions) = expect
                     && !versions.contains(&current)
                 {
@@ -159,8 +173,37 @@ async fn product(connection: &mut AsyncPgConnection, id: ProductId) -> QueryResu
         .optional()
 }
 
-/// Takes the row's lock. Returns its version and category.
-async fn lock(connection: &mut AsyncPgConnection, id: ProductId) -> Result<(i64, i64), CatalogueError> {
-    let row = products::table.find(id.get()).select((products::version, products::category_id)).for_update();
-    row.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("product"))
+/// Takes the row's lock, and records who is going to write, until the end of the transaction. Returns the row's version
+/// and category.
+async fn lock(
+    connection: &mut AsyncPgConnection,
+    id: ProductId,
+    writer: Option<Writer>,
+) -> Result<(i64, i64), CatalogueError> {
+    let name = writer.map_or("", Writer::name);
+    let row = products::table.find(id.get()).for_update();
+    let row = row.select((products::version, products::category_id, set_config("shop.writer", name, true)));
+    let (version, category, _): (i64, i64, String) =
+        row.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("product"))?;
+    Ok((version, category))
+}
+
+impl Writer {
+    /// As the outbox records it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Explicit => "explicit",
+            Self::Writethrough => "writethrough",
+        }
+    }
+
+    /// The writer of an outbox row; `None` for a name that is none of these.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Explicit, Self::Writethrough].into_iter().find(|writer| writer.name() == name)
+    }
+}
+
+define_sql_function! {
+    /// Sets a parameter of the session, or of the transaction alone (`is_local`).
+    fn set_config(name: Text, value: Text, is_local: Bool) -> Text;
 }

@@ -1,36 +1,92 @@
-//! What a committed change outdates in the lanes that events keep: done before the stream hears of the change.
+//! Invalidates, for every committed change, the entries that it outdates: before the stream hears of the change.
 //!
-//! A writer of this process has done the same before it answered. This is for the others: psql, a writer that was killed
-//! between COMMIT and its invalidation, a Redis that was away. The lanes of the strategies that know no events (`ttl`,
-//! `explicit`, `writethrough`, `swr`) are left alone, and so is `events`, which hears of changes over Pub/Sub.
+//! The writer has usually done the same before it answered. The relay repeats it for changes made directly in psql, for
+//! a writer that was killed between COMMIT and its invalidation, and for one that Redis did not answer
+//! (`detail=deferred`).
+//!
+//! | event | invalidated |
+//! |---|---|
+//! | product created | the product's entry in every lane ("no such product"), and the list of its category |
+//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on |
+//! | … by `explicit` or `writethrough` | also the product's entry in that writer's own lane, as far as it is older |
+//! | category created, updated or deleted | what carries the category's tag, in every lane that shows its name |
+//!
+//! Only in the writer's own lane: a change made elsewhere leaves `explicit` and `writethrough` alone, as a writer that
+//! does not know their keys would. `ttl` and `swr` go by time, and `events` hears of changes over Pub/Sub.
+//!
+//! The relay often comes first, or when a reader or the writer has already stored the new value. An update therefore
+//! removes only what is older than the committed version ([`Invalidation::key_before`]): a value that write-through has
+//! stored, or is about to store, stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use cache::{Cache, Invalidated, Invalidation, Tag};
+use cache::{Cache, Invalidated, Invalidation, Key, Tag};
 use events::consumer::ReactError;
-use events::contract::{ProductChange, ProductEvent};
-use events::relay::Hook;
+use events::contract::{ProductChange, ProductChangeKind as Kind};
+use events::relay::{Committed, Hook};
 use metrics::counter;
 
-use crate::keys;
+use crate::catalogue::Writer;
+use crate::keys::{self, Lanes};
 
 /// Repeats the invalidations that committed changes call for.
 #[derive(Clone, Debug)]
 pub struct Aftermath {
     cache: Cache,
+    lanes: Lanes,
+}
+
+/// The names of what a batch of events outdates, each once.
+#[derive(Debug, Default)]
+struct Outdated {
+    tags: HashSet<Tag>,
+    keys: HashSet<Key>,
+    older: HashMap<Key, u64>,
 }
 
 impl Aftermath {
-    /// For the entries of `cache`.
-    pub fn new(cache: Cache) -> Self {
-        Self { cache }
+    /// For the entries of `cache`, which lie in `lanes`.
+    pub fn new(cache: Cache, lanes: Lanes) -> Self {
+        Self { cache, lanes }
+    }
+
+    fn outdated(&self, events: &[Committed<ProductChange>]) -> Invalidation {
+        let mut outdated = Outdated::default();
+        for committed in events {
+            self.add(committed, &mut outdated);
+        }
+        let named = Invalidation::hard().tags(outdated.tags);
+        let named = outdated.keys.into_iter().fold(named, Invalidation::key);
+        outdated.older.into_iter().fold(named, |named, (key, version)| named.key_before(key, version))
+    }
+
+    fn add(&self, Committed { event, writer }: &Committed<ProductChange>, outdated: &mut Outdated) {
+        let change = &event.change;
+        let Some(product) = change.product_id else {
+            outdated.tags.insert(keys::category(change.category_id.into()));
+            return;
+        };
+        let lists = [Some(change.category_id), change.previous_category_id].into_iter().flatten();
+        outdated.tags.extend(lists.map(|category| keys::products_of(category.into())));
+        if change.kind == Kind::ProductCreated {
+            outdated.keys.extend(self.lanes.all_of(product.into()));
+            return;
+        }
+        outdated.tags.insert(keys::product(product.into()));
+        let Some(writer) = writer.as_deref().and_then(Writer::named) else { return };
+        let key = self.lanes.of_writer(writer).key(product);
+        if change.kind == Kind::ProductDeleted {
+            outdated.keys.insert(key);
+        } else {
+            let latest = outdated.older.entry(key).or_default();
+            *latest = change.version.unsigned_abs().max(*latest);
+        }
     }
 }
 
 impl Hook<ProductChange> for Aftermath {
-    async fn before_append(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
-        let tags: HashSet<_> = events.iter().flat_map(|event| touched(&event.change)).collect();
-        taken(self.cache.invalidate(Invalidation::hard().tags(tags)).await)
+    async fn before_append(&self, events: &[Committed<ProductChange>]) -> Result<(), ReactError> {
+        taken(self.cache.invalidate(self.outdated(events)).await)
     }
 
     async fn redis_changed(&self) -> Result<(), ReactError> {
@@ -45,14 +101,4 @@ fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
         Invalidated::Done { .. } => Ok(()),
         Invalidated::Deferred => Err(ReactError::Unavailable("Redis did not take the invalidation".to_owned())),
     }
-}
-
-/// The tags of what shows a changed row.
-fn touched(change: &ProductChange) -> Vec<Tag> {
-    let Some(product) = change.product_id else {
-        return vec![keys::category(change.category_id.into())];
-    };
-    let lists = [Some(change.category_id), change.previous_category_id].into_iter().flatten();
-    let lists = lists.map(|category| keys::products_of(category.into()));
-    std::iter::once(keys::product(product.into())).chain(lists).collect()
 }

@@ -1,8 +1,8 @@
 //! What the product API itself does with the events of its own catalogue.
 //!
 //! They are written by triggers, into the outbox, with the change itself (`migrations/*_outbox`); the relay of
-//! `crates/events` takes them from there. On the way it tells [`Aftermath`], which repeats for every change, whoever made
-//! it, what a well-behaved writer has done already. [`Listener`] is strategy 4: it hears of changes over Pub/Sub.
+//! `crates/events` takes them from there. On the way it tells [`Aftermath`], which repeats for every change the
+//! invalidations that its writer may not have come to. [`Listener`] is strategy 4: it hears of changes over Pub/Sub.
 
 mod aftermath;
 mod listener;

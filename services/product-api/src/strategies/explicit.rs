@@ -8,10 +8,13 @@
 //! Promises: after the answer to a write, no read returns what was before. The delete also takes the lease of a
 //! load that began before it, so the load cannot put the old value back. Costs: the next read is slow, and the
 //! writer must know every key that shows the product; the category's name, which other rows decide, has a tag.
+//!
+//! The outbox records that this strategy has written. If the process is killed before the UNLINK, or Redis does not
+//! answer it (`detail=deferred`), the relay removes the entry (`crate::events::aftermath`).
 
 use cache::{FetchError, Fetched, Invalidation};
 
-use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId, Writer};
 use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
@@ -29,14 +32,14 @@ pub async fn write(
     change: &ProductChange,
     expect: &Expect,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await?;
+    let updated = shop.catalogue.by(Writer::Explicit).update(id, change, expect).await?;
     let effect = forget(shop, id).await;
     Ok(Written { product: updated.product, effect })
 }
 
 /// Deletes the product, then its entry.
 pub async fn delete(shop: &Shop, id: ProductId, expect: &Expect) -> Result<(Product, Effect), CatalogueError> {
-    let product = shop.catalogue.delete(id, expect).await?;
+    let product = shop.catalogue.by(Writer::Explicit).delete(id, expect).await?;
     Ok((product, forget(shop, id).await))
 }
 

@@ -8,10 +8,13 @@
 //! Promises: as explicit invalidation, and the next read is fast. The lease is taken under the row's lock, so of
 //! two writers the one that commits later also stores later. Costs: a round trip to Redis while the row is locked,
 //! and memory for values that nobody may ever read.
+//!
+//! The outbox records that this strategy has written. If the process is killed before it stores, or Redis does not answer
+//! it (`detail=deferred`), the relay removes what is older than the committed version; a stored value stays.
 
 use cache::{FetchError, Fetched, Tag};
 
-use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId, Writer};
 use crate::keys;
 use crate::shop::{self, Shop, Written};
 
@@ -30,7 +33,8 @@ pub async fn write(
 ) -> Result<Written, CatalogueError> {
     let lane = &shop.lanes.writethrough;
     let key = lane.key(id);
-    let (updated, lease) = shop.catalogue.update_locked(id, change, expect, lane.begin_write(&key)).await?;
+    let catalogue = shop.catalogue.by(Writer::Writethrough);
+    let (updated, lease) = catalogue.update_locked(id, change, expect, lane.begin_write(&key)).await?;
     let effect = lease.publish(shop::entry(&updated.product, tags(&updated.product))?).await.into();
     Ok(Written { product: updated.product, effect })
 }

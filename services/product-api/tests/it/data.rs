@@ -14,7 +14,9 @@ async fn three_processes_that_start_at_once_fill_the_database_once() {
     let counts = "SELECT count(*), min(id), max(id), count(DISTINCT name) > 100, bool_and(version = 1) FROM products";
     assert_eq!(stores.sql(counts).await, "130|1|130|t|t");
     assert_eq!(stores.sql("SELECT count(*) FROM categories").await, "12");
-    assert_eq!(stores.sql("SELECT count(*) FROM __diesel_schema_migrations").await, "2");
+    let migrations = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("our own folder");
+    let applied = stores.sql("SELECT count(*) FROM __diesel_schema_migrations").await;
+    assert_eq!(applied, migrations.count().to_string());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Only the cache's own scripts: those of the relay, of the consumers and of the search's horizon have none.
 
 mod fills;
+mod older;
 mod refreshes;
 mod tags;
 
@@ -33,7 +34,7 @@ const fn mutant(
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = Mutant> {
-    [fills::COMMIT, fills::LEASES, refreshes::ALL, tags::REMOVAL, tags::FENCE, tags::SWEEP]
+    [fills::COMMIT, fills::LEASES, older::ALL, refreshes::ALL, tags::REMOVAL, tags::FENCE, tags::SWEEP]
         .into_iter()
         .flatten()
         .copied()

@@ -7,12 +7,14 @@
 //! | `redis_away` | Redis that is down, hangs, comes back empty, older or as somebody else's |
 //! | `postgres_away` | lost notifications, lost connections, a Postgres that is killed |
 //! | `caches` | what a change by psql does to the lanes that live by events |
+//! | `killed_writer` | a writer that dies before its invalidation is acknowledged |
 //! | `log` | `GET /events` and `GET /products?ids=` |
 //! | `bounds` | retention, and the length of the stream |
 
 mod announced;
 mod bounds;
 mod caches;
+mod killed_writer;
 mod log;
 mod order;
 mod postgres_away;

@@ -1,0 +1,128 @@
+//! The invalidation of what is older than a committed version: it may come late and twice, and removes nothing that is
+//! new enough.
+
+use cache::{Fill, Invalidation, Outcome, Published, Refusal};
+
+use crate::support::{Node, Row, existing, patient, redis, shelf};
+
+async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
+    node.invalidate(Invalidation::hard().key_before(node.key(id), version)).await
+}
+
+#[tokio::test]
+async fn older_entry_is_removed_and_current_entry_stays() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    assert_eq!(remove_older(&node, 1, 1).await, 0);
+    assert_eq!(node.cached(1).await, Some(1));
+    assert_eq!(remove_older(&node, 1, row.commit()).await, 1);
+    assert_eq!(node.cached(1).await, None);
+    node.fill(1, &row).await;
+    for version in [1, 2] {
+        assert_eq!(remove_older(&node, 1, version).await, 0, "version {version}");
+    }
+    assert_eq!(node.cached(1).await, Some(2));
+    assert_eq!(remove_older(&node, 1, 10).await, 1, "versions are numbers, not texts");
+}
+
+#[tokio::test]
+async fn load_of_an_older_row_is_not_stored() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    remove_older(&node, 1, row.commit()).await;
+    // An older event that comes later allows nothing.
+    remove_older(&node, 1, 1).await;
+    load.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Outdated)));
+    assert_eq!(existing(&redis, &[node.key(1).as_str()]).await, 0, "the refused lease is given back");
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+    assert_eq!(node.cached(1).await, Some(2));
+}
+
+#[tokio::test]
+async fn load_of_a_missing_row_is_not_stored_after_its_creation() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::default());
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    remove_older(&node, 1, row.commit()).await;
+    load.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Outdated)));
+    assert_eq!(node.read(1, &row).await.version(), Some(1));
+}
+
+#[tokio::test]
+async fn load_of_the_named_version_keeps_its_lease_and_is_stored() {
+    let redis = redis().await;
+    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
+    let row = Row::new([shelf(1)]);
+    row.commit();
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let load = gate.began().await;
+    assert_eq!(remove_older(&node, 1, 2).await, 0);
+    // The marked lease is a lease: another process waits for it and does not load.
+    let other = peer.under(patient().wait(std::time::Duration::ZERO)).read(1, &row).await;
+    assert_eq!(other.outcome(), Outcome::Bypass(cache::Bypass::LeaseHeld));
+    load.finish();
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    assert_eq!(peer.cached(1).await, Some(2));
+    assert_eq!(node.remove_tag(shelf(1)).await, 1, "it is registered under its tags");
+}
+
+#[tokio::test]
+async fn writer_of_the_named_version_stores_it_and_an_earlier_writer_does_not() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    for (id, is_overtaken) in [(1, false), (2, true)] {
+        let writing = node.lane.begin_write(&node.key(id)).await;
+        let mut committed = row.commit();
+        let written = row.read();
+        if is_overtaken {
+            // The later writer could not take the lease, because Redis did not answer it.
+            committed = row.commit();
+        }
+        remove_older(&node, id, committed).await;
+        let published = if is_overtaken { Published::Invalidated } else { Published::Stored };
+        assert_eq!(writing.publish(written).await, published);
+        assert_eq!(node.cached(id).await, (!is_overtaken).then_some(committed));
+    }
+}
+
+#[tokio::test]
+async fn entry_that_shows_no_version_is_removed() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::default());
+    node.fill(1, &row).await;
+    assert_eq!(remove_older(&node, 1, 1).await, 1);
+    let key = node.key(1);
+    for foreign in ["hello", "V without a header", "Lshort", ""] {
+        redis.cli(&["SET", key.as_str(), foreign]).await.unwrap();
+        remove_older(&node, 1, 1).await;
+        // An empty string is what a missing key looks like; no entry is made of it either.
+        assert_eq!(node.cached(1).await, None);
+    }
+    redis.cli(&["DEL", key.as_str()]).await.unwrap();
+    redis.cli(&["RPUSH", key.as_str(), "another type"]).await.unwrap();
+    assert_eq!(remove_older(&node, 1, 1).await, 1);
+    assert_eq!(existing(&redis, &[key.as_str()]).await, 0);
+}
+
+#[tokio::test]
+async fn many_entries_of_all_partitions_are_compared_each_with_its_own_version() {
+    let redis = redis().await;
+    let keyspace = cache::Keyspace::partitioned("shop", 4).unwrap();
+    let node = Node::of(keyspace, &crate::support::settings(redis.url()), patient()).await;
+    let row = Row::new([]);
+    node.fill_many(0..200, &row).await;
+    let named = (0..200).fold(Invalidation::hard(), |named, id| named.key_before(node.key(id), 1 + u64::from(id % 2)));
+    assert_eq!(node.invalidate(named).await, 100);
+    for id in 0..200 {
+        assert_eq!(node.cached(id).await, (id % 2 == 0).then_some(1), "entry {id}");
+    }
+}

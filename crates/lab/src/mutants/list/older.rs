@@ -1,0 +1,55 @@
+//! `remove_older.lua`, and what `commit.lua` does with the mark that it leaves on a lease.
+
+use super::{Mutant, mutant};
+
+pub(super) const ALL: &[Mutant] = &[
+    mutant(
+        "remove_older.lua",
+        "an entry that is new enough is removed",
+        "if not version or tonumber(version) < tonumber(ARGV[i]) then",
+        "if true then",
+        "key_before::older_entry_is_removed_and_current_entry_stays",
+    ),
+    mutant(
+        "remove_older.lua",
+        "versions are compared as texts",
+        "tonumber(version) < tonumber(ARGV[i])",
+        "version < ARGV[i]",
+        "key_before::older_entry_is_removed_and_current_entry_stays",
+    ),
+    mutant(
+        "remove_older.lua",
+        "an entry without a version stays",
+        "if not version or tonumber(version)",
+        "if version and tonumber(version)",
+        "key_before::entry_that_shows_no_version_is_removed",
+    ),
+    mutant(
+        "remove_older.lua",
+        "a lease is not marked",
+        "if kind == 'L' then",
+        "if kind == 'L' then elseif kind == 'L' then",
+        "key_before::load_of_an_older_row_is_not_stored",
+    ),
+    mutant(
+        "remove_older.lua",
+        "an earlier event lowers the mark",
+        "if least < tonumber(ARGV[i]) then",
+        "if true then",
+        "key_before::load_of_an_older_row_is_not_stored",
+    ),
+    mutant(
+        "commit.lua",
+        "the mark on a lease is not compared",
+        "refused = refused or 'outdated'",
+        "refused = refused",
+        "key_before::load_of_an_older_row_is_not_stored",
+    ),
+    mutant(
+        "commit.lua",
+        "the version that the mark asks for is refused",
+        "or 0) < tonumber(least) then",
+        "or 0) <= tonumber(least) then",
+        "key_before::load_of_the_named_version_keeps_its_lease_and_is_stored",
+    ),
+];
