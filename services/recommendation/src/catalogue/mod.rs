@@ -6,14 +6,16 @@
 
 mod awaited;
 mod fill;
+mod rows;
 
 pub(crate) use awaited::awaited;
 pub use fill::Filler;
+use rows::Rows;
 
 use std::collections::{BTreeMap, HashSet};
 
 use database::{Pool, sql};
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
 use events::product_api::Product;
@@ -90,87 +92,19 @@ impl Catalogue {
     }
 }
 
-/// Categories, of which a name that was answered later counts; then products. Each by id, so that two writers wait for one
-/// another and not in a circle.
-const WRITE: &str = "
-    WITH named AS (
-        INSERT INTO categories AS known (id, name, seq)
-        SELECT * FROM unnest($1, $2, $3) AS new (id, name, seq) ORDER BY id
-        ON CONFLICT (id) DO UPDATE SET name = excluded.name, seq = excluded.seq
-        WHERE known.seq <= excluded.seq AND (known.name, known.seq) <> (excluded.name, excluded.seq)
-        RETURNING id),
-    written AS (
-        INSERT INTO products AS known
-            (id, name, description, category_id, price_cents, stock, version, deleted, seq, flipped)
-        SELECT new.*, new.seq FROM (SELECT count(*) FROM named) AS before, unnest($4, $5, $6, $7, $8, $9, $10, $11, $12)
-            AS new (id, name, description, category_id, price_cents, stock, version, deleted, seq) ORDER BY new.id
-        ON CONFLICT (id) DO UPDATE SET
-            name = CASE WHEN excluded.deleted THEN known.name ELSE excluded.name END,
-            description = CASE WHEN excluded.deleted THEN known.description ELSE excluded.description END,
-            category_id = CASE WHEN excluded.deleted THEN known.category_id ELSE excluded.category_id END,
-            price_cents = CASE WHEN excluded.deleted THEN known.price_cents ELSE excluded.price_cents END,
-            stock = excluded.stock, version = excluded.version, deleted = excluded.deleted,
-            seq = greatest(known.seq, excluded.seq),
-            flipped = CASE WHEN (known.stock > 0 AND NOT known.deleted) = (excluded.stock > 0 AND NOT excluded.deleted)
-                           THEN known.flipped ELSE greatest(known.seq, excluded.seq) END
-        WHERE CASE WHEN excluded.deleted OR known.deleted THEN known.seq <= excluded.seq
-                   ELSE known.version <= excluded.version END
-        RETURNING id, flipped)
-    SELECT id FROM written WHERE flipped >= $13
-    UNION SELECT id FROM products WHERE id = ANY($4) AND flipped >= $13";
-
-/// Returns which of these products can be bought again, or no longer, since event `first`.
+/// Writes `changes`. Returns which of these products can be bought again, or
+/// no longer, since event `first`.
 async fn write(
     connection: &mut AsyncPgConnection,
     changes: &Changes,
     first: Option<u64>,
 ) -> Result<HashSet<i64>, Failure> {
+    let mut rows = Rows::of(changes);
+    rows.lock(connection).await?;
     if !changes.anew.is_empty() {
         begin_anew(connection, changes).await?;
     }
-    let names = names(changes);
-    let (mut ids, mut titles, mut descriptions) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut categories, mut prices, mut stocks) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut versions, mut deleted, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-    for (product, number) in &changes.live {
-        ids.push(product.id);
-        titles.push(product.name.as_str());
-        descriptions.push(product.description.as_str());
-        categories.push(product.category.id);
-        prices.push(product.price_cents);
-        stocks.push(product.stock);
-        versions.push(product.version);
-        deleted.push(false);
-        numbers.push(signed(*number));
-    }
-    for (id, version, number) in &changes.gone {
-        ids.push(*id);
-        titles.push("");
-        descriptions.push("");
-        categories.push(0);
-        prices.push(0);
-        stocks.push(0);
-        versions.push(*version);
-        deleted.push(true);
-        numbers.push(signed(*number));
-    }
-    let flipped: Vec<Id> = sql(WRITE)
-        .bind::<Array<BigInt>, _>(names.keys().copied().collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(names.values().map(|(name, _)| *name).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(names.values().map(|(_, number)| signed(*number)).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<Text>, _>(titles)
-        .bind::<Array<Text>, _>(descriptions)
-        .bind::<Array<BigInt>, _>(categories)
-        .bind::<Array<BigInt>, _>(prices)
-        .bind::<Array<Integer>, _>(stocks)
-        .bind::<Array<BigInt>, _>(versions)
-        .bind::<Array<Bool>, _>(deleted)
-        .bind::<Array<BigInt>, _>(numbers)
-        .bind::<Nullable<BigInt>, _>(first.map(signed))
-        .load(connection)
-        .await?;
-    Ok(flipped.into_iter().map(|row| row.id).collect())
+    rows.write(connection, &names(changes), first).await
 }
 
 /// The newest name of each category.

@@ -120,6 +120,46 @@ async fn whether_it_can_be_bought_again_is_said_once_more_when_the_event_comes_o
     assert!(rows.live(14, 5, 0).await);
 }
 
+/// A text is expensive to analyse, and nearly all changes are of prices and stocks.
+#[tokio::test]
+async fn search_text_is_computed_anew_only_when_a_text_changes() {
+    let rows = Rows::start().await;
+    let name = |name: &str, version, stock| Product { name: name.to_owned(), ..product(version, stock) };
+    let write = async |seq, product| {
+        rows.write(Changes { live: vec![(product, seq)], ..Changes::default() }, seq).await;
+        rows.stores.sql("SELECT text, stock, version, seq FROM products WHERE id = 1").await
+    };
+    assert_eq!(write(10, name("Lamps", 1, 5)).await, "'lamp':1A|5|1|10");
+    // From here on, a text that is analysed in this database has no words.
+    rows.stores.sql("ALTER TEXT SEARCH CONFIGURATION english DROP MAPPING FOR asciiword").await;
+    assert_eq!(write(11, name("Lamps", 2, 4)).await, "'lamp':1A|4|2|11");
+    assert!(write(12, name("Desks", 3, 4)).await.starts_with('|'), "the new text is analysed");
+}
+
+/// In one batch: rows that keep their texts, rows with new ones, rows that are new, and rows that are gone.
+#[tokio::test]
+async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
+    let rows = Rows::start().await;
+    let of = |id: i64, name: &str, version: i64, stock: i32| Product {
+        id,
+        name: name.to_owned(),
+        ..product(version, stock)
+    };
+    let live = (1..=4).map(|id| (of(id, "old", 1, 5), 10)).collect();
+    rows.write(Changes { live, ..Changes::default() }, 10).await;
+    let live =
+        vec![(of(1, "old", 2, 0), 11), (of(2, "new", 2, 4), 12), (of(5, "first", 1, 1), 13), (of(4, "old", 1, 9), 9)];
+    let changes = Changes { live, gone: vec![(3, 1, 14)], ..Changes::default() };
+    let numbers = [11, 12, 13, 14];
+    let mut flipped: Vec<i64> = rows.catalogue.carry_out(&changes, &numbers).await.unwrap().into_iter().collect();
+    flipped.sort_unstable();
+    assert_eq!(flipped, [1, 3, 5], "sold out, gone, new");
+    assert_eq!(
+        rows.stores.sql("SELECT id, name, stock, version, deleted, seq FROM products ORDER BY id").await,
+        "1|old|0|2|f|11\n2|new|4|2|f|12\n3|old|0|1|t|14\n4|old|9|1|f|10\n5|first|1|1|f|13"
+    );
+}
+
 #[tokio::test]
 async fn the_position_is_below_the_first_event_that_is_missing() {
     let rows = Rows::start().await;
