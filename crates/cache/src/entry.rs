@@ -92,10 +92,6 @@ impl Entry {
         self.raw.slice(self.body..)
     }
 
-    pub(crate) fn size(&self) -> usize {
-        self.raw.len()
-    }
-
     pub(crate) fn tags(&self) -> impl Iterator<Item = &str> {
         let tags = &self.raw[self.tags.0..self.tags.1];
         std::str::from_utf8(tags).unwrap_or_default().split(',').filter(|tag| !tag.is_empty())
@@ -104,6 +100,12 @@ impl Entry {
     /// Milliseconds since the fill.
     pub(crate) fn age(&self, now: u64) -> u64 {
         now.saturating_sub(self.at)
+    }
+
+    /// Whether it is within its soft TTL. One that was softly invalidated is not, whatever its age: also within the
+    /// millisecond of its fill, and for a process whose idea of Redis' time lags behind.
+    pub(crate) fn is_fresh(&self, now: u64) -> bool {
+        self.age(now) < self.soft
     }
 
     /// Milliseconds of freshness left; below zero for how long it has been stale.
@@ -170,6 +172,18 @@ mod tests {
         assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1", "category:3"]);
         assert_eq!((entry.ttl(5_999), entry.ttl(6_001), entry.age(1_500)), (1, -1, 500));
         assert_eq!(entry.mark(), "V0123456789abcdef0123456789abcdef");
+    }
+
+    #[test]
+    fn softly_invalidated_value_is_stale_at_age_zero() {
+        let raw = |soft: u64| format!("V{} at=1000 soft={soft} hard=9000 ver=- absent=0 tags=\n", "0".repeat(32));
+        let is_fresh = |soft, now| match Held::parse(raw(soft).into()) {
+            Held::Value(entry) => entry.is_fresh(now),
+            _ => panic!("not a value"),
+        };
+        assert!([999, 1_000, 1_001].iter().all(|now| !is_fresh(0, *now)), "also by a clock that lags");
+        assert!(is_fresh(1, 1_000) && !is_fresh(1, 1_001));
+        assert!(is_fresh(5_000, 5_999) && !is_fresh(5_000, 6_000));
     }
 
     #[test]

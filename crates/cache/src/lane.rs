@@ -121,7 +121,7 @@ impl Lane {
             return Look::Past(Bypass::RepairPending);
         }
         let now = self.inner.store.connection.clock.now_ms();
-        if entry.ttl(now) >= 0 {
+        if entry.is_fresh(now) {
             return Look::Fresh(Fetched::from_entry(&entry, now, Outcome::Hit));
         }
         // Redis removes an entry at its hard TTL by the same clock; this holds even where it is late.

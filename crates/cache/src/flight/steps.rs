@@ -69,7 +69,10 @@ pub(crate) async fn fly<W: World>(world: &W, flight: &Arc<Flight>, past: Option<
         Lease::Denied(why) => load_beside(world, flight, why).await,
         Lease::Crowded => crowded(flight),
         Lease::Found(entry, phase) => {
-            let fetched = Fetched::from_entry(&entry, world.now_ms(), Outcome::Collapsed);
+            let now = world.now_ms();
+            // What was softly invalidated since it was loaded is no less stale because this reader came upon it here.
+            let outcome = if entry.is_fresh(now) { Outcome::Collapsed } else { Outcome::Stale };
+            let fetched = Fetched::from_entry(&entry, now, outcome);
             Landed { result: Ok(fetched), phase, committed: false }
         }
     }
