@@ -3,8 +3,14 @@
 use serde::Serialize;
 
 use crate::entry::Held;
-use crate::redis::StoreError;
+use crate::keyspace::fnv1a;
+use crate::redis::{Seen, StoreError};
 use crate::{Cache, Key, Tag};
+
+/// Names that one SCAN looks at, those of other keyspaces included.
+const NAMES: u32 = 256;
+/// SCANs that one page is made of at most.
+const SCANS: usize = 16;
 
 /// One entry as it lies in Redis.
 #[derive(Clone, Debug, Serialize)]
@@ -51,7 +57,8 @@ pub enum EntryState {
 /// One page of the keyspace.
 #[derive(Clone, Debug, Serialize)]
 pub struct EntryPage {
-    /// The entries, in no particular order; one may come twice while others are written.
+    /// The entries, in no particular order; one may come twice, or not, while others are written. There may be none on a
+    /// page that is not the last, where Redis holds many keys of others.
     pub entries: Vec<EntryInfo>,
     /// Pass it on to get the next page; `None` at the end.
     pub next_cursor: Option<String>,
@@ -73,46 +80,59 @@ impl Cache {
     /// # Errors
     /// When Redis does not answer.
     pub async fn inspect(&self, key: &Key) -> Result<Option<EntryInfo>, InspectError> {
-        let found = self.inner.store.inspect(key).await?;
-        Ok(found.map(|(held, left)| self.info(key, &held, left)))
+        let seen = self.inner.store.inspect(std::slice::from_ref(key)).await?.pop().flatten();
+        Ok(seen.map(|seen| self.info(key, &seen)))
     }
 
-    /// Reads a cursor as it came from outside. Each partition is walked by SCAN in turn, so it has two numbers.
+    /// Reads a cursor as it came from outside: three numbers, see [`EntryCursor`].
     ///
     /// # Errors
     /// When it is not one that [`entries`](Self::entries) returned.
     pub fn parse_cursor(&self, text: &str) -> Result<EntryCursor, BadCursor> {
-        let (partition, scan) = text.split_once('-').ok_or(BadCursor)?;
-        let partition = partition.parse().map_err(|_| BadCursor)?;
-        let scan: u64 = scan.parse().map_err(|_| BadCursor)?;
-        if partition >= self.inner.keyspace.partitions() {
+        let mut numbers = text.split('-').map(|number| number.parse::<u64>().map_err(|_| BadCursor));
+        let mut number = || numbers.next().ok_or(BadCursor)?;
+        let (partition, scan, after) = (number()?, number()?, number()?);
+        let partition = u16::try_from(partition).map_err(|_| BadCursor)?;
+        if partition >= self.inner.keyspace.partitions() || numbers.next().is_some() {
             return Err(BadCursor);
         }
-        Ok(EntryCursor { partition, scan: scan.to_string() })
+        Ok(EntryCursor { partition, scan: scan.to_string(), after })
     }
 
-    /// At least `limit` entries from `cursor` on, or all that are left. Uses SCAN, so it never blocks Redis.
+    /// At most `limit` entries from `cursor` on (at least 1). Looks at some 4,000 names of the whole Redis and
+    /// returns what it has found by then: a page with a next cursor may be short, or empty.
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn entries(&self, cursor: EntryCursor, limit: usize) -> Result<EntryPage, InspectError> {
-        let EntryCursor { mut partition, mut scan } = cursor;
+    pub async fn entries(&self, mut cursor: EntryCursor, limit: usize) -> Result<EntryPage, InspectError> {
+        let (limit, store) = (limit.max(1), &self.inner.store);
         let mut entries = Vec::new();
-        loop {
-            let (next, names) = self.inner.store.scan(partition, &scan, limit.clamp(1, 1_000) as u32).await?;
-            for key in names.iter().filter_map(|name| self.inner.keyspace.parse(name)) {
-                entries.extend(self.inspect(&key).await?);
+        for _ in 0..SCANS {
+            let (next, names) = store.scan(cursor.partition, &cursor.scan, NAMES).await?;
+            let keys = names.iter().filter_map(|name| self.inner.keyspace.parse(name));
+            let mut keys: Vec<(u64, Key)> = keys.map(|key| (fnv1a(key.as_str().as_bytes()), key)).collect();
+            keys.sort_unstable_by_key(|(hash, _)| *hash);
+            // The part of it that earlier pages have had.
+            keys.drain(..keys.partition_point(|(hash, _)| *hash < cursor.after));
+            let rest = keys.get(limit - entries.len()).map(|(hash, _)| *hash);
+            keys.truncate(limit - entries.len());
+            let keys: Vec<Key> = keys.into_iter().map(|(_, key)| key).collect();
+            let seen = store.inspect(&keys).await?;
+            entries.extend(keys.iter().zip(seen).filter_map(|(key, seen)| Some(self.info(key, &seen?))));
+            cursor = match rest {
+                Some(after) => EntryCursor { after, ..cursor },
+                None if next == "0" => EntryCursor { partition: cursor.partition + 1, ..EntryCursor::default() },
+                None => EntryCursor { scan: next, after: 0, ..cursor },
+            };
+            if cursor.partition >= self.inner.keyspace.partitions() {
+                return Ok(EntryPage { entries, next_cursor: None });
             }
-            scan = next;
-            if scan == "0" {
-                partition += 1;
-            }
-            let more = partition < self.inner.keyspace.partitions();
-            if !more || entries.len() >= limit {
-                let next_cursor = more.then(|| format!("{partition}-{scan}"));
-                return Ok(EntryPage { entries, next_cursor });
+            if rest.is_some() || entries.len() >= limit {
+                break;
             }
         }
+        let EntryCursor { partition, scan, after } = cursor;
+        Ok(EntryPage { entries, next_cursor: Some(format!("{partition}-{scan}-{after}")) })
     }
 
     /// How many entries are registered under `tag`, those included that expired since.
@@ -127,25 +147,25 @@ impl Cache {
         Ok(total)
     }
 
-    fn info(&self, key: &Key, held: &Held, left: i64) -> EntryInfo {
+    fn info(&self, key: &Key, seen: &Seen) -> EntryInfo {
         let mut info = EntryInfo {
             key: key.to_string(),
             state: EntryState::Unreadable,
             age_ms: None,
             ttl_ms: None,
-            expires_in_ms: left,
+            expires_in_ms: seen.left,
             soft_ttl_ms: None,
             hard_ttl_ms: None,
             version: None,
             tags: Vec::new(),
             size_bytes: None,
         };
-        match held {
+        match &seen.held {
             Held::Unreadable => {}
             Held::Lease => info.state = EntryState::Leased,
             Held::Value(entry) => {
                 let now = self.inner.store.connection.clock.now_ms();
-                info.state = match (entry.absent, entry.ttl(now) >= 0) {
+                info.state = match (entry.absent, entry.is_fresh(now)) {
                     (true, _) => EntryState::Absent,
                     (false, true) => EntryState::Fresh,
                     (false, false) => EntryState::Stale,
@@ -156,22 +176,24 @@ impl Cache {
                 info.hard_ttl_ms = Some(entry.hard);
                 info.version = entry.version;
                 info.tags = entry.tags().map(str::to_owned).collect();
-                info.size_bytes = Some(entry.size());
+                info.size_bytes = Some(seen.size);
             }
         }
         info
     }
 }
 
-/// Where a walk through the keyspace stands.
+/// Where a walk through the keyspace stands. Each partition is walked by SCAN in turn; what one SCAN returns may not fit on a
+/// page, so it is taken in the order of the names' hashes, and `after` is the first hash that has not been taken.
 #[derive(Clone, Debug)]
 pub struct EntryCursor {
     partition: u16,
     scan: String,
+    after: u64,
 }
 
 impl Default for EntryCursor {
     fn default() -> Self {
-        Self { partition: 0, scan: "0".to_owned() }
+        Self { partition: 0, scan: "0".to_owned(), after: 0 }
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Keyspace`] is the only source of [`Key`]s, so a service cannot touch another one's entries by a slip of a
 //! `format!`. With one partition the names are what a human would type: `product:ttl:1`. With more, the prefix
 //! carries a hash tag, `{product:3}:ttl:1`, and everything that one script needs lives in one slot of a cluster.
-//! Names below `~` are the cache's own (fence table, tag sets); no entry can have one.
+//! Names below `~` are the cache's own (fence table, registry, tag sets); no entry can have one.
 
 use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
@@ -114,6 +114,11 @@ impl Keyspace {
         format!("{}~fence", self.prefix(partition))
     }
 
+    /// The sorted set of what is registered in the tag sets of a partition, by the time at which it ends.
+    pub(crate) fn registry(&self, partition: u16) -> String {
+        format!("{}~registered", self.prefix(partition))
+    }
+
     /// The set of bare keys in a partition that carry `tag`.
     pub(crate) fn tag_set(&self, partition: u16, tag: &Tag) -> String {
         format!("{}~tag:{tag}", self.prefix(partition))
@@ -204,8 +209,8 @@ pub(crate) fn write_escaped(out: &mut String, text: impl Display, special: fn(ch
     }
 }
 
-/// FNV-1a: small, stable across processes and versions, and spread well enough to pick a partition.
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// FNV-1a: small, stable across processes and versions, and spread well enough to pick a partition or an order.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

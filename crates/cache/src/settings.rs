@@ -20,7 +20,7 @@ pub struct CacheSettings {
     /// The longest that a load queues for its turn. Default 2 s.
     #[serde(with = "humantime_serde")]
     pub load_queue: Duration,
-    /// How long the sweep of tag sets rests between two passes. Default 1 min.
+    /// How long the sweep of tag sets rests when it has found nothing more to remove. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub sweep_rest: Duration,
 }
@@ -33,7 +33,7 @@ impl Default for CacheSettings {
             breaker_threshold: 2,
             max_loads: 32,
             load_queue: Duration::from_secs(2),
-            sweep_rest: Duration::from_secs(60),
+            sweep_rest: Duration::from_secs(1),
         }
     }
 }

@@ -1,74 +1,51 @@
-//! The slow sweep: tag sets forget entries that expired or were evicted.
+//! The sweep: tag sets forget entries that expired, were evicted or invalidated.
 //!
-//! A fill drops a few dead members of the sets that it joins, and an invalidation empties a set. A tag that neither
-//! happens to again would keep its dead for ever. So each process walks through the tag sets of its keyspace, with a
-//! bounded number of short commands a second, and rests between two passes ([`CacheSettings::sweep_rest`]).
+//! A tag set has no TTL, because losing one would lose invalidations. Each fill removes as many registrations of entries
+//! that are gone as it adds (`examine.lua`). The sweep is for what no fill follows: each process removes what is due, and
+//! looks at others by chance to find what was evicted; where many of those are gone it goes on, otherwise it rests
+//! ([`CacheSettings::sweep_rest`]). So it costs what there is to remove, and one short command where there is nothing.
+//!
+//! What is left to do lies in Redis, in the registry's order. A sweep that fails goes on where it was.
 //!
 //! [`CacheSettings::sweep_rest`]: crate::CacheSettings::sweep_rest
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metrics::counter;
+use metrics::{Counter, counter};
 use tokio::time::sleep;
 
 use crate::cache::Inner;
 use crate::redis::StoreError;
 
-/// Script calls between two pauses; each looks at some 128 members.
-const CALLS: u32 = 32;
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// How much of the present second's work is left.
-struct Budget(u32);
+/// The shortest rest, whatever the settings say: without Redis nothing else would slow the loop down.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// Sweeps until it is dropped. Never returns.
     pub(crate) async fn keep_sweeping(&self, rest: Duration) {
         let swept = counter!("cache_tag_members_swept_total", "keyspace" => self.keyspace.name().to_owned());
+        let partitions = self.keyspace.partitions();
         loop {
-            sleep(rest).await;
-            let mut budget = Budget(CALLS);
-            for partition in 0..self.keyspace.partitions() {
-                match self.sweep(partition, &mut budget).await {
-                    Ok(members) => swept.increment(members),
-                    // Redis is away, or refuses: the next pass will do.
-                    Err(StoreError::Unavailable(_) | StoreError::Server(_)) => break,
+            for partition in 0..partitions {
+                sleep((rest / u32::from(partitions)).max(SHORTEST)).await;
+                match self.sweep(partition, &swept).await {
+                    // When Redis is away, or refuses, the next round will do.
+                    Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Server(_)) => {}
                 }
             }
         }
     }
 
-    async fn sweep(&self, partition: u16, budget: &mut Budget) -> Result<u64, StoreError> {
-        let (mut page, mut total) = ("0".to_owned(), 0);
+    async fn sweep(&self, partition: u16, swept: &Counter) -> Result<(), StoreError> {
         loop {
-            budget.spend().await;
-            let (next, sets) = self.store.scan_tag_sets(partition, &page).await?;
-            for set in sets {
-                let mut cursor = "0".to_owned();
-                loop {
-                    budget.spend().await;
-                    let removed: u64;
-                    (cursor, removed) = self.store.sweep(partition, &set, &cursor).await?;
-                    total += removed;
-                    if cursor == "0" {
-                        break;
-                    }
-                }
+            let began = Instant::now();
+            let found = self.store.sweep(partition).await?;
+            swept.increment(found.removed);
+            if !found.more {
+                return Ok(());
             }
-            if next == "0" {
-                return Ok(total);
-            }
-            page = next;
+            // Half of the time at most belongs to the sweep, however slow Redis is.
+            sleep(began.elapsed().max(SHORTEST)).await;
         }
-    }
-}
-
-impl Budget {
-    async fn spend(&mut self) {
-        if self.0 == 0 {
-            sleep(PAUSE).await;
-            self.0 = CALLS;
-        }
-        self.0 -= 1;
     }
 }

@@ -84,7 +84,7 @@ async fn entries(query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpR
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct EntriesQuery {
-    /// 1 to 1000 entries at least, 100 by default; a page may have a few more.
+    /// 1 to 1000 entries at most, 100 by default. A page may hold fewer, or none, and still have a next one.
     limit: Option<usize>,
     /// As `next_cursor` gave it.
     cursor: Option<String>,

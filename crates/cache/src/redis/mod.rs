@@ -10,4 +10,4 @@ mod store;
 
 pub use connection::ConnectError;
 pub(crate) use connection::Connection;
-pub(crate) use store::{Acquired, Commit, Grant, Store, StoreError};
+pub(crate) use store::{Acquired, Commit, Grant, Seen, Store, StoreError};

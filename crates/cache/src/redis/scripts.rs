@@ -16,11 +16,21 @@ pub(crate) struct Scripts {
     pub(crate) remove_older: Script,
     pub(crate) soften: Script,
     pub(crate) sweep: Script,
+    pub(crate) inspect: Script,
+}
+
+macro_rules! text {
+    ($file:literal) => {
+        source($file, include_str!(concat!("../scripts/", $file)))
+    };
 }
 
 macro_rules! script {
     ($file:literal) => {
-        Script::from_lua(source($file, include_str!(concat!("../scripts/", $file))))
+        Script::from_lua(text!($file))
+    };
+    ($file:literal, including $shared:literal) => {
+        Script::from_lua(including(&text!($file), &text!($shared)))
     };
 }
 
@@ -30,15 +40,22 @@ impl Scripts {
             acquire: script!("acquire.lua"),
             steal: script!("steal.lua"),
             refresh: script!("refresh.lua"),
-            commit: script!("commit.lua"),
+            commit: script!("commit.lua", including "examine.lua"),
             release: script!("release.lua"),
             invalidate_tag: script!("invalidate_tag.lua"),
             fence_tag: script!("fence_tag.lua"),
             remove_older: script!("remove_older.lua"),
             soften: script!("soften.lua"),
-            sweep: script!("sweep.lua"),
+            sweep: script!("sweep.lua", including "examine.lua"),
+            inspect: script!("inspect.lua"),
         }
     }
+}
+
+/// A script with what it shares with another one: behind the first line, which names the flags and has to stay the first.
+fn including(script: &str, shared: &str) -> String {
+    let (flags, rest) = script.split_once('\n').unwrap_or((script, ""));
+    format!("{flags}\n{shared}{rest}")
 }
 
 #[cfg(not(mutants))]

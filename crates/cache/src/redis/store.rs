@@ -26,12 +26,12 @@ macro_rules! args {
 const DRAIN: i64 = 512;
 /// Values that one script call rewrites at most; each is read and written whole.
 const SOFTEN: i64 = 64;
-/// Names that a search for tag sets looks at, a command.
-const PAGE: u32 = 512;
-/// Members that the sweep looks at, a script call.
-const SWEEP: i64 = 128;
-/// Fences remembered per partition before they are folded into the floor.
+/// Registrations that the sweep looks at, a script call.
+const SWEEP: u64 = 128;
+/// Fences that all partitions together remember before each folds its own into the floor.
 const FENCES: i64 = 10_000;
+/// Fences that a partition remembers at least.
+const FENCES_EACH: i64 = 100;
 
 /// Redis access for one keyspace.
 #[derive(Debug)]
@@ -68,6 +68,25 @@ pub(crate) enum Acquired {
 pub(crate) enum Commit {
     Stored(LeaseId),
     Refused(Refusal),
+}
+
+/// An entry without its body.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) held: Held,
+    /// Bytes of header and body.
+    pub(crate) size: usize,
+    /// Milliseconds to live.
+    pub(crate) left: i64,
+}
+
+/// What a call of the sweep did.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    /// Registrations that it removed.
+    pub(crate) removed: u64,
+    /// Whether another call at once would find about as many.
+    pub(crate) more: bool,
 }
 
 /// Redis did not do it.
@@ -148,6 +167,7 @@ impl Store {
         let id = LeaseId::fresh();
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
+        keys.push(self.keyspace.registry(key.partition()));
         keys.extend(tags.iter().map(|tag| self.keyspace.tag_set(key.partition(), tag)));
         let mut args = args![
             grant.mark,
@@ -198,7 +218,7 @@ impl Store {
                 self.keyspace.drain_set(partition, tag),
             ];
             let prefix = self.keyspace.prefix(partition);
-            let args = args![tag.as_str(), stage, DRAIN, prefix, LeaseId::fresh().to_string(), FENCES];
+            let args = args![tag.as_str(), stage, DRAIN, prefix, LeaseId::fresh().to_string(), self.fences()];
             let removed: u64;
             (removed, stage) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
             total += removed;
@@ -209,7 +229,7 @@ impl Store {
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many there were.
     pub(crate) async fn soften_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let fence = vec![self.keyspace.fence(partition)];
-        let args = args![tag.as_str(), LeaseId::fresh().to_string(), FENCES];
+        let args = args![tag.as_str(), LeaseId::fresh().to_string(), self.fences()];
         // The fence first: after it, no older load can be stored, so the scans meet every value that matters. The tag set
         // before the set being drained, because a hard invalidation moves members in that direction.
         let _clock: u64 = self.run(&self.scripts.fence_tag, fence, args).await?;
@@ -254,48 +274,48 @@ impl Store {
     /// One page of the names of strings under a prefix, the cache's own ones left out; a stream there is somebody
     /// else's. Returns the next cursor, `0` at the end.
     pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
+        self.ready()?;
         // A keyspace has no character that a pattern gives a meaning to.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
-        self.page(cursor, pattern, count, ScanType::String).await
-    }
-
-    /// One page of the names of tag sets.
-    pub(crate) async fn scan_tag_sets(&self, partition: u16, cursor: &str) -> Result<(String, Vec<String>)> {
-        let pattern = format!("{}~tag:*", self.keyspace.prefix(partition));
-        self.page(cursor, pattern, PAGE, ScanType::Set).await
-    }
-
-    async fn page(&self, cursor: &str, pattern: String, count: u32, kind: ScanType) -> Result<(String, Vec<String>)> {
-        self.ready()?;
-        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), Some(kind)).await;
+        let kind = Some(ScanType::String);
+        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), kind).await;
         let (next, names): (String, Vec<Bytes>) = self.answer(page)?;
         // A name that is not text is not one of ours.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
     }
 
-    /// Removes dead members from a tag set, a page of it. Returns the next cursor, `0` at the end, and how many.
-    pub(crate) async fn sweep(&self, partition: u16, set: &str, cursor: &str) -> Result<(String, u64)> {
-        let args = args![self.keyspace.prefix(partition), cursor, SWEEP];
-        self.run(&self.scripts.sweep, vec![set.to_owned()], args).await
+    /// Removes registrations of entries that are gone: of those that are due, and of others by chance.
+    pub(crate) async fn sweep(&self, partition: u16) -> Result<Swept> {
+        let args = args![self.keyspace.prefix(partition), SWEEP.to_string()];
+        let registry = vec![self.keyspace.registry(partition)];
+        let (examined, removed, due): (u64, u64, u64) = self.run(&self.scripts.sweep, registry, args).await?;
+        // As Redis itself goes about keys that have expired: where many of those are gone that it met by chance, many are.
+        Ok(Swept { removed, more: due == SWEEP || (removed > 0 && 4 * removed >= examined) })
     }
 
-    /// What an entry holds and how many ms it has to live. What is no string is no entry.
-    pub(crate) async fn inspect(&self, key: &Key) -> Result<Option<(Held, i64)>> {
-        self.ready()?;
-        let held = match self.answer(self.connection.client.get::<Option<Bytes>, _>(key.bytes()).await) {
-            Ok(Some(raw)) => Held::parse(raw),
-            Ok(None) => return Ok(None),
-            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let left: i64 = self.answer(self.connection.client.pttl(key.bytes()).await)?;
-        Ok((left >= 0).then_some((held, left)))
+    /// Looks at entries of one partition. What is no string, or has no end, is no entry.
+    pub(crate) async fn inspect(&self, keys: &[Key]) -> Result<Vec<Option<Seen>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = keys.iter().map(Key::to_string).collect();
+        let seen: Vec<Option<(Bytes, usize, i64)>> = self.run(&self.scripts.inspect, names, Vec::new()).await?;
+        let seen = seen.into_iter().map(|seen| {
+            let (line, size, left) = seen?;
+            Some(Seen { held: Held::parse(line), size, left })
+        });
+        Ok(seen.collect())
     }
 
     /// How many entries of a partition carry `tag`, as registered.
     pub(crate) async fn tagged(&self, partition: u16, tag: &Tag) -> Result<u64> {
         self.ready()?;
         self.answer(self.connection.client.scard(self.keyspace.tag_set(partition, tag)).await)
+    }
+
+    /// The memory for fences is bounded for a keyspace, whatever the number of its partitions.
+    fn fences(&self) -> i64 {
+        (FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
     }
 
     fn entry_keys(&self, key: &Key) -> Vec<String> {

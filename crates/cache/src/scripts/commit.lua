@@ -1,6 +1,6 @@
 #!lua
 -- Stores a loaded value, if nothing that could have outdated it happened since its load began.
--- KEYS  1 entry, 2 fence table, 3 refresh lock, 4… one tag set for each tag
+-- KEYS  1 entry, 2 fence table, 3 refresh lock, 4 registry, 5… one tag set for each tag
 -- ARGV  1 what the entry must still hold (`L<id>` or `V<id>`), 2 generation, 3 clock, 4 hard TTL in ms,
 --       5 id of the new value, 6 header after `at=`, 7 body, 8 bare key, 9 key prefix, 10… tags
 -- Returns `stored`, or why not: `lost` (lease expired, stolen or invalidated), `generation` (fence table lost),
@@ -8,23 +8,30 @@
 -- `outdated` (the lease asks for a later version of the row, see remove_older.lua).
 -- Races closed: the late fill, the fill after FLUSHALL, the load in flight that was in no tag set yet, and the
 -- value that is readable before its tags are (value and registration are one step).
+-- Memory: neither the registry nor a tag set has a TTL. Each fill adds one registration and looks at four, so a flood of
+-- fills removes what it leaves behind as fast as it adds: in the long run at most one registration in four is of an
+-- entry that is gone, whatever Redis evicts.
 if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then
   if string.sub(ARGV[1], 1, 1) == 'V' then redis.call('UNLINK', KEYS[3]) end
   return 'lost'
 end
 
-local fields = { 'gen', 'floor' }
-for i = 10, #ARGV do fields[#fields + 1] = 't:' .. ARGV[i] end
-local fence = redis.call('HMGET', KEYS[2], unpack(fields))
+-- Tags by the hundred: Lua passes some 8,000 arguments at most.
+local chunk = 250
 local clock = tonumber(ARGV[3])
+local fence = redis.call('HMGET', KEYS[2], 'gen', 'floor')
 local refused
 if fence[1] ~= ARGV[2] then
   refused = 'generation'
 elseif tonumber(fence[2] or 0) > clock then
   refused = 'floor'
 else
-  for i = 3, #fields do
-    if tonumber(fence[i] or 0) > clock then refused = 'fenced' end
+  for first = 10, #ARGV, chunk do
+    local fields = {}
+    for i = first, math.min(first + chunk - 1, #ARGV) do fields[#fields + 1] = 't:' .. ARGV[i] end
+    for _, fenced in ipairs(redis.call('HMGET', KEYS[2], unpack(fields))) do
+      if tonumber(fenced or 0) > clock then refused = 'fenced' end
+    end
   end
 end
 local least = string.match(redis.call('GETRANGE', KEYS[1], 33, 64), '^ least=(%d+)$')
@@ -38,14 +45,15 @@ if refused then
 end
 
 local time = redis.call('TIME')
-local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-redis.call('SET', KEYS[1], 'V' .. ARGV[5] .. ' at=' .. at .. ' ' .. ARGV[6] .. '\n' .. ARGV[7], 'PX', ARGV[4])
-for i = 4, #KEYS do
-  redis.call('SADD', KEYS[i], ARGV[8])
-  -- A tag set has no TTL; each fill sweeps two of its members, so it cannot only grow.
-  for _, member in ipairs(redis.call('SRANDMEMBER', KEYS[i], 2)) do
-    if redis.call('EXISTS', ARGV[9] .. member) == 0 then redis.call('SREM', KEYS[i], member) end
-  end
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Registered first: should Redis refuse that, there is no value that an invalidation would not find.
+for first = 10, #ARGV, chunk do
+  local tags = table.concat(ARGV, ',', first, math.min(first + chunk - 1, #ARGV))
+  redis.call('ZADD', KEYS[4], string.format('%.0f', now + ARGV[4]), ARGV[8] .. ' ' .. tags)
 end
+for i = 5, #KEYS do redis.call('SADD', KEYS[i], ARGV[8]) end
+local at = string.format('%.0f', now)
+redis.call('SET', KEYS[1], 'V' .. ARGV[5] .. ' at=' .. at .. ' ' .. ARGV[6] .. '\n' .. ARGV[7], 'PX', ARGV[4])
 redis.call('UNLINK', KEYS[3])
+if #ARGV >= 10 then examine(KEYS[4], ARGV[9], 4, now) end
 return 'stored'

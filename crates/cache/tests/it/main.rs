@@ -21,6 +21,7 @@ mod partitions;
 mod peers;
 mod redis_down;
 mod refreshing;
+mod registry;
 mod repairs;
 mod shared_reads;
 mod soft;

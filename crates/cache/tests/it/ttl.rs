@@ -72,7 +72,9 @@ async fn every_entry_lease_and_lock_has_a_ttl() {
             immortal.push(name);
         }
     }
-    let known = |name: &&str| ["shop:~fence", "shop:~tag:", "shop:~drain:"].iter().any(|own| name.starts_with(own));
+    let known = |name: &&str| {
+        ["shop:~fence", "shop:~registered", "shop:~tag:", "shop:~drain:"].iter().any(|own| name.starts_with(own))
+    };
     assert!(names.lines().count() > 20, "{names}");
     assert!(immortal.iter().all(known), "{immortal:?}");
 }

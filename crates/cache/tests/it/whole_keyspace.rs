@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cache::{Cache, EntryCursor, EntryState, Fill, Invalidated, Keyspace, Outcome, Refusal};
 use testkit::Redis;
 
-use crate::support::{Node, Row, existing, patient, redis, settings, shelf};
+use crate::support::{Node, Row, calls, existing, patient, redis, settings, shelf};
 
 async fn listed(cache: &Cache, page: usize) -> Vec<String> {
     let (mut keys, mut cursor) = (Vec::new(), EntryCursor::default());
@@ -119,9 +119,34 @@ async fn entries_are_listed_page_by_page_without_the_caches_own_keys() {
     for page in [0, 1, 7, 1_000_000] {
         assert_eq!(listed(&node.cache, page).await.into_iter().collect::<BTreeSet<_>>(), wanted);
     }
-    for bad in ["", "1", "x-0", "0-x", "1-0", "-1-0"] {
+    for bad in ["", "1", "0-0", "x-0-0", "0-x-0", "0-0-x", "1-0-0", "-1-0-0", "0-0-0-0", "0-0-99999999999999999999"] {
         assert!(node.cache.parse_cursor(bad).is_err(), "{bad}");
     }
+}
+
+/// Redis holds much that is not ours: a page looks at a bounded part of it, and says where to go on.
+#[tokio::test]
+async fn page_of_entries_costs_a_bounded_number_of_commands() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    redis.cli(&["EVAL", "for id = 1, 30000 do redis.call('SET', 'other:' .. id, 'x') end", "0"]).await.unwrap();
+    node.fill_many(0..50, &row).await;
+    let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, EntryCursor::default());
+    loop {
+        redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
+        let page = node.cache.entries(cursor, 1).await.unwrap();
+        assert!(calls(&redis, "scan").await <= 16 && calls(&redis, "evalsha").await <= 16);
+        assert!(page.entries.len() <= 1, "{} entries on a page of 1", page.entries.len());
+        seen.extend(page.entries.into_iter().map(|entry| entry.key));
+        pages += 1;
+        match page.next_cursor {
+            Some(next) => cursor = node.cache.parse_cursor(&next).unwrap(),
+            None => break,
+        }
+    }
+    assert!(pages > 50, "{pages} pages");
+    assert_eq!(seen.len(), 50, "each entry comes once while nothing is written");
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 50);
 }
 
 #[tokio::test]

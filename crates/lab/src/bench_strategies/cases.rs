@@ -34,10 +34,12 @@ const COUNTED: Duration = Duration::from_secs(11);
 const START: Duration = Duration::from_secs(60);
 
 /// KEYS: what stands before the ids of the entries. ARGV: the first and the last id. Returns bytes and entries, as `a/b`.
-/// Of a tag set, an entry has as large a share as any other member.
+/// Of a tag set, and of the registry, an entry has as large a share as any other member.
 const MEMORY: &str = "
     local function usage(key) return redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) or 0 end
     local shares, bytes, entries = {}, 0, 0
+    local registry = 'product:~registered'
+    local registered = usage(registry) / math.max(1, redis.call('ZCARD', registry))
     local lane = string.match(KEYS[1], '^product:(.*)$')
     for id = ARGV[1], ARGV[2] do
       local key = KEYS[1] .. string.format('%d', id)
@@ -50,6 +52,7 @@ const MEMORY: &str = "
           if not shares[set] then shares[set] = usage(set) / math.max(1, redis.call('SCARD', set)) end
           if redis.call('SISMEMBER', set, string.sub(key, 9)) == 1 then bytes = bytes + shares[set] end
         end
+        if redis.call('ZSCORE', registry, string.sub(key, 9) .. ' ' .. tags) then bytes = bytes + registered end
       end
     end
     return string.format('%.0f/%d', bytes, entries)";
@@ -187,7 +190,7 @@ impl Stand {
     }
 
     /// Memory of the entries of these products in bytes, each: the key with all that Redis keeps for it, and its share of
-    /// the tag sets that name it. The fence is not counted: it grows with what is invalidated, not with what is stored.
+    /// the tag sets and the registry that name it. The fence is not counted: it grows with what is invalidated, not with what is stored.
     pub(super) async fn entry_bytes(&self, case: &Case, place: &Place) -> Result<f64> {
         let keys = case.keys.as_deref().context("it has entries")?;
         let (first, last) = (place.first.to_string(), (place.first + place.count - 1).to_string());

@@ -17,9 +17,15 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Longer than that: who waits for something that lasts so long is found out.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Settings for a Redis that answers: a busy machine is not a dead server.
+/// Settings for a Redis that answers: a busy machine is not a dead server. There is no sweep, unless a test wants one.
 pub(crate) fn settings(url: String) -> CacheSettings {
-    CacheSettings { url, command_timeout: Duration::from_secs(5), ..CacheSettings::default() }
+    CacheSettings {
+        url,
+        command_timeout: Duration::from_secs(5),
+        load_queue: LONG,
+        sweep_rest: 60 * LONG,
+        ..CacheSettings::default()
+    }
 }
 
 /// Nothing ends by itself while a test runs.

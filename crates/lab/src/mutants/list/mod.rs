@@ -34,7 +34,7 @@ const fn mutant(
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = Mutant> {
-    [fills::COMMIT, fills::LEASES, older::ALL, refreshes::ALL, tags::REMOVAL, tags::FENCE, tags::SWEEP]
+    [fills::COMMIT, fills::LEASES, older::ALL, refreshes::ALL, tags::REMOVAL, tags::FENCE, tags::EXAMINE, tags::SWEEP]
         .into_iter()
         .flatten()
         .copied()

@@ -218,26 +218,62 @@ pub(super) const FENCE: &[Mutant] = &[
     ),
 ];
 
-pub(super) const SWEEP: &[Mutant] = &[
+pub(super) const EXAMINE: &[Mutant] = &[
     mutant(
-        "sweep.lua",
-        "the sweep forgets entries that are there",
-        "if redis.call('EXISTS', ARGV[1] .. member) == 0 then",
+        "examine.lua",
+        "entries that are there lose their registration",
+        "if left == -2 then",
         "if true then",
-        "tag_sets::tags_that_never_occur_again_are_swept",
+        "tag_sets::a_value_is_registered_before_anybody_can_read_it",
     ),
     mutant(
-        "sweep.lua",
-        "the sweep removes nothing",
-        "redis.call('SREM', KEYS[1], member)",
+        "examine.lua",
+        "tag sets keep their members",
+        "redis.call('SREM', prefix .. '~tag:' .. tag, bare)",
+        "",
+        "tag_sets::tag_sets_forget_entries_that_are_gone",
+    ),
+    mutant(
+        "examine.lua",
+        "sets that were moved aside keep their members",
+        "redis.call('SREM', prefix .. '~drain:' .. tag, bare)",
+        "",
+        "registry::tag_set_left_by_a_crashed_invalidation_is_swept",
+    ),
+    mutant(
+        "examine.lua",
+        "registrations stay",
+        "redis.call('ZREM', registry, registration)",
         "1",
-        "tag_sets::tags_that_never_occur_again_are_swept",
+        "registry::every_member_of_a_tag_set_is_registered_whatever_happens",
     ),
     mutant(
-        "sweep.lua",
-        "it needs memory to sweep",
-        "#!lua flags=allow-oom",
-        "#!lua",
-        "memory::with_memory_full_tag_sets_are_swept",
+        "examine.lua",
+        "what is due is found by chance only",
+        "'BYSCORE', 'LIMIT', 0, count)",
+        "'BYSCORE', 'LIMIT', 0, 0)",
+        "registry::sweep_removes_what_is_due_and_leaves_the_rest_alone",
+    ),
+    mutant(
+        "examine.lua",
+        "what was evicted is left until it is due",
+        "if #due < count then",
+        "if false then",
+        "registry::tag_sets_of_evicted_entries_are_swept_long_before_they_are_due",
+    ),
+    mutant(
+        "examine.lua",
+        "what is there after its time is looked at again and again",
+        "elseif due then",
+        "elseif false then",
+        "registry::sweep_keeps_the_registration_of_an_entry_that_is_there_after_its_time",
     ),
 ];
+
+pub(super) const SWEEP: &[Mutant] = &[mutant(
+    "sweep.lua",
+    "it needs memory to sweep",
+    "#!lua flags=allow-oom",
+    "#!lua",
+    "memory::with_memory_full_tag_sets_are_swept",
+)];
