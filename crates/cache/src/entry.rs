@@ -3,12 +3,13 @@
 //! ```text
 //! L<id>                                                                    a lease: somebody loads this entry
 //! L<id> least=3                                                            a lease: only version 3 or later is stored
-//! V<id> at=… soft=… hard=… ver=… absent=0 tags=category:3,product:1⏎body   a value
+//! V<id> at=… soft=… hard=… ver=… sum=… absent=0 tags=category:3,product:1⏎body   a value
 //! ```
 //!
 //! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard`
-//! are TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`. The header is
-//! text, so that `redis-cli GET` shows it; the body follows as it was stored and is served without decoding.
+//! are TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the
+//! body's [`Digest`](crate::Digest), or `-` for what is absent. The header is text, so that `redis-cli GET` shows it;
+//! the body follows as it was stored and is served without decoding.
 
 use bytes::Bytes;
 use std::fmt::Write as _;
@@ -34,6 +35,7 @@ pub(crate) enum Held {
 pub(crate) struct Entry {
     raw: Bytes,
     body: usize,
+    digest: (usize, usize),
     tags: (usize, usize),
     /// Redis' time of the fill, in ms since 1970.
     pub(crate) at: u64,
@@ -71,10 +73,14 @@ impl Entry {
             Some(()) => None,
             None => Some(header.number(b" ver=")?),
         };
+        header.strip(b" sum=")?;
+        let start = end - header.0.len();
+        header.0 = &header.0[memchr::memchr(b' ', header.0)?..];
+        let digest = (start, end - header.0.len());
         let absent = header.number(b" absent=")? == 1;
         header.strip(b" tags=")?;
         let tags = (end - header.0.len(), end);
-        Some(Self { body: end + 1, tags, at, soft, hard, version, absent, raw })
+        Some(Self { body: end + 1, digest, tags, at, soft, hard, version, absent, raw })
     }
 
     /// `V<id>`: what has to be there still when this value is to be replaced.
@@ -85,6 +91,11 @@ impl Entry {
     /// The 32 hex digits that tell this value from every other one.
     pub(crate) fn id(&self) -> Bytes {
         self.raw.slice(1..MARK)
+    }
+
+    /// The body's digest, as text.
+    pub(crate) fn digest(&self) -> Bytes {
+        self.raw.slice(self.digest.0..self.digest.1)
     }
 
     /// The stored body, sharing the reply's memory.
@@ -140,6 +151,10 @@ pub(crate) fn header(loaded: &Loaded, soft: u64, hard: u64) -> String {
         Some(version) => write!(header, "{version}"),
         None => write!(header, "-"),
     }
+    .and_then(|()| match loaded.digest {
+        Some(digest) => write!(header, " sum={digest}"),
+        None => write!(header, " sum=-"),
+    })
     .expect("writing to a String cannot fail");
     header.push_str(if loaded.body.is_none() { " absent=1 tags=" } else { " absent=0 tags=" });
     for (i, tag) in loaded.tags.iter().map(Tag::as_str).enumerate() {
@@ -154,6 +169,7 @@ pub(crate) fn header(loaded: &Loaded, soft: u64, hard: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
 
     fn stored(loaded: &Loaded) -> Held {
         let id = "0123456789abcdef0123456789abcdef";
@@ -168,6 +184,7 @@ mod tests {
         let loaded = Loaded::found("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
         let Held::Value(entry) = stored(&loaded) else { panic!("not a value") };
         assert_eq!(entry.body(), "{\"a\":\n1}");
+        assert_eq!(entry.digest(), Digest::of(b"{\"a\":\n1}").to_string());
         assert_eq!((entry.version, entry.absent, entry.at), (Some(7), false, 1_000));
         assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1", "category:3"]);
         assert_eq!((entry.ttl(5_999), entry.ttl(6_001), entry.age(1_500)), (1, -1, 500));
@@ -190,6 +207,7 @@ mod tests {
     fn an_absence_is_a_value_with_tags() {
         let Held::Value(entry) = stored(&Loaded::absent().tag(Tag::new("product", 1))) else { panic!("not a value") };
         assert!(entry.absent && entry.body().is_empty() && entry.version.is_none());
+        assert_eq!(entry.digest(), "-");
         assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1"]);
     }
 

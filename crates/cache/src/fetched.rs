@@ -13,9 +13,11 @@ use crate::entry::Entry;
 pub struct Fetched {
     pub(crate) body: Option<Bytes>,
     pub(crate) version: Option<u64>,
+    pub(crate) digest: Option<Bytes>,
     pub(crate) id: Option<Bytes>,
     pub(crate) age_ms: u64,
     pub(crate) ttl_ms: i64,
+    pub(crate) hard_ttl_ms: u64,
     pub(crate) outcome: Outcome,
 }
 
@@ -80,15 +82,26 @@ impl Fetched {
         Self {
             body: (!entry.absent).then(|| entry.body()),
             version: entry.version,
+            digest: (!entry.absent).then(|| entry.digest()),
             id: Some(entry.id()),
             age_ms: entry.age(now),
             ttl_ms: entry.ttl(now),
+            hard_ttl_ms: entry.hard.saturating_sub(entry.age(now)),
             outcome,
         }
     }
 
     pub(crate) fn from_load(loaded: &Loaded, outcome: Outcome) -> Self {
-        Self { body: loaded.body.clone(), version: loaded.version, id: None, age_ms: 0, ttl_ms: 0, outcome }
+        Self {
+            body: loaded.body.clone(),
+            version: loaded.version,
+            digest: loaded.digest.map(|digest| digest.to_string().into()),
+            id: None,
+            age_ms: 0,
+            ttl_ms: 0,
+            hard_ttl_ms: 0,
+            outcome,
+        }
     }
 
     /// The stored bytes; `None` when there is no such thing.
@@ -109,6 +122,11 @@ impl Fetched {
         self.version
     }
 
+    /// The [`Digest`](crate::Digest) of the body, as it was stored with it; `None` when there is no such thing.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_ref().and_then(|digest| std::str::from_utf8(digest).ok())
+    }
+
     /// 32 hex digits that no other fill shares; `None` when the value is not in the cache.
     pub fn id(&self) -> Option<&str> {
         self.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
@@ -122,6 +140,11 @@ impl Fetched {
     /// Milliseconds of freshness left; below zero for how long it has been stale.
     pub fn ttl_ms(&self) -> i64 {
         self.ttl_ms
+    }
+
+    /// Milliseconds until the entry is removed; 0 when the value is not in the cache.
+    pub fn hard_ttl_ms(&self) -> u64 {
+        self.hard_ttl_ms
     }
 
     /// Where the value came from.

@@ -2,6 +2,7 @@
 
 mod bulkhead;
 mod cache;
+mod digest;
 mod entry;
 mod error;
 mod feed;
@@ -25,6 +26,7 @@ mod tag;
 mod write_through;
 
 pub use cache::{Cache, Health};
+pub use digest::Digest;
 pub use error::{FetchError, LoadError};
 pub use feed::{
     EntryRecord, EventRecord, Feed, FeedCrowded, Happening, HappeningKind, InvalidationRecord, Listener, Record,

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::Tag;
+use crate::{Digest, Tag};
 
 /// The result of a load. Its tags may depend on what was loaded.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub(crate) body: Option<Bytes>,
+    pub(crate) digest: Option<Digest>,
     pub(crate) version: Option<u64>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) store: bool,
@@ -17,7 +18,9 @@ pub struct Loaded {
 impl Loaded {
     /// A value, stored and served byte for byte.
     pub fn found(body: impl Into<Bytes>) -> Self {
-        Self { body: Some(body.into()), version: None, tags: Vec::new(), store: true }
+        let body = body.into();
+        let digest = Some(Digest::of(&body));
+        Self { body: Some(body), digest, version: None, tags: Vec::new(), store: true }
     }
 
     /// A value, stored and served as JSON.
@@ -31,7 +34,7 @@ impl Loaded {
     /// There is no such thing. Remembered for the policy's negative TTL; give it the tag (or invalidate its key)
     /// that the creation of the thing invalidates.
     pub fn absent() -> Self {
-        Self { body: None, version: None, tags: Vec::new(), store: true }
+        Self { body: None, digest: None, version: None, tags: Vec::new(), store: true }
     }
 
     /// The version of the row, when the value is one row.

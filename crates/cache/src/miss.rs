@@ -104,6 +104,7 @@ impl Lane {
         if let Some(id) = id {
             fetched.id = Some(id.to_string().into());
             fetched.ttl_ms = soft as i64;
+            fetched.hard_ttl_ms = hard;
         }
         fetched
     }

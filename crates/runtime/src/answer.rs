@@ -1,18 +1,21 @@
 //! What goes out: bodies, and the headers that say where they came from.
 //!
-//! `Cache-Status` names the service, `ETag` the version (or the load), `Age` the seconds since the fill, and
-//! `Server-Timing` the milliseconds in the handler. `If-None-Match` is honoured on every read.
+//! `Cache-Status` names the service, `ETag` is the [validator](crate::validator) of exactly these bytes, `Cache-Control`
+//! says what other caches may do, `Age` is the seconds since the fill, and `Server-Timing` the milliseconds in the handler.
+//! `If-None-Match` is honoured on every read.
 
 use std::borrow::Cow;
 use std::time::Instant;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
+use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use bytes::Bytes;
 use cache::Fetched;
 use serde::Serialize;
 
+use crate::cache_control::Caching;
 use crate::problem::Problem;
+use crate::validator::Validator;
 use crate::{cache_status, conditions};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -23,13 +26,33 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub struct Answer {
     cache: &'static str,
     began: Instant,
+    caching: Caching,
     detail: Option<Cow<'static, str>>,
+    beside: Option<Vec<u8>>,
+}
+
+/// What the validator of a written value is made of.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// The row's version and the body.
+    Row(i64),
+    /// What the caller says: the body shows more than the state that the validator stands for.
+    As(Validator),
+    /// There is none: the value is not what a read of its address returns.
+    Nothing,
 }
 
 impl Answer {
     /// Begins now. `cache` is the service's name in `Cache-Status`.
     pub fn begin(cache: &'static str) -> Self {
-        Self { cache, began: Instant::now(), detail: None }
+        Self { cache, began: Instant::now(), caching: Caching::default(), detail: None, beside: None }
+    }
+
+    /// Sets what other caches may do with the answer to a read; [`Caching::Validated`] unless this is called.
+    #[must_use]
+    pub fn caching(mut self, caching: Caching) -> Self {
+        self.caching = caching;
+        self
     }
 
     /// Adds `detail=…` to the `Cache-Status` of a read that has none: a token such as `product-api-down`.
@@ -39,20 +62,25 @@ impl Answer {
         self
     }
 
+    /// Says what the body will show beside the cached value, or how it will be cut: it becomes part of the validator.
+    #[must_use]
+    pub fn beside(mut self, shown: Vec<u8>) -> Self {
+        self.beside = Some(shown);
+        self
+    }
+
     /// A read through the cache: 200, 304, or 404 for what is absent. The body goes out as it came from Redis.
     pub fn fetched(self, request: &HttpRequest, fetched: &Fetched, what: &str) -> HttpResponse {
         let status = cache_status::with_detail(self.cache, fetched, self.detail.as_deref());
         let Some(body) = fetched.body() else {
             let mut missing = Problem::not_found(format!("There is no such {what}.")).error_response();
             missing.headers_mut().insert(CACHE_STATUS, status);
+            missing.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             return missing;
         };
-        let tag = tag(fetched);
-        let is_unchanged = tag.as_ref().is_some_and(|tag| conditions::unchanged(request, tag));
-        let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        if let Some(tag) = tag {
-            response.insert_header((header::ETAG, header_value(tag)));
-        }
+        let validator = Validator::of_fetched(fetched, self.beside.as_deref());
+        let (mut response, is_unchanged) = begin_read(request, validator.as_ref());
+        response.insert_header((header::CACHE_CONTROL, self.caching.of(fetched)));
         response.insert_header((header::AGE, HeaderValue::from(fetched.age().as_secs())));
         response.insert_header((CACHE_STATUS, status));
         self.timed(&mut response);
@@ -62,43 +90,74 @@ impl Answer {
         response.insert_header(json()).body(body.clone())
     }
 
-    /// A read of one row without a cache: 200, or 304 where the client has that version.
+    /// A read of one row without a cache: 200, or 304 where the client has these bytes.
     pub fn row<T: Serialize>(self, request: &HttpRequest, row: &T, version: i64) -> HttpResponse {
-        let tag = version_tag(version);
-        let is_unchanged = conditions::unchanged(request, &tag);
-        let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response.insert_header((header::ETAG, tag));
-        self.timed(&mut response);
-        if is_unchanged { response.finish() } else { response.json(row) }
+        self.read(request, row, |body| Validator::of_row_body(version, body))
     }
 
-    /// A read of anything else without a cache: 200.
-    pub fn uncached<T: Serialize>(self, value: &T) -> HttpResponse {
-        self.timed(&mut HttpResponse::Ok()).json(value)
+    /// A read of anything else without a cache: 200, or 304 where the client has these bytes.
+    pub fn uncached<T: Serialize>(self, request: &HttpRequest, value: &T) -> HttpResponse {
+        self.read(request, value, Validator::of_body)
+    }
+
+    fn read<T: Serialize>(
+        self,
+        request: &HttpRequest,
+        value: &T,
+        validator: impl FnOnce(&[u8]) -> Validator,
+    ) -> HttpResponse {
+        let body = match body(value) {
+            Ok(body) => body,
+            Err(problem) => return failed(problem),
+        };
+        let (mut response, is_unchanged) = begin_read(request, Some(&validator(&body)));
+        response.insert_header((header::CACHE_CONTROL, self.caching.without_entry()));
+        self.timed(&mut response);
+        if is_unchanged { response.finish() } else { response.insert_header(json()).body(body) }
     }
 
     /// A change: 200. `effect` says what became of the entry: `invalidated`, `deferred`, …
-    pub fn written<T: Serialize>(self, value: &T, version: i64, effect: &str) -> HttpResponse {
-        let mut response = HttpResponse::Ok();
-        response.insert_header((header::ETAG, version_tag(version)));
-        self.affected(&mut response, effect).json(value)
+    pub fn written<T: Serialize>(self, value: &T, written: Written, effect: &str) -> HttpResponse {
+        self.affected(HttpResponse::Ok(), value, written, effect)
     }
 
     /// A creation: 201 with the new thing's address.
-    pub fn created<T: Serialize>(self, value: &T, location: &str, version: i64, effect: &str) -> HttpResponse {
+    pub fn created<T: Serialize>(self, value: &T, location: &str, written: Written, effect: &str) -> HttpResponse {
         let mut response = HttpResponse::Created();
         response.insert_header((header::LOCATION, location));
-        response.insert_header((header::ETAG, version_tag(version)));
-        self.affected(&mut response, effect).json(value)
+        self.affected(response, value, written, effect)
     }
 
     /// A deletion: 204.
     pub fn deleted(self, effect: &str) -> HttpResponse {
-        self.affected(&mut HttpResponse::NoContent(), effect).finish()
+        self.after_write(&mut HttpResponse::NoContent(), effect).finish()
     }
 
-    fn affected<'a>(&self, response: &'a mut HttpResponseBuilder, effect: &str) -> &'a mut HttpResponseBuilder {
+    fn affected<T: Serialize>(
+        &self,
+        mut response: HttpResponseBuilder,
+        value: &T,
+        written: Written,
+        effect: &str,
+    ) -> HttpResponse {
+        let body = match body(value) {
+            Ok(body) => body,
+            Err(problem) => return failed(problem),
+        };
+        let validator = match written {
+            Written::Row(version) => Some(Validator::of_row_body(version, &body)),
+            Written::As(validator) => Some(validator),
+            Written::Nothing => None,
+        };
+        if let Some(tag) = validator.and_then(|validator| validator.header()) {
+            response.insert_header((header::ETAG, tag));
+        }
+        self.after_write(&mut response, effect).insert_header(json()).body(body)
+    }
+
+    fn after_write<'a>(&self, response: &'a mut HttpResponseBuilder, effect: &str) -> &'a mut HttpResponseBuilder {
         response.insert_header((CACHE_STATUS, cache_status::of_write(self.cache, effect)));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
         self.timed(response)
     }
 
@@ -115,9 +174,14 @@ impl Answer {
     }
 }
 
-/// The `ETag` of a row.
-fn version_tag(version: i64) -> String {
-    quoted(itoa::Buffer::new().format(version))
+/// 200, or 304 where the client names the validator; either carries it.
+fn begin_read(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResponseBuilder, bool) {
+    let is_unchanged = validator.is_some_and(|validator| conditions::is_unchanged(request, validator));
+    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    if let Some(tag) = validator.and_then(Validator::header) {
+        response.insert_header((header::ETAG, tag));
+    }
+    (response, is_unchanged)
 }
 
 /// Carries a write out even when its client hangs up: what is committed must also be invalidated.
@@ -128,21 +192,13 @@ pub async fn to_the_end<T: 'static>(write: impl Future<Output = T> + 'static) ->
     actix_web::rt::spawn(write).await.map_err(Problem::internal)
 }
 
-/// A row is told apart by its version, another value by the load that stored it.
-fn tag(fetched: &Fetched) -> Option<String> {
-    match (fetched.version(), fetched.id()) {
-        (Some(version), _) => Some(quoted(itoa::Buffer::new().format(version))),
-        (None, Some(id)) => Some(quoted(id)),
-        (None, None) => None,
-    }
+fn body<T: Serialize>(value: &T) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(Problem::internal)
 }
 
-fn quoted(text: &str) -> String {
-    let mut tag = String::with_capacity(text.len() + 2);
-    tag.push('"');
-    tag.push_str(text);
-    tag.push('"');
-    tag
+/// Keeps the problem in the response, so that its cause is logged.
+fn failed(problem: Problem) -> HttpResponse {
+    HttpResponse::from_error(Error::from(problem))
 }
 
 /// Takes the text over without a copy. It is made of digits and letters, so it cannot be refused.

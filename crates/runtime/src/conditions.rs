@@ -1,51 +1,91 @@
-//! Conditional requests: `If-Match` on writes, `If-None-Match` on reads (RFC 9110, 13.1).
+//! Conditional requests (RFC 9110, 13): `If-Match` and `If-None-Match` on writes, `If-None-Match` on reads.
+//!
+//! The conditions of a write are compared while the row is locked, in the transaction that changes it:
+//!
+//! ```text
+//! writer A   BEGIN ─ lock row ─ compare ─ UPDATE ─ COMMIT
+//! writer B   BEGIN ─ lock row … waits …           ─ compare: another validator ─ ROLLBACK ─ 412
+//! ```
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, Header, IfMatch, IfNoneMatch};
 
 use crate::problem::Problem;
+use crate::validator::Validator;
 
-/// What `If-Match` asks of the row that is to be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IfMatch {
-    /// There is none, or `*`.
-    Any,
-    /// One of these versions. An empty list matches nothing.
-    OneOf(Vec<i64>),
+/// What a client requires of the current representation before it is changed.
+#[derive(Clone, Debug, Default)]
+pub struct Preconditions {
+    if_match: Option<IfMatch>,
+    if_none_match: Option<IfNoneMatch>,
 }
 
-/// Reads `If-Match`. A weak tag never matches, and neither does one that is no version.
-///
-/// # Errors
-/// When it is neither `*` nor a list of quoted tags.
-pub fn if_match(request: &HttpRequest) -> Result<IfMatch, Problem> {
-    let Some(header) = text(request, header::IF_MATCH)? else { return Ok(IfMatch::Any) };
-    if header.trim() == "*" {
-        return Ok(IfMatch::Any);
+impl Preconditions {
+    /// Reads `If-Match` and `If-None-Match`.
+    ///
+    /// # Errors
+    /// When one of them is neither `*` nor a list of entity tags.
+    pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let named = |name| request.headers().contains_key(name);
+        let if_match = named(header::IF_MATCH).then(|| match IfMatch::parse(request) {
+            Ok(IfMatch::Items(tags)) if tags.is_empty() => Err(malformed(header::IF_MATCH)),
+            Ok(condition) => Ok(condition),
+            Err(_) => Err(malformed(header::IF_MATCH)),
+        });
+        let if_none_match = named(header::IF_NONE_MATCH).then(|| match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Items(tags)) if tags.is_empty() => Err(malformed(header::IF_NONE_MATCH)),
+            Ok(condition) => Ok(condition),
+            Err(_) => Err(malformed(header::IF_NONE_MATCH)),
+        });
+        Ok(Self { if_match: if_match.transpose()?, if_none_match: if_none_match.transpose()? })
     }
-    let mut versions = Vec::new();
-    for tag in header.split(',').map(str::trim) {
-        let strong = tag.strip_prefix("W/").unwrap_or(tag);
-        let opaque = strong.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        let Some(opaque) = opaque.filter(|opaque| !opaque.contains('"')) else {
-            return Err(Problem::malformed("If-Match must be `*` or a list of quoted versions, such as \"7\"."));
+
+    /// Whether there are none, so that nothing has to be compared.
+    pub fn is_empty(&self) -> bool {
+        self.if_match.is_none() && self.if_none_match.is_none()
+    }
+
+    /// Whether they hold for the current representation; `None` when there is none.
+    ///
+    /// `If-Match` compares strongly and `If-None-Match` weakly (RFC 9110, 13.1.1 and 13.1.2).
+    pub fn hold_for(&self, current: Option<&Validator>) -> bool {
+        let matches = match (&self.if_match, current) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(IfMatch::Any), Some(_)) => true,
+            (Some(IfMatch::Items(tags)), Some(current)) => tags.iter().any(|tag| current.is_strongly(tag)),
         };
-        versions.extend(opaque.parse::<i64>().ok().filter(|_| strong == tag));
+        let none_matches = match (&self.if_none_match, current) {
+            (None, _) | (Some(_), None) => true,
+            (Some(condition), Some(current)) => !names(condition, current),
+        };
+        matches && none_matches
     }
-    Ok(IfMatch::OneOf(versions))
 }
 
-/// Whether `If-None-Match` names `tag`, compared weakly as reads are.
-pub fn unchanged(request: &HttpRequest, tag: &str) -> bool {
-    let Some(header) = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    header.trim() == "*" || header.split(',').any(|named| named.trim().trim_start_matches("W/") == tag)
+/// The problem of a write whose preconditions do not hold; `current` is the validator that it should have named.
+pub fn failed(current: Option<&Validator>) -> Problem {
+    Problem::precondition_failed(match current {
+        Some(current) => format!("The preconditions do not hold for the current ETag, which is {current}."),
+        None => "The preconditions do not hold, because there is no current representation.".to_owned(),
+    })
 }
 
-fn text(request: &HttpRequest, name: HeaderName) -> Result<Option<&str>, Problem> {
-    let Some(value) = request.headers().get(&name) else { return Ok(None) };
-    value.to_str().map(Some).map_err(|_| Problem::malformed(format!("{name} is not readable text.")))
+/// Whether `If-None-Match` of a read names `current`. One that cannot be read names nothing.
+pub(crate) fn is_unchanged(request: &HttpRequest, current: &Validator) -> bool {
+    request.headers().contains_key(header::IF_NONE_MATCH)
+        && IfNoneMatch::parse(request).is_ok_and(|condition| names(&condition, current))
+}
+
+fn names(condition: &IfNoneMatch, current: &Validator) -> bool {
+    match condition {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|tag| current.is_weakly(tag)),
+    }
+}
+
+fn malformed(name: header::HeaderName) -> Problem {
+    Problem::malformed(format!("{name} must be `*` or a list of entity tags, such as \"7-3b1f\"."))
 }
 
 #[cfg(test)]
@@ -54,35 +94,47 @@ mod tests {
 
     use super::*;
 
+    fn request(name: header::HeaderName, value: &str) -> HttpRequest {
+        TestRequest::default().insert_header((name, value)).to_http_request()
+    }
+
     #[test]
-    fn if_match_takes_versions_and_nothing_weak() {
-        for (header, expect) in [
-            (None, Some(IfMatch::Any)),
-            (Some("*"), Some(IfMatch::Any)),
-            (Some("\"7\""), Some(IfMatch::OneOf(vec![7]))),
-            (Some("\"7\", \"8\""), Some(IfMatch::OneOf(vec![7, 8]))),
-            (Some("W/\"7\""), Some(IfMatch::OneOf(vec![]))),
-            (Some("\"abc\""), Some(IfMatch::OneOf(vec![]))),
-            (Some("7"), None),
-            (Some("\"7\" \"8\""), None),
-            (Some(""), None),
+    fn if_match_compares_strongly_and_needs_a_representation() {
+        let current = Validator::of_number(7);
+        for (value, holds) in [
+            ("*", Some(true)),
+            ("\"7\"", Some(true)),
+            ("\"7\", \"8\"", Some(true)),
+            ("\"8\"", Some(false)),
+            ("W/\"7\"", Some(false)),
+            ("7", None),
+            ("\"7\" \"8\"", None),
+            ("", None),
         ] {
-            let request = TestRequest::default();
-            let request = match header {
-                Some(header) => request.insert_header((header::IF_MATCH, header)),
-                None => request,
-            };
-            assert_eq!(if_match(&request.to_http_request()).ok(), expect, "{header:?}");
+            let conditions = Preconditions::of(&request(header::IF_MATCH, value));
+            assert_eq!(conditions.as_ref().ok().map(|some| some.hold_for(Some(&current))), holds, "{value}");
+            assert!(conditions.is_err() || !conditions.unwrap().hold_for(None), "{value} holds for nothing");
         }
     }
 
     #[test]
-    fn if_none_match_is_compared_weakly() {
-        for (header, is_unchanged) in
-            [("\"7\"", true), ("W/\"7\"", true), ("*", true), ("\"6\", \"7\"", true), ("\"8\"", false)]
+    fn if_none_match_of_a_write_forbids_what_it_names() {
+        let current = Validator::of_number(7);
+        for (value, holds) in [("*", false), ("\"7\"", false), ("W/\"7\"", false), ("\"8\"", true)] {
+            let conditions = Preconditions::of(&request(header::IF_NONE_MATCH, value)).unwrap();
+            assert_eq!(conditions.hold_for(Some(&current)), holds, "{value}");
+            assert!(conditions.hold_for(None), "{value}: what does not exist matches nothing");
+        }
+        assert!(Preconditions::default().is_empty() && Preconditions::default().hold_for(None));
+    }
+
+    #[test]
+    fn if_none_match_of_a_read_compares_weakly() {
+        for (value, is_same) in
+            [("\"7\"", true), ("W/\"7\"", true), ("*", true), ("\"6\", \"7\"", true), ("\"8\"", false), ("7", false)]
         {
-            let request = TestRequest::default().insert_header((header::IF_NONE_MATCH, header)).to_http_request();
-            assert_eq!(unchanged(&request, "\"7\""), is_unchanged, "{header}");
+            let request = request(header::IF_NONE_MATCH, value);
+            assert_eq!(is_unchanged(&request, &Validator::of_number(7)), is_same, "{value}");
         }
     }
 }

@@ -8,7 +8,8 @@
 //! | [`server`] | serve on a listener, stop on a token without losing a request |
 //! | [`http_metrics`] | the middleware around every request |
 //! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
-//! | [`answer`] · [`conditions`] | answers to reads through the cache and to writes; `If-Match`, `If-None-Match` |
+//! | [`answer`] · [`cache_control`] | answers to reads through the cache and to writes; what other caches may do with them |
+//! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
 //! | [`lane_settings`] | lifetimes of cache entries as settings |
@@ -45,6 +46,7 @@
 //! ```
 
 pub mod answer;
+pub mod cache_control;
 mod cache_feed;
 pub mod cache_routes;
 pub mod cache_status;
@@ -60,6 +62,7 @@ pub mod process;
 pub mod server;
 pub mod settings;
 pub mod telemetry;
+pub mod validator;
 
 use actix_web::web::ServiceConfig;
 

@@ -82,7 +82,7 @@ impl Problem {
         Self::new(Kind::Gone, detail)
     }
 
-    /// 412: `If-Match` names another version than the present one.
+    /// 412: `If-Match` or `If-None-Match` does not hold for the current representation.
     pub fn precondition_failed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::PreconditionFailed, detail)
     }

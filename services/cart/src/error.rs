@@ -3,6 +3,7 @@
 use cache::FetchError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::PoolError;
+use runtime::validator::Validator;
 
 /// Why something was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -13,6 +14,9 @@ pub enum CartError {
     /// The product is not sold, or not any more.
     #[error("there is no such product")]
     NoProduct,
+    /// The client's preconditions do not hold for the line as it is now; `None` when it is not in the cart.
+    #[error("the preconditions do not hold for the line")]
+    PreconditionFailed(Option<Validator>),
     /// The cart holds as many products as a cart may.
     #[error("the cart is full")]
     Full,

@@ -2,6 +2,8 @@
 
 use cache::{Cache, FetchError, Fetched, Invalidated};
 use events::relay::Outbox;
+use runtime::conditions::Preconditions;
+use runtime::validator::Validator;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -51,6 +53,8 @@ pub struct WrittenLine {
 pub struct Written {
     /// The line.
     pub line: WrittenLine,
+    /// Its validator.
+    pub validator: Validator,
     /// Whether the product was not in the cart before.
     pub is_new: bool,
     /// What became of the view.
@@ -77,8 +81,15 @@ impl Shop {
     /// Sees to it that so many pieces of a product lie in the cart. When it returns, the view from before is gone.
     ///
     /// # Errors
-    /// [`CartError::NoProduct`] when it is not sold, [`CartError::NobodyKnows`] when nobody can say that.
-    pub async fn put(&self, cart: CartId, product: ProductId, quantity: Quantity) -> Result<Written, CartError> {
+    /// [`CartError::NoProduct`] when it is not sold, [`CartError::NobodyKnows`] when nobody can say that,
+    /// [`CartError::PreconditionFailed`] when `expect` does not hold.
+    pub async fn put(
+        &self,
+        cart: CartId,
+        product: ProductId,
+        quantity: Quantity,
+        expect: &Preconditions,
+    ) -> Result<Written, CartError> {
         let word = self.facts.one(product).await?;
         let price = match word.product {
             State::Sold(facts) => facts.price_cents,
@@ -86,7 +97,7 @@ impl Shop {
             State::Unknown => return Err(CartError::NobodyKnows(product.get())),
         };
         price.checked_mul(quantity.quantity.into()).ok_or(CartError::TooMuch)?;
-        let put = self.carts.put(cart, product, quantity, price).await?;
+        let put = self.carts.put(cart, product, quantity, price, expect).await?;
         // Also where nothing has changed: whoever repeats a write may do so because its invalidation was deferred.
         let effect = self.views.forget([cart]).await;
         let line = WrittenLine {
@@ -97,15 +108,20 @@ impl Shop {
             version: put.line.version,
             stale: word.stale,
         };
-        Ok(Written { line, is_new: put.is_new, effect })
+        Ok(Written { line, validator: put.line.validator(), is_new: put.is_new, effect })
     }
 
     /// Sees to it that a product does not lie in the cart. When it returns, the view from before is gone.
     ///
     /// # Errors
-    /// [`CartError::NoCart`].
-    pub async fn remove(&self, cart: CartId, product: ProductId) -> Result<Invalidated, CartError> {
-        self.carts.remove(cart, product).await?;
+    /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`] when `expect` does not hold.
+    pub async fn remove(
+        &self,
+        cart: CartId,
+        product: ProductId,
+        expect: &Preconditions,
+    ) -> Result<Invalidated, CartError> {
+        self.carts.remove(cart, product, expect).await?;
         Ok(self.views.forget([cart]).await)
     }
 }

@@ -11,13 +11,16 @@
 //! | `category:{id}` | whatever shows the category's name | the category changes |
 //! | `product:{id}` | entries of `tags` and `production` that show the product | the product changes |
 //! | `products-of:{id}` | the list of the category | a product in it changes, enters or leaves |
+//! | `products:featured` | the featured list | a product enters or leaves it |
 //! | `lane:events` | all entries of the `events` lane | events may have been lost |
 //!
-//! `products-of` is a collection tag: a list cannot carry the tag of a product that was not on it yet.
+//! `products-of` and `products:featured` are collection tags: a list cannot carry the tag of a product that was not on it
+//! yet. Every write through this API invalidates the collections that its product has entered or left before it is answered,
+//! whatever its strategy does to the product's own entry; the relay repeats it, and does it for everybody else.
 
 use cache::{Cache, Invalidation, Key, Lane, PolicyError, Tag};
 
-use crate::catalogue::{CategoryId, ProductId, Writer};
+use crate::catalogue::{CategoryId, Placement, ProductId, Writer};
 use crate::settings::LaneSettings;
 
 /// The keyspace in Redis.
@@ -90,7 +93,49 @@ pub fn products_of(id: CategoryId) -> Tag {
     Tag::new("products-of", id)
 }
 
+/// Which products are featured.
+pub fn featured() -> Tag {
+    Tag::new("products", "featured")
+}
+
+/// The collections that a product entered or left: `before` and `after` say where it was and is, if it was or is there.
+pub fn collections(before: Option<Placement>, after: Option<Placement>) -> Vec<Tag> {
+    let category = |placement: Option<Placement>| placement.map(|placement| placement.category);
+    let is_featured = |placement: Option<Placement>| placement.is_some_and(|placement| placement.featured);
+    let mut tags = Vec::new();
+    if category(before) != category(after) {
+        tags.extend([before, after].into_iter().flatten().map(|placement| products_of(placement.category)));
+    }
+    if is_featured(before) != is_featured(after) {
+        tags.push(featured());
+    }
+    tags
+}
+
 /// All entries of the `events` lane.
 pub fn events_lane() -> Tag {
     Tag::new("lane", "events")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collections_are_those_that_a_product_enters_or_leaves() {
+        let at = |category: i64, featured| Some(Placement { category: category.into(), featured });
+        let tags = |before, after| collections(before, after).iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (before, after, expected) in [
+            (at(1, false), at(1, false), vec![]),
+            (at(1, true), at(1, true), vec![]),
+            (None, at(1, false), vec!["products-of:1"]),
+            (None, at(1, true), vec!["products-of:1", "products:featured"]),
+            (at(1, true), None, vec!["products-of:1", "products:featured"]),
+            (at(1, false), at(2, false), vec!["products-of:1", "products-of:2"]),
+            (at(1, false), at(1, true), vec!["products:featured"]),
+            (at(1, true), at(2, false), vec!["products-of:1", "products-of:2", "products:featured"]),
+        ] {
+            assert_eq!(tags(before, after), expected, "{before:?} {after:?}");
+        }
+    }
 }

@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use cache::{Cache, Invalidated, Loaded, Published, Tag};
+use cache::{Cache, Invalidated, Invalidation, Loaded, Published, Tag};
 use events::relay::Outbox;
+use runtime::conditions::Preconditions;
 
-use crate::catalogue::{Catalogue, CatalogueError, Product, ProductId};
+use crate::catalogue::{Catalogue, CatalogueError, NewProduct, Placement, Product, ProductId, Updated};
 use crate::keys::{self, Lanes};
 
 /// The shop: the truth, and the cache in front of it.
@@ -26,8 +27,8 @@ pub struct Shop {
 /// A committed write, and what it did to the cache.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The product as it is now.
-    pub product: Product,
+    /// The product as it is now, and where it was before.
+    pub updated: Updated,
     /// What happened to its entry.
     pub effect: Effect,
 }
@@ -51,6 +52,34 @@ pub enum Effect {
 type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Send>>;
 
 impl Shop {
+    /// Creates a product. When it returns, no entry says that there is none, and no list lacks it.
+    pub async fn create(&self, new: &NewProduct) -> Result<(Product, Effect), CatalogueError> {
+        let product = self.catalogue.create(new).await?;
+        let entered = keys::collections(None, Some(product.placement()));
+        let gone = self.lanes.absence_of(product.id.into()).tags(entered);
+        let effect = self.cache.invalidate(gone).await.into();
+        Ok((product, effect))
+    }
+
+    /// Deletes a product. When it returns, no list has it; its entries are the business of who hears of it.
+    pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Effect, CatalogueError> {
+        let product = self.catalogue.delete(id, expect).await?;
+        Ok(self.moved(Some(product.placement()), None, Effect::Announced).await)
+    }
+
+    /// Invalidates the lists that a product has entered or left by a committed write. `effect` is what the write did to the
+    /// product's own entry, and stays what it was unless Redis did not do this.
+    pub async fn moved(&self, before: Option<Placement>, after: Option<Placement>, effect: Effect) -> Effect {
+        let lists = keys::collections(before, after);
+        if lists.is_empty() {
+            return effect;
+        }
+        match self.cache.invalidate(Invalidation::hard().tags(lists)).await {
+            Invalidated::Done { .. } => effect,
+            Invalidated::Deferred => Effect::Deferred,
+        }
+    }
+
     /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
     pub fn load_product(
         &self,

@@ -73,7 +73,7 @@ impl Repairs {
 
 /// A value of this version, as it lies in Redis.
 pub(crate) fn entry(version: u64) -> Entry {
-    match Held::parse(format!("V{:032x} at=0 soft=1 hard=1 ver={version} absent=0 tags=\nx", 7).into()) {
+    match Held::parse(format!("V{:032x} at=0 soft=1 hard=1 ver={version} sum=- absent=0 tags=\nx", 7).into()) {
         Held::Value(entry) => entry,
         Held::Lease | Held::Unreadable => panic!("it is a value"),
     }

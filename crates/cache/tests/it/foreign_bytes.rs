@@ -8,8 +8,8 @@ use crate::support::{Node, Row, redis, shelf};
 async fn bytes_that_nobody_can_read_are_replaced() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let no_newline = "V0123456789abcdef0123456789abcdef at=1 soft=1 hard=1 ver=1 absent=0 tags=";
-    let no_number = "V0123456789abcdef0123456789abcdef at=x soft=1 hard=1 ver=1 absent=0 tags=\nbody";
+    let no_newline = "V0123456789abcdef0123456789abcdef at=1 soft=1 hard=1 ver=1 sum=- absent=0 tags=";
+    let no_number = "V0123456789abcdef0123456789abcdef at=x soft=1 hard=1 ver=1 sum=- absent=0 tags=\nbody";
     for foreign in ["hello", "", "V", "L", "Lshort", no_newline, no_number] {
         redis.cli(&["SET", "shop:item:1", foreign]).await.unwrap();
         assert_eq!(node.cached(1).await, None);

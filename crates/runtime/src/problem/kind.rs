@@ -39,7 +39,7 @@ static TABLE: [Row; 12] = [
     Row(Kind::Gone, StatusCode::GONE, "gone", "Gone",
         "It was here, and is no longer kept. Begin anew from the present state."),
     Row(Kind::PreconditionFailed, StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed",
-        "If-Match names another version than the present one: somebody else wrote in between. Nothing was changed. Read again, then write with the new ETag."),
+        "If-Match or If-None-Match does not hold for the current representation: it has changed since it was read. Nothing was changed. Read again, then write with the new ETag."),
     Row(Kind::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large",
         "The body is longer than this service reads. Nothing was changed."),
     Row(Kind::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type",

@@ -7,6 +7,7 @@ pub use model::{Cart, Line, NewCart, Quantity};
 use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use runtime::conditions::Preconditions;
 
 use crate::error::CartError;
 use crate::ids::{CartId, ProductId};
@@ -77,14 +78,17 @@ impl Carts {
     /// Sees to it that so many pieces of the product lie in the cart, and commits. `price_cents` is remembered where the
     /// product was not in the cart. Nothing changes, not even the version, where the quantity is the same.
     ///
+    /// `expect` is compared with the line under the cart's lock.
+    ///
     /// # Errors
-    /// [`CartError::NoCart`], or [`CartError::Full`].
+    /// [`CartError::NoCart`], [`CartError::PreconditionFailed`], or [`CartError::Full`].
     pub async fn put(
         &self,
         cart: CartId,
         product: ProductId,
         quantity: Quantity,
         price_cents: i64,
+        expect: &Preconditions,
     ) -> Result<Put, CartError> {
         let connection = &mut *self.pool.get().await?;
         connection
@@ -92,10 +96,12 @@ impl Carts {
                 lock(connection, cart).await?;
                 // Under the cart's lock, so the count still holds when the line is written.
                 let in_cart = cart_items::table.filter(cart_items::cart_id.eq(cart.get()));
-                let in_cart = in_cart.filter(cart_items::quantity.gt(0)).select(cart_items::product_id);
-                let products: Vec<i64> = in_cart.load(connection).await?;
-                let is_new = !products.contains(&product.get());
-                if is_new && products.len() as i64 >= LINES {
+                let in_cart = in_cart.filter(cart_items::quantity.gt(0));
+                let lines: Vec<Line> = in_cart.select(Line::as_select()).load(connection).await?;
+                let current = lines.iter().find(|line| line.product_id == product.get());
+                check(expect, current)?;
+                let is_new = current.is_none();
+                if is_new && lines.len() as i64 >= LINES {
                     return Err(CartError::Full);
                 }
                 let line = (
@@ -119,21 +125,32 @@ impl Carts {
             .await
     }
 
-    /// Takes the product out of the cart and commits. What was not in it stays as it was.
+    /// Takes the product out of the cart and commits. What was not in it stays as it was. `expect` is compared with the
+    /// line under the cart's lock.
     ///
     /// # Errors
-    /// [`CartError::NoCart`].
-    pub async fn remove(&self, cart: CartId, product: ProductId) -> Result<(), CartError> {
+    /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
+    pub async fn remove(&self, cart: CartId, product: ProductId, expect: &Preconditions) -> Result<(), CartError> {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
                 lock(connection, cart).await?;
                 let line = cart_items::table.find((cart.get(), product.get()));
+                if !expect.is_empty() {
+                    let current = line.filter(cart_items::quantity.gt(0)).select(Line::as_select());
+                    check(expect, current.first(connection).await.optional()?.as_ref())?;
+                }
                 diesel::update(line).set(cart_items::quantity.eq(0)).execute(connection).await?;
                 Ok(())
             })
             .await
     }
+}
+
+/// Compares the preconditions with the line; `None` when the product does not lie in the cart.
+fn check(expect: &Preconditions, current: Option<&Line>) -> Result<(), CartError> {
+    let validator = current.map(Line::validator);
+    if expect.hold_for(validator.as_ref()) { Ok(()) } else { Err(CartError::PreconditionFailed(validator)) }
 }
 
 /// Writers of one cart take turns.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use garde::Validate;
+use runtime::validator::Validator;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -41,6 +42,13 @@ pub struct Line {
     pub added_price_cents: i64,
     /// 1, and one more with every change.
     pub version: i64,
+}
+
+impl Line {
+    /// The line's validator: its version, which goes on across removals and so never comes twice.
+    pub fn validator(&self) -> Validator {
+        Validator::of_number(self.version)
+    }
 }
 
 /// A cart with its lines, by product.

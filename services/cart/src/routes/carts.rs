@@ -1,9 +1,9 @@
 //! `/carts`: a new cart, and a cart with current prices.
 
-use actix_web::http::header;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, to_the_end};
+use runtime::answer::{Answer, Written, to_the_end};
+use runtime::cache_control::Caching;
 use runtime::problem::Problem;
 
 use super::{input, trouble};
@@ -24,10 +24,8 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let cart = to_the_end(async move { shop.create().await }).await?.map_err(trouble::shop)?;
     // No entry says that there is no such cart: none had to be invalidated.
-    let mut created = answer.created(&cart, &format!("/carts/{}", cart.id), 1, "left");
-    // What lies at that address is told apart by its fills, not by a version.
-    created.headers_mut().remove(header::ETAG);
-    Ok(created)
+    // A read of that address shows more than this body does.
+    Ok(answer.created(&cart, &format!("/carts/{}", cart.id), Written::Nothing, "left"))
 }
 
 /// A cart with current prices. All amounts count what can be bought: of 10 pieces where 3 are in stock, 3.
@@ -44,7 +42,7 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     )
 )]
 pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = Answer::begin(NAME).caching(Caching::Private);
     let id: CartId = input::id(&path)?;
     let fetched = shop.view(id).await.map_err(trouble::fetch)?;
     // Its relay may be away with it: then nobody tells of a change that is made in psql.

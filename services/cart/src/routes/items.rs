@@ -1,8 +1,9 @@
 //! `/carts/{id}/items/{product_id}`: what lies in a cart. Both may be repeated: they say how it is to be.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
-use runtime::answer::{Answer, to_the_end};
+use actix_web::{HttpRequest, HttpResponse};
+use runtime::answer::{self, Answer, to_the_end};
+use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem};
 
 use super::{input, trouble};
@@ -18,7 +19,11 @@ use crate::shop::{Shop, WrittenLine};
     put,
     path = "/carts/{id}/items/{product_id}",
     tag = "carts",
-    params(("id" = uuid::Uuid, Path), ("product_id" = i64, Path)),
+    params(
+        ("id" = uuid::Uuid, Path), ("product_id" = i64, Path),
+        ("If-Match" = Option<String>, Header, description = "The line's `version` in quotes, as its `ETag` says it"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only when the product is not in the cart"),
+    ),
     request_body = Quantity,
     responses(
         (status = 200, body = WrittenLine, description = "It was in the cart before"),
@@ -26,23 +31,29 @@ use crate::shop::{Shop, WrittenLine};
         (status = 400, body = Problem),
         (status = 404, body = Problem, description = "There is no such cart, or the product is not sold"),
         (status = 409, body = Problem, description = "The cart is full"),
+        (status = 412, body = Problem, description = "A precondition does not hold for the line as it is now"),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
         (status = 503, body = Problem, description = "Nobody can say whether there is such a product"),
     )
 )]
 pub(super) async fn put(
+    request: HttpRequest,
     path: Path<(String, String)>,
     body: Body<Quantity>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
+    let expect = Preconditions::of(&request)?;
     let quantity = input::valid(body.0)?;
-    let written = to_the_end(async move { shop.put(cart, product, quantity).await }).await?.map_err(trouble::shop)?;
+    let written = to_the_end(async move { shop.put(cart, product, quantity, &expect).await });
+    let written = written.await?.map_err(trouble::shop)?;
     let (line, effect) = (&written.line, trouble::effect(written.effect));
+    // A body that says `stale` differs from one that does not, and both are of one version of the line.
+    let tag = if line.stale { answer::Written::Nothing } else { answer::Written::As(written.validator) };
     Ok(match written.is_new {
-        true => answer.created(line, &format!("/carts/{cart}/items/{product}"), line.version, effect),
-        false => answer.written(line, line.version, effect),
+        true => answer.created(line, &format!("/carts/{cart}/items/{product}"), tag, effect),
+        false => answer.written(line, tag, effect),
     })
 }
 
@@ -51,15 +62,25 @@ pub(super) async fn put(
     delete,
     path = "/carts/{id}/items/{product_id}",
     tag = "carts",
-    params(("id" = uuid::Uuid, Path), ("product_id" = i64, Path)),
+    params(
+        ("id" = uuid::Uuid, Path), ("product_id" = i64, Path),
+        ("If-Match" = Option<String>, Header, description = "The line's `version` in quotes, as its `ETag` says it"),
+    ),
     responses(
         (status = 204, description = "Also when it was not in the cart"), (status = 400, body = Problem),
-        (status = 404, body = Problem, description = "There is no such cart"), (status = 503, body = Problem),
+        (status = 404, body = Problem, description = "There is no such cart"),
+        (status = 412, body = Problem, description = "A precondition does not hold for the line as it is now"),
+        (status = 503, body = Problem),
     )
 )]
-pub(super) async fn remove(path: Path<(String, String)>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn remove(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
-    let removed = to_the_end(async move { shop.remove(cart, product).await }).await?.map_err(trouble::shop)?;
-    Ok(answer.deleted(trouble::effect(removed)))
+    let expect = Preconditions::of(&request)?;
+    let removed = to_the_end(async move { shop.remove(cart, product, &expect).await }).await?;
+    Ok(answer.deleted(trouble::effect(removed.map_err(trouble::shop)?)))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cache::{FetchError, Invalidated};
+use runtime::conditions;
 use runtime::problem::Problem;
 
 use crate::error::CartError;
@@ -15,6 +16,7 @@ pub(super) fn shop(error: CartError) -> Problem {
     match error {
         CartError::NoCart => Problem::not_found("There is no such cart."),
         CartError::NoProduct => Problem::not_found("There is no such product."),
+        CartError::PreconditionFailed(current) => conditions::failed(current.as_ref()),
         CartError::Full => Problem::conflict("The cart holds as many products as a cart may: 100."),
         CartError::TooMuch => Problem::invalid_field("quantity", "so many cost more than can be reckoned with"),
         CartError::NobodyKnows(_) | CartError::Unavailable(_) => Problem::unavailable(SOON, error),

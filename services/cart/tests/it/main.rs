@@ -6,6 +6,7 @@
 //! | module | what is tested |
 //! |---|---|
 //! | `carts` · `bad_input` | HTTP: what a cart does, what it refuses |
+//! | `preconditions` | `If-Match` and `If-None-Match` on a line; the view's `ETag` |
 //! | `prices` | a change of a product reaches the view, whoever made it |
 //! | `away` | the product API is away, hangs, and comes back |
 //! | `floors` | a product API that answers with older facts than its events told of |
@@ -18,6 +19,7 @@ mod bad_input;
 mod carts;
 mod floors;
 mod outbox;
+mod preconditions;
 mod prices;
 mod promise;
 mod redis_down;

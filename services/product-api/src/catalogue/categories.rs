@@ -2,8 +2,10 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
+use runtime::conditions::Preconditions;
+use runtime::validator::Validator;
 
-use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryId, CategoryPage, Expect, Product};
+use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryId, CategoryPage, Product};
 use crate::schema::{categories, products};
 
 /// Products that the list of a category shows.
@@ -51,7 +53,7 @@ impl Catalogue {
         &self,
         id: CategoryId,
         change: &CategoryChange,
-        expect: &Expect,
+        expect: &Preconditions,
     ) -> Result<Category, CatalogueError> {
         let connection = &mut *self.pool.get().await?;
         connection
@@ -60,10 +62,9 @@ impl Catalogue {
                 let locked = row.select(Category::as_select()).for_update();
                 let current: Category =
                     locked.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("category"))?;
-                if let Expect::OneOf(versions) = expect
-                    && !versions.contains(&current.version)
-                {
-                    return Err(CatalogueError::VersionMismatch { current: current.version });
+                let validator = Validator::of_row(current.version, &current)?;
+                if !expect.hold_for(Some(&validator)) {
+                    return Err(CatalogueError::PreconditionFailed(validator));
                 }
                 if change.is_empty() {
                     return Ok(current);

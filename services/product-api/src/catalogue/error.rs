@@ -2,6 +2,7 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::PoolError;
+use runtime::validator::Validator;
 
 /// Why a query or a change was not carried out. Nothing has changed in any case.
 #[derive(Debug, thiserror::Error)]
@@ -9,12 +10,9 @@ pub enum CatalogueError {
     /// There is no such row.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The row is not of the version that the client expected.
-    #[error("the current version is {current}")]
-    VersionMismatch {
-        /// The version it has.
-        current: i64,
-    },
+    /// The client's preconditions do not hold for the row as it is now, whose validator this is.
+    #[error("the preconditions do not hold for the current validator {0}")]
+    PreconditionFailed(Validator),
     /// The product's category does not exist.
     #[error("there is no such category")]
     UnknownCategory,
@@ -32,6 +30,12 @@ pub enum CatalogueError {
 impl From<PoolError> for CatalogueError {
     fn from(error: PoolError) -> Self {
         Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for CatalogueError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.to_string())
     }
 }
 

@@ -8,8 +8,10 @@ mod products;
 
 pub use change::{CategoryChange, NewProduct, ProductChange};
 pub use error::CatalogueError;
-pub use model::{Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, Product, ProductId, ProductPage};
-pub use products::{Expect, Updated, Writer};
+pub use model::{
+    Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, Placement, Product, ProductId, ProductPage,
+};
+pub use products::{Updated, Writer};
 
 use diesel_async::RunQueryDsl;
 

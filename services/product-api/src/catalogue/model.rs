@@ -78,6 +78,22 @@ pub struct Product {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Which lists a product is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The list of this category.
+    pub category: CategoryId,
+    /// The featured list.
+    pub featured: bool,
+}
+
+impl Product {
+    /// Which lists it is on.
+    pub fn placement(&self) -> Placement {
+        Placement { category: self.category.id.into(), featured: self.featured }
+    }
+}
+
 /// A category, as a product shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
 #[diesel(table_name = categories, check_for_backend(Pg))]

@@ -6,18 +6,13 @@ use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use runtime::conditions::Preconditions;
+use runtime::validator::Validator;
 
-use super::{Catalogue, CatalogueError, FeaturedList, NewProduct, Product, ProductChange, ProductId, ProductPage};
+use super::{
+    Catalogue, CatalogueError, FeaturedList, NewProduct, Placement, Product, ProductChange, ProductId, ProductPage,
+};
 use crate::schema::{categories, products};
-
-/// The version that a client wants to change (`If-Match`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Whatever it is.
-    Any,
-    /// One of these.
-    OneOf(Vec<i64>),
-}
 
 /// A strategy that invalidates its own entry after COMMIT, and no other event-driven lane does it in its place.
 ///
@@ -36,8 +31,8 @@ pub enum Writer {
 pub struct Updated {
     /// The product as the transaction left it.
     pub product: Product,
-    /// The category it was in before.
-    pub previous_category: i64,
+    /// Which lists it was on before.
+    pub previous: Placement,
 }
 
 impl Catalogue {
@@ -111,7 +106,7 @@ impl Catalogue {
         &self,
         id: ProductId,
         change: &ProductChange,
-        expect: &Expect,
+        expect: &Preconditions,
     ) -> Result<Updated, CatalogueError> {
         self.update_locked(id, change, expect, async {}).await.map(|(updated, ())| updated)
     }
@@ -121,41 +116,35 @@ impl Catalogue {
         &self,
         id: ProductId,
         change: &ProductChange,
-        expect: &Expect,
+        expect: &Preconditions,
         locked: impl Future<Output = T> + Send,
     ) -> Result<(Updated, T), CatalogueError> {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                let (current, previous_category) = lock(connection, id, self.writer).await?;
-                if let Expect::OneOf(versions) = expect
-                    && !versions.contains(&current)
-                {
-                    return Err(CatalogueError::VersionMismatch { current });
+                let previous = lock(connection, id, self.writer).await?;
+                if !expect.is_empty() {
+                    check(expect, &shown(connection, id).await?)?;
                 }
                 if !change.fields().is_empty() {
                     diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
                 }
                 // After whatever may be refused, before whatever else is read.
                 let held = locked.await;
-                let product = product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))?;
-                Ok((Updated { product, previous_category }, held))
+                let product = shown(connection, id).await?;
+                Ok((Updated { product, previous }, held))
             })
             .await
     }
 
     /// Deletes a product and commits. Returns what it was.
-    pub async fn delete(&self, id: ProductId, expect: &Expect) -> Result<Product, CatalogueError> {
+    pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Product, CatalogueError> {
         let connection = &mut *self.pool.get().await?;
         connection
             .transaction(async |connection| {
-                let (current, _) = lock(connection, id, self.writer).await?;
-                if let Expect::OneOf(versions) = expect
-                    && !versions.contains(&current)
-                {
-                    return Err(CatalogueError::VersionMismatch { current });
-                }
-                let product = product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))?;
+                lock(connection, id, self.writer).await?;
+                let product = shown(connection, id).await?;
+                check(expect, &product)?;
                 diesel::delete(products::table.find(id.get())).execute(connection).await?;
                 Ok(product)
             })
@@ -173,19 +162,31 @@ async fn product(connection: &mut AsyncPgConnection, id: ProductId) -> QueryResu
         .optional()
 }
 
-/// Takes the row's lock, and records who is going to write, until the end of the transaction. Returns the row's version
-/// and category.
+/// The product, which is there because the caller holds its lock.
+async fn shown(connection: &mut AsyncPgConnection, id: ProductId) -> Result<Product, CatalogueError> {
+    product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))
+}
+
+/// Compares the preconditions with the whole representation, while the row is locked. What is compared was read by a
+/// statement that began after the lock was taken, so it is what the transaction is going to change.
+fn check(expect: &Preconditions, current: &Product) -> Result<(), CatalogueError> {
+    let validator = Validator::of_row(current.version, current)?;
+    if expect.hold_for(Some(&validator)) { Ok(()) } else { Err(CatalogueError::PreconditionFailed(validator)) }
+}
+
+/// Takes the row's lock, and records who is going to write, until the end of the transaction. Returns which lists the
+/// product is on.
 async fn lock(
     connection: &mut AsyncPgConnection,
     id: ProductId,
     writer: Option<Writer>,
-) -> Result<(i64, i64), CatalogueError> {
+) -> Result<Placement, CatalogueError> {
     let name = writer.map_or("", Writer::name);
     let row = products::table.find(id.get()).for_update();
-    let row = row.select((products::version, products::category_id, set_config("shop.writer", name, true)));
-    let (version, category, _): (i64, i64, String) =
-        row.first(connection).await.optional()?.ok_or(CatalogueError::NotFound("product"))?;
-    Ok((version, category))
+    let row = row.select((products::category_id, products::featured, set_config("shop.writer", name, true)));
+    let row: Option<(i64, bool, String)> = row.first(connection).await.optional()?;
+    let (category, featured, _) = row.ok_or(CatalogueError::NotFound("product"))?;
+    Ok(Placement { category: category.into(), featured })
 }
 
 impl Writer {

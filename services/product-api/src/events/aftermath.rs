@@ -6,8 +6,8 @@
 //!
 //! | event | invalidated |
 //! |---|---|
-//! | product created | the product's entry in every lane ("no such product"), and the list of its category |
-//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on |
+//! | product created | the product's entry in every lane ("no such product"), the list of its category, and the featured list |
+//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on; the featured list unless it neither enters nor leaves it |
 //! | … by `explicit` or `writethrough` | also the product's entry in that writer's own lane, as far as it is older |
 //! | category created, updated or deleted | what carries the category's tag, in every lane that shows its name |
 //!
@@ -68,6 +68,9 @@ impl Aftermath {
         };
         let lists = [Some(change.category_id), change.previous_category_id].into_iter().flatten();
         outdated.tags.extend(lists.map(|category| keys::products_of(category.into())));
+        if change.kind != Kind::ProductUpdated || change.changed.iter().any(|column| column == "featured") {
+            outdated.tags.insert(keys::featured());
+        }
         if change.kind == Kind::ProductCreated {
             outdated.keys.extend(self.lanes.all_of(product.into()));
             return;

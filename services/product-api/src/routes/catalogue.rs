@@ -1,17 +1,19 @@
 //! `/products` without any cache: the truth, and somebody else's writes.
 //!
-//! These routes know nothing of the lanes: what a write here outdates is removed by whoever hears its event. Only a
-//! creation removes, before it answers, what was remembered as absent: its author may look for it at once.
+//! These routes know nothing of the lanes: what a write here outdates is removed by the relay and by the listener. Two things
+//! a write removes before it answers, because its author may look for them at once: what a creation finds remembered as
+//! absent, and the lists that the product enters or leaves.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, to_the_end};
+use runtime::answer::{Answer, Written, to_the_end};
+use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem, Query};
 
 use super::input::{Page, PageQuery};
 use super::{input, trouble};
 use crate::NAME;
-use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage};
+use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage, Updated};
 use crate::shop::{Effect, Shop};
 
 /// Products by id: page by page, or those that are named.
@@ -21,21 +23,25 @@ use crate::shop::{Effect, Shop};
     tag = "catalogue",
     params(PageQuery),
     responses(
-        (status = 200, body = ProductPage), (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 200, body = ProductPage), (status = 304), (status = 400, body = Problem), (status = 422, body = Problem),
         (status = 503, body = Problem),
     )
 )]
-pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn page(
+    request: HttpRequest,
+    query: Query<PageQuery>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let page = match query.0.checked()? {
         Page::After(after, limit) => shop.catalogue.page(after, limit).await,
         Page::Of(ids) => shop.catalogue.products(&ids).await,
     };
     let page = page.map_err(trouble::catalogue)?;
-    Ok(answer.uncached(&page))
+    Ok(answer.uncached(&request, &page))
 }
 
-/// Creates a product. Entries that say it does not exist are removed before the answer.
+/// Creates a product. Before the answer, entries that say it does not exist are removed, and the lists that it enters.
 #[utoipa::path(
     post,
     path = "/products",
@@ -49,14 +55,10 @@ pub(super) async fn page(query: Query<PageQuery>, shop: Data<Shop>) -> Result<Ht
 pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let new = input::valid(body.0)?;
-    let created = to_the_end(async move {
-        let product = shop.catalogue.create(&new).await?;
-        let effect = Effect::from(shop.cache.invalidate(shop.lanes.absence_of(product.id.into())).await);
-        Ok::<_, CatalogueError>((product, effect))
-    });
+    let created = to_the_end(async move { shop.create(&new).await });
     let (product, effect) = created.await?.map_err(trouble::catalogue)?;
     let location = format!("/products/{}", product.id);
-    Ok(answer.created(&product, &location, product.version, effect.word()))
+    Ok(answer.created(&product, &location, Written::Row(product.version), effect.word()))
 }
 
 /// Reads a product from the database.
@@ -78,12 +80,13 @@ pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Sh
     Ok(answer.row(&request, &product, product.version))
 }
 
-/// Changes a product as somebody else would: no lane is told, but the change is announced.
+/// Changes a product as somebody else would: no lane is told, but the change is announced. Lists that it enters or leaves are
+/// removed before the answer.
 #[utoipa::path(
     put,
     path = "/products/{id}",
     tag = "catalogue",
-    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
     request_body = ProductChange,
     responses(
         (status = 200, body = Product), (status = 400, body = Problem), (status = 404, body = Problem),
@@ -98,19 +101,24 @@ pub(super) async fn write(
 ) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path)?;
-    let expect = input::expected(&request)?;
+    let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
-    let updated = to_the_end(async move { shop.catalogue.update(id, &change, &expect).await });
-    let product = updated.await?.map_err(trouble::catalogue)?.product;
-    Ok(answer.written(&product, product.version, Effect::Announced.word()))
+    let updated = to_the_end(async move {
+        let Updated { product, previous } = shop.catalogue.update(id, &change, &expect).await?;
+        let effect = shop.moved(Some(previous), Some(product.placement()), Effect::Announced).await;
+        Ok::<_, CatalogueError>((product, effect))
+    });
+    let (product, effect) = updated.await?.map_err(trouble::catalogue)?;
+    Ok(answer.written(&product, Written::Row(product.version), effect.word()))
 }
 
-/// Deletes a product as somebody else would: no lane is told, but the deletion is announced.
+/// Deletes a product as somebody else would: no lane is told, but the deletion is announced. The lists that it was on are
+/// removed before the answer.
 #[utoipa::path(
     delete,
     path = "/products/{id}",
     tag = "catalogue",
-    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
     )
@@ -122,8 +130,8 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path)?;
-    let expect = input::expected(&request)?;
-    let deleted = to_the_end(async move { shop.catalogue.delete(id, &expect).await });
-    deleted.await?.map_err(trouble::catalogue)?;
-    Ok(answer.deleted(Effect::Announced.word()))
+    let expect = Preconditions::of(&request)?;
+    let deleted = to_the_end(async move { shop.delete(id, &expect).await });
+    let effect = deleted.await?.map_err(trouble::catalogue)?;
+    Ok(answer.deleted(effect.word()))
 }

@@ -2,7 +2,8 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, to_the_end};
+use runtime::answer::{Answer, Written, to_the_end};
+use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem};
 
 use super::{input, trouble};
@@ -16,12 +17,12 @@ use crate::strategies::tags;
     get,
     path = "/categories",
     tag = "catalogue",
-    responses((status = 200, body = Vec<Category>), (status = 503, body = Problem))
+    responses((status = 200, body = Vec<Category>), (status = 304), (status = 503, body = Problem))
 )]
-pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn all(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let categories = shop.catalogue.categories().await.map_err(trouble::catalogue)?;
-    Ok(answer.uncached(&categories))
+    Ok(answer.uncached(&request, &categories))
 }
 
 /// Changes a category, and invalidates every entry that carries its tag.
@@ -29,7 +30,7 @@ pub(super) async fn all(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     put,
     path = "/categories/{id}",
     tag = "lists",
-    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
     request_body = CategoryChange,
     responses(
         (status = 200, body = Category), (status = 400, body = Problem), (status = 404, body = Problem),
@@ -44,9 +45,9 @@ pub(super) async fn write(
 ) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let id: CategoryId = input::id(&path)?;
-    let expect = input::expected(&request)?;
+    let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
     let written = to_the_end(async move { tags::write_category(&shop, id, &change, &expect).await });
     let (category, effect) = written.await?.map_err(trouble::catalogue)?;
-    Ok(answer.written(&category, category.version, effect.word()))
+    Ok(answer.written(&category, Written::Row(category.version), effect.word()))
 }

@@ -3,14 +3,12 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use actix_web::HttpRequest;
 use garde::Validate;
-use runtime::conditions::{self, IfMatch};
 use runtime::problem::{FieldError, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::catalogue::{Expect, ProductId};
+use crate::catalogue::ProductId;
 use crate::strategies::Strategy;
 
 /// Reads an id from a path.
@@ -23,14 +21,6 @@ pub(super) fn strategy(name: &str) -> Result<Strategy, Problem> {
     name.parse().map_err(|()| {
         let names = Strategy::ALL.map(Strategy::name).join(", ");
         Problem::not_found(format!("There is no such strategy; there are {names}."))
-    })
-}
-
-/// Reads `If-Match`.
-pub(super) fn expected(request: &HttpRequest) -> Result<Expect, Problem> {
-    Ok(match conditions::if_match(request)? {
-        IfMatch::Any => Expect::Any,
-        IfMatch::OneOf(versions) => Expect::OneOf(versions),
     })
 }
 

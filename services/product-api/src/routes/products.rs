@@ -2,7 +2,8 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, to_the_end};
+use runtime::answer::{Answer, Written, to_the_end};
+use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem};
 
 use super::{input, trouble};
@@ -19,7 +20,7 @@ use crate::strategies::{Strategy, explicit};
     params(("strategy" = Strategy, Path), ("id" = i64, Path)),
     responses(
         (status = 200, body = Product, description = "`Cache-Status` (RFC 9211) says where it came from"),
-        (status = 304, description = "It has the version that `If-None-Match` names"),
+        (status = 304, description = "Its `ETag` is the one that `If-None-Match` names"),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
@@ -32,7 +33,7 @@ pub(super) async fn read(
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
     let fetched = strategy.read(&shop, id).await.map_err(trouble::fetch)?;
-    Ok(answer.fetched(&request, &fetched, "product"))
+    Ok(answer.caching(strategy.caching()).fetched(&request, &fetched, "product"))
 }
 
 /// Changes a product, and does to its entry what the strategy does.
@@ -40,7 +41,7 @@ pub(super) async fn read(
     put,
     path = "/products/{strategy}/{id}",
     tag = "strategies",
-    params(("strategy" = Strategy, Path), ("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    params(("strategy" = Strategy, Path), ("id" = i64, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
     request_body = ProductChange,
     responses(
         (status = 200, body = Product, description = "`Cache-Status` says what became of the entry"),
@@ -58,11 +59,14 @@ pub(super) async fn write(
     let answer = Answer::begin(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
-    let expect = input::expected(&request)?;
+    let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
     let written = to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
     let written = written.map_err(trouble::catalogue)?;
-    Ok(answer.written(&written.product, written.product.version, written.effect.word()))
+    Ok({
+        let product = &written.updated.product;
+        answer.written(product, Written::Row(product.version), written.effect.word())
+    })
 }
 
 /// Deletes a product, and its entry in the `explicit` lane.
@@ -70,7 +74,7 @@ pub(super) async fn write(
     delete,
     path = "/products/explicit/{id}",
     tag = "strategies",
-    params(("id" = i64, Path), ("If-Match" = Option<String>, Header)),
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 204), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 412, body = Problem), (status = 503, body = Problem),
@@ -83,7 +87,7 @@ pub(super) async fn delete_explicit(
 ) -> Result<HttpResponse, Problem> {
     let answer = Answer::begin(NAME);
     let id: ProductId = input::id(&path.1)?;
-    let expect = input::expected(&request)?;
+    let expect = Preconditions::of(&request)?;
     let deleted = to_the_end(async move { explicit::delete(&shop, id, &expect).await }).await?;
     let (_, effect) = deleted.map_err(trouble::catalogue)?;
     Ok(answer.deleted(effect.word()))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cache::FetchError;
+use runtime::conditions;
 use runtime::problem::Problem;
 
 use crate::catalogue::CatalogueError;
@@ -14,9 +15,7 @@ const SOON: Duration = Duration::from_secs(1);
 pub(super) fn catalogue(error: CatalogueError) -> Problem {
     match error {
         CatalogueError::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
-        CatalogueError::VersionMismatch { current } => {
-            Problem::precondition_failed(format!("If-Match does not name the current version, which is \"{current}\"."))
-        }
+        CatalogueError::PreconditionFailed(current) => conditions::failed(Some(&current)),
         CatalogueError::UnknownCategory => Problem::invalid_field("category_id", "there is no such category"),
         CatalogueError::NameTaken => Problem::conflict("Another category has that name."),
         CatalogueError::Unavailable(cause) => Problem::unavailable(SOON, cause),

@@ -15,7 +15,9 @@
 
 use cache::{FetchError, Fetched};
 
-use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
@@ -32,8 +34,8 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
-    Ok(Written { product: updated.product, effect: Effect::Announced })
+    Ok(Written { updated, effect: Effect::Announced })
 }

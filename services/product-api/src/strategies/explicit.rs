@@ -14,7 +14,9 @@
 
 use cache::{FetchError, Fetched, Invalidation};
 
-use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId, Writer};
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer};
 use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
@@ -30,17 +32,19 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.by(Writer::Explicit).update(id, change, expect).await?;
     let effect = forget(shop, id).await;
-    Ok(Written { product: updated.product, effect })
+    Ok(Written { updated, effect })
 }
 
-/// Deletes the product, then its entry.
-pub async fn delete(shop: &Shop, id: ProductId, expect: &Expect) -> Result<(Product, Effect), CatalogueError> {
+/// Deletes the product, then its entry and the lists that it was on.
+pub async fn delete(shop: &Shop, id: ProductId, expect: &Preconditions) -> Result<(Product, Effect), CatalogueError> {
     let product = shop.catalogue.by(Writer::Explicit).delete(id, expect).await?;
-    Ok((product, forget(shop, id).await))
+    let effect = forget(shop, id).await;
+    let effect = shop.moved(Some(product.placement()), None, effect).await;
+    Ok((product, effect))
 }
 
 async fn forget(shop: &Shop, id: ProductId) -> Effect {

@@ -17,7 +17,10 @@ use cache::{FetchError, Fetched};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use runtime::cache_control::Caching;
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::shop::{Shop, Written};
 
 /// The strategies, in the order in which they are told.
@@ -58,6 +61,15 @@ impl Strategy {
         }
     }
 
+    /// What it allows other caches: staleness, where it allows it to its own.
+    pub fn caching(self) -> Caching {
+        match self {
+            Self::Ttl => Caching::Ttl,
+            Self::Swr => Caching::StaleWhileRevalidate,
+            Self::Explicit | Self::Writethrough | Self::Events | Self::Tags | Self::Production => Caching::Validated,
+        }
+    }
+
     /// Reads a product by this strategy.
     pub async fn read(self, shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
         match self {
@@ -71,15 +83,16 @@ impl Strategy {
         }
     }
 
-    /// Changes a product and does to its entry what this strategy does.
+    /// Changes a product and does to its entry what this strategy does. Lists that it enters or leaves are invalidated in any
+    /// case: an entry of one product is one strategy's, a list is everybody's.
     pub async fn write(
         self,
         shop: &Shop,
         id: ProductId,
         change: &ProductChange,
-        expect: &Expect,
+        expect: &Preconditions,
     ) -> Result<Written, CatalogueError> {
-        match self {
+        let written = match self {
             Self::Ttl => ttl::write(shop, id, change, expect).await,
             Self::Explicit => explicit::write(shop, id, change, expect).await,
             Self::Writethrough => writethrough::write(shop, id, change, expect).await,
@@ -87,7 +100,10 @@ impl Strategy {
             Self::Swr => swr::write(shop, id, change, expect).await,
             Self::Tags => tags::write(shop, id, change, expect).await,
             Self::Production => production::write(shop, id, change, expect).await,
-        }
+        }?;
+        let (before, after) = (written.updated.previous, written.updated.product.placement());
+        let effect = shop.moved(Some(before), Some(after), written.effect).await;
+        Ok(Written { effect, ..written })
     }
 }
 

@@ -15,7 +15,9 @@
 use cache::{FetchError, Fetched, Invalidation};
 
 use super::tags;
-use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::shop::{Shop, Written};
 
 /// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
@@ -29,10 +31,10 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
     let gone = Invalidation::hard().key(shop.lanes.production.key(id)).tags(tags::touched(&updated));
     let effect = shop.cache.invalidate(gone).await.into();
-    Ok(Written { product: updated.product, effect })
+    Ok(Written { updated, effect })
 }

@@ -12,9 +12,14 @@
 //! process. A read is never older than the hard TTL. Costs: somebody always gets the old value first.
 //! The featured list is the place for it: everybody reads it, and nobody minds a few seconds.
 
+use std::collections::BTreeSet;
+
 use cache::{FetchError, Fetched, Loaded};
 
-use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
 /// Never waits while a copy exists, fresh or stale.
@@ -28,13 +33,14 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
-    Ok(Written { product: updated.product, effect: Effect::None })
+    Ok(Written { updated, effect: Effect::None })
 }
 
-/// The featured list; never waits while a copy exists.
+/// The featured list; never waits while a copy exists. What it shows of a product may be old; which products are on it is
+/// not: who adds or removes one, or renames a category, invalidates the list.
 pub async fn featured(shop: &Shop) -> Result<Fetched, FetchError> {
     let lane = &shop.lanes.featured;
     let catalogue = shop.catalogue.clone();
@@ -42,7 +48,9 @@ pub async fn featured(shop: &Shop) -> Result<Fetched, FetchError> {
         let catalogue = catalogue.clone();
         async move {
             let list = catalogue.featured().await?;
-            Loaded::json(&list).map_err(|error| CatalogueError::Internal(error.to_string()))
+            let names: BTreeSet<i64> = list.products.iter().map(|product| product.category.id).collect();
+            let names = names.into_iter().map(|category| keys::category(category.into()));
+            Ok::<_, CatalogueError>(Loaded::json(&list)?.tag(keys::featured()).tags(names))
         }
     };
     lane.fetch(&lane.key("list"), load).await

@@ -15,8 +15,10 @@
 
 use cache::{FetchError, Fetched, Invalidation, Loaded, Tag};
 
+use runtime::conditions::Preconditions;
+
 use crate::catalogue::{
-    CatalogueError, Category, CategoryChange, CategoryId, Expect, Product, ProductChange, ProductId, Updated,
+    CatalogueError, Category, CategoryChange, CategoryId, Product, ProductChange, ProductId, Updated,
 };
 use crate::keys;
 use crate::shop::{Effect, Shop, Written};
@@ -32,11 +34,11 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
     let effect = shop.cache.invalidate(Invalidation::hard().tags(touched(&updated))).await.into();
-    Ok(Written { product: updated.product, effect })
+    Ok(Written { updated, effect })
 }
 
 /// The list of a category.
@@ -61,7 +63,7 @@ pub async fn write_category(
     shop: &Shop,
     id: CategoryId,
     change: &CategoryChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<(Category, Effect), CatalogueError> {
     let category = shop.catalogue.update_category(id, change, expect).await?;
     let effect = shop.cache.invalidate(Invalidation::hard().tag(keys::category(id))).await.into();
@@ -75,10 +77,8 @@ pub fn shown(product: &Product) -> Vec<Tag> {
 
 /// What a write touches: the product, the list it is on, and the list it was on.
 pub fn touched(updated: &Updated) -> Vec<Tag> {
-    let (now, before) = (updated.product.category.id, updated.previous_category);
-    let mut tags = vec![keys::product(updated.product.id.into()), keys::products_of(now.into())];
-    if before != now {
-        tags.push(keys::products_of(before.into()));
-    }
-    tags
+    let now = updated.product.placement();
+    let shown = [keys::product(updated.product.id.into()), keys::products_of(now.category)];
+    let moved = keys::collections(Some(updated.previous), Some(now));
+    shown.into_iter().chain(moved.into_iter().filter(|tag| *tag != keys::products_of(now.category))).collect()
 }

@@ -12,7 +12,9 @@
 
 use cache::{FetchError, Fetched};
 
-use crate::catalogue::{CatalogueError, Expect, ProductChange, ProductId};
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::shop::{Effect, Shop, Written};
 
 /// A hit until the TTL ends, whatever happens in the database.
@@ -26,8 +28,8 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
-    Ok(Written { product: updated.product, effect: Effect::None })
+    Ok(Written { updated, effect: Effect::None })
 }

@@ -14,7 +14,9 @@
 
 use cache::{FetchError, Fetched, Tag};
 
-use crate::catalogue::{CatalogueError, Expect, Product, ProductChange, ProductId, Writer};
+use runtime::conditions::Preconditions;
+
+use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer};
 use crate::keys;
 use crate::shop::{self, Shop, Written};
 
@@ -29,14 +31,14 @@ pub async fn write(
     shop: &Shop,
     id: ProductId,
     change: &ProductChange,
-    expect: &Expect,
+    expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let lane = &shop.lanes.writethrough;
     let key = lane.key(id);
     let catalogue = shop.catalogue.by(Writer::Writethrough);
     let (updated, lease) = catalogue.update_locked(id, change, expect, lane.begin_write(&key)).await?;
     let effect = lease.publish(shop::entry(&updated.product, tags(&updated.product))?).await.into();
-    Ok(Written { product: updated.product, effect })
+    Ok(Written { updated, effect })
 }
 
 /// The name of the category is another row's fact; everything else is the locked row's.

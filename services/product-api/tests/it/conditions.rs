@@ -25,8 +25,8 @@ async fn a_read_of_the_version_that_the_client_has_is_not_sent_again() {
     let api = stores.api().await;
     for path in paths() {
         let read = api.get(&path).await.expect(200);
-        let tag = format!("\"{}\"", read.version());
-        assert_eq!(read.header("etag"), tag, "{path}");
+        let tag = read.header("etag").to_owned();
+        assert!(tag.starts_with(&format!("\"{}-", read.version())), "{path}: {tag}");
         for known in [&tag, &format!("W/{tag}"), &format!("\"0\", {tag}"), &"*".to_owned()] {
             let unchanged = get_if(&api, &path, known).await.expect(304);
             assert_eq!((unchanged.header("etag"), unchanged.body.len()), (tag.as_str(), 0), "{path} {known}");
@@ -42,29 +42,28 @@ async fn a_write_with_the_wrong_version_changes_nothing() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for path in paths() {
-        let version = api.get(&path).await.expect(200).version();
-        for wrong in ["\"0\"", "\"999\", \"1000\"", &format!("W/\"{version}\""), "\"abc\""] {
+        let read = api.get(&path).await.expect(200);
+        let (version, tag) = (read.version(), read.header("etag").to_owned());
+        for wrong in ["\"0\"", "\"999\", \"1000\"", &format!("W/{tag}"), &format!("\"{version}\""), "\"abc\""] {
             let problem = put_if(&api, &path, wrong.as_bytes()).await.problem(412, "precondition-failed");
             let detail = problem["detail"].as_str().unwrap_or_default().to_owned();
-            assert!(detail.contains(&format!("\"{version}\"")), "the client learns the version: {problem}");
+            assert!(detail.contains(&tag), "the client learns the current ETag: {problem}");
         }
         for malformed in [b"7".as_slice(), b"\"7", b"", b"\"1\" \"2\"", b"\"\xff\""] {
             put_if(&api, &path, malformed).await.problem(400, "malformed");
         }
         assert_eq!(api.get("/products/1").await.expect(200).version(), version, "{path}");
-        let written = Service::send(
-            api.request(Method::PUT, &path)
-                .header("if-match", format!("\"{version}\""))
-                .json(&json!({ "stock": version })),
-        );
+        let written =
+            Service::send(api.request(Method::PUT, &path).header("if-match", &tag).json(&json!({ "stock": version })));
         let written = written.await.expect(200);
-        assert_eq!((written.version(), written.header("etag")), (version + 1, format!("\"{}\"", version + 1).as_str()));
-        put_if(&api, &path, format!("\"{version}\"").as_bytes()).await.problem(412, "precondition-failed");
+        assert_eq!(written.version(), version + 1);
+        assert_eq!(written.header("etag"), api.get("/products/1").await.expect(200).header("etag"), "{path}");
+        put_if(&api, &path, tag.as_bytes()).await.problem(412, "precondition-failed");
         // Brings the lanes that hear of nothing up to date for the next round.
         stores.redis(&["FLUSHALL"]).await;
     }
-    let known = put_if(&api, "/products/1", b"*").await.expect(200).version();
-    put_if(&api, "/products/explicit/1", format!("\"0\", \"{known}\"").as_bytes()).await.expect(200);
+    let known = put_if(&api, "/products/1", b"*").await.expect(200).header("etag").to_owned();
+    put_if(&api, "/products/explicit/1", format!("\"0\", {known}").as_bytes()).await.expect(200);
     put_if(&api, "/products/explicit/4711", b"\"1\"").await.problem(404, "not-found");
 }
 
@@ -73,20 +72,23 @@ async fn deletes_and_categories_honour_if_match_too() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for path in ["/products/explicit/1", "/products/2"] {
-        let delete =
-            |condition: &'static str| Service::send(api.request(Method::DELETE, path).header("if-match", condition));
+        let delete = async |condition: &str| {
+            Service::send(api.request(Method::DELETE, path).header("if-match", condition)).await
+        };
         delete("\"999\"").await.problem(412, "precondition-failed");
         delete("1").await.problem(400, "malformed");
-        delete("\"1\"").await.expect(204);
+        let tag = api.get(path).await.expect(200).header("etag").to_owned();
+        delete(&tag).await.expect(204);
     }
-    let rename = |condition: &'static str| {
-        Service::send(
-            api.request(Method::PUT, "/categories/1").header("if-match", condition).json(&json!({ "name": "Renamed" })),
-        )
+    let rename = async |condition: &str, name: &str| {
+        let request = api.request(Method::PUT, "/categories/1").header("if-match", condition);
+        Service::send(request.json(&json!({ "name": name }))).await
     };
-    rename("\"999\"").await.problem(412, "precondition-failed");
-    assert_eq!(rename("\"1\"").await.expect(200).header("etag"), "\"2\"");
-    rename("\"1\"").await.problem(412, "precondition-failed");
+    rename("\"999\"", "Renamed").await.problem(412, "precondition-failed");
+    let first = rename("*", "Renamed").await.expect(200).header("etag").to_owned();
+    let second = rename(&first, "Renamed again").await.expect(200);
+    assert!(second.header("etag").starts_with("\"3-") && second.header("etag") != first, "{}", second.header("etag"));
+    rename(&first, "Renamed once more").await.problem(412, "precondition-failed");
 }
 
 /// Of many writers who all saw the same version, one may write.
@@ -96,9 +98,10 @@ async fn if_match_lets_one_of_many_writers_through() {
     let api = stores.api().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/5");
-        let version = api.get("/products/5").await.expect(200).version();
+        let read = api.get("/products/5").await.expect(200);
+        let version = read.version();
         let writes = (0..10).map(|stock| {
-            let request = api.request(Method::PUT, &path).header("if-match", format!("\"{version}\""));
+            let request = api.request(Method::PUT, &path).header("if-match", read.header("etag"));
             Service::send(request.json(&json!({ "stock": 1_000 + stock + 10 * version })))
         });
         let statuses: Vec<u16> =
@@ -138,5 +141,20 @@ async fn an_answer_says_where_it_came_from_how_old_it_is_and_how_long_it_took() 
     ] {
         let written = api.put(&format!("/products/{strategy}/1"), &json!({ "stock": 1 })).await.expect(200);
         assert_eq!(written.header("cache-status"), format!("product-api; fwd=method; detail={detail}"));
+    }
+}
+
+#[tokio::test]
+async fn if_none_match_of_a_write_forbids_what_it_names() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    for path in paths() {
+        let tag = api.get("/products/1").await.expect(200).header("etag").to_owned();
+        for forbidden in ["*", &tag] {
+            let write = api.request(Method::PUT, &path).header("if-none-match", forbidden).json(&json!({ "stock": 3 }));
+            Service::send(write).await.problem(412, "precondition-failed");
+        }
+        let write = api.request(Method::PUT, &path).header("if-none-match", "\"0\"").json(&json!({ "featured": true }));
+        Service::send(write).await.expect(200);
     }
 }

@@ -8,7 +8,8 @@
 //! | `promise` | no stale read after an acknowledged write, under load |
 //! | `outbox` | every committed change is announced, in order, once; a file each for who, how, and what may fail |
 //! | `stampede` · `redis_down` | many readers at once; no Redis, a hung one, and its return |
-//! | `bad_input` · `conditions` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
+//! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
+//! | `lists` · `shared_caches` | who is on a list after any write; what other caches may do |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
 //! | `hanging_up` | clients that do not wait for their answer |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
@@ -19,13 +20,16 @@ mod conditions;
 mod data;
 mod feed;
 mod hanging_up;
+mod lists;
 mod looking_in;
 mod outbox;
 mod promise;
 mod redis_down;
+mod shared_caches;
 mod stampede;
 mod standard;
 mod starting;
 mod stopping;
 mod strategies;
 mod support;
+mod validators;

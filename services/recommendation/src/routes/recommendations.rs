@@ -6,6 +6,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cache::Fetched;
 use runtime::answer::Answer;
+use runtime::cache_control::Caching;
 use runtime::problem::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -93,7 +94,7 @@ pub(super) async fn for_cart(
     query: Query<ForCart>,
     shelves: Data<Shelves>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = Answer::begin(NAME).caching(Caching::Private);
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
     let cart: CartId = cart.parse().map_err(|error: &str| Problem::invalid_field("cart", error))?;
     let limit = few(query.0.limit)?;
@@ -119,6 +120,8 @@ fn answered(
 ) -> Result<HttpResponse, Problem> {
     let catalogue = state.catalogue(Instant::now());
     let answer = if catalogue.stale { answer.detail("catalogue-stale") } else { answer };
+    let catalogue = serde_json::to_vec(&catalogue).map_err(Problem::internal)?;
+    let answer = answer.beside([&limit.to_be_bytes()[..], &catalogue].concat());
     let response = answer.fetched(request, fetched, "product");
     let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
     let shortened;
@@ -131,7 +134,6 @@ fn answered(
         &shortened
     };
     let open = list.strip_suffix(b"}").ok_or_else(|| Problem::internal("a list that is no object"))?;
-    let catalogue = serde_json::to_vec(&catalogue).map_err(Problem::internal)?;
     let body = [open, b",\"catalogue\":", &catalogue, b"}"].concat();
     Ok(response.set_body(body).map_into_boxed_body())
 }

@@ -88,3 +88,27 @@ async fn a_client_that_has_the_list_is_told_that_it_has_not_changed() {
     stores.until_all_is_heard().await;
     crate::support::Service::send(again()).await.expect(200);
 }
+
+/// The limit cuts the list, and what is said of the catalogue is true of this moment: both are part of the bytes.
+#[tokio::test]
+async fn representations_with_different_bytes_never_share_a_validator() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut seen = std::collections::HashMap::new();
+    for change in ["name = 'Other'", "price_cents = price_cents + 1", "stock = 0", "stock = 9"] {
+        stores.shop_sql(&format!("UPDATE products SET {change} WHERE id = 2")).await;
+        stores.until_all_is_heard().await;
+        for limit in [1, 2, 12] {
+            let list = ours.get(&format!("/recommendations/1?limit={limit}")).await.expect(200);
+            assert_eq!(list.header("cache-control"), "no-cache");
+            let tag = list.header("etag").to_owned();
+            assert_eq!(seen.entry(tag).or_insert_with(|| list.body.clone()), &list.body, "{limit} after {change}");
+        }
+    }
+    stores.shop_sql("UPDATE categories SET name = 'Renamed' WHERE id = 1").await;
+    stores.until_all_is_heard().await;
+    let list = ours.get("/recommendations/1").await.expect(200);
+    assert_eq!(seen.entry(list.header("etag").to_owned()).or_insert_with(|| list.body.clone()), &list.body);
+    let cart = ours.get(&format!("/recommendations?cart={}", uuid::Uuid::new_v4())).await.expect(200);
+    assert_eq!(cart.header("cache-control"), "private, no-store");
+}

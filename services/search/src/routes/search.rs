@@ -69,13 +69,17 @@ pub(super) async fn search(
     }
     let found = searching.pages.find(search).await.map_err(trouble)?;
     let index = searching.state.index(Instant::now());
+    let shown = serde_json::to_vec(&index).map_err(Problem::internal)?;
     if index.stale {
         answer = answer.detail("index-stale");
     }
     match found {
-        Found::Cached(fetched) => with_index(answer.fetched(&request, &fetched, "page"), fetched.body(), index),
+        Found::Cached(fetched) => {
+            let answer = answer.beside(shown.clone());
+            with_index(answer.fetched(&request, &fetched, "page"), fetched.body(), &shown)
+        }
         Found::Beside(page) => {
-            let mut response = answer.uncached(&Results { page, index });
+            let mut response = answer.uncached(&request, &Results { page, index });
             let status = HeaderValue::from_static("search; fwd=bypass; detail=repair-pending");
             response.headers_mut().insert(HeaderName::from_static("cache-status"), status);
             Ok(response)
@@ -84,11 +88,10 @@ pub(super) async fn search(
 }
 
 /// The page goes out as it lies in the cache; what is true of this moment is put in before its last brace.
-fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: IndexState) -> Result<HttpResponse, Problem> {
+fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8]) -> Result<HttpResponse, Problem> {
     let Some(page) = page.filter(|_| response.status().is_success()) else { return Ok(response) };
-    let index = serde_json::to_vec(&index).map_err(Problem::internal)?;
     let open = page.strip_suffix(b"}").ok_or_else(|| Problem::internal("a page that is no object"))?;
-    let body = [open, b",\"index\":", &index, b"}"].concat();
+    let body = [open, b",\"index\":", index, b"}"].concat();
     Ok(response.set_body(body).map_into_boxed_body())
 }
 

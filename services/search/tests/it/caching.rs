@@ -134,4 +134,34 @@ async fn an_unchanged_page_is_not_sent_again() {
     assert_eq!(ask("\"another\"").await.expect(200).names(), ["Onyx"]);
     let json = page.json();
     assert_eq!((json["index"]["lag"].as_u64(), json["index"]["stale"].as_bool()), (Some(0), Some(false)), "{json}");
+    assert_eq!(page.header("cache-control"), "no-cache");
+    let known = search.request(reqwest::Method::GET, "/search?q=onyx").header("if-none-match", page.header("etag"));
+    let unchanged = testkit::http::Service::send(known).await.expect(304);
+    assert_eq!((unchanged.header("etag"), unchanged.body.len()), (page.header("etag"), 0));
+}
+
+/// A page shows how far the index is, which moves with every event: the same page with another number is other bytes.
+#[tokio::test]
+async fn representations_with_different_bytes_never_share_a_validator() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Onyx", ..Product::default() }, Product { name: "Opal", ..Product::default() }])
+        .await;
+    let search = Search::of(&shop).await;
+    let mut seen = std::collections::HashMap::new();
+    let opal = search.find("opal").await.ids()[0];
+    for price in [1_111, 2_222, 3_333] {
+        shop.put(&format!("/products/{opal}"), &json!({ "price_cents": price })).await;
+        eventually("the new price", SOON, async || search.find("opal").await.text().contains(&price.to_string())).await;
+        for q in ["onyx", "opal"] {
+            for _ in 0..2 {
+                let page = search.find(q).await.expect(200);
+                let tag = page.header("etag").to_owned();
+                assert_eq!(seen.entry(tag).or_insert_with(|| page.body.clone()), &page.body, "{q} at {price}");
+            }
+        }
+    }
+    let before = search.find("onyx").await.header("etag").to_owned();
+    shop.put("/categories/1", &json!({ "name": "Stones" })).await;
+    eventually("the new name", SOON, async || search.find("onyx").await.text().contains("Stones")).await;
+    assert_ne!(search.find("onyx").await.header("etag"), before);
 }

@@ -1,0 +1,89 @@
+//! `Cache-Control`: what a cache between the client and this service may do with an answer (RFC 9111, RFC 5861).
+//!
+//! | [`Caching`] | header | such an answer |
+//! |---|---|---|
+//! | `Validated` | `no-cache` | may be stored, and is asked about before every use |
+//! | `Ttl` | `max-age=…` | may be used as long as the entry that it came from is fresh |
+//! | `StaleWhileRevalidate` | `max-age=…, stale-while-revalidate=…` | … and then as long as the entry may be served stale |
+//! | `Private` | `private, no-store` | is one person's, and is not stored at all |
+//! | `Never` | `no-store` | is not stored at all |
+//!
+//! A value that was loaded beside the cache has no entry whose remaining time could be handed on: it is `no-cache`.
+//! `max-age` is what is left of the entry's time, although the answer's `Age` is counted from the fill: a cache that
+//! counts `Age` keeps the answer for less than it might, and no cache keeps it for longer than the strategy allows.
+
+use actix_web::http::header::HeaderValue;
+use cache::Fetched;
+
+/// What a strategy allows other caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Caching {
+    /// Nothing may be used without a question: the strategy promises that reads are fresh.
+    #[default]
+    Validated,
+    /// Staleness within the entry's TTL.
+    Ttl,
+    /// Staleness within the entry's hard TTL, while a refresh is under way past the soft one.
+    StaleWhileRevalidate,
+    /// Nothing: the answer is one person's.
+    Private,
+    /// Nothing: the answer is about one moment.
+    Never,
+}
+
+impl Caching {
+    /// The header of an answer made of `fetched`.
+    pub(crate) fn of(self, fetched: &Fetched) -> HeaderValue {
+        self.header(fetched.ttl_ms(), fetched.hard_ttl_ms())
+    }
+
+    /// The header of an answer that no entry stands behind.
+    pub(crate) fn without_entry(self) -> HeaderValue {
+        self.header(0, 0)
+    }
+
+    fn header(self, soft_ms: i64, hard_ms: u64) -> HeaderValue {
+        let (fresh, usable) = (seconds(u64::try_from(soft_ms).unwrap_or(0)), seconds(hard_ms));
+        let text = match self {
+            Self::Ttl if fresh > 0 => format!("max-age={fresh}"),
+            Self::StaleWhileRevalidate if usable > fresh => {
+                format!("max-age={fresh}, stale-while-revalidate={}", usable - fresh)
+            }
+            Self::StaleWhileRevalidate if fresh > 0 => format!("max-age={fresh}"),
+            Self::Validated | Self::Ttl | Self::StaleWhileRevalidate => return HeaderValue::from_static("no-cache"),
+            Self::Private => return HeaderValue::from_static("private, no-store"),
+            Self::Never => return HeaderValue::from_static("no-store"),
+        };
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("no-cache"))
+    }
+}
+
+/// Whole seconds that end before `ms` have passed: the answer is on its way for some of them.
+fn seconds(ms: u64) -> u64 {
+    ms.saturating_sub(1) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_caches_get_what_is_left_of_the_entry_and_never_more() {
+        for (caching, soft, hard, header) in [
+            (Caching::Validated, 10_000, 10_000, "no-cache"),
+            (Caching::Private, 10_000, 10_000, "private, no-store"),
+            (Caching::Never, 10_000, 10_000, "no-store"),
+            (Caching::Ttl, 10_000, 10_000, "max-age=9"),
+            (Caching::Ttl, 2_500, 2_500, "max-age=2"),
+            (Caching::Ttl, 999, 999, "no-cache"),
+            (Caching::Ttl, -5_000, 3_000, "no-cache"),
+            (Caching::Ttl, 0, 0, "no-cache"),
+            (Caching::StaleWhileRevalidate, 5_000, 60_000, "max-age=4, stale-while-revalidate=55"),
+            (Caching::StaleWhileRevalidate, -4_000, 51_000, "max-age=0, stale-while-revalidate=50"),
+            (Caching::StaleWhileRevalidate, 2_500, 2_500, "max-age=2"),
+            (Caching::StaleWhileRevalidate, 0, 0, "no-cache"),
+        ] {
+            assert_eq!(caching.header(soft, hard), header, "{caching:?} {soft} {hard}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A cache between the client and this service that obeys `Cache-Control` never serves what the strategy forbids.
+//!
+//! The decisions of that cache are those of `http-cache-semantics` (RFC 9111, shared), at any moment one likes to ask about.
+
+use std::time::{Duration, SystemTime};
+
+use http_cache_semantics::{BeforeRequest, CachePolicy};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, Api, Service, Stores};
+
+/// An answer as a shared cache keeps it.
+struct Kept {
+    path: String,
+    policy: CachePolicy,
+    at: SystemTime,
+    answer: Answer,
+}
+
+impl Kept {
+    async fn get(api: &Api, path: &str) -> Self {
+        let answer = api.get(path).await;
+        let at = SystemTime::now();
+        let mut response = http::Response::builder().status(answer.status).body(()).expect("a response");
+        *response.headers_mut() = answer.headers.clone();
+        let policy = CachePolicy::new_options(&request(path), &response, at, http_cache_semantics::CacheOptions::default());
+        Self { path: path.to_owned(), policy, at, answer }
+    }
+
+    /// Whether it would be served without a question `after` so long.
+    fn is_served(&self, after: Duration) -> bool {
+        matches!(self.policy.before_request(&request(&self.path), self.at + after), BeforeRequest::Fresh(_))
+    }
+
+    /// What the cache asks once it must, and the answer.
+    async fn revalidated(&self, api: &Api) -> Answer {
+        let BeforeRequest::Stale { request: parts, .. } = self.policy.before_request(&request(&self.path), self.at) else {
+            panic!("{} is served without a question", self.path)
+        };
+        let asked = parts.headers.iter().fold(api.request(Method::GET, &self.path), |asked, (name, value)| {
+            if name == "host" { asked } else { asked.header(name, value) }
+        });
+        Service::send(asked).await
+    }
+}
+
+fn request(path: &str) -> http::Request<()> {
+    http::Request::get(format!("http://shop{path}")).body(()).expect("a request")
+}
+
+fn seconds(answer: &Answer, directive: &str) -> Option<u64> {
+    let control = answer.header("cache-control").split(", ");
+    control.into_iter().find_map(|one| one.strip_prefix(directive)?.strip_prefix('=')?.parse().ok())
+}
+
+/// Makes an entry older than it is: it says when it was stored, in Redis' own time.
+async fn age(stores: &Stores, key: &str, by_ms: u64) {
+    let script = "local v = redis.call('GET', KEYS[1])
+                  v = v:gsub('at=(%d+)', function(at) return 'at=' .. string.format('%.0f', at - ARGV[1]) end, 1)
+                  redis.call('SET', KEYS[1], v, 'KEEPTTL')";
+    stores.redis(&["EVAL", script, "1", key, &by_ms.to_string()]).await;
+}
+
+#[tokio::test]
+async fn a_shared_cache_asks_before_it_serves_what_must_be_fresh() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let lanes = ["explicit", "writethrough", "events", "tags", "production"];
+    let lanes = lanes.map(|strategy| format!("/products/{strategy}/1"));
+    let others = ["/products/1", "/products?ids=1", "/products/by-category/1", "/products/featured", "/categories"];
+    stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id = 1").await;
+    stores.until_announced().await;
+    for path in lanes.into_iter().chain(others.map(str::to_owned)) {
+        for _ in 0..2 {
+            let kept = Kept::get(&api, &path).await;
+            assert_eq!(kept.answer.expect(200).header("cache-control"), "no-cache", "{path}");
+        }
+        let kept = Kept::get(&api, &path).await;
+        assert!(kept.policy.is_storable() && !kept.is_served(Duration::ZERO), "{path}");
+        let unchanged = kept.revalidated(&api).await.expect(304);
+        assert_eq!(unchanged.header("cache-control"), "no-cache", "{path}: a 304 says the same as the 200");
+
+        api.put("/categories/1", &json!({ "name": format!("Name for {path}").replace('/', " ") })).await.expect(200);
+        let now = kept.revalidated(&api).await.expect(200);
+        assert!(now.text().contains("Name for"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_cache_keeps_a_ttl_entry_no_longer_than_it_lives() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "100s"), ("LANES__TTL__JITTER", "0")]).await;
+    let stored = Kept::get(&api, "/products/ttl/1").await;
+    assert!(stored.is_served(Duration::from_secs(90)) && !stored.is_served(Duration::from_secs(100)));
+    for (aged, left) in [(10_000, 90), (50_000, 40), (38_000, 2)] {
+        age(&stores, "product:ttl:1", aged).await;
+        let kept = Kept::get(&api, "/products/ttl/1").await;
+        assert_eq!(kept.answer.source(), "hit");
+        let granted = seconds(&kept.answer, "max-age").expect("the strategy allows some");
+        assert!((left - 2..=left).contains(&granted), "{granted} s of {left} s");
+        assert!(!kept.is_served(Duration::from_secs(left)), "{left} s");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_cache_keeps_an_swr_entry_no_longer_than_it_lives() {
+    let stores = Stores::start().await;
+    let settings = [("LANES__SWR__SOFT_TTL", "50s"), ("LANES__SWR__HARD_TTL", "100s"), ("LANES__SWR__JITTER", "0")];
+    let api = stores.api_with(&settings).await;
+    let fresh = api.get("/products/swr/1").await.expect(200);
+    assert_eq!((seconds(&fresh, "max-age"), seconds(&fresh, "stale-while-revalidate")), (Some(49), Some(50)));
+    age(&stores, "product:swr:1", 70_000).await;
+    // Nobody is to refresh it: it is read once only.
+    let kept = Kept::get(&api, "/products/swr/1").await;
+    assert_eq!(kept.answer.source(), "stale");
+    let beyond = seconds(&kept.answer, "stale-while-revalidate").expect("the strategy allows some");
+    assert_eq!(seconds(&kept.answer, "max-age"), Some(0));
+    assert!((25..30).contains(&beyond), "{beyond} s of 30 s");
+    assert!(!kept.is_served(Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn a_shared_cache_stores_neither_writes_nor_absences() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let created = json!({ "name": "New", "price_cents": 1, "category_id": 1 });
+    for answer in [
+        api.post("/products", &created).await.expect(201),
+        api.put("/products/ttl/1", &json!({ "stock": 1 })).await.expect(200),
+        api.get("/products/ttl/4711").await,
+        api.get("/products/by-category/4711").await,
+        api.delete("/products/explicit/1").await.expect(204),
+    ] {
+        assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
+    }
+}
