@@ -55,14 +55,14 @@ async fn past_the_hard_ttl_a_read_waits_and_is_fresh() {
 async fn the_featured_list_never_waits_while_a_copy_exists() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SETTINGS).await;
+    // What happens next is heard of by nobody: a change that is announced, or made through the API, removes the list at once.
+    stores.silence().await;
     let first = api.get("/products/featured").await.expect(200);
     let listed = first.json()["products"].as_array().expect("a list").clone();
     assert!(!listed.is_empty() && listed.iter().all(|product| product["featured"] == true));
     assert!(first.header("etag").len() > 2, "a list has no version, but it can be told from another one");
 
     let id = &listed[0]["id"];
-    // A change that nobody hears of: one that is announced, or made through the API, would remove the list at once.
-    stores.silence().await;
     stores.sql(&format!("UPDATE products SET featured = false WHERE id = {id}")).await;
     stores.until_stale(&api, "product:featured:list").await;
     let lock = stores.lock_products().await;
