@@ -7,7 +7,8 @@
 //! | event | invalidated |
 //! |---|---|
 //! | product created | the product's entry in every lane ("no such product"), the list of its category, and the featured list |
-//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on; the featured list unless it neither enters nor leaves it |
+//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on |
+//! | product deleted, or its flag changed | the featured list |
 //! | … by `explicit` or `writethrough` | also the product's entry in that writer's own lane, as far as it is older |
 //! | category created, updated or deleted | what carries the category's tag, in every lane that shows its name |
 //!

@@ -89,11 +89,9 @@ async fn a_changed_product_enters_and_leaves_lists_before_the_answer() {
         stores.until_announced().await;
         stores.redis(&["FLUSHALL"]).await;
         let stalled = stall_relay(&stores).await;
-        for change in [
-            json!({ "category_id": 2 }),
-            json!({ "featured": true }),
-            json!({ "category_id": 1, "featured": false }),
-        ] {
+        for change in
+            [json!({ "category_id": 2 }), json!({ "featured": true }), json!({ "category_id": 1, "featured": false })]
+        {
             warm(&api).await;
             write(&api, Method::PUT, &path, &change).await.expect(200);
             assert_current(&api, &stores, &format!("PUT {path} {change}")).await;

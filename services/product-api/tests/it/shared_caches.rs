@@ -24,7 +24,8 @@ impl Kept {
         let at = SystemTime::now();
         let mut response = http::Response::builder().status(answer.status).body(()).expect("a response");
         *response.headers_mut() = answer.headers.clone();
-        let policy = CachePolicy::new_options(&request(path), &response, at, http_cache_semantics::CacheOptions::default());
+        let policy =
+            CachePolicy::new_options(&request(path), &response, at, http_cache_semantics::CacheOptions::default());
         Self { path: path.to_owned(), policy, at, answer }
     }
 
@@ -35,7 +36,8 @@ impl Kept {
 
     /// What the cache asks once it must, and the answer.
     async fn revalidated(&self, api: &Api) -> Answer {
-        let BeforeRequest::Stale { request: parts, .. } = self.policy.before_request(&request(&self.path), self.at) else {
+        let BeforeRequest::Stale { request: parts, .. } = self.policy.before_request(&request(&self.path), self.at)
+        else {
             panic!("{} is served without a question", self.path)
         };
         let asked = parts.headers.iter().fold(api.request(Method::GET, &self.path), |asked, (name, value)| {
