@@ -21,7 +21,8 @@ struct Kept {
 impl Kept {
     async fn get(api: &Api, path: &str) -> Self {
         let answer = api.get(path).await;
-        let at = SystemTime::now();
+        // Any moment will do: nothing is compared with a real clock.
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
         let mut response = http::Response::builder().status(answer.status).body(()).expect("a response");
         *response.headers_mut() = answer.headers.clone();
         let policy =
