@@ -65,8 +65,8 @@ bench: ## every strategy beside doing without: latency, peak, loads, staleness, 
 	@$(alone) 'postgres redis wrk' bench --readme README.md $(args)
 bench-quick: ## the same in less than a minute, for a look: writes nothing but target/lab/quick
 	@$(alone) 'postgres redis wrk' bench --quick $(args)
-bench-events: ## how long a change takes until every cache has forgotten it
-	@$(alone) 'postgres redis' bench-events $(args)
+bench-events: ## how long a change takes until every cache has forgotten it; fails when events do not keep up
+	@$(alone) 'postgres redis' bench-events --assert $(args)
 bench-search: ## how long the search takes to index 100,000 products, and to answer
 	@$(alone) 'postgres redis' bench-search $(args)
 bench-hit: ## what a cache hit over HTTP costs, beside its peers

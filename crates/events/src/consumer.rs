@@ -28,7 +28,6 @@
 //! 10,000 are forgotten.
 
 mod attempts;
-mod backoff;
 mod effects;
 mod group;
 mod join;
@@ -63,9 +62,9 @@ use self::scripts::Scripts;
 use self::seen::Seen;
 use self::session::Session;
 use self::task::Task;
-use crate::Source;
 use crate::contract::{Change, Event};
 use crate::log::EventLog;
+use crate::{Outage, Source, backoff};
 
 /// How events reach a service. The `[events]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -229,6 +228,7 @@ impl Consumer {
             signs: Signs { meter: Meter::new(source.stream, name), status: tells },
             stop: stop.clone(),
             max_attempts: u64::from(settings.max_attempts.max(1)),
+            in_vain: Outage::new(source.stream, "events are heard in vain", "events have their effect again"),
             seen,
         };
         let run_id = None;

@@ -20,13 +20,17 @@
 //! stream (`seq-0`). That is what makes loss visible: a consumer that was at 41 and meets 43 knows that 42 is missing,
 //! and asks for it.
 
+mod backoff;
 pub mod consumer;
 pub mod contract;
 pub mod log;
+mod outage;
 pub mod product_api;
 mod redis;
 pub mod relay;
 
+pub use backoff::Backoff;
+pub use outage::Outage;
 pub use redis::keep_answering;
 
 /// Where events of one kind are found in Redis.

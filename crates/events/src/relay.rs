@@ -13,11 +13,17 @@
 //! given the last hour again, under the same numbers, so consumers that store their position stay right. A relay that
 //! finds the stream behind the row it holds appends the rows before it first, whoever numbered them.
 //!
+//! After a failure the relay takes half as many rows, down to a single one, so that an event which cannot be carried out
+//! holds up only what comes after it. It pauses between attempts, logs the outage once ([`Outage`](crate::Outage)), and
+//! says what fails ([`Relay::failing`]).
+//!
 //! What can still go wrong: a stream is bounded ([`RelaySettings::stream_length`]), and rows are deleted after
 //! [`RelaySettings::retention`]; a consumer that was away for longer has to begin anew, and is told so.
 
+mod health;
 mod hook;
 mod outbox;
+mod pace;
 mod session;
 mod stream;
 mod worker;
@@ -30,6 +36,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use health::Failing;
 pub use hook::{Committed, Hook, NoHook};
 pub use outbox::{Outbox, OutboxError};
 
@@ -40,7 +47,7 @@ use crate::{RedisUrlError, Source};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelaySettings {
-    /// The most rows that are numbered and appended at once. Default 500.
+    /// The most rows that are numbered and appended at once; fewer after a failure. Default 500.
     pub batch: u32,
     /// How often it looks without being woken. Default 500 ms.
     #[serde(with = "humantime_serde")]
@@ -72,6 +79,7 @@ impl Default for RelaySettings {
 pub struct Relay {
     stop: CancellationToken,
     settled: watch::Receiver<bool>,
+    failing: watch::Receiver<Option<Failing>>,
     task: JoinHandle<()>,
 }
 
@@ -92,15 +100,21 @@ impl Relay {
         let stream = stream::Stream::open(redis_url, source, settings.stream_length)?;
         let stop = CancellationToken::new();
         let (settles, settled) = watch::channel(false);
-        let worker = worker::Worker::new(settings.clone(), postgres.url.clone(), stream, hook, settles);
+        let (tells, failing) = watch::channel(None);
+        let worker = worker::Worker::new(settings.clone(), postgres.url.clone(), stream, hook, settles, tells);
         let task = tokio::spawn(worker.run(stop.clone()));
-        Ok(Self { stop, settled, task })
+        Ok(Self { stop, settled, failing, task })
     }
 
     /// Waits until everything that had been committed at the start is appended.
     pub async fn settled(&self) {
         // An error means that the task has ended: nobody is left to wait for.
         let _ = self.settled.clone().wait_for(|settled| *settled).await;
+    }
+
+    /// What it cannot do just now; `None` while everything is carried out.
+    pub fn failing(&self) -> watch::Receiver<Option<Failing>> {
+        self.failing.clone()
     }
 
     /// Lets the batch under way finish, then ends.

@@ -92,6 +92,33 @@ impl Readiness {
         self.with(Check::new(name, Need::Preferred, limit, check))
     }
 
+    /// As [`prefers`](Self::prefers), where the reason of a failure is for everybody to read.
+    #[must_use]
+    pub fn prefers_telling<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        self.with(Check::new(name, Need::Preferred, limit, check).public())
+    }
+
+    /// Adds the cache's deferred invalidations as `invalidations`: until they are done, the entries that they name are
+    /// loaded past the cache.
+    #[must_use]
+    pub fn prefers_invalidations(self, cache: &Cache) -> Self {
+        let cache = cache.clone();
+        self.prefers_telling("invalidations", Duration::from_secs(1), move || {
+            let pending = cache.repairs_pending();
+            async move {
+                match pending {
+                    0 => Ok(()),
+                    _ => Err(format!("invalidations are deferred until Redis accepts them; entries named: {pending}")),
+                }
+            }
+        })
+    }
+
     /// Adds the cache's Redis as `redis`: without it, reads go to where the loaders load from.
     #[must_use]
     pub fn prefers_redis(self, cache: &Cache) -> Self {

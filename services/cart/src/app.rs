@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{Cache, Health, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use events::consumer::{Consumer, ConsumerStatus, Reading, Subscription};
+use events::consumer::{Consumer, Reading, Subscription};
 use events::product_api::ProductApi;
 use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
@@ -15,7 +15,6 @@ use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
 use runtime::telemetry::Metrics;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -60,7 +59,7 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
-        readiness: readiness(&shop, events.consumer.watch(), shutdown.clone()),
+        readiness: readiness(&shop, &events, shutdown.clone()),
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
@@ -139,7 +138,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.
-fn readiness(shop: &Shop, events: watch::Receiver<ConsumerStatus>, shutdown: CancellationToken) -> Readiness {
+fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readiness {
+    let (relay, events) = (events.relay.failing(), events.consumer.watch());
     let limit = Duration::from_secs(1);
     let (carts, upstream) = (shop.carts.clone(), shop.upstream.clone());
     Readiness::new(shutdown)
@@ -148,6 +148,11 @@ fn readiness(shop: &Shop, events: watch::Receiver<ConsumerStatus>, shutdown: Can
             async move { carts.ping().await }
         })
         .prefers_redis(&shop.cache)
+        .prefers_invalidations(&shop.cache)
+        .prefers_telling("relay", limit, move || {
+            let failing = *relay.borrow();
+            async move { failing.map_or(Ok(()), Err) }
+        })
         .prefers("product-api", limit, move || {
             let upstream = upstream.clone();
             async move { upstream.ping().await }

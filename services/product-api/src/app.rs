@@ -8,11 +8,12 @@ use anyhow::Context;
 use cache::{Cache, Health, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::PRODUCT_EVENTS;
-use events::relay::{Outbox, Relay};
+use events::relay::{Failing, Outbox, Relay};
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
 use runtime::telemetry::Metrics;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -52,7 +53,7 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
-        readiness: readiness(&shop, shutdown.clone()),
+        readiness: readiness(&shop, events.relay.failing(), shutdown.clone()),
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
@@ -114,8 +115,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     openapi
 }
 
-/// Without its database the service is of no use; without Redis it is slower.
-fn readiness(shop: &Shop, shutdown: CancellationToken) -> Readiness {
+/// Without its database the service is of no use; without Redis it is slower, and without the relay the other services do not
+/// hear of changes.
+fn readiness(shop: &Shop, relay: watch::Receiver<Option<Failing>>, shutdown: CancellationToken) -> Readiness {
     let catalogue = shop.catalogue.clone();
     Readiness::new(shutdown)
         .requires("postgres", Duration::from_secs(1), move || {
@@ -123,4 +125,9 @@ fn readiness(shop: &Shop, shutdown: CancellationToken) -> Readiness {
             async move { catalogue.ping().await }
         })
         .prefers_redis(&shop.cache)
+        .prefers_invalidations(&shop.cache)
+        .prefers_telling("relay", Duration::from_secs(1), move || {
+            let failing = *relay.borrow();
+            async move { failing.map_or(Ok(()), Err) }
+        })
 }

@@ -179,6 +179,7 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
             }
         })
         .prefers_redis(&started.cache)
+        .prefers_invalidations(&started.cache)
         .prefers("events", limit, move || {
             let connected = *connected.borrow();
             async move { if connected { Ok(()) } else { Err("changes are not heard of just now") } }

@@ -241,4 +241,5 @@ fn readiness(state: &Arc<State>, cache: &Cache, shutdown: CancellationToken) -> 
             }
         })
         .prefers_redis(cache)
+        .prefers_invalidations(cache)
 }

@@ -5,13 +5,14 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::backoff::Backoff;
 use super::effects::{Aftermath, Effects, Stopped};
 use super::plan::Letter;
 use super::wire::Entry;
 use super::{React, ReactError, Resync};
+use crate::Outage;
 use crate::contract::Event;
 
 impl<R: React> Effects<R> {
@@ -73,18 +74,16 @@ impl<R: React> Effects<R> {
 
     /// One attempt, repeated while something is away. The error is why the events are refused.
     async fn attempt(&mut self, events: &[Event<R::Change>]) -> Result<Result<(), String>, Stopped> {
-        let (mut backoff, mut told) = (Backoff::new(), false);
+        let mut backoff = Backoff::new();
+        let outage = Outage::new(self.stream, "events wait for something that is away", "events wait no longer");
         loop {
             match AssertUnwindSafe(self.reaction.apply(events)).catch_unwind().await {
                 Ok(Ok(())) => {
+                    outage.over();
                     self.done(events);
                     return Ok(Ok(()));
                 }
-                Ok(Err(ReactError::Unavailable(why))) => {
-                    if !std::mem::replace(&mut told, true) {
-                        warn!(reason = %why, "events wait for something that is away");
-                    }
-                }
+                Ok(Err(ReactError::Unavailable(why))) => outage.failed(why),
                 Ok(Err(ReactError::Refused(why))) => return Ok(Err(why)),
                 Err(_) => return Ok(Err("the reaction panicked".to_owned())),
             }
@@ -97,12 +96,13 @@ impl<R: React> Effects<R> {
     pub(super) async fn once(&self, events: &[Event<R::Change>]) {
         match AssertUnwindSafe(self.reaction.apply(events)).catch_unwind().await {
             Ok(Ok(())) => {
+                self.in_vain.over();
                 self.signs.meter.applied(events.iter().map(|event| event.occurred_at));
                 events.iter().for_each(|event| self.signs.reached(event.seq));
             }
             failed => {
                 let reason = failed.map_or_else(|_| "the reaction panicked".to_owned(), |why| format!("{why:?}"));
-                warn!(%reason, events = events.len(), "events were heard in vain");
+                self.in_vain.failed(reason);
                 self.signs.meter.lost.increment(events.len() as u64);
             }
         }
@@ -118,14 +118,17 @@ impl<R: React> Effects<R> {
     /// Has everything dropped or made anew, for as long as it takes.
     pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<u64>, Stopped> {
         self.signs.meter.resync(why);
-        let from = self.until_done("a resync", || self.reaction.resync(why)).await?;
+        let from = self.until_done("a resync fails", "a resync is done", || self.reaction.resync(why)).await?;
         // Where a group is, only the group knows.
         Ok(from.filter(|_| self.seen.is_none()))
     }
 
     /// Where this service is, if it knows that; asked for as long as it takes.
     pub(super) async fn position(&self) -> Result<Option<u64>, Stopped> {
-        self.until_done("asking how far this service is", || self.reaction.position()).await
+        self.until_done("the position of this service cannot be read", "the position of this service is read", || {
+            self.reaction.position()
+        })
+        .await
     }
 
     /// Tells the service that it is past what was set aside, for as long as it takes.
@@ -133,24 +136,35 @@ impl<R: React> Effects<R> {
         let numbers: Vec<u64> = aftermath.letters.iter().filter_map(Letter::number).collect();
         match numbers.is_empty() || aftermath.from.is_some() {
             true => Ok(()),
-            false => self.until_done("noting what was set aside", || self.reaction.pass(&numbers)).await,
+            false => {
+                let (failing, recovered) =
+                    ("events that were set aside cannot be noted", "events that were set aside are noted");
+                self.until_done(failing, recovered, || self.reaction.pass(&numbers)).await
+            }
         }
     }
 
-    async fn until_done<T, F>(&self, what: &str, attempt: impl Fn() -> F) -> Result<T, Stopped>
+    async fn until_done<T, F>(
+        &self,
+        failing: &'static str,
+        recovered: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Stopped>
     where
         F: Future<Output = Result<T, ReactError>>,
     {
-        let (mut backoff, mut told) = (Backoff::new(), false);
+        let mut backoff = Backoff::new();
+        let outage = Outage::new(self.stream, failing, recovered);
         loop {
             let reason = match AssertUnwindSafe(attempt()).catch_unwind().await {
-                Ok(Ok(done)) => return Ok(done),
+                Ok(Ok(done)) => {
+                    outage.over();
+                    return Ok(done);
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "a panic, reported above".to_owned(),
             };
-            if !std::mem::replace(&mut told, true) {
-                warn!(%reason, "{what} has failed; it is tried again");
-            }
+            outage.failed(reason);
             self.signs.meter.retries.increment(1);
             self.rest(&mut backoff).await?;
         }

@@ -11,6 +11,7 @@ use super::session::Trouble;
 use super::stream::Stream;
 use super::wire::Entry;
 use super::{React, Resync};
+use crate::Outage;
 use crate::log::EventLog;
 
 /// The consumer was told to stop before this was done.
@@ -45,6 +46,8 @@ pub(super) struct Effects<R> {
     pub(super) stop: CancellationToken,
     /// After so many a refused event is set aside.
     pub(super) max_attempts: u64,
+    /// What is heard once and cannot be carried out.
+    pub(super) in_vain: Outage,
     /// Without it, whoever calls sees to it that nothing comes twice, and knows the position.
     pub(super) seen: Option<Seen>,
 }

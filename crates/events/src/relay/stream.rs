@@ -2,7 +2,7 @@
 
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::{ClientLike, EventInterface, KeysInterface};
+use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::Value;
 use fred::types::config::Server;
 use fred::types::scripts::Script;
@@ -12,11 +12,13 @@ use super::outbox::Row;
 use crate::{RedisUrlError, Source, redis};
 
 const APPEND: &str = include_str!("scripts/append.lua");
+const REMOVE: &str = include_str!("scripts/remove.lua");
 
 /// A stream, and the channel that carries the same events.
 pub(super) struct Stream {
     client: Client,
     append: Script,
+    remove: Script,
     pub(super) source: Source,
     length: String,
 }
@@ -24,7 +26,13 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn open(url: &str, source: Source, length: u64) -> Result<Self, RedisUrlError> {
         let client = redis::builder(url, redis::COMMAND)?.build().map_err(|error| RedisUrlError::from(&error))?;
-        Ok(Self { client, append: Script::from_lua(APPEND), source, length: length.to_string() })
+        Ok(Self {
+            client,
+            append: Script::from_lua(APPEND),
+            remove: Script::from_lua(REMOVE),
+            source,
+            length: length.to_string(),
+        })
     }
 
     /// Keeps the connection alive. Never returns.
@@ -60,9 +68,11 @@ impl Stream {
         self.append(&[], false).await
     }
 
-    /// Removes the stream with its groups.
-    pub(super) async fn remove(&self) -> Result<(), Error> {
-        self.client.unlink::<i64, _>(self.source.stream).await.map(drop)
+    /// Removes the stream with its groups, if it still ends with this number. Returns whether it did.
+    pub(super) async fn remove(&self, last: i64) -> Result<bool, Error> {
+        let removed: i64 =
+            self.remove.evalsha_with_reload(&self.client, vec![self.source.stream], vec![last.to_string()]).await?;
+        Ok(removed == 1)
     }
 
     /// Which run of a server this is: another one after every restart.

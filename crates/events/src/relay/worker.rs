@@ -15,7 +15,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::health::{Failing, RelayHealth};
 use super::outbox::{self, Row};
+use super::pace::Pace;
 use super::stream::Stream;
 use super::{Committed, Hook, RelaySettings, session};
 use crate::consumer::ReactError;
@@ -23,10 +25,6 @@ use crate::contract::{Change, Event};
 
 /// Rows that a peer has numbered are left to it for so long, in seconds.
 const PEERS_TURN: f64 = 1.0;
-
-/// The pause after a failure; it doubles up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 const PRUNE_AT_ONCE: u32 = 10_000;
 
@@ -37,6 +35,8 @@ pub(super) struct Worker<T, H> {
     hook: H,
     /// Turns true when there is nothing to do for the first time.
     settles: watch::Sender<bool>,
+    health: RelayHealth,
+    pace: Pace,
     change: PhantomData<fn() -> T>,
 }
 
@@ -44,8 +44,10 @@ pub(super) struct Worker<T, H> {
 enum Trouble {
     /// The connection to Postgres is made anew.
     Postgres(String),
-    /// Redis, or something else that the hook needs: the rows stay, and are tried again.
+    /// Redis did not append: the rows stay, and are tried again.
     Elsewhere(String),
+    /// The hook did not do its part: the same.
+    Hook(String),
 }
 
 impl<T: Change, H: Hook<T>> Worker<T, H> {
@@ -55,8 +57,10 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         stream: Stream,
         hook: H,
         settles: watch::Sender<bool>,
+        tells: watch::Sender<Option<Failing>>,
     ) -> Self {
-        Self { settings, postgres, stream, hook, settles, change: PhantomData }
+        let (health, pace) = (RelayHealth::new(stream.source.stream, tells), Pace::new(settings.batch));
+        Self { settings, postgres, stream, hook, settles, health, pace, change: PhantomData }
     }
 
     /// Returns when it is told to.
@@ -74,25 +78,22 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let mut connections = self.stream.connections();
         self.stream.connect();
         let connected = gauge!("relay_connected", "stream" => self.stream.source.stream);
-        let mut pause = PAUSE;
         while !stop.is_cancelled() {
             connected.set(0.0);
-            let error = match session::connect(&self.postgres).await {
+            let (what, error) = match session::connect(&self.postgres).await {
                 Ok(mut connection) => {
-                    pause = PAUSE;
                     connected.set(1.0);
                     let work = self.work(&mut connection, &mut connections, &wake, stop);
                     // A panic in the hook is a fault of this program, but no reason to lose events from here on.
                     match AssertUnwindSafe(work).catch_unwind().await {
                         Ok(Ok(())) => break,
-                        Ok(Err(error)) => error,
-                        Err(_) => "a panic, reported above".to_owned(),
+                        Ok(Err(error)) => (Failing::Outbox, error),
+                        Err(_) => (Failing::Invalidation, "a panic, reported above".to_owned()),
                     }
                 }
-                Err(error) => error.to_string(),
+                Err(error) => (Failing::Outbox, error.to_string()),
             };
-            warn!(%error, stream = self.stream.source.stream, "the relay begins again on a new connection to Postgres");
-            rest(&mut pause, stop).await;
+            rest(self.health.failed(what, error), stop).await;
         }
         connected.set(0.0);
         // It ends by the same token.
@@ -110,25 +111,28 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let mut ticks = interval(self.settings.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pruned = Instant::now();
-        let mut pause = PAUSE;
         // Whether there may be numbered rows that nobody appends; and whether Redis may be another one.
         let (mut owing, mut greeted) = (true, false);
         while !stop.is_cancelled() {
             match self.round(connection, &mut owing, &mut greeted).await {
                 Ok(true) => {
-                    pause = PAUSE;
+                    self.health.recovered();
                     continue;
                 }
                 Ok(false) => {
-                    pause = PAUSE;
+                    self.health.recovered();
                     self.settles.send_replace(true);
                 }
-                Err(Trouble::Postgres(error)) => return Err(error),
-                Err(Trouble::Elsewhere(error)) => {
-                    warn!(%error, stream = self.stream.source.stream, "events cannot be appended; they are kept and tried again");
+                Err(trouble) => {
+                    let (what, error) = match trouble {
+                        Trouble::Postgres(error) => return Err(error),
+                        Trouble::Elsewhere(error) => (Failing::Stream, error),
+                        Trouble::Hook(error) => (Failing::Invalidation, error),
+                    };
                     // Greeted again, so that nothing is asked of the hook before Redis answers.
                     (owing, greeted) = (true, false);
-                    rest(&mut pause, stop).await;
+                    self.pace.failed();
+                    rest(self.health.failed(what, error), stop).await;
                     continue;
                 }
             }
@@ -168,7 +172,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
             self.greet(connection).await?;
             *greeted = true;
         }
-        let rows = if *owing { outbox::unfinished(connection, 0.0, batch).await? } else { fresh };
+        let rows = if *owing { outbox::unfinished(connection, 0.0, self.pace.rows()).await? } else { fresh };
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
             let more = *owing;
             *owing = false;
@@ -179,6 +183,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         self.append(connection, &rows).await?;
         self.count(&events);
         outbox::done(connection, first.seq, last.seq).await?;
+        self.advanced();
         // Of what was committed meanwhile, a notification has come.
         Ok(*owing || rows.len() == batch as usize)
     }
@@ -186,19 +191,25 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     /// On a new connection: is it still the Redis, and the stream, that the rows were appended to?
     async fn greet(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
         let run_id = self.stream.run_id().await?;
-        let known = outbox::run_id(connection).await?;
-        let is_new = known.as_ref() != Some(&run_id);
-        if is_new {
-            self.hook.redis_changed().await?;
-        }
-        // The stream first: whatever it has been given by then was numbered before.
-        let mut last = self.stream.last().await?;
-        let head = outbox::head(connection).await?;
-        // A database that has never appended anything has no stream either.
-        if last > head || (last > 0 && known.is_none()) {
-            self.remove("it is of another database").await?;
-            last = 0;
-        }
+        let (last, head, is_new) = loop {
+            // The stream first: whatever it has been given by then was numbered before. And whoever has begun another one has
+            // noted its run before.
+            let last = self.stream.last().await?;
+            let known = outbox::run_id(connection).await?;
+            let head = outbox::head(connection).await?;
+            let is_new = known.as_ref() != Some(&run_id);
+            if is_new {
+                self.hook.redis_changed().await?;
+            }
+            // A database that has never appended anything has no stream either.
+            if last <= head && (last == 0 || known.is_some()) {
+                break (last, head, is_new);
+            }
+            if self.remove(last, "it is of another database").await? {
+                break (0, head, is_new);
+            }
+            // A peer was faster: what is there now?
+        };
         if is_new {
             // Before the first append: should that fail, the next greeting finds a stream that it knows as its own.
             outbox::set_run_id(connection, &run_id).await?;
@@ -214,7 +225,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let reached = self.stream.append(rows, false).await?;
         if reached > last.seq && reached > outbox::head(connection).await? {
-            self.remove("somebody else writes to it").await?;
+            self.remove_now(reached, "somebody else writes to it").await?;
             self.replay(connection).await
         } else if reached >= last.seq {
             Ok(())
@@ -229,9 +240,9 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     /// Gives the stream the rows `from` to `to`, which it lacks.
     async fn catch_up(&self, connection: &mut AsyncPgConnection, mut from: i64, to: i64) -> Result<(), Trouble> {
         while from <= to {
-            let rows = outbox::between(connection, from, to, self.settings.batch).await?;
+            let rows = outbox::between(connection, from, to, self.pace.rows()).await?;
             let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows[0].seq == from) else {
-                self.remove("it is too old to be continued").await?;
+                self.remove_now(from - 1, "it is too old to be continued").await?;
                 return self.replay(connection).await;
             };
             self.forget_and_append(&rows, false).await?;
@@ -240,9 +251,28 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         Ok(())
     }
 
-    async fn remove(&self, why: &str) -> Result<(), Trouble> {
-        warn!(why, stream = self.stream.source.stream, "the stream is removed and begins anew");
-        Ok(self.stream.remove().await?)
+    /// Removes the stream, if it still ends with this number. Returns whether it did.
+    async fn remove(&self, last: i64, why: &str) -> Result<bool, Trouble> {
+        let stream = self.stream.source.stream;
+        let is_removed = self.stream.remove(last).await?;
+        if is_removed {
+            counter!("relay_streams_removed_total", "stream" => stream).increment(1);
+            warn!(why, stream, "the stream is removed and begins anew");
+        }
+        Ok(is_removed)
+    }
+
+    /// The same; an error when it does not end with it any more: then everything is looked at again.
+    async fn remove_now(&self, last: i64, why: &str) -> Result<(), Trouble> {
+        match self.remove(last, why).await? {
+            true => Ok(()),
+            false => Err(Trouble::Elsewhere("the stream has changed while it was to be removed".to_owned())),
+        }
+    }
+
+    fn advanced(&self) {
+        self.pace.succeeded();
+        self.health.advanced();
     }
 
     /// Fills a stream that is empty with the last hour, to the newest row.
@@ -251,7 +281,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let begin = outbox::replay_from(connection, hour, self.settings.stream_length).await?;
         let mut from = begin;
         loop {
-            let rows = outbox::between(connection, from, i64::MAX, self.settings.batch).await?;
+            let rows = outbox::between(connection, from, i64::MAX, self.pace.rows()).await?;
             let Some(last) = rows.last().map(|row| row.seq) else { break };
             self.forget_and_append(&rows, from == begin).await?;
             from = last + 1;
@@ -273,7 +303,9 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         if !unfinished.is_empty() {
             self.hook.before_append(&self.events(&unfinished)).await?;
         }
-        self.append_page(rows, begin).await
+        self.append_page(rows, begin).await?;
+        self.advanced();
+        Ok(())
     }
 
     /// All of `rows`, or an error: a stream that vanished meanwhile must not go on in the middle.
@@ -310,12 +342,11 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 }
 
-async fn rest(pause: &mut Duration, stop: &CancellationToken) {
+async fn rest(pause: Duration, stop: &CancellationToken) {
     tokio::select! {
-        () = sleep(*pause) => {}
+        () = sleep(pause) => {}
         () = stop.cancelled() => {}
     }
-    *pause = (*pause * 2).min(LONGEST_PAUSE);
 }
 
 fn postgres<T>(result: diesel::QueryResult<T>) -> Result<T, String> {
@@ -336,6 +367,6 @@ impl From<fred::error::Error> for Trouble {
 
 impl From<ReactError> for Trouble {
     fn from(error: ReactError) -> Self {
-        Self::Elsewhere(error.to_string())
+        Self::Hook(error.to_string())
     }
 }

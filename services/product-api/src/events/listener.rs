@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation, Tag};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
-use events::keep_answering;
+use events::{Backoff, Outage, keep_answering};
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
@@ -31,8 +31,8 @@ const CHANNEL: &str = "product:updates";
 /// How long a start waits for the connection where Redis is there.
 const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 
-/// The pause between two attempts to subscribe.
-const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
+/// The pauses between two attempts to subscribe.
+const SUBSCRIBE_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// The listening task of one process.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ async fn listen(
     mut connected: Receiver<Server>,
     reaction: &Reaction,
 ) {
+    let outage =
+        Outage::new(CHANNEL, "the listener cannot subscribe to its channel", "the listener has subscribed again");
     loop {
         tokio::select! {
             message = messages.recv() => match message {
@@ -97,10 +99,12 @@ async fn listen(
             // Also the first connection. Subscribed first, then dropped: in the other order, an event between the two
             // would be neither heard nor made good.
             _ = connected.recv() => {
+                let mut backoff = Backoff::between(SUBSCRIBE_AGAIN.0, SUBSCRIBE_AGAIN.1);
                 while let Err(error) = subscribe(client).await {
-                    warn!(%error, "cannot subscribe to {CHANNEL}; trying again");
-                    sleep(SUBSCRIBE_AGAIN).await;
+                    outage.failed(error);
+                    sleep(backoff.pause()).await;
                 }
+                outage.over();
                 reaction.lost("the connection is new").await;
             }
         }

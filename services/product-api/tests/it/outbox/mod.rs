@@ -8,6 +8,7 @@
 //! | `postgres_away` | lost notifications, lost connections, a Postgres that is killed |
 //! | `caches` | what a change by psql does to the lanes that live by events |
 //! | `killed_writer` | a writer that dies before its invalidation is acknowledged |
+//! | `outages` | what is logged and reported while the relay cannot go on; one event that cannot be carried out |
 //! | `log` | `GET /events` and `GET /products?ids=` |
 //! | `bounds` | retention, and the length of the stream |
 
@@ -17,5 +18,6 @@ mod caches;
 mod killed_writer;
 mod log;
 mod order;
+mod outages;
 mod postgres_away;
 mod redis_away;

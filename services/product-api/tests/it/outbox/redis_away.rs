@@ -124,8 +124,14 @@ async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_d
 #[tokio::test]
 async fn a_stream_that_has_lost_its_end_is_continued_where_it_ends() {
     let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let api = stores.api().await;
     let before = stores.whole_stream().await;
+    let begun_anew = async || {
+        let metrics = api.metrics().await;
+        let of_stream = |name| metrics.sum(name, &[("stream", STREAM)]);
+        of_stream("relay_replays_total") + of_stream("relay_streams_removed_total")
+    };
+    let begun = begun_anew().await;
     for kept in [1, 100, 141] {
         stores.redis(&["DEL", STREAM]).await;
         let mut fill = vec![
@@ -140,6 +146,7 @@ async fn a_stream_that_has_lost_its_end_is_continued_where_it_ends() {
         until_caught_up(&stores).await;
         stores.whole_stream().await;
     }
+    assert_eq!(begun_anew().await, begun, "it was begun anew, not continued");
 }
 
 #[tokio::test]
@@ -184,8 +191,13 @@ async fn relays_that_meet_a_foreign_stream_at_once_replace_it_once() {
     for _ in 0..3 {
         let stores = Stores::start().await;
         stores.redis(&["XADD", STREAM, "999999-0", "event", r#"{"seq":999999}"#]).await;
-        let _apis = tokio::join!(stores.api_with(&settings), stores.api_with(&settings), stores.api_with(&settings));
+        let apis = tokio::join!(stores.api_with(&settings), stores.api_with(&settings), stores.api_with(&settings));
         stores.whole_stream().await;
+        let mut removed = 0.0;
+        for api in [&apis.0, &apis.1, &apis.2] {
+            removed += api.metrics().await.sum("relay_streams_removed_total", &[("stream", STREAM)]);
+        }
+        assert_eq!(removed, 1.0, "what one relay has begun, another one has removed");
     }
 }
 

@@ -1,0 +1,52 @@
+//! How long to wait before the next attempt.
+
+use std::time::Duration;
+
+/// Pauses that double, with jitter, so that many who wait for the same thing don't all come back at once.
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// From 100 ms to 2 s.
+    pub(crate) fn new() -> Self {
+        Self::between(Duration::from_millis(100), Duration::from_secs(2))
+    }
+
+    /// From `first` to `longest`.
+    pub fn between(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
+    }
+
+    /// The pause before the next attempt: between half of it and all of it.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.next.mul_f64(rand::random_range(0.5..=1.0));
+        self.next = (self.next * 2).min(self.longest);
+        pause
+    }
+
+    /// Begins with the first pause again, after a success.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_none_is_shorter_than_half() {
+        let mut backoff = Backoff::new();
+        for whole in [100, 200, 400, 800, 1_600, 2_000, 2_000, 100].map(Duration::from_millis) {
+            if whole == backoff.first && backoff.next == backoff.longest {
+                backoff.reset();
+            }
+            let pause = backoff.pause();
+            assert!(whole / 2 <= pause && pause <= whole, "{pause:?} of {whole:?}");
+        }
+    }
+}
