@@ -48,7 +48,14 @@ async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
     let (returned, _) = (Instant::now(), stores.redis.restart().await.expect("it starts"));
     until_in_use(&api).await;
     let in_use = Instant::now();
-    tokio::time::sleep(pause).await;
+    let hits = async || {
+        let metrics = api.metrics().await;
+        STRATEGIES.map(|lane| metrics.sum("cache_reads_total", &[("lane", lane), ("outcome", "hit")]))
+    };
+    let before = hits().await;
+    // More than the few that were on their way when they were counted.
+    let have_returned = async || hits().await.iter().zip(before).all(|(now, before)| *now > before + 3.0);
+    eventually("hits of every strategy after Redis came back", 3 * SOON, have_returned).await;
 
     let (mut before, mut down) = (Vec::new(), Vec::new());
     for (strategy, load) in loads {
