@@ -89,7 +89,7 @@ print_urls() {
   cat <<TEXT
   a product       $(url_of product-api)/products/ttl/1
   a search        $(url_of search)/search?q=lamp
-  metrics         /metrics at each of them
+  operations      curl -H @.secrets/operations-header $(url_of product-api)/metrics   (/metrics, /events, /cache/…)
   Postgres        make psql        (127.0.0.1:$POSTGRES_PORT, shop_user, shop_db)
   Redis           make redis-cli   (127.0.0.1:$REDIS_PORT)
   next            make demo · make ps · make logs · make down

@@ -2,6 +2,8 @@
 //!
 //! Every service with an outbox answers `GET /events?after=41&limit=500` with an [`EventPage`].
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
@@ -23,11 +25,17 @@ pub struct EventPage {
 }
 
 /// Somebody's log of events.
+/// Its token, where it has one, is sent with every request and never shown.
 #[derive(Clone, Debug)]
 pub struct EventLog {
     url: String,
     client: Client,
+    bearer: Option<Bearer>,
 }
+
+/// The token of the operations routes of our services.
+#[derive(Clone)]
+struct Bearer(Arc<str>);
 
 /// Why a stretch of the log cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +51,14 @@ pub enum LogError {
 impl EventLog {
     /// The log of the service at `base`, such as `http://127.0.0.1:8004`.
     pub fn new(base: &str, client: Client) -> Self {
-        Self { url: format!("{}/events", base.trim_end_matches('/')), client }
+        Self { url: format!("{}/events", base.trim_end_matches('/')), client, bearer: None }
+    }
+
+    /// Sends the token of the operations routes.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<&str>) -> Self {
+        self.bearer = token.map(|token| Bearer(token.into()));
+        self
     }
 
     /// At most [`PAGE`] events after number `after`.
@@ -54,11 +69,21 @@ impl EventLog {
         let unavailable = |error: reqwest::Error| LogError::Unavailable(error.without_url().to_string());
         let query = [("after", after), ("limit", u64::from(PAGE))];
         let request = self.client.get(&self.url).query(&query).timeout(Duration::from_secs(5));
+        let request = match &self.bearer {
+            Some(Bearer(token)) => request.bearer_auth(token),
+            None => request,
+        };
         let answer = request.send().await.map_err(unavailable)?;
         match answer.status() {
             StatusCode::OK => answer.json().await.map_err(unavailable),
             StatusCode::GONE => Err(LogError::Pruned(after)),
             status => Err(LogError::Unavailable(format!("it answered {status}"))),
         }
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
     }
 }

@@ -31,6 +31,7 @@ fn two_seconds() -> Duration {
 pub struct ProductApi {
     base: String,
     client: Client,
+    log: EventLog,
 }
 
 /// A product, as far as its neighbours need to know.
@@ -82,12 +83,21 @@ impl ProductApi {
             .connect_timeout(settings.timeout.min(Duration::from_millis(500)))
             .timeout(settings.timeout)
             .build()?;
-        Ok(Self { base: settings.url.trim_end_matches('/').to_owned(), client })
+        let base = settings.url.trim_end_matches('/').to_owned();
+        let log = EventLog::new(&base, client.clone());
+        Ok(Self { base, client, log })
+    }
+
+    /// Sends the token of the operations routes where one is required: to the log of events.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<&str>) -> Self {
+        self.log = self.log.with_token(token);
+        self
     }
 
     /// Its log of product events.
     pub fn events(&self) -> EventLog {
-        EventLog::new(&self.base, self.client.clone())
+        self.log.clone()
     }
 
     /// One product, from the database; `None` when there is none.

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use events::contract::cart_reference;
 use fred::clients::{Client as Redis, SubscriberClient};
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface};
 use fred::types::Builder;
@@ -178,7 +179,7 @@ impl Probe {
         http.get(url).send().await?.error_for_status()?;
         match service {
             Service::ProductApi => return Ok(format!("product:production:{}", self.id)),
-            Service::Cart => return Ok(format!("cart:view:{}", self.cart)),
+            Service::Cart => return Ok(format!("cart:view:{}", cart_reference(self.cart.parse()?))),
             Service::Recommendation => return Ok(format!("recommendation:list:{}", self.id)),
             Service::Search => {}
         }

@@ -33,6 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::ground::{self, Ground};
+use crate::operations::Operations;
 use crate::verify::map::{Map, Promise};
 use crate::verify::{Files, Run};
 use crate::world::{Service, World};
@@ -60,6 +61,9 @@ pub struct Options {
     /// The script of a running stack, such as deploy/stack, instead of private processes
     #[arg(long)]
     pub stack: Option<PathBuf>,
+    /// How the operations routes of that stack are reached
+    #[command(flatten)]
+    pub operations: Operations,
     /// The folder of the services' programs, for private processes; by default that of this one
     #[arg(long)]
     pub programs: Option<PathBuf>,
@@ -122,7 +126,11 @@ async fn all(
             world.revive(service).await?;
         }
     }
-    let http = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let http = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .default_headers(options.operations.headers()?)
+        .build()?;
     // What lies there from before may have been outdated on purpose, by whoever played with the strategies.
     for service in Service::ALL {
         ground::forget(site, service).await?;

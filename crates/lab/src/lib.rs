@@ -27,6 +27,7 @@ mod ground;
 pub mod load;
 pub mod model;
 pub mod mutants;
+pub mod operations;
 mod traffic;
 pub mod verify;
 pub mod world;

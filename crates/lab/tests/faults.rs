@@ -18,6 +18,7 @@ async fn nothing_is_stale_or_lost_whatever_breaks() {
         only: faults.map(str::to_owned).to_vec(),
         products: 12,
         stack: None,
+        operations: lab::operations::Operations::default(),
         programs: None,
         report: tempfile::tempdir().expect("a folder").path().to_owned(),
     };

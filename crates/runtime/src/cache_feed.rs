@@ -24,6 +24,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
+use crate::operations::Operator;
 use crate::problem::{Problem, Query};
 use crate::server::Stopping;
 
@@ -38,15 +39,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     get,
     path = "/cache/feed",
     tag = "cache",
+    security(("operations_token" = [])),
     params(FeedQuery, ("Last-Event-ID" = Option<String>, Header, description = "Resumes after that record")),
     responses(
         (status = 200, content_type = "text/event-stream", description = "One JSON object a record; `kind` says what it is. \
             It begins with `begin`; who is too slow finds `lagged` with the number of records that it lost"),
-        (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 400, body = Problem), (status = 401, body = Problem), (status = 422, body = Problem),
         (status = 503, body = Problem, description = "Too many listen already"),
     )
 )]
 pub(crate) async fn feed(
+    _operator: Operator,
     request: HttpRequest,
     query: Query<FeedQuery>,
     cache: Data<Cache>,

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use crate::cache_feed::feed;
 use crate::http_metrics::resource;
+use crate::operations::{Described, Operator};
 use crate::problem::{Problem, Query};
 
 /// The longest key that is looked up.
@@ -26,7 +27,7 @@ pub fn configure(cache: &Cache, cfg: &mut ServiceConfig) {
 
 /// The routes' part of the API's description; merge it into the service's own.
 #[derive(OpenApi, Debug)]
-#[openapi(paths(stats, entries, crate::cache_feed::feed))]
+#[openapi(paths(stats, entries, crate::cache_feed::feed), modifiers(&Described))]
 pub struct ApiDoc;
 
 /// One entry as it lies in Redis.
@@ -34,15 +35,16 @@ pub struct ApiDoc;
     get,
     path = "/cache/stats/{key}",
     tag = "cache",
+    security(("operations_token" = [])),
     params(("key" = String, Path, description = "The whole name, such as `product:ttl:1`")),
     responses(
         (status = 200, description = "State, age, times to live, version, tags and size; times in ms"),
         (status = 400, body = Problem, description = "Not a key of this service"),
-        (status = 404, body = Problem, description = "No such entry"),
+        (status = 401, body = Problem), (status = 404, body = Problem, description = "No such entry"),
         (status = 503, body = Problem, description = "Redis does not answer"),
     )
 )]
-async fn stats(key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
+async fn stats(_operator: Operator, key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
     if key.len() > KEY {
         return Err(Problem::malformed(format!("A key has at most {KEY} bytes.")));
     }
@@ -63,10 +65,11 @@ async fn stats(key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Pr
     get,
     path = "/cache/entries",
     tag = "cache",
+    security(("operations_token" = [])),
     params(EntriesQuery),
-    responses((status = 200), (status = 422, body = Problem), (status = 503, body = Problem))
+    responses((status = 200), (status = 401, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem))
 )]
-async fn entries(query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
+async fn entries(_operator: Operator, query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {
         return Err(Problem::invalid_field("limit", "must be between 1 and 1000"));

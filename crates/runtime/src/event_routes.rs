@@ -10,6 +10,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use crate::http_metrics::resource;
+use crate::operations::{Described, Operator};
 use crate::problem::{Problem, Query};
 
 /// Mounts the route over `outbox`.
@@ -19,7 +20,7 @@ pub fn configure(outbox: &Outbox, cfg: &mut ServiceConfig) {
 
 /// The route's part of the API's description; merge it into the service's own.
 #[derive(OpenApi, Debug)]
-#[openapi(paths(page))]
+#[openapi(paths(page), modifiers(&Described))]
 pub struct ApiDoc;
 
 /// What this service has changed in the last hour, in order and without holes.
@@ -27,14 +28,16 @@ pub struct ApiDoc;
     get,
     path = "/events",
     tag = "events",
+    security(("operations_token" = [])),
     params(LogQuery),
     responses(
-        (status = 200, body = EventPage), (status = 400, body = Problem), (status = 422, body = Problem),
+        (status = 200, body = EventPage), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 422, body = Problem),
         (status = 410, body = Problem, description = "The next event is no longer kept: begin anew"),
         (status = 503, body = Problem),
     )
 )]
-async fn page(query: Query<LogQuery>, outbox: Data<Outbox>) -> Result<HttpResponse, Problem> {
+async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {PAGE}")));

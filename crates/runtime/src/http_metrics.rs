@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready as try_ready};
 use std::time::{Duration, Instant};
 
 use crate::problem::{Problem, explain_bare_error};
+use crate::redacted;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, Resource, web};
@@ -101,10 +102,10 @@ where
         let pattern = if labelled.is_none() { request.match_pattern() } else { None };
         let route = labelled.or(pattern.as_deref()).unwrap_or(UNMATCHED);
         self.series.record(route, request.method(), status, took);
-        tracing::debug!(http.method = %request.method(), http.path = request.path(), http.status = status.as_u16(), ?took, "answered");
+        tracing::debug!(http.method = %request.method(), http.path = %redacted::path(request.path()), http.status = status.as_u16(), ?took, "answered");
 
         if status.is_server_error() && route != crate::health::READYZ {
-            log_failure(request.method(), request.path(), status, response.response().error());
+            log_failure(request.method(), &redacted::path(request.path()), status, response.response().error());
         }
         let is_error = status.is_client_error() || status.is_server_error();
         Poll::Ready(Ok(if is_error { explain_bare_error(response) } else { response }))

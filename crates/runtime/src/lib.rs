@@ -14,6 +14,7 @@
 //! | [`docs`] | `/openapi.json`, `/docs/` |
 //! | [`lane_settings`] | lifetimes of cache entries as settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
+//! | [`operations`] | who may use `/events`, `/cache/…` and `/metrics` |
 //! | [`event_routes`] | `/events` of a service that has an outbox |
 //!
 //! ```no_run
@@ -57,8 +58,10 @@ pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
 pub mod lane_settings;
+pub mod operations;
 pub mod problem;
 pub mod process;
+mod redacted;
 pub mod server;
 pub mod settings;
 pub mod telemetry;

@@ -67,6 +67,11 @@ impl Problem {
         Self { errors: vec![error], ..Self::malformed(detail) }
     }
 
+    /// 401: the request does not carry the token that this address requires.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unauthorized, detail)
+    }
+
     /// 404: there is nothing at this address.
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::NotFound, detail)

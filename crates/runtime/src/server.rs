@@ -17,6 +17,7 @@ use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use crate::http_metrics::HttpMetrics;
+use crate::operations::Access;
 use crate::problem;
 
 pub use signals::shutdown_on_signals;
@@ -117,9 +118,12 @@ where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
     let stopping = Stopping(shutdown.clone());
+    let access = Access::of(&listener);
     let app = move || {
         App::new()
             .app_data(stopping.clone())
+            // Unless the service applies a rule of its own.
+            .app_data(access.clone())
             .wrap(HttpMetrics)
             .configure(problem::configure)
             .configure(configure.clone())

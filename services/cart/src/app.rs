@@ -14,6 +14,7 @@ use events::{CART_EVENTS, PRODUCT_EVENTS};
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
+use runtime::operations::Access;
 use runtime::telemetry::Metrics;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -54,8 +55,9 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let access = Access::load(&settings.operations, &listener)?;
     let (shop, events) = tokio::select! {
-        started = start(&settings) => started?,
+        started = start(&settings, access.token()) => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
@@ -74,6 +76,7 @@ pub async fn run(
     };
     let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
         cfg.app_data(data.clone());
+        access.configure(cfg);
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
         runtime::event_routes::configure(&data.outbox, cfg);
@@ -94,10 +97,10 @@ pub async fn run(
 }
 
 /// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
-async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
+async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop, Events)> {
     // The cache first: settings that it refuses should not wait for Postgres.
     let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
+    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use events::contract::cart_reference;
 use uuid::Uuid;
 
 /// The id of a cart: chosen at random, so that nobody guesses it.
@@ -14,6 +15,11 @@ pub struct CartId(Uuid);
 pub struct ProductId(i64);
 
 impl CartId {
+    /// The name under which others know it; see [`cart_reference`].
+    pub fn reference(self) -> Uuid {
+        cart_reference(self.0)
+    }
+
     /// As the database has it.
     pub fn get(self) -> Uuid {
         self.0

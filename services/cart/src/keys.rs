@@ -3,12 +3,13 @@
 //! | key | holds | invalidated when |
 //! |---|---|---|
 //! | `cart:product:{id}` | what is known of a product | an event tells of a change of the product |
-//! | `cart:view:{cart}` | a cart with current prices | somebody writes to the cart |
+//! | `cart:view:{reference}` | a cart with current prices | a client or psql writes to the cart |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
 //! | `product:{id}` | the views of the carts that hold the product | after `cart:product:{id}`, by the same event |
 //!
+//! A key is shown to operators, so it has the cart's [reference](events::contract::cart_reference) and not its id.
 //! Nothing carries the tag of a category: no view shows one. Other names in the keyspace: `cart:events` is the stream
 //! of what happens to carts, `cart:~dead-letters` holds events that could not be carried out.
 

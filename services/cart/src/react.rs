@@ -85,7 +85,7 @@ impl Aftermath {
 impl Hook<CartChange> for Aftermath {
     async fn before_append(&self, events: &[Committed<CartChange>]) -> Result<(), ReactError> {
         let carts: HashSet<_> = events.iter().map(|committed| committed.event.change.cart_id).collect();
-        taken(self.views.forget(carts.into_iter().map(Into::into)).await)
+        taken(self.views.forget(carts).await)
     }
 
     async fn redis_changed(&self) -> Result<(), ReactError> {

@@ -6,6 +6,7 @@ use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use events::relay::RelaySettings;
 use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -19,6 +20,8 @@ const DEFAULTS: &str = include_str!("settings.toml");
 pub struct Settings {
     /// Where it listens and how it stops.
     pub http: HttpSettings,
+    /// Who may use `/events`, `/cache/*` and `/metrics`.
+    pub operations: OperationsSettings,
     /// What it logs.
     pub log: LogSettings,
     /// The database.

@@ -99,7 +99,7 @@ impl Shop {
         price.checked_mul(quantity.quantity.into()).ok_or(CartError::TooMuch)?;
         let put = self.carts.put(cart, product, quantity, price, expect).await?;
         // Also where nothing has changed: whoever repeats a write may do so because its invalidation was deferred.
-        let effect = self.views.forget([cart]).await;
+        let effect = self.views.forget([cart.reference()]).await;
         let line = WrittenLine {
             cart_id: cart.get(),
             product_id: put.line.product_id,
@@ -122,6 +122,6 @@ impl Shop {
         expect: &Preconditions,
     ) -> Result<Invalidated, CartError> {
         self.carts.remove(cart, product, expect).await?;
-        Ok(self.views.forget([cart]).await)
+        Ok(self.views.forget([cart.reference()]).await)
     }
 }

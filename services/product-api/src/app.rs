@@ -12,6 +12,7 @@ use events::relay::{Failing, Outbox, Relay};
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
+use runtime::operations::Access;
 use runtime::telemetry::Metrics;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -48,6 +49,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let access = Access::load(&settings.operations, &listener)?;
     let (shop, events) = tokio::select! {
         started = start(&settings) => started?,
         () = shutdown.cancelled() => return Ok(()),
@@ -66,6 +68,7 @@ pub async fn run(
     };
     let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
         cfg.app_data(data.clone());
+        access.configure(cfg);
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
         runtime::event_routes::configure(&data.outbox, cfg);

@@ -12,6 +12,7 @@ use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
+use runtime::operations::Access;
 use runtime::telemetry::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -58,8 +59,9 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let access = Access::load(&settings.operations, &listener)?;
     let started = tokio::select! {
-        started = start(&settings, shutdown.clone()) => started?,
+        started = start(&settings, access.token(), shutdown.clone()) => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
@@ -84,6 +86,7 @@ pub async fn run(
     };
     let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
         cfg.app_data(data.clone());
+        access.configure(cfg);
         routes::configure(cfg);
         runtime::cache_routes::configure(&routes_cache, cfg);
         standard.configure(cfg);
@@ -107,12 +110,12 @@ pub async fn run(
 
 /// Connects to the stores, brings the schema up to date, and starts what runs beside the requests. Redis, the product API
 /// and the cart may be away.
-async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<Started> {
+async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
     // The cache first: settings that it refuses should not wait for Postgres.
     let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
+    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
-    let cart_log = EventLog::new(&settings.cart.url, client);
+    let cart_log = EventLog::new(&settings.cart.url, client).with_token(token);
     database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use events::contract::cart_reference;
 use uuid::Uuid;
 
 /// The id of a product: a positive number.
@@ -21,6 +22,11 @@ impl ProductId {
 }
 
 impl CartId {
+    /// The name under which events and keys know it; see [`cart_reference`].
+    pub fn reference(self) -> Uuid {
+        cart_reference(self.0)
+    }
+
     /// As the database has it.
     pub fn get(self) -> Uuid {
         self.0

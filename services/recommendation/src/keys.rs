@@ -3,7 +3,7 @@
 //! | key | holds |
 //! |---|---|
 //! | `recommendation:list:{id}` | what is recommended beside a product |
-//! | `recommendation:basket:{cart}` | what is recommended for a cart |
+//! | `recommendation:basket:{reference}` | what is recommended for a cart |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
@@ -11,14 +11,14 @@
 //! | `category:{id}` | lists that show the category's name | it changes |
 //! | `products-of:{id}` | lists whose similar products are of the category | a change in it can let others in |
 //! | `together:{id}` | lists that use what is bought together with the product | something else was learned |
-//! | `basket:{cart}` | the list of the cart | something is put into the cart or taken out |
+//! | `basket:{reference}` | the list of the cart | something is put into the cart or taken out |
 //!
+//! A cart's [reference](events::contract::cart_reference) is all that this service knows of it: events carry no ids of carts.
 //! `products-of` is a collection tag: a list cannot carry the tag of a product that is not on it yet. Other names in the
 //! keyspace: `recommendation:~dead-letters` holds events that could not be carried out.
 
-use std::fmt::Display;
-
 use cache::{Cache, Lane, PolicyError, Tag};
+use uuid::Uuid;
 
 use crate::settings::LaneSettings;
 
@@ -73,7 +73,7 @@ pub fn together(id: i64) -> Tag {
     Tag::new("together", id)
 }
 
-/// What lies in a cart.
-pub fn basket(cart: impl Display) -> Tag {
-    Tag::new("basket", cart)
+/// What lies in a cart, by the cart's reference.
+pub fn basket(reference: Uuid) -> Tag {
+    Tag::new("basket", reference)
 }

@@ -13,6 +13,7 @@ use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::Docs;
 use runtime::health::Readiness;
+use runtime::operations::Access;
 use runtime::telemetry::Metrics;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -48,8 +49,9 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let access = Access::load(&settings.operations, &listener)?;
     let started = tokio::select! {
-        started = start(&settings, shutdown.clone()) => started?,
+        started = start(&settings, access.token(), shutdown.clone()) => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let Started { searching, cache, horizon, tasks } = started;
@@ -74,6 +76,7 @@ pub async fn run(
     };
     let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
         cfg.app_data(data.clone());
+        access.configure(cfg);
         routes::configure(cfg);
         runtime::cache_routes::configure(&routes_cache, cfg);
         standard.configure(cfg);
@@ -105,10 +108,10 @@ struct Started {
 }
 
 /// Connects, opens the index, and starts what runs beside the requests. Redis and the product API may be away.
-async fn start(settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<Started> {
+async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
     let cache = Cache::connect(Keyspace::new(KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let horizon = Horizon::connect(&settings.redis.url).context("REDIS__URL")?;
-    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?;
+    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
     let state = Arc::new(State::default());
     if let Some(commit) = &commit {

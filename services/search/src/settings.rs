@@ -7,6 +7,7 @@ use cache::CacheSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -20,6 +21,8 @@ const DEFAULTS: &str = include_str!("settings.toml");
 pub struct Settings {
     /// Where it listens and how it stops.
     pub http: HttpSettings,
+    /// Who may use `/events`, `/cache/*` and `/metrics`.
+    pub operations: OperationsSettings,
     /// What it logs.
     pub log: LogSettings,
     /// The cache's connection and limits.

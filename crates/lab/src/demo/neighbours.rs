@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use events::contract::cart_reference;
 use futures_util::future::try_join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use tokio::time::sleep;
 
 use super::shop::Product;
 use super::times::millis;
+use crate::operations::Operations;
 
 /// An entry that is still there by then was not invalidated.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ pub(super) struct Addresses {
     /// Where the recommendation answers
     #[arg(long, env = "LAB_RECOMMENDATION", default_value = "http://127.0.0.1:8007")]
     recommendation: String,
+    #[command(flatten)]
+    pub operations: Operations,
 }
 
 /// A cached answer that shows the product.
@@ -51,7 +55,8 @@ pub(super) struct Neighbours {
 impl Neighbours {
     /// Puts the product into a cart of its own, and finds the answers that show it.
     pub(super) async fn of(product: &Product, shop: &str, at: &Addresses) -> Result<Self> {
-        let http = Client::builder().no_proxy().timeout(2 * PATIENCE).build()?;
+        let http =
+            Client::builder().no_proxy().timeout(2 * PATIENCE).default_headers(at.operations.headers()?).build()?;
         let id = product.id;
         let cart: Value = ask(http.post(format!("{}/carts", at.cart)).json(&json!({}))).await?;
         let cart = cart["id"].as_str().context("a cart has an id")?.to_owned();
@@ -63,7 +68,12 @@ impl Neighbours {
             http,
             places: vec![
                 place("product-api", format!("product:events:{id}"), format!("{shop}/products/events/{id}"), shop),
-                place("cart", format!("cart:view:{cart}"), format!("{}/carts/{cart}", at.cart), &at.cart),
+                place(
+                    "cart",
+                    format!("cart:view:{}", cart_reference(cart.parse()?)),
+                    format!("{}/carts/{cart}", at.cart),
+                    &at.cart,
+                ),
                 place("search", String::new(), search.to_string(), &at.search),
                 place(
                     "recommendation",

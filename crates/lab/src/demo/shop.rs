@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -79,8 +80,8 @@ pub(super) struct Entry {
 
 impl Shop {
     /// The API at `base`, if it answers.
-    pub(super) async fn open(base: &str) -> Result<Self> {
-        let http = Client::builder().timeout(PATIENCE).build()?;
+    pub(super) async fn open(base: &str, headers: HeaderMap) -> Result<Self> {
+        let http = Client::builder().timeout(PATIENCE).default_headers(headers).build()?;
         let shop = Self { http, base: base.trim_end_matches('/').to_owned(), slow: Arc::default() };
         shop.alive()
             .await

@@ -40,7 +40,7 @@ impl Stage {
     /// Sets it up, if the stack runs.
     pub(super) async fn open(options: &Options) -> Result<Self> {
         let is_set = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
-        let shop = Shop::open(&options.product_api).await?;
+        let shop = Shop::open(&options.product_api, options.neighbours.operations.headers()?).await?;
         let mut page = shop.read("/products?limit=100").await?.body;
         let products: Vec<Product> = serde_json::from_value(page.get_mut("products").map_or(Value::Null, Value::take))?;
         ensure!(products.len() >= 40, "the demos need 40 products, and there are {}: make reset up", products.len());

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use events::contract::cart_reference;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
 use serde_json::Value;
@@ -46,14 +47,14 @@ pub(crate) async fn compare(
     let mut comparison = Comparison::default();
     let mut urls: BTreeSet<String> = more.iter().cloned().collect();
     let mut bases = Vec::new();
-    let versions = versions(ground).await?;
+    let (versions, carts) = (versions(ground).await?, carts(ground).await?);
     for service in Service::ALL {
         let base = ground.url(service).await?;
         for entry in entries::of(ground, http, service).await? {
             if entry.state == "leased" || may_differ(&entry.key) {
                 continue;
             }
-            match (entries::path(&entry.key), entry.key.strip_prefix("cart:product:")) {
+            match (entries::path(&entry.key, &carts), entry.key.strip_prefix("cart:product:")) {
                 (Some(path), _) => drop(urls.insert(format!("{base}{path}"))),
                 (None, Some(id)) => comparison.wrong.extend(differs(&entry, versions.get(id).copied())),
                 (None, None) => comparison.wrong.push(format!("an entry that nothing reads: {}", entry.key)),
@@ -89,6 +90,12 @@ async fn versions(ground: &impl Ground) -> Result<HashMap<String, i64>> {
     let rows = ground.sql("shop_db", "SELECT id, version FROM products").await?;
     let parse = |row: &str| row.split_once('|').and_then(|(id, version)| Some((id.to_owned(), version.parse().ok()?)));
     Ok(rows.lines().filter_map(parse).collect())
+}
+
+/// The ids of all carts, by the references that keys name them by.
+async fn carts(ground: &impl Ground) -> Result<HashMap<String, String>> {
+    let rows = ground.sql("cart_db", "SELECT id FROM carts").await?;
+    rows.lines().map(|id| Ok((cart_reference(id.parse()?).to_string(), id.to_owned()))).collect()
 }
 
 /// What is wrong with what the cart knows of a product.

@@ -1,5 +1,7 @@
 //! Every entry of every service, and the address that reads it.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result};
 use reqwest::Client;
 use serde::Deserialize;
@@ -39,17 +41,18 @@ pub(super) async fn of(ground: &impl Ground, http: &Client, service: Service) ->
     }
 }
 
-/// The path that reads an entry, at the service that it belongs to; `None` for what no path reads.
-pub(super) fn path(key: &str) -> Option<String> {
+/// The path that reads an entry, at the service that it belongs to; `None` for what no path reads. A key names a cart by its
+/// reference, a path by its id: `carts` has the ids by the references.
+pub(super) fn path(key: &str, carts: &HashMap<String, String>) -> Option<String> {
     let (keyspace, rest) = key.split_once(':')?;
     let (lane, id) = rest.split_once(':')?;
     Some(match (keyspace, lane) {
         ("product", "featured") => "/products/featured".to_owned(),
         ("product", lane) => format!("/products/{lane}/{id}"),
-        ("cart", "view") => format!("/carts/{id}"),
+        ("cart", "view") => format!("/carts/{}", carts.get(id)?),
         ("search", "page") => search(id)?,
         ("recommendation", "list") => format!("/recommendations/{id}"),
-        ("recommendation", "basket") => format!("/recommendations?cart={id}"),
+        ("recommendation", "basket") => format!("/recommendations?cart={}", carts.get(id)?),
         _ => return None,
     })
 }
@@ -83,11 +86,12 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_has_the_address_that_reads_it() {
+        let carts = HashMap::from([("5e1f".to_owned(), "0f3a".to_owned())]);
         for (key, expected) in [
             ("product:ttl:1", "/products/ttl/1"),
             ("product:by-category:3", "/products/by-category/3"),
             ("product:featured:list", "/products/featured"),
-            ("cart:view:0f3a", "/carts/0f3a"),
+            ("cart:view:5e1f", "/carts/0f3a"),
             ("search:page:q=&category=&price=-&limit=20", "/search?q=&limit=20"),
             ("search:page:q=-&category=&price=-&limit=20", "/search?q=%21&limit=20"),
             (
@@ -95,10 +99,11 @@ mod tests {
                 "/search?q=oak+lamp&category=3&min_price=5&max_price=5000&limit=7&cursor=s1",
             ),
             ("recommendation:list:8", "/recommendations/8"),
-            ("recommendation:basket:0f3a", "/recommendations?cart=0f3a"),
+            ("recommendation:basket:5e1f", "/recommendations?cart=0f3a"),
         ] {
-            assert_eq!(path(key).as_deref(), Some(expected), "{key}");
+            assert_eq!(path(key, &carts).as_deref(), Some(expected), "{key}");
         }
-        assert_eq!(path("cart:product:1"), None);
+        assert_eq!(path("cart:product:1", &carts), None);
+        assert_eq!(path("cart:view:0f3a", &carts), None, "no key has an id");
     }
 }

@@ -6,7 +6,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::error::PathError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
 use super::{BODY_LIMIT, Kind, Problem, kind};
@@ -22,6 +22,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(wait) = self.retry_after {
             response.insert_header((RETRY_AFTER, whole_seconds(wait)));
+        }
+        if self.kind == Kind::Unauthorized {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"operations\""));
         }
         let body = serde_json::to_vec(self).expect("a struct of strings and numbers serialises");
         response.insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(body)

@@ -10,6 +10,7 @@ use super::Problem;
 #[expect(missing_docs, reason = "each is explained in the table below")]
 pub enum Kind {
     Malformed,
+    Unauthorized,
     NotFound,
     MethodNotAllowed,
     Conflict,
@@ -27,9 +28,11 @@ struct Row(Kind, StatusCode, &'static str, &'static str, &'static str);
 
 /// kind, status, slug (stable: clients compare it), title, what it means and what to do.
 #[rustfmt::skip]
-static TABLE: [Row; 12] = [
+static TABLE: [Row; 13] = [
     Row(Kind::Malformed, StatusCode::BAD_REQUEST, "malformed", "Malformed request",
         "The path, the query or the body can't be read. Nothing was changed. Repair the request; sending it again unchanged will fail again."),
+    Row(Kind::Unauthorized, StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized",
+        "This address is for the operators of the service. Send their token: `Authorization: Bearer <token>`."),
     Row(Kind::NotFound, StatusCode::NOT_FOUND, "not-found", "Not found",
         "There is nothing at this address, or not any more."),
     Row(Kind::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed",

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::TelemetryError;
 use crate::http_metrics;
+use crate::operations::Operator;
 
 /// Histogram bounds in seconds: a cache hit takes tens of microseconds, a load milliseconds.
 const BUCKETS: [f64; 16] =
@@ -47,7 +48,7 @@ impl Metrics {
 
     pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {
         let metrics = self.clone();
-        cfg.service(web::resource("/metrics").route(web::get().to(move || {
+        cfg.service(web::resource("/metrics").route(web::get().to(move |_: Operator| {
             let text = metrics.render();
             async { HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text) }
         })));

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use cache::{Cache, FetchError, Fetched, Health, Invalidated, Invalidation, Lane, Loaded};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::carts::Carts;
 use crate::error::CartError;
@@ -59,12 +60,13 @@ impl Views {
             let views = views.clone();
             async move { views.load(id).await }
         };
-        self.lane.fetch(&self.lane.key(id), load).await
+        self.lane.fetch(&self.lane.key(id.reference()), load).await
     }
 
-    /// Removes the view of a cart that was written to.
-    pub async fn forget(&self, ids: impl IntoIterator<Item = CartId>) -> Invalidated {
-        let gone = ids.into_iter().fold(Invalidation::hard(), |gone, id| gone.key(self.lane.key(id)));
+    /// Removes the views of carts that were written to, by the references of the carts.
+    pub async fn forget(&self, references: impl IntoIterator<Item = Uuid>) -> Invalidated {
+        let keys = references.into_iter().map(|reference| self.lane.key(reference));
+        let gone = keys.fold(Invalidation::hard(), Invalidation::key);
         self.cache.invalidate(gone).await
     }
 

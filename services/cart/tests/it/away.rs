@@ -27,7 +27,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
     })
     .await;
     // What is not cached is the last that was known.
-    stores.redis(&["DEL", "cart:product:1", &format!("cart:view:{}", cart.id)]).await;
+    stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     for _ in 0..3 {
         let view = cart.view().await.expect(200);
         assert_eq!(
@@ -43,7 +43,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
         );
         assert_eq!(cart.line(2).await["stale"], false, "this one is still in the cache");
     }
-    service.get(&format!("/cache/stats/cart:view:{}", cart.id)).await.problem(404, "not-found");
+    service.get(&format!("/cache/stats/{}", cart.key())).await.problem(404, "not-found");
     service.get("/cache/stats/cart:product:1").await.problem(404, "not-found");
     let ready = service.get("/readyz").await.expect(200).json();
     assert_eq!((&ready["status"], &ready["checks"]["product-api"]["status"]), (&json!("degraded"), &json!("failing")));
@@ -116,7 +116,7 @@ async fn a_product_api_that_hangs_is_left_alone_for_a_while() {
     cart.put(1, 1).await.expect(201);
     stores.until_announced().await;
     api.process.pause();
-    stores.redis(&["DEL", "cart:product:1", &format!("cart:view:{}", cart.id)]).await;
+    stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], true);
     // All of these within the rest of the first: not one of them is asked for.
     let views = futures_util::future::join_all((0..20).map(|_| cart.view())).await;

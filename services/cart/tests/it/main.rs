@@ -11,6 +11,7 @@
 //! | `away` | the product API is away, hangs, and comes back |
 //! | `floors` | a product API that answers with older facts than its events told of |
 //! | `promise` | no old view after an acknowledged write or a carried out event, under load |
+//! | `operations` | the token of the operations routes; nothing shows the id of a cart |
 //! | `outbox` | what is announced, whoever wrote it |
 //! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
 
@@ -18,6 +19,7 @@ mod away;
 mod bad_input;
 mod carts;
 mod floors;
+mod operations;
 mod outbox;
 mod preconditions;
 mod prices;

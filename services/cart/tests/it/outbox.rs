@@ -67,7 +67,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
     let seqs: Vec<_> = page["events"].as_array().expect("a list").iter().map(|event| event["seq"].clone()).collect();
     assert_eq!((json!(seqs), &page["head"]), (json!([3, 4, 5]), &json!(8)));
     let event = &page["events"][0];
-    assert_eq!((&event["cart_id"], &event["schema"]), (&json!(cart.id), &json!(1)));
+    assert_eq!((&event["cart_id"], &event["schema"]), (&json!(cart.reference()), &json!(1)));
     let time = event["occurred_at"].as_str().expect("a time");
     assert!(time.len() == 27 && time.ends_with('Z') && time.contains('T'), "{time}");
 

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, Fake, SOON, Service, Stores, view_key};
 
 const READERS: usize = 32;
 const WRITERS: i64 = 4;
@@ -87,7 +87,7 @@ async fn two(stores: &Stores, fake: &Fake) -> [Arc<Service>; 2] {
 
 /// Entries and leases go at any moment, as they do when the memory of Redis is full.
 async fn evict(stores: &Stores, carts: &[String], products: i64) {
-    let mut keys: Vec<String> = carts.iter().map(|id| format!("cart:view:{id}")).collect();
+    let mut keys: Vec<String> = carts.iter().map(|id| view_key(id)).collect();
     keys.extend((1..=products).map(|id| format!("cart:product:{id}")));
     let one = keys[usize::from(uuid::Uuid::new_v4().as_bytes()[0]) % keys.len()].clone();
     stores.redis(&["UNLINK", &one]).await;

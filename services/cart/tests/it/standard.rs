@@ -53,7 +53,7 @@ async fn entries_can_be_looked_at_and_streams_are_none() {
     cart.put(2, 1).await.expect(201);
     stores.until_announced().await;
     cart.view().await.expect(200);
-    let view = service.get(&format!("/cache/stats/cart:view:{}", cart.id)).await.expect(200).json();
+    let view = service.get(&format!("/cache/stats/{}", cart.key())).await.expect(200).json();
     assert_eq!((&view["state"], &view["tags"]), (&json!("fresh"), &json!(["product:1", "product:2"])));
     let fact = service.get("/cache/stats/cart:product:1").await.expect(200).json();
     assert_eq!(fact["version"], 1);

@@ -11,6 +11,7 @@
 //! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
 //! | `lists` · `shared_caches` | who is on a list after any write; what other caches may do |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
+//! | `operations` | the token of the operations routes |
 //! | `hanging_up` | clients that do not wait for their answer |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
 
@@ -22,6 +23,7 @@ mod feed;
 mod hanging_up;
 mod lists;
 mod looking_in;
+mod operations;
 mod outbox;
 mod promise;
 mod redis_down;

@@ -68,7 +68,7 @@ impl Lists {
             let lists = lists.clone();
             async move { lists.load_for_cart(cart).await }
         };
-        self.lanes.basket.fetch(&self.lanes.basket.key(cart), load).await
+        self.lanes.basket.fetch(&self.lanes.basket.key(cart.reference()), load).await
     }
 
     async fn load_beside(&self, product: i64) -> Result<Loaded, Failure> {
@@ -87,13 +87,13 @@ impl Lists {
 
     async fn load_for_cart(&self, cart: CartId) -> Result<Loaded, Failure> {
         let connection = &mut *self.pool.get().await?;
-        let lines = queries::basket(connection, cart.get()).await?;
+        let lines = queries::basket(connection, cart.reference()).await?;
         let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
         let latest = &lines[..lines.len().min(LATEST)];
         let of: Vec<i64> = latest.iter().map(|(product, _)| *product).collect();
         let together = queries::together(connection, &products).await?;
         let similar = queries::similar(connection, &of, &products, MOST).await?;
-        let mut tags = BTreeSet::from([keys::basket(cart)]);
+        let mut tags = BTreeSet::from([keys::basket(cart.reference())]);
         tags.extend(products.iter().map(|product| keys::together(*product)));
         for (product, category) in latest {
             tags.extend([keys::product(*product), keys::products_of(*category)]);

@@ -16,6 +16,7 @@ mod away;
 mod bad_input;
 mod changes;
 mod lists;
+mod operations;
 mod poison;
 mod replicas;
 mod rows;

@@ -1,5 +1,6 @@
 //! What every service has: health, metrics, the API's description, a look into the cache.
 
+use events::contract::cart_reference;
 use serde_json::json;
 use testkit::{Process, eventually};
 
@@ -57,9 +58,13 @@ async fn entries_can_be_looked_at_and_name_all_that_they_depend_on() {
         assert!(list.contains(&tag.to_owned()), "{tag} is not in {list:?}");
     }
     assert!(list.contains(&"product:61".to_owned()), "it would be shown if it could be bought: {list:?}");
-    let basket = tags(&format!("recommendation:basket:{cart}")).await;
-    for tag in [format!("basket:{cart}"), "together:2".to_owned(), "products-of:2".to_owned(), "product:26".to_owned()]
-    {
+    let basket = tags(&format!("recommendation:basket:{}", cart_reference(cart))).await;
+    for tag in [
+        format!("basket:{}", cart_reference(cart)),
+        "together:2".to_owned(),
+        "products-of:2".to_owned(),
+        "product:26".to_owned(),
+    ] {
         assert!(basket.contains(&tag), "{tag} is not in {basket:?}");
     }
     let entries = ours.get("/cache/entries").await.expect(200).json();

@@ -22,6 +22,7 @@ mod caching;
 mod changes;
 mod entering;
 mod finding;
+mod operations;
 mod overload;
 mod paging;
 mod redis_down;

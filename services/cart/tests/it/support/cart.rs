@@ -23,6 +23,16 @@ impl<'a> CartOf<'a> {
         CartOf { service, id: self.id.clone() }
     }
 
+    /// The name under which others know it.
+    pub(crate) fn reference(&self) -> String {
+        events::contract::cart_reference(self.id.parse().expect("a UUID")).to_string()
+    }
+
+    /// The key of its view.
+    pub(crate) fn key(&self) -> String {
+        view_key(&self.id)
+    }
+
     pub(crate) fn path(&self) -> String {
         format!("/carts/{}", self.id)
     }
@@ -56,6 +66,11 @@ impl<'a> CartOf<'a> {
     pub(crate) async fn line(&self, product: i64) -> Value {
         line(&self.view().await.expect(200).json(), product)
     }
+}
+
+/// The key of the view of the cart `id`.
+pub(crate) fn view_key(id: &str) -> String {
+    format!("cart:view:{}", events::contract::cart_reference(id.parse().expect("a UUID")))
 }
 
 /// The line of a product in a view; null when there is none.

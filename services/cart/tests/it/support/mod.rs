@@ -6,7 +6,7 @@ mod stores;
 
 use std::time::Duration;
 
-pub(crate) use cart::CartOf;
+pub(crate) use cart::{CartOf, view_key};
 pub(crate) use fake::Fake;
 pub(crate) use stores::Stores;
 pub(crate) use testkit::http::{Answer, Service};

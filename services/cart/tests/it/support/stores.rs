@@ -67,6 +67,12 @@ impl Stores {
         Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
     }
 
+    /// The real product API, with settings of its own.
+    pub(crate) async fn product_api_with(&self, settings: &[(&str, &str)]) -> Service {
+        let settings = [&[("SEED_PRODUCTS", "130"), ("HTTP__PORT", "0")], settings].concat();
+        Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
+    }
+
     /// The real product API, and a cart beside it.
     pub(crate) async fn both(&self) -> (Service, Service) {
         let api = self.product_api("0").await;

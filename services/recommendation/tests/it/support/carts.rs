@@ -1,5 +1,6 @@
 //! Carts that exist as events only.
 
+use events::contract::cart_reference;
 use serde_json::{Value, json};
 use testkit::Redis;
 use uuid::Uuid;
@@ -57,7 +58,7 @@ impl<'a> Carts<'a> {
         let kind = if quantity > 0 { "cart.item_added" } else { "cart.item_removed" };
         json!({
             "event_id": Uuid::new_v4(), "seq": seq, "schema": 1, "type": kind, "occurred_at": "2026-11-23T10:00:00Z",
-            "cart_id": cart, "product_id": product, "quantity": quantity, "version": version,
+            "cart_id": cart_reference(cart), "product_id": product, "quantity": quantity, "version": version,
         })
     }
 

@@ -1,0 +1,44 @@
+//! Paths as they may be logged: without the ids that are secrets.
+//!
+//! A cart's id is all that protects it, and it is a UUID; nothing else in our paths is one. So each UUID is replaced by its
+//! [reference](events::contract::cart_reference), under which events and cache keys know the cart, too.
+
+use std::borrow::Cow;
+
+use events::contract::cart_reference;
+use uuid::Uuid;
+
+/// `path`, with a reference in the place of each UUID.
+pub(crate) fn path(path: &str) -> Cow<'_, str> {
+    if !path.split('/').any(|part| uuid(part).is_some()) {
+        return Cow::Borrowed(path);
+    }
+    let parts = path.split('/').map(|part| match uuid(part) {
+        Some(id) => Cow::Owned(cart_reference(id).to_string()),
+        None => Cow::Borrowed(part),
+    });
+    Cow::Owned(parts.collect::<Vec<_>>().join("/"))
+}
+
+/// In every form that the parser takes, also those that no route accepts.
+fn uuid(part: &str) -> Option<Uuid> {
+    Uuid::try_parse(part).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_carts_are_replaced_and_nothing_else_is() {
+        let id = Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8);
+        let reference = cart_reference(id);
+        assert_eq!(path(&format!("/carts/{id}/items/7")), format!("/carts/{reference}/items/7"));
+        for form in [id.to_string().to_uppercase(), id.simple().to_string(), id.braced().to_string()] {
+            assert_eq!(path(&format!("/carts/{form}")), format!("/carts/{reference}"));
+        }
+        for plain in ["/", "/products/ttl/1", "/cache/entries", "", "/carts/not-an-id"] {
+            assert_eq!(path(plain), plain);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The operations routes require their token, missed events are fetched with it, and nothing shows the id of a cart.
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{Answer, CartOf, Fake, SOON, Service, Stores};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+async fn with_token(service: &Service, path: &str) -> Answer {
+    Service::send(service.request(Method::GET, path).header("authorization", format!("Bearer {TOKEN}"))).await
+}
+
+fn token_file() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), TOKEN).expect("it is written");
+    file
+}
+
+#[tokio::test]
+async fn operations_routes_require_the_token_when_there_is_one() {
+    let stores = Stores::start().await;
+    let (fake, file) = (Fake::start(1).await, token_file());
+    let settings = [("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"))];
+    let service = stores.cart_with(fake.url(), &settings).await;
+    for route in ["/events?after=0", "/cache/entries", "/cache/stats/cart:product:1", "/cache/feed", "/metrics"] {
+        let refused = service.get(route).await;
+        refused.problem(401, "unauthorized");
+        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"operations\"", "{route}");
+    }
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    cart.view().await.expect(200);
+    for route in ["/events?after=0", "/cache/entries", "/metrics"] {
+        with_token(&service, route).await.expect(200);
+    }
+}
+
+/// The stream is lost and refilled from another service's log, which requires the token: with it, no change is missed.
+#[tokio::test]
+async fn missed_events_are_fetched_with_the_token() {
+    let stores = Stores::start().await;
+    let file = token_file();
+    let settings = [("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"))];
+    let api = stores.product_api_with(&settings).await;
+    let service = stores.cart_with(api.url(), &settings).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    cart.cached().await;
+    let id = cart.id.clone();
+    service.stop().await;
+    // A hole in the stream: the first of two events is gone before the cart has read it.
+    for (product, cents) in [(1, 4_242), (2, 4_343)] {
+        api.put(&format!("/products/{product}"), &json!({ "price_cents": cents })).await.expect(200);
+    }
+    let announced = "SELECT count(*) FROM outbox WHERE done_at IS NULL";
+    eventually("both to be announced", SOON, async || stores.shop_sql(announced).await == "0").await;
+    let forget = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 2)
+                  return redis.call('XDEL', KEYS[1], last[2][1])";
+    assert_eq!(stores.redis(&["EVAL", forget, "1", "product:events"]).await, "1");
+
+    let service = stores.cart_with(api.url(), &settings).await;
+    let cart = CartOf { service: &service, id };
+    stores.until_price(&cart, 1, 4_242).await;
+}
+
+#[tokio::test]
+async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(2).await;
+    let service = stores.cart_with(fake.url(), &[("LOG__FILTER", "info,runtime=debug")]).await;
+    let cart = CartOf::at(&service).await;
+    let mut feed = service.request(Method::GET, "/cache/feed").send().await.expect("a stream");
+    cart.put(1, 1).await.expect(201);
+    stores.until_announced().await;
+    cart.cached().await;
+    cart.put(1, 2).await.expect(200);
+    cart.remove(1).await.expect(204);
+    stores.until_announced().await;
+    // Refusals and failures name their path in the log.
+    service.get(&format!("/carts/{}/nothing", cart.id)).await.problem(404, "not-found");
+    let entries = service.get("/cache/entries").await.expect(200).text();
+    let events = service.get("/events?after=0").await.expect(200).text();
+    let stream = stores.redis(&["XRANGE", "cart:events", "-", "+"]).await;
+    let keys = stores.redis(&["KEYS", "*"]).await;
+    let metrics = service.get("/metrics").await.expect(200).text();
+    let mut told = String::new();
+    eventually("the feed to tell of the write", SOON, async || {
+        let chunk = feed.chunk().await.expect("the stream goes on").expect("it has no end");
+        told.push_str(&String::from_utf8_lossy(&chunk));
+        told.contains("\"kind\":\"invalidate\"") && told.contains("\"kind\":\"fill\"")
+    })
+    .await;
+    let log = service.process.output();
+    for (what, text) in [
+        ("/cache/entries", &entries),
+        ("/events", &events),
+        ("the stream", &stream),
+        ("keys", &keys),
+        ("/metrics", &metrics),
+        ("/cache/feed", &told),
+        ("the log", &log),
+    ] {
+        assert!(!text.contains(&cart.id), "{what} shows the cart's id: {text}");
+    }
+    for (what, text) in
+        [("/events", &events), ("the stream", &stream), ("keys", &keys), ("/cache/feed", &told), ("the log", &log)]
+    {
+        assert!(text.contains(&cart.reference()), "{what} does not name the cart at all: {text}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The operations routes require their token when there is one, and nothing shows the id of a cart.
+
+use events::contract::cart_reference;
+use reqwest::Method;
+use testkit::eventually;
+use testkit::http::Service;
+
+use crate::support::{Carts, SOON, Stores};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+#[tokio::test]
+async fn operations_routes_require_the_token_when_there_is_one() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), TOKEN).expect("it is written");
+    let settings = [("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"))];
+    let ours = stores.ours_with(api.url(), &settings).await;
+    ours.get("/recommendations/1").await.expect(200);
+    for route in ["/cache/entries", "/cache/stats/recommendation:list:1", "/cache/feed", "/metrics"] {
+        let refused = ours.get(route).await;
+        refused.problem(401, "unauthorized");
+        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"operations\"", "{route}");
+    }
+    for route in ["/cache/entries", "/cache/stats/recommendation:list:1", "/metrics"] {
+        let opened = ours.request(Method::GET, route).header("authorization", format!("Bearer {TOKEN}"));
+        Service::send(opened).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let ours = stores.ours_with(api.url(), &[("LOG__FILTER", "info,runtime=debug")]).await;
+    let mut feed = ours.request(Method::GET, "/cache/feed").send().await.expect("a stream");
+    let mut carts = Carts::new(&stores.redis);
+    let cart = carts.with(&[1, 2]).await;
+    stores.until_carried_out("cart:events", carts.last()).await;
+    // By its id it is found all the same.
+    let key = format!("recommendation:basket:{}", cart_reference(cart));
+    eventually("the cart's list to be cached", SOON, async || {
+        let list = ours.get(&format!("/recommendations?cart={cart}")).await.expect(200).json();
+        assert_eq!(list["cart_id"], cart.to_string());
+        ours.get(&format!("/cache/stats/{key}")).await.status == 200
+    })
+    .await;
+    let mut told = String::new();
+    eventually("the feed to tell of the cart", SOON, async || {
+        let chunk = feed.chunk().await.expect("the stream goes on").expect("it has no end");
+        told.push_str(&String::from_utf8_lossy(&chunk));
+        told.contains("cart.item_added") && told.contains("\"kind\":\"fill\"")
+    })
+    .await;
+    let entries = ours.get("/cache/entries").await.expect(200).text();
+    let keys = stores.redis(&["KEYS", "*"]).await;
+    for (what, text) in [("/cache/entries", &entries), ("keys", &keys), ("/cache/feed", &told)] {
+        assert!(text.contains(&cart_reference(cart).to_string()), "{what} does not name the cart at all: {text}");
+        assert!(!text.contains(&cart.to_string()), "{what} shows the cart's id: {text}");
+    }
+    assert!(!ours.process.output().contains(&cart.to_string()), "the log shows the cart's id");
+    assert_eq!(stores.sql(&format!("SELECT count(*) FROM basket_items WHERE cart_id = '{cart}'")).await, "0");
+}
