@@ -14,6 +14,9 @@
 //! | `products:featured` | the featured list | a product enters or leaves it |
 //! | `lane:events` | all entries of the `events` lane | events may have been lost |
 //!
+//! An entry that says "not found" carries no tag, because a client can ask for any id. It is removed by its key: a product
+//! by whoever creates it, a list by whoever changes the category or puts a product into it; and both by the relay.
+//!
 //! `products-of` and `products:featured` are collection tags: a list cannot carry the tag of a product that was not on it
 //! yet. Every write through this API invalidates the collections that its product has entered or left before it is answered,
 //! whatever its strategy does to the product's own entry; the relay repeats it, and does it for everybody else.
@@ -67,6 +70,11 @@ impl Lanes {
         let lanes =
             [&self.ttl, &self.explicit, &self.writethrough, &self.events, &self.swr, &self.tags, &self.production];
         lanes.map(|lane| lane.key(id))
+    }
+
+    /// The lists of the categories in which a product was or is: "there is no such category" carries no tag.
+    pub fn lists_of(&self, placements: impl IntoIterator<Item = Placement>) -> impl Iterator<Item = Key> {
+        placements.into_iter().map(|placement| self.by_category.key(placement.category))
     }
 
     /// The lane whose entries this writer invalidates by itself.

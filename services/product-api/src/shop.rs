@@ -57,6 +57,7 @@ impl Shop {
         let product = self.catalogue.create(new).await?;
         let entered = keys::collections(None, Some(product.placement()));
         let gone = self.lanes.absence_of(product.id.into()).tags(entered);
+        let gone = self.lanes.lists_of([product.placement()]).fold(gone, Invalidation::key);
         let effect = self.cache.invalidate(gone).await.into();
         Ok((product, effect))
     }
@@ -74,7 +75,9 @@ impl Shop {
         if lists.is_empty() {
             return effect;
         }
-        match self.cache.invalidate(Invalidation::hard().tags(lists)).await {
+        let gone = Invalidation::hard().tags(lists);
+        let gone = self.lanes.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key);
+        match self.cache.invalidate(gone).await {
             Invalidated::Done { .. } => effect,
             Invalidated::Deferred => Effect::Deferred,
         }
@@ -92,8 +95,9 @@ impl Shop {
             Box::pin(async move {
                 match catalogue.product(id).await? {
                     Some(product) => entry(&product, tags(&product)),
-                    // So that the event of a creation finds it, whoever creates.
-                    None => Ok(Loaded::absent().tag(keys::product(id))),
+                    // Without a tag, because a client can ask for any id: whoever creates the product, and the relay,
+                    // removes this entry by its key.
+                    None => Ok(Loaded::absent()),
                 }
             })
         }

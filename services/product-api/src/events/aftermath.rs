@@ -27,7 +27,7 @@ use events::contract::{ProductChange, ProductChangeKind as Kind};
 use events::relay::{Committed, Hook};
 use metrics::counter;
 
-use crate::catalogue::Writer;
+use crate::catalogue::{CategoryId, Writer};
 use crate::keys::{self, Lanes};
 
 /// Repeats the invalidations that committed changes call for.
@@ -61,14 +61,23 @@ impl Aftermath {
         outdated.older.into_iter().fold(named, |named, (key, version)| named.key_before(key, version))
     }
 
+    /// By key as well as by tag: "there is no such category" carries no tag.
+    fn list_of(&self, category: i64) -> Key {
+        self.lanes.by_category.key(CategoryId::from(category))
+    }
+
     fn add(&self, Committed { event, writer }: &Committed<ProductChange>, outdated: &mut Outdated) {
         let change = &event.change;
         let Some(product) = change.product_id else {
             outdated.tags.insert(keys::category(change.category_id.into()));
+            outdated.keys.insert(self.list_of(change.category_id));
             return;
         };
         let lists = [Some(change.category_id), change.previous_category_id].into_iter().flatten();
-        outdated.tags.extend(lists.map(|category| keys::products_of(category.into())));
+        for category in lists {
+            outdated.tags.insert(keys::products_of(category.into()));
+            outdated.keys.insert(self.list_of(category));
+        }
         if change.kind != Kind::ProductUpdated || change.changed.iter().any(|column| column == "featured") {
             outdated.tags.insert(keys::featured());
         }

@@ -12,7 +12,7 @@
 //! Promises: as explicit invalidation and tags, and a read that stays fast on hot entries. While the database fails,
 //! an entry past its soft TTL is still served, labelled as stale; one that was invalidated never is.
 
-use cache::{FetchError, Fetched, Invalidation};
+use cache::{FetchError, Fetched};
 
 use super::tags;
 use runtime::conditions::Preconditions;
@@ -34,7 +34,7 @@ pub async fn write(
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
-    let gone = Invalidation::hard().key(shop.lanes.production.key(id)).tags(tags::touched(&updated));
+    let gone = tags::outdated(shop, &updated).key(shop.lanes.production.key(id));
     let effect = shop.cache.invalidate(gone).await.into();
     Ok(Written { updated, effect })
 }

@@ -37,7 +37,7 @@ pub async fn write(
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
     let updated = shop.catalogue.update(id, change, expect).await?;
-    let effect = shop.cache.invalidate(Invalidation::hard().tags(touched(&updated))).await.into();
+    let effect = shop.cache.invalidate(outdated(shop, &updated)).await.into();
     Ok(Written { updated, effect })
 }
 
@@ -48,10 +48,11 @@ pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Fetched, FetchEr
     let load = move || {
         let catalogue = catalogue.clone();
         async move {
-            let loaded = match catalogue.in_category(id).await? {
-                Some(page) => Loaded::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?,
-                None => Loaded::absent(),
+            let Some(page) = catalogue.in_category(id).await? else {
+                // Removed by its key, see `keys`.
+                return Ok(Loaded::absent());
             };
+            let loaded = Loaded::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?;
             Ok::<_, CatalogueError>(loaded.tag(keys::category(id)).tag(keys::products_of(id)))
         }
     };
@@ -66,7 +67,11 @@ pub async fn write_category(
     expect: &Preconditions,
 ) -> Result<(Category, Effect), CatalogueError> {
     let category = shop.catalogue.update_category(id, change, expect).await?;
-    let effect = shop.cache.invalidate(Invalidation::hard().tag(keys::category(id))).await.into();
+    let effect = shop
+        .cache
+        .invalidate(Invalidation::hard().key(shop.lanes.by_category.key(id)).tag(keys::category(id)))
+        .await
+        .into();
     Ok((category, effect))
 }
 
@@ -75,7 +80,13 @@ pub fn shown(product: &Product) -> Vec<Tag> {
     vec![keys::category(product.category.id.into()), keys::product(product.id.into())]
 }
 
-/// What a write touches: the product, the list it is on, and the list it was on.
+/// What a write touches, by tag; and the lists by key as well, because "there is no such category" carries no tag.
+pub fn outdated(shop: &Shop, updated: &Updated) -> Invalidation {
+    let lists = shop.lanes.lists_of([updated.previous, updated.product.placement()]);
+    lists.fold(Invalidation::hard().tags(touched(updated)), Invalidation::key)
+}
+
+/// The tags of what a write touches: the product, the list it is on, and the list it was on.
 pub fn touched(updated: &Updated) -> Vec<Tag> {
     let now = updated.product.placement();
     let shown = [keys::product(updated.product.id.into()), keys::products_of(now.category)];

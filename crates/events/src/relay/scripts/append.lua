@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Appends numbered events to a stream, each only directly behind its predecessor.
 --
 -- KEYS[1]  the stream
@@ -10,6 +11,8 @@
 --
 -- Closes the race of several relays: whoever is late finds its events there and passes over them, whoever is early
 -- appends nothing and learns from the answer what is missing. So the stream never has a hole, nor an event twice.
+--
+-- It needs no free memory (allow-oom): caches that have filled Redis must not stop events. MAXLEN bounds the stream.
 local last = 0
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not info.err then

@@ -154,8 +154,8 @@ async fn a_tag_on_many_entries_is_emptied_completely() {
     }
     assert_eq!(
         stores.redis(&["DBSIZE"]).await.parse::<usize>().expect("a count"),
-        ids.len() + ids.len() + 3,
-        "entries, their own tags' sets, the category's, the fences, the stream"
+        ids.len() + ids.len() + 4,
+        "entries, their own tags' sets, the category's, the registry, the fences, the stream"
     );
     api.put("/categories/1", &json!({ "name": "Renamed" })).await.expect(200);
     let left = stores.redis(&["EVAL", "return #redis.call('KEYS', 'product:tags:*')", "0"]).await;
