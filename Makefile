@@ -44,7 +44,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack model orders mutants bench bench-quick bench-hit bench-events bench-search load
+.PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-hit bench-events bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/lab alone
 verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
@@ -54,6 +54,8 @@ chaos: ## every fault under load, then 10,000 writes while everything is killed 
 	@$(alone) 'postgres redis' chaos --writes $(or $(writes),10000)
 chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services start anew for it
 	@PROFILE=$(measured) deploy/lab faults $(args)
+attack: ## read unknown ids at full speed while Redis has 24 MB, on private processes: requests=1000000
+	@$(alone) 'postgres redis' attack $(requests:%=--requests=%) $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@$(alone) '' model $(args)
 orders: ## flights, shared reads and repairs in 10,000 orders of their steps each, whole and broken; a part of `make test`

@@ -476,7 +476,7 @@ async fn throughput(world: &Arc<World>, http: &Client, options: &Options, figure
     Ok(())
 }
 
-async fn lag(world: &World, http: &Client) -> Result<(i64, f64)> {
+pub(crate) async fn lag(world: &World, http: &Client) -> Result<(i64, f64)> {
     let undone = world.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await?;
     let mut greatest = 0.0_f64;
     for service in Service::SUBSCRIBERS {
@@ -487,7 +487,7 @@ async fn lag(world: &World, http: &Client) -> Result<(i64, f64)> {
 }
 
 /// Waits until nothing lags.
-async fn settled(world: &World, http: &Client) -> Result<()> {
+pub(crate) async fn settled(world: &World, http: &Client) -> Result<()> {
     let began = Instant::now();
     while lag(world, http).await? != (0, 0.0) {
         ensure!(began.elapsed() < Duration::from_secs(120), "the events are not carried out within 120 s");

@@ -1,5 +1,6 @@
 //! Experiments against real processes, and what they are made of.
 //!
+//! * [`attack`]: what a flood of reads of unknown ids does to caches and events.
 //! * [`bench_events`]: how long an event takes from COMMIT to its last effect.
 //! * [`bench_hit`]: what a cache hit over HTTP costs, beside what it could cost at best.
 //! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
@@ -13,6 +14,7 @@
 //! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
 //! * [`world`]: the four services and their stores as private processes.
 
+pub mod attack;
 pub mod bench;
 pub mod bench_events;
 pub mod bench_hit;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench_events, bench_hit, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants, verify};
+use lab::{
+    attack, bench_events, bench_hit, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants, verify,
+};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -14,6 +16,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Experiment {
+    /// Reads what does not exist at full speed while Redis has little memory: caches and events go on
+    Attack(attack::Options),
     /// Measures what each strategy costs and how stale it is, beside doing without
     Bench(bench_strategies::Options),
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
@@ -41,6 +45,7 @@ enum Experiment {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Cli::parse().experiment {
+        Experiment::Attack(options) => attack::run(&options).await,
         Experiment::Bench(options) => bench_strategies::tell(&options).await,
         Experiment::BenchEvents(options) => bench_events::run(&options).await,
         Experiment::BenchHit(options) => bench_hit::run(&options).await,

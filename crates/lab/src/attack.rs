@@ -1,0 +1,185 @@
+//! A flood of reads of things that do not exist, at full speed, while Redis has little memory.
+//!
+//! The four services with private stores. Clients read unknown products, lists, recommendations and search words, each id
+//! once. Meanwhile another client reads ten products that exist, and a writer changes products in SQL. The run fails unless
+//!
+//! * no request of the flood gets a 5xx other than 503,
+//! * Redis uses no more than its `maxmemory` (and a margin for its clients),
+//! * every change is carried out by every consumer within [`DELIVERED`],
+//! * the products that exist are hits when the flood is over, and mostly so while it lasts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use reqwest::{Client, StatusCode};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::bench_events::{lag, settled};
+use crate::world::{Service, World};
+
+/// Ids from here on belong to nothing.
+const UNKNOWN: u64 = 1_000_000_000;
+/// The longest that a change may take until every consumer has carried it out, on a machine that is busy with the flood.
+const DELIVERED: Duration = Duration::from_secs(30);
+/// What Redis may use beyond `maxmemory`: it evicts before it runs a command, not after it.
+const MARGIN: u64 = 1 << 20;
+/// The products that exist and are read all the while.
+const HOT: u64 = 10;
+/// The least share of their reads that must be hits while the flood lasts.
+const HITS: f64 = 0.9;
+
+/// The options of `lab attack`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Requests of the flood
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+    /// Clients of the flood
+    #[arg(long, default_value_t = 32)]
+    clients: usize,
+    /// `maxmemory` of Redis
+    #[arg(long, default_value = "24mb")]
+    memory: String,
+    /// The folder of the services' programs; by default that of this one
+    #[arg(long)]
+    programs: Option<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    sent: AtomicU64,
+    shed: AtomicU64,
+    failed: AtomicU64,
+    hot: AtomicU64,
+    hits: AtomicU64,
+}
+
+/// Runs the flood and prints what it did.
+///
+/// # Errors
+/// When a promise is broken, or the services do not start.
+pub async fn run(options: &Options) -> Result<()> {
+    let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
+    let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "500ms")];
+    let world = Arc::new(World::start(programs, 130, &settings).await?);
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+    world.redis.cli(&["CONFIG", "SET", "maxmemory", &options.memory]).await?;
+    let limit: u64 = info(&world, "memory", "maxmemory").await?;
+    settled(&world, &http).await?;
+    println!("before the flood   {}", state(&world).await?);
+
+    let (tally, began) = (Arc::new(Tally::default()), Instant::now());
+    let mut flood = JoinSet::new();
+    for _ in 0..options.clients {
+        flood.spawn(client(Arc::clone(&world), http.clone(), Arc::clone(&tally), options.requests));
+    }
+    let (mut most, mut slowest, mut tenths) = (0, Duration::ZERO, 0);
+    while !flood.is_empty() {
+        hot(&world, &http, &tally).await?;
+        let took = change(&world, &http).await?;
+        slowest = slowest.max(took);
+        most = most.max(info(&world, "memory", "used_memory").await?);
+        let sent = tally.sent.load(Relaxed).min(options.requests);
+        if sent * 10 / options.requests > tenths {
+            tenths = sent * 10 / options.requests;
+            println!("{sent:>9} requests  {}", state(&world).await?);
+        }
+        while let Some(ended) = flood.try_join_next() {
+            ended??;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    settled(&world, &http).await?;
+    println!("after the flood    {}", state(&world).await?);
+    println!(
+        "{} requests in {seconds:.0} s ({:.0} a second), {} shed with 503, {} failed; at most {most} of {limit} bytes used; \
+         the slowest change took {:.1} s; {} of {} reads of known products were hits",
+        options.requests,
+        options.requests as f64 / seconds,
+        tally.shed.load(Relaxed),
+        tally.failed.load(Relaxed),
+        slowest.as_secs_f64(),
+        tally.hits.load(Relaxed),
+        tally.hot.load(Relaxed),
+    );
+    ensure!(tally.failed.load(Relaxed) == 0, "requests of the flood failed with a 5xx other than 503");
+    ensure!(most <= limit + MARGIN, "Redis used {most} bytes, and may use {limit}");
+    let share = tally.hits.load(Relaxed) as f64 / tally.hot.load(Relaxed).max(1) as f64;
+    ensure!(share >= HITS, "only {:.0} % of the reads of known products were hits during the flood", share * 100.0);
+    let after = Tally::default();
+    hot(&world, &http, &Tally::default()).await?;
+    hot(&world, &http, &after).await?;
+    ensure!(after.hits.load(Relaxed) == HOT, "known products are not hits after the flood");
+    Ok(())
+}
+
+/// Reads unknown things, each once, until all clients together have sent `requests`.
+async fn client(world: Arc<World>, http: Client, tally: Arc<Tally>, requests: u64) -> Result<()> {
+    let api = world.url(Service::ProductApi);
+    let (search, recommendation) = (world.url(Service::Search), world.url(Service::Recommendation));
+    loop {
+        let number = tally.sent.fetch_add(1, Relaxed);
+        if number >= requests {
+            return Ok(());
+        }
+        let id = UNKNOWN + number;
+        let url = match number % 8 {
+            0..3 => format!("{api}/products/by-category/{id}"),
+            3 => format!("{api}/products/tags/{id}"),
+            4 => format!("{api}/products/production/{id}"),
+            5 => format!("{api}/products/explicit/{id}"),
+            6 => format!("{recommendation}/recommendations/{id}"),
+            _ => format!("{search}/search?q=unknown{id}"),
+        };
+        let answer = http.get(url).send().await.context("the flood")?;
+        let status = answer.status();
+        // Read to the end, so that the connection is used again.
+        answer.bytes().await.context("the flood")?;
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => _ = tally.shed.fetch_add(1, Relaxed),
+            status if status.is_server_error() => _ = tally.failed.fetch_add(1, Relaxed),
+            _ => {}
+        }
+    }
+}
+
+/// Reads the products that exist.
+async fn hot(world: &World, http: &Client, tally: &Tally) -> Result<()> {
+    for id in 1..=HOT {
+        let answer = http.get(format!("{}/products/production/{id}", world.url(Service::ProductApi))).send().await?;
+        let status = answer.headers().get("cache-status").and_then(|status| status.to_str().ok()).unwrap_or_default();
+        tally.hits.fetch_add(u64::from(status.contains("; hit")), Relaxed);
+        tally.hot.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+/// Changes a product that nobody reads, and waits until every consumer has carried that out.
+async fn change(world: &World, http: &Client) -> Result<Duration> {
+    let began = Instant::now();
+    world.postgres.sql("shop_db", "UPDATE products SET price_cents = price_cents + 1 WHERE id = 100").await?;
+    while lag(world, http).await? != (0, 0.0) {
+        ensure!(began.elapsed() < DELIVERED, "a change is not carried out within {DELIVERED:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(began.elapsed())
+}
+
+/// A number of Redis' INFO.
+async fn info(world: &World, section: &str, name: &str) -> Result<u64> {
+    let info = world.redis.cli(&["INFO", section]).await?;
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(value.with_context(|| format!("INFO has no {name}"))?.trim().parse()?)
+}
+
+async fn state(world: &World) -> Result<String> {
+    let (used, evicted) = (info(world, "memory", "used_memory").await?, info(world, "stats", "evicted_keys").await?);
+    let keys = world.redis.cli(&["DBSIZE"]).await?;
+    Ok(format!("{:>6.1} MB used, {:>7} keys, {evicted:>8} evicted", used as f64 / 1e6, keys.trim()))
+}
