@@ -75,15 +75,15 @@ async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     cart.put(1, 1).await.expect(201);
     stores.until_announced().await;
     cart.cached().await;
+    let entries = service.get("/cache/entries").await.expect(200).text();
+    let keys = stores.redis(&["KEYS", "*"]).await;
     cart.put(1, 2).await.expect(200);
     cart.remove(1).await.expect(204);
     stores.until_announced().await;
     // Refusals and failures name their path in the log.
     service.get(&format!("/carts/{}/nothing", cart.id)).await.problem(404, "not-found");
-    let entries = service.get("/cache/entries").await.expect(200).text();
     let events = service.get("/events?after=0").await.expect(200).text();
     let stream = stores.redis(&["XRANGE", "cart:events", "-", "+"]).await;
-    let keys = stores.redis(&["KEYS", "*"]).await;
     let metrics = service.get("/metrics").await.expect(200).text();
     let mut told = String::new();
     eventually("the feed to tell of the write", SOON, async || {
