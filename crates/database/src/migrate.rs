@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use diesel::sql_types::BigInt;
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{DbError, PostgresSettings};
+use crate::connect::open;
+use crate::{DbError, PostgresSettings};
 
 /// Any number will do, as long as nobody else in a service's database locks it.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
@@ -59,13 +60,11 @@ async fn wait_for_postgres(settings: &PostgresSettings, patience: Duration) -> R
     let deadline = Instant::now() + patience;
     let mut next_line = Instant::now() + Duration::from_secs(1);
     loop {
-        let attempt = timeout(Duration::from_secs(5), AsyncPgConnection::establish(&settings.url)).await;
+        let attempt = timeout(Duration::from_secs(5), open(&settings.url, None, || {})).await;
         let error = match attempt {
-            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Ok(opened)) => return Ok(opened.session),
             Ok(Err(error)) => DbError::connecting(settings, &error),
-            Err(_) => {
-                DbError::Unreachable { place: settings.place().to_owned(), reason: "no answer within 5 s".to_owned() }
-            }
+            Err(_) => DbError::unreachable(settings, "no answer within 5 s".to_owned()),
         };
         let now = Instant::now();
         if now >= deadline || matches!(error, DbError::Refused { .. }) {

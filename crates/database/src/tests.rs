@@ -1,9 +1,19 @@
 //! What may and what may not be read from settings and errors.
 
+use std::time::Duration;
+
 use super::*;
+use crate::connect::ConnectError;
 
 fn settings(url: &str) -> PostgresSettings {
     serde_json::from_value(serde_json::json!({ "url": url })).expect("only the URL is required")
+}
+
+fn refused(sqlstate: &str) -> ConnectError {
+    ConnectError::Refused {
+        sqlstate: sqlstate.to_owned(),
+        message: "Passwort-Authentifizierung fehlgeschlagen".to_owned(),
+    }
 }
 
 #[test]
@@ -20,8 +30,7 @@ fn an_error_names_the_place_and_never_the_password() {
     for (url, place) in cases {
         let settings = settings(url);
         assert_eq!(settings.place(), place, "{url}");
-        let refused = ConnectionError::BadConnection("password authentication failed".to_owned());
-        let text = format!("{settings:?} {}", DbError::connecting(&settings, &refused));
+        let text = format!("{settings:?} {}", DbError::connecting(&settings, &refused("28P01")));
         assert!(!text.contains("secret") && !text.contains("cret@"), "{text}");
     }
 }
@@ -29,17 +38,17 @@ fn an_error_names_the_place_and_never_the_password() {
 #[test]
 fn only_a_server_that_may_still_come_up_is_worth_waiting_for() {
     let cases = [
-        ("error connecting to server", false),
-        ("the database system is starting up", false),
-        ("sorry, too many clients already", false),
-        ("password authentication failed for user \"shop\"", true),
-        ("database \"shop_db\" does not exist", true),
-        ("invalid connection string", true),
+        (ConnectError::Unreachable("connection refused".to_owned()), false),
+        (refused("57P03"), false),
+        (refused("53300"), false),
+        (refused("28P01"), true),
+        (refused("3D000"), true),
+        (ConnectError::Settings("invalid connection string".to_owned()), true),
     ];
     let settings = settings("postgres://shop:secret@db/shop_db");
-    for (reason, lasting) in cases {
-        let error = DbError::connecting(&settings, &ConnectionError::BadConnection(reason.to_owned()));
-        assert_eq!(matches!(error, DbError::Refused { .. }), lasting, "{reason}");
+    for (error, lasting) in cases {
+        let startup = DbError::connecting(&settings, &error);
+        assert_eq!(matches!(startup, DbError::Refused { .. }), lasting, "{error:?}");
     }
 }
 

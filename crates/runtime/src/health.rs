@@ -5,6 +5,7 @@
 //! without asking anything. What a failing check said is logged when it changes, not sent.
 
 mod check;
+mod postgres;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -144,12 +144,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readiness {
     let (relay, events) = (events.relay.failing(), events.consumer.watch());
     let limit = Duration::from_secs(1);
-    let (carts, upstream) = (shop.carts.clone(), shop.upstream.clone());
+    let upstream = shop.upstream.clone();
     Readiness::new(shutdown)
-        .requires("postgres", limit, move || {
-            let carts = carts.clone();
-            async move { carts.ping().await }
-        })
+        .requires_database(shop.carts.pool())
         .prefers_redis(&shop.cache)
         .prefers_invalidations(&shop.cache)
         .prefers_telling("relay", limit, move || {

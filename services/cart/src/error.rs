@@ -1,8 +1,8 @@
 //! What a request can fail with. Each variant is a decision for the edge.
 
 use cache::FetchError;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::pooled_connection::deadpool::PoolError;
+use database::MayBeDatabaseError;
+use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
 /// Why something was not done.
@@ -26,40 +26,56 @@ pub enum CartError {
     /// Nobody can say anything about the product just now.
     #[error("the product API does not answer, and nothing is known of product {0}")]
     NobodyKnows(i64),
-    /// The database cannot be reached, or has no connection or no time to spare.
-    #[error("the database is not available: {0}")]
+    /// The database refused or did not answer; the error tells whether that passes.
+    #[error("the database: {0}")]
+    Database(database::Error),
+    /// Something has no time to spare, or ended without an answer.
+    #[error("not available: {0}")]
     Unavailable(String),
     /// A fault of this program.
-    #[error("the database refused: {0}")]
+    #[error("{0}")]
     Internal(String),
 }
 
-impl From<PoolError> for CartError {
-    fn from(error: PoolError) -> Self {
-        Self::Unavailable(error.to_string())
+impl CartError {
+    /// Whether a later attempt may succeed, without a change of this program or of its settings.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NobodyKnows(_) | Self::Unavailable(_) => true,
+            Self::Database(error) => error.is_transient(),
+            Self::NoCart
+            | Self::NoProduct
+            | Self::PreconditionFailed(_)
+            | Self::Full
+            | Self::TooMuch
+            | Self::Internal(_) => false,
+        }
+    }
+
+    /// Whether the database refuses to be written to, and can be read.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Database(error) if error.class() == database::Class::ReadOnly)
+    }
+}
+
+impl From<database::Error> for CartError {
+    fn from(error: database::Error) -> Self {
+        Self::Database(error)
     }
 }
 
 impl From<DieselError> for CartError {
     fn from(error: DieselError) -> Self {
-        // A restart of Postgres ends the connections of the pool; the statement's time limit ends a statement.
-        const PASSING: [&str; 6] = [
-            "terminating connection",
-            "statement timeout",
-            "shutting down",
-            "starting up",
-            "connection closed",
-            "deadlock detected",
-        ];
-        let passes = match &error {
-            DieselError::BrokenTransactionManager => true,
-            DieselError::DatabaseError(kind, info) => {
-                matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand)
-                    || PASSING.iter().any(|passing| info.message().contains(passing))
-            }
-            _ => false,
-        };
-        if passes { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
+        Self::Database(error.into())
+    }
+}
+
+impl MayBeDatabaseError for CartError {
+    fn database_error(&mut self) -> Option<&mut database::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
     }
 }
 

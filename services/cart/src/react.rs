@@ -52,19 +52,26 @@ impl React for Reaction {
             let what = if event.change.product_id.is_some() { "product" } else { "category" };
             self.cache.feed().event(event.change.kind.name(), Some(event.seq), format_args!("{what}:{about}"));
         }
-        // The floor first: whoever loads facts from here on does not believe an older answer.
-        self.known.heard(events).await.map_err(unavailable)?;
+        // The floor first: whoever loads facts from here on does not believe an older answer. A database that is read-only
+        // for a while refuses it. The entries are removed all the same, and once more when the event is repeated.
+        let heard = self.known.heard(events).await;
+        if let Err(error) = &heard
+            && !error.is_read_only()
+        {
+            return heard.map_err(unavailable);
+        }
         let products: HashSet<ProductId> =
             events.iter().filter_map(|event| event.change.product_id).map(ProductId::from).collect();
         if products.is_empty() {
-            return Ok(());
+            return heard.map_err(unavailable);
         }
         let key = |id: &ProductId| self.lanes.product.key(*id);
         let facts = products.iter().map(key).fold(Invalidation::hard(), Invalidation::key);
         taken(self.cache.invalidate(facts).await)?;
         // Only now the views: one that is loaded from here on does not find the old facts.
         let views = Invalidation::hard().tags(products.iter().map(|id| keys::product(*id)));
-        taken(self.cache.invalidate(views).await)
+        taken(self.cache.invalidate(views).await)?;
+        heard.map_err(unavailable)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {

@@ -121,12 +121,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Without its database the service is of no use; without Redis it is slower, and without the relay the other services do not
 /// hear of changes.
 fn readiness(shop: &Shop, relay: watch::Receiver<Option<Failing>>, shutdown: CancellationToken) -> Readiness {
-    let catalogue = shop.catalogue.clone();
     Readiness::new(shutdown)
-        .requires("postgres", Duration::from_secs(1), move || {
-            let catalogue = catalogue.clone();
-            async move { catalogue.ping().await }
-        })
+        .requires_database(shop.catalogue.pool())
         .prefers_redis(&shop.cache)
         .prefers_invalidations(&shop.cache)
         .prefers_telling("relay", Duration::from_secs(1), move || {

@@ -13,12 +13,12 @@ mod vocabulary;
 use anyhow::Context;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::Instant;
 
 use crate::schema::seed_state;
 use catalogue::{Catalogue, Category, Product};
-use database::Pool;
+use database::{Error, Pool, Transaction};
 
 /// Rows to a statement and a transaction: enough to be fast, few enough to report progress.
 const CHUNK: i64 = 10_000;
@@ -37,25 +37,32 @@ pub async fn seed(pool: &Pool, target: u64) -> anyhow::Result<SeedReport> {
     let target = i64::try_from(target).context("the number of products to seed is too large")?;
     let started = Instant::now();
     let catalogue = Catalogue::read().context("seed/catalogue.json is not valid")?;
-    let connection = &mut *pool.get().await.context("no database connection to seed with")?;
 
-    let categories = seed_categories(connection, &catalogue).await.context("cannot seed the categories")?;
+    let categories = seed_categories(pool, &catalogue).await.context("cannot seed the categories")?;
     let mut report = SeedReport { categories, products: 0 };
-    while reservation::reserve(connection, target).await.context("cannot reserve ids for the catalogue")? {
-        report.products += seed_chunk(connection, &catalogue).await.context("cannot seed the products")?;
+    while reservation::reserve(pool, target).await.context("cannot reserve ids for the catalogue")? {
+        report.products += seed_chunk(pool, &catalogue).await.context("cannot seed the products")?;
     }
     if report.products > 0 {
         // Until there are statistics, the planner takes the tables for almost empty.
-        connection.batch_execute("ANALYZE categories, products").await.context("cannot analyze the tables")?;
+        let analyze = async |connection: &mut AsyncPgConnection| {
+            Ok::<_, Error>(connection.batch_execute("ANALYZE categories, products").await?)
+        };
+        transaction(pool).run(analyze).await.context("cannot analyze the tables")?;
         let milliseconds = started.elapsed().as_millis() as u64;
         tracing::info!(products = report.products, milliseconds, "the catalogue is seeded");
     }
     Ok(report)
 }
 
-async fn seed_categories(connection: &mut AsyncPgConnection, catalogue: &Catalogue) -> QueryResult<usize> {
-    connection
-        .transaction(async |connection| {
+/// A step may wait for another process, and takes its time: it has no time limit.
+fn transaction(pool: &Pool) -> Transaction<'_> {
+    pool.build_transaction().statement_timeout(None)
+}
+
+async fn seed_categories(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> {
+    transaction(pool)
+        .run(async |connection| {
             let done = reservation::lock(connection).await?.categories;
             let new: Vec<&Category> = catalogue.categories.iter().filter(|category| category.id > done).collect();
             let Some(last) = new.iter().map(|category| category.id).max() else {
@@ -63,7 +70,7 @@ async fn seed_categories(connection: &mut AsyncPgConnection, catalogue: &Catalog
             };
             diesel::update(seed_state::table).set(seed_state::categories.eq(last)).execute(connection).await?;
             reservation::raise_sequence(connection, "categories", last).await?;
-            diesel::sql_query(
+            let inserted = diesel::sql_query(
                 "INSERT INTO categories (id, name, description)
                  SELECT * FROM unnest($1, $2, $3) ON CONFLICT DO NOTHING",
             )
@@ -71,15 +78,16 @@ async fn seed_categories(connection: &mut AsyncPgConnection, catalogue: &Catalog
             .bind::<Array<Text>, _>(column(&new, |category| category.name.as_str()))
             .bind::<Array<Text>, _>(column(&new, |category| category.description.as_str()))
             .execute(connection)
-            .await
+            .await?;
+            Ok(inserted)
         })
         .await
 }
 
 /// Inserts the next rows of the reservation and moves the state past them, both or neither.
-async fn seed_chunk(connection: &mut AsyncPgConnection, catalogue: &Catalogue) -> QueryResult<usize> {
-    connection
-        .transaction(async |connection| {
+async fn seed_chunk(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> {
+    transaction(pool)
+        .run(async |connection| {
             let state = reservation::lock(connection).await?;
             let last = state.reserved_to.min(state.seeded_to + CHUNK);
             let products: Vec<Product> = (state.seeded_to + 1..=last).map(|id| catalogue.product(id)).collect();

@@ -161,13 +161,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// they age.
 fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
     let limit = Duration::from_secs(1);
-    let (positions, connected) = (started.positions.clone(), started.connected.clone());
+    let connected = started.connected.clone();
     let (filling, ageing) = (started.shelves.state.clone(), started.shelves.state.clone());
     Readiness::new(shutdown)
-        .requires("postgres", limit, move || {
-            let positions = positions.clone();
-            async move { positions.ping().await }
-        })
+        .requires_database(started.positions.pool())
         .requires_telling("catalogue", limit, move || {
             let state = filling.readiness();
             async move { state }

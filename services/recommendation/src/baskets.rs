@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use events::CART_EVENTS;
 use events::contract::{CartChange, CartChangeKind, CartEvent};
 use uuid::Uuid;
@@ -40,8 +40,7 @@ impl Baskets {
             let newest = lines.entry((change.cart_id, change.product_id)).or_insert(line);
             *newest = (*newest).max(line);
         }
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .transaction(async |connection| {
                 let changed = sql("INSERT INTO basket_items AS known (cart_id, product_id, version, quantity, seq)
                      SELECT * FROM unnest($1, $2, $3, $4, $5) AS new (cart_id, product_id, version, quantity, seq)

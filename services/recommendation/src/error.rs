@@ -1,7 +1,7 @@
 //! What a request, a reaction or a lesson can fail with. Each variant is a decision for somebody.
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::pooled_connection::deadpool::PoolError;
+use database::MayBeDatabaseError;
+use diesel::result::Error as DieselError;
 use events::log::LogError;
 use events::product_api::Unavailable;
 
@@ -11,45 +11,43 @@ pub enum Failure {
     /// Something that it needs is away, or has no time to spare: worth another try.
     #[error("not available: {0}")]
     Unavailable(String),
+    /// The database refused or did not answer; the error tells whether that passes.
+    #[error("the database: {0}")]
+    Database(database::Error),
     /// A fault of this program.
-    #[error("the database refused: {0}")]
+    #[error("{0}")]
     Internal(String),
 }
 
-impl From<PoolError> for Failure {
-    fn from(error: PoolError) -> Self {
-        Self::Unavailable(error.to_string())
+impl Failure {
+    /// Whether a later attempt may succeed, without a change of this program or of its settings.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Database(error) => error.is_transient(),
+            Self::Internal(_) => false,
+        }
+    }
+}
+
+impl From<database::Error> for Failure {
+    fn from(error: database::Error) -> Self {
+        Self::Database(error)
     }
 }
 
 impl From<DieselError> for Failure {
     fn from(error: DieselError) -> Self {
-        // A restart of Postgres ends the connections of the pool; the statement's time limit ends a statement; a full disk
-        // is emptied, a standby promoted. Diesel does not hand on the SQLSTATE, so the words have to do.
-        const PASSING: [&str; 13] = [
-            "terminating connection",
-            "statement timeout",
-            "shutting down",
-            "starting up",
-            "connection closed",
-            "deadlock detected",
-            "could not serialize",
-            "No space left on device",
-            "out of memory",
-            "out of shared memory",
-            "read-only transaction",
-            "too many clients",
-            "lock timeout",
-        ];
-        let passes = match &error {
-            DieselError::BrokenTransactionManager => true,
-            DieselError::DatabaseError(kind, info) => {
-                matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand)
-                    || PASSING.iter().any(|passing| info.message().contains(passing))
-            }
-            _ => false,
-        };
-        if passes { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
+        Self::Database(error.into())
+    }
+}
+
+impl MayBeDatabaseError for Failure {
+    fn database_error(&mut self) -> Option<&mut database::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Unavailable(_) | Self::Internal(_) => None,
+        }
     }
 }
 

@@ -37,10 +37,12 @@ impl Positions {
     /// # Errors
     /// When the database does not answer.
     pub async fn of(&self, stream: &str) -> Result<Option<u64>, Failure> {
-        let connection = &mut *self.pool.get().await?;
         let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done
                      FROM streams WHERE name = $1";
-        let row: Option<Row> = sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?;
+        let read = async |connection: &mut AsyncPgConnection| {
+            Ok::<_, Failure>(sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?)
+        };
+        let row: Option<Row> = self.pool.run(read).await?;
         Ok(row.map(|row| row.done.unwrap_or(0).unsigned_abs()))
     }
 
@@ -49,14 +51,15 @@ impl Positions {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin(&self, stream: &str, number: u64) -> Result<(), Failure> {
-        let connection = &mut *self.pool.get().await?;
-        sql("INSERT INTO streams (name, applied) VALUES ($1, int8multirange(int8range(0, $2 + 1)))
-             ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied")
-        .bind::<Text, _>(stream)
-        .bind::<BigInt, _>(signed(number))
-        .execute(connection)
-        .await?;
-        Ok(())
+        let begin = "INSERT INTO streams (name, applied) VALUES ($1, int8multirange(int8range(0, $2 + 1)))
+             ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied";
+        self.pool
+            .run(async |connection| {
+                let begin = sql(begin).bind::<Text, _>(stream).bind::<BigInt, _>(signed(number));
+                begin.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// These events were set aside: they count as carried out.
@@ -64,8 +67,7 @@ impl Positions {
     /// # Errors
     /// When the database does not answer.
     pub async fn pass(&self, stream: &str, numbers: &[u64]) -> Result<(), Failure> {
-        let connection = &mut *self.pool.get().await?;
-        mark(connection, stream, numbers.iter().copied()).await
+        self.pool.run(async |connection| mark(connection, stream, numbers.iter().copied()).await).await
     }
 
     /// Forgets the position: the stream is of another database than before.
@@ -73,20 +75,18 @@ impl Positions {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget(&self, stream: &str) -> Result<(), Failure> {
-        let connection = &mut *self.pool.get().await?;
         let forget = "UPDATE streams SET applied = int8multirange(int8range(0, 1)) WHERE name = $1";
-        sql(forget).bind::<Text, _>(stream).execute(connection).await?;
-        Ok(())
+        self.pool
+            .run(async |connection| {
+                sql(forget).bind::<Text, _>(stream).execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), Failure> {
-        let connection = &mut *self.pool.get().await?;
-        sql("SELECT 1").execute(connection).await?;
-        Ok(())
+    /// The connections that it uses.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 }
 

@@ -171,12 +171,15 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError::Pruned`] when the next one is no longer kept.
     pub async fn after(&self, after: u64, limit: u32) -> Result<EventPage, OutboxError> {
-        let unavailable = |error: diesel::result::Error| OutboxError::Unavailable(error.to_string());
-        let connection = &mut *self.pool.get().await.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
-        // The head first: a row that is numbered in between is more than was asked for, not less.
-        let head = head(connection).await.map_err(unavailable)?;
         let first = i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX);
-        let rows = between(connection, first, i64::MAX, limit.min(PAGE)).await.map_err(unavailable)?;
+        let read = async |connection: &mut AsyncPgConnection| {
+            // The head first: a row that is numbered in between is more than was asked for, not less.
+            let head = head(connection).await?;
+            let rows = between(connection, first, i64::MAX, limit.min(PAGE)).await?;
+            Ok::<_, database::Error>((head, rows))
+        };
+        let read = self.pool.run(read).await;
+        let (head, rows) = read.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
         let holes = rows.iter().zip(first..).any(|(row, seq)| row.seq != seq);
         if holes || (rows.is_empty() && first <= head) {
             return Err(OutboxError::Pruned(after));

@@ -4,9 +4,9 @@ mod model;
 
 pub use model::{Cart, Line, NewCart, Quantity};
 
-use database::{Pool, sql};
+use database::Pool;
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::conditions::Preconditions;
 
 use crate::error::CartError;
@@ -37,14 +37,9 @@ impl Carts {
         Self { pool }
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), CartError> {
-        let connection = &mut *self.pool.get().await?;
-        sql("SELECT 1").execute(connection).await?;
-        Ok(())
+    /// The connections that it uses.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Creates an empty cart.
@@ -52,9 +47,12 @@ impl Carts {
     /// # Errors
     /// When the database does not.
     pub async fn create(&self) -> Result<NewCart, CartError> {
-        let connection = &mut *self.pool.get().await?;
-        let insert = diesel::insert_into(carts::table).default_values().returning(NewCart::as_returning());
-        Ok(insert.get_result(connection).await?)
+        self.pool
+            .run(async |connection| {
+                let insert = diesel::insert_into(carts::table).default_values().returning(NewCart::as_returning());
+                Ok(insert.get_result(connection).await?)
+            })
+            .await
     }
 
     /// The cart, in one statement and so in one snapshot.
@@ -62,15 +60,16 @@ impl Carts {
     /// # Errors
     /// When the database does not answer.
     pub async fn cart(&self, id: CartId) -> Result<Option<Cart>, CartError> {
-        let connection = &mut *self.pool.get().await?;
-        let lies_in = cart_items::cart_id.eq(carts::id).and(cart_items::quantity.gt(0));
-        let rows: Vec<(NewCart, Option<Line>)> = carts::table
-            .left_join(cart_items::table.on(lies_in))
-            .filter(carts::id.eq(id.get()))
-            .order(cart_items::product_id)
-            .select((NewCart::as_select(), Option::<Line>::as_select()))
-            .load(connection)
-            .await?;
+        let read = async |connection: &mut AsyncPgConnection| {
+            let lies_in = cart_items::cart_id.eq(carts::id).and(cart_items::quantity.gt(0));
+            let rows = carts::table
+                .left_join(cart_items::table.on(lies_in))
+                .filter(carts::id.eq(id.get()))
+                .order(cart_items::product_id)
+                .select((NewCart::as_select(), Option::<Line>::as_select()));
+            Ok::<_, CartError>(rows.load(connection).await?)
+        };
+        let rows: Vec<(NewCart, Option<Line>)> = self.pool.run(read).await?;
         let Some((head, _)) = rows.as_slice().first().cloned() else { return Ok(None) };
         Ok(Some(Cart { head, lines: rows.into_iter().filter_map(|(_, line)| line).collect() }))
     }
@@ -90,8 +89,7 @@ impl Carts {
         price_cents: i64,
         expect: &Preconditions,
     ) -> Result<Put, CartError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .transaction(async |connection| {
                 lock(connection, cart).await?;
                 // Under the cart's lock, so the count still holds when the line is written.
@@ -131,8 +129,7 @@ impl Carts {
     /// # Errors
     /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
     pub async fn remove(&self, cart: CartId, product: ProductId, expect: &Preconditions) -> Result<(), CartError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .transaction(async |connection| {
                 lock(connection, cart).await?;
                 let line = cart_items::table.find((cart.get(), product.get()));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::contract::{ProductChangeKind, ProductEvent};
 use serde_json::Value;
 
@@ -36,17 +36,19 @@ impl Known {
     /// # Errors
     /// When the database does not answer.
     pub async fn of(&self, ids: &[i64]) -> Result<HashMap<i64, Memory>, CartError> {
-        let connection = &mut *self.pool.get().await?;
-        let columns = (
-            known_products::id,
-            known_products::facts,
-            known_products::version,
-            known_products::floor_version,
-            known_products::deleted,
-            known_products::seq,
-        );
-        let rows: Vec<Row> =
-            known_products::table.filter(known_products::id.eq_any(ids)).select(columns).load(connection).await?;
+        let read = async |connection: &mut AsyncPgConnection| {
+            let columns = (
+                known_products::id,
+                known_products::facts,
+                known_products::version,
+                known_products::floor_version,
+                known_products::deleted,
+                known_products::seq,
+            );
+            let rows = known_products::table.filter(known_products::id.eq_any(ids)).select(columns);
+            Ok::<_, CartError>(rows.load(connection).await?)
+        };
+        let rows: Vec<Row> = self.pool.run(read).await?;
         let memory = |(id, facts, version, floor, deleted, seq): Row| {
             // Facts of an earlier form of this program are none.
             let facts = facts.and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
@@ -64,19 +66,22 @@ impl Known {
         let versions: Vec<i64> = fetched.iter().map(|(_, facts, _)| facts.version).collect();
         let seqs: Vec<i64> = fetched.iter().map(|(.., seq)| *seq).collect();
         let facts: Result<Vec<Value>, _> = fetched.iter().map(|(_, facts, _)| serde_json::to_value(facts)).collect();
-        let connection = &mut *self.pool.get().await?;
-        // In the order of ids, so that two such statements wait for one another and not in a circle.
-        sql("INSERT INTO known_products AS known (id, facts, version, seq)
-             SELECT * FROM unnest($1, $2, $3, $4) AS fetched (id, facts, version, seq) ORDER BY id
-             ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, version = excluded.version, deleted = false
-             WHERE known.seq = excluded.seq AND (known.version < excluded.version OR known.deleted)")
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<Jsonb>, _>(facts?)
-        .bind::<Array<BigInt>, _>(versions)
-        .bind::<Array<BigInt>, _>(seqs)
-        .execute(connection)
-        .await?;
-        Ok(())
+        let facts = facts?;
+        self.pool
+            .run(async |connection| {
+                // In the order of ids, so that two such statements wait for one another and not in a circle.
+                let statement = sql("INSERT INTO known_products AS known (id, facts, version, seq)
+                     SELECT * FROM unnest($1, $2, $3, $4) AS fetched (id, facts, version, seq) ORDER BY id
+                     ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, version = excluded.version, deleted = false
+                     WHERE known.seq = excluded.seq AND (known.version < excluded.version OR known.deleted)")
+                .bind::<Array<BigInt>, _>(&ids)
+                .bind::<Array<Jsonb>, _>(&facts)
+                .bind::<Array<BigInt>, _>(&versions)
+                .bind::<Array<BigInt>, _>(&seqs);
+                statement.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Remembers that these are not there, each with the number of the last event that was known then.
@@ -85,16 +90,18 @@ impl Known {
     /// When the database does not answer.
     pub async fn forget(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
         let (ids, seqs): (Vec<i64>, Vec<i64>) = gone.iter().copied().unzip();
-        let connection = &mut *self.pool.get().await?;
-        sql("WITH gone AS MATERIALIZED (
-                 SELECT known.id FROM known_products known JOIN unnest($1, $2) AS gone (id, seq) USING (id, seq)
-                 WHERE NOT deleted ORDER BY id FOR UPDATE OF known)
-             UPDATE known_products SET deleted = true FROM gone WHERE known_products.id = gone.id")
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<BigInt>, _>(seqs)
-        .execute(connection)
-        .await?;
-        Ok(())
+        self.pool
+            .run(async |connection| {
+                let statement = sql("WITH gone AS MATERIALIZED (
+                         SELECT known.id FROM known_products known JOIN unnest($1, $2) AS gone (id, seq) USING (id, seq)
+                         WHERE NOT deleted ORDER BY id FOR UPDATE OF known)
+                     UPDATE known_products SET deleted = true FROM gone WHERE known_products.id = gone.id")
+                .bind::<Array<BigInt>, _>(&ids)
+                .bind::<Array<BigInt>, _>(&seqs);
+                statement.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Raises the floors: from now on, facts that are older than these events are not believed.
@@ -116,21 +123,23 @@ impl Known {
         let seqs: Vec<i64> = rows.iter().map(|(_, event)| seq(event)).collect();
         let deleted: Vec<bool> =
             rows.iter().map(|(_, event)| event.change.kind == ProductChangeKind::ProductDeleted).collect();
-        let connection = &mut *self.pool.get().await?;
-        // Where a deleted product is there again, it is another row, whose versions begin anew.
-        sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
-             SELECT * FROM unnest($1, $2, $3, $4) AS heard (id, floor_version, seq, deleted) ORDER BY id
-             ON CONFLICT (id) DO UPDATE SET
-                 floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
-                 version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
-             WHERE known.seq < excluded.seq")
-        .bind::<Array<BigInt>, _>(ids)
-        .bind::<Array<BigInt>, _>(versions)
-        .bind::<Array<BigInt>, _>(seqs)
-        .bind::<Array<Bool>, _>(deleted)
-        .execute(connection)
-        .await?;
-        Ok(())
+        self.pool
+            .run(async |connection| {
+                // Where a deleted product is there again, it is another row, whose versions begin anew.
+                let statement = sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
+                     SELECT * FROM unnest($1, $2, $3, $4) AS heard (id, floor_version, seq, deleted) ORDER BY id
+                     ON CONFLICT (id) DO UPDATE SET
+                         floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
+                         version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
+                     WHERE known.seq < excluded.seq")
+                .bind::<Array<BigInt>, _>(&ids)
+                .bind::<Array<BigInt>, _>(&versions)
+                .bind::<Array<BigInt>, _>(&seqs)
+                .bind::<Array<Bool>, _>(&deleted);
+                statement.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Forgets what events told: they may have been of another catalogue, or some are missing. The facts stay, as the
@@ -139,14 +148,17 @@ impl Known {
     /// # Errors
     /// When the database does not answer.
     pub async fn lost_track(&self) -> Result<(), CartError> {
-        let connection = &mut *self.pool.get().await?;
-        // In the order of ids, like the others: while this waits, carts are read, and remember what they fetch.
-        sql("WITH told AS MATERIALIZED (
-                 SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)
-             UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM told WHERE known.id = told.id")
-        .execute(connection)
-        .await?;
-        Ok(())
+        self.pool
+            .run(async |connection| {
+                // In the order of ids, like the others: while this waits, carts are read, and remember what they fetch.
+                let statement = sql("WITH told AS MATERIALIZED (
+                         SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)
+                     UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM told WHERE known.id = told.id")
+            ;
+                statement.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 }
 

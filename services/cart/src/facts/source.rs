@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tracing::debug;
+
 use super::known::Known;
 use super::model::{Facts, Memory, State, Word};
 use super::upstream::{Away, Upstream};
@@ -73,12 +75,23 @@ impl Source {
             }
         }
         if !news.is_empty() {
-            self.known.remember(&news).await?;
+            unless_read_only(self.known.remember(&news).await)?;
         }
         if !gone.is_empty() {
-            self.known.forget(&gone).await?;
+            unless_read_only(self.known.forget(&gone).await)?;
         }
         Ok(())
+    }
+}
+
+/// What is fetched can be shown without being remembered: it is the fallback for another time.
+fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> {
+    match remembered {
+        Err(error) if error.is_read_only() => {
+            debug!(%error, "what was fetched is not remembered");
+            Ok(())
+        }
+        remembered => remembered,
     }
 }
 

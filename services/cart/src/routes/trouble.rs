@@ -20,6 +20,8 @@ pub(super) fn shop(error: CartError) -> Problem {
         CartError::Full => Problem::conflict("The cart holds as many products as a cart may: 100."),
         CartError::TooMuch => Problem::invalid_field("quantity", "so many cost more than can be reckoned with"),
         CartError::NobodyKnows(_) | CartError::Unavailable(_) => Problem::unavailable(SOON, error),
+        CartError::Database(cause) if cause.is_transient() => Problem::unavailable(SOON, cause),
+        CartError::Database(cause) => Problem::internal(cause),
         CartError::Internal(cause) => Problem::internal(cause),
     }
 }

@@ -13,11 +13,13 @@
 //! | `promise` | no old view after an acknowledged write or a carried out event, under load |
 //! | `operations` | the token of the operations routes; nothing shows the id of a cart |
 //! | `outbox` | what is announced, whoever wrote it |
+//! | `database` | a database that is read-only, changed online, written to by others |
 //! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
 
 mod away;
 mod bad_input;
 mod carts;
+mod database;
 mod floors;
 mod operations;
 mod outbox;

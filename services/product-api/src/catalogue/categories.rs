@@ -1,7 +1,7 @@
 //! Queries and changes of categories.
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use runtime::conditions::Preconditions;
 use runtime::validator::Validator;
 
@@ -14,14 +14,16 @@ const LISTED: i64 = 100;
 impl Catalogue {
     /// All categories, by id.
     pub async fn categories(&self) -> Result<Vec<Category>, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        Ok(categories::table.order(categories::id).select(Category::as_select()).load(connection).await?)
+        self.pool
+            .run(async |connection| {
+                Ok(categories::table.order(categories::id).select(Category::as_select()).load(connection).await?)
+            })
+            .await
     }
 
     /// The list of a category, all of it from one snapshot.
     pub async fn in_category(&self, id: CategoryId) -> Result<Option<CategoryPage>, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .build_transaction()
             .repeatable_read()
             .read_only()
@@ -55,8 +57,7 @@ impl Catalogue {
         change: &CategoryChange,
         expect: &Preconditions,
     ) -> Result<Category, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .transaction(async |connection| {
                 let row = categories::table.find(id.get());
                 let locked = row.select(Category::as_select()).for_update();

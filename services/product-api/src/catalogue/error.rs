@@ -1,7 +1,7 @@
 //! What can go wrong with the catalogue: each variant is a decision for whoever called.
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::pooled_connection::deadpool::PoolError;
+use database::{Class, MayBeDatabaseError};
+use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
 /// Why a query or a change was not carried out. Nothing has changed in any case.
@@ -19,17 +19,21 @@ pub enum CatalogueError {
     /// Another category has that name.
     #[error("another category has that name")]
     NameTaken,
-    /// The database cannot be reached, or has no connection or no time to spare.
-    #[error("the database is not available: {0}")]
-    Unavailable(String),
+    /// The database refused or did not answer; the error tells whether that passes.
+    #[error("the database: {0}")]
+    Database(database::Error),
     /// A fault of this program.
-    #[error("the database refused: {0}")]
+    #[error("{0}")]
     Internal(String),
 }
 
-impl From<PoolError> for CatalogueError {
-    fn from(error: PoolError) -> Self {
-        Self::Unavailable(error.to_string())
+impl From<database::Error> for CatalogueError {
+    fn from(error: database::Error) -> Self {
+        match error.class() {
+            Class::ForeignKeyViolation => Self::UnknownCategory,
+            Class::UniqueViolation if error.violates_unique("categories_name_key") => Self::NameTaken,
+            _ => Self::Database(error),
+        }
     }
 }
 
@@ -41,34 +45,15 @@ impl From<serde_json::Error> for CatalogueError {
 
 impl From<DieselError> for CatalogueError {
     fn from(error: DieselError) -> Self {
-        let DieselError::DatabaseError(kind, info) = &error else {
-            return match error {
-                DieselError::BrokenTransactionManager => Self::Unavailable(error.to_string()),
-                _ => Self::Internal(error.to_string()),
-            };
-        };
-        match kind {
-            DatabaseErrorKind::ForeignKeyViolation => Self::UnknownCategory,
-            DatabaseErrorKind::UniqueViolation if info.constraint_name() == Some("categories_name_key") => {
-                Self::NameTaken
-            }
-            // A restart of Postgres ends the connections of the pool; the statement's time limit ends a statement.
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
-                Self::Unavailable(error.to_string())
-            }
-            _ if [
-                "terminating connection",
-                "statement timeout",
-                "shutting down",
-                "starting up",
-                "connection closed",
-            ]
-            .iter()
-            .any(|passing| info.message().contains(passing)) =>
-            {
-                Self::Unavailable(error.to_string())
-            }
-            _ => Self::Internal(error.to_string()),
+        database::Error::from(error).into()
+    }
+}
+
+impl MayBeDatabaseError for CatalogueError {
+    fn database_error(&mut self) -> Option<&mut database::Error> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
         }
     }
 }

@@ -13,9 +13,7 @@ pub use model::{
 };
 pub use products::{Updated, Writer};
 
-use diesel_async::RunQueryDsl;
-
-use database::{Pool, sql};
+use database::Pool;
 
 /// The catalogue's queries. Cheap to clone.
 #[derive(Clone)]
@@ -35,11 +33,9 @@ impl Catalogue {
         Self { pool: self.pool.clone(), writer: Some(writer) }
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        sql("SELECT 1").execute(connection).await?;
-        Ok(())
+    /// The connections that it uses.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::conditions::Preconditions;
 use runtime::validator::Validator;
 
@@ -13,6 +13,9 @@ use super::{
     Catalogue, CatalogueError, FeaturedList, NewProduct, Placement, Product, ProductChange, ProductId, ProductPage,
 };
 use crate::schema::{categories, products};
+
+/// How often an id is asked for.
+const ATTEMPTS: u32 = 5;
 
 /// A strategy that invalidates its own entry after COMMIT, and no other event-driven lane does it in its place.
 ///
@@ -38,21 +41,17 @@ pub struct Updated {
 impl Catalogue {
     /// The product, in one statement and so in one snapshot.
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        Ok(product(connection, id).await?)
+        self.pool.run(async |connection| Ok(product(connection, id).await?)).await
     }
 
     /// Products by id, after `cursor`.
     pub async fn page(&self, after: i64, limit: i64) -> Result<ProductPage, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        let mut products: Vec<Product> = products::table
-            .inner_join(categories::table)
-            .filter(products::id.gt(after))
-            .order(products::id)
-            .limit(limit + 1)
-            .select(Product::as_select())
-            .load(connection)
-            .await?;
+        let page = async |connection: &mut AsyncPgConnection| {
+            let page = products::table.inner_join(categories::table).filter(products::id.gt(after));
+            let page = page.order(products::id).limit(limit + 1).select(Product::as_select());
+            Ok::<_, CatalogueError>(page.load(connection).await?)
+        };
+        let mut products: Vec<Product> = self.pool.run(page).await?;
         let more = products.len() as i64 > limit;
         products.truncate(limit as usize);
         let next_cursor = products.last().filter(|_| more).map(|last| last.id.to_string());
@@ -61,44 +60,45 @@ impl Catalogue {
 
     /// Those of the named products that exist, by id.
     pub async fn products(&self, ids: &[i64]) -> Result<ProductPage, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        let products = products::table
-            .inner_join(categories::table)
-            .filter(products::id.eq_any(ids))
-            .order(products::id)
-            .select(Product::as_select())
-            .load(connection)
-            .await?;
+        let named = async |connection: &mut AsyncPgConnection| {
+            let named = products::table.inner_join(categories::table).filter(products::id.eq_any(ids));
+            let named = named.order(products::id).select(Product::as_select());
+            Ok::<_, CatalogueError>(named.load(connection).await?)
+        };
+        let products = self.pool.run(named).await?;
         Ok(ProductPage { products, next_cursor: None })
     }
 
     /// The featured products.
     pub async fn featured(&self) -> Result<FeaturedList, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        let products = products::table
-            .inner_join(categories::table)
-            .filter(products::featured)
-            .order(products::id)
-            .limit(100)
-            .select(Product::as_select())
-            .load(connection)
-            .await?;
+        let featured = async |connection: &mut AsyncPgConnection| {
+            let featured = products::table.inner_join(categories::table).filter(products::featured);
+            let featured = featured.order(products::id).limit(100).select(Product::as_select());
+            Ok::<_, CatalogueError>(featured.load(connection).await?)
+        };
+        let products = self.pool.run(featured).await?;
         Ok(FeaturedList { products })
     }
 
-    /// Creates a product.
+    /// Creates a product. The database gives out an id that is free; where somebody else has inserted the same one by hand
+    /// meanwhile, it gives out another.
     pub async fn create(&self, new: &NewProduct) -> Result<Product, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
-            .transaction(async |connection| {
-                let id: i64 = diesel::insert_into(products::table)
-                    .values(new)
-                    .returning(products::id)
-                    .get_result(connection)
-                    .await?;
-                product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))
-            })
-            .await
+        let insert = async |connection: &mut AsyncPgConnection| {
+            let insert = diesel::insert_into(products::table).values(new).returning(products::id);
+            let id: i64 = insert.get_result(connection).await?;
+            product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))
+        };
+        let mut attempts = 1;
+        loop {
+            match self.pool.transaction(insert).await {
+                Err(CatalogueError::Database(error))
+                    if error.violates_unique("products_pkey") && attempts < ATTEMPTS =>
+                {
+                    attempts += 1;
+                }
+                created => return created,
+            }
+        }
     }
 
     /// Changes a product and commits.
@@ -108,19 +108,23 @@ impl Catalogue {
         change: &ProductChange,
         expect: &Preconditions,
     ) -> Result<Updated, CatalogueError> {
-        self.update_locked(id, change, expect, async {}).await.map(|(updated, ())| updated)
+        self.update_locked(id, change, expect, async || {}).await.map(|(updated, ())| updated)
     }
 
-    /// Changes a product and commits; `locked` is awaited inside the transaction, while it holds the row's lock.
-    pub async fn update_locked<T: Send>(
+    /// Changes a product and commits; `locked` is called inside the transaction, while it holds the row's lock, and again
+    /// when the transaction is repeated.
+    pub async fn update_locked<T, Locked>(
         &self,
         id: ProductId,
         change: &ProductChange,
         expect: &Preconditions,
-        locked: impl Future<Output = T> + Send,
-    ) -> Result<(Updated, T), CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        locked: impl Fn() -> Locked + Send + Sync,
+    ) -> Result<(Updated, T), CatalogueError>
+    where
+        T: Send,
+        Locked: Future<Output = T> + Send,
+    {
+        self.pool
             .transaction(async |connection| {
                 let previous = lock(connection, id, self.writer).await?;
                 if !expect.is_empty() {
@@ -130,7 +134,7 @@ impl Catalogue {
                     diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
                 }
                 // After whatever may be refused, before whatever else is read.
-                let held = locked.await;
+                let held = locked().await;
                 let product = shown(connection, id).await?;
                 Ok((Updated { product, previous }, held))
             })
@@ -139,8 +143,7 @@ impl Catalogue {
 
     /// Deletes a product and commits. Returns what it was.
     pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Product, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .transaction(async |connection| {
                 lock(connection, id, self.writer).await?;
                 let product = shown(connection, id).await?;

@@ -18,7 +18,8 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
         CatalogueError::PreconditionFailed(current) => conditions::failed(Some(&current)),
         CatalogueError::UnknownCategory => Problem::invalid_field("category_id", "there is no such category"),
         CatalogueError::NameTaken => Problem::conflict("Another category has that name."),
-        CatalogueError::Unavailable(cause) => Problem::unavailable(SOON, cause),
+        CatalogueError::Database(cause) if cause.is_transient() => Problem::unavailable(SOON, cause),
+        CatalogueError::Database(cause) => Problem::internal(cause),
         CatalogueError::Internal(cause) => Problem::internal(cause),
     }
 }
@@ -27,6 +28,7 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
 pub(super) fn fetch(error: FetchError) -> Problem {
     match error.load_error::<CatalogueError>() {
         Some(CatalogueError::Internal(cause)) => Problem::internal(cause),
+        Some(CatalogueError::Database(cause)) if !cause.is_transient() => Problem::internal(cause),
         Some(cause) => Problem::unavailable(SOON, cause),
         None => Problem::unavailable(SOON, error),
     }

@@ -3,9 +3,10 @@
 //! The state is one row, and its lock is what makes concurrent seeding safe: each step takes it,
 //! reads, acts and commits, so the processes of several replicas simply share the work.
 
+use database::{Error, Pool};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use crate::schema::seed_state;
 
@@ -18,18 +19,16 @@ pub(super) struct State {
     pub(super) reserved_to: i64,
 }
 
-/// Reads the state and keeps it locked to the end of the transaction. That may wait for another
-/// process, and a chunk takes its time: the pool's time limit for a statement does not apply.
+/// Reads the state and keeps it locked to the end of the transaction. That may wait for another process.
 pub(super) async fn lock(connection: &mut AsyncPgConnection) -> QueryResult<State> {
-    connection.batch_execute("SET LOCAL statement_timeout = 0").await?;
     seed_state::table.select(State::as_select()).for_update().first(connection).await
 }
 
 /// Sets ids up to `target` aside for the catalogue; tells whether any that are set aside still wait
 /// to be seeded. A reservation that was interrupted is filled before the next one begins.
-pub(super) async fn reserve(connection: &mut AsyncPgConnection, target: i64) -> QueryResult<bool> {
-    let state = connection
-        .transaction(async |connection| {
+pub(super) async fn reserve(pool: &Pool, target: i64) -> Result<bool, Error> {
+    let state = super::transaction(pool)
+        .run(async |connection| {
             let mut state = lock(connection).await?;
             if state.seeded_to == state.reserved_to && state.reserved_to < target {
                 // Ids up to here were given to users, whose products may be deleted by now: an id
@@ -41,14 +40,17 @@ pub(super) async fn reserve(connection: &mut AsyncPgConnection, target: i64) -> 
                     .execute(connection)
                     .await?;
             }
-            Ok::<_, diesel::result::Error>(state)
+            Ok::<_, Error>(state)
         })
         .await?;
     // After the commit, and again on every start: a sequence does not roll back. Raised first and
     // killed then, we would find all these ids given away, and never seed them.
     // A product that draws an id in between keeps it: seeding passes over what is there.
     let reserved_to = state.reserved_to;
-    connection.transaction(async |connection| raise_sequence(connection, "products", reserved_to).await).await?;
+    let raise = async |connection: &mut AsyncPgConnection| {
+        Ok::<_, Error>(raise_sequence(connection, "products", reserved_to).await?)
+    };
+    super::transaction(pool).run(raise).await?;
     Ok(state.seeded_to < state.reserved_to)
 }
 
@@ -63,7 +65,7 @@ pub(super) async fn raise_sequence(
     }
     // An insert that drew its id between our look and our `setval` would be followed by others with
     // the same ids. The lock keeps inserts out; hence the second look.
-    let lock = format!("SET LOCAL statement_timeout = 0; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
+    let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
     connection.batch_execute(&lock).await?;
     if last_id(connection, table).await? < id {
         diesel::sql_query(format!("SELECT setval('{table}_id_seq', $1)"))

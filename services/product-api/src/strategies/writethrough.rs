@@ -36,7 +36,7 @@ pub async fn write(
     let lane = &shop.lanes.writethrough;
     let key = lane.key(id);
     let catalogue = shop.catalogue.by(Writer::Writethrough);
-    let (updated, lease) = catalogue.update_locked(id, change, expect, lane.begin_write(&key)).await?;
+    let (updated, lease) = catalogue.update_locked(id, change, expect, || lane.begin_write(&key)).await?;
     let effect = lease.publish(shop::entry(&updated.product, tags(&updated.product))?).await.into();
     Ok(Written { updated, effect })
 }

@@ -70,6 +70,24 @@ async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
     api.get("/products/ttl/12000").await.expect(200);
 }
 
+/// Postgres may be silent for 7 s on an ordinary connection.
+#[tokio::test]
+async fn seed_waits_for_another_process_as_long_as_that_takes() {
+    let stores = Stores::start().await;
+    stores.api_with(&[("SEED_PRODUCTS", "0")]).await.stop().await;
+    let mut other = stores.connect().await;
+    let lock = "BEGIN; SELECT FROM seed_state FOR UPDATE";
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut other, lock).await.expect("nobody seeds");
+    let release = async {
+        stores.until_waiting(1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(7_500)).await;
+        diesel_async::SimpleAsyncConnection::batch_execute(&mut other, "COMMIT").await.expect("the session lives");
+    };
+    let (api, ()) = tokio::join!(stores.api(), release);
+    api.get("/products/130").await.expect(200);
+    assert!(!api.process.output().contains("does not answer"), "{}", api.process.output());
+}
+
 /// `schema.rs` is written by hand: here it is compared with the tables that the migrations make.
 #[tokio::test]
 async fn the_schema_in_the_code_is_the_schema_in_the_database() {

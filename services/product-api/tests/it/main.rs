@@ -13,12 +13,14 @@
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
 //! | `operations` | the token of the operations routes |
 //! | `hanging_up` | clients that do not wait for their answer |
+//! | `database` | database failures, routine operations on it, whoever writes to it, and ids |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
 
 mod bad_input;
 mod catalogue;
 mod conditions;
 mod data;
+mod database;
 mod feed;
 mod hanging_up;
 mod lists;

@@ -59,15 +59,15 @@ impl Catalogue {
     ) -> Result<(), Failure> {
         let mut names: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
         names.extend(in_doubt.into_iter().map(doubt));
-        let connection = &mut *self.pool.get().await?;
-        sql("INSERT INTO awaited VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
-             ON CONFLICT (process) DO UPDATE SET tags = excluded.tags, until = excluded.until")
-        .bind::<SqlUuid, _>(self.process)
-        .bind::<Array<Text>, _>(names)
-        .bind::<Double, _>(PATIENCE.as_secs_f64())
-        .execute(connection)
-        .await?;
-        Ok(())
+        let expect = "INSERT INTO awaited VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+             ON CONFLICT (process) DO UPDATE SET tags = excluded.tags, until = excluded.until";
+        self.pool
+            .run(async |connection| {
+                let expect = sql(expect).bind::<SqlUuid, _>(self.process).bind::<Array<Text>, _>(&names);
+                expect.bind::<Double, _>(PATIENCE.as_secs_f64()).execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Forgets what processes expected that are long gone.
@@ -75,9 +75,13 @@ impl Catalogue {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_the_gone(&self) -> Result<(), Failure> {
-        let connection = &mut *self.pool.get().await?;
-        sql("DELETE FROM awaited WHERE until < clock_timestamp() - interval '1 day'").execute(connection).await?;
-        Ok(())
+        let forget = "DELETE FROM awaited WHERE until < clock_timestamp() - interval '1 day'";
+        self.pool
+            .run(async |connection| {
+                sql(forget).execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use database::sql;
 use diesel::sql_types::{Array, BigInt};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use events::PRODUCT_EVENTS;
 use events::product_api::{Product, ProductApi};
 use tracing::{info, warn};
@@ -73,15 +73,15 @@ impl Filler {
         let anew: HashSet<i64> = ids.iter().copied().collect();
         let live = products.into_iter().map(|product| (product, head)).collect();
         let changes = Changes { live, anew, ..Changes::default() };
-        let connection = &mut *self.catalogue.pool.get().await?;
-        connection
+        self.catalogue
+            .pool
             .transaction(async |connection| {
                 write(connection, &changes, None).await?;
                 sql("UPDATE products SET deleted = true, seq = $4, flipped = $4
                      WHERE id > $1 AND id <= $2 AND id <> ALL($3) AND seq <= $4 AND NOT deleted")
                 .bind::<BigInt, _>(after)
                 .bind::<BigInt, _>(last)
-                .bind::<Array<BigInt>, _>(ids)
+                .bind::<Array<BigInt>, _>(&ids)
                 .bind::<BigInt, _>(signed(head))
                 .execute(connection)
                 .await?;
@@ -93,9 +93,13 @@ impl Filler {
     /// Numbers of another database mean nothing.
     async fn forget(&self) -> Result<(), Failure> {
         self.positions.forget(PRODUCT_EVENTS.stream).await?;
-        let connection = &mut *self.catalogue.pool.get().await?;
-        sql("UPDATE products SET seq = 0, flipped = 0").execute(connection).await?;
-        sql("UPDATE categories SET seq = 0").execute(connection).await?;
-        Ok(())
+        self.catalogue
+            .pool
+            .transaction(async |connection| {
+                sql("UPDATE products SET seq = 0, flipped = 0").execute(connection).await?;
+                sql("UPDATE categories SET seq = 0").execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
 use events::product_api::Product;
 use uuid::Uuid;
@@ -61,8 +61,7 @@ impl Catalogue {
     /// # Errors
     /// When the database does not answer.
     pub async fn carry_out(&self, changes: &Changes, numbers: &[u64]) -> Result<HashSet<i64>, Failure> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+        self.pool
             .transaction(async |connection| {
                 let flipped = write(connection, changes, numbers.iter().min().copied()).await?;
                 if !numbers.is_empty() {
@@ -79,7 +78,6 @@ impl Catalogue {
     /// # Errors
     /// When the database does not answer.
     pub async fn some_of(&self, categories: &[i64]) -> Result<Vec<i64>, Failure> {
-        let connection = &mut *self.pool.get().await?;
         let some = "SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
                         SELECT p.id FROM products p WHERE p.category_id = category.id AND p.stock > 0 AND NOT p.deleted
                         ORDER BY p.price_cents, p.id LIMIT 3) AS sample
@@ -87,7 +85,10 @@ impl Catalogue {
                     SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
                         SELECT p.id FROM products p WHERE p.category_id = category.id AND NOT p.deleted
                         ORDER BY p.id LIMIT 1) AS sample";
-        let rows: Vec<Id> = sql(some).bind::<Array<BigInt>, _>(categories).load(connection).await?;
+        let read = async |connection: &mut AsyncPgConnection| {
+            Ok::<_, Failure>(sql(some).bind::<Array<BigInt>, _>(categories).load(connection).await?)
+        };
+        let rows: Vec<Id> = self.pool.run(read).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 }

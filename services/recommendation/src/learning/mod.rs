@@ -16,9 +16,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cache::{Cache, Invalidated, Invalidation};
-use database::{Pool, sql};
+use database::{Pool, Transaction, sql};
 use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use metrics::{gauge, histogram};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
@@ -30,6 +30,9 @@ use association::{Association, best, write};
 
 /// Any number will do, as long as nobody else in the database locks it.
 const LOCK: i64 = 0x6c65_6172_6e69_6e67;
+
+/// How long one of its statements may take.
+const STATEMENT: Duration = Duration::from_secs(60);
 
 /// Learning takes a tenth of the time at most.
 const SHARE: u32 = 10;
@@ -105,7 +108,7 @@ impl Learner {
             match self.lesson().await {
                 Ok(()) => {}
                 // It is tried again; a warning only where that will not help.
-                Err(Failure::Unavailable(reason)) => debug!(%reason, "learning has to wait"),
+                Err(error) if error.is_transient() => debug!(%error, "learning has to wait"),
                 Err(error) => warn!(%error, "nothing was learned"),
             }
             sleep(self.settings.every.max(began.elapsed() * SHARE)).await;
@@ -121,13 +124,16 @@ impl Learner {
         Ok(())
     }
 
+    /// It takes longer than a request may.
+    fn transaction(&self) -> Transaction<'_> {
+        self.pool.build_transaction().statement_timeout(Some(STATEMENT))
+    }
+
     /// Brings `together` up to date; notes which lists that outdates, in the same transaction. Returns whether nothing was
     /// left to a peer.
     async fn revise(&self) -> Result<bool, Failure> {
-        let connection = &mut *self.pool.get().await?;
         // One snapshot: the counts have to fit together.
-        let mut transaction = connection.build_transaction().repeatable_read();
-        let revision = transaction.run(async |connection| {
+        let revision = self.transaction().repeatable_read().run(async |connection| {
             if !is_ours(connection).await? {
                 return Ok(false);
             }
@@ -154,9 +160,8 @@ impl Learner {
 
     /// Removes the lists that were noted. A process that dies in between leaves the notes to the next one.
     async fn forget(&self) -> Result<bool, Failure> {
-        let connection = &mut *self.pool.get().await?;
-        connection
-            .transaction(async |connection| {
+        self.transaction()
+            .run(async |connection| {
                 if !is_ours(connection).await? {
                     return Ok(false);
                 }
@@ -202,8 +207,6 @@ impl Learner {
 
 /// Whether this replica is the one that learns, until the end of the transaction.
 async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
-    // It takes longer than a request may.
-    connection.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
     let lock = sql("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
     Ok(lock.get_result::<Yes>(connection).await?.yes)
 }

@@ -72,39 +72,45 @@ impl Lists {
     }
 
     async fn load_beside(&self, product: i64) -> Result<Loaded, Failure> {
-        let connection = &mut *self.pool.get().await?;
-        let Some(category) = queries::category(connection, product).await? else {
-            return Ok(Loaded::absent().tag(keys::product(product)));
-        };
-        let together = queries::together(connection, &[product]).await?;
-        let similar = queries::similar(connection, &[product], &[], MOST).await?;
-        let tags = BTreeSet::from([keys::product(product), keys::together(product), keys::products_of(category)]);
-        let (bought_together, tags) = shown(together, tags);
-        let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
-        let list = Recommendations { product_id: Some(product), cart_id: None, bought_together, similar };
-        loaded(connection, list, tags).await
+        self.pool.run(async |connection| beside(connection, product).await).await
     }
 
     async fn load_for_cart(&self, cart: CartId) -> Result<Loaded, Failure> {
-        let connection = &mut *self.pool.get().await?;
-        let lines = queries::basket(connection, cart.reference()).await?;
-        let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
-        let latest = &lines[..lines.len().min(LATEST)];
-        let of: Vec<i64> = latest.iter().map(|(product, _)| *product).collect();
-        let together = queries::together(connection, &products).await?;
-        let similar = queries::similar(connection, &of, &products, MOST).await?;
-        let mut tags = BTreeSet::from([keys::basket(cart.reference())]);
-        tags.extend(products.iter().map(|product| keys::together(*product)));
-        for (product, category) in latest {
-            tags.extend([keys::product(*product), keys::products_of(*category)]);
-        }
-        let (bought_together, tags) = shown(together, tags);
-        let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
-        let list = Recommendations { product_id: None, cart_id: Some(cart.get()), bought_together, similar };
-        let loaded = loaded(connection, list, tags).await?;
-        // Anybody can ask for any cart: what is not known is not remembered.
-        Ok(if lines.is_empty() { loaded.without_storing() } else { loaded })
+        self.pool.run(async |connection| for_cart(connection, cart).await).await
     }
+}
+
+async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<Loaded, Failure> {
+    let Some(category) = queries::category(connection, product).await? else {
+        return Ok(Loaded::absent().tag(keys::product(product)));
+    };
+    let together = queries::together(connection, &[product]).await?;
+    let similar = queries::similar(connection, &[product], &[], MOST).await?;
+    let tags = BTreeSet::from([keys::product(product), keys::together(product), keys::products_of(category)]);
+    let (bought_together, tags) = shown(together, tags);
+    let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
+    let list = Recommendations { product_id: Some(product), cart_id: None, bought_together, similar };
+    loaded(connection, list, tags).await
+}
+
+async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<Loaded, Failure> {
+    let lines = queries::basket(connection, cart.reference()).await?;
+    let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
+    let latest = &lines[..lines.len().min(LATEST)];
+    let of: Vec<i64> = latest.iter().map(|(product, _)| *product).collect();
+    let together = queries::together(connection, &products).await?;
+    let similar = queries::similar(connection, &of, &products, MOST).await?;
+    let mut tags = BTreeSet::from([keys::basket(cart.reference())]);
+    tags.extend(products.iter().map(|product| keys::together(*product)));
+    for (product, category) in latest {
+        tags.extend([keys::product(*product), keys::products_of(*category)]);
+    }
+    let (bought_together, tags) = shown(together, tags);
+    let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
+    let list = Recommendations { product_id: None, cart_id: Some(cart.get()), bought_together, similar };
+    let loaded = loaded(connection, list, tags).await?;
+    // Anybody can ask for any cart: what is not known is not remembered.
+    Ok(if lines.is_empty() { loaded.without_storing() } else { loaded })
 }
 
 /// Those that can be bought, and the tags of all that were looked at for it.

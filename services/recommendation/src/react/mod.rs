@@ -24,8 +24,6 @@ fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
 }
 
 fn refused(failure: Failure) -> ReactError {
-    match failure {
-        Failure::Unavailable(reason) => ReactError::Unavailable(reason),
-        Failure::Internal(reason) => ReactError::Refused(reason),
-    }
+    let reason = failure.to_string();
+    if failure.is_transient() { ReactError::Unavailable(reason) } else { ReactError::Refused(reason) }
 }

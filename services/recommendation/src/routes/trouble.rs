@@ -18,7 +18,7 @@ pub(super) fn not_yet(why: String) -> Problem {
 /// The problem that a client sees when a list could not be made.
 pub(super) fn fetch(error: FetchError) -> Problem {
     match error.load_error::<Failure>() {
-        Some(Failure::Internal(cause)) => Problem::internal(cause.clone()),
-        Some(Failure::Unavailable(_)) | None => Problem::unavailable(SOON, error),
+        Some(cause) if !cause.is_transient() => Problem::internal(cause.clone()),
+        _ => Problem::unavailable(SOON, error),
     }
 }

@@ -1,5 +1,6 @@
 //! What is learned from carts.
 
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use events::contract::cart_reference;
 use serde_json::json;
 use uuid::Uuid;
@@ -122,4 +123,26 @@ async fn what_is_taken_out_of_carts_again_is_unlearned() {
     }
     stores.until_learned(carts.last()).await;
     assert_eq!(together().await, [] as [i64; 0]);
+}
+
+/// Postgres may be silent for 7 s on an ordinary connection.
+#[tokio::test]
+async fn lesson_that_takes_longer_than_a_request_may_is_finished() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let mut other = diesel_async::AsyncPgConnection::establish(stores.ours()).await.expect("the database is there");
+    other.batch_execute("BEGIN; LOCK TABLE together IN EXCLUSIVE MODE").await.expect("nobody holds it for long");
+    let mut carts = Carts::new(&stores.redis);
+    carts.many(5, &[1, 14]).await;
+    carts.many(32, &[37, 50]).await;
+    stores.until_waiting(1).await;
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'recommendation' AND wait_event_type = 'Lock'";
+    let learns = stores.sql(waiting).await;
+    tokio::time::sleep(std::time::Duration::from_millis(7_500)).await;
+    assert_eq!(stores.sql(waiting).await, learns, "the same session still waits");
+    other.batch_execute("COMMIT").await.expect("the session lives");
+    stores.until_learned(carts.last()).await;
+    assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [14]);
+    assert!(!ours.process.output().contains("does not answer"), "{}", ours.process.output());
 }

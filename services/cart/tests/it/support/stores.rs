@@ -80,6 +80,11 @@ impl Stores {
         (api, cart)
     }
 
+    /// The name of the cart's database.
+    pub(crate) fn cart_database(&self) -> &str {
+        name(&self.cart)
+    }
+
     /// Runs SQL in the cart's database; a line per row, columns separated by `|`.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         self.try_sql(sql).await.expect("the test's own SQL")

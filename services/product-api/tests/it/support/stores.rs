@@ -35,7 +35,7 @@ impl Stores {
         &self.database_url
     }
 
-    fn database(&self) -> &str {
+    pub(crate) fn database(&self) -> &str {
         self.database_url.rsplit_once('/').map_or("", |(_, name)| name)
     }
 

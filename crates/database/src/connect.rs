@@ -1,0 +1,257 @@
+//! Connections as this crate makes them: over one of the hosts of the URL, watched, and with TLS if it is asked for.
+
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::io;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::AsyncPgConnection;
+use rand::seq::SliceRandom;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_postgres::config::{Config, Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tracing::warn;
+
+use crate::sqlstate;
+use crate::wire::{Watched, Wire};
+
+/// A connection and what is known of it.
+pub(crate) struct Opened {
+    pub(crate) session: AsyncPgConnection,
+    pub(crate) wire: Arc<Wire>,
+}
+
+/// Why no connection was made.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The URL, or what it asks for, is wrong.
+    #[error("{0}")]
+    Settings(String),
+    /// Postgres has refused the login.
+    #[error("{message}")]
+    Refused { sqlstate: String, message: String },
+    /// Nobody has answered.
+    #[error("error connecting to server: {0}")]
+    Unreachable(String),
+}
+
+impl ConnectError {
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Refused { sqlstate, .. } => Some(sqlstate),
+            Self::Settings(_) | Self::Unreachable(_) => None,
+        }
+    }
+
+    /// Whether another attempt would end alike, until something is changed.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Settings(_) => true,
+            Self::Refused { sqlstate, .. } => sqlstate::refuses_login_for_good(sqlstate),
+            Self::Unreachable(_) => false,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for ConnectError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(refusal) = error.as_db_error() {
+            let (sqlstate, message) = (refusal.code().code().to_owned(), refusal.message().to_owned());
+            return Self::Refused { sqlstate, message };
+        }
+        let is_io = error.source().is_some_and(|source| source.is::<io::Error>());
+        if is_io || error.is_closed() {
+            Self::Unreachable(error.to_string())
+        } else {
+            Self::Settings(error.to_string())
+        }
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+/// Connects, and from then on closes the connection when a request stays unanswered for `silence`; then `vanished` is
+/// called.
+///
+/// # Errors
+/// When the URL cannot be used, or none of its hosts accepts the connection.
+pub async fn establish(
+    url: &str,
+    silence: Duration,
+    vanished: impl FnOnce() + Send + 'static,
+) -> ConnectionResult<AsyncPgConnection> {
+    let opened = open(url, Some(silence), vanished).await;
+    opened.map(|opened| opened.session).map_err(|error| ConnectionError::BadConnection(error.to_string()))
+}
+
+/// As [`establish`]; `None` is a silence of any length.
+pub(crate) async fn open(
+    url: &str,
+    silence: Option<Duration>,
+    vanished: impl FnOnce() + Send + 'static,
+) -> Result<Opened, ConnectError> {
+    let config = Config::from_str(url).map_err(|error| ConnectError::Settings(error.to_string()))?;
+    let mut last = ConnectError::Settings("invalid configuration: there is no host in the URL".to_owned());
+    let mut places = places(&config);
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        places.shuffle(&mut rand::rng());
+    }
+    let vanished = Arc::new(std::sync::Mutex::new(Some(vanished)));
+    for place in places {
+        let wire = Arc::new(Wire::new(silence));
+        let attempt = attempt(&config, &place, Arc::clone(&wire), Arc::clone(&vanished));
+        let attempted = match config.get_connect_timeout() {
+            Some(limit) => timeout(*limit, attempt)
+                .await
+                .unwrap_or_else(|_| Err(ConnectError::Unreachable(format!("no answer within {limit:?}")))),
+            None => attempt.await,
+        };
+        match attempted {
+            Ok(client) => {
+                let session = AsyncPgConnection::try_from(client).await;
+                let session = session.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+                return Ok(Opened { session, wire });
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// One host of the URL.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Tcp(String, u16),
+    Unix(std::path::PathBuf),
+}
+
+/// The hosts of the URL, each with its port; an address stands for the name of its host.
+fn places(config: &Config) -> Vec<Place> {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+    let place = |index: usize| match (addresses.get(index), hosts.get(index)) {
+        (Some(address), _) => Some(Place::Tcp(address.to_string(), port(index))),
+        (None, Some(Host::Tcp(name))) => Some(Place::Tcp(name.clone(), port(index))),
+        (None, Some(Host::Unix(directory))) => Some(Place::Unix(directory.join(format!(".s.PGSQL.{}", port(index))))),
+        (None, None) => None,
+    };
+    (0..hosts.len().max(addresses.len())).filter_map(place).collect()
+}
+
+async fn attempt<V: FnOnce() + Send + 'static>(
+    config: &Config,
+    place: &Place,
+    wire: Arc<Wire>,
+    vanished: Arc<std::sync::Mutex<Option<V>>>,
+) -> Result<Client, ConnectError> {
+    let client = match place {
+        Place::Tcp(host, port) => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            keep_alive(&stream);
+            login(config, stream, wire, vanished).await?
+        }
+        Place::Unix(path) => login(config, UnixStream::connect(path).await?, wire, vanished).await?,
+    };
+    let wanted = match config.get_target_session_attrs() {
+        TargetSessionAttrs::ReadWrite => "off",
+        TargetSessionAttrs::ReadOnly => "on",
+        _ => return Ok(client),
+    };
+    let said = client.simple_query("SHOW transaction_read_only").await?;
+    let is_wanted =
+        |said: &SimpleQueryMessage| matches!(said, SimpleQueryMessage::Row(row) if row.get(0) == Some(wanted));
+    if said.iter().any(is_wanted) {
+        return Ok(client);
+    }
+    Err(ConnectError::Unreachable(
+        "the server does not have the properties that target_session_attrs asks for".to_owned(),
+    ))
+}
+
+/// A connection that is allowed to be silent is looked after by TCP: a host that is gone is noticed within half a minute.
+fn keep_alive(stream: &TcpStream) {
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)).with_retries(3);
+    // What is late then is late, and not wrong.
+    let _ = (stream.set_nodelay(true), SockRef::from(stream).set_tcp_keepalive(&keepalive));
+}
+
+/// Logs in and keeps the connection going until the client is dropped or the connection fails.
+async fn login<S, V>(
+    config: &Config,
+    stream: S,
+    wire: Arc<Wire>,
+    vanished: Arc<std::sync::Mutex<Option<V>>>,
+) -> Result<Client, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    V: FnOnce() + Send + 'static,
+{
+    let watched = Watched::new(stream, Arc::clone(&wire));
+    let (client, mut connection) = config.connect_raw(watched, NoTls).await?;
+    tokio::spawn(async move {
+        let ended = loop {
+            match poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        wire.close();
+        let Some(error) = ended else { return };
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        if source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut) {
+            warn!(%error, "a connection to Postgres does not answer and is closed");
+            let vanished = vanished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            if let Some(vanished) = vanished {
+                vanished();
+            }
+        }
+    });
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn server_that_never_answers_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("postgres://shop:secret@{}/shop_db", silent.local_addr().expect("an address"));
+        let began = Instant::now();
+        let Err(error) = establish(&url, Duration::from_millis(200), || {}).await else { panic!("it answered") };
+        assert!(began.elapsed() >= Duration::from_millis(200));
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn every_host_of_the_url_is_a_place_to_connect_to() {
+        let tcp = |host: &str, port| Place::Tcp(host.to_owned(), port);
+        let cases = [
+            ("postgres://u@db/d", vec![tcp("db", 5432)]),
+            ("postgres://u@a:1,b:2/d", vec![tcp("a", 1), tcp("b", 2)]),
+            ("host=a,b port=7 user=u", vec![tcp("a", 7), tcp("b", 7)]),
+            ("host=a hostaddr=10.0.0.1 user=u", vec![tcp("10.0.0.1", 5432)]),
+            ("host=/run/pg user=u", vec![Place::Unix("/run/pg/.s.PGSQL.5432".into())]),
+            ("user=u", vec![]),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(places(&Config::from_str(url).expect(url)), expected, "{url}");
+        }
+    }
+}

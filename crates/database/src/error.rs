@@ -1,0 +1,118 @@
+//! Errors of statements and transactions.
+
+use deadpool::managed::{PoolError, TimeoutType};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::connect::ConnectError;
+use crate::sqlstate::Class;
+use crate::wire::Refusal;
+
+/// Why a statement or a transaction did not succeed. A transaction has been rolled back, unless the connection was lost
+/// while it was committed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}{}", sqlstate.as_ref().map(|state| format!(" (SQLSTATE {state})")).unwrap_or_default())]
+pub struct Error {
+    class: Class,
+    sqlstate: Option<String>,
+    constraint: Option<String>,
+    message: String,
+}
+
+/// An error type that may hold an [`Error`], so that a transaction which returns it can be repeated.
+pub trait MayBeDatabaseError: From<Error> + From<DieselError> {
+    /// Returns the database's error, if this is one.
+    fn database_error(&mut self) -> Option<&mut Error>;
+}
+
+impl Error {
+    /// What it calls for.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Whether a later attempt may succeed, without a change of this program or of its settings.
+    pub fn is_transient(&self) -> bool {
+        match self.class {
+            Class::Contention | Class::StalePlan | Class::ReadOnly | Class::Busy | Class::Unavailable => true,
+            Class::UniqueViolation | Class::ForeignKeyViolation | Class::Fault => false,
+        }
+    }
+
+    /// The constraint that the statement would have violated.
+    pub fn constraint(&self) -> Option<&str> {
+        self.constraint.as_deref()
+    }
+
+    /// Whether another row has the value, where `constraint` allows only one.
+    pub fn violates_unique(&self, constraint: &str) -> bool {
+        self.class == Class::UniqueViolation && self.constraint() == Some(constraint)
+    }
+
+    /// Completes it with the SQLSTATE, which diesel does not pass on, from what was heard on the connection. The two are
+    /// matched by the text of the message, whatever it says.
+    pub(crate) fn complete(&mut self, refusals: &[Refusal]) {
+        let refusal = refusals.iter().rev().find(|refusal| refusal.message == self.message);
+        if let Some(refusal) = refusal.filter(|_| self.sqlstate.is_none()) {
+            self.class = refusal.class();
+            self.sqlstate = Some(refusal.sqlstate.clone());
+        }
+    }
+
+    /// Whether Postgres has refused a connection because there are too many.
+    pub(crate) fn is_out_of_connections(&self) -> bool {
+        self.sqlstate.as_deref() == Some("53300")
+    }
+
+    pub(crate) fn without_sqlstate(class: Class, message: String) -> Self {
+        Self { class, sqlstate: None, constraint: None, message }
+    }
+}
+
+impl MayBeDatabaseError for Error {
+    fn database_error(&mut self) -> Option<&mut Error> {
+        Some(self)
+    }
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        let (kind, info) = match error {
+            DieselError::DatabaseError(kind, info) => (kind, info),
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => return Self::from(*commit_error),
+            // The connection was lost within a transaction.
+            DieselError::BrokenTransactionManager => {
+                return Self::without_sqlstate(Class::Unavailable, error.to_string());
+            }
+            _ => return Self::without_sqlstate(Class::Fault, error.to_string()),
+        };
+        let class = match kind {
+            DatabaseErrorKind::UniqueViolation => Class::UniqueViolation,
+            DatabaseErrorKind::ForeignKeyViolation => Class::ForeignKeyViolation,
+            DatabaseErrorKind::SerializationFailure => Class::Contention,
+            DatabaseErrorKind::ReadOnlyTransaction => Class::ReadOnly,
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => Class::Unavailable,
+            _ => Class::Fault,
+        };
+        let constraint = info.constraint_name().map(str::to_owned);
+        Self { class, sqlstate: None, constraint, message: info.message().to_owned() }
+    }
+}
+
+impl From<PoolError<ConnectError>> for Error {
+    fn from(error: PoolError<ConnectError>) -> Self {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Self::without_sqlstate(Class::Busy, "no connection of the pool became free in time".to_owned())
+            }
+            PoolError::Backend(error) => error.into(),
+            error => Self::without_sqlstate(Class::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        let sqlstate = error.sqlstate().map(str::to_owned);
+        Self { class: Class::Unavailable, sqlstate, constraint: None, message: error.to_string() }
+    }
+}

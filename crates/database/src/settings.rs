@@ -1,0 +1,65 @@
+//! The `[postgres]` section.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Where the database is, and how much of it one process may use.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// Connections that requests share; every replica has as many, and Postgres has 100 in all. One more is used by the
+    /// health check, so that a pool in full use does not look like a database that is away.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: NonZeroUsize,
+    /// How long a request waits for a free connection, and how long connecting may take.
+    #[serde(default = "default_wait_timeout", with = "humantime_serde")]
+    pub wait_timeout: Duration,
+    /// After this Postgres ends a statement; `0s` is never.
+    #[serde(default = "default_statement_timeout", with = "humantime_serde")]
+    pub statement_timeout: Duration,
+}
+
+fn default_max_connections() -> NonZeroUsize {
+    NonZeroUsize::new(16).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn default_wait_timeout() -> Duration {
+    Duration::from_secs(2)
+}
+
+fn default_statement_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+impl PostgresSettings {
+    /// Host, port and database of the URL, and nothing else that it holds.
+    pub(crate) fn place(&self) -> &str {
+        const ELSEWHERE: &str = "the place in `postgres.url`";
+        let Some((_, rest)) = self.url.split_once("://") else {
+            return ELSEWHERE;
+        };
+        // Exactly one `@`, and before any `?`: otherwise the text behind it may be part of a password.
+        match rest.split_once('@') {
+            Some((login, place)) if !login.contains('?') && !place.contains('@') => {
+                place.split_once('?').map_or(place, |(place, _)| place)
+            }
+            _ => ELSEWHERE,
+        }
+    }
+}
+
+impl fmt::Debug for PostgresSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("place", &self.place())
+            .field("max_connections", &self.max_connections)
+            .field("wait_timeout", &self.wait_timeout)
+            .field("statement_timeout", &self.statement_timeout)
+            .finish()
+    }
+}

@@ -1,0 +1,89 @@
+//! The one place that decides what an SQLSTATE calls for.
+//!
+//! Message texts take no part in the decision: Postgres translates them (`lc_messages`) and rewords them between
+//! versions. See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+
+/// What a database error calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The transaction lost against another one and was rolled back: repeated, it may succeed.
+    Contention,
+    /// A prepared statement no longer fits the tables: prepared anew, it succeeds.
+    StalePlan,
+    /// The session cannot write: the database is read-only, or was when the session began.
+    ReadOnly,
+    /// Every connection of the pool is in use.
+    Busy,
+    /// The database cannot be reached, shuts down, or lacks time, memory, disk or connections.
+    Unavailable,
+    /// Another row has the value of a unique column.
+    UniqueViolation,
+    /// The row that a foreign key names does not exist, or is still in use.
+    ForeignKeyViolation,
+    /// A fault of this program.
+    Fault,
+}
+
+/// The Postgres function that reports "cached plan must not change result type". Its SQLSTATE, 0A000, has other uses.
+const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
+
+/// Classifies an error that Postgres has reported. `routine` is the function in Postgres' source that reported it.
+pub(crate) fn classify(state: &str, routine: Option<&str>) -> Class {
+    match state {
+        "0A000" if routine == Some(STALE_PLAN_ROUTINE) => Class::StalePlan,
+        // The statement was deallocated: `DISCARD ALL`, or a proxy that changed the session.
+        "26000" => Class::StalePlan,
+        // Serialization failure (also a query that a standby cancels), deadlock, lock timeout, old snapshot.
+        "40001" | "40P01" | "55P03" | "72000" => Class::Contention,
+        "25006" => Class::ReadOnly,
+        "23505" => Class::UniqueViolation,
+        "23001" | "23503" => Class::ForeignKeyViolation,
+        // Limits on idle and on whole transactions; a COMMIT whose outcome is unknown.
+        "25P03" | "25P04" | "40003" => Class::Unavailable,
+        // Connection, insufficient resources, operator intervention (also cancelled statements), system error.
+        _ if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => Class::Unavailable,
+        _ => Class::Fault,
+    }
+}
+
+/// Whether a refused login stays refused until a setting, a role or a database is changed.
+pub(crate) fn refuses_login_for_good(state: &str) -> bool {
+    // Invalid authorization, invalid catalog name, insufficient privilege.
+    state.starts_with("28") || state == "3D000" || state == "42501"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sqlstate_calls_for_one_decision() {
+        let cases = [
+            (Class::Contention, ["40001", "40P01", "55P03", "72000"].as_slice()),
+            (Class::StalePlan, &["26000"]),
+            (Class::ReadOnly, &["25006"]),
+            (Class::Unavailable, &["08006", "53000", "53100", "53200", "53300", "53400"]),
+            (Class::Unavailable, &["57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"]),
+            (Class::UniqueViolation, &["23505"]),
+            (Class::ForeignKeyViolation, &["23503", "23001"]),
+            (Class::Fault, &["0A000", "25P02", "42P01", "22003", "XX000", "P0001"]),
+        ];
+        for (class, states) in cases {
+            for state in states {
+                assert_eq!(classify(state, None), class, "{state}");
+            }
+        }
+        assert_eq!(classify("0A000", Some("RevalidateCachedQuery")), Class::StalePlan);
+        assert_eq!(classify("0A000", Some("transformSelectStmt")), Class::Fault);
+    }
+
+    #[test]
+    fn only_a_login_that_a_setting_can_repair_is_refused_for_good() {
+        for state in ["28000", "28P01", "3D000", "42501"] {
+            assert!(refuses_login_for_good(state), "{state}");
+        }
+        for state in ["57P03", "53300", "08006", "XX000"] {
+            assert!(!refuses_login_for_good(state), "{state}");
+        }
+    }
+}

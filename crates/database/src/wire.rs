@@ -1,0 +1,102 @@
+//! What is known of one connection beyond what diesel tells: whether it is open, how long Postgres may be silent on it,
+//! and which errors Postgres has reported.
+
+mod frames;
+mod watched;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub(crate) use watched::Watched;
+
+use crate::sqlstate::{Class, classify};
+
+/// The most errors that are remembered: those of one transaction.
+const REMEMBERED: usize = 8;
+
+/// Shared between the stream, which hears, and the connection's user, who asks.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// In milliseconds; 0 is no limit.
+    silence: AtomicU64,
+    is_closed: AtomicBool,
+    refusals: Mutex<VecDeque<Refusal>>,
+}
+
+/// An `ErrorResponse`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) sqlstate: String,
+    pub(crate) message: String,
+    /// The function in Postgres' source that reported it.
+    pub(crate) routine: Option<String>,
+}
+
+/// Puts the previous limit back when it is dropped.
+pub(crate) struct LimitGuard<'w> {
+    wire: &'w Wire,
+    previous: u64,
+}
+
+impl Wire {
+    pub(crate) fn new(silence: Option<Duration>) -> Self {
+        let silence = AtomicU64::new(milliseconds(silence));
+        Self { silence, is_closed: AtomicBool::new(false), refusals: Mutex::default() }
+    }
+
+    /// How long Postgres may be silent while it owes an answer; `None` is without limit.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        match self.silence.load(Ordering::Relaxed) {
+            0 => None,
+            silence => Some(Duration::from_millis(silence)),
+        }
+    }
+
+    /// Allows another silence until the guard is dropped. To be called before the statement is sent.
+    pub(crate) fn allow(&self, silence: Option<Duration>) -> LimitGuard<'_> {
+        LimitGuard { wire: self, previous: self.silence.swap(milliseconds(silence), Ordering::Relaxed) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    /// The errors since the last call of [`forget`](Self::forget), the oldest first.
+    pub(crate) fn refusals(&self) -> Vec<Refusal> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn remember(&self, refusal: Refusal) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.len() == REMEMBERED {
+            refusals.pop_front();
+        }
+        refusals.push_back(refusal);
+    }
+}
+
+impl Refusal {
+    pub(crate) fn class(&self) -> Class {
+        classify(&self.sqlstate, self.routine.as_deref())
+    }
+}
+
+impl Drop for LimitGuard<'_> {
+    fn drop(&mut self) {
+        self.wire.silence.store(self.previous, Ordering::Relaxed);
+    }
+}
+
+fn milliseconds(silence: Option<Duration>) -> u64 {
+    silence.map_or(0, |silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX).max(1))
+}

@@ -1,0 +1,124 @@
+//! A stream that notices when Postgres does not answer any more.
+//!
+//! A peer that vanished without a word, or a proxy that hangs, leaves a connection that looks open. `statement_timeout` is
+//! kept by Postgres and does not help then, and neither does TCP while something in between acknowledges. So reading
+//! fails when Postgres owes an answer and has sent nothing for longer than the statement under way may take.
+//!
+//! The stream is whatever the protocol's messages pass over: a socket, or TLS over one.
+
+use std::future::Future;
+use std::io::{Error, ErrorKind, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Wire;
+use super::frames::{Frames, Heard, Sent};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    stream: S,
+    wire: Arc<Wire>,
+    sent: Frames,
+    heard: Frames,
+    /// Answers of one byte that Postgres owes, as it does to the question for TLS.
+    bytes_owed: u32,
+    /// Requests that Postgres has not finished. Several may be under way.
+    owed: u32,
+    /// When something was last sent or heard.
+    since: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl<S> Watched<S> {
+    pub(crate) fn new(stream: S, wire: Arc<Wire>) -> Self {
+        Self {
+            stream,
+            wire,
+            sent: Frames::of_the_client(),
+            heard: Frames::of_the_server(),
+            bytes_owed: 0,
+            owed: 0,
+            since: Instant::now(),
+            alarm: Box::pin(sleep_until(Instant::now())),
+        }
+    }
+
+    /// Whether an answer is awaited: from the first byte of a request until Postgres is ready for the next one.
+    fn is_waiting(&self) -> bool {
+        self.owed > 0 || self.bytes_owed > 0 || self.sent.is_midway()
+    }
+
+    fn hear(&mut self, mut bytes: &[u8]) {
+        self.since = Instant::now();
+        while self.bytes_owed > 0 && !bytes.is_empty() {
+            self.bytes_owed -= 1;
+            bytes = &bytes[1..];
+        }
+        let (owed, wire) = (&mut self.owed, &self.wire);
+        self.heard.hear(bytes, |heard| match heard {
+            Heard::Ready => *owed = owed.saturating_sub(1),
+            Heard::Refused(refusal) => wire.remember(refusal),
+        });
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.since = Instant::now();
+        let (owed, bytes_owed) = (&mut self.owed, &mut self.bytes_owed);
+        self.sent.send(bytes, |sent| match sent {
+            Sent::Negotiation => *bytes_owed += 1,
+            Sent::Request => *owed += 1,
+        });
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
+            self.hear(&buffer.filled()[before..]);
+            return Poll::Ready(read);
+        }
+        let Some(silence) = self.wire.silence().filter(|_| self.is_waiting()) else { return Poll::Pending };
+        let deadline = self.since + silence;
+        if self.alarm.deadline() != deadline {
+            self.alarm.as_mut().reset(deadline);
+        }
+        match self.alarm.as_mut().poll(context) {
+            Poll::Ready(()) => {
+                let silent = format!("Postgres has sent nothing for {silence:?}");
+                Poll::Ready(Err(Error::new(ErrorKind::TimedOut, silent)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        let was_waiting = self.is_waiting();
+        self.send(&bytes[..written]);
+        if !was_waiting && self.is_waiting() {
+            // The reader sleeps without a deadline: it has to look again.
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+#[path = "watched_tests.rs"]
+mod tests;

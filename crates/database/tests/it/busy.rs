@@ -1,0 +1,50 @@
+//! A pool whose connections are all in use is busy, and its database is not away.
+
+use database::{Class, Error, Standing};
+use serde_json::json;
+use testkit::eventually;
+use tokio::sync::Semaphore;
+
+use crate::support::{Database, SOON, execute};
+
+#[tokio::test]
+async fn saturated_pool_is_busy_and_its_database_writable() {
+    let database = Database::start().await;
+    let pool = database.pool_with(&json!({ "max_connections": 2, "wait_timeout": "500ms" })).await;
+    let (taken, done) = (Semaphore::new(0), Semaphore::new(0));
+    let hold = async || {
+        pool.transaction(async |_| {
+            taken.add_permits(1);
+            let _ = done.acquire().await;
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    let ask = async {
+        let _ = taken.acquire_many(2).await;
+        let waits = async { execute(&pool, "SELECT 1").await.expect_err("no connection is free") };
+        let looks = eventually("a request that waits", SOON, async || pool.waiting() > 0);
+        let (error, (), standing) = tokio::join!(waits, looks, pool.standing());
+        assert_eq!(error.class(), Class::Busy, "{error}");
+        assert_eq!(standing.expect("it answers"), Standing::Writable);
+        done.add_permits(2);
+    };
+    let (one, other, ()) = tokio::join!(hold(), hold(), ask);
+    one.and(other).expect("nobody was disturbed");
+    execute(&pool, "SELECT 1").await.expect("a connection is free again");
+    assert_eq!(pool.waiting(), 0);
+}
+
+#[tokio::test]
+async fn database_without_a_connection_to_spare_is_not_away() {
+    let database = Database::start().await;
+    // Roles are not of one database, and so named after it.
+    let role = format!("few_{}", database.name());
+    database.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 2")).await;
+    let url = database.url.replace("postgres@", &format!("{role}@"));
+    let pool = database.pool_at(&url, &json!({ "max_connections": 2 })).await;
+    assert_eq!(pool.standing().await.expect("it answers"), Standing::NoConnectionLeft);
+    execute(&pool, "SELECT sum(generate_series) FROM generate_series(1, 2)")
+        .await
+        .expect("the pool has its connections");
+}

@@ -1,0 +1,8 @@
+//! The pool against a private Postgres.
+
+mod busy;
+mod limits;
+mod read_only;
+mod repeating;
+mod stale_plans;
+mod support;

@@ -1,0 +1,85 @@
+//! A database that is read-only for a while: reads go on, writes say so, and nothing has to be restarted.
+
+use database::{Class, Standing};
+use testkit::{Postgres, eventually};
+
+use crate::support::{Database, SOON, execute};
+
+const WRITE: &str = "INSERT INTO things VALUES (1)";
+const READ: &str = "SELECT id FROM things";
+
+/// New sessions are read-only, and there are no old ones.
+async fn turn(database: &Database, read_only: &str) {
+    let name = database.name();
+    let turn = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {read_only}");
+    // Elsewhere, because this database may refuse it.
+    Postgres::shared().await.sql("postgres", &turn).await.expect("the test's own SQL");
+}
+
+async fn end_sessions(database: &Database) {
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'pool'";
+    database.sql(end).await;
+}
+
+#[tokio::test]
+async fn sessions_that_were_read_only_write_again_without_a_restart() {
+    let database = Database::start().await;
+    database.sql("CREATE TABLE things (id int)").await;
+    let pool = database.pool(4).await;
+    execute(&pool, WRITE).await.expect("it can be written to");
+    for _ in 0..2 {
+        turn(&database, "on").await;
+        end_sessions(&database).await;
+        eventually("new sessions", SOON, async || execute(&pool, READ).await.is_ok()).await;
+        for _ in 0..8 {
+            let error = execute(&pool, WRITE).await.expect_err("it is read-only");
+            assert_eq!(error.class(), Class::ReadOnly, "{error}");
+            execute(&pool, READ).await.expect("reads go on");
+        }
+        assert_eq!(pool.standing().await.expect("it answers"), Standing::ReadOnly);
+        turn(&database, "off").await;
+        eventually("the first write", SOON, async || execute(&pool, WRITE).await.is_ok()).await;
+        // All the others, on whichever connection.
+        for _ in 0..8 {
+            let writes = (0..4).map(|_| execute(&pool, WRITE));
+            for written in futures_util::future::join_all(writes).await {
+                written.expect("every session can write");
+            }
+        }
+        assert_eq!(pool.standing().await.expect("it answers"), Standing::Writable);
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_were_left_read_only_fail_no_write() {
+    let database = Database::start().await;
+    database.sql("CREATE TABLE things (id int)").await;
+    turn(&database, "on").await;
+    let pool = database.pool(4).await;
+    turn(&database, "off").await;
+    for _ in 0..8 {
+        execute(&pool, WRITE).await.expect("a new session can write");
+    }
+}
+
+#[tokio::test]
+async fn standby_is_known_as_one_until_it_is_promoted() {
+    let postgres = Postgres::start().await.expect("a private Postgres");
+    let url = postgres.create_database("shop").await.expect("a new cluster has no such database");
+    let sql = async |sql: &str| postgres.sql("shop", sql).await.expect("the test's own SQL");
+    sql("CREATE TABLE things (id int)").await;
+    let database = Database { url };
+    let pool = database.pool(4).await;
+    let signal = std::path::Path::new(&sql("SHOW data_directory").await).join("standby.signal");
+    std::fs::write(&signal, "").expect("the cluster is this test's");
+    postgres.restart().await.expect("it starts as a standby");
+    eventually("the standby", SOON, async || pool.standing().await.is_ok_and(|standing| standing == Standing::Standby))
+        .await;
+    eventually("a read", SOON, async || execute(&pool, READ).await.is_ok()).await;
+    let error = execute(&pool, WRITE).await.expect_err("a standby");
+    assert_eq!(error.class(), Class::ReadOnly, "{error}");
+    sql("SELECT pg_promote()").await;
+    eventually("a write", SOON, async || execute(&pool, WRITE).await.is_ok()).await;
+    assert_eq!(pool.standing().await.expect("it answers"), Standing::Writable);
+}

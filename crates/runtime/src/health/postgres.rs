@@ -1,0 +1,55 @@
+//! The checks of a service's own database: whether it answers, whether it can be written to, whether the pool has
+//! connections to spare.
+//!
+//! Only the first is required. A pool whose connections are all in use must not make every replica unready at once, and
+//! a read-only database (a failover under way) still serves reads.
+
+use std::time::Duration;
+
+use database::{Pool, Standing};
+
+use super::Readiness;
+
+/// Less than the `healthcheck` command waits for the whole report. No check waits for a connection of the pool.
+const LIMIT: Duration = Duration::from_millis(1_800);
+
+impl Readiness {
+    /// Adds the database of `pool`: required as `postgres`, and preferred as `postgres-writes` and `postgres-pool`.
+    #[must_use]
+    pub fn requires_database(self, pool: &Pool) -> Self {
+        let (answers, writes, spare) = (pool.clone(), pool.clone(), pool.clone());
+        self.requires("postgres", LIMIT, move || {
+            let pool = answers.clone();
+            async move { pool.standing().await.map(drop) }
+        })
+        .prefers_telling("postgres-writes", LIMIT, move || {
+            let pool = writes.clone();
+            async move {
+                match pool.standing().await {
+                    Ok(standing) => can_write(standing),
+                    Err(_) => Err("the database does not answer"),
+                }
+            }
+        })
+        .prefers_telling("postgres-pool", LIMIT, move || {
+            let waiting = spare.waiting();
+            async move { is_spare(waiting) }
+        })
+    }
+}
+
+fn can_write(standing: Standing) -> Result<(), &'static str> {
+    match standing {
+        Standing::Writable => Ok(()),
+        Standing::Standby => Err("the database is a read-only standby; reads are served, writes are refused"),
+        Standing::ReadOnly => Err("the database is read-only; reads are served, writes are refused"),
+        Standing::NoConnectionLeft => Err("the database has no connection to spare"),
+    }
+}
+
+fn is_spare(waiting: usize) -> Result<(), String> {
+    if waiting == 0 {
+        return Ok(());
+    }
+    Err(format!("all connections of the pool are in use; requests that wait for one: {waiting}"))
+}

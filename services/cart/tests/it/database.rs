@@ -1,0 +1,107 @@
+//! The cart's database: read-only for a while, changed online, and written to by others.
+
+use serde_json::{Value, json};
+use testkit::{Postgres, eventually};
+
+use crate::support::{CartOf, Fake, SOON, Service, Stores};
+
+async fn turn(stores: &Stores, read_only: &str) {
+    let database = stores.cart_database();
+    let postgres = Postgres::shared().await;
+    let turn = format!("ALTER DATABASE \"{database}\" SET default_transaction_read_only = {read_only}");
+    postgres.sql("postgres", &turn).await.expect("the test's own SQL");
+    if read_only == "on" {
+        // The sessions there are keep what they began with.
+        let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
+        postgres.sql("postgres", &end).await.expect("the test's own SQL");
+    }
+}
+
+async fn readiness(service: &Service) -> Value {
+    service.get("/readyz").await.expect(200).json()
+}
+
+#[tokio::test]
+async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
+    let stores = Stores::start().await;
+    let (api, service) = stores.both().await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 2).await.expect(201);
+    cart.cached().await;
+    turn(&stores, "on").await;
+    eventually("new sessions", SOON, async || service.get(&format!("{}?", cart.path())).await.status == 200).await;
+    let refused = cart.put(1, 3).await;
+    refused.problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    cart.remove(1).await.problem(503, "unavailable");
+    service.post("/carts", &json!({})).await.problem(503, "unavailable");
+    let report = readiness(&service).await;
+    assert_eq!((&report["status"], &report["checks"]["postgres"]["status"]), (&json!("degraded"), &json!("ok")));
+    let detail = report["checks"]["postgres-writes"]["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("read-only"), "{report}");
+    // What the cart cannot remember, it can show all the same.
+    api.put("/products/1", &json!({ "price_cents": 4_711, "stock": 50 })).await.expect(200);
+    stores.until_price(&cart, 1, 4_711).await;
+    turn(&stores, "off").await;
+    eventually("a write", SOON, async || cart.put(1, 4).await.status == 200).await;
+    for quantity in 5..13 {
+        cart.put(1, quantity).await.expect(200);
+    }
+    // The event that was held up meanwhile is carried out.
+    let floor = "SELECT floor_version FROM known_products WHERE id = 1";
+    let version = api.get("/products/1").await.expect(200).version().to_string();
+    eventually("the event", SOON, async || stores.sql(floor).await == version).await;
+    eventually("the readiness", SOON, async || readiness(&service).await["status"] == "ready").await;
+}
+
+#[tokio::test]
+async fn column_type_changed_online_fails_no_request() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(8).await;
+    let service = stores.cart(&fake).await;
+    let carts: Vec<CartOf<'_>> =
+        vec![CartOf::at(&service).await, CartOf::at(&service).await, CartOf::at(&service).await];
+    for (round, kind) in [(1, "timestamptz(3)"), (2, "timestamptz"), (3, "timestamptz(0)")] {
+        for repetition in [0, 1] {
+            let requests = carts.iter().flat_map(|cart| (1..=4).map(move |product| (cart, product)));
+            let requests = requests.map(|(cart, product)| async move {
+                let put = cart.put(product, 2 * round + repetition).await;
+                assert!([200, 201].contains(&put.status), "{put:?}");
+                cart.view().await.expect(200);
+            });
+            futures_util::future::join_all(requests).await;
+            if repetition == 0 {
+                stores.sql(&format!("ALTER TABLE carts ALTER created_at TYPE {kind}")).await;
+                stores.sql(&format!("ALTER TABLE cart_items ALTER added_at TYPE {kind}")).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(3).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    let change = "UPDATE public.cart_items SET quantity = quantity + 1";
+    for setting in ["search_path = ''", "session_replication_role = replica", "timezone = 'Asia/Tokyo'"] {
+        stores.sql(&format!("SET {setting}; {change}")).await;
+    }
+    stores.sql(&format!("CREATE TEMP TABLE outbox (event jsonb); {change}")).await;
+    // Roles are not of one database, and so named after it.
+    let role = format!("writer_{}", stores.cart_database());
+    stores.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, UPDATE ON cart_items TO {role}")).await;
+    Postgres::shared().await.sql_as(&role, stores.cart_database(), change).await.expect("it may write lines");
+    // And ids of the outbox that were chosen by hand.
+    let by_hand = "INSERT INTO outbox (id, event) SELECT (SELECT last_value FROM outbox_id_seq) + n, event
+                   FROM (SELECT event FROM outbox LIMIT 1) AS one, generate_series(1, 1000) AS n";
+    stores.sql(by_hand).await;
+    stores.sql("SELECT setval('outbox_id_seq', 2)").await;
+    cart.put(1, 50).await.expect(200);
+    let quantities = "SELECT string_agg(event->>'quantity', ' ' ORDER BY (event->>'version')::bigint)
+                      FROM (SELECT DISTINCT event->>'version', event FROM outbox) AS outbox (version, event)";
+    stores.until_announced().await;
+    assert_eq!(stores.sql(quantities).await, "1 2 3 4 5 6 50");
+}

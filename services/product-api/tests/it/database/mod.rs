@@ -1,0 +1,7 @@
+//! Database failures and routine operations on the database, seen over HTTP.
+
+mod any_session;
+mod ids;
+mod online_changes;
+mod read_only;
+mod refusals;

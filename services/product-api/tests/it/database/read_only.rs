@@ -1,0 +1,91 @@
+//! The database is read-only for a while, as in a failover: reads go on, writes are told to come back, and nothing has to
+//! be restarted.
+
+use serde_json::{Value, json};
+use testkit::{Postgres, eventually};
+
+use crate::support::{Api, SOON, STRATEGIES, Stores};
+
+async fn readiness(api: &Api) -> (Value, Value) {
+    let report = api.get("/readyz").await.expect(200).json();
+    (report["status"].clone(), report["checks"]["postgres-writes"].clone())
+}
+
+async fn writes_are_refused(api: &Api) {
+    for strategy in STRATEGIES {
+        let refused = api.put(&format!("/products/{strategy}/1"), &json!({ "stock": 1 })).await;
+        refused.problem(503, "unavailable");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    api.post("/products", &json!({ "name": "x", "price_cents": 1, "category_id": 1 }))
+        .await
+        .problem(503, "unavailable");
+    api.delete("/products/explicit/2").await.problem(503, "unavailable");
+    api.put("/categories/1", &json!({ "name": "x" })).await.problem(503, "unavailable");
+}
+
+async fn reads_go_on(api: &Api) {
+    for path in ["/products/3", "/products?limit=5", "/categories", "/products/ttl/3", "/products/by-category/1"] {
+        api.get(path).await.expect(200);
+    }
+}
+
+async fn everything_is_written(api: &Api) {
+    eventually("the first write", SOON, async || api.put("/products/1", &json!({ "stock": 5 })).await.status == 200)
+        .await;
+    for round in 0..4 {
+        let writes = STRATEGIES.map(|strategy| async move {
+            let body = json!({ "stock": 10 + round });
+            api.put(&format!("/products/{strategy}/1"), &body).await.expect(200)
+        });
+        futures_util::future::join_all(writes).await;
+    }
+    eventually("the readiness", SOON, async || readiness(api).await.0 == "ready").await;
+}
+
+#[tokio::test]
+async fn read_only_database_serves_reads_refuses_writes_and_recovers_without_a_restart() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let postgres = Postgres::shared().await;
+    let database = stores.database();
+    let turn = async |read_only: &str| {
+        let turn = format!("ALTER DATABASE \"{database}\" SET default_transaction_read_only = {read_only}");
+        postgres.sql("postgres", &turn).await.expect("the test's own SQL");
+        // The sessions there are keep what they began with.
+        let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
+        if read_only == "on" {
+            postgres.sql("postgres", &end).await.expect("the test's own SQL");
+        }
+    };
+    turn("on").await;
+    eventually("new sessions", SOON, async || api.get("/products/3").await.status == 200).await;
+    writes_are_refused(&api).await;
+    reads_go_on(&api).await;
+    let (status, writes) = readiness(&api).await;
+    assert_eq!((status, &writes["status"]), (json!("degraded"), &json!("failing")), "{writes}");
+    assert!(writes["detail"].as_str().is_some_and(|detail| detail.contains("read-only")), "{writes}");
+    turn("off").await;
+    everything_is_written(&api).await;
+    stores.whole_stream().await;
+}
+
+#[tokio::test]
+async fn demoted_primary_is_degraded_until_it_is_promoted() {
+    let postgres = Postgres::start().await.expect("a private Postgres");
+    let stores = Stores::on(&postgres).await;
+    let api = stores.api().await;
+    let sql = async |sql: &str| postgres.sql("shop", sql).await.expect("the test's own SQL");
+    let signal = std::path::Path::new(&sql("SHOW data_directory").await).join("standby.signal");
+    std::fs::write(&signal, "").expect("the cluster is this test's");
+    postgres.restart().await.expect("it starts as a standby");
+    eventually("a read", 2 * SOON, async || api.get("/products/3").await.status == 200).await;
+    eventually("the readiness", SOON, async || api.get("/readyz").await.status == 200).await;
+    writes_are_refused(&api).await;
+    reads_go_on(&api).await;
+    let (status, writes) = readiness(&api).await;
+    assert_eq!((status, &writes["status"]), (json!("degraded"), &json!("failing")), "{writes}");
+    assert!(writes["detail"].as_str().is_some_and(|detail| detail.contains("standby")), "{writes}");
+    sql("SELECT pg_promote()").await;
+    everything_is_written(&api).await;
+}

@@ -1,0 +1,72 @@
+//! Errors of Postgres by their SQLSTATE, whatever their message says; and a pool without a free connection.
+
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{SOON, Stores};
+
+/// Updates are refused with this SQLSTATE so many times. The sequence counts across rollbacks.
+async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
+    let refuse = format!(
+        "DROP SEQUENCE IF EXISTS attempts; CREATE SEQUENCE attempts;
+         CREATE OR REPLACE FUNCTION stand_in_the_way() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('attempts') <= {times} THEN
+                 RAISE EXCEPTION 'Es geht gerade nicht' USING ERRCODE = '{sqlstate}';
+             END IF;
+             RETURN new;
+         END $$;
+         CREATE OR REPLACE TRIGGER a_stand_in_the_way BEFORE UPDATE ON products
+             FOR EACH ROW EXECUTE FUNCTION stand_in_the_way()"
+    );
+    stores.sql(&refuse).await;
+}
+
+#[tokio::test]
+async fn contention_is_repeated_and_want_of_a_resource_is_503() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let change = json!({ "stock": 7 });
+    for (sqlstate, strategy) in [("40P01", "explicit"), ("40001", "writethrough"), ("55P03", "production")] {
+        refuse_updates(&stores, sqlstate, 2).await;
+        let version = api.get("/products/1").await.expect(200).version();
+        let written = api.put(&format!("/products/{strategy}/1"), &json!({ "stock": version })).await.expect(200);
+        assert_eq!(written.version(), version + 1, "{sqlstate}: once, and not for each attempt");
+        let read = api.get(&format!("/products/{strategy}/1")).await.expect(200);
+        assert_eq!(read.version(), version + 1, "{sqlstate}");
+    }
+    for sqlstate in ["53100", "53300", "53200", "57014", "57P01", "57P03", "40P01"] {
+        refuse_updates(&stores, sqlstate, 1_000_000).await;
+        let refused = api.put("/products/1", &change).await;
+        refused.problem(503, "unavailable");
+        assert_eq!(refused.header("retry-after"), "1", "{sqlstate}");
+    }
+    refuse_updates(&stores, "22012", 1_000_000).await;
+    api.put("/products/1", &change).await.problem(500, "internal");
+}
+
+#[tokio::test]
+async fn pool_without_a_free_connection_leaves_the_service_ready() {
+    let stores = Stores::start().await;
+    let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "2s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")]).await;
+    let lock = stores.lock_products().await;
+    let requests = async {
+        let reads = (1..=9).map(|id| {
+            let api = &api;
+            async move { api.get(&format!("/products/{id}")).await.status }
+        });
+        futures_util::future::join_all(reads).await
+    };
+    let look = async {
+        stores.until_waiting(8).await;
+        let report = eventually("a request that waits", SOON, async || {
+            let report = api.get("/readyz").await.expect(200).json();
+            (report["checks"]["postgres-pool"]["status"] == "failing").then_some(report)
+        })
+        .await;
+        assert_eq!((&report["status"], &report["checks"]["postgres"]["status"]), (&json!("degraded"), &json!("ok")));
+        lock.release().await;
+    };
+    let (statuses, ()) = tokio::join!(requests, look);
+    assert!(statuses.iter().filter(|status| **status == 200).count() >= 8, "{statuses:?}");
+    eventually("the readiness", SOON, async || api.get("/readyz").await.expect(200).json()["status"] == "ready").await;
+}
