@@ -44,7 +44,7 @@ $(strategies:%=demo-%): demo-%:
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
 # What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
-.PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-hit bench-events bench-search load
+.PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-events bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/lab alone
 verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
@@ -71,8 +71,6 @@ bench-events: ## how long a change takes until every cache has forgotten it; fai
 	@$(alone) 'postgres redis' bench-events --assert $(args)
 bench-search: ## how long the search takes to index 100,000 products, and to answer
 	@$(alone) 'postgres redis' bench-search $(args)
-bench-hit: ## what a cache hit over HTTP costs, beside its peers
-	@$(alone) 'postgres redis wrk' bench-hit $(args)
 
 load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
 	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)

@@ -16,15 +16,19 @@
 //! Latency is measured in an open loop (`traffic.rs`), peak rates in a closed one (`wrk`).
 
 mod cases;
+mod cold_start;
 mod cost;
 mod figures;
+mod goals;
 mod grown;
 mod growth;
 mod latency;
 mod machine;
 mod mixed;
+mod page;
 mod phases;
 mod plots;
+mod race;
 mod report;
 mod scale;
 mod tables;
@@ -82,6 +86,12 @@ struct Extent {
     counted: Duration,
     /// Of the mixed load, in which all cases take part at once; 0 for none. Longer than a TTL.
     mixed: Duration,
+    /// Trials of the stale-fill race, and how long what they leave stale is watched: longer than the TTL of `ttl`.
+    races: u32,
+    watched: Duration,
+    /// Repetitions of the cold start, and how long each may take to recover.
+    cold_starts: u32,
+    recovery: Duration,
     /// Writes that are each followed by a read.
     read_backs: u32,
     /// Whether the reference's peak is measured beside that of every case, or once a round.
@@ -107,6 +117,10 @@ const FULL: Extent = Extent {
     writes: Duration::from_millis(3_000),
     counted: Duration::from_millis(1_000),
     mixed: Duration::from_secs(25),
+    races: 40,
+    watched: Duration::from_secs(12),
+    cold_starts: 3,
+    recovery: Duration::from_secs(8),
     read_backs: 100,
     beside: true,
     counts_loads: true,
@@ -124,6 +138,10 @@ const QUICK: Extent = Extent {
     writes: Duration::from_millis(200),
     counted: Duration::from_millis(100),
     mixed: Duration::from_secs(2),
+    races: 5,
+    watched: Duration::from_millis(200),
+    cold_starts: 0,
+    recovery: Duration::ZERO,
     read_backs: 10,
     beside: false,
     counts_loads: false,
@@ -154,6 +172,7 @@ pub async fn tell(options: &Options) -> Result<()> {
         let folder = if options.quick { "target/lab/quick" } else { "target/lab" };
         report::save(&figures, options.report.as_deref().unwrap_or(Path::new(folder)))?;
     }
+    goals::check(&figures)?;
     if let Some(readme) = &options.readme {
         report::publish(&figures, readme)?;
     }
@@ -192,8 +211,15 @@ async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
         for (case, sample) in mixed::measure(&stand, extent).await? {
             figures.of(&case).mixed.push(sample);
         }
+        for case in stand.cases().iter().filter(|case| case.caches()) {
+            progress.show(&format!("round {round} of {}: the stale-fill race, {}", extent.rounds, case.name));
+            let race = race::measure(&stand, case, extent, round).await;
+            figures.of(&case.name).races.push(race.with_context(|| case.name.clone())?);
+        }
         figures.steal.push(stolen.share_since()?);
     }
+    progress.show("cold starts");
+    figures.cold_starts = cold_start::measure(&mut stand, extent, options).await?;
     progress.show("several processes");
     figures.processes = growth::processes(&mut stand, extent, options).await?;
     progress.show("filling Redis");

@@ -2,7 +2,6 @@
 //!
 //! * [`attack`]: what a flood of reads of unknown ids does to caches and events.
 //! * [`bench_events`]: how long an event takes from COMMIT to its last effect.
-//! * [`bench_hit`]: what a cache hit over HTTP costs, beside what it could cost at best.
 //! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
 //! * [`bench_strategies`]: what each strategy costs and how stale it is: the table of the README.
 //! * [`chaos`]: nothing is lost, whoever is killed.
@@ -17,7 +16,6 @@
 pub mod attack;
 pub mod bench;
 pub mod bench_events;
-pub mod bench_hit;
 pub mod bench_search;
 pub mod bench_strategies;
 pub mod cache_status;

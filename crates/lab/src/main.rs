@@ -3,9 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{
-    attack, bench_events, bench_hit, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants, verify,
-};
+use lab::{attack, bench_events, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants, verify};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -22,8 +20,6 @@ enum Experiment {
     Bench(bench_strategies::Options),
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
     BenchEvents(bench_events::Options),
-    /// Measures a cache hit over HTTP, per lane, beside a bare handler that does one Redis GET
-    BenchHit(bench_hit::Options),
     /// Measures the search: building the index, answering, showing a change
     BenchSearch(bench_search::Options),
     /// Writes while everything is killed at random, and proves that nothing is lost
@@ -48,7 +44,6 @@ async fn main() -> ExitCode {
         Experiment::Attack(options) => attack::run(&options).await,
         Experiment::Bench(options) => bench_strategies::tell(&options).await,
         Experiment::BenchEvents(options) => bench_events::run(&options).await,
-        Experiment::BenchHit(options) => bench_hit::run(&options).await,
         Experiment::BenchSearch(options) => bench_search::run(&options).await,
         Experiment::Chaos(options) => chaos::tell(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,

@@ -20,6 +20,8 @@ pub(super) struct Figures {
     pub(super) tags: Vec<TagFigures>,
     pub(super) entries: Vec<EntryFigures>,
     pub(super) processes: Vec<ProcessFigures>,
+    #[serde(default)]
+    pub(super) cold_starts: Vec<ColdStart>,
 }
 
 /// What it was measured on.
@@ -43,6 +45,9 @@ pub(super) struct CaseFigures {
     pub(super) rounds: Vec<Sample>,
     /// Together with all others, one sample a round.
     pub(super) mixed: Vec<Mixed>,
+    /// The stale-fill race, one set of trials a round.
+    #[serde(default)]
+    pub(super) races: Vec<Race>,
     /// The histograms of all rounds together.
     pub(super) pooled: Pooled,
 }
@@ -90,6 +95,42 @@ pub(super) struct Sample {
     pub(super) peak: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak_of_reference: Option<f64>,
+    /// CPU time of the server per request at the peak, and that of the reference, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu_of_reference: Option<f64>,
+}
+
+/// Trials of the stale-fill race in one round.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Race {
+    pub(super) trials: u32,
+    /// Entries that showed an old value when all traffic had ended.
+    pub(super) stale: u32,
+    /// Of those that came to show the last write: milliseconds from its acknowledgement until then.
+    pub(super) stale_ms: Vec<f64>,
+    /// Entries that were still stale when they had been read for so long, in milliseconds.
+    pub(super) never_ended: u32,
+    pub(super) watched_ms: f64,
+}
+
+/// One case whose Redis has lost everything, at one load. One value for each repetition.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct ColdStart {
+    pub(super) name: String,
+    /// As a multiple of `capacity`.
+    pub(super) load: f64,
+    /// Reads that the database can carry, a second.
+    pub(super) capacity: f64,
+    /// Milliseconds until hit ratio and latency were back; `None` when they were not by the end.
+    pub(super) recovered_ms: Vec<Option<f64>>,
+    /// Reads without a useful answer.
+    pub(super) failed: Vec<u64>,
+    /// Loads from the database.
+    pub(super) loads: Vec<u64>,
+    pub(super) p99_before: Vec<f64>,
+    pub(super) p99_after: Vec<f64>,
 }
 
 /// What a read costs Redis.
@@ -173,8 +214,8 @@ pub(super) struct LaneFigures {
 
 impl Figures {
     pub(super) fn new(machine: Machine, rounds: u32, quick: bool) -> Self {
-        let (cases, tags, entries, processes) = Default::default();
-        Self { machine, quick, rounds, steal: vec![], cases, tags, entries, processes }
+        let (cases, tags, entries, processes, cold_starts) = Default::default();
+        Self { machine, quick, rounds, steal: vec![], cases, tags, entries, processes, cold_starts }
     }
 
     /// The figures of this case.
@@ -184,9 +225,10 @@ impl Figures {
 
     /// Compares peaks that had no reference beside them with the one of their round.
     pub(super) fn complete_peaks(&mut self) {
-        let reference = self.of(REFERENCE).rounds.last().and_then(|sample| sample.peak);
+        let reference = self.of(REFERENCE).rounds.last().cloned().unwrap_or_default();
         for sample in self.cases.iter_mut().filter_map(|case| case.rounds.last_mut()) {
-            sample.peak_of_reference = sample.peak_of_reference.or(reference);
+            sample.peak_of_reference = sample.peak_of_reference.or(reference.peak);
+            sample.cpu_of_reference = sample.cpu_of_reference.or(reference.cpu);
         }
     }
 
@@ -257,6 +299,24 @@ impl CaseFigures {
     /// Peaks as multiples of what the reference reached a second before.
     pub(super) fn peak_ratio(&self) -> Option<Spread> {
         self.alone(|it| Some(it.peak? / it.peak_of_reference?))
+    }
+
+    /// CPU time of a read at the peak, as a multiple of what the reference needed a second before.
+    pub(super) fn cpu_ratio(&self) -> Option<Spread> {
+        self.alone(|it| Some(it.cpu? / it.cpu_of_reference?))
+    }
+
+    /// The trials of all rounds; `None` where there were none.
+    pub(super) fn race(&self) -> Option<Race> {
+        let sum = |mut all: Race, race: &Race| {
+            all.trials += race.trials;
+            all.stale += race.stale;
+            all.stale_ms.extend(&race.stale_ms);
+            all.never_ended += race.never_ended;
+            all.watched_ms = all.watched_ms.max(race.watched_ms);
+            all
+        };
+        Some(self.races.iter().fold(Race::default(), sum)).filter(|all| all.trials > 0)
     }
 
     fn pool(&mut self) {

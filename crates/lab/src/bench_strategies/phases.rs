@@ -18,6 +18,7 @@ use super::figures::Sample;
 use super::latency::Latency;
 use super::mixed;
 use crate::bench::Wrk;
+use crate::bench::cores::cpu_time;
 use crate::client::Connection;
 use crate::traffic::{Order, Place, Plan, Seen, Stream};
 
@@ -44,9 +45,11 @@ pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, round: 
     hits(stand, case, extent.hits, &mut sample).await?;
     if extent.beside {
         // Within two seconds of each other, so that what disturbs one disturbs both.
-        sample.peak_of_reference = Some(peak(wrk, stand.reference()).await?);
+        let (rate, cpu) = peak(wrk, stand.reference()).await?;
+        (sample.peak_of_reference, sample.cpu_of_reference) = (Some(rate), Some(cpu));
     }
-    sample.peak = Some(peak(wrk, case).await?);
+    let (rate, cpu) = peak(wrk, case).await?;
+    (sample.peak, sample.cpu) = (Some(rate), Some(cpu));
     if case.caches() {
         misses(stand, case, extent.misses, &mut sample).await?;
         sample.entry_bytes = Some(stand.entry_bytes(case, &case.cold()).await?);
@@ -62,9 +65,12 @@ pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, round: 
     Ok(sample)
 }
 
-async fn peak(wrk: Wrk, case: &Case) -> Result<f64> {
-    let run = wrk.run(&format!("{}{}{PEAK}", case.base, case.path)).await;
-    Ok(run.with_context(|| case.name.clone())?.rate)
+/// Reads a second in a closed loop, and microseconds of the server's CPU time for each.
+async fn peak(wrk: Wrk, case: &Case) -> Result<(f64, f64)> {
+    let before = cpu_time(case.pid)?;
+    let run = wrk.run(&format!("{}{}{PEAK}", case.base, case.path)).await.with_context(|| case.name.clone())?;
+    let cpu = cpu_time(case.pid)?.saturating_sub(before);
+    Ok((run.rate, cpu.as_secs_f64() * 1e6 / run.requests.max(1) as f64))
 }
 
 /// Reads what is in the cache. What a case without one reads from the database, is a miss.
@@ -213,7 +219,7 @@ async fn read_back(case: &Case, extent: &Extent, sample: &mut Sample) -> Result<
     Ok(())
 }
 
-async fn read(connection: &mut Connection, case: &Case, id: u64) -> Result<Bytes> {
+pub(super) async fn read(connection: &mut Connection, case: &Case, id: u64) -> Result<Bytes> {
     let answer = connection.send(Method::GET, &format!("{}{id}", case.path), None).await?;
     ensure!(answer.status.is_success(), "GET {}{id}: {}", case.path, answer.status);
     Ok(answer.body)

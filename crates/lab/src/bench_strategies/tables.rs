@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{CaseFigures, Cost, Figures, Pooled, Sample};
+use super::figures::{CaseFigures, Cost, Figures, Pooled, Race, Sample};
 use super::grown;
 use super::latency::Latency;
+use super::page;
 use super::report::{BEGIN, END};
 use super::trust::{circumstances, thousands};
 use crate::bench::Spread;
@@ -19,11 +20,42 @@ pub(super) const PHASES: [Phase; 3] = [
 
 /// What stands in the README.
 pub(super) fn block(figures: &Figures) -> String {
-    let mut text = format!("{BEGIN}\n\n{}\n", strategies(figures));
-    text.push_str(&picture("docs/bench/", "latency", "Latency of hits, misses and writes, by strategy"));
-    text.push_str(&picture("docs/bench/", "staleness", "For how long stale reads were stale, by strategy"));
-    let _ = write!(text, "{}\n\n{END}", circumstances(figures));
+    format!("{BEGIN}\n\n{}\n{}\n\n{END}", summary(figures), circumstances(figures))
+}
+
+/// The few figures that a choice depends on most.
+fn summary(figures: &Figures) -> String {
+    let mut text = String::from(
+        "| | still stale after a race | stale reads, for how long at most | hit / miss / write, p50 ms | CPU per hit, × bare `GET` | database loads per 1,000 reads |\n|---|---|---|---|---|---|\n",
+    );
+    for case in figures.cases.iter().filter(|case| case.name != "constant") {
+        let p50 = |latency: &Option<Latency>| latency.as_ref().map_or("–".to_owned(), |it| format!("{:.2}", it.p50));
+        let stale = match (case.mixed.is_empty(), &case.pooled.staleness) {
+            (true, _) => None,
+            (false, None) => Some("0".to_owned()),
+            (false, Some(staleness)) => Some(format!("{}, {}", share_of_stale(case.stale()), time(staleness.max))),
+        };
+        let all = &case.pooled;
+        let cells = [
+            case.race().map(|race| raced(&race)),
+            stale,
+            Some([&all.hit, &all.miss, &all.write].map(p50).join(" / ")),
+            case.cpu_ratio().map(|ratio| show(Some(ratio), 2)),
+            case.loads_per_1000().map(|loads| format!("{loads:.0}")),
+        ];
+        row(&mut text, &case.name, cells);
+    }
     text
+}
+
+/// `29 of 200, > 12 s`: entries that were stale when all traffic had ended, and for how long the longest was.
+fn raced(race: &Race) -> String {
+    let count = format!("{} of {}", race.stale, thousands(race.trials.into()));
+    match race.stale {
+        0 => count,
+        _ if race.never_ended > 0 => format!("{count}, > {}", time(race.watched_ms)),
+        _ => format!("{count}, {}", time(race.stale_ms.iter().copied().fold(0.0, f64::max))),
+    }
 }
 
 /// A plot, as GitHub shows it on light and on dark pages.
@@ -37,29 +69,15 @@ pub(super) fn picture(folder: &str, name: &str, alt: &str) -> String {
 /// Everything, with the spread over the rounds.
 pub(super) fn markdown(figures: &Figures) -> String {
     let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
+    text.push_str(page::METHOD);
     text.push_str(&picture("", "latency", "Latency of hits, misses and writes, by strategy"));
     text.push_str(&picture("", "staleness", "For how long stale reads were stale, by strategy"));
     text.push_str(&spread(figures));
+    text.push_str(&page::cold_starts(&figures.cold_starts));
     text.push_str(&grown::everything(figures));
-    text.push_str(RAW);
+    text.push_str(page::RAW);
     text
 }
-
-const RAW: &str = "## The raw histograms
-
-[histograms.json](histograms.json) has one of every distribution above, and of how late the load generator was, by name: \
-`hit/ttl/round 1`, `100000 entries/miss/tags/round 2`. Each is a list of pairs: how many microseconds more than the pair \
-before (from 0 for the first), and how many requests took so long. `[210,3,2,1]` is three of 210 µs and one of 212 µs. \
-They are those of an HdrHistogram with two significant digits, so a time is off by less than 1 %. In Python:
-
-```python
-import itertools, json
-pairs = json.load(open('docs/bench/histograms.json'))['hit/ttl/round 1']
-times = list(zip(itertools.accumulate(pairs[0::2]), pairs[1::2]))
-```
-
-The quantiles in [figures.json](figures.json) are made from them; a test does it again and compares.
-";
 
 fn spread(figures: &Figures) -> String {
     let mut text = String::from(
@@ -111,7 +129,7 @@ fn beside(
 /// What readers and writers notice, and what it costs.
 fn strategies(figures: &Figures) -> String {
     let mut text = String::from(
-        "| | stale reads | stale for, p50 / longest | read at once after a write: new | hit, p50 / p99 ms | miss, p50 / p99 ms | write, p50 / p99 ms |\n|---|---|---|---|---|---|---|\n",
+        "| | still stale after a race | stale reads | stale for, p50 / longest | read at once after a write: new | hit, p50 / p99 ms | miss, p50 / p99 ms | write, p50 / p99 ms |\n|---|---|---|---|---|---|---|---|\n",
     );
     for case in &figures.cases {
         let both = |latency: &Option<Latency>| latency.as_ref().map(|it| format!("{:.2} / {:.2}", it.p50, it.p99));
@@ -121,6 +139,7 @@ fn strategies(figures: &Figures) -> String {
             _ => percent(share.median),
         };
         let cells = [
+            case.race().map(|race| raced(&race)),
             (!case.mixed.is_empty()).then(|| share_of_stale(case.stale())),
             case.pooled.staleness.as_ref().map(|it| format!("{} / {}", time(it.p50), time(it.max))),
             fresh.map(always),
@@ -131,10 +150,11 @@ fn strategies(figures: &Figures) -> String {
         row(&mut text, &case.name, cells);
     }
     text.push_str(
-        "\n| | reads/s at the peak, × bare `GET` | database loads per 1,000 reads | … per 1,000 readers of one missing entry | Redis commands per hit / miss / read beside writes | bytes per hit / miss / read beside writes | Redis memory per entry |\n|---|---|---|---|---|---|---|\n",
+        "\n| | CPU per hit, × bare `GET` | reads/s at the peak, × bare `GET` | database loads per 1,000 reads | … per 1,000 readers of one missing entry | Redis commands per hit / miss / read beside writes | bytes per hit / miss / read beside writes | Redis memory per entry |\n|---|---|---|---|---|---|---|---|\n",
     );
     for case in &figures.cases {
         let cells = [
+            case.cpu_ratio().map(ratio),
             case.peak_ratio().map(ratio),
             case.loads_per_1000().map(|loads| format!("{loads:.0}")),
             case.alone(|it| it.stampede_loads).map(|loads| format!("{:.0}", loads.median)),
@@ -148,7 +168,7 @@ fn strategies(figures: &Figures) -> String {
     text
 }
 
-fn row<const N: usize>(text: &mut String, name: &str, cells: [Option<String>; N]) {
+pub(super) fn row<const N: usize>(text: &mut String, name: &str, cells: [Option<String>; N]) {
     let _ = write!(text, "| {} ", called(name));
     for cell in cells {
         let _ = write!(text, "| {} ", cell.unwrap_or_else(|| "–".to_owned()));
@@ -198,7 +218,7 @@ fn percent(share: f64) -> String {
 }
 
 /// Milliseconds, or seconds where there are many; never 0 for what took some time.
-fn time(ms: f64) -> String {
+pub(super) fn time(ms: f64) -> String {
     match ms {
         ms if ms >= 1_000.0 => format!("{:.1} s", ms / 1e3),
         ms if ms >= 10.0 => format!("{ms:.0} ms"),

@@ -2,8 +2,7 @@
 //!
 //! `constant` answers some bytes from memory, which is the floor of HTTP itself. `get` does one Redis `GET` per request
 //! and returns the stored bytes, which is the floor of a cache hit: no policy, no check, no header of its own.
-//! `get-per-worker` is the same with a Redis client of the worker's own: no request then crosses threads. `get-entry`
-//! reads entries of the product API's strategy `ttl`, and leaves their header out.
+//! `get-entry` reads entries of the product API's strategy `ttl`, and leaves their header out.
 //!
 //! `naive` is cache-aside as it is usually written, on the product API's own table: `GET`, else `SELECT` and `SET … EX`;
 //! `UPDATE` and `DEL`. It has all the races that the cache crate is about. It has as many connections to Postgres as the
@@ -56,7 +55,6 @@ struct Options {
 enum Mode {
     Constant,
     Get,
-    GetPerWorker,
     GetEntry,
     Naive,
 }
@@ -80,11 +78,6 @@ async fn main() -> anyhow::Result<()> {
             Mode::Constant => app.route("/{id}", get().to(constant)).app_data(Data::new(body.clone())),
             Mode::GetEntry => app.route("/{id}", get().to(entry)).app_data(Data::new(shared.clone())),
             Mode::Get => app.route("/{id}", get().to(hit)).app_data(Data::new(shared.clone())),
-            Mode::GetPerWorker => {
-                let own = shared.clone_new();
-                own.connect(); // on this worker's thread; commands wait until it is done
-                app.route("/{id}", get().to(hit)).app_data(Data::new(own))
-            }
             Mode::Naive => {
                 let app = app.app_data(Data::new(shared.clone()));
                 let app = shop.iter().fold(app, |app, shop| app.app_data(Data::from(Arc::clone(shop))));

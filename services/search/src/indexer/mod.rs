@@ -11,6 +11,8 @@
 //! The catalogue as a whole is taken in by a walk (`walk.rs`): the first time, and whenever events were missed.
 
 mod batch;
+#[cfg(test)]
+mod reach_tests;
 mod touched;
 mod walk;
 

@@ -98,16 +98,20 @@ pub fn build(about: &About, likeness: Likeness, fields: &Fields, categories: &Ca
 fn clauses(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> (Clauses, Clauses) {
     let About::Words(words) = about else { return Default::default() };
     let last = words.len().saturating_sub(1);
+    let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name))).collect();
     let mut clauses = (Clauses::new(), Clauses::new());
     for (place, (word, required)) in words.iter().enumerate() {
         let how = How { is_last: place == last, likeness };
-        let clause = matches(word, how, fields, categories);
+        let clause = matches(word, how, fields, &names);
         if *required { clauses.0.push(clause) } else { clauses.1.push(clause) }
     }
     clauses
 }
 
 type Clauses = Vec<Box<dyn Query>>;
+
+/// The words of the names of categories.
+type Names = Vec<(i64, Vec<Word>)>;
 
 /// How a word may match.
 #[derive(Clone, Copy)]
@@ -122,10 +126,10 @@ impl How {
     }
 }
 
-fn matches(word: &Word, how: How, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+fn matches(word: &Word, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
     let mut ways = if word.is_run { run(word, fields) } else { spaced(word, how, fields) };
-    for (id, name) in categories {
-        let best = text::words(name).iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
+    for (id, name) in names {
+        let best = name.iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
         if let Some(worth) = best {
             let term = Term::from_field_i64(fields.category, *id);
             let category = TermQuery::new(term, IndexRecordOption::Basic);
