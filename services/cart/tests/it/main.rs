@@ -19,6 +19,7 @@ mod away;
 mod bad_input;
 mod carts;
 mod floors;
+mod hostile;
 mod operations;
 mod outbox;
 mod preconditions;

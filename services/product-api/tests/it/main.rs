@@ -21,6 +21,7 @@ mod conditions;
 mod data;
 mod feed;
 mod hanging_up;
+mod hostile;
 mod lists;
 mod looking_in;
 mod operations;
