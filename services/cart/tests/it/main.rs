@@ -26,6 +26,7 @@ mod prices;
 mod promise;
 mod redis_down;
 mod replicas;
+mod restored;
 mod standard;
 mod starting;
 mod support;

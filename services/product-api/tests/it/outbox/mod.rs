@@ -21,3 +21,4 @@ mod order;
 mod outages;
 mod postgres_away;
 mod redis_away;
+mod restored;
