@@ -14,7 +14,8 @@
 //! | a message cannot be read | dead letter with the reason; the log's copy is applied, or resync; a later schema means resync |
 //! | Redis comes back as another one | resync, and on from where the new one is |
 //! | Redis hangs or is away | connects again; a [`Reading::Log`] reads the log meanwhile |
-//! | the log has forgotten, or is another one | resync, and on from where that says |
+//! | the log has forgotten | resync, and on from where that says |
+//! | the log has another history: its database was restored | resync, and on from where that says |
 //!
 //! # How it hangs together
 //! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a
@@ -30,6 +31,7 @@
 mod attempts;
 mod effects;
 mod group;
+mod history;
 mod join;
 mod meter;
 mod monitor;
@@ -63,7 +65,7 @@ use self::seen::Seen;
 use self::session::Session;
 use self::task::Task;
 use crate::contract::{Change, Event};
-use crate::log::EventLog;
+use crate::log::{EventLog, Mark};
 use crate::{Outage, Source, backoff};
 
 /// How events reach a service. The `[events]` section.
@@ -106,9 +108,32 @@ pub enum Reading {
     ///
     /// A service that knows how far it is ([`React::position`]) has a new group begin there, without a resync.
     Group(&'static str),
-    /// Every event, in order and without holes, beginning after this number; nothing is acknowledged. For a process
+    /// Every event, in order and without holes, beginning after this one; nothing is acknowledged. For a process
     /// whose effect is its own, and which stores its position with it.
-    Log(u64),
+    Log(Mark),
+}
+
+/// How far a service is that stores its position with its effects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Every event up to this number is carried out.
+    pub seq: u64,
+    /// The newest event that is carried out: `seq`, or a later one where several processes share the work. It tells which
+    /// history of the log the effects are of.
+    pub newest: Mark,
+}
+
+impl Position {
+    /// Everything up to this event is carried out. Its epoch is known as far as the newest event tells it.
+    pub fn mark(&self) -> Mark {
+        Mark { seq: self.seq, epoch: self.newest.epoch.filter(|_| self.seq <= self.newest.seq) }
+    }
+}
+
+impl From<u64> for Position {
+    fn from(seq: u64) -> Self {
+        Self { seq, newest: seq.into() }
+    }
 }
 
 /// What events do to a service. Everything here may be called again with the same events.
@@ -120,14 +145,20 @@ pub trait React: Send + Sync + 'static {
     /// not be asked for again.
     fn apply(&self, events: &[Event<Self::Change>]) -> impl Future<Output = Result<(), ReactError>> + Send;
 
-    /// Events may have been missed: drops, or makes anew, whatever depends on them. Returns the number from which on a
+    /// Events may have been missed: drops, or makes anew, whatever depends on them. Returns the event after which a
     /// [`Reading::Log`] goes on, where that has changed.
-    fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<u64>, ReactError>> + Send;
+    fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<Mark>, ReactError>> + Send;
 
-    /// The number up to which everything is carried out, for a service that stores it with its effects. It is asked
-    /// whenever a group has to be made: at first, and when Redis has lost it.
-    fn position(&self) -> impl Future<Output = Result<Option<u64>, ReactError>> + Send {
+    /// How far this service is, for one that stores that with its effects. A group is made there: at first, and when Redis
+    /// has lost it. It is also compared with the group, which is ahead of it where the service's database was restored.
+    fn position(&self) -> impl Future<Output = Result<Option<Position>, ReactError>> + Send {
         async { Ok(None) }
+    }
+
+    /// Events up to `until` are not to be had: a [`Resync::Gap`] has made good what they meant. A service that stores its
+    /// position is past them with this.
+    fn skip(&self, _until: u64) -> impl Future<Output = Result<(), ReactError>> + Send {
+        async { Ok(()) }
     }
 
     /// These events were set aside, and whatever they harmed is made good. A service that stores its position is past
@@ -159,6 +190,8 @@ pub enum Resync {
     Poison,
     /// Redis is another one than before: what it holds may be of any age.
     RedisChanged,
+    /// The log has another history than the events that were carried out: its database was restored, or is another one.
+    OtherHistory,
 }
 
 /// What a consumer reads, and what it does where that has a hole.

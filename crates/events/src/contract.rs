@@ -25,6 +25,10 @@ pub struct Event<T> {
     /// See [`SCHEMA`].
     #[serde(default = "first_schema")]
     pub schema: u32,
+    /// The epoch in which it was numbered: with `seq` it identifies the event, and every event before it. Absent from
+    /// events of before there were epochs. See [`crate::log::Mark`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Uuid>,
     /// When the row was written, by the database's clock.
     pub occurred_at: DateTime<Utc>,
     /// The trace that the write belonged to (W3C Trace Context), where it had one.
@@ -177,6 +181,15 @@ impl<T: Change> Event<T> {
             _ => serde_json::from_value(value).map_err(malformed),
         }
     }
+}
+
+/// The epoch that an event says it is of, whatever else it says.
+pub(crate) fn epoch_of(json: &[u8]) -> Option<Uuid> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        epoch: Option<Uuid>,
+    }
+    serde_json::from_slice::<Numbered>(json).ok()?.epoch
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig};
-use events::log::{EventPage, PAGE};
+use events::log::{EventPage, Mark, PAGE};
 use events::relay::{Outbox, OutboxError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
+use uuid::Uuid;
 
 use crate::http_metrics::resource;
 use crate::operations::{Described, Operator};
@@ -33,6 +34,7 @@ pub struct ApiDoc;
     responses(
         (status = 200, body = EventPage), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 422, body = Problem),
+        (status = 409, body = Problem, description = "The log has another history than `after` in `epoch`: begin anew"),
         (status = 410, body = Problem, description = "The next event is no longer kept: begin anew"),
         (status = 503, body = Problem),
     )
@@ -45,9 +47,10 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
     if query.0.after > i64::MAX as u64 {
         return Err(Problem::invalid_field("after", format!("must be at most {}", i64::MAX)));
     }
-    match outbox.after(query.0.after, limit).await {
+    match outbox.after(Mark { seq: query.0.after, epoch: query.0.epoch }, limit).await {
         Ok(page) => Ok(HttpResponse::Ok().json(page)),
         Err(error @ OutboxError::Pruned(_)) => Err(Problem::gone(error.to_string())),
+        Err(error @ OutboxError::Diverged(_)) => Err(Problem::conflict(error.to_string())),
         Err(error @ OutboxError::Unavailable(_)) => Err(Problem::unavailable(Duration::from_secs(1), error)),
     }
 }
@@ -60,6 +63,8 @@ struct LogQuery {
     #[serde(default)]
     #[param(minimum = 0)]
     after: u64,
+    /// The epoch of that event: without it, a log of another history is not told apart.
+    epoch: Option<Uuid>,
     /// 1 to 500 events, 500 by default.
     #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<u32>,

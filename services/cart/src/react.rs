@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use cache::{Cache, Invalidated, Invalidation};
 use events::consumer::{React, ReactError, Resync};
 use events::contract::{CartChange, ProductChange, ProductEvent};
+use events::log::Mark;
 use events::relay::{Committed, Hook};
 use tracing::info;
 
@@ -74,7 +75,7 @@ impl React for Reaction {
         heard.map_err(unavailable)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
         info!(?why, "events about products may have been missed: everything cached is dropped");
         self.known.lost_track().await.map_err(unavailable)?;
         drop_everything(&self.cache).await?;
@@ -93,6 +94,11 @@ impl Hook<CartChange> for Aftermath {
     async fn before_append(&self, events: &[Committed<CartChange>]) -> Result<(), ReactError> {
         let carts: HashSet<_> = events.iter().map(|committed| committed.event.change.cart_id).collect();
         taken(self.views.forget(carts).await)
+    }
+
+    /// Views may show lines that the database has lost.
+    async fn history_changed(&self) -> Result<(), ReactError> {
+        drop_everything(&self.cache).await
     }
 
     async fn redis_changed(&self) -> Result<(), ReactError> {

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use events::CART_EVENTS;
 use events::contract::{CartChange, CartChangeKind, CartEvent};
+use events::log::Mark;
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -25,6 +26,16 @@ impl Baskets {
     /// The table in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
+    }
+
+    /// The log of carts has another history than before: versions of lines are counted anew.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_versions(&self) -> Result<(), Failure> {
+        let connection = &mut *self.pool.get().await?;
+        sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)").execute(connection).await?;
+        Ok(())
     }
 
     /// Writes what events tell, and that they are carried out, and commits. Returns how many lines have changed.
@@ -61,7 +72,8 @@ impl Baskets {
                         .execute(connection)
                         .await?;
                 }
-                mark(connection, CART_EVENTS.stream, events.iter().map(|event| event.seq)).await?;
+                let marks = events.iter().map(|event| Mark { seq: event.seq, epoch: event.epoch });
+                mark(connection, CART_EVENTS.stream, marks).await?;
                 Ok(changed)
             })
             .await

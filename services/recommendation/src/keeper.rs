@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use events::PRODUCT_EVENTS;
-use events::log::{EventLog, LogError};
+use events::log::{EventLog, LogError, Mark};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::positions::Positions;
@@ -14,16 +14,13 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A log that takes longer to say how far it is counts as away.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A number that no event has: nothing comes after it, so the answer is short, whatever has been pruned.
-const BEYOND: u64 = 1 << 62;
-
-/// The number of the newest event of a log.
+/// The newest event of a log. With `mark`, also whether that is part of the log's history.
 ///
 /// # Errors
-/// When nobody answers in time.
-pub async fn head(log: &EventLog) -> Result<u64, LogError> {
-    let asked = timeout(PATIENCE, log.after(BEYOND)).await;
-    asked.unwrap_or_else(|_| Err(LogError::Unavailable("no answer in time".to_owned()))).map(|page| page.head)
+/// [`LogError::Diverged`] when it is not; when nobody answers in time.
+pub async fn head(log: &EventLog, mark: Option<Mark>) -> Result<Mark, LogError> {
+    let asked = timeout(PATIENCE, log.head(mark)).await;
+    asked.unwrap_or_else(|_| Err(LogError::Unavailable("no answer in time".to_owned())))
 }
 
 /// Never returns.
@@ -33,7 +30,14 @@ pub async fn keep(log: EventLog, positions: Positions, state: State) {
     loop {
         ticks.tick().await;
         // Who does not answer is not current: nothing is said, and that shows.
-        let (Ok(head), Ok(position)) = (head(&log).await, positions.of(PRODUCT_EVENTS.stream).await) else { continue };
-        state.heard_of(head, position.unwrap_or(0), Instant::now());
+        let Ok(before) = positions.of(PRODUCT_EVENTS.stream).await else { continue };
+        match (head(&log, before.map(|before| before.newest)).await, positions.of(PRODUCT_EVENTS.stream).await) {
+            (Ok(head), Ok(position)) => {
+                state.heard_of(head.seq, position.map_or(0, |position| position.seq), Instant::now());
+            }
+            // The copy is of another history, whatever its position.
+            (Err(LogError::Diverged(_)), _) => state.doubt(),
+            _ => {}
+        }
     }
 }

@@ -3,11 +3,16 @@
 //! Replicas share the events of a stream, and one may be done with 11 to 20 while another still works on 5. What the row
 //! holds is therefore a set of ranges. Where Redis has lost the consumer group, the next one begins before the first
 //! number that is missing in the set; what is carried out once more then has no second effect.
+//!
+//! The newest of them says which history of the log they are of: a log whose database was restored does not know it.
 
 use database::{Pool, sql};
 use diesel::OptionalExtension;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use events::consumer::Position;
+use events::log::Mark;
+use uuid::Uuid;
 
 use crate::error::Failure;
 
@@ -24,6 +29,16 @@ pub struct Positions {
 struct Row {
     #[diesel(sql_type = Nullable<BigInt>)]
     done: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    newest_seq: i64,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    newest_epoch: Option<Uuid>,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Incomplete {
+    #[diesel(sql_type = Bool)]
+    incomplete: bool,
 }
 
 impl Positions {
@@ -32,34 +47,97 @@ impl Positions {
         Self { pool }
     }
 
-    /// The number up to which everything is carried out; `None` when the stream has never been begun.
+    /// How far this service is; `None` when the stream has never been begun.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn of(&self, stream: &str) -> Result<Option<u64>, Failure> {
-        let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done
+    pub async fn of(&self, stream: &str) -> Result<Option<Position>, Failure> {
+        let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done,
+                         newest_seq, newest_epoch
                      FROM streams WHERE name = $1";
         let read = async |connection: &mut AsyncPgConnection| {
             Ok::<_, Failure>(sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?)
         };
         let row: Option<Row> = self.pool.run(read).await?;
-        Ok(row.map(|row| row.done.unwrap_or(0).unsigned_abs()))
+        Ok(row.map(|row| {
+            let seq = row.done.unwrap_or(0).unsigned_abs();
+            let newest = row.newest_epoch.map(|epoch| Mark { seq: row.newest_seq.unsigned_abs(), epoch: Some(epoch) });
+            Position { seq, newest: newest.unwrap_or(seq.into()) }
+        }))
     }
 
-    /// From now on everything up to `number` counts as carried out. Nothing above counts that was not carried out.
+    /// From now on everything up to `mark` counts as carried out. Nothing above counts that was not carried out.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn begin(&self, stream: &str, number: u64) -> Result<(), Failure> {
-        let begin = "INSERT INTO streams (name, applied) VALUES ($1, int8multirange(int8range(0, $2 + 1)))
-             ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied";
+    pub async fn begin(&self, stream: &str, mark: Mark) -> Result<(), Failure> {
         self.pool
             .run(async |connection| {
-                let begin = sql(begin).bind::<Text, _>(stream).bind::<BigInt, _>(signed(number));
-                begin.execute(connection).await?;
+                sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
+             VALUES ($1, int8multirange(int8range(0, $2 + 1)), CASE WHEN $3 IS NULL THEN 0 ELSE $2 END, $3)
+             ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied,
+                 newest_seq = greatest(streams.newest_seq, excluded.newest_seq),
+                 newest_epoch = CASE WHEN streams.newest_seq <= excluded.newest_seq
+                                     THEN coalesce(excluded.newest_epoch, streams.newest_epoch)
+                                     ELSE streams.newest_epoch END")
+                .bind::<Text, _>(stream)
+                .bind::<BigInt, _>(signed(mark.seq))
+                .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+                .execute(connection)
+                .await?;
                 Ok(())
             })
             .await
+    }
+
+    /// The log has another history than before: everything up to `mark` of that counts as carried out, and nothing else.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn replace(&self, stream: &str, mark: Mark) -> Result<(), Failure> {
+        self.pool
+            .run(async |connection| {
+                sql("UPDATE streams SET applied = int8multirange(int8range(0, $2 + 1)), newest_seq = $2, newest_epoch = $3
+             WHERE name = $1")
+                .bind::<Text, _>(stream)
+                .bind::<BigInt, _>(signed(mark.seq))
+                .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Events are lost: what they told has to be read as a whole.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_incomplete(&self, stream: &str, incomplete: bool) -> Result<(), Failure> {
+        self.pool
+            .run(async |connection| {
+                sql("INSERT INTO streams (name, applied, incomplete) VALUES ($1, int8multirange(int8range(0, 1)), $2)
+             ON CONFLICT (name) DO UPDATE SET incomplete = excluded.incomplete")
+                .bind::<Text, _>(stream)
+                .bind::<Bool, _>(incomplete)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Whether they are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_incomplete(&self, stream: &str) -> Result<bool, Failure> {
+        let read = async |connection: &mut AsyncPgConnection| {
+            let incomplete = sql("SELECT incomplete FROM streams WHERE name = $1").bind::<Text, _>(stream);
+            Ok::<_, Failure>(incomplete.get_result(connection).await.optional()?)
+        };
+        let row: Option<Incomplete> = self.pool.run(read).await?;
+        Ok(row.is_some_and(|row| row.incomplete))
     }
 
     /// These events were set aside: they count as carried out.
@@ -67,21 +145,8 @@ impl Positions {
     /// # Errors
     /// When the database does not answer.
     pub async fn pass(&self, stream: &str, numbers: &[u64]) -> Result<(), Failure> {
-        self.pool.run(async |connection| mark(connection, stream, numbers.iter().copied()).await).await
-    }
-
-    /// Forgets the position: the stream is of another database than before.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn forget(&self, stream: &str) -> Result<(), Failure> {
-        let forget = "UPDATE streams SET applied = int8multirange(int8range(0, 1)) WHERE name = $1";
-        self.pool
-            .run(async |connection| {
-                sql(forget).bind::<Text, _>(stream).execute(connection).await?;
-                Ok(())
-            })
-            .await
+        let marks = || numbers.iter().map(|number| Mark::from(*number));
+        self.pool.run(async |connection| mark(connection, stream, marks()).await).await
     }
 
     /// The connections that it uses.
@@ -94,15 +159,28 @@ impl Positions {
 pub(crate) async fn mark(
     connection: &mut AsyncPgConnection,
     stream: &str,
-    numbers: impl Iterator<Item = u64>,
+    events: impl Iterator<Item = Mark>,
 ) -> Result<(), Failure> {
-    let ranges: Vec<String> = numbers.map(|number| format!("[{number},{number}]")).collect();
-    sql("INSERT INTO streams (name, applied) VALUES ($1, $2::text::int8multirange + int8multirange(int8range(0, 1)))
+    let (mut ranges, mut newest) = (Vec::new(), Mark::default());
+    for event in events {
+        ranges.push(format!("[{0},{0}]", event.seq));
+        if event.epoch.is_some() && event.seq >= newest.seq {
+            newest = event;
+        }
+    }
+    sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
+         VALUES ($1, $2::text::int8multirange + int8multirange(int8range(0, 1)), $4, $5)
          ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied
-             + int8multirange(int8range(0, greatest(upper(excluded.applied) - $3, 0)))")
+             + int8multirange(int8range(0, greatest(upper(excluded.applied) - $3, 0))),
+             newest_seq = greatest(streams.newest_seq, excluded.newest_seq),
+             newest_epoch = CASE WHEN streams.newest_seq <= excluded.newest_seq
+                                 THEN coalesce(excluded.newest_epoch, streams.newest_epoch)
+                                 ELSE streams.newest_epoch END")
     .bind::<Text, _>(stream)
     .bind::<Text, _>(format!("{{{}}}", ranges.join(",")))
     .bind::<BigInt, _>(LATEST)
+    .bind::<BigInt, _>(signed(newest.seq))
+    .bind::<Nullable<SqlUuid>, _>(newest.epoch)
     .execute(connection)
     .await?;
     Ok(())

@@ -89,6 +89,11 @@ impl State {
         gauge!("recommendation_catalogue_lag").set(number.saturating_sub(position) as f64);
     }
 
+    /// The log says that the copy is of another history: it is not current, whatever its position.
+    pub fn doubt(&self) {
+        self.0.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
+    }
+
     /// How current the copy is.
     pub fn catalogue(&self, now: Instant) -> CatalogueState {
         let head = *self.0.head.lock().unwrap_or_else(PoisonError::into_inner);

@@ -63,6 +63,16 @@ impl Announcer {
         self.drop_all(position).await
     }
 
+    /// Everything in Redis is of another history of the catalogue: its numbers mean nothing. Where Redis does not answer, the
+    /// walk that follows owes the pages, and the keeper finds numbers that are too high.
+    pub async fn begin_anew(&self) {
+        self.state.doubt();
+        if let Err(error) = self.distrust(0).await {
+            warn!(error, "pages of another history cannot be invalidated yet");
+            self.owe(1, &error);
+        }
+    }
+
     /// Does what is owed, if anything is and Redis is there.
     pub async fn pay(&self) {
         if let Some(owed) = self.state.owed().filter(|_| self.cache.health().is_in_use())

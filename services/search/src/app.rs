@@ -9,6 +9,7 @@ use anyhow::Context;
 use cache::{Cache, Keyspace};
 use events::PRODUCT_EVENTS;
 use events::consumer::{Consumer, Reading, Subscription};
+use events::log::{LogError, Mark};
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
@@ -23,7 +24,6 @@ use tracing::{error, info, warn};
 use utoipa::OpenApi as _;
 
 use crate::announce::Announcer;
-use crate::head;
 use crate::horizon::Horizon;
 use crate::index::{Commit, Store, StoreError};
 use crate::indexer::{Indexer, Work};
@@ -201,20 +201,20 @@ impl Follower {
     }
 
     /// The position that the stream is followed from.
-    async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> u64 {
+    async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> Mark {
         let Some(commit) = commit else { return indexer.walk().await };
-        match timeout(Duration::from_secs(2), head::ask(&self.api)).await {
-            Ok(Ok(head)) if head < commit.position => {
+        match timeout(Duration::from_secs(2), self.api.events().head(Some(commit.mark()))).await {
+            Ok(Err(LogError::Diverged(position))) => {
                 warn!(
-                    head,
-                    position = commit.position,
-                    "the index is ahead of the catalogue's log: it is of another database"
+                    position,
+                    "the index is of another history than the catalogue's log; it is compared with the catalogue"
                 );
-                // Its position is above numbers that are yet to come: pages of it would pass for newer than they are.
+                // Its numbers mean nothing: pages of it would pass for newer than they are.
                 self.state.withdraw();
+                self.announcer.begin_anew().await;
                 indexer.walk().await
             }
-            _ => commit.position,
+            _ => commit.mark(),
         }
     }
 }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cache::Cache;
-use events::log::LogError;
+use events::log::{LogError, Mark};
 use events::product_api::ProductApi;
 use metrics::gauge;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::announce::Announcer;
-use crate::head;
-use crate::horizon::Horizon;
+use crate::horizon::{Horizon, HorizonError};
 use crate::state::State;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -44,8 +43,10 @@ impl Keeper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Ok(Ok(head)) = timeout(PATIENCE, head::ask(&self.api)).await {
-                self.state.heard_of(head, Instant::now());
+            match self.head(self.state.snapshot().map(|snapshot| snapshot.mark())).await {
+                Ok(head) => self.state.heard_of(head.seq, Instant::now()),
+                Err(LogError::Diverged(_)) => self.state.doubt(),
+                Err(_) => {}
             }
             if self.cache.health().is_in_use() {
                 self.announcer.pay().await;
@@ -56,22 +57,44 @@ impl Keeper {
         }
     }
 
-    async fn see_to_the_horizon(&self) -> Result<(), crate::horizon::HorizonError> {
-        if self.horizon.of(&[]).await?.is_none() {
-            let head = async {
-                let late = |_| LogError::Unavailable("no answer in time".to_owned());
-                timeout(PATIENCE, head::ask(&self.api)).await.unwrap_or_else(|error| Err(late(error)))
-            };
-            if self.horizon.establish(head).await? {
-                info!("the horizon begins anew; pages are stored again");
-            }
+    /// The newest event of all, in time; with `mark`, also whether that is of the log's history.
+    async fn head(&self, mark: Option<Mark>) -> Result<Mark, LogError> {
+        let late = |_| Err(LogError::Unavailable("no answer in time".to_owned()));
+        timeout(PATIENCE, self.api.events().head(mark)).await.unwrap_or_else(late)
+    }
+
+    async fn see_to_the_horizon(&self) -> Result<(), HorizonError> {
+        // Before the head: whatever it has been raised to by then was numbered before.
+        let highest = self.horizon.highest().await?;
+        if let Ok(head) = self.head(None).await
+            && highest > head.seq
+        {
+            warn!(highest, head = head.seq, "the horizon is of another history of the catalogue; it begins anew");
+            self.announcer.begin_anew().await;
         }
+        if self.horizon.of(&[]).await?.is_none()
+            && self.horizon.establish(async { self.head(None).await.map(|head| head.seq) }).await?
+        {
+            info!("the horizon begins anew; pages are stored again");
+        }
+        self.compare().await?;
         let tags = self.horizon.size().await?;
         gauge!("search_horizon_tags").set(tags as f64);
         if tags > MOST_TAGS
             && let Some(snapshot) = self.state.snapshot()
         {
             self.horizon.raise_floor(snapshot.position).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks, once for each horizon and each walk, whether the index is of the history that the log has now.
+    async fn compare(&self) -> Result<(), HorizonError> {
+        let (Some(horizon), Some(snapshot)) = (self.horizon.of(&[]).await?, self.state.snapshot()) else {
+            return Ok(());
+        };
+        if !self.state.is_compared(horizon.id, snapshot.lineage) && self.head(Some(snapshot.mark())).await.is_ok() {
+            self.state.compared(horizon.id, snapshot.lineage);
         }
         Ok(())
     }

@@ -16,7 +16,6 @@
 
 pub mod announce;
 pub mod app;
-mod head;
 pub mod horizon;
 pub mod index;
 pub mod indexer;

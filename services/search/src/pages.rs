@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::horizon::Horizon;
+use crate::horizon::{Horizon, Reached};
 use crate::query::page::{self, Finding};
 use crate::query::search::Search;
 use crate::state::State;
@@ -23,6 +23,13 @@ pub struct Pages {
     state: Arc<State>,
     searches: Arc<Semaphore>,
     longest_wait: Duration,
+}
+
+/// The index that a page is from.
+#[derive(Clone, Copy, Debug)]
+struct From {
+    position: u64,
+    lineage: u64,
 }
 
 /// A search that failed.
@@ -84,20 +91,20 @@ impl Pages {
 
     /// Runs under the lease of the page. The index first, then the horizon: both after the lease was taken.
     async fn load(&self, search: Arc<Search>) -> Result<Loaded, SearchError> {
-        let (finding, position) = self.look(search).await?;
+        let (finding, from) = self.look(search).await?;
         let loaded = Loaded::json(&finding.page)?;
-        if self.may_store(&finding.tags, position).await {
+        if self.may_store(&finding.tags, from).await {
             return Ok(loaded.tags(finding.tags));
         }
         Ok(loaded.without_storing())
     }
 
-    async fn look(&self, search: Arc<Search>) -> Result<(Finding, u64), SearchError> {
+    async fn look(&self, search: Arc<Search>) -> Result<(Finding, From), SearchError> {
         let turn = Arc::clone(&self.searches).acquire_owned();
         let Ok(Ok(turn)) = timeout(self.longest_wait, turn).await else { return Err(SearchError::Overloaded) };
         let began = Instant::now();
         let snapshot = self.state.snapshot().ok_or(SearchError::Building)?;
-        let position = snapshot.position;
+        let from = From { position: snapshot.position, lineage: snapshot.lineage };
         // A client that goes away ends neither the search nor its turn.
         let search = spawn_blocking(move || {
             let finding = page::find(&search, &snapshot);
@@ -106,14 +113,17 @@ impl Pages {
         });
         let finding = search.await??;
         histogram!("search_query_seconds").record(began.elapsed());
-        Ok((finding, position))
+        Ok((finding, from))
     }
 
-    /// Whether an index at `position` has all that has touched `tags`. Not known is no.
-    async fn may_store(&self, tags: &[Tag], position: u64) -> bool {
+    /// Whether the index that a page is from has all that has touched `tags`, and is of the history that these are numbered
+    /// in. Not known is no.
+    async fn may_store(&self, tags: &[Tag], from: From) -> bool {
+        let covers =
+            |horizon: Reached| horizon.number <= from.position && self.state.is_compared(horizon.id, from.lineage);
         // Without Redis nothing is stored, and nobody should wait for its answer.
         self.cache.health().is_in_use()
             && self.state.owed().is_none()
-            && self.horizon.of(tags).await.is_ok_and(|horizon| horizon.is_some_and(|horizon| horizon <= position))
+            && self.horizon.of(tags).await.is_ok_and(|horizon| horizon.is_some_and(covers))
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cache::{Cache, Tag};
 use events::consumer::{React, ReactError, Resync};
 use events::contract::{ProductChange, ProductEvent};
+use events::log::Mark;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -43,15 +44,18 @@ impl React for Reaction {
         self.work.send(Work::Index(events.to_vec())).await.map_err(|_| stopping())
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
         match why {
             Resync::RedisChanged => {
                 let position = self.state.snapshot().map_or(0, |snapshot| snapshot.position);
                 self.announcer.distrust(position).await.map_err(ReactError::Unavailable)?;
                 Ok(None)
             }
-            Resync::NewGroup | Resync::Gap | Resync::Poison => {
+            Resync::NewGroup | Resync::Gap | Resync::Poison | Resync::OtherHistory => {
                 warn!(?why, "events were missed: the index is compared with the whole catalogue");
+                if why == Resync::OtherHistory {
+                    self.announcer.begin_anew().await;
+                }
                 let (done, walked) = oneshot::channel();
                 self.work.send(Work::Walk(done)).await.map_err(|_| stopping())?;
                 walked.await.map(Some).map_err(|_| stopping())

@@ -24,6 +24,8 @@ pub struct State {
     /// The greatest event number of which Redis has not been told what it outdates; 0 for none.
     owed: AtomicU64,
     head: Mutex<Head>,
+    /// The horizon with which an index is known to be of one history, and the lineage of that index.
+    compared: Mutex<Option<(i64, u64)>>,
 }
 
 /// What is known of the newest event of all.
@@ -54,6 +56,7 @@ impl Default for State {
             is_walking: AtomicBool::new(false),
             owed: AtomicU64::new(0),
             head: Mutex::default(),
+            compared: Mutex::default(),
         }
     }
 }
@@ -137,6 +140,21 @@ impl State {
         }
         (head.number, head.asked) = (number, Some(now));
         gauge!("search_index_lag").set(number.saturating_sub(position) as f64);
+    }
+
+    /// The log says that the index is of another history: it is not current, whatever its position.
+    pub fn doubt(&self) {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
+    }
+
+    /// The log has said that an index of `lineage` is part of the history that it had after `horizon` was begun.
+    pub fn compared(&self, horizon: i64, lineage: u64) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((horizon, lineage));
+    }
+
+    /// Whether it has.
+    pub fn is_compared(&self, horizon: i64, lineage: u64) -> bool {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) == Some((horizon, lineage))
     }
 
     /// How current the index is.

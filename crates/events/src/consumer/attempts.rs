@@ -11,9 +11,10 @@ use super::backoff::Backoff;
 use super::effects::{Aftermath, Effects, Stopped};
 use super::plan::Letter;
 use super::wire::Entry;
-use super::{React, ReactError, Resync};
+use super::{Position, React, ReactError, Resync};
 use crate::Outage;
 use crate::contract::Event;
+use crate::log::Mark;
 
 impl<R: React> Effects<R> {
     /// Carries out events, for as long as it takes.
@@ -53,9 +54,8 @@ impl<R: React> Effects<R> {
         aftermath: &mut Aftermath,
     ) -> Result<(), Stopped> {
         let entry = entries.iter().find(|entry| entry.seq == event.seq);
-        // What was delivered before and not acknowledged has been tried before.
-        let mut attempts = entry.map_or(1, |entry| entry.deliveries.max(1));
-        let mut backoff = Backoff::new();
+        // Not its deliveries: those count broken connections and killed processes, too.
+        let (mut attempts, mut backoff) = (1, Backoff::new());
         while attempts < self.max_attempts {
             self.signs.meter.retries.increment(1);
             self.rest(&mut backoff).await?;
@@ -116,7 +116,7 @@ impl<R: React> Effects<R> {
     }
 
     /// Has everything dropped or made anew, for as long as it takes.
-    pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<u64>, Stopped> {
+    pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<Mark>, Stopped> {
         self.signs.meter.resync(why);
         let from = self.until_done("a resync fails", "a resync is done", || self.reaction.resync(why)).await?;
         // Where a group is, only the group knows.
@@ -124,7 +124,7 @@ impl<R: React> Effects<R> {
     }
 
     /// Where this service is, if it knows that; asked for as long as it takes.
-    pub(super) async fn position(&self) -> Result<Option<u64>, Stopped> {
+    pub(super) async fn position(&self) -> Result<Option<Position>, Stopped> {
         self.until_done("the position of this service cannot be read", "the position of this service is read", || {
             self.reaction.position()
         })
@@ -142,6 +142,11 @@ impl<R: React> Effects<R> {
                 self.until_done(failing, recovered, || self.reaction.pass(&numbers)).await
             }
         }
+    }
+
+    /// Tells the service that nothing up to `until` is to be had any more, for as long as it takes.
+    pub(super) async fn skip(&self, until: u64) -> Result<(), Stopped> {
+        self.until_done("lost events cannot be noted", "lost events are noted", || self.reaction.skip(until)).await
     }
 
     async fn until_done<T, F>(

@@ -12,7 +12,7 @@ use super::stream::Stream;
 use super::wire::Entry;
 use super::{React, Resync};
 use crate::Outage;
-use crate::log::EventLog;
+use crate::log::{EventLog, Mark};
 
 /// The consumer was told to stop before this was done.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Aftermath {
     /// To be written before anything is acknowledged.
     pub(super) letters: Vec<Letter>,
     /// Where a [`Resync`] has set the position anew: nothing after it was carried out.
-    pub(super) from: Option<u64>,
+    pub(super) from: Option<Mark>,
 }
 
 impl Aftermath {
@@ -74,6 +74,7 @@ impl<R: React> Effects<R> {
                     if fetched == Fetched::Missing {
                         warn!(?after, until, "events are missing and the log does not have them");
                         aftermath.from = self.resync(Resync::Gap).await?;
+                        self.skip(until).await?;
                     }
                 }
             }

@@ -14,14 +14,16 @@ use tokio::time::{Instant, interval, sleep};
 use tracing::debug;
 use uuid::Uuid;
 
-use super::React;
 use super::effects::Effects;
+use super::history::History;
 use super::monitor;
 use super::plan::plan;
 use super::repair::Patience;
 use super::session::{Session, Trouble};
 use super::stream::Stream;
 use super::wire::Entry;
+use super::{React, Resync};
+use crate::log::Mark;
 
 /// How often it looks for what a peer has left.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -37,8 +39,12 @@ pub(super) struct Group<R> {
     consumer: String,
     pub(super) session: Session,
     pub(super) effects: Effects<R>,
-    /// The number of the last event that it was given, or where the group began.
-    pub(super) last: Option<u64>,
+    /// The last event that it was given, or where the group began.
+    pub(super) last: Option<Mark>,
+    /// An event of which it is not known whether it is part of the log's history.
+    unsure: Option<Mark>,
+    /// Whether the service stores how far it is.
+    pub(super) knows_position: bool,
     /// Which Redis it has read from.
     pub(super) run_id: Option<String>,
 }
@@ -46,7 +52,7 @@ pub(super) struct Group<R> {
 impl<R: React> Group<R> {
     pub(super) fn new(name: &'static str, session: Session, effects: Effects<R>) -> Self {
         let consumer = Uuid::now_v7().to_string();
-        Self { name, consumer, session, effects, last: None, run_id: None }
+        Self { name, consumer, session, effects, last: None, unsure: None, knows_position: false, run_id: None }
     }
 
     /// Reads until it is told to stop, or something breaks.
@@ -78,6 +84,12 @@ impl<R: React> Group<R> {
             if looked.elapsed() >= LOOK_AROUND.min(self.session.claim_after) {
                 self.take_over(stream, Some(self.session.claim_after)).await?;
                 looked = Instant::now();
+                if let Some(unsure) = self.unsure {
+                    self.compare(unsure, None).await?;
+                }
+                if self.knows_position {
+                    self.compare_with_position(stream).await?;
+                }
                 if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
                     stream.forget(self.name, GONE, None).await?;
                     tidied = Some(looked);
@@ -85,13 +97,33 @@ impl<R: React> Group<R> {
             }
             let mut entries = stream.next(self.name, &self.consumer, self.session.batch).await?;
             let Some(first) = entries.first_mut() else { continue };
-            if self.last.is_none_or(|last| last + 1 != first.seq) {
+            if self.last.is_none_or(|last| last.seq + 1 != first.seq) {
                 // A peer had what came before, if it is there.
                 first.before = Some(stream.before(&first.id).await?);
             }
-            let last = entries.last().map(|entry| entry.seq);
+            if let Some(last) = self.last {
+                self.compare(last, first.epoch()).await?;
+            }
+            let before = self.last.and_then(|last| last.epoch);
+            let epoch = entries.iter().rev().find_map(Entry::epoch).or(before);
+            let last = entries.last().map(|entry| Mark { seq: entry.seq, epoch });
             self.carry_out(stream, entries).await?;
             self.last = last;
+        }
+        Ok(())
+    }
+
+    /// Compares the last known event with the next one, which is of `epoch`. What the log cannot say now, it is asked again:
+    /// events need not wait for that, since everything is made anew if the answer is no.
+    async fn compare(&mut self, known: Mark, epoch: Option<Uuid>) -> Result<(), Trouble> {
+        match self.effects.compare(known, epoch).await {
+            History::Same => self.unsure = self.unsure.filter(|unsure| *unsure != known),
+            History::Unknown => self.unsure = self.unsure.or(Some(known)),
+            History::Other => {
+                // A peer has made the group again. What this process did meanwhile was of the history before.
+                self.effects.resync(Resync::OtherHistory).await?;
+                (self.last, self.unsure) = (None, None);
+            }
         }
         Ok(())
     }
@@ -116,7 +148,7 @@ impl<R: React> Group<R> {
             true => stream.look(self.name, 0).await?.birth(),
             false => 0,
         };
-        let steps = plan(&entries, self.last, birth);
+        let steps = plan(&entries, self.last.map(|last| last.seq), birth);
         let ids = match (entries.first(), entries.last()) {
             (Some(first), Some(last)) => (first.id.as_str(), last.id.as_str()),
             _ => return Ok(()),

@@ -1,17 +1,20 @@
-//! How a process becomes a member of its group.
+//! How a process becomes a member of its group, and where the group begins.
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::effects::Aftermath;
 use super::group::Group;
+use super::history::History;
 use super::repair::Fetched;
 use super::scripts::Look;
+use super::seen::Seen;
 use super::session::Trouble;
 use super::stream::Stream;
-use super::{React, Resync};
+use super::{Position, React, Resync};
+use crate::log::Mark;
 
 impl<R: React> Group<R> {
-    /// Sees to it that the group exists.
+    /// Sees to it that the group exists, and is not ahead of a service that stores its position.
     ///
     /// First the stream is looked at, then what cannot be trusted is dropped, then the group is created where it was
     /// looked at. So whatever happened before is made good by the dropping, whatever comes later is delivered; and a
@@ -24,37 +27,91 @@ impl<R: React> Group<R> {
             self.effects.resync(Resync::RedisChanged).await?;
             self.last = None;
         }
-        if !look.group {
-            self.last = match self.effects.position().await? {
-                Some(position) => Some(self.begin_after(stream, &look, position).await?),
-                None => self.begin_with_what_comes(stream, &look, changed).await?,
-            };
-        } else if self.run_id.is_none() {
-            // Not where the group is, but what this service is known to have.
-            self.last = self.effects.position().await?;
+        // After the look: what the group is past was carried out before.
+        let position = self.effects.position().await?;
+        self.knows_position = position.is_some();
+        match position {
+            Some(position) if !look.group => self.last = Some(self.begin_after(stream, &look, position).await?),
+            None if !look.group => self.last = self.begin_with_what_comes(stream, &look, changed).await?,
+            Some(position) => {
+                // Not where the group is, but what this service is known to have.
+                self.last = self.last.filter(|_| self.run_id.is_some()).or(Some(position.mark()));
+                self.set_back(stream, &look, position).await?;
+            }
+            None => {}
         }
         self.run_id = Some(run_id);
-        info!(group = self.name, after = self.last, existed = look.group, "reads the stream");
+        info!(group = self.name, after = self.last.map(|last| last.seq), existed = look.group, "reads the stream");
+        Ok(())
+    }
+
+    /// Compares the group with the service's own position, for one that stores it.
+    pub(super) async fn compare_with_position(&mut self, stream: &Stream) -> Result<(), Trouble> {
+        let look = stream.look(self.name, 0).await?;
+        match self.effects.position().await? {
+            Some(position) if look.group => self.set_back(stream, &look, position).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Sets the group back to where the service is. What is acknowledged was stored before; so a service that is behind
+    /// what is acknowledged has lost it: its database was restored.
+    async fn set_back(&mut self, stream: &Stream, look: &Look, position: Position) -> Result<(), Trouble> {
+        if position.seq >= look.done {
+            return Ok(());
+        }
+        warn!(
+            group = self.name,
+            acknowledged = look.done,
+            position = position.seq,
+            "this service has lost events that it had acknowledged; the group hands them out again"
+        );
+        // What this process remembers of them is no longer so.
+        self.effects.seen = Some(Seen::default());
+        stream.set_back(self.name, position.seq).await?;
+        self.last = Some(position.mark());
         Ok(())
     }
 
     /// Creates the group where this service is.
-    async fn begin_after(&mut self, stream: &Stream, look: &Look, mut position: u64) -> Result<u64, Trouble> {
+    async fn begin_after(&mut self, stream: &Stream, look: &Look, position: Position) -> Result<Mark, Trouble> {
+        let mut from = position.mark();
+        // A stream that goes on in the same epoch has the same history. A log that is away cannot say; then the first
+        // event of another epoch raises the question again.
+        let is_same = look.epoch == position.newest.epoch && position.newest.seq <= look.last;
+        if !is_same && self.effects.compare(position.newest, None).await == History::Other {
+            from = self.begin_anew(Resync::OtherHistory, from).await?;
+        }
         // What the stream does not hold would not be noticed before the next event.
-        if !look.holds(position + 1) {
+        if !look.holds(from.seq + 1) {
             let mut aftermath = Aftermath::default();
-            position = match self.effects.catch_up(position, &mut aftermath).await? {
-                (reached, Fetched::Done) => reached,
-                (_, Fetched::Missing) => {
-                    self.effects.resync(Resync::Gap).await?;
-                    look.last
+            let (reached, fetched) = self.effects.catch_up(from, &mut aftermath).await?;
+            from = reached;
+            match fetched {
+                Fetched::Done => {}
+                Fetched::Diverged => from = self.begin_anew(Resync::OtherHistory, from).await?,
+                Fetched::Missing => {
+                    from = self.begin_anew(Resync::Gap, from).await?;
+                    // The rest is to be had: it is read, though the resync has made good everything that it could.
+                    let rest = if look.first > 0 { look.first - 1 } else { look.last };
+                    if rest > from.seq {
+                        self.effects.skip(rest).await?;
+                        from = rest.into();
+                    }
                 }
-            };
+            }
             self.effects.poison(&mut aftermath).await?;
             self.effects.write(stream, &self.session.dead_letters, &aftermath).await?;
         }
-        stream.create(self.name, position).await?;
-        Ok(position)
+        stream.create(self.name, from.seq).await?;
+        Ok(from)
+    }
+
+    /// Has everything made anew. Returns where the service is after it.
+    async fn begin_anew(&mut self, why: Resync, before: Mark) -> Result<Mark, Trouble> {
+        self.effects.resync(why).await?;
+        let position = self.effects.position().await?;
+        Ok(position.map_or(before, |position| position.mark()))
     }
 
     /// Creates the group at the stream's end, for a service that cannot say what it has missed.
@@ -63,12 +120,12 @@ impl<R: React> Group<R> {
         stream: &Stream,
         look: &Look,
         dropped: bool,
-    ) -> Result<Option<u64>, Trouble> {
+    ) -> Result<Option<Mark>, Trouble> {
         if !dropped {
             self.effects.resync(Resync::NewGroup).await?;
         }
         stream.create(self.name, look.last).await?;
         // A stream without events may begin with any number.
-        Ok((look.last > 0).then_some(look.last))
+        Ok((look.last > 0).then_some(Mark { seq: look.last, epoch: look.epoch }))
     }
 }

@@ -66,6 +66,7 @@ impl Meter {
             Resync::Gap => "gap",
             Resync::Poison => "poison",
             Resync::RedisChanged => "redis-changed",
+            Resync::OtherHistory => "other-history",
         };
         counter!("events_resyncs_total", "stream" => self.stream, "group" => self.group, "why" => why).increment(1);
     }

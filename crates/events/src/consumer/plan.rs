@@ -152,7 +152,7 @@ mod tests {
             "category_id": 1, "occurred_at": "2026-11-22T10:00:00Z",
         });
         let body = Body::Event(event.to_string().into_bytes());
-        Entry { id: format!("{seq}-0"), seq, deliveries: 1, before, body }
+        Entry { id: format!("{seq}-0"), seq, before, body }
     }
 
     /// The steps, as words: `1 2` for events, `4..6` for what is fetched, `?..6` where the beginning is not known.

@@ -9,14 +9,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::backoff::Backoff;
 use super::effects::{Aftermath, Effects};
+use super::history::History;
 use super::monitor;
 use super::plan::plan;
 use super::repair::Patience;
 use super::session::{Session, Trouble};
 use super::stream::Stream;
+use super::wire::Entry;
 use super::{React, Resync};
-use crate::log::LogError;
+use crate::log::{LogError, Mark};
 
 /// A Redis that is away for longer is done without; and so often is the log asked then.
 const AWAY: Duration = Duration::from_secs(1);
@@ -26,7 +29,7 @@ pub(super) struct Reader<R> {
     pub(super) session: Session,
     pub(super) effects: Effects<R>,
     /// Up to here everything is carried out.
-    pub(super) position: u64,
+    pub(super) position: Mark,
     /// Which Redis it has read from.
     pub(super) run_id: Option<String>,
 }
@@ -34,7 +37,7 @@ pub(super) struct Reader<R> {
 impl<R: React> Reader<R> {
     /// Reads until it is told to stop, or something breaks.
     pub(super) async fn session(&mut self) -> Result<(), Trouble> {
-        self.effects.signs.at(self.position);
+        self.effects.signs.at(self.position.seq);
         let stream = self.session.open()?;
         let stop = self.effects.stop.clone();
         loop {
@@ -52,7 +55,7 @@ impl<R: React> Reader<R> {
         }
         self.run_id = Some(run_id);
         self.effects.signs.connected(true);
-        info!(stream = self.session.stream, after = self.position, "reads the stream");
+        info!(stream = self.session.stream, after = self.position.seq, "reads the stream");
         let signs = self.effects.signs.clone();
         tokio::select! {
             ended = self.read(&stream) => ended,
@@ -62,11 +65,12 @@ impl<R: React> Reader<R> {
 
     /// Returns `Ok` when it is told to stop.
     async fn read(&mut self, stream: &Stream) -> Result<(), Trouble> {
-        let look = stream.look("", self.position).await?;
+        let look = stream.look("", self.position.seq).await?;
         // Where the stream does not hold the next number, there may be events that it has not; the next one would show
         // that, but it may be long in coming.
-        let mut unsure = !look.holds(self.position + 1);
+        let mut unsure = !look.holds(self.position.seq + 1);
         let mut asked: Option<Instant> = None;
+        let mut backoff = Backoff::new();
         let stop = self.effects.stop.clone();
         while !stop.is_cancelled() {
             stream.unbroken()?;
@@ -76,18 +80,35 @@ impl<R: React> Reader<R> {
             }
             // Nothing is pending on behalf of this reader: the read can be given up.
             let mut entries = tokio::select! {
-                entries = stream.after(self.position, self.session.batch) => entries?,
+                entries = stream.after(self.position.seq, self.session.batch) => entries?,
                 () = stop.cancelled() => break,
             };
             let Some(first) = entries.first_mut() else {
-                // A stream that ends before what was read of it is of another database: the log says what that means.
-                if !unsure && stream.look("", self.position).await?.last < self.position {
+                // A stream that does not end with what was read of it is of another history: the log says what that means.
+                if !unsure && !stream.look("", self.position.seq).await?.may_end_with(self.position) {
                     (unsure, asked) = (true, None);
                 }
                 continue;
             };
-            first.before = Some(self.position);
-            let reached = entries.last().map_or(self.position, |entry| entry.seq);
+            first.before = Some(self.position.seq);
+            let epoch = first.epoch();
+            match self.effects.compare(self.position, epoch).await {
+                History::Same => backoff = Backoff::new(),
+                // Nothing is left out: they are read again.
+                History::Unknown => {
+                    self.effects.rest(&mut backoff).await?;
+                    continue;
+                }
+                History::Other => {
+                    self.begin_anew(Resync::OtherHistory).await?;
+                    (unsure, asked) = (true, None);
+                    continue;
+                }
+            }
+            let reached = Mark {
+                seq: entries.last().map_or(self.position.seq, |entry| entry.seq),
+                epoch: entries.iter().rev().find_map(Entry::epoch).or(self.position.epoch),
+            };
             self.effects.signs.meter.received.increment(entries.len() as u64);
             let steps = plan(&entries, None, 0);
             let aftermath = self.effects.carry_out(steps, &entries, Patience::Endless).await?;
@@ -107,22 +128,32 @@ impl<R: React> Reader<R> {
                     self.set_aside(stream, &aftermath).await?;
                     let done = page.reached == self.position;
                     self.go_to(aftermath.from.unwrap_or(page.reached));
-                    self.effects.signs.lag(page.head.saturating_sub(self.position), None);
+                    self.effects.signs.lag(page.head.saturating_sub(self.position.seq), None);
                     if done {
                         return Ok(true);
                     }
                 }
-                Err(LogError::Pruned(_)) => {
-                    warn!(after = self.position, "the log does not go back so far");
-                    match self.effects.resync(Resync::Gap).await? {
-                        Some(from) if from != self.position => self.go_to(from),
+                Err(error @ (LogError::Pruned(_) | LogError::Diverged(_))) => {
+                    warn!(after = self.position.seq, %error, "the log cannot be read on from here");
+                    let why = if matches!(error, LogError::Pruned(_)) { Resync::Gap } else { Resync::OtherHistory };
+                    if !self.begin_anew(why).await? {
                         // Nothing to go on from: the stream will tell what comes next.
-                        _ => return Ok(true),
+                        return Ok(true);
                     }
                 }
                 Err(LogError::Unavailable(_)) => return Ok(false),
             }
         }
+    }
+
+    /// Has everything made anew. Returns whether that has changed the position.
+    async fn begin_anew(&mut self, why: Resync) -> Result<bool, Trouble> {
+        let before = self.position;
+        let from = self.effects.resync(why).await?;
+        // Numbers of another history are nothing to go on from.
+        let none = if why == Resync::OtherHistory { Mark::default() } else { before };
+        self.go_to(from.unwrap_or(none));
+        Ok(self.position != before)
     }
 
     /// Writes dead letters, and is past them. Without Redis they are only logged: the reader goes on without it.
@@ -137,8 +168,8 @@ impl<R: React> Reader<R> {
         Ok(self.effects.pass(aftermath).await?)
     }
 
-    fn go_to(&mut self, position: u64) {
+    fn go_to(&mut self, position: Mark) {
         self.position = position;
-        self.effects.signs.at(position);
+        self.effects.signs.at(position.seq);
     }
 }

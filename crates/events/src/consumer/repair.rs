@@ -8,7 +8,7 @@ use super::effects::{Aftermath, Effects, Stopped};
 use super::plan::parse;
 use super::wire::{Body, Entry};
 use crate::contract::Event;
-use crate::log::LogError;
+use crate::log::{LogError, Mark};
 
 /// How often a log that does not answer is asked, where everything may be dropped instead.
 const ATTEMPTS: u32 = 3;
@@ -29,13 +29,15 @@ pub(super) enum Fetched {
     Done,
     /// The log does not have all of it, or does not answer.
     Missing,
+    /// The log has another history.
+    Diverged,
 }
 
 /// A page of the log that is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// Up to here; the number that was asked for when there is nothing after it.
-    pub(super) reached: u64,
+    /// Up to here; what was asked for when there is nothing after it.
+    pub(super) reached: Mark,
     /// The newest number of all.
     pub(super) head: u64,
 }
@@ -51,10 +53,10 @@ impl<R: React> Effects<R> {
     ) -> Result<Fetched, Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         while position < until {
-            match self.page(position, until, aftermath).await? {
-                Ok(page) if page.reached > position => position = page.reached,
+            match self.page(position.into(), until, aftermath).await? {
+                Ok(page) if page.reached.seq > position => position = page.reached.seq,
                 // The log ends before, or has a hole itself.
-                Ok(_) | Err(LogError::Pruned(_)) => return Ok(Fetched::Missing),
+                Ok(_) | Err(LogError::Pruned(_) | LogError::Diverged(_)) => return Ok(Fetched::Missing),
                 Err(LogError::Unavailable(why)) => {
                     attempts += 1;
                     if patience == Patience::Short && attempts == ATTEMPTS {
@@ -70,13 +72,18 @@ impl<R: React> Effects<R> {
     }
 
     /// Carries out everything that comes after a number. Returns how far that was.
-    pub(super) async fn catch_up(&mut self, after: u64, aftermath: &mut Aftermath) -> Result<(u64, Fetched), Stopped> {
+    pub(super) async fn catch_up(
+        &mut self,
+        after: Mark,
+        aftermath: &mut Aftermath,
+    ) -> Result<(Mark, Fetched), Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         loop {
             match self.page(position, u64::MAX, aftermath).await? {
                 Ok(page) if page.reached == position => return Ok((position, Fetched::Done)),
                 Ok(page) => position = page.reached,
                 Err(LogError::Pruned(_)) => return Ok((position, Fetched::Missing)),
+                Err(LogError::Diverged(_)) => return Ok((position, Fetched::Diverged)),
                 Err(LogError::Unavailable(_)) if attempts + 1 == ATTEMPTS => return Ok((position, Fetched::Missing)),
                 Err(LogError::Unavailable(_)) => {
                     attempts += 1;
@@ -89,18 +96,17 @@ impl<R: React> Effects<R> {
     /// Carries out one page of the log.
     pub(super) async fn page(
         &mut self,
-        after: u64,
+        after: Mark,
         until: u64,
         aftermath: &mut Aftermath,
     ) -> Result<Result<Page, LogError>, Stopped> {
         let page = match self.log.after(after).await {
-            // It has never been so far: it is another log than the one that the number is from.
-            Ok(page) if page.head < after => return Ok(Err(LogError::Pruned(after))),
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
         };
         let head = page.head;
-        let (mut position, mut events, mut entries) = (after, Vec::new(), Vec::new());
+        let (mut position, mut epoch) = (after.seq, after.epoch);
+        let (mut events, mut entries) = (Vec::new(), Vec::new());
         for value in page.events {
             let seq = value.get("seq").and_then(Value::as_u64);
             if seq != Some(position + 1) || position == until {
@@ -108,6 +114,7 @@ impl<R: React> Effects<R> {
             }
             position += 1;
             let entry = entry(position, &value);
+            epoch = entry.epoch().or(epoch);
             match parse::<R::Change>(&entry) {
                 Ok(event) => events.push(event),
                 Err(letter) => {
@@ -118,7 +125,7 @@ impl<R: React> Effects<R> {
             entries.push(entry);
         }
         self.flush(&mut events, &entries, aftermath).await?;
-        Ok(Ok(Page { reached: position, head }))
+        Ok(Ok(Page { reached: Mark { seq: position, epoch }, head }))
     }
 
     async fn flush(
@@ -133,11 +140,5 @@ impl<R: React> Effects<R> {
 
 /// An event of the log as it would stand in the stream.
 fn entry(seq: u64, event: &Value) -> Entry {
-    Entry {
-        id: format!("{seq}-0"),
-        seq,
-        deliveries: 1,
-        before: None,
-        body: Body::Event(event.to_string().into_bytes()),
-    }
+    Entry { id: format!("{seq}-0"), seq, before: None, body: Body::Event(event.to_string().into_bytes()) }
 }

@@ -1,6 +1,9 @@
 //! The scripts of a consumer, and what one of them tells.
 
 use fred::types::scripts::Script;
+use uuid::Uuid;
+
+use crate::log::Mark;
 
 /// The scripts, hashed once for a process.
 #[derive(Clone)]
@@ -9,6 +12,8 @@ pub(super) struct Scripts {
     pub(super) claim: Script,
     pub(super) keep: Script,
     pub(super) forget: Script,
+    pub(super) create: Script,
+    pub(super) dead_letter: Script,
 }
 
 impl Scripts {
@@ -18,6 +23,8 @@ impl Scripts {
             claim: Script::from_lua(include_str!("scripts/claim.lua")),
             keep: Script::from_lua(include_str!("scripts/keep.lua")),
             forget: Script::from_lua(include_str!("scripts/forget.lua")),
+            create: Script::from_lua(include_str!("scripts/create.lua")),
+            dead_letter: Script::from_lua(include_str!("scripts/dead_letter.lua")),
         }
     }
 }
@@ -37,14 +44,24 @@ pub(super) struct Look {
     pub(super) delivered: u64,
     /// How many of these are not acknowledged.
     pub(super) pending: u64,
+    /// Up to which number all of these are acknowledged.
+    pub(super) done: u64,
     /// The oldest event that is not carried out.
     pub(super) oldest: Option<Vec<u8>>,
+    /// The epoch of the last event that it holds, where that says so.
+    pub(super) epoch: Option<Uuid>,
 }
 
 impl Look {
     /// Whether it holds this number, as far as its ends tell.
     pub(super) fn holds(&self, seq: u64) -> bool {
         self.first > 0 && (self.first..=self.last).contains(&seq)
+    }
+
+    /// Whether a reader that has carried out everything up to `position` may have read this stream to its end.
+    pub(super) fn may_end_with(&self, position: Mark) -> bool {
+        let is_other = self.epoch.is_some() && position.epoch.is_some() && self.epoch != position.epoch;
+        position.seq <= self.last && !(position.seq == self.last && is_other)
     }
 
     /// The number that the stream began with.
@@ -63,7 +80,7 @@ mod tests {
     use super::*;
 
     fn look(first: u64, last: u64, added: u64, delivered: u64, pending: u64) -> Look {
-        Look { first, last, added, group: true, delivered, pending, oldest: None }
+        Look { first, last, added, group: true, delivered, pending, done: delivered, oldest: None, epoch: None }
     }
 
     #[test]
@@ -78,6 +95,22 @@ mod tests {
     fn a_stream_begins_where_it_began_though_it_was_trimmed() {
         assert_eq!(look(4_712, 4_713, 3, 0, 0).birth(), 4_711);
         assert_eq!(look(1, 3, 3, 0, 0).birth(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_ends_earlier_or_in_another_epoch_is_not_the_one_that_was_read() {
+        let (one, two) = (Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2)));
+        for (seq, epoch, ends, may) in [
+            (9, one, one, true),
+            (9, one, two, false),
+            (8, one, two, true),
+            (10, one, one, false),
+            (9, None, two, true),
+            (9, one, None, true),
+        ] {
+            let look = Look { epoch: ends, ..look(1, 9, 9, 0, 0) };
+            assert_eq!(look.may_end_with(Mark { seq, epoch }), may, "{seq} {epoch:?} {ends:?}");
+        }
     }
 
     #[test]

@@ -10,14 +10,15 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
-use fred::types::Value;
 use fred::types::config::Server;
-use fred::types::streams::{XCapKind, XCapTrim, XID};
+use fred::types::streams::XID;
+use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
 
 use super::scripts::{Look, Scripts};
 use super::wire::{self, Entry};
+use crate::contract::epoch_of;
 use crate::{RedisUrlError, redis};
 
 /// The longest that one read waits for events.
@@ -75,10 +76,15 @@ impl Stream {
 
     /// Creates a group that is handed what comes after `position`; nothing when it exists.
     pub(super) async fn create(&self, group: &str, position: u64) -> Result<(), Error> {
-        match self.client.xgroup_create::<Value, _, _, _>(self.name, group, id(position), true).await {
-            Err(error) if !error.details().starts_with("BUSYGROUP") => Err(error),
-            _ => Ok(()),
-        }
+        let args = vec![group.to_owned(), id(position)];
+        self.scripts.create.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+    }
+
+    /// Has a group begin anew after `position`: what comes after it is handed out again.
+    pub(super) async fn set_back(&self, group: &str, position: u64) -> Result<(), Error> {
+        let command = CustomCommand::new_static("XGROUP", ClusterHash::Custom(0), false);
+        let args = ["SETID", self.name, group, &id(position)].map(Value::from);
+        self.client.custom::<Value, _>(command, args.to_vec()).await.map(drop)
     }
 
     /// Waits a while for the group's next events.
@@ -142,19 +148,18 @@ impl Stream {
     /// Where the stream is, and the group; or, without one, a reader that is at `position`.
     pub(super) async fn look(&self, group: &str, position: u64) -> Result<Look, Error> {
         let position = position.to_string();
-        let reply: (u64, u64, u64, bool, u64, u64, Vec<u8>) =
+        let reply: (u64, u64, u64, bool, u64, u64, u64, Vec<u8>, Vec<u8>) =
             self.scripts.look.evalsha_with_reload(&self.client, self.name, vec![group, &position]).await?;
-        let (first, last, added, group, delivered, pending, oldest) = reply;
+        let (first, last, added, group, delivered, pending, done, oldest, newest) = reply;
         let oldest = (!oldest.is_empty()).then_some(oldest);
-        Ok(Look { first, last, added, group, delivered, pending, oldest })
+        Ok(Look { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })
     }
 
     /// Sets a message aside.
     pub(super) async fn dead_letter(&self, letters: &str, fields: Vec<(&'static str, Vec<u8>)>) -> Result<(), Error> {
-        let fields: Vec<(&str, Value)> =
-            fields.into_iter().map(|(name, value)| (name, Value::Bytes(value.into()))).collect();
-        let cap = (XCapKind::MaxLen, XCapTrim::AlmostExact, DEAD_LETTERS);
-        self.client.xadd::<Value, _, _, _, _>(letters, false, cap, XID::Auto, fields).await.map(drop)
+        let mut args = vec![Value::from(DEAD_LETTERS)];
+        args.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), Value::Bytes(value.into())]));
+        self.scripts.dead_letter.evalsha_with_reload::<Value, _, _>(&self.client, letters, args).await.map(drop)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
+use uuid::Uuid;
+
+use crate::contract::epoch_of;
 
 /// An entry, as it was delivered.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,12 +13,20 @@ pub(super) struct Entry {
     pub(super) id: String,
     /// The number in its id: that of its event.
     pub(super) seq: u64,
-    /// How often it has been delivered, this time included.
-    pub(super) deliveries: u64,
     /// The number of the entry before it in the stream, where it was looked up; 0 when there is none.
     pub(super) before: Option<u64>,
     /// What it says.
     pub(super) body: Body,
+}
+
+impl Entry {
+    /// The epoch that its event says it is of.
+    pub(super) fn epoch(&self) -> Option<Uuid> {
+        match &self.body {
+            Body::Event(json) => epoch_of(json),
+            Body::Foreign | Body::Gone => None,
+        }
+    }
 }
 
 /// What an entry says.
@@ -37,7 +48,7 @@ pub(super) fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
         other => array(array(other)?.into_iter().next().unwrap_or(Value::Null))?.pop().unwrap_or(Value::Null),
     };
     let entry = |row: Value| match <[Value; 2]>::try_from(array(row)?) {
-        Ok([id, fields]) => entry(id, 1, None, fields),
+        Ok([id, fields]) => entry(id, None, fields),
         Err(_) => Err(unexpected("an entry is not an id and fields")),
     };
     array(rows)?.into_iter().map(entry).collect()
@@ -45,10 +56,8 @@ pub(super) fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
 
 /// The reply of the script that claims.
 pub(super) fn claimed(reply: Value) -> Result<Vec<Entry>, Error> {
-    let entry = |row: Value| match <[Value; 4]>::try_from(array(row)?) {
-        Ok([id, deliveries, before, fields]) => {
-            entry(id, deliveries.as_u64().unwrap_or(1), Some(before.as_u64().unwrap_or(0)), fields)
-        }
+    let entry = |row: Value| match <[Value; 3]>::try_from(array(row)?) {
+        Ok([id, before, fields]) => entry(id, Some(before.as_u64().unwrap_or(0)), fields),
         Err(_) => Err(unexpected("a claimed entry has other parts")),
     };
     array(reply)?.into_iter().map(entry).collect()
@@ -59,10 +68,10 @@ pub(super) fn number(id: &str) -> Option<u64> {
     id.split('-').next()?.parse().ok()
 }
 
-fn entry(id: Value, deliveries: u64, before: Option<u64>, fields: Value) -> Result<Entry, Error> {
+fn entry(id: Value, before: Option<u64>, fields: Value) -> Result<Entry, Error> {
     let id = id.into_string().ok_or_else(|| unexpected("an id is not text"))?;
     let seq = number(&id).ok_or_else(|| unexpected("an id is not a number"))?;
-    Ok(Entry { id, seq, deliveries, before, body: body(fields)? })
+    Ok(Entry { id, seq, before, body: body(fields)? })
 }
 
 fn body(fields: Value) -> Result<Body, Error> {
@@ -110,7 +119,7 @@ mod tests {
                 entries.iter().map(|entry| (entry.id.as_str(), entry.seq)).collect::<Vec<_>>(),
                 [("7-0", 7), ("8-1", 8)]
             );
-            assert!(entries.iter().all(|entry| entry.body == Body::Event(b"{}".to_vec()) && entry.deliveries == 1));
+            assert!(entries.iter().all(|entry| entry.body == Body::Event(b"{}".to_vec())));
         }
     }
 
@@ -122,8 +131,8 @@ mod tests {
 
     #[test]
     fn a_claimed_entry_may_be_gone() {
-        let reply = list([list(["7-0".into(), 3.into(), 6.into(), Value::Null])]);
-        let gone = Entry { id: "7-0".to_owned(), seq: 7, deliveries: 3, before: Some(6), body: Body::Gone };
+        let reply = list([list(["7-0".into(), 6.into(), Value::Null])]);
+        let gone = Entry { id: "7-0".to_owned(), seq: 7, before: Some(6), body: Body::Gone };
         assert_eq!(claimed(reply).unwrap(), [gone]);
     }
 

@@ -20,6 +20,9 @@ pub trait Hook<T: Change>: Send + Sync + 'static {
     /// Called with each batch before it is appended; again, where anything failed afterwards.
     fn before_append(&self, events: &[Committed<T>]) -> impl Future<Output = Result<(), ReactError>> + Send;
 
+    /// The database was restored, or may have been: what Redis holds may be of a history that is lost.
+    fn history_changed(&self) -> impl Future<Output = Result<(), ReactError>> + Send;
+
     /// Redis is another one than before: what it holds may be of any age.
     fn redis_changed(&self) -> impl Future<Output = Result<(), ReactError>> + Send;
 }
@@ -30,6 +33,10 @@ pub struct NoHook;
 
 impl<T: Change> Hook<T> for NoHook {
     async fn before_append(&self, _: &[Committed<T>]) -> Result<(), ReactError> {
+        Ok(())
+    }
+
+    async fn history_changed(&self) -> Result<(), ReactError> {
         Ok(())
     }
 

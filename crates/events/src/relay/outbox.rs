@@ -4,11 +4,12 @@
 
 use database::{Pool, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::log::{EventPage, PAGE};
+use crate::log::{EventPage, Mark, PAGE};
 
 /// A numbered row.
 #[derive(Clone, Debug, QueryableByName)]
@@ -24,9 +25,60 @@ pub(super) struct Row {
     /// What the writing transaction called itself.
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) writer: Option<String>,
+    /// The epoch in which it was numbered.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub(super) epoch: Option<Uuid>,
+    /// The epoch of the row before it.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub(super) previous_epoch: Option<Uuid>,
 }
 
-const ROW: &str = "seq, (event || jsonb_build_object('seq', seq))::text AS event, done_at IS NOT NULL AS done, writer";
+/// Rows with their epochs: of each number, the last epoch that began at it or before it.
+const ROW: &str = "seq, done_at IS NOT NULL AS done, writer, epoch, previous_epoch,
+    (event || jsonb_strip_nulls(jsonb_build_object('seq', seq, 'epoch', epoch)))::text AS event
+    FROM (SELECT *,
+        (SELECT e.epoch FROM outbox_epochs e WHERE e.first_seq <= outbox.seq ORDER BY e.first_seq DESC LIMIT 1) AS epoch,
+        (SELECT e.epoch FROM outbox_epochs e WHERE e.first_seq < outbox.seq ORDER BY e.first_seq DESC LIMIT 1)
+            AS previous_epoch
+        FROM outbox) AS outbox";
+
+/// About how many epochs are remembered. A mark of an older one counts as one of another history.
+const EPOCHS: i64 = 10_000;
+
+/// What `outbox_head` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
+pub(super) struct Head {
+    /// The last number given.
+    #[diesel(sql_type = BigInt)]
+    pub(super) seq: i64,
+    /// The epoch of the next numbers.
+    #[diesel(sql_type = SqlUuid)]
+    pub(super) epoch: Uuid,
+}
+
+#[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = Bool)]
+    known: bool,
+}
+
+#[derive(QueryableByName)]
+struct LogHead {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    epoch: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    known: bool,
+}
+
+/// Whether event $1 of epoch $2 is part of the history: the epoch is known, and it or an earlier one gave the number. What
+/// was numbered before there were epochs has none.
+const IS_PART: &str = "CASE
+    WHEN $2 IS NULL THEN $1 <= coalesce((SELECT min(first_seq) - 1 FROM outbox_epochs), (SELECT seq FROM outbox_head))
+    ELSE EXISTS (SELECT FROM outbox_epochs mine WHERE mine.epoch = $2 AND $1 <= coalesce(
+        (SELECT min(first_seq) - 1 FROM outbox_epochs WHERE first_seq > mine.first_seq), (SELECT seq FROM outbox_head)))
+    END";
 
 #[derive(QueryableByName)]
 struct Number {
@@ -40,21 +92,54 @@ struct RunId {
     run_id: Option<String>,
 }
 
-/// Numbers at most `limit` committed rows and returns them, by number.
+/// Begins an epoch: whatever is numbered from here on is told apart from what this database may have numbered before it
+/// was restored. Epochs that began later than its last number are of such a lost future.
+///
+/// To be called on every new connection: a restore breaks those that there were.
+pub(super) async fn begin_epoch(connection: &mut AsyncPgConnection) -> QueryResult<Head> {
+    sql("DELETE FROM outbox_epochs WHERE first_seq > (SELECT seq FROM outbox_head)
+             OR first_seq < (SELECT first_seq FROM outbox_epochs ORDER BY first_seq DESC OFFSET $1 LIMIT 1)")
+    .bind::<BigInt, _>(EPOCHS)
+    .execute(connection)
+    .await?;
+    sql("UPDATE outbox_head SET epoch = gen_random_uuid() RETURNING seq, epoch").get_result(connection).await
+}
+
+/// Whether event `seq` of this epoch is part of the history.
+pub(super) async fn is_part(connection: &mut AsyncPgConnection, seq: i64, epoch: Option<Uuid>) -> QueryResult<bool> {
+    sql(format!("SELECT {IS_PART} AS known"))
+        .bind::<BigInt, _>(seq)
+        .bind::<Nullable<SqlUuid>, _>(epoch)
+        .get_result(connection)
+        .await
+        .map(|Known { known }| known)
+}
+
+/// Numbers at most `limit` committed rows and returns them, by number. Numbers nothing while the last number given is below
+/// `at_least`, which the caller has seen: then the database has been restored meanwhile, and a new epoch has to begin.
 ///
 /// One statement, so that it holds the lock of `outbox_head` for one round trip, whatever becomes of this process. Who
 /// waits for that lock sees the head as the other left it, and passes over the rows that the other took.
-pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32) -> QueryResult<Vec<Row>> {
-    let mut rows: Vec<Row> = sql("WITH head AS MATERIALIZED (SELECT seq FROM outbox_head FOR UPDATE),
+pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32, at_least: i64) -> QueryResult<Vec<Row>> {
+    let mut rows: Vec<Row> = sql(
+        "WITH
+         head AS MATERIALIZED (SELECT seq, epoch, last_epoch FROM outbox_head WHERE seq >= $2 FOR UPDATE),
          taken AS MATERIALIZED (
              SELECT id FROM outbox WHERE seq IS NULL AND EXISTS (SELECT FROM head)
              ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED),
          numbered AS (SELECT id, (SELECT seq FROM head) + row_number() OVER (ORDER BY id) AS seq FROM taken),
-         moved AS (UPDATE outbox_head SET seq = seq + (SELECT count(*) FROM taken) WHERE EXISTS (SELECT FROM taken))
+         moved AS (UPDATE outbox_head SET seq = seq + (SELECT count(*) FROM taken), last_epoch = epoch
+                   WHERE EXISTS (SELECT FROM taken)),
+         begun AS (INSERT INTO outbox_epochs (epoch, first_seq)
+                   SELECT epoch, seq + 1 FROM head
+                   WHERE last_epoch IS DISTINCT FROM epoch AND EXISTS (SELECT FROM taken))
          UPDATE outbox SET seq = numbered.seq FROM numbered WHERE outbox.id = numbered.id
-         RETURNING outbox.seq, (outbox.event || jsonb_build_object('seq', outbox.seq))::text AS event, false AS done,
-             outbox.writer")
+         RETURNING outbox.seq, false AS done, outbox.writer, (SELECT epoch FROM head) AS epoch,
+             (SELECT last_epoch FROM head) AS previous_epoch,
+             (outbox.event || jsonb_build_object('seq', outbox.seq, 'epoch', (SELECT epoch FROM head)))::text AS event",
+    )
     .bind::<BigInt, _>(i64::from(limit))
+    .bind::<BigInt, _>(at_least)
     .load(connection)
     .await?;
     rows.sort_unstable_by_key(|row| row.seq);
@@ -64,7 +149,7 @@ pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32) -> Qu
 /// Numbered rows that have not been appended for `age` seconds, by number.
 pub(super) async fn unfinished(connection: &mut AsyncPgConnection, age: f64, limit: u32) -> QueryResult<Vec<Row>> {
     sql(format!(
-        "SELECT {ROW} FROM outbox
+        "SELECT {ROW}
          WHERE done_at IS NULL AND seq IS NOT NULL AND occurred_at <= clock_timestamp() - make_interval(secs => $1)
          ORDER BY seq LIMIT $2"
     ))
@@ -81,7 +166,7 @@ pub(super) async fn between(
     last: i64,
     limit: u32,
 ) -> QueryResult<Vec<Row>> {
-    sql(format!("SELECT {ROW} FROM outbox WHERE seq BETWEEN $1 AND $2 ORDER BY seq LIMIT $3"))
+    sql(format!("SELECT {ROW} WHERE seq BETWEEN $1 AND $2 ORDER BY seq LIMIT $3"))
         .bind::<BigInt, _>(first)
         .bind::<BigInt, _>(last)
         .bind::<BigInt, _>(i64::from(limit))
@@ -98,9 +183,9 @@ pub(super) async fn done(connection: &mut AsyncPgConnection, first: i64, last: i
         .await
 }
 
-/// The last number given.
-pub(super) async fn head(connection: &mut AsyncPgConnection) -> QueryResult<i64> {
-    sql("SELECT seq AS number FROM outbox_head").get_result(connection).await.map(|Number { number }| number)
+/// The last number given, and the epoch of the next ones.
+pub(super) async fn head(connection: &mut AsyncPgConnection) -> QueryResult<Head> {
+    sql("SELECT seq, epoch FROM outbox_head").get_result(connection).await
 }
 
 /// The first number that a stream without memory is given: of the last hour, and no more than it can hold. Rows that
@@ -155,6 +240,9 @@ pub enum OutboxError {
     /// Some of it has been deleted already.
     #[error("the events after {0} are no longer kept")]
     Pruned(u64),
+    /// The event that the caller knows under this number is not part of this log.
+    #[error("the log has another history than the one that event {0} belongs to")]
+    Diverged(u64),
     /// The database does not answer.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -166,28 +254,46 @@ impl Outbox {
         Self { pool }
     }
 
-    /// At most `limit` events after number `after`, without a hole.
+    /// At most `limit` events after `mark`, without a hole.
     ///
     /// # Errors
-    /// [`OutboxError::Pruned`] when the next one is no longer kept.
-    pub async fn after(&self, after: u64, limit: u32) -> Result<EventPage, OutboxError> {
+    /// [`OutboxError::Diverged`] when `mark` has an epoch and is not part of this log, [`OutboxError::Pruned`] when the
+    /// next event is no longer kept.
+    pub async fn after(&self, mark: Mark, limit: u32) -> Result<EventPage, OutboxError> {
+        let after = mark.seq;
         let first = i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX);
+        let find_head = format!(
+            "SELECT seq, (SELECT epoch FROM outbox_epochs ORDER BY first_seq DESC LIMIT 1) AS epoch,
+                 $2 IS NULL OR ({IS_PART}) AS known
+             FROM outbox_head"
+        );
         let read = async |connection: &mut AsyncPgConnection| {
             // The head first: a row that is numbered in between is more than was asked for, not less.
-            let head = head(connection).await?;
-            let rows = between(connection, first, i64::MAX, limit.min(PAGE)).await?;
+            let head: LogHead = sql(find_head.clone())
+                .bind::<BigInt, _>(i64::try_from(after).unwrap_or(i64::MAX))
+                .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+                .get_result(connection)
+                .await?;
+            let rows =
+                if head.known { between(connection, first, i64::MAX, limit.min(PAGE)).await? } else { Vec::new() };
             Ok::<_, database::Error>((head, rows))
         };
         let read = self.pool.run(read).await;
-        let (head, rows) = read.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
+        let (LogHead { seq: head, epoch, known }, rows) =
+            read.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
+        if !known {
+            return Err(OutboxError::Diverged(after));
+        }
         let holes = rows.iter().zip(first..).any(|(row, seq)| row.seq != seq);
         if holes || (rows.is_empty() && first <= head) {
             return Err(OutboxError::Pruned(after));
         }
         let events: Result<Vec<Value>, _> = rows.iter().map(|row| serde_json::from_str(&row.event)).collect();
         let events = events.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
-        let last = rows.last().map_or(head, |row| row.seq.max(head));
-        Ok(EventPage { events, head: last.unsigned_abs() })
+        // A row that was numbered in between may have begun an epoch.
+        let newer = rows.last().filter(|row| row.seq > head).map(|row| (row.seq, row.epoch));
+        let (head, epoch) = newer.unwrap_or((head, epoch));
+        Ok(EventPage { events, head: head.unsigned_abs(), epoch })
     }
 }
 

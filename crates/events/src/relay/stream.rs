@@ -7,18 +7,22 @@ use fred::types::Value;
 use fred::types::config::Server;
 use fred::types::scripts::Script;
 use tokio::sync::broadcast::Receiver;
+use uuid::Uuid;
 
 use super::outbox::Row;
+use crate::contract::epoch_of;
 use crate::{RedisUrlError, Source, redis};
 
 const APPEND: &str = include_str!("scripts/append.lua");
 const REMOVE: &str = include_str!("scripts/remove.lua");
+const TAIL: &str = include_str!("scripts/tail.lua");
 
 /// A stream, and the channel that carries the same events.
 pub(super) struct Stream {
     client: Client,
     append: Script,
     remove: Script,
+    tail: Script,
     pub(super) source: Source,
     length: String,
 }
@@ -26,13 +30,8 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn open(url: &str, source: Source, length: u64) -> Result<Self, RedisUrlError> {
         let client = redis::builder(url, redis::COMMAND)?.build().map_err(|error| RedisUrlError::from(&error))?;
-        Ok(Self {
-            client,
-            append: Script::from_lua(APPEND),
-            remove: Script::from_lua(REMOVE),
-            source,
-            length: length.to_string(),
-        })
+        let [append, tail, remove] = [APPEND, TAIL, REMOVE].map(Script::from_lua);
+        Ok(Self { client, append, tail, remove, source, length: length.to_string() })
     }
 
     /// Keeps the connection alive. Never returns.
@@ -52,20 +51,28 @@ impl Stream {
 
     /// Appends those of `rows` that follow. Returns the number that the stream ends with; 0 when it is empty and
     /// `begin` does not allow it to begin here.
+    ///
+    /// # Errors
+    /// [`is_diverged`] tells whether the stream has another history than the rows.
     pub(super) async fn append(&self, rows: &[Row], begin: bool) -> Result<i64, Error> {
-        let mut args: Vec<Value> = Vec::with_capacity(3 + 3 * rows.len());
+        let text = |epoch: Option<Uuid>| epoch.map(|epoch| epoch.to_string()).unwrap_or_default();
+        let mut args: Vec<Value> = Vec::with_capacity(4 + 4 * rows.len());
         args.push(self.source.channel.unwrap_or_default().into());
         args.push(self.length.as_str().into());
         args.push(flag(begin).into());
+        args.push(text(rows.first().and_then(|row| row.previous_epoch)).into());
         for row in rows {
-            args.extend([row.seq.to_string().into(), flag(!row.done).into(), row.event.as_str().into()]);
+            let (seq, epoch) = (row.seq.to_string(), text(row.epoch));
+            args.extend([seq.into(), flag(!row.done).into(), epoch.into(), row.event.as_str().into()]);
         }
         self.append.evalsha_with_reload(&self.client, vec![self.source.stream], args).await
     }
 
-    /// The number that the stream ends with; 0 when there is none.
-    pub(super) async fn last(&self) -> Result<i64, Error> {
-        self.append(&[], false).await
+    /// The number that the stream ends with, 0 when there is none; and its epoch, where the last entry says it.
+    pub(super) async fn last(&self) -> Result<(i64, Option<Uuid>), Error> {
+        let (last, event): (i64, Vec<u8>) =
+            self.tail.evalsha_with_reload(&self.client, vec![self.source.stream], Vec::<Value>::new()).await?;
+        Ok((last, epoch_of(&event)))
     }
 
     /// Removes the stream with its groups, if it still ends with this number. Returns whether it did.
@@ -84,6 +91,11 @@ impl Stream {
         // The server notices a dropped connection as well.
         let _ = self.client.quit().await;
     }
+}
+
+/// Whether a stream refused rows because it has another history.
+pub(super) fn is_diverged(error: &Error) -> bool {
+    error.details().starts_with("DIVERGED")
 }
 
 fn flag(yes: bool) -> &'static str {

@@ -14,11 +14,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::health::{Failing, RelayHealth};
 use super::outbox::{self, Row};
 use super::pace::Pace;
-use super::stream::Stream;
+use super::stream::{Stream, is_diverged};
 use super::{Committed, Hook, RelaySettings, session};
 use crate::consumer::ReactError;
 use crate::contract::{Change, Event};
@@ -48,6 +49,31 @@ enum Trouble {
     Elsewhere(String),
     /// The hook did not do its part: the same.
     Hook(String),
+    /// The stream holds other events under the numbers of these rows.
+    Diverged,
+}
+
+/// What a relay knows of both ends, on one connection to Postgres.
+struct Progress {
+    /// Whether there may be numbered rows that nobody appends.
+    owing: bool,
+    /// Whether Redis and its stream are known to be those that the rows were appended to.
+    greeted: bool,
+    /// Whether the stream refused rows: it is replaced, whatever its end looks like.
+    diverged: bool,
+    /// The last number that is known to be given.
+    head: i64,
+    /// The epoch of the next numbers.
+    epoch: Uuid,
+}
+
+impl Progress {
+    /// The database says where it is. Another relay that connects begins an epoch too, and a restore does: either way the
+    /// stream is compared again.
+    fn heard(&mut self, head: i64, epoch: Uuid) {
+        self.greeted &= self.epoch == epoch;
+        (self.head, self.epoch) = (self.head.max(head), epoch);
+    }
 }
 
 impl<T: Change, H: Hook<T>> Worker<T, H> {
@@ -111,10 +137,11 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let mut ticks = interval(self.settings.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pruned = Instant::now();
-        // Whether there may be numbered rows that nobody appends; and whether Redis may be another one.
-        let (mut owing, mut greeted) = (true, false);
+        let begun = postgres(outbox::begin_epoch(connection).await)?;
+        let mut progress =
+            Progress { owing: true, greeted: false, diverged: false, head: begun.seq, epoch: begun.epoch };
         while !stop.is_cancelled() {
-            match self.round(connection, &mut owing, &mut greeted).await {
+            match self.round(connection, &mut progress).await {
                 Ok(true) => {
                     self.health.recovered();
                     continue;
@@ -128,9 +155,13 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                         Trouble::Postgres(error) => return Err(error),
                         Trouble::Elsewhere(error) => (Failing::Stream, error),
                         Trouble::Hook(error) => (Failing::Invalidation, error),
+                        Trouble::Diverged => {
+                            progress.diverged = true;
+                            (Failing::Stream, "the stream has another history than the outbox".to_owned())
+                        }
                     };
                     // Greeted again, so that nothing is asked of the hook before Redis answers.
-                    (owing, greeted) = (true, false);
+                    (progress.owing, progress.greeted) = (true, false);
                     self.pace.failed();
                     rest(self.health.failed(what, error), stop).await;
                     continue;
@@ -139,9 +170,14 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
             tokio::select! {
                 () = wake.notified() => {}
                 // A receiver that lagged has missed connections, and so heard of one.
-                _ = connections.recv() => greeted = false,
+                _ = connections.recv() => progress.greeted = false,
                 _ = ticks.tick() => {
-                    owing |= !postgres(outbox::unfinished(connection, PEERS_TURN, 1).await)?.is_empty();
+                    let head = postgres(outbox::head(connection).await)?;
+                    if head.seq < progress.head {
+                        return Err(format!("the outbox was at {} and is at {}: it was restored", progress.head, head.seq));
+                    }
+                    progress.heard(head.seq, head.epoch);
+                    progress.owing |= !postgres(outbox::unfinished(connection, PEERS_TURN, 1).await)?.is_empty();
                     if pruned.elapsed() > self.settings.prune_every {
                         pruned = Instant::now();
                         let seconds = self.settings.retention.as_secs_f64();
@@ -155,27 +191,22 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// Numbers what is new and appends it, or what was left behind. Returns whether there may be more.
-    async fn round(
-        &self,
-        connection: &mut AsyncPgConnection,
-        owing: &mut bool,
-        greeted: &mut bool,
-    ) -> Result<bool, Trouble> {
+    async fn round(&self, connection: &mut AsyncPgConnection, progress: &mut Progress) -> Result<bool, Trouble> {
         let batch = self.settings.batch;
-        let mut fresh = outbox::number(connection, batch).await?;
-        if !*greeted {
+        let mut fresh = self.number(connection, progress).await?;
+        if !progress.greeted {
             // Numbered even while Redis is away, and all of them: the log over HTTP goes on.
-            *owing = true;
+            progress.owing = true;
             while fresh.len() == batch as usize {
-                fresh = outbox::number(connection, batch).await?;
+                fresh = self.number(connection, progress).await?;
             }
-            self.greet(connection).await?;
-            *greeted = true;
+            self.greet(connection, progress).await?;
+            (progress.greeted, progress.diverged) = (true, false);
         }
-        let rows = if *owing { outbox::unfinished(connection, 0.0, self.pace.rows()).await? } else { fresh };
+        let rows = if progress.owing { outbox::unfinished(connection, 0.0, self.pace.rows()).await? } else { fresh };
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            let more = *owing;
-            *owing = false;
+            let more = progress.owing;
+            progress.owing = false;
             return Ok(more);
         };
         let events = self.events(&rows);
@@ -185,28 +216,45 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         outbox::done(connection, first.seq, last.seq).await?;
         self.advanced();
         // Of what was committed meanwhile, a notification has come.
-        Ok(*owing || rows.len() == batch as usize)
+        Ok(progress.owing || rows.len() == batch as usize)
     }
 
-    /// On a new connection: is it still the Redis, and the stream, that the rows were appended to?
-    async fn greet(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
+    /// Numbers one batch.
+    async fn number(&self, connection: &mut AsyncPgConnection, progress: &mut Progress) -> Result<Vec<Row>, Trouble> {
+        let rows = outbox::number(connection, self.settings.batch, progress.head).await?;
+        if let Some(Row { seq, epoch: Some(epoch), .. }) = rows.last() {
+            progress.heard(*seq, *epoch);
+        }
+        Ok(rows)
+    }
+
+    /// On a new connection, and in a new epoch: is it still the Redis, and the stream, that the rows were appended to?
+    async fn greet(&self, connection: &mut AsyncPgConnection, progress: &mut Progress) -> Result<(), Trouble> {
         let run_id = self.stream.run_id().await?;
         let (last, head, is_new) = loop {
             // The stream first: whatever it has been given by then was numbered before. And whoever has begun another one has
             // noted its run before.
-            let last = self.stream.last().await?;
+            let (last, epoch) = self.stream.last().await?;
             let known = outbox::run_id(connection).await?;
             let head = outbox::head(connection).await?;
+            progress.heard(head.seq, head.epoch);
             let is_new = known.as_ref() != Some(&run_id);
             if is_new {
                 self.hook.redis_changed().await?;
             }
             // A database that has never appended anything has no stream either.
-            if last <= head && (last == 0 || known.is_some()) {
-                break (last, head, is_new);
+            let is_ours = known.is_some() && !progress.diverged && outbox::is_part(connection, last, epoch).await?;
+            if last == 0 || is_ours {
+                if last == 0 && head.seq > 0 && !is_new {
+                    // Nothing is there to compare with, so the entries of this service may be of any history.
+                    self.hook.history_changed().await?;
+                }
+                break (last, head.seq, is_new);
             }
-            if self.remove(last, "it is of another database").await? {
-                break (0, head, is_new);
+            self.hook.history_changed().await?;
+            progress.diverged = false;
+            if self.remove(last, "it is of another database, or of before a restore").await? {
+                break (0, head.seq, is_new);
             }
             // A peer was faster: what is there now?
         };
@@ -224,7 +272,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     async fn append(&self, connection: &mut AsyncPgConnection, rows: &[Row]) -> Result<(), Trouble> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let reached = self.stream.append(rows, false).await?;
-        if reached > last.seq && reached > outbox::head(connection).await? {
+        if reached > last.seq && reached > outbox::head(connection).await?.seq {
             self.remove_now(reached, "somebody else writes to it").await?;
             self.replay(connection).await
         } else if reached >= last.seq {
@@ -361,7 +409,7 @@ impl From<diesel::result::Error> for Trouble {
 
 impl From<fred::error::Error> for Trouble {
     fn from(error: fred::error::Error) -> Self {
-        Self::Elsewhere(error.details().to_owned())
+        if is_diverged(&error) { Self::Diverged } else { Self::Elsewhere(error.details().to_owned()) }
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod counting;
 mod delivery;
+mod full_redis;
 mod gaps;
+mod histories;
 mod listening;
 mod peers;
 mod poison;

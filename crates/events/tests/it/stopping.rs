@@ -44,7 +44,7 @@ async fn stopping_does_not_wait_for_what_is_away() {
 async fn it_leaves_no_connection_behind() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let before = world.cli("CLIENT LIST").await.lines().count();
-    for reading in [Reading::Group(GROUP), Reading::Log(0)] {
+    for reading in [Reading::Group(GROUP), Reading::Log(0.into())] {
         let consumer = world.start(reading, &recorder);
         reads(&consumer).await;
         assert_eq!(world.cli("CLIENT LIST").await.lines().count(), before + 2);

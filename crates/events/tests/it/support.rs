@@ -9,10 +9,10 @@ use events::PRODUCT_EVENTS;
 use events::consumer::{Consumer, ConsumerSettings, ReactError, Reading, Subscription, Transport};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::Value;
+use fred::types::Value as RedisValue;
 use fred::types::config::Config;
 use fred::types::{Builder, CustomCommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Redis, eventually};
 use uuid::Uuid;
 
@@ -58,9 +58,34 @@ impl World {
 
     /// Events that the log does not get.
     pub(crate) async fn stream_only(&self, numbers: impl IntoIterator<Item = u64>) {
+        self.append_all(numbers.into_iter().flat_map(|seq| [format!("{seq}-0"), event(seq)]).collect()).await;
+    }
+
+    /// Events of an epoch, in the stream and in the log.
+    pub(crate) async fn append_of(&self, epoch: Uuid, numbers: impl IntoIterator<Item = u64>) {
+        let events: Vec<(u64, String)> = numbers.into_iter().map(|seq| (seq, event_of(epoch, seq))).collect();
+        for (seq, event) in &events {
+            self.log.add(*seq, serde_json::from_str(event).unwrap());
+        }
+        let arguments = events.into_iter().flat_map(|(seq, event)| [format!("{seq}-0"), event]).collect();
+        self.append_all(arguments).await;
+    }
+
+    /// What the relay does when the database was restored to number `seq`: it begins an epoch, numbers `numbers` in it, and
+    /// fills the stream anew.
+    pub(crate) async fn restore(&self, seq: u64, epoch: Uuid, numbers: impl IntoIterator<Item = u64>) {
+        self.log.restore(seq);
+        self.log.begin(seq + 1, epoch);
+        for number in numbers {
+            self.log.add(number, serde_json::from_str(&event_of(epoch, number)).unwrap());
+        }
+        self.cli(&format!("DEL {STREAM}")).await;
+        self.append_all(self.log.entries()).await;
+    }
+
+    async fn append_all(&self, arguments: Vec<String>) {
         let client = self.client().await;
-        let arguments: Vec<String> = numbers.into_iter().flat_map(|seq| [format!("{seq}-0"), event(seq)]).collect();
-        let _: Value = client.eval(APPEND, STREAM, arguments).await.unwrap();
+        let _: RedisValue = client.eval(APPEND, STREAM, arguments).await.unwrap();
         client.quit().await.unwrap();
     }
 
@@ -85,7 +110,8 @@ impl World {
         let client = self.client().await;
         let args = format!("GROUP {GROUP} dead COUNT {count} STREAMS {STREAM} >");
         let command = CustomCommand::new_static("XREADGROUP", None::<u16>, false);
-        let _: Value = client.custom(command, args.split(' ').map(str::to_owned).collect::<Vec<_>>()).await.unwrap();
+        let _: RedisValue =
+            client.custom(command, args.split(' ').map(str::to_owned).collect::<Vec<_>>()).await.unwrap();
         client.quit().await.unwrap();
     }
 
@@ -137,6 +163,14 @@ pub(crate) fn event(seq: u64) -> String {
         "version": 2, "category_id": 1, "changed": ["price_cents"], "occurred_at": chrono::Utc::now(),
     })
     .to_string()
+}
+
+/// The JSON of an event with this number, of an epoch.
+pub(crate) fn event_of(epoch: Uuid, seq: u64) -> String {
+    let mut event: Value = serde_json::from_str(&event(seq)).unwrap();
+    event["event_id"] = json!(Uuid::new_v4());
+    event["epoch"] = json!(epoch);
+    event.to_string()
 }
 
 /// Waits until a consumer reads.

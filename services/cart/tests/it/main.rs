@@ -29,6 +29,7 @@ mod prices;
 mod promise;
 mod redis_down;
 mod replicas;
+mod restored;
 mod standard;
 mod starting;
 mod support;

@@ -138,5 +138,5 @@ async fn events_that_are_no_longer_kept_are_gone() {
     service.get("/events?after=1").await.problem(410, "gone");
     assert_eq!(told(&service, 2).await, [added(1, 3, 3)]);
     let ahead = service.get("/events?after=99").await.expect(200).json();
-    assert_eq!(ahead, json!({ "events": [], "head": 3 }));
+    assert_eq!((&ahead["events"], &ahead["head"]), (&json!([]), &json!(3)));
 }

@@ -102,6 +102,11 @@ impl Hook<ProductChange> for Aftermath {
         taken(self.cache.invalidate(self.outdated(events)).await)
     }
 
+    async fn history_changed(&self) -> Result<(), ReactError> {
+        counter!("product_events_total", "result" => "history-changed").increment(1);
+        taken(self.cache.invalidate_all().await)
+    }
+
     async fn redis_changed(&self) -> Result<(), ReactError> {
         counter!("product_events_total", "result" => "redis-changed").increment(1);
         taken(self.cache.invalidate_all().await)

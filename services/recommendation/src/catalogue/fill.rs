@@ -11,6 +11,7 @@ use database::sql;
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::RunQueryDsl;
 use events::PRODUCT_EVENTS;
+use events::log::LogError;
 use events::product_api::{Product, ProductApi};
 use tracing::{info, warn};
 
@@ -38,11 +39,16 @@ impl Filler {
     ///
     /// # Errors
     /// When the product API or the database does not answer. What was read until then stays.
-    pub async fn fill(&self) -> Result<u64, Failure> {
+    pub async fn fill(&self) -> Result<(), Failure> {
         let began = Instant::now();
-        let head = keeper::head(&self.api.events()).await?;
-        if self.positions.of(PRODUCT_EVENTS.stream).await?.is_some_and(|position| position > head) {
-            warn!(head, "the catalogue is of another database than before: it is copied anew");
+        let known = self.positions.of(PRODUCT_EVENTS.stream).await?;
+        let log = self.api.events();
+        let (head, is_other) = match keeper::head(&log, known.map(|known| known.newest)).await {
+            Err(LogError::Diverged(_)) => (keeper::head(&log, None).await?, true),
+            head => (head?, false),
+        };
+        if is_other {
+            warn!(head = head.seq, "the catalogue has another history than its copy: it is copied anew");
             self.forget().await?;
         }
         let (mut products, mut after, mut cursor) = (0, 0, None::<String>);
@@ -53,18 +59,22 @@ impl Filler {
                 (Some(_), Some(product)) => product.id,
                 _ => i64::MAX,
             };
-            self.page(page.products, (after, last), head).await?;
+            self.page(page.products, (after, last), head.seq).await?;
             self.state.filling(products);
             (after, cursor) = (last, page.next_cursor);
             if cursor.is_none() {
                 break;
             }
         }
-        self.positions.begin(PRODUCT_EVENTS.stream, head).await?;
-        self.state.heard_of(head, head, began);
+        // Not before: until then, the position says that the copy is of the history before.
+        match is_other {
+            true => self.positions.replace(PRODUCT_EVENTS.stream, head).await?,
+            false => self.positions.begin(PRODUCT_EVENTS.stream, head).await?,
+        }
+        self.state.heard_of(head.seq, head.seq, began);
         self.state.filled();
-        info!(products, position = head, took = ?began.elapsed(), "the whole catalogue has been copied");
-        Ok(head)
+        info!(products, position = head.seq, took = ?began.elapsed(), "the whole catalogue has been copied");
+        Ok(())
     }
 
     /// Writes one page, and that nothing else is in its range of ids.
@@ -92,7 +102,6 @@ impl Filler {
 
     /// Numbers of another database mean nothing.
     async fn forget(&self) -> Result<(), Failure> {
-        self.positions.forget(PRODUCT_EVENTS.stream).await?;
         self.catalogue
             .pool
             .transaction(async |connection| {

@@ -18,6 +18,7 @@ use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
+use events::log::Mark;
 use events::product_api::Product;
 use uuid::Uuid;
 
@@ -55,18 +56,17 @@ impl Catalogue {
         Self { pool, process: Uuid::now_v7() }
     }
 
-    /// Writes what events have led to, and that those with these numbers are carried out, and commits. Returns the products that can be bought
-    /// again, or no longer, with one of these events: the same ones when it is called once more.
+    /// Writes what events have led to, and that they are carried out, and commits. Returns the products that can be bought again, or no longer, with one of these events: the same ones when it is called once more.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn carry_out(&self, changes: &Changes, numbers: &[u64]) -> Result<HashSet<i64>, Failure> {
+    pub async fn carry_out(&self, changes: &Changes, events: &[Mark]) -> Result<HashSet<i64>, Failure> {
         self.pool
             .transaction(async |connection| {
-                let flipped = write(connection, changes, numbers.iter().min().copied()).await?;
-                if !numbers.is_empty() {
+                let flipped = write(connection, changes, events.iter().map(|event| event.seq).min()).await?;
+                if !events.is_empty() {
                     awaited::arrived(connection, self.process).await?;
-                    mark(connection, PRODUCT_EVENTS.stream, numbers.iter().copied()).await?;
+                    mark(connection, PRODUCT_EVENTS.stream, events.iter().copied()).await?;
                 }
                 Ok(flipped)
             })

@@ -6,15 +6,15 @@ use std::collections::HashSet;
 
 use cache::{Cache, Invalidation};
 use events::CART_EVENTS;
-use events::consumer::{React, ReactError, Resync};
+use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{CartChange, CartChangeKind, CartEvent};
-use events::log::EventLog;
+use events::log::{EventLog, Mark};
 use tracing::info;
 
 use super::{refused, taken};
 use crate::baskets::Baskets;
 use crate::positions::Positions;
-use crate::{keeper, keys, learning};
+use crate::{keys, learning};
 
 /// What the recommendation does when carts change.
 #[derive(Clone, Debug)]
@@ -48,25 +48,29 @@ impl React for Carts {
         taken(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
-        info!(
-            ?why,
-            "events about carts may have been missed: what was not heard is learned with the next change of a line"
-        );
-        if why == Resync::Gap {
-            // They are not to be had, so nobody need look for them again. A log that does not answer may have them still.
-            if let Ok(head) = keeper::head(&self.log).await {
-                self.positions.begin(CART_EVENTS.stream, head).await.map_err(refused)?;
-            }
+    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
+        info!(?why, "events about carts may have been missed: the baskets are read from the cart as a whole");
+        if why == Resync::OtherHistory {
+            self.baskets.forget_versions().await.map_err(refused)?;
+            // From its beginning, as far as it is kept.
+            self.positions.replace(CART_EVENTS.stream, Mark::default()).await.map_err(refused)?;
+        }
+        if why != Resync::RedisChanged {
+            // The cart may be away: the baskets are read beside the events, which need not wait for that.
+            self.positions.set_incomplete(CART_EVENTS.stream, true).await.map_err(refused)?;
         }
         taken(self.cache.invalidate_all().await)?;
         Ok(None)
     }
 
     /// Baskets that were never begun begin with the first event of all.
-    async fn position(&self) -> Result<Option<u64>, ReactError> {
+    async fn position(&self) -> Result<Option<Position>, ReactError> {
         let position = self.positions.of(CART_EVENTS.stream).await.map_err(refused)?;
-        Ok(Some(position.unwrap_or(0)))
+        Ok(Some(position.unwrap_or_default()))
+    }
+
+    async fn skip(&self, until: u64) -> Result<(), ReactError> {
+        self.positions.begin(CART_EVENTS.stream, until.into()).await.map_err(refused)
     }
 
     async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use events::consumer::{Consumer, React, Reading, Subscription};
-use events::log::EventLog;
+use events::consumer::{Consumer, React, ReactError, Reading, Resync, Subscription};
+use events::log::{EventLog, LogError};
 use events::{CART_EVENTS, PRODUCT_EVENTS, Source};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -93,17 +93,18 @@ async fn begin_products(products: &Products) {
         let begun = async {
             filler.catalogue.forget_the_gone().await?;
             match filler.positions.of(PRODUCT_EVENTS.stream).await? {
-                None => filler.fill().await.map(drop),
+                None => filler.fill().await,
                 Some(position) => {
                     let asked = Instant::now();
-                    let head = keeper::head(&filler.api.events()).await;
+                    let head = keeper::head(&filler.api.events(), Some(position.newest)).await;
                     if let Ok(head) = head {
-                        filler.state.heard_of(head, position, asked);
+                        filler.state.heard_of(head.seq, position.seq, asked);
                     }
                     filler.state.filled();
-                    // A log that is shorter than what was read of it is of another database.
                     match head {
-                        Ok(head) if head < position => filler.fill().await.map(drop),
+                        Err(LogError::Diverged(_)) => {
+                            products.resync(Resync::OtherHistory).await.map_err(failure).map(drop)
+                        }
                         _ => Ok(()),
                     }
                 }
@@ -123,10 +124,10 @@ async fn begin_carts(carts: &Carts) {
     loop {
         let begun = async {
             let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(()) };
-            match keeper::head(&carts.log).await {
-                Ok(head) if head < position => {
-                    warn!(head, position, "the log of carts is of another database than before: it is read anew");
-                    positions.forget(CART_EVENTS.stream).await
+            match keeper::head(&carts.log, Some(position.newest)).await {
+                Err(LogError::Diverged(_)) => {
+                    warn!("the log of carts has another history than the baskets: they are read anew");
+                    carts.resync(Resync::OtherHistory).await.map_err(failure).map(drop)
                 }
                 _ => Ok(()),
             }
@@ -135,6 +136,13 @@ async fn begin_carts(carts: &Carts) {
             Ok(()) => return,
             Err(failure) => rest.after(&failure).await,
         }
+    }
+}
+
+fn failure(error: ReactError) -> Failure {
+    match error {
+        ReactError::Unavailable(reason) => Failure::Unavailable(reason),
+        ReactError::Refused(reason) => Failure::Internal(reason),
     }
 }
 

@@ -15,8 +15,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use cache::{Cache, Invalidation, Tag};
 use events::PRODUCT_EVENTS;
-use events::consumer::{React, ReactError, Resync};
+use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
+use events::log::Mark;
 use tracing::info;
 
 use super::{refused, taken};
@@ -53,16 +54,16 @@ impl React for Products {
                 return Err(refused(failure));
             }
         };
-        let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
-        let flipped = self.filler.catalogue.carry_out(&changes, &numbers).await.map_err(refused)?;
+        let marks: Vec<Mark> = events.iter().map(|event| Mark { seq: event.seq, epoch: event.epoch }).collect();
+        let flipped = self.filler.catalogue.carry_out(&changes, &marks).await.map_err(refused)?;
         // Only now: a list that is made from here on is made of the new rows.
         taken(self.cache.invalidate(Invalidation::hard().tags(outdated(events, &flipped))).await)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
         info!(?why, "events about products may have been missed: the catalogue is copied again");
-        if why == Resync::RedisChanged {
-            // What lies there may be of any age, and the product API may be away for long.
+        if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
+            // What lies there may be of any age or of another history, and the product API may be away for long.
             taken(self.cache.invalidate_all().await)?;
         }
         self.filler.fill().await.map_err(refused)?;
@@ -70,8 +71,12 @@ impl React for Products {
         Ok(None)
     }
 
-    async fn position(&self) -> Result<Option<u64>, ReactError> {
+    async fn position(&self) -> Result<Option<Position>, ReactError> {
         self.filler.positions.of(PRODUCT_EVENTS.stream).await.map_err(refused)
+    }
+
+    async fn skip(&self, until: u64) -> Result<(), ReactError> {
+        self.filler.positions.begin(PRODUCT_EVENTS.stream, until.into()).await.map_err(refused)
     }
 
     async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {

@@ -20,6 +20,7 @@ mod lists;
 mod operations;
 mod poison;
 mod replicas;
+mod restored;
 mod rows;
 mod standard;
 mod starting;

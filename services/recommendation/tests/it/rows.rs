@@ -10,7 +10,10 @@ use recommendation::positions::Positions;
 
 use crate::support::Stores;
 
-const SCHEMA: &str = include_str!("../../migrations/2026-11-23-000001_recommendation/up.sql");
+const SCHEMA: [&str; 2] = [
+    include_str!("../../migrations/2026-11-23-000001_recommendation/up.sql"),
+    include_str!("../../migrations/2026-11-26-000003_history/up.sql"),
+];
 
 struct Rows {
     stores: Stores,
@@ -21,7 +24,9 @@ struct Rows {
 impl Rows {
     async fn start() -> Self {
         let stores = Stores::start().await;
-        stores.sql(SCHEMA).await;
+        for schema in SCHEMA {
+            stores.sql(schema).await;
+        }
         let settings: PostgresSettings =
             serde_json::from_value(serde_json::json!({ "url": stores.ours(), "max_connections": 4 }))
                 .expect("settings");
@@ -45,7 +50,7 @@ impl Rows {
 
     /// Returns whether it can be bought again, or no longer, with this event.
     async fn write(&self, changes: Changes, seq: u64) -> bool {
-        !self.catalogue.carry_out(&changes, &[seq]).await.expect("it is written").is_empty()
+        !self.catalogue.carry_out(&changes, &[seq.into()]).await.expect("it is written").is_empty()
     }
 
     async fn row(&self) -> String {
@@ -150,7 +155,7 @@ async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
     let live =
         vec![(of(1, "old", 2, 0), 11), (of(2, "new", 2, 4), 12), (of(5, "first", 1, 1), 13), (of(4, "old", 1, 9), 9)];
     let changes = Changes { live, gone: vec![(3, 1, 14)], ..Changes::default() };
-    let numbers = [11, 12, 13, 14];
+    let numbers = [11, 12, 13, 14].map(events::log::Mark::from);
     let mut flipped: Vec<i64> = rows.catalogue.carry_out(&changes, &numbers).await.unwrap().into_iter().collect();
     flipped.sort_unstable();
     assert_eq!(flipped, [1, 3, 5], "sold out, gone, new");
@@ -163,18 +168,18 @@ async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
 #[tokio::test]
 async fn the_position_is_below_the_first_event_that_is_missing() {
     let rows = Rows::start().await;
-    let position = async || rows.positions.of("product:events").await.unwrap();
+    let position = async || rows.positions.of("product:events").await.unwrap().map(|position| position.seq);
     assert_eq!(position().await, None);
-    rows.positions.begin("product:events", 5).await.unwrap();
+    rows.positions.begin("product:events", 5.into()).await.unwrap();
     assert_eq!(position().await, Some(5));
     let nothing = Changes::default();
-    rows.catalogue.carry_out(&nothing, &[8, 9]).await.unwrap();
+    rows.catalogue.carry_out(&nothing, &[8.into(), 9.into()]).await.unwrap();
     assert_eq!(position().await, Some(5));
-    rows.catalogue.carry_out(&nothing, &[6, 9]).await.unwrap();
+    rows.catalogue.carry_out(&nothing, &[6.into(), 9.into()]).await.unwrap();
     assert_eq!(position().await, Some(6));
-    rows.catalogue.carry_out(&nothing, &[7]).await.unwrap();
+    rows.catalogue.carry_out(&nothing, &[7.into()]).await.unwrap();
     assert_eq!(position().await, Some(9));
     // A number that never came is passed over in the end.
-    rows.catalogue.carry_out(&nothing, &[200_000]).await.unwrap();
+    rows.catalogue.carry_out(&nothing, &[200_000.into()]).await.unwrap();
     assert_eq!(position().await, Some(100_000));
 }

@@ -13,6 +13,10 @@
 //! lease taken before the invalidation is refused by the fence; one taken after it reads the raised horizon. The whole
 //! argument is in [ADR 9](../../../../docs/adr/0009-search-pages-and-lagging-replicas.md).
 //!
+//! Numbers can be compared within one history of the catalogue's log only. So each horizon has a random id, the score of
+//! the member `#`, and a replica stores pages under it only after the log has said that its own index is of the history
+//! that the log has now. A horizon with a number above the log's head is of another history, and begins anew.
+//!
 //! The member `*` is the *floor*: a number that every tag counts as touched by at least. While it is not there, the
 //! horizon is unknown, because Redis has lost it, and nobody stores anything; [`Horizon::establish`] begins it anew.
 //! Raising the floor makes the members below it superfluous: that is how the set is kept small.
@@ -36,8 +40,14 @@ pub use connection::BadUrl;
 /// The floor's member. No tag can be called so.
 const FLOOR: &str = "*";
 
+/// The member whose score is the horizon's id.
+const ID: &str = "#";
+
 const FINISH: &str = include_str!("finish.lua");
 const RAISE: &str = include_str!("raise.lua");
+const CLAIM: &str = include_str!("claim.lua");
+const TOUCH: &str = include_str!("touch.lua");
+const HIGHEST: &str = include_str!("highest.lua");
 
 /// A client of the shared horizon. Cheap to clone.
 #[derive(Clone)]
@@ -45,8 +55,20 @@ pub struct Horizon {
     client: Client,
     finish: Script,
     raise: Script,
+    claim: Script,
+    touch: Script,
+    highest: Script,
     /// Ends with the last of them.
     _looks: Arc<AbortOnDropHandle<()>>,
+}
+
+/// How far an index must be for a page to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The number of the last event that touched one of the page's tags, or of the floor.
+    pub number: u64,
+    /// Which horizon it is of.
+    pub id: i64,
 }
 
 /// Redis did not do it.
@@ -66,32 +88,34 @@ impl Horizon {
             async move { events::keep_answering(&client).await }
         });
         let looks = Arc::new(AbortOnDropHandle::new(looks));
-        Ok(Self { client, finish: Script::from_lua(FINISH), raise: Script::from_lua(RAISE), _looks: looks })
+        let [finish, raise, claim, touch, highest] = [FINISH, RAISE, CLAIM, TOUCH, HIGHEST].map(Script::from_lua);
+        Ok(Self { client, finish, raise, claim, touch, highest, _looks: looks })
     }
 
     /// Event number `position` has touched `tags`. To be called before they are invalidated.
     pub async fn touch(&self, position: u64, tags: impl IntoIterator<Item = &Tag>) -> Result<(), HorizonError> {
-        let mut args = vec![Value::from(HORIZON), "GT".into()];
-        for tag in tags {
-            args.extend([position.to_string().into(), tag.as_str().into()]);
-        }
-        if args.len() == 2 {
+        let mut args = vec![position.to_string()];
+        args.extend(tags.into_iter().map(|tag| tag.as_str().to_owned()));
+        if args.len() == 1 {
             return Ok(());
         }
-        let zadd = CustomCommand::new_static("ZADD", ClusterHash::FirstKey, false);
-        Ok(self.client.custom::<i64, _>(zadd, args).await.map(drop)?)
+        Ok(self.touch.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
     }
 
     /// The number that an index must have reached for a page with `tags` to be stored; `None` while it is unknown. To be
     /// called after the lease was taken.
-    pub async fn of(&self, tags: &[Tag]) -> Result<Option<u64>, HorizonError> {
-        let mut args = vec![Value::from(HORIZON), FLOOR.into()];
+    pub async fn of(&self, tags: &[Tag]) -> Result<Option<Reached>, HorizonError> {
+        let mut args = vec![Value::from(HORIZON), ID.into(), FLOOR.into()];
         args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
         let zmscore = CustomCommand::new_static("ZMSCORE", ClusterHash::FirstKey, false);
         let scores: Vec<Option<f64>> = self.client.custom(zmscore, args).await?;
-        let floor = scores.first().copied().flatten().filter(|floor| *floor >= 0.0);
-        // A number of events stays far below 2⁵³, up to which doubles are exact.
-        Ok(floor.map(|floor| scores.into_iter().flatten().fold(floor, f64::max) as u64))
+        let (Some(Some(id)), Some(Some(floor))) = (scores.first(), scores.get(1)) else { return Ok(None) };
+        if *floor < 0.0 {
+            return Ok(None);
+        }
+        // A number of events stays far below 2⁵³, up to which doubles are exact; and so does an id.
+        let number = scores[1..].iter().flatten().copied().fold(*floor, f64::max) as u64;
+        Ok(Some(Reached { number, id: *id as i64 }))
     }
 
     /// Begins the horizon anew where it is unknown. `head` asks for the number of the newest event of all.
@@ -122,6 +146,12 @@ impl Horizon {
         Ok(self.raise.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
     }
 
+    /// The highest number that it holds.
+    pub async fn highest(&self) -> Result<u64, HorizonError> {
+        let highest: f64 = self.highest.evalsha_with_reload(&self.client, vec![HORIZON], Vec::<Value>::new()).await?;
+        Ok(highest.max(0.0) as u64)
+    }
+
     /// How many tags are remembered.
     pub async fn size(&self) -> Result<u64, HorizonError> {
         let zcard = CustomCommand::new_static("ZCARD", ClusterHash::FirstKey, false);
@@ -137,9 +167,8 @@ impl Horizon {
     /// A floor below zero is nobody's number: it stands for "unknown", and for who is about to change that.
     async fn claim(&self) -> Result<i64, HorizonError> {
         let claim = -rand::random_range(1..1_i64 << 52);
-        let args = vec![HORIZON.to_owned(), claim.to_string(), FLOOR.to_owned()];
-        let zadd = CustomCommand::new_static("ZADD", ClusterHash::FirstKey, false);
-        self.client.custom::<i64, _>(zadd, args).await?;
+        let args = vec![claim.to_string()];
+        self.claim.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await?;
         Ok(claim)
     }
 }

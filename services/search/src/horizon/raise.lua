@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Raises the floor of the horizon, and removes the members that it makes superfluous.
 -- KEYS  1 the horizon          ARGV  1 the floor
 -- Returns 1 when there is a floor; 0 while it is unknown, which nobody but a claim may end.

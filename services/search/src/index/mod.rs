@@ -16,7 +16,9 @@ pub mod store;
 
 use std::collections::BTreeMap;
 
+use events::log::Mark;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub use schema::{Fields, Row};
 pub use snapshot::Snapshot;
@@ -30,8 +32,18 @@ pub type Categories = BTreeMap<i64, String>;
 pub struct Commit {
     /// Every event up to this number is in the documents; later ones may be.
     pub position: u64,
+    /// The epoch of that event: which history of the catalogue's log the documents are of.
+    #[serde(default)]
+    pub epoch: Option<Uuid>,
     /// Whether Redis has not been told yet what these events outdate.
     pub owed: bool,
     /// The names of categories.
     pub categories: Categories,
+}
+
+impl Commit {
+    /// The last event that is in the documents.
+    pub fn mark(&self) -> Mark {
+        Mark { seq: self.position, epoch: self.epoch }
+    }
 }

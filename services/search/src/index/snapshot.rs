@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use events::log::Mark;
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, TantivyDocument, TantivyError, Term};
+use uuid::Uuid;
 
 use super::{Categories, Fields, Row};
 
@@ -19,9 +21,18 @@ pub struct Snapshot {
     pub categories: Arc<Categories>,
     /// Every event up to this number is in it.
     pub position: u64,
+    /// The epoch of that event.
+    pub epoch: Option<Uuid>,
+    /// Which walk through the catalogue it descends from: another one may be of another history.
+    pub lineage: u64,
 }
 
 impl Snapshot {
+    /// The last event that is in it.
+    pub fn mark(&self) -> Mark {
+        Mark { seq: self.position, epoch: self.epoch }
+    }
+
     /// How many products there are.
     pub fn len(&self) -> u64 {
         self.searcher.num_docs()

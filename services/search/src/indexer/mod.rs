@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::contract::ProductEvent;
+use events::log::Mark;
 use events::product_api::{ProductApi, Unavailable};
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
@@ -46,7 +47,7 @@ pub enum Work {
     /// Take in what these events are about.
     Index(Vec<ProductEvent>),
     /// Compare the index with the whole catalogue; answers with the position from which events count again.
-    Walk(oneshot::Sender<u64>),
+    Walk(oneshot::Sender<Mark>),
     /// Nothing is asked for up to this number.
     Pass(u64),
 }
@@ -59,6 +60,8 @@ pub struct Indexer {
     state: Arc<State>,
     /// What the last commit was.
     commit: Commit,
+    /// How many walks this process has made.
+    walks: u64,
     commit_every: Duration,
 }
 
@@ -88,7 +91,7 @@ impl Indexer {
         commit_every: Duration,
     ) -> Self {
         let store = Arc::new(Mutex::new(store));
-        Self { api, store, announcer, state, commit: commit.unwrap_or_default(), commit_every }
+        Self { api, store, announcer, state, commit: commit.unwrap_or_default(), walks: 0, commit_every }
     }
 
     /// Works until it is told to stop; what is in the queue then is read again after the next start.
@@ -147,7 +150,7 @@ impl Indexer {
     async fn index(&mut self, events: &[ProductEvent]) {
         let fresh = events.iter().filter(|event| event.seq > self.commit.position);
         let fresh: Vec<ProductEvent> = fresh.cloned().collect();
-        let Some(last) = fresh.last().map(|event| event.seq) else { return };
+        let Some(last) = fresh.last().map(|event| Mark { seq: event.seq, epoch: event.epoch }) else { return };
         let mut pause = PAUSE;
         while let Err(trouble) = self.try_index(&fresh, last).await {
             self.failed(&trouble, &mut pause).await;
@@ -155,7 +158,7 @@ impl Indexer {
         counter!("search_events_indexed_total").increment(fresh.len() as u64);
     }
 
-    async fn try_index(&mut self, events: &[ProductEvent], last: u64) -> Result<(), Trouble> {
+    async fn try_index(&mut self, events: &[ProductEvent], last: Mark) -> Result<(), Trouble> {
         let mut batch = Batch::new(events);
         batch.before = self.rows(batch.products()).await?;
         let products = self.api.products(&batch.to_be_fetched()).await?;
@@ -168,9 +171,11 @@ impl Indexer {
             batch.names_now.extend(categories.into_iter().map(|category| (category.id, category.name)));
         }
         let (batch, tags) = batch.with_tags().await?;
-        self.announcer.touched(last, tags).await;
+        self.announcer.touched(last.seq, tags).await;
 
-        let commit = Commit { position: last, owed: self.state.owed().is_some(), categories: batch.names_now.clone() };
+        let epoch = last.epoch.or(self.commit.epoch);
+        let owed = self.state.owed().is_some();
+        let commit = Commit { position: last.seq, epoch, owed, categories: batch.names_now.clone() };
         self.change(commit, move |store| {
             store.delete(batch.gone());
             store.put(batch.now.values())
@@ -198,7 +203,7 @@ impl Indexer {
         change: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Trouble> {
         let began = Instant::now();
-        let (next, snapshot): (Commit, Snapshot) = self
+        let (next, mut snapshot): (Commit, Snapshot) = self
             .with_store(move |store| {
                 change(store)?;
                 let snapshot = store.commit(&commit)?;
@@ -206,6 +211,7 @@ impl Indexer {
             })
             .await?;
         self.commit = next;
+        snapshot.lineage = self.walks;
         self.state.publish(snapshot);
         histogram!("search_commit_seconds").record(began.elapsed());
         Ok(())

@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 
+use events::log::Mark;
 use events::product_api::{Product, ProductPage};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant};
 use tracing::info;
 
 use super::{Indexer, PAUSE, Trouble};
-use crate::head;
 use crate::index::{Categories, Commit, Row, Store, StoreError};
 
 /// How often the log tells of progress.
@@ -36,20 +36,20 @@ fn put_changed(
 
 impl Indexer {
     /// Compares the index with the catalogue, however often that has to be tried. Returns its position then.
-    pub async fn walk(&mut self) -> u64 {
+    pub async fn walk(&mut self) -> Mark {
         self.state.walking(true);
         let mut pause = PAUSE;
         while let Err(trouble) = self.try_walk().await {
             self.failed(&trouble, &mut pause).await;
         }
         self.state.walking(false);
-        self.commit.position
+        self.commit.mark()
     }
 
     async fn try_walk(&mut self) -> Result<(), Trouble> {
         let (asked, began) = (std::time::Instant::now(), Instant::now());
         let (mut told, mut read, mut changed) = (began, 0, 0);
-        let head = head::ask(&self.api).await?;
+        let head = self.api.events().head(None).await?;
         let mut known = self.known().await?;
         let mut names = Categories::new();
         let mut cursor: Option<String> = None;
@@ -78,15 +78,18 @@ impl Indexer {
         let gone: Vec<i64> = known.into_keys().collect();
         changed += gone.len();
         // Another replica may have stored pages from versions that this one has never seen.
-        self.announcer.everything(head).await;
-        let commit = Commit { position: head, owed: self.state.owed().is_some(), categories: names };
+        self.announcer.everything(head.seq).await;
+        // Pages of the index from before may be of another history, whatever its position.
+        self.walks += 1;
+        let commit =
+            Commit { position: head.seq, epoch: head.epoch, owed: self.state.owed().is_some(), categories: names };
         self.change(commit, move |store| {
             store.delete(gone);
             Ok(())
         })
         .await?;
-        self.state.heard_of(head, asked);
-        info!(products = read, changed, position = head, took = ?began.elapsed(), "the index has the whole catalogue");
+        self.state.heard_of(head.seq, asked);
+        info!(products = read, changed, position = head.seq, took = ?began.elapsed(), "the index has the whole catalogue");
         Ok(())
     }
 

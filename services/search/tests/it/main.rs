@@ -29,6 +29,7 @@ mod paging;
 mod redis_down;
 mod replicas;
 mod restarting;
+mod restored;
 mod standard;
 mod support;
 mod understanding;

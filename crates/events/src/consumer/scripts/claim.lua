@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Takes over entries that somebody was given and has not acknowledged.
 --
 -- KEYS[1]  the stream
@@ -7,8 +8,8 @@
 -- ARGV[4]  at most so many
 -- ARGV[5]  only from this consumer, or empty
 --
--- Returns for each its id, how often it was delivered, the number of the entry before it in the stream (0: there is
--- none), and its fields, which are false when it was trimmed or deleted.
+-- Returns for each its id, the number of the entry before it in the stream (0: there is none), and its fields, which are
+-- false when it was trimmed or deleted.
 --
 -- Such an entry stays pending until it is acknowledged, where XAUTOCLAIM and XCLAIM would forget it: whoever takes it
 -- and dies before it has fetched the event from the log must leave a trace. In one script, so that of two that take,
@@ -19,16 +20,14 @@ if ARGV[5] ~= '' then
 end
 local taken = {}
 for _, pending in ipairs(redis.call(unpack(wanted))) do
-  local id, deliveries = pending[1], pending[4]
+  local id = pending[1]
   local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
   if entry then
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0', id)
-    deliveries = deliveries + 1
   end
   local before = redis.call('XREVRANGE', KEYS[1], '(' .. id, '-', 'COUNT', 1)[1]
   taken[#taken + 1] = {
     id,
-    deliveries,
     before and tonumber(string.match(before[1], '^%d+')) or 0,
     entry and entry[2] or false,
   }

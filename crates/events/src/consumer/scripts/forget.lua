@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Removes consumers that are gone, from a group.
 --
 -- KEYS[1]  the stream

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Touches what a consumer is still working on, so that nobody takes it over.
 --
 -- KEYS[1]  the stream

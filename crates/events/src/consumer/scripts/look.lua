@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- Where a stream is, and how far its readers are.
 --
 -- KEYS[1]  the stream
@@ -6,7 +7,8 @@
 --
 -- Returns the first number that the stream holds and the last one that it was given, how many it was ever given,
 -- whether the group exists, the number up to which events were handed out, how many of these are not acknowledged,
--- and the oldest event that is not carried out (or empty). One script, so that these belong to one moment.
+-- the number up to which all of them are, the oldest event that is not carried out (or empty), and the last event of all
+-- (or empty). One script, so that these belong to one moment.
 local function number(id)
   return tonumber(string.match(id, '^%d+'))
 end
@@ -22,7 +24,7 @@ end
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then
   if string.find(info.err, 'no such key', 1, true) then
-    return { 0, 0, 0, 0, 0, 0, '' }
+    return { 0, 0, 0, 0, 0, 0, 0, '', '' }
   end
   return info
 end
@@ -38,8 +40,10 @@ if ARGV[1] ~= '' then
     end
   end
 end
+local done = number(delivered)
 if pending > 0 then
   oldest = redis.call('XPENDING', KEYS[1], ARGV[1])[2]
+  done = number(oldest) - 1
 elseif exists == 1 or ARGV[1] == '' then
   oldest = '(' .. (string.find(delivered, '-', 1, true) and delivered or delivered .. '-0')
 end
@@ -48,4 +52,7 @@ if oldest then
   local entry = redis.call('XRANGE', KEYS[1], oldest, '+', 'COUNT', 1)[1]
   event = entry and entry[2][2] or ''
 end
-return { first, number(info['last-generated-id']), info['entries-added'], exists, number(delivered), pending, event }
+local newest = info['last-entry'] and info['last-entry'][2][2] or ''
+return {
+  first, number(info['last-generated-id']), info['entries-added'], exists, number(delivered), pending, done, event, newest
+}

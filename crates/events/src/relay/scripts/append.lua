@@ -1,24 +1,29 @@
 #!lua flags=allow-oom
--- Appends numbered events to a stream, each only directly behind its predecessor.
+-- Appends numbered events to a stream, each only directly behind its predecessor, and only to its own history.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the Pub/Sub channel, or empty
 -- ARGV[2]  about how many entries the stream keeps
 -- ARGV[3]  1: a stream without entries may begin with any number
--- ARGV[4…] three for each event, by number: its number, 1 when the channel is to hear of it, its JSON
+-- ARGV[4]  the epoch of the event before the first one, or empty
+-- ARGV[5…] four for each event, by number: its number, 1 when the channel is to hear of it, its epoch, its JSON
 --
--- Returns the number of the stream's last entry; 0 when it has none and may not begin.
+-- Returns the number of the stream's last entry; 0 when it has none and may not begin. The error DIVERGED says that the
+-- stream holds another event under the number of one of these, or of the one before them.
 --
 -- Closes the race of several relays: whoever is late finds its events there and passes over them, whoever is early
 -- appends nothing and learns from the answer what is missing. So the stream never has a hole, nor an event twice.
+-- Closes the race of a relay that holds rows of a database which has been restored meanwhile: they link to no entry.
 --
 -- It needs no free memory (allow-oom): caches that have filled Redis must not stop events. MAXLEN bounds the stream.
-local last = 0
+local last, tail = 0, false
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not info.err then
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then
       last = tonumber(string.match(info[i + 1], '^%d+'))
+    elseif info[i] == 'last-entry' then
+      tail = info[i + 1]
     end
   end
 end
@@ -26,12 +31,38 @@ end
 if last == 0 and ARGV[3] ~= '1' then
   return 0
 end
-for i = 4, #ARGV, 3 do
+
+local function epoch(entry)
+  local read, event = pcall(cjson.decode, entry and entry[2][2] or '')
+  return read and type(event) == 'table' and type(event.epoch) == 'string' and event.epoch or ''
+end
+
+-- Number and epoch identify an event and all events before it: one link is enough.
+if last > 0 and #ARGV > 4 then
+  local known, expected = false, false
+  if tonumber(ARGV[5]) == last + 1 then
+    known, expected = tail, ARGV[4]
+  else
+    for i = #ARGV - 3, 5, -4 do
+      if tonumber(ARGV[i]) <= last then
+        known = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i], 'COUNT', 1)[1]
+        -- Trimmed: nothing is appended either, since these rows end before the stream does.
+        expected = (known or tonumber(ARGV[i]) == last) and ARGV[i + 2]
+        break
+      end
+    end
+  end
+  if expected and epoch(known) ~= expected then
+    return redis.error_reply('DIVERGED the stream has another history than the outbox')
+  end
+end
+
+for i = 5, #ARGV, 4 do
   local seq = tonumber(ARGV[i])
   if seq == last + 1 or last == 0 then
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[i] .. '-0', 'event', ARGV[i + 2])
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[i] .. '-0', 'event', ARGV[i + 3])
     if ARGV[1] ~= '' and ARGV[i + 1] == '1' then
-      redis.call('PUBLISH', ARGV[1], ARGV[i + 2])
+      redis.call('PUBLISH', ARGV[1], ARGV[i + 3])
     end
     last = seq
   elseif seq > last then

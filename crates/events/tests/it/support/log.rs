@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// The server; it ends with this.
 pub(crate) struct Log {
@@ -22,6 +23,8 @@ struct State {
     forgotten: u64,
     away: bool,
     asked: u64,
+    /// When each epoch began, by its first number.
+    epochs: BTreeMap<u64, Uuid>,
 }
 
 impl Log {
@@ -53,6 +56,18 @@ impl Log {
         self.state.lock().unwrap().events.clear();
     }
 
+    /// From this number on, events are of this epoch.
+    pub(crate) fn begin(&self, first: u64, epoch: Uuid) {
+        self.state.lock().unwrap().epochs.insert(first, epoch);
+    }
+
+    /// Its database is restored to when it was at this number: what came later is lost.
+    pub(crate) fn restore(&self, seq: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.events.split_off(&(seq + 1));
+        state.epochs.split_off(&(seq + 1));
+    }
+
     /// It answers 503 from now on, or no more.
     pub(crate) fn away(&self, away: bool) {
         self.state.lock().unwrap().away = away;
@@ -61,6 +76,12 @@ impl Log {
     /// It no longer has the events up to this one.
     pub(crate) fn forget(&self, seq: u64) {
         self.state.lock().unwrap().forgotten = seq;
+    }
+
+    /// All events, as the arguments of a script that appends them.
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        state.events.iter().flat_map(|(seq, event)| [format!("{seq}-0"), event.to_string()]).collect()
     }
 
     /// How often it was asked.
@@ -84,7 +105,8 @@ async fn answer(mut connection: TcpStream, state: &Mutex<State>) -> std::io::Res
         let (_, rest) = request.split_once(&format!("{name}=")).unwrap();
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
     };
-    let (status, body) = page(&mut state.lock().unwrap(), parameter("after"), parameter("limit"));
+    let epoch = request.split_once("epoch=").map(|(_, rest)| rest[..36].parse().unwrap());
+    let (status, body) = page(&mut state.lock().unwrap(), parameter("after"), epoch, parameter("limit"));
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -92,15 +114,23 @@ async fn answer(mut connection: TcpStream, state: &Mutex<State>) -> std::io::Res
     write.write_all(answer.as_bytes()).await
 }
 
-fn page(state: &mut State, after: u64, limit: u64) -> (&'static str, String) {
+fn page(state: &mut State, after: u64, epoch: Option<Uuid>, limit: u64) -> (&'static str, String) {
     state.asked += 1;
     if state.away {
         return ("503 Service Unavailable", String::new());
+    }
+    let head = state.events.keys().next_back().copied().unwrap_or(0);
+    if let Some(epoch) = epoch {
+        let first = state.epochs.iter().find(|(_, known)| **known == epoch).map(|(first, _)| *first);
+        let next = first.and_then(|first| state.epochs.range(first + 1..).next());
+        if first.is_none() || after > next.map_or(head, |(next, _)| next - 1) {
+            return ("409 Conflict", String::new());
+        }
     }
     if after < state.forgotten {
         return ("410 Gone", String::new());
     }
     let events: Vec<&Value> = state.events.range(after + 1..).take(limit as usize).map(|(_, event)| event).collect();
-    let head = state.events.keys().next_back().copied().unwrap_or(0);
-    ("200 OK", json!({ "events": events, "head": head }).to_string())
+    let epoch = state.epochs.values().next_back();
+    ("200 OK", json!({ "events": events, "head": head, "epoch": epoch }).to_string())
 }

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use events::consumer::{React, ReactError, Resync};
+use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{ProductChange, ProductEvent};
+use events::log::Mark;
 use tokio::sync::watch;
 
 /// Says how a reaction to these numbers ends.
@@ -15,8 +16,9 @@ pub(crate) struct Recorder {
     batches: Arc<Mutex<Vec<Vec<u64>>>>,
     resyncs: Arc<Mutex<Vec<Resync>>>,
     answer: Arc<Mutex<Arc<Answer>>>,
-    from: Arc<Mutex<Result<Option<u64>, ReactError>>>,
-    position: Arc<Mutex<Option<u64>>>,
+    from: Arc<Mutex<Result<Option<Mark>, ReactError>>>,
+    position: Arc<Mutex<Option<Position>>>,
+    skipped: Arc<Mutex<Vec<u64>>>,
     passed: Arc<Mutex<Vec<u64>>>,
     begun: Arc<watch::Sender<u64>>,
     open: Arc<watch::Sender<bool>>,
@@ -30,6 +32,7 @@ impl Recorder {
             answer: Arc::new(Mutex::new(Arc::new(|_| Ok(())))),
             from: Arc::new(Mutex::new(Ok(None))),
             position: Arc::default(),
+            skipped: Arc::default(),
             passed: Arc::default(),
             begun: Arc::new(watch::Sender::new(0)),
             open: Arc::new(watch::Sender::new(true)),
@@ -42,18 +45,25 @@ impl Recorder {
     }
 
     /// From now on, a resync ends like this.
-    pub(crate) fn resync_answer(&self, answer: Result<Option<u64>, ReactError>) {
+    pub(crate) fn resync_answer(&self, answer: Result<Option<Mark>, ReactError>) {
         *self.from.lock().unwrap() = answer;
     }
 
     /// It is a service that knows how far it is: here, and further with everything that is carried out or passed.
-    pub(crate) fn is_at(&self, position: u64) {
-        *self.position.lock().unwrap() = Some(position);
+    pub(crate) fn is_at(&self, position: impl Into<Mark>) {
+        let newest = position.into();
+        *self.position.lock().unwrap() = Some(Position { seq: newest.seq, newest });
     }
 
-    fn goes_to(&self, number: u64) {
-        let mut position = self.position.lock().unwrap();
-        *position = position.map(|position| position.max(number));
+    fn goes_to(&self, mark: Mark) {
+        if let Some(position) = self.position.lock().unwrap().as_mut().filter(|position| position.seq < mark.seq) {
+            *position = Position { seq: mark.seq, newest: mark };
+        }
+    }
+
+    /// The numbers up to which events were said not to be had.
+    pub(crate) fn skipped(&self) -> Vec<u64> {
+        self.skipped.lock().unwrap().clone()
     }
 
     /// The numbers that were set aside.
@@ -103,22 +113,32 @@ impl React for Recorder {
         let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         let answer = Arc::clone(&self.answer.lock().unwrap());
         answer(&numbers)?;
-        numbers.iter().for_each(|number| self.goes_to(*number));
+        events.iter().for_each(|event| self.goes_to(Mark { seq: event.seq, epoch: event.epoch }));
         self.batches.lock().unwrap().push(numbers);
         Ok(())
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<u64>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
         self.resyncs.lock().unwrap().push(why);
-        self.from.lock().unwrap().clone()
+        let from = self.from.lock().unwrap().clone()?;
+        if let (Some(newest), Some(position)) = (from, self.position.lock().unwrap().as_mut()) {
+            *position = Position { seq: newest.seq, newest };
+        }
+        Ok(from)
     }
 
-    async fn position(&self) -> Result<Option<u64>, ReactError> {
+    async fn position(&self) -> Result<Option<Position>, ReactError> {
         Ok(*self.position.lock().unwrap())
     }
 
+    async fn skip(&self, until: u64) -> Result<(), ReactError> {
+        self.goes_to(until.into());
+        self.skipped.lock().unwrap().push(until);
+        Ok(())
+    }
+
     async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
-        numbers.iter().for_each(|number| self.goes_to(*number));
+        numbers.iter().for_each(|number| self.goes_to((*number).into()));
         self.passed.lock().unwrap().extend(numbers);
         Ok(())
     }

@@ -14,6 +14,7 @@ fn bare(events: Vec<Value>) -> Vec<Value> {
         let fields = event.as_object_mut().expect("an object");
         assert_eq!(fields.remove("schema"), Some(json!(1)));
         assert!(fields.remove("seq").is_some_and(|seq| seq.is_u64()));
+        assert!(fields.remove("epoch").is_some_and(|epoch| epoch.as_str().is_some_and(|epoch| epoch.len() == 36)));
         let id = fields.remove("event_id").and_then(|id| id.as_str().map(str::to_owned)).expect("an id");
         assert_eq!(id.len(), 36, "{id}");
         ids.push(id);

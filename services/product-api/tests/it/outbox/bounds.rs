@@ -21,7 +21,8 @@ async fn who_asks_for_what_is_no_longer_kept_is_told_to_begin_anew() {
         let gone = api.get(&format!("/events?after={after}")).await.problem(410, "gone");
         assert!(gone["detail"].as_str().is_some_and(|detail| detail.contains(&after.to_string())), "{gone}");
     }
-    assert_eq!(api.get("/events?after=142").await.expect(200).json(), json!({ "events": [], "head": 142 }));
+    let page = api.get("/events?after=142").await.expect(200).json();
+    assert_eq!((&page["events"], &page["head"]), (&json!([]), &json!(142)));
     stores.sql("UPDATE products SET stock = 777 WHERE id = 1").await;
     stores.until_announced().await;
     let page = api.get("/events?after=142").await.expect(200).json();

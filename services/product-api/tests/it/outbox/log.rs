@@ -36,7 +36,7 @@ async fn the_pages_of_the_log_together_are_the_stream() {
     // Nothing to tell: up to date, or ahead, as after a restore of the database.
     for after in ["616", "617", "100000", "9223372036854775807", "18446744073709551615"] {
         let page = api.get(&format!("/events?after={after}")).await.expect(200).json();
-        assert_eq!(page, json!({ "events": [], "head": 616 }), "after {after}");
+        assert_eq!((&page["events"], &page["head"]), (&json!([]), &json!(616)), "after {after}");
     }
 }
 

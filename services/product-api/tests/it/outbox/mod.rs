@@ -23,3 +23,4 @@ mod outages;
 mod postgres_away;
 mod redis_away;
 mod redis_full;
+mod restored;

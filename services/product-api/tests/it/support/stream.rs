@@ -13,6 +13,11 @@ use super::{SOON, Stores};
 /// Where every committed change is to be found.
 pub(crate) const STREAM: &str = "product:events";
 
+/// What the outbox says that the stream must hold.
+const ROWS: &str = "SELECT (event || jsonb_strip_nulls(jsonb_build_object('seq', seq, 'epoch', (
+        SELECT epoch FROM outbox_epochs WHERE first_seq <= seq ORDER BY first_seq DESC LIMIT 1))))::text
+    FROM outbox ORDER BY seq";
+
 impl Stores {
     /// The events in the stream, oldest first. Each must be a single JSON under the id of its number, and each must
     /// follow its predecessor.
@@ -40,7 +45,7 @@ impl Stores {
         let stream = self.stream().await;
         assert_eq!(stream.first().map(seq), Some(1), "the beginning is missing");
         assert_eq!(stream.last().map(seq), Some(self.head().await), "the end is missing");
-        let rows = self.sql("SELECT (event || jsonb_build_object('seq', seq))::text FROM outbox ORDER BY seq").await;
+        let rows = self.sql(ROWS).await;
         let rows: Vec<Value> = rows.lines().map(|row| serde_json::from_str(row).expect("it is JSON")).collect();
         assert!(stream == rows, "the stream and the outbox differ");
         stream
