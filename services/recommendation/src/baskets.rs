@@ -33,9 +33,13 @@ impl Baskets {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_versions(&self) -> Result<(), Failure> {
-        let connection = &mut *self.pool.get().await?;
-        sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)").execute(connection).await?;
-        Ok(())
+        self.pool
+            .run(async |connection| {
+                let forget = sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)");
+                forget.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Writes what events tell, and that they are carried out, and commits. Returns how many lines have changed.

@@ -63,7 +63,7 @@ fn queries() -> BTreeSet<String> {
         let chars: Vec<char> = text.chars().collect();
         let parts =
             (0..chars.len()).flat_map(|start| (start + 1..=chars.len().min(start + 3)).map(move |end| start..end));
-        for part in parts.chain([0..chars.len()]) {
+        for part in parts.chain(std::iter::once(0..chars.len())) {
             let part: String = chars[part].iter().collect();
             queries.extend([format!("{part} qqq"), part]);
         }
@@ -78,7 +78,7 @@ fn a_product_raises_a_tag_of_every_page_that_shows_it() {
     let products: Vec<Product> = TEXTS.iter().enumerate().map(|(at, text)| product(at + 1, text)).collect();
     store.put(&products).expect("they are taken");
     let names = Categories::from([(2, "灯 Lamps".to_owned())]);
-    let commit = Commit { position: 1, owed: false, categories: names.clone() };
+    let commit = Commit { position: 1, epoch: None, owed: false, categories: names.clone() };
     let snapshot = store.commit(&commit).expect("it is committed");
     let raised: Vec<BTreeSet<Tag>> = products.iter().map(|product| raised(product, &names)).collect();
 

@@ -15,7 +15,7 @@ fn event(seq: u64, kind: Kind, product: Option<i64>, changed: &[&str]) -> Produc
         changed: changed.iter().map(|column| (*column).to_owned()).collect(),
     };
     let occurred_at = DateTime::default();
-    ProductEvent { event_id: Uuid::nil(), seq, schema: 1, occurred_at, traceparent: None, change }
+    ProductEvent { event_id: Uuid::nil(), seq, epoch: None, schema: 1, occurred_at, traceparent: None, change }
 }
 
 fn tags(events: &[ProductEvent], flipped: &[i64]) -> Vec<String> {
