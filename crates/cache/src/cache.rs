@@ -18,7 +18,7 @@ use crate::meter::Meter;
 use crate::redis::Store;
 use crate::refresh::Refreshing;
 use crate::repair::Repairs;
-use crate::{CacheSettings, ConnectError, Keyspace, Lane, Policy, PolicyError};
+use crate::{CacheSettings, ConnectError, Health, Keyspace, Lane, Policy, PolicyError};
 
 /// A keyspace in Redis, and this process' way to it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,17 +38,6 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     tasks: TaskTracker,
     runtime: Handle,
-}
-
-/// Whether Redis is in use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It answers.
-    Up,
-    /// It does not answer; reads go to the database.
-    Down,
-    /// It answers, but would break the cache's promises; reads go to the database.
-    Unsafe(String),
 }
 
 impl Cache {
@@ -102,7 +91,7 @@ impl Cache {
         &self.inner.keyspace
     }
 
-    /// Whether Redis is in use just now.
+    /// Whether Redis is in use just now, and what is wrong with it.
     pub fn health(&self) -> Health {
         self.inner.store.connection.health()
     }

@@ -8,6 +8,7 @@ mod error;
 mod feed;
 mod fetched;
 mod flight;
+mod health;
 mod inspect;
 mod invalidate;
 mod keyspace;
@@ -25,13 +26,14 @@ mod sync;
 mod tag;
 mod write_through;
 
-pub use cache::{Cache, Health};
+pub use cache::Cache;
 pub use digest::Digest;
 pub use error::{FetchError, LoadError};
 pub use feed::{
     EntryRecord, EventRecord, Feed, FeedCrowded, Happening, HappeningKind, InvalidationRecord, Listener, Record,
 };
 pub use fetched::{Bypass, Fetched, Fill, Outcome, Refusal};
+pub use health::{Health, Reason};
 pub use inspect::{BadCursor, EntryCursor, EntryInfo, EntryPage, EntryState, InspectError};
 pub use invalidate::{Invalidated, Invalidation};
 pub use keyspace::{Key, Keyspace, KeyspaceError};

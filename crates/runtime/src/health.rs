@@ -120,20 +120,22 @@ impl Readiness {
         })
     }
 
-    /// Adds the cache's Redis as `redis`: without it, reads go to where the loaders load from.
+    /// Adds the cache's Redis as `redis`, and shows what is wrong with it. Without Redis, reads go to where the loaders load
+    /// from.
     #[must_use]
     pub fn prefers_redis(self, cache: &Cache) -> Self {
         let cache = cache.clone();
-        self.prefers("redis", Duration::from_secs(1), move || {
+        let check = Check::new("redis", Need::Preferred, Duration::from_secs(1), move || {
             let health = cache.health();
             async move {
                 match health {
                     Health::Up => Ok(()),
-                    Health::Down => Err("it does not answer; the cache is not in use".to_owned()),
-                    Health::Unsafe(why) => Err(why),
+                    Health::Degraded(reason) | Health::Down(reason) => Err(reason),
                 }
             }
-        })
+        });
+        // The cache itself logs each state when it begins and when it is over.
+        self.with(check.public().quiet())
     }
 
     fn with(mut self, check: Check) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use anyhow::Context;
-use cache::{Cache, Health, Keyspace};
+use cache::{Cache, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::consumer::{Consumer, Reading, Subscription};
 use events::product_api::ProductApi;
@@ -123,7 +123,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
     let reaction = Reaction::new(cache.clone(), lanes, known);
     let consumer = Consumer::start(&settings.events, redis, subscription, reaction).context("REDIS__URL")?;
     // What has changed while nobody listened, before the first request; without Redis there is nothing to do.
-    if cache.health() == Health::Up {
+    if cache.health().is_in_use() {
         let mut status = consumer.watch();
         // Its guard must not outlive the wait: the consumer could not tell of its status any more.
         let heard = async { drop(status.wait_for(|status| status.connected && status.lag == 0).await) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use anyhow::Context;
-use cache::{Cache, Health, Keyspace};
+use cache::{Cache, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::PRODUCT_EVENTS;
 use events::relay::{Failing, Outbox, Relay};
@@ -103,7 +103,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     let (postgres, redis) = (&settings.postgres, &settings.redis.url);
     let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, postgres, redis, aftermath).context("REDIS__URL")?;
     // What others have changed meanwhile, and the seed, before the first request; without Redis there is nothing to do.
-    if cache.health() == Health::Up {
+    if cache.health().is_in_use() {
         let _ = timeout(SETTLING, relay.settled()).await;
     }
     let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use cache::{Cache, Health, Invalidated, Invalidation, Tag};
+use cache::{Cache, Invalidated, Invalidation, Tag};
 use tracing::warn;
 
 use crate::horizon::Horizon;
@@ -31,9 +31,9 @@ impl Announcer {
             return;
         }
         // Not even tried while Redis is left alone: who announces must not wait for it again and again.
-        let raised = match self.cache.health() {
-            Health::Up => self.horizon.touch(position, &tags).await.map_err(|error| error.to_string()),
-            Health::Down | Health::Unsafe(_) => Err("Redis is not in use".to_owned()),
+        let raised = match self.cache.health().is_in_use() {
+            true => self.horizon.touch(position, &tags).await.map_err(|error| error.to_string()),
+            false => Err("Redis is not in use".to_owned()),
         };
         let told = match raised {
             Ok(()) => match self.cache.invalidate(Invalidation::hard().tags(tags)).await {
@@ -65,7 +65,7 @@ impl Announcer {
 
     /// Does what is owed, if anything is and Redis is there.
     pub async fn pay(&self) {
-        if let Some(owed) = self.state.owed().filter(|_| self.cache.health() == Health::Up)
+        if let Some(owed) = self.state.owed().filter(|_| self.cache.health().is_in_use())
             && self.drop_all(owed).await.is_ok()
         {
             self.state.paid(owed);

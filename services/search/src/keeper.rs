@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Cache, Health};
+use cache::Cache;
 use events::log::LogError;
 use events::product_api::ProductApi;
 use metrics::gauge;
@@ -47,7 +47,7 @@ impl Keeper {
             if let Ok(Ok(head)) = timeout(PATIENCE, head::ask(&self.api)).await {
                 self.state.heard_of(head, Instant::now());
             }
-            if self.cache.health() == Health::Up {
+            if self.cache.health().is_in_use() {
                 self.announcer.pay().await;
                 if let Err(error) = self.see_to_the_horizon().await {
                     debug!(%error, "the horizon has to wait");

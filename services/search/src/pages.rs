@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Cache, CacheSettings, FetchError, Fetched, Health, Lane, Loaded, Tag};
+use cache::{Cache, CacheSettings, FetchError, Fetched, Lane, Loaded, Tag};
 use metrics::histogram;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
@@ -112,7 +112,7 @@ impl Pages {
     /// Whether an index at `position` has all that has touched `tags`. Not known is no.
     async fn may_store(&self, tags: &[Tag], position: u64) -> bool {
         // Without Redis nothing is stored, and nobody should wait for its answer.
-        self.cache.health() == Health::Up
+        self.cache.health().is_in_use()
             && self.state.owed().is_none()
             && self.horizon.of(tags).await.is_ok_and(|horizon| horizon.is_some_and(|horizon| horizon <= position))
     }

@@ -1,32 +1,27 @@
-//! The connection to Redis, and the probe that says whether it can be used.
+//! The connection to Redis, and whether it may be used.
 //!
 //! One multiplexed connection carries all commands. Nothing ever waits for a reconnect: a command has one attempt
-//! and `command_timeout`, and while the breaker is open none is sent. The probe (`TIME`: health and clock in one)
-//! runs once a second, ten times a second while the breaker is open, and closes the breaker only on a server
-//! that is safe to use.
+//! and `command_timeout`, and while the breaker is open none is sent. The breaker opens when Redis does not answer, or
+//! answers with an error that names a state in which a read could be stale; the probe closes it (`probe.rs`).
 
+use std::mem;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::clients::Client;
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::ClientLike;
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
-use fred::types::{Builder, ClusterHash, CustomCommand, InfoKind, RespVersion};
+use fred::types::{Builder, RespVersion};
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::breaker::Breaker;
 use super::clock::Clock;
 use super::link::Link;
-use crate::{CacheSettings, Health};
-
-const PROBE_CLOSED: Duration = Duration::from_secs(1);
-const PROBE_OPEN: Duration = Duration::from_millis(100);
-/// Probes without an answer after which the connection is made anew.
-const SILENT_PROBES: u32 = 20;
-/// How long a start waits for Redis before it goes on without.
-const FIRST_PROBE: Duration = Duration::from_secs(2);
+use super::server::{Identity, refusal};
+use crate::{CacheSettings, Health, Reason};
 
 /// Why a cache cannot be set up. A Redis that is merely down is not among the reasons.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +52,16 @@ pub(crate) struct Connection {
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
-    /// Which server this is: its `run_id`, anew with every start.
-    run: Mutex<Option<String>>,
+    /// Which server was used last, and over which connection.
+    pub(super) server: Mutex<Option<(Identity, usize)>>,
+    /// Whether a state has begun after which entries may be outdated.
+    pub(super) outdated: AtomicBool,
+    /// When Redis last refused a command to this user.
+    pub(super) forbidden: Mutex<Option<Instant>>,
 }
 
 impl Connection {
-    /// Opens the connection and waits for the first probe, at most [`FIRST_PROBE`].
+    /// Opens the connection and waits for the first probe, at most [`FIRST_PROBE`](super::probe::FIRST_PROBE).
     pub(crate) async fn open(settings: &CacheSettings, keyspace: &str) -> Result<Self, ConnectError> {
         if !settings.url.starts_with("redis://") {
             return Err(ConnectError::Url("it does not begin with redis://".to_owned()));
@@ -99,8 +98,10 @@ impl Connection {
             clock: Clock::new(),
             breaker_gauge: gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
-            health: watch::Sender::new(Health::Down),
-            run: Mutex::default(),
+            health: watch::Sender::new(Health::Down(Reason::NoAnswer)),
+            server: Mutex::default(),
+            outdated: AtomicBool::new(false),
+            forbidden: Mutex::default(),
         };
         if let Err(error) = connection.first_probe().await {
             // Or it would go on trying to log in.
@@ -110,146 +111,68 @@ impl Connection {
         Ok(connection)
     }
 
-    async fn first_probe(&self) -> Result<(), ConnectError> {
-        let deadline = Instant::now() + FIRST_PROBE;
-        // While there is no connection a probe only times out; why there is none, such as a wrong password, is said here.
-        let mut failed = self.client.error_rx();
-        loop {
-            let error = match self.probe(&|| {}).await {
-                Ok(()) => return Ok(()),
-                Err(Probe::Unsafe(error)) => return Err(error),
-                Err(Probe::Unreachable(error)) => error,
-            };
-            while let Ok((error, _)) = failed.try_recv() {
-                if let Probe::Unsafe(error) = error.into() {
-                    return Err(error);
-                }
-            }
-            if Instant::now() >= deadline {
-                warn!(%error, "Redis does not answer; starting without it, reads go to the database");
-                return Ok(());
-            }
-            tokio::time::sleep(PROBE_OPEN / 2).await;
-        }
-    }
-
-    /// Probes until it is dropped. Never returns. Calls `another` before Redis is used again, if it was restarted: what it
-    /// holds may be of any age, and it may have forgotten invalidations that were acknowledged.
-    pub(crate) async fn keep_probing(&self, another: impl Fn() + Send + Sync) {
-        let mut dropped = self.client.error_rx();
-        let mut silent: u32 = 0;
-        loop {
-            let pause = if self.breaker.is_closed() { PROBE_CLOSED } else { PROBE_OPEN };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                // A lagged or closed channel says as much as an event: look at the server now.
-                _ = dropped.recv() => {
-                    self.trip("the connection to Redis dropped");
-                    tokio::time::sleep(PROBE_OPEN / 2).await;
-                }
-            }
-            match self.probe(&another).await {
-                Ok(()) => silent = 0,
-                Err(Probe::Unsafe(error)) => {
-                    let unsafe_now = Health::Unsafe(error.to_string());
-                    if self.health.send_replace(unsafe_now.clone()) != unsafe_now {
-                        error!(%error, "Redis came back in a state that is unsafe for the cache; it stays unused");
-                    }
-                }
-                Err(Probe::Unreachable(error)) => {
-                    self.failed(&error);
-                    silent += 1;
-                    if silent.is_multiple_of(SILENT_PROBES) {
-                        // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
-                        let _ = self.client.force_reconnection().await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn probe(&self, another: &(impl Fn() + Send + Sync)) -> Result<(), Probe> {
-        let asked = Instant::now();
-        let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
-        let (seconds, micros): (u64, u64) =
-            self.client.custom(time, Vec::<String>::new()).await.map_err(Probe::from)?;
-        self.clock.set(seconds * 1000 + micros / 1000, asked);
-        if !self.breaker.is_closed() || !self.link.is_checked() {
-            let number = self.link.number();
-            let run = self.check_server().await?;
-            let before = self.run.lock().unwrap_or_else(PoisonError::into_inner).replace(run.clone());
-            if before.is_some_and(|before| before != run) {
-                warn!("Redis was restarted; what it holds is dropped before it is used again");
-                another();
-            }
-            // After `another`: who believes this connection distrusts what it shows. Of one made meanwhile nothing is known.
-            self.link.check(number);
-            self.breaker.close();
-            self.breaker_gauge.set(0.0);
-            self.health.send_replace(Health::Up);
-            info!("Redis answers; the cache is in use");
-        }
-        Ok(())
-    }
-
-    /// The start-up check, repeated whenever Redis comes back, because it may be another one: returns its `run_id`.
-    async fn check_server(&self) -> Result<String, Probe> {
-        let server: String = self.client.info(Some(InfoKind::Server)).await.map_err(Probe::from)?;
-        let memory: String = self.client.info(Some(InfoKind::Memory)).await.map_err(Probe::from)?;
-        // Valkey reports the Redis version that it is compatible with as 7.2.4 and its own one beside it.
-        let version = field(&server, "redis_version").unwrap_or("unknown");
-        if version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major < 7) {
-            return Err(Probe::Unsafe(ConnectError::Version(version.to_owned())));
-        }
-        match field(&memory, "maxmemory_policy") {
-            Some(policy) if policy.starts_with("allkeys") => {
-                Err(Probe::Unsafe(ConnectError::EvictionPolicy(policy.to_owned())))
-            }
-            _ => Ok(field(&server, "run_id").unwrap_or_default().to_owned()),
-        }
-    }
-
     /// A command was not answered in time.
     pub(crate) fn failed(&self, error: &dyn std::fmt::Display) {
         self.failures.increment(1);
         if self.breaker.failed() {
-            self.opened(error);
+            debug!(%error, "Redis did not answer");
+            self.leave(Reason::NoAnswer);
         }
     }
 
-    fn trip(&self, why: &str) {
-        if self.breaker.open() {
-            self.opened(&why);
+    /// A command was answered with an error: it may name a state in which Redis must not be used, before the probe sees it.
+    pub(crate) fn refused(&self, error: &str) {
+        match refusal(error) {
+            Some(Reason::Forbidden) => {
+                *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now())
+            }
+            Some(reason) if reason.forbids_use() => self.leave(reason),
+            Some(_) | None => {}
         }
     }
 
-    fn opened(&self, error: &dyn std::fmt::Display) {
+    /// Leaves Redis unused, for this reason, until a probe succeeds.
+    pub(super) fn leave(&self, reason: Reason) {
+        if reason.outdates_entries() {
+            // Before the breaker opens: the probe that closes it looks at this.
+            self.outdated.store(true, SeqCst);
+        }
+        self.breaker.open();
         self.breaker_gauge.set(1.0);
-        self.health.send_replace(Health::Down);
-        warn!(%error, "Redis is left alone until it answers a probe; reads go to the database");
+        self.change(Health::Down(reason));
     }
 
-    /// Whether Redis is in use just now.
+    /// Uses Redis, without the protection that is missing.
+    pub(super) fn enter(&self, missing: Option<Reason>) {
+        self.breaker.close();
+        self.breaker_gauge.set(0.0);
+        self.change(missing.map_or(Health::Up, Health::Degraded));
+    }
+
+    /// Says once that a state began, and once that it is over.
+    fn change(&self, now: Health) {
+        let mut before = None;
+        self.health.send_if_modified(|health| {
+            let is_new = *health != now;
+            if is_new {
+                before = Some(mem::replace(health, now.clone()));
+            }
+            is_new
+        });
+        let Some(before) = before else { return };
+        let before = before.reason().map(ToString::to_string);
+        match now {
+            Health::Up => info!(before, "Redis answers; the cache is in use"),
+            Health::Degraded(reason) => warn!(%reason, before, "Redis is in use, but degraded"),
+            Health::Down(reason) if reason.needs_a_person() => {
+                error!(%reason, before, "Redis is not in use; reads go to the database");
+            }
+            Health::Down(reason) => warn!(%reason, before, "Redis is not in use; reads go to the database"),
+        }
+    }
+
+    /// Whether Redis is in use just now, and what is wrong with it.
     pub(crate) fn health(&self) -> Health {
         self.health.borrow().clone()
-    }
-}
-
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-enum Probe {
-    Unreachable(Error),
-    Unsafe(ConnectError),
-}
-
-impl From<Error> for Probe {
-    fn from(error: Error) -> Self {
-        let details = error.details();
-        if *error.kind() == ErrorKind::Auth || details.starts_with("NOPERM") || details.starts_with("WRONGPASS") {
-            return Self::Unsafe(ConnectError::Login(details.to_owned()));
-        }
-        Self::Unreachable(error)
     }
 }

@@ -4,8 +4,10 @@ mod breaker;
 mod clock;
 mod connection;
 mod link;
+mod probe;
 mod reads;
 mod scripts;
+mod server;
 mod store;
 
 pub use connection::ConnectError;

@@ -368,6 +368,7 @@ impl Store {
             }
             _ => {
                 self.connection.breaker.answered();
+                self.connection.refused(error.details());
                 Err(StoreError::Server(error.details().to_owned()))
             }
         }

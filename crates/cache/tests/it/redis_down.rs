@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome};
+use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome, Reason};
 use testkit::{Redis, eventually};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ async fn without_redis_reads_go_to_the_database_and_with_it_back_to_the_cache() 
             assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
             assert_eq!(fetched.version(), Some(row.version()));
         }
-        assert_eq!(node.cache.health(), Health::Down);
+        assert_eq!(node.cache.health(), Health::Down(Reason::NoAnswer));
         redis.restart().await.unwrap();
         until_up(&node).await;
         node.fill(1, &row).await;
@@ -110,7 +110,7 @@ async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() 
         // After these the breaker is open, and nothing is sent any more that could run when it thaws.
         eventually("the breaker to open", SOON, async || {
             node.read(1, &row).await;
-            node.cache.health() == Health::Down
+            !node.cache.health().is_in_use()
         })
         .await;
         let version = row.commit();

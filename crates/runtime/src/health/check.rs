@@ -51,6 +51,7 @@ pub(super) struct Check {
     need: Need,
     limit: Duration,
     is_public: bool,
+    is_quiet: bool,
     ask: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
     was_failing: AtomicBool,
 }
@@ -66,12 +67,17 @@ impl Check {
             let answer = check();
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) }) as BoxFuture<'static, _>
         });
-        Self { name, need, limit, is_public: false, ask, was_failing: AtomicBool::new(false) }
+        Self { name, need, limit, is_public: false, is_quiet: false, ask, was_failing: AtomicBool::new(false) }
     }
 
     /// Its reasons may be sent to everybody.
     pub(super) fn public(self) -> Self {
         Self { is_public: true, ..self }
+    }
+
+    /// Its changes are logged elsewhere.
+    pub(super) fn quiet(self) -> Self {
+        Self { is_quiet: true, ..self }
     }
 
     pub(super) async fn ask(&self) -> CheckReport {
@@ -81,7 +87,9 @@ impl Check {
             Ok(Err(reason)) => (Outcome::Failing, reason),
             Err(_) => (Outcome::Late, format!("no answer within {:?}", self.limit)),
         };
-        self.log_change(outcome, &reason);
+        if !self.is_quiet {
+            self.log_change(outcome, &reason);
+        }
         let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let detail = Some(reason).filter(|_| self.is_public && outcome == Outcome::Failing);
         CheckReport { outcome, need: self.need, millis, detail }

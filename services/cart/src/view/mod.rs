@@ -23,7 +23,7 @@ pub use model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
 
 use std::sync::Arc;
 
-use cache::{Cache, FetchError, Fetched, Health, Invalidated, Invalidation, Lane, Loaded};
+use cache::{Cache, FetchError, Fetched, Invalidated, Invalidation, Lane, Loaded};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -82,7 +82,7 @@ impl Views {
         if !lacking.is_empty() {
             words.extend(match self.waiting.try_acquire() {
                 // Without Redis there is nothing to load them into.
-                Ok(_turn) if self.cache.health() == Health::Up => self.facts.through_cache(&lacking).await?,
+                Ok(_turn) if self.cache.health().is_in_use() => self.facts.through_cache(&lacking).await?,
                 Ok(_) | Err(_) => self.facts.asked(&lacking).await?,
             });
         }

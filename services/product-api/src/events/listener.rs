@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cache::{Cache, CacheSettings, Health, Invalidated, Invalidation, Tag};
+use cache::{Cache, CacheSettings, Invalidated, Invalidation, Tag};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
 use events::{Backoff, Outage, keep_answering};
@@ -47,7 +47,7 @@ impl Listener {
     pub async fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, Error> {
         let client = builder(settings)?.build_subscriber_client()?;
         let (listening, mut first) = watch::channel(false);
-        let is_up = cache.health() == Health::Up;
+        let is_up = cache.health().is_in_use();
         let stop = CancellationToken::new();
         let reaction = Reaction { cache, lanes, listening };
         // Before the connection is made, or its event could be missed.

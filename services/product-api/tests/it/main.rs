@@ -8,6 +8,7 @@
 //! | `promise` | no stale read after an acknowledged write, under load |
 //! | `outbox` | every committed change is announced, in order, once; a file each for who, how, and what may fail |
 //! | `stampede` · `redis_down` | many readers at once; no Redis, a hung one, and its return |
+//! | `redis_states` | a replica, a full or loading Redis, a failed save, a changed password: named, not stale, over by itself |
 //! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
 //! | `lists` · `shared_caches` | who is on a list after any write; what other caches may do |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
@@ -29,6 +30,7 @@ mod operations;
 mod outbox;
 mod promise;
 mod redis_down;
+mod redis_states;
 mod shared_caches;
 mod stampede;
 mod standard;

@@ -1,0 +1,159 @@
+//! The state of Redis as the cache knows it, with the reason for every state that is not the best one.
+//!
+//! Redis is left unused in each state in which a read could be stale: where an invalidation cannot be carried out, no
+//! process can tell the others that an entry is outdated. The probe asks twice a second, so that a state ends by itself
+//! when its cause is gone ([`redis/probe.rs`](../src/redis/probe.rs), ADR 10).
+
+use std::fmt;
+
+/// Whether Redis is in use, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Redis is in use, with every protection.
+    Up,
+    /// Redis is in use, but something is refused or a protection is missing.
+    Degraded(Reason),
+    /// Redis is not in use; reads go to the database and invalidations are deferred.
+    Down(Reason),
+}
+
+/// What is wrong with Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Redis does not answer.
+    NoAnswer,
+    /// Redis refuses the user or the password; holds what Redis said.
+    Login(String),
+    /// Redis accepts no further connection (`maxclients`).
+    TooManyClients,
+    /// Redis is loading its dataset.
+    Loading,
+    /// Redis is a replica.
+    Replica,
+    /// Redis refuses writes, because it could not write its dataset to disk.
+    SaveFailed,
+    /// Redis refuses writes, because too few replicas follow it.
+    TooFewReplicas,
+    /// Redis may evict the fence table and the tag sets; holds its `maxmemory-policy`.
+    EvictionPolicy(String),
+    /// Redis is too old; holds its version.
+    Version(String),
+    /// Redis has reached its `maxmemory` and evicts nothing.
+    Full,
+    /// Redis refuses a command to this user.
+    Forbidden,
+    /// Redis refuses `INFO`, or shows nothing in it that the cache asks for.
+    NoInfo,
+    /// `INFO` shows no `run_id`.
+    NoRunId,
+    /// `INFO` shows no `maxmemory_policy`.
+    NoEvictionPolicy,
+}
+
+impl Health {
+    /// Whether reads may be answered from Redis.
+    pub fn is_in_use(&self) -> bool {
+        !matches!(self, Self::Down(_))
+    }
+
+    /// What is wrong, if anything is.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Up => None,
+            Self::Degraded(reason) | Self::Down(reason) => Some(reason),
+        }
+    }
+}
+
+impl Reason {
+    /// Whether Redis is left unused for this reason.
+    pub(crate) fn forbids_use(&self) -> bool {
+        match self {
+            Self::Full | Self::Forbidden | Self::NoInfo | Self::NoRunId | Self::NoEvictionPolicy => false,
+            Self::NoAnswer
+            | Self::Login(_)
+            | Self::TooManyClients
+            | Self::Loading
+            | Self::Replica
+            | Self::SaveFailed
+            | Self::TooFewReplicas
+            | Self::EvictionPolicy(_)
+            | Self::Version(_) => true,
+        }
+    }
+
+    /// Whether entries may be outdated when this state is over: invalidations of other processes were refused, the
+    /// dataset may be an older one, or a tag set may have been evicted.
+    pub(crate) fn outdates_entries(&self) -> bool {
+        match self {
+            Self::Loading | Self::Replica | Self::SaveFailed | Self::TooFewReplicas | Self::EvictionPolicy(_) => true,
+            Self::NoAnswer
+            | Self::Login(_)
+            | Self::TooManyClients
+            | Self::Version(_)
+            | Self::Full
+            | Self::Forbidden
+            | Self::NoInfo
+            | Self::NoRunId
+            | Self::NoEvictionPolicy => false,
+        }
+    }
+
+    /// Whether it lasts until a person changes a setting.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_))
+    }
+}
+
+impl fmt::Display for Reason {
+    /// For everybody to read: it repeats no address and no user.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => f.write_str("Redis does not answer; the cache is not in use"),
+            Self::Login(said) => {
+                let code = said.split_whitespace().next().unwrap_or("no reason given");
+                write!(f, "Redis refuses the user or the password ({code}); the cache is not in use")
+            }
+            Self::TooManyClients => {
+                f.write_str("Redis has reached maxclients and accepts no connection; the cache is not in use")
+            }
+            Self::Loading => f.write_str("Redis is loading its dataset (LOADING); the cache is not in use"),
+            Self::Replica => f.write_str(
+                "Redis is a read-only replica (READONLY), so entries cannot be invalidated; the cache is not in use",
+            ),
+            Self::SaveFailed => f.write_str(
+                "Redis refuses writes because it could not save its dataset (MISCONF), so entries cannot be \
+                 invalidated; the cache is not in use",
+            ),
+            Self::TooFewReplicas => f.write_str(
+                "Redis refuses writes because too few replicas follow it (NOREPLICAS), so entries cannot be \
+                 invalidated; the cache is not in use",
+            ),
+            Self::EvictionPolicy(policy) => write!(
+                f,
+                "Redis' maxmemory-policy is {policy}, which may evict the cache's fence table; set it to volatile-lru, \
+                 another volatile-* policy or noeviction; the cache is not in use"
+            ),
+            Self::Version(version) => {
+                write!(f, "Redis {version} is too old, at least version 7.0 is needed; the cache is not in use")
+            }
+            Self::Full => f.write_str("Redis has reached maxmemory (OOM); no further entries are stored"),
+            Self::Forbidden => {
+                f.write_str("Redis refuses a command to this user (NOPERM); what needs it does not work")
+            }
+            Self::NoInfo => f.write_str(
+                "INFO is refused or shows neither run_id nor maxmemory_policy: a restart with older data is recognised \
+                 only by the new connection, which empties the keyspace, and eviction of the fence table by an \
+                 allkeys-* policy is not recognised",
+            ),
+            Self::NoRunId => f.write_str(
+                "INFO shows no run_id: a restart with older data is recognised only by the new connection, which \
+                 empties the keyspace, and not at all while this process does not run",
+            ),
+            Self::NoEvictionPolicy => f.write_str(
+                "INFO shows no maxmemory_policy: eviction of the fence table by an allkeys-* policy is not recognised",
+            ),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The probe: asks Redis in which state it is, and decides whether the cache uses it.
+//!
+//! Three commands: `TIME` (for the clock), `INFO` (which server, and in which state), and a script that does nothing but
+//! would be allowed to write. Redis refuses such a script in every state in which it refuses writes, and writes nothing
+//! for it. The probe runs twice a second, ten times a second while Redis is not in use.
+//!
+//! When a state is over in which invalidations were refused, or the dataset may be an older one, the keyspace is emptied
+//! before Redis is used again (ADR 10).
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
+use fred::types::{ClusterHash, CustomCommand};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+use tracing::warn;
+
+use super::Connection;
+use super::connection::ConnectError;
+use super::server::{Identity, ServerInfo, refusal};
+use crate::Reason;
+
+const PROBE_CLOSED: Duration = Duration::from_millis(500);
+const PROBE_OPEN: Duration = Duration::from_millis(100);
+/// Probes without an answer after which the connection is made anew.
+const SILENT_PROBES: u32 = 20;
+/// Probes without an answer after which an earlier reason no longer holds: a busy server may be late once.
+const SILENT: u32 = 5;
+/// How long a start waits for Redis before it goes on without.
+pub(super) const FIRST_PROBE: Duration = Duration::from_secs(2);
+/// How long after its last refusal a forbidden command is shown.
+const FORBIDDEN: Duration = Duration::from_secs(5);
+
+/// Allowed to write, so Redis refuses it where it refuses writes; writes nothing. KEYS and ARGV: none. Returns 1.
+const MAY_WRITE: &str = "#!lua\nreturn 1";
+
+/// Why Redis is not to be used.
+pub(super) enum Unusable {
+    /// It does not answer.
+    Silent(Error),
+    /// It answers, and is in this state.
+    State(Reason),
+}
+
+/// What connection attempts failed with, as the client announces it: a probe only times out meanwhile.
+struct Refusals {
+    errors: Receiver<(Error, Option<fred::types::config::Server>)>,
+    /// The state that the last attempt which was answered has named.
+    reason: Option<Reason>,
+    /// Attempts since then that named none.
+    unexplained: u32,
+}
+
+impl Connection {
+    /// Waits for the first answer, at most [`FIRST_PROBE`].
+    pub(super) async fn first_probe(&self) -> Result<(), ConnectError> {
+        let deadline = Instant::now() + FIRST_PROBE;
+        let mut refusals = Refusals { errors: self.client.error_rx(), reason: None, unexplained: 0 };
+        loop {
+            let error = match self.probe(&|| {}).await {
+                Ok(()) => return Ok(()),
+                Err(Unusable::State(reason)) => return self.start_without(reason),
+                Err(Unusable::Silent(error)) => error,
+            };
+            refusals.drain();
+            match refusals.reason.clone() {
+                Some(reason @ Reason::Login(_)) => return self.start_without(reason),
+                reason if Instant::now() >= deadline => {
+                    warn!(%error, "Redis does not answer; starting without it, reads go to the database");
+                    self.leave(reason.unwrap_or(Reason::NoAnswer));
+                    return Ok(());
+                }
+                _ => tokio::time::sleep(PROBE_OPEN / 2).await,
+            }
+        }
+    }
+
+    /// What only a person can change ends the start; what may pass does not.
+    fn start_without(&self, reason: Reason) -> Result<(), ConnectError> {
+        match reason {
+            Reason::Login(said) => Err(ConnectError::Login(said)),
+            Reason::EvictionPolicy(policy) => Err(ConnectError::EvictionPolicy(policy)),
+            Reason::Version(version) => Err(ConnectError::Version(version)),
+            reason => {
+                self.leave(reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// Probes until it is dropped. Never returns. Calls `distrust` before Redis is used again, where its entries may be
+    /// outdated: it was restarted or replaced, or has refused invalidations.
+    pub(crate) async fn keep_probing(&self, distrust: impl Fn() + Send + Sync) {
+        let mut refusals = Refusals { errors: self.client.error_rx(), reason: None, unexplained: 0 };
+        let mut silent: u32 = 0;
+        loop {
+            let pause = if self.breaker.is_closed() { PROBE_CLOSED } else { PROBE_OPEN };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // A lagged or closed channel says as much as an event: look at the server now.
+                dropped = refusals.errors.recv() => {
+                    refusals.hear(dropped.ok().map(|(error, _)| error));
+                    if self.breaker.is_closed() {
+                        self.leave(refusals.reason.clone().unwrap_or(Reason::NoAnswer));
+                    }
+                    tokio::time::sleep(PROBE_OPEN / 2).await;
+                }
+            }
+            match self.probe(&distrust).await {
+                Ok(()) => (silent, refusals.reason) = (0, None),
+                Err(Unusable::State(reason)) => {
+                    (silent, refusals.reason) = (0, None);
+                    self.leave(reason);
+                }
+                Err(Unusable::Silent(error)) => {
+                    self.failed(&error);
+                    silent += 1;
+                    refusals.drain();
+                    if let Some(reason) = refusals.reason.clone() {
+                        self.leave(reason);
+                    } else if silent >= SILENT {
+                        self.leave(Reason::NoAnswer);
+                    }
+                    if silent.is_multiple_of(SILENT_PROBES) {
+                        // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
+                        let _ = self.client.force_reconnection().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn probe(&self, distrust: &(impl Fn() + Send + Sync)) -> Result<(), Unusable> {
+        let asked = Instant::now();
+        let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
+        let time: Result<(u64, u64), Error> = self.client.custom(time, Vec::<String>::new()).await;
+        let (seconds, micros) = time.map_err(Unusable::of)?;
+        self.clock.set(seconds * 1000 + micros / 1000, asked);
+        let number = self.link.number();
+        let server = self.ask_server().await?;
+        if let Some(reason) = server.forbids_use() {
+            return Err(Unusable::State(reason));
+        }
+        let refused = self.ask_whether_writes_work().await?;
+        self.compare(&server.identity, number, distrust);
+        // After `distrust`: who believes this connection distrusts what it shows. Of one made meanwhile nothing is known.
+        self.link.check(number);
+        self.enter(refused.or_else(|| self.was_forbidden()).or_else(|| server.lacks()));
+        Ok(())
+    }
+
+    /// Where `INFO` is refused, nothing is known of the server.
+    async fn ask_server(&self) -> Result<ServerInfo, Unusable> {
+        match self.client.info::<String>(None).await {
+            Ok(info) => Ok(ServerInfo::parse(&info)),
+            Err(error) if refusal(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
+            Err(error) if Unusable::is_silence(&error) => Err(Unusable::Silent(error)),
+            Err(error) => match refusal(error.details()) {
+                Some(reason) => Err(Unusable::State(reason)),
+                // A server that does not know the command, or renamed it.
+                None => Ok(ServerInfo::default()),
+            },
+        }
+    }
+
+    /// Returns what is refused, where reads and invalidations work all the same.
+    async fn ask_whether_writes_work(&self) -> Result<Option<Reason>, Unusable> {
+        let answer: Result<i64, Error> = self.client.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
+        let Err(error) = answer else { return Ok(None) };
+        match refusal(error.details()) {
+            Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
+            _ => Err(Unusable::of(error)),
+        }
+    }
+
+    /// Distrusts all entries, where the server is another one than before, or may be, or has refused invalidations.
+    fn compare(&self, identity: &Identity, number: usize, distrust: &(impl Fn() + Send + Sync)) {
+        let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.replace((identity.clone(), number));
+        let is_same =
+            before.is_none_or(|(before, connection)| before.is_same(identity).unwrap_or(connection == number));
+        let was_outdated = self.outdated.swap(false, SeqCst);
+        if !is_same {
+            warn!("Redis was restarted or replaced; its entries are dropped before they are used again");
+        }
+        if !is_same || was_outdated {
+            distrust();
+        }
+    }
+
+    fn was_forbidden(&self) -> Option<Reason> {
+        let at = *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+        at.filter(|at| at.elapsed() < FORBIDDEN).map(|_| Reason::Forbidden)
+    }
+}
+
+impl Refusals {
+    /// Hears of every attempt since the last look.
+    fn drain(&mut self) {
+        loop {
+            match self.errors.try_recv() {
+                Ok((error, _)) => self.hear(Some(error)),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// A refused connection may break before its reason is read, so some attempts without a reason do not count.
+    fn hear(&mut self, error: Option<Error>) {
+        if let Some(reason) = error.and_then(|error| refusal(error.details())).filter(Reason::forbids_use) {
+            (self.reason, self.unexplained) = (Some(reason), 0);
+        } else {
+            self.unexplained += 1;
+            self.reason = self.reason.take().filter(|_| self.unexplained < SILENT_PROBES);
+        }
+    }
+}
+
+impl Unusable {
+    fn of(error: Error) -> Self {
+        match refusal(error.details()) {
+            // Without TIME there is no clock.
+            Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),
+            Some(reason) => Self::State(reason),
+            None => Self::Silent(error),
+        }
+    }
+
+    fn is_silence(error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure)
+    }
+}

@@ -1,0 +1,158 @@
+//! What Redis says of itself: in `INFO`, and in the errors that it answers with.
+
+use crate::health::Reason;
+
+/// What `INFO` shows of a server. A field is `None` where it is hidden (a managed service, a proxy, an ACL).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServerInfo {
+    pub(crate) identity: Identity,
+    version: Option<String>,
+    is_replica: bool,
+    is_loading: bool,
+    eviction_policy: Option<String>,
+}
+
+/// Which dataset a server has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Another one after every start of the process.
+    run_id: Option<String>,
+    /// Another one after every promotion, and that of the primary while the server is a replica.
+    replication_id: Option<String>,
+}
+
+impl ServerInfo {
+    pub(crate) fn parse(info: &str) -> Self {
+        // Valkey reports the Redis version that it is compatible with as 7.2.4 and its own one beside it.
+        Self {
+            identity: Identity { run_id: field(info, "run_id"), replication_id: field(info, "master_replid") },
+            version: field(info, "redis_version"),
+            is_replica: field(info, "role").is_some_and(|role| role != "master"),
+            is_loading: field(info, "loading").is_some_and(|loading| loading != "0"),
+            eviction_policy: field(info, "maxmemory_policy"),
+        }
+    }
+
+    /// Why this server must not be used, if it must not.
+    pub(crate) fn forbids_use(&self) -> Option<Reason> {
+        let major = self.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
+        if let Some(version) = self.version.clone().filter(|_| major.is_some_and(|major: u32| major < 7)) {
+            return Some(Reason::Version(version));
+        }
+        if let Some(policy) = self.eviction_policy.clone().filter(|policy| policy.starts_with("allkeys")) {
+            return Some(Reason::EvictionPolicy(policy));
+        }
+        match (self.is_loading, self.is_replica) {
+            (true, _) => Some(Reason::Loading),
+            (false, true) => Some(Reason::Replica),
+            (false, false) => None,
+        }
+    }
+
+    /// The protection that is missing, if one is.
+    pub(crate) fn lacks(&self) -> Option<Reason> {
+        match (&self.identity.run_id, &self.eviction_policy) {
+            (None, None) => Some(Reason::NoInfo),
+            (None, Some(_)) => Some(Reason::NoRunId),
+            (Some(_), None) => Some(Reason::NoEvictionPolicy),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
+
+impl Identity {
+    /// Whether a server with this identity has the dataset that `other` had; `None` where `INFO` does not tell.
+    pub(crate) fn is_same(&self, other: &Self) -> Option<bool> {
+        let run_id = self.run_id.as_ref().zip(other.run_id.as_ref()).map(|(one, other)| one == other)?;
+        let promoted = self.replication_id.as_ref().zip(other.replication_id.as_ref());
+        Some(run_id && promoted.is_none_or(|(one, other)| one == other))
+    }
+}
+
+fn field(info: &str, name: &str) -> Option<String> {
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?.trim();
+    Some(value.to_owned()).filter(|value| !value.is_empty())
+}
+
+/// The state of the server that an error names, if it names one. The only place that knows the codes.
+pub(crate) fn refusal(error: &str) -> Option<Reason> {
+    match error.split_whitespace().next().unwrap_or_default() {
+        "READONLY" | "MASTERDOWN" => Some(Reason::Replica),
+        "LOADING" => Some(Reason::Loading),
+        "MISCONF" => Some(Reason::SaveFailed),
+        "NOREPLICAS" => Some(Reason::TooFewReplicas),
+        "OOM" => Some(Reason::Full),
+        "NOAUTH" | "WRONGPASS" => Some(Reason::Login(error.to_owned())),
+        "NOPERM" => Some(Reason::Forbidden),
+        _ if error.contains("max number of clients") => Some(Reason::TooManyClients),
+        // How Redis 7.0 words NOPERM for a command within a script.
+        _ if error.contains("The user executing the script") => Some(Reason::Forbidden),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = "# Server\r\nredis_version:7.0.15\r\nrun_id:aaaa\r\n# Memory\r\nmaxmemory_policy:volatile-lru\r\n\
+                        # Persistence\r\nloading:0\r\n# Replication\r\nrole:master\r\nmaster_replid:bbbb\r\n";
+
+    fn info(old: &str, new: &str) -> ServerInfo {
+        ServerInfo::parse(&INFO.replace(old, new))
+    }
+
+    #[test]
+    fn a_server_is_judged_by_its_info() {
+        let cases = [
+            ("", "", None),
+            ("role:master", "role:slave", Some(Reason::Replica)),
+            ("loading:0", "loading:1", Some(Reason::Loading)),
+            ("volatile-lru", "allkeys-lfu", Some(Reason::EvictionPolicy("allkeys-lfu".to_owned()))),
+            ("7.0.15", "6.2.14", Some(Reason::Version("6.2.14".to_owned()))),
+            ("7.0.15", "255.255.255", None),
+        ];
+        for (old, new, expected) in cases {
+            assert_eq!(info(old, new).forbids_use(), expected, "{new}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_field_is_a_missing_protection() {
+        assert_eq!(info("", "").lacks(), None);
+        assert_eq!(info("run_id:aaaa\r\n", "").lacks(), Some(Reason::NoRunId));
+        assert_eq!(info("run_id:aaaa", "run_id:").lacks(), Some(Reason::NoRunId));
+        assert_eq!(info("maxmemory_policy:volatile-lru\r\n", "").lacks(), Some(Reason::NoEvictionPolicy));
+        assert_eq!(ServerInfo::default().lacks(), Some(Reason::NoInfo));
+        assert_eq!(ServerInfo::default().forbids_use(), None);
+    }
+
+    #[test]
+    fn a_restart_and_a_promotion_change_the_identity() {
+        let known = info("", "").identity;
+        assert_eq!(known.is_same(&info("", "").identity), Some(true));
+        assert_eq!(known.is_same(&info("aaaa", "cccc").identity), Some(false));
+        assert_eq!(known.is_same(&info("bbbb", "cccc").identity), Some(false));
+        assert_eq!(known.is_same(&info("master_replid:bbbb\r\n", "").identity), Some(true));
+        assert_eq!(known.is_same(&info("run_id:aaaa\r\n", "").identity), None);
+    }
+
+    #[test]
+    fn an_error_names_the_state_of_the_server() {
+        let cases = [
+            ("READONLY You can't write against a read only replica.", Some(Reason::Replica)),
+            ("LOADING Redis is loading the dataset in memory", Some(Reason::Loading)),
+            ("MISCONF Redis is configured to save RDB snapshots, but", Some(Reason::SaveFailed)),
+            ("NOREPLICAS Not enough good replicas to write.", Some(Reason::TooFewReplicas)),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Some(Reason::Full)),
+            ("NOPERM this user has no permissions to run the 'get' command", Some(Reason::Forbidden)),
+            ("ERR max number of clients reached", Some(Reason::TooManyClients)),
+            ("WRONGPASS invalid", Some(Reason::Login("WRONGPASS invalid".to_owned()))),
+            ("NOSCRIPT No matching script.", None),
+            ("ERR unknown command", None),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(refusal(error), expected, "{error}");
+        }
+    }
+}

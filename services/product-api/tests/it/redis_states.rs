@@ -1,0 +1,308 @@
+//! A Redis that answers, but not as the cache needs it: `/readyz` names the state, nothing fails, nothing stale is served,
+//! and the state ends by itself.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::{Redis, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Api, FRESH, SOON, STRATEGIES, Stores};
+
+const USER: &str = "product-api";
+
+/// What `/readyz` says of Redis.
+async fn detail(api: &Api) -> String {
+    let answer = api.get("/readyz").await.expect(200).json();
+    assert!(["ready", "degraded"].contains(&answer["status"].as_str().unwrap_or_default()), "{answer}");
+    let detail = answer["checks"]["redis"]["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.is_empty() || answer["status"] == "degraded", "{answer}");
+    detail
+}
+
+async fn until_named(api: &Api, name: &str) {
+    eventually(&format!("/readyz to name {name}"), 3 * SOON, async || detail(api).await.contains(name)).await;
+}
+
+async fn until_ready(api: &Api) {
+    eventually("Redis to pass its check", 3 * SOON, async || {
+        api.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"] == "ok"
+    })
+    .await;
+}
+
+/// Two replicas of the product API on one Redis, and the latest version of each product under test.
+struct Shop {
+    stores: Stores,
+    apis: [Api; 2],
+    versions: Vec<(&'static str, i64)>,
+    stock: i64,
+}
+
+impl Shop {
+    async fn on(redis: Redis) -> Self {
+        let stores = Stores::with_redis(redis).await;
+        let (one, other) = tokio::join!(stores.api(), stores.api());
+        let mut shop = Self { stores, apis: [one, other], versions: Vec::new(), stock: 0 };
+        for strategy in FRESH {
+            for api in &shop.apis {
+                api.get(&path(strategy)).await.expect(200);
+                let read = api.get(&path(strategy)).await.expect(200);
+                assert_eq!(read.source(), "hit", "{strategy}");
+            }
+        }
+        shop.write().await;
+        shop
+    }
+
+    /// Writes through each strategy. The writer's own process reads the new value at once.
+    async fn write(&mut self) {
+        self.stock += 1;
+        self.versions.clear();
+        for strategy in FRESH {
+            let written = self.apis[0].put(&path(strategy), &json!({ "stock": self.stock })).await.expect(200);
+            self.versions.push((strategy, written.version()));
+            let read = self.apis[0].get(&path(strategy)).await.expect(200);
+            assert_eq!(read.version(), written.version(), "{strategy}: {}", read.source());
+        }
+    }
+
+    /// Reads in both processes.
+    async fn read(&self) {
+        for api in &self.apis {
+            for (strategy, version) in &self.versions {
+                let read = api.get(&path(strategy)).await.expect(200);
+                assert_eq!(read.version(), *version, "{strategy}: {}", read.source());
+            }
+            for strategy in STRATEGIES {
+                api.get(&format!("/products/{strategy}/50")).await.expect(200);
+            }
+        }
+    }
+
+    /// The state has begun: it is named, requests are served, and both processes read what was written last.
+    async fn is_degraded(&mut self, name: &str) {
+        self.write().await;
+        for api in &self.apis {
+            until_named(api, name).await;
+        }
+        for _ in 0..2 {
+            self.read().await;
+            self.write().await;
+        }
+        self.read().await;
+        for api in &self.apis {
+            until_named(api, name).await;
+        }
+    }
+
+    /// The cause is gone: nothing stale is read meanwhile, and then the cache is in use as before.
+    async fn recovers(&mut self) {
+        for api in &self.apis {
+            eventually("Redis to pass its check", 3 * SOON, async || {
+                self.read().await;
+                detail(api).await.is_empty()
+            })
+            .await;
+            eventually("the deferred invalidations", 3 * SOON, async || {
+                self.read().await;
+                api.metrics().await.sum("cache_repairs_pending", &[]) == 0.0
+            })
+            .await;
+        }
+        self.read().await;
+        eventually("hits in both processes", 3 * SOON, async || {
+            let mut hits = 0;
+            for api in &self.apis {
+                for (strategy, version) in &self.versions {
+                    let read = api.get(&path(strategy)).await.expect(200);
+                    assert_eq!(read.version(), *version, "{strategy}: {}", read.source());
+                    hits += usize::from(read.source() == "hit");
+                }
+            }
+            hits == 2 * FRESH.len()
+        })
+        .await;
+        self.write().await;
+        self.read().await;
+    }
+
+    async fn redis(&self, arguments: &[&str]) -> String {
+        self.stores.redis(arguments).await
+    }
+}
+
+fn path(strategy: &str) -> String {
+    let id = 1 + FRESH.iter().position(|fresh| *fresh == strategy).unwrap_or_default();
+    format!("/products/{strategy}/{id}")
+}
+
+async fn redis(settings: &[(&str, &str)]) -> Redis {
+    Redis::start_with(settings).await.expect("a private Redis")
+}
+
+#[tokio::test]
+async fn a_demoted_redis_is_not_read_until_it_is_the_primary_again() {
+    let mut shop = Shop::on(redis(&[]).await).await;
+    for _ in 0..2 {
+        // Nobody listens on that port: it stays a replica of nothing, with what it holds.
+        shop.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
+        shop.is_degraded("read-only replica").await;
+        shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
+        shop.recovers().await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_loads_its_dataset_is_not_used_until_it_has_loaded() {
+    let mut shop = Shop::on(redis(&[("enable-debug-command", "yes")]).await).await;
+    shop.redis(&["DEBUG", "POPULATE", "2000", "other", "100"]).await;
+    shop.redis(&["CONFIG", "SET", "key-load-delay", "5000", "loading-process-events-interval-bytes", "1024"]).await;
+    let mut reload = shop.stores.redis.client().expect("redis-cli");
+    let reload = reload.args(["DEBUG", "RELOAD"]).kill_on_drop(true).spawn().expect("it runs");
+    for api in &shop.apis {
+        until_named(api, "LOADING").await;
+    }
+    shop.is_degraded("LOADING").await;
+    shop.redis(&["CONFIG", "SET", "key-load-delay", "0"]).await;
+    let done = reload.wait_with_output().await.expect("it ends");
+    assert!(done.status.success(), "{done:?}");
+    shop.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_save_is_not_used_until_it_saves_again() {
+    let mut shop = Shop::on(redis(&[("save", "3600 1000000")]).await).await;
+    let obstacle = shop.stores.redis.directory().join("dump.rdb");
+    std::fs::create_dir(&obstacle).expect("nothing was saved before");
+    let saved = async |shop: &Shop, status: &str| {
+        let line = format!("rdb_last_bgsave_status:{status}");
+        eventually("the save to end", SOON, async || {
+            let info = shop.redis(&["INFO", "persistence"]).await;
+            info.contains("rdb_bgsave_in_progress:0") && info.contains(&line)
+        })
+        .await;
+    };
+    shop.redis(&["BGSAVE"]).await;
+    saved(&shop, "err").await;
+    shop.is_degraded("MISCONF").await;
+    std::fs::remove_dir(&obstacle).expect("it is empty");
+    shop.redis(&["BGSAVE"]).await;
+    saved(&shop, "ok").await;
+    shop.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_at_maxclients_is_named_and_used_again_when_it_accepts_connections() {
+    let mut shop = Shop::on(redis(&[]).await).await;
+    let mut only_client = TcpStream::connect(("127.0.0.1", shop.stores.redis.port())).await.expect("it listens");
+    let mut say = async |commands: &[&str]| {
+        for command in commands {
+            only_client.write_all(format!("{command}\r\n").as_bytes()).await.expect("it is connected");
+            let mut reply = [0; 256];
+            let length = only_client.read(&mut reply).await.expect("it answers");
+            assert!(matches!(reply[..length].first(), Some(b'+' | b':')), "{command}");
+        }
+    };
+    say(&["CONFIG SET maxclients 1", "CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE normal"]).await;
+    shop.is_degraded("maxclients").await;
+    say(&["CONFIG SET maxclients 1000"]).await;
+    shop.recovers().await;
+}
+
+#[tokio::test]
+async fn a_changed_password_is_named_and_the_old_one_works_when_it_is_back() {
+    let mut shop = Shop::on(redis(&[]).await).await;
+    let before = shop.redis(&["ACL", "LIST"]).await;
+    let rule = before.lines().find(|line| line.contains(&format!("user {USER} "))).expect("the user").to_owned();
+    let hash = rule.split_whitespace().find(|word| word.starts_with('#')).expect("its password").to_owned();
+    shop.redis(&["ACL", "SETUSER", USER, "resetpass", ">another"]).await;
+    shop.redis(&["CLIENT", "KILL", "USER", USER]).await;
+    shop.is_degraded("WRONGPASS").await;
+    shop.redis(&["ACL", "SETUSER", USER, "resetpass", &hash]).await;
+    shop.recovers().await;
+}
+
+#[tokio::test]
+async fn an_eviction_policy_that_turns_unsafe_is_noticed_on_a_living_connection() {
+    let mut shop = Shop::on(redis(&[]).await).await;
+    shop.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+    shop.is_degraded("maxmemory-policy is allkeys-lru").await;
+    shop.redis(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
+    shop.recovers().await;
+}
+
+#[tokio::test]
+async fn a_full_redis_is_named_and_invalidations_are_carried_out() {
+    let mut shop = Shop::on(redis(&[("maxmemory-policy", "noeviction")]).await).await;
+    shop.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    shop.is_degraded("OOM").await;
+    shop.redis(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    shop.recovers().await;
+}
+
+/// As managed services do it. The protection that is missing is named, and what can replace it is done: a Redis that comes
+/// back with older data shows none of it.
+#[tokio::test]
+async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_restart() {
+    let redis = redis(&[]).await;
+    redis.cli(&["ACL", "SETUSER", USER, "-info"]).await.expect("the test's own command");
+    redis.cli(&["ACL", "SAVE"]).await.expect("the test's own command");
+    let mut shop = Shop::on(redis).await;
+    for api in &shop.apis {
+        until_named(api, "run_id").await;
+    }
+    shop.stores.until_announced().await;
+    let hits = async |shop: &Shop| {
+        eventually("hits", 3 * SOON, async || {
+            shop.read().await;
+            let mut hits = 0;
+            for api in &shop.apis {
+                for strategy in FRESH {
+                    hits += usize::from(api.get(&path(strategy)).await.expect(200).source() == "hit");
+                }
+            }
+            hits == 2 * FRESH.len()
+        })
+        .await;
+    };
+    hits(&shop).await;
+    shop.redis(&["SAVE"]).await;
+    shop.write().await;
+    shop.read().await;
+    shop.stores.redis.kill().await.expect("it is killed");
+    shop.stores.redis.restart().await.expect("it starts");
+    assert!(
+        shop.stores.has_entry("product:explicit:2").await || shop.redis(&["DBSIZE"]).await != "0",
+        "nothing was loaded"
+    );
+    hits(&shop).await;
+    for api in &shop.apis {
+        until_named(api, "run_id").await;
+    }
+    shop.write().await;
+    shop.read().await;
+    shop.stores.until_announced().await;
+    shop.redis(&["ACL", "SETUSER", USER, "+info"]).await;
+    shop.recovers().await;
+}
+
+/// The cause of a state lasts; the log does not repeat it.
+#[tokio::test]
+async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over() {
+    let shop = Shop::on(redis(&[]).await).await;
+    let api = &shop.apis[0];
+    let lines = |text: &str| api.process.output().lines().filter(|line| line.contains(text)).count();
+    let (began, over) = (lines("read-only replica"), lines("Redis answers; the cache is in use"));
+    shop.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    until_named(api, "read-only replica").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    api.get("/readyz").await.expect(200);
+    assert_eq!(lines("Redis is not in use"), 1, "{}", api.process.output());
+    shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
+    until_ready(api).await;
+    assert_eq!(lines("Redis answers; the cache is in use"), over + 1);
+    // Once as the state that began, once as the one that is over.
+    assert_eq!(lines("read-only replica"), began + 2, "{}", api.process.output());
+}
