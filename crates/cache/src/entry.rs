@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn softly_invalidated_value_is_stale_at_age_zero() {
-        let raw = |soft: u64| format!("V{} at=1000 soft={soft} hard=9000 ver=- absent=0 tags=\n", "0".repeat(32));
+        let raw = |soft: u64| format!("V{} at=1000 soft={soft} hard=9000 ver=- sum=- absent=0 tags=\n", "0".repeat(32));
         let is_fresh = |soft, now| match Held::parse(raw(soft).into()) {
             Held::Value(entry) => entry.is_fresh(now),
             _ => panic!("not a value"),
