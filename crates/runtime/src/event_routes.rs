@@ -42,6 +42,9 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {PAGE}")));
     }
+    if query.0.after > i64::MAX as u64 {
+        return Err(Problem::invalid_field("after", format!("must be at most {}", i64::MAX)));
+    }
     match outbox.after(query.0.after, limit).await {
         Ok(page) => Ok(HttpResponse::Ok().json(page)),
         Err(error @ OutboxError::Pruned(_)) => Err(Problem::gone(error.to_string())),
@@ -55,7 +58,9 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
 struct LogQuery {
     /// The number of the last event that is known; 0 for none.
     #[serde(default)]
+    #[param(minimum = 0)]
     after: u64,
     /// 1 to 500 events, 500 by default.
+    #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
