@@ -23,9 +23,6 @@ const RENEWED_AFTER: Duration = Duration::from_secs(5);
 /// A read-only database is asked so often at most whether it can be written to again.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long an answer stands for the next one: several checks ask at once.
-const STANDS_FOR: Duration = Duration::from_millis(100);
-
 /// What the database can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -42,7 +39,8 @@ pub enum Standing {
 /// Asks the database beside the pool.
 pub(crate) struct Probe {
     opener: Arc<Opener>,
-    session: tokio::sync::Mutex<Session>,
+    /// The session that is asked, and since when.
+    session: tokio::sync::Mutex<Option<(Connection, Instant)>>,
     /// While writes are refused.
     read_only: Mutex<Option<ReadOnly>>,
 }
@@ -52,12 +50,6 @@ struct ReadOnly {
     looked_at: Instant,
     /// Not only one session, but new ones, too.
     is_confirmed: bool,
-}
-
-#[derive(Default)]
-struct Session {
-    connection: Option<(Connection, Instant)>,
-    answer: Option<(Result<Standing, Error>, Instant)>,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -84,29 +76,21 @@ impl Probe {
     }
 
     async fn standing(&self) -> Result<Standing, Error> {
-        let mut session = self.session.lock().await;
-        if let Some((answer, at)) = &session.answer
-            && at.elapsed() < STANDS_FOR
-        {
-            return answer.clone();
-        }
-        let answer = self.ask(&mut session).await;
-        session.answer = Some((answer.clone(), Instant::now()));
-        drop(session);
+        let answer = self.ask(&mut *self.session.lock().await).await;
         if let Ok(standing) = answer {
             self.note(standing);
         }
         answer
     }
 
-    async fn ask(&self, session: &mut Session) -> Result<Standing, Error> {
+    async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<Standing, Error> {
         let is_suspect = self.read_only.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let kept = session.connection.take().filter(|(_, since)| !is_suspect && since.elapsed() < RENEWED_AFTER);
+        let kept = session.take().filter(|(_, since)| !is_suspect && since.elapsed() < RENEWED_AFTER);
         // A session that was kept may have been ended meanwhile.
         if let Some((mut connection, since)) = kept
             && let Ok(Standing::Writable) = standing(&mut connection).await
         {
-            session.connection = Some((connection, since));
+            *session = Some((connection, since));
             return Ok(Standing::Writable);
         }
         let mut connection = match self.open().await {
@@ -115,7 +99,7 @@ impl Probe {
             Err(error) => return Err(error),
         };
         let standing = standing(&mut connection).await?;
-        session.connection = Some((connection, Instant::now()));
+        *session = Some((connection, Instant::now()));
         Ok(standing)
     }
 
