@@ -6,7 +6,7 @@
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production
-shell_scripts := .ci/run crates/lab/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/lab deploy/secrets deploy/shell deploy/stack \
+shell_scripts := .ci/run deploy/schemathesis/run crates/lab/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/lab deploy/secrets deploy/shell deploy/stack \
 	deploy/docker/stack deploy/native/stack deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -78,7 +78,7 @@ load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (s
 	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
+.PHONY: schemathesis test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
 test: ## every test, on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
@@ -87,6 +87,8 @@ test-programs:
 	cargo test --workspace --no-run
 repeat-tests: ## make test, runs=20 times beside a busy compiler; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)
+schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation
+	@EXAMPLES=$(or $(examples),25) PROFILE=dev deploy/lab alone 'postgres redis python' private -- deploy/schemathesis/run
 hostile-shells: ## make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
 check: fmt clippy docs alone deny shellcheck ## formatting, lints, documentation, dependencies, scripts

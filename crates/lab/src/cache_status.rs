@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use sfv::{List, ListEntry, Parser};
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -24,17 +25,19 @@ pub enum Source {
 
 impl Source {
     /// Reads the header's value; of several caches, the one nearest to the client counts, which is the last.
+    ///
+    /// What is no structured field (RFC 9651) says nothing of a cache.
     pub fn parse(header: &str) -> Self {
-        let nearest = header.rsplit(',').next().unwrap_or_default();
-        let parameters = || nearest.split(';').skip(1).map(str::trim);
-        let value_of = |name: &str| parameters().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-        let has = |name: &str| parameters().any(|part| part == name);
-        if has("hit") {
-            let ttl = value_of("ttl").and_then(|ttl| ttl.parse::<i64>().ok());
+        let Ok(caches) = Parser::new(header).parse::<List>() else { return Self::Uncached };
+        let Some(ListEntry::Item(nearest)) = caches.last() else { return Self::Uncached };
+        let value = |name: &str| nearest.params.iter().find(|(key, _)| key.as_str() == name).map(|(_, value)| value);
+        let is_set = |name: &str| value(name).and_then(|value| value.as_boolean()).unwrap_or(false);
+        if is_set("hit") {
+            let ttl = value("ttl").and_then(|ttl| ttl.as_integer()).map(i64::from);
             return if ttl.is_some_and(|ttl| ttl < 0) { Self::Stale } else { Self::Hit };
         }
-        match value_of("fwd") {
-            Some("miss" | "uri-miss" | "vary-miss" | "stale") if has("collapsed") => Self::Collapsed,
+        match value("fwd").and_then(|forwarded| forwarded.as_token()).map(|forwarded| forwarded.as_str()) {
+            Some("miss" | "uri-miss" | "vary-miss" | "stale") if is_set("collapsed") => Self::Collapsed,
             Some("miss" | "uri-miss" | "vary-miss" | "stale") => Self::Miss,
             Some("bypass") => Self::Bypass,
             _ => Self::Uncached,
@@ -74,6 +77,10 @@ mod tests {
             ("product-api; fwd=method; detail=invalidated", Source::Uncached),
             ("origin; fwd=miss; stored, edge; hit; ttl=3", Source::Hit),
             ("hit; fwd=miss", Source::Miss),
+            // A semicolon and a comma inside a string part nothing.
+            ("edge; detail=\"x; hit, y\"; fwd=miss; stored", Source::Miss),
+            ("edge; hit=?0; fwd=bypass", Source::Bypass),
+            ("edge; hit;;", Source::Uncached),
             ("product-api", Source::Uncached),
             ("", Source::Uncached),
         ] {

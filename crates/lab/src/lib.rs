@@ -11,6 +11,7 @@
 //! * [`load`]: load until it is stopped, and what it does, live.
 //! * [`model`]: the protocol of the cache, explored completely.
 //! * [`mutants`]: whether the tests notice when a defence is taken out of the cache.
+//! * [`private`]: the whole system on private processes, while another program uses it.
 //! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
 //! * [`world`]: the four services and their stores as private processes.
 
@@ -30,6 +31,7 @@ pub mod load;
 pub mod model;
 pub mod mutants;
 pub mod operations;
+pub mod private;
 mod traffic;
 pub mod verify;
 pub mod world;

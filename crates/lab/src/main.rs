@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use lab::{
-    attack, bench_events, bench_hit, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants, verify,
+    attack, bench_events, bench_hit, bench_search, bench_strategies, chaos, demo, faults, load, model, mutants,
+    private, verify,
 };
 
 #[derive(Debug, Parser)]
@@ -38,6 +39,8 @@ enum Experiment {
     Model(model::Options),
     /// Takes each defence out of the cache's scripts, one at a time: the tests must notice
     Mutants(mutants::Options),
+    /// Runs a program against the whole system on private processes
+    Private(private::Options),
     /// Checks what every cache promises, on the running stack or another implementation, and measures how stale it is
     Verify(verify::Options),
 }
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Experiment::Load(options) => load::tell(&options).await,
         Experiment::Model(options) => model::tell(&options),
         Experiment::Mutants(options) => mutants::tell(&options).await,
+        Experiment::Private(options) => private::run(&options).await,
         Experiment::Verify(options) => verify::tell(&options).await,
     };
     match done {

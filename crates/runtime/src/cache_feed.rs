@@ -24,6 +24,8 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
+use crate::delivery::caching::NO_STORE;
+use crate::delivery::wants_head_only;
 use crate::operations::Operator;
 use crate::problem::{Problem, Query};
 use crate::server::Stopping;
@@ -55,15 +57,21 @@ pub(crate) async fn feed(
     cache: Data<Cache>,
 ) -> Result<HttpResponse, Problem> {
     let filter = query.0.filter()?;
-    let last_id = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let listener = cache.feed().listen(last_id).map_err(|crowded| Problem::unavailable(COME_AGAIN, crowded))?;
-    let stop = request.app_data::<Stopping>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CACHE_CONTROL, NO_STORE))
         // Or nginx would gather it.
-        .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(told(Telling { listener, filter, stop })))
+        .insert_header(("X-Accel-Buffering", "no"));
+    if wants_head_only(&request) {
+        return Ok(response.streaming(stream::empty::<Result<Bytes, Infallible>>()));
+    }
+    let last_id = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let listener = cache.feed().listen(last_id).map_err(|_| {
+        Problem::overloaded(COME_AGAIN, "As many clients listen to this feed as it serves at once. Try again later.")
+    })?;
+    let stop = request.app_data::<Stopping>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
+    Ok(response.streaming(told(Telling { listener, filter, stop })))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -71,8 +79,10 @@ pub(crate) async fn feed(
 #[serde(deny_unknown_fields)]
 pub(crate) struct FeedQuery {
     /// Of records about an entry, only those of these lanes; several with commas between them.
+    #[param(nullable = false)]
     lane: Option<String>,
     /// Only these kinds: `hit`, `stale`, `miss`, `bypass`, `fill`, `refused`, `invalidate`, `event`.
+    #[param(nullable = false)]
     kind: Option<String>,
 }
 

@@ -36,7 +36,7 @@ pub struct ApiDoc;
     path = "/cache/stats/{key}",
     tag = "cache",
     security(("operations_token" = [])),
-    params(("key" = String, Path, description = "The whole name, such as `product:ttl:1`")),
+    params(("key" = String, Path, max_length = 512, description = "The whole name, such as `product:ttl:1`")),
     responses(
         (status = 200, description = "State, age, times to live, version, tags and size; times in ms"),
         (status = 400, body = Problem, description = "Not a key of this service"),
@@ -88,8 +88,10 @@ async fn entries(_operator: Operator, query: Query<EntriesQuery>, cache: Data<Ca
 #[serde(deny_unknown_fields)]
 struct EntriesQuery {
     /// 1 to 1000 entries at most, 100 by default. A page may hold fewer, or none, and still have a next one.
+    #[param(nullable = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// As `next_cursor` gave it.
+    #[param(nullable = false)]
     cursor: Option<String>,
 }
 

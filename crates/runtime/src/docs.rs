@@ -2,11 +2,15 @@
 //!
 //! The page's files are in the binary; it works without a network.
 
+mod complete;
+
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
+
+pub use complete::complete;
 
 const OPENAPI: &str = "/openapi.json";
 

@@ -55,7 +55,9 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
 struct LogQuery {
     /// The number of the last event that is known; 0 for none.
     #[serde(default)]
+    #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
     after: u64,
     /// 1 to 500 events, 500 by default.
+    #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use cache::{Cache, Health};
 use futures_util::future::join_all;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
+use crate::delivery::caching::NO_STORE;
 use check::Check;
 pub use check::{CheckReport, Need, Outcome};
 
@@ -171,7 +173,10 @@ impl Readiness {
 }
 
 async fn livez() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(r#"{"status":"alive"}"#)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, NO_STORE))
+        .content_type("application/json")
+        .body(r#"{"status":"alive"}"#)
 }
 
 fn readyz(report: &Report) -> HttpResponse {
@@ -179,5 +184,6 @@ fn readyz(report: &Report) -> HttpResponse {
         Status::Ready | Status::Degraded => HttpResponse::Ok(),
         Status::Unready | Status::Draining => HttpResponse::ServiceUnavailable(),
     }
+    .insert_header((CACHE_CONTROL, NO_STORE))
     .json(report)
 }

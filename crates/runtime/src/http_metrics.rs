@@ -12,11 +12,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready as try_ready};
 use std::time::{Duration, Instant};
 
-use crate::problem::{Problem, explain_bare_error};
+use crate::problem::{Kind, Problem};
 use crate::redacted;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, Resource, web};
+use pin_project_lite::pin_project;
 use series::Series;
 
 /// Name of the histogram that this middleware fills.
@@ -41,7 +42,6 @@ pub struct HttpMetrics;
 impl<S> Transform<S, ServiceRequest> for HttpMetrics
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
-    S::Future: Unpin,
 {
     type Response = ServiceResponse;
     type Error = Error;
@@ -64,7 +64,6 @@ pub struct Observer<S> {
 impl<S> Service<ServiceRequest> for Observer<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
-    S::Future: Unpin,
 {
     type Response = ServiceResponse;
     type Error = Error;
@@ -78,52 +77,57 @@ where
     }
 }
 
-/// A request under way. Not boxed: the router's own future, which it holds, already is.
-#[derive(Debug)]
-pub struct Observed<F> {
-    start: Instant,
-    method: Method,
-    answer: F,
-    series: Rc<Series>,
+pin_project! {
+    /// A request under way.
+    #[derive(Debug)]
+    pub struct Observed<F> {
+        start: Instant,
+        method: Method,
+        #[pin]
+        answer: F,
+        series: Rc<Series>,
+    }
 }
 
 impl<F> Future for Observed<F>
 where
-    F: Future<Output = Result<ServiceResponse, Error>> + Unpin,
+    F: Future<Output = Result<ServiceResponse, Error>>,
 {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = try_ready!(Pin::new(&mut self.answer).poll(cx));
-        let took = self.start.elapsed();
-        let response = answer.inspect_err(|error| self.record_error(error, took))?;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = try_ready!(this.answer.poll(cx));
+        let took = this.start.elapsed();
+        let response = answer.inspect_err(|error| record_error(this.series, this.method, error, took))?;
         let (request, status) = (response.request(), response.status());
         let labelled = request.app_data::<Route>().map(|route| route.0);
         let pattern = if labelled.is_none() { request.match_pattern() } else { None };
         let route = labelled.or(pattern.as_deref()).unwrap_or(UNMATCHED);
-        self.series.record(route, request.method(), status, took);
-        tracing::debug!(http.method = %request.method(), http.path = %redacted::path(request.path()), http.status = status.as_u16(), ?took, "answered");
+        // The request's own method may have been changed for the router.
+        this.series.record(route, this.method, status, took);
+        tracing::debug!(http.method = %this.method, http.path = %redacted::path(request.path()), http.status = status.as_u16(), ?took, "answered");
 
         if status.is_server_error() && route != crate::health::READYZ {
-            log_failure(request.method(), &redacted::path(request.path()), status, response.response().error());
+            log_failure(this.method, &redacted::path(request.path()), status, response.response().error());
         }
-        let is_error = status.is_client_error() || status.is_server_error();
-        Poll::Ready(Ok(if is_error { explain_bare_error(response) } else { response }))
+        Poll::Ready(Ok(response))
     }
 }
 
-impl<F> Observed<F> {
-    /// An inner middleware gave an error instead of an answer; the request went with it.
-    fn record_error(&self, error: &Error, took: Duration) {
-        let status = error.as_response_error().status_code();
-        self.series.record(UNMATCHED, &self.method, status, took);
-        if status.is_server_error() {
-            log_failure(&self.method, UNMATCHED, status, Some(error));
-        }
+/// An inner middleware gave an error instead of an answer; the request went with it.
+fn record_error(series: &Series, method: &Method, error: &Error, took: Duration) {
+    let status = error.as_response_error().status_code();
+    series.record(UNMATCHED, method, status, took);
+    if status.is_server_error() {
+        log_failure(method, UNMATCHED, status, Some(error));
     }
 }
 
 /// The one line about a failed request. `/readyz` is left out: its 503 is a report.
+///
+/// A fault of this service is an error. A dependency that does not respond is a warning. A request that is refused because a
+/// limit is reached is neither: the service does what it should.
 fn log_failure(method: &Method, path: &str, status: StatusCode, error: Option<&Error>) {
     let problem = error.and_then(|error| error.as_error::<Problem>());
     let cause = match (problem.and_then(Problem::cause), error) {
@@ -131,8 +135,16 @@ fn log_failure(method: &Method, path: &str, status: StatusCode, error: Option<&E
         (None, Some(error)) => error.to_string(),
         (None, None) => "unknown".to_owned(),
     };
-    tracing::error!(
-        http.method = %method, http.path = path, http.status = status.as_u16(), cause,
-        "a request failed: {cause}"
-    );
+    let status_code = status.as_u16();
+    match problem.map(|problem| (problem.kind(), problem.cause())) {
+        Some((Kind::Unavailable, None)) => {
+            tracing::debug!(http.method = %method, http.path = path, http.status = status_code, "request refused: {cause}");
+        }
+        Some((Kind::Unavailable, Some(_))) => {
+            tracing::warn!(http.method = %method, http.path = path, http.status = status_code, cause, "a request failed: {cause}");
+        }
+        _ => {
+            tracing::error!(http.method = %method, http.path = path, http.status = status_code, cause, "a request failed: {cause}");
+        }
+    }
 }

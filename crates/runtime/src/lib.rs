@@ -7,6 +7,7 @@
 //! | [`process`] | the binary: subcommands, exit code, tokio runtime |
 //! | [`server`] | serve on a listener, stop on a token without losing a request |
 //! | [`http_metrics`] | the middleware around every request |
+//! | [`delivery`] | the middleware that completes every response: HEAD, error bodies, `Cache-Control` |
 //! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
 //! | [`answer`] · [`cache_control`] | answers to reads through the cache and to writes; what other caches may do with them |
 //! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
@@ -52,6 +53,7 @@ mod cache_feed;
 pub mod cache_routes;
 pub mod cache_status;
 pub mod conditions;
+pub mod delivery;
 pub mod docs;
 pub mod event_routes;
 pub mod health;

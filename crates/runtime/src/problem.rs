@@ -8,6 +8,7 @@ mod answers;
 mod body;
 mod kind;
 mod query;
+mod strict;
 mod wire;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 
 pub(crate) use answers::{configure, explain_bare_error};
 pub use body::{BODY_LIMIT, Body};
+pub(crate) use body::{BodyTimeout, check_declared_length};
 pub use kind::Kind;
 pub use query::Query;
 
@@ -77,6 +79,11 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// 408: the client did not send the body within `limit`.
+    pub fn request_timeout(limit: Duration) -> Self {
+        Self::new(Kind::RequestTimeout, format!("The body must arrive within {} seconds.", limit.as_secs_f64()))
+    }
+
     /// 409: the request contradicts the present state.
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Conflict, detail)
@@ -127,6 +134,11 @@ impl Problem {
     pub fn unavailable(retry_after: Duration, cause: impl fmt::Display) -> Self {
         let problem = Self::new(Kind::Unavailable, "a part that this answer needs does not respond");
         Self { retry_after: Some(retry_after), cause: Some(cause.to_string().into()), ..problem }
+    }
+
+    /// 503 although nothing is broken: a limit of this service is reached. The detail is sent.
+    pub fn overloaded(retry_after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
     }
 
     /// 500: a fault of ours. The cause is logged and not sent.

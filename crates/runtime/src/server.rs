@@ -3,30 +3,54 @@
 //! Going down is a sequence. t=0: the shutdown token is cancelled, `/readyz` turns 503.
 //! t=`drain_delay`: the listener closes, idle connections too, requests under way go on.
 //! At the latest at t=`drain_delay`+`grace` the rest is cut off and [`serve`] returns.
+//!
+//! `Connection` lies between each socket and actix' HTTP parser: it limits how long a client may take, and answers what
+//! never becomes a request. That is why the server is put together from actix' parts and not by its `HttpServer`.
 
+mod connection;
+mod exchange;
+mod gate;
+mod head_end;
+mod refusal;
 mod signals;
 
+use std::future::ready;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, web};
+use actix_http::{HttpService, KeepAlive, Request};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::dev::{AppConfig, Extensions, Server, fn_service};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpMessage as _, HttpResponse, ResponseError, web};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
+use crate::delivery::Delivery;
 use crate::http_metrics::HttpMetrics;
 use crate::operations::Access;
-use crate::problem;
+use crate::problem::{self, BodyTimeout};
 
+pub(crate) use exchange::{Exchange, FinishOnDrop};
 pub use signals::shutdown_on_signals;
+
+use connection::Connection;
+use gate::Gate;
 
 /// Connections that may wait to be accepted; std's 128 overflows when a thousand come at once.
 const BACKLOG: u32 = 1024;
 
 /// The server panics above this.
 const MOST_WORKERS: usize = 512;
+
+/// More than a semaphore counts would panic.
+const MOST_CONNECTIONS: usize = 1_000_000;
+
+/// How long the rest of a body that nobody reads is discarded, so that its client sees the response.
+const DISCARD: Duration = Duration::from_secs(1);
 
 /// The `[http]` section of every service.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,9 +63,21 @@ pub struct HttpSettings {
     /// Worker threads; 0 means one per core.
     #[serde(deserialize_with = "workers")]
     pub workers: usize,
+    /// How many clients may be connected at once; further ones get 503.
+    #[serde(deserialize_with = "connections")]
+    pub max_connections: usize,
     /// How long an idle connection is kept.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "positive")]
     pub keep_alive: Duration,
+    /// How long a client may take to send a request line and headers, from their first byte.
+    #[serde(deserialize_with = "positive")]
+    pub headers_timeout: Duration,
+    /// How long a client may take to send a body.
+    #[serde(deserialize_with = "positive")]
+    pub body_timeout: Duration,
+    /// How long a client may accept no byte of a response.
+    #[serde(deserialize_with = "positive")]
+    pub write_timeout: Duration,
     /// How long `/readyz` says "draining" before the listener closes.
     #[serde(with = "humantime_serde")]
     pub drain_delay: Duration,
@@ -60,7 +96,11 @@ impl Default for HttpSettings {
             host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             workers: 0,
+            max_connections: 4096,
             keep_alive: Duration::from_secs(75),
+            headers_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             grace: Duration::from_secs(10),
         }
@@ -93,6 +133,21 @@ fn workers<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
     }
 }
 
+fn connections<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
+    match usize::deserialize(number)? {
+        some @ 1..=MOST_CONNECTIONS => Ok(some),
+        some => Err(D::Error::custom(format!("must be between 1 and {MOST_CONNECTIONS}, not {some}"))),
+    }
+}
+
+/// A time limit of zero would refuse every request.
+fn positive<'de, D: Deserializer<'de>>(duration: D) -> Result<Duration, D::Error> {
+    match humantime_serde::deserialize(duration)? {
+        Duration::ZERO => Err(D::Error::custom("must be above zero")),
+        some => Ok(some),
+    }
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -119,25 +174,55 @@ where
 {
     let stopping = Stopping(shutdown.clone());
     let access = Access::of(&listener);
+    let body_timeout = BodyTimeout(settings.body_timeout);
     let app = move || {
         App::new()
             .app_data(stopping.clone())
+            .app_data(body_timeout)
             // Unless the service applies a rule of its own.
             .app_data(access.clone())
+            // The last one wraps the others.
+            .wrap(Delivery)
             .wrap(HttpMetrics)
             .configure(problem::configure)
             .configure(configure.clone())
     };
     let grace = settings.grace.as_secs() + u64::from(settings.grace.subsec_nanos() > 0);
-    let mut server = HttpServer::new(app)
+    let gate = Gate::new(settings);
+    let server = Server::build()
         .workers(settings.threads()?)
-        .keep_alive(settings.keep_alive)
-        // A pooled connection may be silent from the start; a 408 on it would be taken for the answer to a later request.
-        .client_request_timeout(settings.keep_alive)
+        // Beyond the gate's limit, so that it is the gate that refuses, with an answer.
+        .max_concurrent_connections(2 * settings.max_connections)
         .shutdown_timeout(grace)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        .disable_signals();
+    let draining = server.graceful_shutdown_signal();
+    let http = move || {
+        let (gate, draining) = (gate.clone(), draining.clone());
+        let app = app().into_factory().map_err(|error| error.error_response());
+        let http = HttpService::build()
+            // The connection has its own time limits, for every request and not only the first.
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(DISCARD)
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .on_connect_ext(|connection: &Connection, data: &mut Extensions| {
+                data.insert(connection.exchange().clone());
+            })
+            .expect(fn_service(async |request: Request| match problem::check_declared_length(request.headers()) {
+                Ok(()) => Ok(request),
+                Err(problem) => Err::<_, HttpResponse>(problem.error_response()),
+            }))
+            .h1(map_config(app, |()| AppConfig::default()));
+        let admit = fn_service(move |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(gate.admit(stream).map(|connection| (connection, peer)))
+        });
+        admit.and_then(http)
+    };
+    let mut server = server.listen("http", listener, http)?.run();
 
     let handle = server.handle();
     let stop = async {

@@ -83,9 +83,8 @@ impl Telemetry {
 
 /// Sets up logs and metrics, and the task that keeps the metrics small. Needs a tokio runtime.
 pub fn init(settings: &LogSettings) -> Result<Telemetry, TelemetryError> {
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&settings.filter)?)
-        .with_ansi(std::io::stdout().is_terminal());
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter(&settings.filter)?).with_ansi(std::io::stdout().is_terminal());
     match settings.format {
         LogFormat::Pretty => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).try_init(),
@@ -102,4 +101,14 @@ pub fn init(settings: &LogSettings) -> Result<Telemetry, TelemetryError> {
         }
     }));
     Ok(Telemetry { metrics, _upkeep: upkeep })
+}
+
+/// actix reports every request that its HTTP parser refuses as an ERROR of its dispatcher; a client could fill the log with
+/// them. They are left out, unless `LOG__FILTER` names `actix_http`.
+fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
+    let filter = EnvFilter::try_new(text)?;
+    if text.contains("actix_http") {
+        return Ok(filter);
+    }
+    Ok(filter.add_directive("actix_http::h1::dispatcher=off".parse()?))
 }

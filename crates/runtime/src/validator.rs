@@ -16,6 +16,8 @@ use bytes::Bytes;
 use cache::{Digest, Fetched};
 use serde::Serialize;
 
+use crate::delivery::compression;
+
 /// The opaque part of an entity tag: visible ASCII without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator(String);
@@ -67,7 +69,8 @@ impl Validator {
 
     /// Whether `tag` names this validator, weak or not.
     pub(crate) fn is_weakly(&self, tag: &EntityTag) -> bool {
-        tag.tag() == self.0
+        // A compressed representation has a tag of its own, and stands for the same state.
+        tag.tag().strip_suffix(compression::SUFFIX).unwrap_or(tag.tag()) == self.0
     }
 
     /// The value of the `ETag` header. A text that no header can carry, such as a foreign digest in Redis, gives none.
@@ -123,5 +126,7 @@ mod tests {
         let (strong, weak) = (EntityTag::new_strong("7".to_owned()), EntityTag::new_weak("7".to_owned()));
         assert!(validator.is_strongly(&strong) && validator.is_weakly(&strong));
         assert!(!validator.is_strongly(&weak) && validator.is_weakly(&weak));
+        let compressed = EntityTag::new_strong("7-gzip".to_owned());
+        assert!(validator.is_strongly(&compressed) && validator.is_weakly(&compressed));
     }
 }

@@ -32,6 +32,7 @@ async fn answer(path: web::Path<String>) -> Result<HttpResponse, Problem> {
     Err(match path.as_str() {
         "internal" => Problem::internal("disk on fire"),
         "unavailable" => Problem::unavailable(Duration::from_secs(1), "no route to host"),
+        "full" => Problem::overloaded(Duration::from_secs(1), "every place is taken"),
         _ => Problem::not_found("no such thing"),
     })
 }
@@ -53,16 +54,18 @@ async fn a_5xx_is_one_line_with_its_cause() {
     });
 
     let table = [
-        ("/internal", 500, Some("disk on fire")),
-        ("/unavailable", 503, Some("no route to host")),
-        ("/guarded", 500, Some("the guard fell asleep")),
+        ("/internal", 500, Some(("ERROR", "disk on fire"))),
+        ("/unavailable", 503, Some(("WARN", "no route to host"))),
+        ("/guarded", 500, Some(("ERROR", "the guard fell asleep"))),
         ("/absent", 404, None),
+        ("/full", 503, None),
     ];
-    for (path, status, cause) in table {
+    for (path, status, logged) in table {
         assert_eq!(server.get(path).await.0, status);
         let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
-        let expected = cause.map(|cause| format!("a request failed: {cause} "));
-        assert_eq!(text.lines().count(), usize::from(cause.is_some()), "{path}: {text}");
-        assert!(text.contains(expected.as_deref().unwrap_or_default()), "{path}: {text}");
+        assert_eq!(text.lines().count(), usize::from(logged.is_some()), "{path}: {text}");
+        let Some((level, cause)) = logged else { continue };
+        assert!(text.contains(&format!(" {level} ")), "{path}: {text}");
+        assert!(text.contains(&format!("a request failed: {cause} ")), "{path}: {text}");
     }
 }

@@ -121,6 +121,22 @@ async fn who_comes_when_too_many_listen_is_told_to_come_again() {
     assert_eq!(asked(&server, "").send().await.unwrap().status(), 200);
 }
 
+#[tokio::test]
+async fn head_opens_no_stream() {
+    let cache = cache().await;
+    let server = served(&cache);
+    let mut listeners = Vec::new();
+    while let Ok(listener) = cache.feed().listen(None) {
+        listeners.push(listener);
+    }
+    // Every place is taken, and HEAD needs none.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let head = client.head(server.url("/cache/feed")).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), &head.headers()["content-type"]), (200, &"text/event-stream".parse().unwrap()));
+    assert_eq!(head.headers()["cache-control"], "no-store");
+    assert!(timeout(LIMIT, head.bytes()).await.expect("it ends").unwrap().is_empty());
+}
+
 /// The grace of these settings is longer than the limit: a stream that went on would be found out.
 #[tokio::test]
 async fn an_open_stream_ends_when_the_process_is_told_to_stop() {

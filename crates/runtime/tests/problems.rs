@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use runtime::problem::{Body, Problem, Query};
+use runtime::server::HttpSettings;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::{Running, settings, start};
+use support::{Running, exchange, settings, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[derive(Deserialize)]
@@ -20,6 +21,22 @@ struct Product {
     price_cents: u32,
     #[serde(default)]
     items: Vec<Item>,
+    maker: Option<Maker>,
+    kind: Option<Variety>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only its shape matters")]
+struct Maker {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its shape matters")]
+enum Variety {
+    Single,
+    Set { pieces: u32 },
 }
 
 #[derive(Deserialize)]
@@ -111,9 +128,26 @@ async fn a_wrong_type_names_its_field() {
         (
             r#"{"name":"a","price_cents":1,"colour":"red"}"#,
             "colour",
-            "unknown field `colour`, expected one of `name`, `price_cents`, `items`",
+            "unknown field `colour`, expected one of `name`, `price_cents`, `items`, `maker`, `kind`",
         ),
-        (r#"[]"#, "$", "invalid length 0, expected struct Product with 3 elements"),
+        (r#"[]"#, "$", "invalid type: sequence, expected a JSON object"),
+        (r#"["a",1,[]]"#, "$", "invalid type: sequence, expected a JSON object"),
+        (r#""a""#, "$", "invalid type: string \"a\", expected a JSON object"),
+        ("null", "$", "invalid type: null, expected a JSON object"),
+        (r#"{"name":"a","price_cents":1,"items":[[1]]}"#, "items[0]", "invalid type: sequence, expected a JSON object"),
+        (r#"{"name":"a","price_cents":1,"maker":["m"]}"#, "maker", "invalid type: sequence, expected a JSON object"),
+        (r#"{"name":"a","price_cents":1,"maker":null}"#, "maker", "must not be null; leave the field out instead"),
+        (
+            r#"{"name":"a","price_cents":1,"maker":{"name":["m"]}}"#,
+            "maker.name",
+            "invalid type: sequence, expected a string",
+        ),
+        (
+            r#"{"name":"a","price_cents":1,"kind":{"set":[3]}}"#,
+            "kind.set",
+            "invalid type: sequence, expected a JSON object",
+        ),
+        (r#"{"name":"a","name":"b","price_cents":1}"#, "$", "duplicate field `name`"),
     ];
     for (body, field, message) in table {
         let answer = put_json(&server, body).await;
@@ -145,9 +179,53 @@ async fn only_json_is_read() {
         assert_eq!(answer.status, 415, "{media_type:?}");
         assert_eq!(answer.json()["type"], "/problems/unsupported-media-type");
     }
-    for media_type in ["application/json", "application/json; charset=utf-8", "application/merge-patch+json"] {
+    for charset in ["utf-16", "iso-8859-1", "nonsense"] {
+        let media_type = format!("application/json; charset={charset}");
+        let answer = send(&server, "PUT", "/products/1", Some(&media_type), body).await;
+        assert_eq!(answer.status, 415, "{charset}");
+        assert_eq!(answer.json()["detail"], "the charset must be utf-8");
+    }
+    for media_type in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "application/merge-patch+json",
+    ] {
         let answer = send(&server, "PUT", "/products/1", Some(media_type), body).await;
         assert_eq!((answer.status, answer.text.as_str()), (200, "stored"), "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_unsupported() {
+    let server = server();
+    for (encoding, status) in
+        [("gzip", 415), ("br", 415), ("nonsense", 415), ("identity, gzip", 415), ("identity", 200)]
+    {
+        let request = reqwest::Client::new()
+            .put(server.url("/products/1"))
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding)
+            .body(r#"{"name":"a","price_cents":1}"#);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{encoding}");
+        if status == 415 {
+            let problem: Value = response.json().await.unwrap();
+            assert_eq!(problem["type"], "/problems/unsupported-media-type");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nested_values_are_read_when_they_have_the_right_shape() {
+    let server = server();
+    assert_eq!(put_json(&server, r#"{"name":"a","price_cents":20.0}"#).await.status, 200, "an integer in JSON Schema");
+    assert_eq!(put_json(&server, r#"{"name":"a","price_cents":20.5}"#).await.status, 422);
+    for kind in [r#""single""#, r#"{"set":{"pieces":3}}"#] {
+        let body = format!(
+            r#"{{"name":"a","price_cents":1,"items":[{{"quantity":2}}],"maker":{{"name":"m"}},"kind":{kind}}}"#
+        );
+        assert_eq!(put_json(&server, &body).await.status, 200, "{body}");
     }
 }
 
@@ -177,6 +255,42 @@ async fn a_client_that_sends_it_all_before_it_reads_still_sees_the_413() {
         let mut answer = vec![0; 64];
         stream.read_exact(&mut answer).await.unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+/// The client has declared the body and sends none of it: there is nothing to wait for.
+#[tokio::test]
+async fn a_declared_length_over_the_limit_is_refused_before_the_body_arrives() {
+    let server = server();
+    let mut stream = server.connect().await;
+    let head = "PUT /products/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65537\r\n\r\n";
+    let answer = exchange(&mut stream, head).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("/problems/body-too-large"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_a_408_problem() {
+    let settings = HttpSettings { body_timeout: Duration::from_millis(200), ..settings() };
+    let server = start(&settings, |cfg| {
+        cfg.service(web::resource("/products/{id}").put(put));
+    });
+    for head in ["Content-Length: 60000", "Transfer-Encoding: chunked"] {
+        let head = format!("PUT /products/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n");
+        let (mut reading, mut writing) = server.connect().await.into_split();
+        writing.write_all(head.as_bytes()).await.unwrap();
+        // It goes on, byte by byte: what counts is the whole body, and not the pause between two bytes.
+        let chunk: &[u8] = if head.contains("chunked") { b"1\r\na\r\n" } else { b"a" };
+        let dripping = tokio::spawn(async move {
+            while writing.write_all(chunk).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let mut answer = String::new();
+        while !answer.ends_with('}') {
+            answer.push(reading.read_u8().await.unwrap().into());
+        }
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/request-timeout"), "{answer}");
+        dripping.abort();
     }
 }
 

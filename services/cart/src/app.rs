@@ -12,7 +12,7 @@ use events::product_api::ProductApi;
 use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
 use runtime::StandardRoutes;
-use runtime::docs::Docs;
+use runtime::docs::{self, Docs};
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
@@ -137,7 +137,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::ApiDoc::openapi());
     openapi.merge(runtime::event_routes::ApiDoc::openapi());
-    openapi
+    docs::complete(openapi)
 }
 
 /// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.

@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::PRODUCT_EVENTS;
 use events::relay::{Failing, Outbox, Relay};
 use runtime::StandardRoutes;
-use runtime::docs::Docs;
+use runtime::docs::{self, Docs};
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
@@ -115,7 +115,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::ApiDoc::openapi());
     openapi.merge(runtime::event_routes::ApiDoc::openapi());
-    openapi
+    routes::describe_explicit(&mut openapi);
+    docs::complete(openapi)
 }
 
 /// Without its database the service is of no use; without Redis it is slower, and without the relay the other services do not

@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::log::EventLog;
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
-use runtime::docs::Docs;
+use runtime::docs::{self, Docs};
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
@@ -154,7 +154,7 @@ async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::ApiDoc::openapi());
-    openapi
+    docs::complete(openapi)
 }
 
 /// Without its database or a catalogue there is nothing to recommend; without Redis lists are slower, without the others

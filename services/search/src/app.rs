@@ -11,7 +11,7 @@ use events::PRODUCT_EVENTS;
 use events::consumer::{Consumer, Reading, Subscription};
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
-use runtime::docs::Docs;
+use runtime::docs::{self, Docs};
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
@@ -223,7 +223,7 @@ impl Follower {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::ApiDoc::openapi());
-    openapi
+    docs::complete(openapi)
 }
 
 /// Without an index there is nothing to search; without Redis searches are slower, without the product API they age.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::error::PathError;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
 use super::{BODY_LIMIT, Kind, Problem, kind};
+use crate::delivery::caching::NO_STORE;
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -20,14 +21,22 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if let Some(wait) = self.retry_after {
-            response.insert_header((RETRY_AFTER, whole_seconds(wait)));
+        if let Some(wait) = self.retry_after_seconds() {
+            response.insert_header((RETRY_AFTER, wait));
         }
         if self.kind == Kind::Unauthorized {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"operations\""));
         }
         let body = serde_json::to_vec(self).expect("a struct of strings and numbers serialises");
-        response.insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(body)
+        // Here too, and not only as a default: a middleware may return a problem past the place where defaults are set.
+        response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(body)
+    }
+}
+
+impl Problem {
+    /// The value of `Retry-After`, where there is one.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(whole_seconds)
     }
 }
 
@@ -57,7 +66,9 @@ async fn unknown_address(request: HttpRequest) -> Result<HttpResponse, Problem> 
 }
 
 /// actix answers some errors with a status and no body (405 above all): gives those a body.
-pub(crate) fn explain_bare_error(response: ServiceResponse) -> ServiceResponse {
+///
+/// `method` is the one that the client sent.
+pub(crate) fn explain_bare_error(response: ServiceResponse, method: &Method) -> ServiceResponse {
     let status = response.status();
     let bare =
         response.response().body().size() == BodySize::Sized(0) && !response.headers().contains_key(CONTENT_TYPE);
@@ -65,8 +76,8 @@ pub(crate) fn explain_bare_error(response: ServiceResponse) -> ServiceResponse {
 
     let request = response.request();
     let detail = match response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) {
-        Some(allow) => format!("{} has {allow}, not {}", request.path(), request.method()),
-        None => format!("{} {}", request.method(), request.path()),
+        Some(allow) => format!("{} has {allow}, not {method}", request.path()),
+        None => format!("{method} {}", request.path()),
     };
     let body = serde_json::to_vec(&Problem::new(kind, detail)).unwrap_or_default();
     let mut response = response.map_body(|_, _| BoxBody::new(body));

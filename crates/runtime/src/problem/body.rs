@@ -1,21 +1,43 @@
 //! A JSON body that was read, or the problem that says why not.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web::BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use serde_path_to_error::Track;
+use tokio::time::timeout;
 
 use super::Problem;
+use super::strict::Strict;
 
 /// The longest body that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
-/// Extracts a JSON body: 415 unless it is declared as JSON, 413 above [`BODY_LIMIT`], 400 when
-/// it isn't JSON, 422 with the field's path when it isn't a `T`.
+/// How long a client may take to send a body, from the end of its headers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyTimeout(pub(crate) Duration);
+
+impl Default for BodyTimeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(10))
+    }
+}
+
+/// Extracts a JSON body. What it refuses, in this order:
+///
+/// | status | when |
+/// |---|---|
+/// | 413 | the body declares more than [`BODY_LIMIT`] bytes, or has more |
+/// | 415 | it is not declared as JSON in UTF-8, or it is compressed |
+/// | 408 | it does not arrive within `HTTP__BODY_TIMEOUT` |
+/// | 400 | it is not JSON |
+/// | 422 | it is not a `T`: each struct is a JSON object, and no field is `null` |
 #[derive(Debug, Clone, Copy)]
 pub struct Body<T>(pub T);
 
@@ -24,20 +46,55 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let declared = declared_as_json(request);
+        let declared = check_declared_length(request.headers()).and_then(|()| declared_type(request));
+        let BodyTimeout(limit) = request.app_data().copied().unwrap_or_default();
         let payload = payload.take();
         Box::pin(async move {
             declared?;
-            parse(&read(payload).await?).map(Self)
+            let body = timeout(limit, read(payload)).await.map_err(|_| Problem::request_timeout(limit))??;
+            parse(&body).map(Self)
         })
     }
 }
 
-fn declared_as_json(request: &HttpRequest) -> Result<(), Problem> {
-    match request.mime_type() {
-        Ok(Some(mime)) if mime.subtype() == "json" || mime.suffix().is_some_and(|suffix| suffix == "json") => Ok(()),
-        _ => Err(Problem::unsupported_media_type("the Content-Type must be application/json")),
+/// Refuses a body before a byte of it is read, and before the client is told to send it (`Expect: 100-continue`).
+pub(crate) fn check_declared_length(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(CONTENT_LENGTH).map(exceeds_limit) {
+        Some(true) => Err(Problem::body_too_large(BODY_LIMIT)),
+        _ => Ok(()),
     }
+}
+
+/// Whether a `Content-Length` is above [`BODY_LIMIT`].
+fn exceeds_limit(length: &HeaderValue) -> bool {
+    // The HTTP parser has refused what is no number.
+    length
+        .to_str()
+        .ok()
+        .and_then(|length| length.trim().parse::<u64>().ok())
+        .is_some_and(|length| length > BODY_LIMIT as u64)
+}
+
+fn declared_type(request: &HttpRequest) -> Result<(), Problem> {
+    let mime = request.mime_type().ok().flatten();
+    let is_json = mime
+        .as_ref()
+        .is_some_and(|mime| mime.subtype() == "json" || mime.suffix().is_some_and(|suffix| suffix == "json"));
+    if !is_json {
+        return Err(Problem::unsupported_media_type("the Content-Type must be application/json"));
+    }
+    // RFC 8259, 8.1: JSON is UTF-8, of which ASCII is a part.
+    let charset = mime.as_ref().and_then(|mime| mime.get_param("charset"));
+    if charset.is_some_and(|charset| charset != "utf-8" && charset != "us-ascii") {
+        return Err(Problem::unsupported_media_type("the charset must be utf-8"));
+    }
+    let mut encodings = request.headers().get_all(CONTENT_ENCODING);
+    if encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::unsupported_media_type(
+            "the Content-Encoding must be identity: compressed bodies are not read",
+        ));
+    }
+    Ok(())
 }
 
 /// Reads the whole body. When it is refused half way, the server answers, discards what is still
@@ -59,13 +116,11 @@ async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        match error.classify() {
-            Category::Data => invalid(&path, &error),
-            _ => Problem::malformed(format!("the body isn't JSON: {error}")),
-        }
+    let mut track = Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let value = T::deserialize(Strict(tracked)).map_err(|error| match error.classify() {
+        Category::Data => invalid(&track.path().to_string(), &error),
+        _ => Problem::malformed(format!("the body isn't JSON: {error}")),
     })?;
     json.end().map_err(|error| Problem::malformed(format!("the body isn't JSON: {error}")))?;
     Ok(value)

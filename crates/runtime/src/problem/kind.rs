@@ -13,6 +13,7 @@ pub enum Kind {
     Unauthorized,
     NotFound,
     MethodNotAllowed,
+    RequestTimeout,
     Conflict,
     Gone,
     PreconditionFailed,
@@ -20,6 +21,7 @@ pub enum Kind {
     UnsupportedMediaType,
     InvalidFields,
     TooManyRequests,
+    HeadersTooLarge,
     Internal,
     Unavailable,
 }
@@ -28,7 +30,7 @@ struct Row(Kind, StatusCode, &'static str, &'static str, &'static str);
 
 /// kind, status, slug (stable: clients compare it), title, what it means and what to do.
 #[rustfmt::skip]
-static TABLE: [Row; 13] = [
+static TABLE: [Row; 15] = [
     Row(Kind::Malformed, StatusCode::BAD_REQUEST, "malformed", "Malformed request",
         "The path, the query or the body can't be read. Nothing was changed. Repair the request; sending it again unchanged will fail again."),
     Row(Kind::Unauthorized, StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized",
@@ -37,6 +39,8 @@ static TABLE: [Row; 13] = [
         "There is nothing at this address, or not any more."),
     Row(Kind::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed",
         "The address exists, but not for this method. The Allow header lists those that it has."),
+    Row(Kind::RequestTimeout, StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request timeout",
+        "The request did not arrive in time. Nothing was changed. Send it again, without pauses."),
     Row(Kind::Conflict, StatusCode::CONFLICT, "conflict", "Conflict",
         "The request contradicts the present state. Nothing was changed. Read the present state and decide again."),
     Row(Kind::Gone, StatusCode::GONE, "gone", "Gone",
@@ -51,6 +55,8 @@ static TABLE: [Row; 13] = [
         "The request was read, but fields of it can't be used; `errors` names each. Nothing was changed."),
     Row(Kind::TooManyRequests, StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests",
         "This client asks faster than it may. Wait as long as Retry-After says."),
+    Row(Kind::HeadersTooLarge, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "Headers too large",
+        "The request line and the headers are longer than this service reads. Nothing was changed. Send fewer or shorter headers."),
     Row(Kind::Internal, StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error",
         "The fault is on this side. It has been logged with its cause, which isn't sent."),
     Row(Kind::Unavailable, StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable",

@@ -2,11 +2,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use metrics::describe_histogram;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::TelemetryError;
+use crate::delivery::caching::NO_STORE;
 use crate::http_metrics;
 use crate::operations::Operator;
 
@@ -50,7 +52,12 @@ impl Metrics {
         let metrics = self.clone();
         cfg.service(web::resource("/metrics").route(web::get().to(move |_: Operator| {
             let text = metrics.render();
-            async { HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text) }
+            async {
+                HttpResponse::Ok()
+                    .insert_header((CACHE_CONTROL, NO_STORE))
+                    .content_type("text/plain; version=0.0.4; charset=utf-8")
+                    .body(text)
+            }
         })));
     }
 }

@@ -27,6 +27,7 @@ pub struct NewCart {
 pub struct Quantity {
     /// 1 to 999.
     #[garde(range(min = 1, max = 999))]
+    #[schema(minimum = 1, maximum = 999)]
     pub quantity: i32,
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     get,
     path = "/carts/{id}",
     tag = "carts",
-    params(("id" = uuid::Uuid, Path)),
+    params(("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")),
     responses(
         (status = 200, body = View, description = "`Cache-Status` (RFC 9211) says where it came from, and \
             `detail=product-api-away` where a cached view may have missed a change; what is `stale` is never stored"),

@@ -21,6 +21,7 @@ mod bad_input;
 mod carts;
 mod database;
 mod floors;
+mod hostile;
 mod operations;
 mod outbox;
 mod preconditions;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use testkit::eventually;
+use testkit::http::assert_head_as_get;
 
 use crate::support::{CartOf, Fake, SOON, Stores};
 
@@ -82,4 +83,15 @@ async fn metrics_tell_of_reads_of_both_lanes_of_the_relay_and_of_events() {
     assert!(service.metric("cache_reads_total", "lane=\"product\"").await >= 1.0);
     assert!(service.metric("relay_events_total", "stream=\"cart:events\"").await >= 1.0);
     assert!(service.metric("events_applied_total", "stream=\"product:events\"").await >= 1.0);
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_on_every_route() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    cart.view().await.expect(200);
+    assert_head_as_get(&service, &[("id", &cart.id.to_string()), ("key", "cart:product:1")]).await;
 }

@@ -17,20 +17,29 @@ const PRICE: i64 = 1_000_000_000_000;
 pub struct NewProduct {
     /// 1 to 200 characters.
     #[garde(length(chars, min = 1, max = 200), custom(printable))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub name: String,
     /// At most 5,000 characters.
     #[garde(length(chars, max = 5000), custom(storable))]
+    #[schema(max_length = 5000, pattern = r"^[^\x00]*$")]
     #[serde(default)]
     pub description: String,
     /// The price in cents, not negative.
     #[garde(range(min = 0, max = PRICE))]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000i64)]
     pub price_cents: i64,
     /// Pieces on the shelf, not negative.
     #[garde(range(min = 0))]
+    #[schema(minimum = 0, maximum = 2_147_483_647)]
     #[serde(default)]
     pub stock: i32,
     /// An existing category.
     #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     pub category_id: i64,
     /// Whether it goes on the featured list.
     #[garde(skip)]
@@ -45,21 +54,32 @@ pub struct NewProduct {
 pub struct ProductChange {
     /// 1 to 200 characters.
     #[garde(inner(length(chars, min = 1, max = 200), custom(printable)))]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub name: Option<String>,
     /// At most 5,000 characters.
     #[garde(inner(length(chars, max = 5000), custom(storable)))]
+    #[schema(nullable = false, max_length = 5000, pattern = r"^[^\x00]*$")]
     pub description: Option<String>,
     /// The price in cents, not negative.
     #[garde(inner(range(min = 0, max = PRICE)))]
+    #[schema(nullable = false, minimum = 0, maximum = 1_000_000_000_000i64)]
     pub price_cents: Option<i64>,
     /// Pieces on the shelf, not negative.
     #[garde(inner(range(min = 0)))]
+    #[schema(nullable = false, minimum = 0, maximum = 2_147_483_647)]
     pub stock: Option<i32>,
     /// An existing category.
     #[garde(inner(range(min = 1)))]
+    #[schema(nullable = false, minimum = 1)]
     pub category_id: Option<i64>,
     /// Whether it is on the featured list.
     #[garde(skip)]
+    #[schema(nullable = false)]
     pub featured: Option<bool>,
 }
 
@@ -70,9 +90,16 @@ pub struct ProductChange {
 pub struct CategoryChange {
     /// 1 to 100 characters, not the name of another category.
     #[garde(inner(length(chars, min = 1, max = 100), custom(printable)))]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub name: Option<String>,
     /// At most 1,000 characters.
     #[garde(inner(length(chars, max = 1000), custom(storable)))]
+    #[schema(nullable = false, max_length = 1000, pattern = r"^[^\x00]*$")]
     pub description: Option<String>,
 }
 

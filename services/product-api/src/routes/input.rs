@@ -40,10 +40,13 @@ pub(super) fn valid<T: Validate<Context = ()>>(input: T) -> Result<T, Problem> {
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
     /// 1 to 500 products, 50 by default.
+    #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<i64>,
     /// As `next_cursor` gave it.
+    #[param(nullable = false, pattern = r"^[0-9]{1,18}$")]
     cursor: Option<String>,
     /// Instead of a page: these products, as far as they exist; at most 500 ids with commas between them.
+    #[param(nullable = false, pattern = r"^[1-9][0-9]{0,17}(,[1-9][0-9]{0,17}){0,499}$")]
     ids: Option<String>,
 }
 

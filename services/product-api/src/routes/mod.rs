@@ -12,6 +12,7 @@ mod trouble;
 use actix_web::web::ServiceConfig;
 use runtime::http_metrics::resource;
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
 
 use crate::catalogue::{Category, CategoryPage, FeaturedList, NewProduct, Product, ProductChange, ProductPage};
 use crate::strategies::Strategy;
@@ -56,3 +57,18 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
     ),
 )]
 pub(crate) struct ApiDoc;
+
+/// A document's concrete path hides the pattern that would match it too, so that it has to name all its methods.
+pub(crate) fn describe_explicit(openapi: &mut utoipa::openapi::OpenApi) {
+    let paths = &mut openapi.paths.paths;
+    let Some(mut pattern) = paths.get("/products/{strategy}/{id}").cloned() else { return };
+    for operation in [&mut pattern.get, &mut pattern.put].into_iter().flatten() {
+        let parameters = operation.parameters.iter_mut();
+        parameters.for_each(|parameters| {
+            parameters.retain(|parameter| !matches!(parameter, RefOr::T(parameter) if parameter.name == "strategy"));
+        });
+    }
+    if let Some(explicit) = paths.get_mut("/products/explicit/{id}") {
+        (explicit.get, explicit.put) = (pattern.get, pattern.put);
+    }
+}

@@ -86,7 +86,7 @@ async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name()
     let api = stores.api().await;
     let before = everything(&stores).await;
     // body → status, kind, the field that is named
-    let cases: [(&str, u16, &str, &str); 21] = [
+    let cases: [(&str, u16, &str, &str); 25] = [
         ("", 400, "malformed", ""),
         ("{", 400, "malformed", ""),
         ("{\"stock\": 1,}", 400, "malformed", ""),
@@ -94,7 +94,11 @@ async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name()
         ("\u{fffd}", 400, "malformed", ""),
         ("{'stock': 1}", 400, "malformed", ""),
         ("[]", 422, "invalid-fields", ""),
-        ("[1, 2]", 422, "invalid-fields", ""),
+        ("[1, 2]", 422, "invalid-fields", "$"),
+        (r#"["arr name", "d", 5, 6, 1, true]"#, 422, "invalid-fields", "$"),
+        (r#"{"name": null}"#, 422, "invalid-fields", "name"),
+        (r#"{"stock": 1, "featured": null}"#, 422, "invalid-fields", "featured"),
+        (r#"{"stock": 1, "stock": 2}"#, 422, "invalid-fields", "$"),
         ("null", 422, "invalid-fields", "$"),
         ("7", 422, "invalid-fields", "$"),
         ("\"stock\"", 422, "invalid-fields", "$"),
@@ -273,19 +277,19 @@ async fn a_method_that_an_address_does_not_have_is_answered_with_those_that_it_h
     let stores = Stores::start().await;
     let api = stores.api().await;
     for (method, path, allow) in [
-        ("POST", "/products/ttl/1", "GET, PUT"),
-        ("DELETE", "/products/production/1", "GET, PUT"),
-        ("POST", "/products/explicit/1", "GET, PUT, DELETE"),
-        ("PATCH", "/products/1", "GET, PUT, DELETE"),
-        ("DELETE", "/products", "GET, POST"),
-        ("PUT", "/products/featured", "GET"),
-        ("POST", "/products/by-category/1", "GET"),
-        ("POST", "/categories", "GET"),
+        ("POST", "/products/ttl/1", "GET, HEAD, PUT"),
+        ("DELETE", "/products/production/1", "GET, HEAD, PUT"),
+        ("POST", "/products/explicit/1", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/products/1", "GET, HEAD, PUT, DELETE"),
+        ("DELETE", "/products", "GET, HEAD, POST"),
+        ("PUT", "/products/featured", "GET, HEAD"),
+        ("POST", "/products/by-category/1", "GET, HEAD"),
+        ("POST", "/categories", "GET, HEAD"),
         ("DELETE", "/categories/1", "PUT"),
-        ("POST", "/metrics", "GET"),
-        ("DELETE", "/cache/stats/product:ttl:1", "GET"),
-        ("POST", "/cache/entries", "GET"),
-        ("BREW", "/products/ttl/1", "GET, PUT"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("DELETE", "/cache/stats/product:ttl:1", "GET, HEAD"),
+        ("POST", "/cache/entries", "GET, HEAD"),
+        ("BREW", "/products/ttl/1", "GET, HEAD, PUT"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).expect("a token");
         let answer = Service::send(api.request(method.clone(), path).json(&json!({ "stock": 1 }))).await;

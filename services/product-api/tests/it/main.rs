@@ -24,6 +24,7 @@ mod data;
 mod database;
 mod feed;
 mod hanging_up;
+mod hostile;
 mod lists;
 mod looking_in;
 mod operations;

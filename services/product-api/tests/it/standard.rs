@@ -1,6 +1,7 @@
 //! What every service has: health, metrics, the API's description and its page, the explanation of problems.
 
 use serde_json::json;
+use testkit::http::assert_head_as_get;
 use testkit::{Postgres, eventually};
 
 use crate::support::{SOON, Stores};
@@ -134,11 +135,24 @@ async fn the_description_is_openapi_3_1_and_has_every_route_with_its_methods() {
         "get /events",
         "get /products",
         "get /products/by-category/{id}",
+        "get /products/explicit/{id}",
         "get /products/featured",
         "get /products/{id}",
         "get /products/{strategy}/{id}",
+        "head /cache/entries",
+        "head /cache/feed",
+        "head /cache/stats/{key}",
+        "head /categories",
+        "head /events",
+        "head /products",
+        "head /products/by-category/{id}",
+        "head /products/explicit/{id}",
+        "head /products/featured",
+        "head /products/{id}",
+        "head /products/{strategy}/{id}",
         "post /products",
         "put /categories/{id}",
+        "put /products/explicit/{id}",
         "put /products/{id}",
         "put /products/{strategy}/{id}",
     ];
@@ -171,4 +185,25 @@ async fn a_problem_s_type_leads_to_its_explanation() {
     let problem = api.get("/products/ttl/4711").await.problem(404, "not-found");
     let page = api.get(problem["type"].as_str().expect("a reference")).await.expect(200);
     assert!(page.header("content-type").starts_with("text/plain") && page.text().contains("Not found"));
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_on_every_route() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    api.get("/products/ttl/1").await.expect(200);
+    assert_head_as_get(&api, &[("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]).await;
+}
+
+/// POST and PUT of categories; the other writes are in `bad_input.rs`.
+#[tokio::test]
+async fn a_body_that_is_an_array_writes_nothing() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    let before = api.get("/categories").await.expect(200).body;
+    api.put("/categories/1", &json!(["A name by position", "and a description"])).await.problem(422, "invalid-fields");
+    api.put("/categories/1", &json!({ "name": null })).await.problem(422, "invalid-fields");
+    assert_eq!(api.get("/categories").await.expect(200).body, before);
+    api.post("/products", &json!(["A name by position", "d", 5, 6, 1, true])).await.problem(422, "invalid-fields");
+    assert!(!api.get("/products?limit=500").await.expect(200).text().contains("by position"));
 }

@@ -37,6 +37,7 @@ pub(crate) struct Answered {
 #[serde(deny_unknown_fields)]
 pub(super) struct Few {
     /// The most of each kind: 1 to 12, 12 by default.
+    #[param(nullable = false, minimum = 1, maximum = 12)]
     limit: Option<i64>,
 }
 
@@ -45,9 +46,10 @@ pub(super) struct Few {
 #[serde(deny_unknown_fields)]
 pub(super) struct ForCart {
     /// The cart, by its id.
-    #[param(required = true, format = Uuid)]
+    #[param(required = true, nullable = false, format = Uuid, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     cart: Option<String>,
     /// The most of each kind: 1 to 12, 12 by default.
+    #[param(nullable = false, minimum = 1, maximum = 12)]
     limit: Option<i64>,
 }
 
@@ -56,7 +58,7 @@ pub(super) struct ForCart {
     get,
     path = "/recommendations/{product_id}",
     tag = "recommendations",
-    params(("product_id" = i64, Path), Few),
+    params(("product_id" = i64, Path, minimum = 1), Few),
     responses(
         (status = 200, body = Answered, description = "Nothing known is an empty list"), (status = 304),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),

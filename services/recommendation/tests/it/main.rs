@@ -15,6 +15,7 @@
 mod away;
 mod bad_input;
 mod changes;
+mod hostile;
 mod lists;
 mod operations;
 mod poison;

@@ -2,6 +2,7 @@
 
 use events::contract::cart_reference;
 use serde_json::json;
+use testkit::http::assert_head_as_get;
 use testkit::{Process, eventually};
 
 use crate::support::{Carts, SOON, Stores};
@@ -85,4 +86,14 @@ async fn metrics_tell_of_reads_of_events_and_of_the_copy() {
     eventually("the copy's position", SOON, async || ours.metric("recommendation_catalogue_position", "").await > 0.0)
         .await;
     eventually("both streams to be read", SOON, async || ours.metric("events_connected", "").await == 2.0).await;
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_on_every_route() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    ours.get("/recommendations/1").await.expect(200);
+    let cart = "?cart=67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let values = [("product_id", "1"), ("key", "recommendation:list:1"), ("/recommendations", cart)];
+    assert_head_as_get(&ours, &values).await;
 }

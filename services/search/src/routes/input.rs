@@ -17,16 +17,22 @@ const LONGEST: usize = 200;
 pub(super) struct SearchQuery {
     /// At most 200 characters. Words count; signs only in names such as `C++`. The last word may be unfinished. Empty: the
     /// whole catalogue.
+    #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     /// Only products of this category, by its id.
+    #[param(nullable = false, minimum = 1)]
     category: Option<i64>,
     /// Only products that cost so many cents or more.
+    #[param(nullable = false, minimum = 0)]
     min_price: Option<i64>,
     /// Only products that cost so many cents or less.
+    #[param(nullable = false, minimum = 0)]
     max_price: Option<i64>,
     /// 1 to 100 products, 20 by default.
+    #[param(nullable = false, minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// As `next_cursor` gave it, with the same query and filters.
+    #[param(nullable = false)]
     cursor: Option<String>,
 }
 

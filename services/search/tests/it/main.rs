@@ -22,6 +22,7 @@ mod caching;
 mod changes;
 mod entering;
 mod finding;
+mod hostile;
 mod operations;
 mod overload;
 mod paging;

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use testkit::http::assert_head_as_get;
+
 use crate::support::{Product, Search, Shop};
 
 #[tokio::test]
@@ -26,7 +28,7 @@ async fn it_has_the_routes_that_every_service_has() {
     let openapi = search.get("/openapi.json").await.json();
     let parameters = openapi["paths"]["/search"]["get"]["parameters"].as_array().expect("parameters").clone();
     let names: Vec<_> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
-    assert_eq!(names, ["q", "category", "min_price", "max_price", "limit", "cursor"]);
+    assert_eq!(names, ["q", "category", "min_price", "max_price", "limit", "cursor", "If-None-Match"]);
     search.get("/cache/stats/product:ttl:1").await.problem(400, "malformed");
 }
 
@@ -48,4 +50,15 @@ fn a_wrong_setting_is_refused_by_its_name() {
         let words = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && words.contains(name), "{name}: {words}");
     }
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_on_every_route() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Moss Lamp", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    search.find("moss").await;
+    let entries = search.get("/cache/entries").await.expect(200).json();
+    let key = entries["entries"][0]["key"].as_str().expect("a page is cached").to_owned();
+    assert_head_as_get(&search, &[("key", &key), ("/search", "?q=moss")]).await;
 }

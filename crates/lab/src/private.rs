@@ -1,0 +1,55 @@
+//! The whole system as private processes, while another program uses it: for tools that speak HTTP and know nothing of us.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use tokio::process::Command;
+
+use crate::world::{Service, World};
+
+/// The options of `lab private`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Products in the catalogue
+    #[arg(long, default_value_t = 130)]
+    pub products: u32,
+    /// The folder of the services' programs; by default that of this one
+    #[arg(long)]
+    pub programs: Option<PathBuf>,
+    /// The program and its arguments, behind `--`. It finds the services' addresses in `PRODUCT_API_URL`, `CART_URL`,
+    /// `SEARCH_URL` and `RECOMMENDATION_URL`
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// Starts the system, runs the program, and ends the system.
+///
+/// # Errors
+/// When the system does not start, when the program fails, or when a service has logged an error.
+pub async fn run(options: &Options) -> Result<()> {
+    let programs = match &options.programs {
+        Some(folder) => folder.clone(),
+        None => std::env::current_exe()?.parent().context("a program lies in a folder")?.to_owned(),
+    };
+    let world = World::start(programs, options.products, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await?;
+    let (program, arguments) = options.command.split_first().context("a program to run")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for service in Service::ALL {
+        let name = service.name().replace('-', "_").to_uppercase();
+        command.env(format!("{name}_URL"), world.url(service));
+    }
+    let status = command.status().await.with_context(|| format!("{program} does not start"))?;
+    let mut errors = 0;
+    for service in Service::ALL {
+        let output = world.output(service).await;
+        for line in output.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")) {
+            eprintln!("{}: {line}", service.name());
+            errors += 1;
+        }
+    }
+    ensure!(status.success(), "{program} failed: {status}");
+    ensure!(errors == 0, "the services logged {errors} errors");
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The middleware that completes every response: HEAD requests, error bodies, caching headers and compression.
+//!
+//! It lies between the metrics and the router, so that what holds for all responses is decided in one place:
+//!
+//! | rule | where |
+//! |---|---|
+//! | HEAD is answered as GET, without the body | `head.rs` |
+//! | an error without a body gets a problem | [`crate::problem`] |
+//! | every response has `Cache-Control` | `caching.rs` |
+//! | a larger text is compressed for clients that accept it | `compression.rs` |
+//! | the connection hears when a request begins and ends | `ending.rs` |
+
+pub(crate) mod caching;
+pub(crate) mod compression;
+mod ending;
+mod head;
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready as try_ready};
+
+use actix_web::Error;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::Method;
+use pin_project_lite::pin_project;
+
+use crate::problem::explain_bare_error;
+use crate::server::Exchange;
+
+pub use head::wants_head_only;
+
+/// Wraps an app; [`crate::server::serve`] does it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Delivery;
+
+impl<S> Transform<S, ServiceRequest> for Delivery
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Transform = Delivering<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Delivering { service }))
+    }
+}
+
+/// The middleware as one worker runs it.
+#[derive(Debug)]
+pub(crate) struct Delivering<S> {
+    service: S,
+}
+
+impl<S> Service<ServiceRequest> for Delivering<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = Delivered<S::Future>;
+
+    forward_ready!(service);
+
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        let method = request.method().clone();
+        let exchange = request.conn_data::<Exchange>().cloned();
+        if let Some(exchange) = &exchange {
+            exchange.begin(&request);
+        }
+        if method == Method::HEAD {
+            head::ask_as_get(&mut request);
+        }
+        Delivered { method, exchange, answer: self.service.call(request) }
+    }
+}
+
+pin_project! {
+    /// A request under way.
+    #[derive(Debug)]
+    pub(crate) struct Delivered<F> {
+        method: Method,
+        exchange: Option<Exchange>,
+        #[pin]
+        answer: F,
+    }
+}
+
+impl<F> Future for Delivered<F>
+where
+    F: Future<Output = Result<ServiceResponse, Error>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = try_ready!(this.answer.poll(cx));
+        let exchange = this.exchange.take();
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                exchange.iter().for_each(Exchange::finish);
+                return Poll::Ready(Err(error));
+            }
+        };
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            head::allow_head(&mut response);
+            response = explain_bare_error(response, this.method);
+        }
+        caching::set_default(this.method, &mut response);
+        response = compression::compress(response);
+        if *this.method == Method::HEAD {
+            response = head::without_body(response);
+        }
+        Poll::Ready(Ok(match exchange {
+            Some(exchange) => ending::finish(exchange, response),
+            None => response,
+        }))
+    }
+}

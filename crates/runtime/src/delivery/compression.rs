@@ -1,0 +1,88 @@
+//! Compression of larger bodies, for clients that accept it (RFC 9110, 8.4 and 12.5.3).
+//!
+//! A compressed body is another representation, so it has an `ETag` of its own: the same with [`SUFFIX`]. Preconditions accept
+//! both ([`crate::conditions`]). Streams and small bodies go out as they are: a cache hit stays what lies in the cache.
+
+use actix_http::encoding::Encoder;
+use actix_web::HttpRequest;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, AcceptEncoding, CONTENT_ENCODING, CONTENT_TYPE, ContentEncoding, ETAG, Encoding, Header as _,
+    HeaderValue, IF_NONE_MATCH, Preference, Quality, VARY,
+};
+
+/// Smaller bodies are not compressed.
+const LEAST: u64 = 1024;
+
+/// What a compressed representation's `ETag` ends with.
+pub(crate) const SUFFIX: &str = "-gzip";
+
+const TEXTS: [&[u8]; 6] = [
+    b"text/",
+    b"application/json",
+    b"application/problem+json",
+    b"application/javascript",
+    b"image/svg+xml",
+    b"application/xml",
+];
+
+pub(super) fn compress(mut response: ServiceResponse) -> ServiceResponse {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        name_known_representation(&mut response);
+        return response;
+    }
+    if !is_worth_it(&response) {
+        return response;
+    }
+    if !accepts_gzip(response.request()) {
+        vary(&mut response);
+        return response;
+    }
+    if let Some(tag) = response.headers().get(ETAG).and_then(suffixed) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    // It sets Content-Encoding and Vary.
+    response.map_body(|head, body| BoxBody::new(Encoder::response(ContentEncoding::Gzip, head, body)))
+}
+
+fn is_worth_it(response: &ServiceResponse) -> bool {
+    let is_large = matches!(response.response().body().size(), BodySize::Sized(length) if length >= LEAST);
+    let is_plain = is_large && !response.headers().contains_key(CONTENT_ENCODING);
+    let media_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    is_plain && TEXTS.iter().any(|text| media_type.starts_with(text))
+}
+
+fn vary(response: &mut ServiceResponse) {
+    response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+}
+
+/// Whether the client takes gzip, and does not like the plain body better.
+fn accepts_gzip(request: &HttpRequest) -> bool {
+    if !request.headers().contains_key(ACCEPT_ENCODING) {
+        return false;
+    }
+    let Ok(AcceptEncoding(accepted)) = AcceptEncoding::parse(request) else { return false };
+    let quality =
+        |wanted: Preference<Encoding>| accepted.iter().find(|item| item.item == wanted).map(|item| item.quality);
+    let gzip = quality(Preference::Specific(Encoding::gzip())).or_else(|| quality(Preference::Any));
+    let plain = quality(Preference::Specific(Encoding::identity()));
+    gzip.is_some_and(|gzip| gzip > Quality::ZERO && gzip >= plain.unwrap_or(Quality::ZERO))
+}
+
+/// A 304 names the representation that the client has.
+fn name_known_representation(response: &mut ServiceResponse) {
+    vary(response);
+    let Some(tag) = response.headers().get(ETAG).and_then(suffixed) else { return };
+    let mut known = response.request().headers().get_all(IF_NONE_MATCH);
+    if known.any(|known| memchr::memmem::find(known.as_bytes(), tag.as_bytes()).is_some()) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+}
+
+/// `"7-gzip"` for `"7"`.
+fn suffixed(tag: &HeaderValue) -> Option<HeaderValue> {
+    let opaque = tag.to_str().ok()?.strip_suffix('"')?;
+    HeaderValue::try_from(format!("{opaque}{SUFFIX}\"")).ok()
+}

@@ -1,0 +1,64 @@
+//! HEAD: every route that has GET answers it with the same headers and no body (RFC 9110, 9.3.2).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{self, BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage, HttpRequest};
+
+/// Marks a request that is routed as GET and was sent as HEAD.
+struct HeadOnly;
+
+/// Whether the client asked with HEAD. For handlers whose body costs something even when it is not sent, such as a stream.
+pub fn wants_head_only(request: &HttpRequest) -> bool {
+    request.extensions().contains::<HeadOnly>()
+}
+
+/// Lets the router find the GET route.
+pub(super) fn ask_as_get(request: &mut ServiceRequest) {
+    request.head_mut().method = Method::GET;
+    request.extensions_mut().insert(HeadOnly);
+}
+
+/// The router lists the methods that have routes; where GET is among them, HEAD is accepted as well.
+pub(super) fn allow_head(response: &mut ServiceResponse) {
+    let Some(allow) = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) else { return };
+    let methods: Vec<&str> = allow.split(',').map(str::trim).collect();
+    if !methods.contains(&"GET") || methods.contains(&"HEAD") {
+        return;
+    }
+    let methods: Vec<&str> =
+        methods.into_iter().flat_map(|method| [Some(method), (method == "GET").then_some("HEAD")]).flatten().collect();
+    if let Ok(allow) = HeaderValue::try_from(methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+}
+
+/// Drops the body and keeps its length, which goes into `Content-Length`.
+pub(super) fn without_body(response: ServiceResponse) -> ServiceResponse {
+    response.map_body(|_, body| match body.size() {
+        BodySize::Sized(length) => BoxBody::new(Unsent(length)),
+        // How long a stream would become is unknown.
+        BodySize::None | BodySize::Stream => BoxBody::new(body::None::new()),
+    })
+}
+
+/// A body of which only the length is told. The HTTP encoder writes no body in response to HEAD.
+struct Unsent(u64);
+
+impl MessageBody for Unsent {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}

@@ -1,0 +1,158 @@
+//! Adds to a description what holds for every route, because one place implements it for all of them.
+//!
+//! | what | implemented in |
+//! |---|---|
+//! | every error is a problem, `application/problem+json` | [`crate::problem`] |
+//! | requests that are refused before a handler sees them: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
+//! | HEAD wherever there is GET | [`crate::delivery`] |
+//! | `If-None-Match` wherever there is 304, `If-Match` wherever there is 412 | [`crate::conditions`] |
+
+use utoipa::Number;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required, Response};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::problem::{Kind, Problem};
+
+const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A list of entity tags, or any (RFC 9110, 13.1.1).
+const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-+.-~]*"(, ?(W/)?"[!#-+.-~]*")*)$"#;
+
+/// What any request may be answered with.
+const ALWAYS: [Kind; 5] =
+    [Kind::Malformed, Kind::RequestTimeout, Kind::HeadersTooLarge, Kind::Internal, Kind::Unavailable];
+/// What a request with a body may be answered with, too.
+const WITH_BODY: [Kind; 3] = [Kind::BodyTooLarge, Kind::UnsupportedMediaType, Kind::InvalidFields];
+
+/// The whole description of a service whose own routes are described by `openapi`.
+pub fn complete(mut openapi: OpenApi) -> OpenApi {
+    for (path, item) in &mut openapi.paths.paths {
+        complete_path(path, item);
+    }
+    let components = openapi.components.get_or_insert_default();
+    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    let mut referenced = Vec::new();
+    Problem::schemas(&mut referenced);
+    components.schemas.extend(referenced);
+    components.schemas.values_mut().for_each(state_range);
+    openapi
+}
+
+/// Integers have a range by their format; tools that make up numbers only know what is stated.
+fn state_range(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    let (least, most) = match object.format {
+        Some(SchemaFormat::KnownFormat(KnownFormat::Int32)) => (i32::MIN as isize, i32::MAX as isize),
+        Some(SchemaFormat::KnownFormat(KnownFormat::Int64)) => (isize::MIN, isize::MAX),
+        _ => {
+            object.properties.values_mut().for_each(state_range);
+            return;
+        }
+    };
+    object.minimum.get_or_insert(Number::Int(least));
+    object.maximum.get_or_insert(Number::Int(most));
+}
+
+fn complete_path(path: &str, item: &mut PathItem) {
+    let methods = [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("delete", &mut item.delete),
+        ("patch", &mut item.patch),
+    ];
+    for (method, operation) in methods {
+        if let Some(operation) = operation {
+            operation.operation_id = Some(operation_id(method, path));
+            complete_operation(operation);
+        }
+    }
+    item.head = item.get.as_ref().map(|get| head_of(get, path));
+}
+
+/// Unique, which the names of handlers are not.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |id, word| id + "_" + word)
+}
+
+fn complete_operation(operation: &mut Operation) {
+    let with_body: &[Kind] = if operation.request_body.is_some() { &WITH_BODY } else { &[] };
+    let responses = &mut operation.responses.responses;
+    for kind in ALWAYS.iter().chain(with_body) {
+        let status = kind.status().as_u16().to_string();
+        responses.entry(status).or_insert_with(|| Response::new(kind.title()).into());
+    }
+    for (status, response) in responses.iter_mut() {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with(['4', '5']) {
+            response.content.clear();
+            response.content.insert(MEDIA_TYPE.to_owned(), RefOr::T(problem()));
+        }
+        if response.description.is_empty() {
+            response.description = phrase(status);
+        }
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter {
+            state_range(schema);
+        }
+    }
+    if operation.responses.responses.contains_key("304") {
+        add(operation, condition("If-None-Match", None, "Answers 304 where the present ETag is among these, or `*`"));
+    }
+    if operation.responses.responses.contains_key("412") {
+        add(
+            operation,
+            condition(
+                "If-Match",
+                Some(ENTITY_TAGS),
+                "Writes only where the present ETag is among these, or `*`; otherwise 412",
+            ),
+        );
+    }
+}
+
+fn problem() -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build()
+}
+
+fn phrase(status: &str) -> String {
+    let code = status.parse().ok().and_then(|code| actix_web::http::StatusCode::from_u16(code).ok());
+    code.and_then(|code| code.canonical_reason()).unwrap_or(status).to_owned()
+}
+
+fn condition(name: &str, pattern: Option<&str>, description: &str) -> Parameter {
+    let tags = ObjectBuilder::new().schema_type(Type::String).pattern(pattern);
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(tags))
+        .build()
+}
+
+/// Adds a parameter, or completes the one that is described already.
+fn add(operation: &mut Operation, parameter: Parameter) {
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.retain(|known| !matches!(known, RefOr::T(known) if known.name == parameter.name));
+    parameters.push(RefOr::T(parameter));
+}
+
+/// The same without bodies.
+fn head_of(get: &Operation, path: &str) -> Operation {
+    let mut head = get.clone();
+    head.operation_id = Some(operation_id("head", path));
+    head.summary = Some("The status and headers of GET, without the body.".to_owned());
+    head.description = None;
+    for response in head.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.content.clear();
+        }
+    }
+    head
+}

@@ -1,0 +1,284 @@
+//! A client's connection: bytes pass through, one request at a time, within time limits.
+//!
+//! It lies between the socket and actix' HTTP parser and adds what the parser does not have:
+//!
+//! * **Limits.** t=0: the first byte of a request arrives. At the latest at t=`headers_timeout` its head is complete, or the
+//!   client gets 408. An idle connection closes after `keep_alive`, and one whose client reads nothing after `write_timeout`.
+//!   A body that the application did not read to its end may follow its response for `body_timeout`.
+//! * **One request at a time.** Of pipelined requests, the parser sees the next one when the response to the last is
+//!   complete. It keeps one flag for "the request was HEAD": with two requests at once, a response would be cut off.
+//! * **Problems.** What the parser refuses with a bare status leaves as `application/problem+json`.
+//!
+//! Not covered: a head whose lines end with a bare LF, and what follows a chunked body at once, are not held back.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::rt::net::TcpStream;
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::exchange::{Exchange, Length, Phase};
+use super::gate::{Limits, Place};
+use super::head_end::HeadEnd;
+use super::refusal;
+use crate::problem::Problem;
+
+/// The longest request line and headers together, in bytes.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// See the module's description.
+pub(super) struct Connection {
+    /// Taken when the connection is dropped.
+    stream: Option<TcpStream>,
+    exchange: Exchange,
+    limits: Limits,
+    head: HeadEnd,
+    /// What has arrived behind the present request.
+    next: BytesMut,
+    timer: Pin<Box<Sleep>>,
+    /// Runs while the client accepts no bytes.
+    stall: Option<Pin<Box<Sleep>>>,
+    /// What is still to be written of a problem that replaces the parser's response.
+    replacement: Option<Bytes>,
+    /// Nothing more is read.
+    is_over: bool,
+    is_refused: bool,
+    /// What a client that was refused is told when the parser has let go of the connection.
+    last: Bytes,
+    place: Option<Place>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, limits: Limits, place: Place) -> Self {
+        Self {
+            stream: Some(stream),
+            exchange: Exchange::new(),
+            limits,
+            head: HeadEnd::default(),
+            next: BytesMut::new(),
+            timer: Box::pin(sleep(limits.keep_alive)),
+            stall: None,
+            replacement: None,
+            is_over: false,
+            is_refused: false,
+            last: Bytes::new(),
+            place: Some(place),
+        }
+    }
+
+    /// For the requests on this connection.
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Reads a part of a head, and nothing that is behind it.
+    fn poll_head(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.poll_bytes(cx, buffer))?;
+        let piece = &buffer.filled()[before..];
+        if piece.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.exchange.phase() == Phase::Idle {
+            self.exchange.enter(Phase::Head);
+        }
+        match self.head.find(piece) {
+            Some(end) => {
+                self.exchange.enter(Phase::Parsing);
+                self.put_back(buffer, before + end);
+            }
+            None if self.head.length() > HEAD_LIMIT => {
+                buffer.set_filled(before);
+                self.refuse(&refusal::headers_too_large());
+            }
+            None => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads a part of a body, and nothing that is behind it.
+    fn poll_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.poll_bytes(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        if let Length::Known(left) = self.exchange.body() {
+            let ours = usize::try_from(left).map_or(read, |left| left.min(read));
+            self.put_back(buffer, before + ours);
+            let left = left - ours as u64;
+            self.exchange.set_body(Length::Known(left));
+            if left == 0 && self.exchange.phase() == Phase::Draining {
+                self.exchange.enter(Phase::Idle);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads nothing. Whoever ends the phase has the connection polled again, if there is something to read by now.
+    fn hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.next.is_empty() || self.stream()?.poll_read_ready(cx)?.is_ready() {
+            self.exchange.hold();
+        }
+        Poll::Pending
+    }
+
+    /// What was put back, or else what the socket has.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.next.is_empty() {
+            return self.stream()?.poll_read(cx, buffer);
+        }
+        let count = self.next.len().min(buffer.remaining());
+        buffer.put_slice(&self.next.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Keeps what lies behind `end` in the buffer for the next request.
+    fn put_back(&mut self, buffer: &mut ReadBuf<'_>, end: usize) {
+        let rest = &buffer.filled()[end..];
+        if rest.is_empty() {
+            return;
+        }
+        let mut next = BytesMut::from(rest);
+        next.unsplit(std::mem::take(&mut self.next));
+        self.next = next;
+        buffer.set_filled(end);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let limit = match self.exchange.phase() {
+            Phase::Idle => self.limits.keep_alive,
+            Phase::Head | Phase::Parsing => self.limits.headers_timeout,
+            Phase::Handling => return None,
+            Phase::Draining => self.limits.body_timeout,
+        };
+        Some(self.exchange.since() + limit)
+    }
+
+    /// Ready, with an end of the stream, when the phase has lasted too long. The timer is set lazily: later deadlines are
+    /// looked at when it fires.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Without a deadline it runs all the same: nobody else polls the connection when the response is complete.
+        let deadline = self.deadline().unwrap_or_else(|| Instant::now() + self.limits.keep_alive);
+        // The parser takes a whole head up at once, and the application's time is not limited here.
+        let is_waited_for = matches!(self.exchange.phase(), Phase::Idle | Phase::Head | Phase::Draining);
+        if is_waited_for && self.timer.deadline() > deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() < deadline {
+                self.timer.as_mut().reset(deadline);
+                continue;
+            }
+            match self.exchange.phase() {
+                Phase::Head | Phase::Parsing => self.refuse(&refusal::late_headers(self.limits.headers_timeout)),
+                Phase::Idle | Phase::Handling | Phase::Draining => self.is_over = true,
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    /// Answers what did not become a request; the parser finds the end of the stream and closes it.
+    fn refuse(&mut self, problem: &Problem) {
+        (self.is_over, self.is_refused) = (true, true);
+        tracing::debug!(http.status = problem.kind().status().as_u16(), "connection refused: {problem}");
+        // Where the client has not even read the last response, there is no place for this one.
+        if self.stall.is_none() {
+            self.last = refusal::response(problem);
+        }
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.stream()?.poll_write(cx, bytes);
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let limit = self.limits.write_timeout;
+        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_replacement(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(mut rest) = self.replacement.take().filter(|rest| !rest.is_empty()) {
+            let written = self.poll_socket(cx, &rest);
+            if let Poll::Ready(Ok(count)) = written {
+                rest.advance(count);
+            }
+            self.replacement = Some(rest);
+            ready!(written)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(Ok(()));
+        }
+        this.exchange.register(cx.waker());
+        let read = match (this.exchange.phase(), this.exchange.body()) {
+            (Phase::Idle | Phase::Head, _) => this.poll_head(cx, buffer),
+            (Phase::Parsing, _) | (_, Length::Known(0)) => this.hold(cx),
+            (Phase::Handling | Phase::Draining, _) => this.poll_body(cx, buffer),
+        };
+        if read.is_pending() { this.poll_deadline(cx) } else { read }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.replacement.is_some() {
+            ready!(this.poll_replacement(cx))?;
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let phase = this.exchange.phase();
+        match refusal::bare_error(bytes).filter(|_| phase != Phase::Handling) {
+            None => this.poll_socket(cx, bytes),
+            // First the end of the response before it.
+            Some((start @ 1.., _)) => this.poll_socket(cx, &bytes[..start]),
+            Some((_, status)) => {
+                this.is_refused = true;
+                // A body that turned out to be malformed after its request has been answered.
+                if phase == Phase::Draining {
+                    return Poll::Ready(Ok(bytes.len()));
+                }
+                let problem = refusal::of_parser(status);
+                tracing::debug!(http.status = status.as_u16(), "request refused: {problem}");
+                this.replacement = Some(refusal::response(&problem));
+                ready!(this.poll_replacement(cx))?;
+                Poll::Ready(Ok(bytes.len()))
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.last.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        this.stream()?.poll_shutdown(cx)
+    }
+}
+
+/// The system resets a connection that is closed with unread bytes, and then the client may not see the refusal.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let (true, Some(stream), Some(place)) = (self.is_refused, self.stream.take(), self.place.take()) {
+            place.linger(stream, std::mem::take(&mut self.last));
+        }
+    }
+}

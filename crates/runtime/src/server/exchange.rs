@@ -1,0 +1,139 @@
+//! What a connection and the request on it tell each other: the phase, and how much of the body is still to come.
+//!
+//! Both live on one worker thread. The connection sees bytes and the middleware sees requests; neither knows by itself when a
+//! client is slow and when the handler is.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use tokio::time::Instant;
+
+/// Where a connection is in the sequence of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing of the next request has arrived.
+    Idle,
+    /// A part of its head has arrived.
+    Head,
+    /// The whole head has arrived, and the parser has it.
+    Parsing,
+    /// The application has the request.
+    Handling,
+    /// The response is complete, and a part of the request's body is not.
+    Draining,
+}
+
+/// How much of a body is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// So many bytes.
+    Known(u64),
+    /// Its end is in the body itself.
+    Unknown,
+}
+
+/// The state that both share.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange(Rc<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    body: Cell<Length>,
+    /// The connection's task, and whether bytes wait for it to be polled again.
+    reader: RefCell<Option<Waker>>,
+    is_held: Cell<bool>,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        let (phase, since, body) = (Cell::new(Phase::Idle), Cell::new(Instant::now()), Cell::new(Length::Known(0)));
+        Self(Rc::new(State { phase, since, body, reader: RefCell::new(None), is_held: Cell::new(false) }))
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.0.phase.get()
+    }
+
+    /// When the phase began.
+    pub(super) fn since(&self) -> Instant {
+        self.0.since.get()
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.0.phase.set(phase);
+        self.0.since.set(Instant::now());
+    }
+
+    pub(super) fn body(&self) -> Length {
+        self.0.body.get()
+    }
+
+    pub(super) fn set_body(&self, body: Length) {
+        self.0.body.set(body);
+    }
+
+    /// Remembers the connection's task.
+    pub(super) fn register(&self, reader: &Waker) {
+        let mut registered = self.0.reader.borrow_mut();
+        if !registered.as_ref().is_some_and(|registered| registered.will_wake(reader)) {
+            *registered = Some(reader.clone());
+        }
+    }
+
+    /// The connection has bytes that must wait; it is polled again when they may go on.
+    pub(super) fn hold(&self) {
+        self.0.is_held.set(true);
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.0.reader.borrow().as_ref() {
+            reader.wake_by_ref();
+        }
+    }
+
+    /// The application receives `request`.
+    pub(crate) fn begin(&self, request: &ServiceRequest) {
+        self.0.phase.set(Phase::Handling);
+        let body = length(request);
+        self.set_body(body);
+        if body != Length::Known(0) && self.0.is_held.take() {
+            self.wake_reader();
+        }
+    }
+
+    /// The application has given its whole response.
+    pub(crate) fn finish(&self) {
+        let is_read = self.body() == Length::Known(0);
+        self.enter(if is_read { Phase::Idle } else { Phase::Draining });
+        // A shorter deadline begins with `Draining`.
+        if self.0.is_held.take() || !is_read {
+            self.wake_reader();
+        }
+    }
+}
+
+/// As the HTTP parser counts it, which has refused what contradicts itself.
+fn length(request: &ServiceRequest) -> Length {
+    let headers = request.headers();
+    if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(UPGRADE) || request.method() == Method::CONNECT {
+        return Length::Unknown;
+    }
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    Length::Known(declared.and_then(|length| length.trim().parse().ok()).unwrap_or(0))
+}
+
+/// Ends the exchange when a streamed body ends or is dropped.
+#[derive(Debug)]
+pub(crate) struct FinishOnDrop(pub(crate) Exchange);
+
+impl Drop for FinishOnDrop {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}

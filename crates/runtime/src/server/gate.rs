@@ -1,0 +1,118 @@
+//! How many connections there may be, and how long each may keep the service waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_web::rt::net::TcpStream;
+use bytes::Bytes;
+use metrics::{Gauge, gauge};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::HttpSettings;
+use super::connection::Connection;
+use super::refusal;
+
+/// How long a connection that was refused is read from, so that its client sees why.
+const LINGER: Duration = Duration::from_secs(1);
+/// So many connections beyond the limit may wait to be told that they are.
+const REFUSED_AT_ONCE: usize = 64;
+
+/// The time limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) keep_alive: Duration,
+    pub(super) headers_timeout: Duration,
+    pub(super) body_timeout: Duration,
+    pub(super) write_timeout: Duration,
+}
+
+/// Where connections enter; all worker threads share it.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    limits: Limits,
+    places: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    is_full: Arc<AtomicBool>,
+    most: usize,
+}
+
+/// A connection's place among those that there may be.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl Gate {
+    pub(super) fn new(settings: &HttpSettings) -> Self {
+        let limits = Limits {
+            keep_alive: settings.keep_alive,
+            headers_timeout: settings.headers_timeout,
+            body_timeout: settings.body_timeout,
+            write_timeout: settings.write_timeout,
+        };
+        Self {
+            limits,
+            places: Arc::new(Semaphore::new(settings.max_connections)),
+            refusals: Arc::new(Semaphore::new(REFUSED_AT_ONCE)),
+            is_full: Arc::default(),
+            most: settings.max_connections,
+        }
+    }
+
+    /// Lets a connection in, or tells it that there are too many.
+    pub(super) fn admit(&self, stream: TcpStream) -> Result<Connection, DispatchError> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => {
+                if self.places.available_permits() > self.most / 10 {
+                    self.is_full.store(false, Ordering::Relaxed);
+                }
+                Ok(Connection::new(stream, self.limits, Place::new(permit)))
+            }
+            Err(_) => {
+                // Once, until there is room again: a client could fill the log.
+                if !self.is_full.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(limit = self.most, "connection limit reached; new connections are refused with 503");
+                }
+                if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+                    Place::new(permit).linger(stream, refusal::response(&refusal::too_many_connections()));
+                }
+                Err(DispatchError::DisconnectTimeout)
+            }
+        }
+    }
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        let open = gauge!("http_connections");
+        open.increment(1.0);
+        Self { _permit: permit, open }
+    }
+
+    /// Writes the last words, and keeps the place until the client has closed, or for a moment.
+    pub(super) fn linger(self, mut stream: TcpStream, last: Bytes) {
+        // Outside a runtime the process is ending.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let _ = timeout(LINGER, async {
+                if stream.write_all(&last).await.is_ok() && stream.shutdown().await.is_ok() {
+                    let mut unread = [0; 4096];
+                    while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+                }
+            })
+            .await;
+            drop(self);
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}

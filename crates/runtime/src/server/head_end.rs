@@ -1,0 +1,87 @@
+//! Finds the end of a request's head in bytes that arrive in pieces.
+
+use memchr::memmem;
+
+const END: &[u8] = b"\r\n\r\n";
+
+/// How far a head has been looked through.
+#[derive(Debug, Default)]
+pub(super) struct HeadEnd {
+    /// Bytes of this head so far.
+    length: usize,
+    /// How many bytes of [`END`] the last piece ended with.
+    matched: usize,
+    has_begun: bool,
+}
+
+impl HeadEnd {
+    /// Bytes of this head so far.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Looks through the next piece. Returns the bytes up to and with the empty line, if it is there, and begins anew.
+    pub(super) fn find(&mut self, piece: &[u8]) -> Option<usize> {
+        // Parsers skip empty lines before a request.
+        let skipped =
+            if self.has_begun { 0 } else { piece.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count() };
+        self.has_begun |= skipped < piece.len();
+        let end = self.find_in(&piece[skipped..]).map(|end| skipped + end);
+        match end {
+            Some(_) => *self = Self::default(),
+            None => self.length += piece.len(),
+        }
+        end
+    }
+
+    fn find_in(&mut self, piece: &[u8]) -> Option<usize> {
+        // An end that began in the piece before.
+        for (index, byte) in piece.iter().enumerate() {
+            if self.matched == 0 {
+                break;
+            }
+            if *byte != END[self.matched] {
+                self.matched = 0;
+                break;
+            }
+            self.matched += 1;
+            if self.matched == END.len() {
+                return Some(index + 1);
+            }
+        }
+        if let Some(at) = memmem::find(piece, END) {
+            return Some(at + END.len());
+        }
+        if self.matched < piece.len() {
+            self.matched = (1..END.len()).rev().find(|length| piece.ends_with(&END[..*length])).unwrap_or(0);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_found_wherever_the_pieces_part() {
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\r\n\r\n";
+        for first in 0..head.len() {
+            for second in first..head.len() {
+                let mut end = HeadEnd::default();
+                let pieces = [&head[..first], &head[first..second], &[&head[second..], b"rest"].concat()];
+                let found: Vec<_> = pieces.iter().map(|piece| end.find(piece)).collect();
+                assert_eq!(found, [None, None, Some(head.len() - second)], "{first} {second}");
+                assert_eq!(end.length(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_no_end() {
+        let mut end = HeadEnd::default();
+        assert_eq!(end.find(b"\r\n\r\n\r\n"), None);
+        assert_eq!(end.find(b"\r\nGET / HTTP/1.1\r\n\r\nGET"), Some(20));
+        assert_eq!(end.find(b"\r\n\r\nG"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! What holds for every response: HEAD is answered like GET, and `Cache-Control` is always there.
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+mod support;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use reqwest::{Method, Response};
+use runtime::answer::{Answer, Written};
+use runtime::health::Readiness;
+use runtime::problem::Problem;
+use support::{Running, exchange, settings, standard, start};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+async fn row(request: HttpRequest) -> HttpResponse {
+    Answer::begin("shop").row(&request, &"a row", 7)
+}
+
+async fn chosen() -> HttpResponse {
+    let chosen = ("cache-control", "max-age=5, stale-while-revalidate=10");
+    HttpResponse::Ok().insert_header(chosen).insert_header(("etag", "\"1\"")).body("a row")
+}
+
+async fn unvalidated() -> HttpResponse {
+    HttpResponse::Ok().body("a value")
+}
+
+async fn failing() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("there is no such row"))
+}
+
+fn server() -> Running {
+    let routes = standard(Readiness::new(CancellationToken::new()));
+    start(&settings(), move |cfg| {
+        routes.configure(cfg);
+        cfg.service(
+            web::resource("/row")
+                .get(row)
+                .put(|| async { Answer::begin("shop").written(&1, Written::Row(8), "announced") }),
+        )
+        .service(web::resource("/chosen").get(chosen))
+        .service(web::resource("/failing").get(failing))
+        .service(web::resource("/unvalidated").get(unvalidated))
+        .service(web::resource("/writes").post(|| async { Answer::begin("shop").deleted("announced") }));
+    })
+}
+
+async fn send(server: &Running, method: Method, path: &str) -> Response {
+    reqwest::Client::new().request(method, server.url(path)).send().await.unwrap()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn head_has_the_status_and_headers_of_get_and_no_body() {
+    let server = server();
+    for path in [
+        "/row",
+        "/chosen",
+        "/failing",
+        "/unvalidated",
+        "/nowhere",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/docs",
+        "/docs/",
+        "/openapi.json",
+        "/problems/not-found",
+    ] {
+        let (get, head) = (send(&server, Method::GET, path).await, send(&server, Method::HEAD, path).await);
+        assert_eq!(get.status(), head.status(), "{path}");
+        for name in ["content-type", "cache-control", "etag", "allow", "location"] {
+            assert_eq!(header(&get, name), header(&head, name), "{path}: {name}");
+        }
+        // The metrics grow with each request.
+        if path != "/metrics" {
+            assert_eq!(header(&get, "content-length"), header(&head, "content-length"), "{path}");
+        }
+        assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+    }
+}
+
+/// A body after HEAD would be taken for the next response.
+#[tokio::test]
+async fn head_leaves_nothing_behind_on_the_connection() {
+    let server = server();
+    let mut stream = server.connect().await;
+    for path in ["/row", "/nowhere"] {
+        let head = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+    }
+    let answer = exchange(&mut stream, "GET /row HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\"a row\""), "{answer}");
+}
+
+#[tokio::test]
+async fn allow_names_head_wherever_it_names_get() {
+    let server = server();
+    for (path, allow) in [("/row", "GET, HEAD, PUT"), ("/failing", "GET, HEAD"), ("/writes", "POST")] {
+        let refused = send(&server, Method::PATCH, path).await;
+        assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, allow), "{path}");
+        let problem: serde_json::Value = refused.json().await.unwrap();
+        assert_eq!(problem["detail"], format!("{path} has {allow}, not PATCH"));
+    }
+    let refused = send(&server, Method::HEAD, "/writes").await;
+    assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, "POST"));
+}
+
+#[tokio::test]
+async fn metrics_count_head_requests_as_head() {
+    let server = server();
+    send(&server, Method::HEAD, "/row").await;
+    let (_, text) = server.get("/metrics").await;
+    let series = r#"http_request_duration_seconds_count{route="/row",method="HEAD",status="2xx"} "#;
+    assert!(text.contains(series), "{text}");
+}
+
+#[tokio::test]
+async fn every_response_has_cache_control() {
+    let server = server();
+    for (method, path, expected) in [
+        (Method::GET, "/row", "no-cache"),
+        (Method::HEAD, "/row", "no-cache"),
+        (Method::PUT, "/row", "no-store"),
+        (Method::PATCH, "/row", "no-store"),
+        (Method::GET, "/chosen", "max-age=5, stale-while-revalidate=10"),
+        (Method::GET, "/unvalidated", "no-store"),
+        (Method::POST, "/writes", "no-store"),
+        (Method::GET, "/failing", "no-store"),
+        (Method::GET, "/nowhere", "no-store"),
+        (Method::GET, "/livez", "no-store"),
+        (Method::GET, "/readyz", "no-store"),
+        (Method::GET, "/metrics", "no-store"),
+        (Method::GET, "/docs/", "no-store"),
+    ] {
+        let response = send(&server, method.clone(), path).await;
+        assert_eq!(header(&response, "cache-control"), expected, "{method} {path}");
+    }
+    let request = reqwest::Client::new().get(server.url("/row")).header("if-none-match", "*");
+    let unchanged = request.send().await.unwrap();
+    assert_eq!((unchanged.status().as_u16(), header(&unchanged, "cache-control")), (304, "no-cache"));
+}

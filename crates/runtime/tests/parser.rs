@@ -1,0 +1,117 @@
+//! What the HTTP parser refuses, and requests that follow one another without a pause.
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+mod support;
+
+use actix_web::{HttpResponse, web};
+use runtime::problem::Body;
+use support::{Running, exchange, settings, start};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn server() -> Running {
+    start(&settings(), |cfg| {
+        cfg.route(
+            "/row",
+            web::get().to(|| async {
+                // Not at once: the next request has arrived by then.
+                tokio::task::yield_now().await;
+                HttpResponse::Ok().insert_header(("ETag", "\"7\"")).body("a row")
+            }),
+        )
+        .route("/row", web::put().to(async |Body(number): Body<u32>| HttpResponse::Ok().body(format!("put {number}"))));
+    })
+}
+
+/// Status and problem of the one response.
+#[track_caller]
+fn problem(answer: &str) -> (u16, serde_json::Value) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {answer:?}"));
+    assert_eq!(answer.matches("HTTP/1.").count() - body.matches("HTTP/1.").count(), 1, "{answer}");
+    assert!(head.contains("content-type: application/problem+json"), "{answer}");
+    assert!(head.contains("cache-control: no-store") && head.contains("date: "), "{answer}");
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_a_400_problem() {
+    let server = server();
+    for request in [
+        "nonsense\r\n\r\n",
+        "GET / HTTP/7.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+        "GET /\u{1} HTTP/1.1\r\nHost: x\r\n\r\n",
+        "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n1",
+        "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "PUT /row HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n1",
+    ] {
+        let (status, problem) = problem(&exchange(&mut server.connect().await, request).await);
+        assert_eq!((status, &problem["type"]), (400, &"/problems/malformed".into()), "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_none_gets_one_response() {
+    let server = server();
+    let request = "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                   Transfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
+    let (status, problem) = problem(&exchange(&mut server.connect().await, request).await);
+    assert_eq!((status, &problem["type"]), (400, &"/problems/malformed".into()));
+}
+
+#[tokio::test]
+async fn headers_that_are_too_large_or_too_many_are_a_431_problem() {
+    let server = server();
+    let long = format!("GET /row HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(200 * 1024));
+    let endless = format!("GET /{}", "a".repeat(200 * 1024));
+    let many = format!("GET /row HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(200));
+    for request in [long, endless, many] {
+        let (status, problem) = problem(&exchange(&mut server.connect().await, &request).await);
+        assert_eq!((status, &problem["type"]), (431, &"/problems/headers-too-large".into()), "{request:.40}");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_good_request_and_is_none_is_answered_behind_it() {
+    let server = server();
+    let answers = exchange(&mut server.connect().await, "GET /row HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n").await;
+    let (first, second) = answers.split_once("a row").unwrap_or_else(|| panic!("{answers}"));
+    assert!(first.starts_with("HTTP/1.1 200 "), "{answers}");
+    assert_eq!(problem(second).0, 400, "{answers}");
+}
+
+/// actix' parser keeps one flag for "the request was HEAD": seen early, the last request would decide for the first.
+#[tokio::test]
+async fn pipelined_requests_are_answered_one_by_one_whether_head_or_get() {
+    let server = server();
+    let put = "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n42";
+    let (get, head) = ("GET /row HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD /row HTTP/1.1\r\nHost: x\r\n\r\n");
+    let requests = [get, head, put, head, get, put, "HEAD /row HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"];
+    let answers = exchange(&mut server.connect().await, &requests.concat()).await;
+    let bodies: Vec<_> =
+        answers.split("HTTP/1.1 200 OK\r\n").skip(1).map(|answer| answer.split_once("\r\n\r\n").unwrap().1).collect();
+    assert_eq!(bodies, ["a row", "", "put 42", "", "a row", "put 42", ""], "{answers}");
+}
+
+/// Byte by byte, as two network packets may split a request anywhere.
+#[tokio::test]
+async fn pipelined_requests_that_arrive_in_pieces_are_answered() {
+    let server = server();
+    let requests = "\r\nHEAD /row HTTP/1.1\r\nHost: x\r\n\r\nGET /row HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for at in 0..requests.len() {
+        let mut stream = server.connect().await;
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&requests.as_bytes()[..at]).await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(&requests.as_bytes()[at..]).await.unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(
+            (answers.matches("HTTP/1.1 200 OK").count(), answers.matches("a row").count()),
+            (2, 1),
+            "{at}: {answers}"
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! The promise that HEAD is answered like GET, for every route of a service.
+
+use reqwest::Method;
+
+use super::Service;
+
+/// Routes that every service has and that its description does not name.
+const STANDARD: [&str; 6] = ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs/", "/problems/not-found"];
+
+/// Sends HEAD and GET to every GET route that the service describes, and compares status and headers.
+///
+/// `values` fills in the parameters of paths; a query goes behind the path that is its name: `("/search", "?q=lamp")`.
+///
+/// # Panics
+/// Where they differ, or when a parameter has no value.
+pub async fn assert_head_as_get(service: &Service, values: &[(&str, &str)]) {
+    let description = service.get("/openapi.json").await.expect(200).json();
+    let paths = description["paths"].as_object().expect("a description has paths");
+    let described = paths.iter().filter(|(_, methods)| methods["get"].is_object()).map(|(path, _)| path.as_str());
+    for path in described.chain(STANDARD) {
+        assert_alike(service, &concrete(path, values)).await;
+    }
+}
+
+fn concrete(path: &str, values: &[(&str, &str)]) -> String {
+    let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let mut filled = String::new();
+    for (index, part) in path.split(['{', '}']).enumerate() {
+        let is_name = index % 2 == 1;
+        filled.push_str(if is_name { value(part).unwrap_or_else(|| panic!("no value for {part}")) } else { part });
+    }
+    filled + value(path).unwrap_or_default()
+}
+
+async fn assert_alike(service: &Service, path: &str) {
+    let head = Service::send(service.request(Method::HEAD, path)).await;
+    assert!(head.body.is_empty(), "HEAD {path} has a body");
+    assert!(!head.header("cache-control").is_empty(), "HEAD {path} has no Cache-Control");
+    // Not to its end: the body of a stream has none.
+    let get = service.request(Method::GET, path).send().await.expect("an answer");
+    let header = |name: &str| get.headers().get(name).map_or("", |value| value.to_str().expect("visible ASCII"));
+    assert_eq!((head.status, get.status().as_u16()), (200, 200), "{path}");
+    for name in ["content-type", "cache-control", "etag", "content-encoding", "vary"] {
+        assert_eq!(head.header(name), header(name), "{path}: {name}");
+    }
+    // Metrics, reports and entries differ from one moment to the next.
+    if !matches!(path, "/metrics" | "/readyz") && !path.starts_with("/cache/") {
+        assert_eq!(head.header("content-length"), header("content-length"), "{path}");
+    }
+}

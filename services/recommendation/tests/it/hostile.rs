@@ -1,0 +1,27 @@
+//! Clients that send anything at all.
+
+use testkit::http::{HOSTILE_SETTINGS, assert_hostile_clients_do_no_harm};
+
+use crate::support::Stores;
+
+#[tokio::test]
+async fn hostile_clients_cause_no_5xx_and_leave_no_connection_behind() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let ours = stores.ours_with(api.url(), &HOSTILE_SETTINGS).await;
+    let paths = [
+        "/recommendations/1",
+        "/recommendations/2",
+        "/recommendations?cart=67e55044-10b1-426f-9247-bb680e5fe0c8",
+        "/recommendations",
+        "/cache/entries",
+        "/cache/stats/recommendation:list:1",
+        "/metrics",
+        "/readyz",
+        "/docs/",
+        "/openapi.json",
+        "/",
+        "*",
+    ];
+    assert_hostile_clients_do_no_harm(&ours, &paths, 4).await;
+}

@@ -1,0 +1,27 @@
+//! Clients that send anything at all.
+
+use testkit::http::{HOSTILE_SETTINGS, assert_hostile_clients_do_no_harm};
+
+use crate::support::{Product, Search, Shop};
+
+#[tokio::test]
+async fn hostile_clients_cause_no_5xx_and_leave_no_connection_behind() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "Moss Lamp", ..Product::default() }]).await;
+    let search = Search::with(&shop, &HOSTILE_SETTINGS).await;
+    let paths = [
+        "/search",
+        "/search",
+        "/search?q=moss",
+        "/search?q=%F0%9F%98%80",
+        "/cache/entries",
+        "/cache/stats/search:page:1",
+        "/metrics",
+        "/readyz",
+        "/docs/",
+        "/openapi.json",
+        "/",
+        "*",
+    ];
+    assert_hostile_clients_do_no_harm(&search, &paths, 3).await;
+}
