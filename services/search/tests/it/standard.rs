@@ -28,7 +28,7 @@ async fn it_has_the_routes_that_every_service_has() {
     let openapi = search.get("/openapi.json").await.json();
     let parameters = openapi["paths"]["/search"]["get"]["parameters"].as_array().expect("parameters").clone();
     let names: Vec<_> = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
-    assert_eq!(names, ["q", "category", "min_price", "max_price", "limit", "cursor"]);
+    assert_eq!(names, ["q", "category", "min_price", "max_price", "limit", "cursor", "If-None-Match"]);
     search.get("/cache/stats/product:ttl:1").await.problem(400, "malformed");
 }
 
