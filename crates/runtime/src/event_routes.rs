@@ -44,9 +44,6 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {PAGE}")));
     }
-    if query.0.after > i64::MAX as u64 {
-        return Err(Problem::invalid_field("after", format!("must be at most {}", i64::MAX)));
-    }
     match outbox.after(Mark { seq: query.0.after, epoch: query.0.epoch }, limit).await {
         Ok(page) => Ok(HttpResponse::Ok().json(page)),
         Err(error @ OutboxError::Pruned(_)) => Err(Problem::gone(error.to_string())),
@@ -61,7 +58,7 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
 struct LogQuery {
     /// The number of the last event that is known; 0 for none.
     #[serde(default)]
-    #[param(minimum = 0)]
+    #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
     after: u64,
     /// The epoch of that event: without it, a log of another history is not told apart.
     epoch: Option<Uuid>,

@@ -127,7 +127,7 @@ pub async fn assert_hostile_clients_do_no_harm(service: &Service, paths: &[&str]
     })
     .await;
     let log = service.process.output();
-    for line in log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")) {
+    if let Some(line) = log.lines().find(|line| line.contains("ERROR") || line.contains("panicked")) {
         panic!("seed {seed}: {line}");
     }
 }
