@@ -5,7 +5,7 @@
 //!
 //! * no request of the flood gets a 5xx other than 503,
 //! * Redis uses no more than its `maxmemory` (and a margin for its clients),
-//! * every change is carried out by every consumer within [`DELIVERED`],
+//! * every change is carried out by every consumer within 30 s,
 //! * the products that exist are hits when the flood is over, and mostly so while it lasts.
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! What a cart does: create, put, change, remove; the view and its headers.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -121,6 +123,8 @@ async fn a_full_cart_takes_no_other_product_but_more_of_what_it_holds() {
     cart.put(101, 1).await.problem(409, "conflict");
     cart.put(100, 2).await.expect(200);
     fake.asked();
+    // So that the other products gather behind the first requests, however slowly this machine starts their loads.
+    fake.set_late(Duration::from_millis(200));
     let view = cart.view().await.expect(200).json();
     assert_eq!((view["lines"].as_array().map(Vec::len), &view["stale"]), (Some(100), &json!(false)));
     let asked = fake.asked();
