@@ -4,8 +4,8 @@ use std::process::Command;
 
 /// Runs `script` in bash, with the functions of the stack at hand.
 fn bash(script: &str) -> String {
-    let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/native/process.sh");
-    let prelude = format!("set -euo pipefail; root=/ services=(); . '{functions}';");
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+    let prelude = format!("set -euo pipefail; . '{deploy}/lib.sh'; . '{deploy}/native/process.sh';");
     let done = Command::new("bash").args(["-c", &(prelude + script)]).output().expect("bash starts");
     assert!(done.status.success(), "{script}\n{}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).into_owned()
