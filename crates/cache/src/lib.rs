@@ -8,6 +8,7 @@ mod error;
 mod feed;
 mod fetched;
 mod flight;
+mod in_doubt;
 mod inspect;
 mod invalidate;
 mod keyspace;

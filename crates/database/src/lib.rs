@@ -9,6 +9,7 @@
 mod migrate;
 mod sql;
 mod watched;
+mod write;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 pub use migrate::migrate;
 pub use sql::{Sql, sql};
 pub use watched::establish;
+pub use write::WriteError;
 
 /// Connections to the service's own database.
 pub type Pool = pooled::Pool<AsyncPgConnection>;

@@ -18,6 +18,8 @@
 //! yet. Every write through this API invalidates the collections that its product has entered or left before it is answered,
 //! whatever its strategy does to the product's own entry; the relay repeats it, and does it for everybody else.
 
+use std::time::Duration;
+
 use cache::{Cache, Invalidation, Key, Lane, PolicyError, Tag};
 
 use crate::catalogue::{CategoryId, Placement, ProductId, Writer};
@@ -43,11 +45,11 @@ pub struct Lanes {
 
 impl Lanes {
     /// Makes the lanes. The lists live as long as the products of the strategy that shows them off.
-    pub fn new(cache: &Cache, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+    pub fn new(cache: &Cache, lanes: &LaneSettings, commit_bound: Duration) -> Result<Self, PolicyError> {
         Ok(Self {
             ttl: cache.lane("ttl", lanes.ttl.policy())?,
             explicit: cache.lane("explicit", lanes.explicit.policy())?,
-            writethrough: cache.lane("writethrough", lanes.writethrough.policy())?,
+            writethrough: cache.lane("writethrough", lanes.writethrough.policy().commit_bound(commit_bound))?,
             events: cache.lane("events", lanes.events.policy())?,
             swr: cache.lane("swr", lanes.swr.policy())?,
             tags: cache.lane("tags", lanes.tags.policy())?,

@@ -3,8 +3,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use cache::{Cache, Invalidated, Invalidation, Loaded, Published, Tag};
+use database::WriteError;
 use events::relay::Outbox;
 use runtime::conditions::Preconditions;
 
@@ -22,6 +24,8 @@ pub struct Shop {
     pub lanes: Lanes,
     /// The log of changes.
     pub outbox: Outbox,
+    /// The longest time for which a COMMIT that was not answered can still take effect.
+    pub commit_bound: Duration,
 }
 
 /// A committed write, and what it did to the cache.
@@ -49,21 +53,35 @@ pub enum Effect {
     Deferred,
 }
 
+impl Updated {
+    /// The lists that the product has entered or left.
+    pub fn lists(&self) -> Vec<Tag> {
+        keys::collections(Some(self.previous), Some(self.product.placement()))
+    }
+}
+
 type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Send>>;
 
 impl Shop {
     /// Creates a product. When it returns, no entry says that there is none, and no list lacks it.
     pub async fn create(&self, new: &NewProduct) -> Result<(Product, Effect), CatalogueError> {
-        let product = self.catalogue.create(new).await?;
-        let entered = keys::collections(None, Some(product.placement()));
-        let gone = self.lanes.absence_of(product.id.into()).tags(entered);
-        let effect = self.cache.invalidate(gone).await.into();
-        Ok((product, effect))
+        let created = self.catalogue.create(new).await;
+        let outdated = |product: &Product| {
+            let entered = keys::collections(None, Some(product.placement()));
+            self.lanes.absence_of(product.id.into()).tags(entered)
+        };
+        self.after_write(created, outdated).await
     }
 
     /// Deletes a product. When it returns, no list has it; its entries are the business of who hears of it.
     pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Effect, CatalogueError> {
-        let product = self.catalogue.delete(id, expect).await?;
+        let product = match self.catalogue.delete(id, expect).await {
+            Ok(product) => product,
+            Err(error) => {
+                let lists = |product: &Product| keys::collections(Some(product.placement()), None);
+                return Err(self.in_doubt(error, |product| Invalidation::hard().tags(lists(product))).await);
+            }
+        };
         Ok(self.moved(Some(product.placement()), None, Effect::Announced).await)
     }
 
@@ -97,6 +115,48 @@ impl Shop {
                 }
             })
         }
+    }
+}
+
+impl Shop {
+    /// Invalidates what a write has outdated, before the write is acknowledged. A write in doubt fails, and what it may have
+    /// outdated is invalidated too.
+    pub async fn after_write<T>(
+        &self,
+        written: Result<T, WriteError<T, CatalogueError>>,
+        outdated: impl FnOnce(&T) -> Invalidation,
+    ) -> Result<(T, Effect), CatalogueError> {
+        match written {
+            Ok(written) => {
+                let effect = self.cache.invalidate(outdated(&written)).await.into();
+                Ok((written, effect))
+            }
+            Err(error) => Err(self.in_doubt(error, outdated).await),
+        }
+    }
+
+    /// A write that leaves its entry alone. Where it is in doubt, the lists that it may have changed are invalidated.
+    pub async fn leave(
+        &self,
+        written: Result<Updated, WriteError<Updated, CatalogueError>>,
+    ) -> Result<Updated, CatalogueError> {
+        match written {
+            Ok(updated) => Ok(updated),
+            Err(error) => Err(self.in_doubt(error, |updated| Invalidation::hard().tags(updated.lists())).await),
+        }
+    }
+
+    /// Invalidates what a write may have outdated whose COMMIT was not answered. Returns why it failed.
+    pub async fn in_doubt<T>(
+        &self,
+        error: WriteError<T, CatalogueError>,
+        outdated: impl FnOnce(&T) -> Invalidation,
+    ) -> CatalogueError {
+        if let Some(written) = error.in_doubt {
+            // The client hears of the failure; whether Redis has done it changes nothing for it.
+            let _ = self.cache.invalidate_in_doubt(outdated(&written), self.commit_bound).await;
+        }
+        error.cause
     }
 }
 

@@ -4,7 +4,7 @@ mod model;
 
 pub use model::{Cart, Line, NewCart, Quantity};
 
-use database::{Pool, sql};
+use database::{Pool, WriteError, sql};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use runtime::conditions::Preconditions;
@@ -89,9 +89,10 @@ impl Carts {
         quantity: Quantity,
         price_cents: i64,
         expect: &Preconditions,
-    ) -> Result<Put, CartError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+    ) -> Result<Put, WriteError<(), CartError>> {
+        let connection = &mut *self.pool.get().await.map_err(CartError::from)?;
+        let mut in_doubt = None;
+        let put = connection
             .transaction(async |connection| {
                 lock(connection, cart).await?;
                 // Under the cart's lock, so the count still holds when the line is written.
@@ -120,9 +121,12 @@ impl Carts {
                 } else {
                     upsert.set(quantity).returning(Line::as_returning()).get_result(connection).await?
                 };
+                // Whatever fails from here on is the COMMIT.
+                in_doubt = Some(());
                 Ok(Put { line, is_new })
             })
-            .await
+            .await;
+        put.map_err(|cause| WriteError { cause, in_doubt })
     }
 
     /// Takes the product out of the cart and commits. What was not in it stays as it was. `expect` is compared with the
@@ -130,9 +134,15 @@ impl Carts {
     ///
     /// # Errors
     /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
-    pub async fn remove(&self, cart: CartId, product: ProductId, expect: &Preconditions) -> Result<(), CartError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+    pub async fn remove(
+        &self,
+        cart: CartId,
+        product: ProductId,
+        expect: &Preconditions,
+    ) -> Result<(), WriteError<(), CartError>> {
+        let connection = &mut *self.pool.get().await.map_err(CartError::from)?;
+        let mut in_doubt = None;
+        let removed = connection
             .transaction(async |connection| {
                 lock(connection, cart).await?;
                 let line = cart_items::table.find((cart.get(), product.get()));
@@ -141,9 +151,11 @@ impl Carts {
                     check(expect, current.first(connection).await.optional()?.as_ref())?;
                 }
                 diesel::update(line).set(cart_items::quantity.eq(0)).execute(connection).await?;
+                in_doubt = Some(());
                 Ok(())
             })
-            .await
+            .await;
+        removed.map_err(|cause| WriteError { cause, in_doubt })
     }
 }
 

@@ -13,12 +13,14 @@
 //! | `promise` | no old view after an acknowledged write or a carried out event, under load |
 //! | `operations` | the token of the operations routes; nothing shows the id of a cart |
 //! | `outbox` | what is announced, whoever wrote it |
+//! | `lost_commits` | a COMMIT whose reply is lost |
 //! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
 
 mod away;
 mod bad_input;
 mod carts;
 mod floors;
+mod lost_commits;
 mod operations;
 mod outbox;
 mod preconditions;

@@ -1,5 +1,6 @@
 //! Queries and changes of categories.
 
+use database::WriteError;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use runtime::conditions::Preconditions;
@@ -54,9 +55,10 @@ impl Catalogue {
         id: CategoryId,
         change: &CategoryChange,
         expect: &Preconditions,
-    ) -> Result<Category, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+    ) -> Result<Category, WriteError<Category, CatalogueError>> {
+        let connection = &mut *self.pool.get().await.map_err(CatalogueError::from)?;
+        let mut in_doubt = None;
+        let updated = connection
             .transaction(async |connection| {
                 let row = categories::table.find(id.get());
                 let locked = row.select(Category::as_select()).for_update();
@@ -70,8 +72,11 @@ impl Catalogue {
                     return Ok(current);
                 }
                 let update = diesel::update(row).set(change).returning(Category::as_returning());
-                Ok(update.get_result(connection).await?)
+                let category: Category = update.get_result(connection).await?;
+                in_doubt = Some(category.clone());
+                Ok(category)
             })
-            .await
+            .await;
+        updated.map_err(|cause| WriteError { cause, in_doubt })
     }
 }

@@ -1,10 +1,11 @@
 //! What can go wrong with the catalogue: each variant is a decision for whoever called.
 
+use database::WriteError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::pooled_connection::deadpool::PoolError;
 use runtime::validator::Validator;
 
-/// Why a query or a change was not carried out. Nothing has changed in any case.
+/// Why a query or a change was not carried out. What it means for a change whose COMMIT failed is up to [`WriteError`].
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// There is no such row.
@@ -25,6 +26,13 @@ pub enum CatalogueError {
     /// A fault of this program.
     #[error("the database refused: {0}")]
     Internal(String),
+}
+
+/// For a writer that invalidates nothing: it need not know whether the write is in doubt.
+impl<T> From<WriteError<T, Self>> for CatalogueError {
+    fn from(error: WriteError<T, Self>) -> Self {
+        error.cause
+    }
 }
 
 impl From<PoolError> for CatalogueError {

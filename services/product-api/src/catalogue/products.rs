@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use database::WriteError;
 use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
@@ -87,18 +88,22 @@ impl Catalogue {
     }
 
     /// Creates a product.
-    pub async fn create(&self, new: &NewProduct) -> Result<Product, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+    pub async fn create(&self, new: &NewProduct) -> Result<Product, WriteError<Product, CatalogueError>> {
+        let connection = &mut *self.pool.get().await.map_err(CatalogueError::from)?;
+        let mut in_doubt = None;
+        let created = connection
             .transaction(async |connection| {
                 let id: i64 = diesel::insert_into(products::table)
                     .values(new)
                     .returning(products::id)
                     .get_result(connection)
                     .await?;
-                product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))
+                let product = product(connection, id.into()).await?.ok_or(CatalogueError::NotFound("product"))?;
+                in_doubt = Some(product.clone());
+                Ok(product)
             })
-            .await
+            .await;
+        created.map_err(|cause| WriteError { cause, in_doubt })
     }
 
     /// Changes a product and commits.
@@ -107,7 +112,7 @@ impl Catalogue {
         id: ProductId,
         change: &ProductChange,
         expect: &Preconditions,
-    ) -> Result<Updated, CatalogueError> {
+    ) -> Result<Updated, WriteError<Updated, CatalogueError>> {
         self.update_locked(id, change, expect, async {}).await.map(|(updated, ())| updated)
     }
 
@@ -118,9 +123,10 @@ impl Catalogue {
         change: &ProductChange,
         expect: &Preconditions,
         locked: impl Future<Output = T> + Send,
-    ) -> Result<(Updated, T), CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+    ) -> Result<(Updated, T), WriteError<Updated, CatalogueError>> {
+        let connection = &mut *self.pool.get().await.map_err(CatalogueError::from)?;
+        let mut in_doubt = None;
+        let updated = connection
             .transaction(async |connection| {
                 let previous = lock(connection, id, self.writer).await?;
                 if !expect.is_empty() {
@@ -131,24 +137,34 @@ impl Catalogue {
                 }
                 // After whatever may be refused, before whatever else is read.
                 let held = locked.await;
-                let product = shown(connection, id).await?;
-                Ok((Updated { product, previous }, held))
+                let updated = Updated { product: shown(connection, id).await?, previous };
+                // Whatever fails from here on is the COMMIT.
+                in_doubt = Some(updated.clone());
+                Ok((updated, held))
             })
-            .await
+            .await;
+        updated.map_err(|cause| WriteError { cause, in_doubt })
     }
 
     /// Deletes a product and commits. Returns what it was.
-    pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Product, CatalogueError> {
-        let connection = &mut *self.pool.get().await?;
-        connection
+    pub async fn delete(
+        &self,
+        id: ProductId,
+        expect: &Preconditions,
+    ) -> Result<Product, WriteError<Product, CatalogueError>> {
+        let connection = &mut *self.pool.get().await.map_err(CatalogueError::from)?;
+        let mut in_doubt = None;
+        let deleted = connection
             .transaction(async |connection| {
                 lock(connection, id, self.writer).await?;
                 let product = shown(connection, id).await?;
                 check(expect, &product)?;
                 diesel::delete(products::table.find(id.get())).execute(connection).await?;
+                in_doubt = Some(product.clone());
                 Ok(product)
             })
-            .await
+            .await;
+        deleted.map_err(|cause| WriteError { cause, in_doubt })
     }
 }
 

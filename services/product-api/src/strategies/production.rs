@@ -17,7 +17,7 @@ use cache::{FetchError, Fetched, Invalidation};
 use super::tags;
 use runtime::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, ProductChange, ProductId, Updated};
 use crate::shop::{Shop, Written};
 
 /// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
@@ -33,8 +33,10 @@ pub async fn write(
     change: &ProductChange,
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await?;
-    let gone = Invalidation::hard().key(shop.lanes.production.key(id)).tags(tags::touched(&updated));
-    let effect = shop.cache.invalidate(gone).await.into();
+    let updated = shop.catalogue.update(id, change, expect).await;
+    let entry = shop.lanes.production.key(id);
+    let outdated =
+        |updated: &Updated| Invalidation::hard().key(entry).tags(tags::touched(updated)).tags(updated.lists());
+    let (updated, effect) = shop.after_write(updated, outdated).await?;
     Ok(Written { updated, effect })
 }

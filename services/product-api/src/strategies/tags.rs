@@ -36,8 +36,9 @@ pub async fn write(
     change: &ProductChange,
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await?;
-    let effect = shop.cache.invalidate(Invalidation::hard().tags(touched(&updated))).await.into();
+    let updated = shop.catalogue.update(id, change, expect).await;
+    let outdated = |updated: &Updated| Invalidation::hard().tags(touched(updated)).tags(updated.lists());
+    let (updated, effect) = shop.after_write(updated, outdated).await?;
     Ok(Written { updated, effect })
 }
 
@@ -65,9 +66,8 @@ pub async fn write_category(
     change: &CategoryChange,
     expect: &Preconditions,
 ) -> Result<(Category, Effect), CatalogueError> {
-    let category = shop.catalogue.update_category(id, change, expect).await?;
-    let effect = shop.cache.invalidate(Invalidation::hard().tag(keys::category(id))).await.into();
-    Ok((category, effect))
+    let category = shop.catalogue.update_category(id, change, expect).await;
+    shop.after_write(category, |_| Invalidation::hard().tag(keys::category(id))).await
 }
 
 /// What an entry of one product shows.

@@ -12,7 +12,7 @@
 //! The outbox records that this strategy has written. If the process is killed before it stores, or Redis does not answer
 //! it (`detail=deferred`), the relay removes what is older than the committed version; a stored value stays.
 
-use cache::{FetchError, Fetched, Tag};
+use cache::{FetchError, Fetched, Invalidation, Tag};
 
 use runtime::conditions::Preconditions;
 
@@ -36,7 +36,11 @@ pub async fn write(
     let lane = &shop.lanes.writethrough;
     let key = lane.key(id);
     let catalogue = shop.catalogue.by(Writer::Writethrough);
-    let (updated, lease) = catalogue.update_locked(id, change, expect, lane.begin_write(&key)).await?;
+    let (updated, lease) = match catalogue.update_locked(id, change, expect, lane.begin_write(&key)).await {
+        Ok(written) => written,
+        // The lease, which is dropped, does the same for the entry.
+        Err(error) => return Err(shop.in_doubt(error, |updated| Invalidation::hard().tags(updated.lists())).await),
+    };
     let effect = lease.publish(shop::entry(&updated.product, tags(&updated.product))?).await.into();
     Ok(Written { updated, effect })
 }

@@ -12,7 +12,7 @@
 //! | `lists` · `shared_caches` | who is on a list after any write; what other caches may do |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
 //! | `operations` | the token of the operations routes |
-//! | `hanging_up` | clients that do not wait for their answer |
+//! | `hanging_up` · `lost_commits` | clients that do not wait for their answer; COMMITs whose reply is lost |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
 
 mod bad_input;
@@ -23,6 +23,7 @@ mod feed;
 mod hanging_up;
 mod lists;
 mod looking_in;
+mod lost_commits;
 mod operations;
 mod outbox;
 mod promise;
