@@ -89,7 +89,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Closes the cache. Deferred invalidations are repeated until then; what is left is up to the outbox's relay.
+/// Closes the cache. Deferred invalidations are repeated until then; what is left is up to the relay of the outbox.
 async fn close(cache: &Cache, deadline: Instant) {
     let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
     if pending > 0 {
