@@ -49,7 +49,7 @@ impl Batch {
             tokio::spawn(async move { batch.ask().await });
         }
         // Dropped unanswered when the task has panicked.
-        answer.await.unwrap_or_else(|_| Err(CartError::Unavailable("a load ended without an answer".to_owned())))
+        answer.await.unwrap_or_else(|_| Err(CartError::Internal("a load ended without an answer".to_owned())))
     }
 
     async fn ask(&self) {

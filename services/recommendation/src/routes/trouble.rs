@@ -19,6 +19,7 @@ pub(super) fn not_yet(why: String) -> Problem {
 pub(super) fn fetch(error: FetchError) -> Problem {
     match error.load_error::<Failure>() {
         Some(Failure::Internal(cause)) => Problem::internal(cause.clone()),
+        None if matches!(error, FetchError::Panicked) => Problem::internal(error),
         Some(Failure::Unavailable(_)) | None => Problem::unavailable(SOON, error),
     }
 }
