@@ -100,7 +100,7 @@ impl Cache {
             return Err(PolicyError::LaneName(name.to_owned()));
         }
         let meter = Meter::new(self.inner.keyspace.name(), name);
-        Ok(Lane { inner: Arc::clone(&self.inner), kind: Arc::new(Kind { name: name.into(), policy, meter }) })
+        Ok(Lane::new(Arc::clone(&self.inner), Kind { name: name.into(), policy, meter }))
     }
 
     /// The keyspace, for parsing keys that come from outside.

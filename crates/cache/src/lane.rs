@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::bulkhead::{Full, Place, Shared};
 use crate::cache::Inner;
 use crate::entry::{Entry, Held};
 use crate::meter::Meter;
@@ -19,6 +20,8 @@ use crate::{Bypass, EntryRecord, FetchError, Fetched, Happening, Key, LoadError,
 pub struct Lane {
     pub(crate) inner: Arc<Inner>,
     pub(crate) kind: Arc<Kind>,
+    /// Where the loads of a batch share a place.
+    shared: Option<Shared>,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,26 @@ pub(crate) enum Look {
 }
 
 impl Lane {
+    pub(crate) fn new(inner: Arc<Inner>, kind: Kind) -> Self {
+        Self { inner, kind: Arc::new(kind), shared: None }
+    }
+
+    /// The same lane for one batch: the loads of what is fetched through it share one place among
+    /// [`CacheSettings::max_loads`](crate::CacheSettings::max_loads).
+    ///
+    /// For loaders that gather and become one request. The number of them that run at once is bounded by the batch alone.
+    pub fn batch(&self) -> Self {
+        Self { shared: Some(Shared::default()), ..self.clone() }
+    }
+
+    /// Waits for a place among the loads that run at once.
+    pub(crate) async fn enter(&self) -> Result<Place, Full> {
+        match &self.shared {
+            Some(shared) => self.inner.bulkhead.enter_shared(shared).await,
+            None => self.inner.bulkhead.enter().await,
+        }
+    }
+
     /// The key of entry `id` of this lane.
     pub fn key(&self, id: impl Display) -> Key {
         self.inner.keyspace.key(&self.kind.name, id)

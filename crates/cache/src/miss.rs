@@ -13,11 +13,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
+use crate::bulkhead::Place;
 use crate::entry::{self, Held};
 use crate::flight::{Asked, Boarding, Flight, Flights, Turn, World, fly};
 use crate::lane::{Loader, Look};
@@ -169,7 +169,7 @@ impl Lane {
 
 impl World for Errand {
     type Grant = Grant;
-    type Place = (Turn, OwnedSemaphorePermit);
+    type Place = (Turn, Place);
 
     fn flights(&self) -> &Flights {
         &self.lane.inner.flights
@@ -186,7 +186,7 @@ impl World for Errand {
     async fn enter(&self, key: &Key) -> Option<Self::Place> {
         // The turn first: who waits for it keeps no place from others.
         let turn = self.lane.inner.flights.turn(key).await;
-        Some((turn, self.lane.inner.bulkhead.enter().await.ok()?))
+        Some((turn, self.lane.enter().await.ok()?))
     }
 
     async fn acquire(&self, key: &Key) -> Asked<Grant> {

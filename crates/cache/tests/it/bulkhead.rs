@@ -85,6 +85,51 @@ async fn refreshes_count_among_the_loads() {
     assert!(most.load(SeqCst) <= 4, "{} at once", most.load(SeqCst));
 }
 
+/// They are one request, so they need one place; another load has to wait for it.
+#[tokio::test]
+async fn loads_of_one_batch_share_one_place() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let batch = Node { lane: node.lane.batch(), ..node.clone() };
+    let readings: Vec<_> = (0..20).map(|id| batch.start(id, &load)).collect();
+    let mut loads = Vec::new();
+    for _ in 0..20 {
+        loads.push(gate.began().await);
+    }
+    let other = node.start(99, &load);
+    node.settle().await;
+    assert!(gate.is_quiet(), "the place is taken");
+    for load in loads {
+        load.finish();
+    }
+    for reading in readings {
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    }
+    gate.began().await.finish();
+    assert_eq!(other.value().await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn loads_of_a_batch_that_finds_no_place_are_shed_together() {
+    let redis = redis().await;
+    let queue = Duration::from_millis(300);
+    let narrow = CacheSettings { max_loads: 1, load_queue: queue, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let busy = node.start(99, &load);
+    let loading = gate.began().await;
+    let batch = Node { lane: node.lane.batch(), ..node.clone() };
+    let began = std::time::Instant::now();
+    for reading in (0..200).map(|id| batch.start(id, &load)).collect::<Vec<_>>() {
+        assert!(matches!(reading.result().await.unwrap_err(), FetchError::Overloaded));
+    }
+    assert!(began.elapsed() < 100 * queue, "they wait one after the other");
+    loading.finish();
+    busy.value().await;
+}
+
 #[tokio::test]
 async fn a_load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
     let redis = redis().await;

@@ -50,12 +50,16 @@ impl ProductFacts {
     /// # Errors
     /// When the database does not answer.
     pub async fn one(&self, id: ProductId) -> Result<Word, FetchError> {
+        self.one_of(&self.lane, id).await
+    }
+
+    async fn one_of(&self, lane: &Lane, id: ProductId) -> Result<Word, FetchError> {
         let batch = self.batch.clone();
         let load = move || {
             let batch = batch.clone();
             async move { entry(&batch.word(id.get()).await?) }
         };
-        self.lane.fetch(&self.lane.key(id), load).await.map(|fetched| word(&fetched))
+        lane.fetch(&lane.key(id), load).await.map(|fetched| word(&fetched))
     }
 
     /// What is in the cache about these products, without a load.
@@ -64,12 +68,14 @@ impl ProductFacts {
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
-    /// What can be said about these products, through the cache: each is loaded into it that is not there.
+    /// What can be said about these products, through the cache: each is loaded into it that is not there. All are asked for
+    /// in one request, so their loads share one place in the bulkhead.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
-        let one = |id: i64| async move { Ok((id, self.one(id.into()).await?)) };
+        let lane = &self.lane.batch();
+        let one = |id: i64| async move { Ok((id, self.one_of(lane, id.into()).await?)) };
         join_all(ids.iter().copied().map(one)).await.into_iter().collect()
     }
 
