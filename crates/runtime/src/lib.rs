@@ -12,7 +12,7 @@
 //! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
-//! | [`lane_settings`] | lifetimes of cache entries as settings |
+//! | [`lane_settings`] · [`limits`] | lifetimes of cache entries as settings; bounds of all settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
 //! | [`operations`] | who may use `/events`, `/cache/…` and `/metrics` |
 //! | [`event_routes`] | `/events` of a service that has an outbox |
@@ -58,6 +58,7 @@ pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
 pub mod lane_settings;
+pub mod limits;
 pub mod operations;
 pub mod problem;
 pub mod process;
