@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::breaker::Breaker;
 use super::clock::Clock;
 use super::link::Link;
+use crate::outage::Outage;
 use crate::{CacheSettings, Health};
 
 const PROBE_CLOSED: Duration = Duration::from_secs(1);
@@ -57,6 +58,7 @@ pub(crate) struct Connection {
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
+    outage: Outage,
     /// Which server this is: its `run_id`, anew with every start.
     run: Mutex<Option<String>>,
 }
@@ -100,6 +102,7 @@ impl Connection {
             breaker_gauge: gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
             health: watch::Sender::new(Health::Down),
+            outage: Outage::default(),
             run: Mutex::default(),
         };
         if let Err(error) = connection.first_probe().await {
@@ -178,6 +181,7 @@ impl Connection {
             let number = self.link.number();
             let run = self.check_server().await?;
             let before = self.run.lock().unwrap_or_else(PoisonError::into_inner).replace(run.clone());
+            let is_first = before.is_none();
             if before.is_some_and(|before| before != run) {
                 warn!("Redis was restarted; what it holds is dropped before it is used again");
                 another();
@@ -187,7 +191,13 @@ impl Connection {
             self.breaker.close();
             self.breaker_gauge.set(0.0);
             self.health.send_replace(Health::Up);
-            info!("Redis answers; the cache is in use");
+            match self.outage.over() {
+                Some(over) => {
+                    info!(failures = over.times, lasted = ?over.lasted, "Redis answers again; the cache is in use");
+                }
+                None if is_first => info!("Redis answers; the cache is in use"),
+                None => {}
+            }
         }
         Ok(())
     }
@@ -214,6 +224,8 @@ impl Connection {
         self.failures.increment(1);
         if self.breaker.failed() {
             self.opened(error);
+        } else if !self.breaker.is_closed() {
+            self.outage.failed();
         }
     }
 
@@ -226,7 +238,9 @@ impl Connection {
     fn opened(&self, error: &dyn std::fmt::Display) {
         self.breaker_gauge.set(1.0);
         self.health.send_replace(Health::Down);
-        warn!(%error, "Redis is left alone until it answers a probe; reads go to the database");
+        if self.outage.failed() {
+            warn!(%error, "Redis is left alone until it answers a probe; reads go to the database");
+        }
     }
 
     /// Whether Redis is in use just now.
