@@ -2,12 +2,9 @@
 //!
 //! Each defence is alone here: in its test, taking it out of the scripts lets the old value in.
 
-use std::time::Duration;
-
 use cache::{Fetched, Fill, Invalidation, Outcome, Refusal, Tag};
-use testkit::eventually;
 
-use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
+use crate::support::{Node, Row, existing, number, redis, shelf};
 
 fn refused(fetched: &Fetched, refusal: Refusal) {
     assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Refused(refusal)));

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use cache::{CacheSettings, Fill, Outcome, Refusal};
 use futures_util::future::join_all;
-use testkit::eventually;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, Row, SOON, existing, patient, redis, settings, shelf, through};
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
 
 #[tokio::test]
 async fn many_readers_share_one_load() {

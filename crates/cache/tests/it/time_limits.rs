@@ -1,8 +1,8 @@
 //! A load that hangs is given up: its readers, its place in the bulkhead and its lease are free again, and what it would have
 //! brought is dropped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use cache::{CacheSettings, FetchError, Fill, Outcome};
@@ -38,22 +38,21 @@ async fn hung_load_frees_its_readers_its_place_and_its_lease() {
 async fn load_that_blocks_its_thread_is_given_up_and_never_stored() {
     let redis = redis().await;
     let node = Node::with(&settings(redis.url()), limited(Duration::from_millis(200))).await;
-    let (may_end, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (end, told) = mpsc::channel();
+    let (told, is_over) = (Arc::new(Mutex::new(told)), Arc::new(AtomicBool::new(false)));
     let load: Loader = Arc::new({
-        let (may_end, is_over) = (Arc::clone(&may_end), Arc::clone(&is_over));
+        let is_over = Arc::clone(&is_over);
         move || {
-            let (may_end, is_over) = (Arc::clone(&may_end), Arc::clone(&is_over));
+            let (told, is_over) = (Arc::clone(&told), Arc::clone(&is_over));
             Box::pin(async move {
-                while !may_end.load(SeqCst) {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                told.lock().unwrap().recv().unwrap();
                 is_over.store(true, SeqCst);
                 Ok::<_, DatabaseError>(cache::Loaded::found("late").version(1))
             })
         }
     });
     assert!(matches!(node.start(1, &load).result().await.unwrap_err(), FetchError::TimedOut(_)));
-    may_end.store(true, SeqCst);
+    end.send(()).unwrap();
     eventually("the end of the loader", SOON, async || is_over.load(SeqCst)).await;
     node.settle().await;
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
