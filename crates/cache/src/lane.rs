@@ -77,7 +77,7 @@ impl Lane {
     ///
     /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
     /// of any transaction that began earlier. It runs in a task of its own, once at a time for a key however many readers of
-    /// this process wait; it is not stopped when this future is dropped, and given up after the policy's load timeout. Past the soft TTL the stale value is returned at once and `load` runs
+    /// this process wait; it is not stopped when this future is dropped, and given up (its task is aborted) after the policy's load timeout, so it must not block its thread. Past the soft TTL the stale value is returned at once and `load` runs
     /// behind.
     ///
     /// `load` must not fetch the same key: that would wait for itself. Fetching another key from within takes a second

@@ -149,8 +149,7 @@ impl Lane {
 
     /// One load, counted, within its time limit.
     ///
-    /// It runs in a task of its own: neither a panic in the loader nor a loader that blocks its thread ends or holds up more
-    /// than this load. What it brings after its time is dropped.
+    /// It runs in a task of its own: a panic in the loader ends nothing but this load. What it brings after its time is dropped.
     pub(crate) async fn load(&self, load: &Loader) -> Result<Loaded, FetchError> {
         let (began, limit) = (Instant::now(), self.kind.policy.load_limit());
         let load = Arc::clone(load);

@@ -122,7 +122,7 @@ async fn loads_of_a_batch_that_finds_no_place_are_shed_together() {
     let loading = gate.began().await;
     let batch = Node { lane: node.lane.batch(), ..node.clone() };
     let began = std::time::Instant::now();
-    for reading in (0..200).map(|id| batch.start(id, &load)).collect::<Vec<_>>() {
+    for reading in (100..300).map(|id| batch.start(id, &load)).collect::<Vec<_>>() {
         assert!(matches!(reading.result().await.unwrap_err(), FetchError::Overloaded));
     }
     assert!(began.elapsed() < 100 * queue, "they wait one after the other");

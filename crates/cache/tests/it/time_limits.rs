@@ -1,14 +1,12 @@
 //! A load that hangs is given up: its readers, its place in the bulkhead and its lease are free again, and what it would have
 //! brought is dropped.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use cache::{CacheSettings, FetchError, Fill, Outcome};
 use testkit::eventually;
 
-use crate::support::{DatabaseError, LONG, Loader, Node, Row, SOON, existing, patient, redis, settings};
+use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, settings};
 
 /// Nothing ends by itself but a load.
 fn limited(limit: Duration) -> cache::Policy {
@@ -33,29 +31,20 @@ async fn hung_load_frees_its_readers_its_place_and_its_lease() {
     }
 }
 
-/// It cannot be aborted, because it never yields.
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn load_that_blocks_its_thread_is_given_up_and_never_stored() {
+#[tokio::test]
+async fn load_that_is_given_up_is_aborted_and_never_stored() {
     let redis = redis().await;
+    let (peer, row) = (Node::on(&redis).await, Row::new([]));
     let node = Node::with(&settings(redis.url()), limited(Duration::from_millis(200))).await;
-    let (end, told) = mpsc::channel();
-    let (told, is_over) = (Arc::new(Mutex::new(told)), Arc::new(AtomicBool::new(false)));
-    let load: Loader = Arc::new({
-        let is_over = Arc::clone(&is_over);
-        move || {
-            let (told, is_over) = (Arc::clone(&told), Arc::clone(&is_over));
-            Box::pin(async move {
-                told.lock().unwrap().recv().unwrap();
-                is_over.store(true, SeqCst);
-                Ok::<_, DatabaseError>(cache::Loaded::found("late").version(1))
-            })
-        }
-    });
-    assert!(matches!(node.start(1, &load).result().await.unwrap_err(), FetchError::TimedOut(_)));
-    end.send(()).unwrap();
-    eventually("the end of the loader", SOON, async || is_over.load(SeqCst)).await;
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let hanging = gate.began().await;
+    assert!(matches!(reading.result().await.unwrap_err(), FetchError::TimedOut(_)));
+    eventually("the end of the loader", SOON, async || hanging.is_aborted()).await;
+    let version = row.commit();
+    assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
     node.settle().await;
-    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
+    assert_eq!(peer.cached(1).await, Some(version));
 }
 
 #[tokio::test]
