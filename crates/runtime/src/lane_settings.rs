@@ -95,6 +95,8 @@ pub fn check_lanes<'a>(
                 PolicyError::Jitter(_) => "JITTER",
                 PolicyError::LoadTimeout { .. } => "LOAD_TIMEOUT",
                 PolicyError::Wait(_) => "WAIT",
+                // It follows from the load timeout.
+                PolicyError::Lease(_) if lifetime.lease.is_none() => "LOAD_TIMEOUT",
                 // A policy has no name, so `validate` finds no fault with one.
                 PolicyError::Lease(_) | PolicyError::LaneName(_) => "LEASE",
             };
