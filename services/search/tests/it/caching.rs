@@ -5,23 +5,14 @@ use serde_json::json;
 use testkit::eventually;
 use testkit::http::Service;
 
-use crate::support::{Answer, Found, Product, SOON, Search, Shop};
-
-/// Waits until the page is stored, and returns it as a hit.
-async fn stored(search: &Search, parameters: &[(&str, &str)]) -> Answer {
-    eventually("a hit", SOON, async || {
-        let answer = search.ask(parameters).await.expect(200);
-        (answer.source() == "hit").then_some(answer)
-    })
-    .await
-}
+use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
 async fn queries_that_mean_the_same_share_a_page() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Copper Kettle", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
-    let first = stored(&search, &[("q", "copper kettle")]).await;
+    let first = search.cached(&[("q", "copper kettle")]).await;
     for q in ["Copper  Kettle", " COPPER, kettle!", "copper kettle kettle"] {
         let again = search.find(q).await;
         assert_eq!(again.source(), "hit", "{q}");
@@ -58,7 +49,7 @@ async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
     let fill = async || {
         search.until_current(&shop).await;
         for page in pages {
-            stored(&search, page).await;
+            search.cached(page).await;
         }
     };
     let remaining = async || {
@@ -108,13 +99,13 @@ async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_sho
     let search = Search::of(&shop).await;
     let page = [("q", "saffron"), ("limit", "2")];
     let last = search.find("saffron").await.ids()[4];
-    stored(&search, &page).await;
+    search.cached(&page).await;
     shop.put(&format!("/products/{last}"), &json!({ "category_id": 4 })).await;
     eventually("the facets", SOON, async || {
         search.ask(&page).await.expect(200).json()["facets"].as_array().map(Vec::len) == Some(2)
     })
     .await;
-    stored(&search, &page).await;
+    search.cached(&page).await;
     shop.delete(last).await;
     eventually("the total", SOON, async || search.ask(&page).await.expect(200).total() == 4).await;
 }
@@ -124,7 +115,7 @@ async fn an_unchanged_page_is_not_sent_again() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Onyx", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
-    let page = stored(&search, &[("q", "onyx")]).await;
+    let page = search.cached(&[("q", "onyx")]).await;
     let ask = async |etag: &str| {
         let request = search.request(Method::GET, "/search").query(&[("q", "onyx")]);
         Service::send(request.header("If-None-Match", etag)).await

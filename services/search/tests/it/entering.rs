@@ -2,15 +2,10 @@
 //! it stays when a product comes that does not concern it.
 
 use serde_json::json;
-use testkit::eventually;
 
-use crate::support::{Found, Product, SOON, Search, Shop};
+use crate::support::{Found, Product, Search, Shop};
 
 const NUMBER: &str = "AX471100000000000000000000000000000000000000000000000000000000000009Z7";
-
-async fn store(search: &Search, parameters: &[(&str, &str)]) {
-    eventually("a hit", SOON, async || search.ask(parameters).await.expect(200).source() == "hit").await;
-}
 
 async fn create(shop: &Shop, search: &Search, name: &str, category_id: i64) {
     shop.create(&[Product { name, category_id, ..Product::default() }]).await;
@@ -51,7 +46,7 @@ async fn a_product_that_enters_a_page_invalidates_it() {
         ("at&t", "AT & T"),
     ] {
         search.until_current(&shop).await;
-        store(&search, &[("q", q)]).await;
+        search.cached(&[("q", q)]).await;
         let before = search.find(q).await.json();
         create(&shop, &search, entering, 1).await;
         let after = search.find(q).await;
@@ -71,7 +66,7 @@ async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
     let ids = shop.create(&products).await;
     let search = Search::of(&shop).await;
     let page = [("q", "red mug xyz"), ("max_price", "5000")];
-    store(&search, &page).await;
+    search.cached(&page).await;
     assert_eq!(search.ask(&page).await.expect(200).total(), 0);
     shop.put(&format!("/products/{}", ids[1]), &json!({ "price_cents": 4_000 })).await;
     search.until_current(&shop).await;
@@ -88,7 +83,7 @@ async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_
     for number in 1..=2 {
         search.until_current(&shop).await;
         for page in pages {
-            store(&search, page).await;
+            search.cached(page).await;
         }
         create(&shop, &search, &format!("Oak Table {number}"), 4).await;
         for page in pages {
@@ -109,7 +104,7 @@ async fn a_product_that_does_not_concern_a_page_leaves_it_in_the_cache() {
     let search = Search::of(&shop).await;
     let queries = ["red mug xyz", "保护壳", "กาแฟ", "resume", "c++"];
     for q in queries {
-        store(&search, &[("q", q)]).await;
+        search.cached(&[("q", q)]).await;
     }
     create(&shop, &search, "智能手机 Blue Cup, C, ชาเขียว", 1).await;
     for q in queries {

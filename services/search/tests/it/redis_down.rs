@@ -22,7 +22,7 @@ async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {
     search.until_found("umber", &["Umber Mat"]).await;
 
     shop.redis.restart().await.expect("it starts");
-    eventually("pages to be stored again", SOON, async || search.find("umber").await.source() == "hit").await;
+    search.cached(&[("q", "umber")]).await;
     assert_eq!(search.find("ochre").await.total(), 0);
     shop.put(&format!("/products/{id}"), &json!({ "name": "Sienna Mat" })).await;
     search.until_found("sienna", &["Sienna Mat"]).await;
@@ -36,7 +36,7 @@ async fn a_redis_that_hung_serves_no_page_that_was_outdated_meanwhile() {
     let id = shop.create(&[Product { name: "Teak Deck 0", ..Product::default() }]).await[0];
     let search = Search::with(&shop, &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
     for round in 1..=3 {
-        eventually("a stored page", SOON, async || search.find("teak").await.source() == "hit").await;
+        search.cached(&[("q", "teak")]).await;
         shop.redis.pause();
         let name = format!("Teak Deck {round}");
         shop.sql(&format!("UPDATE products SET name = '{name}' WHERE id = {id}")).await;
@@ -61,7 +61,7 @@ async fn a_start_without_redis_serves_and_picks_it_up_later() {
     assert_eq!(search.find("rowan").await.names(), ["Rowan Bead"]);
     search.get("/cache/entries").await.problem(503, "unavailable");
     shop.redis.restart().await.expect("it starts");
-    eventually("pages to be stored", SOON, async || search.find("rowan").await.source() == "hit").await;
+    search.cached(&[("q", "rowan")]).await;
     let id = shop.create(&[Product { name: "Rowan Staff", ..Product::default() }]).await[0];
     eventually("both", SOON, async || search.find("rowan").await.ids().contains(&id)).await;
 }

@@ -11,7 +11,7 @@ async fn it_has_the_routes_that_every_service_has() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Moss Lamp", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
-    search.find("moss").await;
+    search.cached(&[("q", "moss")]).await;
     for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs/", "/cache/entries"] {
         search.get(path).await.expect(200);
     }
@@ -57,7 +57,7 @@ async fn head_is_answered_like_get_on_every_route() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Moss Lamp", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
-    search.find("moss").await;
+    search.cached(&[("q", "moss")]).await;
     let entries = search.get("/cache/entries").await.expect(200).json();
     let key = entries["entries"][0]["key"].as_str().expect("a page is cached").to_owned();
     assert_head_as_get(&search, &[("key", &key), ("/search", "?q=moss")]).await;

@@ -104,6 +104,15 @@ impl Search {
         eventually(&what, SOON, async || self.find(q).await.names() == names).await;
     }
 
+    /// Waits until the page for `parameters` is a hit, and returns it.
+    pub(crate) async fn cached(&self, parameters: &[(&str, &str)]) -> Answer {
+        eventually(&format!("the page of {parameters:?} to be cached"), SOON, async || {
+            let answer = self.ask(parameters).await.expect(200);
+            (answer.source() == "hit").then_some(answer)
+        })
+        .await
+    }
+
     /// Waits until every event up to now is in the index.
     pub(crate) async fn until_current(&self, shop: &Shop) {
         let events = "SELECT count(*) = 0 FROM outbox WHERE done_at IS NULL";
