@@ -83,7 +83,8 @@ impl Cache {
             return Err(PolicyError::LaneName(name.to_owned()));
         }
         let meter = Meter::new(self.inner.keyspace.name(), name);
-        Ok(Lane { inner: Arc::clone(&self.inner), kind: Arc::new(Kind { name: name.into(), policy, meter }) })
+        let kind = Arc::new(Kind { name: name.into(), policy, meter });
+        Ok(Lane { inner: Arc::clone(&self.inner), kind, member: None })
     }
 
     /// The keyspace, for parsing keys that come from outside.

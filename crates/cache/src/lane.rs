@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::batch::Member;
 use crate::cache::Inner;
 use crate::entry::{Entry, Held};
 use crate::meter::Meter;
@@ -19,6 +20,8 @@ use crate::{Bypass, EntryRecord, FetchError, Fetched, Happening, Key, LoadError,
 pub struct Lane {
     pub(crate) inner: Arc<Inner>,
     pub(crate) kind: Arc<Kind>,
+    /// Which fetch of a batch this is, if it is one.
+    pub(crate) member: Option<Arc<Member>>,
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batch;
 mod bulkhead;
 mod cache;
 mod digest;
@@ -26,6 +27,7 @@ mod sync;
 mod tag;
 mod write_through;
 
+pub use batch::Batch;
 pub use cache::Cache;
 pub use digest::Digest;
 pub use error::{FetchError, LoadError};

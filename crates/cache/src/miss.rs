@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::bulkhead::Place;
 use crate::entry::{self, Held};
 use crate::flight::{Asked, Boarding, Flight, Flights, World, fly};
 use crate::lane::{Loader, Look};
@@ -59,7 +59,10 @@ impl Lane {
                     });
                     (seat, true)
                 }
-                Boarding::Joined(seat) => (seat, false),
+                Boarding::Joined(seat) => {
+                    self.decided();
+                    (seat, false)
+                }
             };
             let (landed, boarded) = seat.landed().await.ok_or(FetchError::Aborted)?;
             if landed.good_for(boarded) {
@@ -80,7 +83,7 @@ impl Lane {
                 Look::Past(why) => past = Some(why),
             }
         }
-        let _place = self.inner.bulkhead.enter().await.map_err(|_| FetchError::Overloaded)?;
+        let _place = self.enter().await.map_err(|_| FetchError::Overloaded)?;
         let loaded = self.load(&load).await?;
         Ok(Fetched::from_load(&loaded, Outcome::Bypass(Bypass::Contended)))
     }
@@ -125,7 +128,12 @@ impl Lane {
     /// One load, counted. A panic in the loader ends the load and nothing else.
     pub(crate) async fn load(&self, load: &Loader) -> Result<Loaded, FetchError> {
         let began = Instant::now();
-        let loaded = AssertUnwindSafe(async { load().await }).catch_unwind().await;
+        let loading = async {
+            let loading = load();
+            self.decided();
+            loading.await
+        };
+        let loaded = AssertUnwindSafe(loading).catch_unwind().await;
         self.kind.meter.load(began.elapsed(), matches!(loaded, Ok(Ok(_))));
         loaded.map_err(|_| FetchError::Aborted)?.map_err(FetchError::Load)
     }
@@ -133,7 +141,7 @@ impl Lane {
 
 impl World for Errand {
     type Grant = Grant;
-    type Place = OwnedSemaphorePermit;
+    type Place = Place;
 
     fn flights(&self) -> &Flights {
         &self.lane.inner.flights
@@ -147,8 +155,8 @@ impl World for Errand {
         self.lane.inner.store.connection.clock.now_ms()
     }
 
-    async fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        self.lane.inner.bulkhead.enter().await.ok()
+    async fn enter(&self) -> Option<Place> {
+        self.lane.enter().await.ok()
     }
 
     async fn acquire(&self, key: &Key) -> Asked<Grant> {
@@ -171,6 +179,7 @@ impl World for Errand {
     async fn pause(&self) -> bool {
         let patient = Instant::now() < self.deadline;
         if patient {
+            self.lane.decided();
             tokio::time::sleep(Duration::from_micros(rand::random_range(2_000..6_000))).await;
         }
         patient

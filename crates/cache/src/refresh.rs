@@ -31,7 +31,7 @@ impl Lane {
             let key = &turn.key;
             // Nothing to report: another process refreshes, the entry is no longer that one, or Redis is down.
             let Ok(Some(grant)) = lane.inner.store.refresh(key, mark, lane.kind.policy.lease).await else { return };
-            let Ok(_place) = lane.inner.bulkhead.enter().await else { return };
+            let Ok(_place) = lane.enter().await else { return };
             match lane.load(&load).await {
                 // Declined, it leaves the stale entry and the lock as a failure does.
                 Ok(loaded) => drop(lane.commit(key, grant, loaded).await),

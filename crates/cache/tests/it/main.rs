@@ -5,6 +5,7 @@
 //! (a Redis that hangs, replies that are late) is done to the server by signals, or to the wire by a proxy.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
+mod batches;
 mod bulkhead;
 mod connecting;
 mod declined;

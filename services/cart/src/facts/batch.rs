@@ -1,10 +1,11 @@
 //! Loads that begin at the same time become one request.
 //!
 //! A cart of twenty products that are in no cache loads twenty entries, each under its own lease. The first of them
-//! waits a moment for the others, and asks for all. Nothing is asked before a load has begun, so what it brings is as
-//! young as the load.
+//! waits until the others have begun, however long that takes, and asks for all. It also waits a moment for the loads of other
+//! carts. Nothing is asked before a load has begun, so what it brings is as young as the load.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::Source;
 use super::model::Word;
 use crate::error::CartError;
 
-/// How long the first one waits for others.
+/// How long the first one waits for loads of other carts.
 const LINGER: Duration = Duration::from_millis(1);
 
 /// Who waits for which product.
@@ -33,8 +34,13 @@ impl Batch {
         Self { source, waiting: Arc::default() }
     }
 
-    /// What can be said about a product, asked for together with whatever else is asked for just now.
-    pub(super) async fn word(&self, id: i64) -> Result<Word, CartError> {
+    /// What can be said about a product, asked for together with whatever else is asked for just now, and with the other loads
+    /// of its batch. It is registered when this returns.
+    pub(super) fn word(
+        &self,
+        id: i64,
+        together: Option<cache::Batch>,
+    ) -> impl Future<Output = Result<Word, CartError>> + Send + use<> {
         let (sender, answer) = oneshot::channel();
         let is_first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,14 +52,18 @@ impl Batch {
             // A task of its own: when the first one is dropped, the others are still to be answered. It ends within the
             // time limits of what it asks.
             let batch = self.clone();
-            tokio::spawn(async move { batch.ask().await });
+            tokio::spawn(async move { batch.ask(together).await });
         }
         // Dropped unanswered when the task has panicked.
-        answer.await.unwrap_or_else(|_| Err(CartError::Unavailable("a load ended without an answer".to_owned())))
+        let lost = || Err(CartError::Internal("a load ended without an answer".to_owned()));
+        async move { answer.await.unwrap_or_else(|_| lost()) }
     }
 
-    async fn ask(&self) {
+    async fn ask(&self, together: Option<cache::Batch>) {
         sleep(LINGER).await;
+        if let Some(together) = together {
+            together.gathered().await;
+        }
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let ids: Vec<i64> = waiting.keys().copied().collect();
         let words = self.source.words(&ids).await;

@@ -50,12 +50,18 @@ impl ProductFacts {
     /// # Errors
     /// When the database does not answer.
     pub async fn one(&self, id: ProductId) -> Result<Word, FetchError> {
+        self.fetch(self.lane.clone(), None, id).await
+    }
+
+    /// One product, where `together` with others: its load waits until theirs have begun.
+    async fn fetch(&self, lane: Lane, together: Option<cache::Batch>, id: ProductId) -> Result<Word, FetchError> {
         let batch = self.batch.clone();
         let load = move || {
-            let batch = batch.clone();
-            async move { entry(&batch.word(id.get()).await?) }
+            // Registered before the future is polled.
+            let word = batch.word(id.get(), together.clone());
+            async move { entry(&word.await?) }
         };
-        self.lane.fetch(&self.lane.key(id), load).await.map(|fetched| word(&fetched))
+        lane.fetch(&lane.key(id), load).await.map(|fetched| word(&fetched))
     }
 
     /// What is in the cache about these products, without a load.
@@ -64,12 +70,17 @@ impl ProductFacts {
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
-    /// What can be said about these products, through the cache: each is loaded into it that is not there.
+    /// What can be said about these products, through the cache: each is loaded into it that is not there. All that no other
+    /// reader loads already are asked for in one request, so their loads share one place in the bulkhead.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
-        let one = |id: i64| async move { Ok((id, self.one(id.into()).await?)) };
+        let together = self.lane.batch();
+        let one = |id: i64| {
+            let (lane, together) = (together.lane(), together.clone());
+            async move { Ok((id, self.fetch(lane, Some(together), id.into()).await?)) }
+        };
         join_all(ids.iter().copied().map(one)).await.into_iter().collect()
     }
 

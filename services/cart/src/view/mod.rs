@@ -12,9 +12,10 @@
 //! the facts after step 1: it cannot find the old ones. In the other order, or both at once, it could find them between
 //! the fence and the removal, and nothing would remove the view.
 //!
-//! Facts that are not in the cache are loaded into it, within the view's load. Each load holds a place in the cache's
-//! bulkhead, and here one load waits for others: if all places were held by waiting views, nothing would ever end. So
-//! half of the places at most may be held by views that wait for loads; any other view asks the product API itself.
+//! Facts that are not in the cache are loaded into it, within the view's load: as one batch, which holds one place in the
+//! cache's bulkhead beside the view's own. Here one load waits for others: if all places were held by waiting views, nothing
+//! would ever end. So half of the places at most may be held by views that wait for loads; any other view asks the product
+//! API itself.
 
 mod model;
 mod price;

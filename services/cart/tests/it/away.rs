@@ -1,5 +1,7 @@
 //! The product API is away, hangs, and comes back: the cart goes on with what it knows, and says so.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::{eventually, free_port};
 
@@ -123,4 +125,34 @@ async fn a_product_api_that_hangs_is_left_alone_for_a_while() {
     assert!(views.into_iter().all(|view| view.expect(200).json()["stale"] == true));
     api.process.resume();
     eventually("fresh facts", SOON, async || cart.view().await.expect(200).json()["stale"] == false).await;
+}
+
+/// All of its products are one request, so their loads need one place in the bulkhead.
+#[tokio::test]
+async fn a_large_cart_is_shown_while_the_product_api_is_slow() {
+    const PRODUCTS: i64 = 60;
+    let stores = Stores::start().await;
+    let fake = Fake::start(PRODUCTS).await;
+    let settings = [("REDIS__MAX_LOADS", "4"), ("REDIS__LOAD_QUEUE", "2s"), ("PRODUCT_API__TIMEOUT", "5s")];
+    let service = stores.cart_with(fake.url(), &settings).await;
+    let cart = CartOf::at(&service).await;
+    let fill = format!(
+        "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
+         SELECT '{}', product, 1, 100 FROM generate_series(1, {PRODUCTS}) product",
+        cart.id
+    );
+    stores.sql(&fill).await;
+    fake.set_slow(Duration::from_millis(600));
+    let view = cart.view().await.expect(200).json();
+    let lines = view["lines"].as_array().expect("lines");
+    assert_eq!((lines.len(), &view["stale"]), (60, &json!(false)));
+    assert_eq!(fake.asked(), [60], "all are asked for at once");
+
+    // A product API that is too slow is treated as one that is away: last known facts are shown, marked as stale.
+    let expire = "for _, key in ipairs(redis.call('KEYS', 'cart:product:*')) do redis.call('UNLINK', key) end
+                  redis.call('UNLINK', KEYS[1])";
+    stores.redis(&["EVAL", expire, "1", &cart.key()]).await;
+    fake.set_slow(Duration::from_secs(60));
+    let view = cart.view().await.expect(200).json();
+    assert_eq!((view["lines"].as_array().map(Vec::len), &view["stale"]), (Some(60), &json!(true)));
 }

@@ -25,6 +25,8 @@ struct Says {
     away: bool,
     /// An answer is composed at once, and sent after up to this.
     late: Duration,
+    /// An answer is composed at once, and sent after this.
+    slow: Duration,
     seq: i64,
 }
 
@@ -80,6 +82,11 @@ impl Fake {
     /// By how much its answers may be late.
     pub(crate) fn set_late(&self, late: Duration) {
         said(&self.says).late = late;
+    }
+
+    /// By how much its answers are late.
+    pub(crate) fn set_slow(&self, slow: Duration) {
+        said(&self.says).slow = slow;
     }
 
     /// How many products were asked for by each request since the last call.
@@ -142,12 +149,13 @@ async fn one(id: Path<i64>, says: Data<Mutex<Says>>) -> HttpResponse {
 
 async fn several(query: Query<BTreeMap<String, String>>, says: Data<Mutex<Says>>) -> HttpResponse {
     let ids: Vec<i64> = query["ids"].split(',').map(|id| id.parse().expect("ids")).collect();
-    let (away, late, products) = {
+    let (away, late, slow, products) = {
         let mut says = said(&says);
         says.asked.push(ids.len());
         let products: Vec<Value> = ids.iter().filter_map(|id| says.products.get(id).cloned()).collect();
-        (says.away, says.late, products)
+        (says.away, says.late, says.slow, products)
     };
+    tokio::time::sleep(slow).await;
     if !late.is_zero() {
         let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
         tokio::time::sleep(late * u32::try_from(spread).unwrap_or(0) / 255).await;

@@ -1,0 +1,128 @@
+//! The fetches of a batch: their loads share a place, and wait until all that can begin have begun.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use cache::{Batch, CacheSettings, FetchError, Fill, Loaded, Outcome};
+
+use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, patient, redis, settings};
+
+/// Starts a fetch for each of these entries, all of one batch.
+fn fetch_all(node: &Node, ids: impl IntoIterator<Item = u32>, load: &Loader) -> Vec<Reading> {
+    let batch = node.lane.batch();
+    let members: Vec<_> = ids.into_iter().map(|id| (id, member(node, &batch))).collect();
+    members.into_iter().map(|(id, member)| member.start(id, load)).collect()
+}
+
+fn member(node: &Node, batch: &Batch) -> Node {
+    Node { lane: batch.lane(), ..node.clone() }
+}
+
+/// Loads that register, wait for the rest of their batch, and bring the number that had registered by then as the version.
+fn gathering(batch: &Batch) -> Loader {
+    let (batch, registered) = (batch.clone(), Arc::new(AtomicUsize::new(0)));
+    Arc::new(move || {
+        let (batch, registered) = (batch.clone(), Arc::clone(&registered));
+        registered.fetch_add(1, SeqCst);
+        Box::pin(async move {
+            batch.gathered().await;
+            let count = registered.load(SeqCst);
+            Ok::<_, DatabaseError>(Loaded::found("x").version(u64::try_from(count).unwrap()))
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_of_a_batch_gather_however_late_each_of_them_begins() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(0, &row).await;
+    let batch = node.lane.batch();
+    let load = gathering(&batch);
+    let members: Vec<_> = (0..40).map(|id| (id, member(&node, &batch))).collect();
+    let unused = batch.lane();
+    let mut readings = Vec::new();
+    for (id, member) in members {
+        readings.push(member.start(id, &load));
+        // The load of this one has begun before the next fetch starts.
+        node.settle().await;
+    }
+    let hit = readings.remove(0).value().await;
+    assert_eq!(hit.outcome(), Outcome::Hit, "what is in the cache waits for nothing");
+    assert!(readings.iter().all(|reading| !reading.is_over()), "a fetch may still come");
+    drop(unused);
+    for reading in readings {
+        let fetched = reading.value().await;
+        assert_eq!((fetched.outcome(), fetched.version()), (Outcome::Miss(Fill::Stored), Some(39)));
+    }
+}
+
+/// Otherwise the batch would wait for as long as the other reader, and two batches might wait for one another.
+#[tokio::test]
+async fn a_batch_does_not_wait_for_loads_of_other_readers() {
+    let redis = redis().await;
+    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
+    let (mut gate, gated) = row.gated();
+    let here = node.start(1, &gated);
+    let loading_here = gate.began().await;
+    let there = peer.start(2, &gated);
+    let loading_there = gate.began().await;
+
+    let batch = node.lane.batch();
+    let load = gathering(&batch);
+    let members: Vec<_> = (1..=5).map(|id| (id, member(&node, &batch))).collect();
+    let mut readings: Vec<_> = members.into_iter().map(|(id, member)| member.start(id, &load)).collect();
+    for reading in readings.drain(2..) {
+        assert_eq!(reading.value().await.version(), Some(3), "three loads are of the batch");
+    }
+    assert!(readings.iter().all(|reading| !reading.is_over()));
+    loading_here.finish();
+    loading_there.finish();
+    for reading in readings.into_iter().chain([here, there]) {
+        assert_eq!(reading.value().await.version(), Some(1));
+    }
+}
+
+/// They are one request, so they need one place; another load has to wait for it.
+#[tokio::test]
+async fn loads_of_one_batch_share_one_place() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let readings = fetch_all(&node, 0..20, &load);
+    let mut loads = Vec::new();
+    for _ in 0..20 {
+        loads.push(gate.began().await);
+    }
+    let other = node.start(99, &load);
+    node.settle().await;
+    assert!(gate.is_quiet(), "the place is taken");
+    for load in loads {
+        load.finish();
+    }
+    for reading in readings {
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    }
+    gate.began().await.finish();
+    assert_eq!(other.value().await.outcome(), Outcome::Miss(Fill::Stored));
+}
+
+#[tokio::test]
+async fn loads_of_a_batch_that_finds_no_place_are_shed_together() {
+    let redis = redis().await;
+    let queue = Duration::from_millis(300);
+    let narrow = CacheSettings { max_loads: 1, load_queue: queue, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let busy = node.start(99, &load);
+    let loading = gate.began().await;
+    let began = std::time::Instant::now();
+    for reading in fetch_all(&node, 100..300, &load) {
+        assert!(matches!(reading.result().await.unwrap_err(), FetchError::Overloaded));
+    }
+    assert!(began.elapsed() < 100 * queue, "they wait one after the other");
+    loading.finish();
+    busy.value().await;
+}
