@@ -67,6 +67,9 @@ pub struct Options {
     /// The folder of the services' programs, for private processes; by default that of this one
     #[arg(long)]
     pub programs: Option<PathBuf>,
+    /// A setting of the private processes, SECTION__NAME=VALUE; may be repeated
+    #[arg(long = "set", value_name = "SETTING")]
+    pub settings: Vec<String>,
     /// The folder for the report: faults-private, faults-native or faults-docker, .md and .json
     #[arg(long, default_value = "target/lab")]
     pub report: PathBuf,
@@ -173,7 +176,11 @@ async fn map(site: &Site) -> Result<Map> {
 
 async fn private(options: &Options) -> Result<Site> {
     let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
-    let settings = [("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "12")];
+    let mut settings =
+        vec![("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "12")];
+    for given in &options.settings {
+        settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
+    }
     Ok(Site::Private(Box::new(World::prepare(programs, 2_000, &settings).await?)))
 }
 

@@ -25,6 +25,9 @@
 //! is not *backwards*. An answer of somebody else's load (`collapsed`) does not say whether it was kept: that load is
 //! refused when it was outdated meanwhile, and who had joined it early gets its value all the same. So these are judged,
 //! and not compared with. The report counts both.
+//!
+//! An answer can say itself that it may be outdated (`flagged` in the map: the cart, while the product API does not answer).
+//! If no cache keeps it, nothing is promised about how recent it is; a run in which most answers are flagged proves nothing.
 
 mod files;
 mod judge;

@@ -18,7 +18,7 @@ pub(crate) fn find(names: &[&str]) -> Result<PathBuf> {
         .iter()
         .chain(&versions)
         .flat_map(|folder| names.iter().map(|name| folder.join(name)))
-        .find(|file| file.is_file())
+        .find(|file| file.is_file() && !is_wrapper(file))
         .with_context(|| {
             format!(
                 "{} is not installed. Run `make test`, which installs what is missing, or: \
@@ -26,6 +26,12 @@ pub(crate) fn find(names: &[&str]) -> Result<PathBuf> {
                 names.join(" or ")
             )
         })
+}
+
+/// Debian's `psql` on the search path is a Perl script that chooses a version and takes five times as long to start as the
+/// program itself, which lies in the version's own folder.
+fn is_wrapper(file: &Path) -> bool {
+    fs::canonicalize(file).is_ok_and(|file| file.ends_with("pg_wrapper"))
 }
 
 fn version(bin: &Path) -> u32 {

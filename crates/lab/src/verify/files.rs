@@ -40,7 +40,7 @@ impl Files {
             writeln!(file, "{head}")?;
             Ok(file)
         };
-        let reads = "begin_ns,end_ns,key,session,node,pattern,source,kept,number,version,floor,stale_ns,fault";
+        let reads = "begin_ns,end_ns,key,session,node,pattern,source,kept,flagged,number,version,floor,stale_ns,fault";
         Ok(Self(Some(Open {
             keys: file("keys.csv", "key,id,subject")?,
             reads: file("reads.csv", reads)?,
@@ -55,7 +55,7 @@ impl Files {
 
     pub(super) fn read(&mut self, read: &Read, pattern: Pattern, judgement: &Judgement) -> Result<()> {
         let Some(Open { reads, .. }) = &mut self.0 else { return Ok(()) };
-        let Read { begin, end, key, session, node, source, kept, seen } = *read;
+        let Read { begin, end, key, session, node, source, kept, flagged, seen } = *read;
         let number = match seen {
             Seen::Write { number, .. } => number,
             Seen::Absent | Seen::Torn => 0,
@@ -63,14 +63,14 @@ impl Files {
         let (pattern, version) = (pattern.name(), judgement.version.map(|it| it.to_string()).unwrap_or_default());
         let fault = judgement.fault.map(|fault| format!("{fault:?}")).unwrap_or_default();
         let (floor, stale) = (judgement.floor, judgement.stale_for);
-        write!(reads, "{begin},{end},{key},{session},{node},{pattern},{source},{kept},")?;
+        write!(reads, "{begin},{end},{key},{session},{node},{pattern},{source},{kept},{flagged},")?;
         Ok(writeln!(reads, "{number},{version},{floor},{stale},{fault}")?)
     }
 
     pub(super) fn failed(&mut self, failed: &Failed, pattern: Pattern) -> Result<()> {
         let Some(Open { reads, .. }) = &mut self.0 else { return Ok(()) };
         let Failed { begin, end, key, session, node } = failed;
-        Ok(writeln!(reads, "{begin},{end},{key},{session},{node},{},failed,,,,,,", pattern.name())?)
+        Ok(writeln!(reads, "{begin},{end},{key},{session},{node},{},failed,,,,,,,", pattern.name())?)
     }
 
     pub(super) fn writes(&mut self, all: &[Write]) -> Result<()> {

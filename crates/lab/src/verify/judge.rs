@@ -116,6 +116,8 @@ impl Judge {
         }
         judgement.before = self.seen_before(read, version);
         judgement.fault = match promise {
+            // It says so itself, and no cache keeps it for anyone else.
+            _ if read.flagged && !read.kept => None,
             Promise::Never if version < floor => Some(Fault::Stale),
             Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
             _ if judgement.before.is_some_and(|(before, _)| version < before) => Some(Fault::Backwards),
@@ -186,7 +188,17 @@ mod tests {
 
     fn read(begin: Nanos, end: Nanos, number: u32, version: u32) -> Read {
         let seen = Seen::Write { number, version: Some(version) };
-        Read { begin: begin * MS, end: end * MS, key: 1, session: 1, node: 0, source: Source::Hit, kept: true, seen }
+        Read {
+            begin: begin * MS,
+            end: end * MS,
+            key: 1,
+            session: 1,
+            node: 0,
+            source: Source::Hit,
+            kept: true,
+            flagged: false,
+            seen,
+        }
     }
 
     fn write(begin: Nanos, end: Nanos, number: u32, outcome: Written) -> Write {
@@ -292,5 +304,17 @@ mod tests {
         assert_eq!(judge.judge(&read(18, 19, CREATION, 1), promise).fault, Some(Fault::Backwards));
         let other = Read { session: 2, ..read(18, 19, CREATION, 1) };
         assert_eq!(judge.judge(&other, promise).fault, None);
+    }
+
+    #[test]
+    fn an_answer_that_is_flagged_and_kept_by_no_cache_may_be_outdated_but_not_torn() {
+        let promise = Promise::AtMost(Duration::from_millis(1));
+        let flagged = Read { flagged: true, kept: false, ..read(58, 59, CREATION, 1) };
+        let mut judge = judge();
+        assert_eq!(judge.judge(&read(50, 51, 7, 2), promise).fault, None);
+        assert_eq!(judge.judge(&flagged, promise).fault, None, "neither too old nor backwards");
+        assert_eq!(judge.judge(&Read { kept: true, ..flagged }, promise).fault, Some(Fault::Stale));
+        assert_eq!(judge.judge(&Read { flagged: false, ..flagged }, promise).fault, Some(Fault::Stale));
+        assert_eq!(judge.judge(&Read { seen: Seen::Torn, ..flagged }, promise).fault, Some(Fault::Torn));
     }
 }

@@ -139,6 +139,8 @@ pub struct Reading {
     /// Whether the product that is asked for is in that list.
     #[serde(default)]
     pub lists: Lists,
+    /// Where the answer says that it may be outdated (true or false), as a JSON pointer.
+    pub flagged: Option<String>,
 }
 
 /// What a list shows.

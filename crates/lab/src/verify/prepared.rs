@@ -51,6 +51,8 @@ pub(super) struct Reading {
     pub items: Option<String>,
     /// What the list shows.
     pub lists: Lists,
+    /// Where the answer says that it may be outdated.
+    pub flagged: Option<String>,
     /// What an item shows.
     pub shown: Shown,
     /// The subject's products by what the service calls them.
@@ -92,11 +94,18 @@ impl Prepared {
         Some((version, !deferred))
     }
 
-    /// The products of this run that an answer to reading `product` shows.
-    pub(super) fn seen(&self, product: usize, body: &[u8]) -> Vec<(u32, Seen)> {
+    /// The products of this run that an answer to reading `product` shows, and whether it says that it may be outdated.
+    pub(super) fn seen(&self, product: usize, body: &[u8]) -> (Vec<(u32, Seen)>, bool) {
         let key = self.first_key + product as u32;
-        let Ok(answer) = serde_json::from_slice::<Value>(body) else { return vec![(key, Seen::Torn)] };
-        let Some(items) = &self.reading.items else { return vec![(key, self.one(key, &answer))] };
+        let Ok(answer) = serde_json::from_slice::<Value>(body) else { return (vec![(key, Seen::Torn)], false) };
+        let flagged =
+            self.reading.flagged.as_ref().and_then(|pointer| answer.pointer(pointer)) == Some(&Value::Bool(true));
+        (self.shown(product, &answer), flagged)
+    }
+
+    fn shown(&self, product: usize, answer: &Value) -> Vec<(u32, Seen)> {
+        let key = self.first_key + product as u32;
+        let Some(items) = &self.reading.items else { return vec![(key, self.one(key, answer))] };
         let Some(items) = answer.pointer(items).and_then(Value::as_array) else { return vec![(key, Seen::Torn)] };
         let known = |item: &Value| self.reading.keys.get(&item.pointer(&self.reading.shown.id)?.as_u64()?).copied();
         let mut seen: Vec<(u32, Seen)> =
@@ -150,6 +159,7 @@ mod tests {
             reading: Reading {
                 items: items.map(str::to_owned),
                 lists,
+                flagged: Some("/stale".to_owned()),
                 shown: Shown {
                     id: "/id".to_owned(),
                     version: Some("/version".to_owned()),
@@ -172,7 +182,7 @@ mod tests {
     }
 
     fn seen(prepared: &Prepared, answer: &Value) -> Vec<(u32, Seen)> {
-        prepared.seen(0, answer.to_string().as_bytes())
+        prepared.seen(0, answer.to_string().as_bytes()).0
     }
 
     const WHOLE: Seen = Seen::Write { number: 9, version: Some(2) };
@@ -183,7 +193,7 @@ mod tests {
         assert_eq!(seen(&product, &item(FIRST, 2, 9, 9)), [(7, WHOLE)]);
         assert_eq!(seen(&product, &item(FIRST, 2, 9, 8)), [(7, Seen::Torn)], "the name is another write's");
         assert_eq!(seen(&product, &json!({})), [(7, Seen::Torn)]);
-        assert_eq!(product.seen(0, b"oops"), [(7, Seen::Torn)]);
+        assert_eq!(product.seen(0, b"oops"), (vec![(7, Seen::Torn)], false));
         let low = FIRST & u64::from(u32::MAX);
         assert_eq!(seen(&product, &item(low, 2, 9, 9)), [(7, Seen::Torn)], "half of an id is another id");
     }
@@ -195,6 +205,17 @@ mod tests {
         assert_eq!(seen(&page, &both), [(7, WHOLE), (8, WHOLE)]);
         assert_eq!(seen(&page, &json!({ "items": [item(FIRST + 1, 2, 9, 9)] })), [(8, WHOLE), (7, Seen::Absent)]);
         assert_eq!(seen(&page, &json!({ "items": [] })), [(7, Seen::Absent)]);
+    }
+
+    #[test]
+    fn an_answer_is_flagged_when_it_says_so() {
+        let page = prepared(Some("/items"), Lists::Itself);
+        let flagged = |stale: Value| page.seen(0, json!({ "items": [], "stale": stale }).to_string().as_bytes()).1;
+        assert!(flagged(json!(true)));
+        for other in [json!(false), json!(null), json!("true")] {
+            assert!(!flagged(other.clone()), "{other}");
+        }
+        assert!(!page.seen(0, br#"{ "items": [] }"#).1);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Read {
     pub source: Source,
     /// Whether a cache held the answer, or holds it now.
     pub kept: bool,
+    /// Whether the answer itself says that it may be outdated.
+    pub flagged: bool,
     /// What it showed.
     pub seen: Seen,
 }

@@ -141,7 +141,7 @@ impl Report {
     /// Reads and the share of hits of each pattern.
     fn patterns(&self) -> Table {
         const ALL: [&str; 5] = ["hot", "zipf", "uniform", "missing", "sweep"];
-        let head = ["subject"].into_iter().chain(ALL).chain(["collapsed", "kept by no cache"]);
+        let head = ["subject"].into_iter().chain(ALL).chain(["collapsed", "kept by no cache", "flagged"]);
         let row = |tally: &Tally| {
             let cell = |name: &str| match tally.patterns.get(name) {
                 Some(figures) => format!("{}, {:.1} %", thousands(figures.reads), 100.0 * figures.hit_share()),
@@ -150,7 +150,7 @@ impl Report {
             let collapsed: u64 = tally.patterns.values().map(|figures| figures.collapsed).sum();
             let mut row = vec![tally.subject.clone()];
             row.extend(ALL.map(cell));
-            row.extend([collapsed, tally.unkept].map(thousands));
+            row.extend([collapsed, tally.unkept, tally.flagged].map(thousands));
             row
         };
         Table { left: 1, head: head.map(str::to_owned).collect(), rows: self.subjects.iter().map(row).collect() }

@@ -160,9 +160,9 @@ impl Session {
         let answer = connection.send(Method::GET, path, None).await;
         let end = shared.clock.now();
         let failed = Failed { begin, end, key: asked, session, node };
-        let (seen, source, kept) = match answer {
+        let ((seen, flagged), source, kept) = match answer {
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                (vec![(asked, Seen::Absent)], answer.source(), answer.kept())
+                ((vec![(asked, Seen::Absent)], false), answer.source(), answer.kept())
             }
             Ok(answer) if answer.status.is_success() => {
                 (self.prepared.seen(product, &answer.body), answer.source(), answer.kept())
@@ -173,7 +173,7 @@ impl Session {
         if source == Source::Bypass {
             log.trouble = end;
         }
-        let read = |(key, seen)| Read { begin, end, key, session, node, source, kept, seen };
+        let read = |(key, seen)| Read { begin, end, key, session, node, source, kept, flagged, seen };
         log.reads.extend(seen.into_iter().map(read));
     }
 

@@ -56,6 +56,7 @@ impl Stage {
                 reading: Reading {
                     items: subject.read.items.clone(),
                     lists: subject.read.lists,
+                    flagged: subject.read.flagged.clone(),
                     shown: map.shown(subject).clone(),
                     keys,
                 },

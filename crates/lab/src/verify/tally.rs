@@ -30,6 +30,8 @@ pub struct Tally {
     pub patterns: BTreeMap<&'static str, Figures>,
     /// Reads of what no cache keeps: they are judged, but what the session reads later is not compared with them.
     pub unkept: u64,
+    /// Reads of answers that say themselves that they may be outdated: nothing is promised about how recent they are.
+    pub flagged: u64,
     /// Answers: a page is one of these, however many products it showed.
     pub answers: u64,
     /// Answers that showed something stale.
@@ -89,6 +91,7 @@ impl Tally {
             hits: 0,
             patterns: BTreeMap::new(),
             unkept: 0,
+            flagged: 0,
             answers: 0,
             stale_answers: 0,
             failed_reads: 0,
@@ -115,6 +118,7 @@ impl Tally {
         self.reads += 1;
         self.hits += hit;
         self.unkept += u64::from(!read.kept);
+        self.flagged += u64::from(read.flagged);
         let figures = self.patterns.entry(pattern.name()).or_default();
         figures.reads += 1;
         figures.hits += hit;

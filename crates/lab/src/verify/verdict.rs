@@ -28,6 +28,9 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
         } else if tally.hits == 0 && report.says_source {
             failures.push(of("no read came from a cache, so its cache was not checked"));
         }
+        if 2 * tally.flagged > tally.reads {
+            failures.push(of("most reads were flagged as perhaps outdated, so its promise was hardly checked"));
+        }
         if tally.writes == 0 {
             failures.push(of("no write was acknowledged, so no read could be stale"));
         }
@@ -99,11 +102,12 @@ mod tests {
     #[test]
     fn a_run_that_proves_nothing_fails_and_says_why() {
         type Change = fn(&mut Report);
-        let checks: [(Change, &str); 8] = [
+        let checks: [(Change, &str); 9] = [
             (|report| report.subjects[0].faults = [(Fault::Stale, 2)].into(), "broken 2 times"),
             (|report| report.wanted_reads = 1_001, "only 1000 of 1001 reads"),
             (|report| (report.subjects[0].reads, report.wanted_reads) = (0, 0), "explicit: nothing was read"),
             (|report| report.subjects[0].hits = 0, "no read came from a cache"),
+            (|report| report.subjects[0].flagged = 501, "most reads were flagged"),
             (|report| report.subjects[0].writes = 0, "no write was acknowledged"),
             (|report| report.subjects[0].failed_reads = 3, "3 reads and 0 writes had no useful answer"),
             (|report| report.subjects[0].failed_writes = 4, "0 reads and 4 writes had no useful answer"),
