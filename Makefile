@@ -6,7 +6,7 @@
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production
-shell_scripts := .ci/run deploy/schemathesis/run crates/lab/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/lab deploy/secrets deploy/shell deploy/stack \
+shell_scripts := .ci/run deploy/schemathesis/install deploy/schemathesis/run crates/lab/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/lab deploy/secrets deploy/shell deploy/stack \
 	deploy/docker/stack deploy/native/stack deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -85,8 +85,10 @@ test-programs:
 	cargo test --workspace --no-run
 repeat-tests: ## make test, runs=20 times beside a busy compiler; prints how many passed (ten minutes and more each)
 	@deploy/repeat-tests $(or $(runs),20)
-schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation
-	@EXAMPLES=$(or $(examples),25) PROFILE=dev deploy/lab alone 'postgres redis python' private -- deploy/schemathesis/run
+schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…
+	@if deploy/schemathesis/install; \
+	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/lab alone 'postgres redis' private -- deploy/schemathesis/run; \
+	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
 hostile-shells: ## make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
 check: fmt clippy docs alone deny shellcheck ## formatting, lints, documentation, dependencies, scripts

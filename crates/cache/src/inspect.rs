@@ -14,6 +14,7 @@ const SCANS: usize = 16;
 
 /// One entry as it lies in Redis.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub struct EntryInfo {
     /// The full name of the key.
@@ -40,6 +41,7 @@ pub struct EntryInfo {
 
 /// What an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
     /// A value within its soft TTL.
@@ -56,6 +58,7 @@ pub enum EntryState {
 
 /// One page of the keyspace.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryPage {
     /// The entries, in no particular order; one may come twice, or not, while others are written. There may be none on a
     /// page that is not the last, where Redis holds many keys of others.
@@ -89,7 +92,9 @@ impl Cache {
     /// # Errors
     /// When it is not one that [`entries`](Self::entries) returned.
     pub fn parse_cursor(&self, text: &str) -> Result<EntryCursor, BadCursor> {
-        let mut numbers = text.split('-').map(|number| number.parse::<u64>().map_err(|_| BadCursor));
+        let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
+        let parse = |number: &str| number.parse::<u64>().ok().filter(|_| digits(number)).ok_or(BadCursor);
+        let mut numbers = text.split('-').map(parse);
         let mut number = || numbers.next().ok_or(BadCursor)?;
         let (partition, scan, after) = (number()?, number()?, number()?);
         let partition = u16::try_from(partition).map_err(|_| BadCursor)?;

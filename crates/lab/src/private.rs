@@ -1,9 +1,12 @@
 //! The whole system as private processes, while another program uses it: for tools that speak HTTP and know nothing of us.
+//!
+//! The services require a token for their operations routes, as they do wherever they can be reached from another machine.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use crate::world::{Service, World};
@@ -18,7 +21,7 @@ pub struct Options {
     #[arg(long)]
     pub programs: Option<PathBuf>,
     /// The program and its arguments, behind `--`. It finds the services' addresses in `PRODUCT_API_URL`, `CART_URL`,
-    /// `SEARCH_URL` and `RECOMMENDATION_URL`
+    /// `SEARCH_URL` and `RECOMMENDATION_URL`, and the token of their operations routes in `OPERATIONS_TOKEN`
     #[arg(last = true, required = true)]
     pub command: Vec<String>,
 }
@@ -32,10 +35,15 @@ pub async fn run(options: &Options) -> Result<()> {
         Some(folder) => folder.clone(),
         None => std::env::current_exe()?.parent().context("a program lies in a folder")?.to_owned(),
     };
-    let world = World::start(programs, options.products, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await?;
+    let token = format!("{:032x}", rand::random::<u128>());
+    let token_file = NamedTempFile::new().context("a file for the token of the operations routes")?;
+    std::fs::write(&token_file, &token)?;
+    let token_path = token_file.path().to_str().context("a temporary path is text")?;
+    let settings = [("REDIS__COMMAND_TIMEOUT", "2s"), ("OPERATIONS__TOKEN_FILE", token_path)];
+    let world = World::start(programs, options.products, &settings).await?;
     let (program, arguments) = options.command.split_first().context("a program to run")?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).env("OPERATIONS_TOKEN", token);
     for service in Service::ALL {
         let name = service.name().replace('-', "_").to_uppercase();
         command.env(format!("{name}_URL"), world.url(service));

@@ -42,7 +42,7 @@ impl Service {
     /// Whether it knows the setting; it would refuse one that it does not know.
     fn has(self, setting: &str) -> bool {
         match setting.split_once("__").map_or(setting, |(section, _)| section) {
-            "HTTP" | "LOG" | "REDIS" => true,
+            "HTTP" | "LOG" | "OPERATIONS" | "REDIS" => true,
             "POSTGRES" => self != Self::Search,
             "EVENTS" => self != Self::ProductApi,
             "RELAY" => matches!(self, Self::ProductApi | Self::Cart),

@@ -82,7 +82,10 @@ pub(crate) struct FeedQuery {
     #[param(nullable = false)]
     lane: Option<String>,
     /// Only these kinds: `hit`, `stale`, `miss`, `bypass`, `fill`, `refused`, `invalidate`, `event`.
-    #[param(nullable = false)]
+    #[param(
+        nullable = false,
+        pattern = "^(hit|stale|miss|bypass|fill|refused|invalidate|event)(,(hit|stale|miss|bypass|fill|refused|invalidate|event))*$"
+    )]
     kind: Option<String>,
 }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ServiceConfig};
-use cache::{Cache, EntryCursor, InspectError};
+use cache::{Cache, EntryCursor, EntryInfo, EntryPage, InspectError};
 use serde::Deserialize;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{self, RefOr};
 use utoipa::{IntoParams, OpenApi};
 
 use crate::cache_feed::feed;
@@ -14,7 +17,7 @@ use crate::http_metrics::resource;
 use crate::operations::{Described, Operator};
 use crate::problem::{Problem, Query};
 
-/// The longest key that is looked up.
+/// The longest key that is looked up, in characters.
 const KEY: usize = 512;
 
 /// Mounts the routes over `cache`.
@@ -25,10 +28,27 @@ pub fn configure(cache: &Cache, cfg: &mut ServiceConfig) {
         .service(resource("/cache/feed").app_data(cache).get(feed));
 }
 
-/// The routes' part of the API's description; merge it into the service's own.
-#[derive(OpenApi, Debug)]
+/// The routes' part of the API's description, for the service that has `keyspace`; merge it into the service's own.
+pub fn description(keyspace: &str) -> openapi::OpenApi {
+    let mut described = ApiDoc::openapi();
+    let stats = described.paths.paths.get_mut("/cache/stats/{key}").and_then(|stats| stats.get.as_mut());
+    let parameters = stats.into_iter().flat_map(|stats| stats.parameters.iter_mut().flatten());
+    for parameter in parameters {
+        if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(key))), .. }) = parameter {
+            key.pattern = Some(key_pattern(keyspace));
+        }
+    }
+    described
+}
+
+#[derive(OpenApi)]
 #[openapi(paths(stats, entries, crate::cache_feed::feed), modifiers(&Described))]
-pub struct ApiDoc;
+struct ApiDoc;
+
+/// What [`Keyspace::parse`](cache::Keyspace::parse) accepts where there is one partition, as a regular expression.
+fn key_pattern(keyspace: &str) -> String {
+    format!(r"^{keyspace}:[^~\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*$")
+}
 
 /// One entry as it lies in Redis.
 #[utoipa::path(
@@ -38,15 +58,15 @@ pub struct ApiDoc;
     security(("operations_token" = [])),
     params(("key" = String, Path, max_length = 512, description = "The whole name, such as `product:ttl:1`")),
     responses(
-        (status = 200, description = "State, age, times to live, version, tags and size; times in ms"),
+        (status = 200, body = EntryInfo, description = "State, age, times to live, version, tags and size; times in ms"),
         (status = 400, body = Problem, description = "Not a key of this service"),
         (status = 401, body = Problem), (status = 404, body = Problem, description = "No such entry"),
         (status = 503, body = Problem, description = "Redis does not answer"),
     )
 )]
 async fn stats(_operator: Operator, key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
-    if key.len() > KEY {
-        return Err(Problem::malformed(format!("A key has at most {KEY} bytes.")));
+    if key.chars().count() > KEY {
+        return Err(Problem::malformed(format!("A key has at most {KEY} characters.")));
     }
     let key = cache.keyspace().parse(&key).ok_or_else(|| {
         Problem::malformed(format!(
@@ -67,7 +87,10 @@ async fn stats(_operator: Operator, key: Path<String>, cache: Data<Cache>) -> Re
     tag = "cache",
     security(("operations_token" = [])),
     params(EntriesQuery),
-    responses((status = 200), (status = 401, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem))
+    responses(
+        (status = 200, body = EntryPage), (status = 401, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem),
+    )
 )]
 async fn entries(_operator: Operator, query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(100);
@@ -91,10 +114,35 @@ struct EntriesQuery {
     #[param(nullable = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// As `next_cursor` gave it.
-    #[param(nullable = false)]
+    #[param(nullable = false, pattern = "^[0-9]{1,5}-[0-9]{1,20}-[0-9]{1,20}$")]
     cursor: Option<String>,
 }
 
 fn down(error: InspectError) -> Problem {
     Problem::unavailable(Duration::from_secs(1), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use cache::Keyspace;
+
+    use super::*;
+
+    #[test]
+    fn the_pattern_of_a_key_names_the_keyspace_and_what_no_key_has() {
+        let described = serde_json::to_value(description("shop")).unwrap();
+        let key = &described["paths"]["/cache/stats/{key}"]["get"]["parameters"][0]["schema"];
+        assert_eq!(key["pattern"], r"^shop:[^~\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*$");
+        let keyspace = Keyspace::new("shop").unwrap();
+        for (text, is_key) in [
+            ("shop:a", true),
+            ("shop:a/ü%:~", true),
+            ("shop:", false),
+            ("shop:~a", false),
+            ("shop:a b", false),
+            ("a:b", false),
+        ] {
+            assert_eq!(keyspace.parse(text).is_some(), is_key, "{text}");
+        }
+    }
 }

@@ -28,12 +28,16 @@ impl Preconditions {
     pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let named = |name| request.headers().contains_key(name);
         let if_match = named(header::IF_MATCH).then(|| match IfMatch::parse(request) {
-            Ok(IfMatch::Items(tags)) if tags.is_empty() => Err(malformed(header::IF_MATCH)),
+            Ok(IfMatch::Items(tags)) if tags.len() != members(request, &header::IF_MATCH) => {
+                Err(malformed(header::IF_MATCH))
+            }
             Ok(condition) => Ok(condition),
             Err(_) => Err(malformed(header::IF_MATCH)),
         });
         let if_none_match = named(header::IF_NONE_MATCH).then(|| match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Items(tags)) if tags.is_empty() => Err(malformed(header::IF_NONE_MATCH)),
+            Ok(IfNoneMatch::Items(tags)) if tags.len() != members(request, &header::IF_NONE_MATCH) => {
+                Err(malformed(header::IF_NONE_MATCH))
+            }
             Ok(condition) => Ok(condition),
             Err(_) => Err(malformed(header::IF_NONE_MATCH)),
         });
@@ -84,6 +88,14 @@ fn names(condition: &IfNoneMatch, current: &Validator) -> bool {
     }
 }
 
+/// How many tags a list must have. actix skips a member that is no tag, and a write must not ignore a part of its conditions.
+///
+/// At least one: an empty list is no condition.
+fn members(request: &HttpRequest, name: &header::HeaderName) -> usize {
+    let lists = request.headers().get_all(name).filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).filter(|member| !member.trim().is_empty()).count().max(1)
+}
+
 fn malformed(name: header::HeaderName) -> Problem {
     Problem::malformed(format!("{name} must be `*` or a list of entity tags, such as \"7-3b1f\"."))
 }
@@ -109,6 +121,10 @@ mod tests {
             ("W/\"7\"", Some(false)),
             ("7", None),
             ("\"7\" \"8\"", None),
+            ("\"7\", 8", None),
+            ("*, \"7\"", None),
+            ("\"7\", ", Some(true)),
+            (",", None),
             ("", None),
         ] {
             let conditions = Preconditions::of(&request(header::IF_MATCH, value));
@@ -125,6 +141,7 @@ mod tests {
             assert_eq!(conditions.hold_for(Some(&current)), holds, "{value}");
             assert!(conditions.hold_for(None), "{value}: what does not exist matches nothing");
         }
+        assert!(Preconditions::of(&request(header::IF_NONE_MATCH, "\"8\", 7")).is_err(), "a member that is no tag");
         assert!(Preconditions::default().is_empty() && Preconditions::default().hold_for(None));
     }
 

@@ -1,10 +1,11 @@
-//! The middleware that completes every response: HEAD requests, error bodies, caching headers and compression.
+//! The middleware that completes every response: HEAD and OPTIONS requests, error bodies, caching headers and compression.
 //!
 //! It lies between the metrics and the router, so that what holds for all responses is decided in one place:
 //!
 //! | rule | where |
 //! |---|---|
 //! | HEAD is answered as GET, without the body | `head.rs` |
+//! | OPTIONS is answered with the methods of the route | `methods.rs` |
 //! | an error without a body gets a problem | [`crate::problem`] |
 //! | every response has `Cache-Control` | `caching.rs` |
 //! | a larger text is compressed for clients that accept it | `compression.rs` |
@@ -14,6 +15,7 @@ pub(crate) mod caching;
 pub(crate) mod compression;
 mod ending;
 mod head;
+mod methods;
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -107,7 +109,8 @@ where
         };
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
-            head::allow_head(&mut response);
+            methods::complete_allow(&mut response);
+            response = methods::answer_options(this.method, response);
             response = explain_bare_error(response, this.method);
         }
         caching::set_default(this.method, &mut response);

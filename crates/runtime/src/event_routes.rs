@@ -60,7 +60,8 @@ struct LogQuery {
     #[serde(default)]
     #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
     after: u64,
-    /// The epoch of that event: without it, a log of another history is not told apart.
+    /// The epoch of that event. Without it, the log of a database that was restored is not told apart.
+    #[param(nullable = false, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     epoch: Option<Uuid>,
     /// 1 to 500 events, 500 by default.
     #[param(nullable = false, minimum = 1, maximum = 500)]

@@ -101,16 +101,34 @@ async fn head_leaves_nothing_behind_on_the_connection() {
 }
 
 #[tokio::test]
-async fn allow_names_head_wherever_it_names_get() {
+async fn allow_names_head_wherever_it_names_get_and_options_everywhere() {
     let server = server();
-    for (path, allow) in [("/row", "GET, HEAD, PUT"), ("/failing", "GET, HEAD"), ("/writes", "POST")] {
+    for (path, allow) in [
+        ("/row", "GET, HEAD, PUT, OPTIONS"),
+        ("/failing", "GET, HEAD, OPTIONS"),
+        ("/writes", "POST, OPTIONS"),
+        ("/livez", "GET, HEAD, OPTIONS"),
+    ] {
         let refused = send(&server, Method::PATCH, path).await;
         assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, allow), "{path}");
         let problem: serde_json::Value = refused.json().await.unwrap();
         assert_eq!(problem["detail"], format!("{path} has {allow}, not PATCH"));
     }
     let refused = send(&server, Method::HEAD, "/writes").await;
-    assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, "POST"));
+    assert_eq!((refused.status().as_u16(), header(&refused, "allow")), (405, "POST, OPTIONS"));
+}
+
+#[tokio::test]
+async fn options_is_answered_with_the_methods_of_the_route() {
+    let server = server();
+    for (path, allow) in [("/row", "GET, HEAD, PUT, OPTIONS"), ("/writes", "POST, OPTIONS")] {
+        let methods = send(&server, Method::OPTIONS, path).await;
+        assert_eq!((methods.status().as_u16(), header(&methods, "allow")), (204, allow), "{path}");
+        assert_eq!(header(&methods, "cache-control"), "no-store");
+        assert!(methods.bytes().await.unwrap().is_empty(), "{path}");
+    }
+    let unknown = send(&server, Method::OPTIONS, "/nowhere").await;
+    assert_eq!((unknown.status().as_u16(), header(&unknown, "allow")), (404, ""));
 }
 
 #[tokio::test]

@@ -303,8 +303,8 @@ async fn an_unknown_address_and_a_wrong_method_are_told_apart() {
 
     let answer = send(&server, "DELETE", "/products/1", None, "").await;
     assert_eq!(answer.status, 405);
-    assert_eq!(answer.allow.as_deref(), Some("PUT"));
-    assert_eq!(answer.json()["detail"], "/products/1 has PUT, not DELETE");
+    assert_eq!(answer.allow.as_deref(), Some("PUT, OPTIONS"));
+    assert_eq!(answer.json()["detail"], "/products/1 has PUT, OPTIONS, not DELETE");
 }
 
 #[tokio::test]

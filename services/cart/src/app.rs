@@ -135,7 +135,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
 /// The description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
-    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
     openapi.merge(runtime::event_routes::ApiDoc::openapi());
     docs::complete(openapi)
 }

@@ -113,7 +113,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
 /// The description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
-    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
     openapi.merge(runtime::event_routes::ApiDoc::openapi());
     routes::describe_explicit(&mut openapi);
     docs::complete(openapi)

@@ -153,7 +153,7 @@ async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
 /// The description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
-    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
     docs::complete(openapi)
 }
 

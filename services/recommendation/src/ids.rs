@@ -49,7 +49,8 @@ impl FromStr for ProductId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // One address for each: no leading zeros.
+        let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && *number > 0);
         number.map(Self).ok_or_else(|| format!("a product id is a number from 1 to {}", i64::MAX))
     }
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_product_id_is_a_positive_number_and_nothing_else() {
         assert_eq!("9223372036854775807".parse::<ProductId>().map(ProductId::get), Ok(i64::MAX));
-        for text in ["", "0", "-1", "+1", "1.0", "1e3", "abc", " 1", "9223372036854775808"] {
+        for text in ["", "0", "-1", "+1", "01", "1.0", "1e3", "abc", " 1", "9223372036854775808"] {
             assert!(text.parse::<ProductId>().is_err(), "{text}");
         }
     }

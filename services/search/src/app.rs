@@ -222,7 +222,7 @@ impl Follower {
 /// The description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
-    openapi.merge(runtime::cache_routes::ApiDoc::openapi());
+    openapi.merge(runtime::cache_routes::description(KEYSPACE));
     docs::complete(openapi)
 }
 

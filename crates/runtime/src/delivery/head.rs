@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use actix_web::body::{self, BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
 
@@ -23,20 +22,6 @@ pub fn wants_head_only(request: &HttpRequest) -> bool {
 pub(super) fn ask_as_get(request: &mut ServiceRequest) {
     request.head_mut().method = Method::GET;
     request.extensions_mut().insert(HeadOnly);
-}
-
-/// The router lists the methods that have routes; where GET is among them, HEAD is accepted as well.
-pub(super) fn allow_head(response: &mut ServiceResponse) {
-    let Some(allow) = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) else { return };
-    let methods: Vec<&str> = allow.split(',').map(str::trim).collect();
-    if !methods.contains(&"GET") || methods.contains(&"HEAD") {
-        return;
-    }
-    let methods: Vec<&str> =
-        methods.into_iter().flat_map(|method| [Some(method), (method == "GET").then_some("HEAD")]).flatten().collect();
-    if let Ok(allow) = HeaderValue::try_from(methods.join(", ")) {
-        response.headers_mut().insert(ALLOW, allow);
-    }
 }
 
 /// Drops the body and keeps its length, which goes into `Content-Length`.

@@ -5,21 +5,22 @@
 //! | every error is a problem, `application/problem+json` | [`crate::problem`] |
 //! | requests that are refused before a handler sees them: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
 //! | HEAD wherever there is GET | [`crate::delivery`] |
-//! | `If-None-Match` wherever there is 304, `If-Match` wherever there is 412 | [`crate::conditions`] |
+//! | `If-None-Match` wherever there is 304; it and `If-Match` wherever there is 412 | [`crate::conditions`] |
+//! | `Cache-Control` on every response; `Retry-After` with 503, `WWW-Authenticate` with 401, `ETag` with 304, `Location` with 201 | [`crate::delivery`], [`crate::problem`], [`crate::answer`] |
+
+mod headers;
+mod parameters;
 
 use utoipa::Number;
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required, Response};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::{Kind, Problem};
 
 const MEDIA_TYPE: &str = "application/problem+json";
-
-/// A list of entity tags, or any (RFC 9110, 13.1.1).
-const ENTITY_TAGS: &str = r#"^(\*|(W/)?"[!#-+.-~]*"(, ?(W/)?"[!#-+.-~]*")*)$"#;
 
 /// What any request may be answered with.
 const ALWAYS: [Kind; 5] =
@@ -95,25 +96,14 @@ fn complete_operation(operation: &mut Operation) {
         if response.description.is_empty() {
             response.description = phrase(status);
         }
+        headers::describe(status, response);
     }
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter {
             state_range(schema);
         }
     }
-    if operation.responses.responses.contains_key("304") {
-        add(operation, condition("If-None-Match", None, "Answers 304 where the present ETag is among these, or `*`"));
-    }
-    if operation.responses.responses.contains_key("412") {
-        add(
-            operation,
-            condition(
-                "If-Match",
-                Some(ENTITY_TAGS),
-                "Writes only where the present ETag is among these, or `*`; otherwise 412",
-            ),
-        );
-    }
+    parameters::add_preconditions(operation);
 }
 
 fn problem() -> Content {
@@ -123,24 +113,6 @@ fn problem() -> Content {
 fn phrase(status: &str) -> String {
     let code = status.parse().ok().and_then(|code| actix_web::http::StatusCode::from_u16(code).ok());
     code.and_then(|code| code.canonical_reason()).unwrap_or(status).to_owned()
-}
-
-fn condition(name: &str, pattern: Option<&str>, description: &str) -> Parameter {
-    let tags = ObjectBuilder::new().schema_type(Type::String).pattern(pattern);
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(description))
-        .schema(Some(tags))
-        .build()
-}
-
-/// Adds a parameter, or completes the one that is described already.
-fn add(operation: &mut Operation, parameter: Parameter) {
-    let parameters = operation.parameters.get_or_insert_default();
-    parameters.retain(|known| !matches!(known, RefOr::T(known) if known.name == parameter.name));
-    parameters.push(RefOr::T(parameter));
 }
 
 /// The same without bodies.

@@ -22,7 +22,8 @@ pub async fn assert_head_as_get(service: &Service, values: &[(&str, &str)]) {
     }
 }
 
-fn concrete(path: &str, values: &[(&str, &str)]) -> String {
+/// The path of a description with `values` in the place of its parameters.
+pub(super) fn concrete(path: &str, values: &[(&str, &str)]) -> String {
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     let mut filled = String::new();
     for (index, part) in path.split(['{', '}']).enumerate() {

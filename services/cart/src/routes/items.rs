@@ -20,7 +20,7 @@ use crate::shop::{Shop, WrittenLine};
     path = "/carts/{id}/items/{product_id}",
     tag = "carts",
     params(
-        ("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"), ("product_id" = i64, Path, minimum = 1),
+        ("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"), ("product_id" = i64, Path, minimum = 1, example = 1),
         ("If-Match" = Option<String>, Header, description = "The line's `version` in quotes, as its `ETag` says it"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only when the product is not in the cart"),
     ),
@@ -63,7 +63,7 @@ pub(super) async fn put(
     path = "/carts/{id}/items/{product_id}",
     tag = "carts",
     params(
-        ("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"), ("product_id" = i64, Path, minimum = 1),
+        ("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"), ("product_id" = i64, Path, minimum = 1, example = 1),
         ("If-Match" = Option<String>, Header, description = "The line's `version` in quotes, as its `ETag` says it"),
     ),
     responses(

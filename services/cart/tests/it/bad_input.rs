@@ -144,13 +144,13 @@ async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
         service.get(path).await.problem(404, "not-found");
     }
     for (method, path, allow) in [
-        ("GET", "/carts".to_owned(), "POST"),
-        ("DELETE", "/carts".to_owned(), "POST"),
-        ("DELETE", format!("/carts/{cart}"), "GET, HEAD"),
-        ("PUT", format!("/carts/{cart}"), "GET, HEAD"),
-        ("GET", format!("/carts/{cart}/items/1"), "PUT, DELETE"),
-        ("POST", format!("/carts/{cart}/items/1"), "PUT, DELETE"),
-        ("POST", "/events".to_owned(), "GET, HEAD"),
+        ("GET", "/carts".to_owned(), "POST, OPTIONS"),
+        ("DELETE", "/carts".to_owned(), "POST, OPTIONS"),
+        ("DELETE", format!("/carts/{cart}"), "GET, HEAD, OPTIONS"),
+        ("PUT", format!("/carts/{cart}"), "GET, HEAD, OPTIONS"),
+        ("GET", format!("/carts/{cart}/items/1"), "PUT, DELETE, OPTIONS"),
+        ("POST", format!("/carts/{cart}/items/1"), "PUT, DELETE, OPTIONS"),
+        ("POST", "/events".to_owned(), "GET, HEAD, OPTIONS"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).expect("a token");
         let answer = Service::send(service.request(method.clone(), &path).json(&json!({ "quantity": 5 }))).await;

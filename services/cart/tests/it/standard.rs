@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testkit::eventually;
-use testkit::http::assert_head_as_get;
+use testkit::http::{assert_description_holds, assert_head_as_get};
 
 use crate::support::{CartOf, Fake, SOON, Stores};
 
@@ -94,4 +94,14 @@ async fn head_is_answered_like_get_on_every_route() {
     cart.put(1, 1).await.expect(201);
     cart.view().await.expect(200);
     assert_head_as_get(&service, &[("id", &cart.id.to_string()), ("key", "cart:product:1")]).await;
+}
+
+#[tokio::test]
+async fn the_description_holds_for_every_route() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    let values = [("id", cart.id.to_string()), ("product_id", "1".to_owned()), ("key", "cart:product:1".to_owned())];
+    assert_description_holds(&service, &values.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
 }

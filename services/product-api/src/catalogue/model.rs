@@ -40,7 +40,8 @@ macro_rules! id {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                // One address for each: no leading zeros.
+                let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = text.parse().ok().filter(|number| digits && *number > 0);
                 number.map(Self).ok_or_else(|| format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX))
             }
@@ -156,7 +157,9 @@ mod tests {
     fn an_id_is_a_positive_number_and_nothing_else() {
         assert_eq!("1".parse(), Ok(ProductId(1)));
         assert_eq!("9223372036854775807".parse(), Ok(ProductId(i64::MAX)));
-        for text in ["", "0", "-1", "+1", "1.0", "1e3", "abc", " 1", "9223372036854775808", "99999999999999999999999"] {
+        for text in
+            ["", "0", "-1", "+1", "01", "1.0", "1e3", "abc", " 1", "9223372036854775808", "99999999999999999999999"]
+        {
             assert!(text.parse::<ProductId>().is_err(), "{text}");
         }
     }

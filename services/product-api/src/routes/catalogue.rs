@@ -66,7 +66,7 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
     get,
     path = "/products/{id}",
     tag = "catalogue",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, body = Product), (status = 304), (status = 400, body = Problem),
         (status = 404, body = Problem), (status = 503, body = Problem),
@@ -86,7 +86,7 @@ pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Sh
     put,
     path = "/products/{id}",
     tag = "catalogue",
-    params(("id" = i64, Path, minimum = 1), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     request_body = ProductChange,
     responses(
         (status = 200, body = Product), (status = 400, body = Problem), (status = 404, body = Problem),
@@ -118,7 +118,7 @@ pub(super) async fn write(
     delete,
     path = "/products/{id}",
     tag = "catalogue",
-    params(("id" = i64, Path, minimum = 1), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    params(("id" = i64, Path, minimum = 1)),
     responses(
         (status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
     )

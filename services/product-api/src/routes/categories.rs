@@ -30,7 +30,7 @@ pub(super) async fn all(request: HttpRequest, shop: Data<Shop>) -> Result<HttpRe
     put,
     path = "/categories/{id}",
     tag = "lists",
-    params(("id" = i64, Path, minimum = 1), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     request_body = CategoryChange,
     responses(
         (status = 200, body = Category), (status = 400, body = Problem), (status = 404, body = Problem),

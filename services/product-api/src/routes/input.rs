@@ -43,10 +43,10 @@ pub(super) struct PageQuery {
     #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<i64>,
     /// As `next_cursor` gave it.
-    #[param(nullable = false, pattern = r"^[0-9]{1,18}$")]
+    #[param(nullable = false, pattern = r"^(0|[1-9][0-9]{0,18})$")]
     cursor: Option<String>,
     /// Instead of a page: these products, as far as they exist; at most 500 ids with commas between them.
-    #[param(nullable = false, pattern = r"^[1-9][0-9]{0,17}(,[1-9][0-9]{0,17}){0,499}$")]
+    #[param(nullable = false, pattern = r"^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18}){0,499}$")]
     ids: Option<String>,
 }
 
@@ -68,11 +68,11 @@ impl PageQuery {
         if !(1..=500).contains(&limit) {
             return Err(Problem::invalid_field("limit", "must be between 1 and 500"));
         }
-        let after = match &self.cursor {
-            None => 0,
-            Some(cursor) => match cursor.parse() {
-                Ok(after) if after >= 0 => after,
-                _ => return Err(Problem::invalid_field("cursor", "is not one that a page has returned")),
+        let after = match self.cursor.as_deref() {
+            None | Some("0") => 0,
+            Some(cursor) => match cursor.parse::<ProductId>() {
+                Ok(last) => last.get(),
+                Err(_) => return Err(Problem::invalid_field("cursor", "is not one that a page has returned")),
             },
         };
         Ok(Page::After(after, limit))

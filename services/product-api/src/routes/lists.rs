@@ -29,7 +29,7 @@ pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<H
     get,
     path = "/products/by-category/{id}",
     tag = "lists",
-    params(("id" = i64, Path, minimum = 1)),
+    params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, body = CategoryPage), (status = 304), (status = 400, body = Problem),
         (status = 404, body = Problem), (status = 503, body = Problem),

@@ -13,6 +13,7 @@ use actix_web::web::ServiceConfig;
 use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::catalogue::{Category, CategoryPage, FeaturedList, NewProduct, Product, ProductChange, ProductPage};
 use crate::strategies::Strategy;
@@ -47,7 +48,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         categories::all, categories::write,
     ),
     components(schemas(
-        Strategy, Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList,
+        Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList,
     )),
     tags(
         (name = "strategies", description = "One product, seven ways"),
@@ -58,17 +59,33 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
 )]
 pub(crate) struct ApiDoc;
 
-/// A document's concrete path hides the pattern that would match it too, so that it has to name all its methods.
+/// Describes `/products/explicit/{id}`, which has one method more, apart from the other strategies.
+///
+/// A concrete path hides the pattern that would match it too, so it names all its methods, and the pattern leaves it out.
 pub(crate) fn describe_explicit(openapi: &mut utoipa::openapi::OpenApi) {
     let paths = &mut openapi.paths.paths;
-    let Some(mut pattern) = paths.get("/products/{strategy}/{id}").cloned() else { return };
+    let Some(pattern) = paths.get_mut("/products/{strategy}/{id}") else { return };
+    let mut concrete = pattern.clone();
     for operation in [&mut pattern.get, &mut pattern.put].into_iter().flatten() {
-        let parameters = operation.parameters.iter_mut();
-        parameters.for_each(|parameters| {
+        for parameter in operation.parameters.iter_mut().flatten() {
+            if let RefOr::T(strategy) = parameter
+                && strategy.name == "strategy"
+            {
+                strategy.schema = Some(other_strategies().into());
+            }
+        }
+    }
+    for operation in [&mut concrete.get, &mut concrete.put].into_iter().flatten() {
+        operation.parameters.iter_mut().for_each(|parameters| {
             parameters.retain(|parameter| !matches!(parameter, RefOr::T(parameter) if parameter.name == "strategy"));
         });
     }
     if let Some(explicit) = paths.get_mut("/products/explicit/{id}") {
-        (explicit.get, explicit.put) = (pattern.get, pattern.put);
+        (explicit.get, explicit.put) = (concrete.get, concrete.put);
     }
+}
+
+fn other_strategies() -> Schema {
+    let others = Strategy::ALL.into_iter().filter(|strategy| *strategy != Strategy::Explicit);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(others.map(Strategy::name))).into()
 }

@@ -17,7 +17,7 @@ use crate::strategies::{Strategy, explicit};
     get,
     path = "/products/{strategy}/{id}",
     tag = "strategies",
-    params(("strategy" = Strategy, Path), ("id" = i64, Path, minimum = 1)),
+    params(("strategy" = Strategy, Path), ("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, body = Product, description = "`Cache-Status` (RFC 9211) says where it came from"),
         (status = 304, description = "Its `ETag` is the one that `If-None-Match` names"),
@@ -41,7 +41,7 @@ pub(super) async fn read(
     put,
     path = "/products/{strategy}/{id}",
     tag = "strategies",
-    params(("strategy" = Strategy, Path), ("id" = i64, Path, minimum = 1), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    params(("strategy" = Strategy, Path), ("id" = i64, Path, minimum = 1, example = 1)),
     request_body = ProductChange,
     responses(
         (status = 200, body = Product, description = "`Cache-Status` says what became of the entry"),
@@ -74,7 +74,7 @@ pub(super) async fn write(
     delete,
     path = "/products/explicit/{id}",
     tag = "strategies",
-    params(("id" = i64, Path, minimum = 1), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    params(("id" = i64, Path, minimum = 1)),
     responses(
         (status = 204), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 412, body = Problem), (status = 503, body = Problem),

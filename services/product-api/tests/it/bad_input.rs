@@ -277,19 +277,19 @@ async fn a_method_that_an_address_does_not_have_is_answered_with_those_that_it_h
     let stores = Stores::start().await;
     let api = stores.api().await;
     for (method, path, allow) in [
-        ("POST", "/products/ttl/1", "GET, HEAD, PUT"),
-        ("DELETE", "/products/production/1", "GET, HEAD, PUT"),
-        ("POST", "/products/explicit/1", "GET, HEAD, PUT, DELETE"),
-        ("PATCH", "/products/1", "GET, HEAD, PUT, DELETE"),
-        ("DELETE", "/products", "GET, HEAD, POST"),
-        ("PUT", "/products/featured", "GET, HEAD"),
-        ("POST", "/products/by-category/1", "GET, HEAD"),
-        ("POST", "/categories", "GET, HEAD"),
-        ("DELETE", "/categories/1", "PUT"),
-        ("POST", "/metrics", "GET, HEAD"),
-        ("DELETE", "/cache/stats/product:ttl:1", "GET, HEAD"),
-        ("POST", "/cache/entries", "GET, HEAD"),
-        ("BREW", "/products/ttl/1", "GET, HEAD, PUT"),
+        ("POST", "/products/ttl/1", "GET, HEAD, PUT, OPTIONS"),
+        ("DELETE", "/products/production/1", "GET, HEAD, PUT, OPTIONS"),
+        ("POST", "/products/explicit/1", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("PATCH", "/products/1", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("DELETE", "/products", "GET, HEAD, POST, OPTIONS"),
+        ("PUT", "/products/featured", "GET, HEAD, OPTIONS"),
+        ("POST", "/products/by-category/1", "GET, HEAD, OPTIONS"),
+        ("POST", "/categories", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/categories/1", "PUT, OPTIONS"),
+        ("POST", "/metrics", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/cache/stats/product:ttl:1", "GET, HEAD, OPTIONS"),
+        ("POST", "/cache/entries", "GET, HEAD, OPTIONS"),
+        ("BREW", "/products/ttl/1", "GET, HEAD, PUT, OPTIONS"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).expect("a token");
         let answer = Service::send(api.request(method.clone(), path).json(&json!({ "stock": 1 }))).await;

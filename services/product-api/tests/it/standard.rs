@@ -1,7 +1,7 @@
 //! What every service has: health, metrics, the API's description and its page, the explanation of problems.
 
 use serde_json::json;
-use testkit::http::assert_head_as_get;
+use testkit::http::{assert_description_holds, assert_head_as_get};
 use testkit::{Postgres, eventually};
 
 use crate::support::{SOON, Stores};
@@ -193,6 +193,13 @@ async fn head_is_answered_like_get_on_every_route() {
     let api = stores.api().await;
     api.get("/products/ttl/1").await.expect(200);
     assert_head_as_get(&api, &[("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]).await;
+}
+
+#[tokio::test]
+async fn the_description_holds_for_every_route() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    assert_description_holds(&api, &[("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]).await;
 }
 
 /// POST and PUT of categories; the other writes are in `bad_input.rs`.

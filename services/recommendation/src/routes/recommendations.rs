@@ -58,7 +58,7 @@ pub(super) struct ForCart {
     get,
     path = "/recommendations/{product_id}",
     tag = "recommendations",
-    params(("product_id" = i64, Path, minimum = 1), Few),
+    params(("product_id" = i64, Path, minimum = 1, example = 1), Few),
     responses(
         (status = 200, body = Answered, description = "Nothing known is an empty list"), (status = 304),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),

@@ -44,7 +44,11 @@ async fn other_methods_and_other_paths_are_refused() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
         for path in ["/recommendations", "/recommendations/1"] {
             let answer = Service::send(ours.request(method.clone(), path)).await;
-            assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{method} {path}: {answer:?}");
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (405, "GET, HEAD, OPTIONS"),
+                "{method} {path}: {answer:?}"
+            );
         }
     }
     ours.get("/recommendation").await.problem(404, "not-found");

@@ -2,7 +2,7 @@
 
 use events::contract::cart_reference;
 use serde_json::json;
-use testkit::http::assert_head_as_get;
+use testkit::http::{assert_description_holds, assert_head_as_get};
 use testkit::{Process, eventually};
 
 use crate::support::{Carts, SOON, Stores};
@@ -96,4 +96,11 @@ async fn head_is_answered_like_get_on_every_route() {
     let cart = "?cart=67e55044-10b1-426f-9247-bb680e5fe0c8";
     let values = [("product_id", "1"), ("key", "recommendation:list:1"), ("/recommendations", cart)];
     assert_head_as_get(&ours, &values).await;
+}
+
+#[tokio::test]
+async fn the_description_holds_for_every_route() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    assert_description_holds(&ours, &[("product_id", "1"), ("key", "recommendation:list:1")]).await;
 }

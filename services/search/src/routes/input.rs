@@ -17,7 +17,7 @@ const LONGEST: usize = 200;
 pub(super) struct SearchQuery {
     /// At most 200 characters. Words count; signs only in names such as `C++`. The last word may be unfinished. Empty: the
     /// whole catalogue.
-    #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "lamp")]
     q: Option<String>,
     /// Only products of this category, by its id.
     #[param(nullable = false, minimum = 1)]
@@ -32,7 +32,7 @@ pub(super) struct SearchQuery {
     #[param(nullable = false, minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// As `next_cursor` gave it, with the same query and filters.
-    #[param(nullable = false)]
+    #[param(nullable = false, pattern = r"^(s|t|p[1-9][0-9]{0,4})\.[0-9a-f]{1,8}\.[0-9a-f]{1,16}\.[0-9a-f]{1,8}$")]
     cursor: Option<String>,
 }
 

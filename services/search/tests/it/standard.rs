@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::http::assert_head_as_get;
+use testkit::http::{assert_description_holds, assert_head_as_get};
 
 use crate::support::{Product, Search, Shop};
 
@@ -61,4 +61,11 @@ async fn head_is_answered_like_get_on_every_route() {
     let entries = search.get("/cache/entries").await.expect(200).json();
     let key = entries["entries"][0]["key"].as_str().expect("a page is cached").to_owned();
     assert_head_as_get(&search, &[("key", &key), ("/search", "?q=moss")]).await;
+}
+
+#[tokio::test]
+async fn the_description_holds_for_every_route() {
+    let shop = Shop::start().await;
+    let search = Search::of(&shop).await;
+    assert_description_holds(&search, &[("key", "search:page:1")]).await;
 }

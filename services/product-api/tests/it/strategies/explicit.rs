@@ -57,7 +57,7 @@ async fn no_other_strategy_deletes() {
     for strategy in ["ttl", "writethrough", "events", "swr", "tags", "production"] {
         let refused = api.delete(&format!("/products/{strategy}/1")).await;
         refused.problem(405, "method-not-allowed");
-        assert_eq!(refused.header("allow"), "GET, HEAD, PUT");
+        assert_eq!(refused.header("allow"), "GET, HEAD, PUT, OPTIONS");
     }
     api.get("/products/1").await.expect(200);
 }
