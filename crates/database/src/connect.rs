@@ -1,4 +1,5 @@
-//! Connections as this crate makes them: over one of the hosts of the URL, watched, and with TLS if it is asked for.
+//! Connections as this crate makes them: over one of the hosts of the URL, and watched. There is no TLS here, so a URL that
+//! requires it is refused.
 
 use std::error::Error as _;
 use std::future::poll_fn;
@@ -14,12 +15,15 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
-use tokio_postgres::config::{Config, Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::config::{Config, Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use tracing::warn;
 
 use crate::sqlstate;
 use crate::wire::{Watched, Wire};
+
+const NO_TLS: &str = "it says `sslmode=require`, and this program does not speak TLS to Postgres; let a proxy on this machine \
+    do that, or leave `sslmode` out where the network is private";
 
 /// A connection and what is known of it.
 pub(crate) struct Opened {
@@ -101,6 +105,10 @@ pub(crate) async fn open(
     vanished: impl FnOnce() + Send + 'static,
 ) -> Result<Opened, ConnectError> {
     let config = Config::from_str(url).map_err(|error| ConnectError::Settings(error.to_string()))?;
+    // Before a password is sent anywhere.
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(ConnectError::Settings(NO_TLS.to_owned()));
+    }
     let mut last = ConnectError::Settings("invalid configuration: there is no host in the URL".to_owned());
     let mut places = places(&config);
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
@@ -237,6 +245,21 @@ mod tests {
         let Err(error) = establish(&url, Duration::from_millis(200), || {}).await else { panic!("it answered") };
         assert!(began.elapsed() >= Duration::from_millis(200));
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn url_that_requires_tls_is_refused_before_anything_is_sent() {
+        let server = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = server.local_addr().expect("an address");
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = format!("postgres://shop:secret@{address}/shop_db?sslmode={mode}");
+            let Err(error) = open(&url, None, || {}).await else { panic!("{mode} is ignored") };
+            assert!(error.is_lasting(), "another attempt would end alike: {error}");
+            assert!(mode != "require" || error.to_string().contains("sslmode"), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let accepted = timeout(Duration::from_millis(50), server.accept()).await;
+        assert!(accepted.is_err(), "nobody was asked");
     }
 
     #[test]
