@@ -57,27 +57,37 @@ pub(super) fn path(key: &str, carts: &HashMap<String, String>) -> Option<String>
     })
 }
 
-/// A search from its normal form: `q=oak+lamp&category=3&price=-5000&limit=20`.
+/// A search from its normal form: `q=oak+lamp&category=3&price=-5000&limit=20`. Words may have the signs in them that stand
+/// between words and fields: `q=c+++at&t&category=…` is `c++` and `at&t`. No word has a `=`, or begins with a `+`.
 fn search(page: &str) -> Option<String> {
-    let mut path = String::from("/search?");
-    for field in page.split('&') {
-        match field.split_once('=')? {
-            // Something was asked that has no letter or digit in it.
-            ("q", "-") => path.push_str("q=%21"),
-            ("price", range) => {
-                let (least, most) = range.split_once('-')?;
-                for (name, price) in [("min_price", least), ("max_price", most)] {
-                    if !price.is_empty() {
-                        path.push_str(&format!("&{name}={price}"));
-                    }
-                }
-            }
-            ("category", "") => {}
-            ("q", words) => path.push_str(&format!("q={words}")),
-            (name, value) => path.push_str(&format!("&{name}={value}")),
+    let (words, rest) = page.strip_prefix("q=")?.split_once("&category=")?;
+    let (category, rest) = rest.split_once("&price=")?;
+    let mut rest = rest.split('&');
+    let (least, most) = rest.next()?.split_once('-')?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    // A dash: something was asked that has no letter or digit in it.
+    query.append_pair("q", &if words == "-" { "!".to_owned() } else { spaced(words) });
+    for (name, value) in [("category", category), ("min_price", least), ("max_price", most)] {
+        if !value.is_empty() {
+            query.append_pair(name, value);
         }
     }
-    Some(path)
+    for field in rest {
+        let (name, value) = field.split_once('=')?;
+        query.append_pair(name, value);
+    }
+    Some(format!("/search?{}", query.finish()))
+}
+
+/// Words with spaces between them instead of `+`: the last `+` before a letter stands between words, any other is a sign.
+fn spaced(words: &str) -> String {
+    let mut letters = words.chars().peekable();
+    let mut spaced = String::with_capacity(words.len());
+    while let Some(letter) = letters.next() {
+        let is_between = letter == '+' && letters.peek().is_some_and(|next| *next != '+');
+        spaced.push(if is_between { ' ' } else { letter });
+    }
+    spaced
 }
 
 #[cfg(test)]
@@ -98,6 +108,10 @@ mod tests {
                 "search:page:q=oak+lamp&category=3&price=5-5000&limit=7&cursor=s1",
                 "/search?q=oak+lamp&category=3&min_price=5&max_price=5000&limit=7&cursor=s1",
             ),
+            ("search:page:q=c++&category=&price=-&limit=20", "/search?q=c%2B%2B&limit=20"),
+            ("search:page:q=c+++x&category=&price=-&limit=20", "/search?q=c%2B%2B+x&limit=20"),
+            ("search:page:q=at&t&category=2&price=5-&limit=20", "/search?q=at%26t&category=2&min_price=5&limit=20"),
+            ("search:page:q=保护壳&category=&price=-&limit=20", "/search?q=%E4%BF%9D%E6%8A%A4%E5%A3%B3&limit=20"),
             ("recommendation:list:8", "/recommendations/8"),
             ("recommendation:basket:5e1f", "/recommendations?cart=0f3a"),
         ] {
