@@ -38,13 +38,14 @@ impl Metrics {
         self.sum("cache_loads_total", &[("lane", lane)]) as u64
     }
 
-    /// How often the cache went without Redis: reads past it, values not stored, deletes put off, events lost.
+    /// How often the cache went without Redis: reads past it, values not stored, deletes put off, and the lane of events
+    /// dropped because announcements may have been missed.
     pub(crate) fn without_redis(&self) -> u64 {
         let signs = [
             ("cache_reads_total", "outcome", "bypass"),
             ("cache_fills_total", "result", "failed"),
             ("cache_invalidations_total", "result", "deferred"),
-            ("product_events_total", "result", "lost"),
+            ("product_events_total", "result", "resync"),
         ];
         signs.iter().map(|(name, label, value)| self.sum(name, &[(label, value)])).sum::<f64>() as u64
     }
@@ -69,6 +70,20 @@ product_event_applied_seconds_count 5
 product_event_applied_seconds_bucket{le="+Inf"} 5
 not a sample
 "#;
+
+    #[test]
+    fn going_without_redis_is_counted_by_every_sign_of_it() {
+        let sample = |name: &str, label: &str, value: &str| format!("{name}{{{label}=\"{value}\"}} 2\n");
+        let text = [
+            sample("cache_reads_total", "outcome", "bypass"),
+            sample("cache_reads_total", "outcome", "hit"),
+            sample("cache_fills_total", "result", "failed"),
+            sample("cache_invalidations_total", "result", "deferred"),
+            sample("product_events_total", "result", "resync"),
+            sample("product_events_total", "result", "applied"),
+        ];
+        assert_eq!(Metrics::parse(&text.concat()).without_redis(), 8);
+    }
 
     #[test]
     fn series_are_summed_over_the_labels_that_are_left_out() {

@@ -12,8 +12,9 @@
 //! | … by `explicit` or `writethrough` | also the product's entry in that writer's own lane, as far as it is older |
 //! | category created, updated or deleted | what carries the category's tag, in every lane that shows its name |
 //!
-//! Only in the writer's own lane: a change made elsewhere leaves `explicit` and `writethrough` alone, as a writer that
-//! does not know their keys would. `ttl` and `swr` go by time, and `events` hears of changes over Pub/Sub.
+//! An updated or deleted product is removed from `explicit` and `writethrough` only if it was written through that lane: a
+//! change made elsewhere leaves them, as a writer that does not know their keys would. A change of a category removes its
+//! products from both lanes, whoever has made it. `ttl` and `swr` go by time, and `events` hears of changes over Pub/Sub.
 //!
 //! The relay often comes first, or when a reader or the writer has already stored the new value. An update therefore
 //! removes only what is older than the committed version ([`Invalidation::key_before`]): a value that write-through has
