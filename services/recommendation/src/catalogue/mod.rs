@@ -42,6 +42,8 @@ pub struct Changes {
     pub gone: Vec<(i64, i64, u64)>,
     /// Those among them that may have begun a new life.
     pub anew: HashSet<i64>,
+    /// Names of categories as they were answered, each with the number that it is at least as new as.
+    pub names: Vec<(i64, String, u64)>,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -72,25 +74,6 @@ impl Catalogue {
             })
             .await
     }
-
-    /// Some products of a category, of which one may be asked for to learn the category's name.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn some_of(&self, categories: &[i64]) -> Result<Vec<i64>, Failure> {
-        let some = "SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
-                        SELECT p.id FROM products p WHERE p.category_id = category.id AND p.stock > 0 AND NOT p.deleted
-                        ORDER BY p.price_cents, p.id LIMIT 3) AS sample
-                    UNION
-                    SELECT sample.id FROM unnest($1) AS category (id), LATERAL (
-                        SELECT p.id FROM products p WHERE p.category_id = category.id AND NOT p.deleted
-                        ORDER BY p.id LIMIT 1) AS sample";
-        let read = async |connection: &mut AsyncPgConnection| {
-            Ok::<_, Failure>(sql(some).bind::<Array<BigInt>, _>(categories).load(connection).await?)
-        };
-        let rows: Vec<Id> = self.pool.run(read).await?;
-        Ok(rows.into_iter().map(|row| row.id).collect())
-    }
 }
 
 /// Writes `changes`. Returns which of these products can be bought again, or
@@ -111,10 +94,13 @@ async fn write(
 /// The newest name of each category.
 fn names(changes: &Changes) -> BTreeMap<i64, (&str, u64)> {
     let mut newest = BTreeMap::new();
-    for (product, number) in &changes.live {
-        let known = newest.entry(product.category.id).or_insert((product.category.name.as_str(), *number));
-        if known.1 < *number {
-            *known = (product.category.name.as_str(), *number);
+    let of_products =
+        changes.live.iter().map(|(product, number)| (product.category.id, product.category.name.as_str(), *number));
+    let answered = changes.names.iter().map(|(id, name, number)| (*id, name.as_str(), *number));
+    for (id, name, number) in of_products.chain(answered) {
+        let known = newest.entry(id).or_insert((name, number));
+        if known.1 <= number {
+            *known = (name, number);
         }
     }
     newest

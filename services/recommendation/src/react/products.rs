@@ -18,6 +18,7 @@ use events::PRODUCT_EVENTS;
 use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
 use events::log::Mark;
+use events::product_api::CategoryRef;
 use tracing::info;
 
 use super::{refused, taken};
@@ -110,22 +111,18 @@ impl Products {
             }
         }
         products.retain(|id, _| !deleted.contains_key(id));
-        let mut ids: Vec<i64> = products.keys().copied().collect();
-        if !categories.is_empty() {
-            // A category has no address of its own: its name comes with any of its products.
-            let of: Vec<i64> = categories.keys().copied().collect();
-            ids.extend(self.filler.catalogue.some_of(&of).await?);
-            ids.sort_unstable();
-            ids.dedup();
-        }
+        let ids: Vec<i64> = products.keys().copied().collect();
         let answered = if ids.is_empty() { Vec::new() } else { self.filler.api.products(&ids).await? };
+        // After the products: a name that came with one of them is not newer. Not from products of the category: by now all
+        // that are known may have left it.
+        let names = if categories.is_empty() { Vec::new() } else { self.filler.api.categories().await? };
+        let named = |name: CategoryRef| categories.get(&name.id).map(|number| (name.id, name.name, *number));
         let gone = deleted.iter().map(|(id, (version, seq))| (*id, *version, *seq));
-        let mut changes = Changes { gone: gone.collect(), anew, ..Changes::default() };
+        let names = names.into_iter().filter_map(named).collect();
+        let mut changes = Changes { gone: gone.collect(), anew, names, ..Changes::default() };
         for product in answered {
-            let named = categories.get(&product.category.id).copied();
-            let heard = products.remove(&product.id).map(|(_, seq)| seq);
             // It was asked for after all of these events were heard.
-            if let Some(number) = heard.max(named) {
+            if let Some((_, number)) = products.remove(&product.id) {
                 changes.live.push((product, number));
             }
         }

@@ -62,6 +62,20 @@ async fn a_category_that_is_renamed_shows_its_new_name() {
     assert_eq!(list["similar"][0]["category"], json!({ "id": 1, "name": "Out of doors" }));
 }
 
+/// One transaction: when its events are carried out, no product that was known to be in the category is in it any more.
+#[tokio::test]
+async fn category_that_is_renamed_while_all_its_products_leave_it_shows_its_new_name() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    ours.get("/recommendations/1").await.expect(200);
+    let renamed = "BEGIN; UPDATE categories SET name = 'Out of doors' WHERE id = 1;
+                   UPDATE products SET category_id = 2 WHERE category_id = 1; COMMIT";
+    stores.shop_sql(renamed).await;
+    stores.until_all_is_heard().await;
+    assert_eq!(stores.sql("SELECT name FROM categories WHERE id = 1").await, "Out of doors");
+    assert_eq!(stores.sql("SELECT count(*) FROM products WHERE category_id = 1 AND NOT deleted").await, "0");
+}
+
 #[tokio::test]
 async fn an_id_that_is_used_again_is_another_product() {
     let stores = Stores::start().await;
