@@ -83,6 +83,6 @@ async fn recommendation_whose_own_database_was_restored_gets_its_events_again() 
     let ours = stores.ours_with(api.url(), &[]).await;
     eventually("the lines", SOON, async || stores.sql("SELECT count(*) FROM basket_items").await == rows).await;
     eventually("the row", SOON, async || stores.sql(price).await == "13902").await;
-    let list = ours.get("/recommendations/1").await.expect(200).json();
-    assert_eq!(ids(&list, "bought_together"), [14]);
+    // Learned from all lines again, and not from those of the backup only.
+    until_list(&ours, "/recommendations/1", "what is learned", |list| ids(list, "bought_together") == [14]).await;
 }

@@ -104,11 +104,11 @@ impl Search {
         eventually(&what, SOON, async || self.find(q).await.names() == names).await;
     }
 
-    /// Waits until the page for `parameters` is a hit, and returns it.
+    /// Waits until the page for `parameters` is a hit, current or flagged, and returns it.
     pub(crate) async fn cached(&self, parameters: &[(&str, &str)]) -> Answer {
         eventually(&format!("the page of {parameters:?} to be cached"), SOON, async || {
             let answer = self.ask(parameters).await.expect(200);
-            (answer.source() == "hit").then_some(answer)
+            answer.source().starts_with("hit").then_some(answer)
         })
         .await
     }
