@@ -75,6 +75,8 @@ pub enum Bypass {
     RepairPending,
     /// Invalidations came faster than loads could be shared.
     Contended,
+    /// The caller asked for it ([`Lane::fetch_past`](crate::Lane::fetch_past)), and says why.
+    Requested(&'static str),
 }
 
 impl Fetched {
@@ -191,6 +193,7 @@ impl Bypass {
             Self::LeaseHeld => "lease-held",
             Self::RepairPending => "repair-pending",
             Self::Contended => "contended",
+            Self::Requested(why) => why,
         }
     }
 }

@@ -95,6 +95,25 @@ impl Lane {
         Ok(fetched)
     }
 
+    /// Loads, and neither looks into the cache nor stores: for a caller that knows of a reason not to trust what lies there,
+    /// such as invalidations that it cannot receive. `why` is a token, such as `events-unverified`.
+    ///
+    /// Loads for one key are shared, and bounded, as in [`fetch`](Self::fetch).
+    ///
+    /// # Errors
+    /// When `load` fails, or had to queue for longer than the settings allow.
+    pub async fn fetch_past<F, Fut, E>(&self, key: &Key, why: &'static str, load: F) -> Result<Fetched, FetchError>
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Loaded, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let fetched = self.miss(key, loader(load), Some(Bypass::Requested(why))).await?;
+        self.inner.tell(|| Happening::Bypass(self.record(key, Some(why))));
+        self.kind.meter.read(fetched.outcome);
+        Ok(fetched)
+    }
+
     /// What the feed says of an entry.
     pub(crate) fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
         let lane = Arc::clone(&self.kind.name);

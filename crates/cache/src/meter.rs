@@ -32,24 +32,11 @@ impl Meter {
     }
 
     pub(crate) fn read(&self, outcome: Outcome) {
-        self.reads[match outcome {
-            Outcome::Hit => 0,
-            Outcome::Stale => 1,
-            Outcome::Miss(_) => 2,
-            Outcome::Collapsed => 3,
-            Outcome::Bypass(_) => 4,
-        }]
-        .increment(1);
+        self.reads[read_index(outcome)].increment(1);
     }
 
     pub(crate) fn fill(&self, fill: Fill) {
-        self.fills[match fill {
-            Fill::Stored => 0,
-            Fill::Refused(_) => 1,
-            Fill::Declined => 2,
-            Fill::Failed => 3,
-        }]
-        .increment(1);
+        self.fills[fill_index(fill)].increment(1);
     }
 
     pub(crate) fn load(&self, took: Duration, ok: bool) {
@@ -61,21 +48,52 @@ impl Meter {
     }
 }
 
+/// Where the label of an outcome stands in [`READS`].
+fn read_index(outcome: Outcome) -> usize {
+    match outcome {
+        Outcome::Hit => 0,
+        Outcome::Stale => 1,
+        Outcome::Miss(_) => 2,
+        Outcome::Collapsed => 3,
+        Outcome::Bypass(_) => 4,
+    }
+}
+
+/// Where the label of a fill stands in [`FILLS`].
+fn fill_index(fill: Fill) -> usize {
+    match fill {
+        Fill::Stored => 0,
+        Fill::Refused(_) => 1,
+        Fill::Declined => 2,
+        Fill::Failed => 3,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Bypass, Refusal};
 
     #[test]
-    fn the_labels_stand_in_the_order_of_their_variants() {
-        let outcomes = [
-            Outcome::Hit,
-            Outcome::Stale,
-            Outcome::Miss(Fill::Stored),
-            Outcome::Collapsed,
-            Outcome::Bypass(Bypass::RedisDown),
-        ];
-        assert_eq!(outcomes.map(Outcome::word), READS);
-        let _ = [Fill::Stored, Fill::Refused(Refusal::Lost), Fill::Declined, Fill::Failed];
+    fn every_outcome_and_every_fill_is_counted_under_its_own_label() {
+        for (outcome, label) in [
+            (Outcome::Hit, "hit"),
+            (Outcome::Stale, "stale"),
+            (Outcome::Miss(Fill::Stored), "miss"),
+            (Outcome::Miss(Fill::Failed), "miss"),
+            (Outcome::Collapsed, "collapsed"),
+            (Outcome::Bypass(Bypass::RedisDown), "bypass"),
+            (Outcome::Bypass(Bypass::Requested("why")), "bypass"),
+        ] {
+            assert_eq!((READS[read_index(outcome)], outcome.word()), (label, label));
+        }
+        for (fill, label) in [
+            (Fill::Stored, "stored"),
+            (Fill::Refused(Refusal::Lost), "refused"),
+            (Fill::Declined, "declined"),
+            (Fill::Failed, "failed"),
+        ] {
+            assert_eq!(FILLS[fill_index(fill)], label);
+        }
     }
 }

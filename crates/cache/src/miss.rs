@@ -44,8 +44,10 @@ struct Closing {
 }
 
 impl Lane {
-    /// Loads through a flight. `past` says why the cache is not to be used, if it is not.
+    /// Loads through a flight. `past` says why the cache is not to be used, if it is not. Where the caller has asked for that,
+    /// only what a flight of the same kind has loaded is good enough: any other may have found it in the cache.
     pub(crate) async fn miss(&self, key: &Key, load: Loader, mut past: Option<Bypass>) -> Result<Fetched, FetchError> {
+        let requested = past.filter(|why| matches!(why, Bypass::Requested(_)));
         for _ in 0..FLIGHTS {
             let (seat, mine) = match self.inner.flights.board(key) {
                 Boarding::First(flight, seat) => {
@@ -65,6 +67,13 @@ impl Lane {
                 }
             };
             let (landed, boarded) = seat.landed().await.ok_or(FetchError::Aborted)?;
+            if let Some(why) = requested {
+                let is_loaded = !matches!(&landed.result, Ok(found) if found.outcome != Outcome::Bypass(why));
+                match landed.good_for(boarded) && is_loaded {
+                    true => return landed.result,
+                    false => continue,
+                }
+            }
             if landed.good_for(boarded) {
                 let mut fetched = landed.result?;
                 if !mine && matches!(fetched.outcome, Outcome::Miss(_)) {
@@ -85,7 +94,7 @@ impl Lane {
         }
         let _place = self.enter().await.map_err(|_| FetchError::Overloaded)?;
         let loaded = self.load(&load).await?;
-        Ok(Fetched::from_load(&loaded, Outcome::Bypass(Bypass::Contended)))
+        Ok(Fetched::from_load(&loaded, Outcome::Bypass(requested.unwrap_or(Bypass::Contended))))
     }
 
     /// Stores what was loaded under `grant`, if it still may be stored, and the loader wants it.

@@ -16,6 +16,7 @@
 //! | Redis hangs or is away | connects again; a [`Reading::Log`] reads the log meanwhile |
 //! | the log has forgotten | resync, and on from where that says |
 //! | the log has another history: its database was restored | resync, and on from where that says |
+//! | the stream cannot be read, or a reaction fails for long | [`Progress`] says so |
 //!
 //! # How it hangs together
 //! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a
@@ -36,6 +37,7 @@ mod join;
 mod meter;
 mod monitor;
 mod plan;
+mod progress;
 mod pubsub;
 mod reader;
 mod repair;
@@ -58,6 +60,7 @@ use self::effects::Effects;
 use self::group::Group;
 use self::meter::Meter;
 use self::monitor::Signs;
+pub use self::progress::{ConsumerStatus, Progress, Unverified};
 use self::pubsub::Listener;
 use self::reader::Reader;
 use self::scripts::Scripts;
@@ -81,12 +84,27 @@ pub struct ConsumerSettings {
     pub claim_after: Duration,
     /// How often a refused event is tried before it becomes a dead letter. Default 5.
     pub max_attempts: u32,
+    /// Where events have not been carried out up to the newest for longer than this, what depends on them counts as
+    /// outdated. Default 5 s. Looked at once a second, so less than [`ConsumerSettings::LEAST_STALE_AFTER`] makes no sense.
+    #[serde(with = "humantime_serde")]
+    pub stale_after: Duration,
 }
 
 impl Default for ConsumerSettings {
     fn default() -> Self {
-        Self { transport: Transport::Stream, batch: 1_000, claim_after: Duration::from_secs(5), max_attempts: 5 }
+        Self {
+            transport: Transport::Stream,
+            batch: 1_000,
+            claim_after: Duration::from_secs(5),
+            max_attempts: 5,
+            stale_after: Duration::from_secs(5),
+        }
     }
+}
+
+impl ConsumerSettings {
+    /// A look and a log that hangs take up to two seconds.
+    pub const LEAST_STALE_AFTER: Duration = Duration::from_secs(3);
 }
 
 /// How events travel.
@@ -216,17 +234,6 @@ pub struct Consumer {
     task: JoinHandle<()>,
 }
 
-/// How a consumer is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConsumerStatus {
-    /// Whether it has a connection and reads.
-    pub connected: bool,
-    /// The highest number that it has carried out (with `Log`: up to which everything is done).
-    pub position: u64,
-    /// Events in the stream that nobody of its group has carried out yet.
-    pub lag: u64,
-}
-
 impl Consumer {
     /// Starts to read. A Redis that is away is waited for; nothing that comes later ends the task but [`stop`](Self::stop).
     ///
@@ -258,7 +265,7 @@ impl Consumer {
             reaction,
             stream: source.stream,
             log,
-            signs: Signs { meter: Meter::new(source.stream, name), status: tells },
+            signs: Signs::new(Meter::new(source.stream, name), tells),
             stop: stop.clone(),
             max_attempts: u64::from(settings.max_attempts.max(1)),
             in_vain: Outage::new(source.stream, "events are heard in vain", "events have their effect again"),

@@ -14,6 +14,7 @@
 //! | [`relay`] | from the outbox table to the stream, in order and without holes |
 //! | [`consumer`] | from the stream to an effect, at least once |
 //! | [`log`] | the outbox over HTTP, for a consumer that has missed something |
+//! | [`carts`] | all carts as they are, for a consumer that has lost events about them |
 //! | [`product_api`] | the product API as its neighbours see it |
 //!
 //! The number of an event, its `seq`, is given by the database and is dense: 1, 2, 3, … It is also the id in the
@@ -21,6 +22,7 @@
 //! and asks for it.
 
 mod backoff;
+pub mod carts;
 pub mod consumer;
 pub mod contract;
 pub mod log;

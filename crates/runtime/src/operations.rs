@@ -63,7 +63,7 @@ pub enum Access {
 
 /// Proof that a request may use the operations routes: the first parameter of each of their handlers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Operator(());
+pub struct Operator(());
 
 impl Access {
     /// Reads the token, or decides by where `listener` is bound.

@@ -119,6 +119,16 @@ impl Redis {
         tools::run(self.client()?.args(arguments)).await
     }
 
+    /// Takes away a service's rights on keys that are not its own: the streams of others.
+    pub async fn cut_off(&self, service: &str) -> Result<()> {
+        self.cli(&["ACL", "SETUSER", service, "clearselectors"]).await.map(drop)
+    }
+
+    /// Gives all users their rights of the start again.
+    pub async fn restore_users(&self) -> Result<()> {
+        self.cli(&["ACL", "LOAD"]).await.map(drop)
+    }
+
     /// `redis-cli`, which takes commands as arguments, or line by line as its input.
     pub fn client(&self) -> Result<Command> {
         let mut client = Command::new(tools::find(&["redis-cli", "valkey-cli"])?);

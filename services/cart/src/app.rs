@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{Cache, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use events::consumer::{Consumer, Reading, Subscription};
+use events::consumer::{Consumer, Progress, Reading, Subscription};
 use events::product_api::ProductApi;
 use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
@@ -42,6 +42,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What runs beside the requests.
 struct Events {
     consumer: Consumer,
+    progress: Progress,
     relay: Relay,
 }
 
@@ -107,7 +108,8 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
     let lanes = Lanes::new(&cache, &settings.lanes)?;
     let (upstream, known) = (Upstream::new(api.clone()), Known::new(pool.clone()));
     let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
-    let facts = ProductFacts::new(lanes.product.clone(), upstream.clone(), known.clone());
+    let progress = Progress::new(PRODUCT_EVENTS, &settings.events);
+    let facts = ProductFacts::new(lanes.product.clone(), progress.clone(), upstream.clone(), known.clone());
     let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone(), settings.redis.max_loads);
 
     let redis = &settings.redis.url;
@@ -122,14 +124,15 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
     };
     let reaction = Reaction::new(cache.clone(), lanes, known);
     let consumer = Consumer::start(&settings.events, redis, subscription, reaction).context("REDIS__URL")?;
+    progress.follow(&consumer);
     // What has changed while nobody listened, before the first request; without Redis there is nothing to do.
     if cache.health().is_in_use() {
         let mut status = consumer.watch();
         // Its guard must not outlive the wait: the consumer could not tell of its status any more.
-        let heard = async { drop(status.wait_for(|status| status.connected && status.lag == 0).await) };
+        let heard = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
         let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard) }).await;
     }
-    Ok((Shop { cache, carts, facts, views, outbox, upstream }, Events { consumer, relay }))
+    Ok((Shop { cache, carts, facts, views, outbox, upstream }, Events { consumer, progress, relay }))
 }
 
 /// The description of all routes.
@@ -142,7 +145,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.
 fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readiness {
-    let (relay, events) = (events.relay.failing(), events.consumer.watch());
+    let (relay, progress) = (events.relay.failing(), events.progress.clone());
     let limit = Duration::from_secs(1);
     let upstream = shop.upstream.clone();
     Readiness::new(shutdown)
@@ -157,8 +160,8 @@ fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readi
             let upstream = upstream.clone();
             async move { upstream.ping().await }
         })
-        .prefers("events", limit, move || {
-            let connected = events.borrow().connected;
-            async move { if connected { Ok(()) } else { Err("changes of products are not heard of just now") } }
+        .prefers_telling("events", limit, move || {
+            let ready = progress.ready();
+            async move { ready }
         })
 }

@@ -5,6 +5,7 @@ use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use events::relay::RelaySettings;
+use runtime::event_settings::check_events;
 use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
@@ -61,6 +62,7 @@ impl Settings {
         let settings: Self = runtime::settings::load(DEFAULTS, vars)?;
         check_lanes([("product", &settings.lanes.product), ("view", &settings.lanes.view)])?;
         check_redis(&settings.redis)?;
+        check_events(&settings.events)?;
         if settings.lanes.view.soft_ttl.is_some() {
             // A stale view would be served after a write to its cart was acknowledged, and refreshed behind.
             return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));
@@ -90,6 +92,11 @@ mod tests {
             ("LANES__PRODUCT__NEGATIVE_TTL", "6m"),
             ("REDIS__MAX_LOADS", "0"),
             ("EVENTS__TRANSPORT", "pigeon"),
+            ("EVENTS__BATCH", "0"),
+            ("EVENTS__CLAIM_AFTER", "0s"),
+            ("EVENTS__MAX_ATTEMPTS", "0"),
+            ("EVENTS__STALE_AFTER", "1s"),
+            ("EVENTS__STALE_AFTER", "1h"),
             ("PRODUCT_API__TIMEOUT", "soon"),
             ("HTTP__PORT", "eighty"),
         ] {

@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{Cache, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use events::carts::CartSnapshot;
 use events::log::EventLog;
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
@@ -14,7 +15,6 @@ use runtime::docs::{self, Docs};
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::keys::{self, Lanes};
 use crate::learning::Learner;
 use crate::lists::Lists;
 use crate::positions::Positions;
-use crate::react::{Carts, Follower, Products};
+use crate::react::{BothProgress, Carts, Follower, Products, Rebuild};
 use crate::routes::{self, Shelves};
 use crate::settings::Settings;
 use crate::state::State;
@@ -45,7 +45,6 @@ struct Started {
     shelves: Shelves,
     cache: Cache,
     positions: Positions,
-    connected: watch::Receiver<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -115,7 +114,8 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
-    let cart_log = EventLog::new(&settings.cart.url, client).with_token(token);
+    let cart_log = EventLog::new(&settings.cart.url, client.clone()).with_token(token);
+    let snapshot = CartSnapshot::new(&settings.cart.url, client).with_token(token);
     database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
 
@@ -129,17 +129,26 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         state: state.clone(),
     };
     let products = Products { cache: cache.clone(), filler };
-    let carts =
-        Carts { cache: cache.clone(), baskets: Baskets::new(pool), positions: positions.clone(), log: cart_log };
-    let (tells, connected) = watch::channel(false);
-    let follower = Follower { settings: settings.clone(), products, carts, tells };
+    let baskets = Baskets::new(pool);
+    let rebuild = Rebuild {
+        snapshot,
+        log: cart_log.clone(),
+        baskets: baskets.clone(),
+        positions: positions.clone(),
+        cache: cache.clone(),
+        state: state.clone(),
+    };
+    let carts = Carts { cache: cache.clone(), baskets, positions: positions.clone(), log: cart_log };
+    let progress = BothProgress::new(&settings.events);
+    let follower = Follower { settings: settings.clone(), products, carts, progress: progress.clone() };
     let keeping = keeper::keep(api.events(), positions.clone(), state.clone());
     let tasks = vec![
         tokio::spawn(until(shutdown.clone(), keeping)),
         tokio::spawn(until(shutdown.clone(), async move { learner.learn().await })),
+        tokio::spawn(until(shutdown.clone(), async move { rebuild.keep().await })),
         tokio::spawn(follower.follow(shutdown)),
     ];
-    Ok(Started { shelves: Shelves { lists, state }, cache, positions, connected, tasks })
+    Ok(Started { shelves: Shelves { lists, state, progress }, cache, positions, tasks })
 }
 
 /// Does what never ends until it is time to stop. What is dropped half way is a transaction that is rolled back.
@@ -161,8 +170,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// they age.
 fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
     let limit = Duration::from_secs(1);
-    let connected = started.connected.clone();
-    let (filling, ageing) = (started.shelves.state.clone(), started.shelves.state.clone());
+    let progress = started.shelves.progress.clone();
+    let state = &started.shelves.state;
+    let (filling, ageing, baskets) = (state.clone(), state.clone(), state.clone());
     Readiness::new(shutdown)
         .requires_database(started.positions.pool())
         .requires_telling("catalogue", limit, move || {
@@ -178,10 +188,19 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
                 }
             }
         })
+        .prefers_telling("baskets", limit, move || {
+            let are_incomplete = baskets.are_baskets_incomplete();
+            async move {
+                match are_incomplete {
+                    false => Ok(()),
+                    true => Err("events about carts are lost, and the baskets have not been read from the cart yet"),
+                }
+            }
+        })
         .prefers_redis(&started.cache)
         .prefers_invalidations(&started.cache)
-        .prefers("events", limit, move || {
-            let connected = *connected.borrow();
-            async move { if connected { Ok(()) } else { Err("changes are not heard of just now") } }
+        .prefers_telling("events", limit, move || {
+            let ready = progress.products.ready().and_then(|()| progress.carts.ready());
+            async move { ready }
         })
 }

@@ -1,4 +1,4 @@
-//! What lies in carts: the table `basket_items`, a set that is kept by events.
+//! What lies in carts: the table `basket_items`, a set that is kept by events, and read from the cart where events are lost.
 //!
 //! An event says how a line is, not what has become of it, and with which version. So an event that comes twice, or after
 //! a later one, has no effect.
@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::CART_EVENTS;
+use events::carts::CartLine;
 use events::contract::{CartChange, CartChangeKind, CartEvent};
 use events::log::Mark;
 use uuid::Uuid;
@@ -42,6 +43,48 @@ impl Baskets {
             .await
     }
 
+    /// Writes what lies in the carts whose references are after `range.0`, up to `range.1`, and nothing else lies in them.
+    /// Returns how many lines have changed.
+    ///
+    /// `lines` were read after event `head` was the newest: what a later event has told stays.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn replace(&self, range: (Uuid, Uuid), lines: &[CartLine], head: u64) -> Result<usize, Failure> {
+        let carts: Vec<Uuid> = lines.iter().map(|line| line.cart_id).collect();
+        let products: Vec<i64> = lines.iter().map(|line| line.product_id).collect();
+        self.pool
+            .transaction(async |connection| {
+                // One statement, by key: no two writers wait for each other in a circle.
+                let changed = sql("WITH shown AS MATERIALIZED (
+                         SELECT * FROM unnest($1, $2, $3, $4) AS shown (cart_id, product_id, version, quantity)),
+                     gone AS (
+                         SELECT cart_id, product_id, version, 0 AS quantity FROM basket_items
+                         WHERE cart_id > $6 AND cart_id <= $7 AND quantity > 0 AND seq <= $5
+                             AND NOT EXISTS (SELECT FROM shown WHERE shown.cart_id = basket_items.cart_id
+                                                 AND shown.product_id = basket_items.product_id))
+                     INSERT INTO basket_items AS known (cart_id, product_id, version, quantity, seq)
+                     SELECT cart_id, product_id, version, quantity, $5
+                         FROM (SELECT * FROM shown UNION ALL SELECT * FROM gone) AS new ORDER BY cart_id, product_id
+                     ON CONFLICT (cart_id, product_id) DO UPDATE SET
+                         version = excluded.version, quantity = excluded.quantity, seq = greatest(known.seq, excluded.seq)
+                     WHERE known.version < excluded.version
+                         OR excluded.quantity = 0 AND known.quantity > 0 AND known.seq <= $5")
+                .bind::<Array<SqlUuid>, _>(&carts)
+                .bind::<Array<BigInt>, _>(&products)
+                .bind::<Array<BigInt>, _>(lines.iter().map(|line| line.version).collect::<Vec<_>>())
+                .bind::<Array<Integer>, _>(lines.iter().map(|line| line.quantity).collect::<Vec<_>>())
+                .bind::<BigInt, _>(signed(head))
+                .bind::<SqlUuid, _>(range.0)
+                .bind::<SqlUuid, _>(range.1)
+                .execute(connection)
+                .await?;
+                count(connection, changed).await?;
+                Ok(changed)
+            })
+            .await
+    }
+
     /// Writes what events tell, and that they are carried out, and commits. Returns how many lines have changed.
     ///
     /// # Errors
@@ -70,18 +113,24 @@ impl Baskets {
                 .bind::<Array<BigInt>, _>(lines.values().map(|line| signed(line.2)).collect::<Vec<_>>())
                 .execute(connection)
                 .await?;
-                if changed > 0 {
-                    sql("UPDATE lessons SET number = number + $1 WHERE name = 'changes'")
-                        .bind::<BigInt, _>(signed(changed as u64))
-                        .execute(connection)
-                        .await?;
-                }
+                count(connection, changed).await?;
                 let marks = events.iter().map(|event| Mark { seq: event.seq, epoch: event.epoch });
                 mark(connection, CART_EVENTS.stream, marks).await?;
                 Ok(changed)
             })
             .await
     }
+}
+
+/// So many lines have changed: there is something to learn.
+async fn count(connection: &mut AsyncPgConnection, changed: usize) -> Result<(), Failure> {
+    if changed > 0 {
+        sql("UPDATE lessons SET number = number + $1 WHERE name = 'changes'")
+            .bind::<BigInt, _>(signed(changed as u64))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 fn quantity(change: &CartChange) -> i32 {

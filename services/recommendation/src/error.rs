@@ -2,6 +2,7 @@
 
 use database::MayBeDatabaseError;
 use diesel::result::Error as DieselError;
+use events::carts::SnapshotError;
 use events::log::LogError;
 use events::product_api::Unavailable;
 
@@ -53,6 +54,12 @@ impl MayBeDatabaseError for Failure {
 
 impl From<Unavailable> for Failure {
     fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }

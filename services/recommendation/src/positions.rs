@@ -8,7 +8,7 @@
 
 use database::{Pool, sql};
 use diesel::OptionalExtension;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::consumer::Position;
 use events::log::Mark;
@@ -36,9 +36,9 @@ struct Row {
 }
 
 #[derive(diesel::QueryableByName)]
-struct Incomplete {
-    #[diesel(sql_type = Bool)]
-    incomplete: bool,
+struct Losses {
+    #[diesel(sql_type = BigInt)]
+    losses: i64,
 }
 
 impl Positions {
@@ -113,13 +113,13 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn set_incomplete(&self, stream: &str, incomplete: bool) -> Result<(), Failure> {
+    pub async fn set_incomplete(&self, stream: &str) -> Result<(), Failure> {
         self.pool
             .run(async |connection| {
-                sql("INSERT INTO streams (name, applied, incomplete) VALUES ($1, int8multirange(int8range(0, 1)), $2)
-             ON CONFLICT (name) DO UPDATE SET incomplete = excluded.incomplete")
+                sql("INSERT INTO streams (name, applied, incomplete, losses)
+             VALUES ($1, int8multirange(int8range(0, 1)), true, 1)
+             ON CONFLICT (name) DO UPDATE SET incomplete = true, losses = streams.losses + 1")
                 .bind::<Text, _>(stream)
-                .bind::<Bool, _>(incomplete)
                 .execute(connection)
                 .await?;
                 Ok(())
@@ -127,17 +127,35 @@ impl Positions {
             .await
     }
 
-    /// Whether they are.
+    /// How often events were lost, if what they told has not been read as a whole since.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn is_incomplete(&self, stream: &str) -> Result<bool, Failure> {
+    pub async fn losses(&self, stream: &str) -> Result<Option<i64>, Failure> {
         let read = async |connection: &mut AsyncPgConnection| {
-            let incomplete = sql("SELECT incomplete FROM streams WHERE name = $1").bind::<Text, _>(stream);
-            Ok::<_, Failure>(incomplete.get_result(connection).await.optional()?)
+            let losses = sql("SELECT losses FROM streams WHERE name = $1 AND incomplete").bind::<Text, _>(stream);
+            Ok::<_, Failure>(losses.get_result(connection).await.optional()?)
         };
-        let row: Option<Incomplete> = self.pool.run(read).await?;
-        Ok(row.is_some_and(|row| row.incomplete))
+        let row: Option<Losses> = self.pool.run(read).await?;
+        Ok(row.map(|row| row.losses))
+    }
+
+    /// What events told has been read as a whole, after they had been lost `losses` times. Returns whether that is still
+    /// all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_complete(&self, stream: &str, losses: i64) -> Result<bool, Failure> {
+        self.pool
+            .run(async |connection| {
+                let complete = sql("UPDATE streams SET incomplete = false WHERE name = $1 AND losses = $2")
+                    .bind::<Text, _>(stream)
+                    .bind::<BigInt, _>(losses)
+                    .execute(connection)
+                    .await?;
+                Ok(complete > 0)
+            })
+            .await
     }
 
     /// These events were set aside: they count as carried out.

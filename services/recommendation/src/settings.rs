@@ -6,6 +6,7 @@ use cache::CacheSettings;
 use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
+use runtime::event_settings::check_events;
 use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
@@ -74,6 +75,7 @@ impl Settings {
         let settings: Self = runtime::settings::load(DEFAULTS, vars)?;
         check_lanes([("list", &settings.lanes.list), ("basket", &settings.lanes.basket)])?;
         check_redis(&settings.redis)?;
+        check_events(&settings.events)?;
         if settings.learning.every < Duration::from_millis(10) {
             return Err(SettingsError::wrong("LEARNING__EVERY", "must be 10ms or more"));
         }
@@ -111,6 +113,8 @@ mod tests {
             ("LEARNING__LEAST_SCORE", "nan"),
             ("REDIS__MAX_LOADS", "0"),
             ("EVENTS__TRANSPORT", "pigeon"),
+            ("EVENTS__CLAIM_AFTER", "0s"),
+            ("EVENTS__STALE_AFTER", "0s"),
             ("CART__URI", "http://127.0.0.1:1"),
         ] {
             let message = load(&[(name, value)]).expect_err(name).to_string();

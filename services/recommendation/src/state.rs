@@ -1,6 +1,6 @@
 //! How current the copy of the catalogue is, and whether there is one.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ struct Parts {
     /// Products read so far by the fill under way.
     read: AtomicU64,
     head: Mutex<Head>,
+    /// Events about carts are lost, and what they told has not been read from the cart yet.
+    baskets_incomplete: AtomicBool,
 }
 
 /// What is known of the newest event of all.
@@ -41,11 +43,31 @@ pub struct CatalogueState {
     pub position: u64,
     /// How many events it is behind, as far as is known.
     pub lag: u64,
-    /// Whether it may be more than five seconds behind: the product API does not answer, or there is a backlog.
+    /// Whether it may be more than five seconds behind: the product API does not answer, there is a backlog, or nobody knows
+    /// whether events are carried out.
+    pub stale: bool,
+}
+
+/// How current the baskets are that an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BasketsState {
+    /// Whether changes of the cart may be missing: events about carts were lost and the baskets have not been read from the
+    /// cart yet, or nobody knows whether events are carried out.
     pub stale: bool,
 }
 
 impl State {
+    /// Events about carts are lost, or the baskets have been read from the cart since.
+    pub fn baskets_incomplete(&self, are_incomplete: bool) {
+        self.0.baskets_incomplete.store(are_incomplete, Relaxed);
+        gauge!("recommendation_baskets_incomplete").set(if are_incomplete { 1.0 } else { 0.0 });
+    }
+
+    /// Whether events about carts are lost, and the baskets have not been read from the cart since.
+    pub fn are_baskets_incomplete(&self) -> bool {
+        self.0.baskets_incomplete.load(Relaxed)
+    }
+
     /// So many products have been read.
     pub fn filling(&self, products: u64) {
         self.0.read.store(products, Relaxed);

@@ -8,7 +8,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{Cache, Keyspace};
 use events::PRODUCT_EVENTS;
-use events::consumer::{Consumer, Reading, Subscription};
+use events::consumer::{Consumer, Progress, Reading, Subscription};
 use events::log::{LogError, Mark};
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
@@ -56,7 +56,7 @@ pub async fn run(
     };
     let Started { searching, cache, horizon, tasks } = started;
     let standard = StandardRoutes {
-        readiness: readiness(&searching.state, &cache, shutdown.clone()),
+        readiness: readiness(&searching, &cache, shutdown.clone()),
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
@@ -139,8 +139,15 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         Arc::clone(&state),
         settings.index.commit_every,
     );
-    let follower =
-        Follower { settings: settings.clone(), api, cache: cache.clone(), announcer, state: Arc::clone(&state) };
+    let progress = Progress::new(PRODUCT_EVENTS, &settings.events);
+    let follower = Follower {
+        settings: settings.clone(),
+        api,
+        cache: cache.clone(),
+        announcer,
+        state: Arc::clone(&state),
+        progress: progress.clone(),
+    };
     let stop = shutdown.clone();
     let keeping = tokio::spawn(async move {
         tokio::select! {
@@ -149,7 +156,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         }
     });
     let following = tokio::spawn(follower.follow(indexer, commit, shutdown));
-    Ok(Started { searching: Searching { pages, state }, cache, horizon, tasks: vec![keeping, following] })
+    Ok(Started { searching: Searching { pages, state, progress }, cache, horizon, tasks: vec![keeping, following] })
 }
 
 /// Opens the index; waits for a predecessor that still has it.
@@ -174,6 +181,7 @@ struct Follower {
     cache: Cache,
     announcer: Announcer,
     state: Arc<State>,
+    progress: Progress,
 }
 
 impl Follower {
@@ -192,6 +200,7 @@ impl Follower {
         let reaction = Reaction { cache: self.cache, announcer: self.announcer, state: self.state, work };
         match Consumer::start(&self.settings.events, &self.settings.redis.url, subscription, reaction) {
             Ok(consumer) => {
+                self.progress.follow(&consumer);
                 indexer.run(queue, shutdown).await;
                 consumer.stop().await;
             }
@@ -227,8 +236,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Without an index there is nothing to search; without Redis searches are slower, without the product API they age.
-fn readiness(state: &Arc<State>, cache: &Cache, shutdown: CancellationToken) -> Readiness {
-    let (building, ageing) = (Arc::clone(state), Arc::clone(state));
+fn readiness(searching: &Searching, cache: &Cache, shutdown: CancellationToken) -> Readiness {
+    let (building, ageing) = (Arc::clone(&searching.state), Arc::clone(&searching.state));
+    let progress = searching.progress.clone();
     Readiness::new(shutdown)
         .requires_telling("index", Duration::from_secs(1), move || {
             let state = building.readiness();
@@ -242,6 +252,10 @@ fn readiness(state: &Arc<State>, cache: &Cache, shutdown: CancellationToken) -> 
                     true => Err(format!("the index may be behind: {} events, as far as is known", index.lag)),
                 }
             }
+        })
+        .prefers_telling("events", Duration::from_secs(1), move || {
+            let ready = progress.ready();
+            async move { ready }
         })
         .prefers_redis(cache)
         .prefers_invalidations(cache)

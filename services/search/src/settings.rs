@@ -6,6 +6,7 @@ use std::time::Duration;
 use cache::CacheSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
+use runtime::event_settings::check_events;
 use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
@@ -73,6 +74,7 @@ impl Settings {
     fn checked(settings: Self) -> Result<Self, SettingsError> {
         check_lanes([("page", &settings.lanes.page)])?;
         check_redis(&settings.redis)?;
+        check_events(&settings.events)?;
         if !(32..=4096).contains(&settings.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
         }
@@ -107,6 +109,8 @@ mod tests {
             ("INDEX__PATH", ""),
             ("PRODUCT_API__TIMEOUT", "soon"),
             ("EVENTS__TRANSPORT", "pigeon"),
+            ("EVENTS__CLAIM_AFTER", "0s"),
+            ("EVENTS__STALE_AFTER", "0s"),
         ] {
             let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();
             assert!(message.contains(name), "{name}={value} gave: {message}");

@@ -44,7 +44,8 @@ pub struct IndexState {
     pub position: u64,
     /// How many events it is behind, as far as is known.
     pub lag: u64,
-    /// Whether it may be more than five seconds behind: the product API does not answer, or there is a backlog.
+    /// Whether it may be more than five seconds behind: the product API does not answer, there is a backlog, or nobody knows
+    /// whether events are carried out.
     pub stale: bool,
 }
 

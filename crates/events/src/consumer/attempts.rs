@@ -118,7 +118,9 @@ impl<R: React> Effects<R> {
     /// Has everything dropped or made anew, for as long as it takes.
     pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<Mark>, Stopped> {
         self.signs.meter.resync(why);
+        self.signs.resyncing(true);
         let from = self.until_done("a resync fails", "a resync is done", || self.reaction.resync(why)).await?;
+        self.signs.resyncing(false);
         // Where a group is, only the group knows.
         Ok(from.filter(|_| self.seen.is_none()))
     }

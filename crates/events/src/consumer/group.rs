@@ -60,11 +60,11 @@ impl<R: React> Group<R> {
         let stream = self.session.connect(&self.effects.stop).await?;
         self.join(&stream).await?;
         self.effects.signs.connected(true);
-        let (name, signs) = (self.name, self.effects.signs.clone());
+        let (name, log, signs) = (self.name, self.effects.log.clone(), self.effects.signs.clone());
         let reads = self.read(&stream);
         tokio::select! {
             ended = reads => ended?,
-            never = monitor::watch(&stream, name, signs) => match never {},
+            never = monitor::watch(&stream, name, log, signs) => match never {},
         }
         // Told to stop. Whoever has left nothing behind needs not be remembered.
         if let Err(error) = stream.forget(self.name, Duration::ZERO, Some(&self.consumer)).await {
@@ -125,6 +125,7 @@ impl<R: React> Group<R> {
                 (self.last, self.unsure) = (None, None);
             }
         }
+        self.effects.signs.unsure(self.unsure.is_some());
         Ok(())
     }
 

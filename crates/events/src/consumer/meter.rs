@@ -1,5 +1,7 @@
 //! What a consumer counts, by stream and group.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
@@ -20,6 +22,7 @@ pub(super) struct Meter {
     applied: Counter,
     lag: Gauge,
     lag_seconds: Gauge,
+    verified: Gauge,
     delay: Histogram,
 }
 
@@ -40,6 +43,7 @@ impl Meter {
             applied: counted("events_applied_total"),
             lag: measured("events_lag"),
             lag_seconds: measured("events_lag_seconds"),
+            verified: measured("events_verified_timestamp_seconds"),
             delay: histogram!("events_delay_seconds", "stream" => stream, "group" => group),
         }
     }
@@ -69,6 +73,12 @@ impl Meter {
             Resync::OtherHistory => "other-history",
         };
         counter!("events_resyncs_total", "stream" => self.stream, "group" => self.group, "why" => why).increment(1);
+    }
+
+    /// So long ago, everything was carried out. A point in time (Unix seconds), so that it ages while nobody sets it.
+    pub(super) fn verified(&self, ago: Duration) {
+        let at = Utc::now() - ago;
+        self.verified.set(at.timestamp_micros() as f64 / 1e6);
     }
 
     /// How many events are not carried out, and since when the oldest of them has been waiting.

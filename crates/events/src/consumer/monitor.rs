@@ -1,28 +1,63 @@
-//! How far behind a consumer is: looked up every second, beside the reading.
+//! How far behind a consumer is, and since when: looked up every second, beside the reading.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 use super::ConsumerStatus;
 use super::meter::Meter;
+use super::progress::Ends;
 use super::stream::Stream;
+use crate::log::EventLog;
 
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How long the log may take to say which event is the newest. Without an answer, the stream alone says it.
+const LOG_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What a consumer shows of itself.
 #[derive(Clone)]
 pub(super) struct Signs {
     pub(super) meter: Meter,
     pub(super) status: watch::Sender<ConsumerStatus>,
+    /// A resync is under way: until it is done, what was carried out proves nothing.
+    resyncing: Arc<AtomicBool>,
+    /// The log could not say whether what was carried out is of its history.
+    unsure: Arc<AtomicBool>,
 }
 
 impl Signs {
+    pub(super) fn new(meter: Meter, status: watch::Sender<ConsumerStatus>) -> Self {
+        Self { meter, status, resyncing: Arc::default(), unsure: Arc::default() }
+    }
+
+    /// Everything from before `at` is carried out, unless that is in doubt.
+    pub(super) fn verified(&self, at: Instant) {
+        if self.resyncing.load(SeqCst) || self.unsure.load(SeqCst) {
+            return;
+        }
+        self.meter.verified(at.elapsed());
+        self.status.send_modify(|status| status.verified = status.verified.max(Some(at)));
+    }
+
+    /// A resync begins, or is done.
+    pub(super) fn resyncing(&self, is_under_way: bool) {
+        self.resyncing.store(is_under_way, SeqCst);
+    }
+
+    /// Whether it is in doubt that what was carried out is of the log's history.
+    pub(super) fn unsure(&self, is_unsure: bool) {
+        self.unsure.store(is_unsure, SeqCst);
+    }
+
     /// Whether there is a connection to read from.
     pub(super) fn connected(&self, connected: bool) {
         self.meter.connected.set(if connected { 1.0 } else { 0.0 });
@@ -53,16 +88,31 @@ impl Signs {
 /// Looks every second, for ever. Without a group (an empty name), the position in the status is what counts.
 ///
 /// It sees a connection that breaks while a reaction takes long; what to do about it is for whoever reads.
-pub(super) async fn watch(stream: &Stream, group: &str, signs: Signs) -> Infallible {
+pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, signs: Signs) -> Infallible {
+    let (mut ends, mut made_good) = (Ends::default(), None);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let position = signs.status.borrow().position;
-        let look = stream.look(group, position).await;
+        let asked = Instant::now();
+        let (look, head) = tokio::join!(stream.look(group, position), timeout(LOG_TIMEOUT, log.head(None)));
         signs.connected(look.is_ok());
         match look {
-            Ok(look) => signs.lag(look.lag(), look.oldest.as_deref()),
+            Ok(look) => {
+                signs.lag(look.lag(), look.oldest.as_deref());
+                let head = head.ok().and_then(Result::ok).map(|head| head.seq);
+                // A group that meets an empty stream was made there, and what came before is made good. A reader knows.
+                if made_good.is_none() {
+                    made_good = if group.is_empty() { Some(0) } else { head };
+                }
+                ends.add(asked, look.newest(head, made_good.unwrap_or(0)));
+                // Without its group nothing was handed out: it is about to be made again.
+                let done = if look.group || group.is_empty() { ends.reached(look.done) } else { None };
+                if let Some(at) = done {
+                    signs.verified(at);
+                }
+            }
             Err(error) => debug!(%error, "cannot look up the lag"),
         }
     }

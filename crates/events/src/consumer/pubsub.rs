@@ -1,11 +1,15 @@
 //! Listening to the channel as it comes, to show what that costs: nothing that is missed is made good.
 
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
 use fred::types::Message;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::React;
@@ -13,6 +17,8 @@ use super::effects::Effects;
 use super::session::{Session, Trouble};
 use crate::contract::Event;
 use crate::redis;
+
+const ATTEST_EVERY: Duration = Duration::from_secs(1);
 
 /// Somebody who hears a channel.
 pub(super) struct Listener<R> {
@@ -36,6 +42,7 @@ impl<R: React> Listener<R> {
             info!(channel = self.channel, "listens; what it misses is lost");
             tokio::select! {
                 () = self.hear(messages) => Ok(()),
+                never = self.attest() => match never {},
                 // Whoever only listens does not notice that nobody is there any more.
                 () = redis::silence(&client) => Err(Error::new(ErrorKind::Timeout, "nobody answers").into()),
                 broken = breaks.recv() => match broken {
@@ -59,6 +66,15 @@ impl<R: React> Listener<R> {
         match info.contains(" sub=1 ") {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Auth, "the subscription was refused")),
+        }
+    }
+
+    /// What is heard is carried out at once, and what is not heard is lost by choice: as long as it listens, nothing more
+    /// can be said. Never returns.
+    async fn attest(&self) -> Infallible {
+        loop {
+            self.effects.signs.verified(Instant::now());
+            sleep(ATTEST_EVERY).await;
         }
     }
 

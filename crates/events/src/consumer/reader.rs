@@ -35,8 +35,18 @@ pub(super) struct Reader<R> {
 }
 
 impl<R: React> Reader<R> {
-    /// Reads until it is told to stop, or something breaks.
+    /// Reads until it is told to stop, or something breaks. Where the stream cannot be read, though Redis answers, the log
+    /// is read before the next attempt.
     pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+        let ended = self.read_stream().await;
+        if matches!(ended, Err(Trouble::Redis(_))) {
+            self.effects.signs.connected(false);
+            self.poll(None).await?;
+        }
+        ended
+    }
+
+    async fn read_stream(&mut self) -> Result<(), Trouble> {
         self.effects.signs.at(self.position.seq);
         let stream = self.session.open()?;
         let stop = self.effects.stop.clone();
@@ -56,10 +66,10 @@ impl<R: React> Reader<R> {
         self.run_id = Some(run_id);
         self.effects.signs.connected(true);
         info!(stream = self.session.stream, after = self.position.seq, "reads the stream");
-        let signs = self.effects.signs.clone();
+        let (log, signs) = (self.effects.log.clone(), self.effects.signs.clone());
         tokio::select! {
             ended = self.read(&stream) => ended,
-            never = monitor::watch(&stream, "", signs) => match never {},
+            never = monitor::watch(&stream, "", log, signs) => match never {},
         }
     }
 
@@ -122,6 +132,7 @@ impl<R: React> Reader<R> {
     async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, Trouble> {
         loop {
             let mut aftermath = Aftermath::default();
+            let asked = Instant::now();
             match self.effects.page(self.position, u64::MAX, &mut aftermath).await? {
                 Ok(page) => {
                     self.effects.poison(&mut aftermath).await?;
@@ -130,6 +141,9 @@ impl<R: React> Reader<R> {
                     self.go_to(aftermath.from.unwrap_or(page.reached));
                     self.effects.signs.lag(page.head.saturating_sub(self.position.seq), None);
                     if done {
+                        if page.head <= self.position.seq {
+                            self.effects.signs.verified(asked.into_std());
+                        }
                         return Ok(true);
                     }
                 }

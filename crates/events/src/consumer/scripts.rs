@@ -64,6 +64,15 @@ impl Look {
         position.seq <= self.last && !(position.seq == self.last && is_other)
     }
 
+    /// The newest event of all, where the log says that it is at `head`: the relay may have appended less. `made_good` is up
+    /// to where events count as carried out that a stream without any does not have.
+    pub(super) fn newest(&self, head: Option<u64>, made_good: u64) -> u64 {
+        match head.unwrap_or(0) {
+            head if self.last == 0 && head <= made_good => 0,
+            head => self.last.max(head),
+        }
+    }
+
     /// The number that the stream began with.
     pub(super) fn birth(&self) -> u64 {
         (self.last + 1).saturating_sub(self.added)
@@ -89,6 +98,22 @@ mod tests {
         assert_eq!(look(1, 9, 9, 6, 2).lag(), 5);
         assert_eq!(look(4_711, 4_713, 3, 0, 0).lag(), 3, "what the stream never had does not count");
         assert_eq!(look(0, 0, 0, 7, 0).lag(), 0);
+    }
+
+    #[test]
+    fn newest_event_is_the_one_that_the_relay_has_not_appended() {
+        for (last, head, made_good, newest) in [
+            (9, Some(12), 0, 12),
+            (9, Some(12), 12, 12),
+            (9, Some(4), 0, 9), // the log's database is being restored
+            (9, None, 0, 9),
+            (0, Some(12), 12, 0),
+            (0, Some(13), 12, 13), // the first one that is not appended
+            (0, None, 12, 0),
+        ] {
+            let look = look(u64::from(last > 0), last, last, 0, 0);
+            assert_eq!(look.newest(head, made_good), newest, "{last} {head:?} {made_good}");
+        }
     }
 
     #[test]

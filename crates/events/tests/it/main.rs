@@ -9,6 +9,7 @@ mod histories;
 mod listening;
 mod peers;
 mod poison;
+mod progress;
 mod reading_all;
 mod redis_faults;
 mod stopping;

@@ -153,7 +153,13 @@ impl World {
 }
 
 pub(crate) fn settings() -> ConsumerSettings {
-    ConsumerSettings { transport: Transport::Stream, batch: 256, claim_after: CLAIM, max_attempts: 3 }
+    ConsumerSettings {
+        transport: Transport::Stream,
+        batch: 256,
+        claim_after: CLAIM,
+        max_attempts: 3,
+        ..ConsumerSettings::default()
+    }
 }
 
 /// The JSON of an event with this number.

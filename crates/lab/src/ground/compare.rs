@@ -126,10 +126,11 @@ async fn read(http: &Client, url: &str) -> Result<Seen> {
     let header = answer.headers().get("cache-status").and_then(|value| value.to_str().ok());
     let source = Source::parse(header.unwrap_or_default());
     let mut body: Value = answer.json().await.with_context(|| format!("{url} is not JSON"))?;
-    // How far the index or the copy of the catalogue was is not what the answer says.
+    // How far the index, the copy of the catalogue or the baskets were is not what the answer says.
     if let Some(body) = body.as_object_mut() {
         body.remove("index");
         body.remove("catalogue");
+        body.remove("baskets");
     }
     Ok(Seen { status, source, body })
 }

@@ -1,6 +1,7 @@
 //! The carts themselves: durable in Postgres, read and written without any cache.
 
 mod model;
+mod snapshot;
 
 pub use model::{Cart, Line, NewCart, Quantity};
 

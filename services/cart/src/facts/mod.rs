@@ -7,6 +7,8 @@
 //! | the product API, of an older version, twice | no, flagged | no |
 //! | `known_products`, while the product API is away | no, flagged | no |
 //!
+//! The cache is left out while it is not known that events are carried out.
+//!
 //! Nothing here is decided by a clock: an event removes the entry, which also ends the lease of a load under way, and
 //! raises the floor below which an answer is not believed.
 
@@ -23,6 +25,7 @@ pub use upstream::{Away, Upstream};
 use std::collections::HashMap;
 
 use cache::{FetchError, Fetched, Lane, Loaded};
+use events::consumer::Progress;
 use futures_util::future::join_all;
 
 use crate::error::CartError;
@@ -30,19 +33,28 @@ use crate::ids::ProductId;
 use batch::Batch;
 use source::Source;
 
+/// Why the cache is left out, as `Cache-Status` says it.
+pub const UNVERIFIED: &str = "events-unverified";
+
 /// The way to facts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ProductFacts {
     lane: Lane,
+    progress: Progress,
     source: Source,
     batch: Batch,
 }
 
 impl ProductFacts {
-    /// Facts cached in `lane`.
-    pub fn new(lane: Lane, upstream: Upstream, known: Known) -> Self {
+    /// Facts cached in `lane`, which is as fresh as the `progress` of the events.
+    pub fn new(lane: Lane, progress: Progress, upstream: Upstream, known: Known) -> Self {
         let source = Source { upstream, known };
-        Self { lane, batch: Batch::new(source.clone()), source }
+        Self { lane, progress, batch: Batch::new(source.clone()), source }
+    }
+
+    /// Whether events are carried out, as far as it is known: else what lies in the cache may be outdated.
+    pub fn are_verified(&self) -> bool {
+        self.progress.verified().is_ok()
     }
 
     /// What can be said about one product, through the cache.
@@ -61,7 +73,12 @@ impl ProductFacts {
             let word = batch.word(id.get(), together.clone());
             async move { entry(&word.await?) }
         };
-        lane.fetch(&lane.key(id), load).await.map(|fetched| word(&fetched))
+        let key = lane.key(id);
+        let fetched = match self.are_verified() {
+            true => lane.fetch(&key, load).await?,
+            false => lane.fetch_past(&key, UNVERIFIED, load).await?,
+        };
+        Ok(word(&fetched))
     }
 
     /// What is in the cache about these products, without a load.

@@ -36,7 +36,8 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     params(("id" = uuid::Uuid, Path, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")),
     responses(
         (status = 200, body = View, description = "`Cache-Status` (RFC 9211) says where it came from, and \
-            `detail=product-api-away` where a cached view may have missed a change; what is `stale` is never stored"),
+            `detail=product-api-away` where a cached view may have missed a change, `detail=events-unverified` where the \
+            product API was asked because changes may not have been heard of; what is `stale` is never stored"),
         (status = 304, description = "It is the one that `If-None-Match` names"),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
     )

@@ -3,9 +3,11 @@
 mod carts;
 mod input;
 mod items;
+mod snapshot;
 mod trouble;
 
 use actix_web::web::ServiceConfig;
+use events::carts::CartSnapshotPage;
 use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 
@@ -18,7 +20,8 @@ use crate::view::View;
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(resource("/carts").post(carts::create))
         .service(resource("/carts/{id}").get(carts::read))
-        .service(resource("/carts/{id}/items/{product_id}").put(items::put).delete(items::remove));
+        .service(resource("/carts/{id}/items/{product_id}").put(items::put).delete(items::remove))
+        .service(resource("/events/snapshot").get(snapshot::page));
 }
 
 /// The description of the API, served at `/openapi.json` and shown at `/docs`.
@@ -29,8 +32,8 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         description = "Durable carts, and views of them with current prices. A view is cached until somebody writes to the \
             cart or one of its products changes. Without the product API it shows what was last known, flagged `stale`.",
     ),
-    paths(carts::create, carts::read, items::put, items::remove),
-    components(schemas(NewCart, Quantity, WrittenLine, View)),
+    paths(carts::create, carts::read, items::put, items::remove, snapshot::page),
+    components(schemas(NewCart, Quantity, WrittenLine, View, CartSnapshotPage)),
     tags((name = "carts", description = "Carts and their lines"), (name = "events", description = "What has changed")),
 )]
 pub(crate) struct ApiDoc;

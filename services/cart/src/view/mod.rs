@@ -12,6 +12,9 @@
 //! the facts after step 1: it cannot find the old ones. In the other order, or both at once, it could find them between
 //! the fence and the removal, and nothing would remove the view.
 //!
+//! While nobody knows whether events are carried out ([`events::consumer::Progress`]), nothing in the cache is trusted: the
+//! product API is asked for each view. If it answers, the view is current; if not, it says that it is stale.
+//!
 //! Facts that are not in the cache are loaded into it, within the view's load: as one batch, which holds one place in the
 //! cache's bulkhead beside the view's own. Here one load waits for others: if all places were held by waiting views, nothing
 //! would ever end. So half of the places at most may be held by views that wait for loads; any other view asks the product
@@ -24,13 +27,13 @@ pub use model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
 
 use std::sync::Arc;
 
-use cache::{Cache, FetchError, Fetched, Invalidated, Invalidation, Lane, Loaded};
+use cache::{Bypass, Cache, FetchError, Fetched, Invalidated, Invalidation, Lane, Loaded};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::carts::Carts;
 use crate::error::CartError;
-use crate::facts::ProductFacts;
+use crate::facts::{ProductFacts, UNVERIFIED};
 use crate::ids::CartId;
 use crate::keys;
 
@@ -56,12 +59,21 @@ impl Views {
     /// # Errors
     /// When the database does not answer. Without the product API it shows what is known, and flags it.
     pub async fn view(&self, id: CartId) -> Result<Fetched, FetchError> {
-        let views = self.clone();
+        let (views, key) = (self.clone(), self.lane.key(id.reference()));
+        if self.facts.are_verified() {
+            let load = move || {
+                let views = views.clone();
+                async move { views.load(id).await }
+            };
+            return self.lane.fetch(&key, load).await;
+        }
         let load = move || {
             let views = views.clone();
-            async move { views.load(id).await }
+            async move { views.load_past(id).await }
         };
-        self.lane.fetch(&self.lane.key(id.reference()), load).await
+        // Where Redis is away, that is the reason, also of the events.
+        let why = if self.cache.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.word() };
+        self.lane.fetch_past(&key, why, load).await
     }
 
     /// Removes the views of carts that were written to, by the references of the carts.
@@ -69,6 +81,13 @@ impl Views {
         let keys = references.into_iter().map(|reference| self.lane.key(reference));
         let gone = keys.fold(Invalidation::hard(), Invalidation::key);
         self.cache.invalidate(gone).await
+    }
+
+    /// Nothing of it comes from the cache.
+    async fn load_past(&self, id: CartId) -> Result<Loaded, CartError> {
+        let Some(cart) = self.carts.cart(id).await? else { return Ok(Loaded::absent()) };
+        let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
+        Ok(Loaded::json(&View::of(&cart, &self.facts.asked(&ids).await?))?)
     }
 
     /// Everything that it reads, it reads after the view's lease was taken.

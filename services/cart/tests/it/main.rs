@@ -10,6 +10,8 @@
 //! | `prices` | a change of a product reaches the view, whoever made it |
 //! | `away` | the product API is away, hangs, and comes back |
 //! | `floors` | a product API that answers with older facts than its events told of |
+//! | `cut_off` | events that cannot be read, or are not appended |
+//! | `snapshot` | all carts, for a consumer that has lost events |
 //! | `promise` | no old view after an acknowledged write or a carried out event, under load |
 //! | `operations` | the token of the operations routes; nothing shows the id of a cart |
 //! | `outbox` | what is announced, whoever wrote it |
@@ -19,6 +21,7 @@
 mod away;
 mod bad_input;
 mod carts;
+mod cut_off;
 mod database;
 mod floors;
 mod hostile;
@@ -30,6 +33,7 @@ mod promise;
 mod redis_down;
 mod replicas;
 mod restored;
+mod snapshot;
 mod standard;
 mod starting;
 mod support;

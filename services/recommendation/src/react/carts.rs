@@ -49,15 +49,15 @@ impl React for Carts {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
-        info!(?why, "events about carts may have been missed: the baskets are read from the cart as a whole");
+        info!(?why, "events about carts may have been missed; all baskets are read from the cart");
         if why == Resync::OtherHistory {
             self.baskets.forget_versions().await.map_err(refused)?;
             // From its beginning, as far as it is kept.
             self.positions.replace(CART_EVENTS.stream, Mark::default()).await.map_err(refused)?;
         }
         if why != Resync::RedisChanged {
-            // The cart may be away: the baskets are read beside the events, which need not wait for that.
-            self.positions.set_incomplete(CART_EVENTS.stream, true).await.map_err(refused)?;
+            // The cart may be away: the baskets are read beside the events (`rebuild.rs`), which need not wait for that.
+            self.positions.set_incomplete(CART_EVENTS.stream).await.map_err(refused)?;
         }
         taken(self.cache.invalidate_all().await)?;
         Ok(None)

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use events::consumer::{Consumer, React, ReactError, Reading, Resync, Subscription};
+use events::consumer::{Consumer, ConsumerSettings, Progress, React, ReactError, Reading, Resync, Subscription};
 use events::log::{EventLog, LogError};
 use events::{CART_EVENTS, PRODUCT_EVENTS, Source};
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -18,6 +17,22 @@ use crate::{keeper, keys};
 /// How long it rests after a failure: twice as long each time, up to this.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// How far the events of both streams are carried out. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BothProgress {
+    /// Those about products.
+    pub products: Progress,
+    /// Those about carts.
+    pub carts: Progress,
+}
+
+impl BothProgress {
+    /// Unverified, until both consumers read.
+    pub fn new(settings: &ConsumerSettings) -> Self {
+        Self { products: Progress::new(PRODUCT_EVENTS, settings), carts: Progress::new(CART_EVENTS, settings) }
+    }
+}
+
 /// The task that holds the consumers.
 #[derive(Debug)]
 pub struct Follower {
@@ -27,26 +42,26 @@ pub struct Follower {
     pub products: Products,
     /// What changes of carts do.
     pub carts: Carts,
-    /// Told whether both streams are read just now.
-    pub tells: watch::Sender<bool>,
+    /// Told how far the events of each are carried out.
+    pub progress: BothProgress,
 }
 
 impl Follower {
     /// Ends when it is told to.
     pub async fn follow(self, shutdown: CancellationToken) {
-        let Self { settings, products, carts, tells } = self;
+        let Self { settings, products, carts, progress } = self;
         let consumers = async {
             // The one does not wait for the other: carts may be heard of before there is a catalogue.
             tokio::join!(
                 async {
                     begin_products(&products).await;
                     let log = products.filler.api.events();
-                    start(&settings, PRODUCT_EVENTS, log, products)
+                    start(&settings, PRODUCT_EVENTS, log, products, &progress.products)
                 },
                 async {
                     begin_carts(&carts).await;
                     let log = carts.log.clone();
-                    start(&settings, CART_EVENTS, log, carts)
+                    start(&settings, CART_EVENTS, log, carts, &progress.carts)
                 }
             )
         };
@@ -55,31 +70,22 @@ impl Follower {
             () = shutdown.cancelled() => return,
         };
         let (Some(products), Some(carts)) = consumers else { return };
-        let (mut first, mut second) = (products.watch(), carts.watch());
-        let watching = async {
-            loop {
-                tells.send_replace(first.borrow().connected && second.borrow().connected);
-                let changed = tokio::select! {
-                    changed = first.changed() => changed,
-                    changed = second.changed() => changed,
-                };
-                if changed.is_err() {
-                    break;
-                }
-            }
-        };
-        tokio::select! {
-            () = watching => {}
-            () = shutdown.cancelled() => {}
-        }
+        shutdown.cancelled().await;
         tokio::join!(products.stop(), carts.stop());
     }
 }
 
-fn start<R: React>(settings: &Settings, source: Source, log: EventLog, reaction: R) -> Option<Consumer> {
+fn start<R: React>(
+    settings: &Settings,
+    source: Source,
+    log: EventLog,
+    reaction: R,
+    progress: &Progress,
+) -> Option<Consumer> {
     let reading = Reading::Group(keys::GROUP);
     let subscription = Subscription { source, reading, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
     Consumer::start(&settings.events, &settings.redis.url, subscription, reaction)
+        .inspect(|consumer| progress.follow(consumer))
         // The cache has taken this URL.
         .inspect_err(|error| error!(%error, "events cannot be read"))
         .ok()

@@ -5,10 +5,12 @@
 mod carts;
 mod follower;
 mod products;
+mod rebuild;
 
 pub use carts::Carts;
-pub use follower::Follower;
+pub use follower::{BothProgress, Follower};
 pub use products::Products;
+pub use rebuild::Rebuild;
 
 use cache::Invalidated;
 use events::consumer::ReactError;

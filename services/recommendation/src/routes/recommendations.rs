@@ -15,21 +15,26 @@ use super::trouble;
 use crate::NAME;
 use crate::ids::{CartId, ProductId};
 use crate::lists::{Lists, MOST, Recommendations};
-use crate::state::{CatalogueState, State};
+use crate::react::BothProgress;
+use crate::state::{BasketsState, CatalogueState, State};
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
 pub(crate) struct Shelves {
     pub(crate) lists: Lists,
     pub(crate) state: State,
+    /// How far events are carried out.
+    pub(crate) progress: BothProgress,
 }
 
-/// What is recommended, and how current the copy of the catalogue is that it was made of.
+/// What is recommended, and how current that is which it was made of: the copy of the catalogue and, for a cart, the baskets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Answered {
     #[serde(flatten)]
     list: Recommendations,
     catalogue: CatalogueState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baskets: Option<BasketsState>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -77,7 +82,7 @@ pub(super) async fn beside(
     let limit = few(query.0.limit)?;
     shelves.state.readiness().map_err(trouble::not_yet)?;
     let fetched = shelves.lists.beside(product).await.map_err(trouble::fetch)?;
-    answered(answer, &request, &fetched, limit, &shelves.state)
+    answered(answer, &request, &fetched, limit, Shown { catalogue: shelves.catalogue(), baskets: None })
 }
 
 /// What goes with the products in a cart, none of which is among it. A cart of which nothing is known gets empty lists.
@@ -102,7 +107,28 @@ pub(super) async fn for_cart(
     let limit = few(query.0.limit)?;
     shelves.state.readiness().map_err(trouble::not_yet)?;
     let fetched = shelves.lists.for_cart(cart).await.map_err(trouble::fetch)?;
-    answered(answer, &request, &fetched, limit, &shelves.state)
+    let shown = Shown { catalogue: shelves.catalogue(), baskets: Some(shelves.baskets()) };
+    answered(answer, &request, &fetched, limit, shown)
+}
+
+impl Shelves {
+    fn catalogue(&self) -> CatalogueState {
+        let mut catalogue = self.state.catalogue(Instant::now());
+        catalogue.stale |= self.progress.products.verified().is_err();
+        catalogue
+    }
+
+    fn baskets(&self) -> BasketsState {
+        BasketsState { stale: self.state.are_baskets_incomplete() || self.progress.carts.verified().is_err() }
+    }
+}
+
+/// What is true of the moment of an answer; an object of at least one field.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Shown {
+    catalogue: CatalogueState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baskets: Option<BasketsState>,
 }
 
 fn few(limit: Option<i64>) -> Result<usize, Problem> {
@@ -118,12 +144,14 @@ fn answered(
     request: &HttpRequest,
     fetched: &Fetched,
     limit: usize,
-    state: &State,
+    shown: Shown,
 ) -> Result<HttpResponse, Problem> {
-    let catalogue = state.catalogue(Instant::now());
-    let answer = if catalogue.stale { answer.detail("catalogue-stale") } else { answer };
-    let catalogue = serde_json::to_vec(&catalogue).map_err(Problem::internal)?;
-    let answer = answer.beside([&limit.to_be_bytes()[..], &catalogue].concat());
+    let answer = match shown {
+        Shown { catalogue, .. } if catalogue.stale => answer.detail("catalogue-stale"),
+        Shown { .. } => answer,
+    };
+    let shown = serde_json::to_vec(&shown).map_err(Problem::internal)?;
+    let answer = answer.beside([&limit.to_be_bytes()[..], &shown].concat());
     let response = answer.fetched(request, fetched, "product");
     let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
     let shortened;
@@ -136,6 +164,6 @@ fn answered(
         &shortened
     };
     let open = list.strip_suffix(b"}").ok_or_else(|| Problem::internal("a list that is no object"))?;
-    let body = [open, b",\"catalogue\":", &catalogue, b"}"].concat();
+    let body = [open, b",", &shown[1..]].concat();
     Ok(response.set_body(body).map_into_boxed_body())
 }

@@ -10,15 +10,19 @@
 //! | `rows` | answers and events in any order, and more than once |
 //! | `poison` | events that cannot be used |
 //! | `away` | the product API or Redis is away, and comes back |
+//! | `cut_off` | events that cannot be read |
+//! | `rebuilt` | baskets after the loss of events about carts |
 //! | `replicas` · `starting` · `bad_input` · `standard` | two of them; any order of starts; HTTP; health, docs |
 
 mod away;
 mod bad_input;
 mod changes;
+mod cut_off;
 mod hostile;
 mod lists;
 mod operations;
 mod poison;
+mod rebuilt;
 mod replicas;
 mod restored;
 mod rows;

@@ -7,6 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::FetchError;
+use events::consumer::Progress;
 use runtime::answer::Answer;
 use runtime::problem::{Problem, Query};
 use serde::Serialize;
@@ -26,6 +27,8 @@ const SOON: Duration = Duration::from_secs(1);
 pub(crate) struct Searching {
     pub(crate) pages: Pages,
     pub(crate) state: Arc<State>,
+    /// How far events are carried out.
+    pub(crate) progress: Progress,
 }
 
 /// A page of results, and how current the index is.
@@ -68,7 +71,8 @@ pub(super) async fn search(
         return Err(Problem::unavailable(SOON, building));
     }
     let found = searching.pages.find(search).await.map_err(trouble)?;
-    let index = searching.state.index(Instant::now());
+    let mut index = searching.state.index(Instant::now());
+    index.stale |= searching.progress.verified().is_err();
     let shown = serde_json::to_vec(&index).map_err(Problem::internal)?;
     if index.stale {
         answer = answer.detail("index-stale");

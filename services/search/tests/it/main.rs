@@ -14,12 +14,14 @@
 //! | `replicas` | several processes, one of which lags |
 //! | `building` · `restarting` | the first index, the next start, kill -9, damage |
 //! | `redis_down` | no Redis, and its return, empty |
+//! | `cut_off` | events that cannot be read |
 //! | `bad_input` · `standard` | refusals; health, metrics, the API's description |
 
 mod bad_input;
 mod building;
 mod caching;
 mod changes;
+mod cut_off;
 mod entering;
 mod finding;
 mod hostile;

@@ -10,6 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+/// Who asks for what comes after such a number asks for the number of the newest event.
+const HEAD_ONLY: u64 = 1 << 62;
+
 /// The server; it ends with this.
 pub(crate) struct Log {
     url: String,
@@ -84,7 +87,7 @@ impl Log {
         state.events.iter().flat_map(|(seq, event)| [format!("{seq}-0"), event.to_string()]).collect()
     }
 
-    /// How often it was asked.
+    /// How often it was asked for events; that is not how often it was asked how far it is.
     pub(crate) fn asked(&self) -> u64 {
         self.state.lock().unwrap().asked
     }
@@ -101,6 +104,10 @@ async fn answer(mut connection: TcpStream, state: &Mutex<State>) -> std::io::Res
     let mut lines = BufReader::new(read).lines();
     let request = lines.next_line().await?.unwrap_or_default();
     while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
+    if request.is_empty() {
+        // Given up before it was sent.
+        return Ok(());
+    }
     let parameter = |name: &str| -> u64 {
         let (_, rest) = request.split_once(&format!("{name}=")).unwrap();
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
@@ -115,7 +122,9 @@ async fn answer(mut connection: TcpStream, state: &Mutex<State>) -> std::io::Res
 }
 
 fn page(state: &mut State, after: u64, epoch: Option<Uuid>, limit: u64) -> (&'static str, String) {
-    state.asked += 1;
+    if after < HEAD_ONLY {
+        state.asked += 1;
+    }
     if state.away {
         return ("503 Service Unavailable", String::new());
     }

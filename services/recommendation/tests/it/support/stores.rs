@@ -24,6 +24,7 @@ pub(crate) struct Stores {
     pub(crate) redis: Redis,
     ours: String,
     shop: String,
+    carts: String,
 }
 
 /// A lock of rows that the test holds: who writes there waits until it is released.
@@ -32,7 +33,7 @@ pub(crate) struct Lock(AsyncPgConnection);
 impl Stores {
     pub(crate) async fn start() -> Self {
         let redis = Redis::start().await.expect("a private Redis");
-        Self { redis, ours: shared_database().await, shop: shared_database().await }
+        Self { redis, ours: shared_database().await, shop: shared_database().await, carts: shared_database().await }
     }
 
     fn command(&self, program: &Path, database: &str, settings: &[(&str, &str)]) -> Command {
@@ -74,9 +75,29 @@ impl Stores {
         (api, ours)
     }
 
+    /// The real cart, at `port` or anywhere, beside the product API at `url`.
+    pub(crate) async fn cart(&self, url: &str, port: &str) -> Service {
+        let settings = [("PRODUCT_API__URL", url), ("PRODUCT_API__TIMEOUT", "5s"), ("HTTP__PORT", port)];
+        Service::start(&self.command(&sibling("cart"), &self.carts, &settings)).await
+    }
+
+    /// The real product API and the real cart, and a recommendation beside them with settings of its own.
+    pub(crate) async fn all_with(&self, settings: &[(&str, &str)]) -> (Service, Service, Service) {
+        let api = self.product_api("0").await;
+        let cart = self.cart(api.url(), "0").await;
+        let settings = [&[("CART__URL", cart.url())], settings].concat();
+        let ours = self.ours_with(api.url(), &settings).await;
+        (api, cart, ours)
+    }
+
     /// Runs SQL in our database; a line per row, columns separated by `|`.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         Postgres::shared().await.sql(name(&self.ours), sql).await.expect("the test's own SQL")
+    }
+
+    /// Runs SQL in the cart's database.
+    pub(crate) async fn cart_sql(&self, sql: &str) -> String {
+        Postgres::shared().await.sql(name(&self.carts), sql).await.expect("the test's own SQL")
     }
 
     /// Where our database is.

@@ -1,0 +1,142 @@
+//! Whether a service may call what it shows current: while its events are carried out, and not for long without that.
+
+use std::time::Duration;
+
+use events::PRODUCT_EVENTS;
+use events::consumer::{Consumer, ConsumerSettings, Progress, ReactError, Reading, Unverified};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, settings, unavailable};
+
+const LIMIT: Duration = Duration::from_secs(3);
+
+fn limited() -> ConsumerSettings {
+    ConsumerSettings { stale_after: LIMIT, ..settings() }
+}
+
+/// A consumer, and its progress.
+fn start(world: &World, reading: Reading, recorder: &Recorder) -> (Consumer, Progress) {
+    let consumer = world.start_with(&limited(), reading, recorder);
+    let progress = Progress::new(PRODUCT_EVENTS, &limited());
+    progress.follow(&consumer);
+    (consumer, progress)
+}
+
+async fn until_ready(progress: &Progress) {
+    eventually("the consumer to be at the end", AT_MOST, async || progress.ready().is_ok()).await;
+}
+
+async fn until_overdue(progress: &Progress) {
+    let overdue = Err(Unverified::Overdue(STREAM, LIMIT));
+    eventually("the consumer to be overdue", AT_MOST, async || progress.verified() == overdue).await;
+}
+
+#[tokio::test]
+async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_it() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    // It may still look at the stream: what it sees there is what counts.
+    world.cli("ACL SETUSER default -xreadgroup").await;
+    eventually("the refusal", AT_MOST, async || progress.ready() == Err(Unverified::Disconnected(STREAM))).await;
+    world.append(4..=4).await;
+    until_overdue(&progress).await;
+    world.cli("ACL SETUSER default +xreadgroup").await;
+    until_ready(&progress).await;
+    applied(&recorder, 1..=4).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    world.cli("ACL SETUSER default resetkeys").await;
+    // Nothing is there to be missed, as far as the test knows: the consumer does not know even that.
+    until_overdue(&progress).await;
+    world.cli("ACL SETUSER default allkeys").await;
+    until_ready(&progress).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn group_whose_reaction_fails_is_unverified_until_it_succeeds() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    recorder.answer(|_| unavailable());
+    world.append(1..=2).await;
+    until_overdue(&progress).await;
+    recorder.answer(|_| Ok(()));
+    until_ready(&progress).await;
+    assert_eq!(recorder.applied(), [1, 2]);
+    consumer.stop().await;
+}
+
+/// The resync is that of a poisonous event, which is not acknowledged before it.
+#[tokio::test]
+async fn group_whose_resync_fails_is_unverified_until_it_succeeds() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    recorder.resync_answer(Err(ReactError::Unavailable("the cache is away".to_owned())));
+    world.cli(&format!("DEL {STREAM}")).await;
+    until_overdue(&progress).await;
+    recorder.resync_answer(Ok(None));
+    until_ready(&progress).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn events_that_the_relay_does_not_append_make_their_consumer_unverified() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    world.log_only(4..=5);
+    until_overdue(&progress).await;
+    world.stream_only(4..=5).await;
+    until_ready(&progress).await;
+    // Nobody knows of more where the log is away: the stream alone says it.
+    world.log.away(true);
+    world.stream_only(6..=6).await;
+    applied(&recorder, 1..=6).await;
+    until_ready(&progress).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn reader_without_the_right_to_read_its_stream_reads_the_log() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Log(0.into()), &recorder);
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    until_ready(&progress).await;
+    world.cli("ACL SETUSER default resetkeys").await;
+    world.log_only(4..=6);
+    applied(&recorder, 1..=6).await;
+    eventually("the refusal", AT_MOST, async || progress.ready() == Err(Unverified::Disconnected(STREAM))).await;
+    assert_eq!(progress.verified(), Ok(()), "the log says that there is no more");
+    // Without the log, too, nobody knows.
+    world.log.away(true);
+    until_overdue(&progress).await;
+    world.cli("ACL SETUSER default allkeys").await;
+    world.stream_only(4..=6).await;
+    world.log.away(false);
+    until_ready(&progress).await;
+    assert_eq!(recorder.applied().len(), 6);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn progress_ages_when_its_consumer_is_stopped() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    consumer.stop().await;
+    until_overdue(&progress).await;
+}

@@ -1,0 +1,2 @@
+drop index carts_reference;
+drop function cart_reference;

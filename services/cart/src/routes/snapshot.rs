@@ -1,0 +1,48 @@
+//! `/events/snapshot`: all carts as they are, for consumers that have lost events about them.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use events::carts::{CartSnapshotPage, MOST};
+use runtime::operations::Operator;
+use runtime::problem::{Problem, Query};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::trouble;
+use crate::shop::Shop;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SnapshotQuery {
+    /// The `next_cursor` of the page before; without it, the first page.
+    cursor: Option<Uuid>,
+    /// 1 to 100 carts, 100 by default.
+    #[param(nullable = false, minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+}
+
+/// What lies in all carts, by the carts' references. For what events told that `/events` no longer has.
+#[utoipa::path(
+    get,
+    path = "/events/snapshot",
+    tag = "events",
+    security(("operations_token" = [])),
+    params(SnapshotQuery),
+    responses(
+        (status = 200, body = CartSnapshotPage), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+pub(super) async fn page(
+    _operator: Operator,
+    query: Query<SnapshotQuery>,
+    shop: Data<Shop>,
+) -> Result<HttpResponse, Problem> {
+    let limit = query.0.limit.unwrap_or(MOST);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::invalid_field("limit", format!("must be between 1 and {MOST}")));
+    }
+    Ok(HttpResponse::Ok().json(shop.carts.snapshot(query.0.cursor, limit).await.map_err(trouble::shop)?))
+}

@@ -1,0 +1,118 @@
+//! Events about carts that nobody has any more: the baskets are read from the cart.
+
+use std::collections::BTreeMap;
+
+use events::contract::cart_reference;
+use serde_json::json;
+use testkit::eventually;
+
+use crate::support::{SOON, Service, Stores, until_list};
+
+/// Creates a cart that holds these; returns its id.
+async fn cart_with(cart: &Service, products: &[i64]) -> String {
+    let created = cart.post("/carts", &json!({})).await.expect(201).json();
+    let id = created["id"].as_str().expect("an id").to_owned();
+    for product in products {
+        cart.put(&format!("/carts/{id}/items/{product}"), &json!({ "quantity": 2 })).await.expect(201);
+    }
+    id
+}
+
+/// Waits until every basket is as the carts are.
+async fn until_known(stores: &Stores, carts: &BTreeMap<String, Vec<i64>>) {
+    let mut expected: Vec<String> = Vec::new();
+    for (id, products) in carts {
+        let reference = cart_reference(id.parse().expect("a UUID"));
+        expected.extend(products.iter().map(|product| format!("{reference}|{product}|2")));
+    }
+    expected.sort();
+    let known = "SELECT cart_id, product_id, quantity FROM basket_items WHERE quantity > 0 ORDER BY 1, 2";
+    eventually("the baskets to be those of the carts", SOON, async || {
+        let mut known: Vec<String> = stores.sql(known).await.lines().map(str::to_owned).collect();
+        known.sort();
+        known == expected
+    })
+    .await;
+}
+
+/// From now on neither the stream nor the log has any event about carts that was announced before.
+async fn lose_events(stores: &Stores) {
+    eventually("everything to be announced", SOON, async || {
+        stores.cart_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
+    })
+    .await;
+    stores.cart_sql("DELETE FROM outbox").await;
+    stores.redis(&["DEL", "cart:events"]).await;
+}
+
+async fn until_complete(stores: &Stores, ours: &Service) {
+    eventually("the baskets to be complete", SOON, async || {
+        let ready = ours.get("/readyz").await.expect(200).json();
+        ready["checks"]["baskets"]["status"] == "ok"
+            && stores.sql("SELECT bool_or(incomplete) FROM streams").await == "f"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn recommendation_that_is_new_beside_an_old_cart_reads_the_baskets_from_it() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let cart = stores.cart(api.url(), "0").await;
+    let mut carts = BTreeMap::new();
+    for products in [&[1, 2][..], &[3], &[]] {
+        carts.insert(cart_with(&cart, products).await, products.to_vec());
+    }
+    lose_events(&stores).await;
+    let ours = stores.ours_with(api.url(), &[("CART__URL", cart.url())]).await;
+    until_known(&stores, &carts).await;
+    until_complete(&stores, &ours).await;
+    // And it goes on with the next event.
+    carts.insert(cart_with(&cart, &[4]).await, vec![4]);
+    until_known(&stores, &carts).await;
+}
+
+#[tokio::test]
+async fn baskets_are_right_again_after_events_were_lost_while_the_recommendation_was_away() {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    let cart_port = testkit::free_port().to_string();
+    let cart = stores.cart(api.url(), &cart_port).await;
+    let settings = [("CART__URL", cart.url())];
+    let ours = stores.ours_with(api.url(), &settings).await;
+    let mut carts = BTreeMap::new();
+    for products in [&[1, 2][..], &[1, 2], &[1, 2, 3], &[5]] {
+        carts.insert(cart_with(&cart, products).await, products.to_vec());
+    }
+    until_known(&stores, &carts).await;
+    until_complete(&stores, &ours).await;
+    ours.process.kill9().await.expect("it is killed");
+
+    // Lines that come and go, a cart that is new, and one that is emptied: nobody tells of any of them.
+    let ids: Vec<String> = carts.keys().cloned().collect();
+    for (id, product) in [(&ids[0], 7), (&ids[1], 8)] {
+        cart.put(&format!("/carts/{id}/items/{product}"), &json!({ "quantity": 2 })).await.expect(201);
+        carts.get_mut(id).expect("a cart").push(product);
+    }
+    let emptied = &ids[2];
+    for product in std::mem::take(carts.get_mut(emptied).expect("a cart")) {
+        cart.delete(&format!("/carts/{emptied}/items/{product}")).await.expect(204);
+    }
+    carts.insert(cart_with(&cart, &[9, 10]).await, vec![9, 10]);
+    lose_events(&stores).await;
+    let url = cart.url().to_owned();
+    // While the cart is away, too, they are known to be incomplete.
+    cart.process.kill9().await.expect("it is killed");
+    let ours = stores.ours_with(api.url(), &[("CART__URL", &url)]).await;
+    let path = format!("/recommendations?cart={}", ids[0]);
+    until_list(&ours, &path, "the baskets to be stale", |list| list["baskets"]["stale"] == true).await;
+    eventually("readiness to say so", SOON, async || {
+        let ready = ours.get("/readyz").await.expect(200).json();
+        ready["status"] == "degraded" && ready["checks"]["baskets"]["status"] == "failing"
+    })
+    .await;
+    let _cart = stores.cart(api.url(), &cart_port).await;
+    until_known(&stores, &carts).await;
+    until_complete(&stores, &ours).await;
+    until_list(&ours, &path, "the baskets to be current", |list| list["baskets"]["stale"] == false).await;
+}
