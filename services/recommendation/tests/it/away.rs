@@ -53,12 +53,16 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
     change_as_the_api_dies(&stores, "UPDATE products SET price_cents = 13999 WHERE id = 25").await;
     eventually("the list to be gone", SOON, async || source(1).await == "fwd=miss; detail=not-stored").await;
     for _ in 0..3 {
-        assert_eq!((source(1).await.as_str(), source(2).await.as_str()), ("fwd=miss; detail=not-stored", "hit"));
+        assert_eq!(source(1).await, "fwd=miss; detail=not-stored");
+        // Flagged, where that takes longer than the copy counts as current.
+        let other = source(2).await;
+        assert!(other.starts_with("hit"), "{other}");
     }
     let _api = stores.product_api(&port).await;
     stores.until_all_is_heard().await;
     let list = ours.get("/recommendations/1").await.expect(200);
-    assert_eq!((list.source(), &item(&list.json(), 25).unwrap()["price_cents"]), ("fwd=miss; stored", &json!(13_999)));
+    assert!(list.source().starts_with("fwd=miss; stored"), "{list:?}");
+    assert_eq!(item(&list.json(), 25).unwrap()["price_cents"], 13_999);
     assert_eq!(stores.sql("SELECT max(cardinality(tags)) FROM awaited").await, "0");
 }
 
