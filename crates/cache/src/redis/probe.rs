@@ -25,8 +25,11 @@ use crate::Reason;
 
 const PROBE_CLOSED: Duration = Duration::from_millis(500);
 const PROBE_OPEN: Duration = Duration::from_millis(100);
-/// Probes without an answer after which the connection is made anew.
-const SILENT_PROBES: u32 = 20;
+/// The connection is made anew after so long without an answer. A time and not a number of probes, because the command
+/// timeout decides how long a probe takes.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Attempts to connect that name no reason, after which an earlier reason no longer holds.
+const UNEXPLAINED: u32 = 20;
 /// Probes without an answer after which an earlier reason no longer holds: a busy server may be late once.
 const SILENT: u32 = 5;
 /// How long a start waits for Redis before it goes on without.
@@ -96,6 +99,8 @@ impl Connection {
     pub(crate) async fn keep_probing(&self, distrust: impl Fn() + Send + Sync) {
         let mut refusals = Refusals { errors: self.client.error_rx(), reason: None, unexplained: 0 };
         let mut silent: u32 = 0;
+        // Since the last answer, or since the connection was made anew.
+        let mut since = Instant::now();
         loop {
             let pause = if self.breaker.is_closed() { PROBE_CLOSED } else { PROBE_OPEN };
             tokio::select! {
@@ -109,7 +114,11 @@ impl Connection {
                     tokio::time::sleep(PROBE_OPEN / 2).await;
                 }
             }
-            match self.probe(&distrust).await {
+            let probed = self.probe(&distrust).await;
+            if !matches!(probed, Err(Unusable::Silent(_))) {
+                since = Instant::now();
+            }
+            match probed {
                 Ok(()) => (silent, refusals.reason) = (0, None),
                 Err(Unusable::State(reason)) => {
                     (silent, refusals.reason) = (0, None);
@@ -124,7 +133,8 @@ impl Connection {
                     } else if silent >= SILENT {
                         self.leave(Reason::NoAnswer);
                     }
-                    if silent.is_multiple_of(SILENT_PROBES) {
+                    if since.elapsed() >= SILENCE {
+                        since = Instant::now();
                         // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
                         let _ = self.client.force_reconnection().await;
                     }
@@ -215,7 +225,7 @@ impl Refusals {
             (self.reason, self.unexplained) = (Some(reason), 0);
         } else {
             self.unexplained += 1;
-            self.reason = self.reason.take().filter(|_| self.unexplained < SILENT_PROBES);
+            self.reason = self.reason.take().filter(|_| self.unexplained < UNEXPLAINED);
         }
     }
 }
