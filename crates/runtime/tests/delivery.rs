@@ -88,13 +88,15 @@ async fn head_has_the_status_and_headers_of_get_and_no_body() {
 async fn head_leaves_nothing_behind_on_the_connection() {
     let server = server();
     let mut stream = server.connect().await;
-    for path in ["/row", "/nowhere"] {
+    for (path, status) in [("/row", "200"), ("/nowhere", "404")] {
         let head = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
             answer.push(stream.read_u8().await.unwrap());
         }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
     }
     let answer = exchange(&mut stream, "GET /row HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\"a row\""), "{answer}");

@@ -10,7 +10,7 @@ use runtime::problem::{Body, Problem, Query};
 use runtime::server::HttpSettings;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::{Running, exchange, settings, start};
+use support::{PATIENCE, Running, exchange, settings, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[derive(Deserialize)]
@@ -287,7 +287,8 @@ async fn a_body_that_does_not_arrive_in_time_is_a_408_problem() {
         });
         let mut answer = String::new();
         while !answer.ends_with('}') {
-            answer.push(reading.read_u8().await.unwrap().into());
+            let byte = tokio::time::timeout(PATIENCE, reading.read_u8()).await.expect("an answer");
+            answer.push(byte.unwrap().into());
         }
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/request-timeout"), "{answer}");
         dripping.abort();

@@ -76,10 +76,13 @@ impl Running {
     }
 }
 
+/// Long enough for a machine that is busy. A server that never answers fails a test, and does not hang it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Sends `request` and reads until the server closes.
 pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an answer").unwrap();
     answer
 }
