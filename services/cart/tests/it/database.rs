@@ -44,6 +44,9 @@ async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
     stores.until_price(&cart, 1, 4_711).await;
     turn(&stores, "off").await;
     eventually("a write", SOON, async || cart.put(1, 4).await.status == 200).await;
+    // One session may be new by then, and the others not.
+    let writes = async || readiness(&service).await["checks"]["postgres-writes"]["status"] == "ok";
+    eventually("all sessions", SOON, writes).await;
     for quantity in 5..13 {
         cart.put(1, quantity).await.expect(200);
     }
