@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fred::interfaces::ClientLike;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,7 +38,10 @@ pub(crate) struct Inner {
     pub(crate) repairs: Repairs,
     pub(crate) tape: Tape,
     pub(crate) stop: CancellationToken,
+    /// Loads, refreshes and invalidations.
     tasks: TaskTracker,
+    /// The tasks that run until the cache stops: they outlive the others, which may need them.
+    background: TaskTracker,
     runtime: Handle,
 }
 
@@ -56,6 +61,7 @@ impl Cache {
             repairs: Repairs::new(keyspace.name()),
             tape: Tape::new(),
             tasks: TaskTracker::new(),
+            background: TaskTracker::new(),
             runtime: Handle::current(),
             stop: CancellationToken::new(),
             keyspace,
@@ -102,13 +108,26 @@ impl Cache {
         self.inner.repairs.len()
     }
 
-    /// Waits for the loads and invalidations under way, then closes the connection.
-    pub async fn shutdown(&self) {
-        self.inner.stop.cancel();
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
+    /// Stops the cache: waits for the loads and invalidations under way, repeats the deferred invalidations until Redis has
+    /// carried them out, then closes the connection.
+    ///
+    /// Takes `grace` at most. Returns how many keys and tags are still to be invalidated then: an invalidation that is
+    /// deferred lives only as long as the process, so a caller that must not lose it needs a log of its own (an outbox).
+    pub async fn shutdown(&self, grace: Duration) -> usize {
+        let inner = &self.inner;
+        inner.tasks.close();
+        let drained = async {
+            // In this order: what is under way may be deferred. The probe and the repairs still run.
+            inner.tasks.wait().await;
+            inner.repairs.drained().await;
+        };
+        let _ = timeout(grace, drained).await;
+        inner.stop.cancel();
+        inner.background.close();
+        inner.background.wait().await;
         // The server notices a dropped connection as well.
-        let _ = self.inner.store.connection.client.quit().await;
+        let _ = inner.store.connection.client.quit().await;
+        inner.repairs.len()
     }
 }
 
@@ -129,11 +148,12 @@ impl Inner {
 
     fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
-        self.spawn(async move {
+        let task = async move {
             tokio::select! {
                 () = task => {}
                 () = stop.cancelled() => {}
             }
-        });
+        };
+        self.background.spawn_on(task, &self.runtime);
     }
 }

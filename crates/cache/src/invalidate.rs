@@ -2,8 +2,8 @@
 //!
 //! Call it after the COMMIT of the database. Removing a key also removes the lease of a load that is under way; a tag
 //! is fenced first, so that a load which began earlier, and is registered nowhere yet, is refused when it wants to
-//! store. Where Redis cannot be reached, the write has still happened: the invalidation is kept and repeated until
-//! it succeeds, and this process does not trust the entries meanwhile ([`Invalidated::Deferred`]).
+//! store. Where Redis cannot be reached, the write has still happened: the invalidation is deferred, and repeated for as
+//! long as this process lives; this process does not trust the entries meanwhile ([`Invalidated::Deferred`]).
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
@@ -53,7 +53,8 @@ pub enum Invalidated {
         /// How many entries there were.
         entries: u64,
     },
-    /// Redis did not do it. It is repeated until it succeeds; other processes may serve the old value until then.
+    /// Redis did not do it. This process repeats it until it succeeds or the process ends; other processes may serve the
+    /// old value until then.
     Deferred,
 }
 
@@ -120,7 +121,7 @@ impl Invalidation {
 }
 
 impl Cache {
-    /// Invalidates, and returns when it is done everywhere or kept for repair.
+    /// Invalidates, and returns when it is done everywhere or deferred.
     ///
     /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {

@@ -10,6 +10,7 @@ mod feed;
 mod fetched;
 mod flight;
 mod health;
+mod in_doubt;
 mod inspect;
 mod invalidate;
 mod keyspace;

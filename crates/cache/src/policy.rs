@@ -18,6 +18,7 @@ pub struct Policy {
     pub(crate) jitter: f64,
     pub(crate) lease: Duration,
     pub(crate) wait: Duration,
+    pub(crate) commit_bound: Duration,
 }
 
 /// A policy that contradicts itself.
@@ -64,6 +65,7 @@ impl Policy {
             jitter: 0.0,
             lease: Duration::from_secs(2),
             wait: Duration::from_secs(3),
+            commit_bound: Duration::from_secs(15),
         }
     }
 
@@ -97,6 +99,13 @@ impl Policy {
     /// Default 3 s; above the lease, a reader outlives a dead loader and takes its place.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// The longest time for which the COMMIT of a write-through can still take effect after its connection is lost: the
+    /// entry of a write in doubt is removed at once, and again after this time. Default 15 s.
+    pub fn commit_bound(mut self, commit_bound: Duration) -> Self {
+        self.commit_bound = commit_bound;
         self
     }
 

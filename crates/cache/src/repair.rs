@@ -1,7 +1,9 @@
-//! Invalidations that Redis did not take: kept, distrusted, and repeated until they succeed.
+//! Deferred invalidations: those that Redis did not carry out. They are repeated until they succeed or the process ends.
 //!
-//! From the moment that an invalidation is deferred, this process treats the entries it names as absent. That is the
-//! whole promise here; another process, or a crash of this one, needs a log that survives (an outbox).
+//! From the moment that an invalidation is deferred, this process treats the entries it names as absent. A graceful
+//! shutdown waits for deferred invalidations as long as its grace period allows. Nothing more is promised here: other
+//! processes may serve the old value meanwhile, and a crash of this process loses the invalidation, unless a log that
+//! survives (an outbox) repeats it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,6 +35,8 @@ pub(crate) struct Repairs {
     /// Goes up with every change of what is pending.
     changes: AtomicU64,
     added: Notify,
+    /// Wakes whoever waits until nothing is pending.
+    emptied: Notify,
     gauge: Gauge,
 }
 
@@ -53,6 +57,7 @@ impl Repairs {
             count: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             added: Notify::new(),
+            emptied: Notify::new(),
             gauge,
         }
     }
@@ -121,6 +126,21 @@ impl Repairs {
         self.changes.fetch_add(1, SeqCst);
         self.count.store(count, SeqCst);
         self.gauge.set(count as f64);
+        if count == 0 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until nothing is pending.
+    pub(crate) async fn drained(&self) {
+        loop {
+            // Before the look at the count: it hears of what happens from here on.
+            let emptied = self.emptied.notified();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// How many names are pending.

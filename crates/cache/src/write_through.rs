@@ -19,13 +19,16 @@ use crate::{Fill, Invalidated, Invalidation, Key, Lane, Loaded, Outcome};
 
 /// A writer's lease on an entry, from within its transaction until after its COMMIT.
 ///
-/// Dropped without [`publish`](Self::publish) or [`abandon`](Self::abandon), readers wait until the lease ends.
+/// Dropped without [`publish`](Self::publish) or [`abandon`](Self::abandon), the write counts as in doubt: the entry is
+/// invalidated at once, and again after [`Policy::commit_bound`](crate::Policy::commit_bound).
 #[derive(Debug)]
-#[must_use = "readers wait until the lease is published, abandoned or over"]
+#[must_use = "readers wait until the lease is published, abandoned, dropped or over"]
 pub struct WriteLease {
     lane: Lane,
     key: Key,
     grant: Option<Grant>,
+    /// Neither published nor abandoned.
+    is_open: bool,
 }
 
 /// What became of a written value.
@@ -49,7 +52,7 @@ impl Lane {
         if let Err(error) = &grant {
             debug!(%key, %error, "no lease for a write; the entry will be invalidated instead");
         }
-        WriteLease { lane: self.clone(), key: key.clone(), grant: grant.ok() }
+        WriteLease { lane: self.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
     }
 }
 
@@ -60,6 +63,7 @@ impl WriteLease {
     pub async fn publish(mut self, loaded: Loaded) -> Published {
         let inner = self.lane.inner.clone();
         let task = inner.spawn(async move {
+            self.is_open = false;
             if let Some(grant) = self.grant.take() {
                 let fetched = self.lane.commit(&self.key, grant, loaded).await;
                 if fetched.outcome == Outcome::Miss(Fill::Stored) {
@@ -76,6 +80,7 @@ impl WriteLease {
 
     /// Gives the lease back, because the transaction was rolled back: the next read loads.
     pub async fn abandon(mut self) {
+        self.is_open = false;
         if let Some(grant) = self.grant.take() {
             // When this fails, the lease ends by itself.
             let _ = self.lane.inner.store.release(&self.key, grant).await;
@@ -84,14 +89,13 @@ impl WriteLease {
 }
 
 impl Drop for WriteLease {
-    /// Whether the transaction was committed is unknown here: its COMMIT may still be on its way. So the lease stays, and
-    /// what may have been stored after its end is removed.
+    /// Whether the transaction was committed is unknown here: its COMMIT may still be on its way.
     fn drop(&mut self) {
-        if self.grant.take().is_some() {
+        if self.is_open {
             let (lane, key) = (self.lane.clone(), self.key.clone());
             self.lane.inner.spawn(async move {
-                tokio::time::sleep(lane.kind.policy.lease).await;
-                let _ = lane.cache().invalidate(Invalidation::hard().key(key)).await;
+                let gone = Invalidation::hard().key(key);
+                let _ = lane.cache().invalidate_in_doubt(gone, lane.kind.policy.commit_bound).await;
             });
         }
     }

@@ -20,6 +20,7 @@ mod standing;
 mod startup;
 mod wire;
 mod work;
+mod write;
 
 pub use connect::establish;
 pub use error::{Error, MayBeDatabaseError};
@@ -31,6 +32,7 @@ pub use sqlstate::Class;
 pub use standing::Standing;
 pub use startup::DbError;
 pub use work::{Transaction, Work};
+pub use write::WriteError;
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use crate::{DbError, PostgresSettings};
 const WARM: usize = 8;
 
 /// How much longer than a statement may take it takes until a connection without any answer is closed.
-const BEYOND: Duration = Duration::from_secs(2);
+pub(crate) const BEYOND: Duration = Duration::from_secs(2);
 
 /// Connections to the service's own database. Cheap to clone.
 #[derive(Clone)]

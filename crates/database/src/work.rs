@@ -23,6 +23,7 @@ use tracing::debug;
 use crate::error::{Error, MayBeDatabaseError};
 use crate::pool::{Connection, Limits, Pool, PooledConnection};
 use crate::sqlstate::Class;
+use crate::write::WriteError;
 
 /// How often the same is tried in all.
 const ATTEMPTS: u32 = 5;
@@ -80,10 +81,13 @@ impl Pool {
             let mut attempts = Attempts::on(self);
             loop {
                 let mut connection = attempts.connection().await?;
-                let outcome = work(&mut connection.session).await;
-                match attempts.judge(connection, outcome).await {
-                    Some(outcome) => return outcome,
-                    None => continue,
+                match work(&mut connection.session).await {
+                    Ok(value) => return Ok(value),
+                    Err(mut error) => {
+                        if !attempts.may_repeat(connection, &mut error).await {
+                            return Err(error);
+                        }
+                    }
                 }
             }
         }
@@ -104,6 +108,23 @@ impl Pool {
         E: MayBeDatabaseError + Send,
     {
         self.build_transaction().run(work)
+    }
+
+    /// The same for a write that others have to be told of: where it fails, the error says whether it is in doubt. A write in
+    /// doubt is not repeated.
+    ///
+    /// # Errors
+    /// Those of [`Pool::transaction`].
+    pub fn write<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send
+    where
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
+        T: Send,
+        E: MayBeDatabaseError + Send,
+    {
+        self.build_transaction().write(work)
     }
 
     /// A transaction with properties of its own.
@@ -132,11 +153,28 @@ impl<'p> Transaction<'p> {
     ///
     /// # Errors
     /// See [`Pool::transaction`].
+    pub fn run<T, E, F>(self, work: F) -> impl Future<Output = Result<T, E>> + Send + use<'p, T, E, F>
+    where
+        F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
+            + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
+            + Send
+            + Sync,
+        T: Send,
+        E: MayBeDatabaseError + Send,
+    {
+        let written = self.write(work);
+        async move { written.await.map_err(|error| error.cause) }
+    }
+
+    /// See [`Pool::write`].
+    ///
+    /// # Errors
+    /// See [`Pool::write`].
     #[expect(
         clippy::manual_async_fn,
         reason = "it says that the future is `Send`, where an `async fn` leaves that to callers"
     )]
-    pub fn run<T, E, F>(self, work: F) -> impl Future<Output = Result<T, E>> + Send + use<'p, T, E, F>
+    pub fn write<T, E, F>(self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send + use<'p, T, E, F>
     where
         F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
             + for<'r> Work<&'r mut AsyncPgConnection, Result<T, E>, Future: Send>
@@ -149,7 +187,7 @@ impl<'p> Transaction<'p> {
             let mut attempts = Attempts::on(self.pool);
             let begin = self.begin();
             loop {
-                let mut connection = attempts.connection().await?;
+                let mut connection = attempts.connection().await.map_err(E::from)?;
                 let outcome = {
                     let Connection { session, wire, .. } = &mut *connection;
                     let _limit = self.limits.map(|limits| wire.allow(limits.silence()));
@@ -161,13 +199,18 @@ impl<'p> Transaction<'p> {
                         Err(error) => {
                             // How much of it was carried out is not known: the pool must not use the session again.
                             wire.close();
-                            Err(error.into())
+                            Err(E::from(error).into())
                         }
                     }
                 };
-                match attempts.judge(connection, outcome).await {
-                    Some(outcome) => return outcome,
-                    None => continue,
+                match outcome {
+                    Ok(value) => return Ok(value),
+                    // Repeated where Postgres has said that it rolled back, so never while it is in doubt.
+                    Err(mut error) => {
+                        if !attempts.may_repeat(connection, &mut error.cause).await {
+                            return Err(error);
+                        }
+                    }
                 }
             }
         }
@@ -190,16 +233,19 @@ impl<'p> Transaction<'p> {
 }
 
 /// Commits what went well, and rolls back what did not.
-async fn end<T, E: From<DieselError>>(session: &mut AsyncPgConnection, outcome: Result<T, E>) -> Result<T, E> {
+async fn end<T, E: From<DieselError>>(
+    session: &mut AsyncPgConnection,
+    outcome: Result<T, E>,
+) -> Result<T, WriteError<T, E>> {
     match outcome {
-        Ok(value) => {
-            AnsiTransactionManager::commit_transaction(session).await?;
-            Ok(value)
-        }
+        Ok(value) => match AnsiTransactionManager::commit_transaction(session).await {
+            Ok(()) => Ok(value),
+            Err(error) => Err(WriteError { cause: error.into(), in_doubt: Some(value) }),
+        },
         Err(error) => {
             // When that fails, the connection is broken, and the pool closes it.
             let _ = AnsiTransactionManager::rollback_transaction(session).await;
-            Err(error)
+            Err(error.into())
         }
     }
 }
@@ -229,20 +275,12 @@ impl<'p> Attempts<'p> {
         Ok(connection)
     }
 
-    /// Whether that was the last attempt, and with which outcome; `None` is for once more.
-    async fn judge<T, E: MayBeDatabaseError>(
-        &mut self,
-        mut connection: PooledConnection,
-        outcome: Result<T, E>,
-    ) -> Option<Result<T, E>> {
-        let mut error = match outcome {
-            Ok(value) => return Some(Ok(value)),
-            Err(error) => error,
-        };
-        let Some(cause) = error.database_error() else { return Some(Err(error)) };
+    /// Whether to try once more after this error, which is completed. Waits before it says so.
+    async fn may_repeat<E: MayBeDatabaseError>(&mut self, mut connection: PooledConnection, error: &mut E) -> bool {
+        let Some(cause) = error.database_error() else { return false };
         cause.complete(&connection.wire.refusals());
         if self.number >= ATTEMPTS || self.began.elapsed() >= LATEST {
-            return Some(Err(error));
+            return false;
         }
         match cause.class() {
             Class::StalePlan => {
@@ -258,12 +296,10 @@ impl<'p> Attempts<'p> {
             }
             Class::ReadOnly => {
                 drop(connection);
-                if !self.pool.probe.new_sessions_can_write().await {
-                    return Some(Err(error));
-                }
+                return self.pool.probe.new_sessions_can_write().await;
             }
-            _ => return Some(Err(error)),
+            _ => return false,
         }
-        None
+        true
     }
 }

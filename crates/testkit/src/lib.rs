@@ -3,6 +3,7 @@
 //! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
 //!   restarted.
 //! * [`Proxy`] is a wire to one of them, which can be held up, slowed down or cut.
+//! * [`CommitProxy`] is a wire to a Postgres database on which a COMMIT, or its reply, is lost.
 //! * [`Process`] runs one of our own binaries the same way and waits until it answers; [`http::Service`] is one that serves.
 //! * [`eventually`] is how a test waits: until something is true, at most so long.
 //!
@@ -28,6 +29,7 @@
 //! ```
 //! By hand: `cargo run -p testkit --bin testkit-hold` starts one of each and says where they are, until Ctrl-D.
 
+mod commits;
 mod eventually;
 pub mod http;
 mod ports;
@@ -39,6 +41,7 @@ mod sibling;
 mod supervisor;
 mod tools;
 
+pub use commits::{CommitProxy, Commits};
 pub use eventually::{Answer, eventually};
 pub use ports::free_port;
 pub use postgres::{Postgres, shared_database};

@@ -86,15 +86,24 @@ pub async fn run(
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     watching.abort();
-    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+    let deadline = deadline.max(Instant::now() + LAST_WORDS);
+    let stopped = timeout_at(deadline, async {
         tokio::join!(events.relay.stop(), events.consumer.stop());
-        shop.cache.shutdown().await;
+        close(&shop.cache, deadline).await;
     });
     match stopped.await {
         Ok(()) => info!("the cart has stopped"),
         Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
     }
     Ok(())
+}
+
+/// Closes the cache. Deferred invalidations are repeated until then; what is left is up to the relay of the outbox.
+async fn close(cache: &Cache, deadline: Instant) {
+    let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
+    if pending > 0 {
+        warn!(pending, "the grace time is over; deferred invalidations are left to the relay of the outbox");
+    }
 }
 
 /// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
@@ -112,7 +121,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
     let facts = ProductFacts::new(lanes.product.clone(), progress.clone(), upstream.clone(), known.clone());
     let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone(), settings.redis.max_loads);
 
-    let redis = &settings.redis.url;
+    let (redis, commit_bound) = (&settings.redis.url, settings.postgres.commit_bound());
     let aftermath = Aftermath::new(cache.clone(), views.clone());
     let relay =
         Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
@@ -132,7 +141,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
         let heard = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
         let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard) }).await;
     }
-    Ok((Shop { cache, carts, facts, views, outbox, upstream }, Events { consumer, progress, relay }))
+    Ok((Shop { cache, carts, facts, views, outbox, upstream, commit_bound }, Events { consumer, progress, relay }))
 }
 
 /// The description of all routes.

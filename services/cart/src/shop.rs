@@ -1,6 +1,9 @@
 //! What every request works with, and what a write does: commit, then remove the view, then answer.
 
+use std::time::Duration;
+
 use cache::{Cache, FetchError, Fetched, Invalidated};
+use database::WriteError;
 use events::relay::Outbox;
 use runtime::conditions::Preconditions;
 use runtime::validator::Validator;
@@ -29,6 +32,8 @@ pub struct Shop {
     pub outbox: Outbox,
     /// The way to the product API.
     pub upstream: Upstream,
+    /// The longest time for which a COMMIT that was not answered can still take effect.
+    pub commit_bound: Duration,
 }
 
 /// A line that was written.
@@ -97,9 +102,9 @@ impl Shop {
             State::Unknown => return Err(CartError::NobodyKnows(product.get())),
         };
         price.checked_mul(quantity.quantity.into()).ok_or(CartError::TooMuch)?;
-        let put = self.carts.put(cart, product, quantity, price, expect).await?;
+        let put = self.carts.put(cart, product, quantity, price, expect).await;
         // Also where nothing has changed: whoever repeats a write may do so because its invalidation was deferred.
-        let effect = self.views.forget([cart.reference()]).await;
+        let (put, effect) = self.after_write(cart, put).await?;
         let line = WrittenLine {
             cart_id: cart.get(),
             product_id: put.line.product_id,
@@ -121,7 +126,25 @@ impl Shop {
         product: ProductId,
         expect: &Preconditions,
     ) -> Result<Invalidated, CartError> {
-        self.carts.remove(cart, product, expect).await?;
-        Ok(self.views.forget([cart.reference()]).await)
+        let removed = self.carts.remove(cart, product, expect).await;
+        self.after_write(cart, removed).await.map(|((), effect)| effect)
+    }
+
+    /// Removes the view of a cart that was written to, also where the write is in doubt.
+    async fn after_write<T>(
+        &self,
+        cart: CartId,
+        written: Result<T, WriteError<T, CartError>>,
+    ) -> Result<(T, Invalidated), CartError> {
+        match written {
+            Ok(written) => Ok((written, self.views.forget([cart.reference()]).await)),
+            Err(WriteError { cause, in_doubt }) => {
+                if in_doubt.is_some() {
+                    // The client hears of the failure; whether Redis has done it changes nothing for it.
+                    let _ = self.views.forget_in_doubt(cart.reference(), self.commit_bound).await;
+                }
+                Err(cause)
+            }
+        }
     }
 }

@@ -76,16 +76,25 @@ pub async fn run(
     });
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
-    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+    let deadline = deadline.max(Instant::now() + LAST_WORDS);
+    let stopped = timeout_at(deadline, async {
         events.relay.stop().await;
         events.listener.stop().await;
-        shop.cache.shutdown().await;
+        close(&shop.cache, deadline).await;
     });
     match stopped.await {
         Ok(()) => info!("the product API has stopped"),
         Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
     }
     Ok(())
+}
+
+/// Closes the cache. Deferred invalidations are repeated until then; what is left is up to the relay of the outbox.
+async fn close(cache: &Cache, deadline: Instant) {
+    let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
+    if pending > 0 {
+        warn!(pending, "the grace time is over; deferred invalidations are left to the relay of the outbox");
+    }
 }
 
 /// Connects to the stores, brings the schema and the catalogue up to date, and starts to listen to events.
@@ -96,7 +105,8 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
     seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
-    let lanes = Lanes::new(&cache, &settings.lanes)?;
+    let commit_bound = settings.postgres.commit_bound();
+    let lanes = Lanes::new(&cache, &settings.lanes, commit_bound)?;
     // The listener first: what the relay publishes from now on is heard.
     let listener = Listener::start(&settings.redis, cache.clone(), lanes.clone()).await.context("REDIS__URL")?;
     let aftermath = Aftermath::new(cache.clone(), lanes.clone());
@@ -107,7 +117,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
         let _ = timeout(SETTLING, relay.settled()).await;
     }
     let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
-    Ok((Shop { catalogue, cache, lanes, outbox }, Events { listener, relay }))
+    Ok((Shop { catalogue, cache, lanes, outbox, commit_bound }, Events { listener, relay }))
 }
 
 /// The description of all routes.

@@ -21,9 +21,11 @@
 //! yet. Every write through this API invalidates the collections that its product has entered or left before it is answered,
 //! whatever its strategy does to the product's own entry; the relay repeats it, and does it for everybody else.
 
+use std::time::Duration;
+
 use cache::{Cache, Invalidation, Key, Lane, PolicyError, Tag};
 
-use crate::catalogue::{CategoryId, Placement, ProductId, Writer};
+use crate::catalogue::{CategoryId, Placement, ProductId, Updated, Writer};
 use crate::settings::LaneSettings;
 
 /// The keyspace in Redis.
@@ -46,11 +48,11 @@ pub struct Lanes {
 
 impl Lanes {
     /// Makes the lanes. The lists live as long as the products of the strategy that shows them off.
-    pub fn new(cache: &Cache, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+    pub fn new(cache: &Cache, lanes: &LaneSettings, commit_bound: Duration) -> Result<Self, PolicyError> {
         Ok(Self {
             ttl: cache.lane("ttl", lanes.ttl.policy())?,
             explicit: cache.lane("explicit", lanes.explicit.policy())?,
-            writethrough: cache.lane("writethrough", lanes.writethrough.policy())?,
+            writethrough: cache.lane("writethrough", lanes.writethrough.policy().commit_bound(commit_bound))?,
             events: cache.lane("events", lanes.events.policy())?,
             swr: cache.lane("swr", lanes.swr.policy())?,
             tags: cache.lane("tags", lanes.tags.policy())?,
@@ -75,6 +77,17 @@ impl Lanes {
     /// The lists of the categories in which a product was or is: "there is no such category" carries no tag.
     pub fn lists_of(&self, placements: impl IntoIterator<Item = Placement>) -> impl Iterator<Item = Key> {
         placements.into_iter().map(|placement| self.by_category.key(placement.category))
+    }
+
+    /// `gone`, and with it the lists that a product enters or leaves between these places.
+    pub fn with_lists(&self, gone: Invalidation, before: Option<Placement>, after: Option<Placement>) -> Invalidation {
+        let gone = gone.tags(collections(before, after));
+        self.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key)
+    }
+
+    /// `gone`, and with it the lists that a change of a product makes it enter or leave.
+    pub fn with_lists_of(&self, gone: Invalidation, updated: &Updated) -> Invalidation {
+        self.with_lists(gone, Some(updated.previous), Some(updated.product.placement()))
     }
 
     /// The lane whose entries this writer invalidates by itself.

@@ -3,8 +3,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use cache::{Cache, Invalidated, Invalidation, Loaded, Published, Tag};
+use database::WriteError;
 use events::relay::Outbox;
 use runtime::conditions::Preconditions;
 
@@ -22,6 +24,8 @@ pub struct Shop {
     pub lanes: Lanes,
     /// The log of changes.
     pub outbox: Outbox,
+    /// The longest time for which a COMMIT that was not answered can still take effect.
+    pub commit_bound: Duration,
 }
 
 /// A committed write, and what it did to the cache.
@@ -54,33 +58,36 @@ type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Sen
 impl Shop {
     /// Creates a product. When it returns, no entry says that there is none, and no list lacks it.
     pub async fn create(&self, new: &NewProduct) -> Result<(Product, Effect), CatalogueError> {
-        let product = self.catalogue.create(new).await?;
-        let entered = keys::collections(None, Some(product.placement()));
-        let gone = self.lanes.absence_of(product.id.into()).tags(entered);
-        let gone = self.lanes.lists_of([product.placement()]).fold(gone, Invalidation::key);
-        let effect = self.cache.invalidate(gone).await.into();
-        Ok((product, effect))
+        let created = self.catalogue.create(new).await;
+        let outdated = |product: &Product| {
+            let absence = self.lanes.absence_of(product.id.into());
+            self.lanes.with_lists(absence, None, Some(product.placement()))
+        };
+        self.after_write(created, outdated).await
     }
 
     /// Deletes a product. When it returns, no list has it; its entries are the business of who hears of it.
     pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Effect, CatalogueError> {
-        let product = self.catalogue.delete(id, expect).await?;
-        Ok(self.moved(Some(product.placement()), None, Effect::Announced).await)
+        match self.catalogue.delete(id, expect).await {
+            Ok(product) => Ok(self.moved(Some(product.placement()), None, Effect::Announced).await),
+            Err(error) => Err(self.in_doubt(error, |product| self.lists(Some(product.placement()), None)).await),
+        }
     }
 
     /// Invalidates the lists that a product has entered or left by a committed write. `effect` is what the write did to the
     /// product's own entry, and stays what it was unless Redis did not do this.
     pub async fn moved(&self, before: Option<Placement>, after: Option<Placement>, effect: Effect) -> Effect {
-        let lists = keys::collections(before, after);
-        if lists.is_empty() {
+        if keys::collections(before, after).is_empty() {
             return effect;
         }
-        let gone = Invalidation::hard().tags(lists);
-        let gone = self.lanes.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key);
-        match self.cache.invalidate(gone).await {
+        match self.cache.invalidate(self.lists(before, after)).await {
             Invalidated::Done { .. } => effect,
             Invalidated::Deferred => Effect::Deferred,
         }
+    }
+
+    fn lists(&self, before: Option<Placement>, after: Option<Placement>) -> Invalidation {
+        self.lanes.with_lists(Invalidation::hard(), before, after)
     }
 
     /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
@@ -101,6 +108,68 @@ impl Shop {
                 }
             })
         }
+    }
+}
+
+/// What follows a write whose COMMIT was sent.
+impl Shop {
+    /// Invalidates what a write has outdated, before the write is acknowledged. A write in doubt fails, and what it may have
+    /// outdated is invalidated too.
+    pub async fn after_write<T>(
+        &self,
+        written: Result<T, WriteError<T, CatalogueError>>,
+        outdated: impl FnOnce(&T) -> Invalidation,
+    ) -> Result<(T, Effect), CatalogueError> {
+        match written {
+            Ok(written) => {
+                let effect = self.cache.invalidate(outdated(&written)).await.into();
+                Ok((written, effect))
+            }
+            Err(error) => Err(self.in_doubt(error, outdated).await),
+        }
+    }
+
+    /// The same for a change of a product, whose lists are invalidated by whoever called. Where the write is in doubt, they
+    /// are invalidated here.
+    pub async fn after_update(
+        &self,
+        written: Result<Updated, WriteError<Updated, CatalogueError>>,
+        outdated: impl FnOnce(&Updated) -> Invalidation,
+    ) -> Result<(Updated, Effect), CatalogueError> {
+        match written {
+            Ok(_) => self.after_write(written, outdated).await,
+            Err(error) => {
+                Err(self.in_doubt(error, |updated| self.lanes.with_lists_of(outdated(updated), updated)).await)
+            }
+        }
+    }
+
+    /// A change of a product that leaves its entry alone. Where it is in doubt, the lists that the product may have entered or
+    /// left are invalidated.
+    pub async fn leave(
+        &self,
+        written: Result<Updated, WriteError<Updated, CatalogueError>>,
+    ) -> Result<Updated, CatalogueError> {
+        match written {
+            Ok(updated) => Ok(updated),
+            Err(error) => {
+                let lists = |updated: &Updated| self.lanes.with_lists_of(Invalidation::hard(), updated);
+                Err(self.in_doubt(error, lists).await)
+            }
+        }
+    }
+
+    /// Invalidates what a write may have outdated whose COMMIT was not answered. Returns why it failed.
+    pub async fn in_doubt<T>(
+        &self,
+        error: WriteError<T, CatalogueError>,
+        outdated: impl FnOnce(&T) -> Invalidation,
+    ) -> CatalogueError {
+        if let Some(written) = error.in_doubt {
+            // The client hears of the failure; whether Redis has done it changes nothing for it.
+            let _ = self.cache.invalidate_in_doubt(outdated(&written), self.commit_bound).await;
+        }
+        error.cause
     }
 }
 

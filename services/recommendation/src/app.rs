@@ -93,18 +93,27 @@ pub async fn run(
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     telling.abort();
-    let stopped = timeout_at(deadline.max(Instant::now() + LAST_WORDS), async {
+    let deadline = deadline.max(Instant::now() + LAST_WORDS);
+    let stopped = timeout_at(deadline, async {
         for task in tasks {
             // They end by the token; a panic has been reported by the runtime.
             let _ = task.await;
         }
-        cache.shutdown().await;
+        close(&cache, deadline).await;
     });
     match stopped.await {
         Ok(()) => info!("the recommendation has stopped"),
         Err(_) => warn!("the grace time is over; what was still under way is dropped"),
     }
     Ok(())
+}
+
+/// Closes the cache. Deferred invalidations are repeated until then; what is left is lost with the process.
+async fn close(cache: &Cache, deadline: Instant) {
+    let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
+    if pending > 0 {
+        warn!(pending, "the grace time is over; deferred invalidations are lost with this process");
+    }
 }
 
 /// Connects to the stores, brings the schema up to date, and starts what runs beside the requests. Redis, the product API

@@ -87,7 +87,7 @@ async fn a_shutdown_waits_for_the_loads_under_way() {
     let loading = gate.began().await;
     let stopping = tokio::spawn({
         let cache = node.cache.clone();
-        async move { cache.shutdown().await }
+        async move { cache.shutdown(SOON).await }
     });
     node.settle().await;
     assert!(!stopping.is_finished());

@@ -196,6 +196,6 @@ async fn the_feed_ends_with_the_cache() {
     let node = Node::on(&redis).await;
     let mut listener = listening(&node).await;
     let ended = tokio::spawn(async move { listener.next().await.is_none() });
-    node.cache.shutdown().await;
+    node.cache.shutdown(SOON).await;
     assert!(timeout(SOON, ended).await.expect("it goes on").unwrap());
 }

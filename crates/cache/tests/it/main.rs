@@ -26,6 +26,7 @@ mod registry;
 mod repairs;
 mod shared_reads;
 mod soft;
+mod stopping;
 mod stress;
 mod support;
 mod tag_sets;

@@ -94,7 +94,7 @@ async fn sweep_removes_what_is_due_and_leaves_the_rest_alone() {
     eventually("the end of what is due", SOON, async || sets(&redis).await == 10_000).await;
     redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
     eventually("some rounds", SOON, async || calls(&redis, "evalsha").await >= 3).await;
-    sweeping.cache.shutdown().await;
+    sweeping.cache.shutdown(SOON).await;
     let (rounds, looks) = (calls(&redis, "evalsha").await, calls(&redis, "pttl").await);
     assert!(looks <= 128 * rounds, "{looks} looks in {rounds} rounds");
     assert_eq!(sets(&redis).await, 10_000);

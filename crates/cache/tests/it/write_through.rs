@@ -216,19 +216,6 @@ async fn after_a_rollback_the_next_reader_loads_at_once() {
 }
 
 #[tokio::test]
-async fn a_write_lease_that_is_dropped_removes_what_was_stored_after_its_end() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let lasting = node.under(patient().lease(Duration::from_secs(1)));
-    drop(lasting.lane.begin_write(&lasting.key(1)).await);
-    // The lease is over, a reader stores the old row, and only then the COMMIT that was on its way is done.
-    redis.cli(&["UNLINK", "shop:item:1"]).await.unwrap();
-    node.fill(1, &row).await;
-    row.commit();
-    eventually("the old row to be removed", SOON, async || node.cached(1).await.is_none()).await;
-}
-
-#[tokio::test]
 async fn a_write_lease_that_is_forgotten_ends_by_itself() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));

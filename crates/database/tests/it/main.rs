@@ -1,6 +1,7 @@
 //! The pool against a private Postgres.
 
 mod busy;
+mod in_doubt;
 mod limits;
 mod read_only;
 mod repeating;

@@ -80,7 +80,7 @@ pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<Ta
         }
         all.push(figures);
     }
-    cache.shutdown().await;
+    cache.shutdown(Duration::from_secs(5)).await;
     Ok(all)
 }
 

@@ -5,7 +5,7 @@ mod snapshot;
 
 pub use model::{Cart, Line, NewCart, Quantity};
 
-use database::Pool;
+use database::{Pool, WriteError};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use runtime::conditions::Preconditions;
@@ -89,9 +89,9 @@ impl Carts {
         quantity: Quantity,
         price_cents: i64,
         expect: &Preconditions,
-    ) -> Result<Put, CartError> {
+    ) -> Result<Put, WriteError<Put, CartError>> {
         self.pool
-            .transaction(async |connection| {
+            .write(async |connection| {
                 lock(connection, cart).await?;
                 // Under the cart's lock, so the count still holds when the line is written.
                 let in_cart = cart_items::table.filter(cart_items::cart_id.eq(cart.get()));
@@ -129,9 +129,14 @@ impl Carts {
     ///
     /// # Errors
     /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
-    pub async fn remove(&self, cart: CartId, product: ProductId, expect: &Preconditions) -> Result<(), CartError> {
+    pub async fn remove(
+        &self,
+        cart: CartId,
+        product: ProductId,
+        expect: &Preconditions,
+    ) -> Result<(), WriteError<(), CartError>> {
         self.pool
-            .transaction(async |connection| {
+            .write(async |connection| {
                 lock(connection, cart).await?;
                 let line = cart_items::table.find((cart.get(), product.get()));
                 if !expect.is_empty() {

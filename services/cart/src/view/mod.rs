@@ -26,6 +26,7 @@ mod price;
 pub use model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::{Bypass, Cache, FetchError, Fetched, Invalidated, Invalidation, Lane, Loaded};
 use tokio::sync::Semaphore;
@@ -81,6 +82,11 @@ impl Views {
         let keys = references.into_iter().map(|reference| self.lane.key(reference));
         let gone = keys.fold(Invalidation::hard(), Invalidation::key);
         self.cache.invalidate(gone).await
+    }
+
+    /// Removes the view of a cart at once, and again when a COMMIT that was not answered can no longer take effect.
+    pub async fn forget_in_doubt(&self, reference: Uuid, commit_bound: Duration) -> Invalidated {
+        self.cache.invalidate_in_doubt(Invalidation::hard().key(self.lane.key(reference)), commit_bound).await
     }
 
     /// Nothing of it comes from the cache.

@@ -16,6 +16,7 @@
 //! | `operations` | the token of the operations routes; nothing shows the id of a cart |
 //! | `outbox` | what is announced, whoever wrote it |
 //! | `database` | a database that is read-only, changed online, written to by others |
+//! | `lost_commits` | a COMMIT whose reply is lost |
 //! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
 
 mod away;
@@ -25,6 +26,7 @@ mod cut_off;
 mod database;
 mod floors;
 mod hostile;
+mod lost_commits;
 mod operations;
 mod outbox;
 mod preconditions;

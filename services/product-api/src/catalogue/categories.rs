@@ -1,5 +1,6 @@
 //! Queries and changes of categories.
 
+use database::WriteError;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use runtime::conditions::Preconditions;
@@ -56,9 +57,9 @@ impl Catalogue {
         id: CategoryId,
         change: &CategoryChange,
         expect: &Preconditions,
-    ) -> Result<Category, CatalogueError> {
+    ) -> Result<Category, WriteError<Category, CatalogueError>> {
         self.pool
-            .transaction(async |connection| {
+            .write(async |connection| {
                 let row = categories::table.find(id.get());
                 let locked = row.select(Category::as_select()).for_update();
                 let current: Category =

@@ -1,10 +1,10 @@
 //! What can go wrong with the catalogue: each variant is a decision for whoever called.
 
-use database::{Class, MayBeDatabaseError};
+use database::{Class, MayBeDatabaseError, WriteError};
 use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
-/// Why a query or a change was not carried out. Nothing has changed in any case.
+/// Why a query or a change was not carried out. Whether a change whose COMMIT failed is in doubt is said by [`WriteError`].
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// There is no such row.
@@ -34,6 +34,13 @@ impl From<database::Error> for CatalogueError {
             Class::UniqueViolation if error.violates_unique("categories_name_key") => Self::NameTaken,
             _ => Self::Database(error),
         }
+    }
+}
+
+/// For a writer that invalidates nothing: it need not know whether the write is in doubt.
+impl<T> From<WriteError<T, Self>> for CatalogueError {
+    fn from(error: WriteError<T, Self>) -> Self {
+        error.cause
     }
 }
 

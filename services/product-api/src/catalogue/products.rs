@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use database::WriteError;
 use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
@@ -82,7 +83,7 @@ impl Catalogue {
 
     /// Creates a product. The database gives out an id that is free; where somebody else has inserted the same one by hand
     /// meanwhile, it gives out another.
-    pub async fn create(&self, new: &NewProduct) -> Result<Product, CatalogueError> {
+    pub async fn create(&self, new: &NewProduct) -> Result<Product, WriteError<Product, CatalogueError>> {
         let insert = async |connection: &mut AsyncPgConnection| {
             let insert = diesel::insert_into(products::table).values(new).returning(products::id);
             let id: i64 = insert.get_result(connection).await?;
@@ -90,8 +91,8 @@ impl Catalogue {
         };
         let mut attempts = 1;
         loop {
-            match self.pool.transaction(insert).await {
-                Err(CatalogueError::Database(error))
+            match self.pool.write(insert).await {
+                Err(WriteError { cause: CatalogueError::Database(error), in_doubt: None })
                     if error.violates_unique("products_pkey") && attempts < ATTEMPTS =>
                 {
                     attempts += 1;
@@ -107,8 +108,9 @@ impl Catalogue {
         id: ProductId,
         change: &ProductChange,
         expect: &Preconditions,
-    ) -> Result<Updated, CatalogueError> {
-        self.update_locked(id, change, expect, async || {}).await.map(|(updated, ())| updated)
+    ) -> Result<Updated, WriteError<Updated, CatalogueError>> {
+        let updated = self.update_locked(id, change, expect, async || {}).await;
+        updated.map(|(updated, ())| updated).map_err(|error| error.map(|(updated, ())| updated))
     }
 
     /// Changes a product and commits; `locked` is called inside the transaction, while it holds the row's lock, and again
@@ -119,13 +121,13 @@ impl Catalogue {
         change: &ProductChange,
         expect: &Preconditions,
         locked: impl Fn() -> Locked + Send + Sync,
-    ) -> Result<(Updated, T), CatalogueError>
+    ) -> Result<(Updated, T), WriteError<(Updated, T), CatalogueError>>
     where
         T: Send,
         Locked: Future<Output = T> + Send,
     {
         self.pool
-            .transaction(async |connection| {
+            .write(async |connection| {
                 let previous = lock(connection, id, self.writer).await?;
                 if !expect.is_empty() {
                     check(expect, &shown(connection, id).await?)?;
@@ -142,9 +144,13 @@ impl Catalogue {
     }
 
     /// Deletes a product and commits. Returns what it was.
-    pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Product, CatalogueError> {
+    pub async fn delete(
+        &self,
+        id: ProductId,
+        expect: &Preconditions,
+    ) -> Result<Product, WriteError<Product, CatalogueError>> {
         self.pool
-            .transaction(async |connection| {
+            .write(async |connection| {
                 lock(connection, id, self.writer).await?;
                 let product = shown(connection, id).await?;
                 check(expect, &product)?;

@@ -104,7 +104,7 @@ pub(super) async fn write(
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
     let updated = to_the_end(async move {
-        let Updated { product, previous } = shop.catalogue.update(id, &change, &expect).await?;
+        let Updated { product, previous } = shop.leave(shop.catalogue.update(id, &change, &expect).await).await?;
         let effect = shop.moved(Some(previous), Some(product.placement()), Effect::Announced).await;
         Ok::<_, CatalogueError>((product, effect))
     });

@@ -34,19 +34,18 @@ pub async fn write(
     change: &ProductChange,
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.by(Writer::Explicit).update(id, change, expect).await?;
-    let effect = forget(shop, id).await;
+    let updated = shop.catalogue.by(Writer::Explicit).update(id, change, expect).await;
+    let (updated, effect) = shop.after_update(updated, |_| entry_of(shop, id)).await?;
     Ok(Written { updated, effect })
 }
 
 /// Deletes the product, then its entry and the lists that it was on.
 pub async fn delete(shop: &Shop, id: ProductId, expect: &Preconditions) -> Result<(Product, Effect), CatalogueError> {
-    let product = shop.catalogue.by(Writer::Explicit).delete(id, expect).await?;
-    let effect = forget(shop, id).await;
-    let effect = shop.moved(Some(product.placement()), None, effect).await;
-    Ok((product, effect))
+    let deleted = shop.catalogue.by(Writer::Explicit).delete(id, expect).await;
+    let outdated = |product: &Product| shop.lanes.with_lists(entry_of(shop, id), Some(product.placement()), None);
+    shop.after_write(deleted, outdated).await
 }
 
-async fn forget(shop: &Shop, id: ProductId) -> Effect {
-    shop.cache.invalidate(Invalidation::hard().key(shop.lanes.explicit.key(id))).await.into()
+fn entry_of(shop: &Shop, id: ProductId) -> Invalidation {
+    Invalidation::hard().key(shop.lanes.explicit.key(id))
 }

@@ -17,7 +17,7 @@ use cache::{FetchError, Fetched};
 use super::tags;
 use runtime::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, ProductChange, ProductId, Updated};
 use crate::shop::{Shop, Written};
 
 /// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
@@ -33,8 +33,8 @@ pub async fn write(
     change: &ProductChange,
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await?;
-    let gone = tags::outdated(shop, &updated).key(shop.lanes.production.key(id));
-    let effect = shop.cache.invalidate(gone).await.into();
+    let updated = shop.catalogue.update(id, change, expect).await;
+    let outdated = |updated: &Updated| tags::outdated(shop, updated).key(shop.lanes.production.key(id));
+    let (updated, effect) = shop.after_update(updated, outdated).await?;
     Ok(Written { updated, effect })
 }

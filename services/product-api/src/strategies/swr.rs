@@ -35,7 +35,7 @@ pub async fn write(
     change: &ProductChange,
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await?;
+    let updated = shop.leave(shop.catalogue.update(id, change, expect).await).await?;
     Ok(Written { updated, effect: Effect::None })
 }
 

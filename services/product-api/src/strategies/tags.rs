@@ -36,8 +36,8 @@ pub async fn write(
     change: &ProductChange,
     expect: &Preconditions,
 ) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await?;
-    let effect = shop.cache.invalidate(outdated(shop, &updated)).await.into();
+    let updated = shop.catalogue.update(id, change, expect).await;
+    let (updated, effect) = shop.after_update(updated, |updated| outdated(shop, updated)).await?;
     Ok(Written { updated, effect })
 }
 
@@ -66,13 +66,9 @@ pub async fn write_category(
     change: &CategoryChange,
     expect: &Preconditions,
 ) -> Result<(Category, Effect), CatalogueError> {
-    let category = shop.catalogue.update_category(id, change, expect).await?;
-    let effect = shop
-        .cache
-        .invalidate(Invalidation::hard().key(shop.lanes.by_category.key(id)).tag(keys::category(id)))
-        .await
-        .into();
-    Ok((category, effect))
+    let category = shop.catalogue.update_category(id, change, expect).await;
+    let entry = shop.lanes.by_category.key(id);
+    shop.after_write(category, |_| Invalidation::hard().key(entry).tag(keys::category(id))).await
 }
 
 /// What an entry of one product shows.

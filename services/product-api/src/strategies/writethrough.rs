@@ -12,11 +12,11 @@
 //! The outbox records that this strategy has written. If the process is killed before it stores, or Redis does not answer
 //! it (`detail=deferred`), the relay removes what is older than the committed version; a stored value stays.
 
-use cache::{FetchError, Fetched, Tag};
+use cache::{FetchError, Fetched, Invalidation, Tag, WriteLease};
 
 use runtime::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer};
+use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Updated, Writer};
 use crate::keys;
 use crate::shop::{self, Shop, Written};
 
@@ -36,7 +36,14 @@ pub async fn write(
     let lane = &shop.lanes.writethrough;
     let key = lane.key(id);
     let catalogue = shop.catalogue.by(Writer::Writethrough);
-    let (updated, lease) = catalogue.update_locked(id, change, expect, || lane.begin_write(&key)).await?;
+    let (updated, lease) = match catalogue.update_locked(id, change, expect, || lane.begin_write(&key)).await {
+        Ok(written) => written,
+        // The lease is dropped, which does the same for the entry.
+        Err(error) => {
+            let lists = |(updated, _): &(Updated, WriteLease)| shop.lanes.with_lists_of(Invalidation::hard(), updated);
+            return Err(shop.in_doubt(error, lists).await);
+        }
+    };
     let effect = lease.publish(shop::entry(&updated.product, tags(&updated.product))?).await.into();
     Ok(Written { updated, effect })
 }

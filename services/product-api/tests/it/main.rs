@@ -13,7 +13,7 @@
 //! | `lists` · `shared_caches` | who is on a list after any write; what other caches may do |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
 //! | `operations` | the token of the operations routes |
-//! | `hanging_up` | clients that do not wait for their answer |
+//! | `hanging_up` · `lost_commits` | clients that do not wait for their answer; COMMITs whose reply is lost |
 //! | `database` | database failures, routine operations on it, whoever writes to it, and ids |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
 
@@ -27,6 +27,7 @@ mod hanging_up;
 mod hostile;
 mod lists;
 mod looking_in;
+mod lost_commits;
 mod operations;
 mod outbox;
 mod promise;

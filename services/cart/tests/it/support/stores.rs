@@ -33,6 +33,11 @@ impl Stores {
         Self { redis, cart: shared_database().await, shop: shared_database().await }
     }
 
+    /// Where the cart's database is.
+    pub(crate) fn cart_url(&self) -> &str {
+        &self.cart
+    }
+
     fn command(&self, program: &std::path::Path, database: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);

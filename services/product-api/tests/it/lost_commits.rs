@@ -1,0 +1,104 @@
+//! The connection to Postgres breaks while COMMIT is under way: nobody knows whether the write is committed.
+//!
+//! The changes are not announced here, so that only the writer can invalidate what they outdate.
+
+use serde_json::{Value, json};
+use testkit::{CommitProxy, Commits, eventually};
+
+use crate::support::{Api, FRESH, SOON, Stores};
+
+/// A product API whose changes are not announced, on a wire that loses COMMITs.
+async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (CommitProxy, Api) {
+    let proxy = CommitProxy::to(stores.database_url()).await.expect("a wire to the database");
+    let settings = [&[("POSTGRES__URL", proxy.url())], settings].concat();
+    let api = stores.api_with(&settings).await;
+    stores.until_announced().await;
+    for (table, trigger) in [
+        ("products", "products_announce_insert"),
+        ("products", "products_announce_update"),
+        ("products", "products_announce_delete"),
+        ("categories", "categories_announce_update"),
+    ] {
+        stores.sql(&format!("ALTER TABLE {table} DISABLE TRIGGER {trigger}")).await;
+    }
+    (proxy, api)
+}
+
+async fn stock(api: &Api, path: &str) -> Value {
+    api.get(path).await.expect(200).json()["stock"].clone()
+}
+
+/// The entry is stored, and stays.
+async fn fill(api: &Api, path: &str) {
+    eventually("a hit", SOON, async || api.get(path).await.source().starts_with("hit")).await;
+}
+
+#[tokio::test]
+async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
+    let stores = Stores::start().await;
+    let (proxy, api) = unannounced(&stores, &[]).await;
+    for strategy in FRESH {
+        let path = format!("/products/{strategy}/1");
+        fill(&api, &path).await;
+        proxy.set(Commits::LoseReply);
+        let written = json!({ "stock": 4_000 + strategy.len() });
+        api.put(&path, &written).await.problem(503, "unavailable");
+        proxy.set(Commits::Pass);
+        // The 503 promises nothing, but what was committed must not stay hidden until the TTL.
+        eventually(strategy, SOON, async || stock(&api, &path).await == written["stock"]).await;
+    }
+}
+
+#[tokio::test]
+async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_at_once() {
+    let stores = Stores::start().await;
+    let (proxy, api) = unannounced(&stores, &[]).await;
+    let lost = async |answer: testkit::http::Answer| {
+        answer.problem(503, "unavailable");
+        proxy.set(Commits::Pass);
+    };
+
+    fill(&api, "/products/explicit/1").await;
+    proxy.set(Commits::LoseReply);
+    lost(api.delete("/products/explicit/1").await).await;
+    api.get("/products/explicit/1").await.problem(404, "not-found");
+
+    let next = stores.sql("SELECT max(id) + 1 FROM products").await;
+    stores.sql(&format!("ALTER SEQUENCE products_id_seq RESTART WITH {next}")).await;
+    let path = format!("/products/explicit/{next}");
+    fill(&api, &path).await;
+    api.get(&path).await.problem(404, "not-found");
+    proxy.set(Commits::LoseReply);
+    lost(api.post("/products", &json!({ "name": "New", "price_cents": 1, "category_id": 1 })).await).await;
+    api.get(&path).await.expect(200);
+
+    let shown = "SELECT min(id) FROM products WHERE category_id = 1";
+    let path = format!("/products/tags/{}", stores.sql(shown).await);
+    fill(&api, &path).await;
+    proxy.set(Commits::LoseReply);
+    lost(api.put("/categories/1", &json!({ "name": "Renamed" })).await).await;
+    assert_eq!(api.get(&path).await.expect(200).json()["category"]["name"], "Renamed");
+}
+
+/// The client's connection is gone, and Postgres has not read the COMMIT yet: a reader stores the old row meanwhile.
+#[tokio::test]
+async fn write_that_commits_after_its_connection_is_lost_is_invalidated_again() {
+    let stores = Stores::start().await;
+    // Postgres reads the COMMIT within 2 s more than that, or never; the second invalidation comes after 15 s.
+    let (proxy, api) = unannounced(&stores, &[("POSTGRES__STATEMENT_TIMEOUT", "6s")]).await;
+    for (id, strategy) in (1..).zip(["explicit", "writethrough"]) {
+        let path = format!("/products/{strategy}/{id}");
+        let before = stock(&api, &path).await;
+        proxy.set(Commits::Delay);
+        api.put(&path, &json!({ "stock": 4_711 })).await.problem(503, "unavailable");
+        eventually("the old row to be stored", SOON, async || {
+            assert_eq!(stock(&api, &path).await, before, "it was committed too early");
+            api.get(&path).await.source().starts_with("hit")
+        })
+        .await;
+        proxy.set(Commits::Pass);
+        let committed = format!("SELECT stock FROM products WHERE id = {id}");
+        eventually("the commit", SOON, async || stores.sql(&committed).await == "4711").await;
+        eventually("the second invalidation", 3 * SOON, async || stock(&api, &path).await == 4_711).await;
+    }
+}
