@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A loader's error, shared by all readers that waited for the load.
 pub type LoadError = Arc<dyn Error + Send + Sync>;
@@ -15,7 +16,14 @@ pub enum FetchError {
     /// Too many loads are under way, and no place became free in time: shed the request (503).
     #[error("too many loads are under way")]
     Overloaded,
-    /// The load's task ended without a result, because it panicked or the cache is shutting down.
+    /// The load took longer than [`Policy::load_timeout`](crate::Policy::load_timeout) allows, and was given up: try again
+    /// later (503).
+    #[error("the load took longer than {0:?}")]
+    TimedOut(Duration),
+    /// The loader panicked: a fault of the program (500).
+    #[error("the loader panicked")]
+    Panicked,
+    /// The load's task was ended, because the cache is shutting down.
     #[error("the load was aborted")]
     Aborted,
 }
@@ -25,7 +33,7 @@ impl FetchError {
     pub fn load_error<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Load(error) => error.downcast_ref(),
-            Self::Overloaded | Self::Aborted => None,
+            Self::Overloaded | Self::TimedOut(_) | Self::Panicked | Self::Aborted => None,
         }
     }
 }

@@ -13,6 +13,11 @@
 //! may take it only if the commit succeeded, because the commit proves that nothing invalidated the entry up to a
 //! moment after the join. A flight leaves the table before COMMIT is sent: a reader that began after an
 //! acknowledged invalidation, while the commit's reply is still on its way, must not find it.
+//!
+//! One load of a key is under way at a time, also where flights leave the table before it (`turns.rs`).
+//!
+//! A reader whose flights keep being too old for it joins a flight *beside* the cache: it is closed before its load begins, so
+//! whatever it brings is good for all on board.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::SeqCst;
@@ -24,14 +29,22 @@ use crate::sync::{AtomicU32, Mutex};
 use crate::{FetchError, Fetched, Key};
 
 mod steps;
+mod turns;
 
 pub(crate) use steps::{Asked, World, fly};
+pub(crate) use turns::Turn;
+use turns::Turns;
 
 /// The flights under way in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    table: Mutex<HashMap<Key, Arc<Flight>>>,
+    table: Table,
+    /// Those that use no cache, whoever else is under way.
+    beside: Table,
+    turns: Turns,
 }
+
+type Table = Mutex<HashMap<Key, Arc<Flight>>>;
 
 /// One load that several readers wait for.
 #[derive(Debug)]
@@ -68,7 +81,21 @@ pub(crate) struct Seat {
 impl Flights {
     /// Joins the flight for `key`, or opens one.
     pub(crate) fn board(&self, key: &Key) -> Boarding {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::board_in(&self.table, key)
+    }
+
+    /// The same, for flights that go past the cache.
+    pub(crate) fn board_beside(&self, key: &Key) -> Boarding {
+        Self::board_in(&self.beside, key)
+    }
+
+    /// Waits until no other load of `key` is under way.
+    pub(crate) async fn turn(&self, key: &Key) -> Turn {
+        self.turns.take(key).await
+    }
+
+    fn board_in(table: &Table, key: &Key) -> Boarding {
+        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = table.get(key) {
             return Boarding::Joined(flight.seat());
         }
@@ -80,9 +107,11 @@ impl Flights {
 
     /// Nobody can join `flight` any more. Called before COMMIT is sent, and before a load that stores nothing.
     pub(crate) fn close(&self, flight: &Arc<Flight>) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.get(&flight.key).is_some_and(|other| Arc::ptr_eq(other, flight)) {
-            table.remove(&flight.key);
+        for table in [&self.table, &self.beside] {
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            if table.get(&flight.key).is_some_and(|other| Arc::ptr_eq(other, flight)) {
+                table.remove(&flight.key);
+            }
         }
     }
 }
@@ -118,7 +147,13 @@ impl Seat {
 impl Landed {
     /// Whether a reader that boarded in `boarded` may take this result.
     pub(crate) fn good_for(&self, boarded: u32) -> bool {
-        boarded < self.phase || (self.committed && boarded == self.phase)
+        boarded < self.phase || (self.committed && boarded == self.phase) || self.is_timeout()
+    }
+
+    /// That a load took too long says nothing about the value, so it cannot be outdated; and who came during the load need
+    /// not wait for another one.
+    fn is_timeout(&self) -> bool {
+        matches!(self.result, Err(FetchError::TimedOut(_)))
     }
 }
 

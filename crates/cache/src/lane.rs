@@ -56,8 +56,8 @@ impl Lane {
     /// Answers from the cache, or loads, stores and answers.
     ///
     /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
-    /// of any transaction that began earlier; it runs in a task of its own, at most once per miss whoever waits, and
-    /// is not stopped when this future is dropped. Past the soft TTL the stale value is returned at once and `load` runs
+    /// of any transaction that began earlier. It runs in a task of its own, once at a time for a key however many readers of
+    /// this process wait; it is not stopped when this future is dropped, and given up (its task is aborted) after the policy's load timeout, so it must not block its thread. Past the soft TTL the stale value is returned at once and `load` runs
     /// behind.
     ///
     /// `load` must not fetch the same key: that would wait for itself. Fetching another key from within takes a second
@@ -65,7 +65,8 @@ impl Lane {
     /// held by loads that wait for one more, none goes on. Let no more than half of them do so at once.
     ///
     /// # Errors
-    /// When `load` fails, or had to queue for longer than the settings allow. A Redis that is down is no error.
+    /// When `load` fails, panics or takes longer than the policy's load timeout, or had to queue for longer than the settings
+    /// allow. A Redis that is down is no error.
     pub async fn fetch<F, Fut, E>(&self, key: &Key, load: F) -> Result<Fetched, FetchError>
     where
         F: Fn() -> Fut + Send + Sync + 'static,

@@ -4,29 +4,30 @@
 //! reader ── board ──▶ flight: ACQUIRE ─▶ load ─▶ COMMIT ─▶ land ──▶ reader
 //!                        │ somebody else's lease: poll, at most `wait`
 //!                        │ Redis down: load, store nothing
+//!                        │ the load takes too long: give it up, hand out what the cache holds by then
 //! ```
 //!
 //! The flight runs in a task of its own: a client that hangs up does not end it. Its steps stand in `flight/steps.rs`; what
 //! each of them does to Redis and the database stands here.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use crate::bulkhead::Place;
 use crate::entry::{self, Held};
-use crate::flight::{Asked, Boarding, Flight, Flights, World, fly};
+use crate::flight::{Asked, Boarding, Flight, Flights, Turn, World, fly};
 use crate::lane::{Loader, Look};
 use crate::redis::{Acquired, Commit, Grant};
 use crate::repair::Repairs;
 use crate::{Bypass, EntryRecord, FetchError, Fetched, Fill, Happening, Key, Lane, Loaded, Outcome};
 
-/// How often a reader whose flight's value was too old for it tries another flight, before it loads by itself.
+/// How often a reader whose flight's value was too old for it tries another flight, before it goes past the cache.
 const FLIGHTS: usize = 4;
 
 /// What a flight is sent for: an entry of this lane.
@@ -49,37 +50,16 @@ impl Lane {
     pub(crate) async fn miss(&self, key: &Key, load: Loader, mut past: Option<Bypass>) -> Result<Fetched, FetchError> {
         let requested = past.filter(|why| matches!(why, Bypass::Requested(_)));
         for _ in 0..FLIGHTS {
-            let (seat, mine) = match self.inner.flights.board(key) {
-                Boarding::First(flight, seat) => {
-                    let (lane, load) = (self.clone(), Arc::clone(&load));
-                    let closing = Closing { lane: self.clone(), flight };
-                    self.inner.spawn(async move {
-                        let deadline = Instant::now() + lane.kind.policy.wait;
-                        let landed = fly(&Errand { lane, load, deadline }, &closing.flight, past).await;
-                        closing.lane.inner.flights.close(&closing.flight);
-                        closing.flight.land(landed);
-                    });
-                    (seat, true)
-                }
-                Boarding::Joined(seat) => {
-                    self.decided();
-                    (seat, false)
-                }
-            };
-            let (landed, boarded) = seat.landed().await.ok_or(FetchError::Aborted)?;
+            let shared = self.share(self.inner.flights.board(key), &load, past).await?;
             if let Some(why) = requested {
-                let is_loaded = !matches!(&landed.result, Ok(found) if found.outcome != Outcome::Bypass(why));
-                match landed.good_for(boarded) && is_loaded {
-                    true => return landed.result,
-                    false => continue,
+                match shared {
+                    Some(Ok(found)) if found.outcome != Outcome::Bypass(why) => continue,
+                    Some(result) => return result,
+                    None => continue,
                 }
             }
-            if landed.good_for(boarded) {
-                let mut fetched = landed.result?;
-                if !mine && matches!(fetched.outcome, Outcome::Miss(_)) {
-                    fetched.outcome = Outcome::Collapsed;
-                }
-                return Ok(fetched);
+            if let Some(result) = shared {
+                return self.or_cached(key, result).await;
             }
             // Read before this reader came. Mostly the entry is there by now.
             match self.look(key).await {
@@ -92,9 +72,63 @@ impl Lane {
                 Look::Past(why) => past = Some(why),
             }
         }
-        let _place = self.enter().await.map_err(|_| FetchError::Overloaded)?;
-        let loaded = self.load(&load).await?;
-        Ok(Fetched::from_load(&loaded, Outcome::Bypass(requested.unwrap_or(Bypass::Contended))))
+        if let Some(why) = requested {
+            let _turn = self.inner.flights.turn(key).await;
+            let _place = self.enter().await.map_err(|_| FetchError::Overloaded)?;
+            let loaded = self.load(&load).await?;
+            return Ok(Fetched::from_load(&loaded, Outcome::Bypass(why)));
+        }
+        let boarding = self.inner.flights.board_beside(key);
+        let shared = self.share(boarding, &load, Some(Bypass::Contended)).await?;
+        // Such a flight is closed before its load, so nobody boards it too late.
+        self.or_cached(key, shared.unwrap_or(Err(FetchError::Aborted))).await
+    }
+
+    /// Waits for a flight, and flies it where this reader opened it. `None` when what it brings is too old for this reader.
+    async fn share(
+        &self,
+        boarding: Boarding,
+        load: &Loader,
+        past: Option<Bypass>,
+    ) -> Result<Option<Result<Fetched, FetchError>>, FetchError> {
+        let (seat, mine) = match boarding {
+            Boarding::First(flight, seat) => {
+                self.take_off(flight, Arc::clone(load), past);
+                (seat, true)
+            }
+            Boarding::Joined(seat) => {
+                self.decided();
+                (seat, false)
+            }
+        };
+        let (landed, boarded) = seat.landed().await.ok_or(FetchError::Aborted)?;
+        if !landed.good_for(boarded) {
+            return Ok(None);
+        }
+        let result = landed.result.map(|fetched| match fetched.outcome {
+            Outcome::Miss(_) if !mine => Fetched { outcome: Outcome::Collapsed, ..fetched },
+            _ => fetched,
+        });
+        Ok(Some(result))
+    }
+
+    fn take_off(&self, flight: Arc<Flight>, load: Loader, past: Option<Bypass>) {
+        let (lane, closing) = (self.clone(), Closing { lane: self.clone(), flight });
+        self.inner.spawn(async move {
+            let deadline = Instant::now() + lane.kind.policy.wait;
+            let landed = fly(&Errand { lane, load, deadline }, &closing.flight, past).await;
+            closing.lane.inner.flights.close(&closing.flight);
+            closing.flight.land(landed);
+        });
+    }
+
+    /// Where a load took too long: what another process has stored meanwhile, be it stale by now.
+    async fn or_cached(&self, key: &Key, result: Result<Fetched, FetchError>) -> Result<Fetched, FetchError> {
+        let Err(FetchError::TimedOut(_)) = &result else { return result };
+        match self.look(key).await {
+            Look::Fresh(fetched) | Look::Stale(fetched, _) => Ok(fetched),
+            Look::Nothing | Look::Past(_) => result,
+        }
     }
 
     /// Stores what was loaded under `grant`, if it still may be stored, and the loader wants it.
@@ -134,23 +168,33 @@ impl Lane {
         });
     }
 
-    /// One load, counted. A panic in the loader ends the load and nothing else.
+    /// One load, counted, within its time limit.
+    ///
+    /// It runs in a task of its own: a panic in the loader ends nothing but this load. What it brings after its time is dropped.
     pub(crate) async fn load(&self, load: &Loader) -> Result<Loaded, FetchError> {
-        let began = Instant::now();
-        let loading = async {
+        let (began, limit) = (Instant::now(), self.kind.policy.load_limit());
+        let (lane, load) = (self.clone(), Arc::clone(load));
+        let loading = async move {
             let loading = load();
-            self.decided();
+            lane.decided();
             loading.await
         };
-        let loaded = AssertUnwindSafe(loading).catch_unwind().await;
-        self.kind.meter.load(began.elapsed(), matches!(loaded, Ok(Ok(_))));
-        loaded.map_err(|_| FetchError::Aborted)?.map_err(FetchError::Load)
+        // Given up or dropped, it is aborted.
+        let loading = AbortOnDropHandle::new(self.inner.spawn(loading));
+        let loaded = match timeout(limit, loading).await {
+            Ok(Ok(loaded)) => loaded.map_err(FetchError::Load),
+            Ok(Err(ended)) if ended.is_panic() => Err(FetchError::Panicked),
+            Ok(Err(_)) => Err(FetchError::Aborted),
+            Err(_) => Err(FetchError::TimedOut(limit)),
+        };
+        self.kind.meter.load(began.elapsed(), loaded.is_ok());
+        loaded
     }
 }
 
 impl World for Errand {
     type Grant = Grant;
-    type Place = Place;
+    type Place = (Turn, Place);
 
     fn flights(&self) -> &Flights {
         &self.lane.inner.flights
@@ -164,13 +208,22 @@ impl World for Errand {
         self.lane.inner.store.connection.clock.now_ms()
     }
 
-    async fn enter(&self) -> Option<Place> {
-        self.lane.enter().await.ok()
+    async fn enter(&self, key: &Key) -> Option<Self::Place> {
+        // The turn first: who waits for it keeps no place from others.
+        let mut turn = pin!(self.lane.inner.flights.turn(key));
+        let turn = match (&mut turn).now_or_never() {
+            Some(turn) => turn,
+            None => {
+                self.lane.decided();
+                turn.await
+            }
+        };
+        Some((turn, self.lane.enter().await.ok()?))
     }
 
     async fn acquire(&self, key: &Key) -> Asked<Grant> {
         let store = &self.lane.inner.store;
-        match store.acquire(key, self.lane.kind.policy.lease).await {
+        match store.acquire(key, self.lane.kind.policy.lease_time()).await {
             Ok(Acquired::Granted(grant)) => Asked::Granted(grant),
             Ok(Acquired::Held(Held::Value(entry))) => Asked::Found(entry),
             Ok(Acquired::Held(Held::Lease)) => Asked::Held,
@@ -194,15 +247,8 @@ impl World for Errand {
         patient
     }
 
-    async fn load(&self, overdue: impl FnOnce() + Send) -> Result<Loaded, FetchError> {
-        let mut loading = pin!(self.lane.load(&self.load));
-        match timeout(self.lane.kind.policy.lease, &mut loading).await {
-            Ok(loaded) => loaded,
-            Err(_) => {
-                overdue();
-                loading.await
-            }
-        }
+    async fn load(&self) -> Result<Loaded, FetchError> {
+        self.lane.load(&self.load).await
     }
 
     async fn commit(&self, key: &Key, grant: Grant, loaded: Loaded) -> Fetched {

@@ -9,6 +9,9 @@
 
 use std::time::Duration;
 
+/// How long a lease lasts by default.
+const LEASE: Duration = Duration::from_secs(8);
+
 /// The lifetime of a lane's entries. Made by [`Policy::new`] and its setters, checked by [`Policy::validate`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -16,7 +19,8 @@ pub struct Policy {
     pub(crate) soft_ttl: Option<Duration>,
     pub(crate) negative_ttl: Duration,
     pub(crate) jitter: f64,
-    pub(crate) lease: Duration,
+    lease: Option<Duration>,
+    load_timeout: Option<Duration>,
     pub(crate) wait: Duration,
     pub(crate) commit_bound: Duration,
 }
@@ -50,8 +54,19 @@ pub enum PolicyError {
     #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     LaneName(String),
     /// A lease must be long enough for a load and short enough to wait for.
-    #[error("the lease must be between 10 ms and 60 s")]
-    Lease,
+    #[error("the lease must be between 10 ms and 60 s, not {0:?}")]
+    Lease(Duration),
+    /// A load that may outlive its lease might never be stored.
+    #[error("the load timeout ({load_timeout:?}) must be above zero and below the lease ({lease:?})")]
+    LoadTimeout {
+        /// The longest that a load may take.
+        load_timeout: Duration,
+        /// The lease that it must end within.
+        lease: Duration,
+    },
+    /// A reader must not wait forever.
+    #[error("the wait must be at most 10 min, not {0:?}")]
+    Wait(Duration),
 }
 
 impl Policy {
@@ -63,7 +78,8 @@ impl Policy {
             soft_ttl: None,
             negative_ttl: hard_ttl.min(Duration::from_secs(10)),
             jitter: 0.0,
-            lease: Duration::from_secs(2),
+            lease: None,
+            load_timeout: None,
             wait: Duration::from_secs(3),
             commit_bound: Duration::from_secs(15),
         }
@@ -88,15 +104,24 @@ impl Policy {
         self
     }
 
-    /// How long a load may take and still be stored; also the longest that the death of a loading process
-    /// delays its peers. Default 2 s. It is never renewed.
+    /// How long one load may keep other processes from loading the same entry: the longest that the death of a loading
+    /// process delays its peers. It is never renewed. Default: 8 s, or a little longer than the load timeout where that is set.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
+        self.lease = Some(lease);
         self
     }
 
-    /// How long a reader waits for another process' load before it loads by itself and stores nothing.
-    /// Default 3 s; above the lease, a reader outlives a dead loader and takes its place.
+    /// The longest that a load may take. Then it is given up: its task is aborted, its readers get what the cache holds by
+    /// then, stale or fresh, or [`FetchError::TimedOut`](crate::FetchError::TimedOut), and what it would have brought is never
+    /// stored. Always shorter than the lease, so that whatever is loaded in time can be stored. Default: seven eighths of the
+    /// lease, which is 7 s.
+    pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
+        self.load_timeout = Some(load_timeout);
+        self
+    }
+
+    /// How long a reader waits for another process' load before it loads by itself and stores nothing. Default 3 s.
+    /// Above the lease, a reader outlives a dead loader and takes its place.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -125,10 +150,32 @@ impl Policy {
         if !(0.0..1.0).contains(&self.jitter) {
             return Err(PolicyError::Jitter(self.jitter));
         }
-        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.lease) {
-            return Err(PolicyError::Lease);
+        let (lease, load_timeout) = (self.lease_time(), self.load_limit());
+        if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&lease) {
+            return Err(PolicyError::Lease(lease));
+        }
+        if load_timeout < millisecond || load_timeout >= lease {
+            return Err(PolicyError::LoadTimeout { load_timeout, lease });
+        }
+        if self.wait > Duration::from_secs(600) {
+            return Err(PolicyError::Wait(self.wait));
         }
         Ok(())
+    }
+
+    /// How long a lease lasts.
+    pub(crate) fn lease_time(&self) -> Duration {
+        match (self.lease, self.load_timeout) {
+            (Some(lease), _) => lease,
+            // What is far too long is refused as such, and not an overflow.
+            (None, Some(load_timeout)) => load_timeout.checked_mul(8).map_or(Duration::MAX, |eight| eight / 7),
+            (None, None) => LEASE,
+        }
+    }
+
+    /// The longest that a load may take.
+    pub fn load_limit(&self) -> Duration {
+        self.load_timeout.unwrap_or_else(|| self.lease_time() / 8 * 7)
     }
 
     /// The soft and hard TTL in milliseconds of an entry stored now, `luck` being uniform in 0..1.
@@ -163,7 +210,27 @@ mod tests {
             Err(PolicyError::NegativeTtl { negative: 11 * S, hard: 10 * S })
         );
         assert_eq!(Policy::new(10 * S).jitter(1.0).validate(), Err(PolicyError::Jitter(1.0)));
-        assert_eq!(Policy::new(10 * S).lease(Duration::ZERO).validate(), Err(PolicyError::Lease));
+        assert_eq!(Policy::new(10 * S).lease(Duration::ZERO).validate(), Err(PolicyError::Lease(Duration::ZERO)));
+        assert_eq!(
+            Policy::new(10 * S).lease(2 * S).load_timeout(2 * S).validate(),
+            Err(PolicyError::LoadTimeout { load_timeout: 2 * S, lease: 2 * S })
+        );
+        assert_eq!(Policy::new(10 * S).load_timeout(Duration::MAX).validate(), Err(PolicyError::Lease(Duration::MAX)));
+        assert_eq!(Policy::new(10 * S).wait(Duration::MAX).validate(), Err(PolicyError::Wait(Duration::MAX)));
+    }
+
+    #[test]
+    fn whatever_is_loaded_in_time_can_be_stored() {
+        for policy in [
+            Policy::new(S),
+            Policy::new(S).lease(S / 100),
+            Policy::new(S).load_timeout(S / 100),
+            Policy::new(S).load_timeout(S).lease(2 * S),
+        ] {
+            assert_eq!(policy.validate(), Ok(()));
+            assert!(policy.load_limit() < policy.lease_time(), "{policy:?}");
+        }
+        assert_eq!((Policy::new(S).load_limit(), Policy::new(S).lease_time()), (7 * S, 8 * S));
     }
 
     #[test]

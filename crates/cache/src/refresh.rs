@@ -1,7 +1,8 @@
 //! Stale-while-revalidate: the reader has its answer; one task, in one process, brings the entry up to date behind.
 //!
 //! The stale entry stays readable until the commit replaces it by compare-and-swap on the entry's own id. So a
-//! refresh that was overtaken, by an invalidation or by a faster refresh, changes nothing.
+//! refresh that was overtaken, by an invalidation or by a faster refresh, changes nothing. One that takes longer than the
+//! policy's load timeout is given up.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,9 @@ impl Lane {
         self.inner.spawn(async move {
             let key = &turn.key;
             // Nothing to report: another process refreshes, the entry is no longer that one, or Redis is down.
-            let Ok(Some(grant)) = lane.inner.store.refresh(key, mark, lane.kind.policy.lease).await else { return };
+            let Ok(Some(grant)) = lane.inner.store.refresh(key, mark, lane.kind.policy.lease_time()).await else {
+                return;
+            };
             let Ok(_place) = lane.enter().await else { return };
             match lane.load(&load).await {
                 // Declined, it leaves the stale entry and the lock as a failure does.

@@ -48,7 +48,7 @@ impl Lane {
     ///
     /// Where Redis does not answer, the lease is empty, and `publish` invalidates.
     pub async fn begin_write(&self, key: &Key) -> WriteLease {
-        let grant = self.inner.store.steal(key, self.kind.policy.lease).await;
+        let grant = self.inner.store.steal(key, self.kind.policy.lease_time()).await;
         if let Err(error) = &grant {
             debug!(%key, %error, "no lease for a write; the entry will be invalidated instead");
         }

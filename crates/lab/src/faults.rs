@@ -157,7 +157,7 @@ async fn all(
 /// What is read and written here, and how stale it may be while faults are made.
 ///
 /// What promises to be never stale, promises it in a fault as well. `ttl` and `swr` keep their TTL whatever happens; a load
-/// that a fault holds up is stored at most a lease later, which is what [`HOLD`] lasts too. What lives by events is stale
+/// that a fault holds up is stored when the fault is over, after [`HOLD`]. What lives by events is stale
 /// until they come, so until the fault is over and everybody has recovered.
 async fn map(site: &Site) -> Result<Map> {
     let mut replaced = Vec::new();

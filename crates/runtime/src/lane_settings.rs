@@ -25,7 +25,10 @@ pub struct Lifetime {
     /// The share of the TTLs that chance may take off.
     #[serde(default)]
     pub jitter: f64,
-    /// How long a load may take and still be stored.
+    /// The longest that a load may take. Left out: as long as what it waits for may take.
+    #[serde(default, with = "humantime_serde")]
+    pub load_timeout: Option<Duration>,
+    /// How long a load keeps other processes from loading. Left out: a little longer than the load may take.
     #[serde(default, with = "humantime_serde")]
     pub lease: Option<Duration>,
     /// How long to wait for another process' load.
@@ -43,6 +46,9 @@ impl Lifetime {
         if let Some(negative_ttl) = self.negative_ttl {
             policy = policy.negative_ttl(negative_ttl);
         }
+        if let Some(load_timeout) = self.load_timeout {
+            policy = policy.load_timeout(load_timeout);
+        }
         if let Some(lease) = self.lease {
             policy = policy.lease(lease);
         }
@@ -53,23 +59,56 @@ impl Lifetime {
     }
 }
 
-/// Refuses lifetimes that contradict themselves; `lanes` are named as under `[lanes]`.
+/// The longest that what a load waits for may take, all in all: a lease lasts 60 s at most.
+const LONGEST: Duration = Duration::from_secs(50);
+
+/// Refuses lifetimes that contradict themselves or the time limits of what their loads wait for; `lanes` are named as under
+/// `[lanes]`, and `waits` names the settings of those limits, such as `POSTGRES__STATEMENT_TIMEOUT`.
+///
+/// A load must be allowed to take as long as they allow: otherwise, when the database is slow, every load would be given up
+/// before the database answers, and the cache would stay empty. A lane that sets neither a load timeout nor a lease gets the
+/// sum of these limits as its load timeout.
 ///
 /// # Errors
 /// By the name of the first setting that is wrong.
-pub fn check_lanes<'a>(lanes: impl IntoIterator<Item = (&'a str, &'a Lifetime)>) -> Result<(), SettingsError> {
+pub fn check_lanes<'a>(
+    lanes: impl IntoIterator<Item = (&'a str, &'a mut Lifetime)>,
+    waits: &[(&str, Duration)],
+) -> Result<(), SettingsError> {
+    let names = waits.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" + ");
+    let needed = waits.iter().fold(Duration::ZERO, |sum, (_, limit)| sum.saturating_add(*limit));
+    if needed > LONGEST {
+        let longest = waits.iter().max_by_key(|(_, limit)| *limit).map_or("", |(name, _)| name);
+        return Err(SettingsError::wrong(longest, format!("{names} must be at most {LONGEST:?}, not {needed:?}")));
+    }
     lanes.into_iter().try_for_each(|(name, lifetime)| {
-        lifetime.policy().validate().map_err(|error| {
+        let setting = |field: &str| format!("LANES__{}__{field}", name.to_uppercase());
+        if lifetime.load_timeout.is_none() && lifetime.lease.is_none() && !needed.is_zero() {
+            lifetime.load_timeout = Some(needed);
+        }
+        let policy = lifetime.policy();
+        policy.validate().map_err(|error| {
             let field = match error {
                 PolicyError::HardTtl => "HARD_TTL",
                 PolicyError::SoftTtl { .. } => "SOFT_TTL",
                 PolicyError::NegativeTtl { .. } => "NEGATIVE_TTL",
                 PolicyError::Jitter(_) => "JITTER",
+                PolicyError::LoadTimeout { .. } => "LOAD_TIMEOUT",
+                PolicyError::Wait(_) => "WAIT",
+                // It follows from the load timeout.
+                PolicyError::Lease(_) if lifetime.lease.is_none() => "LOAD_TIMEOUT",
                 // A policy has no name, so `validate` finds no fault with one.
-                PolicyError::Lease | PolicyError::LaneName(_) => "LEASE",
+                PolicyError::Lease(_) | PolicyError::LaneName(_) => "LEASE",
             };
-            SettingsError::wrong(format!("LANES__{}__{field}", name.to_uppercase()), error.to_string())
-        })
+            SettingsError::wrong(setting(field), error.to_string())
+        })?;
+        let limit = policy.load_limit();
+        if limit < needed {
+            let field = if lifetime.load_timeout.is_some() { "LOAD_TIMEOUT" } else { "LEASE" };
+            let reason = format!("allows a load {limit:?}, but it may take {names} = {needed:?}");
+            return Err(SettingsError::wrong(setting(field), reason));
+        }
+        Ok(())
     })
 }
 

@@ -90,6 +90,7 @@ impl From<FetchError> for CartError {
     fn from(error: FetchError) -> Self {
         match error.load_error::<Self>() {
             Some(cause) => cause.clone(),
+            None if matches!(error, FetchError::Panicked) => Self::Internal(error.to_string()),
             None => Self::Unavailable(error.to_string()),
         }
     }

@@ -59,8 +59,14 @@ impl Settings {
     }
 
     fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let settings: Self = runtime::settings::load(DEFAULTS, vars)?;
-        check_lanes([("product", &settings.lanes.product), ("view", &settings.lanes.view)])?;
+        let mut settings: Self = runtime::settings::load(DEFAULTS, vars)?;
+        let waits = [
+            ("POSTGRES__WAIT_TIMEOUT", settings.postgres.wait_timeout),
+            ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
+            ("PRODUCT_API__TIMEOUT", settings.product_api.timeout),
+        ];
+        let lanes = &mut settings.lanes;
+        check_lanes([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
         check_redis(&settings.redis)?;
         check_events(&settings.events)?;
         if settings.lanes.view.soft_ttl.is_some() {
@@ -90,6 +96,8 @@ mod tests {
             ("LANES__VIEW__SOFT_TTL", "1s"),
             ("LANES__VIEW__HARD_TTL", "0s"),
             ("LANES__PRODUCT__NEGATIVE_TTL", "6m"),
+            ("LANES__VIEW__LEASE", "2s"),
+            ("PRODUCT_API__TIMEOUT", "2m"),
             ("REDIS__MAX_LOADS", "0"),
             ("EVENTS__TRANSPORT", "pigeon"),
             ("EVENTS__BATCH", "0"),

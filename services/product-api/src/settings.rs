@@ -87,23 +87,28 @@ impl Settings {
         Self::checked(loaded?)
     }
 
-    fn checked(settings: Self) -> Result<Self, SettingsError> {
-        check_lanes(settings.lanes.each())?;
+    fn checked(mut settings: Self) -> Result<Self, SettingsError> {
+        let postgres = &settings.postgres;
+        let waits = [
+            ("POSTGRES__WAIT_TIMEOUT", postgres.wait_timeout),
+            ("POSTGRES__STATEMENT_TIMEOUT", postgres.statement_timeout),
+        ];
+        check_lanes(settings.lanes.each(), &waits)?;
         check_redis(&settings.redis)?;
         Ok(settings)
     }
 }
 
 impl LaneSettings {
-    fn each(&self) -> [(&'static str, &Lifetime); 7] {
+    fn each(&mut self) -> [(&'static str, &mut Lifetime); 7] {
         [
-            ("ttl", &self.ttl),
-            ("explicit", &self.explicit),
-            ("writethrough", &self.writethrough),
-            ("events", &self.events),
-            ("swr", &self.swr),
-            ("tags", &self.tags),
-            ("production", &self.production),
+            ("ttl", &mut self.ttl),
+            ("explicit", &mut self.explicit),
+            ("writethrough", &mut self.writethrough),
+            ("events", &mut self.events),
+            ("swr", &mut self.swr),
+            ("tags", &mut self.tags),
+            ("production", &mut self.production),
         ]
     }
 }
@@ -132,6 +137,13 @@ mod tests {
     }
 
     #[test]
+    fn loads_may_take_as_long_as_the_database_and_are_stored() {
+        let settings = Settings::from_vars([("POSTGRES__STATEMENT_TIMEOUT", "20s")]).unwrap();
+        let policy = settings.lanes.tags.policy();
+        assert_eq!((policy.validate(), policy.load_limit()), (Ok(()), Duration::from_secs(22)));
+    }
+
+    #[test]
     fn contradictions_are_refused_by_the_name_of_the_setting() {
         for (name, value) in [
             ("LANES__SWR__SOFT_TTL", "2m"),
@@ -139,6 +151,11 @@ mod tests {
             ("LANES__TTL__NEGATIVE_TTL", "11s"),
             ("LANES__PRODUCTION__JITTER", "1.5"),
             ("LANES__TAGS__LEASE", "5m"),
+            ("LANES__TAGS__LEASE", "6s"),
+            ("LANES__TAGS__LOAD_TIMEOUT", "6s"),
+            ("LANES__TAGS__LOAD_TIMEOUT", "55s"),
+            ("LANES__TAGS__WAIT", "1h"),
+            ("POSTGRES__STATEMENT_TIMEOUT", "1m"),
             ("REDIS__MAX_LOADS", "0"),
             ("REDIS__TIMEUOT", "5ms"),
             ("LANES__TLL__HARD_TTL", "5s"),

@@ -72,8 +72,13 @@ impl Settings {
     }
 
     fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let settings: Self = runtime::settings::load(DEFAULTS, vars)?;
-        check_lanes([("list", &settings.lanes.list), ("basket", &settings.lanes.basket)])?;
+        let mut settings: Self = runtime::settings::load(DEFAULTS, vars)?;
+        let waits = [
+            ("POSTGRES__WAIT_TIMEOUT", settings.postgres.wait_timeout),
+            ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
+        ];
+        let lanes = &mut settings.lanes;
+        check_lanes([("list", &mut lanes.list), ("basket", &mut lanes.basket)], &waits)?;
         check_redis(&settings.redis)?;
         check_events(&settings.events)?;
         if settings.learning.every < Duration::from_millis(10) {
@@ -107,6 +112,7 @@ mod tests {
         for (name, value) in [
             ("LANES__LIST__SOFT_TTL", "1h"),
             ("LANES__BASKET__HARD_TTL", "0s"),
+            ("LANES__LIST__LOAD_TIMEOUT", "3s"),
             ("LEARNING__EVERY", "1ms"),
             ("LEARNING__MIN_SUPPORT", "0"),
             ("LEARNING__LEAST_SCORE", "-1"),

@@ -71,8 +71,8 @@ impl Settings {
         Self::checked(runtime::settings::load(DEFAULTS, vars)?)
     }
 
-    fn checked(settings: Self) -> Result<Self, SettingsError> {
-        check_lanes([("page", &settings.lanes.page)])?;
+    fn checked(mut settings: Self) -> Result<Self, SettingsError> {
+        check_lanes([("page", &mut settings.lanes.page)], &[])?;
         check_redis(&settings.redis)?;
         check_events(&settings.events)?;
         if !(32..=4096).contains(&settings.index.memory) {
@@ -103,6 +103,7 @@ mod tests {
     fn contradictions_are_refused_by_the_name_of_the_setting() {
         for (name, value) in [
             ("LANES__PAGE__SOFT_TTL", "20m"),
+            ("LANES__PAGE__LEASE", "2m"),
             ("REDIS__MAX_LOADS", "0"),
             ("INDEX__MEMORY", "1"),
             ("INDEX__COMMIT_EVERY", "1m"),

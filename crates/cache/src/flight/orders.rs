@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use shuttle::future::{block_on, yield_now};
 use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::thread;
 
-use super::{Asked, Boarding, Flight, Flights, World, fly};
+use super::{Asked, Boarding, Flight, Flights, Turn, World, fly};
 use crate::repair::Repairs;
 use crate::repair::orders::entry;
 use crate::{FetchError, Fetched, Fill, Invalidation, Key, Keyspace, Loaded, Outcome, Refusal};
@@ -25,8 +26,10 @@ const ORDERS: usize = 10_000;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Whole,
-    /// Loads take longer than their leases.
-    Overdue,
+    /// Some loads take too long, and are given up; their leases may be over by then.
+    TimedOut,
+    /// Redis is away, so nothing is stored; the removal is deferred.
+    Away,
     /// The removal is deferred, and made good later.
     Deferred,
     /// Broken: a reader takes whatever its flight brings.
@@ -35,6 +38,8 @@ enum Case {
     ClosedLate,
     /// Broken, and deferred: a commit vouches for joiners although a removal is pending.
     RepairsUnheard,
+    /// Broken, and Redis is away: loads of a key do not wait for one another.
+    NoTurns,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,8 @@ struct Shop {
     /// The version that no reader may fall behind.
     floor: AtomicU64,
     leases: AtomicU64,
+    /// Loads under way.
+    loading: AtomicU64,
 }
 
 /// One flight's way through the shop.
@@ -67,7 +74,7 @@ struct Errand {
 
 impl World for Errand {
     type Grant = u64;
-    type Place = ();
+    type Place = Option<Turn>;
 
     fn flights(&self) -> &Flights {
         &self.shop.flights
@@ -81,11 +88,17 @@ impl World for Errand {
         0
     }
 
-    async fn enter(&self) -> Option<()> {
-        Some(())
+    async fn enter(&self, key: &Key) -> Option<Option<Turn>> {
+        match self.shop.case {
+            Case::NoTurns => Some(None),
+            _ => Some(Some(self.shop.flights.turn(key).await)),
+        }
     }
 
     async fn acquire(&self, _key: &Key) -> Asked<u64> {
+        if self.shop.is_away() {
+            return Asked::Down;
+        }
         let mut redis = self.shop.redis.lock().unwrap();
         match *redis {
             Stored::Value(version) => Asked::Found(entry(version)),
@@ -103,12 +116,15 @@ impl World for Errand {
         self.pauses.fetch_add(1, SeqCst) < 2
     }
 
-    async fn load(&self, overdue: impl FnOnce() + Send) -> Result<Loaded, FetchError> {
+    async fn load(&self) -> Result<Loaded, FetchError> {
+        assert_eq!(self.shop.loading.fetch_add(1, SeqCst), 0, "two loads of a key at once");
         let version = self.shop.row.load(SeqCst);
-        if self.shop.case == Case::Overdue {
-            overdue();
-        }
         yield_now().await;
+        self.shop.loading.fetch_sub(1, SeqCst);
+        if self.shop.case == Case::TimedOut && self.shop.leases.load(SeqCst) == 1 {
+            *self.shop.redis.lock().unwrap() = Stored::Nothing;
+            return Err(FetchError::TimedOut(Duration::ZERO));
+        }
         Ok(Loaded::found("x").version(version))
     }
 
@@ -141,19 +157,32 @@ impl Errand {
 }
 
 impl Shop {
+    /// Redis does not answer.
+    fn is_away(&self) -> bool {
+        matches!(self.case, Case::Away | Case::NoTurns)
+    }
+
     fn read(self: &Arc<Self>) {
         let floor = self.floor.load(SeqCst);
-        for _ in 0..3 {
+        for flights in 0..3 {
             let mark = self.repairs.mark();
             let found = *self.redis.lock().unwrap();
-            let mut past = None;
+            let mut past = self.is_away().then_some(crate::Bypass::RedisDown);
             if let Stored::Value(version) = found {
                 if !self.repairs.cover(mark, &self.key, &entry(version)) {
                     return assert!(version >= floor, "a stale hit");
                 }
                 past = Some(crate::Bypass::RepairPending);
             }
-            let seat = match self.flights.board(&self.key) {
+            let is_last = flights == 2;
+            let boarding = match is_last {
+                true => self.flights.board_beside(&self.key),
+                false => self.flights.board(&self.key),
+            };
+            if is_last {
+                past = Some(crate::Bypass::Contended);
+            }
+            let seat = match boarding {
                 Boarding::Joined(seat) => seat,
                 Boarding::First(flight, seat) => {
                     let quiet = Repairs::new("quiet");
@@ -167,16 +196,20 @@ impl Shop {
                 }
             };
             let (landed, boarded) = block_on(seat.landed()).expect("flights land");
+            assert!(!is_last || landed.good_for(boarded), "a flight beside the cache was boarded too late");
             if self.case == Case::NoPhases || landed.good_for(boarded) {
-                let version = landed.result.unwrap().version().unwrap();
-                return assert!(version >= floor, "a stale value of a flight");
+                let Ok(fetched) = landed.result else { return };
+                return assert!(fetched.version().unwrap() >= floor, "a stale value of a flight");
             }
         }
     }
 
     fn write(&self) {
         self.row.store(2, SeqCst);
-        if matches!(self.case, Case::Deferred | Case::RepairsUnheard) {
+        if self.is_away() {
+            self.repairs.add(Invalidation::hard().key(self.key.clone()));
+            self.floor.store(2, SeqCst);
+        } else if matches!(self.case, Case::Deferred | Case::RepairsUnheard) {
             self.repairs.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(2, SeqCst);
             self.repairs.make_good(|| *self.redis.lock().unwrap() = Stored::Nothing);
@@ -200,6 +233,7 @@ fn in_many_orders(case: Case) {
                 row: AtomicU64::new(1),
                 floor: AtomicU64::new(1),
                 leases: AtomicU64::new(0),
+                loading: AtomicU64::new(0),
             });
             let mut threads: Vec<_> = (0..3)
                 .map(|_| {
@@ -224,8 +258,19 @@ fn nobody_takes_what_was_outdated_when_they_came() {
 }
 
 #[test]
-fn nor_where_loads_outlast_their_leases() {
-    in_many_orders(Case::Overdue);
+fn nor_where_loads_are_given_up() {
+    in_many_orders(Case::TimedOut);
+}
+
+#[test]
+fn one_load_of_a_key_runs_at_a_time_and_none_is_too_old_while_redis_is_away() {
+    in_many_orders(Case::Away);
+}
+
+#[test]
+#[should_panic(expected = "two loads of a key at once")]
+fn without_turns_loads_of_a_key_overlap_while_redis_is_away() {
+    in_many_orders(Case::NoTurns);
 }
 
 #[test]

@@ -15,20 +15,20 @@ use crate::{Bypass, FetchError, Fetched, Fill, Key, Loaded, Outcome};
 pub(crate) trait World: Sync {
     /// The right to load and to store.
     type Grant: Clone + Send;
-    /// A place among the loads that may run at once; free again when dropped.
+    /// The key's turn, and a place among the loads that may run at once; both are free again when dropped.
     type Place: Send;
 
     fn flights(&self) -> &Flights;
     fn repairs(&self) -> &Repairs;
     fn now_ms(&self) -> u64;
-    /// Waits for a place; `None` when none became free in time.
-    fn enter(&self) -> impl Future<Output = Option<Self::Place>> + Send;
+    /// Waits until no other load of `key` is under way, then for a place; `None` when none became free in time.
+    fn enter(&self, key: &Key) -> impl Future<Output = Option<Self::Place>> + Send;
     /// Asks for the lease, once.
     fn acquire(&self, key: &Key) -> impl Future<Output = Asked<Self::Grant>> + Send;
     /// Waits a moment for somebody else's lease; `false` when that has been long enough.
     fn pause(&self) -> impl Future<Output = bool> + Send;
-    /// Reads the database, and calls `overdue` when that has taken longer than a lease lasts.
-    fn load(&self, overdue: impl FnOnce() + Send) -> impl Future<Output = Result<Loaded, FetchError>> + Send;
+    /// Reads the database, for less time than a lease lasts.
+    fn load(&self) -> impl Future<Output = Result<Loaded, FetchError>> + Send;
     fn commit(&self, key: &Key, grant: Self::Grant, loaded: Loaded) -> impl Future<Output = Fetched> + Send;
     fn release(&self, key: &Key, grant: Self::Grant) -> impl Future<Output = ()> + Send;
 }
@@ -83,7 +83,7 @@ pub(crate) async fn fly<W: World>(world: &W, flight: &Arc<Flight>, past: Option<
 /// The place in the bulkhead comes first: a lease that runs out in a queue helps nobody.
 async fn lease<W: World>(world: &W, flight: &Flight) -> Lease<W> {
     loop {
-        let Some(place) = world.enter().await else { return Lease::Crowded };
+        let Some(place) = world.enter(flight.key()).await else { return Lease::Crowded };
         let mark = world.repairs().mark();
         let phase = flight.next_phase();
         match world.acquire(flight.key()).await {
@@ -108,8 +108,7 @@ async fn load_and_commit<W: World>(world: &W, flight: &Arc<Flight>, grant: W::Gr
     let (key, flights, repairs) = (flight.key(), world.flights(), world.repairs());
     let mark = repairs.mark();
     let phase = flight.next_phase();
-    // Once the lease is over the commit will be refused: who comes from then on should not wait for it.
-    let loaded = world.load(|| flights.close(flight)).await;
+    let loaded = world.load().await;
     drop(place);
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -130,11 +129,11 @@ async fn load_and_commit<W: World>(world: &W, flight: &Arc<Flight>, grant: W::Gr
 }
 
 async fn load_beside<W: World>(world: &W, flight: &Arc<Flight>, why: Bypass) -> Landed {
-    let Some(_place) = world.enter().await else { return crowded(flight) };
+    let Some(_place) = world.enter(flight.key()).await else { return crowded(flight) };
     // No commit will vouch for joiners, so those who come from now on gather on a flight of their own.
     world.flights().close(flight);
     let phase = flight.next_phase();
-    let loaded = world.load(|| ()).await;
+    let loaded = world.load().await;
     let result = loaded.map(|loaded| Fetched::from_load(&loaded, Outcome::Bypass(why)));
     Landed { result, phase, committed: false }
 }

@@ -47,6 +47,26 @@ async fn loads_at_once_are_bounded_with_and_without_redis() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_load_of_a_key_runs_at_a_time_while_redis_is_down() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    redis.kill().await.unwrap();
+    testkit::eventually("the breaker to open", SOON, async || !node.cache.health().is_in_use()).await;
+    let (most, load) = counting();
+    let readers = (0..40).map(|_| {
+        let (node, load) = (node.clone(), Loader::clone(&load));
+        async move {
+            for _ in 0..10 {
+                let fetched = node.start(1, &load).value().await;
+                assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
+            }
+        }
+    });
+    join_all(readers).await;
+    assert_eq!(most.load(SeqCst), 1);
+}
+
 #[tokio::test]
 async fn refreshes_count_among_the_loads() {
     let redis = redis().await;

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use cache::{CacheSettings, Fill, Outcome, Refusal};
 use futures_util::future::join_all;
-use testkit::eventually;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, Row, SOON, existing, patient, redis, settings, shelf, through};
+use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
 
 #[tokio::test]
 async fn many_readers_share_one_load() {
@@ -129,51 +128,6 @@ async fn a_client_that_hangs_up_does_not_end_the_load() {
     under_way.finish();
     node.until_cached(1, 1).await;
     assert_eq!(row.loads(), 1);
-}
-
-/// It could only wait in vain: what outlives its lease is not stored, so no commit will vouch for it.
-#[tokio::test]
-async fn a_reader_that_comes_after_the_lease_ended_does_not_wait_for_the_slow_load() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let hasty = node.under(patient().lease(Duration::from_millis(50)));
-    let (mut gate, load) = row.gated();
-    let slow = hasty.start(1, &load);
-    let hanging = gate.began().await;
-    eventually("the end of the lease", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
-    row.commit();
-    let began = Instant::now();
-    let late = loop {
-        // The process notices the end of the lease by its own clock, a little later perhaps.
-        let reading = node.start(1, &row.loader());
-        sleep(Duration::from_millis(20)).await;
-        if reading.is_over() {
-            break reading.value().await;
-        }
-        assert!(began.elapsed() < SOON, "a slow load captures the readers of its process");
-    };
-    assert_eq!(late.version(), Some(2));
-    hanging.finish();
-    assert_eq!(slow.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Lost)));
-    assert_eq!(node.cached(1).await, Some(2));
-}
-
-#[tokio::test]
-async fn a_loader_that_hangs_for_ever_hangs_nobody_but_those_who_came_in_time() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let hasty = node.under(patient().lease(Duration::from_millis(50)));
-    let (mut gate, load) = row.gated();
-    let captured = hasty.start(1, &load);
-    drop(gate.began().await);
-    eventually("a reader who is not captured", SOON, async || {
-        let reading = node.start(1, &row.loader());
-        sleep(Duration::from_millis(20)).await;
-        reading.is_over()
-    })
-    .await;
-    assert!(!captured.is_over());
-    captured.hang_up();
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod stopping;
 mod stress;
 mod support;
 mod tag_sets;
+mod time_limits;
 mod ttl;
 mod whole_keyspace;
 mod write_through;

@@ -62,8 +62,8 @@ async fn every_entry_lease_and_lock_has_a_ttl() {
     node.fill(2_000, &row).await;
     node.soften(2_000).await;
     node.start(2_000, &hanging).value().await;
-    node.settle().await;
-    assert_eq!(existing(&redis, &["shop:~refresh:item:2000"]).await, 1);
+    eventually("the lock of the refresh", SOON, async || existing(&redis, &["shop:~refresh:item:2000"]).await == 1)
+        .await;
     node.invalidate(Invalidation::hard().tag(shelf(3))).await;
     let mut immortal = Vec::new();
     let names = redis.cli(&["KEYS", "*"]).await.unwrap();

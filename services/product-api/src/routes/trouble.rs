@@ -26,10 +26,28 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
 
 /// The problem that a client sees when a read failed.
 pub(super) fn fetch(error: FetchError) -> Problem {
-    match error.load_error::<CatalogueError>() {
-        Some(CatalogueError::Internal(cause)) => Problem::internal(cause),
-        Some(CatalogueError::Database(cause)) if !cause.is_transient() => Problem::internal(cause),
-        Some(cause) => Problem::unavailable(SOON, cause),
-        None => Problem::unavailable(SOON, error),
+    match (&error, error.load_error::<CatalogueError>()) {
+        (_, Some(CatalogueError::Internal(cause))) => Problem::internal(cause),
+        (_, Some(CatalogueError::Database(cause))) if !cause.is_transient() => Problem::internal(cause),
+        (_, Some(cause)) => Problem::unavailable(SOON, cause),
+        (FetchError::Panicked, None) => Problem::internal(error),
+        (_, None) => Problem::unavailable(SOON, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use actix_web::http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn panic_is_a_500_and_a_load_that_takes_too_long_a_503_with_retry_after() {
+        assert_eq!(fetch(FetchError::Panicked).error_response().status(), 500);
+        for error in [FetchError::TimedOut(SOON), FetchError::Overloaded, FetchError::Aborted] {
+            let response = fetch(error).error_response();
+            assert_eq!((response.status().as_u16(), response.headers().contains_key(RETRY_AFTER)), (503, true));
+        }
     }
 }

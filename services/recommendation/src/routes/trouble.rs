@@ -19,6 +19,7 @@ pub(super) fn not_yet(why: String) -> Problem {
 pub(super) fn fetch(error: FetchError) -> Problem {
     match error.load_error::<Failure>() {
         Some(cause) if !cause.is_transient() => Problem::internal(cause.clone()),
+        None if matches!(error, FetchError::Panicked) => Problem::internal(error),
         _ => Problem::unavailable(SOON, error),
     }
 }

@@ -101,6 +101,7 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
 
 fn trouble(error: FetchError) -> Problem {
     match error.load_error::<SearchError>() {
+        None if matches!(error, FetchError::Panicked) => Problem::internal(error),
         Some(SearchError::Building | SearchError::Overloaded) | None => Problem::unavailable(SOON, error),
         Some(cause) => Problem::internal(cause),
     }

@@ -143,6 +143,11 @@ impl Load {
         self.0.send(End::Found).unwrap();
     }
 
+    /// Nobody waits for what it returns any more.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.0.is_closed()
+    }
+
     pub(crate) fn fail(self) {
         self.0.send(End::Failed).unwrap();
     }

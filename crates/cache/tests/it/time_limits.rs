@@ -1,0 +1,80 @@
+//! A load that hangs is given up: its readers, its place in the bulkhead and its lease are free again, and what it would have
+//! brought is dropped.
+
+use std::time::Duration;
+
+use cache::{CacheSettings, FetchError, Fill, Outcome};
+use testkit::eventually;
+
+use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, settings};
+
+/// Nothing ends by itself but a load.
+fn limited(limit: Duration) -> cache::Policy {
+    patient().load_timeout(limit)
+}
+
+#[tokio::test]
+async fn hung_load_frees_its_readers_its_place_and_its_lease() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, limited(Duration::from_millis(500))).await, Row::new([]));
+    let (mut gate, load) = row.gated();
+    let first = node.start(1, &load);
+    drop(gate.began().await);
+    let late = node.start(1, &load);
+    for reading in [first, late] {
+        assert!(matches!(reading.result().await.unwrap_err(), FetchError::TimedOut(_)));
+    }
+    assert_eq!(existing(&redis, &["shop:item:1"]).await, 0, "the lease is given back");
+    for id in [1, 2] {
+        assert_eq!(node.read(id, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+    }
+}
+
+#[tokio::test]
+async fn load_that_is_given_up_is_aborted_and_never_stored() {
+    let redis = redis().await;
+    let (peer, row) = (Node::on(&redis).await, Row::new([]));
+    let node = Node::with(&settings(redis.url()), limited(Duration::from_millis(200))).await;
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    let hanging = gate.began().await;
+    assert!(matches!(reading.result().await.unwrap_err(), FetchError::TimedOut(_)));
+    eventually("the end of the loader", SOON, async || hanging.is_aborted()).await;
+    let version = row.commit();
+    assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
+    node.settle().await;
+    assert_eq!(peer.cached(1).await, Some(version));
+}
+
+#[tokio::test]
+async fn hung_refresh_frees_its_place_and_the_next_one_works() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };
+    let policy = limited(Duration::from_millis(300)).lease(Duration::from_secs(1));
+    let (node, row) = (Node::with(&narrow, policy).await, Row::new([]));
+    node.fill(1, &row).await;
+    node.soften(1).await;
+    let (mut gate, load) = row.gated();
+    assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
+    drop(gate.began().await);
+    assert_eq!(node.read(2, &row).await.outcome(), Outcome::Miss(Fill::Stored), "its place is free");
+    let version = row.commit();
+    eventually("the next refresh", SOON, async || node.read(1, &row).await.version() == Some(version)).await;
+}
+
+#[tokio::test]
+async fn readers_of_a_hung_load_get_the_stale_value_that_another_process_has_stored() {
+    let redis = redis().await;
+    let (peer, row) = (Node::on(&redis).await, Row::new([]));
+    let node = Node::with(&settings(redis.url()), limited(Duration::from_secs(3))).await;
+    let (mut gate, load) = row.gated();
+    let reading = node.start(1, &load);
+    drop(gate.began().await);
+    let writing = peer.lane.begin_write(&peer.key(1)).await;
+    let version = row.commit();
+    assert_eq!(writing.publish(row.read()).await, cache::Published::Stored);
+    peer.soften(1).await;
+    let fetched = reading.value().await;
+    assert_eq!((fetched.outcome(), fetched.version()), (Outcome::Stale, Some(version)));
+}
