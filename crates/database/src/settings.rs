@@ -19,7 +19,7 @@ pub struct PostgresSettings {
     /// How long a request waits for a free connection, and how long connecting may take.
     #[serde(default = "default_wait_timeout", with = "humantime_serde")]
     pub wait_timeout: Duration,
-    /// After this Postgres ends a statement; `0s` is never.
+    /// After this Postgres ends a statement; `0s` is never, which the services refuse.
     #[serde(default = "default_statement_timeout", with = "humantime_serde")]
     pub statement_timeout: Duration,
 }

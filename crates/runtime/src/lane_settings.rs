@@ -1,10 +1,10 @@
-//! The settings of a service's cache: lifetimes for its lanes, and what Redis settings must hold.
+//! The settings of a service's cache: lifetimes for its lanes.
 //!
 //! What contradicts is refused before a store is touched, by the name that one would set: `LANES__TTL__SOFT_TTL`.
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Policy, PolicyError};
+use cache::{Policy, PolicyError};
 use serde::Deserialize;
 
 use crate::settings::SettingsError;
@@ -110,20 +110,4 @@ pub fn check_lanes<'a>(
         }
         Ok(())
     })
-}
-
-/// Refuses limits of zero in the `[redis]` section.
-///
-/// # Errors
-/// By the name of the first setting that is wrong.
-pub fn check_redis(redis: &CacheSettings) -> Result<(), SettingsError> {
-    let positive = [
-        ("REDIS__MAX_LOADS", redis.max_loads > 0),
-        ("REDIS__COMMAND_TIMEOUT", redis.command_timeout >= Duration::from_millis(1)),
-        ("REDIS__BREAKER_THRESHOLD", redis.breaker_threshold > 0),
-    ];
-    match positive.into_iter().find(|(_, holds)| !holds) {
-        Some((name, _)) => Err(SettingsError::wrong(name, "must be above zero")),
-        None => Ok(()),
-    }
 }

@@ -14,6 +14,7 @@
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
 //! | [`lane_settings`] · [`event_settings`] | lifetimes of cache entries as settings; how events are consumed |
+//! | [`limits`] | bounds of all settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
 //! | [`operations`] | who may use `/events`, `/cache/…` and `/metrics` |
 //! | [`event_routes`] | `/events` of a service that has an outbox |
@@ -61,6 +62,7 @@ pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
 pub mod lane_settings;
+pub mod limits;
 pub mod operations;
 pub mod problem;
 pub mod process;

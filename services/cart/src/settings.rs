@@ -6,7 +6,8 @@ use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use events::relay::RelaySettings;
 use runtime::event_settings::check_events;
-use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::lane_settings::{Lifetime, check_lanes};
+use runtime::limits;
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
@@ -60,6 +61,12 @@ impl Settings {
 
     fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         let mut settings: Self = runtime::settings::load(DEFAULTS, vars)?;
+        limits::http(&settings.http)?;
+        limits::postgres(&settings.postgres)?;
+        limits::redis(&settings.redis)?;
+        limits::product_api(&settings.product_api)?;
+        limits::events(&settings.events)?;
+        limits::relay(&settings.relay)?;
         let waits = [
             ("POSTGRES__WAIT_TIMEOUT", settings.postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
@@ -67,7 +74,6 @@ impl Settings {
         ];
         let lanes = &mut settings.lanes;
         check_lanes([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
-        check_redis(&settings.redis)?;
         check_events(&settings.events)?;
         if settings.lanes.view.soft_ttl.is_some() {
             // A stale view would be served after a write to its cart was acknowledged, and refreshed behind.
@@ -99,6 +105,22 @@ mod tests {
             ("LANES__VIEW__LEASE", "2s"),
             ("PRODUCT_API__TIMEOUT", "2m"),
             ("REDIS__MAX_LOADS", "0"),
+            ("REDIS__SWEEP_REST", "0s"),
+            ("REDIS__COMMAND_TIMEOUT", "0s"),
+            ("HTTP__KEEP_ALIVE", "0s"),
+            ("HTTP__GRACE", "1000years"),
+            ("POSTGRES__WAIT_TIMEOUT", "0s"),
+            ("POSTGRES__STATEMENT_TIMEOUT", "0s"),
+            ("POSTGRES__MAX_CONNECTIONS", "1000000"),
+            ("EVENTS__BATCH", "0"),
+            ("EVENTS__CLAIM_AFTER", "0s"),
+            ("EVENTS__MAX_ATTEMPTS", "0"),
+            ("PRODUCT_API__TIMEOUT", "0s"),
+            ("PRODUCT_API__URL", "127.0.0.1:8004"),
+            ("RELAY__BATCH", "0"),
+            ("RELAY__POLL", "0s"),
+            ("RELAY__PRUNE_EVERY", "0s"),
+            ("RELAY__STREAM_LENGTH", "0"),
             ("EVENTS__TRANSPORT", "pigeon"),
             ("EVENTS__BATCH", "0"),
             ("EVENTS__CLAIM_AFTER", "0s"),

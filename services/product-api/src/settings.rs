@@ -3,7 +3,8 @@
 use cache::CacheSettings;
 use database::PostgresSettings;
 use events::relay::RelaySettings;
-use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::lane_settings::{Lifetime, check_lanes};
+use runtime::limits;
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
@@ -88,13 +89,17 @@ impl Settings {
     }
 
     fn checked(mut settings: Self) -> Result<Self, SettingsError> {
+        limits::http(&settings.http)?;
+        limits::postgres(&settings.postgres)?;
+        limits::redis(&settings.redis)?;
+        limits::relay(&settings.relay)?;
+        limits::within("SEED_PRODUCTS", settings.seed.products, 0..=10_000_000)?;
         let postgres = &settings.postgres;
         let waits = [
             ("POSTGRES__WAIT_TIMEOUT", postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", postgres.statement_timeout),
         ];
         check_lanes(settings.lanes.each(), &waits)?;
-        check_redis(&settings.redis)?;
         Ok(settings)
     }
 }
@@ -157,6 +162,26 @@ mod tests {
             ("LANES__TAGS__WAIT", "1h"),
             ("POSTGRES__STATEMENT_TIMEOUT", "1m"),
             ("REDIS__MAX_LOADS", "0"),
+            ("REDIS__COMMAND_TIMEOUT", "0s"),
+            ("REDIS__BREAKER_THRESHOLD", "0"),
+            ("REDIS__MAX_LOADS", "10000000000000"),
+            ("REDIS__LOAD_QUEUE", "1000years"),
+            ("REDIS__SWEEP_REST", "0s"),
+            ("HTTP__KEEP_ALIVE", "0s"),
+            ("HTTP__GRACE", "1000years"),
+            ("HTTP__DRAIN_DELAY", "1000years"),
+            ("POSTGRES__MAX_CONNECTIONS", "0"),
+            ("POSTGRES__MAX_CONNECTIONS", "1000000"),
+            ("POSTGRES__WAIT_TIMEOUT", "0s"),
+            ("POSTGRES__STATEMENT_TIMEOUT", "0s"),
+            ("RELAY__BATCH", "0"),
+            ("RELAY__BATCH", "1000000"),
+            ("RELAY__POLL", "0s"),
+            ("RELAY__RETENTION", "0s"),
+            ("RELAY__PRUNE_EVERY", "0s"),
+            ("RELAY__STREAM_LENGTH", "0"),
+            ("LANES__TAGS__WAIT", "1000years"),
+            ("SEED_PRODUCTS", "10000000000"),
             ("REDIS__TIMEUOT", "5ms"),
             ("LANES__TLL__HARD_TTL", "5s"),
             ("HTTP__PORT", "eighty"),

@@ -7,7 +7,8 @@ use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use runtime::event_settings::check_events;
-use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::lane_settings::{Lifetime, check_lanes};
+use runtime::limits;
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
@@ -73,23 +74,23 @@ impl Settings {
 
     fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         let mut settings: Self = runtime::settings::load(DEFAULTS, vars)?;
+        limits::http(&settings.http)?;
+        limits::postgres(&settings.postgres)?;
+        limits::redis(&settings.redis)?;
+        limits::product_api(&settings.product_api)?;
+        limits::url("CART__URL", &settings.cart.url)?;
+        limits::events(&settings.events)?;
         let waits = [
             ("POSTGRES__WAIT_TIMEOUT", settings.postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
         ];
         let lanes = &mut settings.lanes;
         check_lanes([("list", &mut lanes.list), ("basket", &mut lanes.basket)], &waits)?;
-        check_redis(&settings.redis)?;
         check_events(&settings.events)?;
-        if settings.learning.every < Duration::from_millis(10) {
-            return Err(SettingsError::wrong("LEARNING__EVERY", "must be 10ms or more"));
-        }
-        if settings.learning.min_support == 0 {
-            return Err(SettingsError::wrong("LEARNING__MIN_SUPPORT", "must be 1 or more"));
-        }
-        if settings.learning.least_score.is_nan() || settings.learning.least_score < 0.0 {
-            return Err(SettingsError::wrong("LEARNING__LEAST_SCORE", "must be 0 or more"));
-        }
+        let learning = &settings.learning;
+        limits::within("LEARNING__EVERY", learning.every, Duration::from_millis(10)..=Duration::from_secs(86_400))?;
+        limits::within("LEARNING__MIN_SUPPORT", learning.min_support, 1..=1_000_000)?;
+        limits::within("LEARNING__LEAST_SCORE", learning.least_score, 0.0..=1e9)?;
         Ok(settings)
     }
 }
@@ -118,6 +119,21 @@ mod tests {
             ("LEARNING__LEAST_SCORE", "-1"),
             ("LEARNING__LEAST_SCORE", "nan"),
             ("REDIS__MAX_LOADS", "0"),
+            ("LEARNING__EVERY", "1000years"),
+            ("LEARNING__LEAST_SCORE", "inf"),
+            ("CART__URL", "cart"),
+            ("REDIS__SWEEP_REST", "0s"),
+            ("REDIS__COMMAND_TIMEOUT", "0s"),
+            ("HTTP__KEEP_ALIVE", "0s"),
+            ("HTTP__GRACE", "1000years"),
+            ("POSTGRES__WAIT_TIMEOUT", "0s"),
+            ("POSTGRES__STATEMENT_TIMEOUT", "0s"),
+            ("POSTGRES__MAX_CONNECTIONS", "1000000"),
+            ("EVENTS__BATCH", "0"),
+            ("EVENTS__CLAIM_AFTER", "0s"),
+            ("EVENTS__MAX_ATTEMPTS", "0"),
+            ("PRODUCT_API__TIMEOUT", "0s"),
+            ("PRODUCT_API__URL", "127.0.0.1:8004"),
             ("EVENTS__TRANSPORT", "pigeon"),
             ("EVENTS__CLAIM_AFTER", "0s"),
             ("EVENTS__STALE_AFTER", "0s"),

@@ -7,7 +7,8 @@ use cache::CacheSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use runtime::event_settings::check_events;
-use runtime::lane_settings::{Lifetime, check_lanes, check_redis};
+use runtime::lane_settings::{Lifetime, check_lanes};
+use runtime::limits;
 use runtime::operations::OperationsSettings;
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
@@ -72,8 +73,11 @@ impl Settings {
     }
 
     fn checked(mut settings: Self) -> Result<Self, SettingsError> {
+        limits::http(&settings.http)?;
+        limits::redis(&settings.redis)?;
+        limits::product_api(&settings.product_api)?;
+        limits::events(&settings.events)?;
         check_lanes([("page", &mut settings.lanes.page)], &[])?;
-        check_redis(&settings.redis)?;
         check_events(&settings.events)?;
         if !(32..=4096).contains(&settings.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
@@ -105,6 +109,15 @@ mod tests {
             ("LANES__PAGE__SOFT_TTL", "20m"),
             ("LANES__PAGE__LEASE", "2m"),
             ("REDIS__MAX_LOADS", "0"),
+            ("REDIS__SWEEP_REST", "0s"),
+            ("REDIS__COMMAND_TIMEOUT", "0s"),
+            ("HTTP__KEEP_ALIVE", "0s"),
+            ("HTTP__GRACE", "1000years"),
+            ("EVENTS__BATCH", "0"),
+            ("EVENTS__CLAIM_AFTER", "0s"),
+            ("EVENTS__MAX_ATTEMPTS", "0"),
+            ("PRODUCT_API__TIMEOUT", "0s"),
+            ("PRODUCT_API__URL", "127.0.0.1:8004"),
             ("INDEX__MEMORY", "1"),
             ("INDEX__COMMIT_EVERY", "1m"),
             ("INDEX__PATH", ""),

@@ -50,7 +50,7 @@ async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
 async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let api = Arc::new(stores.api_with(&[("HTTP__GRACE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "0s")]).await);
+    let api = Arc::new(stores.api_with(&[("HTTP__GRACE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "40s")]).await);
     let _lock = stores.lock_products().await;
     let mut requests = JoinSet::new();
     for path in ["/products/1", "/products/explicit/1"] {

@@ -1,0 +1,134 @@
+//! Bounds of the settings that services share: what cannot work is refused at startup, by the name of the setting.
+//!
+//! Zero makes a loop spin, a queue refuse everything or a timer panic; a huge time overflows the clock; a huge number asks for more
+//! memory or connections than there are. So every number and every time has a lower and an upper bound here. What two settings say
+//! together about loads is checked by [`check_lanes`](crate::lane_settings::check_lanes).
+
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use actix_web::http::Uri;
+use cache::CacheSettings;
+use database::PostgresSettings;
+use events::consumer::ConsumerSettings;
+use events::product_api::ProductApiSettings;
+use events::relay::RelaySettings;
+
+use crate::server::HttpSettings;
+use crate::settings::SettingsError;
+
+type Checked = Result<(), SettingsError>;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Refuses a value outside of `range`.
+///
+/// # Errors
+/// By the name of the setting.
+pub fn within<T: PartialOrd + Debug>(setting: &str, value: T, range: RangeInclusive<T>) -> Checked {
+    match range.contains(&value) {
+        true => Ok(()),
+        false => {
+            let reason = format!("must be between {:?} and {:?}, not {value:?}", range.start(), range.end());
+            Err(SettingsError::wrong(setting, reason))
+        }
+    }
+}
+
+/// The `[http]` section.
+///
+/// # Errors
+/// By the name of the first setting that is wrong; so it is for all of these.
+pub fn http(http: &HttpSettings) -> Checked {
+    within("HTTP__MAX_CONNECTIONS", http.max_connections, 1..=1_000_000)?;
+    within("HTTP__KEEP_ALIVE", http.keep_alive, SECOND..=HOUR)?;
+    within("HTTP__HEADERS_TIMEOUT", http.headers_timeout, 10 * MS..=HOUR)?;
+    within("HTTP__BODY_TIMEOUT", http.body_timeout, 10 * MS..=HOUR)?;
+    within("HTTP__WRITE_TIMEOUT", http.write_timeout, 10 * MS..=HOUR)?;
+    within("HTTP__DRAIN_DELAY", http.drain_delay, Duration::ZERO..=HOUR)?;
+    within("HTTP__GRACE", http.grace, Duration::ZERO..=HOUR)
+}
+
+/// The `[postgres]` section.
+pub fn postgres(postgres: &PostgresSettings) -> Checked {
+    within("POSTGRES__MAX_CONNECTIONS", postgres.max_connections.get(), 1..=1_000)?;
+    within("POSTGRES__WAIT_TIMEOUT", postgres.wait_timeout, 10 * MS..=30 * SECOND)?;
+    // Without a limit, nothing bounds a load, or how long a COMMIT that was not answered can still take effect.
+    within("POSTGRES__STATEMENT_TIMEOUT", postgres.statement_timeout, 10 * MS..=40 * SECOND)
+}
+
+/// The `[redis]` section.
+pub fn redis(redis: &CacheSettings) -> Checked {
+    within("REDIS__COMMAND_TIMEOUT", redis.command_timeout, MS..=10 * SECOND)?;
+    within("REDIS__BREAKER_THRESHOLD", redis.breaker_threshold, 1..=1_000)?;
+    within("REDIS__MAX_LOADS", redis.max_loads, 1..=10_000)?;
+    within("REDIS__LOAD_QUEUE", redis.load_queue, Duration::ZERO..=MINUTE)?;
+    within("REDIS__SWEEP_REST", redis.sweep_rest, 10 * MS..=DAY)
+}
+
+/// The `[relay]` section.
+pub fn relay(relay: &RelaySettings) -> Checked {
+    within("RELAY__BATCH", relay.batch, 1..=10_000)?;
+    within("RELAY__POLL", relay.poll, 10 * MS..=DAY)?;
+    within("RELAY__RETENTION", relay.retention, SECOND..=365 * DAY)?;
+    within("RELAY__PRUNE_EVERY", relay.prune_every, 10 * MS..=DAY)?;
+    within("RELAY__STREAM_LENGTH", relay.stream_length, 1..=100_000_000)
+}
+
+/// The `[events]` section.
+pub fn events(events: &ConsumerSettings) -> Checked {
+    within("EVENTS__BATCH", events.batch, 1..=10_000)?;
+    // Sooner than that, events are taken from peers that are carrying them out.
+    within("EVENTS__CLAIM_AFTER", events.claim_after, 100 * MS..=DAY)?;
+    within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=1_000)
+}
+
+/// The `[product_api]` section.
+pub fn product_api(api: &ProductApiSettings) -> Checked {
+    url("PRODUCT_API__URL", &api.url)?;
+    within("PRODUCT_API__TIMEOUT", api.timeout, 10 * MS..=30 * SECOND)
+}
+
+/// The address of another service.
+pub fn url(setting: &str, url: &str) -> Checked {
+    let uri = url.parse::<Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    match uri {
+        Some(_) => Ok(()),
+        // It is not repeated: it may hold a password.
+        None => Err(SettingsError::wrong(setting, "must be an address such as http://host:port")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_outside_of_its_bounds_is_refused_by_name_with_both_bounds() {
+        assert!(within("RELAY__BATCH", 1, 1..=10).is_ok());
+        let error = within("RELAY__POLL", Duration::ZERO, 10 * MS..=DAY).unwrap_err().to_string();
+        assert!(error.contains("RELAY__POLL") && error.contains("10ms") && error.contains("0ns"), "{error}");
+    }
+
+    #[test]
+    fn address_must_have_a_scheme_and_a_host() {
+        for (address, is_one) in [
+            ("http://127.0.0.1:8004", true),
+            ("https://shop.example/api", true),
+            ("127.0.0.1:8004", false),
+            ("http://", false),
+            ("ftp://shop", false),
+            ("http://shop:port", false),
+            ("", false),
+        ] {
+            assert_eq!(url("CART__URL", address).is_ok(), is_one, "{address}");
+        }
+    }
+}
