@@ -17,6 +17,7 @@ use crate::flight::Flights;
 use crate::keyspace::is_plain_name;
 use crate::lane::Kind;
 use crate::meter::Meter;
+use crate::outage::Outage;
 use crate::redis::Store;
 use crate::refresh::Refreshing;
 use crate::repair::Repairs;
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) refreshing: Arc<Refreshing>,
     pub(crate) bulkhead: Bulkhead,
     pub(crate) repairs: Repairs,
+    /// That entries of another version of the program are found.
+    pub(crate) unreadable: Outage,
     pub(crate) tape: Tape,
     pub(crate) stop: CancellationToken,
     /// Loads, refreshes and invalidations.
@@ -59,6 +62,7 @@ impl Cache {
             refreshing: Arc::default(),
             bulkhead: Bulkhead::new(settings.max_loads, settings.load_queue),
             repairs: Repairs::new(keyspace.name()),
+            unreadable: Outage::default(),
             tape: Tape::new(),
             tasks: TaskTracker::new(),
             background: TaskTracker::new(),

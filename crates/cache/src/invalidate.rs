@@ -7,7 +7,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::cache::{Cache, Inner};
 use crate::redis::StoreError;
@@ -139,7 +139,8 @@ impl Cache {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
                     let (keys, tags) = (invalidation.keys.len() + invalidation.older.len(), invalidation.tags.len());
-                    debug!(%error, keys, tags, "an invalidation is kept for repair");
+                    debug!(%error, keys, tags, "an invalidation is deferred");
+                    inner.repairs.tell_deferred(&error);
                     inner.repairs.add(invalidation);
                     Invalidated::Deferred
                 }
@@ -157,7 +158,8 @@ impl Cache {
             match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
-                    warn!(%error, "an invalidation of the whole keyspace is kept for repair");
+                    debug!(%error, "an invalidation of the whole keyspace is deferred");
+                    inner.repairs.tell_deferred(&error);
                     inner.repairs.add_everything();
                     Invalidated::Deferred
                 }

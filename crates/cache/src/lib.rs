@@ -18,6 +18,7 @@ mod lane;
 mod loaded;
 mod meter;
 mod miss;
+mod outage;
 mod policy;
 mod redis;
 mod refresh;

@@ -228,7 +228,10 @@ impl World for Errand {
             Ok(Acquired::Held(Held::Value(entry))) => Asked::Found(entry),
             Ok(Acquired::Held(Held::Lease)) => Asked::Held,
             Ok(Acquired::Held(Held::Unreadable)) => {
-                warn!(%key, "an entry that this version cannot read is removed");
+                if self.lane.inner.unreadable.failed() {
+                    warn!(%key, "an entry that this version cannot read is removed, and so are others like it");
+                }
+                self.lane.inner.unreadable.over();
                 match store.unlink(std::slice::from_ref(key)).await {
                     Ok(_) => Asked::Again,
                     Err(_) => Asked::Down,

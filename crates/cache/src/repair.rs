@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::cache::Inner;
 use crate::entry::Entry;
+use crate::outage::Outage;
 use crate::redis::StoreError;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 use crate::{Happening, Invalidation, InvalidationRecord, Key, Tag};
@@ -37,6 +38,9 @@ pub(crate) struct Repairs {
     added: Notify,
     /// Wakes whoever waits until nothing is pending.
     emptied: Notify,
+    /// That invalidations are deferred, and that Redis refuses to carry them out.
+    deferral: Outage,
+    refusal: Outage,
     gauge: Gauge,
 }
 
@@ -58,6 +62,8 @@ impl Repairs {
             changes: AtomicU64::new(0),
             added: Notify::new(),
             emptied: Notify::new(),
+            deferral: Outage::default(),
+            refusal: Outage::default(),
             gauge,
         }
     }
@@ -131,6 +137,25 @@ impl Repairs {
         }
     }
 
+    /// Says once that invalidations are deferred, however many follow.
+    pub(crate) fn tell_deferred(&self, error: &StoreError) {
+        if self.deferral.failed() {
+            warn!(%error, "invalidations are deferred; they are repeated until Redis carries them out");
+        }
+    }
+
+    fn tell_if_done(&self) {
+        if self.len() > 0 {
+            return;
+        }
+        if let Some(over) = self.deferral.over() {
+            info!(invalidations = over.times, lasted = ?over.lasted, "all deferred invalidations are carried out");
+        }
+        if let Some(over) = self.refusal.over() {
+            info!(refusals = over.times, lasted = ?over.lasted, "Redis no longer refuses deferred invalidations");
+        }
+    }
+
     /// Waits until nothing is pending.
     pub(crate) async fn drained(&self) {
         loop {
@@ -181,6 +206,7 @@ impl Inner {
                 Err(_) => return,
             }
             self.repairs.done(&pending);
+            self.repairs.tell_if_done();
             return;
         }
         for chunk in pending.chunks() {
@@ -192,14 +218,16 @@ impl Inner {
                 Err(StoreError::Unavailable(_)) => return,
                 // It refuses something in this chunk; the others should not wait for it.
                 Err(StoreError::Server(error)) => {
-                    warn!(error, "a deferred invalidation is refused; it is tried again");
+                    if self.repairs.refusal.failed() {
+                        warn!(error, "Redis refuses a deferred invalidation; it is tried again");
+                    }
                     continue;
                 }
             };
             self.repairs.done(&chunk);
             self.tell(|| Happening::Invalidate(invalidation.record(Some(entries))));
-            info!(entries, names = chunk.keys.len() + chunk.tags.len(), "deferred invalidations are done");
         }
+        self.repairs.tell_if_done();
     }
 }
 

@@ -1,0 +1,103 @@
+//! A failure that repeats, told in two log lines: when it begins, and when it is over, with how often it happened.
+//!
+//! One that comes and goes is told every [`REST`] at most.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use crate::sync::Mutex;
+
+/// How long nothing is said of a failure that comes back.
+const REST: Duration = Duration::from_secs(10);
+
+/// A failure that may repeat.
+#[derive(Debug, Default)]
+pub(crate) struct Outage(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Since when it lasts; `None` while all is well.
+    since: Option<Instant>,
+    /// When its begin was told last, and whether its end is still to be told.
+    told: Option<Instant>,
+    is_open: bool,
+    times: u64,
+}
+
+/// A failure that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    /// How often it happened, since its end was told last.
+    pub(crate) times: u64,
+    pub(crate) lasted: Duration,
+}
+
+impl Outage {
+    /// It has happened, perhaps again. Returns whether to say so.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed_at(Instant::now())
+    }
+
+    /// It does not happen any more. Returns what to say about it, if anything.
+    pub(crate) fn over(&self) -> Option<Over> {
+        self.over_at(Instant::now())
+    }
+
+    fn failed_at(&self, now: Instant) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.times += 1;
+        state.since.get_or_insert(now);
+        let rests = state.told.is_some_and(|told| now.saturating_duration_since(told) < REST);
+        if state.is_open || rests {
+            return false;
+        }
+        (state.is_open, state.told) = (true, Some(now));
+        true
+    }
+
+    fn over_at(&self, now: Instant) -> Option<Over> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = state.since.take()?;
+        if !std::mem::take(&mut state.is_open) {
+            return None;
+        }
+        let times = std::mem::take(&mut state.times);
+        Some(Over { times, lasted: now.saturating_duration_since(since) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::in_any_order;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn outage_is_told_once_and_its_end_with_the_repetitions() {
+        in_any_order(|| {
+            let (outage, begin) = (Outage::default(), Instant::now());
+            assert_eq!(outage.over_at(begin), None, "nothing has happened");
+            assert!(outage.failed_at(begin));
+            for second in 1..100 {
+                assert!(!outage.failed_at(begin + second * S), "it still lasts");
+            }
+            assert_eq!(outage.over_at(begin + 100 * S), Some(Over { times: 100, lasted: 100 * S }));
+            assert_eq!(outage.over_at(begin + 101 * S), None, "told once");
+            assert!(outage.failed_at(begin + 102 * S), "another one");
+        });
+    }
+
+    #[test]
+    fn outage_that_comes_and_goes_is_told_now_and_then() {
+        in_any_order(|| {
+            let (outage, begin) = (Outage::default(), Instant::now());
+            let mut lines = 0;
+            for tenth in 0..1_000 {
+                let now = begin + tenth * S / 10;
+                lines += u32::from(outage.failed_at(now)) + u32::from(outage.over_at(now).is_some());
+            }
+            assert_eq!(lines, 20, "two in ten seconds");
+        });
+    }
+}
