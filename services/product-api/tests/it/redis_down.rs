@@ -355,3 +355,30 @@ async fn a_start_without_redis_serves_and_picks_it_up_later() {
     let written = api.put("/products/events/1", &json!({ "stock": 9 })).await.expect(200).version();
     eventually("the event", SOON, async || api.get("/products/events/1").await.expect(200).version() == written).await;
 }
+
+/// Redis answers and refuses one command, so the invalidation is repeated twenty times a second.
+#[tokio::test]
+async fn a_failure_that_repeats_is_logged_when_it_begins_and_when_it_is_over() {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    api.get("/products/explicit/1").await.expect(200);
+    stores.redis(&["ACL", "SETUSER", "product-api", "-unlink"]).await;
+    let refused = async || stores.redis(&["INFO", "errorstats"]).await;
+    for stock in 0..5 {
+        let written = api.put("/products/explicit/1", &json!({ "stock": stock })).await.expect(200);
+        assert_eq!(written.source(), "fwd=method; detail=deferred");
+    }
+    eventually("many repetitions", SOON, async || {
+        let stats = refused().await;
+        let count = stats.split("errorstat_NOPERM:count=").nth(1).map(|rest| rest.trim().to_owned());
+        count.is_some_and(|count| count.lines().next().and_then(|count| count.parse().ok()).unwrap_or(0) > 20)
+    })
+    .await;
+    let lines = |text: &str| api.process.output().lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("Redis refuses a deferred invalidation"), 1, "{}", api.process.output());
+    assert_eq!(lines("invalidations are deferred"), 1, "{}", api.process.output());
+    stores.redis(&["ACL", "SETUSER", "product-api", "+unlink"]).await;
+    for told in ["all deferred invalidations are carried out", "no longer refuses deferred invalidations"] {
+        eventually(told, SOON, async || lines(told) == 1).await;
+    }
+}
