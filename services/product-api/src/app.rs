@@ -15,7 +15,7 @@ use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use utoipa::OpenApi as _;
@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(2);
 /// What a stop may take at least after the last request.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often a stop looks whether Redis is in use.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What runs beside the requests.
 struct Events {
@@ -89,11 +91,20 @@ pub async fn run(
     Ok(())
 }
 
-/// Closes the cache. Deferred invalidations are repeated until then; what is left is up to the relay of the outbox.
+/// Closes the cache. Deferred invalidations are repeated until `deadline`, as long as Redis is there to carry them out. What is
+/// left is up to the relay of the outbox, in this service's next process or in another one.
 async fn close(cache: &Cache, deadline: Instant) {
-    let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
+    let away = async {
+        while cache.health().is_in_use() {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    let pending = tokio::select! {
+        pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())) => pending,
+        () = away => cache.shutdown(LAST_WORDS).await,
+    };
     if pending > 0 {
-        warn!(pending, "the grace time is over; deferred invalidations are left to the relay of the outbox");
+        warn!(pending, "deferred invalidations are left to the relay of the outbox");
     }
 }
 

@@ -1,6 +1,7 @@
 //! How it ends: SIGTERM finishes what is under way, kill -9 loses nothing that was acknowledged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -99,9 +100,9 @@ async fn kill_9_loses_no_acknowledged_write() {
     let stores = Stores::start().await;
     for round in 0..2 {
         let api = Arc::new(stores.api().await);
-        let mut writers = JoinSet::new();
+        let (mut writers, acknowledgements) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
         for (id, strategy) in (1..=8).zip(FRESH.iter().cycle()) {
-            let api = Arc::clone(&api);
+            let (api, acknowledgements) = (Arc::clone(&api), Arc::clone(&acknowledgements));
             writers.spawn(async move {
                 let (mut acknowledged, mut stock) = (0, round * 100_000);
                 loop {
@@ -110,14 +111,20 @@ async fn kill_9_loses_no_acknowledged_write() {
                         .request(Method::PUT, &format!("/products/{strategy}/{id}"))
                         .json(&json!({ "stock": stock }));
                     match Service::try_send(request).await {
-                        Ok(answer) => acknowledged = answer.expect(200).version(),
+                        Ok(answer) => {
+                            acknowledged = answer.expect(200).version();
+                            acknowledgements.fetch_add(1, SeqCst);
+                        }
                         Err(_) => return (id, *strategy, acknowledged),
                     }
                 }
             });
         }
         let began = Instant::now();
-        eventually("some writes", SOON, async || began.elapsed() > Duration::from_millis(150 * (round + 1))).await;
+        eventually("some writes", SOON, async || {
+            acknowledgements.load(SeqCst) > 0 && began.elapsed() > Duration::from_millis(150 * (round + 1))
+        })
+        .await;
         api.process.kill9().await.expect("it is killed");
         let acknowledged = writers.join_all().await;
         assert!(acknowledged.iter().any(|(_, _, version)| *version > 1), "nothing was written");
