@@ -96,14 +96,19 @@ pub fn product_api(api: &ProductApiSettings) -> Checked {
 
 /// The address of another service.
 pub fn url(setting: &str, url: &str) -> Checked {
-    let uri = url.parse::<Uri>().ok().filter(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    match uri {
-        Some(_) => Ok(()),
+    match url.parse::<Uri>() {
+        Ok(uri) if is_address(&uri) => Ok(()),
         // It is not repeated: it may hold a password.
-        None => Err(SettingsError::wrong(setting, "must be an address such as http://host:port")),
+        _ => Err(SettingsError::wrong(setting, "must be an address such as http://host:port")),
     }
+}
+
+fn is_address(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else { return false };
+    let has_port = authority.port_u16().is_some();
+    // What follows the host is a port that is none.
+    let has_host = !authority.host().is_empty() && (has_port || authority.as_str().ends_with(authority.host()));
+    has_host && matches!(uri.scheme_str(), Some("http" | "https"))
 }
 
 #[cfg(test)]
