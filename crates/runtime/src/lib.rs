@@ -13,7 +13,7 @@
 //! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
-//! | [`lane_settings`] · [`event_settings`] | lifetimes of cache entries as settings; how events are consumed |
+//! | [`lane_settings`] | lifetimes of cache entries as settings |
 //! | [`limits`] | bounds of all settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
 //! | [`operations`] | who may use `/events`, `/cache/…` and `/metrics` |
@@ -57,7 +57,6 @@ pub mod conditions;
 pub mod delivery;
 pub mod docs;
 pub mod event_routes;
-pub mod event_settings;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;

@@ -85,7 +85,8 @@ pub fn events(events: &ConsumerSettings) -> Checked {
     within("EVENTS__BATCH", events.batch, 1..=10_000)?;
     // Sooner than that, events are taken from peers that are carrying them out.
     within("EVENTS__CLAIM_AFTER", events.claim_after, 100 * MS..=DAY)?;
-    within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=1_000)
+    within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=1_000)?;
+    within("EVENTS__STALE_AFTER", events.stale_after, ConsumerSettings::LEAST_STALE_AFTER..=10 * MINUTE)
 }
 
 /// The `[product_api]` section.

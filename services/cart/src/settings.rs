@@ -5,7 +5,6 @@ use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use events::relay::RelaySettings;
-use runtime::event_settings::check_events;
 use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
@@ -74,7 +73,6 @@ impl Settings {
         ];
         let lanes = &mut settings.lanes;
         check_lanes([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
-        check_events(&settings.events)?;
         if settings.lanes.view.soft_ttl.is_some() {
             // A stale view would be served after a write to its cart was acknowledged, and refreshed behind.
             return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));

@@ -6,7 +6,6 @@ use cache::CacheSettings;
 use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
-use runtime::event_settings::check_events;
 use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
@@ -86,7 +85,6 @@ impl Settings {
         ];
         let lanes = &mut settings.lanes;
         check_lanes([("list", &mut lanes.list), ("basket", &mut lanes.basket)], &waits)?;
-        check_events(&settings.events)?;
         let learning = &settings.learning;
         limits::within("LEARNING__EVERY", learning.every, Duration::from_millis(10)..=Duration::from_secs(86_400))?;
         limits::within("LEARNING__MIN_SUPPORT", learning.min_support, 1..=1_000_000)?;

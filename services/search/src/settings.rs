@@ -6,7 +6,6 @@ use std::time::Duration;
 use cache::CacheSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
-use runtime::event_settings::check_events;
 use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
@@ -78,7 +77,6 @@ impl Settings {
         limits::product_api(&settings.product_api)?;
         limits::events(&settings.events)?;
         check_lanes([("page", &mut settings.lanes.page)], &[])?;
-        check_events(&settings.events)?;
         if !(32..=4096).contains(&settings.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
         }
