@@ -152,7 +152,8 @@ impl managed::Manager for Manager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        self.0.open().await
+        // On the heap: it is rare, and would make the future of every query, which holds it, some kilobytes larger.
+        Box::pin(self.0.open()).await
     }
 
     /// Asks nothing of Postgres: a query before each query would double what a read costs.

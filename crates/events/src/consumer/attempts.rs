@@ -77,7 +77,8 @@ impl<R: React> Effects<R> {
         let mut backoff = Backoff::new();
         let outage = Outage::new(self.stream, "events wait for something that is away", "events wait no longer");
         loop {
-            match AssertUnwindSafe(self.reaction.apply(events)).catch_unwind().await {
+            // On the heap: without optimisation, a reaction on top of its consumer has overflowed a thread's stack.
+            match AssertUnwindSafe(Box::pin(self.reaction.apply(events))).catch_unwind().await {
                 Ok(Ok(())) => {
                     outage.over();
                     self.done(events);
@@ -94,7 +95,7 @@ impl<R: React> Effects<R> {
 
     /// One attempt. What it does not carry out is lost.
     pub(super) async fn once(&self, events: &[Event<R::Change>]) {
-        match AssertUnwindSafe(self.reaction.apply(events)).catch_unwind().await {
+        match AssertUnwindSafe(Box::pin(self.reaction.apply(events))).catch_unwind().await {
             Ok(Ok(())) => {
                 self.in_vain.over();
                 self.signs.meter.applied(events.iter().map(|event| event.occurred_at));
