@@ -17,7 +17,7 @@
 //! One load of a key is under way at a time, also where flights leave the table before it (`turns.rs`).
 //!
 //! A reader whose flights keep being too old for it joins a flight *beside* the cache: it is closed before its load begins, so
-//! whatever it brings is good for all on board.
+//! all its readers may take the value that it loads.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::SeqCst;
@@ -39,7 +39,7 @@ use turns::Turns;
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     table: Table,
-    /// Those that use no cache, whoever else is under way.
+    /// Flights that do not use the cache; a flight of the same key in `table` may be under way.
     beside: Table,
     turns: Turns,
 }

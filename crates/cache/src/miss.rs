@@ -80,7 +80,7 @@ impl Lane {
         }
         let boarding = self.inner.flights.board_beside(key);
         let shared = self.share(boarding, &load, Some(Bypass::Contended)).await?;
-        // Such a flight is closed before its load, so nobody boards it too late.
+        // Such a flight is closed before its load, so no reader joins it too late.
         self.or_cached(key, shared.unwrap_or(Err(FetchError::Aborted))).await
     }
 

@@ -113,7 +113,7 @@ impl Policy {
 
     /// The longest that a load may take. Then it is given up: its task is aborted, its readers get what the cache holds by
     /// then, stale or fresh, or [`FetchError::TimedOut`](crate::FetchError::TimedOut), and what it would have brought is never
-    /// stored. Always shorter than the lease, so that whatever is loaded in time can be stored. Default: seven eighths of the
+    /// stored. Always shorter than the lease, so that each value that is loaded in time can be stored. Default: seven eighths of the
     /// lease, which is 7 s.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
         self.load_timeout = Some(load_timeout);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_loaded_in_time_can_be_stored() {
+    fn load_that_ends_in_time_can_be_stored() {
         for policy in [
             Policy::new(S),
             Policy::new(S).lease(S / 100),

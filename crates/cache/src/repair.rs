@@ -36,7 +36,7 @@ pub(crate) struct Repairs {
     /// Goes up with every change of what is pending.
     changes: AtomicU64,
     added: Notify,
-    /// Wakes whoever waits until nothing is pending.
+    /// Wakes the tasks that wait until nothing is pending.
     emptied: Notify,
     /// That invalidations are deferred, and that Redis refuses to carry them out.
     deferral: Outage,

@@ -1,6 +1,6 @@
 //! One load of a key at a time, in this process.
 //!
-//! A flight that stores nothing leaves the table before its load, so that nobody takes a value that was read before they came.
+//! A flight that stores nothing leaves the table before its load, so that no reader takes a value that was read before it came.
 //! Those who come during the load gather on the next flight, which waits here until the load is over. So a hot key costs one
 //! load at a time, however many readers there are, with Redis or without.
 
@@ -45,7 +45,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.held.take());
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody else can come while the map is locked.
+        // No other load can take a turn while the map is locked.
         if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.key);
         }

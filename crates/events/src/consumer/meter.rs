@@ -75,7 +75,7 @@ impl Meter {
         counter!("events_resyncs_total", "stream" => self.stream, "group" => self.group, "why" => why).increment(1);
     }
 
-    /// So long ago, everything was carried out. A point in time (Unix seconds), so that it ages while nobody sets it.
+    /// Everything was carried out `ago`. The gauge holds that time (Unix seconds), so that its age grows while it is not set.
     pub(super) fn verified(&self, ago: Duration) {
         let at = Utc::now() - ago;
         self.verified.set(at.timestamp_micros() as f64 / 1e6);

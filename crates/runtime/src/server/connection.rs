@@ -120,7 +120,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads nothing. Whoever ends the phase has the connection polled again, if there is something to read by now.
+    /// Reads nothing. The code that ends the phase has the connection polled again, if there is something to read by now.
     fn hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.next.is_empty() || self.stream()?.poll_read_ready(cx)?.is_ready() {
             self.exchange.hold();

@@ -94,6 +94,25 @@ async fn change_as_the_api_dies(stores: &Stores, change: &str) {
     stores.redis(&["XADD", "product:events", &format!("{seq}-0"), "event", event]).await;
 }
 
+/// A reaction then opens a connection, several calls below the consumer that runs it: the deepest stack of the service.
+#[tokio::test]
+async fn connections_to_the_database_that_end_are_replaced_and_end_nothing_else() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    stores.until_all_is_heard().await;
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for price in 13_901..13_906 {
+        assert_ne!(stores.sql(end).await, "0");
+        stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
+        eventually("the new price", SOON, async || {
+            let list = ours.get("/recommendations/13").await;
+            list.status == 200 && item(&list.json(), 25).is_some_and(|item| item["price_cents"] == price)
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn without_redis_every_list_is_made_for_its_reader() {
     let stores = Stores::start().await;

@@ -143,7 +143,7 @@ impl Load {
         self.0.send(End::Found).unwrap();
     }
 
-    /// Nobody waits for what it returns any more.
+    /// No test waits for its result any more.
     pub(crate) fn is_aborted(&self) -> bool {
         self.0.is_closed()
     }
