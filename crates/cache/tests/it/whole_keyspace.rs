@@ -130,8 +130,8 @@ async fn page_of_entries_costs_a_bounded_number_of_commands() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     redis.cli(&["EVAL", "for id = 1, 60000 do redis.call('SET', 'other:' .. id, 'x') end", "0"]).await.unwrap();
-    for count in [5, 50] {
-        node.fill_many(0..count, &row).await;
+    for (before, count) in [(0, 5), (5, 50)] {
+        node.fill_many(before..count, &row).await;
         let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, EntryCursor::default());
         loop {
             redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
