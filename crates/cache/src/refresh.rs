@@ -30,11 +30,13 @@ impl Lane {
         let (lane, mark) = (self.clone(), entry.mark());
         self.inner.spawn(async move {
             let key = &turn.key;
+            // In the order of a miss. The turn: a key is loaded once at a time. The place: no lock runs out in a queue.
+            let _turn = lane.inner.flights.turn(key).await;
+            let Ok(_place) = lane.enter().await else { return };
             // Nothing to report: another process refreshes, the entry is no longer that one, or Redis is down.
             let Ok(Some(grant)) = lane.inner.store.refresh(key, mark, lane.kind.policy.lease_time()).await else {
                 return;
             };
-            let Ok(_place) = lane.enter().await else { return };
             match lane.load(&load).await {
                 // Declined, it leaves the stale entry and the lock as a failure does.
                 Ok(loaded) => drop(lane.commit(key, grant, loaded).await),

@@ -4,6 +4,7 @@
 //!
 //! | rule | where |
 //! |---|---|
+//! | a body that declares itself too large is refused, whether or not the route reads one | [`crate::problem`] |
 //! | HEAD is answered as GET, without the body | `head.rs` |
 //! | OPTIONS is answered with the methods of the route | `methods.rs` |
 //! | an error without a body gets a problem | [`crate::problem`] |
@@ -24,9 +25,10 @@ use std::task::{Context, Poll, ready as try_ready};
 use actix_web::Error;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::Method;
+use futures_util::future::Either;
 use pin_project_lite::pin_project;
 
-use crate::problem::explain_bare_error;
+use crate::problem::{check_declared_length, explain_bare_error};
 use crate::server::Exchange;
 
 pub use head::wants_head_only;
@@ -62,7 +64,7 @@ where
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Future = Delivered<S::Future>;
+    type Future = Delivered<Either<S::Future, Ready<Result<ServiceResponse, Error>>>>;
 
     forward_ready!(service);
 
@@ -75,7 +77,11 @@ where
         if method == Method::HEAD {
             head::ask_as_get(&mut request);
         }
-        Delivered { method, exchange, answer: self.service.call(request) }
+        let answer = match check_declared_length(request.headers()) {
+            Ok(()) => Either::Left(self.service.call(request)),
+            Err(problem) => Either::Right(ready(Ok(request.error_response(problem)))),
+        };
+        Delivered { method, exchange, answer }
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
 use cache::{Cache, Health};
 use futures_util::future::join_all;
@@ -180,10 +180,13 @@ async fn livez() -> HttpResponse {
 }
 
 fn readyz(report: &Report) -> HttpResponse {
-    match report.status {
+    let mut response = match report.status {
         Status::Ready | Status::Degraded => HttpResponse::Ok(),
-        Status::Unready | Status::Draining => HttpResponse::ServiceUnavailable(),
-    }
-    .insert_header((CACHE_CONTROL, NO_STORE))
-    .json(report)
+        Status::Unready | Status::Draining => {
+            let mut response = HttpResponse::ServiceUnavailable();
+            response.insert_header((RETRY_AFTER, "1"));
+            response
+        }
+    };
+    response.insert_header((CACHE_CONTROL, NO_STORE)).json(report)
 }

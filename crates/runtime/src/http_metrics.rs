@@ -4,6 +4,7 @@
 //! the status class, so its series are bounded. A worker resolves each series once and keeps the
 //! handle: a request costs two clock readings, one map lookup and one histogram entry.
 
+mod failures;
 mod series;
 
 use std::future::{Ready, ready};
@@ -17,6 +18,7 @@ use crate::redacted;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, Resource, web};
+use failures::Failures;
 use pin_project_lite::pin_project;
 use series::Series;
 
@@ -36,8 +38,10 @@ pub fn resource(pattern: &'static str) -> Resource {
 }
 
 /// Wraps an app; [`crate::server::serve`] does it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HttpMetrics;
+#[derive(Debug, Clone, Default)]
+pub struct HttpMetrics {
+    failures: Failures,
+}
 
 impl<S> Transform<S, ServiceRequest> for HttpMetrics
 where
@@ -50,7 +54,8 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Observer { service, series: Rc::default() }))
+        let seen = Seen { series: Series::default(), failures: self.failures.clone() };
+        ready(Ok(Observer { service, seen: Rc::new(seen) }))
     }
 }
 
@@ -58,7 +63,15 @@ where
 #[derive(Debug)]
 pub struct Observer<S> {
     service: S,
-    series: Rc<Series>,
+    seen: Rc<Seen>,
+}
+
+/// What a worker keeps of the requests that it has seen.
+#[derive(Debug)]
+struct Seen {
+    series: Series,
+    /// Shared with the other workers.
+    failures: Failures,
 }
 
 impl<S> Service<ServiceRequest> for Observer<S>
@@ -73,7 +86,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (start, method) = (Instant::now(), request.method().clone());
-        Observed { start, method, answer: self.service.call(request), series: Rc::clone(&self.series) }
+        Observed { start, method, answer: self.service.call(request), seen: Rc::clone(&self.seen) }
     }
 }
 
@@ -85,7 +98,7 @@ pin_project! {
         method: Method,
         #[pin]
         answer: F,
-        series: Rc<Series>,
+        seen: Rc<Seen>,
     }
 }
 
@@ -99,52 +112,72 @@ where
         let this = self.project();
         let answer = try_ready!(this.answer.poll(cx));
         let took = this.start.elapsed();
-        let response = answer.inspect_err(|error| record_error(this.series, this.method, error, took))?;
+        let response = answer.inspect_err(|error| record_error(this.seen, this.method, error, took))?;
         let (request, status) = (response.request(), response.status());
         let labelled = request.app_data::<Route>().map(|route| route.0);
         let pattern = if labelled.is_none() { request.match_pattern() } else { None };
         let route = labelled.or(pattern.as_deref()).unwrap_or(UNMATCHED);
         // The request's own method may have been changed for the router.
-        this.series.record(route, this.method, status, took);
+        this.seen.series.record(route, this.method, status, took);
         tracing::debug!(http.method = %this.method, http.path = %redacted::path(request.path()), http.status = status.as_u16(), ?took, "answered");
 
         if status.is_server_error() && route != crate::health::READYZ {
-            log_failure(this.method, &redacted::path(request.path()), status, response.response().error());
+            let failed = Failed { method: this.method, route, path: &redacted::path(request.path()), status };
+            failed.log(response.response().error(), &this.seen.failures);
+        } else if let Some(over) = this.seen.failures.succeeded(route, *this.start + took) {
+            let (failures, lasted) = (over.failures, over.lasted());
+            tracing::info!(http.route = route, failures, ?lasted, "requests succeed again");
         }
         Poll::Ready(Ok(response))
     }
 }
 
 /// An inner middleware gave an error instead of an answer; the request went with it.
-fn record_error(series: &Series, method: &Method, error: &Error, took: Duration) {
+fn record_error(seen: &Seen, method: &Method, error: &Error, took: Duration) {
     let status = error.as_response_error().status_code();
-    series.record(UNMATCHED, method, status, took);
+    seen.series.record(UNMATCHED, method, status, took);
     if status.is_server_error() {
-        log_failure(method, UNMATCHED, status, Some(error));
+        Failed { method, route: UNMATCHED, path: UNMATCHED, status }.log(Some(error), &seen.failures);
     }
 }
 
-/// The one line about a failed request. `/readyz` is left out: its 503 is a report.
-///
-/// A fault of this service is an error. A dependency that does not respond is a warning. A request that is refused because a
-/// limit is reached is neither: the service does what it should.
-fn log_failure(method: &Method, path: &str, status: StatusCode, error: Option<&Error>) {
-    let problem = error.and_then(|error| error.as_error::<Problem>());
-    let cause = match (problem.and_then(Problem::cause), error) {
-        (Some(cause), _) => cause.to_owned(),
-        (None, Some(error)) => error.to_string(),
-        (None, None) => "unknown".to_owned(),
-    };
-    let status_code = status.as_u16();
-    match problem.map(|problem| (problem.kind(), problem.cause())) {
-        Some((Kind::Unavailable, None)) => {
-            tracing::debug!(http.method = %method, http.path = path, http.status = status_code, "request refused: {cause}");
-        }
-        Some((Kind::Unavailable, Some(_))) => {
-            tracing::warn!(http.method = %method, http.path = path, http.status = status_code, cause, "a request failed: {cause}");
-        }
-        _ => {
-            tracing::error!(http.method = %method, http.path = path, http.status = status_code, cause, "a request failed: {cause}");
+/// A request that failed.
+struct Failed<'a> {
+    method: &'a Method,
+    route: &'a str,
+    path: &'a str,
+    status: StatusCode,
+}
+
+impl Failed<'_> {
+    /// The one line about it. `/readyz` is left out: its 503 is a report.
+    ///
+    /// A fault of this service is an error. A dependency that does not respond is a warning, once per route and outage. A request
+    /// that is refused because a limit is reached is neither: the service does what it should.
+    fn log(&self, error: Option<&Error>, failures: &Failures) {
+        let problem = error.and_then(|error| error.as_error::<Problem>());
+        let cause = match (problem.and_then(Problem::cause), error) {
+            (Some(cause), _) => cause.to_owned(),
+            (None, Some(error)) => error.to_string(),
+            (None, None) => "unknown".to_owned(),
+        };
+        let (method, path, status) = (self.method, self.path, self.status.as_u16());
+        match problem.map(|problem| (problem.kind(), problem.cause())) {
+            Some((Kind::Unavailable, None)) => {
+                tracing::debug!(http.method = %method, http.path = path, http.status = status, "request refused: {cause}");
+            }
+            Some((Kind::Unavailable, Some(_))) if failures.failed(self.route, Instant::now()) => {
+                tracing::warn!(
+                    http.method = %method, http.path = path, http.status = status, cause,
+                    "a request failed: {cause} (further ones of this route are counted, not logged)"
+                );
+            }
+            Some((Kind::Unavailable, Some(_))) => {
+                tracing::debug!(http.method = %method, http.path = path, http.status = status, cause, "a request failed: {cause}");
+            }
+            _ => {
+                tracing::error!(http.method = %method, http.path = path, http.status = status, cause, "a request failed: {cause}");
+            }
         }
     }
 }

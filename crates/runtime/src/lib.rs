@@ -6,6 +6,7 @@
 //! | [`telemetry`] | logs and metrics |
 //! | [`process`] | the binary: subcommands, exit code, tokio runtime |
 //! | [`server`] | serve on a listener, stop on a token without losing a request |
+//! | [`drain`] | the end of a service's cache |
 //! | [`http_metrics`] | the middleware around every request |
 //! | [`delivery`] | the middleware that completes every response: HEAD, error bodies, `Cache-Control` |
 //! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
@@ -56,6 +57,7 @@ pub mod cache_status;
 pub mod conditions;
 pub mod delivery;
 pub mod docs;
+pub mod drain;
 pub mod event_routes;
 pub mod health;
 pub mod healthcheck;

@@ -9,6 +9,7 @@
 
 mod connection;
 mod exchange;
+mod files;
 mod gate;
 mod head_end;
 mod refusal;
@@ -175,6 +176,7 @@ where
     let stopping = Stopping(shutdown.clone());
     let access = Access::of(&listener);
     let body_timeout = BodyTimeout(settings.body_timeout);
+    let metrics = HttpMetrics::default();
     let app = move || {
         App::new()
             .app_data(stopping.clone())
@@ -183,16 +185,17 @@ where
             .app_data(access.clone())
             // The last one wraps the others.
             .wrap(Delivery)
-            .wrap(HttpMetrics)
+            .wrap(metrics.clone())
             .configure(problem::configure)
             .configure(configure.clone())
     };
     let grace = settings.grace.as_secs() + u64::from(settings.grace.subsec_nanos() > 0);
-    let gate = Gate::new(settings);
+    let max_connections = files::connections_that_fit(settings.max_connections);
+    let gate = Gate::new(&HttpSettings { max_connections, ..settings.clone() });
     let server = Server::build()
         .workers(settings.threads()?)
         // Beyond the gate's limit, so that it is the gate that refuses, with an answer.
-        .max_concurrent_connections(2 * settings.max_connections)
+        .max_concurrent_connections(2 * max_connections)
         .shutdown_timeout(grace)
         .disable_signals();
     let draining = server.graceful_shutdown_signal();

@@ -68,4 +68,10 @@ async fn a_5xx_is_one_line_with_its_cause() {
         assert!(text.contains(&format!(" {level} ")), "{path}: {text}");
         assert!(text.contains(&format!("a request failed: {cause} ")), "{path}: {text}");
     }
+    for _ in 0..3 {
+        assert_eq!(server.get("/unavailable").await.0, 503);
+    }
+    assert_eq!(*log.0.lock().unwrap(), b"", "an outage is logged once");
+    assert_eq!(server.get("/internal").await.0, 500);
+    assert!(!log.0.lock().unwrap().is_empty(), "each fault of this service is logged");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use testkit::{Process, eventually, free_port};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");

@@ -13,10 +13,11 @@ use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
+use runtime::drain::close_cache;
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use utoipa::OpenApi as _;
@@ -38,8 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(2);
 /// What a stop may take at least after the last request.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How often a stop looks whether Redis is in use.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What runs beside the requests.
 struct Events {
@@ -91,30 +90,18 @@ pub async fn run(
     let deadline = deadline.max(Instant::now() + LAST_WORDS);
     let stopped = timeout_at(deadline, async {
         tokio::join!(events.relay.stop(), events.consumer.stop());
-        close(&shop.cache, deadline).await;
+        close_cache(
+            &shop.cache,
+            deadline,
+            "are left to the relay of the outbox, in the next process or in another one",
+        )
+        .await;
     });
     match stopped.await {
         Ok(()) => info!("the cart has stopped"),
         Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
     }
     Ok(())
-}
-
-/// Closes the cache. Deferred invalidations are repeated until `deadline`, as long as Redis is there to carry them out. What is
-/// left is up to the relay of the outbox, in this service's next process or in another one.
-async fn close(cache: &Cache, deadline: Instant) {
-    let away = async {
-        while cache.health().is_in_use() {
-            sleep(LOOK_EVERY).await;
-        }
-    };
-    let pending = tokio::select! {
-        pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())) => pending,
-        () = away => cache.shutdown(LAST_WORDS).await,
-    };
-    if pending > 0 {
-        warn!(pending, "deferred invalidations are left to the relay of the outbox");
-    }
 }
 
 /// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.

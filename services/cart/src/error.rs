@@ -29,7 +29,10 @@ pub enum CartError {
     /// The database refused or did not answer; the error tells whether that passes.
     #[error("the database: {0}")]
     Database(database::Error),
-    /// Something has no time to spare, or ended without an answer.
+    /// Too many carts are being put together.
+    #[error("too many loads are under way")]
+    Overloaded,
+    /// Something took too long, or ended without an answer.
     #[error("not available: {0}")]
     Unavailable(String),
     /// A fault of this program.
@@ -41,7 +44,7 @@ impl CartError {
     /// Whether a later attempt may succeed, without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NobodyKnows(_) | Self::Unavailable(_) => true,
+            Self::NobodyKnows(_) | Self::Overloaded | Self::Unavailable(_) => true,
             Self::Database(error) => error.is_transient(),
             Self::NoCart
             | Self::NoProduct
@@ -91,6 +94,7 @@ impl From<FetchError> for CartError {
         match error.load_error::<Self>() {
             Some(cause) => cause.clone(),
             None if matches!(error, FetchError::Panicked) => Self::Internal(error.to_string()),
+            None if matches!(error, FetchError::Overloaded) => Self::Overloaded,
             None => Self::Unavailable(error.to_string()),
         }
     }

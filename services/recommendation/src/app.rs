@@ -12,6 +12,7 @@ use events::log::EventLog;
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
+use runtime::drain::close_cache;
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
@@ -99,21 +100,13 @@ pub async fn run(
             // They end by the token; a panic has been reported by the runtime.
             let _ = task.await;
         }
-        close(&cache, deadline).await;
+        close_cache(&cache, deadline, "are lost with this process").await;
     });
     match stopped.await {
         Ok(()) => info!("the recommendation has stopped"),
         Err(_) => warn!("the grace time is over; what was still under way is dropped"),
     }
     Ok(())
-}
-
-/// Closes the cache. Deferred invalidations are repeated until then; what is left is lost with the process.
-async fn close(cache: &Cache, deadline: Instant) {
-    let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
-    if pending > 0 {
-        warn!(pending, "the grace time is over; deferred invalidations are lost with this process");
-    }
 }
 
 /// Connects to the stores, brings the schema up to date, and starts what runs beside the requests. Redis, the product API
@@ -129,7 +122,8 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
 
     let (state, positions) = (State::default(), Positions::new(pool.clone()));
-    let lists = Lists::new(Lanes::new(&cache, &settings.lanes)?, pool.clone());
+    let lanes = Lanes::new(&cache, &settings.lanes)?;
+    let lists = Lists::new(lanes.clone(), pool.clone());
     let learner = Learner::new(pool.clone(), cache.clone(), settings.learning.clone());
     let filler = Filler {
         api: api.clone(),
@@ -137,7 +131,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         positions: positions.clone(),
         state: state.clone(),
     };
-    let products = Products { cache: cache.clone(), filler };
+    let products = Products { cache: cache.clone(), lists: lanes.list, filler };
     let baskets = Baskets::new(pool);
     let rebuild = Rebuild {
         snapshot,

@@ -13,6 +13,7 @@ use events::log::{LogError, Mark};
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
+use runtime::drain::close_cache;
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
@@ -90,7 +91,7 @@ pub async fn run(
             // They end by the token; a panic has been reported by the runtime.
             let _ = task.await;
         }
-        close(&cache, deadline).await;
+        close_cache(&cache, deadline, "are lost with this process").await;
         horizon.close().await;
     });
     match stopped.await {
@@ -98,14 +99,6 @@ pub async fn run(
         Err(_) => warn!("the grace time is over; what was still under way is dropped"),
     }
     Ok(())
-}
-
-/// Closes the cache. Deferred invalidations are repeated until then; what is left is lost with the process.
-async fn close(cache: &Cache, deadline: Instant) {
-    let pending = cache.shutdown(deadline.saturating_duration_since(Instant::now())).await;
-    if pending > 0 {
-        warn!(pending, "the grace time is over; deferred invalidations are lost with this process");
-    }
 }
 
 /// What runs, and what has to be stopped.

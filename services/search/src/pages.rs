@@ -14,6 +14,9 @@ use crate::query::page::{self, Finding};
 use crate::query::search::Search;
 use crate::state::State;
 
+/// The detail of a page that is read past the cache, because invalidations are still to be carried out.
+const OWED: &str = "repair-pending";
+
 /// Where pages come from. Cheap to clone.
 #[derive(Clone)]
 pub struct Pages {
@@ -52,14 +55,6 @@ pub enum SearchError {
     Json(#[from] serde_json::Error),
 }
 
-/// A page, from the cache or beside it.
-pub enum Found {
-    /// Through the cache.
-    Cached(Fetched),
-    /// Beside the cache, because what lies there may be outdated.
-    Beside(page::Page),
-}
-
 impl Pages {
     /// Pages in `lane` of `cache`. As many searches run at once as `limits` allow loads, whether they go through the cache
     /// or not: a search without Redis costs as much as one with it.
@@ -72,21 +67,18 @@ impl Pages {
     ///
     /// # Errors
     /// When the index cannot be searched, or too many searches run already.
-    pub async fn find(&self, search: Search) -> Result<Found, FetchError> {
-        // What this replica knows to be outdated may still lie in the cache.
-        if self.state.owed().is_some() {
-            let finding = self.look(Arc::new(search)).await;
-            return finding
-                .map(|(finding, _)| Found::Beside(finding.page))
-                .map_err(|error| FetchError::Load(Arc::new(error)));
-        }
+    pub async fn find(&self, search: Search) -> Result<Fetched, FetchError> {
         let key = self.lane.key(&search);
         let (pages, search) = (self.clone(), Arc::new(search));
         let load = move || {
             let (pages, search) = (pages.clone(), Arc::clone(&search));
             async move { pages.load(search).await }
         };
-        self.lane.fetch(&key, load).await.map(Found::Cached)
+        match self.state.owed() {
+            // The cache may still hold what this replica knows to be outdated.
+            Some(_) => self.lane.fetch_past(&key, OWED, load).await,
+            None => self.lane.fetch(&key, load).await,
+        }
     }
 
     /// Runs under the lease of the page. The index first, then the horizon: both after the lease was taken.

@@ -60,6 +60,25 @@ async fn a_refresh_that_an_invalidation_overtook_stores_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_miss_waits_until_the_refresh_of_its_key_is_over() {
+    let redis = redis().await;
+    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    node.fill(1, &row).await;
+    assert_eq!(node.soften(1).await, 1);
+    let (mut gate, load) = row.gated();
+    assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
+    let refresh = gate.began().await;
+    row.commit();
+    assert_eq!(node.remove(1).await, 1);
+    let reading = node.start(1, &load);
+    let second = tokio::time::timeout(Duration::from_millis(200), gate.began()).await;
+    assert!(second.is_err(), "two loads of a key at once");
+    refresh.finish();
+    gate.began().await.finish();
+    assert_eq!(reading.value().await.version(), Some(row.version()));
+}
+
 /// What the refresh loaded carries a tag that the stale entry does not: only the fence can know.
 #[tokio::test]
 async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {

@@ -212,6 +212,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let events = self.events(&rows);
         self.hook.before_append(&events).await?;
         self.append(connection, &rows).await?;
+        warn_of_unreadable(&rows, &events);
         self.count(&events);
         outbox::done(connection, first.seq, last.seq).await?;
         self.advanced();
@@ -348,10 +349,12 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     /// For rows that this round did not number: the hook hears of those that nobody has finished.
     async fn forget_and_append(&self, rows: &[Row], begin: bool) -> Result<(), Trouble> {
         let unfinished: Vec<Row> = rows.iter().filter(|row| !row.done).cloned().collect();
+        let events = self.events(&unfinished);
         if !unfinished.is_empty() {
-            self.hook.before_append(&self.events(&unfinished)).await?;
+            self.hook.before_append(&events).await?;
         }
         self.append_page(rows, begin).await?;
+        warn_of_unreadable(&unfinished, &events);
         self.advanced();
         Ok(())
     }
@@ -367,14 +370,11 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         }
     }
 
+    /// Those of `rows` that can be read. The others are appended all the same: consumers set them aside.
     fn events(&self, rows: &[Row]) -> Vec<Committed<T>> {
-        let readable = |row: &Row| match Event::parse(row.event.as_bytes()) {
-            Ok(event) => Some(Committed { event, writer: row.writer.clone() }),
-            Err(error) => {
-                // Somebody has written to the outbox by hand. It is appended all the same: consumers set it aside.
-                warn!(seq = row.seq, %error, "a row of the outbox is not an event");
-                None
-            }
+        let readable = |row: &Row| {
+            let event = Event::parse(row.event.as_bytes()).ok()?;
+            Some(Committed { event, writer: row.writer.clone() })
         };
         rows.iter().filter_map(readable).collect()
     }
@@ -386,6 +386,16 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         let delay = histogram!("relay_delay_seconds", "stream" => stream);
         for Committed { event, .. } in events {
             delay.record((now - event.occurred_at).to_std().unwrap_or_default());
+        }
+    }
+}
+
+/// Once they are appended, and not at each attempt: a row that a client wrote to the outbox by hand may be anything.
+fn warn_of_unreadable<T: Change>(rows: &[Row], read: &[Committed<T>]) {
+    let all_read = rows.len() == read.len();
+    for row in rows.iter().filter(|_| !all_read) {
+        if let Err(error) = Event::<T>::parse(row.event.as_bytes()) {
+            warn!(seq = row.seq, %error, "a row of the outbox is not an event; it is appended as it is");
         }
     }
 }

@@ -33,7 +33,7 @@ impl Default for BodyTimeout {
 ///
 /// | status | when |
 /// |---|---|
-/// | 413 | the body declares more than [`BODY_LIMIT`] bytes, or has more |
+/// | 413 | the body declares more than [`BODY_LIMIT`] bytes (for every route: [`crate::delivery`]), or has more |
 /// | 415 | it is not declared as JSON in UTF-8, or it is compressed |
 /// | 408 | it does not arrive within `HTTP__BODY_TIMEOUT` |
 /// | 400 | it is not JSON |
@@ -46,7 +46,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let declared = check_declared_length(request.headers()).and_then(|()| declared_type(request));
+        let declared = declared_type(request);
         let BodyTimeout(limit) = request.app_data().copied().unwrap_or_default();
         let payload = payload.take();
         Box::pin(async move {

@@ -3,10 +3,11 @@
 //! A product API that hangs would otherwise cost every reader its time limit. While it is left alone, the last known facts
 //! are shown, flagged.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::product_api::{Product, ProductApi, Unavailable};
+use events::product_api::{Product, ProductApi};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -40,10 +41,22 @@ impl Upstream {
     /// # Errors
     /// When it does not answer.
     pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, Away> {
-        if self.until().is_some_and(|until| Instant::now() < until) {
+        if !self.may_ask(Instant::now()) {
             return Err(Away);
         }
         self.noted(self.api.products(ids).await)
+    }
+
+    /// Whether it is to be asked. After a rest, one caller asks; the others are told that it is away until that caller knows more.
+    fn may_ask(&self, now: Instant) -> bool {
+        match &mut *self.rests.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(until) if now < *until => false,
+            Some(until) => {
+                *until = now + REST;
+                true
+            }
+            None => true,
+        }
     }
 
     /// Asks again and again, so that [`is_away`](Self::is_away) is right though nobody else asks. Never returns.
@@ -57,7 +70,7 @@ impl Upstream {
 
     /// Whether it did not answer when it was asked last.
     pub fn is_away(&self) -> bool {
-        self.until().is_some()
+        self.is_resting()
     }
 
     /// Whether it answers. Asks even while it is left alone.
@@ -68,7 +81,7 @@ impl Upstream {
         self.noted(self.api.product(i64::MAX).await).map(drop)
     }
 
-    fn noted<T>(&self, answer: Result<T, Unavailable>) -> Result<T, Away> {
+    fn noted<T, E: Display>(&self, answer: Result<T, E>) -> Result<T, Away> {
         let rests = answer.as_ref().err().map(|_| Instant::now() + REST);
         let before = std::mem::replace(&mut *self.rests.lock().unwrap_or_else(PoisonError::into_inner), rests);
         match (&answer, before) {
@@ -79,7 +92,30 @@ impl Upstream {
         answer.map_err(|_| Away)
     }
 
-    fn until(&self) -> Option<Instant> {
-        *self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_resting(&self) -> bool {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_asks_after_a_rest() {
+        let api = ProductApi::new(&events::product_api::ProductApiSettings {
+            url: "http://127.0.0.1:9".to_owned(),
+            timeout: Duration::from_secs(1),
+        });
+        let upstream = Upstream::new(api.expect("a URL"));
+        let now = Instant::now();
+        assert!(upstream.may_ask(now) && upstream.may_ask(now), "nothing is known against it");
+        assert!(upstream.noted::<(), _>(Err("no answer")).is_err());
+        let now = Instant::now();
+        assert!(!upstream.may_ask(now), "it rests");
+        assert!(upstream.may_ask(now + REST));
+        assert!(!upstream.may_ask(now + REST), "another one asks already");
+        assert!(upstream.noted::<_, String>(Ok(())).is_ok());
+        assert!(upstream.may_ask(now + REST) && upstream.may_ask(now + REST), "it answers again");
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn shop(error: CartError) -> Problem {
         CartError::PreconditionFailed(current) => conditions::failed(current.as_ref()),
         CartError::Full => Problem::conflict("The cart holds as many products as a cart may: 100."),
         CartError::TooMuch => Problem::invalid_field("quantity", "so many cost more than can be reckoned with"),
+        CartError::Overloaded => Problem::overloaded(SOON, error.to_string()),
         CartError::NobodyKnows(_) | CartError::Unavailable(_) => Problem::unavailable(SOON, error),
         CartError::Database(cause) if cause.is_transient() => Problem::unavailable(SOON, cause),
         CartError::Database(cause) => Problem::internal(cause),

@@ -31,6 +31,7 @@ pub(super) fn fetch(error: FetchError) -> Problem {
         (_, Some(CatalogueError::Database(cause))) if !cause.is_transient() => Problem::internal(cause),
         (_, Some(cause)) => Problem::unavailable(SOON, cause),
         (FetchError::Panicked, None) => Problem::internal(error),
+        (FetchError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
         (_, None) => Problem::unavailable(SOON, error),
     }
 }

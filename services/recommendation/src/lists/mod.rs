@@ -82,7 +82,8 @@ impl Lists {
 
 async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<Loaded, Failure> {
     let Some(category) = queries::category(connection, product).await? else {
-        return Ok(Loaded::absent().tag(keys::product(product)));
+        // No tag: an id that belongs to nothing leaves no tag set. The creation of the product removes the entry by its key.
+        return Ok(Loaded::absent());
     };
     let together = queries::together(connection, &[product]).await?;
     let similar = queries::similar(connection, &[product], &[], MOST).await?;

@@ -11,9 +11,9 @@
 //!
 //! [`Catalogue::expect`]: crate::catalogue::Catalogue::expect
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use cache::{Cache, Invalidation, Tag};
+use cache::{Cache, Invalidation, Lane, Tag};
 use events::PRODUCT_EVENTS;
 use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
@@ -34,6 +34,8 @@ const NOBODY_ENTERS: [&str; 2] = ["stock", "featured"];
 pub struct Products {
     /// Where lists are removed.
     pub cache: Cache,
+    /// The lists beside products.
+    pub lists: Lane,
     /// The copy, and where its rows come from.
     pub filler: Filler,
 }
@@ -58,7 +60,9 @@ impl React for Products {
         let marks: Vec<Mark> = events.iter().map(|event| Mark { seq: event.seq, epoch: event.epoch }).collect();
         let flipped = self.filler.catalogue.carry_out(&changes, &marks).await.map_err(refused)?;
         // Only now: a list that is made from here on is made of the new rows.
-        taken(self.cache.invalidate(Invalidation::hard().tags(outdated(events, &flipped))).await)
+        let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
+        let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
+        taken(self.cache.invalidate(invalidation).await)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
@@ -160,6 +164,13 @@ fn in_doubt(events: &[ProductEvent]) -> HashSet<i64> {
     let may =
         |change: &ProductChange| change.changed.is_empty() || change.changed.iter().any(|column| column == "stock");
     events.iter().filter(|event| may(&event.change)).filter_map(|event| event.change.product_id).collect()
+}
+
+/// Products that may have been unknown until these events. That there is no such product is remembered without a tag.
+fn appeared(events: &[ProductEvent], flipped: &HashSet<i64>) -> BTreeSet<i64> {
+    let created =
+        events.iter().filter(|event| event.change.kind == Kind::ProductCreated || event.change.changed.is_empty());
+    created.filter_map(|event| event.change.product_id).chain(flipped.iter().copied()).collect()
 }
 
 /// The tags of the lists that were made of the old rows.

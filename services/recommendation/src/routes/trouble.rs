@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Nothing can be recommended yet.
 pub(super) fn not_yet(why: String) -> Problem {
-    Problem::unavailable(SOON, why)
+    Problem::overloaded(SOON, why)
 }
 
 /// The problem that a client sees when a list could not be made.
@@ -20,6 +20,7 @@ pub(super) fn fetch(error: FetchError) -> Problem {
     match error.load_error::<Failure>() {
         Some(cause) if !cause.is_transient() => Problem::internal(cause.clone()),
         None if matches!(error, FetchError::Panicked) => Problem::internal(error),
+        None if matches!(error, FetchError::Overloaded) => Problem::overloaded(SOON, error.to_string()),
         _ => Problem::unavailable(SOON, error),
     }
 }

@@ -76,6 +76,29 @@ async fn of_an_unknown_product_nothing_is_said_and_of_a_lonely_one_lists_are_emp
     assert_eq!((&list["similar"], &list["bought_together"]), (&json!([]), &json!([])), "{list}");
 }
 
+/// Reads of ids that belong to nothing leave no tag set, and a creation removes what they have left.
+#[tokio::test]
+async fn reads_of_unknown_ids_leave_no_tag_sets() {
+    let stores = Stores::start().await;
+    let (_api, ours) = stores.both().await;
+    let bookkeeping = async || stores.redis(&["EVAL", "return #redis.call('KEYS', 'recommendation:~*')", "0"]).await;
+    ours.get("/recommendations/9001").await.problem(404, "not-found");
+    let before = bookkeeping().await;
+    for id in 9_001..9_050 {
+        ours.get(&format!("/recommendations/{id}")).await.problem(404, "not-found");
+    }
+    assert_eq!(bookkeeping().await, before);
+    let entry = async || stores.redis(&["EXISTS", "recommendation:list:9001"]).await;
+    assert_eq!(entry().await, "1", "that there is none is remembered");
+    // Sold out, so that it enters no other list.
+    let sold_out =
+        "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (9001, 'Sold out', 1, 0, 1)";
+    stores.shop_sql(sold_out).await;
+    stores.until_all_is_heard().await;
+    assert_eq!(entry().await, "0");
+    ours.get("/recommendations/9001").await.expect(200);
+}
+
 #[tokio::test]
 async fn a_client_that_has_the_list_is_told_that_it_has_not_changed() {
     let stores = Stores::start().await;

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::FetchError;
 use events::consumer::Progress;
 use runtime::answer::Answer;
 use runtime::problem::{Problem, Query};
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::input::SearchQuery;
 use crate::keys::KEYSPACE;
-use crate::pages::{Found, Pages, SearchError};
+use crate::pages::{Pages, SearchError};
 use crate::query::page::Page;
 use crate::state::{IndexState, State};
 
@@ -32,8 +30,10 @@ pub(crate) struct Searching {
 }
 
 /// A page of results, and how current the index is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used: the page is put together from bytes")]
 pub(crate) struct Results {
+    #[schema(inline)]
     #[serde(flatten)]
     page: Page,
     index: IndexState,
@@ -68,7 +68,7 @@ pub(super) async fn search(
     let mut answer = Answer::begin(KEYSPACE);
     let search = query.0.checked()?;
     if let Err(building) = searching.state.readiness() {
-        return Err(Problem::unavailable(SOON, building));
+        return Err(Problem::overloaded(SOON, building));
     }
     let found = searching.pages.find(search).await.map_err(trouble)?;
     let mut index = searching.state.index(Instant::now());
@@ -77,18 +77,8 @@ pub(super) async fn search(
     if index.stale {
         answer = answer.detail("index-stale");
     }
-    match found {
-        Found::Cached(fetched) => {
-            let answer = answer.beside(shown.clone());
-            with_index(answer.fetched(&request, &fetched, "page"), fetched.body(), &shown)
-        }
-        Found::Beside(page) => {
-            let mut response = answer.uncached(&request, &Results { page, index });
-            let status = HeaderValue::from_static("search; fwd=bypass; detail=repair-pending");
-            response.headers_mut().insert(HeaderName::from_static("cache-status"), status);
-            Ok(response)
-        }
-    }
+    let answer = answer.beside(shown.clone());
+    with_index(answer.fetched(&request, &found, "page"), found.body(), &shown)
 }
 
 /// The page goes out as it lies in the cache; what is true of this moment is put in before its last brace.
@@ -100,9 +90,13 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
 }
 
 fn trouble(error: FetchError) -> Problem {
-    match error.load_error::<SearchError>() {
-        None if matches!(error, FetchError::Panicked) => Problem::internal(error),
-        Some(SearchError::Building | SearchError::Overloaded) | None => Problem::unavailable(SOON, error),
-        Some(cause) => Problem::internal(cause),
+    match (&error, error.load_error::<SearchError>()) {
+        (_, Some(cause @ (SearchError::Building | SearchError::Overloaded))) => {
+            Problem::overloaded(SOON, cause.to_string())
+        }
+        (_, Some(cause)) => Problem::internal(cause),
+        (FetchError::Panicked, None) => Problem::internal(error),
+        (FetchError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
+        (_, None) => Problem::unavailable(SOON, error),
     }
 }

@@ -11,13 +11,11 @@ fn slow(number: usize) -> String {
     (0..8).map(|word| format!("incomprehensibility{number}x{word}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Redis has missed an invalidation, so that no page may come from the cache; every search goes to the index.
-#[tokio::test]
-async fn while_redis_is_down_no_more_searches_run_at_once_than_with_it() {
+/// A search after Redis has missed an invalidation, so that no page may come from the cache: every search goes to the index.
+async fn past_the_cache(settings: &[(&str, &str)]) -> (Shop, Search) {
     let shop = Shop::with_products(2_000).await;
     let id = shop.create(&[Product { name: "Ochre Mat", ..Product::default() }]).await[0];
-    let settings = [("REDIS__MAX_LOADS", "1"), ("REDIS__LOAD_QUEUE", "1ms"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
-    let search = Search::with(&shop, &settings).await;
+    let search = Search::with(&shop, settings).await;
     shop.redis.kill().await.expect("it is killed");
     shop.put(&format!("/products/{id}"), &json!({ "name": "Umber Mat" })).await;
     eventually("a search beside the cache", SOON, async || {
@@ -25,7 +23,30 @@ async fn while_redis_is_down_no_more_searches_run_at_once_than_with_it() {
         answer.status == 200 && answer.names() == ["Umber Mat"] && answer.source().contains("repair-pending")
     })
     .await;
+    (shop, search)
+}
 
+#[tokio::test]
+async fn while_redis_is_down_equal_searches_share_one() {
+    let (_shop, search) = past_the_cache(&[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
+    let searches = async || {
+        let metrics = search.get("/metrics").await.expect(200).text();
+        let count = metrics.lines().find_map(|line| line.strip_prefix("search_query_seconds_count "));
+        count.map_or(0, |count| count.parse::<u64>().expect("a number"))
+    };
+    let before = searches().await;
+    let query = slow(1);
+    let parameters = [("q", query.as_str())];
+    let answers = join_all((0..40).map(|_| search.ask(&parameters))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let searched = searches().await - before;
+    assert!((1..=20).contains(&searched), "40 equal requests led to {searched} searches");
+}
+
+#[tokio::test]
+async fn while_redis_is_down_no_more_searches_run_at_once_than_with_it() {
+    let settings = [("REDIS__MAX_LOADS", "1"), ("REDIS__LOAD_QUEUE", "1ms"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
+    let (_shop, search) = past_the_cache(&settings).await;
     let queries: Vec<String> = (0..60).map(slow).collect();
     let answers = join_all(queries.iter().map(|q| async { search.ask(&[("q", q)]).await })).await;
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();

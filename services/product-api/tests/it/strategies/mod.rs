@@ -105,9 +105,9 @@ async fn a_refused_write_leaves_entry_and_readers_alone() {
         let began = std::time::Instant::now();
         let after = api.get(&path).await.expect(200);
         assert_eq!(after.version(), before, "{strategy}");
-        // A lease without an owner lasts 2 s.
+        // A lease without an owner lasts 8 s.
         assert!(
-            began.elapsed() < std::time::Duration::from_secs(1),
+            began.elapsed() < std::time::Duration::from_secs(6),
             "{strategy}: {:?} {}",
             began.elapsed(),
             after.source()
