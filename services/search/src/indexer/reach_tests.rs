@@ -65,7 +65,7 @@ fn queries() -> BTreeSet<String> {
             (0..chars.len()).flat_map(|start| (start + 1..=chars.len().min(start + 3)).map(move |end| start..end));
         for part in parts.chain(std::iter::once(0..chars.len())) {
             let part: String = chars[part].iter().collect();
-            queries.extend([format!("{part} qqq"), part]);
+            queries.extend([format!("{part} qqq"), format!("便宜{part}"), part]);
         }
     }
     queries

@@ -1,7 +1,8 @@
 //! The tantivy query: how words match, and what a match is worth.
 //!
 //! Every word that carries a meaning must match, in whatever field; the fields may differ from word to word. When no
-//! product has all of them, those that have most match (`Likeness::Partial`), if that is half of the words or more.
+//! product has all of them, those match that have half of the query's [units](super::search::Units) or more, ranked by
+//! how many they have (`Likeness::Partial`).
 //!
 //! | a word matches | in the name | in the category's name | in the description |
 //! |---|---|---|---|
@@ -17,6 +18,8 @@
 //!
 //! The query is built from words, never parsed from what was typed: no input can be a syntax error.
 
+use std::collections::BTreeSet;
+
 use tantivy::query::{
     AllQuery, Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
     FuzzyTermQuery, Occur, PhraseQuery, Query, TermQuery,
@@ -25,7 +28,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Score, Term};
 
 use super::cursor::Likeness;
-use super::search::About;
+use super::search::{About, Units};
 use crate::index::{Categories, Fields};
 use crate::text::{self, Word};
 
@@ -35,6 +38,14 @@ type Worth = [Score; 3];
 const BY_STEM: Worth = [6.0, 2.5, 1.0];
 const BY_BEGINNING: Worth = [0.05, 0.04, 0.03];
 const BY_TYPO: Worth = [0.02, 0.015, 0.01];
+
+const BY_IDEOGRAPH: Worth = [3.0, 0.0, 0.5];
+
+/// No unit of a query is worth more than this, together with its ideographs: BM25 is at most 2.2, times 6 for a name.
+const MOST_WORTH: Score = 32.0;
+
+/// Each costs a look at all pairs that begin with it.
+const MOST_IDEOGRAPHS: usize = 16;
 
 /// More words than this are no query that somebody has mistyped.
 const MOST_WORDS_WITH_TYPOS: usize = 8;
@@ -61,42 +72,55 @@ pub fn can_have_typos(about: &About) -> bool {
     }
 }
 
-/// The fewest words that a product must have to be a partial match; `None` where there are too few words for that.
-pub fn fewest(about: &About) -> Option<usize> {
-    let About::Words(words) = about else { return None };
-    let required = words.iter().filter(|(_, required)| *required).count();
-    (required > 1).then(|| required.div_ceil(2))
-}
-
-/// A query by which the score of a product is the number of required words that it has.
-pub fn coverage(about: &About, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
-    let (required, _) = clauses(about, Likeness::Strict, fields, categories);
-    let one = |clause| Box::new(ConstScoreQuery::new(clause, 1.0)) as Box<dyn Query>;
-    Box::new(BooleanQuery::union(required.into_iter().map(one).collect()))
-}
-
 /// The query for `about`.
 pub fn build(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
-    match about {
+    let words = match about {
         About::Anything => return Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
         About::Nothing => return Box::new(EmptyQuery),
-        About::Words(_) => {}
-    }
-    let (required, optional) = clauses(about, likeness, fields, categories);
-    let required: Vec<Box<dyn Query>> = match likeness {
-        Likeness::Strict | Likeness::Typo => required,
-        Likeness::Partial(words) => {
-            vec![Box::new(BooleanQuery::union_with_minimum_required_clauses(required, words.get().into()))]
-        }
+        About::Words(words) => words,
     };
+    if let Some(units) = about.units().filter(|_| likeness == Likeness::Partial) {
+        return partial(&units, fields, categories);
+    }
+    let (required, optional) = clauses(words, likeness, fields, categories);
     let must = required.into_iter().map(|clause| (Occur::Must, clause));
     let should = optional.into_iter().map(|clause| (Occur::Should, clause));
     Box::new(BooleanQuery::new(must.chain(should).collect()))
 }
 
+/// The score of a partial match is the number of units that it has, and a part of one for what these matches are worth.
+/// So products with the same number are in the order in which a strict search has them.
+fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+    let (required, mut optional) = clauses(&units.words, Likeness::Partial, fields, categories);
+    let counts =
+        required.iter().map(|clause| Box::new(ConstScoreQuery::new(clause.box_clone(), 1.0)) as Box<dyn Query>);
+    let counts = BooleanQuery::union_with_minimum_required_clauses(counts.collect(), units.fewest);
+    let part = 1.0 / (MOST_WORTH * units.words.len() as Score);
+    optional.extend(required);
+    optional.extend(ideographs(units, fields));
+    let worth = BoostQuery::new(Box::new(BooleanQuery::union(optional)), part);
+    Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(counts)), (Occur::Should, Box::new(worth))]))
+}
+
+/// The letters of runs of ideographs, which mean something by themselves too: of two phones, one in a 壳, the one is
+/// rather a 手机壳. They change the order of partial matches only.
+fn ideographs(units: &Units, fields: &Fields) -> Clauses {
+    let pairs = units.words.iter().filter(|(word, _)| word.is_ideographic());
+    let letters: BTreeSet<char> = pairs.flat_map(|(pair, _)| pair.word.chars()).collect();
+    let clause = |letter: char| -> Box<dyn Query> {
+        let mut bytes = [0; 4];
+        let letter = &*letter.encode_utf8(&mut bytes);
+        let names = [(fields.name_grams, BY_IDEOGRAPH[0]), (fields.description_grams, BY_IDEOGRAPH[2])];
+        let way = |(field, worth)| -> Box<dyn Query> {
+            Box::new(ConstScoreQuery::new(automaton(field, letter, 0, true), worth))
+        };
+        Box::new(DisjunctionMaxQuery::new(names.map(way).into()))
+    };
+    letters.into_iter().take(MOST_IDEOGRAPHS).map(clause).collect()
+}
+
 /// The clauses of the words that carry a meaning, and of those that don't.
-fn clauses(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> (Clauses, Clauses) {
-    let About::Words(words) = about else { return Default::default() };
+fn clauses(words: &[(Word, bool)], likeness: Likeness, fields: &Fields, categories: &Categories) -> (Clauses, Clauses) {
     let last = words.len().saturating_sub(1);
     let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name))).collect();
     let mut clauses = (Clauses::new(), Clauses::new());

@@ -132,38 +132,3 @@ impl SegmentCollector for InSegment {
         self.found
     }
 }
-
-/// The greatest score of all matches, as a whole number.
-pub struct Greatest;
-
-/// The greatest score in a segment.
-pub struct GreatestInSegment(Score);
-
-impl Collector for Greatest {
-    type Fruit = usize;
-    type Child = GreatestInSegment;
-
-    fn for_segment(&self, _: SegmentOrdinal, _: &SegmentReader) -> tantivy::Result<GreatestInSegment> {
-        Ok(GreatestInSegment(0.0))
-    }
-
-    fn requires_scoring(&self) -> bool {
-        true
-    }
-
-    fn merge_fruits(&self, greatest: Vec<usize>) -> tantivy::Result<usize> {
-        Ok(greatest.into_iter().max().unwrap_or(0))
-    }
-}
-
-impl SegmentCollector for GreatestInSegment {
-    type Fruit = usize;
-
-    fn collect(&mut self, _: DocId, score: Score) {
-        self.0 = self.0.max(score);
-    }
-
-    fn harvest(self) -> usize {
-        self.0.round() as usize
-    }
-}

@@ -15,11 +15,10 @@ const SNIPPET: usize = 160;
 const LEAD: usize = 4;
 
 /// What is looked for in a text.
-pub struct Highlight<'a> {
-    /// The words of the query.
-    pub about: &'a About,
-    /// How they were compared.
-    pub likeness: Likeness,
+pub struct Highlight {
+    /// The words of the query; the units of it, where a partial match is enough.
+    asked: Vec<Word>,
+    likeness: Likeness,
 }
 
 /// Where a word of a text stands, and whether it is to be bold.
@@ -28,7 +27,17 @@ struct Place {
     bold: bool,
 }
 
-impl Highlight<'_> {
+impl Highlight {
+    /// Looks for what `about` asks for, compared as `likeness` says.
+    pub fn new(about: &About, likeness: Likeness) -> Self {
+        let units = about.units().filter(|_| likeness == Likeness::Partial).map(|units| units.words);
+        let words = match about {
+            About::Words(words) => units.unwrap_or_else(|| words.clone()),
+            About::Anything | About::Nothing => Vec::new(),
+        };
+        Self { asked: words.into_iter().map(|(word, _)| word).collect(), likeness }
+    }
+
     /// All of `name`.
     pub fn whole(&self, name: &str) -> String {
         marked(name, 0..name.len(), &self.places(name))
@@ -64,9 +73,8 @@ impl Highlight<'_> {
 
     /// In a run, every stretch that matches is a place, and so is every other letter.
     fn run(&self, run: &Placed, places: &mut Vec<Place>) {
-        let asked = if let About::Words(asked) = self.about { &asked[..] } else { &[] };
         let mut bold = vec![false; run.letters.len()];
-        for (asked, _) in asked.iter().filter(|(asked, _)| is_within(asked, &run.word)) {
+        for asked in self.asked.iter().filter(|asked| is_within(asked, &run.word)) {
             let length = asked.word.chars().count();
             for (at, (start, _)) in run.word.word.char_indices().enumerate() {
                 if run.word.word[start..].starts_with(&asked.word) {
@@ -86,9 +94,8 @@ impl Highlight<'_> {
 
     /// As `build.rs` lets words match.
     fn is_asked_for(&self, word: &Word) -> bool {
-        let About::Words(asked) = self.about else { return false };
-        asked.iter().enumerate().any(|(place, (asked_for, _))| {
-            let is_last = place + 1 == asked.len();
+        self.asked.iter().enumerate().any(|(place, asked_for)| {
+            let is_last = place + 1 == self.asked.len();
             asked_for.stem == word.stem
                 || (is_last && begins(asked_for, word))
                 || (self.likeness == Likeness::Typo && is_nearly(asked_for, word, tolerance(asked_for)))
@@ -156,7 +163,7 @@ mod tests {
     use super::*;
 
     fn snippet(q: &str, text: &str) -> String {
-        Highlight { about: &About::parse(q), likeness: Likeness::Strict }.snippet(text)
+        Highlight::new(&About::parse(q), Likeness::Strict).snippet(text)
     }
 
     #[test]
@@ -177,6 +184,13 @@ mod tests {
         assert_eq!(snippet("กาแฟ", "ซื้อกาแฟเย็น"), "ซื้อ<b>กาแฟ</b>เย็น");
         assert_eq!(snippet("", "Nothing & none"), "Nothing &amp; none");
         assert_eq!(snippet("x", ""), "");
+    }
+
+    #[test]
+    fn of_a_partial_match_the_pairs_that_it_has_are_bold() {
+        let html = |q: &str, text: &str| Highlight::new(&About::parse(q), Likeness::Partial).whole(text);
+        assert_eq!(html("便宜智能手机壳", "智能手机保护壳"), "<b>智能手机</b>保护壳");
+        assert_eq!(html("手机护壳 red", "智能手机保护壳 Red"), "智能<b>手机</b>保<b>护壳</b> <b>Red</b>");
     }
 
     #[test]

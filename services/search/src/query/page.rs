@@ -1,13 +1,11 @@
 //! A page of results, from a search and a snapshot of the index.
 
-use std::num::NonZeroU16;
-
 use cache::Tag;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::build::{self, Usual};
-use super::collect::{Best, Found, Greatest};
+use super::collect::{Best, Found};
 use super::cursor::{Cursor, Likeness, Place};
 use super::highlight::Highlight;
 use super::search::{Reach, Search};
@@ -39,7 +37,8 @@ pub struct Page {
 pub enum Match {
     /// All that carry a meaning.
     All,
-    /// As many as any product has, at least half of them: no product has all.
+    /// At least half of them, the products with most of them first: no product has all. Of a word in a script without
+    /// spaces, the pairs of its letters count.
     Partial,
 }
 
@@ -94,7 +93,7 @@ pub struct Finding {
 /// Searches. Blocks for as long as that takes.
 ///
 /// A later page compares words as the first one did. The first one is strict; if that finds nothing, it is content with
-/// words that are nearly those, and then with fewer words. The filter has no part in that: a category that has no lamp is
+/// words that are nearly those, and then with half of the query. The filter has no part in that: a category that has no lamp is
 /// no reason to show lambs.
 pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
     let mut likeness = search.cursor.map_or(Likeness::Strict, |cursor| cursor.likeness);
@@ -102,7 +101,7 @@ pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
     let mut reach = match likeness {
         Likeness::Strict => Reach::EveryWord,
         Likeness::Typo => Reach::AnyText,
-        Likeness::Partial(_) => Reach::AnyWord,
+        Likeness::Partial => Reach::AnyUnit,
     };
     if search.cursor.is_none() && found.unfiltered == 0 {
         let further;
@@ -129,15 +128,12 @@ fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option
             return Ok((Some((Likeness::Typo, found)), reach));
         }
     }
-    let Some(fewest) = build::fewest(&search.about) else { return Ok((None, reach)) };
-    reach = reach.max(Reach::AnyWord);
-    let coverage = build::coverage(&search.about, &snapshot.fields, &snapshot.categories);
-    let most = snapshot.searcher.search(&coverage, &Greatest)?;
-    let Some(words) = u16::try_from(most).ok().and_then(NonZeroU16::new).filter(|_| most >= fewest) else {
+    if search.about.units().is_none() {
         return Ok((None, reach));
-    };
-    let likeness = Likeness::Partial(words);
-    Ok((Some((likeness, look(search, likeness, snapshot)?)), reach))
+    }
+    reach = reach.max(Reach::AnyUnit);
+    let found = look(search, Likeness::Partial, snapshot)?;
+    Ok(((found.unfiltered > 0).then_some((Likeness::Partial, found)), reach))
 }
 
 fn look(search: &Search, likeness: Likeness, snapshot: &Snapshot) -> tantivy::Result<Found> {
@@ -154,7 +150,7 @@ fn page(search: &Search, likeness: Likeness, mut found: Found, snapshot: &Snapsh
     found.best.truncate(search.limit);
     let last: Option<Place> = found.best.last().map(|(place, _)| *place).filter(|_| more);
     let next_cursor = last.map(|place| Cursor::new(likeness, place, &search.subject()).to_string());
-    let highlight = Highlight { about: &search.about, likeness };
+    let highlight = Highlight::new(&search.about, likeness);
     let category = |id: i64| CategoryRef { id, name: snapshot.categories.get(&id).cloned().unwrap_or_default() };
     let mut hits = Vec::with_capacity(found.best.len());
     for (_, address) in found.best {
@@ -170,7 +166,7 @@ fn page(search: &Search, likeness: Likeness, mut found: Found, snapshot: &Snapsh
             version,
         });
     }
-    let matched = if let Likeness::Partial(_) = likeness { Match::Partial } else { Match::All };
+    let matched = if likeness == Likeness::Partial { Match::Partial } else { Match::All };
     let facets = found.facets.into_iter().map(|(id, count)| Facet { category: category(id), count });
     let mut facets: Vec<Facet> = facets.collect();
     facets.sort_by(|one, other| other.count.cmp(&one.count).then(one.category.id.cmp(&other.category.id)));

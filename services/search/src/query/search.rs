@@ -41,8 +41,8 @@ pub enum About {
 pub enum Reach {
     /// Those that have every word of the query.
     EveryWord,
-    /// Those that have any of them.
-    AnyWord,
+    /// Those that have any unit of it: a word, or a pair of letters of a run.
+    AnyUnit,
     /// Those that have a word that is nearly one of them: all.
     AnyText,
 }
@@ -74,6 +74,44 @@ impl About {
     }
 }
 
+/// What a product needs to be a partial match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Units {
+    /// The words, and in place of each run its pairs of letters, each once. Those marked `false` are not counted.
+    pub words: Vec<(Word, bool)>,
+    /// How many of the counted units a product must have at least.
+    pub fewest: usize,
+}
+
+impl About {
+    /// The units of a partial match; `None` where there are too few for that.
+    ///
+    /// Half of the units is enough. But one pair of letters of an alphabet or a syllabary says nothing by itself: a query
+    /// of such pairs only needs two.
+    pub fn units(&self) -> Option<Units> {
+        let Self::Words(words) = self else { return None };
+        let (last, others) = words.split_last()?;
+        let mut units: Vec<(Word, bool)> = Vec::new();
+        let parts = |(word, required): &(Word, bool)| -> Vec<(Word, bool)> {
+            match word.is_run {
+                true => word.pairs().map(|pair| (pair, *required)).collect(),
+                false => vec![(word.clone(), *required)],
+            }
+        };
+        // The last word stays last, because it may be unfinished.
+        for unit in others.iter().chain([last]).flat_map(parts) {
+            if !unit.0.is_run || !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+        let counted = || units.iter().filter(|(_, required)| *required);
+        let means_something = |(word, _): &(Word, bool)| !word.is_run || word.is_ideographic();
+        let least = if counted().any(means_something) { 1 } else { 2 };
+        let fewest = counted().count().div_ceil(2).max(least);
+        (counted().count() > 1).then_some(Units { words: units, fewest })
+    }
+}
+
 impl Filter {
     /// Whether a product of `category` passes.
     pub fn passes_category(&self, category: i64) -> bool {
@@ -102,7 +140,11 @@ impl Search {
                 About::Anything => tags.push(made.anything()),
                 About::Words(words) => match reach {
                     Reach::AnyText => tags.push(made.typo()),
-                    Reach::AnyWord => tags.extend(of_all(words).into_iter().map(|beginning| made.word(beginning))),
+                    Reach::AnyUnit => {
+                        // Without units, a partial match has every word.
+                        let units = self.about.units().map_or_else(|| words.clone(), |units| units.words);
+                        tags.extend(of_all(&units).into_iter().map(|beginning| made.word(beginning)));
+                    }
                     Reach::EveryWord => tags.extend(of_one(words).into_iter().map(|beginning| made.word(beginning))),
                 },
             }
@@ -137,7 +179,7 @@ fn of_one(words: &[(Word, bool)]) -> BTreeSet<&str> {
     longest.map(|(is_last, word)| beginnings(is_last, word)).unwrap_or_default()
 }
 
-/// The beginnings of all words of which a product must have some.
+/// The beginnings of all units of which a product must have some.
 fn of_all(words: &[(Word, bool)]) -> BTreeSet<&str> {
     required(words).flat_map(|(is_last, word)| beginnings(is_last, word)).collect()
 }
@@ -189,6 +231,29 @@ mod tests {
     }
 
     #[test]
+    fn a_partial_match_has_half_of_the_units_of_a_query() {
+        for (q, expected) in [
+            ("", None),
+            ("lamp", None),
+            ("the lamp", None),
+            ("保护", None),
+            ("red lamp", Some((2, 1))),
+            ("red oak lamp", Some((3, 2))),
+            ("手机壳", Some((2, 1))),
+            ("手机手机壳", Some((3, 2))),
+            ("手机壳 red", Some((3, 2))),
+            ("壳 red", Some((2, 1))),
+            // One pair of these letters is no word.
+            ("カラス", Some((2, 2))),
+            ("コーヒー豆", Some((4, 2))),
+        ] {
+            let units = About::parse(q).units();
+            let counted = units.map(|units| (units.words.iter().filter(|(_, counts)| *counts).count(), units.fewest));
+            assert_eq!(counted, expected, "{q:?}");
+        }
+    }
+
+    #[test]
     fn a_page_carries_the_tags_of_what_could_enter_it() {
         let priced = |q: &str| Search { filter: Filter { min_price: Some(1), ..Filter::default() }, ..search(q) };
         let category = |q: &str| Search { filter: Filter { category: Some(3), ..Filter::default() }, ..search(q) };
@@ -203,7 +268,9 @@ mod tests {
             (search("lapm"), Reach::AnyText, vec!["page:any", "typo:any"]),
             (priced("desk"), Reach::EveryWord, vec!["page:any", "word:des", "priced-word:des"]),
             (priced(""), Reach::EveryWord, vec!["page:any", "in:any", "priced-in:any"]),
-            (search("red cup of ices"), Reach::AnyWord, vec!["page:any", "word:cup", "word:ice", "word:red"]),
+            (search("red cup of ices"), Reach::AnyUnit, vec!["page:any", "word:cup", "word:ice", "word:red"]),
+            (search("手机壳 red"), Reach::AnyUnit, vec!["page:any", "word:red", "word:手机", "word:机壳"]),
+            (search("壳 red"), Reach::AnyUnit, vec!["page:any", "word:red", "word:壳"]),
             (search("Résumé"), Reach::EveryWord, vec!["page:any", "word:res"]),
             (search("智能手机保护壳"), Reach::EveryWord, vec!["page:any", "word:智能"]),
             (search("壳"), Reach::EveryWord, vec!["page:any", "word:壳"]),

@@ -20,6 +20,8 @@ use std::ops::Range;
 
 use tantivy::tokenizer::{Language, RawTokenizer, StopWordFilter, TextAnalyzer};
 
+use unicode_script::{Script, UnicodeScript};
+
 use fold::Letter;
 use split::{Kind, Piece};
 pub use tokenize::{GRAMS, STEMS, WORDS, tokenizers};
@@ -131,6 +133,20 @@ impl Word {
     /// One of the [`beginnings`] of every text with a word that begins with this one.
     pub fn beginning_as_prefix(&self) -> &str {
         if self.is_run { self.beginning() } else { first(&self.word, TAGGED) }
+    }
+}
+
+impl Word {
+    /// The pairs of letters of a run; a run of one letter is its own only part.
+    pub fn pairs(&self) -> impl Iterator<Item = Self> + '_ {
+        let letters = self.word.chars().count();
+        let parts = grams(&self.word).take(letters.saturating_sub(1).max(1));
+        parts.map(|part| Self { word: part.to_owned(), stem: part.to_owned(), is_run: true })
+    }
+
+    /// Whether it consists of ideographs. Two of them are mostly a word; two letters of any other script are not.
+    pub fn is_ideographic(&self) -> bool {
+        self.is_run && self.word.chars().all(|letter| letter.script() == Script::Han)
     }
 }
 

@@ -73,6 +73,48 @@ async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
     assert_eq!(search.ask(&page).await.expect(200).names(), ["Mug in Red"]);
 }
 
+/// A product may enter a page of partial matches by any pair of letters, and need not have the first one of the query.
+#[tokio::test]
+async fn product_that_matches_part_of_a_run_invalidates_the_page() {
+    let shop = Shop::start().await;
+    let products = ["智能手机保护壳", "茶杯", "绿茶", "花茶"].map(|name| Product { name, ..Product::default() });
+    let ids = shop.create(&products).await;
+    let search = Search::of(&shop).await;
+    for (q, entering) in [
+        // A page of partial matches.
+        ("便宜智能手机保护壳", "新手机保护壳"),
+        ("手机壳", "电视机壳"),
+        ("手机保护壳 cheap", "电机保护壳"),
+        // A page without any.
+        ("便宜充电宝", "小充电宝"),
+        ("安いケーキ", "ケーキ"),
+        ("ซื้อชาเขียว", "ชาเขียวเย็น"),
+    ] {
+        search.until_current(&shop).await;
+        search.cached(&[("q", q)]).await;
+        create(&shop, &search, entering, 1).await;
+        let after = search.find(q).await;
+        assert!(after.names().iter().any(|name| name == entering), "{q}: {} does not show {entering}", after.text());
+        assert_eq!(after.json()["match"], "partial", "{q}");
+    }
+    // A product that is changed, in its name, its description, or its category.
+    shop.put("/categories/5", &json!({ "name": "旧手提电脑" })).await;
+    for (q, id, body) in [
+        ("新款手提包", ids[1], json!({ "name": "手提包" })),
+        ("新扫地机器", ids[2], json!({ "description": "一种扫地机" })),
+        ("新手提电脑", ids[3], json!({ "category_id": 5 })),
+    ] {
+        search.until_current(&shop).await;
+        search.cached(&[("q", q)]).await;
+        let before = search.find(q).await;
+        assert!(!before.ids().contains(&id), "{q}: {}", before.text());
+        shop.put(&format!("/products/{id}"), &body).await;
+        search.until_current(&shop).await;
+        let after = search.find(q).await;
+        assert!(after.ids().contains(&id), "{q}: {} does not show {body}", after.text());
+    }
+}
+
 /// The facets of a page count the products of all categories, whichever is chosen.
 #[tokio::test]
 async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_it() {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `finding` · `paging` | what is found, in which order, how it is shown; page by page |
 //! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has |
+//! | `partial` | products that have half of a query or more; facets of what matches approximately |
 //! | `entering` | a cached page is invalidated when a product enters it by any of these |
 //! | `overload` | more searches than may run at once |
 //! | `changes` | what becomes of a change in the catalogue, whoever made it |
@@ -28,6 +29,7 @@ mod hostile;
 mod operations;
 mod overload;
 mod paging;
+mod partial;
 mod redis_down;
 mod replicas;
 mod restarting;

@@ -75,8 +75,6 @@ async fn scripts_without_spaces_are_found_by_any_part_of_a_text() {
             ("हिन्दी", &["हिन्दी किताब"]),
             ("हन्द", &[]),
             ("한국", &["한국어 사전"]),
-            // Both pairs of letters, but not one after the other.
-            ("手机护壳", &[]),
         ],
     )
     .await;
