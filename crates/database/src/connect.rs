@@ -19,6 +19,7 @@ use tokio_postgres::config::{Config, Host, LoadBalanceHosts, SslMode, TargetSess
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use tracing::warn;
 
+use crate::session::SESSION_SETUP;
 use crate::sqlstate;
 use crate::wire::{Watched, Wire};
 
@@ -84,23 +85,25 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Connects, and from then on closes the connection when a request stays unanswered for `silence`; then `vanished` is
-/// called.
+/// Connects, and runs [`SESSION_SETUP`] and then `setup`. From then on closes the connection when a request stays unanswered
+/// for `silence`; then `vanished` is called.
 ///
 /// # Errors
 /// When the URL cannot be used, or none of its hosts accepts the connection.
 pub async fn establish(
     url: &str,
+    setup: &str,
     silence: Duration,
     vanished: impl FnOnce() + Send + 'static,
 ) -> ConnectionResult<AsyncPgConnection> {
-    let opened = open(url, Some(silence), vanished).await;
+    let opened = open(url, setup, Some(silence), vanished).await;
     opened.map(|opened| opened.session).map_err(|error| ConnectionError::BadConnection(error.to_string()))
 }
 
 /// As [`establish`]; `None` is a silence of any length.
 pub(crate) async fn open(
     url: &str,
+    setup: &str,
     silence: Option<Duration>,
     vanished: impl FnOnce() + Send + 'static,
 ) -> Result<Opened, ConnectError> {
@@ -115,9 +118,10 @@ pub(crate) async fn open(
         places.shuffle(&mut rand::rng());
     }
     let vanished = Arc::new(std::sync::Mutex::new(Some(vanished)));
+    let setup = format!("{SESSION_SETUP}; {setup}");
     for place in places {
         let wire = Arc::new(Wire::new(silence));
-        let attempt = attempt(&config, &place, Arc::clone(&wire), Arc::clone(&vanished));
+        let attempt = attempt(&config, &place, &setup, Arc::clone(&wire), Arc::clone(&vanished));
         let attempted = match config.get_connect_timeout() {
             Some(limit) => timeout(*limit, attempt)
                 .await
@@ -159,6 +163,7 @@ fn places(config: &Config) -> Vec<Place> {
 async fn attempt<V: FnOnce() + Send + 'static>(
     config: &Config,
     place: &Place,
+    setup: &str,
     wire: Arc<Wire>,
     vanished: Arc<std::sync::Mutex<Option<V>>>,
 ) -> Result<Client, ConnectError> {
@@ -170,6 +175,8 @@ async fn attempt<V: FnOnce() + Send + 'static>(
         }
         Place::Unix(path) => login(config, UnixStream::connect(path).await?, wire, vanished).await?,
     };
+    // Before anything else: a statement of this session may have no time at all until then.
+    client.batch_execute(setup).await?;
     let wanted = match config.get_target_session_attrs() {
         TargetSessionAttrs::ReadWrite => "off",
         TargetSessionAttrs::ReadOnly => "on",
@@ -242,7 +249,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("postgres://shop:secret@{}/shop_db", silent.local_addr().expect("an address"));
         let began = Instant::now();
-        let Err(error) = establish(&url, Duration::from_millis(200), || {}).await else { panic!("it answered") };
+        let Err(error) = establish(&url, "", Duration::from_millis(200), || {}).await else { panic!("it answered") };
         assert!(began.elapsed() >= Duration::from_millis(200));
         assert!(!error.to_string().contains("secret"), "{error}");
     }
@@ -253,7 +260,7 @@ mod tests {
         let address = server.local_addr().expect("an address");
         for mode in ["require", "verify-ca", "verify-full"] {
             let url = format!("postgres://shop:secret@{address}/shop_db?sslmode={mode}");
-            let Err(error) = open(&url, None, || {}).await else { panic!("{mode} is ignored") };
+            let Err(error) = open(&url, "", None, || {}).await else { panic!("{mode} is ignored") };
             assert!(error.is_lasting(), "another attempt would end alike: {error}");
             assert!(mode != "require" || error.to_string().contains("sslmode"), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");

@@ -1,66 +1,131 @@
 //! Brings the tables up to date before the service answers its first request.
 //!
-//! Several replicas may start at once: they take turns, and all but the first find nothing to do.
-//! A Postgres that is still starting is waited for; one that refuses the login is not.
+//! Several replicas may start at once: they take turns, and all but the first find nothing to do. Where no migration is
+//! missing, nothing is written, so a service starts on a read-only database, too.
+//! A Postgres that is still starting is waited for, and so is one that is read-only and lacks migrations (a failover); one
+//! that refuses the login is not.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use diesel::sql_types::BigInt;
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
 
 use crate::connect::open;
-use crate::{DbError, PostgresSettings};
+use crate::standing::{Standing, standing};
+use crate::{DbError, PostgresSettings, sql};
 
 /// Any number will do, as long as nobody else in a service's database locks it.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
 
+/// A read-only database is asked so often whether it can be written to.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+#[derive(diesel::QueryableByName)]
+struct Exists {
+    #[diesel(sql_type = Bool)]
+    exists: bool,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
 /// Waits up to `patience` for Postgres, then runs the migrations that are missing; returns how many.
 ///
 /// Uses a connection of its own, to which the pool's `statement_timeout` does not apply.
+///
+/// # Errors
+/// When Postgres does not answer in time or refuses the login, a migration fails, or one is missing and the database stays
+/// read-only.
 pub async fn migrate(
     settings: &PostgresSettings,
     migrations: EmbeddedMigrations,
     patience: Duration,
 ) -> Result<usize, DbError> {
     let failed = |reason: String| DbError::Migration { place: settings.place().to_owned(), reason };
-
-    let mut connection = wait_for_postgres(settings, patience).await?;
-    // The harness takes no lock, and two at once fail with duplicate tables. Whoever comes second
-    // waits here. A holder that dies loses its connection, and the lock with it.
-    diesel::sql_query("SELECT pg_advisory_lock($1)")
-        .bind::<BigInt, _>(MIGRATION_LOCK)
-        .execute(&mut connection)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-
-    // The harness blocks its thread, and actix's threads must not be blocked.
-    let (connection, outcome) = tokio::task::spawn_blocking(move || {
-        let mut harness = AsyncMigrationHarness::new(connection);
-        let outcome = harness
-            .run_pending_migrations(migrations)
-            .map(|versions| versions.len())
-            .map_err(|error| error.to_string());
-        (harness.into_inner(), outcome)
-    })
-    .await
-    .map_err(|panic| failed(panic.to_string()))?;
-
-    // Nothing to unlock by hand: the lock belongs to the session, which ends here.
-    drop(connection);
-    let count = outcome.map_err(failed)?;
+    let deadline = Instant::now() + patience;
+    let mut has_waited = false;
+    let connection = loop {
+        // A new one each time: a session keeps what it began with.
+        let mut connection = wait_for_postgres(settings, deadline).await?;
+        let missing = missing(&mut connection, &migrations).await.map_err(failed)?;
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let standing = standing(&mut connection).await.map_err(|error| failed(error.to_string()))?;
+        if standing == Standing::Writable {
+            break connection;
+        }
+        let (place, missing) = (settings.place().to_owned(), missing.join(", "));
+        if Instant::now() >= deadline {
+            return Err(DbError::ReadOnly { place, missing });
+        }
+        if !has_waited {
+            warn!(
+                place,
+                missing,
+                ?patience,
+                "the database is read-only and lacks migrations; waiting until it can be written to"
+            );
+        }
+        has_waited = true;
+        sleep(LOOK_AGAIN).await;
+    };
+    let count = run(connection, migrations).await.map_err(failed)?;
     if count > 0 {
-        tracing::info!(migrations = count, "brought the tables up to date");
+        info!(migrations = count, "brought the tables up to date");
     }
     Ok(count)
 }
 
-async fn wait_for_postgres(settings: &PostgresSettings, patience: Duration) -> Result<AsyncPgConnection, DbError> {
-    let deadline = Instant::now() + patience;
+/// The versions of the migrations that have not been run yet.
+async fn missing(connection: &mut AsyncPgConnection, migrations: &EmbeddedMigrations) -> Result<Vec<String>, String> {
+    let exists = "SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL AS exists";
+    let found: Exists = sql(exists).get_result(connection).await.map_err(|error| error.to_string())?;
+    let applied: Vec<Applied> = if found.exists {
+        let versions = "SELECT version::text FROM public.__diesel_schema_migrations";
+        sql(versions).load(connection).await.map_err(|error| error.to_string())?
+    } else {
+        Vec::new()
+    };
+    let applied: HashSet<String> = applied.into_iter().map(|applied| applied.version).collect();
+    let all = MigrationSource::<Pg>::migrations(migrations).map_err(|error| error.to_string())?;
+    let versions = all.iter().map(|migration| migration.name().version().to_string());
+    Ok(versions.filter(|version| !applied.contains(version)).collect())
+}
+
+/// Runs what is missing when it is this process's turn; returns how many.
+async fn run(mut connection: AsyncPgConnection, migrations: EmbeddedMigrations) -> Result<usize, String> {
+    // The harness takes no lock, and two at once fail with duplicate tables. Whoever comes second
+    // waits here. A holder that dies loses its connection, and the lock with it.
+    sql("SELECT pg_advisory_lock($1)")
+        .bind::<BigInt, _>(MIGRATION_LOCK)
+        .execute(&mut connection)
+        .await
+        .map_err(|error| error.to_string())?;
+
+    // The harness blocks its thread, and actix's threads must not be blocked. Nothing to unlock by hand: the lock belongs to
+    // the session, which ends with the harness.
+    tokio::task::spawn_blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(connection);
+        harness.run_pending_migrations(migrations).map(|versions| versions.len()).map_err(|error| error.to_string())
+    })
+    .await
+    .map_err(|panic| panic.to_string())?
+}
+
+async fn wait_for_postgres(settings: &PostgresSettings, deadline: Instant) -> Result<AsyncPgConnection, DbError> {
     let mut next_line = Instant::now() + Duration::from_secs(1);
     loop {
-        let attempt = timeout(Duration::from_secs(5), open(&settings.url, None, || {})).await;
+        let attempt = timeout(Duration::from_secs(5), open(&settings.url, "", None, || {})).await;
         let error = match attempt {
             Ok(Ok(opened)) => return Ok(opened.session),
             Ok(Err(error)) => DbError::connecting(settings, &error),
@@ -72,7 +137,7 @@ async fn wait_for_postgres(settings: &PostgresSettings, patience: Duration) -> R
         }
         if now >= next_line {
             let left = (deadline - now).as_secs();
-            tracing::info!("waiting for Postgres, for {left} s more at most: {error}");
+            info!("waiting for Postgres, for {left} s more at most: {error}");
             next_line = now + Duration::from_secs(1);
         }
         sleep(Duration::from_millis(100)).await;

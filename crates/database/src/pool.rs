@@ -7,7 +7,7 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult};
 use diesel::connection::CacheSize;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
+use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
 use futures_util::future::try_join_all;
 
 use crate::connect::{ConnectError, Opened, open};
@@ -114,9 +114,7 @@ impl Opener {
                 opener.renew();
             }
         };
-        let Opened { mut session, wire } = open(&self.url, self.limits.silence(), vanished).await?;
-        let setup = session.batch_execute(&self.setup).await;
-        setup.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+        let Opened { session, wire } = open(&self.url, &self.setup, self.limits.silence(), vanished).await?;
         Ok(Connection { session, wire, generation })
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::sql_types::Bool;
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -88,7 +88,7 @@ impl Probe {
         let kept = session.take().filter(|(_, since)| !is_suspect && since.elapsed() < RENEWED_AFTER);
         // A session that was kept may have been ended meanwhile.
         if let Some((mut connection, since)) = kept
-            && let Ok(Standing::Writable) = standing(&mut connection).await
+            && let Ok(Standing::Writable) = standing(&mut connection.session).await
         {
             *session = Some((connection, since));
             return Ok(Standing::Writable);
@@ -98,7 +98,7 @@ impl Probe {
             Err(error) if error.is_out_of_connections() => return Ok(Standing::NoConnectionLeft),
             Err(error) => return Err(error),
         };
-        let standing = standing(&mut connection).await?;
+        let standing = standing(&mut connection.session).await?;
         *session = Some((connection, Instant::now()));
         Ok(standing)
     }
@@ -114,7 +114,7 @@ impl Probe {
             let is_confirmed = read_only.is_some_and(|read_only| read_only.is_confirmed);
             *read_only = Some(ReadOnly { looked_at: Instant::now(), is_confirmed });
         }
-        let asked = async { standing(&mut self.open().await?).await };
+        let asked = async { standing(&mut self.open().await?.session).await };
         match asked.await {
             Ok(standing) => {
                 self.note(standing);
@@ -153,10 +153,11 @@ impl Probe {
     }
 }
 
-async fn standing(connection: &mut Connection) -> Result<Standing, Error> {
+/// What a session can do.
+pub(crate) async fn standing(session: &mut AsyncPgConnection) -> Result<Standing, Error> {
     let question =
         "SELECT pg_is_in_recovery() AS in_recovery, current_setting('transaction_read_only') = 'on' AS read_only";
-    let answer: Answer = sql(question).get_result(&mut connection.session).await?;
+    let answer: Answer = sql(question).get_result(session).await?;
     Ok(match answer {
         Answer { in_recovery: true, .. } => Standing::Standby,
         Answer { read_only: true, .. } => Standing::ReadOnly,

@@ -24,6 +24,16 @@ pub enum DbError {
         /// What the server or the URL parser said.
         reason: String,
     },
+    /// The tables have to be brought up to date, and nothing can be written.
+    #[error(
+        "the database at {place} is read-only and lacks migrations ({missing}); let a primary that can be written to answer at `postgres.url`, and start again"
+    )]
+    ReadOnly {
+        /// Host, port and database.
+        place: String,
+        /// The versions of the migrations.
+        missing: String,
+    },
     /// The tables could not be brought up to date.
     #[error(
         "the migrations did not run at {place}: {reason}; the failed one was rolled back, so correct it and start again"

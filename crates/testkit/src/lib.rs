@@ -44,7 +44,7 @@ mod tools;
 pub use commits::{CommitProxy, Commits};
 pub use eventually::{Answer, eventually};
 pub use ports::free_port;
-pub use postgres::{Postgres, shared_database};
+pub use postgres::{FOREIGN_SETTINGS, Postgres, shared_database};
 pub use process::{Exit, Process};
 pub use proxy::Proxy;
 pub use redis::Redis;

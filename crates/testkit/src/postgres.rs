@@ -3,6 +3,10 @@
 //! It does not wait for the disk (`fsync` is off), so it is fast and would not survive a power cut. A killed server
 //! still keeps every acknowledged commit, as `synchronous_commit` is on and the kernel has the data.
 
+mod states;
+
+pub use states::FOREIGN_SETTINGS;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

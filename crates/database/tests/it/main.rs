@@ -5,5 +5,6 @@ mod in_doubt;
 mod limits;
 mod read_only;
 mod repeating;
+mod sessions;
 mod stale_plans;
 mod support;

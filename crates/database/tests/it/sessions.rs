@@ -1,0 +1,78 @@
+//! Settings of the role or the database have no effect on a session of the pool, nor on migrations.
+
+use std::time::{Duration, Instant};
+
+use database::{DbError, Error, PostgresSettings, sql};
+use diesel_async::RunQueryDsl;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use serde_json::json;
+use testkit::{FOREIGN_SETTINGS, Postgres, eventually};
+
+use crate::support::{Database, Name, SOON};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
+
+/// Those that the administrator decides on. The pool has limits of its own for statements and idle transactions.
+const NOT_OURS: [&str; 5] =
+    ["check_function_bodies", "row_security", "plan_cache_mode", "statement_timeout", "idle_in_tr"];
+
+fn settings(url: &str) -> PostgresSettings {
+    serde_json::from_value(json!({ "url": url })).expect("settings")
+}
+
+#[tokio::test]
+async fn session_of_the_pool_has_no_setting_of_its_role_that_changes_results() {
+    let (database, postgres) = (Database::start().await, Postgres::shared().await);
+    let url = postgres.create_owner(database.name()).await.expect("a new role");
+    // What a session has by itself.
+    let usual = database.pool(1).await;
+    for setting in FOREIGN_SETTINGS {
+        postgres.set_for_owner(database.name(), &[setting]).await.expect("the test's own SQL");
+        let pool = database.pool_at(&url, &json!({ "max_connections": 1 })).await;
+        let (name, _) = setting.split_once(" = ").expect("a name and a value");
+        if NOT_OURS.iter().any(|other| name.starts_with(other)) {
+            continue;
+        }
+        let show = format!("SELECT current_setting('{name}') AS name");
+        let show = async |connection: &mut _| Ok::<Name, Error>(sql(&show).get_result(connection).await?);
+        let (theirs, ours) = (usual.run(show).await.expect("it is one"), pool.run(show).await.expect("it is one"));
+        assert_eq!(ours.name, theirs.name, "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn migrations_run_under_foreign_settings_of_the_role() {
+    let (database, postgres) = (Database::start().await, Postgres::shared().await);
+    let url = postgres.create_owner(database.name()).await.expect("a new role");
+    postgres.set_for_owner(database.name(), &FOREIGN_SETTINGS).await.expect("the test's own SQL");
+    let ran = database::migrate(&settings(&url), MIGRATIONS, SOON).await;
+    assert_eq!(ran.expect("nothing stands in their way"), 2);
+    assert_eq!(database.sql("SELECT name FROM public.things").await, "thing");
+}
+
+#[tokio::test]
+async fn read_only_database_that_lacks_no_migration_is_good_enough() {
+    let (database, postgres) = (Database::start().await, Postgres::shared().await);
+    assert_eq!(database::migrate(&settings(&database.url), MIGRATIONS, SOON).await.expect("they run"), 2);
+    postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
+    assert_eq!(database::migrate(&settings(&database.url), MIGRATIONS, SOON).await.expect("there is none"), 0);
+}
+
+#[tokio::test]
+async fn read_only_database_that_lacks_migrations_is_waited_for_and_then_named() {
+    let (database, postgres) = (Database::start().await, Postgres::shared().await);
+    postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
+    let (began, patience) = (Instant::now(), Duration::from_millis(600));
+    let error = database::migrate(&settings(&database.url), MIGRATIONS, patience).await.expect_err("it is read-only");
+    assert!(matches!(error, DbError::ReadOnly { .. }) && began.elapsed() >= patience, "{error}");
+    for word in ["read-only", "20260101000001", "20260101000002"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let url = settings(&database.url);
+    let (ran, ()) = tokio::join!(database::migrate(&url, MIGRATIONS, SOON), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        postgres.set_read_only(database.name(), false).await.expect("the test's own SQL");
+    });
+    assert_eq!(ran.expect("it can be written to"), 2);
+    eventually("the tables", SOON, async || database.sql("SELECT name FROM things").await == "thing").await;
+}
