@@ -15,10 +15,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::schema::seed_state;
 use catalogue::{Catalogue, Category, Product};
-use database::{Error, Pool, Transaction};
+use database::{Class, Error, Pool, Transaction};
 
 /// Rows to a statement and a transaction: enough to be fast, few enough to report progress.
 const CHUNK: i64 = 10_000;
@@ -32,16 +33,27 @@ pub struct SeedReport {
     pub products: usize,
 }
 
-/// Sees to it that the catalogue has been filled up to id `target`, now or by an earlier start.
+/// Sees to it that the catalogue has been filled up to id `target`, now or by an earlier start. A database that is read-only
+/// stays as it is: the next start goes on.
 pub async fn seed(pool: &Pool, target: u64) -> anyhow::Result<SeedReport> {
     let target = i64::try_from(target).context("the number of products to seed is too large")?;
-    let started = Instant::now();
     let catalogue = Catalogue::read().context("seed/catalogue.json is not valid")?;
+    let seeded = fill(pool, &catalogue, target).await;
+    if let Err(error) = &seeded
+        && error.downcast_ref::<Error>().is_some_and(|error| error.class() == Class::ReadOnly)
+    {
+        warn!("the database is read-only: the catalogue is not seeded any further until the next start");
+        return Ok(SeedReport::default());
+    }
+    seeded
+}
 
-    let categories = seed_categories(pool, &catalogue).await.context("cannot seed the categories")?;
+async fn fill(pool: &Pool, catalogue: &Catalogue, target: i64) -> anyhow::Result<SeedReport> {
+    let started = Instant::now();
+    let categories = seed_categories(pool, catalogue).await.context("cannot seed the categories")?;
     let mut report = SeedReport { categories, products: 0 };
     while reservation::reserve(pool, target).await.context("cannot reserve ids for the catalogue")? {
-        report.products += seed_chunk(pool, &catalogue).await.context("cannot seed the products")?;
+        report.products += seed_chunk(pool, catalogue).await.context("cannot seed the products")?;
     }
     if report.products > 0 {
         // Until there are statistics, the planner takes the tables for almost empty.
@@ -50,7 +62,7 @@ pub async fn seed(pool: &Pool, target: u64) -> anyhow::Result<SeedReport> {
         };
         transaction(pool).run(analyze).await.context("cannot analyze the tables")?;
         let milliseconds = started.elapsed().as_millis() as u64;
-        tracing::info!(products = report.products, milliseconds, "the catalogue is seeded");
+        info!(products = report.products, milliseconds, "the catalogue is seeded");
     }
     Ok(report)
 }
@@ -93,7 +105,7 @@ async fn seed_chunk(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> 
             let products: Vec<Product> = (state.seeded_to + 1..=last).map(|id| catalogue.product(id)).collect();
             let inserted = insert(connection, &products).await?;
             diesel::update(seed_state::table).set(seed_state::seeded_to.eq(last)).execute(connection).await?;
-            tracing::info!(done = last, total = state.reserved_to, "seeding products");
+            info!(done = last, total = state.reserved_to, "seeding products");
             Ok(inserted)
         })
         .await

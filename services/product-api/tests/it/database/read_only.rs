@@ -48,24 +48,14 @@ async fn read_only_database_serves_reads_refuses_writes_and_recovers_without_a_r
     let stores = Stores::start().await;
     let api = stores.api().await;
     let postgres = Postgres::shared().await;
-    let database = stores.database();
-    let turn = async |read_only: &str| {
-        let turn = format!("ALTER DATABASE \"{database}\" SET default_transaction_read_only = {read_only}");
-        postgres.sql("postgres", &turn).await.expect("the test's own SQL");
-        // The sessions there are keep what they began with.
-        let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
-        if read_only == "on" {
-            postgres.sql("postgres", &end).await.expect("the test's own SQL");
-        }
-    };
-    turn("on").await;
+    postgres.set_read_only(stores.database(), true).await.expect("the test's own SQL");
     eventually("new sessions", SOON, async || api.get("/products/3").await.status == 200).await;
     writes_are_refused(&api).await;
     reads_go_on(&api).await;
     let (status, writes) = readiness(&api).await;
     assert_eq!((status, &writes["status"]), (json!("degraded"), &json!("failing")), "{writes}");
     assert!(writes["detail"].as_str().is_some_and(|detail| detail.contains("read-only")), "{writes}");
-    turn("off").await;
+    postgres.set_read_only(stores.database(), false).await.expect("the test's own SQL");
     everything_is_written(&api).await;
     stores.whole_stream().await;
 }
@@ -75,10 +65,7 @@ async fn demoted_primary_is_degraded_until_it_is_promoted() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let api = stores.api().await;
-    let sql = async |sql: &str| postgres.sql("shop", sql).await.expect("the test's own SQL");
-    let signal = std::path::Path::new(&sql("SHOW data_directory").await).join("standby.signal");
-    std::fs::write(&signal, "").expect("the cluster is this test's");
-    postgres.restart().await.expect("it starts as a standby");
+    postgres.demote().await.expect("it starts as a standby");
     eventually("a read", 2 * SOON, async || api.get("/products/3").await.status == 200).await;
     eventually("the readiness", SOON, async || api.get("/readyz").await.status == 200).await;
     writes_are_refused(&api).await;
@@ -86,6 +73,6 @@ async fn demoted_primary_is_degraded_until_it_is_promoted() {
     let (status, writes) = readiness(&api).await;
     assert_eq!((status, &writes["status"]), (json!("degraded"), &json!("failing")), "{writes}");
     assert!(writes["detail"].as_str().is_some_and(|detail| detail.contains("standby")), "{writes}");
-    sql("SELECT pg_promote()").await;
+    postgres.promote().await.expect("a standby");
     everything_is_written(&api).await;
 }
