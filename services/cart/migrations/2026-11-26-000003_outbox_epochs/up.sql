@@ -1,6 +1,6 @@
 -- Epochs: what tells two histories of the outbox apart. A database that is restored from a backup gives the numbers after
 -- the backup again, to other events. Each relay begins an epoch when it connects, before it numbers anything, so an
--- event is identified by its epoch and its number together; see docs/adr/0015.
+-- event is identified by its epoch and its number together; see docs/adr/0019.
 
 create table outbox_epochs (
     epoch     uuid primary key,

@@ -16,6 +16,7 @@
 //! | `operations` | the token of the operations routes; nothing shows the id of a cart |
 //! | `outbox` | what is announced, whoever wrote it |
 //! | `database` | a database that is read-only, changed online, written to by others |
+//! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
 //! | `lost_commits` | a COMMIT whose reply is lost |
 //! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
 
@@ -35,7 +36,9 @@ mod promise;
 mod redis_down;
 mod replicas;
 mod restored;
+mod sessions;
 mod snapshot;
 mod standard;
+mod standby;
 mod starting;
 mod support;

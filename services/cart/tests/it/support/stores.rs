@@ -33,6 +33,13 @@ impl Stores {
         Self { redis, cart: shared_database().await, shop: shared_database().await }
     }
 
+    /// With a cart's database on a Postgres that the test may stop.
+    pub(crate) async fn on(postgres: &Postgres) -> Self {
+        let redis = Redis::start().await.expect("a private Redis");
+        let cart = postgres.create_database("cart").await.expect("a new cluster has no such database");
+        Self { redis, cart, shop: shared_database().await }
+    }
+
     /// Where the cart's database is.
     pub(crate) fn cart_url(&self) -> &str {
         &self.cart
