@@ -1,4 +1,4 @@
--- Which history of its log the effects of a stream are of, and whether some of them are missing; see docs/adr/0015.
+-- Which history of its log the effects of a stream are of, and whether some of them are missing; see docs/adr/0019.
 alter table streams
     add column newest_seq   bigint  not null default 0,
     add column newest_epoch uuid,

@@ -59,7 +59,10 @@ impl Catalogue {
     ) -> Result<(), Failure> {
         let mut names: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
         names.extend(in_doubt.into_iter().map(doubt));
-        let expect = "INSERT INTO awaited VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+        // Nobody waits for the disk here: what a crash forgets costs a list that is removed a little later.
+        let expect = "INSERT INTO awaited
+             SELECT $1, $2, clock_timestamp() + make_interval(secs => $3)
+             FROM (SELECT set_config('synchronous_commit', 'off', true)) AS this_transaction
              ON CONFLICT (process) DO UPDATE SET tags = excluded.tags, until = excluded.until";
         self.pool
             .run(async |connection| {

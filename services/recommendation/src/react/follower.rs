@@ -7,7 +7,7 @@ use events::log::{EventLog, LogError};
 use events::{CART_EVENTS, PRODUCT_EVENTS, Source};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::{Carts, Products};
 use crate::error::Failure;
@@ -94,10 +94,13 @@ fn start<R: React>(
 /// Sees to it that there is a copy of the catalogue, and that its position is one of this log.
 async fn begin_products(products: &Products) {
     let filler = &products.filler;
+    if let Err(failure) = filler.catalogue.forget_the_gone().await {
+        // Nothing waits for them: the next start forgets them.
+        debug!(reason = %failure, "expectations of processes that are gone cannot be removed now");
+    }
     let mut rest = Rest::default();
     loop {
         let begun = async {
-            filler.catalogue.forget_the_gone().await?;
             match filler.positions.of(PRODUCT_EVENTS.stream).await? {
                 None => filler.fill().await,
                 Some(position) => {

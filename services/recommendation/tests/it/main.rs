@@ -11,6 +11,7 @@
 //! | `poison` | events that cannot be used |
 //! | `away` | the product API or Redis is away, and comes back |
 //! | `cut_off` | events that cannot be read |
+//! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
 //! | `rebuilt` | baskets after the loss of events about carts |
 //! | `replicas` · `starting` · `bad_input` · `standard` | two of them; any order of starts; HTTP; health, docs |
 
@@ -26,7 +27,9 @@ mod rebuilt;
 mod replicas;
 mod restored;
 mod rows;
+mod sessions;
 mod standard;
+mod standby;
 mod starting;
 mod support;
 mod together;

@@ -36,6 +36,12 @@ impl Stores {
         Self { redis, ours: shared_database().await, shop: shared_database().await, carts: shared_database().await }
     }
 
+    /// With our database on a Postgres that the test may stop.
+    pub(crate) async fn on(postgres: &Postgres) -> Self {
+        let ours = postgres.create_database("recommendation").await.expect("a new cluster has no such database");
+        Self { ours, ..Self::start().await }
+    }
+
     fn command(&self, program: &Path, database: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);
@@ -103,6 +109,11 @@ impl Stores {
     /// Where our database is.
     pub(crate) fn ours(&self) -> &str {
         &self.ours
+    }
+
+    /// The name of our database.
+    pub(crate) fn our_database(&self) -> &str {
+        name(&self.ours)
     }
 
     /// Runs SQL in the shop's database.

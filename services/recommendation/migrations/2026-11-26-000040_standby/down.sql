@@ -1,0 +1,2 @@
+-- `similar_products` stays: with its qualified names it does the same.
+alter table awaited set unlogged;
