@@ -77,6 +77,8 @@ load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (s
 
 ##@ Develop
 .PHONY: schemathesis test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
+# Most tests wait for a server most of the time.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## every test, on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace

@@ -68,11 +68,12 @@ fn is_silence(kind: &ErrorKind) -> bool {
 
 /// Returns which run of a server this is: another one after every restart.
 ///
-/// Where `INFO` is refused or shows no `run_id` (managed services), each call returns another one: a server that cannot be
+/// Where `INFO` is refused, is unknown or shows no `run_id` (managed services), each call returns another one: a server that cannot be
 /// recognised counts as restarted. The callers ask once for each connection.
 pub(crate) async fn run_id(client: &Client) -> Result<String, Error> {
     let info: String = match client.info(Some(InfoKind::Server)).await {
-        Err(error) if error.details().starts_with("NOPERM") => String::new(),
+        // `ERR`: the command was renamed.
+        Err(error) if ["NOPERM", "ERR "].iter().any(|refusal| error.details().starts_with(refusal)) => String::new(),
         info => info?,
     };
     let line = info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::trim).filter(|id| !id.is_empty());

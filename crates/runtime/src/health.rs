@@ -9,14 +9,15 @@ mod postgres;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
 use cache::{Cache, Health};
 use futures_util::future::join_all;
 use serde::Serialize;
-use std::sync::Arc;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -31,7 +32,11 @@ pub(crate) const READYZ: &str = "/readyz";
 pub struct Readiness {
     shutdown: CancellationToken,
     checks: Vec<Arc<Check>>,
+    /// The latest answers, and when the dependencies were asked for them.
+    latest: Arc<Mutex<Option<(Instant, Checks)>>>,
 }
+
+type Checks = BTreeMap<&'static str, CheckReport>;
 
 /// The answer of `/readyz`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -59,7 +64,7 @@ pub enum Status {
 impl Readiness {
     /// Ready until `shutdown` is cancelled.
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { shutdown, checks: Vec::new() }
+        Self { shutdown, checks: Vec::new(), latest: Arc::default() }
     }
 
     /// Adds a dependency without which nothing can be served.
@@ -145,13 +150,13 @@ impl Readiness {
         self
     }
 
-    /// Asks every dependency, all at once, each within its limit.
+    /// Asks every dependency, all at once, each within its limit. Callers share answers that were asked for after they came, so
+    /// many of them ask no dependency more often than two do.
     pub async fn report(&self) -> Report {
         if self.shutdown.is_cancelled() {
             return Report { status: Status::Draining, checks: BTreeMap::new() };
         }
-        let checks = join_all(self.checks.iter().map(|check| check.ask())).await;
-        let checks: BTreeMap<_, _> = self.checks.iter().map(|check| check.name).zip(checks).collect();
+        let checks = self.ask().await;
         let failing = |need| checks.values().any(|check| check.need == need && check.outcome != Outcome::Ok);
         let status = match (failing(Need::Required), failing(Need::Preferred)) {
             (true, _) => Status::Unready,
@@ -159,6 +164,19 @@ impl Readiness {
             (false, false) => Status::Ready,
         };
         Report { status, checks }
+    }
+
+    async fn ask(&self) -> Checks {
+        let came = Instant::now();
+        let mut latest = self.latest.lock().await;
+        if let Some((_, checks)) = latest.as_ref().filter(|(asked, _)| *asked >= came) {
+            return checks.clone();
+        }
+        let asked = Instant::now();
+        let answers = join_all(self.checks.iter().map(|check| check.ask())).await;
+        let checks: Checks = self.checks.iter().map(|check| check.name).zip(answers).collect();
+        *latest = Some((asked, checks.clone()));
+        checks
     }
 
     pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {

@@ -4,7 +4,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -112,6 +112,33 @@ async fn readyz_turns_503_while_draining() {
     server.shutdown.cancel();
     assert_eq!(server.get("/readyz").await, (503, r#"{"status":"draining","checks":{}}"#.to_owned()));
     assert_eq!(server.get("/livez").await.0, 200);
+}
+
+/// A flood of probes must not make the service unready by asking its database too often.
+#[tokio::test]
+async fn many_probes_at_once_ask_a_dependency_twice_at_most() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let begun = Arc::new(tokio::sync::Semaphore::new(0));
+    let check = {
+        let (asked, begun) = (Arc::clone(&asked), Arc::clone(&begun));
+        move || {
+            let (asked, begun) = (Arc::clone(&asked), Arc::clone(&begun));
+            async move {
+                asked.fetch_add(1, Ordering::SeqCst);
+                begun.acquire().await.map(drop)
+            }
+        }
+    };
+    let readiness = Readiness::new(CancellationToken::new()).requires("database", Duration::from_secs(60), check);
+    let mut reports: Vec<_> = (0..200).map(|_| Box::pin(readiness.report())).collect();
+    for report in &mut reports {
+        assert!(futures_util::poll!(report).is_pending());
+    }
+    begun.add_permits(200);
+    for report in futures_util::future::join_all(reports).await {
+        assert_eq!(report.checks["database"].outcome, runtime::health::Outcome::Ok);
+    }
+    assert!(asked.load(Ordering::SeqCst) <= 2, "{asked:?} times");
 }
 
 #[tokio::test]

@@ -8,14 +8,13 @@ use anyhow::Context;
 use cache::{Cache, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::PRODUCT_EVENTS;
-use events::relay::{Failing, Outbox, Relay};
+use events::relay::{Outbox, Relay};
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
 use runtime::drain::close_cache;
 use runtime::health::Readiness;
 use runtime::operations::Access;
 use runtime::telemetry::Metrics;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -37,6 +36,9 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// What a stop may take at least after the last request.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// Why the readiness check `listener` fails.
+const DEAF: &str = "product:updates is not subscribed to: entries of the events strategy may be outdated";
+
 /// What runs beside the requests.
 struct Events {
     listener: Listener,
@@ -56,7 +58,7 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
-        readiness: readiness(&shop, events.relay.failing(), shutdown.clone()),
+        readiness: readiness(&shop, &events, shutdown.clone()),
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
@@ -129,7 +131,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Without its database the service is of no use; without Redis it is slower, and without the relay the other services do not
 /// hear of changes.
-fn readiness(shop: &Shop, relay: watch::Receiver<Option<Failing>>, shutdown: CancellationToken) -> Readiness {
+fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readiness {
+    let (relay, listening) = (events.relay.failing(), events.listener.listening());
     Readiness::new(shutdown)
         .requires_database(shop.catalogue.pool())
         .prefers_redis(&shop.cache)
@@ -137,5 +140,9 @@ fn readiness(shop: &Shop, relay: watch::Receiver<Option<Failing>>, shutdown: Can
         .prefers_telling("relay", Duration::from_secs(1), move || {
             let failing = *relay.borrow();
             async move { failing.map_or(Ok(()), Err) }
+        })
+        .prefers_telling("listener", Duration::from_secs(1), move || {
+            let listening = *listening.borrow();
+            async move { if listening { Ok(()) } else { Err(DEAF) } }
         })
 }

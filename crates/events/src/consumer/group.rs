@@ -32,6 +32,9 @@ const LOOK_AROUND: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_secs(60);
 const GONE: Duration = Duration::from_secs(3600);
 
+/// Answers of a Redis that lets nobody read, or not this service. Others, such as `NOGROUP`, the next session makes good.
+const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN"];
+
 /// A member of a group.
 pub(super) struct Group<R> {
     pub(super) name: &'static str,
@@ -57,6 +60,16 @@ impl<R: React> Group<R> {
 
     /// Reads until it is told to stop, or something breaks.
     pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+        let ended = self.read_stream().await;
+        if let Err(Trouble::Redis(error)) = &ended
+            && REFUSALS.iter().any(|refusal| error.details().starts_with(refusal))
+        {
+            self.effects.signs.refused(true);
+        }
+        ended
+    }
+
+    async fn read_stream(&mut self) -> Result<(), Trouble> {
         let stream = self.session.connect(&self.effects.stop).await?;
         self.join(&stream).await?;
         self.effects.signs.connected(true);
@@ -96,6 +109,7 @@ impl<R: React> Group<R> {
                 }
             }
             let mut entries = stream.next(self.name, &self.consumer, self.session.batch).await?;
+            self.effects.signs.refused(false);
             let Some(first) = entries.first_mut() else { continue };
             if self.last.is_none_or(|last| last.seq + 1 != first.seq) {
                 // A peer had what came before, if it is there.

@@ -64,6 +64,11 @@ impl Signs {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.connected, connected) != connected);
     }
 
+    /// Whether Redis answers, and refuses to let the stream be read.
+    pub(super) fn refused(&self, refused: bool) {
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.refused, refused) != refused);
+    }
+
     /// How many events are not carried out, and the oldest of them where it is known.
     pub(super) fn lag(&self, lag: u64, oldest: Option<&[u8]>) {
         self.meter.lag(lag, oldest.filter(|_| lag > 0).and_then(occurred));

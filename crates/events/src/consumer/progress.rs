@@ -24,6 +24,8 @@ pub struct ConsumerStatus {
     pub lag: u64,
     /// Every event from before this moment is carried out. `None` until that is known for the first time.
     pub verified: Option<Instant>,
+    /// Whether Redis answers, and refuses to let it read: known of a group, which has no other way to its events.
+    pub refused: bool,
 }
 
 /// Whether what a service makes of events is current. It exists before its consumer does. Cheap to clone.
@@ -43,6 +45,9 @@ pub enum Unverified {
     /// It was at the end too long ago.
     #[error("the events of {0} have not been carried out up to the newest for more than {1:?}")]
     Overdue(&'static str, Duration),
+    /// Redis answers, and refuses to let it read.
+    #[error("Redis refuses to let the stream {0} be read")]
+    Refused(&'static str),
     /// It has no connection to read the stream from.
     #[error("the stream {0} cannot be read")]
     Disconnected(&'static str),
@@ -60,7 +65,8 @@ impl Progress {
         let _ = self.status.set(consumer.watch());
     }
 
-    /// Whether every event is carried out that is older than [`ConsumerSettings::stale_after`].
+    /// Whether every event is carried out that is older than [`ConsumerSettings::stale_after`], as far as is known. A consumer that
+    /// is refused knows at once that it is cut off.
     ///
     /// # Errors
     /// When it is not, or nobody can say so.
@@ -88,6 +94,7 @@ impl Progress {
     fn judge(&self, status: ConsumerStatus, now: Instant) -> Result<(), Unverified> {
         match status.verified {
             None => Err(Unverified::NotYet(self.stream)),
+            Some(_) if status.refused => Err(Unverified::Refused(self.stream)),
             Some(at) if now.saturating_duration_since(at) > self.limit => {
                 Err(Unverified::Overdue(self.stream, self.limit))
             }
@@ -142,6 +149,8 @@ mod tests {
         let limit = Duration::from_secs(5);
         assert_eq!(judge(None, at), Err(Unverified::NotYet("product:events")));
         assert_eq!(judge(Some(at), at + limit), Ok(()));
+        let refused = ConsumerStatus { verified: Some(at), refused: true, ..ConsumerStatus::default() };
+        assert_eq!(progress.judge(refused, at), Err(Unverified::Refused("product:events")));
         let late = judge(Some(at), at + limit + Duration::from_millis(1)).expect_err("it is overdue");
         assert_eq!(
             late.to_string(),

@@ -26,6 +26,11 @@ async fn until_ready(progress: &Progress) {
     eventually("the consumer to be at the end", AT_MOST, async || progress.ready().is_ok()).await;
 }
 
+async fn until_refused(progress: &Progress) {
+    let refused = Err(Unverified::Refused(STREAM));
+    eventually("the refusal", AT_MOST, async || progress.verified() == refused).await;
+}
+
 async fn until_overdue(progress: &Progress) {
     let overdue = Err(Unverified::Overdue(STREAM, LIMIT));
     eventually("the consumer to be overdue", AT_MOST, async || progress.verified() == overdue).await;
@@ -40,12 +45,31 @@ async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_i
     applied(&recorder, 1..=3).await;
     // It may still look at the stream: what it sees there is what counts.
     world.cli("ACL SETUSER default -xreadgroup").await;
-    eventually("the refusal", AT_MOST, async || progress.ready() == Err(Unverified::Disconnected(STREAM))).await;
+    until_refused(&progress).await;
     world.append(4..=4).await;
-    until_overdue(&progress).await;
+    assert_eq!(progress.verified(), Err(Unverified::Refused(STREAM)));
     world.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=4).await;
+    consumer.stop().await;
+}
+
+/// It need not wait for the limit: it knows at once that it is cut off.
+#[tokio::test]
+async fn group_that_is_refused_is_unverified_long_before_the_limit() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
+    let consumer = world.start_with(&patient, Reading::Group(GROUP), &recorder);
+    let progress = Progress::new(PRODUCT_EVENTS, &patient);
+    progress.follow(&consumer);
+    until_ready(&progress).await;
+    world.cli("ACL SETUSER default -xreadgroup").await;
+    until_refused(&progress).await;
+    world.append(1..=1).await;
+    assert_eq!(progress.verified(), Err(Unverified::Refused(STREAM)));
+    world.cli("ACL SETUSER default +xreadgroup").await;
+    until_ready(&progress).await;
+    applied(&recorder, 1..=1).await;
     consumer.stop().await;
 }
 
@@ -56,7 +80,7 @@ async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
     until_ready(&progress).await;
     world.cli("ACL SETUSER default resetkeys").await;
     // Nothing is there to be missed, as far as the test knows: the consumer does not know even that.
-    until_overdue(&progress).await;
+    until_refused(&progress).await;
     world.cli("ACL SETUSER default allkeys").await;
     until_ready(&progress).await;
     consumer.stop().await;

@@ -29,6 +29,13 @@ impl Figures {
         ensure!(p99 <= P99_AT_MOST, "p99 from the response is {}, at most {P99_AT_MOST} ms is wanted", human(p99));
         let (reached, wanted) = (self.reached(), REACHED_AT_LEAST * rows);
         ensure!(reached >= wanted, "{reached:.0} rows a second were written, at least {wanted:.0} are wanted");
+        let seconds = self.written_s - 2.0;
+        ensure!(
+            self.lag.len() as f64 >= seconds,
+            "the lag was read {} times in {:.0} s",
+            self.lag.len(),
+            self.written_s
+        );
         let behind = self.lag.last().map_or(0.0, |(undone, lag)| lag.max(*undone as f64));
         ensure!(
             behind <= rows,
@@ -63,14 +70,14 @@ mod tests {
         assert!(figures(&growing).check(2_000.0).is_err());
         let slowly: Vec<f64> = (0..20).map(|second| 95.0 * f64::from(second)).collect();
         assert!(figures(&slowly).check(2_000.0).is_err(), "it is below a second's worth, and grows");
-        figures(&[]).check(2_000.0).expect("nothing was looked at");
+        assert!(figures(&flat[..10]).check(2_000.0).is_err(), "half of the time nothing was looked at");
     }
 
     #[test]
     fn late_lost_or_missing_writes_fail_the_benchmark() {
         let late = BTreeMap::from([("all four", vec![vec![25.0; 100]])]);
-        assert!(Figures { from_answer: late, ..figures(&[]) }.check(2_000.0).is_err());
-        assert!(Figures { lost: 1, ..figures(&[]) }.check(2_000.0).is_err());
-        assert!(Figures { rows_written: 30_000, ..figures(&[]) }.check(2_000.0).is_err());
+        assert!(Figures { from_answer: late, ..figures(&[300.0; 20]) }.check(2_000.0).is_err());
+        assert!(Figures { lost: 1, ..figures(&[300.0; 20]) }.check(2_000.0).is_err());
+        assert!(Figures { rows_written: 30_000, ..figures(&[300.0; 20]) }.check(2_000.0).is_err());
     }
 }

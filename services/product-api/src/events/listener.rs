@@ -40,6 +40,7 @@ pub struct Listener {
     client: SubscriberClient,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    listening: watch::Receiver<bool>,
 }
 
 impl Listener {
@@ -67,7 +68,12 @@ impl Listener {
         if is_up {
             let _ = timeout(FIRST_CONNECTION, first.wait_for(|listening| *listening)).await;
         }
-        Ok(Self { client, stop, task })
+        Ok(Self { client, stop, task, listening: first })
+    }
+
+    /// Whether it is subscribed, for a readiness report.
+    pub fn listening(&self) -> watch::Receiver<bool> {
+        self.listening.clone()
     }
 
     /// Stops and waits until it has stopped.
@@ -101,6 +107,7 @@ async fn listen(
             _ = connected.recv() => {
                 let mut backoff = Backoff::between(SUBSCRIBE_AGAIN.0, SUBSCRIBE_AGAIN.1);
                 while let Err(error) = subscribe(client).await {
+                    reaction.listening.send_replace(false);
                     outage.failed(error);
                     sleep(backoff.pause()).await;
                 }
@@ -126,7 +133,7 @@ async fn subscribe(client: &SubscriberClient) -> Result<(), Error> {
 struct Reaction {
     cache: Cache,
     lanes: Lanes,
-    /// Turns true when the first subscription stands.
+    /// True while the subscription stands.
     listening: watch::Sender<bool>,
 }
 

@@ -288,6 +288,42 @@ async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_r
     shop.recovers().await;
 }
 
+/// As managed services do it, too. Events go on.
+#[tokio::test]
+async fn a_redis_without_info_is_used_and_given_events() {
+    let more = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(more.path(), "rename-command INFO \"\"\n").expect("it is written");
+    let redis = redis(&[("include", more.path().to_str().expect("a path"))]).await;
+    let mut shop = Shop::on(redis).await;
+    for api in &shop.apis {
+        until_named(api, "run_id").await;
+    }
+    shop.write().await;
+    shop.read().await;
+    shop.stores.until_announced().await;
+    let stock = "UPDATE products SET stock = 4711 WHERE id = 7";
+    shop.stores.sql(stock).await;
+    shop.stores.until_announced().await;
+    assert_eq!(shop.stores.stream().await.last().map(|event| event["product_id"].clone()), Some(json!(7)));
+}
+
+/// Strategy 4 hears nothing; everything else goes on.
+#[tokio::test]
+async fn a_listener_that_may_not_subscribe_shows_in_the_readiness() {
+    let shop = Shop::on(redis(&[]).await).await;
+    let listener = async || shop.apis[0].get("/readyz").await.expect(200).json()["checks"]["listener"].clone();
+    eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
+    shop.redis(&["ACL", "SETUSER", USER, "-subscribe"]).await;
+    shop.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    eventually("the listener to fail", SOON, async || {
+        listener().await["detail"].as_str().is_some_and(|detail| detail.contains("product:updates"))
+    })
+    .await;
+    assert_eq!(shop.apis[0].get("/readyz").await.expect(200).json()["status"], "degraded");
+    shop.redis(&["ACL", "SETUSER", USER, "+subscribe"]).await;
+    eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
+}
+
 /// The cause of a state lasts; the log does not repeat it.
 #[tokio::test]
 async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over() {
