@@ -19,8 +19,8 @@
 //!
 //! The tags of the upper two rows are for what a page shows. The others are for what it does not show yet: a product
 //! enters a page (or changes a total) only if it has *all* words of the query, so one word's tag is enough, and a page
-//! carries that of its longest word. A page of partial matches carries those of all words,
-//! and of all pairs of letters in runs.
+//! carries that of its longest word, and of what that word is part of in another spelling (`t-shirt`: `tshirt`). A page of
+//! partial matches carries those of all words, and of all pairs of letters in runs.
 
 use cache::{Cache, Lane, PolicyError, Tag};
 

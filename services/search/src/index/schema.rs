@@ -8,7 +8,7 @@ use tantivy::schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Sc
 use crate::text::{GRAMS, STEMS, WORDS};
 
 /// Goes up with every change of fields or tokenizers: an index of another number is removed and a new one is built.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The fields.
 #[derive(Clone, Copy, Debug)]

@@ -13,13 +13,17 @@ use crate::index::{Categories, Commit, Row, Store};
 use crate::query::page;
 use crate::query::search::{About, Filter, Search};
 
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 20] = [
     "Red Running Shoes",
     "Résumé folder",
     "Re\u{301}sume\u{301} paper, dying",
     "Effective C++ and C#",
     "ASP.NET Core",
     "AT&T, R & D",
+    "Wi-Fi, USB C, Node.js",
+    "wifi usbc nodejs",
+    "Women's T-Shirt AX-47-11",
+    "womens tshirt AX4711",
     "智能手机保护壳",
     "快速充电器 iPhone保护壳5代",
     "ｶﾞﾗｽのコップ",

@@ -183,9 +183,9 @@ mod tests {
             TEXTS
         );
         let created = [event(ProductChangeKind::ProductCreated, 1, &[])];
-        assert_eq!(tags(None, Some(row(1, "Ab Bc", 5)), &created), TEXTS);
+        assert_eq!(tags(None, Some(row(1, "Ab, Bc", 5)), &created), TEXTS);
         let deleted = [event(ProductChangeKind::ProductDeleted, 4, &[])];
-        assert_eq!(tags(Some(row(4, "Ab Bc", 5)), None, &deleted), TEXTS);
+        assert_eq!(tags(Some(row(4, "Ab, Bc", 5)), None, &deleted), TEXTS);
     }
 
     #[test]

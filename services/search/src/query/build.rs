@@ -30,7 +30,7 @@ use tantivy::{Score, Term};
 use super::cursor::Likeness;
 use super::search::{About, Units};
 use crate::index::{Categories, Fields};
-use crate::text::{self, Word};
+use crate::text::{self, Asked, Word};
 
 /// What a match is worth: in the name, in the category's name, in the description.
 type Worth = [Score; 3];
@@ -66,7 +66,8 @@ pub fn tolerance(word: &Word) -> u8 {
 pub fn can_have_typos(about: &About) -> bool {
     match about {
         About::Words(words) => {
-            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(word, _)| tolerance(word) > 0)
+            let can_be_one = |asked: &Asked| ways(asked, false).any(|(word, _)| tolerance(word) > 0);
+            words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(asked, _)| can_be_one(asked))
         }
         About::Anything | About::Nothing => false,
     }
@@ -105,8 +106,8 @@ fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Q
 /// The letters of runs of ideographs, which mean something by themselves too: of two phones, one in a 壳, the one is
 /// rather a 手机壳. They change the order of partial matches only.
 fn ideographs(units: &Units, fields: &Fields) -> Clauses {
-    let pairs = units.words.iter().filter(|(word, _)| word.is_ideographic());
-    let letters: BTreeSet<char> = pairs.flat_map(|(pair, _)| pair.word.chars()).collect();
+    let pairs = units.words.iter().filter(|(asked, _)| asked.word.is_ideographic());
+    let letters: BTreeSet<char> = pairs.flat_map(|(asked, _)| asked.word.word.chars()).collect();
     let clause = |letter: char| -> Box<dyn Query> {
         let mut bytes = [0; 4];
         let letter = &*letter.encode_utf8(&mut bytes);
@@ -120,13 +121,18 @@ fn ideographs(units: &Units, fields: &Fields) -> Clauses {
 }
 
 /// The clauses of the words that carry a meaning, and of those that don't.
-fn clauses(words: &[(Word, bool)], likeness: Likeness, fields: &Fields, categories: &Categories) -> (Clauses, Clauses) {
+fn clauses(
+    words: &[(Asked, bool)],
+    likeness: Likeness,
+    fields: &Fields,
+    categories: &Categories,
+) -> (Clauses, Clauses) {
     let last = words.len().saturating_sub(1);
     let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name))).collect();
     let mut clauses = (Clauses::new(), Clauses::new());
-    for (place, (word, required)) in words.iter().enumerate() {
+    for (place, (asked, required)) in words.iter().enumerate() {
         let how = How { is_last: place == last, likeness };
-        let clause = matches(word, how, fields, &names);
+        let clause = matches(asked, how, fields, &names);
         if *required { clauses.0.push(clause) } else { clauses.1.push(clause) }
     }
     clauses
@@ -150,10 +156,21 @@ impl How {
     }
 }
 
-fn matches(word: &Word, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
-    let mut ways = if word.is_run { run(word, fields) } else { spaced(word, how, fields) };
+/// The words that a text may have for this one, and whether each may be unfinished: itself, and what it is part of.
+pub fn ways(asked: &Asked, is_last: bool) -> impl Iterator<Item = (&Word, bool)> {
+    let joined = asked.joined.iter().map(|joined| (&joined.word, joined.is_last));
+    [(&asked.word, is_last)].into_iter().chain(joined)
+}
+
+/// Where each of `t` and `shirt` may be `tshirt`, a product matches that has `tshirt`, or both `t` and `shirt`.
+fn matches(asked: &Asked, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
+    let words: Vec<(&Word, How)> =
+        ways(asked, how.is_last).map(|(word, is_last)| (word, How { is_last, ..how })).collect();
+    let each = words.iter().map(|(word, how)| if word.is_run { run(word, fields) } else { spaced(word, *how, fields) });
+    let mut ways: Clauses = each.flatten().collect();
     for (id, name) in names {
-        let best = name.iter().filter_map(|named| worth_of(word, named, how)).reduce(Score::max);
+        let worths = words.iter().flat_map(|(word, how)| name.iter().filter_map(|named| worth_of(word, named, *how)));
+        let best = worths.reduce(Score::max);
         if let Some(worth) = best {
             let term = Term::from_field_i64(fields.category, *id);
             let category = TermQuery::new(term, IndexRecordOption::Basic);

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use super::build::{begins, is_nearly, is_within, tolerance};
+use super::build::{begins, is_nearly, is_within, tolerance, ways};
 use super::cursor::Likeness;
 use super::search::About;
-use crate::text::{self, Placed, Word};
+use crate::text::{self, Asked, Placed, Word};
 
 /// About how many bytes of a description are shown.
 const SNIPPET: usize = 160;
@@ -17,7 +17,7 @@ const LEAD: usize = 4;
 /// What is looked for in a text.
 pub struct Highlight {
     /// The words of the query; the units of it, where a partial match is enough.
-    asked: Vec<Word>,
+    asked: Vec<Asked>,
     likeness: Likeness,
 }
 
@@ -35,7 +35,7 @@ impl Highlight {
             About::Words(words) => units.unwrap_or_else(|| words.clone()),
             About::Anything | About::Nothing => Vec::new(),
         };
-        Self { asked: words.into_iter().map(|(word, _)| word).collect(), likeness }
+        Self { asked: words.into_iter().map(|(asked, _)| asked).collect(), likeness }
     }
 
     /// All of `name`.
@@ -74,7 +74,7 @@ impl Highlight {
     /// In a run, every stretch that matches is a place, and so is every other letter.
     fn run(&self, run: &Placed, places: &mut Vec<Place>) {
         let mut bold = vec![false; run.letters.len()];
-        for asked in self.asked.iter().filter(|asked| is_within(asked, &run.word)) {
+        for asked in self.asked.iter().map(|asked| &asked.word).filter(|asked| is_within(asked, &run.word)) {
             let length = asked.word.chars().count();
             for (at, (start, _)) in run.word.word.char_indices().enumerate() {
                 if run.word.word[start..].starts_with(&asked.word) {
@@ -94,8 +94,9 @@ impl Highlight {
 
     /// As `build.rs` lets words match.
     fn is_asked_for(&self, word: &Word) -> bool {
-        self.asked.iter().enumerate().any(|(place, asked_for)| {
-            let is_last = place + 1 == self.asked.len();
+        let last = self.asked.len().saturating_sub(1);
+        let mut words = self.asked.iter().enumerate().flat_map(|(place, asked)| ways(asked, place == last));
+        words.any(|(asked_for, is_last)| {
             asked_for.stem == word.stem
                 || (is_last && begins(asked_for, word))
                 || (self.likeness == Likeness::Typo && is_nearly(asked_for, word, tolerance(asked_for)))
@@ -179,6 +180,8 @@ mod tests {
         assert_eq!(snippet(".net", "ASP.NET"), "ASP<b>.NET</b>");
         assert_eq!(snippet("at&t", "AT&T, at AT & T"), "<b>AT&amp;T</b>, at <b>AT &amp; T</b>");
         assert_eq!(snippet("t", "AT&T"), "AT&amp;<b>T</b>");
+        assert_eq!(snippet("wifi", "Wi-Fi, wi fi, Wi-Fi-6"), "<b>Wi-Fi</b>, <b>wi fi</b>, <b>Wi-Fi-6</b>");
+        assert_eq!(snippet("t shirt", "T-Shirt, tshirts, Shirt"), "<b>T-Shirt</b>, <b>tshirts</b>, <b>Shirt</b>");
         assert_eq!(snippet("保护壳", "智能手机保护壳，保护"), "智能手机<b>保护壳</b>，保护");
         assert_eq!(snippet("ガラス", "ｶﾞﾗｽのコップ"), "<b>ｶﾞﾗｽ</b>のコップ");
         assert_eq!(snippet("กาแฟ", "ซื้อกาแฟเย็น"), "ซื้อ<b>กาแฟ</b>เย็น");

@@ -3,14 +3,14 @@
 //! Words are folded, each once; all but the last are in alphabetical order, because their order means nothing. The last
 //! word stays last: it may be unfinished, and matches by its beginning too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cache::Tag;
 
 use super::cursor::Cursor;
 use crate::keys::{self, Made};
-use crate::text::{self, Word};
+use crate::text::{self, Asked, Joined, Word};
 
 /// A page of results to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum About {
     /// Something was asked that has no letter or digit in it.
     Nothing,
     /// These words, in normal order. Those marked `false` carry no meaning and may be missing.
-    Words(Vec<(Word, bool)>),
+    Words(Vec<(Asked, bool)>),
 }
 
 /// Which texts can change what a search finds.
@@ -62,12 +62,15 @@ impl About {
     /// Reads a query as it was typed.
     pub fn parse(q: &str) -> Self {
         let mut words = text::asked(q);
-        let Some(last) = words.pop() else {
+        let Some(mut last) = words.pop() else {
             return if q.trim().is_empty() { Self::Anything } else { Self::Nothing };
         };
-        words.retain(|word| word.word != last.word);
-        words.sort_unstable();
-        words.dedup();
+        let mut others: BTreeMap<Word, BTreeSet<Joined>> = BTreeMap::new();
+        for Asked { word, joined } in words {
+            let known = if word == last.word { &mut last.joined } else { others.entry(word).or_default() };
+            known.extend(joined);
+        }
+        let mut words: Vec<Asked> = others.into_iter().map(|(word, joined)| Asked { word, joined }).collect();
         words.push(last);
         let required = text::required(&words);
         Self::Words(words.into_iter().zip(required).collect())
@@ -78,7 +81,7 @@ impl About {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Units {
     /// The words, and in place of each run its pairs of letters, each once. Those marked `false` are not counted.
-    pub words: Vec<(Word, bool)>,
+    pub words: Vec<(Asked, bool)>,
     /// How many of the counted units a product must have at least.
     pub fewest: usize,
 }
@@ -91,21 +94,22 @@ impl About {
     pub fn units(&self) -> Option<Units> {
         let Self::Words(words) = self else { return None };
         let (last, others) = words.split_last()?;
-        let mut units: Vec<(Word, bool)> = Vec::new();
-        let parts = |(word, required): &(Word, bool)| -> Vec<(Word, bool)> {
-            match word.is_run {
-                true => word.pairs().map(|pair| (pair, *required)).collect(),
-                false => vec![(word.clone(), *required)],
+        let mut units: Vec<(Asked, bool)> = Vec::new();
+        let parts = |(asked, required): &(Asked, bool)| -> Vec<(Asked, bool)> {
+            let pair = |word| (Asked { word, joined: BTreeSet::new() }, *required);
+            match asked.word.is_run {
+                true => asked.word.pairs().map(pair).collect(),
+                false => vec![(asked.clone(), *required)],
             }
         };
         // The last word stays last, because it may be unfinished.
         for unit in others.iter().chain([last]).flat_map(parts) {
-            if !unit.0.is_run || !units.contains(&unit) {
+            if !unit.0.word.is_run || !units.contains(&unit) {
                 units.push(unit);
             }
         }
         let counted = || units.iter().filter(|(_, required)| *required);
-        let means_something = |(word, _): &(Word, bool)| !word.is_run || word.is_ideographic();
+        let means_something = |(asked, _): &(Asked, bool)| !asked.word.is_run || asked.word.is_ideographic();
         let least = if counted().any(means_something) { 1 } else { 2 };
         let fewest = counted().count().div_ceil(2).max(least);
         (counted().count() > 1).then_some(Units { words: units, fewest })
@@ -159,7 +163,7 @@ impl Search {
         let words = match &self.about {
             About::Anything => String::new(),
             About::Nothing => "-".to_owned(),
-            About::Words(words) => words.iter().map(|(word, _)| word.word.as_str()).collect::<Vec<_>>().join("+"),
+            About::Words(words) => words.iter().map(|(asked, _)| name(asked)).collect::<Vec<_>>().join("+"),
         };
         format!("q={words}&category={}&price={}-{}", number(category), number(min_price), number(max_price))
     }
@@ -173,26 +177,38 @@ impl fmt::Display for Search {
     }
 }
 
+/// A word as the key of a page has it. What it is part of depends on the words beside it in the query.
+fn name(asked: &Asked) -> String {
+    let joined =
+        asked.joined.iter().map(|joined| format!("~{}{}", joined.word.word, if joined.is_last { "*" } else { "" }));
+    [asked.word.word.clone()].into_iter().chain(joined).collect()
+}
+
 /// The beginnings of the longest word that a product must have: no product comes or goes without one that has them.
-fn of_one(words: &[(Word, bool)]) -> BTreeSet<&str> {
-    let longest = required(words).max_by_key(|(_, word)| word.stem.len());
-    longest.map(|(is_last, word)| beginnings(is_last, word)).unwrap_or_default()
+fn of_one(words: &[(Asked, bool)]) -> BTreeSet<&str> {
+    let longest = required(words).max_by_key(|(_, asked)| asked.word.stem.len());
+    longest.map(|(is_last, asked)| beginnings(is_last, asked)).unwrap_or_default()
 }
 
 /// The beginnings of all units of which a product must have some.
-fn of_all(words: &[(Word, bool)]) -> BTreeSet<&str> {
-    required(words).flat_map(|(is_last, word)| beginnings(is_last, word)).collect()
+fn of_all(words: &[(Asked, bool)]) -> BTreeSet<&str> {
+    required(words).flat_map(|(is_last, asked)| beginnings(is_last, asked)).collect()
 }
 
-fn required(words: &[(Word, bool)]) -> impl Iterator<Item = (bool, &Word)> {
+fn required(words: &[(Asked, bool)]) -> impl Iterator<Item = (bool, &Asked)> {
     let last = words.len().saturating_sub(1);
-    words.iter().enumerate().filter(|(_, (_, required))| *required).map(move |(at, (word, _))| (at == last, word))
+    words.iter().enumerate().filter(|(_, (_, required))| *required).map(move |(at, (asked, _))| (at == last, asked))
 }
 
-/// The last word has two: it matches by what it begins with, and by its stem.
-fn beginnings(is_last: bool, word: &Word) -> BTreeSet<&str> {
-    let as_prefix = is_last.then(|| word.beginning_as_prefix());
-    [word.beginning()].into_iter().chain(as_prefix).collect()
+/// The last word has two: it matches by what it begins with, and by its stem. So has what a word is part of.
+fn beginnings(is_last: bool, asked: &Asked) -> BTreeSet<&str> {
+    let joined = asked.joined.iter().map(|joined| (joined.is_last, &joined.word));
+    let words = [(is_last, &asked.word)].into_iter().chain(joined);
+    words
+        .flat_map(|(is_last, word)| {
+            [word.beginning(), if is_last { word.beginning_as_prefix() } else { word.beginning() }]
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -220,6 +236,8 @@ mod tests {
             ("lamp desk", "q=lamp+desk&category=&price=-&limit=20"),
             ("Café", "q=cafe&category=&price=-&limit=20"),
             ("Re\u{301}sume\u{301}", "q=resume&category=&price=-&limit=20"),
+            ("red t-shirt", "q=red+t~tshirt*+shirt~tshirt*&category=&price=-&limit=20"),
+            ("t shirt, red", "q=shirt~tshirt+t~tshirt+red&category=&price=-&limit=20"),
             ("C++ c", "q=c+++c&category=&price=-&limit=20"),
             ("保护壳 Case", "q=保护壳+case&category=&price=-&limit=20"),
             ("name:lamp AND (oak*)~2^3", "q=2+and+lamp+name+oak+3&category=&price=-&limit=20"),
@@ -272,6 +290,8 @@ mod tests {
             (search("手机壳 red"), Reach::AnyUnit, vec!["page:any", "word:red", "word:手机", "word:机壳"]),
             (search("壳 red"), Reach::AnyUnit, vec!["page:any", "word:red", "word:壳"]),
             (search("Résumé"), Reach::EveryWord, vec!["page:any", "word:res"]),
+            (search("t-shirt"), Reach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
+            (search("t shirt red"), Reach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
             (search("智能手机保护壳"), Reach::EveryWord, vec!["page:any", "word:智能"]),
             (search("壳"), Reach::EveryWord, vec!["page:any", "word:壳"]),
             (search("C++"), Reach::EveryWord, vec!["page:any", "word:c++"]),

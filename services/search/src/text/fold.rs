@@ -73,12 +73,13 @@ fn is_letter_of(base: Option<char>, mark: char) -> bool {
     }
 }
 
-/// Characters within a word that cannot be seen: soft hyphens, joiners, directions, variations; and the Arabic stretch.
+/// Characters within a word that cannot be seen: soft hyphens, joiners, places where a line may break, directions,
+/// variations, fillers; and the Arabic stretch.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{34f}' | '\u{640}' | '\u{200c}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{e0100}'..='\u{e01ef}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{640}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{ffa0}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
     )
 }
 
@@ -110,6 +111,9 @@ mod tests {
             ("한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"),
             ("İstanbul", "istanbul"),
             ("soft\u{ad}hyphen", "softhyphen"),
+            ("line\u{200b}break", "linebreak"),
+            ("\u{202e}right\u{2069}", "right"),
+            ("fil\u{3164}ler", "filler"),
             ("كِتَاب", "كتاب"),
             ("เก\u{e49}\u{e32}", "เก\u{e49}\u{e32}"),
             ("น้ำ", "น\u{e49}\u{e4d}\u{e32}"),

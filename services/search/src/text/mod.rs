@@ -9,9 +9,11 @@
 //! |---|---|
 //! | `fold` | characters as they are compared |
 //! | `split` | where words begin and end |
+//! | `join` | words that other people write together |
 //! | `tokenize` | the same for tantivy |
 
 mod fold;
+mod join;
 mod split;
 mod tokenize;
 
@@ -57,16 +59,47 @@ pub fn words(text: &str) -> Vec<Word> {
     to_words(&pieces)
 }
 
+/// A word of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The word.
+    pub word: Word,
+    /// What it is part of if it is written together with its neighbours. A text may have that in place of the word.
+    pub joined: BTreeSet<Joined>,
+}
+
+/// Words of a query as if they were written together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Joined {
+    /// All of them, as one.
+    pub word: Word,
+    /// Whether the last word of the query is one of them, so that it may be unfinished.
+    pub is_last: bool,
+}
+
 /// The words that a query asks for, in order: those with signs in place of those without.
-pub fn asked(query: &str) -> Vec<Word> {
+pub fn asked(query: &str) -> Vec<Asked> {
     let mut pieces = split::pieces(&fold::letters(query));
     pieces.retain(|piece| piece.kind != Kind::Inner);
+    let joined: Vec<Piece> = pieces.extract_if(.., |piece| piece.kind == Kind::Joined).collect();
     let signed: Vec<Range<usize>> =
         pieces.iter().filter(|piece| piece.kind == Kind::Signed).map(|piece| piece.letters.clone()).collect();
     let covers =
         |whole: &Range<usize>, part: &Range<usize>| whole != part && whole.start <= part.start && part.end <= whole.end;
     pieces.retain(|piece| !signed.iter().any(|whole| covers(whole, &piece.letters)));
-    to_words(&pieces)
+    let end = pieces.last().map_or(0, |last| last.letters.end);
+    let joined: Vec<(Range<usize>, Joined)> = joined
+        .iter()
+        .zip(to_words(&joined))
+        .map(|(piece, word)| {
+            let is_last = piece.letters.end == end && word.word.chars().count() >= TAGGED;
+            (piece.letters.clone(), Joined { word, is_last })
+        })
+        .collect();
+    let parts = |piece: &Piece| {
+        joined.iter().filter(|(whole, _)| covers(whole, &piece.letters)).map(|(_, joined)| joined.clone()).collect()
+    };
+    pieces.iter().zip(to_words(&pieces)).map(|(piece, word)| Asked { word, joined: parts(piece) }).collect()
 }
 
 /// The words of `text` with their places.
@@ -91,16 +124,16 @@ fn to_words(pieces: &[Piece]) -> Vec<Word> {
     words
         .map(|(piece, (word, stem))| match piece.kind {
             Kind::Run => Word { word: piece.text.clone(), stem: piece.text.clone(), is_run: true },
-            Kind::Word | Kind::Signed | Kind::Inner => Word { word, stem, is_run: false },
+            Kind::Word | Kind::Signed | Kind::Inner | Kind::Joined => Word { word, stem, is_run: false },
         })
         .collect()
 }
 
 /// Those of `words` that carry a meaning; all of them when none does.
-pub fn required(words: &[Word]) -> Vec<bool> {
+pub fn required(words: &[Asked]) -> Vec<bool> {
     let Some(stop) = StopWordFilter::new(Language::English) else { return vec![true; words.len()] };
     let mut keeps = TextAnalyzer::builder(RawTokenizer::default()).filter(stop).build();
-    let kept: Vec<bool> = words.iter().map(|word| keeps.token_stream(&word.word).advance()).collect();
+    let kept: Vec<bool> = words.iter().map(|word| keeps.token_stream(&word.word.word).advance()).collect();
     if kept.contains(&true) { kept } else { vec![true; words.len()] }
 }
 

@@ -7,6 +7,7 @@
 //! | `.NET` | `.net`, and `net` |
 //! | `ASP.NET` | `asp`, `.net`, `net` |
 //! | `AT&T`, `AT & T` | `at&t`, and `at`, `t` |
+//! | `Wi-Fi`, `wi fi` | `wifi` joined, and `wi`, `fi`; see `join.rs` |
 //! | `智能手机` | one run: a script without spaces is not split into words |
 //!
 //! A text has all of these pieces. A query has the whole ones only: `C++` does not ask for `c`.
@@ -19,7 +20,7 @@ use unicode_script::{Script, UnicodeScript};
 use super::fold::Letter;
 
 /// Characters: a longer word is cut, in a text as in a query. A query has at most 200.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub(super) enum Kind {
     Signed,
     /// As `Signed`, where a query would rather mean the words without the sign.
     Inner,
+    /// Words as if they were written together.
+    Joined,
     /// Letters of a script without spaces.
     Run,
 }
@@ -66,7 +69,7 @@ pub(super) fn pieces(letters: &[Letter]) -> Vec<Piece> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Sign,
     Spaced,
     Unspaced,
@@ -76,7 +79,8 @@ fn class(c: char) -> Class {
     if c.is_ascii() {
         return if c.is_ascii_alphanumeric() { Class::Spaced } else { Class::Sign };
     }
-    if !c.is_alphanumeric() && !is_combining_mark(c) {
+    // The apostrophe that Unicode counts as a letter.
+    if (!c.is_alphanumeric() && !is_combining_mark(c)) || c == '\u{2bc}' {
         return Class::Sign;
     }
     match c.script() {
@@ -88,14 +92,14 @@ fn class(c: char) -> Class {
     }
 }
 
-struct Text<'a>(&'a [Letter]);
+pub(super) struct Text<'a>(pub(super) &'a [Letter]);
 
 impl Text<'_> {
-    fn char(&self, at: usize) -> char {
+    pub(super) fn char(&self, at: usize) -> char {
         self.0.get(at).map_or(' ', |letter| letter.char)
     }
 
-    fn class(&self, at: usize) -> Class {
+    pub(super) fn class(&self, at: usize) -> Class {
         class(self.char(at))
     }
 
@@ -105,12 +109,12 @@ impl Text<'_> {
         Piece { kind, text, letters }
     }
 
-    /// The word at `at` with its signs, joined with the next one, and by itself.
+    /// The word at `at` with its signs, with the next ones, and by itself.
     fn word(&self, at: Range<usize>) -> impl Iterator<Item = Piece> {
         let before = self.dot_before(&at).map(|kind| self.piece(kind, at.start - 1..at.end));
         let after = self.signs_after(at.end).map(|end| self.piece(Kind::Signed, at.start..end));
         let word = self.piece(Kind::Word, at.clone());
-        before.into_iter().chain(self.joined(&at)).chain(after).chain([word])
+        before.into_iter().chain(self.joined(&at)).chain(self.joins(&at)).chain(after).chain([word])
     }
 
     /// `.net`, not `…net` or `.5`.
@@ -177,6 +181,7 @@ mod tests {
             Kind::Word => "",
             Kind::Signed => "!",
             Kind::Inner => "?",
+            Kind::Joined => "=",
             Kind::Run => "~",
         };
         let pieces = pieces(&letters(text)).into_iter();
@@ -193,7 +198,14 @@ mod tests {
             ("C++11", "c++! c 11"),
             ("wifi+usb wifi + usb", "wifi usb wifi usb"),
             (".NET", ".net! net"),
-            ("ASP.NET", "asp .net? net"),
+            ("ASP.NET", "aspnet= asp .net? net"),
+            ("Wi-Fi, wi fi", "wifi= wi fi wifi= wi fi"),
+            ("AX-47-C", "ax47c= ax47= ax 47c= 47 c"),
+            ("women’s t shirt", "womens= women s tshirt= t shirt"),
+            ("USB-C cable", "usbc= usb c cable"),
+            ("3.5 1/2 5 10 -4 a lamp", "3 5 1 2 5 10 4 a lamp"),
+            ("2026-11", "202611= 2026 11"),
+            ("x c++ -t- c# y", "x c++! c t c#! c y"),
             ("The end...next .5", "the end next 5"),
             ("AT&T", "at&t! at t"),
             ("AT & T", "at&t? at t"),

@@ -48,6 +48,11 @@ async fn a_query_of_operators_and_signs_is_searched_for_like_any_other() {
     let long_word = "z".repeat(200);
     let many_words = "ab ".repeat(66);
     let different = (0..50).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
+    // 100 words, each of one letter, and 100 parts of one word.
+    let letters: Vec<String> = ('\u{400}'..='\u{463}').map(String::from).collect();
+    let (one_letter_words, one_chain) = (letters.join(" "), letters.join("-"));
+    let ideographs: String = ('\u{4e00}'..).take(200).collect();
+    let single_ideographs = ('\u{4e00}'..).take(100).map(String::from).collect::<Vec<_>>().join(" ");
     for q in [
         "\"",
         "\"\"\"",
@@ -73,8 +78,28 @@ async fn a_query_of_operators_and_signs_is_searched_for_like_any_other() {
         "a\u{301}",
         "\u{202e}abc",
         &long_word,
+        "\u{200b}",
+        "\u{200d}\u{200c}\u{2060}",
+        "\u{3164}",
+        "👩\u{200d}👩\u{200d}👧",
+        "1\u{fe0f}\u{20e3}",
+        "🇩🇪 plain",
+        "-",
+        "---",
+        "a-",
+        "-a",
+        "a--b",
+        "'s",
+        "...",
+        "!!! ???",
+        "\u{3000}",
+        "plain\u{200d}thing",
         &many_words,
         &different,
+        &one_letter_words,
+        &one_chain,
+        &ideographs,
+        &single_ideographs,
     ] {
         let answer = search.ask(&[("q", q)]).await.expect(200);
         assert_eq!(answer.json()["hits"].as_array().map(Vec::len), Some(answer.total() as usize), "{q}");

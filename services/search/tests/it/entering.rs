@@ -73,6 +73,37 @@ async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
     assert_eq!(search.ask(&page).await.expect(200).names(), ["Mug in Red"]);
 }
 
+/// A product may enter a page by another spelling, which need not begin as the longest word of the query does.
+#[tokio::test]
+async fn product_in_another_spelling_invalidates_the_page() {
+    let shop = Shop::start().await;
+    shop.create(&[Product { name: "T-Shirt red", ..Product::default() }]).await;
+    let search = Search::of(&shop).await;
+    for (q, entering) in [
+        ("t-shirt", "Tshirts"),
+        ("t shirt", "Tshirt blue"),
+        ("tshirt", "T Shirt green"),
+        ("wi-fi", "WiFi"),
+        ("x-ray", "Xrays"),
+        ("e reader case", "Case for an eReader"),
+        ("ax-47-11", "AX4711"),
+        ("ax9911", "AX-99-11"),
+        ("c-pil", "Cpillar"),
+    ] {
+        search.until_current(&shop).await;
+        search.cached(&[("q", q)]).await;
+        create(&shop, &search, entering, 1).await;
+        let after = search.find(q).await;
+        assert!(after.names().iter().any(|name| name == entering), "{q}: {} does not show {entering}", after.text());
+        assert_eq!((&after.json()["match"], &after.json()["corrected"]), (&json!("all"), &json!(false)), "{q}");
+        // Of a page that has a match already.
+        let again = format!("{entering} again");
+        search.cached(&[("q", q)]).await;
+        create(&shop, &search, &again, 1).await;
+        assert!(search.find(q).await.names().contains(&again), "{q}: {again}");
+    }
+}
+
 /// A product may enter a page of partial matches by any pair of letters, and need not have the first one of the query.
 #[tokio::test]
 async fn product_that_matches_part_of_a_run_invalidates_the_page() {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `finding` · `paging` | what is found, in which order, how it is shown; page by page |
 //! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has |
+//! | `spellings` | words joined, hyphenated or apart; letters that mean the same |
 //! | `partial` | products that have half of a query or more; facets of what matches approximately |
 //! | `entering` | a cached page is invalidated when a product enters it by any of these |
 //! | `overload` | more searches than may run at once |
@@ -34,6 +35,7 @@ mod redis_down;
 mod replicas;
 mod restarting;
 mod restored;
+mod spellings;
 mod standard;
 mod support;
 mod understanding;

@@ -9,7 +9,7 @@ use testkit::eventually;
 use crate::support::{Found, Product, SOON, Search, Shop};
 
 /// The directory of the index within `INDEX__PATH`.
-const VERSION: &str = "v2";
+const VERSION: &str = "v3";
 
 #[tokio::test]
 async fn after_kill_9_it_resumes_where_its_last_commit_was() {

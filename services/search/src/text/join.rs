@@ -1,0 +1,98 @@
+//! Words that are written apart in one place and together in another: `Wi-Fi`, `wi fi`, `wifi`.
+//!
+//! Such words have a joined form beside themselves, in a text as in a query:
+//!
+//! | in the text | joined |
+//! |---|---|
+//! | `Wi-Fi`, `Node.js`, `women's`, `km/h` | two words that one of these signs connects |
+//! | `AX-47-C` | `ax47`, `47c`, and the whole |
+//! | `t shirt`, `USB C`, `200 ml` | two words with a space between, one of them of one or two letters |
+//! | `3.5`, `1/2`, `5 10`, `a lamp` | nothing: other numbers, and words without a meaning |
+//!
+//! So a word has one joined form with its successor at most, and a chain of words has one more.
+
+use std::ops::Range;
+
+use super::split::{Class, Kind, LONGEST, Piece, Text};
+
+/// Letters of a word that is written together with its neighbour by some people.
+const SHORT: usize = 2;
+
+/// English words that carry no meaning; the ones that tantivy's filter takes out.
+const STOP_WORDS: [&str; 33] = [
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
+    "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with",
+];
+
+impl Text<'_> {
+    /// The joined forms that begin with the word at `at`, the longer first.
+    pub(super) fn joins(&self, at: &Range<usize>) -> impl Iterator<Item = Piece> + use<> {
+        let by_sign = self.connected(at);
+        let next = by_sign.clone().or_else(|| self.beside(at));
+        let pair = next.map(|next| self.join(&[at.clone(), next]));
+        let is_first = by_sign.is_some() && !self.is_connected_before(at);
+        let chain: Vec<Range<usize>> = match is_first {
+            true => std::iter::successors(Some(at.clone()), |word| self.connected(word)).take(LONGEST).collect(),
+            false => Vec::new(),
+        };
+        let chain = (chain.len() > 2).then(|| self.join(&chain));
+        chain.into_iter().chain(pair)
+    }
+
+    fn join(&self, words: &[Range<usize>]) -> Piece {
+        let text = words.iter().cloned().flatten().map(|at| self.char(at)).take(LONGEST).collect();
+        let start = words.first().map_or(0, |first| first.start);
+        let end = words.last().map_or(start, |last| last.end);
+        Piece { kind: Kind::Joined, text, letters: start..end }
+    }
+
+    /// The word that a sign connects to the one at `at`.
+    fn connected(&self, at: &Range<usize>) -> Option<Range<usize>> {
+        let sign = self.char(at.end);
+        let next = self.word_at(at.end + 1)?;
+        let keeps_meaning = is_hyphen(sign) || !self.are_digits(at.end - 1, next.start);
+        (connects(sign) && keeps_meaning).then_some(next)
+    }
+
+    fn is_connected_before(&self, at: &Range<usize>) -> bool {
+        let Some(sign) = at.start.checked_sub(1) else { return false };
+        let Some(before) = sign.checked_sub(1).filter(|before| self.class(*before) == Class::Spaced) else {
+            return false;
+        };
+        let sign = self.char(sign);
+        connects(sign) && (is_hyphen(sign) || !self.are_digits(before, at.start))
+    }
+
+    /// The word behind a space, where either is short and both stand by themselves.
+    fn beside(&self, at: &Range<usize>) -> Option<Range<usize>> {
+        let spaces = (at.end..).take_while(|place| self.char(*place) == ' ' && *place < self.0.len()).count();
+        let next = self.word_at(at.end + spaces).filter(|_| spaces > 0)?;
+        let binds = |sign: char| connects(sign) || matches!(sign, '&' | '+' | '#');
+        let is_bound =
+            at.start.checked_sub(1).is_some_and(|before| binds(self.char(before))) || binds(self.char(next.end));
+        let is_short = at.len() <= SHORT || next.len() <= SHORT;
+        let is_pair = is_short && !is_bound && !self.are_digits(at.end - 1, next.start);
+        (is_pair && !self.is_stop_word(at) && !self.is_stop_word(&next)).then_some(next)
+    }
+
+    fn word_at(&self, start: usize) -> Option<Range<usize>> {
+        let length = (start..).take_while(|place| self.class(*place) == Class::Spaced).count();
+        (length > 0).then_some(start..start + length)
+    }
+
+    fn are_digits(&self, one: usize, other: usize) -> bool {
+        self.char(one).is_numeric() && self.char(other).is_numeric()
+    }
+
+    fn is_stop_word(&self, word: &Range<usize>) -> bool {
+        STOP_WORDS.iter().any(|stop| stop.chars().eq(word.clone().map(|at| self.char(at))))
+    }
+}
+
+fn is_hyphen(sign: char) -> bool {
+    matches!(sign, '-' | '\u{2010}'..='\u{2013}' | '\u{2212}')
+}
+
+fn connects(sign: char) -> bool {
+    is_hyphen(sign) || matches!(sign, '.' | '\'' | '\u{2018}' | '\u{2019}' | '\u{2bc}' | '`' | '´' | '/' | '_' | '·')
+}
