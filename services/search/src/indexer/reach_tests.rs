@@ -63,6 +63,9 @@ fn raised(product: &Product, names: &Categories) -> BTreeSet<Tag> {
 /// Every part of every text, by itself and with words that no text has.
 fn queries() -> BTreeSet<String> {
     let mut queries = BTreeSet::from(["lamp", "灯", "lamps red", ""].map(str::to_owned));
+    // Other spellings of what texts have.
+    queries
+        .extend(["wi-fi", "wi fi", "usb-c", "node.js", "t shirt", "t-shirt", "ax-47-11", "t-shi"].map(str::to_owned));
     for text in TEXTS {
         let chars: Vec<char> = text.chars().collect();
         let parts =
