@@ -45,8 +45,11 @@ pub(crate) struct Results {
 /// also by its beginning. Accents mean nothing; a word with signs that are part of a name (`C++`, `.NET`, `AT&T`) matches
 /// with them only. Letters of scripts without spaces (Chinese, Japanese, Thai …) match wherever they follow one another.
 ///
+/// Words that are joined, hyphenated or separated find one another (`wifi`, `Wi-Fi`, `wi fi`).
+///
 /// When no product matches, words with a letter or two wrong are looked for, and `corrected` is true. When that finds
-/// nothing either, products that have most of the words are looked for, at least half of them, and `match` is `partial`.
+/// nothing either, products that have at least half of the words are looked for, those with more of them first, and `match` is
+/// `partial`. In scripts without spaces, pairs of letters count as words.
 /// A query without words is the whole catalogue, by id.
 #[utoipa::path(
     get,
