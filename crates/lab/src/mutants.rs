@@ -26,7 +26,7 @@ use list::{Mutant, all};
 /// Longer than any test.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Mutants that are tested at once: a test mostly waits.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 8;
 
 /// The options of `lab mutants`.
 #[derive(Clone, Debug, Args)]
