@@ -5,8 +5,8 @@
 //! administrator is what changes no result: `default_transaction_read_only` (the service is degraded then), the planner's
 //! settings, durability, tablespaces, access methods, logging.
 
-/// SQL that makes a new session one that the services' statements can rely on. It runs in one round trip, and whoever has
-/// narrower limits sets them after it.
+/// SQL that makes a new session one that the services' statements can rely on. It runs in one round trip; a caller
+/// with narrower limits sets them after it.
 ///
 /// The transaction has its properties explicitly, because those of a serializable, read-only, deferrable one would let it
 /// wait for other transactions.

@@ -32,7 +32,7 @@ const LOOK_AROUND: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_secs(60);
 const GONE: Duration = Duration::from_secs(3600);
 
-/// Answers of a Redis that lets nobody read, or not this service. Others, such as `NOGROUP`, the next session makes good.
+/// Answers of a Redis that refuses all reads, or those of this service. Others, such as `NOGROUP`, the next session makes good.
 const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN"];
 
 /// A member of a group.
