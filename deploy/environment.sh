@@ -3,8 +3,9 @@
 # `deploy/shell`, which runs the Makefile's recipes. Sourcing it twice changes nothing.
 #
 # Removed: options, functions and locale that change what bash does, and the variables by which Postgres, Redis, Compose
-# and Docker clients would reach other servers than this checkout's, and CONFIG_FILE, which the services would read. Kept: the Docker context, cargo's variables and the
-# proxies, because cargo and apt-get may need these; loopback never goes through a proxy.
+# and Docker clients would reach other servers than this checkout's, and CONFIG_FILE, which the services would read. Kept:
+# the Docker context, cargo's variables and the proxies, because cargo and apt-get may need these; loopback never goes
+# through a proxy.
 
 set +o posix +o noclobber +o noglob
 shopt -u nocasematch nocaseglob failglob nullglob dotglob

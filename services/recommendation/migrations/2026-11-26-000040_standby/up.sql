@@ -1,5 +1,5 @@
--- Every list reads this table, and a standby cannot read one that is not logged. Still nobody waits for the disk: what is
--- expected is written without waiting for its commit record. A crash may leave rows behind, which end by their time.
+-- Every list reads this table, and a standby cannot read one that is not logged. A write does not wait for the disk all the
+-- same: what is expected is written without waiting for its commit record. A crash may leave rows behind, which end by their time.
 alter table awaited set logged;
 
 -- As before, but for the qualified names: it finds its table whatever the session's search_path is.
