@@ -24,7 +24,6 @@ pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlE
     builder
         .with_performance_config(|performance: &mut PerformanceConfig| {
             performance.default_command_timeout = timeout;
-            performance.broadcast_channel_capacity = 8_192;
         })
         .with_connection_config(|connection: &mut ConnectionConfig| {
             connection.connection_timeout = Duration::from_millis(500);
