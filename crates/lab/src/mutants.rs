@@ -37,6 +37,9 @@ pub struct Options {
     /// Only the mutants whose names or scripts contain this
     #[arg(long)]
     pub only: Option<String>,
+    /// Of these, every Nth
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub every: u16,
 }
 
 /// How a run of tests ended.
@@ -49,8 +52,10 @@ enum Ended {
 /// Runs them for a person; fails when one survives.
 pub async fn tell(options: &Options) -> Result<()> {
     let wanted = options.only.as_deref().unwrap_or_default();
-    let mutants: Vec<_> =
-        all().filter(|mutant| mutant.name.contains(wanted) || mutant.script.contains(wanted)).collect();
+    let mutants: Vec<_> = all()
+        .filter(|mutant| mutant.name.contains(wanted) || mutant.script.contains(wanted))
+        .step_by(options.every.into())
+        .collect();
     ensure!(!mutants.is_empty(), "no such mutant: {wanted}");
 
     let scripts = options.root.join("crates/cache/src/scripts");

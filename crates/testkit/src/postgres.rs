@@ -3,6 +3,7 @@
 //! It does not wait for the disk (`fsync` is off), so it is fast and would not survive a power cut. A killed server
 //! still keeps every acknowledged commit, as `synchronous_commit` is on and the kernel has the data.
 
+mod query;
 mod states;
 
 pub use states::FOREIGN_SETTINGS;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
@@ -71,7 +72,7 @@ impl Postgres {
 
     /// The address of a database, for a superuser without a password.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        self.url_as("postgres", database)
     }
 
     /// Creates an empty database and returns its address.
@@ -81,26 +82,28 @@ impl Postgres {
         Ok(self.url(name))
     }
 
-    /// Runs SQL with `psql` and returns what it prints: a line per row, columns separated by `|`.
+    /// Runs SQL, all of it in one transaction, and returns its rows as `psql --tuples-only --no-align` prints them: a line per
+    /// row, columns separated by `|`.
     pub async fn sql(&self, database: &str, sql: &str) -> Result<String> {
         self.sql_as("postgres", database, sql).await
     }
 
     /// As [`sql`](Self::sql), but connected as this role, which needs no password either.
     pub async fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
-        tools::run(self.client_as(role, database)?.args(["-v", "ON_ERROR_STOP=1", "-c", sql])).await
+        query::run(&self.url_as(role, database), sql)
+            .await
+            .map_err(|error| anyhow!("{role} in {database}: {sql}: {error:#}"))
     }
 
     /// `psql`, which takes statements as arguments, or line by line as its input.
     pub fn client(&self, database: &str) -> Result<Command> {
-        self.client_as("postgres", database)
+        let mut client = Command::new(tools::find(&["psql"])?);
+        client.args(["-X", "-q", "-A", "-t", "-d", &self.url(database)]);
+        Ok(client)
     }
 
-    fn client_as(&self, role: &str, database: &str) -> Result<Command> {
-        let mut client = Command::new(tools::find(&["psql"])?);
-        let url = format!("postgres://{role}@127.0.0.1:{}/{database}", self.port);
-        client.args(["-X", "-q", "-A", "-t", "-d", &url]);
-        Ok(client)
+    fn url_as(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// The port, which a restart keeps.

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ports::free_port;
@@ -14,7 +15,7 @@ use crate::supervisor::Supervisor;
 use crate::tools;
 
 /// The users of the stack and how they are rendered, so that a test's services may do what they may do there.
-const USERS: &str = include_str!("../../../deploy/redis/users.acl.template");
+const TEMPLATE: &str = include_str!("../../../deploy/redis/users.acl.template");
 const RENDER: &str = include_str!("../../../deploy/redis/render-acl");
 
 /// The password of every user but `default`: the tests themselves need none.
@@ -188,8 +189,16 @@ impl Redis {
 
 /// Writes the file of users, and returns its path.
 async fn users(directory: &Path) -> Result<String> {
-    let (template, file) = (directory.join("users.acl.template"), directory.join("users.acl"));
-    std::fs::write(&template, USERS)?;
+    // The same for every server of this process.
+    static USERS: OnceCell<String> = OnceCell::const_new();
+    let users = USERS.get_or_try_init(|| render_users(directory)).await?;
+    let file = directory.join("users.acl");
+    std::fs::write(&file, users)?;
+    Ok(file.to_string_lossy().into_owned())
+}
+
+async fn render_users(directory: &Path) -> Result<String> {
+    std::fs::write(directory.join("users.acl.template"), TEMPLATE)?;
     let mut render = Command::new("sh");
     // It looks for the template beside itself.
     render.arg("-c").arg(RENDER).arg(directory.join("render-acl"));
@@ -197,7 +206,5 @@ async fn users(directory: &Path) -> Result<String> {
         render.env(format!("REDIS_{user}_PASSWORD"), PASSWORD);
     }
     let users = tools::run(&mut render).await?;
-    let users = users.replacen(&format!("user default reset on >{PASSWORD}"), "user default reset on nopass", 1);
-    std::fs::write(&file, users)?;
-    Ok(file.to_string_lossy().into_owned())
+    Ok(users.replacen(&format!("user default reset on >{PASSWORD}"), "user default reset on nopass", 1))
 }
