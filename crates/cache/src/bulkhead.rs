@@ -8,47 +8,47 @@ use tokio::time::timeout;
 
 #[derive(Debug)]
 pub(crate) struct Bulkhead {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     queue: Duration,
 }
 
 /// A place among the loads that run at once. It is free again when all that share it are dropped.
-pub(crate) type Place = Arc<OwnedSemaphorePermit>;
+pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// The place that the loads of one batch share, while there is one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<Mutex<Weak<OwnedSemaphorePermit>>>);
+pub(crate) struct SharedPermit(Arc<Mutex<Weak<OwnedSemaphorePermit>>>);
 
 /// No place became free in time.
 #[derive(Debug)]
-pub(crate) struct Full;
+pub(crate) struct BulkheadFull;
 
 impl Bulkhead {
-    pub(crate) fn new(places: usize, queue: Duration) -> Self {
-        Self { places: Arc::new(Semaphore::new(places.max(1))), queue }
+    pub(crate) fn new(permits: usize, queue: Duration) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits.max(1))), queue }
     }
 
     /// Waits for a place, first come first served.
-    pub(crate) async fn enter(&self) -> Result<Place, Full> {
-        timeout(self.queue, self.place()).await.unwrap_or(Err(Full))
+    pub(crate) async fn acquire_permit(&self) -> Result<Permit, BulkheadFull> {
+        timeout(self.queue, self.permit()).await.unwrap_or(Err(BulkheadFull))
     }
 
     /// The place of this batch; the first of its loads waits for one, and the others with it.
-    pub(crate) async fn enter_shared(&self, shared: &Shared) -> Result<Place, Full> {
+    pub(crate) async fn acquire_shared(&self, shared: &SharedPermit) -> Result<Permit, BulkheadFull> {
         let entering = async {
             let mut taken = shared.0.lock().await;
-            if let Some(place) = taken.upgrade() {
-                return Ok(place);
+            if let Some(permit) = taken.upgrade() {
+                return Ok(permit);
             }
-            let place = self.place().await?;
-            *taken = Arc::downgrade(&place);
-            Ok(place)
+            let permit = self.permit().await?;
+            *taken = Arc::downgrade(&permit);
+            Ok(permit)
         };
         // Each within its own time, so that they do not wait one after the other.
-        timeout(self.queue, entering).await.unwrap_or(Err(Full))
+        timeout(self.queue, entering).await.unwrap_or(Err(BulkheadFull))
     }
 
-    async fn place(&self) -> Result<Place, Full> {
-        Arc::clone(&self.places).acquire_owned().await.map(Arc::new).map_err(|_| Full)
+    async fn permit(&self) -> Result<Permit, BulkheadFull> {
+        Arc::clone(&self.permits).acquire_owned().await.map(Arc::new).map_err(|_| BulkheadFull)
     }
 }

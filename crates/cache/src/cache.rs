@@ -1,163 +1,169 @@
-//! The cache of one service: its connection, its tasks, and the lanes made from it.
+//! A lane: entries of one kind, under one policy. Reading through the cache happens here.
+//!
+//! A hit is one `GET`, and nothing in this file is touched by it but [`Cache::look`]. What happens on a miss stands in
+//! `miss.rs`, on a stale hit in `refresh.rs`.
 
+use std::error::Error;
+use std::fmt::Display;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use fred::interfaces::ClientLike;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use crate::batch::BatchMember;
+use crate::client::Inner;
+use crate::entry::{StoredEntry, StoredValue};
+use crate::metrics::Metrics;
+use crate::{Bypass, CacheEvent, Cached, EntryRecord, GetError, Key, LoaderError, NewEntry, Outcome, Policy};
 
-use crate::bulkhead::Bulkhead;
-use crate::feed::Tape;
-use crate::flight::Flights;
-use crate::keyspace::is_plain_name;
-use crate::lane::Kind;
-use crate::meter::Meter;
-use crate::outage::Outage;
-use crate::redis::Store;
-use crate::refresh::Refreshing;
-use crate::repair::Repairs;
-use crate::{CacheSettings, ConnectError, Health, Keyspace, Lane, Policy, PolicyError};
-
-/// A keyspace in Redis, and this process' way to it. Cheap to clone.
+/// Entries of one kind in a keyspace: `product:ttl:*`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cache {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) definition: Arc<CacheDefinition>,
+    /// Which fetch of a batch this is, if it is one.
+    pub(crate) member: Option<Arc<BatchMember>>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) keyspace: Keyspace,
-    pub(crate) store: Store,
-    pub(crate) flights: Flights,
-    pub(crate) refreshing: Arc<Refreshing>,
-    pub(crate) bulkhead: Bulkhead,
-    pub(crate) repairs: Repairs,
-    /// That entries of another version of the program are found.
-    pub(crate) unreadable: Outage,
-    pub(crate) tape: Tape,
-    pub(crate) stop: CancellationToken,
-    /// Loads, refreshes and invalidations.
-    tasks: TaskTracker,
-    /// The tasks that run until the cache stops: they outlive the others, which may need them.
-    background: TaskTracker,
-    runtime: Handle,
+pub(crate) struct CacheDefinition {
+    pub(crate) name: Arc<str>,
+    pub(crate) policy: Policy,
+    pub(crate) metrics: Metrics,
+}
+
+/// A loader as the background tasks keep it.
+pub(crate) type Loader =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, LoaderError>> + Send>> + Send + Sync>;
+
+/// What a look into Redis found.
+pub(crate) enum Lookup {
+    Fresh(Cached),
+    Stale(Cached, StoredEntry),
+    Nothing,
+    Past(Bypass),
 }
 
 impl Cache {
-    /// Connects, checks that the server is safe to use, and starts the background tasks on the current runtime.
-    ///
-    /// A Redis that does not answer within 2 s is no error: the cache starts without it and picks it up later.
-    ///
-    /// # Errors
-    /// When the URL cannot be used, or the server is too old, refuses the login or may evict the fence table.
-    pub async fn connect(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
-        let inner = Arc::new(Inner {
-            store: Store::open(keyspace.clone(), settings).await?,
-            flights: Flights::default(),
-            refreshing: Arc::default(),
-            bulkhead: Bulkhead::new(settings.max_loads, settings.load_queue),
-            repairs: Repairs::new(keyspace.name()),
-            unreadable: Outage::default(),
-            tape: Tape::new(),
-            tasks: TaskTracker::new(),
-            background: TaskTracker::new(),
-            runtime: Handle::current(),
-            stop: CancellationToken::new(),
-            keyspace,
-        });
-        let (probing, repairing, sweeping) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
-        inner.spawn_until_stopped(async move {
-            // Until it is dropped, nothing is read; what a load stored before that goes with it, and what it stores later is
-            // refused, because the generation is another one.
-            let distrust = || probing.repairs.add_everything();
-            probing.store.connection.keep_probing(distrust).await;
-        });
-        inner.spawn_until_stopped(async move { repairing.keep_repairing().await });
-        let rest = settings.sweep_rest;
-        inner.spawn_until_stopped(async move { sweeping.keep_sweeping(rest).await });
-        Ok(Self { inner })
+    /// The key of entry `id` of this lane.
+    pub fn key(&self, id: impl Display) -> Key {
+        self.inner.keyspace.key(&self.definition.name, id)
     }
 
-    /// Entries of one kind under one policy; their keys read `keyspace:name:…`.
+    /// The policy that the lane was made with.
+    pub fn policy(&self) -> &Policy {
+        &self.definition.policy
+    }
+
+    /// Answers from the cache, or loads, stores and answers.
+    ///
+    /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
+    /// of any transaction that began earlier. It runs in a task of its own, once at a time for a key however many readers of
+    /// this process wait; it is not stopped when this future is dropped, and given up (its task is aborted) after the policy's load timeout, so it must not block its thread. Past the soft TTL the stale value is returned at once and `load` runs
+    /// behind.
+    ///
+    /// `load` must not fetch the same key: that would wait for itself. Fetching another key from within takes a second
+    /// place among [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) while the first is held; if all places are
+    /// held by loads that wait for one more, none goes on. Let no more than half of them do so at once.
     ///
     /// # Errors
-    /// When the policy contradicts itself, or the name has a character that means something in a key.
-    pub fn lane(&self, name: &str, policy: Policy) -> Result<Lane, PolicyError> {
-        policy.validate()?;
-        if !is_plain_name(name) {
-            return Err(PolicyError::LaneName(name.to_owned()));
-        }
-        let meter = Meter::new(self.inner.keyspace.name(), name);
-        let kind = Arc::new(Kind { name: name.into(), policy, meter });
-        Ok(Lane { inner: Arc::clone(&self.inner), kind, member: None })
-    }
-
-    /// The keyspace, for parsing keys that come from outside.
-    pub fn keyspace(&self) -> &Keyspace {
-        &self.inner.keyspace
-    }
-
-    /// Whether Redis is in use just now, and what is wrong with it.
-    pub fn health(&self) -> Health {
-        self.inner.store.connection.health()
-    }
-
-    /// How many invalidations wait for Redis to come back.
-    pub fn repairs_pending(&self) -> usize {
-        self.inner.repairs.len()
-    }
-
-    /// Stops the cache: waits for the loads and invalidations under way, repeats the deferred invalidations until Redis has
-    /// carried them out, then closes the connection.
-    ///
-    /// Takes `grace` at most. Returns how many keys and tags are still to be invalidated then: an invalidation that is
-    /// deferred lives only as long as the process, so a caller that must not lose it needs a log of its own (an outbox).
-    pub async fn shutdown(&self, grace: Duration) -> usize {
-        let inner = &self.inner;
-        inner.tasks.close();
-        let drained = async {
-            // In this order: what is under way may be deferred. The probe and the repairs still run.
-            inner.tasks.wait().await;
-            inner.repairs.drained().await;
-        };
-        let _ = timeout(grace, drained).await;
-        inner.stop.cancel();
-        inner.background.close();
-        inner.background.wait().await;
-        // The server notices a dropped connection as well.
-        let _ = inner.store.connection.client.quit().await;
-        inner.repairs.len()
-    }
-}
-
-impl Lane {
-    pub(crate) fn cache(&self) -> Cache {
-        Cache { inner: Arc::clone(&self.inner) }
-    }
-}
-
-impl Inner {
-    /// Starts a task that outlives its caller, on the runtime that the cache was made on.
-    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    /// When `load` fails, panics or takes longer than the policy's load timeout, or had to queue for longer than the settings
+    /// allow. A Redis that is down is no error.
+    pub async fn get_or_load<F, Fut, E>(&self, key: &Key, load: F) -> Result<Cached, GetError>
     where
-        F: Future<Output: Send> + Send + 'static,
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
     {
-        self.tasks.spawn_on(task, &self.runtime)
+        let cached = match self.lookup(key).await {
+            Lookup::Fresh(cached) => {
+                self.inner.emit(|| CacheEvent::Hit(self.seen(key, &cached)));
+                cached
+            }
+            Lookup::Stale(cached, entry) => {
+                self.inner.emit(|| CacheEvent::Stale(self.seen(key, &cached)));
+                self.refresh_in_background(key, &entry, loader(load));
+                cached
+            }
+            Lookup::Nothing => {
+                self.inner.emit(|| CacheEvent::Miss(self.record(key, None)));
+                self.miss(key, loader(load), None).await?
+            }
+            Lookup::Past(why) => self.miss(key, loader(load), Some(why)).await?,
+        };
+        if let Outcome::Bypass(why) = cached.outcome {
+            self.inner.emit(|| CacheEvent::Bypass(self.record(key, Some(why.as_str()))));
+        }
+        self.definition.metrics.read(cached.outcome);
+        Ok(cached)
     }
 
-    fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        let task = async move {
-            tokio::select! {
-                () = task => {}
-                () = stop.cancelled() => {}
-            }
-        };
-        self.background.spawn_on(task, &self.runtime);
+    /// Loads, and neither looks into the cache nor stores: for a caller that knows of a reason not to trust what lies there,
+    /// such as invalidations that it cannot receive. `why` is a token, such as `events-unverified`.
+    ///
+    /// Loads for one key are shared, and bounded, as in [`fetch`](Self::fetch).
+    ///
+    /// # Errors
+    /// When `load` fails, or had to queue for longer than the settings allow.
+    pub async fn load_uncached<F, Fut, E>(&self, key: &Key, why: &'static str, load: F) -> Result<Cached, GetError>
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        let cached = self.miss(key, loader(load), Some(Bypass::Requested(why))).await?;
+        self.inner.emit(|| CacheEvent::Bypass(self.record(key, Some(why))));
+        self.definition.metrics.read(cached.outcome);
+        Ok(cached)
     }
+
+    /// What the feed says of an entry.
+    pub(crate) fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
+        let cache = Arc::clone(&self.definition.name);
+        EntryRecord { cache, key: key.clone(), version: None, ttl_ms: None, tags: Vec::new(), detail }
+    }
+
+    fn seen(&self, key: &Key, cached: &Cached) -> EntryRecord {
+        EntryRecord { version: cached.version, ttl_ms: Some(cached.ttl_ms), ..self.record(key, None) }
+    }
+
+    /// Looks without loading or refreshing; `None` when there is nothing usable, Redis included.
+    pub async fn get(&self, key: &Key) -> Option<Cached> {
+        match self.lookup(key).await {
+            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(cached),
+            Lookup::Nothing | Lookup::Past(_) => None,
+        }
+    }
+
+    pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
+        let epoch = self.inner.pending.epoch();
+        let entry = match self.inner.store.get(key).await {
+            Ok(Some(StoredValue::Value(entry))) => entry,
+            Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Nothing,
+            Err(_) => return Lookup::Past(Bypass::RedisDown),
+        };
+        if self.inner.pending.is_suspect(epoch, key, &entry) {
+            return Lookup::Past(Bypass::InvalidationPending);
+        }
+        let now = self.inner.store.connection.clock.now_ms();
+        if entry.is_fresh(now) {
+            return Lookup::Fresh(Cached::from_stored(&entry, now, Outcome::Hit));
+        }
+        // Redis removes an entry at its hard TTL by the same clock; this holds even where it is late.
+        if entry.age(now) >= entry.hard {
+            return Lookup::Nothing;
+        }
+        Lookup::Stale(Cached::from_stored(&entry, now, Outcome::Stale), entry)
+    }
+}
+
+fn loader<F, Fut, E>(load: F) -> Loader
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
+    E: Error + Send + Sync + 'static,
+{
+    Arc::new(move || {
+        let loading = load();
+        Box::pin(async move { loading.await.map_err(|error| Arc::new(error) as LoaderError) })
+    })
 }

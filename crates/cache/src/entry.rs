@@ -14,25 +14,25 @@
 use bytes::Bytes;
 use std::fmt::Write as _;
 
-use crate::{Loaded, Tag};
+use crate::{NewEntry, Tag};
 
 /// Length of `V<id>` and `L<id>`: what scripts compare.
-const MARK: usize = 33;
+const TOKEN_LEN: usize = 33;
 
 /// What was found under a key.
 #[derive(Debug, Clone)]
-pub(crate) enum Held {
+pub(crate) enum StoredValue {
     /// Somebody's lease.
     Lease,
     /// A value.
-    Value(Entry),
+    Value(StoredEntry),
     /// Bytes that no version of this crate wrote.
     Unreadable,
 }
 
 /// A stored value: its header parsed, its body untouched.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct StoredEntry {
     raw: Bytes,
     body: usize,
     digest: (usize, usize),
@@ -49,23 +49,25 @@ pub(crate) struct Entry {
     pub(crate) absent: bool,
 }
 
-impl Held {
+impl StoredValue {
     pub(crate) fn parse(raw: Bytes) -> Self {
         match raw.first() {
-            Some(b'L') if raw.len() == MARK || raw.get(MARK..).is_some_and(|rest| rest.starts_with(b" least=")) => {
+            Some(b'L')
+                if raw.len() == TOKEN_LEN || raw.get(TOKEN_LEN..).is_some_and(|rest| rest.starts_with(b" least=")) =>
+            {
                 Self::Lease
             }
-            Some(b'V') => Entry::parse(raw).map_or(Self::Unreadable, Self::Value),
+            Some(b'V') => StoredEntry::parse(raw).map_or(Self::Unreadable, Self::Value),
             _ => Self::Unreadable,
         }
     }
 }
 
-impl Entry {
+impl StoredEntry {
     /// One pass over the header: this is done for every hit.
     fn parse(raw: Bytes) -> Option<Self> {
         let end = memchr::memchr(b'\n', &raw)?;
-        let mut header = Header(raw.get(MARK..end)?);
+        let mut header = Header(raw.get(TOKEN_LEN..end)?);
         let at = header.number(b" at=")?;
         let soft = header.number(b" soft=")?;
         let hard = header.number(b" hard=")?;
@@ -84,13 +86,13 @@ impl Entry {
     }
 
     /// `V<id>`: what has to be there still when this value is to be replaced.
-    pub(crate) fn mark(&self) -> Bytes {
-        self.raw.slice(..MARK)
+    pub(crate) fn token(&self) -> Bytes {
+        self.raw.slice(..TOKEN_LEN)
     }
 
     /// The 32 hex digits that tell this value from every other one.
     pub(crate) fn id(&self) -> Bytes {
-        self.raw.slice(1..MARK)
+        self.raw.slice(1..TOKEN_LEN)
     }
 
     /// The body's digest, as text.
@@ -145,7 +147,7 @@ impl Header<'_> {
 }
 
 /// The header of a new value after `at=…`, which the script fills in because only Redis knows its time.
-pub(crate) fn header(loaded: &Loaded, soft: u64, hard: u64) -> String {
+pub(crate) fn header(loaded: &NewEntry, soft: u64, hard: u64) -> String {
     let mut header = format!("soft={soft} hard={hard} ver=");
     match loaded.version {
         Some(version) => write!(header, "{version}"),
@@ -171,31 +173,31 @@ mod tests {
     use super::*;
     use crate::Digest;
 
-    fn stored(loaded: &Loaded) -> Held {
+    fn stored(loaded: &NewEntry) -> StoredValue {
         let id = "0123456789abcdef0123456789abcdef";
         let body = loaded.body.clone().unwrap_or_default();
         let mut raw = format!("V{id} at=1000 {}\n", header(loaded, 5_000, 9_000)).into_bytes();
         raw.extend_from_slice(&body);
-        Held::parse(raw.into())
+        StoredValue::parse(raw.into())
     }
 
     #[test]
     fn a_value_comes_back_as_it_was_stored() {
-        let loaded = Loaded::found("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
-        let Held::Value(entry) = stored(&loaded) else { panic!("not a value") };
+        let loaded = NewEntry::value("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
+        let StoredValue::Value(entry) = stored(&loaded) else { panic!("not a value") };
         assert_eq!(entry.body(), "{\"a\":\n1}");
         assert_eq!(entry.digest(), Digest::of(b"{\"a\":\n1}").to_string());
         assert_eq!((entry.version, entry.absent, entry.at), (Some(7), false, 1_000));
         assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1", "category:3"]);
         assert_eq!((entry.ttl(5_999), entry.ttl(6_001), entry.age(1_500)), (1, -1, 500));
-        assert_eq!(entry.mark(), "V0123456789abcdef0123456789abcdef");
+        assert_eq!(entry.token(), "V0123456789abcdef0123456789abcdef");
     }
 
     #[test]
     fn softly_invalidated_value_is_stale_at_age_zero() {
         let raw = |soft: u64| format!("V{} at=1000 soft={soft} hard=9000 ver=- sum=- absent=0 tags=\n", "0".repeat(32));
-        let is_fresh = |soft, now| match Held::parse(raw(soft).into()) {
-            Held::Value(entry) => entry.is_fresh(now),
+        let is_fresh = |soft, now| match StoredValue::parse(raw(soft).into()) {
+            StoredValue::Value(entry) => entry.is_fresh(now),
             _ => panic!("not a value"),
         };
         assert!([999, 1_000, 1_001].iter().all(|now| !is_fresh(0, *now)), "also by a clock that lags");
@@ -205,7 +207,9 @@ mod tests {
 
     #[test]
     fn an_absence_is_a_value_with_tags() {
-        let Held::Value(entry) = stored(&Loaded::absent().tag(Tag::new("product", 1))) else { panic!("not a value") };
+        let StoredValue::Value(entry) = stored(&NewEntry::absent().tag(Tag::new("product", 1))) else {
+            panic!("not a value")
+        };
         assert!(entry.absent && entry.body().is_empty() && entry.version.is_none());
         assert_eq!(entry.digest(), "-");
         assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1"]);
@@ -213,27 +217,30 @@ mod tests {
 
     #[test]
     fn a_value_without_tags_has_none() {
-        let Held::Value(entry) = stored(&Loaded::found("x")) else { panic!("not a value") };
+        let StoredValue::Value(entry) = stored(&NewEntry::value("x")) else { panic!("not a value") };
         assert_eq!(entry.tags().count(), 0);
     }
 
     #[test]
     fn leases_and_foreign_bytes_are_told_apart() {
         let lease = format!("L{}", "0".repeat(32));
-        assert!(matches!(Held::parse(format!("{lease} least=7").into()), Held::Lease));
-        assert!(matches!(Held::parse(lease.into()), Held::Lease));
+        assert!(matches!(StoredValue::parse(format!("{lease} least=7").into()), StoredValue::Lease));
+        assert!(matches!(StoredValue::parse(lease.into()), StoredValue::Lease));
         for foreign in ["", "L", "V", "hello", "V0123 at=1", "V0123456789abcdef0123456789abcdef at=x\n"] {
-            assert!(matches!(Held::parse(Bytes::copy_from_slice(foreign.as_bytes())), Held::Unreadable), "{foreign}");
+            assert!(
+                matches!(StoredValue::parse(Bytes::copy_from_slice(foreign.as_bytes())), StoredValue::Unreadable),
+                "{foreign}"
+            );
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_parser_panic(raw: Vec<u8>) {
-            let _ = Held::parse(raw.clone().into());
+            let _ = StoredValue::parse(raw.clone().into());
             let mut value = b"V0123456789abcdef0123456789abcdef".to_vec();
             value.extend(raw);
-            let _ = Held::parse(value.into());
+            let _ = StoredValue::parse(value.into());
         }
     }
 }

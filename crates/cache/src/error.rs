@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A loader's error, shared by all readers that waited for the load.
-pub type LoadError = Arc<dyn Error + Send + Sync>;
+pub type LoaderError = Arc<dyn Error + Send + Sync>;
 
 /// Why there is no value.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum FetchError {
+pub enum GetError {
     /// The loader failed: decide by its error.
     #[error("the load failed: {0}")]
-    Load(LoadError),
+    Load(LoaderError),
     /// Too many loads are under way, and no place became free in time: shed the request (503).
     #[error("too many loads are under way")]
     Overloaded,
@@ -28,9 +28,9 @@ pub enum FetchError {
     Aborted,
 }
 
-impl FetchError {
+impl GetError {
     /// The loader's error, where it is one of type `E`.
-    pub fn load_error<E: Error + 'static>(&self) -> Option<&E> {
+    pub fn loader_error<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Load(error) => error.downcast_ref(),
             Self::Overloaded | Self::TimedOut(_) | Self::Panicked | Self::Aborted => None,

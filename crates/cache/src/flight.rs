@@ -14,7 +14,7 @@
 //! moment after the join. A flight leaves the table before COMMIT is sent: a reader that began after an
 //! acknowledged invalidation, while the commit's reply is still on its way, must not find it.
 //!
-//! One load of a key is under way at a time, also where flights leave the table before it (`turns.rs`).
+//! One load of a key is under way at a time, also where flights leave the table before it (`key_locks.rs`).
 //!
 //! A reader whose flights keep being too old for it joins a flight *beside* the cache: it is closed before its load begins, so
 //! all its readers may take the value that it loads.
@@ -26,38 +26,38 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::watch;
 
 use crate::sync::{AtomicU32, Mutex};
-use crate::{FetchError, Fetched, Key};
+use crate::{Cached, GetError, Key};
 
+mod key_locks;
 mod steps;
-mod turns;
 
-pub(crate) use steps::{Asked, World, fly};
-pub(crate) use turns::Turn;
-use turns::Turns;
+pub(crate) use key_locks::KeyLock;
+use key_locks::KeyLocks;
+pub(crate) use steps::{LeaseReply, LoadIo, run_load};
 
 /// The flights under way in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Flights {
+pub(crate) struct SingleFlight {
     table: Table,
     /// Flights that do not use the cache; a flight of the same key in `table` may be under way.
     beside: Table,
-    turns: Turns,
+    key_locks: KeyLocks,
 }
 
-type Table = Mutex<HashMap<Key, Arc<Flight>>>;
+type Table = Mutex<HashMap<Key, Arc<InFlight>>>;
 
 /// One load that several readers wait for.
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub(crate) struct InFlight {
     key: Key,
     phase: AtomicU32,
-    landed: watch::Sender<Option<Landed>>,
+    result: watch::Sender<Option<LoadResult>>,
 }
 
 /// What a flight brings home.
 #[derive(Clone, Debug)]
-pub(crate) struct Landed {
-    pub(crate) result: Result<Fetched, FetchError>,
+pub(crate) struct LoadResult {
+    pub(crate) result: Result<Cached, GetError>,
     /// The phase in which the value was read.
     pub(crate) phase: u32,
     /// Whether a commit proved that nothing invalidated the value up to then.
@@ -65,48 +65,49 @@ pub(crate) struct Landed {
 }
 
 /// A reader's place on a flight.
-pub(crate) enum Boarding {
+pub(crate) enum Join {
     /// The flight is new, and this reader has to see to it that it is flown.
-    First(Arc<Flight>, Seat),
+    Leader(Arc<InFlight>, Ticket),
     /// Somebody else flies it.
-    Joined(Seat),
+    Follower(Ticket),
 }
 
 /// Waits for the flight to land, and knows when its holder boarded.
-pub(crate) struct Seat {
-    boarded: u32,
-    landed: watch::Receiver<Option<Landed>>,
+pub(crate) struct Ticket {
+    joined_in: u32,
+    result: watch::Receiver<Option<LoadResult>>,
 }
 
-impl Flights {
+impl SingleFlight {
     /// Joins the flight for `key`, or opens one.
-    pub(crate) fn board(&self, key: &Key) -> Boarding {
-        Self::board_in(&self.table, key)
+    pub(crate) fn join(&self, key: &Key) -> Join {
+        Self::join_in(&self.table, key)
     }
 
     /// The same, for flights that go past the cache.
-    pub(crate) fn board_beside(&self, key: &Key) -> Boarding {
-        Self::board_in(&self.beside, key)
+    pub(crate) fn join_bypass(&self, key: &Key) -> Join {
+        Self::join_in(&self.beside, key)
     }
 
     /// Waits until no other load of `key` is under way.
-    pub(crate) async fn turn(&self, key: &Key) -> Turn {
-        self.turns.take(key).await
+    pub(crate) async fn lock_key(&self, key: &Key) -> KeyLock {
+        self.key_locks.take(key).await
     }
 
-    fn board_in(table: &Table, key: &Key) -> Boarding {
+    fn join_in(table: &Table, key: &Key) -> Join {
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = table.get(key) {
-            return Boarding::Joined(flight.seat());
+            return Join::Follower(flight.ticket());
         }
-        let flight = Arc::new(Flight { key: key.clone(), phase: AtomicU32::new(0), landed: watch::Sender::new(None) });
+        let flight =
+            Arc::new(InFlight { key: key.clone(), phase: AtomicU32::new(0), result: watch::Sender::new(None) });
         table.insert(key.clone(), Arc::clone(&flight));
-        let seat = flight.seat();
-        Boarding::First(flight, seat)
+        let ticket = flight.ticket();
+        Join::Leader(flight, ticket)
     }
 
     /// Nobody can join `flight` any more. Called before COMMIT is sent, and before a load that stores nothing.
-    pub(crate) fn close(&self, flight: &Arc<Flight>) {
+    pub(crate) fn close(&self, flight: &Arc<InFlight>) {
         for table in [&self.table, &self.beside] {
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
             if table.get(&flight.key).is_some_and(|other| Arc::ptr_eq(other, flight)) {
@@ -116,9 +117,9 @@ impl Flights {
     }
 }
 
-impl Flight {
-    fn seat(&self) -> Seat {
-        Seat { boarded: self.phase.load(SeqCst), landed: self.landed.subscribe() }
+impl InFlight {
+    fn ticket(&self) -> Ticket {
+        Ticket { joined_in: self.phase.load(SeqCst), result: self.result.subscribe() }
     }
 
     pub(crate) fn key(&self) -> &Key {
@@ -131,29 +132,29 @@ impl Flight {
     }
 
     /// Hands the result to everybody on board.
-    pub(crate) fn land(&self, landed: Landed) {
-        self.landed.send_replace(Some(landed));
+    pub(crate) fn complete(&self, result: LoadResult) {
+        self.result.send_replace(Some(result));
     }
 }
 
-impl Seat {
+impl Ticket {
     /// What the flight brought; `None` when it ended without landing (its task panicked or was shut down).
-    pub(crate) async fn landed(mut self) -> Option<(Landed, u32)> {
-        let landed = self.landed.wait_for(Option::is_some).await.ok()?.clone()?;
-        Some((landed, self.boarded))
+    pub(crate) async fn result(mut self) -> Option<(LoadResult, u32)> {
+        let result = self.result.wait_for(Option::is_some).await.ok()?.clone()?;
+        Some((result, self.joined_in))
     }
 }
 
-impl Landed {
-    /// Whether a reader that boarded in `boarded` may take this result.
-    pub(crate) fn good_for(&self, boarded: u32) -> bool {
-        boarded < self.phase || (self.committed && boarded == self.phase) || self.is_timeout()
+impl LoadResult {
+    /// Whether a reader that boarded in `joined_in` may take this result.
+    pub(crate) fn valid_for(&self, joined_in: u32) -> bool {
+        joined_in < self.phase || (self.committed && joined_in == self.phase) || self.is_timeout()
     }
 
     /// That a load took too long says nothing about the value, so it cannot be outdated; and who came during the load need
     /// not wait for another one.
     fn is_timeout(&self) -> bool {
-        matches!(self.result, Err(FetchError::TimedOut(_)))
+        matches!(self.result, Err(GetError::TimedOut(_)))
     }
 }
 
@@ -166,52 +167,52 @@ mod tests {
 
     use super::*;
     use crate::sync::in_any_order;
-    use crate::{Fill, Keyspace, Loaded, Outcome};
+    use crate::{Fill, Keyspace, NewEntry, Outcome};
 
-    fn landed(phase: u32, committed: bool) -> Landed {
-        let fetched = Fetched::from_load(&Loaded::found("x"), Outcome::Miss(Fill::Stored));
-        Landed { result: Ok(fetched), phase, committed }
+    fn result(phase: u32, committed: bool) -> LoadResult {
+        let cached = Cached::from_new_entry(&NewEntry::value("x"), Outcome::Miss(Fill::Stored));
+        LoadResult { result: Ok(cached), phase, committed }
     }
 
     #[test]
     fn a_joiner_takes_what_was_read_after_it_came_or_what_a_commit_vouches_for() {
         //         boarded, phase of the read, committed → may take
-        for (boarded, phase, committed, good) in [
+        for (joined_in, phase, committed, good) in [
             (0, 1, false, true),
             (1, 2, false, true),
             (1, 1, false, false), // the classic stale join: the load had begun
             (2, 2, true, true),
             (2, 1, true, false), // after the phase of the read: only a flight that left the table late allows it
         ] {
-            assert_eq!(landed(phase, committed).good_for(boarded), good, "{boarded} {phase} {committed}");
+            assert_eq!(result(phase, committed).valid_for(joined_in), good, "{joined_in} {phase} {committed}");
         }
     }
 
     #[test]
     fn a_closed_flight_is_not_joined_and_a_later_one_survives_its_closing() {
         in_any_order(|| {
-            let flights = Flights::default();
+            let single_flight = SingleFlight::default();
             let key = Keyspace::new("test").unwrap().key("a", 1);
-            let Boarding::First(first, _seat) = flights.board(&key) else { panic!("the first to board flies") };
-            assert!(matches!(flights.board(&key), Boarding::Joined(_)));
-            flights.close(&first);
-            let Boarding::First(second, seat) = flights.board(&key) else { panic!("a closed flight was joined") };
-            flights.close(&first);
-            assert!(matches!(flights.board(&key), Boarding::Joined(_)), "closing the first removed the second");
-            second.land(landed(1, true));
-            assert!(block_on(seat.landed()).is_some());
+            let Join::Leader(first, _seat) = single_flight.join(&key) else { panic!("the first to board flies") };
+            assert!(matches!(single_flight.join(&key), Join::Follower(_)));
+            single_flight.close(&first);
+            let Join::Leader(second, ticket) = single_flight.join(&key) else { panic!("a closed flight was joined") };
+            single_flight.close(&first);
+            assert!(matches!(single_flight.join(&key), Join::Follower(_)), "closing the first removed the second");
+            second.complete(result(1, true));
+            assert!(block_on(ticket.result()).is_some());
         });
     }
 
     #[test]
     fn a_flight_that_never_lands_leaves_nobody_waiting() {
         in_any_order(|| {
-            let flights = Flights::default();
+            let single_flight = SingleFlight::default();
             let key = Keyspace::new("test").unwrap().key("a", 1);
-            let Boarding::First(flight, seat) = flights.board(&key) else { panic!("the first to board flies") };
-            flights.close(&flight);
+            let Join::Leader(flight, ticket) = single_flight.join(&key) else { panic!("the first to board flies") };
+            single_flight.close(&flight);
             drop(flight);
-            assert!(block_on(seat.landed()).is_none());
+            assert!(block_on(ticket.result()).is_none());
         });
     }
 }

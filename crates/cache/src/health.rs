@@ -85,7 +85,7 @@ impl Reason {
 
     /// Whether entries may be outdated when this state is over: invalidations of other processes were refused, the
     /// dataset may be an older one, or a tag set may have been evicted.
-    pub(crate) fn outdates_entries(&self) -> bool {
+    pub(crate) fn makes_entries_suspect(&self) -> bool {
         match self {
             Self::Loading | Self::Replica | Self::SaveFailed | Self::TooFewReplicas | Self::EvictionPolicy(_) => true,
             Self::NoAnswer
@@ -101,7 +101,7 @@ impl Reason {
     }
 
     /// Whether it lasts until a person changes a setting.
-    pub(crate) fn needs_a_person(&self) -> bool {
+    pub(crate) fn needs_operator(&self) -> bool {
         matches!(self, Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_))
     }
 }

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::{Cache, Invalidated, Invalidation};
+use crate::{CacheClient, Invalidated, Invalidation};
 
-impl Cache {
+impl CacheClient {
     /// Invalidates at once, and once more after `commit_bound`, for a write that may or may not be committed.
     ///
     /// `commit_bound` is the longest time for which a COMMIT can still take effect after its connection is lost. Only the first

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::entry::Held;
+use crate::entry::StoredValue;
 use crate::keyspace::fnv1a;
-use crate::redis::{Seen, StoreError};
-use crate::{Cache, Key, Tag};
+use crate::redis::{InspectedEntry, StoreError};
+use crate::{CacheClient, Key, Tag};
 
 /// Names that one SCAN looks at, those of other keyspaces included.
 const NAMES: u32 = 256;
@@ -75,9 +75,9 @@ pub struct InspectError(#[from] StoreError);
 /// A cursor that no page has returned.
 #[derive(Debug, thiserror::Error)]
 #[error("not a cursor of this keyspace")]
-pub struct BadCursor;
+pub struct InvalidCursor;
 
-impl Cache {
+impl CacheClient {
     /// Looks at one entry; `None` when there is none.
     ///
     /// # Errors
@@ -91,15 +91,15 @@ impl Cache {
     ///
     /// # Errors
     /// When it is not one that [`entries`](Self::entries) returned.
-    pub fn parse_cursor(&self, text: &str) -> Result<EntryCursor, BadCursor> {
+    pub fn parse_cursor(&self, text: &str) -> Result<EntryCursor, InvalidCursor> {
         let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
-        let parse = |number: &str| number.parse::<u64>().ok().filter(|_| digits(number)).ok_or(BadCursor);
+        let parse = |number: &str| number.parse::<u64>().ok().filter(|_| digits(number)).ok_or(InvalidCursor);
         let mut numbers = text.split('-').map(parse);
-        let mut number = || numbers.next().ok_or(BadCursor)?;
+        let mut number = || numbers.next().ok_or(InvalidCursor)?;
         let (partition, scan, after) = (number()?, number()?, number()?);
-        let partition = u16::try_from(partition).map_err(|_| BadCursor)?;
+        let partition = u16::try_from(partition).map_err(|_| InvalidCursor)?;
         if partition >= self.inner.keyspace.partitions() || numbers.next().is_some() {
-            return Err(BadCursor);
+            return Err(InvalidCursor);
         }
         Ok(EntryCursor { partition, scan: scan.to_string(), after })
     }
@@ -144,15 +144,15 @@ impl Cache {
     ///
     /// # Errors
     /// When Redis does not answer.
-    pub async fn tagged(&self, tag: &Tag) -> Result<u64, InspectError> {
+    pub async fn tag_size(&self, tag: &Tag) -> Result<u64, InspectError> {
         let mut total = 0;
         for partition in 0..self.inner.keyspace.partitions() {
-            total += self.inner.store.tagged(partition, tag).await?;
+            total += self.inner.store.tag_size(partition, tag).await?;
         }
         Ok(total)
     }
 
-    fn info(&self, key: &Key, seen: &Seen) -> EntryInfo {
+    fn info(&self, key: &Key, seen: &InspectedEntry) -> EntryInfo {
         let mut info = EntryInfo {
             key: key.to_string(),
             state: EntryState::Unreadable,
@@ -166,9 +166,9 @@ impl Cache {
             size_bytes: None,
         };
         match &seen.held {
-            Held::Unreadable => {}
-            Held::Lease => info.state = EntryState::Leased,
-            Held::Value(entry) => {
+            StoredValue::Unreadable => {}
+            StoredValue::Lease => info.state = EntryState::Leased,
+            StoredValue::Value(entry) => {
                 let now = self.inner.store.connection.clock.now_ms();
                 info.state = match (entry.absent, entry.is_fresh(now)) {
                     (true, _) => EntryState::Absent,

@@ -9,29 +9,29 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
 use tracing::debug;
 
-use crate::cache::{Cache, Inner};
+use crate::client::{CacheClient, Inner};
 use crate::redis::StoreError;
-use crate::{Happening, InvalidationRecord, Key, Tag};
+use crate::{CacheEvent, InvalidationRecord, Key, Tag};
 
 /// Commands of one invalidation that are under way at once.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 /// Keys that one command names at most.
 const KEYS: usize = 64;
 /// Keys, and tags, that the feed names.
-const TOLD: usize = 16;
+const MAX_NAMES_IN_FEED: usize = 16;
 
 /// What to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
 #[derive(Clone, Debug)]
 pub struct Invalidation {
-    pub(crate) effect: Effect,
+    pub(crate) effect: Mode,
     pub(crate) keys: Vec<Key>,
-    pub(crate) older: Vec<(Key, u64)>,
+    pub(crate) keys_before: Vec<(Key, u64)>,
     pub(crate) tags: Vec<Tag>,
 }
 
 /// What becomes of an invalidated entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum Mode {
     Removed,
     Expired,
 }
@@ -61,12 +61,12 @@ pub enum Invalidated {
 impl Invalidation {
     /// Removes entries: what was stored before is never served again.
     pub fn hard() -> Self {
-        Self { effect: Effect::Removed, keys: Vec::new(), older: Vec::new(), tags: Vec::new() }
+        Self { effect: Mode::Removed, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
     }
 
     /// Marks entries stale: the next reader still gets the old value, and starts a refresh.
     pub fn soft() -> Self {
-        Self { effect: Effect::Expired, keys: Vec::new(), older: Vec::new(), tags: Vec::new() }
+        Self { effect: Mode::Expired, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
     }
 
     /// Names an entry.
@@ -75,13 +75,13 @@ impl Invalidation {
         self
     }
 
-    /// Names an entry that shows one row ([`Loaded::version`](crate::Loaded::version)), of which `version` is committed.
+    /// Names an entry that shows one row ([`NewEntry::version`](crate::Loaded::version)), of which `version` is committed.
     ///
     /// An entry that shows this version or a later one stays, and a load under way that brings one is stored: for a
     /// repeated invalidation, which comes when the writer itself may already have removed or replaced the entry. What
     /// shows an older version, or none, is removed, by a soft invalidation as well.
-    pub fn key_before(mut self, key: Key, version: u64) -> Self {
-        self.older.push((key, version));
+    pub fn key_older_than(mut self, key: Key, version: u64) -> Self {
+        self.keys_before.push((key, version));
         self
     }
 
@@ -99,11 +99,11 @@ impl Invalidation {
 
     /// What the feed says of it: the first few names, and how many more.
     pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
-        let named = self.keys.iter().chain(self.older.iter().map(|(key, _)| key));
-        let keys: Vec<Key> = named.take(TOLD).cloned().collect();
-        let tags: Vec<Tag> = self.tags.iter().take(TOLD).cloned().collect();
-        let more = self.keys.len() + self.older.len() + self.tags.len() - keys.len() - tags.len();
-        InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Effect::Expired, entries }
+        let named = self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key));
+        let keys: Vec<Key> = named.take(MAX_NAMES_IN_FEED).cloned().collect();
+        let tags: Vec<Tag> = self.tags.iter().take(MAX_NAMES_IN_FEED).cloned().collect();
+        let more = self.keys.len() + self.keys_before.len() + self.tags.len() - keys.len() - tags.len();
+        InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Mode::Expired, entries }
     }
 
     fn steps(&self, partitions: u16) -> Vec<Step> {
@@ -112,15 +112,15 @@ impl Invalidation {
             let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
             steps.extend(keys.chunks(KEYS).map(|some| Step::Keys(some.to_vec())));
             let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
-            let older: Vec<(Key, u64)> = self.older.iter().filter(is_here).cloned().collect();
-            steps.extend(older.chunks(KEYS).map(|some| Step::Older(some.to_vec())));
+            let keys_before: Vec<(Key, u64)> = self.keys_before.iter().filter(is_here).cloned().collect();
+            steps.extend(keys_before.chunks(KEYS).map(|some| Step::Older(some.to_vec())));
             steps.extend(self.tags.iter().map(|tag| Step::Tag(partition, tag.clone())));
         }
         steps
     }
 }
 
-impl Cache {
+impl CacheClient {
     /// Invalidates, and returns when it is done everywhere or deferred.
     ///
     /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
@@ -134,14 +134,15 @@ impl Cache {
             };
             counter!("cache_invalidations_total", "keyspace" => inner.keyspace.name().to_owned(), "result" => result)
                 .increment(1);
-            inner.tell(|| Happening::Invalidate(invalidation.record(done.as_ref().ok().copied())));
+            inner.emit(|| CacheEvent::Invalidate(invalidation.record(done.as_ref().ok().copied())));
             match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
-                    let (keys, tags) = (invalidation.keys.len() + invalidation.older.len(), invalidation.tags.len());
+                    let (keys, tags) =
+                        (invalidation.keys.len() + invalidation.keys_before.len(), invalidation.tags.len());
                     debug!(%error, keys, tags, "an invalidation is deferred");
-                    inner.repairs.tell_deferred(&error);
-                    inner.repairs.add(invalidation);
+                    inner.pending.log_deferred(&error);
+                    inner.pending.add(invalidation);
                     Invalidated::Deferred
                 }
             }
@@ -150,17 +151,17 @@ impl Cache {
     }
 
     /// Removes every entry of the keyspace: for a consumer that lost track of what changed.
-    pub async fn invalidate_all(&self) -> Invalidated {
+    pub async fn purge(&self) -> Invalidated {
         let inner = self.inner.clone();
         let task = self.inner.spawn(async move {
-            let done = inner.invalidate_all().await;
-            inner.tell(|| Happening::Invalidate(InvalidationRecord::everything(done.as_ref().ok().copied())));
+            let done = inner.purge().await;
+            inner.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(done.as_ref().ok().copied())));
             match done {
                 Ok(entries) => Invalidated::Done { entries },
                 Err(error) => {
                     debug!(%error, "an invalidation of the whole keyspace is deferred");
-                    inner.repairs.tell_deferred(&error);
-                    inner.repairs.add_everything();
+                    inner.pending.log_deferred(&error);
+                    inner.pending.add_everything();
                     Invalidated::Deferred
                 }
             }
@@ -173,7 +174,8 @@ impl Inner {
     pub(crate) async fn invalidate(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
         let steps = invalidation.steps(self.keyspace.partitions());
         // A bounded number at once: each has a time limit, which runs while it queues.
-        let mut done = stream::iter(steps).map(|step| self.take(invalidation.effect, step)).buffer_unordered(AT_ONCE);
+        let mut done =
+            stream::iter(steps).map(|step| self.run_step(invalidation.effect, step)).buffer_unordered(MAX_CONCURRENT);
         let mut total = 0;
         while let Some(entries) = done.try_next().await? {
             total += entries;
@@ -181,18 +183,18 @@ impl Inner {
         Ok(total)
     }
 
-    async fn take(&self, effect: Effect, step: Step) -> Result<u64, StoreError> {
+    async fn run_step(&self, effect: Mode, step: Step) -> Result<u64, StoreError> {
         match (effect, step) {
             (_, Step::Older(entries)) => self.store.remove_older(&entries).await,
-            (Effect::Removed, Step::Keys(keys)) => self.store.unlink(&keys).await,
-            (Effect::Expired, Step::Keys(keys)) => self.store.soften(keys.iter().map(Key::to_string).collect()).await,
-            (Effect::Removed, Step::Tag(partition, tag)) => self.store.invalidate_tag(partition, &tag).await,
-            (Effect::Expired, Step::Tag(partition, tag)) => self.store.soften_tag(partition, &tag).await,
+            (Mode::Removed, Step::Keys(keys)) => self.store.unlink(&keys).await,
+            (Mode::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
+            (Mode::Removed, Step::Tag(partition, tag)) => self.store.invalidate_tag(partition, &tag).await,
+            (Mode::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
         }
     }
 
     /// The generation first: a load under way is refused, so what the scan removes does not come back.
-    pub(crate) async fn invalidate_all(&self) -> Result<u64, StoreError> {
+    pub(crate) async fn purge(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for partition in 0..self.keyspace.partitions() {
             self.store.drop_generation(partition).await?;

@@ -20,7 +20,7 @@ pub struct Keyspace {
     prefixes: Arc<[String]>,
 }
 
-/// The name of one entry. Made by [`Keyspace::key`] or [`Lane::key`](crate::Lane::key).
+/// The name of one entry. Made by [`Keyspace::key`] or [`Cache::key`](crate::Lane::key).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     name: Bytes,
@@ -49,7 +49,7 @@ impl Keyspace {
     ///
     /// All processes that share the keyspace must agree on the number.
     pub fn partitioned(name: &str, partitions: u16) -> Result<Self, KeyspaceError> {
-        if !is_plain_name(name) {
+        if !is_valid_name(name) {
             return Err(KeyspaceError::Name(name.to_owned()));
         }
         let prefixes = match partitions {
@@ -70,18 +70,18 @@ impl Keyspace {
         self.prefixes.len() as u16
     }
 
-    /// The key of entry `id` in `lane`.
+    /// The key of entry `id` in `cache`.
     ///
     /// Control characters, spaces and `%` in `id` are percent-encoded, so any text makes a valid key.
-    pub fn key(&self, lane: &str, id: impl Display) -> Key {
+    pub fn key(&self, cache: &str, id: impl Display) -> Key {
         if let [prefix] = &*self.prefixes {
-            let mut name = String::with_capacity(prefix.len() + lane.len() + 16);
+            let mut name = String::with_capacity(prefix.len() + cache.len() + 16);
             name.push_str(prefix);
-            write_bare(&mut name, lane, id);
+            write_bare(&mut name, cache, id);
             return Key { name: name.into(), prefix: prefix.len() as u16, partition: 0 };
         }
-        let mut bare = String::with_capacity(lane.len() + 16);
-        write_bare(&mut bare, lane, id);
+        let mut bare = String::with_capacity(cache.len() + 16);
+        write_bare(&mut bare, cache, id);
         self.key_from_bare(&bare)
     }
 
@@ -125,13 +125,13 @@ impl Keyspace {
     }
 
     /// The set that an invalidation of `tag` moved aside and empties.
-    pub(crate) fn drain_set(&self, partition: u16, tag: &Tag) -> String {
+    pub(crate) fn emptying_set(&self, partition: u16, tag: &Tag) -> String {
         format!("{}~drain:{tag}", self.prefix(partition))
     }
 
     /// The lock that keeps several processes from refreshing one entry at once.
     pub(crate) fn refresh_lock(&self, key: &Key) -> String {
-        format!("{}~refresh:{}", self.prefix(key.partition), key.bare())
+        format!("{}~refresh:{}", self.prefix(key.partition), key.local_name())
     }
 }
 
@@ -142,7 +142,7 @@ impl Key {
     }
 
     /// The name without the keyspace's prefix: `ttl:1`.
-    pub fn bare(&self) -> &str {
+    pub fn local_name(&self) -> &str {
         &self.as_str()[self.prefix as usize..]
     }
 
@@ -175,13 +175,13 @@ impl fmt::Debug for Key {
 }
 
 /// Whether `name` can stand for a keyspace or a lane: nothing in it has a meaning of its own.
-pub(crate) fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_valid_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     (1..=64).contains(&name.len()) && name.chars().all(allowed)
 }
 
-fn write_bare(name: &mut String, lane: &str, id: impl Display) {
-    name.push_str(lane);
+fn write_bare(name: &mut String, cache: &str, id: impl Display) {
+    name.push_str(cache);
     name.push(':');
     write_escaped(name, id, needs_escape);
 }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_key_of_one_partition_reads_as_a_human_would_type_it() {
         let key = Keyspace::new("product").unwrap().key("ttl", 1);
-        assert_eq!((key.as_str(), key.bare()), ("product:ttl:1", "ttl:1"));
+        assert_eq!((key.as_str(), key.local_name()), ("product:ttl:1", "ttl:1"));
     }
 
     #[test]

@@ -3,26 +3,26 @@
 mod batch;
 mod bulkhead;
 mod cache;
+mod cached;
+mod client;
 mod digest;
 mod entry;
 mod error;
 mod feed;
-mod fetched;
 mod flight;
 mod health;
 mod in_doubt;
 mod inspect;
 mod invalidate;
 mod keyspace;
-mod lane;
-mod loaded;
-mod meter;
+mod metrics;
 mod miss;
-mod outage;
+mod new_entry;
+mod pending;
 mod policy;
+mod recurring_failure;
 mod redis;
 mod refresh;
-mod repair;
 mod settings;
 mod sweep;
 mod sync;
@@ -31,18 +31,19 @@ mod write_through;
 
 pub use batch::Batch;
 pub use cache::Cache;
+pub use cached::{Bypass, Cached, Fill, FillRefusal, Outcome};
+pub use client::CacheClient;
 pub use digest::Digest;
-pub use error::{FetchError, LoadError};
+pub use error::{GetError, LoaderError};
 pub use feed::{
-    EntryRecord, EventRecord, Feed, FeedCrowded, Happening, HappeningKind, InvalidationRecord, Listener, Record,
+    CacheEvent, CacheEventKind, EntryRecord, Feed, FeedRecord, FeedSubscription, InvalidationRecord,
+    ServiceEventRecord, TooManySubscribers,
 };
-pub use fetched::{Bypass, Fetched, Fill, Outcome, Refusal};
 pub use health::{Health, Reason};
-pub use inspect::{BadCursor, EntryCursor, EntryInfo, EntryPage, EntryState, InspectError};
+pub use inspect::{EntryCursor, EntryInfo, EntryPage, EntryState, InspectError, InvalidCursor};
 pub use invalidate::{Invalidated, Invalidation};
 pub use keyspace::{Key, Keyspace, KeyspaceError};
-pub use lane::Lane;
-pub use loaded::Loaded;
+pub use new_entry::NewEntry;
 pub use policy::{Policy, PolicyError};
 pub use redis::ConnectError;
 pub use settings::CacheSettings;

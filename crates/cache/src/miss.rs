@@ -19,38 +19,38 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use crate::bulkhead::Place;
-use crate::entry::{self, Held};
-use crate::flight::{Asked, Boarding, Flight, Flights, Turn, World, fly};
-use crate::lane::{Loader, Look};
-use crate::redis::{Acquired, Commit, Grant};
-use crate::repair::Repairs;
-use crate::{Bypass, EntryRecord, FetchError, Fetched, Fill, Happening, Key, Lane, Loaded, Outcome};
+use crate::bulkhead::Permit;
+use crate::cache::{Loader, Lookup};
+use crate::entry::{self, StoredValue};
+use crate::flight::{InFlight, Join, KeyLock, LeaseReply, LoadIo, SingleFlight, run_load};
+use crate::pending::PendingInvalidations;
+use crate::redis::{AcquireReply, CommitReply, Grant};
+use crate::{Bypass, Cache, CacheEvent, Cached, EntryRecord, Fill, GetError, Key, NewEntry, Outcome};
 
 /// How often a reader whose flight's value was too old for it tries another flight, before it goes past the cache.
 const FLIGHTS: usize = 4;
 
 /// What a flight is sent for: an entry of this lane.
-struct Errand {
-    lane: Lane,
+struct MissContext {
+    cache: Cache,
     load: Loader,
     /// When it has waited long enough for somebody else's lease.
     deadline: Instant,
 }
 
 /// Sees to it that a flight leaves the table however its task ends, even if it never ran.
-struct Closing {
-    lane: Lane,
-    flight: Arc<Flight>,
+struct CloseOnDrop {
+    cache: Cache,
+    flight: Arc<InFlight>,
 }
 
-impl Lane {
-    /// Loads through a flight. `past` says why the cache is not to be used, if it is not. Where the caller has asked for that,
+impl Cache {
+    /// Loads through a flight. `bypass` says why the cache is not to be used, if it is not. Where the caller has asked for that,
     /// only what a flight of the same kind has loaded is good enough: any other may have found it in the cache.
-    pub(crate) async fn miss(&self, key: &Key, load: Loader, mut past: Option<Bypass>) -> Result<Fetched, FetchError> {
-        let requested = past.filter(|why| matches!(why, Bypass::Requested(_)));
+    pub(crate) async fn miss(&self, key: &Key, load: Loader, mut bypass: Option<Bypass>) -> Result<Cached, GetError> {
+        let requested = bypass.filter(|why| matches!(why, Bypass::Requested(_)));
         for _ in 0..FLIGHTS {
-            let shared = self.share(self.inner.flights.board(key), &load, past).await?;
+            let shared = self.await_shared(self.inner.single_flight.join(key), &load, bypass).await?;
             if let Some(why) = requested {
                 match shared {
                     Some(Ok(found)) if found.outcome != Outcome::Bypass(why) => continue,
@@ -59,111 +59,111 @@ impl Lane {
                 }
             }
             if let Some(result) = shared {
-                return self.or_cached(key, result).await;
+                return self.or_cached_value(key, result).await;
             }
             // Read before this reader came. Mostly the entry is there by now.
-            match self.look(key).await {
-                Look::Fresh(fetched) => return Ok(fetched),
-                Look::Stale(fetched, entry) => {
-                    self.refresh_behind(key, &entry, load);
-                    return Ok(fetched);
+            match self.lookup(key).await {
+                Lookup::Fresh(cached) => return Ok(cached),
+                Lookup::Stale(cached, entry) => {
+                    self.refresh_in_background(key, &entry, load);
+                    return Ok(cached);
                 }
-                Look::Nothing => past = None,
-                Look::Past(why) => past = Some(why),
+                Lookup::Nothing => bypass = None,
+                Lookup::Past(why) => bypass = Some(why),
             }
         }
         if let Some(why) = requested {
-            let _turn = self.inner.flights.turn(key).await;
-            let _place = self.enter().await.map_err(|_| FetchError::Overloaded)?;
+            let _turn = self.inner.single_flight.lock_key(key).await;
+            let _place = self.acquire_permit().await.map_err(|_| GetError::Overloaded)?;
             let loaded = self.load(&load).await?;
-            return Ok(Fetched::from_load(&loaded, Outcome::Bypass(why)));
+            return Ok(Cached::from_new_entry(&loaded, Outcome::Bypass(why)));
         }
-        let boarding = self.inner.flights.board_beside(key);
-        let shared = self.share(boarding, &load, Some(Bypass::Contended)).await?;
+        let join = self.inner.single_flight.join_bypass(key);
+        let shared = self.await_shared(join, &load, Some(Bypass::Contended)).await?;
         // Such a flight is closed before its load, so no reader joins it too late.
-        self.or_cached(key, shared.unwrap_or(Err(FetchError::Aborted))).await
+        self.or_cached_value(key, shared.unwrap_or(Err(GetError::Aborted))).await
     }
 
     /// Waits for a flight, and flies it where this reader opened it. `None` when what it brings is too old for this reader.
-    async fn share(
+    async fn await_shared(
         &self,
-        boarding: Boarding,
+        join: Join,
         load: &Loader,
-        past: Option<Bypass>,
-    ) -> Result<Option<Result<Fetched, FetchError>>, FetchError> {
-        let (seat, mine) = match boarding {
-            Boarding::First(flight, seat) => {
-                self.take_off(flight, Arc::clone(load), past);
-                (seat, true)
+        bypass: Option<Bypass>,
+    ) -> Result<Option<Result<Cached, GetError>>, GetError> {
+        let (ticket, mine) = match join {
+            Join::Leader(flight, ticket) => {
+                self.spawn_load(flight, Arc::clone(load), bypass);
+                (ticket, true)
             }
-            Boarding::Joined(seat) => {
-                self.decided();
-                (seat, false)
+            Join::Follower(ticket) => {
+                self.mark_decided();
+                (ticket, false)
             }
         };
-        let (landed, boarded) = seat.landed().await.ok_or(FetchError::Aborted)?;
-        if !landed.good_for(boarded) {
+        let (result, joined_in) = ticket.result().await.ok_or(GetError::Aborted)?;
+        if !result.valid_for(joined_in) {
             return Ok(None);
         }
-        let result = landed.result.map(|fetched| match fetched.outcome {
-            Outcome::Miss(_) if !mine => Fetched { outcome: Outcome::Collapsed, ..fetched },
-            _ => fetched,
+        let result = result.result.map(|cached| match cached.outcome {
+            Outcome::Miss(_) if !mine => Cached { outcome: Outcome::Collapsed, ..cached },
+            _ => cached,
         });
         Ok(Some(result))
     }
 
-    fn take_off(&self, flight: Arc<Flight>, load: Loader, past: Option<Bypass>) {
-        let (lane, closing) = (self.clone(), Closing { lane: self.clone(), flight });
+    fn spawn_load(&self, flight: Arc<InFlight>, load: Loader, bypass: Option<Bypass>) {
+        let (cache, close_on_drop) = (self.clone(), CloseOnDrop { cache: self.clone(), flight });
         self.inner.spawn(async move {
-            let deadline = Instant::now() + lane.kind.policy.wait;
-            let landed = fly(&Errand { lane, load, deadline }, &closing.flight, past).await;
-            closing.lane.inner.flights.close(&closing.flight);
-            closing.flight.land(landed);
+            let deadline = Instant::now() + cache.definition.policy.wait;
+            let result = run_load(&MissContext { cache, load, deadline }, &close_on_drop.flight, bypass).await;
+            close_on_drop.cache.inner.single_flight.close(&close_on_drop.flight);
+            close_on_drop.flight.complete(result);
         });
     }
 
     /// Where a load took too long: what another process has stored meanwhile, be it stale by now.
-    async fn or_cached(&self, key: &Key, result: Result<Fetched, FetchError>) -> Result<Fetched, FetchError> {
-        let Err(FetchError::TimedOut(_)) = &result else { return result };
-        match self.look(key).await {
-            Look::Fresh(fetched) | Look::Stale(fetched, _) => Ok(fetched),
-            Look::Nothing | Look::Past(_) => result,
+    async fn or_cached_value(&self, key: &Key, result: Result<Cached, GetError>) -> Result<Cached, GetError> {
+        let Err(GetError::TimedOut(_)) = &result else { return result };
+        match self.lookup(key).await {
+            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Ok(cached),
+            Lookup::Nothing | Lookup::Past(_) => result,
         }
     }
 
     /// Stores what was loaded under `grant`, if it still may be stored, and the loader wants it.
-    pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: Loaded) -> Fetched {
+    pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: NewEntry) -> Cached {
         if !loaded.store {
             self.filled(key, Fill::Declined, &loaded, 0);
-            return Fetched::from_load(&loaded, Outcome::Miss(Fill::Declined));
+            return Cached::from_new_entry(&loaded, Outcome::Miss(Fill::Declined));
         }
-        let (soft, hard) = self.kind.policy.ttls(loaded.body.is_none(), rand::random());
+        let (soft, hard) = self.definition.policy.ttls(loaded.body.is_none(), rand::random());
         let header = entry::header(&loaded, soft, hard);
         let body = loaded.body.clone().unwrap_or_default();
         let (fill, id) = match self.inner.store.commit(key, grant, hard, header, body, &loaded.tags).await {
-            Ok(Commit::Stored(id)) => (Fill::Stored, Some(id)),
-            Ok(Commit::Refused(refusal)) => (Fill::Refused(refusal), None),
+            Ok(CommitReply::Stored(id)) => (Fill::Stored, Some(id)),
+            Ok(CommitReply::Refused(refusal)) => (Fill::Refused(refusal), None),
             Err(_) => (Fill::Failed, None),
         };
         self.filled(key, fill, &loaded, soft as i64);
-        let mut fetched = Fetched::from_load(&loaded, Outcome::Miss(fill));
+        let mut cached = Cached::from_new_entry(&loaded, Outcome::Miss(fill));
         if let Some(id) = id {
-            fetched.id = Some(id.to_string().into());
-            fetched.ttl_ms = soft as i64;
-            fetched.hard_ttl_ms = hard;
+            cached.id = Some(id.to_string().into());
+            cached.ttl_ms = soft as i64;
+            cached.hard_ttl_ms = hard;
         }
-        fetched
+        cached
     }
 
-    fn filled(&self, key: &Key, fill: Fill, loaded: &Loaded, ttl_ms: i64) {
-        self.kind.meter.fill(fill);
-        self.inner.tell(|| {
+    fn filled(&self, key: &Key, fill: Fill, loaded: &NewEntry, ttl_ms: i64) {
+        self.definition.metrics.fill(fill);
+        self.inner.emit(|| {
             let record = EntryRecord { version: loaded.version, ..self.record(key, fill.detail()) };
             match fill {
                 Fill::Stored => {
-                    Happening::Fill(EntryRecord { ttl_ms: Some(ttl_ms), tags: loaded.tags.clone(), ..record })
+                    CacheEvent::Fill(EntryRecord { ttl_ms: Some(ttl_ms), tags: loaded.tags.clone(), ..record })
                 }
-                Fill::Refused(_) | Fill::Declined | Fill::Failed => Happening::Refused(record),
+                Fill::Refused(_) | Fill::Declined | Fill::Failed => CacheEvent::Refused(record),
             }
         });
     }
@@ -171,101 +171,101 @@ impl Lane {
     /// One load, counted, within its time limit.
     ///
     /// It runs in a task of its own: a panic in the loader ends nothing but this load. What it brings after its time is dropped.
-    pub(crate) async fn load(&self, load: &Loader) -> Result<Loaded, FetchError> {
-        let (began, limit) = (Instant::now(), self.kind.policy.load_limit());
-        let (lane, load) = (self.clone(), Arc::clone(load));
+    pub(crate) async fn load(&self, load: &Loader) -> Result<NewEntry, GetError> {
+        let (began, limit) = (Instant::now(), self.definition.policy.effective_load_timeout());
+        let (cache, load) = (self.clone(), Arc::clone(load));
         let loading = async move {
             let loading = load();
-            lane.decided();
+            cache.mark_decided();
             loading.await
         };
         // Given up or dropped, it is aborted.
         let loading = AbortOnDropHandle::new(self.inner.spawn(loading));
         let loaded = match timeout(limit, loading).await {
-            Ok(Ok(loaded)) => loaded.map_err(FetchError::Load),
-            Ok(Err(ended)) if ended.is_panic() => Err(FetchError::Panicked),
-            Ok(Err(_)) => Err(FetchError::Aborted),
-            Err(_) => Err(FetchError::TimedOut(limit)),
+            Ok(Ok(loaded)) => loaded.map_err(GetError::Load),
+            Ok(Err(ended)) if ended.is_panic() => Err(GetError::Panicked),
+            Ok(Err(_)) => Err(GetError::Aborted),
+            Err(_) => Err(GetError::TimedOut(limit)),
         };
-        self.kind.meter.load(began.elapsed(), loaded.is_ok());
+        self.definition.metrics.load(began.elapsed(), loaded.is_ok());
         loaded
     }
 }
 
-impl World for Errand {
+impl LoadIo for MissContext {
     type Grant = Grant;
-    type Place = (Turn, Place);
+    type Permit = (KeyLock, Permit);
 
-    fn flights(&self) -> &Flights {
-        &self.lane.inner.flights
+    fn single_flight(&self) -> &SingleFlight {
+        &self.cache.inner.single_flight
     }
 
-    fn repairs(&self) -> &Repairs {
-        &self.lane.inner.repairs
+    fn pending(&self) -> &PendingInvalidations {
+        &self.cache.inner.pending
     }
 
     fn now_ms(&self) -> u64 {
-        self.lane.inner.store.connection.clock.now_ms()
+        self.cache.inner.store.connection.clock.now_ms()
     }
 
-    async fn enter(&self, key: &Key) -> Option<Self::Place> {
+    async fn acquire_permit(&self, key: &Key) -> Option<Self::Permit> {
         // The turn first: who waits for it keeps no place from others.
-        let mut turn = pin!(self.lane.inner.flights.turn(key));
+        let mut turn = pin!(self.cache.inner.single_flight.lock_key(key));
         let turn = match (&mut turn).now_or_never() {
             Some(turn) => turn,
             None => {
-                self.lane.decided();
+                self.cache.mark_decided();
                 turn.await
             }
         };
-        Some((turn, self.lane.enter().await.ok()?))
+        Some((turn, self.cache.acquire_permit().await.ok()?))
     }
 
-    async fn acquire(&self, key: &Key) -> Asked<Grant> {
-        let store = &self.lane.inner.store;
-        match store.acquire(key, self.lane.kind.policy.lease_time()).await {
-            Ok(Acquired::Granted(grant)) => Asked::Granted(grant),
-            Ok(Acquired::Held(Held::Value(entry))) => Asked::Found(entry),
-            Ok(Acquired::Held(Held::Lease)) => Asked::Held,
-            Ok(Acquired::Held(Held::Unreadable)) => {
-                if self.lane.inner.unreadable.failed() {
+    async fn acquire(&self, key: &Key) -> LeaseReply<Grant> {
+        let store = &self.cache.inner.store;
+        match store.acquire(key, self.cache.definition.policy.lease_duration()).await {
+            Ok(AcquireReply::Granted(grant)) => LeaseReply::Granted(grant),
+            Ok(AcquireReply::Held(StoredValue::Value(entry))) => LeaseReply::Found(entry),
+            Ok(AcquireReply::Held(StoredValue::Lease)) => LeaseReply::Taken,
+            Ok(AcquireReply::Held(StoredValue::Unreadable)) => {
+                if self.cache.inner.unreadable.failed() {
                     warn!(%key, "an entry that this version cannot read is removed, and so are others like it");
                 }
-                self.lane.inner.unreadable.over();
+                self.cache.inner.unreadable.recovered();
                 match store.unlink(std::slice::from_ref(key)).await {
-                    Ok(_) => Asked::Again,
-                    Err(_) => Asked::Down,
+                    Ok(_) => LeaseReply::Retry,
+                    Err(_) => LeaseReply::Unavailable,
                 }
             }
-            Err(_) => Asked::Down,
+            Err(_) => LeaseReply::Unavailable,
         }
     }
 
     async fn pause(&self) -> bool {
-        let patient = Instant::now() < self.deadline;
-        if patient {
-            self.lane.decided();
+        let may_wait = Instant::now() < self.deadline;
+        if may_wait {
+            self.cache.mark_decided();
             tokio::time::sleep(Duration::from_micros(rand::random_range(2_000..6_000))).await;
         }
-        patient
+        may_wait
     }
 
-    async fn load(&self) -> Result<Loaded, FetchError> {
-        self.lane.load(&self.load).await
+    async fn load(&self) -> Result<NewEntry, GetError> {
+        self.cache.load(&self.load).await
     }
 
-    async fn commit(&self, key: &Key, grant: Grant, loaded: Loaded) -> Fetched {
-        self.lane.commit(key, grant, loaded).await
+    async fn commit(&self, key: &Key, grant: Grant, loaded: NewEntry) -> Cached {
+        self.cache.commit(key, grant, loaded).await
     }
 
     async fn release(&self, key: &Key, grant: Grant) {
         // When this fails, the lease ends by itself.
-        let _ = self.lane.inner.store.release(key, grant).await;
+        let _ = self.cache.inner.store.release(key, grant).await;
     }
 }
 
-impl Drop for Closing {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.lane.inner.flights.close(&self.flight);
+        self.cache.inner.single_flight.close(&self.flight);
     }
 }

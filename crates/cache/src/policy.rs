@@ -52,7 +52,7 @@ pub enum PolicyError {
     Jitter(f64),
     /// Lanes are part of keys.
     #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
-    LaneName(String),
+    CacheName(String),
     /// A lease must be long enough for a load and short enough to wait for.
     #[error("the lease must be between 10 ms and 60 s, not {0:?}")]
     Lease(Duration),
@@ -112,7 +112,7 @@ impl Policy {
     }
 
     /// The longest that a load may take. Then it is given up: its task is aborted, its readers get what the cache holds by
-    /// then, stale or fresh, or [`FetchError::TimedOut`](crate::FetchError::TimedOut), and what it would have brought is never
+    /// then, stale or fresh, or [`GetError::TimedOut`](crate::FetchError::TimedOut), and what it would have brought is never
     /// stored. Always shorter than the lease, so that each value that is loaded in time can be stored. Default: seven eighths of the
     /// lease, which is 7 s.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
@@ -150,7 +150,7 @@ impl Policy {
         if !(0.0..1.0).contains(&self.jitter) {
             return Err(PolicyError::Jitter(self.jitter));
         }
-        let (lease, load_timeout) = (self.lease_time(), self.load_limit());
+        let (lease, load_timeout) = (self.lease_duration(), self.effective_load_timeout());
         if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&lease) {
             return Err(PolicyError::Lease(lease));
         }
@@ -164,7 +164,7 @@ impl Policy {
     }
 
     /// How long a lease lasts.
-    pub(crate) fn lease_time(&self) -> Duration {
+    pub(crate) fn lease_duration(&self) -> Duration {
         match (self.lease, self.load_timeout) {
             (Some(lease), _) => lease,
             // What is far too long is refused as such, and not an overflow.
@@ -174,13 +174,13 @@ impl Policy {
     }
 
     /// The longest that a load may take.
-    pub fn load_limit(&self) -> Duration {
-        self.load_timeout.unwrap_or_else(|| self.lease_time() / 8 * 7)
+    pub fn effective_load_timeout(&self) -> Duration {
+        self.load_timeout.unwrap_or_else(|| self.lease_duration() / 8 * 7)
     }
 
-    /// The soft and hard TTL in milliseconds of an entry stored now, `luck` being uniform in 0..1.
-    pub(crate) fn ttls(&self, absent: bool, luck: f64) -> (u64, u64) {
-        let keep = 1.0 - self.jitter * luck;
+    /// The soft and hard TTL in milliseconds of an entry stored now, `sample` being uniform in 0..1.
+    pub(crate) fn ttls(&self, absent: bool, sample: f64) -> (u64, u64) {
+        let keep = 1.0 - self.jitter * sample;
         let jittered = |ttl: Duration| ((ttl.as_millis() as f64 * keep) as u64).max(1);
         if absent {
             let ttl = jittered(self.negative_ttl);
@@ -228,9 +228,9 @@ mod tests {
             Policy::new(S).load_timeout(S).lease(2 * S),
         ] {
             assert_eq!(policy.validate(), Ok(()));
-            assert!(policy.load_limit() < policy.lease_time(), "{policy:?}");
+            assert!(policy.effective_load_timeout() < policy.lease_duration(), "{policy:?}");
         }
-        assert_eq!((Policy::new(S).load_limit(), Policy::new(S).lease_time()), (7 * S, 8 * S));
+        assert_eq!((Policy::new(S).effective_load_timeout(), Policy::new(S).lease_duration()), (7 * S, 8 * S));
     }
 
     #[test]

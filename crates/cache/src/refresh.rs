@@ -9,37 +9,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::debug;
 
-use crate::entry::Entry;
-use crate::lane::Loader;
-use crate::{Key, Lane};
+use crate::cache::Loader;
+use crate::entry::StoredEntry;
+use crate::{Cache, Key};
 
 /// The entries that this process is refreshing.
 #[derive(Debug, Default)]
-pub(crate) struct Refreshing(Mutex<HashSet<Key>>);
+pub(crate) struct RefreshSet(Mutex<HashSet<Key>>);
 
 /// The right to refresh one entry within this process; given back when dropped.
-struct Turn {
-    set: Arc<Refreshing>,
+struct RefreshGuard {
+    set: Arc<RefreshSet>,
     key: Key,
 }
 
-impl Lane {
+impl Cache {
     /// Starts a refresh of `entry`, unless this process has one under way.
-    pub(crate) fn refresh_behind(&self, key: &Key, entry: &Entry, load: Loader) {
-        let Some(turn) = Refreshing::begin(&self.inner.refreshing, key) else { return };
-        let (lane, mark) = (self.clone(), entry.mark());
+    pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: Loader) {
+        let Some(turn) = RefreshSet::begin(&self.inner.refreshing, key) else { return };
+        let (cache, epoch) = (self.clone(), entry.token());
         self.inner.spawn(async move {
             let key = &turn.key;
             // In the order of a miss. The turn: a key is loaded once at a time. The place: no lock runs out in a queue.
-            let _turn = lane.inner.flights.turn(key).await;
-            let Ok(_place) = lane.enter().await else { return };
+            let _turn = cache.inner.single_flight.lock_key(key).await;
+            let Ok(_place) = cache.acquire_permit().await else { return };
             // Nothing to report: another process refreshes, the entry is no longer that one, or Redis is down.
-            let Ok(Some(grant)) = lane.inner.store.refresh(key, mark, lane.kind.policy.lease_time()).await else {
+            let Ok(Some(grant)) = cache.inner.store.refresh(key, epoch, cache.definition.policy.lease_duration()).await
+            else {
                 return;
             };
-            match lane.load(&load).await {
+            match cache.load(&load).await {
                 // Declined, it leaves the stale entry and the lock as a failure does.
-                Ok(loaded) => drop(lane.commit(key, grant, loaded).await),
+                Ok(loaded) => drop(cache.commit(key, grant, loaded).await),
                 // The refresh lock stays for the lease time: readers keep the stale value, the loader gets a rest.
                 Err(error) => debug!(%key, %error, "a refresh failed; the stale entry stays until its hard TTL"),
             }
@@ -47,14 +48,14 @@ impl Lane {
     }
 }
 
-impl Refreshing {
-    fn begin(set: &Arc<Self>, key: &Key) -> Option<Turn> {
+impl RefreshSet {
+    fn begin(set: &Arc<Self>, key: &Key) -> Option<RefreshGuard> {
         let new = set.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        new.then(|| Turn { set: Arc::clone(set), key: key.clone() })
+        new.then(|| RefreshGuard { set: Arc::clone(set), key: key.clone() })
     }
 }
 
-impl Drop for Turn {
+impl Drop for RefreshGuard {
     fn drop(&mut self) {
         self.set.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }

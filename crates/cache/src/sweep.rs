@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, counter};
 use tokio::time::sleep;
 
-use crate::cache::Inner;
+use crate::client::Inner;
 use crate::redis::StoreError;
 
 /// The shortest rest, whatever the settings say: without Redis nothing else would slow the loop down.
@@ -22,7 +22,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// Sweeps until it is dropped. Never returns.
-    pub(crate) async fn keep_sweeping(&self, rest: Duration) {
+    pub(crate) async fn run_sweep(&self, rest: Duration) {
         let swept = counter!("cache_tag_members_swept_total", "keyspace" => self.keyspace.name().to_owned());
         let partitions = self.keyspace.partitions();
         loop {

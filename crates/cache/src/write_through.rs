@@ -15,7 +15,7 @@
 use tracing::debug;
 
 use crate::redis::Grant;
-use crate::{Fill, Invalidated, Invalidation, Key, Lane, Loaded, Outcome};
+use crate::{Cache, Fill, Invalidated, Invalidation, Key, NewEntry, Outcome};
 
 /// A writer's lease on an entry, from within its transaction until after its COMMIT.
 ///
@@ -24,7 +24,7 @@ use crate::{Fill, Invalidated, Invalidation, Key, Lane, Loaded, Outcome};
 #[derive(Debug)]
 #[must_use = "readers wait until the lease is published, abandoned, dropped or over"]
 pub struct WriteLease {
-    lane: Lane,
+    cache: Cache,
     key: Key,
     grant: Option<Grant>,
     /// Neither published nor abandoned.
@@ -43,16 +43,16 @@ pub enum Published {
     Deferred,
 }
 
-impl Lane {
+impl Cache {
     /// Takes the entry's lease for a write. To be called inside the transaction, after the row is locked.
     ///
     /// Where Redis does not answer, the lease is empty, and `publish` invalidates.
     pub async fn begin_write(&self, key: &Key) -> WriteLease {
-        let grant = self.inner.store.steal(key, self.kind.policy.lease_time()).await;
+        let grant = self.inner.store.take_over(key, self.definition.policy.lease_duration()).await;
         if let Err(error) = &grant {
             debug!(%key, %error, "no lease for a write; the entry will be invalidated instead");
         }
-        WriteLease { lane: self.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
+        WriteLease { cache: self.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
     }
 }
 
@@ -60,17 +60,17 @@ impl WriteLease {
     /// Stores the committed value. To be called after COMMIT, with what the transaction wrote (`RETURNING`).
     ///
     /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
-    pub async fn publish(mut self, loaded: Loaded) -> Published {
-        let inner = self.lane.inner.clone();
+    pub async fn publish(mut self, loaded: NewEntry) -> Published {
+        let inner = self.cache.inner.clone();
         let task = inner.spawn(async move {
             self.is_open = false;
             if let Some(grant) = self.grant.take() {
-                let fetched = self.lane.commit(&self.key, grant, loaded).await;
-                if fetched.outcome == Outcome::Miss(Fill::Stored) {
+                let cached = self.cache.commit(&self.key, grant, loaded).await;
+                if cached.outcome == Outcome::Miss(Fill::Stored) {
                     return Published::Stored;
                 }
             }
-            match self.lane.cache().invalidate(Invalidation::hard().key(self.key.clone())).await {
+            match self.cache.cache().invalidate(Invalidation::hard().key(self.key.clone())).await {
                 Invalidated::Done { .. } => Published::Invalidated,
                 Invalidated::Deferred => Published::Deferred,
             }
@@ -83,7 +83,7 @@ impl WriteLease {
         self.is_open = false;
         if let Some(grant) = self.grant.take() {
             // When this fails, the lease ends by itself.
-            let _ = self.lane.inner.store.release(&self.key, grant).await;
+            let _ = self.cache.inner.store.release(&self.key, grant).await;
         }
     }
 }
@@ -92,10 +92,10 @@ impl Drop for WriteLease {
     /// Whether the transaction was committed is unknown here: its COMMIT may still be on its way.
     fn drop(&mut self) {
         if self.is_open {
-            let (lane, key) = (self.lane.clone(), self.key.clone());
-            self.lane.inner.spawn(async move {
+            let (cache, key) = (self.cache.clone(), self.key.clone());
+            self.cache.inner.spawn(async move {
                 let gone = Invalidation::hard().key(key);
-                let _ = lane.cache().invalidate_in_doubt(gone, lane.kind.policy.commit_bound).await;
+                let _ = cache.cache().invalidate_in_doubt(gone, cache.definition.policy.commit_bound).await;
             });
         }
     }

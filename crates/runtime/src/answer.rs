@@ -10,7 +10,7 @@ use std::time::Instant;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use bytes::Bytes;
-use cache::Fetched;
+use cache::Cached;
 use serde::Serialize;
 
 use crate::cache_control::Caching;
@@ -70,7 +70,7 @@ impl Answer {
     }
 
     /// A read through the cache: 200, 304, or 404 for what is absent. The body goes out as it came from Redis.
-    pub fn fetched(self, request: &HttpRequest, fetched: &Fetched, what: &str) -> HttpResponse {
+    pub fn fetched(self, request: &HttpRequest, fetched: &Cached, what: &str) -> HttpResponse {
         let status = cache_status::with_detail(self.cache, fetched, self.detail.as_deref());
         let Some(body) = fetched.body() else {
             let mut missing = Problem::not_found(format!("There is no such {what}.")).error_response();

@@ -13,7 +13,7 @@
 //! counts `Age` keeps the answer for less than it might, and no cache keeps it for longer than the strategy allows.
 
 use actix_web::http::header::HeaderValue;
-use cache::Fetched;
+use cache::Cached;
 
 /// What a strategy allows other caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Caching {
 
 impl Caching {
     /// The header of an answer made of `fetched`.
-    pub(crate) fn of(self, fetched: &Fetched) -> HeaderValue {
+    pub(crate) fn of(self, fetched: &Cached) -> HeaderValue {
         self.header(fetched.ttl_ms(), fetched.hard_ttl_ms())
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use cache::{Cache, HappeningKind, Listener, Record};
+use cache::{CacheClient, CacheEventKind, FeedRecord, FeedSubscription};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ pub(crate) async fn feed(
     _operator: Operator,
     request: HttpRequest,
     query: Query<FeedQuery>,
-    cache: Data<Cache>,
+    cache: Data<CacheClient>,
 ) -> Result<HttpResponse, Problem> {
     let filter = query.0.filter()?;
     let mut response = HttpResponse::Ok();
@@ -67,7 +67,7 @@ pub(crate) async fn feed(
         return Ok(response.streaming(stream::empty::<Result<Bytes, Infallible>>()));
     }
     let last_id = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let listener = cache.feed().listen(last_id).map_err(|_| {
+    let listener = cache.feed().subscribe(last_id).map_err(|_| {
         Problem::overloaded(COME_AGAIN, "As many clients listen to this feed as it serves at once. Try again later.")
     })?;
     let stop = request.app_data::<Stopping>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
@@ -92,7 +92,7 @@ pub(crate) struct FeedQuery {
 /// What a listener wants to hear; empty lists want everything.
 struct Filter {
     lanes: Vec<String>,
-    kinds: Vec<HappeningKind>,
+    kinds: Vec<CacheEventKind>,
 }
 
 impl FeedQuery {
@@ -102,7 +102,7 @@ impl FeedQuery {
         match kinds {
             Ok(kinds) => Ok(Filter { lanes, kinds }),
             Err(()) => {
-                let known = HappeningKind::ALL.map(|(name, _)| name).join(", ");
+                let known = CacheEventKind::ALL.map(|(name, _)| name).join(", ");
                 Err(Problem::invalid_field("kind", format!("is one of {known}, or several with commas between them")))
             }
         }
@@ -110,17 +110,17 @@ impl FeedQuery {
 }
 
 impl Filter {
-    fn wants(&self, record: &Record) -> bool {
+    fn wants(&self, record: &FeedRecord) -> bool {
         let kind = record.what.kind().is_none_or(|kind| self.kinds.is_empty() || self.kinds.contains(&kind));
         let lane =
-            record.what.lane().is_none_or(|lane| self.lanes.is_empty() || self.lanes.iter().any(|own| own == lane));
+            record.what.cache().is_none_or(|lane| self.lanes.is_empty() || self.lanes.iter().any(|own| own == lane));
         kind && lane
     }
 }
 
 /// One open stream.
 struct Telling {
-    listener: Listener,
+    listener: FeedSubscription,
     filter: Filter,
     stop: CancellationToken,
 }
@@ -143,7 +143,7 @@ impl Telling {
         }
     }
 
-    fn written(&self, records: &[Arc<Record>]) -> String {
+    fn written(&self, records: &[Arc<FeedRecord>]) -> String {
         let mut text = String::new();
         for record in records.iter().filter(|record| self.filter.wants(record)) {
             let json = serde_json::to_string(record).expect("strings and numbers serialise, and so does a tagged enum");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ServiceConfig};
-use cache::{Cache, EntryCursor, EntryInfo, EntryPage, InspectError};
+use cache::{CacheClient, EntryCursor, EntryInfo, EntryPage, InspectError};
 use serde::Deserialize;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::Schema;
@@ -21,7 +21,7 @@ use crate::problem::{Problem, Query};
 const KEY: usize = 512;
 
 /// Mounts the routes over `cache`.
-pub fn configure(cache: &Cache, cfg: &mut ServiceConfig) {
+pub fn configure(cache: &CacheClient, cfg: &mut ServiceConfig) {
     let cache = Data::new(cache.clone());
     cfg.service(resource("/cache/stats/{key:.*}").app_data(cache.clone()).get(stats))
         .service(resource("/cache/entries").app_data(cache.clone()).get(entries))
@@ -64,7 +64,7 @@ fn key_pattern(keyspace: &str) -> String {
         (status = 503, body = Problem, description = "Redis does not answer"),
     )
 )]
-async fn stats(_operator: Operator, key: Path<String>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
+async fn stats(_operator: Operator, key: Path<String>, cache: Data<CacheClient>) -> Result<HttpResponse, Problem> {
     if key.chars().count() > KEY {
         return Err(Problem::malformed(format!("A key has at most {KEY} characters.")));
     }
@@ -92,7 +92,11 @@ async fn stats(_operator: Operator, key: Path<String>, cache: Data<Cache>) -> Re
         (status = 503, body = Problem),
     )
 )]
-async fn entries(_operator: Operator, query: Query<EntriesQuery>, cache: Data<Cache>) -> Result<HttpResponse, Problem> {
+async fn entries(
+    _operator: Operator,
+    query: Query<EntriesQuery>,
+    cache: Data<CacheClient>,
+) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {
         return Err(Problem::invalid_field("limit", "must be between 1 and 1000"));

@@ -11,15 +11,15 @@
 //! | `product-api; fwd=bypass; detail=redis-down` | loaded beside the cache |
 
 use actix_web::http::header::HeaderValue;
-use cache::{Fetched, Outcome};
+use cache::{Cached, Outcome};
 
 /// The header's value for what `cache` (its name in the header) answered.
-pub fn of(cache: &str, fetched: &Fetched) -> HeaderValue {
+pub fn of(cache: &str, fetched: &Cached) -> HeaderValue {
     value(text(cache, fetched))
 }
 
 /// As [`of`], with `detail` where there is none yet.
-pub(crate) fn with_detail(cache: &str, fetched: &Fetched, detail: Option<&str>) -> HeaderValue {
+pub(crate) fn with_detail(cache: &str, fetched: &Cached, detail: Option<&str>) -> HeaderValue {
     let mut text = text(cache, fetched);
     if let Some(detail) = detail.filter(|_| !text.contains("; detail=")) {
         text.push_str("; ");
@@ -28,7 +28,7 @@ pub(crate) fn with_detail(cache: &str, fetched: &Fetched, detail: Option<&str>) 
     value(text)
 }
 
-fn text(cache: &str, fetched: &Fetched) -> String {
+fn text(cache: &str, fetched: &Cached) -> String {
     let mut text = String::with_capacity(64);
     text.push_str(cache);
     match fetched.outcome() {
@@ -47,7 +47,7 @@ fn text(cache: &str, fetched: &Fetched) -> String {
         }
         Outcome::Bypass(why) => {
             text.push_str("; fwd=bypass; ");
-            add_detail(&mut text, why.word());
+            add_detail(&mut text, why.as_str());
         }
     }
     text

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::Cache;
+use cache::CacheClient;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -11,7 +11,7 @@ const CLOSING: Duration = Duration::from_millis(100);
 
 /// Closes `cache`, after deferred invalidations have been repeated until they succeeded, or until shortly before `deadline`.
 /// Those that are left are logged with what becomes of them, which `fate` says.
-pub async fn close_cache(cache: &Cache, deadline: Instant, fate: &'static str) {
+pub async fn close_cache(cache: &CacheClient, deadline: Instant, fate: &'static str) {
     let grace = deadline.saturating_duration_since(Instant::now()).saturating_sub(CLOSING);
     let pending = cache.shutdown(grace).await;
     if pending > 0 {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
-use cache::{Cache, Health};
+use cache::{CacheClient, Health};
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -114,10 +114,10 @@ impl Readiness {
     /// Adds the cache's deferred invalidations as `invalidations`: until they are done, the entries that they name are
     /// loaded past the cache.
     #[must_use]
-    pub fn prefers_invalidations(self, cache: &Cache) -> Self {
+    pub fn prefers_invalidations(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
         self.prefers_telling("invalidations", Duration::from_secs(1), move || {
-            let pending = cache.repairs_pending();
+            let pending = cache.pending_invalidations();
             async move {
                 match pending {
                     0 => Ok(()),
@@ -130,7 +130,7 @@ impl Readiness {
     /// Adds the cache's Redis as `redis`, and shows what is wrong with it. Without Redis, reads go to where the loaders load
     /// from.
     #[must_use]
-    pub fn prefers_redis(self, cache: &Cache) -> Self {
+    pub fn prefers_redis(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
         let check = Check::new("redis", Need::Preferred, Duration::from_secs(1), move || {
             let health = cache.health();

@@ -98,11 +98,11 @@ pub fn check_lanes<'a>(
                 // It follows from the load timeout.
                 PolicyError::Lease(_) if lifetime.lease.is_none() => "LOAD_TIMEOUT",
                 // A policy has no name, so `validate` finds no fault with one.
-                PolicyError::Lease(_) | PolicyError::LaneName(_) => "LEASE",
+                PolicyError::Lease(_) | PolicyError::CacheName(_) => "LEASE",
             };
             SettingsError::wrong(setting(field), error.to_string())
         })?;
-        let limit = policy.load_limit();
+        let limit = policy.effective_load_timeout();
         if limit < needed {
             let field = if lifetime.load_timeout.is_some() { "LOAD_TIMEOUT" } else { "LEASE" };
             let reason = format!("allows a load {limit:?}, but it may take {names} = {needed:?}");

@@ -13,7 +13,7 @@ use std::fmt;
 
 use actix_web::http::header::{EntityTag, HeaderValue};
 use bytes::Bytes;
-use cache::{Digest, Fetched};
+use cache::{Cached, Digest};
 use serde::Serialize;
 
 use crate::delivery::compression;
@@ -42,7 +42,7 @@ impl Validator {
     }
 
     /// Returns the validator of a cached value, from the digest that was stored with it; `None` for an absent one.
-    pub(crate) fn of_fetched(fetched: &Fetched, beside: Option<&[u8]>) -> Option<Self> {
+    pub(crate) fn of_fetched(fetched: &Cached, beside: Option<&[u8]>) -> Option<Self> {
         let digest = fetched.digest()?;
         let mut text = String::with_capacity(2 * digest.len() + 21);
         if let Some(version) = fetched.version() {

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use cache::{Cache, CacheSettings, Keyspace};
+use cache::{CacheClient, CacheSettings, Keyspace};
 use reqwest::{RequestBuilder, Response};
 use runtime::cache_routes;
 use serde_json::{Value, json};
@@ -21,12 +21,12 @@ struct Stream {
 }
 
 /// The feed needs no Redis; here there is none.
-async fn cache() -> Cache {
+async fn cache() -> CacheClient {
     let settings = CacheSettings { url: "redis://127.0.0.1:1/0".to_owned(), ..CacheSettings::default() };
-    Cache::connect(Keyspace::new("shop").unwrap(), &settings).await.unwrap()
+    CacheClient::connect(Keyspace::new("shop").unwrap(), &settings).await.unwrap()
 }
 
-fn served(cache: &Cache) -> Running {
+fn served(cache: &CacheClient) -> Running {
     let cache = cache.clone();
     start(&settings(), move |cfg| cache_routes::configure(&cache, cfg))
 }
@@ -112,7 +112,7 @@ async fn who_comes_when_too_many_listen_is_told_to_come_again() {
     let cache = cache().await;
     let server = served(&cache);
     let mut listeners = Vec::new();
-    while let Ok(listener) = cache.feed().listen(None) {
+    while let Ok(listener) = cache.feed().subscribe(None) {
         listeners.push(listener);
     }
     let refused = asked(&server, "").send().await.unwrap();
@@ -126,7 +126,7 @@ async fn head_opens_no_stream() {
     let cache = cache().await;
     let server = served(&cache);
     let mut listeners = Vec::new();
-    while let Ok(listener) = cache.feed().listen(None) {
+    while let Ok(listener) = cache.feed().subscribe(None) {
         listeners.push(listener);
     }
     // Every place is taken, and HEAD needs none.

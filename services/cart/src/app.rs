@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use anyhow::Context;
-use cache::{Cache, Keyspace};
+use cache::{CacheClient, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::consumer::{Consumer, Progress, Reading, Subscription};
 use events::product_api::ProductApi;
@@ -107,7 +107,7 @@ pub async fn run(
 /// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
 async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop, Events)> {
     // The cache first: settings that it refuses should not wait for Postgres.
-    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;

@@ -1,6 +1,6 @@
 //! What a request can fail with. Each variant is a decision for the edge.
 
-use cache::FetchError;
+use cache::GetError;
 use database::MayBeDatabaseError;
 use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
@@ -89,12 +89,12 @@ impl From<serde_json::Error> for CartError {
 }
 
 /// The reason that a fetch failed for.
-impl From<FetchError> for CartError {
-    fn from(error: FetchError) -> Self {
-        match error.load_error::<Self>() {
+impl From<GetError> for CartError {
+    fn from(error: GetError) -> Self {
+        match error.loader_error::<Self>() {
             Some(cause) => cause.clone(),
-            None if matches!(error, FetchError::Panicked) => Self::Internal(error.to_string()),
-            None if matches!(error, FetchError::Overloaded) => Self::Overloaded,
+            None if matches!(error, GetError::Panicked) => Self::Internal(error.to_string()),
+            None if matches!(error, GetError::Overloaded) => Self::Overloaded,
             None => Self::Unavailable(error.to_string()),
         }
     }

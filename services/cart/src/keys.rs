@@ -13,7 +13,7 @@
 //! Nothing carries the tag of a category: no view shows one. Other names in the keyspace: `cart:events` is the stream
 //! of what happens to carts, `cart:~dead-letters` holds events that could not be carried out.
 
-use cache::{Cache, Lane, PolicyError, Tag};
+use cache::{Cache, CacheClient, PolicyError, Tag};
 
 use crate::ids::ProductId;
 use crate::settings::LaneSettings;
@@ -31,9 +31,9 @@ pub const DEAD_LETTERS: &str = "cart:~dead-letters";
 #[derive(Clone, Debug)]
 pub struct Lanes {
     /// Facts of products.
-    pub product: Lane,
+    pub product: Cache,
     /// Views of carts.
-    pub view: Lane,
+    pub view: Cache,
 }
 
 impl Lanes {
@@ -41,10 +41,10 @@ impl Lanes {
     ///
     /// # Errors
     /// When a lifetime contradicts itself.
-    pub fn new(cache: &Cache, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+    pub fn new(cache: &CacheClient, lanes: &LaneSettings) -> Result<Self, PolicyError> {
         Ok(Self {
-            product: cache.lane("product", lanes.product.policy())?,
-            view: cache.lane("view", lanes.view.policy())?,
+            product: cache.cache("product", lanes.product.policy())?,
+            view: cache.cache("view", lanes.view.policy())?,
         })
     }
 }

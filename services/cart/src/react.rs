@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use cache::{Cache, Invalidated, Invalidation};
+use cache::{CacheClient, Invalidated, Invalidation};
 use events::consumer::{React, ReactError, Resync};
 use events::contract::{CartChange, ProductChange, ProductEvent};
 use events::log::Mark;
@@ -25,7 +25,7 @@ use crate::view::Views;
 /// What the cart does when products change.
 #[derive(Clone, Debug)]
 pub struct Reaction {
-    cache: Cache,
+    cache: CacheClient,
     lanes: Lanes,
     known: Known,
 }
@@ -33,13 +33,13 @@ pub struct Reaction {
 /// What the cart does after its own changes.
 #[derive(Clone, Debug)]
 pub struct Aftermath {
-    cache: Cache,
+    cache: CacheClient,
     views: Views,
 }
 
 impl Reaction {
     /// On the entries of `cache`, and the memory of products.
-    pub fn new(cache: Cache, lanes: Lanes, known: Known) -> Self {
+    pub fn new(cache: CacheClient, lanes: Lanes, known: Known) -> Self {
         Self { cache, lanes, known }
     }
 }
@@ -85,7 +85,7 @@ impl React for Reaction {
 
 impl Aftermath {
     /// On the views of `cache`.
-    pub fn new(cache: Cache, views: Views) -> Self {
+    pub fn new(cache: CacheClient, views: Views) -> Self {
         Self { cache, views }
     }
 }
@@ -108,9 +108,9 @@ impl Hook<CartChange> for Aftermath {
 
 /// Facts and views. Twice, because the first pass meets them in any order: it may have gone by when a view is stored
 /// that was made of facts it has not come to yet. In the second, no such facts are left.
-async fn drop_everything(cache: &Cache) -> Result<(), ReactError> {
-    taken(cache.invalidate_all().await)?;
-    taken(cache.invalidate_all().await)
+async fn drop_everything(cache: &CacheClient) -> Result<(), ReactError> {
+    taken(cache.purge().await)?;
+    taken(cache.purge().await)
 }
 
 /// The cache repeats a deferred one by itself; the events wait until it is certain.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::{Cache, FetchError, Fetched, Invalidated};
+use cache::{CacheClient, Cached, GetError, Invalidated};
 use database::WriteError;
 use events::relay::Outbox;
 use runtime::conditions::Preconditions;
@@ -21,7 +21,7 @@ use crate::view::Views;
 #[derive(Clone, Debug)]
 pub struct Shop {
     /// Redis.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// Postgres.
     pub carts: Carts,
     /// What is known of products.
@@ -79,7 +79,7 @@ impl Shop {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn view(&self, cart: CartId) -> Result<Fetched, FetchError> {
+    pub async fn view(&self, cart: CartId) -> Result<Cached, GetError> {
         self.views.view(cart).await
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use anyhow::Context;
-use cache::{Cache, Keyspace};
+use cache::{CacheClient, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::PRODUCT_EVENTS;
 use events::relay::{Outbox, Relay};
@@ -100,7 +100,7 @@ pub async fn run(
 /// Connects to the stores, brings the schema and the catalogue up to date, and starts to listen to events.
 async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     // The cache first: settings that it refuses should not wait for Postgres.
-    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
     seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;

@@ -23,7 +23,7 @@
 
 use std::time::Duration;
 
-use cache::{Cache, Invalidation, Key, Lane, PolicyError, Tag};
+use cache::{Cache, CacheClient, Invalidation, Key, PolicyError, Tag};
 
 use crate::catalogue::{CategoryId, Placement, ProductId, Updated, Writer};
 use crate::settings::LaneSettings;
@@ -35,30 +35,30 @@ pub const KEYSPACE: &str = "product";
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each field is the lane of the strategy or list that it is named after")]
 pub struct Lanes {
-    pub ttl: Lane,
-    pub explicit: Lane,
-    pub writethrough: Lane,
-    pub events: Lane,
-    pub swr: Lane,
-    pub tags: Lane,
-    pub production: Lane,
-    pub featured: Lane,
-    pub by_category: Lane,
+    pub ttl: Cache,
+    pub explicit: Cache,
+    pub writethrough: Cache,
+    pub events: Cache,
+    pub swr: Cache,
+    pub tags: Cache,
+    pub production: Cache,
+    pub featured: Cache,
+    pub by_category: Cache,
 }
 
 impl Lanes {
     /// Makes the lanes. The lists live as long as the products of the strategy that shows them off.
-    pub fn new(cache: &Cache, lanes: &LaneSettings, commit_bound: Duration) -> Result<Self, PolicyError> {
+    pub fn new(cache: &CacheClient, lanes: &LaneSettings, commit_bound: Duration) -> Result<Self, PolicyError> {
         Ok(Self {
-            ttl: cache.lane("ttl", lanes.ttl.policy())?,
-            explicit: cache.lane("explicit", lanes.explicit.policy())?,
-            writethrough: cache.lane("writethrough", lanes.writethrough.policy().commit_bound(commit_bound))?,
-            events: cache.lane("events", lanes.events.policy())?,
-            swr: cache.lane("swr", lanes.swr.policy())?,
-            tags: cache.lane("tags", lanes.tags.policy())?,
-            production: cache.lane("production", lanes.production.policy())?,
-            featured: cache.lane("featured", lanes.swr.policy())?,
-            by_category: cache.lane("by-category", lanes.tags.policy())?,
+            ttl: cache.cache("ttl", lanes.ttl.policy())?,
+            explicit: cache.cache("explicit", lanes.explicit.policy())?,
+            writethrough: cache.cache("writethrough", lanes.writethrough.policy().commit_bound(commit_bound))?,
+            events: cache.cache("events", lanes.events.policy())?,
+            swr: cache.cache("swr", lanes.swr.policy())?,
+            tags: cache.cache("tags", lanes.tags.policy())?,
+            production: cache.cache("production", lanes.production.policy())?,
+            featured: cache.cache("featured", lanes.swr.policy())?,
+            by_category: cache.cache("by-category", lanes.tags.policy())?,
         })
     }
 
@@ -91,7 +91,7 @@ impl Lanes {
     }
 
     /// The lane whose entries this writer invalidates by itself.
-    pub fn of_writer(&self, writer: Writer) -> &Lane {
+    pub fn of_writer(&self, writer: Writer) -> &Cache {
         match writer {
             Writer::Explicit => &self.explicit,
             Writer::Writethrough => &self.writethrough,

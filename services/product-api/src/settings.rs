@@ -145,7 +145,7 @@ mod tests {
     fn loads_may_take_as_long_as_the_database_and_are_stored() {
         let settings = Settings::from_vars([("POSTGRES__STATEMENT_TIMEOUT", "20s")]).unwrap();
         let policy = settings.lanes.tags.policy();
-        assert_eq!((policy.validate(), policy.load_limit()), (Ok(()), Duration::from_secs(22)));
+        assert_eq!((policy.validate(), policy.effective_load_timeout()), (Ok(()), Duration::from_secs(22)));
     }
 
     #[test]

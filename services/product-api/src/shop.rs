@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use cache::{Cache, Invalidated, Invalidation, Loaded, Published, Tag};
+use cache::{CacheClient, Invalidated, Invalidation, NewEntry, Published, Tag};
 use database::WriteError;
 use events::relay::Outbox;
 use runtime::conditions::Preconditions;
@@ -19,7 +19,7 @@ pub struct Shop {
     /// Postgres.
     pub catalogue: Catalogue,
     /// Redis.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// The strategies' entries in it.
     pub lanes: Lanes,
     /// The log of changes.
@@ -53,7 +53,7 @@ pub enum Effect {
     Deferred,
 }
 
-type Loading = Pin<Box<dyn Future<Output = Result<Loaded, CatalogueError>> + Send>>;
+type Loading = Pin<Box<dyn Future<Output = Result<NewEntry, CatalogueError>> + Send>>;
 
 impl Shop {
     /// Creates a product. When it returns, no entry says that there is none, and no list lacks it.
@@ -104,7 +104,7 @@ impl Shop {
                     Some(product) => entry(&product, tags(&product)),
                     // Without a tag, because a client can ask for any id: whoever creates the product, and the relay,
                     // removes this entry by its key.
-                    None => Ok(Loaded::absent()),
+                    None => Ok(NewEntry::absent()),
                 }
             })
         }
@@ -174,8 +174,8 @@ impl Shop {
 }
 
 /// A product as the cache keeps it: the JSON of the answer, so that a hit need not decode it.
-pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<Loaded, CatalogueError> {
-    let loaded = Loaded::json(product).map_err(|error| CatalogueError::Internal(error.to_string()))?;
+pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<NewEntry, CatalogueError> {
+    let loaded = NewEntry::json(product).map_err(|error| CatalogueError::Internal(error.to_string()))?;
     Ok(loaded.version(product.version.unsigned_abs()).tags(tags))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use anyhow::Context;
-use cache::{Cache, Keyspace};
+use cache::{CacheClient, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::carts::CartSnapshot;
 use events::log::EventLog;
@@ -44,7 +44,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What runs, and what has to be stopped.
 struct Started {
     shelves: Shelves,
-    cache: Cache,
+    cache: CacheClient,
     positions: Positions,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -113,7 +113,7 @@ pub async fn run(
 /// and the cart may be away.
 async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
     // The cache first: settings that it refuses should not wait for Postgres.
-    let cache = Cache::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
     let cart_log = EventLog::new(&settings.cart.url, client.clone()).with_token(token);

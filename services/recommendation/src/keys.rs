@@ -17,7 +17,7 @@
 //! `products-of` is a collection tag: a list cannot carry the tag of a product that is not on it yet. Other names in the
 //! keyspace: `recommendation:~dead-letters` holds events that could not be carried out.
 
-use cache::{Cache, Lane, PolicyError, Tag};
+use cache::{Cache, CacheClient, PolicyError, Tag};
 use uuid::Uuid;
 
 use crate::settings::LaneSettings;
@@ -35,9 +35,9 @@ pub const DEAD_LETTERS: &str = "recommendation:~dead-letters";
 #[derive(Clone, Debug)]
 pub struct Lanes {
     /// Lists beside products.
-    pub list: Lane,
+    pub list: Cache,
     /// Lists for carts.
-    pub basket: Lane,
+    pub basket: Cache,
 }
 
 impl Lanes {
@@ -45,10 +45,10 @@ impl Lanes {
     ///
     /// # Errors
     /// When a lifetime contradicts itself.
-    pub fn new(cache: &Cache, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+    pub fn new(cache: &CacheClient, lanes: &LaneSettings) -> Result<Self, PolicyError> {
         Ok(Self {
-            list: cache.lane("list", lanes.list.policy())?,
-            basket: cache.lane("basket", lanes.basket.policy())?,
+            list: cache.cache("list", lanes.list.policy())?,
+            basket: cache.cache("basket", lanes.basket.policy())?,
         })
     }
 }

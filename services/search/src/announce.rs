@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use cache::{Cache, Invalidated, Invalidation, Tag};
+use cache::{CacheClient, Invalidated, Invalidation, Tag};
 use tracing::warn;
 
 use crate::horizon::Horizon;
@@ -14,14 +14,14 @@ use crate::state::State;
 /// The way to tell. Cheap to clone.
 #[derive(Clone)]
 pub struct Announcer {
-    cache: Cache,
+    cache: CacheClient,
     horizon: Horizon,
     state: Arc<State>,
 }
 
 impl Announcer {
     /// Tells through `horizon` and `cache`, and notes in `state` what could not be told.
-    pub fn new(cache: Cache, horizon: Horizon, state: Arc<State>) -> Self {
+    pub fn new(cache: CacheClient, horizon: Horizon, state: Arc<State>) -> Self {
         Self { cache, horizon, state }
     }
 
@@ -84,7 +84,7 @@ impl Announcer {
 
     async fn drop_all(&self, position: u64) -> Result<(), String> {
         self.horizon.raise_floor(position).await.map_err(|error| error.to_string())?;
-        match self.cache.invalidate_all().await {
+        match self.cache.purge().await {
             Invalidated::Done { .. } => Ok(()),
             Invalidated::Deferred => Err("Redis did not take an invalidation".to_owned()),
         }

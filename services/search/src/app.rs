@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use anyhow::Context;
-use cache::{Cache, Keyspace};
+use cache::{CacheClient, Keyspace};
 use events::PRODUCT_EVENTS;
 use events::consumer::{Consumer, Progress, Reading, Subscription};
 use events::log::{LogError, Mark};
@@ -104,14 +104,14 @@ pub async fn run(
 /// What runs, and what has to be stopped.
 struct Started {
     searching: Searching,
-    cache: Cache,
+    cache: CacheClient,
     horizon: Horizon,
     tasks: Vec<JoinHandle<()>>,
 }
 
 /// Connects, opens the index, and starts what runs beside the requests. Redis and the product API may be away.
 async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
-    let cache = Cache::connect(Keyspace::new(KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
+    let cache = CacheClient::connect(Keyspace::new(KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let horizon = Horizon::connect(&settings.redis.url).context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
@@ -180,7 +180,7 @@ async fn open(settings: &IndexSettings) -> Result<(Store, Option<Commit>), anyho
 struct Follower {
     settings: Settings,
     api: ProductApi,
-    cache: Cache,
+    cache: CacheClient,
     announcer: Announcer,
     state: Arc<State>,
     progress: Progress,
@@ -238,7 +238,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Without an index there is nothing to search; without Redis searches are slower, without the product API they age.
-fn readiness(searching: &Searching, cache: &Cache, shutdown: CancellationToken) -> Readiness {
+fn readiness(searching: &Searching, cache: &CacheClient, shutdown: CancellationToken) -> Readiness {
     let (building, ageing) = (Arc::clone(&searching.state), Arc::clone(&searching.state));
     let progress = searching.progress.clone();
     Readiness::new(shutdown)

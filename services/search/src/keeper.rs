@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::Cache;
+use cache::CacheClient;
 use events::log::{LogError, Mark};
 use events::product_api::ProductApi;
 use metrics::gauge;
@@ -27,7 +27,7 @@ pub struct Keeper {
     /// Asked how far its log is.
     pub api: ProductApi,
     /// Asked whether Redis is in use.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// Pays what is owed.
     pub announcer: Announcer,
     /// Established when it is unknown, and kept small.

@@ -22,7 +22,7 @@
 //! carries that of its longest word, and of what that word is part of in another spelling (`t-shirt`: `tshirt`). A page of
 //! partial matches carries those of all words, and of all pairs of letters in runs.
 
-use cache::{Cache, Lane, PolicyError, Tag};
+use cache::{Cache, CacheClient, PolicyError, Tag};
 
 use crate::settings::LaneSettings;
 
@@ -36,8 +36,8 @@ pub const DEAD_LETTERS: &str = "search:~dead-letters";
 pub const HORIZON: &str = "search:~horizon";
 
 /// The lane of result pages.
-pub fn pages(cache: &Cache, lanes: &LaneSettings) -> Result<Lane, PolicyError> {
-    cache.lane("page", lanes.page.policy())
+pub fn pages(cache: &CacheClient, lanes: &LaneSettings) -> Result<Cache, PolicyError> {
+    cache.cache("page", lanes.page.policy())
 }
 
 /// What a page shows of a product.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Cache, CacheSettings, FetchError, Fetched, Lane, Loaded, Tag};
+use cache::{Cache, CacheClient, CacheSettings, Cached, GetError, NewEntry, Tag};
 use metrics::histogram;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
@@ -20,8 +20,8 @@ const OWED: &str = "repair-pending";
 /// Where pages come from. Cheap to clone.
 #[derive(Clone)]
 pub struct Pages {
-    cache: Cache,
-    lane: Lane,
+    cache: CacheClient,
+    lane: Cache,
     horizon: Horizon,
     state: Arc<State>,
     searches: Arc<Semaphore>,
@@ -58,7 +58,7 @@ pub enum SearchError {
 impl Pages {
     /// Pages in `lane` of `cache`. As many searches run at once as `limits` allow loads, whether they go through the cache
     /// or not: a search without Redis costs as much as one with it.
-    pub fn new(cache: Cache, lane: Lane, horizon: Horizon, state: Arc<State>, limits: &CacheSettings) -> Self {
+    pub fn new(cache: CacheClient, lane: Cache, horizon: Horizon, state: Arc<State>, limits: &CacheSettings) -> Self {
         let searches = Arc::new(Semaphore::new(limits.max_loads.max(1)));
         Self { cache, lane, horizon, state, searches, longest_wait: limits.load_queue }
     }
@@ -67,7 +67,7 @@ impl Pages {
     ///
     /// # Errors
     /// When the index cannot be searched, or too many searches run already.
-    pub async fn find(&self, search: Search) -> Result<Fetched, FetchError> {
+    pub async fn find(&self, search: Search) -> Result<Cached, GetError> {
         let key = self.lane.key(&search);
         let (pages, search) = (self.clone(), Arc::new(search));
         let load = move || {
@@ -76,19 +76,19 @@ impl Pages {
         };
         match self.state.owed() {
             // The cache may still hold what this replica knows to be outdated.
-            Some(_) => self.lane.fetch_past(&key, OWED, load).await,
-            None => self.lane.fetch(&key, load).await,
+            Some(_) => self.lane.load_uncached(&key, OWED, load).await,
+            None => self.lane.get_or_load(&key, load).await,
         }
     }
 
     /// Runs under the lease of the page. The index first, then the horizon: both after the lease was taken.
-    async fn load(&self, search: Arc<Search>) -> Result<Loaded, SearchError> {
+    async fn load(&self, search: Arc<Search>) -> Result<NewEntry, SearchError> {
         let (finding, from) = self.look(search).await?;
-        let loaded = Loaded::json(&finding.page)?;
+        let loaded = NewEntry::json(&finding.page)?;
         if self.may_store(&finding.tags, from).await {
             return Ok(loaded.tags(finding.tags));
         }
-        Ok(loaded.without_storing())
+        Ok(loaded.do_not_store())
     }
 
     async fn look(&self, search: Arc<Search>) -> Result<(Finding, From), SearchError> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cache::{Cache, Tag};
+use cache::{CacheClient, Tag};
 use events::consumer::{React, ReactError, Resync};
 use events::contract::{ProductChange, ProductEvent};
 use events::log::Mark;
@@ -22,7 +22,7 @@ use crate::state::State;
 /// What this service does with product events.
 pub struct Reaction {
     /// For those who watch what happens.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// Tells Redis.
     pub announcer: Announcer,
     /// How far the index is.

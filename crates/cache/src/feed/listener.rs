@@ -1,4 +1,4 @@
-//! One who listens: a position on the reel, and nothing that anybody waits for.
+//! One who listens: a position on the state, and nothing that anybody waits for.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{FeedCrowded, Happening, LISTENERS, Record};
-use crate::cache::Inner;
+use super::{CacheEvent, FeedRecord, MAX_SUBSCRIBERS, TooManySubscribers};
+use crate::client::Inner;
 
 /// Records that are handed out at once.
 const BATCH: usize = 256;
 /// How long records gather before they are handed out: a busy cache should not wake its listeners for each.
-const GATHER: Duration = Duration::from_millis(5);
+const BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// Hears what happens from one point on. Its place is free again when it is dropped.
 #[derive(Debug)]
-pub struct Listener {
+pub struct FeedSubscription {
     inner: Arc<Inner>,
     stop: CancellationToken,
     name: String,
@@ -24,29 +24,29 @@ pub struct Listener {
     begin: Option<bool>,
 }
 
-impl Listener {
-    pub(super) fn new(inner: &Arc<Inner>, last_id: Option<&str>) -> Result<Self, FeedCrowded> {
-        let mut reel = inner.tape.reel();
-        if reel.listeners == LISTENERS {
-            return Err(FeedCrowded);
+impl FeedSubscription {
+    pub(super) fn new(inner: &Arc<Inner>, last_id: Option<&str>) -> Result<Self, TooManySubscribers> {
+        let mut state = inner.events.state();
+        if state.subscribers == MAX_SUBSCRIBERS {
+            return Err(TooManySubscribers);
         }
-        reel.listeners += 1;
-        inner.tape.watched.store(true, std::sync::atomic::Ordering::Relaxed);
-        let last = last_id.and_then(|id| id.split_once('-')).filter(|(name, _)| *name == reel.name);
-        let last = last.and_then(|(_, id)| id.parse::<u64>().ok()).filter(|id| *id < reel.next);
-        let next = last.map_or(reel.next, |id| id + 1);
-        let (name, stop) = (reel.name.clone(), inner.stop.clone());
-        drop(reel);
+        state.subscribers += 1;
+        inner.events.has_subscribers.store(true, std::sync::atomic::Ordering::Relaxed);
+        let last = last_id.and_then(|id| id.split_once('-')).filter(|(name, _)| *name == state.name);
+        let last = last.and_then(|(_, id)| id.parse::<u64>().ok()).filter(|id| *id < state.next);
+        let next = last.map_or(state.next, |id| id + 1);
+        let (name, stop) = (state.name.clone(), inner.stop.clone());
+        drop(state);
         Ok(Self { inner: Arc::clone(inner), stop, name, next, begin: Some(last.is_some()) })
     }
 
     /// Waits for what happens next, one record or several; `None` when the cache shuts down.
     ///
     /// Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Vec<Arc<Record>>> {
+    pub async fn next(&mut self) -> Option<Vec<Arc<FeedRecord>>> {
         let inner = Arc::clone(&self.inner);
         loop {
-            let mut added = pin!(inner.tape.added.notified());
+            let mut added = pin!(inner.events.added.notified());
             // Before looking, or what is added in between would not wake it.
             added.as_mut().enable();
             let batch = self.take();
@@ -57,7 +57,7 @@ impl Listener {
                 () = added => {}
                 () = self.stop.cancelled() => return None,
             }
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(BATCH_DELAY).await;
         }
     }
 
@@ -67,7 +67,7 @@ impl Listener {
     }
 
     /// The id to resume after `record`.
-    pub fn id(&self, record: &Record) -> String {
+    pub fn id(&self, record: &FeedRecord) -> String {
         self.id_of(record.id)
     }
 
@@ -75,22 +75,22 @@ impl Listener {
         format!("{}-{id}", self.name)
     }
 
-    fn take(&mut self) -> Vec<Arc<Record>> {
+    fn take(&mut self) -> Vec<Arc<FeedRecord>> {
         let at_ms = self.inner.store.connection.clock.now_ms();
         let mut batch = Vec::new();
         if let Some(resumed) = self.begin.take() {
-            batch.push(Arc::new(Record { id: self.next - 1, at_ms, what: Happening::Begin { resumed } }));
+            batch.push(Arc::new(FeedRecord { id: self.next - 1, at_ms, what: CacheEvent::Begin { resumed } }));
         }
-        let reel = self.inner.tape.reel();
-        let first = reel.first();
+        let state = self.inner.events.state();
+        let first = state.first();
         if self.next < first {
             let lost = first - self.next;
-            batch.push(Arc::new(Record { id: first - 1, at_ms, what: Happening::Lagged { lost } }));
+            batch.push(Arc::new(FeedRecord { id: first - 1, at_ms, what: CacheEvent::Lagged { lost } }));
             self.next = first;
         }
         let known = (self.next - first) as usize;
-        batch.extend(reel.records.iter().skip(known).take(BATCH).cloned());
-        drop(reel);
+        batch.extend(state.records.iter().skip(known).take(BATCH).cloned());
+        drop(state);
         if let Some(last) = batch.last() {
             self.next = last.id + 1;
         }
@@ -98,10 +98,10 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for FeedSubscription {
     fn drop(&mut self) {
-        let mut reel = self.inner.tape.reel();
-        reel.listeners -= 1;
-        reel.left = Instant::now();
+        let mut state = self.inner.events.state();
+        state.subscribers -= 1;
+        state.left = Instant::now();
     }
 }

@@ -9,7 +9,7 @@ use crate::{Key, Tag};
 
 /// One thing that happened.
 #[derive(Debug, Serialize)]
-pub struct Record {
+pub struct FeedRecord {
     /// Its number on the reel.
     #[serde(skip)]
     pub(crate) id: u64,
@@ -17,13 +17,13 @@ pub struct Record {
     pub at_ms: u64,
     /// What.
     #[serde(flatten)]
-    pub what: Happening,
+    pub what: CacheEvent,
 }
 
 /// What can happen. Each variant is a kind, told by `kind` in its JSON.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Happening {
+pub enum CacheEvent {
     /// A listener begins: first of all it hears whether it is resumed where it stood, or begins anew.
     Begin {
         /// Whether it is resumed.
@@ -49,14 +49,15 @@ pub enum Happening {
     /// Entries were invalidated.
     Invalidate(InvalidationRecord),
     /// The service heard of something.
-    Event(EventRecord),
+    Event(ServiceEventRecord),
 }
 
 /// Something about one entry.
 #[derive(Debug, Serialize)]
 pub struct EntryRecord {
-    /// Its lane.
-    pub lane: Arc<str>,
+    /// The name of its cache.
+    #[serde(rename = "lane")]
+    pub cache: Arc<str>,
     /// Its whole name.
     pub key: Key,
     /// The row's version, when the value is one row.
@@ -92,7 +93,7 @@ pub struct InvalidationRecord {
 
 /// An event that the service has heard.
 #[derive(Debug, Serialize)]
-pub struct EventRecord {
+pub struct ServiceEventRecord {
     /// What kind of event.
     pub name: String,
     /// Its number in its log.
@@ -105,7 +106,7 @@ pub struct EventRecord {
 /// The kinds that one may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is explained at the variant of `Happening` that it is named after")]
-pub enum HappeningKind {
+pub enum CacheEventKind {
     Hit,
     Stale,
     Miss,
@@ -123,37 +124,37 @@ impl InvalidationRecord {
     }
 }
 
-impl Happening {
+impl CacheEvent {
     /// Its kind; `None` for what every listener hears.
-    pub fn kind(&self) -> Option<HappeningKind> {
+    pub fn kind(&self) -> Option<CacheEventKind> {
         Some(match self {
             Self::Begin { .. } | Self::Lagged { .. } => return None,
-            Self::Hit(_) => HappeningKind::Hit,
-            Self::Stale(_) => HappeningKind::Stale,
-            Self::Miss(_) => HappeningKind::Miss,
-            Self::Bypass(_) => HappeningKind::Bypass,
-            Self::Fill(_) => HappeningKind::Fill,
-            Self::Refused(_) => HappeningKind::Refused,
-            Self::Invalidate(_) => HappeningKind::Invalidate,
-            Self::Event(_) => HappeningKind::Event,
+            Self::Hit(_) => CacheEventKind::Hit,
+            Self::Stale(_) => CacheEventKind::Stale,
+            Self::Miss(_) => CacheEventKind::Miss,
+            Self::Bypass(_) => CacheEventKind::Bypass,
+            Self::Fill(_) => CacheEventKind::Fill,
+            Self::Refused(_) => CacheEventKind::Refused,
+            Self::Invalidate(_) => CacheEventKind::Invalidate,
+            Self::Event(_) => CacheEventKind::Event,
         })
     }
 
     /// The lane that it is about, if it is about one.
-    pub fn lane(&self) -> Option<&str> {
+    pub fn cache(&self) -> Option<&str> {
         match self {
             Self::Hit(entry)
             | Self::Stale(entry)
             | Self::Miss(entry)
             | Self::Bypass(entry)
             | Self::Fill(entry)
-            | Self::Refused(entry) => Some(&entry.lane),
+            | Self::Refused(entry) => Some(&entry.cache),
             Self::Begin { .. } | Self::Lagged { .. } | Self::Invalidate(_) | Self::Event(_) => None,
         }
     }
 }
 
-impl HappeningKind {
+impl CacheEventKind {
     /// All of them, by their names in JSON.
     pub const ALL: [(&'static str, Self); 8] = [
         ("hit", Self::Hit),
@@ -167,7 +168,7 @@ impl HappeningKind {
     ];
 }
 
-impl FromStr for HappeningKind {
+impl FromStr for CacheEventKind {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {

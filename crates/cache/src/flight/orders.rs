@@ -1,8 +1,8 @@
 //! Flights in many thousand orders of their steps, chosen by shuttle: nobody takes a value that was outdated when they came.
 //! And with any part of the rule taken out, somebody does.
 //!
-//! What flies is the code of `flight.rs`, `steps.rs` and `repair.rs`. The rest is a small [`World`]: Redis is a lock, and each
-//! script one critical section. Not covered: `Lane::miss` and `Lane::look`, which [`Shop::read`] follows, and tags.
+//! What flies is the code of `flight.rs`, `steps.rs` and `pending.rs`. The rest is a small [`LoadIo`]: Redis is a lock, and each
+//! script one critical section. Not covered: `Cache::miss` and `Cache::look`, which [`Shop::read`] follows, and tags.
 //! `make model` explores the protocol completely, and knows those.
 
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::thread;
 
-use super::{Asked, Boarding, Flight, Flights, Turn, World, fly};
-use crate::repair::Repairs;
-use crate::repair::orders::entry;
-use crate::{FetchError, Fetched, Fill, Invalidation, Key, Keyspace, Loaded, Outcome, Refusal};
+use super::{InFlight, Join, KeyLock, LeaseReply, LoadIo, SingleFlight, run_load};
+use crate::pending::PendingInvalidations;
+use crate::pending::orders::entry;
+use crate::{Cached, Fill, FillRefusal, GetError, Invalidation, Key, Keyspace, NewEntry, Outcome};
 
 /// Orders that are tried.
 const ORDERS: usize = 10_000;
@@ -55,8 +55,8 @@ enum Stored {
 struct Shop {
     case: Case,
     key: Key,
-    flights: Flights,
-    repairs: Repairs,
+    single_flight: SingleFlight,
+    pending: PendingInvalidations,
     redis: Mutex<Stored>,
     row: AtomicU64,
     /// The version that no reader may fall behind.
@@ -67,49 +67,49 @@ struct Shop {
 }
 
 /// One flight's way through the shop.
-struct Errand {
+struct MissContext {
     shop: Arc<Shop>,
-    flight: Arc<Flight>,
+    flight: Arc<InFlight>,
     pauses: AtomicU32,
     /// Where nothing is ever pending.
-    quiet: Repairs,
+    quiet: PendingInvalidations,
 }
 
-impl World for Errand {
+impl LoadIo for MissContext {
     type Grant = u64;
-    type Place = Option<Turn>;
+    type Permit = Option<KeyLock>;
 
-    fn flights(&self) -> &Flights {
-        &self.shop.flights
+    fn single_flight(&self) -> &SingleFlight {
+        &self.shop.single_flight
     }
 
-    fn repairs(&self) -> &Repairs {
-        if self.shop.case == Case::RepairsUnheard { &self.quiet } else { &self.shop.repairs }
+    fn pending(&self) -> &PendingInvalidations {
+        if self.shop.case == Case::RepairsUnheard { &self.quiet } else { &self.shop.pending }
     }
 
     fn now_ms(&self) -> u64 {
         0
     }
 
-    async fn enter(&self, key: &Key) -> Option<Option<Turn>> {
+    async fn acquire_permit(&self, key: &Key) -> Option<Option<KeyLock>> {
         match self.shop.case {
             Case::NoTurns => Some(None),
-            _ => Some(Some(self.shop.flights.turn(key).await)),
+            _ => Some(Some(self.shop.single_flight.lock_key(key).await)),
         }
     }
 
-    async fn acquire(&self, _key: &Key) -> Asked<u64> {
+    async fn acquire(&self, _key: &Key) -> LeaseReply<u64> {
         if self.shop.is_away() {
-            return Asked::Down;
+            return LeaseReply::Unavailable;
         }
         let mut redis = self.shop.redis.lock().unwrap();
         match *redis {
-            Stored::Value(version) => Asked::Found(entry(version)),
-            Stored::Lease(_) => Asked::Held,
+            Stored::Value(version) => LeaseReply::Found(entry(version)),
+            Stored::Lease(_) => LeaseReply::Taken,
             Stored::Nothing => {
                 let id = self.shop.leases.fetch_add(1, SeqCst);
                 *redis = Stored::Lease(id);
-                Asked::Granted(id)
+                LeaseReply::Granted(id)
             }
         }
     }
@@ -119,25 +119,25 @@ impl World for Errand {
         self.pauses.fetch_add(1, SeqCst) < 2
     }
 
-    async fn load(&self) -> Result<Loaded, FetchError> {
+    async fn load(&self) -> Result<NewEntry, GetError> {
         assert_eq!(self.shop.loading.fetch_add(1, SeqCst), 0, "two loads of a key at once");
         let version = self.shop.row.load(SeqCst);
         yield_now().await;
         self.shop.loading.fetch_sub(1, SeqCst);
         if self.shop.case == Case::TimedOut && self.shop.leases.load(SeqCst) == 1 {
             *self.shop.redis.lock().unwrap() = Stored::Nothing;
-            return Err(FetchError::TimedOut(Duration::ZERO));
+            return Err(GetError::TimedOut(Duration::ZERO));
         }
-        Ok(Loaded::found("x").version(version))
+        Ok(NewEntry::value("x").version(version))
     }
 
-    async fn commit(&self, key: &Key, grant: u64, loaded: Loaded) -> Fetched {
+    async fn commit(&self, key: &Key, grant: u64, loaded: NewEntry) -> Cached {
         if self.shop.case == Case::ClosedLate {
-            self.shop.flights.table.lock().unwrap().insert(key.clone(), Arc::clone(&self.flight));
+            self.shop.single_flight.table.lock().unwrap().insert(key.clone(), Arc::clone(&self.flight));
         }
         let fill = self.store(grant, &loaded);
         yield_now().await;
-        Fetched::from_load(&loaded, Outcome::Miss(fill))
+        Cached::from_new_entry(&loaded, Outcome::Miss(fill))
     }
 
     async fn release(&self, _key: &Key, grant: u64) {
@@ -148,11 +148,11 @@ impl World for Errand {
     }
 }
 
-impl Errand {
-    fn store(&self, grant: u64, loaded: &Loaded) -> Fill {
+impl MissContext {
+    fn store(&self, grant: u64, loaded: &NewEntry) -> Fill {
         let mut redis = self.shop.redis.lock().unwrap();
         if *redis != Stored::Lease(grant) {
-            return Fill::Refused(Refusal::Lost);
+            return Fill::Refused(FillRefusal::LeaseLost);
         }
         *redis = Stored::Value(loaded.version.unwrap());
         Fill::Stored
@@ -167,42 +167,42 @@ impl Shop {
 
     fn read(self: &Arc<Self>) {
         let floor = self.floor.load(SeqCst);
-        for flights in 0..3 {
-            let mark = self.repairs.mark();
+        for single_flight in 0..3 {
+            let epoch = self.pending.epoch();
             let found = *self.redis.lock().unwrap();
             let mut past = self.is_away().then_some(crate::Bypass::RedisDown);
             if let Stored::Value(version) = found {
-                if !self.repairs.cover(mark, &self.key, &entry(version)) {
+                if !self.pending.is_suspect(epoch, &self.key, &entry(version)) {
                     return assert!(version >= floor, "a stale hit");
                 }
-                past = Some(crate::Bypass::RepairPending);
+                past = Some(crate::Bypass::InvalidationPending);
             }
-            let is_last = flights == 2;
-            let boarding = match is_last {
-                true => self.flights.board_beside(&self.key),
-                false => self.flights.board(&self.key),
+            let is_last = single_flight == 2;
+            let join = match is_last {
+                true => self.single_flight.join_bypass(&self.key),
+                false => self.single_flight.join(&self.key),
             };
             if is_last {
                 past = Some(crate::Bypass::Contended);
             }
-            let seat = match boarding {
-                Boarding::Joined(seat) => seat,
-                Boarding::First(flight, seat) => {
-                    let quiet = Repairs::new("quiet");
-                    let errand = Errand { shop: Arc::clone(self), flight, pauses: AtomicU32::new(0), quiet };
+            let ticket = match join {
+                Join::Follower(ticket) => ticket,
+                Join::Leader(flight, ticket) => {
+                    let quiet = PendingInvalidations::new("quiet");
+                    let errand = MissContext { shop: Arc::clone(self), flight, pauses: AtomicU32::new(0), quiet };
                     thread::spawn(move || {
-                        let landed = block_on(fly(&errand, &errand.flight, past));
-                        errand.shop.flights.close(&errand.flight);
-                        errand.flight.land(landed);
+                        let result = block_on(run_load(&errand, &errand.flight, past));
+                        errand.shop.single_flight.close(&errand.flight);
+                        errand.flight.complete(result);
                     });
-                    seat
+                    ticket
                 }
             };
-            let (landed, boarded) = block_on(seat.landed()).expect("flights land");
-            assert!(!is_last || landed.good_for(boarded), "a flight beside the cache was boarded too late");
-            if self.case == Case::NoPhases || landed.good_for(boarded) {
-                let Ok(fetched) = landed.result else { return };
-                return assert!(fetched.version().unwrap() >= floor, "a stale value of a flight");
+            let (result, joined_in) = block_on(ticket.result()).expect("flights land");
+            assert!(!is_last || result.valid_for(joined_in), "a flight beside the cache was boarded too late");
+            if self.case == Case::NoPhases || result.valid_for(joined_in) {
+                let Ok(cached) = result.result else { return };
+                return assert!(cached.version().unwrap() >= floor, "a stale value of a flight");
             }
         }
     }
@@ -210,12 +210,12 @@ impl Shop {
     fn write(&self) {
         self.row.store(2, SeqCst);
         if self.is_away() {
-            self.repairs.add(Invalidation::hard().key(self.key.clone()));
+            self.pending.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(2, SeqCst);
         } else if matches!(self.case, Case::Deferred | Case::RepairsUnheard) {
-            self.repairs.add(Invalidation::hard().key(self.key.clone()));
+            self.pending.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(2, SeqCst);
-            self.repairs.make_good(|| *self.redis.lock().unwrap() = Stored::Nothing);
+            self.pending.make_good(|| *self.redis.lock().unwrap() = Stored::Nothing);
         } else {
             *self.redis.lock().unwrap() = Stored::Nothing;
             self.floor.store(2, SeqCst);
@@ -232,8 +232,8 @@ fn in_many_orders(case: Case) {
             let shop = Arc::new(Shop {
                 case,
                 key: Keyspace::new("test").unwrap().key("a", 1),
-                flights: Flights::default(),
-                repairs: Repairs::new("test"),
+                single_flight: SingleFlight::default(),
+                pending: PendingInvalidations::new("test"),
                 redis: Mutex::new(Stored::Nothing),
                 row: AtomicU64::new(1),
                 floor: AtomicU64::new(1),

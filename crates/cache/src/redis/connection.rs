@@ -19,8 +19,8 @@ use tracing::{debug, error, info, warn};
 
 use super::breaker::Breaker;
 use super::clock::Clock;
-use super::link::Link;
-use super::server::{Identity, refusal};
+use super::epoch::ConnectionEpoch;
+use super::server::{Identity, classify_error};
 use crate::{CacheSettings, Health, Reason};
 
 /// Why a cache cannot be set up. A Redis that is merely down is not among the reasons.
@@ -47,7 +47,7 @@ pub enum ConnectError {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) breaker: Breaker,
-    pub(crate) link: Link,
+    pub(crate) epoch: ConnectionEpoch,
     pub(crate) clock: Clock,
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
@@ -85,7 +85,7 @@ impl Connection {
             .set_policy(ReconnectPolicy::new_constant(0, 100))
             .build()
             .map_err(|error| ConnectError::Url(error.details().to_owned()))?;
-        let link = Link::of(&client);
+        let epoch = ConnectionEpoch::of(&client);
         client.connect();
 
         let gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.to_owned());
@@ -94,7 +94,7 @@ impl Connection {
         let connection = Self {
             client,
             breaker,
-            link,
+            epoch,
             clock: Clock::new(),
             breaker_gauge: gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
@@ -122,7 +122,7 @@ impl Connection {
 
     /// A command was answered with an error: it may name a state in which Redis must not be used, before the probe sees it.
     pub(crate) fn refused(&self, error: &str) {
-        match refusal(error) {
+        match classify_error(error) {
             Some(Reason::Forbidden) => {
                 *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now())
             }
@@ -133,7 +133,7 @@ impl Connection {
 
     /// Leaves Redis unused, for this reason, until a probe succeeds.
     pub(super) fn leave(&self, reason: Reason) {
-        if reason.outdates_entries() {
+        if reason.makes_entries_suspect() {
             // Before the breaker opens: the probe that closes it looks at this.
             self.outdated.store(true, SeqCst);
         }
@@ -164,7 +164,7 @@ impl Connection {
         match now {
             Health::Up => info!(before, "Redis answers; the cache is in use"),
             Health::Degraded(reason) => warn!(%reason, before, "Redis is in use, but degraded"),
-            Health::Down(reason) if reason.needs_a_person() => {
+            Health::Down(reason) if reason.needs_operator() => {
                 error!(%reason, before, "Redis is not in use; reads go to the database");
             }
             Health::Down(reason) => warn!(%reason, before, "Redis is not in use; reads go to the database"),

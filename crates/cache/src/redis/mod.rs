@@ -3,7 +3,7 @@
 mod breaker;
 mod clock;
 mod connection;
-mod link;
+mod epoch;
 mod probe;
 mod reads;
 mod scripts;
@@ -12,4 +12,4 @@ mod store;
 
 pub use connection::ConnectError;
 pub(crate) use connection::Connection;
-pub(crate) use store::{Acquired, Commit, Grant, Seen, Store, StoreError};
+pub(crate) use store::{AcquireReply, CommitReply, Grant, InspectedEntry, Store, StoreError};

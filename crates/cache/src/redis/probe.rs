@@ -20,18 +20,18 @@ use tracing::warn;
 
 use super::Connection;
 use super::connection::ConnectError;
-use super::server::{Identity, ServerInfo, refusal};
+use super::server::{Identity, ServerInfo, classify_error};
 use crate::Reason;
 
 const PROBE_CLOSED: Duration = Duration::from_millis(500);
 const PROBE_OPEN: Duration = Duration::from_millis(100);
 /// The connection is made anew after so long without an answer. A time and not a number of probes, because the command
 /// timeout decides how long a probe takes.
-const SILENCE: Duration = Duration::from_secs(3);
+const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 /// Attempts to connect that name no reason, after which an earlier reason no longer holds.
-const UNEXPLAINED: u32 = 20;
+const MAX_UNEXPLAINED_ATTEMPTS: u32 = 20;
 /// Probes without an answer after which an earlier reason no longer holds: a busy server may be late once.
-const SILENT: u32 = 5;
+const MAX_SILENT_PROBES: u32 = 5;
 /// How long a start waits for Redis before it goes on without.
 pub(super) const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// How long after its last refusal a forbidden command is shown.
@@ -41,15 +41,15 @@ const FORBIDDEN: Duration = Duration::from_secs(5);
 const MAY_WRITE: &str = "#!lua\nreturn 1";
 
 /// Why Redis is not to be used.
-pub(super) enum Unusable {
+pub(super) enum ProbeError {
     /// It does not answer.
-    Silent(Error),
+    NoAnswer(Error),
     /// It answers, and is in this state.
     State(Reason),
 }
 
 /// What connection attempts failed with, as the client announces it: a probe only times out meanwhile.
-struct Refusals {
+struct ConnectErrors {
     errors: Receiver<(Error, Option<fred::types::config::Server>)>,
     /// The state that the last attempt which was answered has named.
     reason: Option<Reason>,
@@ -61,16 +61,16 @@ impl Connection {
     /// Waits for the first answer, at most [`FIRST_PROBE`].
     pub(super) async fn first_probe(&self) -> Result<(), ConnectError> {
         let deadline = Instant::now() + FIRST_PROBE;
-        let mut refusals = Refusals { errors: self.client.error_rx(), reason: None, unexplained: 0 };
+        let mut refusals = ConnectErrors { errors: self.client.error_rx(), reason: None, unexplained: 0 };
         loop {
             let error = match self.probe(&|| {}).await {
                 Ok(()) => return Ok(()),
-                Err(Unusable::State(reason)) => return self.start_without(reason),
-                Err(Unusable::Silent(error)) => error,
+                Err(ProbeError::State(reason)) => return self.start_degraded(reason),
+                Err(ProbeError::NoAnswer(error)) => error,
             };
             refusals.drain();
             match refusals.reason.clone() {
-                Some(reason @ Reason::Login(_)) => return self.start_without(reason),
+                Some(reason @ Reason::Login(_)) => return self.start_degraded(reason),
                 reason if Instant::now() >= deadline => {
                     warn!(%error, "Redis does not answer; starting without it, reads go to the database");
                     self.leave(reason.unwrap_or(Reason::NoAnswer));
@@ -82,7 +82,7 @@ impl Connection {
     }
 
     /// What only a person can change ends the start; what may pass does not.
-    fn start_without(&self, reason: Reason) -> Result<(), ConnectError> {
+    fn start_degraded(&self, reason: Reason) -> Result<(), ConnectError> {
         match reason {
             Reason::Login(said) => Err(ConnectError::Login(said)),
             Reason::EvictionPolicy(policy) => Err(ConnectError::EvictionPolicy(policy)),
@@ -94,10 +94,10 @@ impl Connection {
         }
     }
 
-    /// Probes until it is dropped. Never returns. Calls `distrust` before Redis is used again, where its entries may be
+    /// Probes until it is dropped. Never returns. Calls `on_server_replaced` before Redis is used again, where its entries may be
     /// outdated: it was restarted or replaced, or has refused invalidations.
-    pub(crate) async fn keep_probing(&self, distrust: impl Fn() + Send + Sync) {
-        let mut refusals = Refusals { errors: self.client.error_rx(), reason: None, unexplained: 0 };
+    pub(crate) async fn run_probe(&self, on_server_replaced: impl Fn() + Send + Sync) {
+        let mut refusals = ConnectErrors { errors: self.client.error_rx(), reason: None, unexplained: 0 };
         let mut silent: u32 = 0;
         // Since the last answer, or since the connection was made anew.
         let mut since = Instant::now();
@@ -114,26 +114,26 @@ impl Connection {
                     tokio::time::sleep(PROBE_OPEN / 2).await;
                 }
             }
-            let probed = self.probe(&distrust).await;
-            if !matches!(probed, Err(Unusable::Silent(_))) {
+            let probed = self.probe(&on_server_replaced).await;
+            if !matches!(probed, Err(ProbeError::NoAnswer(_))) {
                 since = Instant::now();
             }
             match probed {
                 Ok(()) => (silent, refusals.reason) = (0, None),
-                Err(Unusable::State(reason)) => {
+                Err(ProbeError::State(reason)) => {
                     (silent, refusals.reason) = (0, None);
                     self.leave(reason);
                 }
-                Err(Unusable::Silent(error)) => {
+                Err(ProbeError::NoAnswer(error)) => {
                     self.failed(&error);
                     silent += 1;
                     refusals.drain();
                     if let Some(reason) = refusals.reason.clone() {
                         self.leave(reason);
-                    } else if silent >= SILENT {
+                    } else if silent >= MAX_SILENT_PROBES {
                         self.leave(Reason::NoAnswer);
                     }
-                    if since.elapsed() >= SILENCE {
+                    if since.elapsed() >= RECONNECT_AFTER {
                         since = Instant::now();
                         // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
                         let _ = self.client.force_reconnection().await;
@@ -143,33 +143,33 @@ impl Connection {
         }
     }
 
-    async fn probe(&self, distrust: &(impl Fn() + Send + Sync)) -> Result<(), Unusable> {
+    async fn probe(&self, on_server_replaced: &(impl Fn() + Send + Sync)) -> Result<(), ProbeError> {
         let asked = Instant::now();
         let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
         let time: Result<(u64, u64), Error> = self.client.custom(time, Vec::<String>::new()).await;
-        let (seconds, micros) = time.map_err(Unusable::of)?;
+        let (seconds, micros) = time.map_err(ProbeError::of)?;
         self.clock.set(seconds * 1000 + micros / 1000, asked);
-        let number = self.link.number();
-        let server = self.ask_server().await?;
+        let number = self.epoch.number();
+        let server = self.read_server_info().await?;
         if let Some(reason) = server.forbids_use() {
-            return Err(Unusable::State(reason));
+            return Err(ProbeError::State(reason));
         }
-        let refused = self.ask_whether_writes_work().await?;
-        self.compare(&server.identity, number, distrust);
-        // After `distrust`: who believes this connection distrusts what it shows. Of one made meanwhile nothing is known.
-        self.link.check(number);
-        self.enter(refused.or_else(|| self.was_forbidden()).or_else(|| server.lacks()));
+        let refused = self.check_writes().await?;
+        self.compare(&server.identity, number, on_server_replaced);
+        // After `on_server_replaced`: who believes this connection distrusts what it shows. Of one made meanwhile nothing is known.
+        self.epoch.check(number);
+        self.enter(refused.or_else(|| self.was_forbidden()).or_else(|| server.missing_protection()));
         Ok(())
     }
 
     /// Where `INFO` is refused, nothing is known of the server.
-    async fn ask_server(&self) -> Result<ServerInfo, Unusable> {
+    async fn read_server_info(&self) -> Result<ServerInfo, ProbeError> {
         match self.client.info::<String>(None).await {
             Ok(info) => Ok(ServerInfo::parse(&info)),
-            Err(error) if refusal(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
-            Err(error) if Unusable::is_silence(&error) => Err(Unusable::Silent(error)),
-            Err(error) => match refusal(error.details()) {
-                Some(reason) => Err(Unusable::State(reason)),
+            Err(error) if classify_error(error.details()) == Some(Reason::Forbidden) => Ok(ServerInfo::default()),
+            Err(error) if ProbeError::is_silence(&error) => Err(ProbeError::NoAnswer(error)),
+            Err(error) => match classify_error(error.details()) {
+                Some(reason) => Err(ProbeError::State(reason)),
                 // A server that does not know the command, or renamed it.
                 None => Ok(ServerInfo::default()),
             },
@@ -177,17 +177,17 @@ impl Connection {
     }
 
     /// Returns what is refused, where reads and invalidations work all the same.
-    async fn ask_whether_writes_work(&self) -> Result<Option<Reason>, Unusable> {
+    async fn check_writes(&self) -> Result<Option<Reason>, ProbeError> {
         let answer: Result<i64, Error> = self.client.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
         let Err(error) = answer else { return Ok(None) };
-        match refusal(error.details()) {
+        match classify_error(error.details()) {
             Some(reason) if !reason.forbids_use() => Ok(Some(reason)),
-            _ => Err(Unusable::of(error)),
+            _ => Err(ProbeError::of(error)),
         }
     }
 
     /// Distrusts all entries, where the server is another one than before, or may be, or has refused invalidations.
-    fn compare(&self, identity: &Identity, number: usize, distrust: &(impl Fn() + Send + Sync)) {
+    fn compare(&self, identity: &Identity, number: usize, on_server_replaced: &(impl Fn() + Send + Sync)) {
         let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.replace((identity.clone(), number));
         let is_same =
@@ -197,7 +197,7 @@ impl Connection {
             warn!("Redis was restarted or replaced; its entries are dropped before they are used again");
         }
         if !is_same || was_outdated {
-            distrust();
+            on_server_replaced();
         }
     }
 
@@ -207,7 +207,7 @@ impl Connection {
     }
 }
 
-impl Refusals {
+impl ConnectErrors {
     /// Hears of every attempt since the last look.
     fn drain(&mut self) {
         loop {
@@ -221,22 +221,22 @@ impl Refusals {
 
     /// A refused connection may break before its reason is read, so some attempts without a reason do not count.
     fn hear(&mut self, error: Option<Error>) {
-        if let Some(reason) = error.and_then(|error| refusal(error.details())).filter(Reason::forbids_use) {
+        if let Some(reason) = error.and_then(|error| classify_error(error.details())).filter(Reason::forbids_use) {
             (self.reason, self.unexplained) = (Some(reason), 0);
         } else {
             self.unexplained += 1;
-            self.reason = self.reason.take().filter(|_| self.unexplained < UNEXPLAINED);
+            self.reason = self.reason.take().filter(|_| self.unexplained < MAX_UNEXPLAINED_ATTEMPTS);
         }
     }
 }
 
-impl Unusable {
+impl ProbeError {
     fn of(error: Error) -> Self {
-        match refusal(error.details()) {
+        match classify_error(error.details()) {
             // Without TIME there is no clock.
             Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),
             Some(reason) => Self::State(reason),
-            None => Self::Silent(error),
+            None => Self::NoAnswer(error),
         }
     }
 

@@ -19,12 +19,12 @@ use tokio::sync::oneshot;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Keys of one `MGET` at most: it must stay short for Redis.
-const AT_ONCE: usize = 128;
+const MAX_MGET_KEYS: usize = 128;
 
 type Reply = Result<Option<Bytes>, Error>;
 
 /// Where commands go, and tasks: to Redis and a runtime, or to a test that chooses the order of their steps.
-pub(crate) trait Wire: Sized + Send + Sync + 'static {
+pub(crate) trait ReadTransport: Sized + Send + Sync + 'static {
     fn get(&self, key: Bytes) -> impl Future<Output = Reply> + Send;
     fn mget(&self, keys: Vec<Bytes>) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send;
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
@@ -32,7 +32,7 @@ pub(crate) trait Wire: Sized + Send + Sync + 'static {
 
 /// The reads of one process that wait for a reply.
 #[derive(Debug)]
-pub(crate) struct Reads<W = (Client, Handle)> {
+pub(crate) struct ReadCoalescer<W = (Client, Handle)> {
     wire: W,
     queue: Mutex<Queue>,
 }
@@ -44,13 +44,13 @@ struct Queue {
     waiting: Vec<(Bytes, oneshot::Sender<Reply>)>,
 }
 
-impl Reads {
+impl ReadCoalescer {
     pub(crate) fn new(client: Client) -> Arc<Self> {
         Self::over((client, Handle::current()))
     }
 }
 
-impl<W: Wire> Reads<W> {
+impl<W: ReadTransport> ReadCoalescer<W> {
     fn over(wire: W) -> Arc<Self> {
         Arc::new(Self { wire, queue: Mutex::default() })
     }
@@ -72,10 +72,10 @@ impl<W: Wire> Reads<W> {
             Some(reply) => reply.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Canceled, "the read was dropped"))),
             None => {
                 // When this read is answered, or its future dropped, those who came meanwhile have their turn.
-                let _next = Next(Arc::clone(self));
+                let _next = HandOverOnDrop(Arc::clone(self));
                 let reply = self.wire.get(key).await;
                 if let Err(error) = &reply {
-                    self.give_up(error);
+                    self.fail_waiting(error);
                 }
                 reply
             }
@@ -83,7 +83,7 @@ impl<W: Wire> Reads<W> {
     }
 
     /// Answers who waits, until nobody does.
-    async fn answer_waiting(self: Arc<Self>, mut turn: Turn<W>) {
+    async fn flush_queue(self: Arc<Self>, mut turn: FlushGuard<W>) {
         loop {
             let waiting: Vec<_> = {
                 let mut queue = self.queue();
@@ -92,7 +92,7 @@ impl<W: Wire> Reads<W> {
                     turn.over = true;
                     return;
                 }
-                let some = queue.waiting.len().min(AT_ONCE);
+                let some = queue.waiting.len().min(MAX_MGET_KEYS);
                 queue.waiting.drain(..some).collect()
             };
             let (keys, senders): (Vec<Bytes>, Vec<_>) = waiting.into_iter().unzip();
@@ -106,13 +106,13 @@ impl<W: Wire> Reads<W> {
             Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
             Err(error) => {
                 senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone()))));
-                self.give_up(&error);
+                self.fail_waiting(&error);
             }
         }
     }
 
     /// Fails who came meanwhile, if Redis did not answer: each batch of them would wait as long again.
-    fn give_up(&self, error: &Error) {
+    fn fail_waiting(&self, error: &Error) {
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled) {
             let waiting = mem::take(&mut self.queue().waiting);
             waiting.into_iter().for_each(|(_, sender)| drop(sender.send(Err(error.clone()))));
@@ -120,13 +120,13 @@ impl<W: Wire> Reads<W> {
     }
 }
 
-impl<W> Reads<W> {
+impl<W> ReadCoalescer<W> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wire for (Client, Handle) {
+impl ReadTransport for (Client, Handle) {
     async fn get(&self, key: Bytes) -> Reply {
         self.0.get(key).await
     }
@@ -141,28 +141,28 @@ impl Wire for (Client, Handle) {
 }
 
 /// Hands the turn on when it is dropped.
-struct Next<W: Wire>(Arc<Reads<W>>);
+struct HandOverOnDrop<W: ReadTransport>(Arc<ReadCoalescer<W>>);
 
-impl<W: Wire> Drop for Next<W> {
+impl<W: ReadTransport> Drop for HandOverOnDrop<W> {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.busy = !queue.waiting.is_empty();
         if queue.busy {
             mem::drop(queue);
             // Made here and not by the task: where the runtime is gone, the task is dropped without a first step.
-            let turn = Turn { reads: Arc::clone(&self.0), over: false };
-            self.0.wire.spawn(Arc::clone(&self.0).answer_waiting(turn));
+            let turn = FlushGuard { reads: Arc::clone(&self.0), over: false };
+            self.0.wire.spawn(Arc::clone(&self.0).flush_queue(turn));
         }
     }
 }
 
 /// A task's turn. Cut short, by a panic or the end of its runtime, it fails who waits: nobody else would answer them.
-struct Turn<W> {
-    reads: Arc<Reads<W>>,
+struct FlushGuard<W> {
+    reads: Arc<ReadCoalescer<W>>,
     over: bool,
 }
 
-impl<W> Drop for Turn<W> {
+impl<W> Drop for FlushGuard<W> {
     fn drop(&mut self) {
         if !self.over {
             let mut queue = self.reads.queue();
@@ -192,7 +192,7 @@ mod tests {
             let runtime = Runtime::new().unwrap();
             let reads = {
                 let _inside = runtime.enter();
-                Reads::new(Builder::default_centralized().build().unwrap())
+                ReadCoalescer::new(Builder::default_centralized().build().unwrap())
             };
             runtime.shutdown_timeout(Duration::from_secs(10));
             let (sender, mut reply) = oneshot::channel();
@@ -202,7 +202,7 @@ mod tests {
                 queue.waiting.push((Bytes::new(), sender));
             }
             // A reader whose own runtime lives on hangs up.
-            drop(Next(Arc::clone(&reads)));
+            drop(HandOverOnDrop(Arc::clone(&reads)));
             assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
             assert!(!reads.queue().busy, "the next read would wait for ever");
         });

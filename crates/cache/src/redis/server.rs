@@ -50,7 +50,7 @@ impl ServerInfo {
     }
 
     /// The protection that is missing, if one is.
-    pub(crate) fn lacks(&self) -> Option<Reason> {
+    pub(crate) fn missing_protection(&self) -> Option<Reason> {
         match (&self.identity.run_id, &self.eviction_policy) {
             (None, None) => Some(Reason::NoInfo),
             (None, Some(_)) => Some(Reason::NoRunId),
@@ -75,7 +75,7 @@ fn field(info: &str, name: &str) -> Option<String> {
 }
 
 /// The state of the server that an error names, if it names one. The only place that knows the codes.
-pub(crate) fn refusal(error: &str) -> Option<Reason> {
+pub(crate) fn classify_error(error: &str) -> Option<Reason> {
     match error.split_whitespace().next().unwrap_or_default() {
         "READONLY" | "MASTERDOWN" => Some(Reason::Replica),
         "LOADING" => Some(Reason::Loading),
@@ -119,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_hidden_field_is_a_missing_protection() {
-        assert_eq!(info("", "").lacks(), None);
-        assert_eq!(info("run_id:aaaa\r\n", "").lacks(), Some(Reason::NoRunId));
-        assert_eq!(info("run_id:aaaa", "run_id:").lacks(), Some(Reason::NoRunId));
-        assert_eq!(info("maxmemory_policy:volatile-lru\r\n", "").lacks(), Some(Reason::NoEvictionPolicy));
-        assert_eq!(ServerInfo::default().lacks(), Some(Reason::NoInfo));
+        assert_eq!(info("", "").missing_protection(), None);
+        assert_eq!(info("run_id:aaaa\r\n", "").missing_protection(), Some(Reason::NoRunId));
+        assert_eq!(info("run_id:aaaa", "run_id:").missing_protection(), Some(Reason::NoRunId));
+        assert_eq!(info("maxmemory_policy:volatile-lru\r\n", "").missing_protection(), Some(Reason::NoEvictionPolicy));
+        assert_eq!(ServerInfo::default().missing_protection(), Some(Reason::NoInfo));
         assert_eq!(ServerInfo::default().forbids_use(), None);
     }
 
@@ -152,7 +152,7 @@ mod tests {
             ("ERR unknown command", None),
         ];
         for (error, expected) in cases {
-            assert_eq!(refusal(error), expected, "{error}");
+            assert_eq!(classify_error(error), expected, "{error}");
         }
     }
 }

@@ -12,10 +12,10 @@ use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, FromValue, Value};
 
 use super::Connection;
-use super::reads::Reads;
+use super::reads::ReadCoalescer;
 use super::scripts::Scripts;
-use crate::entry::Held;
-use crate::{CacheSettings, ConnectError, Key, Keyspace, Refusal, Tag};
+use crate::entry::StoredValue;
+use crate::{CacheSettings, ConnectError, FillRefusal, Key, Keyspace, Tag};
 
 /// Arguments of a script or command.
 macro_rules! args {
@@ -23,13 +23,13 @@ macro_rules! args {
 }
 
 /// Members that one script call removes at most, so that it stays short.
-const DRAIN: i64 = 512;
+const REMOVE_BATCH: i64 = 512;
 /// Values that one script call rewrites at most; each is read and written whole.
-const SOFTEN: i64 = 64;
+const EXPIRE_BATCH: i64 = 64;
 /// Registrations that the sweep looks at, a script call.
 const SWEEP: u64 = 128;
 /// Fences that all partitions together remember before each folds its own into the floor.
-const FENCES: i64 = 10_000;
+const MAX_FENCES: i64 = 10_000;
 /// Fences that a partition remembers at least.
 const FENCES_EACH: i64 = 100;
 
@@ -37,43 +37,43 @@ const FENCES_EACH: i64 = 100;
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) connection: Connection,
-    reads: Arc<Reads>,
+    reads: Arc<ReadCoalescer>,
     keyspace: Keyspace,
     scripts: Scripts,
 }
 
 /// 128 random bits: one per load, never used twice, never sent twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LeaseId(u128);
+pub(crate) struct RandomId(u128);
 
 /// The state of the fence table when a load was allowed to begin.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     /// `L<id>` or `V<id>`: what the entry must still hold when the load is committed.
-    mark: Bytes,
+    token: Bytes,
     generation: Bytes,
     clock: u64,
 }
 
 /// The answer to "may I load this entry?".
-pub(crate) enum Acquired {
+pub(crate) enum AcquireReply {
     /// Yes, and may store what is loaded.
     Granted(Grant),
     /// It is there, or somebody else is loading it.
-    Held(Held),
+    Held(StoredValue),
 }
 
 /// The answer to "store this".
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Commit {
-    Stored(LeaseId),
-    Refused(Refusal),
+pub(crate) enum CommitReply {
+    Stored(RandomId),
+    Refused(FillRefusal),
 }
 
 /// An entry without its body.
 #[derive(Debug)]
-pub(crate) struct Seen {
-    pub(crate) held: Held,
+pub(crate) struct InspectedEntry {
+    pub(crate) held: StoredValue,
     /// Bytes of header and body.
     pub(crate) size: usize,
     /// Milliseconds to live.
@@ -82,7 +82,7 @@ pub(crate) struct Seen {
 
 /// What a call of the sweep did.
 #[derive(Debug)]
-pub(crate) struct Swept {
+pub(crate) struct SweepReply {
     /// Registrations that it removed.
     pub(crate) removed: u64,
     /// Whether another call at once would find about as many.
@@ -105,12 +105,12 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl Store {
     pub(crate) async fn open(keyspace: Keyspace, settings: &CacheSettings) -> std::result::Result<Self, ConnectError> {
         let connection = Connection::open(settings, keyspace.name()).await?;
-        let reads = Reads::new(connection.client.clone());
+        let reads = ReadCoalescer::new(connection.client.clone());
         Ok(Self { connection, reads, keyspace, scripts: Scripts::new() })
     }
 
     /// The read of a hit: one plain `GET`, or a share of an `MGET`.
-    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Held>> {
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<StoredValue>> {
         self.ready()?;
         let raw = match self.keyspace.partitions() {
             1 => self.reads.get(key.bytes()).await,
@@ -118,39 +118,41 @@ impl Store {
             _ => self.connection.client.get(key.bytes()).await,
         };
         match self.answer(raw) {
-            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(Held::Unreadable)),
-            raw => Ok(raw?.map(Held::parse)),
+            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(StoredValue::Unreadable)),
+            raw => Ok(raw?.map(StoredValue::parse)),
         }
     }
 
     /// Takes the lease on an absent entry.
-    pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> Result<Acquired> {
-        let id = LeaseId::fresh();
-        let args = args![id.to_string(), millis(lease), LeaseId::fresh().to_string()];
+    pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> Result<AcquireReply> {
+        let id = RandomId::random();
+        let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
         match self.run(&self.scripts.acquire, self.entry_keys(key), args).await {
-            Ok(reply @ Value::Array(_)) => self.grant(id.mark('L'), reply).map(Acquired::Granted),
-            Ok(held) => Ok(Acquired::Held(held.into_bytes().map_or(Held::Unreadable, Held::parse))),
-            Err(StoreError::Server(error)) if error.contains("WRONGTYPE") => Ok(Acquired::Held(Held::Unreadable)),
+            Ok(reply @ Value::Array(_)) => self.grant(id.token('L'), reply).map(AcquireReply::Granted),
+            Ok(held) => Ok(AcquireReply::Held(held.into_bytes().map_or(StoredValue::Unreadable, StoredValue::parse))),
+            Err(StoreError::Server(error)) if error.contains("WRONGTYPE") => {
+                Ok(AcquireReply::Held(StoredValue::Unreadable))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Takes the lease whatever the entry holds.
-    pub(crate) async fn steal(&self, key: &Key, lease: Duration) -> Result<Grant> {
-        let id = LeaseId::fresh();
-        let args = args![id.to_string(), millis(lease), LeaseId::fresh().to_string()];
+    pub(crate) async fn take_over(&self, key: &Key, lease: Duration) -> Result<Grant> {
+        let id = RandomId::random();
+        let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
         let reply = self.run(&self.scripts.steal, self.entry_keys(key), args).await?;
-        self.grant(id.mark('L'), reply)
+        self.grant(id.token('L'), reply)
     }
 
-    /// Takes the right to refresh the value with that mark; `None` when it is gone or being refreshed.
-    pub(crate) async fn refresh(&self, key: &Key, mark: Bytes, lock: Duration) -> Result<Option<Grant>> {
+    /// Takes the right to refresh the value with that token; `None` when it is gone or being refreshed.
+    pub(crate) async fn refresh(&self, key: &Key, token: Bytes, lock: Duration) -> Result<Option<Grant>> {
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
-        let args = args![mark.clone(), millis(lock), LeaseId::fresh().to_string()];
+        let args = args![token.clone(), millis(lock), RandomId::random().to_string()];
         match self.run(&self.scripts.refresh, keys, args).await? {
             Value::Null => Ok(None),
-            reply => self.grant(mark, reply).map(Some),
+            reply => self.grant(token, reply).map(Some),
         }
     }
 
@@ -163,34 +165,34 @@ impl Store {
         header: String,
         body: Bytes,
         tags: &[Tag],
-    ) -> Result<Commit> {
-        let id = LeaseId::fresh();
+    ) -> Result<CommitReply> {
+        let id = RandomId::random();
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
         keys.push(self.keyspace.registry(key.partition()));
         keys.extend(tags.iter().map(|tag| self.keyspace.tag_set(key.partition(), tag)));
         let mut args = args![
-            grant.mark,
+            grant.token,
             grant.generation,
             grant.clock.to_string(),
             hard_ms.to_string(),
             id.to_string(),
             header,
             body,
-            key.bare(),
+            key.local_name(),
             self.keyspace.prefix(key.partition()),
         ];
         args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
         let word: String = self.run(&self.scripts.commit, keys, args).await?;
-        match Refusal::parse(&word) {
-            Some(refusal) => Ok(Commit::Refused(refusal)),
-            None => Ok(Commit::Stored(id)),
+        match FillRefusal::parse(&word) {
+            Some(refusal) => Ok(CommitReply::Refused(refusal)),
+            None => Ok(CommitReply::Stored(id)),
         }
     }
 
     /// Gives a lease back.
     pub(crate) async fn release(&self, key: &Key, grant: Grant) -> Result<()> {
-        self.run(&self.scripts.release, vec![key.to_string()], args![grant.mark]).await
+        self.run(&self.scripts.release, vec![key.to_string()], args![grant.token]).await
     }
 
     /// Removes entries, and with them any lease on them. Returns how many there were.
@@ -215,10 +217,10 @@ impl Store {
             let keys = vec![
                 self.keyspace.fence(partition),
                 self.keyspace.tag_set(partition, tag),
-                self.keyspace.drain_set(partition, tag),
+                self.keyspace.emptying_set(partition, tag),
             ];
             let prefix = self.keyspace.prefix(partition);
-            let args = args![tag.as_str(), stage, DRAIN, prefix, LeaseId::fresh().to_string(), self.fences()];
+            let args = args![tag.as_str(), stage, REMOVE_BATCH, prefix, RandomId::random().to_string(), self.fences()];
             let removed: u64;
             (removed, stage) = self.run(&self.scripts.invalidate_tag, keys, args).await?;
             total += removed;
@@ -227,26 +229,27 @@ impl Store {
     }
 
     /// Marks the entries of one partition that carry `tag` as stale. Returns how many there were.
-    pub(crate) async fn soften_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
+    pub(crate) async fn expire_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let fence = vec![self.keyspace.fence(partition)];
-        let args = args![tag.as_str(), LeaseId::fresh().to_string(), self.fences()];
+        let args = args![tag.as_str(), RandomId::random().to_string(), self.fences()];
         // The fence first: after it, no older load can be stored, so the scans meet every value that matters. The tag set
         // before the set being drained, because a hard invalidation moves members in that direction.
         let _clock: u64 = self.run(&self.scripts.fence_tag, fence, args).await?;
-        Ok(self.soften_members(partition, self.keyspace.tag_set(partition, tag)).await?
-            + self.soften_members(partition, self.keyspace.drain_set(partition, tag)).await?)
+        Ok(self.expire_members(partition, self.keyspace.tag_set(partition, tag)).await?
+            + self.expire_members(partition, self.keyspace.emptying_set(partition, tag)).await?)
     }
 
-    async fn soften_members(&self, partition: u16, set: String) -> Result<u64> {
+    async fn expire_members(&self, partition: u16, set: String) -> Result<u64> {
         let prefix = self.keyspace.prefix(partition);
         let (mut cursor, mut total) = ("0".to_owned(), 0);
         loop {
             self.ready()?;
             let scan = CustomCommand::new_static("SSCAN", ClusterHash::FirstKey, false);
-            let page = self.connection.client.custom(scan, args![set.as_str(), cursor.as_str(), "COUNT", SOFTEN]).await;
+            let page =
+                self.connection.client.custom(scan, args![set.as_str(), cursor.as_str(), "COUNT", EXPIRE_BATCH]).await;
             let (next, members): (String, Vec<String>) = self.answer(page)?;
-            for some in members.chunks(SOFTEN as usize) {
-                total += self.soften(some.iter().map(|bare| format!("{prefix}{bare}")).collect()).await?;
+            for some in members.chunks(EXPIRE_BATCH as usize) {
+                total += self.expire(some.iter().map(|bare| format!("{prefix}{bare}")).collect()).await?;
             }
             if next == "0" {
                 return Ok(total);
@@ -256,11 +259,11 @@ impl Store {
     }
 
     /// Marks entries as stale. Returns how many there were.
-    pub(crate) async fn soften(&self, names: Vec<String>) -> Result<u64> {
+    pub(crate) async fn expire(&self, names: Vec<String>) -> Result<u64> {
         if names.is_empty() {
             return Ok(0);
         }
-        self.run(&self.scripts.soften, names, args![LeaseId::fresh().to_string()]).await
+        self.run(&self.scripts.soften, names, args![RandomId::random().to_string()]).await
     }
 
     /// Drops the fence table of a partition, and with it the generation: no load under way can be stored.
@@ -285,16 +288,16 @@ impl Store {
     }
 
     /// Removes registrations of entries that are gone: of those that are due, and of others by chance.
-    pub(crate) async fn sweep(&self, partition: u16) -> Result<Swept> {
+    pub(crate) async fn sweep(&self, partition: u16) -> Result<SweepReply> {
         let args = args![self.keyspace.prefix(partition), SWEEP.to_string()];
         let registry = vec![self.keyspace.registry(partition)];
         let (examined, removed, due): (u64, u64, u64) = self.run(&self.scripts.sweep, registry, args).await?;
         // As Redis itself goes about keys that have expired: where many of those are gone that it met by chance, many are.
-        Ok(Swept { removed, more: due == SWEEP || (removed > 0 && 4 * removed >= examined) })
+        Ok(SweepReply { removed, more: due == SWEEP || (removed > 0 && 4 * removed >= examined) })
     }
 
     /// Looks at entries of one partition. What is no string, or has no end, is no entry.
-    pub(crate) async fn inspect(&self, keys: &[Key]) -> Result<Vec<Option<Seen>>> {
+    pub(crate) async fn inspect(&self, keys: &[Key]) -> Result<Vec<Option<InspectedEntry>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -302,29 +305,29 @@ impl Store {
         let seen: Vec<Option<(Bytes, usize, i64)>> = self.run(&self.scripts.inspect, names, Vec::new()).await?;
         let seen = seen.into_iter().map(|seen| {
             let (line, size, left) = seen?;
-            Some(Seen { held: Held::parse(line), size, left })
+            Some(InspectedEntry { held: StoredValue::parse(line), size, left })
         });
         Ok(seen.collect())
     }
 
     /// How many entries of a partition carry `tag`, as registered.
-    pub(crate) async fn tagged(&self, partition: u16, tag: &Tag) -> Result<u64> {
+    pub(crate) async fn tag_size(&self, partition: u16, tag: &Tag) -> Result<u64> {
         self.ready()?;
         self.answer(self.connection.client.scard(self.keyspace.tag_set(partition, tag)).await)
     }
 
     /// The memory for fences is bounded for a keyspace, whatever the number of its partitions.
     fn fences(&self) -> i64 {
-        (FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
+        (MAX_FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
     }
 
     fn entry_keys(&self, key: &Key) -> Vec<String> {
         vec![key.to_string(), self.keyspace.fence(key.partition())]
     }
 
-    fn grant(&self, mark: Bytes, reply: Value) -> Result<Grant> {
+    fn grant(&self, token: Bytes, reply: Value) -> Result<Grant> {
         let (generation, clock): (Bytes, u64) = self.answer(reply.convert())?;
-        Ok(Grant { mark, generation, clock })
+        Ok(Grant { token, generation, clock })
     }
 
     /// Runs a script by its hash, and once more by its text where the server does not know it yet.
@@ -354,7 +357,7 @@ impl Store {
         let error = match reply {
             Ok(value) => {
                 self.connection.breaker.answered();
-                return match self.connection.link.is_checked() {
+                return match self.connection.epoch.is_verified() {
                     true => Ok(value),
                     false => Err(StoreError::Unavailable("nobody knows yet who has answered".to_owned())),
                 };
@@ -375,23 +378,23 @@ impl Store {
     }
 }
 
-impl LeaseId {
-    pub(crate) fn fresh() -> Self {
+impl RandomId {
+    pub(crate) fn random() -> Self {
         Self(rand::random())
     }
 
-    fn mark(self, kind: char) -> Bytes {
+    fn token(self, kind: char) -> Bytes {
         format!("{kind}{self}").into()
     }
 }
 
-impl fmt::Display for LeaseId {
+impl fmt::Display for RandomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
 }
 
-impl fmt::Debug for LeaseId {
+impl fmt::Debug for RandomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cache::{Batch, CacheSettings, FetchError, Fill, Loaded, Outcome};
+use cache::{Batch, CacheSettings, Fill, GetError, NewEntry, Outcome};
 
 use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, patient, redis, settings};
 
 /// Starts a fetch for each of these entries, all of one batch.
 fn fetch_all(node: &Node, ids: impl IntoIterator<Item = u32>, load: &Loader) -> Vec<Reading> {
-    let batch = node.lane.batch();
+    let batch = node.cache.batch();
     let members: Vec<_> = ids.into_iter().map(|id| (id, member(node, &batch))).collect();
     members.into_iter().map(|(id, member)| member.start(id, load)).collect()
 }
 
 fn member(node: &Node, batch: &Batch) -> Node {
-    Node { lane: batch.lane(), ..node.clone() }
+    Node { cache: batch.cache(), ..node.clone() }
 }
 
 /// Loads that register, wait for the rest of their batch, and bring the number that had registered by then as the version.
@@ -26,9 +26,9 @@ fn gathering(batch: &Batch) -> Loader {
         let (batch, registered) = (batch.clone(), Arc::clone(&registered));
         registered.fetch_add(1, SeqCst);
         Box::pin(async move {
-            batch.gathered().await;
+            batch.all_started().await;
             let count = registered.load(SeqCst);
-            Ok::<_, DatabaseError>(Loaded::found("x").version(u64::try_from(count).unwrap()))
+            Ok::<_, DatabaseError>(NewEntry::value("x").version(u64::try_from(count).unwrap()))
         })
     })
 }
@@ -38,10 +38,10 @@ async fn loads_of_a_batch_gather_however_late_each_of_them_begins() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(0, &row).await;
-    let batch = node.lane.batch();
+    let batch = node.cache.batch();
     let load = gathering(&batch);
     let members: Vec<_> = (0..40).map(|id| (id, member(&node, &batch))).collect();
-    let unused = batch.lane();
+    let unused = batch.cache();
     let mut readings = Vec::new();
     for (id, member) in members {
         readings.push(member.start(id, &load));
@@ -53,8 +53,8 @@ async fn loads_of_a_batch_gather_however_late_each_of_them_begins() {
     assert!(readings.iter().all(|reading| !reading.is_over()), "a fetch may still come");
     drop(unused);
     for reading in readings {
-        let fetched = reading.value().await;
-        assert_eq!((fetched.outcome(), fetched.version()), (Outcome::Miss(Fill::Stored), Some(39)));
+        let cached = reading.value().await;
+        assert_eq!((cached.outcome(), cached.version()), (Outcome::Miss(Fill::Stored), Some(39)));
     }
 }
 
@@ -69,7 +69,7 @@ async fn a_batch_does_not_wait_for_loads_of_other_readers() {
     let there = peer.start(2, &gated);
     let loading_there = gate.began().await;
 
-    let batch = node.lane.batch();
+    let batch = node.cache.batch();
     let load = gathering(&batch);
     let members: Vec<_> = (1..=5).map(|id| (id, member(&node, &batch))).collect();
     let mut readings: Vec<_> = members.into_iter().map(|(id, member)| member.start(id, &load)).collect();
@@ -120,7 +120,7 @@ async fn loads_of_a_batch_that_finds_no_place_are_shed_together() {
     let loading = gate.began().await;
     let began = std::time::Instant::now();
     for reading in fetch_all(&node, 100..300, &load) {
-        assert!(matches!(reading.result().await.unwrap_err(), FetchError::Overloaded));
+        assert!(matches!(reading.result().await.unwrap_err(), GetError::Overloaded));
     }
     assert!(began.elapsed() < 100 * queue, "they wait one after the other");
     loading.finish();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cache::{Bypass, CacheSettings, FetchError, Fill, Loaded, Outcome};
+use cache::{Bypass, CacheSettings, Fill, GetError, NewEntry, Outcome};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
@@ -20,7 +20,7 @@ fn counting() -> (Arc<AtomicUsize>, Loader) {
             most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
             sleep(Duration::from_millis(5)).await;
             now.fetch_sub(1, SeqCst);
-            Ok::<_, DatabaseError>(Loaded::found("x"))
+            Ok::<_, DatabaseError>(NewEntry::value("x"))
         })
     });
     (seen, load)
@@ -37,10 +37,10 @@ async fn loads_at_once_are_bounded_with_and_without_redis() {
         }
         let (most, load) = counting();
         let readings: Vec<_> = (0..60).map(|id| node.start(id, &load)).collect();
-        for fetched in join_all(readings.into_iter().map(|reading| reading.value())).await {
+        for cached in join_all(readings.into_iter().map(|reading| reading.value())).await {
             match killed {
-                true => assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown)),
-                false => assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Stored)),
+                true => assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::RedisDown)),
+                false => assert_eq!(cached.outcome(), Outcome::Miss(Fill::Stored)),
             }
         }
         assert_eq!(most.load(SeqCst), 4, "without Redis: {killed}");
@@ -52,14 +52,14 @@ async fn one_load_of_a_key_runs_at_a_time_while_redis_is_down() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     redis.kill().await.unwrap();
-    testkit::eventually("the breaker to open", SOON, async || !node.cache.health().is_in_use()).await;
+    testkit::eventually("the breaker to open", SOON, async || !node.client.health().is_in_use()).await;
     let (most, load) = counting();
     let readers = (0..40).map(|_| {
         let (node, load) = (node.clone(), Loader::clone(&load));
         async move {
             for _ in 0..10 {
-                let fetched = node.start(1, &load).value().await;
-                assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
+                let cached = node.start(1, &load).value().await;
+                assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::RedisDown));
             }
         }
     });
@@ -74,7 +74,7 @@ async fn refreshes_count_among_the_loads() {
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
     for id in 0..20 {
         node.fill(id, &row).await;
-        node.soften(id).await;
+        node.expire(id).await;
     }
     let (most, load) = counting();
     for id in 0..20 {
@@ -93,7 +93,7 @@ async fn a_load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
     let (mut gate, load) = row.gated();
     let busy = node.start(1, &load);
     let loading = gate.began().await;
-    assert!(matches!(node.start(2, &load).result().await.unwrap_err(), FetchError::Overloaded));
+    assert!(matches!(node.start(2, &load).result().await.unwrap_err(), GetError::Overloaded));
     assert_eq!(existing(&redis, &["shop:item:2"]).await, 0);
     loading.finish();
     assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));

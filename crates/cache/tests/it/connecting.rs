@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use cache::{Bypass, Cache, CacheSettings, ConnectError, Fill, Health, Keyspace, Outcome, Reason};
+use cache::{Bypass, CacheClient, CacheSettings, ConnectError, Fill, Health, Keyspace, Outcome, Reason};
 use testkit::{Redis, eventually};
 
 use crate::support::{Node, Row, SOON, patient, redis, settings};
 
 async fn refusal(url: String) -> String {
     let refused =
-        Cache::connect(Keyspace::new("shop").unwrap(), &CacheSettings { url, ..CacheSettings::default() }).await;
+        CacheClient::connect(Keyspace::new("shop").unwrap(), &CacheSettings { url, ..CacheSettings::default() }).await;
     refused.expect_err("it was accepted").to_string()
 }
 
@@ -21,7 +21,7 @@ async fn a_server_that_may_evict_the_fence_table_is_refused() {
     }
     for policy in ["noeviction", "volatile-ttl"] {
         let redis = Redis::start_with(&[("maxmemory-policy", policy)]).await.unwrap();
-        assert_eq!(Node::on(&redis).await.cache.health(), Health::Up);
+        assert_eq!(Node::on(&redis).await.client.health(), Health::Up);
     }
 }
 
@@ -32,11 +32,11 @@ async fn a_server_that_becomes_unsafe_is_left_alone_until_it_is_safe_again() {
     node.fill(1, &row).await;
     redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.unwrap();
     let unsafe_now = Health::Down(Reason::EvictionPolicy("allkeys-lru".to_owned()));
-    eventually("the cache to notice", SOON, async || node.cache.health() == unsafe_now).await;
+    eventually("the cache to notice", SOON, async || node.client.health() == unsafe_now).await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     redis.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await.unwrap();
-    eventually("the cache to notice", SOON, async || node.cache.health() == Health::Up).await;
-    eventually("the keyspace to be emptied", SOON, async || node.cache.repairs_pending() == 0).await;
+    eventually("the cache to notice", SOON, async || node.client.health() == Health::Up).await;
+    eventually("the keyspace to be emptied", SOON, async || node.client.pending_invalidations() == 0).await;
     let outcome = node.read(1, &row).await.outcome();
     assert_eq!(outcome, Outcome::Miss(Fill::Stored), "the tag sets may have been evicted, so no entry is trusted");
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
@@ -49,7 +49,7 @@ async fn a_refusal_does_not_repeat_the_password() {
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}", redis.port());
     for login in [":hunter2@", "default:hunter2@", "somebody:hunter2@", ""] {
         let service = CacheSettings { url: at(login), ..CacheSettings::default() };
-        let Err(error) = Cache::connect(Keyspace::new("shop").unwrap(), &service).await else {
+        let Err(error) = CacheClient::connect(Keyspace::new("shop").unwrap(), &service).await else {
             panic!("{login:?} is taken for a Redis that is down");
         };
         assert!(matches!(error, ConnectError::Login(_)), "{login}: {error}");
@@ -69,10 +69,10 @@ async fn a_cache_starts_without_redis_and_picks_it_up_later() {
     redis.kill().await.unwrap();
     let service = CacheSettings { url: redis.url(), ..CacheSettings::default() };
     let (node, row) = (Node::with(&service, patient()).await, Row::new([]));
-    assert_eq!(node.cache.health(), Health::Down(Reason::NoAnswer));
+    assert_eq!(node.client.health(), Health::Down(Reason::NoAnswer));
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     redis.restart().await.unwrap();
-    eventually("the cache to notice", SOON, async || node.cache.health() == Health::Up).await;
+    eventually("the cache to notice", SOON, async || node.client.health() == Health::Up).await;
     eventually("a hit", SOON, async || node.read(1, &row).await.outcome() == Outcome::Hit).await;
 }
 
@@ -86,8 +86,8 @@ async fn a_shutdown_waits_for_the_loads_under_way() {
     let reading = node.start(1, &load);
     let loading = gate.began().await;
     let stopping = tokio::spawn({
-        let cache = node.cache.clone();
-        async move { cache.shutdown(SOON).await }
+        let client = node.client.clone();
+        async move { client.shutdown(SOON).await }
     });
     node.settle().await;
     assert!(!stopping.is_finished());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::{Fill, Invalidated, Invalidation, Loaded, Outcome, Published};
+use cache::{Fill, Invalidated, Invalidation, NewEntry, Outcome, Published};
 
 use crate::support::{Loader, Node, Row, existing, redis};
 
@@ -10,7 +10,7 @@ use crate::support::{Loader, Node, Row, existing, redis};
 fn declining(load: Loader) -> Loader {
     std::sync::Arc::new(move || {
         let loading = load();
-        Box::pin(async { loading.await.map(Loaded::without_storing) })
+        Box::pin(async { loading.await.map(NewEntry::do_not_store) })
     })
 }
 
@@ -20,9 +20,9 @@ async fn a_declined_value_is_answered_and_leaves_neither_an_entry_nor_a_lease() 
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let load = declining(row.loader());
     for loads in 1..=2 {
-        let fetched = node.start(1, &load).value().await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Declined)));
-        assert_eq!((fetched.id(), row.loads()), (None, loads));
+        let cached = node.start(1, &load).value().await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Declined)));
+        assert_eq!((cached.id(), row.loads()), (None, loads));
         assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
     }
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored), "another loader may want it stored");
@@ -38,7 +38,7 @@ async fn a_reader_that_joined_during_a_load_that_is_declined_gets_a_later_one() 
     let early = node.start(1, &load);
     let old = gate.began().await;
     row.commit();
-    let done = node.cache.invalidate(Invalidation::hard().key(node.key(1))).await;
+    let done = node.client.invalidate(Invalidation::hard().key(node.key(1))).await;
     assert!(matches!(done, Invalidated::Done { .. }));
     let at_once = declining(row.loader());
     let late: Vec<_> = (0..20).map(|_| node.start(1, &at_once)).collect();
@@ -57,7 +57,7 @@ async fn a_refresh_that_is_declined_leaves_the_stale_entry_as_it_is() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    node.soften(1).await;
+    node.expire(1).await;
     row.commit();
     let (mut gate, load) = row.gated();
     let load = declining(load);
@@ -66,8 +66,8 @@ async fn a_refresh_that_is_declined_leaves_the_stale_entry_as_it_is() {
     refresh.finish();
     node.settle().await;
     for _ in 0..3 {
-        let fetched = node.start(1, &load).value().await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Stale));
+        let cached = node.start(1, &load).value().await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Stale));
         node.settle().await;
         assert!(gate.is_quiet(), "the loader has a rest for the lease time");
     }
@@ -78,9 +78,9 @@ async fn a_written_value_that_is_declined_invalidates_the_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    let write = node.lane.begin_write(&node.key(1)).await;
+    let write = node.cache.begin_write(&node.key(1)).await;
     row.commit();
-    assert_eq!(write.publish(row.read().without_storing()).await, Published::Invalidated);
+    assert_eq!(write.publish(row.read().do_not_store()).await, Published::Invalidated);
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::{FetchError, Fill, Outcome};
+use cache::{Fill, GetError, Outcome};
 use testkit::eventually;
 
 use crate::support::{DatabaseError, Node, Row, SOON, existing, patient, redis};
@@ -18,7 +18,7 @@ async fn an_error_is_shared_by_all_who_waited_and_the_next_reader_loads_at_once(
     gate.began().await.fail();
     for reading in [first, joiner] {
         let error = reading.result().await.unwrap_err();
-        assert_eq!(error.load_error::<DatabaseError>(), Some(&DatabaseError));
+        assert_eq!(error.loader_error::<DatabaseError>(), Some(&DatabaseError));
     }
     assert_eq!(row.loads(), 1);
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0, "the lease is given back");
@@ -33,7 +33,7 @@ async fn a_panic_is_told_to_all_who_waited_and_poisons_nothing() {
     let (first, joiner) = (node.start(1, &load), node.start(1, &load));
     gate.began().await.panic();
     for reading in [first, joiner] {
-        assert!(matches!(reading.result().await.unwrap_err(), FetchError::Panicked));
+        assert!(matches!(reading.result().await.unwrap_err(), GetError::Panicked));
     }
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
@@ -45,7 +45,7 @@ async fn a_panic_gives_the_lease_back() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     gate.began().await.panic();
-    assert!(matches!(reading.result().await.unwrap_err(), FetchError::Panicked));
+    assert!(matches!(reading.result().await.unwrap_err(), GetError::Panicked));
     // It would wait for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
@@ -75,7 +75,7 @@ async fn a_refresh_that_fails_or_panics_leaves_the_stale_value_and_the_next_one_
     let brief = node.under(patient().lease(Duration::from_secs(2)));
     for (id, panics) in [(1, false), (2, true)] {
         node.fill(id, &row).await;
-        node.soften(id).await;
+        node.expire(id).await;
         let (mut gate, load) = row.gated();
         assert_eq!(brief.start(id, &load).value().await.outcome(), Outcome::Stale);
         match panics {
@@ -84,9 +84,9 @@ async fn a_refresh_that_fails_or_panics_leaves_the_stale_value_and_the_next_one_
         }
         let version = row.commit();
         eventually("the next refresh", SOON, async || {
-            let fetched = brief.read(id, &row).await;
-            assert!(matches!(fetched.outcome(), Outcome::Stale | Outcome::Hit));
-            fetched.outcome() == Outcome::Hit && fetched.version() == Some(version)
+            let cached = brief.read(id, &row).await;
+            assert!(matches!(cached.outcome(), Outcome::Stale | Outcome::Hit));
+            cached.outcome() == Outcome::Hit && cached.version() == Some(version)
         })
         .await;
     }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Invalidated, Invalidation, Listener};
+use cache::{CacheSettings, FeedSubscription, Invalidated, Invalidation};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::support::{Node, Row, SOON, patient, redis, settings, shelf};
 
 /// What comes next, as JSON; times left out.
-async fn heard(listener: &mut Listener) -> Vec<Value> {
-    let records = timeout(SOON, listener.next()).await.expect("nothing is told").expect("the cache is running");
-    let bare = |record: &std::sync::Arc<cache::Record>| {
+async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
+    let records = timeout(SOON, subscription.next()).await.expect("nothing is told").expect("the cache is running");
+    let bare = |record: &std::sync::Arc<cache::FeedRecord>| {
         let mut record = serde_json::to_value(record).unwrap();
         assert!(record["at_ms"].is_u64());
         let fields = record.as_object_mut().unwrap();
@@ -25,22 +25,22 @@ async fn heard(listener: &mut Listener) -> Vec<Value> {
 }
 
 /// The kinds of what comes next, until `last`.
-async fn kinds(listener: &mut Listener, last: &str) -> Vec<String> {
+async fn kinds(subscription: &mut FeedSubscription, last: &str) -> Vec<String> {
     let mut kinds = Vec::new();
     while kinds.last().is_none_or(|kind| kind != last) {
-        kinds.extend(heard(listener).await.iter().map(|record| record["kind"].as_str().unwrap().to_owned()));
+        kinds.extend(heard(subscription).await.iter().map(|record| record["kind"].as_str().unwrap().to_owned()));
     }
     kinds
 }
 
-async fn listening(node: &Node) -> Listener {
-    let mut listener = node.cache.feed().listen(None).unwrap();
-    assert_eq!(heard(&mut listener).await, [json!({ "kind": "begin", "resumed": false })]);
-    listener
+async fn listening(node: &Node) -> FeedSubscription {
+    let mut subscription = node.client.feed().subscribe(None).unwrap();
+    assert_eq!(heard(&mut subscription).await, [json!({ "kind": "begin", "resumed": false })]);
+    subscription
 }
 
-async fn next(listener: &mut Listener) -> Value {
-    let mut records = heard(listener).await;
+async fn next(subscription: &mut FeedSubscription) -> Value {
+    let mut records = heard(subscription).await;
     assert_eq!(records.len(), 1, "{records:?}");
     records.remove(0)
 }
@@ -49,34 +49,34 @@ async fn next(listener: &mut Listener) -> Value {
 async fn each_thing_that_happens_to_an_entry_is_told() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
-    let mut listener = listening(&node).await;
-    let (lane, key) = ("item", "shop:item:1");
+    let mut subscription = listening(&node).await;
+    let (cache, key) = ("item", "shop:item:1");
 
     node.fill(1, &row).await;
-    let fill = json!({ "kind": "fill", "lane": lane, "key": key, "version": 1, "tags": ["shelf:1"] });
-    let miss = json!({ "kind": "miss", "lane": lane, "key": key });
-    let mut told = heard(&mut listener).await;
+    let fill = json!({ "kind": "fill", "lane": cache, "key": key, "version": 1, "tags": ["shelf:1"] });
+    let miss = json!({ "kind": "miss", "lane": cache, "key": key });
+    let mut told = heard(&mut subscription).await;
     if told.len() == 1 {
-        told.extend(heard(&mut listener).await);
+        told.extend(heard(&mut subscription).await);
     }
     assert_eq!(told, [miss.clone(), fill]);
 
     node.read(1, &row).await;
-    assert_eq!(next(&mut listener).await, json!({ "kind": "hit", "lane": lane, "key": key, "version": 1 }));
+    assert_eq!(next(&mut subscription).await, json!({ "kind": "hit", "lane": cache, "key": key, "version": 1 }));
 
-    node.soften(1).await;
+    node.expire(1).await;
     let soft = json!({
         "kind": "invalidate", "everything": false, "keys": [key], "tags": [], "more": 0, "soft": true, "entries": 1
     });
-    assert_eq!(next(&mut listener).await, soft);
+    assert_eq!(next(&mut subscription).await, soft);
     node.read(1, &row).await;
-    assert_eq!(kinds(&mut listener, "fill").await, ["stale", "fill"]);
+    assert_eq!(kinds(&mut subscription, "fill").await, ["stale", "fill"]);
 
     node.remove_tag(shelf(1)).await;
     let hard = json!({
         "kind": "invalidate", "everything": false, "keys": [], "tags": ["shelf:1"], "more": 0, "soft": false, "entries": 1
     });
-    assert_eq!(next(&mut listener).await, hard);
+    assert_eq!(next(&mut subscription).await, hard);
 
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
@@ -84,16 +84,16 @@ async fn each_thing_that_happens_to_an_entry_is_told() {
     node.remove(1).await;
     loading.finish();
     reading.value().await;
-    assert_eq!(kinds(&mut listener, "refused").await, ["miss", "invalidate", "refused"]);
+    assert_eq!(kinds(&mut subscription, "refused").await, ["miss", "invalidate", "refused"]);
 
-    node.cache.feed().event("item.changed", Some(7), "item:1");
+    node.client.feed().event("item.changed", Some(7), "item:1");
     assert_eq!(
-        next(&mut listener).await,
+        next(&mut subscription).await,
         json!({ "kind": "event", "name": "item.changed", "seq": 7, "about": "item:1" })
     );
 
-    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
-    let everything = next(&mut listener).await;
+    assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
+    let everything = next(&mut subscription).await;
     assert_eq!((&everything["kind"], &everything["everything"]), (&json!("invalidate"), &json!(true)));
 }
 
@@ -102,20 +102,20 @@ async fn a_read_beside_the_cache_says_why_and_a_deferred_invalidation_counts_not
     let redis = redis().await;
     let short = CacheSettings { command_timeout: Duration::from_millis(100), ..settings(redis.url()) };
     let (node, row) = (Node::with(&short, patient()).await, Row::new([]));
-    let mut listener = listening(&node).await;
+    let mut subscription = listening(&node).await;
     redis.kill().await.unwrap();
     node.read(1, &row).await;
     let bypass = loop {
         // The very first may have found the connection broken in the middle of a miss.
-        let told = heard(&mut listener).await;
+        let told = heard(&mut subscription).await;
         if let Some(bypass) = told.iter().find(|record| record["kind"] == "bypass") {
             break bypass.clone();
         }
     };
     assert_eq!(bypass, json!({ "kind": "bypass", "lane": "item", "key": "shop:item:1", "detail": "redis-down" }));
-    let deferred = node.cache.invalidate(Invalidation::hard().key(node.key(1))).await;
+    let deferred = node.client.invalidate(Invalidation::hard().key(node.key(1))).await;
     assert_eq!(deferred, Invalidated::Deferred);
-    assert_eq!(next(&mut listener).await["entries"], json!(null));
+    assert_eq!(next(&mut subscription).await["entries"], json!(null));
 }
 
 #[tokio::test]
@@ -125,34 +125,34 @@ async fn what_happened_before_somebody_listened_is_not_told() {
     for _ in 0..10 {
         node.read(1, &row).await;
     }
-    let mut listener = listening(&node).await;
-    assert!(timeout(Duration::from_millis(50), listener.next()).await.is_err(), "nothing has happened since");
+    let mut subscription = listening(&node).await;
+    assert!(timeout(Duration::from_millis(50), subscription.next()).await.is_err(), "nothing has happened since");
     node.read(1, &row).await;
-    assert_eq!(next(&mut listener).await["kind"], "hit");
+    assert_eq!(next(&mut subscription).await["kind"], "hit");
 }
 
 #[tokio::test]
 async fn a_listener_that_comes_back_goes_on_where_it_was() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let mut listener = listening(&node).await;
+    let mut subscription = listening(&node).await;
     node.read(1, &row).await;
-    kinds(&mut listener, "fill").await;
-    let known = listener.position();
-    drop(listener);
+    kinds(&mut subscription, "fill").await;
+    let known = subscription.position();
+    drop(subscription);
     node.read(1, &row).await;
     node.remove(1).await;
 
-    let feed = node.cache.feed();
-    let mut again = feed.listen(Some(&known)).unwrap();
+    let feed = node.client.feed();
+    let mut again = feed.subscribe(Some(&known)).unwrap();
     assert_eq!(kinds(&mut again, "invalidate").await, ["begin", "hit", "invalidate"]);
     let (name, _) = known.split_once('-').unwrap();
     for strange in ["", "x", "-", "000000000000-1", &format!("{name}-999999"), &format!("{name}-x")] {
-        let mut anew = feed.listen(Some(strange)).unwrap();
+        let mut anew = feed.subscribe(Some(strange)).unwrap();
         assert_eq!(heard(&mut anew).await, [json!({ "kind": "begin", "resumed": false })], "{strange:?}");
     }
     let other = Node::on(&redis).await;
-    let mut elsewhere = other.cache.feed().listen(Some(&known)).unwrap();
+    let mut elsewhere = other.client.feed().subscribe(Some(&known)).unwrap();
     assert_eq!(heard(&mut elsewhere).await, [json!({ "kind": "begin", "resumed": false })], "another process");
 }
 
@@ -160,18 +160,18 @@ async fn a_listener_that_comes_back_goes_on_where_it_was() {
 async fn a_listener_that_is_too_slow_hears_how_much_it_lost_and_goes_on() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
-    let mut listener = listening(&node).await;
-    let feed = node.cache.feed();
+    let mut subscription = listening(&node).await;
+    let feed = node.client.feed();
     for seq in 1..=10_000 {
         feed.event("item.changed", Some(seq), "item:1");
     }
-    let told = heard(&mut listener).await;
+    let told = heard(&mut subscription).await;
     assert_eq!(told[0]["kind"], "lagged");
     let lost = told[0]["lost"].as_u64().unwrap();
     assert!(lost > 0 && lost < 10_000);
     let mut seqs: Vec<u64> = told[1..].iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     while seqs.last() != Some(&10_000) {
-        seqs.extend(heard(&mut listener).await.iter().map(|event| event["seq"].as_u64().unwrap()));
+        seqs.extend(heard(&mut subscription).await.iter().map(|event| event["seq"].as_u64().unwrap()));
     }
     assert_eq!(seqs, (lost + 1..=10_000).collect::<Vec<_>>(), "the rest is complete and in order");
 }
@@ -180,22 +180,22 @@ async fn a_listener_that_is_too_slow_hears_how_much_it_lost_and_goes_on() {
 async fn listeners_are_limited_and_one_that_leaves_makes_room() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
-    let feed = node.cache.feed();
-    let mut listeners = Vec::new();
-    while let Ok(listener) = feed.listen(None) {
-        listeners.push(listener);
-        assert!(listeners.len() <= 1_000, "there is no limit");
+    let feed = node.client.feed();
+    let mut subscribers = Vec::new();
+    while let Ok(subscription) = feed.subscribe(None) {
+        subscribers.push(subscription);
+        assert!(subscribers.len() <= 1_000, "there is no limit");
     }
-    listeners.pop();
-    assert!(feed.listen(None).is_ok());
+    subscribers.pop();
+    assert!(feed.subscribe(None).is_ok());
 }
 
 #[tokio::test]
 async fn the_feed_ends_with_the_cache() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
-    let mut listener = listening(&node).await;
-    let ended = tokio::spawn(async move { listener.next().await.is_none() });
-    node.cache.shutdown(SOON).await;
+    let mut subscription = listening(&node).await;
+    let ended = tokio::spawn(async move { subscription.next().await.is_none() });
+    node.client.shutdown(SOON).await;
     assert!(timeout(SOON, ended).await.expect("it goes on").unwrap());
 }

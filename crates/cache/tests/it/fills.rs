@@ -2,13 +2,13 @@
 //!
 //! Each defence is alone here: in its test, taking it out of the scripts lets the old value in.
 
-use cache::{Fetched, Fill, Invalidation, Outcome, Refusal, Tag};
+use cache::{Cached, Fill, FillRefusal, Invalidation, Outcome, Tag};
 
 use crate::support::{Node, Row, existing, number, redis, shelf};
 
-fn refused(fetched: &Fetched, refusal: Refusal) {
-    assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Refused(refusal)));
-    assert_eq!(fetched.version(), Some(1), "the reader that began before the change gets what it loaded");
+fn refused(cached: &Cached, refusal: FillRefusal) {
+    assert_eq!(cached.outcome(), Outcome::Miss(Fill::Refused(refusal)));
+    assert_eq!(cached.version(), Some(1), "the reader that began before the change gets what it loaded");
 }
 
 /// The next read loads, at once, and what it loads is stored.
@@ -28,7 +28,7 @@ async fn a_late_fill_does_not_undo_an_invalidation() {
     row.commit();
     node.remove(1).await;
     load.finish();
-    refused(&reading.value().await, Refusal::Lost);
+    refused(&reading.value().await, FillRefusal::LeaseLost);
     reads_anew(&node, 1, &row).await;
 }
 
@@ -40,9 +40,9 @@ async fn a_late_fill_does_not_undo_a_soft_invalidation() {
     let reading = node.start(1, &load);
     let load = gate.began().await;
     row.commit();
-    node.soften(1).await;
+    node.expire(1).await;
     load.finish();
-    refused(&reading.value().await, Refusal::Lost);
+    refused(&reading.value().await, FillRefusal::LeaseLost);
     reads_anew(&node, 1, &row).await;
 }
 
@@ -59,10 +59,10 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag() {
         row.commit();
         node.remove_tag(tag).await;
         load.finish();
-        let fetched = reading.value().await;
+        let cached = reading.value().await;
         assert_eq!(
-            (fetched.outcome(), fetched.version()),
-            (Outcome::Miss(Fill::Refused(Refusal::Fenced)), Some(before))
+            (cached.outcome(), cached.version()),
+            (Outcome::Miss(Fill::Refused(FillRefusal::Fenced)), Some(before))
         );
         assert_eq!(existing(&redis, &[node.key(id).as_str()]).await, 0, "the refused lease is given back");
         reads_anew(&node, id, &row).await;
@@ -77,9 +77,9 @@ async fn a_late_fill_does_not_undo_a_soft_invalidation_of_its_tag() {
     let reading = node.start(1, &load);
     let load = gate.began().await;
     row.commit();
-    node.soften_tag(shelf(1)).await;
+    node.expire_tag(shelf(1)).await;
     load.finish();
-    refused(&reading.value().await, Refusal::Fenced);
+    refused(&reading.value().await, FillRefusal::Fenced);
     reads_anew(&node, 1, &row).await;
 }
 
@@ -120,7 +120,7 @@ async fn a_late_fill_does_not_survive_a_flushall() {
     row.commit();
     node.remove_tag(shelf(1)).await;
     load.finish();
-    refused(&reading.value().await, Refusal::Lost);
+    refused(&reading.value().await, FillRefusal::LeaseLost);
     reads_anew(&node, 1, &row).await;
 }
 
@@ -143,7 +143,7 @@ async fn a_late_fill_does_not_survive_the_loss_of_the_fence_table() {
             redis.cli(&["DEL", "shop:~fence"]).await.unwrap();
         }
         load.finish();
-        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Generation)));
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Generation)));
         reads_anew(&node, id, &row).await;
     }
 }
@@ -164,7 +164,7 @@ async fn a_late_fill_is_refused_by_a_fence_that_was_forgotten() {
         node.invalidate(forget.tag(shelf(2))).await;
         assert_eq!(redis.cli(&["HEXISTS", "shop:~fence", "t:shelf:1"]).await.unwrap(), "0", "it is forgotten");
         load.finish();
-        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Floor)));
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::BelowFloor)));
         reads_anew(&node, id, &row).await;
     }
 }
@@ -195,7 +195,7 @@ async fn a_load_whose_lease_is_gone_is_returned_and_not_stored() {
     // There is no entry, so this invalidation leaves no trace. That a fill needs a lease is all there is.
     assert_eq!(node.remove(1).await, 0);
     load.finish();
-    refused(&reading.value().await, Refusal::Lost);
+    refused(&reading.value().await, FillRefusal::LeaseLost);
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
     reads_anew(&node, 1, &row).await;
 }
@@ -214,7 +214,7 @@ async fn a_lease_belongs_to_one_load() {
     let second = other.start(1, &load);
     let second_load = gate.began().await;
     first_load.finish();
-    refused(&first.value().await, Refusal::Lost);
+    refused(&first.value().await, FillRefusal::LeaseLost);
     second_load.finish();
     let second = second.value().await;
     assert_eq!(
@@ -233,10 +233,10 @@ async fn a_lease_belongs_to_one_load_and_not_to_its_process() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let load = gate.began().await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     row.commit();
     load.finish();
-    refused(&reading.value().await, Refusal::Lost);
+    refused(&reading.value().await, FillRefusal::LeaseLost);
     assert_eq!(writing.publish(row.read()).await, cache::Published::Stored);
     assert_eq!(node.cached(1).await, Some(2));
 }
@@ -249,8 +249,8 @@ async fn scripts_that_redis_forgot_are_sent_again() {
         redis.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
         match step % 4 {
             0 => node.fill(1, &row).await,
-            1 => assert_eq!(node.soften_tag(shelf(1)).await, 1),
-            2 => assert_eq!(node.soften(1).await, 1),
+            1 => assert_eq!(node.expire_tag(shelf(1)).await, 1),
+            2 => assert_eq!(node.expire(1).await, 1),
             _ => assert_eq!(node.remove_tag(shelf(1)).await, 1),
         }
     }

@@ -13,8 +13,8 @@ async fn bytes_that_nobody_can_read_are_replaced() {
     for foreign in ["hello", "", "V", "L", "Lshort", no_newline, no_number] {
         redis.cli(&["SET", "shop:item:1", foreign]).await.unwrap();
         assert_eq!(node.cached(1).await, None);
-        let fetched = node.read(1, &row).await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Stored)), "{foreign:?}");
+        let cached = node.read(1, &row).await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Stored)), "{foreign:?}");
         assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
         node.remove(1).await;
     }
@@ -39,10 +39,10 @@ async fn foreign_bytes_can_be_invalidated() {
         redis.cli(&["SET", "shop:item:1", "V without a header"]).await.unwrap();
         match soft {
             // Nothing to mark as stale here, so it may go either way, but not fail.
-            true => drop(node.cache.invalidate(cache::Invalidation::soft().key(node.key(1)).tag(shelf(1))).await),
+            true => drop(node.client.invalidate(cache::Invalidation::soft().key(node.key(1)).tag(shelf(1))).await),
             false => assert_eq!(node.remove_tag(shelf(1)).await, 1),
         }
-        let repaired = async || node.cache.repairs_pending() == 0;
+        let repaired = async || node.client.pending_invalidations() == 0;
         testkit::eventually("the repair", crate::support::SOON, repaired).await;
         row.commit();
         assert_eq!(node.read(1, &row).await.version(), Some(row.version()));
@@ -56,7 +56,7 @@ async fn a_name_that_is_not_text_does_not_end_a_walk_through_the_keyspace() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
     redis.cli(&["EVAL", r"redis.call('SET', 'shop:\255\254', 'x')", "0"]).await.unwrap();
-    let page = node.cache.entries(cache::EntryCursor::default(), 100).await.unwrap();
+    let page = node.client.entries(cache::EntryCursor::default(), 100).await.unwrap();
     assert_eq!(page.entries.len(), 1);
-    assert_eq!(node.cache.invalidate_all().await, cache::Invalidated::Done { entries: 1 });
+    assert_eq!(node.client.purge().await, cache::Invalidated::Done { entries: 1 });
 }

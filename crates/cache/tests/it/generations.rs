@@ -24,20 +24,20 @@ async fn prepare(node: &Node, row: &Row) {
         node.remove(id).await;
     }
     node.fill(2, row).await;
-    node.soften(2).await;
+    node.expire(2).await;
     row.commit();
 }
 
 async fn meet(script: Script, node: &Node, row: &Row) {
     match script {
         Script::Acquire => node.fill(1, row).await,
-        Script::Steal => node.lane.begin_write(&node.key(1)).await.abandon().await,
+        Script::Steal => node.cache.begin_write(&node.key(1)).await.abandon().await,
         Script::Refresh => {
             node.read(2, row).await;
             node.until_cached(2, row.version()).await;
         }
         Script::InvalidateTag => _ = node.remove_tag(shelf(1)).await,
-        Script::FenceTag => _ = node.soften_tag(shelf(1)).await,
+        Script::FenceTag => _ = node.expire_tag(shelf(1)).await,
     }
 }
 

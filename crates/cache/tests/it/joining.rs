@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Fill, Outcome, Refusal};
+use cache::{CacheSettings, Fill, FillRefusal, Outcome};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
@@ -20,9 +20,9 @@ async fn many_readers_share_one_load() {
     load_one.finish();
     assert_eq!(first.value().await.outcome(), Outcome::Miss(Fill::Stored));
     for other in others {
-        let fetched = other.value().await;
+        let cached = other.value().await;
         // Those who came during the load may take it, because the commit vouches for it.
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Collapsed));
+        assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Collapsed));
     }
     assert_eq!(row.loads(), 1);
 }
@@ -111,7 +111,7 @@ async fn a_reader_that_came_before_the_load_began_takes_it_even_if_it_is_not_sto
     let queued = gate.began().await;
     node.remove_tag(shelf(1)).await;
     queued.finish();
-    assert_eq!(first.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Fenced)));
+    assert_eq!(first.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Fenced)));
     assert_eq!(joiner.value().await.outcome(), Outcome::Collapsed);
     assert_eq!((blocker.value().await.version(), row.loads()), (Some(1), 1));
 }
@@ -141,7 +141,7 @@ async fn flights_of_different_entries_do_not_wait_for_each_other() {
         loads.push(gate.began().await);
     }
     loads.into_iter().rev().for_each(|load| load.finish());
-    for fetched in join_all(readings.into_iter().map(|reading| reading.value())).await {
-        assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Stored));
+    for cached in join_all(readings.into_iter().map(|reading| reading.value())).await {
+        assert_eq!(cached.outcome(), Outcome::Miss(Fill::Stored));
     }
 }

@@ -15,7 +15,7 @@ mod fills;
 mod foreign_bytes;
 mod generations;
 mod joining;
-mod key_before;
+mod key_older_than;
 mod memory;
 mod negative;
 mod partitions;

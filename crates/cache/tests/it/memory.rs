@@ -46,13 +46,13 @@ async fn with_memory_full_invalidations_still_work() {
     fill_up(&redis).await;
     row.commit();
     assert_eq!(node.remove(1).await, 1);
-    assert_eq!(node.soften(2).await, 1);
-    assert_eq!(node.cache.inspect(&node.key(2)).await.unwrap().unwrap().state, EntryState::Stale);
-    assert_eq!(node.soften_tag(shelf(1)).await, 3);
+    assert_eq!(node.expire(2).await, 1);
+    assert_eq!(node.client.inspect(&node.key(2)).await.unwrap().unwrap().state, EntryState::Stale);
+    assert_eq!(node.expire_tag(shelf(1)).await, 3);
     assert_eq!(node.remove_tag(shelf(1)).await, 3);
     make_room(&redis).await;
     loading.finish();
-    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(cache::Refusal::Fenced)));
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(cache::FillRefusal::Fenced)));
     for id in 1..=5 {
         assert_eq!(node.read(id, &row).await.version(), Some(2));
     }
@@ -68,7 +68,7 @@ async fn with_memory_full_everything_can_be_invalidated() {
     let reading = node.start(2, &load);
     let loading = gate.began().await;
     fill_up(&redis).await;
-    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
+    assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
     make_room(&redis).await;
     loading.finish();
@@ -96,8 +96,8 @@ async fn a_fill_that_fails_for_want_of_memory_gives_its_lease_back() {
     let loading = gate.began().await;
     fill_up(&redis).await;
     loading.finish();
-    let fetched = reading.value().await;
-    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
+    let cached = reading.value().await;
+    assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
     make_room(&redis).await;
     // It would wait for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
@@ -108,7 +108,7 @@ async fn a_refresh_that_fails_for_want_of_memory_leaves_the_stale_value() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    node.soften(1).await;
+    node.expire(1).await;
     fill_up(&redis).await;
     for _ in 0..3 {
         assert_eq!(node.read(1, &row).await.outcome(), Outcome::Stale);
@@ -125,7 +125,7 @@ async fn a_write_for_which_there_is_no_memory_invalidates() {
         if full_before {
             fill_up(&redis).await;
         }
-        let writing = node.lane.begin_write(&node.key(1)).await;
+        let writing = node.cache.begin_write(&node.key(1)).await;
         row.commit();
         fill_up(&redis).await;
         assert_eq!(writing.publish(row.read()).await, Published::Invalidated);

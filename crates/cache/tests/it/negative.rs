@@ -21,7 +21,7 @@ async fn an_absence_is_remembered_until_its_key_or_tag_is_invalidated() {
         node.fill(1, &row).await;
         let hit = peer.read(1, &row).await;
         assert_eq!((hit.outcome(), hit.body()), (Outcome::Hit, None));
-        assert_eq!(node.cache.inspect(&node.key(1)).await.unwrap().unwrap().state, EntryState::Absent);
+        assert_eq!(node.client.inspect(&node.key(1)).await.unwrap().unwrap().state, EntryState::Absent);
         row.commit();
         let removed = if by_tag { peer.remove_tag(shelf(1)).await } else { peer.remove(1).await };
         assert_eq!(removed, 1);
@@ -62,7 +62,7 @@ async fn a_deletion_can_be_written_through() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     assert_eq!(writing.publish(Row::default().read()).await, Published::Stored);
     let hit = node.read(1, &row).await;
     assert_eq!((hit.outcome(), hit.body()), (Outcome::Hit, None));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cache::{EntryCursor, Fill, Invalidated, Invalidation, Keyspace, Outcome, Refusal};
+use cache::{EntryCursor, Fill, FillRefusal, Invalidated, Invalidation, Keyspace, Outcome};
 use testkit::Redis;
 
 use crate::support::{Node, Row, existing, patient, redis, settings, shelf};
@@ -33,13 +33,13 @@ async fn keys_of_several_partitions_are_removed_together() {
     let softening = (50..80).fold(Invalidation::soft(), |all, id| all.key(node.key(id)));
     assert_eq!(node.invalidate(softening).await, 30);
     for id in 0..ENTRIES {
-        let fetched = node.read(id, &row).await;
+        let cached = node.read(id, &row).await;
         let expected = match id {
             0..50 => (Some(2), Outcome::Miss(Fill::Stored)),
             50..80 => (Some(1), Outcome::Stale),
             _ => (Some(1), Outcome::Hit),
         };
-        assert_eq!((fetched.version(), fetched.outcome()), expected, "{id}");
+        assert_eq!((cached.version(), cached.outcome()), expected, "{id}");
     }
 }
 
@@ -48,8 +48,8 @@ async fn a_tag_is_removed_in_every_partition() {
     let redis = redis().await;
     let row = Row::new([shelf(1)]);
     let node = filled(&redis, &row).await;
-    assert_eq!(node.cache.tagged(&shelf(1)).await.unwrap(), u64::from(ENTRIES));
-    assert_eq!(node.soften_tag(shelf(1)).await, u64::from(ENTRIES));
+    assert_eq!(node.client.tag_size(&shelf(1)).await.unwrap(), u64::from(ENTRIES));
+    assert_eq!(node.expire_tag(shelf(1)).await, u64::from(ENTRIES));
     row.commit();
     assert_eq!(node.remove_tag(shelf(1)).await, u64::from(ENTRIES));
     for id in 0..ENTRIES {
@@ -71,7 +71,7 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag_in_any_partition()
     node.remove_tag(shelf(1)).await;
     for (reading, load) in under_way {
         load.finish();
-        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Fenced)));
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Fenced)));
     }
 }
 
@@ -85,15 +85,15 @@ async fn everything_is_listed_and_removed_in_every_partition() {
     let load = gate.began().await;
     let (mut keys, mut cursor) = (BTreeSet::new(), EntryCursor::default());
     loop {
-        let page = node.cache.entries(cursor, 10).await.unwrap();
+        let page = node.client.entries(cursor, 10).await.unwrap();
         keys.extend(page.entries.into_iter().map(|entry| entry.key));
         let Some(next) = page.next_cursor else { break };
-        cursor = node.cache.parse_cursor(&next).unwrap();
+        cursor = node.client.parse_cursor(&next).unwrap();
     }
     let wanted: BTreeSet<_> = (0..ENTRIES).chain([1_000]).map(|id| node.key(id).to_string()).collect();
     assert_eq!(keys, wanted);
     row.commit();
-    assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: u64::from(ENTRIES) + 1 });
+    assert_eq!(node.client.purge().await, Invalidated::Done { entries: u64::from(ENTRIES) + 1 });
     load.finish();
     assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
     let names: Vec<_> = (0..ENTRIES).map(|id| node.key(id).to_string()).collect();

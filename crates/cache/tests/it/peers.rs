@@ -24,9 +24,9 @@ async fn readers_of_many_processes_share_one_load() {
     loading.finish();
     let mut outcomes = Vec::new();
     for reading in readings {
-        let fetched = reading.value().await;
-        assert_eq!(fetched.version(), Some(1));
-        outcomes.push(fetched.outcome());
+        let cached = reading.value().await;
+        assert_eq!(cached.version(), Some(1));
+        outcomes.push(cached.outcome());
     }
     assert_eq!(row.loads(), 1);
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Miss(Fill::Stored)).count(), 1);
@@ -55,8 +55,8 @@ async fn a_reader_whose_patience_ends_loads_by_itself_and_stores_nothing() {
     let node = Node::on(&redis).await.under(patient().wait(Duration::from_millis(50)));
     let row = Row::new([]);
     redis.cli(&["SET", "shop:item:1", FOREIGN_LEASE, "PX", "60000"]).await.unwrap();
-    let fetched = node.read(1, &row).await;
-    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Bypass(Bypass::LeaseHeld)));
+    let cached = node.read(1, &row).await;
+    assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Bypass(Bypass::LeaseHeld)));
     assert_eq!(redis.cli(&["GET", "shop:item:1"]).await.unwrap(), FOREIGN_LEASE);
 }
 

@@ -30,7 +30,7 @@ async fn snapshot_was_loaded(redis: &Redis) -> bool {
 }
 
 async fn until_up(node: &Node) {
-    eventually("the cache to notice that Redis is back", SOON, async || node.cache.health() == Health::Up).await;
+    eventually("the cache to notice that Redis is back", SOON, async || node.client.health() == Health::Up).await;
 }
 
 #[tokio::test]
@@ -42,11 +42,11 @@ async fn without_redis_reads_go_to_the_database_and_with_it_back_to_the_cache() 
         redis.kill().await.unwrap();
         row.commit();
         for _ in 0..3 {
-            let fetched = node.read(1, &row).await;
-            assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
-            assert_eq!(fetched.version(), Some(row.version()));
+            let cached = node.read(1, &row).await;
+            assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::RedisDown));
+            assert_eq!(cached.version(), Some(row.version()));
         }
-        assert_eq!(node.cache.health(), Health::Down(Reason::NoAnswer));
+        assert_eq!(node.client.health(), Health::Down(Reason::NoAnswer));
         redis.restart().await.unwrap();
         until_up(&node).await;
         node.fill(1, &row).await;
@@ -66,8 +66,8 @@ async fn a_load_during_which_redis_dies_is_returned() {
     redis.kill().await.unwrap();
     row.commit();
     loading.finish();
-    let fetched = first.value().await;
-    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
+    let cached = first.value().await;
+    assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
     // No commit vouches for it, so who joined during the load wants one that began later.
     gate.began().await.finish();
     assert_eq!(joiner.value().await.version(), Some(2));
@@ -82,8 +82,8 @@ async fn a_frozen_redis_costs_the_first_reads_a_timeout_and_the_others_nothing()
     let mut slow = 0;
     for _ in 0..20 {
         let began = Instant::now();
-        let fetched = node.read(1, &row).await;
-        assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RedisDown));
+        let cached = node.read(1, &row).await;
+        assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::RedisDown));
         slow += usize::from(began.elapsed() >= TIMEOUT);
     }
     // Two do; a machine that stands still makes others as slow. Without the breaker, each of them would.
@@ -118,7 +118,7 @@ async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() 
         // After these the breaker is open, and nothing is sent any more that could run when it thaws.
         eventually("the breaker to open", SOON, async || {
             node.read(1, &row).await;
-            !node.cache.health().is_in_use()
+            !node.client.health().is_in_use()
         })
         .await;
         let version = row.commit();
@@ -126,12 +126,12 @@ async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() 
             true => Invalidation::hard().tag(shelf(1)),
             false => Invalidation::hard().key(node.key(1)),
         };
-        assert_eq!(node.cache.invalidate(invalidation).await, Invalidated::Deferred);
-        assert_eq!(node.cache.repairs_pending(), 1);
+        assert_eq!(node.client.invalidate(invalidation).await, Invalidated::Deferred);
+        assert_eq!(node.client.pending_invalidations(), 1);
         redis.resume();
         eventually("the repair, with no old value read on the way to it", SOON, async || {
             assert_eq!(node.read(1, &row).await.version(), Some(version));
-            node.cache.repairs_pending() == 0
+            node.client.pending_invalidations() == 0
         })
         .await;
         assert_eq!(node.read(1, &row).await.version(), Some(version));
@@ -152,14 +152,14 @@ async fn commands_that_timed_out_and_run_later_do_no_harm() {
     row.commit();
     loading.finish();
     let key = node.key(1);
-    let (fetched, lease) = tokio::join!(reading.value(), node.lane.begin_write(&key));
-    assert_eq!(fetched.outcome(), Outcome::Miss(Fill::Failed));
-    let removing = node.cache.invalidate(Invalidation::hard().key(node.key(1)).tag(shelf(1)));
+    let (cached, lease) = tokio::join!(reading.value(), node.cache.begin_write(&key));
+    assert_eq!(cached.outcome(), Outcome::Miss(Fill::Failed));
+    let removing = node.client.invalidate(Invalidation::hard().key(node.key(1)).tag(shelf(1)));
     assert_eq!(removing.await, Invalidated::Deferred);
     assert_eq!(lease.publish(row.read()).await, cache::Published::Deferred);
     redis.resume();
     until_up(&node).await;
-    eventually("the repair", SOON, async || node.cache.repairs_pending() == 0).await;
+    eventually("the repair", SOON, async || node.client.pending_invalidations() == 0).await;
     for reader in [&peer, &node] {
         assert_eq!(reader.under(patient().wait(Duration::from_millis(50))).read(1, &row).await.version(), Some(2));
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache::{EntryState, Fill, Outcome, Policy, Refusal};
+use cache::{EntryState, Fill, FillRefusal, Outcome, Policy};
 use testkit::eventually;
 
 use crate::support::{
@@ -13,7 +13,7 @@ use crate::support::{
 /// Entry 1 holds version 1 and is stale, and a refresh of it has read version 1 again.
 async fn refreshing(node: &Node, row: &Row) -> (Gate, crate::support::Load) {
     node.fill(1, row).await;
-    assert_eq!(node.soften(1).await, 1);
+    assert_eq!(node.expire(1).await, 1);
     let (mut gate, load) = row.gated();
     let stale = node.start(1, &load).value().await;
     assert_eq!((stale.outcome(), stale.version()), (Outcome::Stale, Some(1)));
@@ -29,8 +29,8 @@ async fn past_its_soft_ttl_a_value_is_served_once_more_and_refreshed() {
     short.fill(1, &row).await;
     row.commit();
     let stale = eventually("the end of the soft TTL", SOON, async || {
-        let fetched = node.lane.peek(&node.key(1)).await.unwrap();
-        (fetched.outcome() == Outcome::Stale).then_some(fetched)
+        let cached = node.cache.get(&node.key(1)).await.unwrap();
+        (cached.outcome() == Outcome::Stale).then_some(cached)
     })
     .await;
     assert!(stale.ttl_ms() < 0 && stale.age() >= Duration::from_millis(50));
@@ -65,7 +65,7 @@ async fn a_miss_waits_until_the_refresh_of_its_key_is_over() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    assert_eq!(node.soften(1).await, 1);
+    assert_eq!(node.expire(1).await, 1);
     let (mut gate, load) = row.gated();
     assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
     let refresh = gate.began().await;
@@ -85,7 +85,7 @@ async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    node.soften(1).await;
+    node.expire(1).await;
     row.set_tags([shelf(1)]);
     let (mut gate, load) = row.gated();
     assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
@@ -93,7 +93,7 @@ async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
     node.remove_tag(shelf(1)).await;
     load.finish();
     node.settle().await;
-    let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+    let entry = node.client.inspect(&node.key(1)).await.unwrap().unwrap();
     assert_eq!((entry.state, entry.tags.len()), (EntryState::Stale, 0), "the old entry, which never was on that shelf");
     assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 0, "the next reader may try again at once");
 }
@@ -107,7 +107,7 @@ async fn a_refresh_does_not_survive_the_loss_of_the_fence_table() {
         node.remove_tag(shelf(1)).await;
     }
     node.fill(1, &row).await;
-    node.soften(1).await;
+    node.expire(1).await;
     row.set_tags([shelf(1)]);
     let (mut gate, load) = row.gated();
     assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
@@ -116,7 +116,7 @@ async fn a_refresh_does_not_survive_the_loss_of_the_fence_table() {
     node.remove_tag(shelf(1)).await;
     load.finish();
     node.settle().await;
-    let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+    let entry = node.client.inspect(&node.key(1)).await.unwrap().unwrap();
     assert_eq!((entry.state, entry.tags.len()), (EntryState::Stale, 0));
 }
 
@@ -128,16 +128,16 @@ async fn a_refresh_that_a_soft_invalidation_overtook_stores_nothing_and_another_
         let row = Row::new([shelf(1)]);
         let (_gate, load) = refreshing(&node, &row).await;
         row.commit();
-        let marked = if by_tag { node.soften_tag(shelf(1)).await } else { node.soften(1).await };
+        let marked = if by_tag { node.expire_tag(shelf(1)).await } else { node.expire(1).await };
         assert_eq!(marked, 1);
         load.finish();
         node.settle().await;
-        let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+        let entry = node.client.inspect(&node.key(1)).await.unwrap().unwrap();
         assert_eq!((entry.state, entry.version), (EntryState::Stale, Some(1)), "by tag: {by_tag}");
         // The leases of this node last for the whole test: the overtaken refresh must not stand in the way.
         eventually("the refresh that follows", SOON, async || {
-            let fetched = node.read(1, &row).await;
-            fetched.outcome() == Outcome::Hit && fetched.version() == Some(2)
+            let cached = node.read(1, &row).await;
+            cached.outcome() == Outcome::Hit && cached.version() == Some(2)
         })
         .await;
         node.remove(1).await;
@@ -173,8 +173,8 @@ async fn what_was_removed_while_it_was_stale_is_never_served_again() {
     load.finish();
     node.settle().await;
     for reader in [&peer, &node] {
-        let fetched = reader.read(1, &row).await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Hit));
+        let cached = reader.read(1, &row).await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(2), Outcome::Hit));
     }
 }
 
@@ -225,7 +225,7 @@ async fn a_load_that_lost_its_lease_leaves_the_lock_of_a_refresh() {
     node.remove(1).await;
     let (_gate, _refresh) = refreshing(&node, &row).await;
     load.finish();
-    assert_eq!(losing.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Lost)));
+    assert_eq!(losing.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::LeaseLost)));
     assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 1);
 }
 
@@ -265,7 +265,7 @@ async fn a_refreshed_entry_starts_a_new_life() {
     row.commit();
     load.finish();
     eventually("the refresh", SOON, async || {
-        let entry = node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+        let entry = node.client.inspect(&node.key(1)).await.unwrap().unwrap();
         entry.state == EntryState::Fresh && entry.expires_in_ms > 0
     })
     .await;

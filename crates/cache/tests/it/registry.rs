@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache::{Cache, CacheSettings, Fill, Keyspace, Loaded, Outcome, Policy, Refusal, Tag};
+use cache::{CacheClient, CacheSettings, Fill, FillRefusal, Keyspace, NewEntry, Outcome, Policy, Tag};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{Redis, eventually};
@@ -47,14 +47,15 @@ async fn every_member_of_a_tag_set_is_registered_whatever_happens() {
     let redis = redis().await;
     let node = sweeping(&redis).await;
     let brief = node.under(Policy::new(Duration::from_millis(30)).negative_ttl(Duration::from_millis(10)));
-    let mut luck = StdRng::seed_from_u64(11);
+    let mut sample = StdRng::seed_from_u64(11);
     for step in 0..1_500 {
-        let (id, row) = (luck.random_range(0..60), Row::new([shelf(luck.random_range(0..5)), shelf(10 + step % 7)]));
-        match luck.random_range(0..100) {
+        let (id, row) =
+            (sample.random_range(0..60), Row::new([shelf(sample.random_range(0..5)), shelf(10 + step % 7)]));
+        match sample.random_range(0..100) {
             0..5 => _ = node.remove(id).await,
-            5..10 => _ = node.soften(id).await,
-            10..13 => _ = node.remove_tag(shelf(luck.random_range(0..17))).await,
-            13..15 => _ = node.soften_tag(shelf(luck.random_range(0..17))).await,
+            5..10 => _ = node.expire(id).await,
+            10..13 => _ = node.remove_tag(shelf(sample.random_range(0..17))).await,
+            13..15 => _ = node.expire_tag(shelf(sample.random_range(0..17))).await,
             15..20 => _ = redis.cli(&["DEL", &format!("shop:item:{id}")]).await.unwrap(),
             // As when a process dies in the middle of a removal.
             20 => _ = redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await,
@@ -94,7 +95,7 @@ async fn sweep_removes_what_is_due_and_leaves_the_rest_alone() {
     eventually("the end of what is due", SOON, async || sets(&redis).await == 10_000).await;
     redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
     eventually("some rounds", SOON, async || calls(&redis, "evalsha").await >= 3).await;
-    sweeping.cache.shutdown(SOON).await;
+    sweeping.client.shutdown(SOON).await;
     let (rounds, looks) = (calls(&redis, "evalsha").await, calls(&redis, "pttl").await);
     assert!(looks <= 128 * rounds, "{looks} looks in {rounds} rounds");
     assert_eq!(sets(&redis).await, 10_000);
@@ -158,7 +159,7 @@ async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
         row.commit();
         node.remove_tag(shelf(tag)).await;
         loading.finish();
-        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Fenced)), "tag {tag}");
+        assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Fenced)), "tag {tag}");
     }
     node.read(1, &row).await;
     assert_eq!(unregistered(&redis).await, 0);
@@ -173,21 +174,21 @@ async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
 async fn flood_of_entries_with_tags_of_their_own_does_not_fill_redis() {
     const LIMIT: i64 = 4 << 20;
     let redis = Redis::start_with(&[("maxmemory", "4mb"), ("maxmemory-policy", "volatile-lru")]).await.unwrap();
-    let cache = Cache::connect(Keyspace::new("shop").unwrap(), &settings(redis.url())).await.unwrap();
-    let lane = cache.lane("item", patient()).unwrap();
+    let client = CacheClient::connect(Keyspace::new("shop").unwrap(), &settings(redis.url())).await.unwrap();
+    let cache = client.cache("item", patient()).unwrap();
     let fill = |id: u32| {
-        let (lane, key) = (lane.clone(), lane.key(id));
+        let (cache, key) = (cache.clone(), cache.key(id));
         async move {
             let load = move || async move {
-                Ok::<_, std::io::Error>(Loaded::absent().tags([Tag::new("one", id), Tag::new("two", id)]))
+                Ok::<_, std::io::Error>(NewEntry::absent().tags([Tag::new("one", id), Tag::new("two", id)]))
             };
-            lane.fetch(&key, load).await.unwrap().outcome()
+            cache.get_or_load(&key, load).await.unwrap().outcome()
         }
     };
     for first in (0..8_000).step_by(200) {
         let outcomes = futures_util::future::join_all((first..first + 200).map(fill)).await;
         // Redis may evict the lease of a load, too; then the next reader loads again. It never lacks memory.
-        let lost = |outcome: &&Outcome| **outcome == Outcome::Miss(Fill::Refused(Refusal::Lost));
+        let lost = |outcome: &&Outcome| **outcome == Outcome::Miss(Fill::Refused(FillRefusal::LeaseLost));
         let evicted_leases = outcomes.iter().filter(lost).count();
         let stored = outcomes.iter().filter(|outcome| **outcome == Outcome::Miss(Fill::Stored)).count();
         assert_eq!(stored + evicted_leases, 200, "after {first} fills: {outcomes:?}");

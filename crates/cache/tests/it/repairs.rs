@@ -16,11 +16,11 @@ async fn forbid(redis: &Redis, command: &str) {
 
 async fn allow(redis: &Redis, node: &Node, command: &str) {
     redis.cli(&["ACL", "SETUSER", "default", &format!("+{command}")]).await.unwrap();
-    eventually("the repair", SOON, async || node.cache.repairs_pending() == 0).await;
+    eventually("the repair", SOON, async || node.client.pending_invalidations() == 0).await;
 }
 
 async fn defer(node: &Node, invalidation: Invalidation) {
-    assert_eq!(node.cache.invalidate(invalidation).await, Invalidated::Deferred);
+    assert_eq!(node.client.invalidate(invalidation).await, Invalidated::Deferred);
 }
 
 #[tokio::test]
@@ -43,15 +43,15 @@ async fn an_entry_whose_removal_is_pending_is_not_served() {
         )
         .await;
         for _ in 0..20 {
-            let fetched = node.read(1, &row).await;
-            assert_eq!(fetched.version(), Some(version));
-            assert_eq!(fetched.outcome(), Outcome::Bypass(Bypass::RepairPending));
+            let cached = node.read(1, &row).await;
+            assert_eq!(cached.version(), Some(version));
+            assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::InvalidationPending));
         }
-        assert!(node.lane.peek(&node.key(1)).await.is_none());
+        assert!(node.cache.get(&node.key(1)).await.is_none());
         assert_eq!(node.read(2, &other).await.outcome(), Outcome::Hit, "nothing is wrong with that one");
         allow(&redis, &node, command).await;
-        let fetched = node.read(1, &row).await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(version), Outcome::Miss(Fill::Stored)));
+        let cached = node.read(1, &row).await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(version), Outcome::Miss(Fill::Stored)));
         node.remove(1).await;
     }
 }
@@ -93,9 +93,9 @@ async fn while_the_removal_of_everything_is_pending_nothing_is_served() {
     node.fill(1, &row).await;
     forbid(&redis, "scan").await;
     row.commit();
-    assert_eq!(node.cache.invalidate_all().await, Invalidated::Deferred);
-    let fetched = node.read(1, &row).await;
-    assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Bypass(Bypass::RepairPending)));
+    assert_eq!(node.client.purge().await, Invalidated::Deferred);
+    let cached = node.read(1, &row).await;
+    assert_eq!((cached.version(), cached.outcome()), (Some(2), Outcome::Bypass(Bypass::InvalidationPending)));
     allow(&redis, &node, "scan").await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
@@ -122,14 +122,14 @@ async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
     let partitioned = cache::Keyspace::partitioned("shop", 2).unwrap();
     let node = Node::of(partitioned, &service, patient()).await;
     redis.kill().await.unwrap();
-    eventually("the breaker to open", SOON, async || !node.cache.health().is_in_use()).await;
+    eventually("the breaker to open", SOON, async || !node.client.health().is_in_use()).await;
     for first in (0..4_000).step_by(100) {
         defer(&node, Invalidation::hard().tags((first..first + 100).map(shelf))).await;
     }
-    assert_eq!(node.cache.repairs_pending(), 4_000);
+    assert_eq!(node.client.pending_invalidations(), 4_000);
     redis.restart().await.unwrap();
-    eventually("the repairs", 2 * SOON, async || node.cache.repairs_pending() == 0).await;
-    eventually("the cache to be in use", SOON, async || node.cache.health() == Health::Up).await;
+    eventually("the repairs", 2 * SOON, async || node.client.pending_invalidations() == 0).await;
+    eventually("the cache to be in use", SOON, async || node.client.health() == Health::Up).await;
 }
 
 /// The time limit of a command runs while it queues, so a crowd of them would time itself out.
@@ -168,9 +168,9 @@ async fn an_outage_with_more_names_than_are_kept_ends_with_an_empty_keyspace() {
         }
         defer(&node, invalidation).await;
     }
-    let pending = node.cache.repairs_pending();
+    let pending = node.client.pending_invalidations();
     assert!(pending <= 10_001, "{pending} names are kept");
-    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RepairPending));
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::InvalidationPending));
     allow(&redis, &node, "unlink").await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Loaded, Outcome};
+use cache::{NewEntry, Outcome};
 use futures_util::future::join_all;
 use testkit::eventually;
 use tokio::task::yield_now;
@@ -17,14 +17,14 @@ async fn each_of_many_reads_at_once_gets_its_own_value() {
     let own: Vec<Loader> = (0..400)
         .map(|id| -> Loader {
             Arc::new(move || {
-                Box::pin(async move { Ok::<_, DatabaseError>(Loaded::found(format!("{id}")).version(id)) })
+                Box::pin(async move { Ok::<_, DatabaseError>(NewEntry::value(format!("{id}")).version(id)) })
             })
         })
         .collect();
     for outcome in ["miss", "hit"] {
         let readings: Vec<_> = (0..).zip(&own).map(|(id, load)| node.start(id, load)).collect();
-        for (id, fetched) in (0..).zip(join_all(readings.into_iter().map(|reading| reading.value())).await) {
-            assert_eq!((fetched.version(), fetched.outcome().word()), (Some(id), outcome));
+        for (id, cached) in (0..).zip(join_all(readings.into_iter().map(|reading| reading.value())).await) {
+            assert_eq!((cached.version(), cached.outcome().as_str()), (Some(id), outcome));
         }
     }
     assert!(calls(&redis, "mget").await > 0, "they did not share a command: the test proves nothing");

@@ -13,7 +13,7 @@ async fn a_softly_invalidated_entry_is_served_stale_and_then_refreshed() {
     for by_tag in [false, true] {
         let version = row.commit();
         let ttl = number(&redis, &["PTTL", "shop:item:1"]).await;
-        let marked = if by_tag { peer.soften_tag(shelf(1)).await } else { peer.soften(1).await };
+        let marked = if by_tag { peer.expire_tag(shelf(1)).await } else { peer.expire(1).await };
         assert_eq!(marked, 1);
         assert!((1..=ttl).contains(&number(&redis, &["PTTL", "shop:item:1"]).await), "its hard TTL stays");
         let stale = node.read(1, &row).await;
@@ -32,12 +32,12 @@ async fn a_softly_invalidated_entry_can_still_be_removed() {
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for by_tag in [false, true] {
         node.fill(1, &row).await;
-        node.soften(1).await;
+        node.expire(1).await;
         row.commit();
         let removed = if by_tag { node.remove_tag(shelf(1)).await } else { node.remove(1).await };
         assert_eq!(removed, 1);
-        let fetched = node.read(1, &row).await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(row.version()), Outcome::Miss(Fill::Stored)));
+        let cached = node.read(1, &row).await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(row.version()), Outcome::Miss(Fill::Stored)));
         node.remove(1).await;
     }
 }
@@ -46,7 +46,7 @@ async fn a_softly_invalidated_entry_can_still_be_removed() {
 async fn a_soft_invalidation_of_nothing_makes_nothing() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
-    assert_eq!((node.soften(1).await, node.soften_tag(shelf(1)).await), (0, 0));
+    assert_eq!((node.expire(1).await, node.expire_tag(shelf(1)).await), (0, 0));
     assert_eq!(existing(&redis, &["shop:item:1", "shop:~tag:shelf:1"]).await, 0);
 }
 
@@ -58,9 +58,9 @@ async fn a_soft_invalidation_of_a_tag_reaches_all_its_entries_and_no_other() {
     let many = 1_500;
     node.fill_many(0..many, &on_the_shelf).await;
     node.fill(many, &elsewhere).await;
-    assert_eq!(node.soften_tag(shelf(1)).await, u64::from(many));
+    assert_eq!(node.expire_tag(shelf(1)).await, u64::from(many));
     for id in (0..=many).step_by(100) {
-        let state = node.cache.inspect(&node.key(id)).await.unwrap().unwrap().state;
+        let state = node.client.inspect(&node.key(id)).await.unwrap().unwrap().state;
         assert_eq!(state, if id < many { EntryState::Stale } else { EntryState::Fresh }, "{id}");
     }
 }
@@ -73,6 +73,6 @@ async fn a_soft_invalidation_reaches_what_a_crashed_removal_left() {
     node.fill(1, &row).await;
     redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
     row.commit();
-    node.soften_tag(shelf(1)).await;
+    node.expire_tag(shelf(1)).await;
     assert_ne!(node.read(1, &row).await.outcome(), Outcome::Hit, "fresh after an acknowledged invalidation");
 }

@@ -14,7 +14,7 @@ async fn deferred(redis: &Redis) -> (Node, Node, Row) {
     redis.cli(&["ACL", "SETUSER", "default", "-unlink"]).await.unwrap();
     row.commit();
     let gone = Invalidation::hard().key(node.key(1));
-    assert_eq!(node.cache.invalidate(gone).await, Invalidated::Deferred);
+    assert_eq!(node.client.invalidate(gone).await, Invalidated::Deferred);
     (node, peer, row)
 }
 
@@ -22,7 +22,7 @@ async fn deferred(redis: &Redis) -> (Node, Node, Row) {
 async fn shutdown_carries_out_deferred_invalidations() {
     let redis = redis().await;
     let (node, peer, _) = deferred(&redis).await;
-    let stopping = tokio::spawn(async move { node.cache.shutdown(SOON).await });
+    let stopping = tokio::spawn(async move { node.client.shutdown(SOON).await });
     peer.settle().await;
     assert_eq!(peer.cached(1).await, Some(1));
     assert!(!stopping.is_finished(), "an invalidation is pending");
@@ -40,12 +40,12 @@ async fn shutdown_carries_out_an_invalidation_that_is_deferred_while_it_waits() 
     let reading = node.start(2, &load);
     let loading = gate.began().await;
     let stopping = tokio::spawn({
-        let cache = node.cache.clone();
-        async move { cache.shutdown(SOON).await }
+        let client = node.client.clone();
+        async move { client.shutdown(SOON).await }
     });
     redis.cli(&["ACL", "SETUSER", "default", "-unlink"]).await.unwrap();
     let gone = Invalidation::hard().key(node.key(1));
-    assert_eq!(node.cache.invalidate(gone).await, Invalidated::Deferred);
+    assert_eq!(node.client.invalidate(gone).await, Invalidated::Deferred);
     loading.finish();
     reading.value().await;
     redis.cli(&["ACL", "SETUSER", "default", "+unlink"]).await.unwrap();
@@ -57,7 +57,7 @@ async fn shutdown_carries_out_an_invalidation_that_is_deferred_while_it_waits() 
 async fn shutdown_ends_with_its_grace_period_and_tells_what_is_lost() {
     let redis = redis().await;
     let (node, ..) = deferred(&redis).await;
-    let stopping = node.cache.shutdown(Duration::from_millis(300));
+    let stopping = node.client.shutdown(Duration::from_millis(300));
     assert_eq!(tokio::time::timeout(SOON, stopping).await.expect("the shutdown hangs"), 1);
 }
 
@@ -67,7 +67,7 @@ async fn write_in_doubt_is_invalidated_at_once_and_again_after_the_commit_bound(
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
     let gone = Invalidation::hard().key(node.key(1));
-    let invalidated = node.cache.invalidate_in_doubt(gone, Duration::from_secs(4)).await;
+    let invalidated = node.client.invalidate_in_doubt(gone, Duration::from_secs(4)).await;
     assert_eq!(invalidated, Invalidated::Done { entries: 1 });
     // The database has not read the COMMIT yet, and a reader stores the old row.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
@@ -80,7 +80,7 @@ async fn dropped_write_lease_frees_readers_at_once_and_invalidates_again_after_t
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let writer = node.under(patient().commit_bound(Duration::from_secs(4)));
-    drop(writer.lane.begin_write(&writer.key(1)).await);
+    drop(writer.cache.begin_write(&writer.key(1)).await);
     // The lease would last for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
     row.commit();

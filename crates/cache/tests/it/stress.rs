@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cache::{CacheSettings, FetchError, Invalidated, Invalidation, Loaded, Outcome, Published};
+use cache::{CacheSettings, GetError, Invalidated, Invalidation, NewEntry, Outcome, Published};
 use rand::Rng;
 use testkit::Redis;
 use tokio::sync::Mutex;
@@ -26,7 +26,7 @@ struct Item {
 }
 
 #[derive(Debug, Default)]
-struct World {
+struct StressTest {
     items: Vec<Item>,
     hits: AtomicUsize,
     reads: AtomicUsize,
@@ -34,39 +34,39 @@ struct World {
     stale: std::sync::Mutex<Vec<String>>,
 }
 
-impl World {
+impl StressTest {
     async fn reads(self: Arc<Self>, node: Node, until: Instant) {
         while Instant::now() < until {
             let id = rand::rng().random_range(0..ROWS);
             let floor = self.items[id as usize].acknowledged.load(SeqCst);
-            let world = Arc::clone(&self);
+            let stress_test = Arc::clone(&self);
             let load = move || {
-                let world = Arc::clone(&world);
+                let stress_test = Arc::clone(&stress_test);
                 async move {
-                    let loaded = world.loaded(id);
+                    let loaded = stress_test.loaded(id);
                     // Slow now and then, so that invalidations overtake it.
                     sleep(a_moment(3_000)).await;
                     Ok::<_, DatabaseError>(loaded)
                 }
             };
-            let fetched = match node.lane.fetch(&node.key(id), load).await {
+            let cached = match node.cache.get_or_load(&node.key(id), load).await {
                 // Leases are very short here, and the machine may be busy.
-                Err(FetchError::TimedOut(_)) => continue,
-                fetched => fetched.unwrap(),
+                Err(GetError::TimedOut(_)) => continue,
+                cached => cached.unwrap(),
             };
             self.reads.fetch_add(1, SeqCst);
-            self.hits.fetch_add(usize::from(fetched.outcome() == Outcome::Hit), SeqCst);
-            let version = fetched.version().unwrap();
+            self.hits.fetch_add(usize::from(cached.outcome() == Outcome::Hit), SeqCst);
+            let version = cached.version().unwrap();
             if version < floor {
-                self.stale.lock().unwrap().push(format!("row {id}: {version} < {floor}, {:?}", fetched.outcome()));
+                self.stale.lock().unwrap().push(format!("row {id}: {version} < {floor}, {:?}", cached.outcome()));
             }
             assert!(version <= self.items[id as usize].committed.load(SeqCst), "a version from the future");
         }
     }
 
-    fn loaded(&self, id: u32) -> Loaded {
+    fn loaded(&self, id: u32) -> NewEntry {
         let version = self.items[id as usize].committed.load(SeqCst);
-        Loaded::found(format!("{version}")).version(version).tag(shelf(id % SHELVES))
+        NewEntry::value(format!("{version}")).version(version).tag(shelf(id % SHELVES))
     }
 
     async fn writes(self: Arc<Self>, node: Node, until: Instant) {
@@ -77,7 +77,7 @@ impl World {
             let lock = item.lock.lock().await;
             let version = item.committed.load(SeqCst) + 1;
             let way = rand::rng().random_range(0..6);
-            let lease = if way == 0 { Some(node.lane.begin_write(&key).await) } else { None };
+            let lease = if way == 0 { Some(node.cache.begin_write(&key).await) } else { None };
             item.committed.store(version, SeqCst);
             let written = self.loaded(id);
             drop(lock);
@@ -87,13 +87,14 @@ impl World {
                     self.stored.fetch_add(usize::from(published == Published::Stored), SeqCst);
                     published != Published::Deferred
                 }
-                (1 | 2, None) => done(node.cache.invalidate(Invalidation::hard().tag(shelf(id % SHELVES))).await),
+                (1 | 2, None) => done(node.client.invalidate(Invalidation::hard().tag(shelf(id % SHELVES))).await),
                 (3, None) => {
                     // A soft one promises no version; the hard one after it does.
-                    let _ = node.cache.invalidate(Invalidation::soft().key(key.clone()).tag(shelf(id % SHELVES))).await;
-                    done(node.cache.invalidate(Invalidation::hard().key(key)).await)
+                    let _ =
+                        node.client.invalidate(Invalidation::soft().key(key.clone()).tag(shelf(id % SHELVES))).await;
+                    done(node.client.invalidate(Invalidation::hard().key(key)).await)
                 }
-                _ => done(node.cache.invalidate(Invalidation::hard().key(key)).await),
+                _ => done(node.client.invalidate(Invalidation::hard().key(key)).await),
             };
             if acknowledged {
                 item.acknowledged.fetch_max(version, SeqCst);
@@ -132,25 +133,26 @@ async fn no_read_is_stale_whatever_happens() {
     let redis = redis().await;
     let hurried = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
     let policy = patient().lease(Duration::from_millis(30)).wait(Duration::from_millis(60));
-    let world = Arc::new(World { items: (0..ROWS).map(|_| Item::default()).collect(), ..World::default() });
+    let stress_test =
+        Arc::new(StressTest { items: (0..ROWS).map(|_| Item::default()).collect(), ..StressTest::default() });
     let until = Instant::now() + LASTS;
     let mut tasks = Vec::new();
     for _ in 0..3 {
         let node = Node::with(&hurried, policy.clone()).await;
         for _ in 0..6 {
-            tasks.push(tokio::spawn(Arc::clone(&world).reads(node.clone(), until)));
+            tasks.push(tokio::spawn(Arc::clone(&stress_test).reads(node.clone(), until)));
         }
         for _ in 0..2 {
-            tasks.push(tokio::spawn(Arc::clone(&world).writes(node.clone(), until)));
+            tasks.push(tokio::spawn(Arc::clone(&stress_test).writes(node.clone(), until)));
         }
     }
     breaks(&redis, until).await;
     for task in tasks {
         task.await.unwrap();
     }
-    let stale = world.stale.lock().unwrap();
+    let stale = stress_test.stale.lock().unwrap();
     assert!(stale.is_empty(), "{} stale reads, such as {:?}", stale.len(), &stale[..stale.len().min(5)]);
-    let (reads, hits) = (world.reads.load(SeqCst), world.hits.load(SeqCst));
+    let (reads, hits) = (stress_test.reads.load(SeqCst), stress_test.hits.load(SeqCst));
     assert!(hits > 100 && reads - hits > 100, "{hits} hits in {reads} reads: the test proves little");
-    assert!(world.stored.load(SeqCst) > 0, "nothing was written through");
+    assert!(stress_test.stored.load(SeqCst) > 0, "nothing was written through");
 }

@@ -56,7 +56,7 @@ async fn tags_that_never_occur_again_are_swept() {
     for tag in 0..20 {
         node.fill_many(10 * tag..10 * (tag + 1), &Row::new([shelf(tag), shelf(99)])).await;
     }
-    let lease = node.lane.begin_write(&node.key(7)).await;
+    let lease = node.cache.begin_write(&node.key(7)).await;
     redis.cli(&["EVAL", "for id = 10, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
     eventually("the sweep", SOON, async || members(&redis, "shop:~tag:shelf:99").await == 10).await;
     eventually("the sweep", SOON, async || existing(&redis, &["shop:~tag:shelf:1", "shop:~tag:shelf:19"]).await == 0)
@@ -91,7 +91,7 @@ async fn an_entry_that_changes_its_tags_is_found_under_the_new_ones() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;
-    node.soften(1).await;
+    node.expire(1).await;
     row.set_tags([shelf(2)]);
     row.commit();
     node.read(1, &row).await;
@@ -121,8 +121,8 @@ async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
     node.fill(5_000, &row).await;
     proxy.release_replies();
     assert_eq!(removing.await.unwrap(), 1_000);
-    let fetched = node.read(5_000, &row).await;
-    assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Hit));
+    let cached = node.read(5_000, &row).await;
+    assert_eq!((cached.version(), cached.outcome()), (Some(2), Outcome::Hit));
     assert_eq!(node.remove_tag(shelf(1)).await, 1);
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, FetchError, Fill, Outcome};
+use cache::{CacheSettings, Fill, GetError, Outcome};
 use testkit::eventually;
 
 use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, settings};
@@ -23,7 +23,7 @@ async fn hung_load_frees_its_readers_its_place_and_its_lease() {
     drop(gate.began().await);
     let late = node.start(1, &load);
     for reading in [first, late] {
-        assert!(matches!(reading.result().await.unwrap_err(), FetchError::TimedOut(_)));
+        assert!(matches!(reading.result().await.unwrap_err(), GetError::TimedOut(_)));
     }
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0, "the lease is given back");
     for id in [1, 2] {
@@ -39,7 +39,7 @@ async fn load_that_is_given_up_is_aborted_and_never_stored() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let hanging = gate.began().await;
-    assert!(matches!(reading.result().await.unwrap_err(), FetchError::TimedOut(_)));
+    assert!(matches!(reading.result().await.unwrap_err(), GetError::TimedOut(_)));
     eventually("the end of the loader", SOON, async || hanging.is_aborted()).await;
     let version = row.commit();
     assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
@@ -54,7 +54,7 @@ async fn hung_refresh_frees_its_place_and_the_next_one_works() {
     let policy = limited(Duration::from_millis(300)).lease(Duration::from_secs(1));
     let (node, row) = (Node::with(&narrow, policy).await, Row::new([]));
     node.fill(1, &row).await;
-    node.soften(1).await;
+    node.expire(1).await;
     let (mut gate, load) = row.gated();
     assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
     drop(gate.began().await);
@@ -71,10 +71,10 @@ async fn readers_of_a_hung_load_get_the_stale_value_that_another_process_has_sto
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     drop(gate.began().await);
-    let writing = peer.lane.begin_write(&peer.key(1)).await;
+    let writing = peer.cache.begin_write(&peer.key(1)).await;
     let version = row.commit();
     assert_eq!(writing.publish(row.read()).await, cache::Published::Stored);
-    peer.soften(1).await;
-    let fetched = reading.value().await;
-    assert_eq!((fetched.outcome(), fetched.version()), (Outcome::Stale, Some(version)));
+    peer.expire(1).await;
+    let cached = reading.value().await;
+    assert_eq!((cached.outcome(), cached.version()), (Outcome::Stale, Some(version)));
 }

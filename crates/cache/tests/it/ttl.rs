@@ -17,7 +17,7 @@ async fn jitter_spreads_the_ttls_and_never_lengthens_them() {
     let mut hard = Vec::new();
     for id in 0..100 {
         node.fill(id, &row).await;
-        let entry = node.cache.inspect(&node.key(id)).await.unwrap().unwrap();
+        let entry = node.client.inspect(&node.key(id)).await.unwrap().unwrap();
         assert!(entry.expires_in_ms as u64 <= entry.hard_ttl_ms.unwrap(), "Redis keeps it no longer than it says");
         assert!(entry.soft_ttl_ms.unwrap().abs_diff(entry.hard_ttl_ms.unwrap() / 2) <= 1, "both by the same share");
         hard.push(entry.hard_ttl_ms.unwrap());
@@ -41,26 +41,26 @@ async fn every_entry_lease_and_lock_has_a_ttl() {
     let redis = redis().await;
     let node = Node::on(&redis).await.under(patient().soft_ttl(Duration::from_millis(20)));
     let row = Row::new([shelf(1), shelf(2)]);
-    let mut luck = StdRng::seed_from_u64(7);
+    let mut sample = StdRng::seed_from_u64(7);
     // These leases are held until the test ends.
     let (_gate, hanging) = row.gated();
     for step in 0..600 {
-        let id = luck.random_range(0..40);
-        match luck.random_range(0..100) {
+        let id = sample.random_range(0..40);
+        match sample.random_range(0..100) {
             0..10 => _ = node.remove(id).await,
-            10..20 => _ = node.soften(id).await,
+            10..20 => _ = node.expire(id).await,
             20 => _ = node.remove_tag(shelf(1)).await,
-            21 => _ = node.soften_tag(shelf(2)).await,
+            21 => _ = node.expire_tag(shelf(2)).await,
             // As when a writer is killed; otherwise it would be given back.
-            22..30 => std::mem::forget(node.lane.begin_write(&node.key(id)).await),
-            30..40 => _ = node.lane.begin_write(&node.key(id)).await.publish(row.read()).await,
+            22..30 => std::mem::forget(node.cache.begin_write(&node.key(id)).await),
+            30..40 => _ = node.cache.begin_write(&node.key(id)).await.publish(row.read()).await,
             40..42 => drop(node.start(1_000 + step, &hanging)),
             _ => _ = node.read(100 + id, &row).await,
         }
     }
     // So is the lock of this refresh.
     node.fill(2_000, &row).await;
-    node.soften(2_000).await;
+    node.expire(2_000).await;
     node.start(2_000, &hanging).value().await;
     eventually("the lock of the refresh", SOON, async || existing(&redis, &["shop:~refresh:item:2000"]).await == 1)
         .await;

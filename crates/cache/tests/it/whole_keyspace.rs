@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use cache::{Cache, EntryCursor, EntryState, Fill, Invalidated, Keyspace, Outcome, Refusal};
+use cache::{CacheClient, EntryCursor, EntryState, Fill, FillRefusal, Invalidated, Keyspace, Outcome};
 use testkit::Redis;
 
 use crate::support::{Node, Row, calls, existing, patient, redis, settings, shelf};
 
-async fn listed(cache: &Cache, page: usize) -> Vec<String> {
+async fn listed(client: &CacheClient, page: usize) -> Vec<String> {
     let (mut keys, mut cursor) = (Vec::new(), EntryCursor::default());
     loop {
-        let page = cache.entries(cursor, page).await.unwrap();
+        let page = client.entries(cursor, page).await.unwrap();
         keys.extend(page.entries.into_iter().map(|entry| entry.key));
         match page.next_cursor {
-            Some(next) => cursor = cache.parse_cursor(&next).unwrap(),
+            Some(next) => cursor = client.parse_cursor(&next).unwrap(),
             None => return keys,
         }
     }
@@ -30,7 +30,7 @@ async fn everything_is_removed_and_nothing_of_the_neighbours() {
     node.fill_many(0..300, &row).await;
     neighbour.fill(1, &row).await;
     row.commit();
-    assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: 300 });
+    assert_eq!(node.client.purge().await, Invalidated::Done { entries: 300 });
     for id in (0..300).step_by(30) {
         assert_eq!(node.read(id, &row).await.version(), Some(2));
     }
@@ -46,12 +46,12 @@ async fn what_is_no_string_is_neither_removed_nor_listed_nor_an_entry() {
     redis.cli(&["SADD", "shop:item:2", "x"]).await.unwrap();
     redis.cli(&["EXPIRE", "shop:item:2", "1000"]).await.unwrap();
     node.fill(1, &row).await;
-    assert_eq!(listed(&node.cache, 1).await, ["shop:item:1"]);
+    assert_eq!(listed(&node.client, 1).await, ["shop:item:1"]);
     for name in ["shop:events", "shop:item:2"] {
-        let key = node.cache.keyspace().parse(name).unwrap();
-        assert!(node.cache.inspect(&key).await.unwrap().is_none(), "{name}");
+        let key = node.client.keyspace().parse(name).unwrap();
+        assert!(node.client.inspect(&key).await.unwrap().is_none(), "{name}");
     }
-    assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: 1 });
+    assert_eq!(node.client.purge().await, Invalidated::Done { entries: 1 });
     assert_eq!(existing(&redis, &["shop:events", "shop:item:2", "shop:item:1"]).await, 2);
 }
 
@@ -61,13 +61,17 @@ async fn entries_with_escaped_names_are_removed_and_listed_as_well() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for id in ["red shoes", "100%", "a\nb", "ü", "~x", "a:b", "{1}", "*"] {
-        let key = node.lane.key(id);
+        let key = node.cache.key(id);
         for _ in 0..2 {
             let load = row.loader();
-            assert_eq!(node.lane.fetch(&key, move || load()).await.unwrap().version(), Some(row.version()), "{id}");
-            assert_eq!(listed(&node.cache, 10).await, [key.as_str()]);
+            assert_eq!(
+                node.cache.get_or_load(&key, move || load()).await.unwrap().version(),
+                Some(row.version()),
+                "{id}"
+            );
+            assert_eq!(listed(&node.client, 10).await, [key.as_str()]);
             row.commit();
-            assert_eq!(node.cache.invalidate_all().await, Invalidated::Done { entries: 1 }, "{id}");
+            assert_eq!(node.client.purge().await, Invalidated::Done { entries: 1 }, "{id}");
         }
     }
 }
@@ -80,11 +84,11 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_everything() {
     let reading = node.start(1, &load);
     let load = gate.began().await;
     row.commit();
-    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
+    assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
     load.finish();
     assert!(matches!(
         reading.value().await.outcome(),
-        Outcome::Miss(Fill::Refused(Refusal::Generation | Refusal::Lost))
+        Outcome::Miss(Fill::Refused(FillRefusal::Generation | FillRefusal::LeaseLost))
     ));
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }
@@ -100,10 +104,10 @@ async fn a_load_that_the_scan_did_not_meet_is_refused_by_the_generation() {
     let load = gate.began().await;
     let lease = redis.cli(&["GET", "shop:item:1"]).await.unwrap();
     row.commit();
-    assert!(matches!(node.cache.invalidate_all().await, Invalidated::Done { .. }));
+    assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
     redis.cli(&["SET", "shop:item:1", &lease, "PX", "60000"]).await.unwrap();
     load.finish();
-    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Generation)));
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::Generation)));
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }
@@ -117,10 +121,10 @@ async fn entries_are_listed_page_by_page_without_the_caches_own_keys() {
     node.remove_tag(shelf(9)).await;
     let wanted: BTreeSet<String> = (0..120).map(|id| node.key(id).to_string()).collect();
     for page in [0, 1, 7, 1_000_000] {
-        assert_eq!(listed(&node.cache, page).await.into_iter().collect::<BTreeSet<_>>(), wanted);
+        assert_eq!(listed(&node.client, page).await.into_iter().collect::<BTreeSet<_>>(), wanted);
     }
     for bad in ["", "1", "0-0", "x-0-0", "0-x-0", "0-0-x", "1-0-0", "-1-0-0", "0-0-0-0", "0-0-99999999999999999999"] {
-        assert!(node.cache.parse_cursor(bad).is_err(), "{bad}");
+        assert!(node.client.parse_cursor(bad).is_err(), "{bad}");
     }
 }
 
@@ -135,13 +139,13 @@ async fn page_of_entries_costs_a_bounded_number_of_commands() {
         let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, EntryCursor::default());
         loop {
             redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
-            let page = node.cache.entries(cursor, 1).await.unwrap();
+            let page = node.client.entries(cursor, 1).await.unwrap();
             assert!(calls(&redis, "scan").await <= 16 && calls(&redis, "evalsha").await <= 16);
             assert!(page.entries.len() <= 1, "{} entries on a page of 1", page.entries.len());
             seen.extend(page.entries.into_iter().map(|entry| entry.key));
             pages += 1;
             match page.next_cursor {
-                Some(next) => cursor = node.cache.parse_cursor(&next).unwrap(),
+                Some(next) => cursor = node.client.parse_cursor(&next).unwrap(),
                 None => break,
             }
         }
@@ -156,20 +160,20 @@ async fn page_of_entries_costs_a_bounded_number_of_commands() {
 async fn an_entry_shows_what_it_holds() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
-    assert!(node.cache.inspect(&node.key(1)).await.unwrap().is_none());
+    assert!(node.client.inspect(&node.key(1)).await.unwrap().is_none());
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let load = gate.began().await;
-    let inspect = async || node.cache.inspect(&node.key(1)).await.unwrap().unwrap();
+    let inspect = async || node.client.inspect(&node.key(1)).await.unwrap().unwrap();
     assert_eq!(inspect().await.state, EntryState::Leased);
     load.finish();
-    let fetched = reading.value().await;
+    let cached = reading.value().await;
     let entry = inspect().await;
     assert_eq!((entry.key.as_str(), entry.state, entry.version), ("shop:item:1", EntryState::Fresh, Some(1)));
     assert_eq!(entry.tags, ["shelf:1", "shelf:2"]);
-    assert!(redis.cli(&["GET", "shop:item:1"]).await.unwrap().starts_with(&format!("V{}", fetched.id().unwrap())));
-    assert_eq!(node.cache.tagged(&shelf(1)).await.unwrap(), 1);
-    node.soften(1).await;
+    assert!(redis.cli(&["GET", "shop:item:1"]).await.unwrap().starts_with(&format!("V{}", cached.id().unwrap())));
+    assert_eq!(node.client.tag_size(&shelf(1)).await.unwrap(), 1);
+    node.expire(1).await;
     let entry = inspect().await;
     assert_eq!((entry.state, entry.soft_ttl_ms, entry.hard_ttl_ms), (EntryState::Stale, Some(0), Some(60_000)));
     assert_eq!(row.loads(), 1, "looking does not refresh");
@@ -178,8 +182,8 @@ async fn an_entry_shows_what_it_holds() {
 #[tokio::test]
 async fn a_lane_whose_entries_nobody_would_find_is_refused() {
     let redis = redis().await;
-    let cache = Node::on(&redis).await.cache;
+    let client = Node::on(&redis).await.client;
     for name in ["", "my lane", "~tag", "a:b", "Ä"] {
-        assert!(cache.lane(name, patient()).is_err(), "{name:?}");
+        assert!(client.cache(name, patient()).is_err(), "{name:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::{Fill, Invalidation, Outcome, Published, Refusal, WriteLease};
+use cache::{Fill, FillRefusal, Invalidation, Outcome, Published, WriteLease};
 use futures_util::future::poll_immediate;
 use testkit::eventually;
 
@@ -53,7 +53,7 @@ async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Op
     for step in steps {
         match *step {
             Step::Begin(writer) => {
-                leases[writer] = Some(writers[writer].lane.begin_write(&writers[writer].key(id)).await)
+                leases[writer] = Some(writers[writer].cache.begin_write(&writers[writer].key(id)).await)
             }
             Step::Commit(writer) => {
                 row.commit();
@@ -110,7 +110,7 @@ async fn after_a_write_the_next_read_is_a_hit_everywhere() {
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     node.fill(1, &row).await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     for reader in [&node, &peer] {
@@ -128,11 +128,11 @@ async fn a_load_from_before_the_write_loses_its_lease() {
     let (mut gate, load) = row.gated();
     let reading = peer.start(1, &load);
     let old = gate.began().await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     old.finish();
-    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Lost)));
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::LeaseLost)));
     assert_eq!(peer.cached(1).await, Some(2));
 }
 
@@ -142,14 +142,14 @@ async fn a_reader_during_a_write_waits_for_the_written_value() {
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
     node.fill(1, &row).await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     let readings = [peer.start(1, &row.loader()), node.start(1, &row.loader())];
     peer.settle().await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     for reading in readings {
-        let fetched = reading.value().await;
-        assert_eq!((fetched.version(), fetched.outcome()), (Some(2), Outcome::Collapsed));
+        let cached = reading.value().await;
+        assert_eq!((cached.version(), cached.outcome()), (Some(2), Outcome::Collapsed));
     }
     assert_eq!(row.loads(), 1, "the fill alone");
 }
@@ -160,7 +160,7 @@ async fn a_value_published_after_its_lease_ended_is_invalidated_instead() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
     for reader_in_between in [false, true] {
-        let writing = hasty.lane.begin_write(&hasty.key(1)).await;
+        let writing = hasty.cache.begin_write(&hasty.key(1)).await;
         eventually("the end of the lease", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
         if reader_in_between {
             node.fill(1, &row).await;
@@ -177,7 +177,7 @@ async fn a_write_is_not_stored_when_it_or_its_tag_was_invalidated_meanwhile() {
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     for (id, by_tag) in [(1, false), (2, true)] {
-        let writing = node.lane.begin_write(&node.key(id)).await;
+        let writing = node.cache.begin_write(&node.key(id)).await;
         row.commit();
         let written = row.read();
         // Something else that the value shows changes.
@@ -197,7 +197,7 @@ async fn a_write_after_an_invalidation_of_its_tag_is_stored() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.remove_tag(shelf(1)).await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     assert_eq!(node.cached(1).await, Some(2));
@@ -208,11 +208,11 @@ async fn after_a_rollback_the_next_reader_loads_at_once() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     writing.abandon().await;
     // The lease would last for longer than a fetch may take here.
-    let fetched = node.under(patient().wait(LONG)).read(1, &row).await;
-    assert_eq!((fetched.version(), fetched.outcome()), (Some(1), Outcome::Miss(Fill::Stored)));
+    let cached = node.under(patient().wait(LONG)).read(1, &row).await;
+    assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Stored)));
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn a_write_lease_that_is_forgotten_ends_by_itself() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
     // As when its process is killed.
-    std::mem::forget(hasty.lane.begin_write(&hasty.key(1)).await);
+    std::mem::forget(hasty.cache.begin_write(&hasty.key(1)).await);
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
 
@@ -229,7 +229,7 @@ async fn a_write_lease_that_is_forgotten_ends_by_itself() {
 async fn a_write_whose_client_hung_up_is_published() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     row.commit();
     assert!(poll_immediate(writing.publish(row.read())).await.is_none());
     node.until_cached(1, 2).await;
@@ -241,11 +241,11 @@ async fn a_write_without_redis_is_deferred_and_made_good() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
     redis.kill().await.unwrap();
-    let writing = node.lane.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(&node.key(1)).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Deferred);
     assert_eq!(node.read(1, &row).await.version(), Some(2));
     redis.restart().await.unwrap();
-    eventually("the repair", SOON, async || node.cache.repairs_pending() == 0).await;
+    eventually("the repair", SOON, async || node.client.pending_invalidations() == 0).await;
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }

@@ -62,7 +62,7 @@ impl Batch {
     async fn ask(&self, together: Option<cache::Batch>) {
         sleep(LINGER).await;
         if let Some(together) = together {
-            together.gathered().await;
+            together.all_started().await;
         }
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let ids: Vec<i64> = waiting.keys().copied().collect();

@@ -24,7 +24,7 @@ pub use upstream::{Away, Upstream};
 
 use std::collections::HashMap;
 
-use cache::{FetchError, Fetched, Lane, Loaded};
+use cache::{Cache, Cached, GetError, NewEntry};
 use events::consumer::Progress;
 use futures_util::future::join_all;
 
@@ -39,7 +39,7 @@ pub const UNVERIFIED: &str = "events-unverified";
 /// The way to facts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ProductFacts {
-    lane: Lane,
+    lane: Cache,
     progress: Progress,
     source: Source,
     batch: Batch,
@@ -47,7 +47,7 @@ pub struct ProductFacts {
 
 impl ProductFacts {
     /// Facts cached in `lane`, which is as fresh as the `progress` of the events.
-    pub fn new(lane: Lane, progress: Progress, upstream: Upstream, known: Known) -> Self {
+    pub fn new(lane: Cache, progress: Progress, upstream: Upstream, known: Known) -> Self {
         let source = Source { upstream, known };
         Self { lane, progress, batch: Batch::new(source.clone()), source }
     }
@@ -61,12 +61,12 @@ impl ProductFacts {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn one(&self, id: ProductId) -> Result<Word, FetchError> {
+    pub async fn one(&self, id: ProductId) -> Result<Word, GetError> {
         self.fetch(self.lane.clone(), None, id).await
     }
 
     /// One product, where `together` with others: its load waits until theirs have begun.
-    async fn fetch(&self, lane: Lane, together: Option<cache::Batch>, id: ProductId) -> Result<Word, FetchError> {
+    async fn fetch(&self, lane: Cache, together: Option<cache::Batch>, id: ProductId) -> Result<Word, GetError> {
         let batch = self.batch.clone();
         let load = move || {
             // Registered before the future is polled.
@@ -75,15 +75,15 @@ impl ProductFacts {
         };
         let key = lane.key(id);
         let fetched = match self.are_verified() {
-            true => lane.fetch(&key, load).await?,
-            false => lane.fetch_past(&key, UNVERIFIED, load).await?,
+            true => lane.get_or_load(&key, load).await?,
+            false => lane.load_uncached(&key, UNVERIFIED, load).await?,
         };
         Ok(word(&fetched))
     }
 
     /// What is in the cache about these products, without a load.
     pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, Word> {
-        let look = |id: i64| async move { Some((id, word(&self.lane.peek(&self.lane.key(id)).await?))) };
+        let look = |id: i64| async move { Some((id, word(&self.lane.get(&self.lane.key(id)).await?))) };
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
@@ -92,10 +92,10 @@ impl ProductFacts {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, FetchError> {
+    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, GetError> {
         let together = self.lane.batch();
         let one = |id: i64| {
-            let (lane, together) = (together.lane(), together.clone());
+            let (lane, together) = (together.cache(), together.clone());
             async move { Ok((id, self.fetch(lane, Some(together), id.into()).await?)) }
         };
         join_all(ids.iter().copied().map(one)).await.into_iter().collect()
@@ -111,17 +111,17 @@ impl ProductFacts {
 }
 
 /// A word as the cache keeps it, if it may.
-fn entry(word: &Word) -> Result<Loaded, CartError> {
+fn entry(word: &Word) -> Result<NewEntry, CartError> {
     Ok(match &word.product {
-        State::Gone(None) if !word.stale => Loaded::absent(),
-        _ if word.stale => Loaded::json(word)?.without_storing(),
-        State::Sold(facts) => Loaded::json(word)?.version(facts.version.unsigned_abs()),
-        State::Gone(_) | State::Unknown => Loaded::json(word)?,
+        State::Gone(None) if !word.stale => NewEntry::absent(),
+        _ if word.stale => NewEntry::json(word)?.do_not_store(),
+        State::Sold(facts) => NewEntry::json(word)?.version(facts.version.unsigned_abs()),
+        State::Gone(_) | State::Unknown => NewEntry::json(word)?,
     })
 }
 
 /// What an entry says. One that cannot be read says nothing: whoever changes the form of [`Word`] renames the lane.
-fn word(fetched: &Fetched) -> Word {
+fn word(fetched: &Cached) -> Word {
     match fetched.json() {
         Ok(Some(word)) => word,
         Ok(None) => Word::fresh(State::Gone(None)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::{FetchError, Invalidated};
+use cache::{GetError, Invalidated};
 use runtime::conditions;
 use runtime::problem::Problem;
 
@@ -28,7 +28,7 @@ pub(super) fn shop(error: CartError) -> Problem {
 }
 
 /// The problem that a client sees when a read failed.
-pub(super) fn fetch(error: FetchError) -> Problem {
+pub(super) fn fetch(error: GetError) -> Problem {
     shop(error.into())
 }
 

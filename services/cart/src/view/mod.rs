@@ -28,7 +28,7 @@ pub use model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Bypass, Cache, FetchError, Fetched, Invalidated, Invalidation, Lane, Loaded};
+use cache::{Bypass, Cache, CacheClient, Cached, GetError, Invalidated, Invalidation, NewEntry};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -41,8 +41,8 @@ use crate::keys;
 /// The way to views. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Views {
-    cache: Cache,
-    lane: Lane,
+    cache: CacheClient,
+    lane: Cache,
     carts: Carts,
     facts: ProductFacts,
     /// Views that may wait for loads of facts.
@@ -51,7 +51,7 @@ pub struct Views {
 
 impl Views {
     /// Views cached in `lane`, where `max_loads` loads may be under way at once.
-    pub fn new(cache: Cache, lane: Lane, carts: Carts, facts: ProductFacts, max_loads: usize) -> Self {
+    pub fn new(cache: CacheClient, lane: Cache, carts: Carts, facts: ProductFacts, max_loads: usize) -> Self {
         Self { cache, lane, carts, facts, waiting: Arc::new(Semaphore::new(max_loads / 2)) }
     }
 
@@ -59,22 +59,22 @@ impl Views {
     ///
     /// # Errors
     /// When the database does not answer. Without the product API it shows what is known, and flags it.
-    pub async fn view(&self, id: CartId) -> Result<Fetched, FetchError> {
+    pub async fn view(&self, id: CartId) -> Result<Cached, GetError> {
         let (views, key) = (self.clone(), self.lane.key(id.reference()));
         if self.facts.are_verified() {
             let load = move || {
                 let views = views.clone();
                 async move { views.load(id).await }
             };
-            return self.lane.fetch(&key, load).await;
+            return self.lane.get_or_load(&key, load).await;
         }
         let load = move || {
             let views = views.clone();
             async move { views.load_past(id).await }
         };
         // Where Redis is away, that is the reason, also of the events.
-        let why = if self.cache.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.word() };
-        self.lane.fetch_past(&key, why, load).await
+        let why = if self.cache.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.as_str() };
+        self.lane.load_uncached(&key, why, load).await
     }
 
     /// Removes the views of carts that were written to, by the references of the carts.
@@ -90,17 +90,17 @@ impl Views {
     }
 
     /// Nothing of it comes from the cache.
-    async fn load_past(&self, id: CartId) -> Result<Loaded, CartError> {
-        let Some(cart) = self.carts.cart(id).await? else { return Ok(Loaded::absent()) };
+    async fn load_past(&self, id: CartId) -> Result<NewEntry, CartError> {
+        let Some(cart) = self.carts.cart(id).await? else { return Ok(NewEntry::absent()) };
         let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
-        Ok(Loaded::json(&View::of(&cart, &self.facts.asked(&ids).await?))?)
+        Ok(NewEntry::json(&View::of(&cart, &self.facts.asked(&ids).await?))?)
     }
 
     /// Everything that it reads, it reads after the view's lease was taken.
-    async fn load(&self, id: CartId) -> Result<Loaded, CartError> {
+    async fn load(&self, id: CartId) -> Result<NewEntry, CartError> {
         let Some(cart) = self.carts.cart(id).await? else {
             // Nothing tells of a cart's creation, so that there is none is not remembered.
-            return Ok(Loaded::absent().without_storing());
+            return Ok(NewEntry::absent().do_not_store());
         };
         let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
         let mut words = self.facts.cached(&ids).await;
@@ -113,8 +113,8 @@ impl Views {
             });
         }
         let view = View::of(&cart, &words);
-        let loaded = Loaded::json(&view)?.tags(ids.into_iter().map(|id| keys::product(id.into())));
+        let loaded = NewEntry::json(&view)?.tags(ids.into_iter().map(|id| keys::product(id.into())));
         // Flagged, it is good for this answer only.
-        Ok(if view.stale { loaded.without_storing() } else { loaded })
+        Ok(if view.stale { loaded.do_not_store() } else { loaded })
     }
 }

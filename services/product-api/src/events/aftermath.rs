@@ -17,12 +17,12 @@
 //! products from both lanes, whoever has made it. `ttl` and `swr` go by time, and `events` hears of changes over Pub/Sub.
 //!
 //! The relay often comes first, or when a reader or the writer has already stored the new value. An update therefore
-//! removes only what is older than the committed version ([`Invalidation::key_before`]): a value that write-through has
+//! removes only what is older than the committed version ([`Invalidation::key_older_than`]): a value that write-through has
 //! stored, or is about to store, stays.
 
 use std::collections::{HashMap, HashSet};
 
-use cache::{Cache, Invalidated, Invalidation, Key, Tag};
+use cache::{CacheClient, Invalidated, Invalidation, Key, Tag};
 use events::consumer::ReactError;
 use events::contract::{ProductChange, ProductChangeKind as Kind};
 use events::relay::{Committed, Hook};
@@ -34,7 +34,7 @@ use crate::keys::{self, Lanes};
 /// Repeats the invalidations that committed changes call for.
 #[derive(Clone, Debug)]
 pub struct Aftermath {
-    cache: Cache,
+    cache: CacheClient,
     lanes: Lanes,
 }
 
@@ -48,7 +48,7 @@ struct Outdated {
 
 impl Aftermath {
     /// For the entries of `cache`, which lie in `lanes`.
-    pub fn new(cache: Cache, lanes: Lanes) -> Self {
+    pub fn new(cache: CacheClient, lanes: Lanes) -> Self {
         Self { cache, lanes }
     }
 
@@ -59,7 +59,7 @@ impl Aftermath {
         }
         let named = Invalidation::hard().tags(outdated.tags);
         let named = outdated.keys.into_iter().fold(named, Invalidation::key);
-        outdated.older.into_iter().fold(named, |named, (key, version)| named.key_before(key, version))
+        outdated.older.into_iter().fold(named, |named, (key, version)| named.key_older_than(key, version))
     }
 
     /// By key as well as by tag: "there is no such category" carries no tag.
@@ -105,12 +105,12 @@ impl Hook<ProductChange> for Aftermath {
 
     async fn history_changed(&self) -> Result<(), ReactError> {
         counter!("product_events_total", "result" => "history-changed").increment(1);
-        taken(self.cache.invalidate_all().await)
+        taken(self.cache.purge().await)
     }
 
     async fn redis_changed(&self) -> Result<(), ReactError> {
         counter!("product_events_total", "result" => "redis-changed").increment(1);
-        taken(self.cache.invalidate_all().await)
+        taken(self.cache.purge().await)
     }
 }
 

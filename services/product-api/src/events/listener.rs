@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cache::{Cache, CacheSettings, Invalidated, Invalidation, Tag};
+use cache::{CacheClient, CacheSettings, Invalidated, Invalidation, Tag};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
 use events::{Backoff, Outage, keep_answering};
@@ -45,7 +45,7 @@ pub struct Listener {
 
 impl Listener {
     /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
-    pub async fn start(settings: &CacheSettings, cache: Cache, lanes: Lanes) -> Result<Self, Error> {
+    pub async fn start(settings: &CacheSettings, cache: CacheClient, lanes: Lanes) -> Result<Self, Error> {
         let client = builder(settings)?.build_subscriber_client()?;
         let (listening, mut first) = watch::channel(false);
         let is_up = cache.health().is_in_use();
@@ -131,7 +131,7 @@ async fn subscribe(client: &SubscriberClient) -> Result<(), Error> {
 
 /// What an event does to this process' part of the cache.
 struct Reaction {
-    cache: Cache,
+    cache: CacheClient,
     lanes: Lanes,
     /// True while the subscription stands.
     listening: watch::Sender<bool>,

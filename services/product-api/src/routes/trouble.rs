@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::FetchError;
+use cache::GetError;
 use runtime::conditions;
 use runtime::problem::Problem;
 
@@ -25,13 +25,13 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
 }
 
 /// The problem that a client sees when a read failed.
-pub(super) fn fetch(error: FetchError) -> Problem {
-    match (&error, error.load_error::<CatalogueError>()) {
+pub(super) fn fetch(error: GetError) -> Problem {
+    match (&error, error.loader_error::<CatalogueError>()) {
         (_, Some(CatalogueError::Internal(cause))) => Problem::internal(cause),
         (_, Some(CatalogueError::Database(cause))) if !cause.is_transient() => Problem::internal(cause),
         (_, Some(cause)) => Problem::unavailable(SOON, cause),
-        (FetchError::Panicked, None) => Problem::internal(error),
-        (FetchError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
+        (GetError::Panicked, None) => Problem::internal(error),
+        (GetError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
         (_, None) => Problem::unavailable(SOON, error),
     }
 }
@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn panic_is_a_500_and_a_load_that_takes_too_long_a_503_with_retry_after() {
-        assert_eq!(fetch(FetchError::Panicked).error_response().status(), 500);
-        for error in [FetchError::TimedOut(SOON), FetchError::Overloaded, FetchError::Aborted] {
+        assert_eq!(fetch(GetError::Panicked).error_response().status(), 500);
+        for error in [GetError::TimedOut(SOON), GetError::Overloaded, GetError::Aborted] {
             let response = fetch(error).error_response();
             assert_eq!((response.status().as_u16(), response.headers().contains_key(RETRY_AFTER)), (503, true));
         }

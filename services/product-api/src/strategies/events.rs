@@ -13,7 +13,7 @@
 //! connection the listener therefore drops the whole lane, and the TTL is the last resort. Who cannot live with that reads
 //! the stream, as the other services do. The listener is `crate::events::listener`, the relay `events::relay`.
 
-use cache::{FetchError, Fetched};
+use cache::{Cached, GetError};
 
 use runtime::conditions::Preconditions;
 
@@ -22,11 +22,11 @@ use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
 /// A hit until the listener hears of a change.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.events;
     let tags =
         |product: &crate::catalogue::Product| vec![keys::events_lane(), keys::category(product.category.id.into())];
-    lane.fetch(&lane.key(id), shop.load_product(id, tags)).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, tags)).await
 }
 
 /// Writes to the database, which announces it. The entry is the listener's business.

@@ -12,7 +12,7 @@
 //! The outbox records that this strategy has written. If the process is killed before the UNLINK, or Redis does not
 //! answer it (`detail=deferred`), the relay removes the entry (`crate::events::aftermath`).
 
-use cache::{FetchError, Fetched, Invalidation};
+use cache::{Cached, GetError, Invalidation};
 
 use runtime::conditions::Preconditions;
 
@@ -21,9 +21,10 @@ use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
 /// A hit until somebody writes through this strategy.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.explicit;
-    lane.fetch(&lane.key(id), shop.load_product(id, |product| vec![keys::category(product.category.id.into())])).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, |product| vec![keys::category(product.category.id.into())]))
+        .await
 }
 
 /// Writes to the database, then deletes the entry. In this order: the other way round, a read in between would

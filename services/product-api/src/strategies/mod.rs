@@ -13,7 +13,7 @@ pub mod writethrough;
 
 use std::str::FromStr;
 
-use cache::{FetchError, Fetched};
+use cache::{Cached, GetError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -71,7 +71,7 @@ impl Strategy {
     }
 
     /// Reads a product by this strategy.
-    pub async fn read(self, shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+    pub async fn read(self, shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
         match self {
             Self::Ttl => ttl::read(shop, id).await,
             Self::Explicit => explicit::read(shop, id).await,

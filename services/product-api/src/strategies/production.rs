@@ -12,7 +12,7 @@
 //! Promises: as explicit invalidation and tags, and a read that stays fast on hot entries. While the database fails,
 //! an entry past its soft TTL is still served, labelled as stale; one that was invalidated never is.
 
-use cache::{FetchError, Fetched};
+use cache::{Cached, GetError};
 
 use super::tags;
 use runtime::conditions::Preconditions;
@@ -21,9 +21,9 @@ use crate::catalogue::{CatalogueError, ProductChange, ProductId, Updated};
 use crate::shop::{Shop, Written};
 
 /// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.production;
-    lane.fetch(&lane.key(id), shop.load_product(id, tags::shown)).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, tags::shown)).await
 }
 
 /// Writes to the database, and removes the entry and whatever shows it. The others hear of it from the outbox.

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeSet;
 
-use cache::{FetchError, Fetched, Loaded};
+use cache::{Cached, GetError, NewEntry};
 
 use runtime::conditions::Preconditions;
 
@@ -23,9 +23,9 @@ use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
 /// Never waits while a copy exists, fresh or stale.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.swr;
-    lane.fetch(&lane.key(id), shop.load_product(id, |_| vec![])).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, |_| vec![])).await
 }
 
 /// Writes to the database. The entry becomes stale in its own time.
@@ -41,7 +41,7 @@ pub async fn write(
 
 /// The featured list; never waits while a copy exists. What it shows of a product may be old; which products are on it is
 /// not: who adds or removes one, or renames a category, invalidates the list.
-pub async fn featured(shop: &Shop) -> Result<Fetched, FetchError> {
+pub async fn featured(shop: &Shop) -> Result<Cached, GetError> {
     let lane = &shop.lanes.featured;
     let catalogue = shop.catalogue.clone();
     let load = move || {
@@ -50,8 +50,8 @@ pub async fn featured(shop: &Shop) -> Result<Fetched, FetchError> {
             let list = catalogue.featured().await?;
             let names: BTreeSet<i64> = list.products.iter().map(|product| product.category.id).collect();
             let names = names.into_iter().map(|category| keys::category(category.into()));
-            Ok::<_, CatalogueError>(Loaded::json(&list)?.tag(keys::featured()).tags(names))
+            Ok::<_, CatalogueError>(NewEntry::json(&list)?.tag(keys::featured()).tags(names))
         }
     };
-    lane.fetch(&lane.key("list"), load).await
+    lane.get_or_load(&lane.key("list"), load).await
 }

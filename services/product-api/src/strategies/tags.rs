@@ -13,7 +13,7 @@
 //! emptied, so a load that began before the write, and is in no tag set yet, cannot be stored. Costs: memory for the
 //! tag sets, and a write that takes time in proportion to the entries it removes. What carries no tag is not found.
 
-use cache::{FetchError, Fetched, Invalidation, Loaded, Tag};
+use cache::{Cached, GetError, Invalidation, NewEntry, Tag};
 
 use runtime::conditions::Preconditions;
 
@@ -24,9 +24,9 @@ use crate::keys;
 use crate::shop::{Effect, Shop, Written};
 
 /// A hit until something that the entry shows has changed.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.tags;
-    lane.fetch(&lane.key(id), shop.load_product(id, shown)).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, shown)).await
 }
 
 /// Writes to the database, then invalidates what the write has touched.
@@ -42,7 +42,7 @@ pub async fn write(
 }
 
 /// The list of a category.
-pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Fetched, FetchError> {
+pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.by_category;
     let catalogue = shop.catalogue.clone();
     let load = move || {
@@ -50,13 +50,13 @@ pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Fetched, FetchEr
         async move {
             let Some(page) = catalogue.in_category(id).await? else {
                 // Removed by its key, see `keys`.
-                return Ok(Loaded::absent());
+                return Ok(NewEntry::absent());
             };
-            let loaded = Loaded::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?;
+            let loaded = NewEntry::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?;
             Ok::<_, CatalogueError>(loaded.tag(keys::category(id)).tag(keys::products_of(id)))
         }
     };
-    lane.fetch(&lane.key(id), load).await
+    lane.get_or_load(&lane.key(id), load).await
 }
 
 /// Changes a category, then invalidates whatever shows it.

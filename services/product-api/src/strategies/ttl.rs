@@ -10,7 +10,7 @@
 //! Promises: a read is never older than the TTL. Costs: every read in that window may be stale, and every expiry
 //! is a slow read, whether the product changed or not.
 
-use cache::{FetchError, Fetched};
+use cache::{Cached, GetError};
 
 use runtime::conditions::Preconditions;
 
@@ -18,9 +18,9 @@ use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::shop::{Effect, Shop, Written};
 
 /// A hit until the TTL ends, whatever happens in the database.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.ttl;
-    lane.fetch(&lane.key(id), shop.load_product(id, |_| vec![])).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, |_| vec![])).await
 }
 
 /// Writes to the database. The entry is left to its TTL.

@@ -12,7 +12,7 @@
 //! The outbox records that this strategy has written. If the process is killed before it stores, or Redis does not answer
 //! it (`detail=deferred`), the relay removes what is older than the committed version; a stored value stays.
 
-use cache::{FetchError, Fetched, Invalidation, Tag, WriteLease};
+use cache::{Cached, GetError, Invalidation, Tag, WriteLease};
 
 use runtime::conditions::Preconditions;
 
@@ -21,9 +21,9 @@ use crate::keys;
 use crate::shop::{self, Shop, Written};
 
 /// A hit from the first read or write on.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Fetched, FetchError> {
+pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
     let lane = &shop.lanes.writethrough;
-    lane.fetch(&lane.key(id), shop.load_product(id, tags)).await
+    lane.get_or_load(&lane.key(id), shop.load_product(id, tags)).await
 }
 
 /// Writes to the database and stores what was committed; where that is no longer sure, deletes the entry.

@@ -15,7 +15,7 @@ pub use llr::Counts;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cache::{Cache, Invalidated, Invalidation};
+use cache::{CacheClient, Invalidated, Invalidation};
 use database::{Pool, Transaction, sql};
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -54,7 +54,7 @@ pub struct LearningSettings {
 #[derive(Clone)]
 pub struct Learner {
     pool: Pool,
-    cache: Cache,
+    cache: CacheClient,
     settings: LearningSettings,
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn pending(is_pending: bool) {
 
 impl Learner {
     /// Learns from the baskets in the database of `pool`.
-    pub fn new(pool: Pool, cache: Cache, settings: LearningSettings) -> Self {
+    pub fn new(pool: Pool, cache: CacheClient, settings: LearningSettings) -> Self {
         Self { pool, cache, settings }
     }
 

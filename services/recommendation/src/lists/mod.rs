@@ -19,7 +19,7 @@ pub use model::{Category, Item, MOST, Reason, Recommendations};
 
 use std::collections::BTreeSet;
 
-use cache::{FetchError, Fetched, Loaded, Tag};
+use cache::{Cached, GetError, NewEntry, Tag};
 use database::Pool;
 use diesel_async::AsyncPgConnection;
 
@@ -49,41 +49,41 @@ impl Lists {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn beside(&self, product: ProductId) -> Result<Fetched, FetchError> {
+    pub async fn beside(&self, product: ProductId) -> Result<Cached, GetError> {
         let lists = self.clone();
         let load = move || {
             let lists = lists.clone();
             async move { lists.load_beside(product.get()).await }
         };
-        self.lanes.list.fetch(&self.lanes.list.key(product), load).await
+        self.lanes.list.get_or_load(&self.lanes.list.key(product), load).await
     }
 
     /// What goes with the products in a cart. Of a cart of which nothing is known, nothing.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn for_cart(&self, cart: CartId) -> Result<Fetched, FetchError> {
+    pub async fn for_cart(&self, cart: CartId) -> Result<Cached, GetError> {
         let lists = self.clone();
         let load = move || {
             let lists = lists.clone();
             async move { lists.load_for_cart(cart).await }
         };
-        self.lanes.basket.fetch(&self.lanes.basket.key(cart.reference()), load).await
+        self.lanes.basket.get_or_load(&self.lanes.basket.key(cart.reference()), load).await
     }
 
-    async fn load_beside(&self, product: i64) -> Result<Loaded, Failure> {
+    async fn load_beside(&self, product: i64) -> Result<NewEntry, Failure> {
         self.pool.run(async |connection| beside(connection, product).await).await
     }
 
-    async fn load_for_cart(&self, cart: CartId) -> Result<Loaded, Failure> {
+    async fn load_for_cart(&self, cart: CartId) -> Result<NewEntry, Failure> {
         self.pool.run(async |connection| for_cart(connection, cart).await).await
     }
 }
 
-async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<Loaded, Failure> {
+async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewEntry, Failure> {
     let Some(category) = queries::category(connection, product).await? else {
         // No tag: an id that belongs to nothing leaves no tag set. The creation of the product removes the entry by its key.
-        return Ok(Loaded::absent());
+        return Ok(NewEntry::absent());
     };
     let together = queries::together(connection, &[product]).await?;
     let similar = queries::similar(connection, &[product], &[], MOST).await?;
@@ -94,7 +94,7 @@ async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<Load
     loaded(connection, list, tags).await
 }
 
-async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<Loaded, Failure> {
+async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<NewEntry, Failure> {
     let lines = queries::basket(connection, cart.reference()).await?;
     let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
     let latest = &lines[..lines.len().min(LATEST)];
@@ -111,7 +111,7 @@ async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<Lo
     let list = Recommendations { product_id: None, cart_id: Some(cart.get()), bought_together, similar };
     let loaded = loaded(connection, list, tags).await?;
     // Anybody can ask for any cart: what is not known is not remembered.
-    Ok(if lines.is_empty() { loaded.without_storing() } else { loaded })
+    Ok(if lines.is_empty() { loaded.do_not_store() } else { loaded })
 }
 
 /// Those that can be bought, and the tags of all that were looked at for it.
@@ -135,7 +135,7 @@ async fn loaded(
     connection: &mut AsyncPgConnection,
     mut list: Recommendations,
     mut tags: BTreeSet<Tag>,
-) -> Result<Loaded, Failure> {
+) -> Result<NewEntry, Failure> {
     for item in list.bought_together.iter().chain(&list.similar) {
         tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);
     }
@@ -143,8 +143,8 @@ async fn loaded(
     let awaited = catalogue::awaited(connection, &tags, shown).await?;
     list.bought_together.retain(|item| !awaited.in_doubt.contains(&item.product_id));
     list.similar.retain(|item| !awaited.in_doubt.contains(&item.product_id));
-    let loaded = Loaded::json(&list)?.tags(tags);
-    Ok(if awaited.any { loaded.without_storing() } else { loaded })
+    let loaded = NewEntry::json(&list)?.tags(tags);
+    Ok(if awaited.any { loaded.do_not_store() } else { loaded })
 }
 
 impl std::fmt::Debug for Lists {

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use cache::{Cache, Invalidation};
+use cache::{CacheClient, Invalidation};
 use events::CART_EVENTS;
 use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{CartChange, CartChangeKind, CartEvent};
@@ -20,7 +20,7 @@ use crate::{keys, learning};
 #[derive(Clone, Debug)]
 pub struct Carts {
     /// Where lists are removed.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// What lies in carts.
     pub baskets: Baskets,
     /// How far that is.
@@ -59,7 +59,7 @@ impl React for Carts {
             // The cart may be away: the baskets are read beside the events (`rebuild.rs`), which need not wait for that.
             self.positions.set_incomplete(CART_EVENTS.stream).await.map_err(refused)?;
         }
-        taken(self.cache.invalidate_all().await)?;
+        taken(self.cache.purge().await)?;
         Ok(None)
     }
 

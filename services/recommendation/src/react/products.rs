@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use cache::{Cache, Invalidation, Lane, Tag};
+use cache::{Cache, CacheClient, Invalidation, Tag};
 use events::PRODUCT_EVENTS;
 use events::consumer::{Position, React, ReactError, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
@@ -33,9 +33,9 @@ const NOBODY_ENTERS: [&str; 2] = ["stock", "featured"];
 #[derive(Clone, Debug)]
 pub struct Products {
     /// Where lists are removed.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// The lists beside products.
-    pub lists: Lane,
+    pub lists: Cache,
     /// The copy, and where its rows come from.
     pub filler: Filler,
 }
@@ -69,10 +69,10 @@ impl React for Products {
         info!(?why, "events about products may have been missed: the catalogue is copied again");
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
             // What lies there may be of any age or of another history, and the product API may be away for long.
-            taken(self.cache.invalidate_all().await)?;
+            taken(self.cache.purge().await)?;
         }
         self.filler.fill().await.map_err(refused)?;
-        taken(self.cache.invalidate_all().await)?;
+        taken(self.cache.purge().await)?;
         Ok(None)
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache::Cache;
+use cache::CacheClient;
 use events::carts::CartSnapshot;
 use events::log::EventLog;
 use events::{Backoff, CART_EVENTS, Outage};
@@ -41,7 +41,7 @@ pub struct Rebuild {
     /// Says whether events are lost.
     pub positions: Positions,
     /// Where lists for carts are removed.
-    pub cache: Cache,
+    pub cache: CacheClient,
     /// Told whether the baskets are incomplete.
     pub state: State,
 }
@@ -97,7 +97,7 @@ impl Rebuild {
             learning::pending(true);
         }
         // Also where nothing has changed: an earlier attempt may have changed it, and died before it came to this.
-        taken(self.cache.invalidate_all().await).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        taken(self.cache.purge().await).map_err(|error| Failure::Unavailable(error.to_string()))?;
         if self.positions.set_complete(CART_EVENTS.stream, losses).await? {
             self.state.baskets_incomplete(false);
             info!(changed, head, took = ?began.elapsed(), "all baskets have been read from the cart");

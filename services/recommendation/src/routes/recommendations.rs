@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use cache::Fetched;
+use cache::Cached;
 use runtime::answer::Answer;
 use runtime::cache_control::Caching;
 use runtime::problem::{Problem, Query};
@@ -142,7 +142,7 @@ fn few(limit: Option<i64>) -> Result<usize, Problem> {
 fn answered(
     answer: Answer,
     request: &HttpRequest,
-    fetched: &Fetched,
+    fetched: &Cached,
     limit: usize,
     shown: Shown,
 ) -> Result<HttpResponse, Problem> {

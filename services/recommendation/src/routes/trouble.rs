@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache::FetchError;
+use cache::GetError;
 use runtime::problem::Problem;
 
 use crate::error::Failure;
@@ -16,11 +16,11 @@ pub(super) fn not_yet(why: String) -> Problem {
 }
 
 /// The problem that a client sees when a list could not be made.
-pub(super) fn fetch(error: FetchError) -> Problem {
-    match error.load_error::<Failure>() {
+pub(super) fn fetch(error: GetError) -> Problem {
+    match error.loader_error::<Failure>() {
         Some(cause) if !cause.is_transient() => Problem::internal(cause.clone()),
-        None if matches!(error, FetchError::Panicked) => Problem::internal(error),
-        None if matches!(error, FetchError::Overloaded) => Problem::overloaded(SOON, error.to_string()),
+        None if matches!(error, GetError::Panicked) => Problem::internal(error),
+        None if matches!(error, GetError::Overloaded) => Problem::overloaded(SOON, error.to_string()),
         _ => Problem::unavailable(SOON, error),
     }
 }

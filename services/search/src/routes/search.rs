@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use cache::FetchError;
+use cache::GetError;
 use events::consumer::Progress;
 use runtime::answer::Answer;
 use runtime::problem::{Problem, Query};
@@ -92,14 +92,14 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
     Ok(response.set_body(body).map_into_boxed_body())
 }
 
-fn trouble(error: FetchError) -> Problem {
-    match (&error, error.load_error::<SearchError>()) {
+fn trouble(error: GetError) -> Problem {
+    match (&error, error.loader_error::<SearchError>()) {
         (_, Some(cause @ (SearchError::Building | SearchError::Overloaded))) => {
             Problem::overloaded(SOON, cause.to_string())
         }
         (_, Some(cause)) => Problem::internal(cause),
-        (FetchError::Panicked, None) => Problem::internal(error),
-        (FetchError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
+        (GetError::Panicked, None) => Problem::internal(error),
+        (GetError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
         (_, None) => Problem::unavailable(SOON, error),
     }
 }

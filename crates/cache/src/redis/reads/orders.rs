@@ -12,7 +12,7 @@ use shuttle::future::{block_on, spawn, yield_now};
 use shuttle::sync::atomic::AtomicU8;
 use shuttle::thread;
 
-use super::{Reads, Reply, Wire};
+use super::{ReadCoalescer, ReadTransport, Reply};
 
 const ORDERS: usize = 10_000;
 
@@ -33,7 +33,7 @@ struct Redis {
 
 struct Line(Arc<Redis>);
 
-impl Wire for Line {
+impl ReadTransport for Line {
     async fn get(&self, _key: Bytes) -> Reply {
         let version = self.0.version.load(SeqCst);
         self.0.read.store(version, SeqCst);
@@ -59,7 +59,7 @@ fn in_many_orders(case: Case) {
     shuttle::check_pct(
         move || {
             let redis = Arc::new(Redis { case, version: AtomicU8::new(1), read: AtomicU8::new(0) });
-            let reads = Reads::over(Line(Arc::clone(&redis)));
+            let reads = ReadCoalescer::over(Line(Arc::clone(&redis)));
             let acknowledged = Arc::new(AtomicU8::new(1));
             let mut threads = Vec::new();
             for reader in 0..4 {

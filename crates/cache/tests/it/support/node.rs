@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use cache::{Cache, CacheSettings, FetchError, Fetched, Invalidated, Invalidation, Key, Keyspace, Lane, Policy, Tag};
+use cache::{
+    Cache, CacheClient, CacheSettings, Cached, GetError, Invalidated, Invalidation, Key, Keyspace, Policy, Tag,
+};
 use futures_util::future::join_all;
 use testkit::{Redis, eventually};
 use tokio::task::{JoinHandle, yield_now};
@@ -13,13 +15,13 @@ use super::{Loader, Row, SOON, patient, settings};
 /// A cache of keyspace `shop` with a lane `item`.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
+    pub(crate) client: CacheClient,
     pub(crate) cache: Cache,
-    pub(crate) lane: Lane,
 }
 
 /// A fetch under way.
 #[derive(Debug)]
-pub(crate) struct Reading(JoinHandle<Result<Fetched, FetchError>>);
+pub(crate) struct Reading(JoinHandle<Result<Cached, GetError>>);
 
 impl Node {
     /// A node whose entries, leases and patience outlast the test.
@@ -32,35 +34,35 @@ impl Node {
     }
 
     pub(crate) async fn of(keyspace: Keyspace, settings: &CacheSettings, policy: Policy) -> Self {
-        let cache = Cache::connect(keyspace, settings).await.unwrap();
-        let lane = cache.lane("item", policy).unwrap();
-        Self { cache, lane }
+        let client = CacheClient::connect(keyspace, settings).await.unwrap();
+        let cache = client.cache("item", policy).unwrap();
+        Self { client, cache }
     }
 
     /// Another view of this node, under another policy.
     pub(crate) fn under(&self, policy: Policy) -> Self {
-        Self { cache: self.cache.clone(), lane: self.cache.lane("item", policy).unwrap() }
+        Self { client: self.client.clone(), cache: self.client.cache("item", policy).unwrap() }
     }
 
     pub(crate) fn key(&self, id: u32) -> Key {
-        self.lane.key(id)
+        self.cache.key(id)
     }
 
     /// Fetches to the end, loading from `row` at once if need be.
-    pub(crate) async fn read(&self, id: u32, row: &Row) -> Fetched {
+    pub(crate) async fn read(&self, id: u32, row: &Row) -> Cached {
         self.start(id, &row.loader()).value().await
     }
 
     /// Begins a fetch in the background.
     pub(crate) fn start(&self, id: u32, load: &Loader) -> Reading {
-        let (lane, key, load) = (self.lane.clone(), self.key(id), Loader::clone(load));
-        Reading(tokio::spawn(async move { lane.fetch(&key, move || load()).await }))
+        let (cache, key, load) = (self.cache.clone(), self.key(id), Loader::clone(load));
+        Reading(tokio::spawn(async move { cache.get_or_load(&key, move || load()).await }))
     }
 
     /// Stores `row` as entry `id`.
     pub(crate) async fn fill(&self, id: u32, row: &Row) {
-        let fetched = self.read(id, row).await;
-        assert_eq!(fetched.outcome(), cache::Outcome::Miss(cache::Fill::Stored));
+        let cached = self.read(id, row).await;
+        assert_eq!(cached.outcome(), cache::Outcome::Miss(cache::Fill::Stored));
     }
 
     /// Stores `row` as each of these entries.
@@ -73,7 +75,7 @@ impl Node {
 
     /// An acknowledged invalidation. Returns how many entries there were.
     pub(crate) async fn invalidate(&self, invalidation: Invalidation) -> u64 {
-        match timeout(SOON, self.cache.invalidate(invalidation)).await.expect("an invalidation hangs") {
+        match timeout(SOON, self.client.invalidate(invalidation)).await.expect("an invalidation hangs") {
             Invalidated::Done { entries } => entries,
             Invalidated::Deferred => panic!("an invalidation is deferred although Redis answers"),
         }
@@ -87,17 +89,17 @@ impl Node {
         self.invalidate(Invalidation::hard().tag(tag)).await
     }
 
-    pub(crate) async fn soften(&self, id: u32) -> u64 {
+    pub(crate) async fn expire(&self, id: u32) -> u64 {
         self.invalidate(Invalidation::soft().key(self.key(id))).await
     }
 
-    pub(crate) async fn soften_tag(&self, tag: Tag) -> u64 {
+    pub(crate) async fn expire_tag(&self, tag: Tag) -> u64 {
         self.invalidate(Invalidation::soft().tag(tag)).await
     }
 
     /// The version in the cache, if any. Neither loads nor refreshes.
     pub(crate) async fn cached(&self, id: u32) -> Option<u64> {
-        self.lane.peek(&self.key(id)).await.and_then(|fetched| fetched.version())
+        self.cache.get(&self.key(id)).await.and_then(|cached| cached.version())
     }
 
     /// Waits until entry `id` holds `version`.
@@ -110,7 +112,7 @@ impl Node {
     /// in order, so when these commands are answered, theirs are.
     pub(crate) async fn settle(&self) {
         for _ in 0..4 {
-            self.lane.peek(&self.cache.keyspace().key("settle", 0)).await;
+            self.cache.get(&self.client.keyspace().key("settle", 0)).await;
             for _ in 0..50 {
                 yield_now().await;
             }
@@ -119,11 +121,11 @@ impl Node {
 }
 
 impl Reading {
-    pub(crate) async fn result(self) -> Result<Fetched, FetchError> {
+    pub(crate) async fn result(self) -> Result<Cached, GetError> {
         timeout(SOON, self.0).await.expect("a fetch hangs").unwrap()
     }
 
-    pub(crate) async fn value(self) -> Fetched {
+    pub(crate) async fn value(self) -> Cached {
         self.result().await.unwrap()
     }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cache::{Loaded, Tag};
+use cache::{NewEntry, Tag};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -13,7 +13,7 @@ use super::SOON;
 
 /// A loader as `fetch` takes it, behind a pointer.
 pub(crate) type Loader =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Loaded, DatabaseError>> + Send>> + Send + Sync>;
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, DatabaseError>> + Send>> + Send + Sync>;
 
 /// What a load fails with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,11 @@ impl Row {
     }
 
     /// What a load finds now. Version 0 means that there is no row.
-    pub(crate) fn read(&self) -> Loaded {
+    pub(crate) fn read(&self) -> NewEntry {
         let tags = self.0.tags.lock().unwrap().clone();
         match self.version() {
-            0 => Loaded::absent().tags(tags),
-            version => Loaded::found(format!("v{version}")).version(version).tags(tags),
+            0 => NewEntry::absent().tags(tags),
+            version => NewEntry::value(format!("v{version}")).version(version).tags(tags),
         }
     }
 

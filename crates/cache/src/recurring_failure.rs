@@ -1,6 +1,6 @@
 //! A failure that repeats, told in two log lines: when it begins, and when it is over, with how often it happened.
 //!
-//! One that comes and goes is told every [`REST`] at most.
+//! One that comes and goes is told every [`LOG_INTERVAL`] at most.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -8,38 +8,38 @@ use std::time::{Duration, Instant};
 use crate::sync::Mutex;
 
 /// How long nothing is said of a failure that comes back.
-const REST: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A failure that may repeat.
 #[derive(Debug, Default)]
-pub(crate) struct Outage(Mutex<State>);
+pub(crate) struct RecurringFailure(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     /// Since when it lasts; `None` while all is well.
     since: Option<Instant>,
     /// When its begin was told last, and whether its end is still to be told.
-    told: Option<Instant>,
+    reported_at: Option<Instant>,
     is_open: bool,
     times: u64,
 }
 
 /// A failure that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Over {
+pub(crate) struct Recovery {
     /// How often it happened, since its end was told last.
     pub(crate) times: u64,
     pub(crate) lasted: Duration,
 }
 
-impl Outage {
+impl RecurringFailure {
     /// It has happened, perhaps again. Returns whether to say so.
     pub(crate) fn failed(&self) -> bool {
         self.failed_at(Instant::now())
     }
 
     /// It does not happen any more. Returns what to say about it, if anything.
-    pub(crate) fn over(&self) -> Option<Over> {
+    pub(crate) fn recovered(&self) -> Option<Recovery> {
         self.over_at(Instant::now())
     }
 
@@ -47,22 +47,23 @@ impl Outage {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.times += 1;
         state.since.get_or_insert(now);
-        let rests = state.told.is_some_and(|told| now.saturating_duration_since(told) < REST);
+        let rests =
+            state.reported_at.is_some_and(|reported_at| now.saturating_duration_since(reported_at) < LOG_INTERVAL);
         if state.is_open || rests {
             return false;
         }
-        (state.is_open, state.told) = (true, Some(now));
+        (state.is_open, state.reported_at) = (true, Some(now));
         true
     }
 
-    fn over_at(&self, now: Instant) -> Option<Over> {
+    fn over_at(&self, now: Instant) -> Option<Recovery> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = state.since.take()?;
         if !std::mem::take(&mut state.is_open) {
             return None;
         }
         let times = std::mem::take(&mut state.times);
-        Some(Over { times, lasted: now.saturating_duration_since(since) })
+        Some(Recovery { times, lasted: now.saturating_duration_since(since) })
     }
 }
 
@@ -76,13 +77,13 @@ mod tests {
     #[test]
     fn outage_is_told_once_and_its_end_with_the_repetitions() {
         in_any_order(|| {
-            let (outage, begin) = (Outage::default(), Instant::now());
+            let (outage, begin) = (RecurringFailure::default(), Instant::now());
             assert_eq!(outage.over_at(begin), None, "nothing has happened");
             assert!(outage.failed_at(begin));
             for second in 1..100 {
                 assert!(!outage.failed_at(begin + second * S), "it still lasts");
             }
-            assert_eq!(outage.over_at(begin + 100 * S), Some(Over { times: 100, lasted: 100 * S }));
+            assert_eq!(outage.over_at(begin + 100 * S), Some(Recovery { times: 100, lasted: 100 * S }));
             assert_eq!(outage.over_at(begin + 101 * S), None, "told once");
             assert!(outage.failed_at(begin + 102 * S), "another one");
         });
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn outage_that_comes_and_goes_is_told_now_and_then() {
         in_any_order(|| {
-            let (outage, begin) = (Outage::default(), Instant::now());
+            let (outage, begin) = (RecurringFailure::default(), Instant::now());
             let mut lines = 0;
             for tenth in 0..1_000 {
                 let now = begin + tenth * S / 10;

@@ -6,8 +6,8 @@ use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::thread;
 
-use super::{PoisonError, Repairs};
-use crate::entry::{Entry, Held};
+use super::{PendingInvalidations, PoisonError};
+use crate::entry::{StoredEntry, StoredValue};
 use crate::{Invalidation, Key, Keyspace};
 
 const ORDERS: usize = 10_000;
@@ -22,7 +22,7 @@ enum Mark {
 
 struct Shop {
     key: Key,
-    repairs: Repairs,
+    pending: PendingInvalidations,
     /// The version under the key.
     redis: Mutex<Option<u64>>,
     row: AtomicU64,
@@ -31,12 +31,12 @@ struct Shop {
 }
 
 impl Shop {
-    fn read(&self, mark: Mark) {
+    fn read(&self, epoch: Mark) {
         let floor = self.floor.load(SeqCst);
-        let before = self.repairs.mark();
+        let before = self.pending.epoch();
         let Some(version) = *self.redis.lock().unwrap() else { return };
-        let mark = if mark == Mark::BeforeTheRead { before } else { self.repairs.mark() };
-        if !self.repairs.cover(mark, &self.key, &entry(version)) {
+        let epoch = if epoch == Mark::BeforeTheRead { before } else { self.pending.epoch() };
+        if !self.pending.is_suspect(epoch, &self.key, &entry(version)) {
             assert!(version >= floor, "a stale hit");
         }
     }
@@ -45,24 +45,24 @@ impl Shop {
     fn write(&self) {
         for version in [2, 3] {
             self.row.store(version, SeqCst);
-            self.repairs.add(Invalidation::hard().key(self.key.clone()));
+            self.pending.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(version, SeqCst);
         }
     }
 
     fn repair(&self) {
         for _ in 0..2 {
-            self.repairs.make_good(|| *self.redis.lock().unwrap() = None);
+            self.pending.make_good(|| *self.redis.lock().unwrap() = None);
             // Somebody stores what is true.
             let version = self.row.load(SeqCst);
-            if self.repairs.len() == 0 {
+            if self.pending.len() == 0 {
                 *self.redis.lock().unwrap() = Some(version);
             }
         }
     }
 }
 
-impl Repairs {
+impl PendingInvalidations {
     /// What `Inner::repair` does.
     pub(crate) fn make_good(&self, remove: impl FnOnce()) {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -72,19 +72,19 @@ impl Repairs {
 }
 
 /// A value of this version, as it lies in Redis.
-pub(crate) fn entry(version: u64) -> Entry {
-    match Held::parse(format!("V{:032x} at=0 soft=1 hard=1 ver={version} sum=- absent=0 tags=\nx", 7).into()) {
-        Held::Value(entry) => entry,
-        Held::Lease | Held::Unreadable => panic!("it is a value"),
+pub(crate) fn entry(version: u64) -> StoredEntry {
+    match StoredValue::parse(format!("V{:032x} at=0 soft=1 hard=1 ver={version} sum=- absent=0 tags=\nx", 7).into()) {
+        StoredValue::Value(entry) => entry,
+        StoredValue::Lease | StoredValue::Unreadable => panic!("it is a value"),
     }
 }
 
-fn in_many_orders(mark: Mark) {
+fn in_many_orders(epoch: Mark) {
     shuttle::check_pct(
         move || {
             let shop = Arc::new(Shop {
                 key: Keyspace::new("test").unwrap().key("a", 1),
-                repairs: Repairs::new("test"),
+                pending: PendingInvalidations::new("test"),
                 redis: Mutex::new(Some(1)),
                 row: AtomicU64::new(1),
                 floor: AtomicU64::new(1),
@@ -92,7 +92,7 @@ fn in_many_orders(mark: Mark) {
             let steps: [fn(&Shop, Mark); 4] = [Shop::read, Shop::read, |shop, _| shop.write(), |shop, _| shop.repair()];
             let threads = steps.map(|step| {
                 let shop = Arc::clone(&shop);
-                thread::spawn(move || step(&shop, mark))
+                thread::spawn(move || step(&shop, epoch))
             });
             for thread in threads {
                 thread.join().unwrap();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::Loaded;
-use crate::entry::Entry;
+use crate::NewEntry;
+use crate::entry::StoredEntry;
 
 /// The answer to a fetch.
 #[derive(Clone, Debug)]
-pub struct Fetched {
+pub struct Cached {
     pub(crate) body: Option<Bytes>,
     pub(crate) version: Option<u64>,
     pub(crate) digest: Option<Bytes>,
@@ -42,8 +42,8 @@ pub enum Fill {
     /// It is in the cache.
     Stored,
     /// It was refused, because something may have changed since the load began.
-    Refused(Refusal),
-    /// The loader did not want it to be stored ([`Loaded::without_storing`]).
+    Refused(FillRefusal),
+    /// The loader did not want it to be stored ([`NewEntry::do_not_store`]).
     Declined,
     /// Redis did not answer the commit, or refused it for want of memory.
     Failed,
@@ -51,17 +51,17 @@ pub enum Fill {
 
 /// Why a fill was refused: each is a race that would have stored an outdated value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum FillRefusal {
     /// The lease expired, was taken by a writer, or was removed by an invalidation.
-    Lost,
+    LeaseLost,
     /// The fence table vanished meanwhile (FLUSHALL, restart).
     Generation,
     /// The load is older than the fences that are remembered.
-    Floor,
+    BelowFloor,
     /// One of the value's tags was invalidated meanwhile.
     Fenced,
-    /// A later version of the row is known to be committed ([`Invalidation::key_before`](crate::Invalidation::key_before)).
-    Outdated,
+    /// A later version of the row is known to be committed ([`Invalidation::key_older_than`](crate::Invalidation::key_before)).
+    VersionOutdated,
 }
 
 /// Why a read went past the cache.
@@ -72,15 +72,15 @@ pub enum Bypass {
     /// Another process holds the lease for longer than the policy waits.
     LeaseHeld,
     /// An invalidation of this entry could not be done yet; until then this process does not trust the entry.
-    RepairPending,
+    InvalidationPending,
     /// Invalidations came faster than loads could be shared.
     Contended,
-    /// The caller asked for it ([`Lane::fetch_past`](crate::Lane::fetch_past)), and says why.
+    /// The caller asked for it ([`Cache::load_uncached`](crate::Lane::fetch_past)), and says why.
     Requested(&'static str),
 }
 
-impl Fetched {
-    pub(crate) fn from_entry(entry: &Entry, now: u64, outcome: Outcome) -> Self {
+impl Cached {
+    pub(crate) fn from_stored(entry: &StoredEntry, now: u64, outcome: Outcome) -> Self {
         Self {
             body: (!entry.absent).then(|| entry.body()),
             version: entry.version,
@@ -93,7 +93,7 @@ impl Fetched {
         }
     }
 
-    pub(crate) fn from_load(loaded: &Loaded, outcome: Outcome) -> Self {
+    pub(crate) fn from_new_entry(loaded: &NewEntry, outcome: Outcome) -> Self {
         Self {
             body: loaded.body.clone(),
             version: loaded.version,
@@ -155,15 +155,15 @@ impl Fetched {
     }
 }
 
-impl Refusal {
+impl FillRefusal {
     /// As the commit script names it.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         Some(match word {
-            "lost" => Self::Lost,
+            "lost" => Self::LeaseLost,
             "generation" => Self::Generation,
-            "floor" => Self::Floor,
+            "floor" => Self::BelowFloor,
             "fenced" => Self::Fenced,
-            "outdated" => Self::Outdated,
+            "outdated" => Self::VersionOutdated,
             _ => return None,
         })
     }
@@ -174,11 +174,11 @@ impl Fill {
     pub fn detail(self) -> Option<&'static str> {
         Some(match self {
             Self::Stored => return None,
-            Self::Refused(Refusal::Lost) => "lease-lost",
-            Self::Refused(Refusal::Generation) => "generation",
-            Self::Refused(Refusal::Floor) => "floor",
-            Self::Refused(Refusal::Fenced) => "fenced",
-            Self::Refused(Refusal::Outdated) => "outdated",
+            Self::Refused(FillRefusal::LeaseLost) => "lease-lost",
+            Self::Refused(FillRefusal::Generation) => "generation",
+            Self::Refused(FillRefusal::BelowFloor) => "floor",
+            Self::Refused(FillRefusal::Fenced) => "fenced",
+            Self::Refused(FillRefusal::VersionOutdated) => "outdated",
             Self::Declined => "not-stored",
             Self::Failed => "redis-down",
         })
@@ -187,11 +187,11 @@ impl Fill {
 
 impl Bypass {
     /// Why, as `Cache-Status` says it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::RedisDown => "redis-down",
             Self::LeaseHeld => "lease-held",
-            Self::RepairPending => "repair-pending",
+            Self::InvalidationPending => "repair-pending",
             Self::Contended => "contended",
             Self::Requested(why) => why,
         }
@@ -200,7 +200,7 @@ impl Bypass {
 
 impl Outcome {
     /// One word for metrics.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
             Self::Stale => "stale",

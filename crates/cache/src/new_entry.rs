@@ -7,7 +7,7 @@ use crate::{Digest, Tag};
 
 /// The result of a load. Its tags may depend on what was loaded.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct NewEntry {
     pub(crate) body: Option<Bytes>,
     pub(crate) digest: Option<Digest>,
     pub(crate) version: Option<u64>,
@@ -15,9 +15,9 @@ pub struct Loaded {
     pub(crate) store: bool,
 }
 
-impl Loaded {
+impl NewEntry {
     /// A value, stored and served byte for byte.
-    pub fn found(body: impl Into<Bytes>) -> Self {
+    pub fn value(body: impl Into<Bytes>) -> Self {
         let body = body.into();
         let digest = Some(Digest::of(&body));
         Self { body: Some(body), digest, version: None, tags: Vec::new(), store: true }
@@ -28,7 +28,7 @@ impl Loaded {
     /// # Errors
     /// When `value` cannot be written as JSON, such as a map whose keys are not strings.
     pub fn json<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self::found(serde_json::to_vec(value)?))
+        Ok(Self::value(serde_json::to_vec(value)?))
     }
 
     /// There is no such thing. Remembered for the policy's negative TTL; give it the tag (or invalidate its key)
@@ -57,7 +57,7 @@ impl Loaded {
 
     /// Answers who waits for this load, and nobody else: nothing is stored, and the next read loads again. For a value
     /// that is good enough to show once, such as one made from a fallback. An entry that was to be refreshed stays.
-    pub fn without_storing(mut self) -> Self {
+    pub fn do_not_store(mut self) -> Self {
         self.store = false;
         self
     }

@@ -17,31 +17,31 @@ type Queues = Mutex<HashMap<Key, Arc<Queue<()>>>>;
 
 /// The keys that are being loaded.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Arc<Queues>);
+pub(crate) struct KeyLocks(Arc<Queues>);
 
 /// The right to load one key; over when dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct KeyLock {
     queues: Arc<Queues>,
     key: Key,
     held: Option<OwnedMutexGuard<()>>,
 }
 
-impl Turns {
+impl KeyLocks {
     /// Waits until no other load of `key` is under way.
-    pub(crate) async fn take(&self, key: &Key) -> Turn {
+    pub(crate) async fn take(&self, key: &Key) -> KeyLock {
         let queue = {
             let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(queues.entry(key.clone()).or_default())
         };
         // Made before the wait: when this future is dropped, the key is forgotten as well.
-        let mut turn = Turn { queues: Arc::clone(&self.0), key: key.clone(), held: None };
+        let mut turn = KeyLock { queues: Arc::clone(&self.0), key: key.clone(), held: None };
         turn.held = Some(queue.lock_owned().await);
         turn
     }
 }
 
-impl Drop for Turn {
+impl Drop for KeyLock {
     fn drop(&mut self) {
         drop(self.held.take());
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,21 +64,21 @@ mod tests {
     #[test]
     fn turns_are_taken_one_after_the_other_and_forgotten() {
         in_any_order(|| {
-            let turns = Turns::default();
+            let key_locks = KeyLocks::default();
             let keyspace = Keyspace::new("test").unwrap();
             let (key, other) = (keyspace.key("a", 1), keyspace.key("a", 2));
             block_on(async {
-                let first = turns.take(&key).await;
-                let _other = turns.take(&other).await;
-                let mut second = Box::pin(turns.take(&key));
+                let first = key_locks.take(&key).await;
+                let _other = key_locks.take(&other).await;
+                let mut second = Box::pin(key_locks.take(&key));
                 assert!(poll!(&mut second).is_pending());
-                let mut dropped = Box::pin(turns.take(&key));
+                let mut dropped = Box::pin(key_locks.take(&key));
                 assert!(poll!(&mut dropped).is_pending());
                 drop(dropped);
                 drop(first);
                 drop(second.await);
             });
-            assert!(turns.0.lock().unwrap().is_empty());
+            assert!(key_locks.0.lock().unwrap().is_empty());
         });
     }
 }

@@ -7,7 +7,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use crate::{Fill, Outcome};
 
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct Metrics {
     reads: [Counter; 5],
     fills: [Counter; 4],
     loads: Counter,
@@ -18,16 +18,16 @@ pub(crate) struct Meter {
 const READS: [&str; 5] = ["hit", "stale", "miss", "collapsed", "bypass"];
 const FILLS: [&str; 4] = ["stored", "refused", "declined", "failed"];
 
-impl Meter {
-    pub(crate) fn new(keyspace: &str, lane: &str) -> Self {
-        let (keyspace, lane) = (keyspace.to_owned(), lane.to_owned());
-        let labelled = |name: &'static str, label: &'static str, value: &'static str| counter!(name, "keyspace" => keyspace.clone(), "lane" => lane.clone(), label => value);
+impl Metrics {
+    pub(crate) fn new(keyspace: &str, cache: &str) -> Self {
+        let (keyspace, cache) = (keyspace.to_owned(), cache.to_owned());
+        let labelled = |name: &'static str, label: &'static str, value: &'static str| counter!(name, "keyspace" => keyspace.clone(), "lane" => cache.clone(), label => value);
         Self {
             reads: READS.map(|outcome| labelled("cache_reads_total", "outcome", outcome)),
             fills: FILLS.map(|result| labelled("cache_fills_total", "result", result)),
             loads: labelled("cache_loads_total", "source", "database"),
             load_errors: labelled("cache_load_errors_total", "source", "database"),
-            load_seconds: histogram!("cache_load_seconds", "keyspace" => keyspace.clone(), "lane" => lane.clone()),
+            load_seconds: histogram!("cache_load_seconds", "keyspace" => keyspace.clone(), "lane" => cache.clone()),
         }
     }
 
@@ -72,7 +72,7 @@ fn fill_index(fill: Fill) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bypass, Refusal};
+    use crate::{Bypass, FillRefusal};
 
     #[test]
     fn every_outcome_and_every_fill_is_counted_under_its_own_label() {
@@ -85,11 +85,11 @@ mod tests {
             (Outcome::Bypass(Bypass::RedisDown), "bypass"),
             (Outcome::Bypass(Bypass::Requested("why")), "bypass"),
         ] {
-            assert_eq!((READS[read_index(outcome)], outcome.word()), (label, label));
+            assert_eq!((READS[read_index(outcome)], outcome.as_str()), (label, label));
         }
         for (fill, label) in [
             (Fill::Stored, "stored"),
-            (Fill::Refused(Refusal::Lost), "refused"),
+            (Fill::Refused(FillRefusal::LeaseLost), "refused"),
             (Fill::Declined, "declined"),
             (Fill::Failed, "failed"),
         ] {

@@ -15,12 +15,12 @@ use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use crate::cache::Inner;
-use crate::entry::Entry;
-use crate::outage::Outage;
+use crate::client::Inner;
+use crate::entry::StoredEntry;
+use crate::recurring_failure::RecurringFailure;
 use crate::redis::StoreError;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
-use crate::{Happening, Invalidation, InvalidationRecord, Key, Tag};
+use crate::{CacheEvent, Invalidation, InvalidationRecord, Key, Tag};
 
 /// More pending names than this, and the whole keyspace is to be dropped instead.
 const LIMIT: usize = 10_000;
@@ -29,8 +29,8 @@ const CHUNK: usize = 128;
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
-pub(crate) struct Repairs {
-    pending: Mutex<Pending>,
+pub(crate) struct PendingInvalidations {
+    pending: Mutex<PendingSet>,
     /// How many there are, so that a hit pays a load or two of an atomic.
     count: AtomicUsize,
     /// Goes up with every change of what is pending.
@@ -39,21 +39,21 @@ pub(crate) struct Repairs {
     /// Wakes the tasks that wait until nothing is pending.
     emptied: Notify,
     /// That invalidations are deferred, and that Redis refuses to carry them out.
-    deferral: Outage,
-    refusal: Outage,
+    deferring: RecurringFailure,
+    refusal: RecurringFailure,
     gauge: Gauge,
 }
 
 /// Each name with the number of the latest invalidation that wants it: an earlier repair does not tick off a later one.
 #[derive(Debug, Default, Clone)]
-struct Pending {
+struct PendingSet {
     number: u64,
     keys: HashMap<Key, u64>,
     tags: HashMap<Tag, u64>,
     everything: Option<u64>,
 }
 
-impl Repairs {
+impl PendingInvalidations {
     pub(crate) fn new(keyspace: &str) -> Self {
         let gauge = gauge!("cache_repairs_pending", "keyspace" => keyspace.to_owned());
         Self {
@@ -62,8 +62,8 @@ impl Repairs {
             changes: AtomicU64::new(0),
             added: Notify::new(),
             emptied: Notify::new(),
-            deferral: Outage::default(),
-            refusal: Outage::default(),
+            deferring: RecurringFailure::default(),
+            refusal: RecurringFailure::default(),
             gauge,
         }
     }
@@ -73,7 +73,7 @@ impl Repairs {
         self.change(|pending| {
             let number = pending.number;
             // Without its version: what is repeated promises more.
-            let older = invalidation.older.into_iter().map(|(key, _)| key);
+            let older = invalidation.keys_before.into_iter().map(|(key, _)| key);
             pending.keys.extend(invalidation.keys.into_iter().chain(older).map(|key| (key, number)));
             pending.tags.extend(invalidation.tags.into_iter().map(|tag| (tag, number)));
         });
@@ -84,13 +84,13 @@ impl Repairs {
         self.change(|pending| pending.everything = Some(pending.number));
     }
 
-    /// A mark to be taken before a read is sent; see [`cover`](Self::cover) and [`quiet_since`](Self::quiet_since).
-    pub(crate) fn mark(&self) -> u64 {
+    /// A mark to be taken before a read is sent; see [`is_suspect`](Self::cover) and [`unchanged_since`](Self::quiet_since).
+    pub(crate) fn epoch(&self) -> u64 {
         self.changes.load(SeqCst)
     }
 
-    /// Whether `entry`, found under `key` by a read that was sent after `mark`, must not be trusted.
-    pub(crate) fn cover(&self, mark: u64, key: &Key, entry: &Entry) -> bool {
+    /// Whether `entry`, found under `key` by a read that was sent after `epoch`, must not be trusted.
+    pub(crate) fn is_suspect(&self, epoch: u64, key: &Key, entry: &StoredEntry) -> bool {
         let pending = self.len() > 0 && {
             let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
             pending.everything.is_some()
@@ -98,36 +98,36 @@ impl Repairs {
                 || entry.tags().any(|tag| pending.tags.contains_key(tag))
         };
         // Last, because a repair that ended since the read has removed in Redis what the read still returned.
-        pending || self.mark() != mark
+        pending || self.epoch() != epoch
     }
 
-    /// Whether nothing has been pending since `mark`: only then a commit proves that nothing was invalidated.
-    pub(crate) fn quiet_since(&self, mark: u64) -> bool {
-        self.len() == 0 && self.mark() == mark
+    /// Whether nothing has been pending since `epoch`: only then a commit proves that nothing was invalidated.
+    pub(crate) fn unchanged_since(&self, epoch: u64) -> bool {
+        self.len() == 0 && self.epoch() == epoch
     }
 
-    fn change(&self, change: impl FnOnce(&mut Pending)) {
+    fn change(&self, change: impl FnOnce(&mut PendingSet)) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.number += 1;
         change(&mut pending);
         if pending.everything.is_some() || pending.keys.len() + pending.tags.len() > LIMIT {
-            *pending = Pending { number: pending.number, everything: Some(pending.number), ..Pending::default() };
+            *pending = PendingSet { number: pending.number, everything: Some(pending.number), ..PendingSet::default() };
         }
         self.counted(&pending);
         self.added.notify_one();
     }
 
-    fn done(&self, repaired: &Pending) {
+    fn done(&self, repaired: &PendingSet) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        forget(&mut pending.keys, &repaired.keys);
-        forget(&mut pending.tags, &repaired.tags);
+        remove_if_unchanged(&mut pending.keys, &repaired.keys);
+        remove_if_unchanged(&mut pending.tags, &repaired.tags);
         if repaired.everything.is_some() && pending.everything == repaired.everything {
             pending.everything = None;
         }
         self.counted(&pending);
     }
 
-    fn counted(&self, pending: &Pending) {
+    fn counted(&self, pending: &PendingSet) {
         let count = pending.keys.len() + pending.tags.len() + usize::from(pending.everything.is_some());
         self.changes.fetch_add(1, SeqCst);
         self.count.store(count, SeqCst);
@@ -138,26 +138,26 @@ impl Repairs {
     }
 
     /// Says once that invalidations are deferred, however many follow.
-    pub(crate) fn tell_deferred(&self, error: &StoreError) {
-        if self.deferral.failed() {
+    pub(crate) fn log_deferred(&self, error: &StoreError) {
+        if self.deferring.failed() {
             warn!(%error, "invalidations are deferred; they are repeated until Redis carries them out");
         }
     }
 
-    fn tell_if_done(&self) {
+    fn log_recovered(&self) {
         if self.len() > 0 {
             return;
         }
-        if let Some(over) = self.deferral.over() {
+        if let Some(over) = self.deferring.recovered() {
             info!(invalidations = over.times, lasted = ?over.lasted, "all deferred invalidations are carried out");
         }
-        if let Some(over) = self.refusal.over() {
+        if let Some(over) = self.refusal.recovered() {
             info!(refusals = over.times, lasted = ?over.lasted, "Redis no longer refuses deferred invalidations");
         }
     }
 
     /// Waits until nothing is pending.
-    pub(crate) async fn drained(&self) {
+    pub(crate) async fn wait_until_empty(&self) {
         loop {
             // Before the look at the count: it hears of what happens from here on.
             let emptied = self.emptied.notified();
@@ -174,17 +174,17 @@ impl Repairs {
     }
 }
 
-fn forget<T: Eq + Hash>(pending: &mut HashMap<T, u64>, repaired: &HashMap<T, u64>) {
+fn remove_if_unchanged<T: Eq + Hash>(pending: &mut HashMap<T, u64>, repaired: &HashMap<T, u64>) {
     pending.retain(|name, number| repaired.get(name) != Some(number));
 }
 
 impl Inner {
     /// Repeats deferred invalidations until it is dropped. Never returns.
-    pub(crate) async fn keep_repairing(&self) {
+    pub(crate) async fn run_pending(&self) {
         loop {
             // A loop, because a notification may be left over from what has long been repaired.
-            while self.repairs.len() == 0 {
-                self.repairs.added.notified().await;
+            while self.pending.len() == 0 {
+                self.pending.added.notified().await;
             }
             // Not before Redis is in use again; a poll is enough, since the probe is one as well.
             if self.store.connection.breaker.is_closed() {
@@ -196,17 +196,17 @@ impl Inner {
 
     /// A chunk at a time, each ticked off when it is done, so that an interrupted repair has got somewhere.
     async fn repair(&self) {
-        let pending = self.repairs.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pending = self.pending.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if pending.everything.is_some() {
-            match self.invalidate_all().await {
+            match self.purge().await {
                 Ok(entries) => {
                     info!(entries, "the keyspace is dropped, as a deferred invalidation wanted");
-                    self.tell(|| Happening::Invalidate(InvalidationRecord::everything(Some(entries))));
+                    self.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(Some(entries))));
                 }
                 Err(_) => return,
             }
-            self.repairs.done(&pending);
-            self.repairs.tell_if_done();
+            self.pending.done(&pending);
+            self.pending.log_recovered();
             return;
         }
         for chunk in pending.chunks() {
@@ -218,20 +218,20 @@ impl Inner {
                 Err(StoreError::Unavailable(_)) => return,
                 // It refuses something in this chunk; the others should not wait for it.
                 Err(StoreError::Server(error)) => {
-                    if self.repairs.refusal.failed() {
+                    if self.pending.refusal.failed() {
                         warn!(error, "Redis refuses a deferred invalidation; it is tried again");
                     }
                     continue;
                 }
             };
-            self.repairs.done(&chunk);
-            self.tell(|| Happening::Invalidate(invalidation.record(Some(entries))));
+            self.pending.done(&chunk);
+            self.emit(|| CacheEvent::Invalidate(invalidation.record(Some(entries))));
         }
-        self.repairs.tell_if_done();
+        self.pending.log_recovered();
     }
 }
 
-impl Pending {
+impl PendingSet {
     fn chunks(self) -> Vec<Self> {
         let (mut keys, mut tags) = (self.keys.into_iter().peekable(), self.tags.into_iter().peekable());
         let mut chunks = Vec::new();
@@ -255,27 +255,27 @@ mod tests {
     #[test]
     fn a_repair_does_not_tick_off_what_was_added_while_it_ran() {
         in_any_order(|| {
-            let repairs = Repairs::new("test");
+            let pending = PendingInvalidations::new("test");
             let key = Keyspace::new("test").unwrap().key("a", 1);
-            repairs.add(Invalidation::hard().key(key.clone()).tag(Tag::new("t", 1)));
-            let first = repairs.pending.lock().unwrap().clone();
-            repairs.add(Invalidation::hard().key(key.clone()));
-            repairs.done(&first);
-            assert_eq!(repairs.len(), 1, "the second wish for the key remains, the tag is done");
-            let second = repairs.pending.lock().unwrap().clone();
-            repairs.done(&second);
-            assert_eq!(repairs.len(), 0);
+            pending.add(Invalidation::hard().key(key.clone()).tag(Tag::new("t", 1)));
+            let first = pending.pending.lock().unwrap().clone();
+            pending.add(Invalidation::hard().key(key.clone()));
+            pending.done(&first);
+            assert_eq!(pending.len(), 1, "the second wish for the key remains, the tag is done");
+            let second = pending.pending.lock().unwrap().clone();
+            pending.done(&second);
+            assert_eq!(pending.len(), 0);
         });
     }
 
     #[test]
     fn too_many_names_become_the_whole_keyspace() {
         in_any_order(|| {
-            let repairs = Repairs::new("test");
+            let pending = PendingInvalidations::new("test");
             let mut invalidation = Invalidation::hard();
             invalidation.keys.extend((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)));
-            repairs.add(invalidation);
-            assert!(repairs.pending.lock().unwrap().everything.is_some());
+            pending.add(invalidation);
+            assert!(pending.pending.lock().unwrap().everything.is_some());
         });
     }
 }

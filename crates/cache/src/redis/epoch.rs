@@ -14,13 +14,13 @@ use fred::types::config::Server;
 use tokio::sync::broadcast::Receiver;
 
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ConnectionEpoch {
     /// Never received from: what waits in it is one announcement for each connection so far.
     announced: Receiver<Server>,
     checked: AtomicUsize,
 }
 
-impl Link {
+impl ConnectionEpoch {
     /// Of a client that has not connected yet.
     pub(crate) fn of(client: &Client) -> Self {
         Self { announced: client.reconnect_rx(), checked: AtomicUsize::new(0) }
@@ -37,7 +37,7 @@ impl Link {
     }
 
     /// Whether it is known who has given the answers that are there by now.
-    pub(crate) fn is_checked(&self) -> bool {
+    pub(crate) fn is_verified(&self) -> bool {
         self.checked.load(SeqCst) == self.number()
     }
 }

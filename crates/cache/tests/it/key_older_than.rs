@@ -1,12 +1,12 @@
 //! The invalidation of what is older than a committed version: it may come late and twice, and removes nothing that is
 //! new enough.
 
-use cache::{Fill, Invalidation, Outcome, Published, Refusal};
+use cache::{Fill, FillRefusal, Invalidation, Outcome, Published};
 
 use crate::support::{Node, Row, existing, patient, redis, shelf};
 
 async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
-    node.invalidate(Invalidation::hard().key_before(node.key(id), version)).await
+    node.invalidate(Invalidation::hard().key_older_than(node.key(id), version)).await
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn load_of_an_older_row_is_not_stored() {
     // An older event that comes later allows nothing.
     remove_older(&node, 1, 1).await;
     load.finish();
-    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Outdated)));
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::VersionOutdated)));
     assert_eq!(existing(&redis, &[node.key(1).as_str()]).await, 0, "the refused lease is given back");
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
     assert_eq!(node.cached(1).await, Some(2));
@@ -52,7 +52,7 @@ async fn load_of_a_missing_row_is_not_stored_after_its_creation() {
     let load = gate.began().await;
     remove_older(&node, 1, row.commit()).await;
     load.finish();
-    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(Refusal::Outdated)));
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::VersionOutdated)));
     assert_eq!(node.read(1, &row).await.version(), Some(1));
 }
 
@@ -80,7 +80,7 @@ async fn writer_of_the_named_version_stores_it_and_an_earlier_writer_does_not() 
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for (id, is_overtaken) in [(1, false), (2, true)] {
-        let writing = node.lane.begin_write(&node.key(id)).await;
+        let writing = node.cache.begin_write(&node.key(id)).await;
         let mut committed = row.commit();
         let written = row.read();
         if is_overtaken {
@@ -120,7 +120,8 @@ async fn many_entries_of_all_partitions_are_compared_each_with_its_own_version()
     let node = Node::of(keyspace, &crate::support::settings(redis.url()), patient()).await;
     let row = Row::new([]);
     node.fill_many(0..200, &row).await;
-    let named = (0..200).fold(Invalidation::hard(), |named, id| named.key_before(node.key(id), 1 + u64::from(id % 2)));
+    let named =
+        (0..200).fold(Invalidation::hard(), |named, id| named.key_older_than(node.key(id), 1 + u64::from(id % 2)));
     assert_eq!(node.invalidate(named).await, 100);
     for id in 0..200 {
         assert_eq!(node.cached(id).await, (id % 2 == 0).then_some(1), "entry {id}");
