@@ -1,26 +1,26 @@
 //! From a stream to an effect, at least once.
 //!
-//! A service says what an event does ([`React`]), and starts a [`Consumer`] that does it: one supervised task which
+//! A service says what an event does ([`EventHandler`]), and starts a [`Consumer`] that does it: one supervised task which
 //! reads, applies, and only then acknowledges. It ends by [`Consumer::stop`] only.
 //!
 //! | what happens | what the consumer does |
 //! |---|---|
 //! | an event comes twice | applies it once: it remembers the numbers of late |
-//! | a number is missing | fetches the missing ones from the log, or has everything dropped ([`React::resync`]) |
+//! | a number is missing | fetches the missing ones from the log, or has everything dropped ([`EventHandler::resync`]) |
 //! | a process dies between effect and acknowledgement | a peer claims what it left, and applies it again |
 //! | a reaction takes long | keeps its events from being claimed |
-//! | the reaction says [`ReactError::Unavailable`] | waits and tries again, for as long as it takes |
-//! | the reaction says [`ReactError::Refused`] too often, or panics | dead letter, and resync: what the event touched is dropped |
+//! | the reaction says [`HandlerError::Unavailable`] | waits and tries again, for as long as it takes |
+//! | the reaction says [`HandlerError::Refused`] too often, or panics | dead letter, and resync: what the event touched is dropped |
 //! | a message cannot be read | dead letter with the reason; the log's copy is applied, or resync; a later schema means resync |
 //! | Redis comes back as another one | resync, and on from where the new one is |
-//! | Redis hangs or is away | connects again; a [`Reading::Log`] reads the log meanwhile |
+//! | Redis hangs or is away | connects again; a [`Delivery::Log`] reads the log meanwhile |
 //! | the log has forgotten | resync, and on from where that says |
 //! | the log has another history: its database was restored | resync, and on from where that says |
-//! | the stream cannot be read, or a reaction fails for long | [`Progress`] says so |
+//! | the stream cannot be read, or a reaction fails for long | [`EventProgress`] says so |
 //!
 //! # How it hangs together
 //! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a
-//! slice of the stream, `plan` says what it asks for, `effects` carries that out with `attempts` and `repair`.
+//! slice of the stream, `plan` says what it asks for, `reactor` carries that out with `attempts` and `repair`.
 //! `stream` and its `scripts` are the only ones who talk to Redis.
 //!
 //! # What can still go wrong
@@ -29,8 +29,7 @@
 //! after a claim. A reaction that never returns holds up its consumer, and [`Consumer::stop`]. Dead letters beyond
 //! 10,000 are forgotten.
 
-mod attempts;
-mod effects;
+mod backfill;
 mod group;
 mod history;
 mod join;
@@ -39,10 +38,11 @@ mod monitor;
 mod plan;
 mod progress;
 mod pubsub;
+mod reactor;
 mod reader;
-mod repair;
+mod recent;
+mod retry;
 mod scripts;
-mod seen;
 mod session;
 mod stream;
 mod task;
@@ -56,20 +56,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::effects::Effects;
 use self::group::Group;
 use self::meter::Meter;
-use self::monitor::Signs;
-pub use self::progress::{ConsumerStatus, Progress, Unverified};
+use self::monitor::ConsumerMonitor;
+pub use self::progress::{ConsumerStatus, EventProgress, ProgressError};
 use self::pubsub::Listener;
+use self::reactor::Reactor;
 use self::reader::Reader;
+use self::recent::RecentEvents;
 use self::scripts::Scripts;
-use self::seen::Seen;
 use self::session::Session;
 use self::task::Task;
-use crate::contract::{Change, Event};
-use crate::log::{EventLog, Mark};
-use crate::{Outage, Source, backoff};
+use crate::contract::{Event, EventData};
+use crate::log::{EventLog, LogPosition};
+use crate::{RecurringFailure, Source, backoff};
 
 /// How events reach a service. The `[events]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -120,15 +120,15 @@ pub enum Transport {
 
 /// Who gets which events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum Delivery {
     /// All processes that name this group share its events: each event goes to one of them. Its effect is on something
     /// they share too. A new group begins with what comes next, and with a resync.
     ///
-    /// A service that knows how far it is ([`React::position`]) has a new group begin there, without a resync.
+    /// A service that knows how far it is ([`EventHandler::position`]) has a new group begin there, without a resync.
     Group(&'static str),
     /// Every event, in order and without holes, beginning after this one; nothing is acknowledged. For a process
     /// whose effect is its own, and which stores its position with it.
-    Log(Mark),
+    Log(LogPosition),
 }
 
 /// How far a service is that stores its position with its effects.
@@ -138,13 +138,13 @@ pub struct Position {
     pub seq: u64,
     /// The newest event that is carried out: `seq`, or a later one where several processes share the work. It tells which
     /// history of the log the effects are of.
-    pub newest: Mark,
+    pub newest: LogPosition,
 }
 
 impl Position {
     /// Everything up to this event is carried out. Its epoch is known as far as the newest event tells it.
-    pub fn mark(&self) -> Mark {
-        Mark { seq: self.seq, epoch: self.newest.epoch.filter(|_| self.seq <= self.newest.seq) }
+    pub fn mark(&self) -> LogPosition {
+        LogPosition { seq: self.seq, epoch: self.newest.epoch.filter(|_| self.seq <= self.newest.seq) }
     }
 }
 
@@ -155,40 +155,40 @@ impl From<u64> for Position {
 }
 
 /// What events do to a service. Everything here may be called again with the same events.
-pub trait React: Send + Sync + 'static {
+pub trait EventHandler: Send + Sync + 'static {
     /// What the stream carries.
-    type Change: Change;
+    type Data: EventData;
 
     /// Carries out what `events`, in the order of their numbers, mean. When it returns `Ok`, all of it is done and will
     /// not be asked for again.
-    fn apply(&self, events: &[Event<Self::Change>]) -> impl Future<Output = Result<(), ReactError>> + Send;
+    fn apply(&self, events: &[Event<Self::Data>]) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
     /// Events may have been missed: drops, or makes anew, whatever depends on them. Returns the event after which a
-    /// [`Reading::Log`] goes on, where that has changed.
-    fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<Mark>, ReactError>> + Send;
+    /// [`Delivery::Log`] goes on, where that has changed.
+    fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<LogPosition>, HandlerError>> + Send;
 
     /// How far this service is, for one that stores that with its effects. A group is made there: at first, and when Redis
     /// has lost it. It is also compared with the group, which is ahead of it where the service's database was restored.
-    fn position(&self) -> impl Future<Output = Result<Option<Position>, ReactError>> + Send {
+    fn position(&self) -> impl Future<Output = Result<Option<Position>, HandlerError>> + Send {
         async { Ok(None) }
     }
 
     /// Events up to `until` are not to be had: a [`Resync::Gap`] has made good what they meant. A service that stores its
     /// position is past them with this.
-    fn skip(&self, _until: u64) -> impl Future<Output = Result<(), ReactError>> + Send {
+    fn skip(&self, _until: u64) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async { Ok(()) }
     }
 
     /// These events were set aside, and whatever they harmed is made good. A service that stores its position is past
     /// them with this.
-    fn pass(&self, _numbers: &[u64]) -> impl Future<Output = Result<(), ReactError>> + Send {
+    fn skip_dead_letters(&self, _numbers: &[u64]) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async { Ok(()) }
     }
 }
 
 /// Why an event has not been carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReactError {
+pub enum HandlerError {
     /// Something that the reaction needs is away: it is tried again until it is back.
     #[error("not available: {0}")]
     Unavailable(String),
@@ -205,7 +205,7 @@ pub enum Resync {
     /// Numbers are missing, and the log does not have them.
     Gap,
     /// An event could not be understood or carried out.
-    Poison,
+    LostEvent,
     /// Redis is another one than before: what it holds may be of any age.
     RedisChanged,
     /// The log has another history than the events that were carried out: its database was restored, or is another one.
@@ -218,7 +218,7 @@ pub struct Subscription {
     /// Where the events are.
     pub source: Source,
     /// Who gets which.
-    pub reading: Reading,
+    pub delivery: Delivery,
     /// The stream for what cannot be carried out, such as `cart:~dead-letters`.
     pub dead_letters: String,
     /// Where the missing ones are fetched.
@@ -239,13 +239,13 @@ impl Consumer {
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn start<R: React>(
+    pub fn start<R: EventHandler>(
         settings: &ConsumerSettings,
         redis_url: &str,
         subscription: Subscription,
-        reaction: R,
+        handler: R,
     ) -> Result<Self, crate::RedisUrlError> {
-        let Subscription { source, reading, dead_letters, log } = subscription;
+        let Subscription { source, delivery, dead_letters, log } = subscription;
         let session = Session {
             url: redis_url.to_owned(),
             stream: source.stream,
@@ -255,27 +255,31 @@ impl Consumer {
             claim_after: settings.claim_after,
         };
         session.check()?;
-        let (tells, status) = watch::channel(ConsumerStatus::default());
+        let (status_sender, status) = watch::channel(ConsumerStatus::default());
         let stop = CancellationToken::new();
-        let (name, seen) = match reading {
-            Reading::Group(name) => (name, Some(Seen::default())),
-            Reading::Log(_) => ("log", None),
+        let (name, applied) = match delivery {
+            Delivery::Group(name) => (name, Some(RecentEvents::default())),
+            Delivery::Log(_) => ("log", None),
         };
-        let effects = Effects {
-            reaction,
+        let reactor = Reactor {
+            handler,
             stream: source.stream,
             log,
-            signs: Signs::new(Meter::new(source.stream, name), tells),
+            monitor: ConsumerMonitor::new(Meter::new(source.stream, name), status_sender),
             stop: stop.clone(),
             max_attempts: u64::from(settings.max_attempts.max(1)),
-            in_vain: Outage::new(source.stream, "events are heard in vain", "events have their effect again"),
-            seen,
+            apply_failure: RecurringFailure::new(
+                source.stream,
+                "events are heard in vain",
+                "events have their effect again",
+            ),
+            applied,
         };
         let run_id = None;
-        let task = match (settings.transport, source.channel, reading) {
-            (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener { session, channel, effects }),
-            (_, _, Reading::Log(position)) => Task::Reader(Reader { session, effects, position, run_id }),
-            (_, _, Reading::Group(name)) => Task::Group(Group::new(name, session, effects)),
+        let task = match (settings.transport, source.channel, delivery) {
+            (Transport::Pubsub, Some(channel), _) => Task::Listener(Listener { session, channel, reactor }),
+            (_, _, Delivery::Log(position)) => Task::Reader(Reader { session, reactor, position, run_id }),
+            (_, _, Delivery::Group(name)) => Task::Group(Group::new(name, session, reactor)),
         };
         let task = tokio::spawn(task.run());
         Ok(Self { status, stop: stop.drop_guard(), task })

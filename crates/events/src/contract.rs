@@ -26,7 +26,7 @@ pub struct Event<T> {
     #[serde(default = "first_schema")]
     pub schema: u32,
     /// The epoch in which it was numbered: with `seq` it identifies the event, and every event before it. Absent from
-    /// events of before there were epochs. See [`crate::log::Mark`].
+    /// events of before there were epochs. See [`crate::log::LogPosition`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Uuid>,
     /// When the row was written, by the database's clock.
@@ -44,7 +44,7 @@ fn first_schema() -> u32 {
 }
 
 /// A kind of change that a stream carries.
-pub trait Change: DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
+pub trait EventData: DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The values of `type` that it knows.
     const TYPES: &'static [&'static str];
 }
@@ -97,7 +97,7 @@ impl ProductChangeKind {
     }
 }
 
-impl Change for ProductChange {
+impl EventData for ProductChange {
     const TYPES: &'static [&'static str] =
         &["product.created", "product.updated", "product.deleted", "category.updated"];
 }
@@ -140,7 +140,7 @@ pub enum CartChangeKind {
     ItemRemoved,
 }
 
-impl Change for CartChange {
+impl EventData for CartChange {
     const TYPES: &'static [&'static str] = &["cart.item_added", "cart.item_removed"];
 }
 
@@ -164,7 +164,7 @@ pub enum Unreadable {
     NewerSchema(u32),
 }
 
-impl<T: Change> Event<T> {
+impl<T: EventData> Event<T> {
     /// Reads an event from its JSON.
     ///
     /// # Errors

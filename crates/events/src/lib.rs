@@ -26,14 +26,14 @@ pub mod carts;
 pub mod consumer;
 pub mod contract;
 pub mod log;
-mod outage;
 pub mod product_api;
+mod recurring_failure;
 mod redis;
 pub mod relay;
 
 pub use backoff::Backoff;
-pub use outage::Outage;
-pub use redis::keep_answering;
+pub use recurring_failure::RecurringFailure;
+pub use redis::reconnect_when_silent;
 
 /// Where events of one kind are found in Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Every service with an outbox answers `GET /events?after=41&epoch=…&limit=500` with an [`EventPage`].
 //!
 //! A number alone does not identify an event: a database that was restored from a backup gives the numbers after the
-//! backup again, to other events. A [`Mark`] does, because relays never number two different continuations of a log in
+//! backup again, to other events. A [`LogPosition`] does, because relays never number two different continuations of a log in
 //! one epoch ([ADR 19](../../../docs/adr/0019-epochs-identify-the-history-of-a-log.md)).
 
 use std::fmt;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub const PAGE: u32 = 500;
 
 /// A number that no event has: nothing comes after it, so the answer is short, whatever has been pruned.
-const BEYOND: u64 = 1 << 62;
+const PAST_END: u64 = 1 << 62;
 
 /// A stretch of the log. Without holes: the first is `after + 1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -40,14 +40,14 @@ pub struct EventPage {
 /// It belongs to the history of a database if that knows the epoch, and numbered `seq` in it or before it. A mark without
 /// an epoch is from before there were epochs; only its number can be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct LogPosition {
     /// The number of the last event.
     pub seq: u64,
     /// The epoch of the last event.
     pub epoch: Option<Uuid>,
 }
 
-impl From<u64> for Mark {
+impl From<u64> for LogPosition {
     fn from(seq: u64) -> Self {
         Self { seq, epoch: None }
     }
@@ -98,7 +98,7 @@ impl EventLog {
     /// # Errors
     /// [`LogError::Diverged`] when `mark` is not part of this log, [`LogError::Pruned`] when the next event is no longer
     /// kept, else [`LogError::Unavailable`].
-    pub async fn after(&self, mark: impl Into<Mark>) -> Result<EventPage, LogError> {
+    pub async fn after(&self, mark: impl Into<LogPosition>) -> Result<EventPage, LogError> {
         self.page(mark.into(), PAGE).await
     }
 
@@ -106,19 +106,19 @@ impl EventLog {
     ///
     /// # Errors
     /// [`LogError::Diverged`] when `mark` is not part of this log, else [`LogError::Unavailable`].
-    pub async fn head(&self, mark: Option<Mark>) -> Result<Mark, LogError> {
+    pub async fn head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
         let page = match mark {
             Some(mark) => match self.page(mark, 1).await {
                 // It is part of it, though what follows is not kept.
-                Err(LogError::Pruned(_)) => self.page(BEYOND.into(), 1).await?,
+                Err(LogError::Pruned(_)) => self.page(PAST_END.into(), 1).await?,
                 page => page?,
             },
-            None => self.page(BEYOND.into(), 1).await?,
+            None => self.page(PAST_END.into(), 1).await?,
         };
-        Ok(Mark { seq: page.head, epoch: page.epoch })
+        Ok(LogPosition { seq: page.head, epoch: page.epoch })
     }
 
-    async fn page(&self, mark: Mark, limit: u32) -> Result<EventPage, LogError> {
+    async fn page(&self, mark: LogPosition, limit: u32) -> Result<EventPage, LogError> {
         let unavailable = |error: reqwest::Error| LogError::Unavailable(error.without_url().to_string());
         let mut query = vec![("after", mark.seq.to_string()), ("limit", limit.to_string())];
         query.extend(mark.epoch.map(|epoch| ("epoch", epoch.to_string())));
@@ -131,7 +131,7 @@ impl EventLog {
         match answer.status() {
             StatusCode::OK => {
                 let page: EventPage = answer.json().await.map_err(unavailable)?;
-                match page.head < mark.seq && mark.seq != BEYOND {
+                match page.head < mark.seq && mark.seq != PAST_END {
                     // It has never been so far.
                     true => Err(LogError::Diverged(mark.seq)),
                     false => Ok(page),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::log::EventLog;
 
 /// The most products that one request may name or get.
-pub const MOST: usize = 500;
+pub const MAX_IDS: usize = 500;
 
 /// Where the product API is. The `[product_api]` section of a service.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,7 +70,7 @@ pub struct ProductPage {
 /// The product API did not answer, or not as it should.
 #[derive(Debug, thiserror::Error)]
 #[error("the product API is not available: {0}")]
-pub struct Unavailable(String);
+pub struct ProductApiError(String);
 
 impl ProductApi {
     /// A client; it connects when it is first used.
@@ -104,12 +104,12 @@ impl ProductApi {
     ///
     /// # Errors
     /// When the product API does not answer in time or not as it should.
-    pub async fn product(&self, id: i64) -> Result<Option<Product>, Unavailable> {
+    pub async fn product(&self, id: i64) -> Result<Option<Product>, ProductApiError> {
         let answer = self.client.get(format!("{}/products/{id}", self.base)).send().await?;
         match answer.status() {
             StatusCode::OK => Ok(Some(answer.json().await?)),
             StatusCode::NOT_FOUND => Ok(None),
-            status => Err(Unavailable(format!("it answered {status}"))),
+            status => Err(ProductApiError(format!("it answered {status}"))),
         }
     }
 
@@ -117,9 +117,9 @@ impl ProductApi {
     ///
     /// # Errors
     /// When the product API does not answer in time or not as it should.
-    pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, Unavailable> {
+    pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, ProductApiError> {
         let mut products = Vec::with_capacity(ids.len());
-        for some in ids.chunks(MOST) {
+        for some in ids.chunks(MAX_IDS) {
             let list = some.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
             products.extend(self.page(&[("ids", &list)]).await?.products);
         }
@@ -130,8 +130,8 @@ impl ProductApi {
     ///
     /// # Errors
     /// When the product API does not answer in time or not as it should.
-    pub async fn catalogue(&self, cursor: Option<&str>) -> Result<ProductPage, Unavailable> {
-        let limit = MOST.to_string();
+    pub async fn catalogue(&self, cursor: Option<&str>) -> Result<ProductPage, ProductApiError> {
+        let limit = MAX_IDS.to_string();
         match cursor {
             None => self.page(&[("limit", &limit)]).await,
             Some(cursor) => self.page(&[("limit", &limit), ("cursor", cursor)]).await,
@@ -142,24 +142,24 @@ impl ProductApi {
     ///
     /// # Errors
     /// When the product API does not answer in time or not as it should.
-    pub async fn categories(&self) -> Result<Vec<CategoryRef>, Unavailable> {
+    pub async fn categories(&self) -> Result<Vec<CategoryRef>, ProductApiError> {
         let answer = self.client.get(format!("{}/categories", self.base)).send().await?;
         match answer.status() {
             StatusCode::OK => Ok(answer.json().await?),
-            status => Err(Unavailable(format!("it answered {status}"))),
+            status => Err(ProductApiError(format!("it answered {status}"))),
         }
     }
 
-    async fn page(&self, query: &[(&str, &str)]) -> Result<ProductPage, Unavailable> {
+    async fn page(&self, query: &[(&str, &str)]) -> Result<ProductPage, ProductApiError> {
         let answer = self.client.get(format!("{}/products", self.base)).query(query).send().await?;
         match answer.status() {
             StatusCode::OK => Ok(answer.json().await?),
-            status => Err(Unavailable(format!("it answered {status}"))),
+            status => Err(ProductApiError(format!("it answered {status}"))),
         }
     }
 }
 
-impl From<reqwest::Error> for Unavailable {
+impl From<reqwest::Error> for ProductApiError {
     fn from(error: reqwest::Error) -> Self {
         Self(error.without_url().to_string())
     }

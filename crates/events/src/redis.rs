@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::RedisUrlError;
 
 /// The longest that a command which does not block may take.
-pub(crate) const COMMAND: Duration = Duration::from_secs(1);
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A client to be built; a command takes `timeout` at most and is never sent again.
 pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlError> {
@@ -43,15 +43,15 @@ const SILENT: u32 = 3;
 
 /// Sees to it that `client` does not stay on a dead connection: a peer that vanished without a word leaves one that looks
 /// open for a quarter of an hour, and whoever only listens never notices. Never returns.
-pub async fn keep_answering(client: &impl ClientLike) {
+pub async fn reconnect_when_silent(client: &impl ClientLike) {
     loop {
-        silence(client).await;
+        wait_for_silence(client).await;
         let _ = client.force_reconnection().await;
     }
 }
 
 /// Returns when nobody has answered for some time.
-pub(crate) async fn silence(client: &impl ClientLike) {
+pub(crate) async fn wait_for_silence(client: &impl ClientLike) {
     let mut silent = 0;
     while silent < SILENT {
         sleep(LOOK).await;

@@ -14,16 +14,16 @@
 //! finds the stream behind the row it holds appends the rows before it first, whoever numbered them.
 //!
 //! After a failure the relay takes half as many rows, down to a single one, so that an event which cannot be carried out
-//! holds up only what comes after it. It pauses between attempts, logs the outage once ([`Outage`](crate::Outage)), and
+//! holds up only what comes after it. It pauses between attempts, logs the outage once ([`RecurringFailure`](crate::Outage)), and
 //! says what fails ([`Relay::failing`]).
 //!
 //! What can still go wrong: a stream is bounded ([`RelaySettings::stream_length`]), and rows are deleted after
 //! [`RelaySettings::retention`]; a consumer that was away for longer has to begin anew, and is told so.
 
+mod batch_size;
 mod health;
 mod hook;
 mod outbox;
-mod pace;
 mod session;
 mod stream;
 mod worker;
@@ -36,11 +36,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use health::Failing;
-pub use hook::{Committed, Hook, NoHook};
+pub use health::RelayFailure;
+pub use hook::{NoRelayHook, OutboxEvent, RelayHook};
 pub use outbox::{Outbox, OutboxError};
 
-use crate::contract::Change;
+use crate::contract::EventData;
 use crate::{RedisUrlError, Source};
 
 /// How the relay works. The `[relay]` section.
@@ -79,7 +79,7 @@ impl Default for RelaySettings {
 pub struct Relay {
     stop: CancellationToken,
     settled: watch::Receiver<bool>,
-    failing: watch::Receiver<Option<Failing>>,
+    failing: watch::Receiver<Option<RelayFailure>>,
     task: JoinHandle<()>,
 }
 
@@ -90,30 +90,30 @@ impl Relay {
     ///
     /// # Errors
     /// When the Redis URL cannot be used.
-    pub fn start<T: Change>(
+    pub fn start<T: EventData>(
         settings: &RelaySettings,
         source: Source,
         postgres: &PostgresSettings,
         redis_url: &str,
-        hook: impl Hook<T>,
+        hook: impl RelayHook<T>,
     ) -> Result<Self, RedisUrlError> {
         let stream = stream::Stream::open(redis_url, source, settings.stream_length)?;
         let stop = CancellationToken::new();
         let (settles, settled) = watch::channel(false);
-        let (tells, failing) = watch::channel(None);
-        let worker = worker::Worker::new(settings.clone(), postgres.url.clone(), stream, hook, settles, tells);
+        let (status_sender, failing) = watch::channel(None);
+        let worker = worker::Worker::new(settings.clone(), postgres.url.clone(), stream, hook, settles, status_sender);
         let task = tokio::spawn(worker.run(stop.clone()));
         Ok(Self { stop, settled, failing, task })
     }
 
     /// Waits until everything that had been committed at the start is appended.
-    pub async fn settled(&self) {
+    pub async fn caught_up(&self) {
         // An error means that the task has ended: nobody is left to wait for.
         let _ = self.settled.clone().wait_for(|settled| *settled).await;
     }
 
     /// What it cannot do just now; `None` while everything is carried out.
-    pub fn failing(&self) -> watch::Receiver<Option<Failing>> {
+    pub fn failing(&self) -> watch::Receiver<Option<RelayFailure>> {
         self.failing.clone()
     }
 

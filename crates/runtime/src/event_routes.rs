@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig};
-use events::log::{EventPage, Mark, PAGE};
+use events::log::{EventPage, LogPosition, PAGE};
 use events::relay::{Outbox, OutboxError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
@@ -44,7 +44,7 @@ async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>)
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {PAGE}")));
     }
-    match outbox.after(Mark { seq: query.0.after, epoch: query.0.epoch }, limit).await {
+    match outbox.after(LogPosition { seq: query.0.after, epoch: query.0.epoch }, limit).await {
         Ok(page) => Ok(HttpResponse::Ok().json(page)),
         Err(error @ OutboxError::Pruned(_)) => Err(Problem::gone(error.to_string())),
         Err(error @ OutboxError::Diverged(_)) => Err(Problem::conflict(error.to_string())),

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{CacheClient, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use events::consumer::{Consumer, Progress, Reading, Subscription};
+use events::consumer::{Consumer, Delivery, EventProgress, Subscription};
 use events::product_api::ProductApi;
 use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What runs beside the requests.
 struct Events {
     consumer: Consumer,
-    progress: Progress,
+    progress: EventProgress,
     relay: Relay,
 }
 
@@ -115,7 +115,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
     let lanes = Lanes::new(&cache, &settings.lanes)?;
     let (upstream, known) = (Upstream::new(api.clone()), Known::new(pool.clone()));
     let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
-    let progress = Progress::new(PRODUCT_EVENTS, &settings.events);
+    let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
     let facts = ProductFacts::new(lanes.product.clone(), progress.clone(), upstream.clone(), known.clone());
     let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone(), settings.redis.max_loads);
 
@@ -125,7 +125,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
         Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
     let subscription = Subscription {
         source: PRODUCT_EVENTS,
-        reading: Reading::Group(keys::GROUP),
+        delivery: Delivery::Group(keys::GROUP),
         dead_letters: keys::DEAD_LETTERS.to_owned(),
         log: api.events(),
     };
@@ -137,7 +137,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
         let mut status = consumer.watch();
         // Its guard must not outlive the wait: the consumer could not tell of its status any more.
         let heard = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
-        let _ = timeout(SETTLING, async { tokio::join!(relay.settled(), heard) }).await;
+        let _ = timeout(SETTLING, async { tokio::join!(relay.caught_up(), heard) }).await;
     }
     Ok((Shop { cache, carts, facts, views, outbox, upstream, commit_bound }, Events { consumer, progress, relay }))
 }
@@ -168,7 +168,7 @@ fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readi
             async move { upstream.ping().await }
         })
         .prefers_telling("events", limit, move || {
-            let ready = progress.ready();
+            let ready = progress.check_ready();
             async move { ready }
         })
 }

@@ -10,10 +10,10 @@
 use std::collections::HashSet;
 
 use cache::{CacheClient, Invalidated, Invalidation};
-use events::consumer::{React, ReactError, Resync};
+use events::consumer::{EventHandler, HandlerError, Resync};
 use events::contract::{CartChange, ProductChange, ProductEvent};
-use events::log::Mark;
-use events::relay::{Committed, Hook};
+use events::log::LogPosition;
+use events::relay::{OutboxEvent, RelayHook};
 use tracing::info;
 
 use crate::error::CartError;
@@ -44,10 +44,10 @@ impl Reaction {
     }
 }
 
-impl React for Reaction {
-    type Change = ProductChange;
+impl EventHandler for Reaction {
+    type Data = ProductChange;
 
-    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         for event in events {
             let about = event.change.product_id.map_or(event.change.category_id, |id| id);
             let what = if event.change.product_id.is_some() { "product" } else { "category" };
@@ -75,7 +75,7 @@ impl React for Reaction {
         heard.map_err(unavailable)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "events about products may have been missed: everything cached is dropped");
         self.known.lost_track().await.map_err(unavailable)?;
         drop_everything(&self.cache).await?;
@@ -90,37 +90,37 @@ impl Aftermath {
     }
 }
 
-impl Hook<CartChange> for Aftermath {
-    async fn before_append(&self, events: &[Committed<CartChange>]) -> Result<(), ReactError> {
+impl RelayHook<CartChange> for Aftermath {
+    async fn before_append(&self, events: &[OutboxEvent<CartChange>]) -> Result<(), HandlerError> {
         let carts: HashSet<_> = events.iter().map(|committed| committed.event.change.cart_id).collect();
         taken(self.views.forget(carts).await)
     }
 
     /// Views may show lines that the database has lost.
-    async fn history_changed(&self) -> Result<(), ReactError> {
+    async fn history_changed(&self) -> Result<(), HandlerError> {
         drop_everything(&self.cache).await
     }
 
-    async fn redis_changed(&self) -> Result<(), ReactError> {
+    async fn redis_changed(&self) -> Result<(), HandlerError> {
         drop_everything(&self.cache).await
     }
 }
 
 /// Facts and views. Twice, because the first pass meets them in any order: it may have gone by when a view is stored
 /// that was made of facts it has not come to yet. In the second, no such facts are left.
-async fn drop_everything(cache: &CacheClient) -> Result<(), ReactError> {
+async fn drop_everything(cache: &CacheClient) -> Result<(), HandlerError> {
     taken(cache.purge().await)?;
     taken(cache.purge().await)
 }
 
 /// The cache repeats a deferred one by itself; the events wait until it is certain.
-fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
+fn taken(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(ReactError::Unavailable("Redis did not take the invalidation".to_owned())),
+        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
     }
 }
 
-fn unavailable(error: CartError) -> ReactError {
-    ReactError::Unavailable(error.to_string())
+fn unavailable(error: CartError) -> HandlerError {
+    HandlerError::Unavailable(error.to_string())
 }

@@ -114,7 +114,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
     let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, postgres, redis, aftermath).context("REDIS__URL")?;
     // What others have changed meanwhile, and the seed, before the first request; without Redis there is nothing to do.
     if cache.health().is_in_use() {
-        let _ = timeout(SETTLING, relay.settled()).await;
+        let _ = timeout(SETTLING, relay.caught_up()).await;
     }
     let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
     Ok((Shop { catalogue, cache, lanes, outbox, commit_bound }, Events { listener, relay }))

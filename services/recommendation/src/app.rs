@@ -203,7 +203,7 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
         .prefers_redis(&started.cache)
         .prefers_invalidations(&started.cache)
         .prefers_telling("events", limit, move || {
-            let ready = progress.products.ready().and_then(|()| progress.carts.ready());
+            let ready = progress.products.check_ready().and_then(|()| progress.carts.check_ready());
             async move { ready }
         })
 }

@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::CART_EVENTS;
 use events::carts::CartLine;
 use events::contract::{CartChange, CartChangeKind, CartEvent};
-use events::log::Mark;
+use events::log::LogPosition;
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -114,7 +114,7 @@ impl Baskets {
                 .execute(connection)
                 .await?;
                 count(connection, changed).await?;
-                let marks = events.iter().map(|event| Mark { seq: event.seq, epoch: event.epoch });
+                let marks = events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch });
                 mark(connection, CART_EVENTS.stream, marks).await?;
                 Ok(changed)
             })

@@ -4,7 +4,7 @@ use database::MayBeDatabaseError;
 use diesel::result::Error as DieselError;
 use events::carts::SnapshotError;
 use events::log::LogError;
-use events::product_api::Unavailable;
+use events::product_api::ProductApiError;
 
 /// Why something was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -52,8 +52,8 @@ impl MayBeDatabaseError for Failure {
     }
 }
 
-impl From<Unavailable> for Failure {
-    fn from(error: Unavailable) -> Self {
+impl From<ProductApiError> for Failure {
+    fn from(error: ProductApiError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use events::PRODUCT_EVENTS;
-use events::log::{EventLog, LogError, Mark};
+use events::log::{EventLog, LogError, LogPosition};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::positions::Positions;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`LogError::Diverged`] when it is not; when nobody answers in time.
-pub async fn head(log: &EventLog, mark: Option<Mark>) -> Result<Mark, LogError> {
+pub async fn head(log: &EventLog, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
     let asked = timeout(PATIENCE, log.head(mark)).await;
     asked.unwrap_or_else(|_| Err(LogError::Unavailable("no answer in time".to_owned())))
 }

@@ -11,7 +11,7 @@ use diesel::OptionalExtension;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::consumer::Position;
-use events::log::Mark;
+use events::log::LogPosition;
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -61,7 +61,8 @@ impl Positions {
         let row: Option<Row> = self.pool.run(read).await?;
         Ok(row.map(|row| {
             let seq = row.done.unwrap_or(0).unsigned_abs();
-            let newest = row.newest_epoch.map(|epoch| Mark { seq: row.newest_seq.unsigned_abs(), epoch: Some(epoch) });
+            let newest =
+                row.newest_epoch.map(|epoch| LogPosition { seq: row.newest_seq.unsigned_abs(), epoch: Some(epoch) });
             Position { seq, newest: newest.unwrap_or(seq.into()) }
         }))
     }
@@ -70,7 +71,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn begin(&self, stream: &str, mark: Mark) -> Result<(), Failure> {
+    pub async fn begin(&self, stream: &str, mark: LogPosition) -> Result<(), Failure> {
         self.pool
             .run(async |connection| {
                 sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
@@ -94,7 +95,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn replace(&self, stream: &str, mark: Mark) -> Result<(), Failure> {
+    pub async fn replace(&self, stream: &str, mark: LogPosition) -> Result<(), Failure> {
         self.pool
             .run(async |connection| {
                 sql("UPDATE streams SET applied = int8multirange(int8range(0, $2 + 1)), newest_seq = $2, newest_epoch = $3
@@ -162,8 +163,8 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn pass(&self, stream: &str, numbers: &[u64]) -> Result<(), Failure> {
-        let marks = || numbers.iter().map(|number| Mark::from(*number));
+    pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), Failure> {
+        let marks = || numbers.iter().map(|number| LogPosition::from(*number));
         self.pool.run(async |connection| mark(connection, stream, marks()).await).await
     }
 
@@ -177,9 +178,9 @@ impl Positions {
 pub(crate) async fn mark(
     connection: &mut AsyncPgConnection,
     stream: &str,
-    events: impl Iterator<Item = Mark>,
+    events: impl Iterator<Item = LogPosition>,
 ) -> Result<(), Failure> {
-    let (mut ranges, mut newest) = (Vec::new(), Mark::default());
+    let (mut ranges, mut newest) = (Vec::new(), LogPosition::default());
     for event in events {
         ranges.push(format!("[{0},{0}]", event.seq));
         if event.epoch.is_some() && event.seq >= newest.seq {

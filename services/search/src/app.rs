@@ -8,8 +8,8 @@ use actix_web::web::Data;
 use anyhow::Context;
 use cache::{CacheClient, Keyspace};
 use events::PRODUCT_EVENTS;
-use events::consumer::{Consumer, Progress, Reading, Subscription};
-use events::log::{LogError, Mark};
+use events::consumer::{Consumer, Delivery, EventProgress, Subscription};
+use events::log::{LogError, LogPosition};
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
@@ -141,7 +141,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         Arc::clone(&state),
         settings.index.commit_every,
     );
-    let progress = Progress::new(PRODUCT_EVENTS, &settings.events);
+    let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
     let follower = Follower {
         settings: settings.clone(),
         api,
@@ -183,7 +183,7 @@ struct Follower {
     cache: CacheClient,
     announcer: Announcer,
     state: Arc<State>,
-    progress: Progress,
+    progress: EventProgress,
 }
 
 impl Follower {
@@ -195,7 +195,7 @@ impl Follower {
         let (work, queue) = mpsc::channel::<Work>(QUEUE);
         let subscription = Subscription {
             source: PRODUCT_EVENTS,
-            reading: Reading::Log(position),
+            delivery: Delivery::Log(position),
             dead_letters: DEAD_LETTERS.to_owned(),
             log: self.api.events(),
         };
@@ -212,7 +212,7 @@ impl Follower {
     }
 
     /// The position that the stream is followed from.
-    async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> Mark {
+    async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> LogPosition {
         let Some(commit) = commit else { return indexer.walk().await };
         match timeout(Duration::from_secs(2), self.api.events().head(Some(commit.mark()))).await {
             Ok(Err(LogError::Diverged(position))) => {
@@ -256,7 +256,7 @@ fn readiness(searching: &Searching, cache: &CacheClient, shutdown: CancellationT
             }
         })
         .prefers_telling("events", Duration::from_secs(1), move || {
-            let ready = progress.ready();
+            let ready = progress.check_ready();
             async move { ready }
         })
         .prefers_redis(cache)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cache::CacheClient;
-use events::log::{LogError, Mark};
+use events::log::{LogError, LogPosition};
 use events::product_api::ProductApi;
 use metrics::gauge;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -58,7 +58,7 @@ impl Keeper {
     }
 
     /// The newest event of all, in time; with `mark`, also whether that is of the log's history.
-    async fn head(&self, mark: Option<Mark>) -> Result<Mark, LogError> {
+    async fn head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
         let late = |_| Err(LogError::Unavailable("no answer in time".to_owned()));
         timeout(PATIENCE, self.api.events().head(mark)).await.unwrap_or_else(late)
     }

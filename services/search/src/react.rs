@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cache::{CacheClient, Tag};
-use events::consumer::{React, ReactError, Resync};
+use events::consumer::{EventHandler, HandlerError, Resync};
 use events::contract::{ProductChange, ProductEvent};
-use events::log::Mark;
+use events::log::LogPosition;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -31,10 +31,10 @@ pub struct Reaction {
     pub work: mpsc::Sender<Work>,
 }
 
-impl React for Reaction {
-    type Change = ProductChange;
+impl EventHandler for Reaction {
+    type Data = ProductChange;
 
-    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         let Some(last) = events.last() else { return Ok(()) };
         let tags: BTreeSet<Tag> = events.iter().map(|event| shown(&event.change)).collect();
         self.announcer.touched(last.seq, tags.into_iter().collect()).await;
@@ -44,14 +44,14 @@ impl React for Reaction {
         self.work.send(Work::Index(events.to_vec())).await.map_err(|_| stopping())
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         match why {
             Resync::RedisChanged => {
                 let position = self.state.snapshot().map_or(0, |snapshot| snapshot.position);
-                self.announcer.distrust(position).await.map_err(ReactError::Unavailable)?;
+                self.announcer.distrust(position).await.map_err(HandlerError::Unavailable)?;
                 Ok(None)
             }
-            Resync::NewGroup | Resync::Gap | Resync::Poison | Resync::OtherHistory => {
+            Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory => {
                 warn!(?why, "events were missed: the index is compared with the whole catalogue");
                 if why == Resync::OtherHistory {
                     self.announcer.begin_anew().await;
@@ -63,7 +63,7 @@ impl React for Reaction {
         }
     }
 
-    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
+    async fn skip_dead_letters(&self, numbers: &[u64]) -> Result<(), HandlerError> {
         let Some(last) = numbers.iter().copied().max() else { return Ok(()) };
         self.work.send(Work::Pass(last)).await.map_err(|_| stopping())
     }
@@ -77,6 +77,6 @@ fn shown(change: &ProductChange) -> Tag {
     }
 }
 
-fn stopping() -> ReactError {
-    ReactError::Unavailable("the indexer is stopping".to_owned())
+fn stopping() -> HandlerError {
+    HandlerError::Unavailable("the indexer is stopping".to_owned())
 }

@@ -14,23 +14,23 @@ use tokio::time::{Instant, interval, sleep};
 use tracing::debug;
 use uuid::Uuid;
 
-use super::effects::Effects;
-use super::history::History;
+use super::backfill::DuringLogOutage;
+use super::history::HistoryCheck;
 use super::monitor;
 use super::plan::plan;
-use super::repair::Patience;
-use super::session::{Session, Trouble};
+use super::reactor::Reactor;
+use super::session::{Session, SessionEnd};
 use super::stream::Stream;
 use super::wire::Entry;
-use super::{React, Resync};
-use crate::log::Mark;
+use super::{EventHandler, Resync};
+use crate::log::LogPosition;
 
 /// How often it looks for what a peer has left.
-const LOOK_AROUND: Duration = Duration::from_secs(1);
+const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often consumers that are gone are removed, and for how long they must not have been heard of.
-const TIDY: Duration = Duration::from_secs(60);
-const GONE: Duration = Duration::from_secs(3600);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+const PRUNE_IDLE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Answers of a Redis that refuses all reads, or those of this service. Others, such as `NOGROUP`, the next session makes good.
 const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN"];
@@ -41,75 +41,75 @@ pub(super) struct Group<R> {
     /// Its own name in the group.
     consumer: String,
     pub(super) session: Session,
-    pub(super) effects: Effects<R>,
+    pub(super) reactor: Reactor<R>,
     /// The last event that it was given, or where the group began.
-    pub(super) last: Option<Mark>,
+    pub(super) last: Option<LogPosition>,
     /// An event of which it is not known whether it is part of the log's history.
-    unsure: Option<Mark>,
+    unconfirmed: Option<LogPosition>,
     /// Whether the service stores how far it is.
     pub(super) knows_position: bool,
     /// Which Redis it has read from.
     pub(super) run_id: Option<String>,
 }
 
-impl<R: React> Group<R> {
-    pub(super) fn new(name: &'static str, session: Session, effects: Effects<R>) -> Self {
+impl<R: EventHandler> Group<R> {
+    pub(super) fn new(name: &'static str, session: Session, reactor: Reactor<R>) -> Self {
         let consumer = Uuid::now_v7().to_string();
-        Self { name, consumer, session, effects, last: None, unsure: None, knows_position: false, run_id: None }
+        Self { name, consumer, session, reactor, last: None, unconfirmed: None, knows_position: false, run_id: None }
     }
 
     /// Reads until it is told to stop, or something breaks.
-    pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let ended = self.read_stream().await;
-        if let Err(Trouble::Redis(error)) = &ended
+        if let Err(SessionEnd::Redis(error)) = &ended
             && REFUSALS.iter().any(|refusal| error.details().starts_with(refusal))
         {
-            self.effects.signs.refused(true);
+            self.reactor.monitor.refused(true);
         }
         ended
     }
 
-    async fn read_stream(&mut self) -> Result<(), Trouble> {
-        let stream = self.session.connect(&self.effects.stop).await?;
+    async fn read_stream(&mut self) -> Result<(), SessionEnd> {
+        let stream = self.session.connect(&self.reactor.stop).await?;
         self.join(&stream).await?;
-        self.effects.signs.connected(true);
-        let (name, log, signs) = (self.name, self.effects.log.clone(), self.effects.signs.clone());
+        self.reactor.monitor.connected(true);
+        let (name, log, monitor) = (self.name, self.reactor.log.clone(), self.reactor.monitor.clone());
         let reads = self.read(&stream);
         tokio::select! {
             ended = reads => ended?,
-            never = monitor::watch(&stream, name, log, signs) => match never {},
+            never = monitor::watch(&stream, name, log, monitor) => match never {},
         }
         // Told to stop. Whoever has left nothing behind needs not be remembered.
-        if let Err(error) = stream.forget(self.name, Duration::ZERO, Some(&self.consumer)).await {
+        if let Err(error) = stream.prune_consumers(self.name, Duration::ZERO, Some(&self.consumer)).await {
             debug!(%error, "this consumer stays in the group; the next one will remove it");
         }
         Ok(())
     }
 
     /// Returns `Ok` when it is told to stop.
-    async fn read(&mut self, stream: &Stream) -> Result<(), Trouble> {
+    async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
         // What an earlier session was given, perhaps without hearing of it.
-        while self.take_over(stream, None).await? && !self.effects.stop.is_cancelled() {}
-        let mut looked = Instant::now();
-        let mut tidied: Option<Instant> = None;
-        while !self.effects.stop.is_cancelled() {
-            stream.unbroken()?;
-            if looked.elapsed() >= LOOK_AROUND.min(self.session.claim_after) {
-                self.take_over(stream, Some(self.session.claim_after)).await?;
-                looked = Instant::now();
-                if let Some(unsure) = self.unsure {
-                    self.compare(unsure, None).await?;
+        while self.claim_pending(stream, None).await? && !self.reactor.stop.is_cancelled() {}
+        let mut claimed_at = Instant::now();
+        let mut pruned_at: Option<Instant> = None;
+        while !self.reactor.stop.is_cancelled() {
+            stream.check_connections()?;
+            if claimed_at.elapsed() >= CLAIM_INTERVAL.min(self.session.claim_after) {
+                self.claim_pending(stream, Some(self.session.claim_after)).await?;
+                claimed_at = Instant::now();
+                if let Some(unconfirmed) = self.unconfirmed {
+                    self.compare(unconfirmed, None).await?;
                 }
                 if self.knows_position {
                     self.compare_with_position(stream).await?;
                 }
-                if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
-                    stream.forget(self.name, GONE, None).await?;
-                    tidied = Some(looked);
+                if pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_INTERVAL) {
+                    stream.prune_consumers(self.name, PRUNE_IDLE_AFTER, None).await?;
+                    pruned_at = Some(claimed_at);
                 }
             }
             let mut entries = stream.next(self.name, &self.consumer, self.session.batch).await?;
-            self.effects.signs.refused(false);
+            self.reactor.monitor.refused(false);
             let Some(first) = entries.first_mut() else { continue };
             if self.last.is_none_or(|last| last.seq + 1 != first.seq) {
                 // A peer had what came before, if it is there.
@@ -120,8 +120,8 @@ impl<R: React> Group<R> {
             }
             let before = self.last.and_then(|last| last.epoch);
             let epoch = entries.iter().rev().find_map(Entry::epoch).or(before);
-            let last = entries.last().map(|entry| Mark { seq: entry.seq, epoch });
-            self.carry_out(stream, entries).await?;
+            let last = entries.last().map(|entry| LogPosition { seq: entry.seq, epoch });
+            self.apply_steps(stream, entries).await?;
             self.last = last;
         }
         Ok(())
@@ -129,58 +129,58 @@ impl<R: React> Group<R> {
 
     /// Compares the last known event with the next one, which is of `epoch`. What the log cannot say now, it is asked again:
     /// events need not wait for that, since everything is made anew if the answer is no.
-    async fn compare(&mut self, known: Mark, epoch: Option<Uuid>) -> Result<(), Trouble> {
-        match self.effects.compare(known, epoch).await {
-            History::Same => self.unsure = self.unsure.filter(|unsure| *unsure != known),
-            History::Unknown => self.unsure = self.unsure.or(Some(known)),
-            History::Other => {
+    async fn compare(&mut self, known: LogPosition, epoch: Option<Uuid>) -> Result<(), SessionEnd> {
+        match self.reactor.compare(known, epoch).await {
+            HistoryCheck::Same => self.unconfirmed = self.unconfirmed.filter(|unconfirmed| *unconfirmed != known),
+            HistoryCheck::Unknown => self.unconfirmed = self.unconfirmed.or(Some(known)),
+            HistoryCheck::Other => {
                 // A peer has made the group again. What this process did meanwhile was of the history before.
-                self.effects.resync(Resync::OtherHistory).await?;
-                (self.last, self.unsure) = (None, None);
+                self.reactor.resync(Resync::OtherHistory).await?;
+                (self.last, self.unconfirmed) = (None, None);
             }
         }
-        self.effects.signs.unsure(self.unsure.is_some());
+        self.reactor.monitor.unconfirmed(self.unconfirmed.is_some());
         Ok(())
     }
 
     /// Carries out what somebody was given and has not acknowledged. Returns whether there was any.
-    async fn take_over(&mut self, stream: &Stream, idle: Option<Duration>) -> Result<bool, Trouble> {
+    async fn claim_pending(&mut self, stream: &Stream, idle: Option<Duration>) -> Result<bool, SessionEnd> {
         let entries = stream.claim(self.name, &self.consumer, idle, self.session.batch).await?;
         if entries.is_empty() {
             return Ok(false);
         }
         if idle.is_some() {
-            self.effects.signs.meter.claimed.increment(entries.len() as u64);
+            self.reactor.monitor.meter.claimed.increment(entries.len() as u64);
         }
-        self.carry_out(stream, entries).await?;
+        self.apply_steps(stream, entries).await?;
         Ok(true)
     }
 
     /// Carries out entries, and acknowledges them.
-    async fn carry_out(&mut self, stream: &Stream, entries: Vec<Entry>) -> Result<(), Trouble> {
-        self.effects.signs.meter.received.increment(entries.len() as u64);
-        let birth = match entries.iter().any(|entry| entry.before == Some(0)) {
-            true => stream.look(self.name, 0).await?.birth(),
+    async fn apply_steps(&mut self, stream: &Stream, entries: Vec<Entry>) -> Result<(), SessionEnd> {
+        self.reactor.monitor.meter.received.increment(entries.len() as u64);
+        let first_seq = match entries.iter().any(|entry| entry.before == Some(0)) {
+            true => stream.stream_state(self.name, 0).await?.first_seq(),
             false => 0,
         };
-        let steps = plan(&entries, self.last.map(|last| last.seq), birth);
+        let steps = plan(&entries, self.last.map(|last| last.seq), first_seq);
         let ids = match (entries.first(), entries.last()) {
             (Some(first), Some(last)) => (first.id.as_str(), last.id.as_str()),
             _ => return Ok(()),
         };
-        let keeping = keep(stream, self.name, &self.consumer, ids, entries.len(), self.session.claim_after / 3);
-        let effects = &mut self.effects;
+        let keeping = extend_claim(stream, self.name, &self.consumer, ids, entries.len(), self.session.claim_after / 3);
+        let reactor = &mut self.reactor;
         let letters = self.session.dead_letters.as_str();
         let work = async {
-            let aftermath = effects.carry_out(steps, &entries, Patience::Short).await?;
-            effects.write(stream, letters, &aftermath).await
+            let outcome = reactor.apply_steps(steps, &entries, DuringLogOutage::GiveUp).await?;
+            reactor.write(stream, letters, &outcome).await
         };
         tokio::select! {
             done = work => done?,
             never = keeping => match never {},
         }
         // What another Redis has under these ids, a peer may be at.
-        stream.unbroken()?;
+        stream.check_connections()?;
         // Only now: an acknowledged event is nobody's business any more.
         let ids = entries.into_iter().map(|entry| entry.id).collect();
         stream.acknowledge(self.name, ids).await?;
@@ -189,7 +189,7 @@ impl<R: React> Group<R> {
 }
 
 /// Keeps a batch from being claimed while it is worked on, however long that takes.
-async fn keep(
+async fn extend_claim(
     stream: &Stream,
     group: &str,
     consumer: &str,
@@ -202,7 +202,7 @@ async fn keep(
     loop {
         ticks.tick().await;
         // When that fails, a peer may take it over; it will be carried out twice.
-        if let Err(error) = stream.keep(group, consumer, ids, count).await {
+        if let Err(error) = stream.extend_claim(group, consumer, ids, count).await {
             debug!(%error, "cannot keep a batch");
             sleep(every).await;
         }

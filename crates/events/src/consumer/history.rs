@@ -9,16 +9,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::React;
-use super::effects::Effects;
-use crate::log::{LogError, Mark};
+use super::EventHandler;
+use super::reactor::Reactor;
+use crate::log::{LogError, LogPosition};
 
 /// How long the log may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the log says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum History {
+pub(super) enum HistoryCheck {
     /// The event is part of it, or nothing speaks against it.
     Same,
     /// It is not.
@@ -27,16 +27,16 @@ pub(super) enum History {
     Unknown,
 }
 
-impl<R: React> Effects<R> {
+impl<R: EventHandler> Reactor<R> {
     /// Compares the last known event with what comes next, which is of `epoch`.
-    pub(super) async fn compare(&self, known: Mark, epoch: Option<Uuid>) -> History {
+    pub(super) async fn compare(&self, known: LogPosition, epoch: Option<Uuid>) -> HistoryCheck {
         if known.epoch.is_none() || known.epoch == epoch {
-            return History::Same;
+            return HistoryCheck::Same;
         }
         match timeout(TIMEOUT, self.log.head(Some(known))).await {
-            Ok(Ok(_) | Err(LogError::Pruned(_))) => History::Same,
-            Ok(Err(LogError::Diverged(_))) => History::Other,
-            Ok(Err(LogError::Unavailable(_))) | Err(_) => History::Unknown,
+            Ok(Ok(_) | Err(LogError::Pruned(_))) => HistoryCheck::Same,
+            Ok(Err(LogError::Diverged(_))) => HistoryCheck::Other,
+            Ok(Err(LogError::Unavailable(_))) | Err(_) => HistoryCheck::Unknown,
         }
     }
 }

@@ -68,7 +68,7 @@ impl Meter {
         let why = match why {
             Resync::NewGroup => "new-group",
             Resync::Gap => "gap",
-            Resync::Poison => "poison",
+            Resync::LostEvent => "poison",
             Resync::RedisChanged => "redis-changed",
             Resync::OtherHistory => "other-history",
         };

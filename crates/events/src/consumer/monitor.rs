@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::ConsumerStatus;
 use super::meter::Meter;
-use super::progress::Ends;
+use super::progress::ProgressChecks;
 use super::stream::Stream;
 use crate::log::EventLog;
 
@@ -25,23 +25,23 @@ const LOG_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What a consumer shows of itself.
 #[derive(Clone)]
-pub(super) struct Signs {
+pub(super) struct ConsumerMonitor {
     pub(super) meter: Meter,
     pub(super) status: watch::Sender<ConsumerStatus>,
     /// A resync is under way: until it is done, what was carried out proves nothing.
     resyncing: Arc<AtomicBool>,
     /// The log could not say whether what was carried out is of its history.
-    unsure: Arc<AtomicBool>,
+    unconfirmed: Arc<AtomicBool>,
 }
 
-impl Signs {
+impl ConsumerMonitor {
     pub(super) fn new(meter: Meter, status: watch::Sender<ConsumerStatus>) -> Self {
-        Self { meter, status, resyncing: Arc::default(), unsure: Arc::default() }
+        Self { meter, status, resyncing: Arc::default(), unconfirmed: Arc::default() }
     }
 
     /// Everything from before `at` is carried out, unless that is in doubt.
     pub(super) fn verified(&self, at: Instant) {
-        if self.resyncing.load(SeqCst) || self.unsure.load(SeqCst) {
+        if self.resyncing.load(SeqCst) || self.unconfirmed.load(SeqCst) {
             return;
         }
         self.meter.verified(at.elapsed());
@@ -54,8 +54,8 @@ impl Signs {
     }
 
     /// Whether it is in doubt that what was carried out is of the log's history.
-    pub(super) fn unsure(&self, is_unsure: bool) {
-        self.unsure.store(is_unsure, SeqCst);
+    pub(super) fn unconfirmed(&self, is_unsure: bool) {
+        self.unconfirmed.store(is_unsure, SeqCst);
     }
 
     /// Whether there is a connection to read from.
@@ -93,19 +93,19 @@ impl Signs {
 /// Looks every second, for ever. Without a group (an empty name), the position in the status is what counts.
 ///
 /// It sees a connection that breaks while a reaction takes long; what to do about it is for whoever reads.
-pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, signs: Signs) -> Infallible {
-    let (mut ends, mut made_good) = (Ends::default(), None);
+pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, monitor: ConsumerMonitor) -> Infallible {
+    let (mut ends, mut made_good) = (ProgressChecks::default(), None);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let position = signs.status.borrow().position;
+        let position = monitor.status.borrow().position;
         let asked = Instant::now();
-        let (look, head) = tokio::join!(stream.look(group, position), timeout(LOG_TIMEOUT, log.head(None)));
-        signs.connected(look.is_ok());
+        let (look, head) = tokio::join!(stream.stream_state(group, position), timeout(LOG_TIMEOUT, log.head(None)));
+        monitor.connected(look.is_ok());
         match look {
             Ok(look) => {
-                signs.lag(look.lag(), look.oldest.as_deref());
+                monitor.lag(look.lag(), look.oldest.as_deref());
                 let head = head.ok().and_then(Result::ok).map(|head| head.seq);
                 // A group that meets an empty stream was made there, and what came before is made good. A reader knows.
                 if made_good.is_none() {
@@ -115,7 +115,7 @@ pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, signs: Si
                 // Without its group nothing was handed out: it is about to be made again.
                 let done = if look.group || group.is_empty() { ends.reached(look.done) } else { None };
                 if let Some(at) = done {
-                    signs.verified(at);
+                    monitor.verified(at);
                 }
             }
             Err(error) => debug!(%error, "cannot look up the lag"),

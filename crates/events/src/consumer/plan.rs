@@ -1,7 +1,7 @@
 //! What a slice of the stream asks for: pure, so that every case can be told in a test.
 
 use super::wire::{Body, Entry};
-use crate::contract::{Change, Event, Unreadable};
+use crate::contract::{Event, EventData, Unreadable};
 
 /// One thing to do; in the order of the numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,12 +12,12 @@ pub(super) enum Step<T> {
     /// much is missing is not known.
     Fetch(Option<u64>, u64),
     /// Set this aside.
-    SetAside(Letter),
+    SetAside(DeadLetter),
 }
 
 /// A message that cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Letter {
+pub(super) struct DeadLetter {
     /// Why, in one word for the counters.
     pub(super) reason: &'static str,
     /// Why, in a sentence.
@@ -27,17 +27,17 @@ pub(super) struct Letter {
     /// What it said.
     pub(super) event: Vec<u8>,
     /// Whether what it meant may be missing from the effects.
-    pub(super) harms: bool,
+    pub(super) loses_data: bool,
 }
 
-impl Letter {
+impl DeadLetter {
     /// An event that was understood and cannot be carried out.
     pub(super) fn refused(entry: &Entry, detail: String) -> Self {
         let event = match &entry.body {
             Body::Event(json) => json.clone(),
             Body::Foreign | Body::Gone => Vec::new(),
         };
-        Self { reason: "refused", detail, id: entry.id.clone(), event, harms: true }
+        Self { reason: "refused", detail, id: entry.id.clone(), event, loses_data: true }
     }
 
     /// As it is written to the dead letters.
@@ -57,23 +57,23 @@ impl Letter {
     }
 
     pub(super) fn unreadable(why: &Unreadable, id: String, event: Vec<u8>) -> Self {
-        let (reason, harms) = match why {
+        let (reason, loses_data) = match why {
             Unreadable::Malformed(_) => ("malformed", true),
             Unreadable::UnknownType(_) => ("unknown-type", false),
             Unreadable::NewerSchema(_) => ("newer-schema", true),
         };
-        Self { reason, detail: why.to_string(), id, event, harms }
+        Self { reason, detail: why.to_string(), id, event, loses_data }
     }
 }
 
 /// Reads `entries`, which are in the order of their ids. `floor` is what a reader knows to be carried out, where that
-/// is the number to go on from when the stream has nothing before an entry; `birth` is the number it began with.
-pub(super) fn plan<T: Change>(entries: &[Entry], floor: Option<u64>, birth: u64) -> Vec<Step<T>> {
+/// is the number to go on from when the stream has nothing before an entry; `first_seq` is the number it began with.
+pub(super) fn plan<T: EventData>(entries: &[Entry], floor: Option<u64>, first_seq: u64) -> Vec<Step<T>> {
     let mut steps = Vec::new();
     let mut readable: Vec<Event<T>> = Vec::with_capacity(entries.len());
     let mut previous: Option<u64> = None;
     for entry in entries {
-        if let Some((after, until)) = hole(entry, previous, floor, birth) {
+        if let Some((after, until)) = hole(entry, previous, floor, first_seq) {
             flush(&mut steps, &mut readable);
             steps.push(Step::Fetch(after, until));
         }
@@ -91,7 +91,7 @@ pub(super) fn plan<T: Change>(entries: &[Entry], floor: Option<u64>, birth: u64)
                 flush(&mut steps, &mut readable);
                 // What cannot be read here may be well in the log: that decides whether harm is done.
                 let fetch = letter.reason == "malformed" && !again;
-                letter.harms &= !fetch && !again;
+                letter.loses_data &= !fetch && !again;
                 steps.push(Step::SetAside(letter));
                 if fetch {
                     steps.push(Step::Fetch(Some(entry.seq.saturating_sub(1)), entry.seq));
@@ -110,13 +110,13 @@ fn flush<T>(steps: &mut Vec<Step<T>>, readable: &mut Vec<Event<T>>) {
 }
 
 /// What is missing right before this entry.
-fn hole(entry: &Entry, previous: Option<u64>, floor: Option<u64>, birth: u64) -> Option<(Option<u64>, u64)> {
+fn hole(entry: &Entry, previous: Option<u64>, floor: Option<u64>, first_seq: u64) -> Option<(Option<u64>, u64)> {
     let until = entry.seq.checked_sub(1)?;
     let after = match entry.before {
         // A deleted entry is fetched itself; what stood before it was read with it or has its own line.
         _ if entry.body == Body::Gone => return None,
         // The stream begins here. Where it always did, nothing came before.
-        Some(0) if entry.seq <= birth.max(1) => return None,
+        Some(0) if entry.seq <= first_seq.max(1) => return None,
         Some(0) => floor.filter(|floor| *floor <= until),
         Some(before) => Some(before),
         None => Some(previous?),
@@ -125,16 +125,17 @@ fn hole(entry: &Entry, previous: Option<u64>, floor: Option<u64>, birth: u64) ->
 }
 
 /// No letter when there is nothing to put into it.
-pub(super) fn parse<T: Change>(entry: &Entry) -> Result<Event<T>, Option<Letter>> {
-    let malformed =
-        |what: String, json: &[u8]| Letter::unreadable(&Unreadable::Malformed(what), entry.id.clone(), json.to_vec());
+pub(super) fn parse<T: EventData>(entry: &Entry) -> Result<Event<T>, Option<DeadLetter>> {
+    let malformed = |what: String, json: &[u8]| {
+        DeadLetter::unreadable(&Unreadable::Malformed(what), entry.id.clone(), json.to_vec())
+    };
     match &entry.body {
         Body::Gone => Err(None),
         Body::Foreign => Err(Some(malformed("there is no field `event`".to_owned(), b""))),
         Body::Event(json) => match Event::<T>::parse(json) {
             Ok(event) if event.seq != entry.seq => Err(Some(malformed(format!("it says seq {}", event.seq), json))),
             Ok(event) => Ok(event),
-            Err(why) => Err(Some(Letter::unreadable(&why, entry.id.clone(), json.clone()))),
+            Err(why) => Err(Some(DeadLetter::unreadable(&why, entry.id.clone(), json.clone()))),
         },
     }
 }
@@ -156,14 +157,14 @@ mod tests {
     }
 
     /// The steps, as words: `1 2` for events, `4..6` for what is fetched, `?..6` where the beginning is not known.
-    fn told(entries: &[Entry], floor: Option<u64>, birth: u64) -> Vec<String> {
+    fn told(entries: &[Entry], floor: Option<u64>, first_seq: u64) -> Vec<String> {
         let tell = |step: &Step<ProductChange>| match step {
             Step::Apply(events) => events.iter().map(|event| event.seq.to_string()).collect::<Vec<_>>().join(" "),
             Step::Fetch(Some(after), until) => format!("{}..{until}", after + 1),
             Step::Fetch(None, until) => format!("?..{until}"),
-            Step::SetAside(letter) => format!("{} {}", letter.reason, letter.harms),
+            Step::SetAside(letter) => format!("{} {}", letter.reason, letter.loses_data),
         };
-        plan(entries, floor, birth).iter().map(tell).collect()
+        plan(entries, floor, first_seq).iter().map(tell).collect()
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct ConsumerStatus {
 
 /// Whether what a service makes of events is current. It exists before its consumer does. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct EventProgress {
     stream: &'static str,
     limit: Duration,
     status: Arc<OnceLock<watch::Receiver<ConsumerStatus>>>,
@@ -38,7 +38,7 @@ pub struct Progress {
 
 /// Why what a service makes of events may be outdated. The texts are for everybody to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unverified {
+pub enum ProgressError {
     /// It has not read to the end yet, since it was started.
     #[error("the events of {0} have not been read to their end yet")]
     NotYet(&'static str),
@@ -53,7 +53,7 @@ pub enum Unverified {
     Disconnected(&'static str),
 }
 
-impl Progress {
+impl EventProgress {
     /// Unverified, until the consumer of `source` that it [follows](Self::follow) says otherwise.
     pub fn new(source: Source, settings: &ConsumerSettings) -> Self {
         Self { stream: source.stream, limit: settings.stale_after, status: Arc::default() }
@@ -70,7 +70,7 @@ impl Progress {
     ///
     /// # Errors
     /// When it is not, or nobody can say so.
-    pub fn verified(&self) -> Result<(), Unverified> {
+    pub fn verified(&self) -> Result<(), ProgressError> {
         self.judge(self.now(), Instant::now())
     }
 
@@ -78,12 +78,12 @@ impl Progress {
     ///
     /// # Errors
     /// When something is wrong; the first reason is the one that matters more.
-    pub fn ready(&self) -> Result<(), Unverified> {
+    pub fn check_ready(&self) -> Result<(), ProgressError> {
         let status = self.now();
         self.judge(status, Instant::now())?;
         match status.connected {
             true => Ok(()),
-            false => Err(Unverified::Disconnected(self.stream)),
+            false => Err(ProgressError::Disconnected(self.stream)),
         }
     }
 
@@ -91,12 +91,12 @@ impl Progress {
         self.status.get().map(|status| *status.borrow()).unwrap_or_default()
     }
 
-    fn judge(&self, status: ConsumerStatus, now: Instant) -> Result<(), Unverified> {
+    fn judge(&self, status: ConsumerStatus, now: Instant) -> Result<(), ProgressError> {
         match status.verified {
-            None => Err(Unverified::NotYet(self.stream)),
-            Some(_) if status.refused => Err(Unverified::Refused(self.stream)),
+            None => Err(ProgressError::NotYet(self.stream)),
+            Some(_) if status.refused => Err(ProgressError::Refused(self.stream)),
             Some(at) if now.saturating_duration_since(at) > self.limit => {
-                Err(Unverified::Overdue(self.stream, self.limit))
+                Err(ProgressError::Overdue(self.stream, self.limit))
             }
             Some(_) => Ok(()),
         }
@@ -109,11 +109,11 @@ const MOST: usize = 64;
 
 /// Which event was the newest when it was asked, in the order of asking.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct ProgressChecks {
     open: VecDeque<(Instant, u64)>,
 }
 
-impl Ends {
+impl ProgressChecks {
     /// When it was asked at `at`, `newest` was the newest event.
     pub(super) fn add(&mut self, at: Instant, newest: u64) {
         if self.open.len() < MOST {
@@ -137,9 +137,9 @@ mod tests {
     use super::*;
     use crate::PRODUCT_EVENTS;
 
-    fn progress() -> Progress {
+    fn progress() -> EventProgress {
         let settings = ConsumerSettings { stale_after: Duration::from_secs(5), ..ConsumerSettings::default() };
-        Progress::new(PRODUCT_EVENTS, &settings)
+        EventProgress::new(PRODUCT_EVENTS, &settings)
     }
 
     #[test]
@@ -147,10 +147,10 @@ mod tests {
         let (progress, at) = (progress(), Instant::now());
         let judge = |verified, now| progress.judge(ConsumerStatus { verified, ..ConsumerStatus::default() }, now);
         let limit = Duration::from_secs(5);
-        assert_eq!(judge(None, at), Err(Unverified::NotYet("product:events")));
+        assert_eq!(judge(None, at), Err(ProgressError::NotYet("product:events")));
         assert_eq!(judge(Some(at), at + limit), Ok(()));
         let refused = ConsumerStatus { verified: Some(at), refused: true, ..ConsumerStatus::default() };
-        assert_eq!(progress.judge(refused, at), Err(Unverified::Refused("product:events")));
+        assert_eq!(progress.judge(refused, at), Err(ProgressError::Refused("product:events")));
         let late = judge(Some(at), at + limit + Duration::from_millis(1)).expect_err("it is overdue");
         assert_eq!(
             late.to_string(),
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn consumer_that_is_always_a_little_behind_is_verified_as_of_a_little_ago() {
-        let (mut ends, t0) = (Ends::default(), Instant::now());
+        let (mut ends, t0) = (ProgressChecks::default(), Instant::now());
         let at = |second: u64| t0 + Duration::from_secs(second);
         for second in 0..200 {
             ends.add(at(second), 100 * (second + 1));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn consumer_that_stands_still_is_not_verified_again() {
-        let (mut ends, t0) = (Ends::default(), Instant::now());
+        let (mut ends, t0) = (ProgressChecks::default(), Instant::now());
         ends.add(t0, 7);
         assert_eq!(ends.reached(7), Some(t0));
         for second in 1..300 {

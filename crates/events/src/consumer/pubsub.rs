@@ -12,9 +12,9 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::React;
-use super::effects::Effects;
-use super::session::{Session, Trouble};
+use super::EventHandler;
+use super::reactor::Reactor;
+use super::session::{Session, SessionEnd};
 use crate::contract::Event;
 use crate::redis;
 
@@ -24,27 +24,27 @@ const ATTEST_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Listener<R> {
     pub(super) session: Session,
     pub(super) channel: &'static str,
-    pub(super) effects: Effects<R>,
+    pub(super) reactor: Reactor<R>,
 }
 
-impl<R: React> Listener<R> {
+impl<R: EventHandler> Listener<R> {
     /// Listens until it is told to stop, or the connection breaks.
-    pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let client = self.session.subscriber()?;
         let (messages, mut breaks) = (client.message_rx(), client.error_rx());
         let task = client.connect();
-        let stop = self.effects.stop.clone();
+        let stop = self.reactor.stop.clone();
         let listens = async {
             client.wait_for_connect().await?;
             breaks = breaks.resubscribe();
             self.subscribe(&client).await?;
-            self.effects.signs.connected(true);
+            self.reactor.monitor.connected(true);
             info!(channel = self.channel, "listens; what it misses is lost");
             tokio::select! {
                 () = self.hear(messages) => Ok(()),
                 never = self.attest() => match never {},
                 // Whoever only listens does not notice that nobody is there any more.
-                () = redis::silence(&client) => Err(Error::new(ErrorKind::Timeout, "nobody answers").into()),
+                () = redis::wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "nobody answers").into()),
                 broken = breaks.recv() => match broken {
                     Ok((error, _)) => Err(error.into()),
                     Err(_) => Ok(()),
@@ -53,7 +53,7 @@ impl<R: React> Listener<R> {
         };
         let ended = tokio::select! {
             ended = listens => ended,
-            () = stop.cancelled() => Err(Trouble::Stopped),
+            () = stop.cancelled() => Err(SessionEnd::Stopped),
         };
         task.abort();
         ended
@@ -73,7 +73,7 @@ impl<R: React> Listener<R> {
     /// can be said. Never returns.
     async fn attest(&self) -> Infallible {
         loop {
-            self.effects.signs.verified(Instant::now());
+            self.reactor.monitor.verified(Instant::now());
             sleep(ATTEST_EVERY).await;
         }
     }
@@ -84,7 +84,7 @@ impl<R: React> Listener<R> {
             let mut heard = match messages.recv().await {
                 Ok(message) => vec![message],
                 Err(RecvError::Lagged(lost)) => {
-                    self.effects.signs.meter.lost.increment(lost);
+                    self.reactor.monitor.meter.lost.increment(lost);
                     continue;
                 }
                 Err(RecvError::Closed) => return,
@@ -92,26 +92,26 @@ impl<R: React> Listener<R> {
             while (heard.len() as u64) < self.session.batch {
                 match messages.try_recv() {
                     Ok(message) => heard.push(message),
-                    Err(TryRecvError::Lagged(lost)) => self.effects.signs.meter.lost.increment(lost),
+                    Err(TryRecvError::Lagged(lost)) => self.reactor.monitor.meter.lost.increment(lost),
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
             }
-            self.effects.signs.meter.received.increment(heard.len() as u64);
-            let mut events: Vec<Event<R::Change>> = heard.iter().filter_map(|message| self.parse(message)).collect();
+            self.reactor.monitor.meter.received.increment(heard.len() as u64);
+            let mut events: Vec<Event<R::Data>> = heard.iter().filter_map(|message| self.parse(message)).collect();
             events.sort_by_key(|event| event.seq);
             if !events.is_empty() {
-                self.effects.once(&events).await;
+                self.reactor.apply_once(&events).await;
             }
         }
     }
 
-    fn parse(&self, message: &Message) -> Option<Event<R::Change>> {
+    fn parse(&self, message: &Message) -> Option<Event<R::Data>> {
         let json = message.value.as_bytes().unwrap_or_default();
         match Event::parse(json) {
             Ok(event) => Some(event),
             Err(error) => {
                 warn!(%error, channel = self.channel, "a message is left out");
-                self.effects.signs.meter.lost.increment(1);
+                self.reactor.monitor.meter.lost.increment(1);
                 None
             }
         }

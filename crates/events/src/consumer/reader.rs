@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::backfill::DuringLogOutage;
 use super::backoff::Backoff;
-use super::effects::{Aftermath, Effects};
-use super::history::History;
+use super::history::HistoryCheck;
 use super::monitor;
 use super::plan::plan;
-use super::repair::Patience;
-use super::session::{Session, Trouble};
+use super::reactor::{BatchOutcome, Reactor};
+use super::session::{Session, SessionEnd};
 use super::stream::Stream;
 use super::wire::Entry;
-use super::{React, Resync};
-use crate::log::{LogError, Mark};
+use super::{EventHandler, Resync};
+use crate::log::{LogError, LogPosition};
 
 /// A Redis that is away for longer is done without; and so often is the log asked then.
 const AWAY: Duration = Duration::from_secs(1);
@@ -27,29 +27,29 @@ const AWAY: Duration = Duration::from_secs(1);
 /// A reader with a position of its own.
 pub(super) struct Reader<R> {
     pub(super) session: Session,
-    pub(super) effects: Effects<R>,
+    pub(super) reactor: Reactor<R>,
     /// Up to here everything is carried out.
-    pub(super) position: Mark,
+    pub(super) position: LogPosition,
     /// Which Redis it has read from.
     pub(super) run_id: Option<String>,
 }
 
-impl<R: React> Reader<R> {
+impl<R: EventHandler> Reader<R> {
     /// Reads until it is told to stop, or something breaks. Where the stream cannot be read, though Redis answers, the log
     /// is read before the next attempt.
-    pub(super) async fn session(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let ended = self.read_stream().await;
-        if matches!(ended, Err(Trouble::Redis(_))) {
-            self.effects.signs.connected(false);
+        if matches!(ended, Err(SessionEnd::Redis(_))) {
+            self.reactor.monitor.connected(false);
             self.poll(None).await?;
         }
         ended
     }
 
-    async fn read_stream(&mut self) -> Result<(), Trouble> {
-        self.effects.signs.at(self.position.seq);
+    async fn read_stream(&mut self) -> Result<(), SessionEnd> {
+        self.reactor.monitor.at(self.position.seq);
         let stream = self.session.open()?;
-        let stop = self.effects.stop.clone();
+        let stop = self.reactor.stop.clone();
         loop {
             tokio::select! {
                 connected = stream.connected() => break connected?,
@@ -60,32 +60,32 @@ impl<R: React> Reader<R> {
         }
         let run_id = stream.run_id().await?;
         if self.run_id.as_ref().is_some_and(|known| *known != run_id) {
-            let from = self.effects.resync(Resync::RedisChanged).await?;
+            let from = self.reactor.resync(Resync::RedisChanged).await?;
             self.go_to(from.unwrap_or(self.position));
         }
         self.run_id = Some(run_id);
-        self.effects.signs.connected(true);
+        self.reactor.monitor.connected(true);
         info!(stream = self.session.stream, after = self.position.seq, "reads the stream");
-        let (log, signs) = (self.effects.log.clone(), self.effects.signs.clone());
+        let (log, monitor) = (self.reactor.log.clone(), self.reactor.monitor.clone());
         tokio::select! {
             ended = self.read(&stream) => ended,
-            never = monitor::watch(&stream, "", log, signs) => match never {},
+            never = monitor::watch(&stream, "", log, monitor) => match never {},
         }
     }
 
     /// Returns `Ok` when it is told to stop.
-    async fn read(&mut self, stream: &Stream) -> Result<(), Trouble> {
-        let look = stream.look("", self.position.seq).await?;
+    async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
+        let look = stream.stream_state("", self.position.seq).await?;
         // Where the stream does not hold the next number, there may be events that it has not; the next one would show
         // that, but it may be long in coming.
-        let mut unsure = !look.holds(self.position.seq + 1);
+        let mut unconfirmed = !look.contains(self.position.seq + 1);
         let mut asked: Option<Instant> = None;
         let mut backoff = Backoff::new();
-        let stop = self.effects.stop.clone();
+        let stop = self.reactor.stop.clone();
         while !stop.is_cancelled() {
-            stream.unbroken()?;
-            if unsure && asked.is_none_or(|at| at.elapsed() >= AWAY) {
-                unsure = !self.poll(Some(stream)).await?;
+            stream.check_connections()?;
+            if unconfirmed && asked.is_none_or(|at| at.elapsed() >= AWAY) {
+                unconfirmed = !self.poll(Some(stream)).await?;
                 asked = Some(Instant::now());
             }
             // Nothing is pending on behalf of this reader: the read can be given up.
@@ -95,54 +95,54 @@ impl<R: React> Reader<R> {
             };
             let Some(first) = entries.first_mut() else {
                 // A stream that does not end with what was read of it is of another history: the log says what that means.
-                if !unsure && !stream.look("", self.position.seq).await?.may_end_with(self.position) {
-                    (unsure, asked) = (true, None);
+                if !unconfirmed && !stream.stream_state("", self.position.seq).await?.can_end_at(self.position) {
+                    (unconfirmed, asked) = (true, None);
                 }
                 continue;
             };
             first.before = Some(self.position.seq);
             let epoch = first.epoch();
-            match self.effects.compare(self.position, epoch).await {
-                History::Same => backoff = Backoff::new(),
+            match self.reactor.compare(self.position, epoch).await {
+                HistoryCheck::Same => backoff = Backoff::new(),
                 // Nothing is left out: they are read again.
-                History::Unknown => {
-                    self.effects.rest(&mut backoff).await?;
+                HistoryCheck::Unknown => {
+                    self.reactor.pause(&mut backoff).await?;
                     continue;
                 }
-                History::Other => {
-                    self.begin_anew(Resync::OtherHistory).await?;
-                    (unsure, asked) = (true, None);
+                HistoryCheck::Other => {
+                    self.resync_and_restart(Resync::OtherHistory).await?;
+                    (unconfirmed, asked) = (true, None);
                     continue;
                 }
             }
-            let reached = Mark {
+            let reached = LogPosition {
                 seq: entries.last().map_or(self.position.seq, |entry| entry.seq),
                 epoch: entries.iter().rev().find_map(Entry::epoch).or(self.position.epoch),
             };
-            self.effects.signs.meter.received.increment(entries.len() as u64);
+            self.reactor.monitor.meter.received.increment(entries.len() as u64);
             let steps = plan(&entries, None, 0);
-            let aftermath = self.effects.carry_out(steps, &entries, Patience::Endless).await?;
-            self.set_aside(Some(stream), &aftermath).await?;
-            self.go_to(aftermath.from.unwrap_or(reached));
+            let outcome = self.reactor.apply_steps(steps, &entries, DuringLogOutage::Wait).await?;
+            self.set_aside(Some(stream), &outcome).await?;
+            self.go_to(outcome.from.unwrap_or(reached));
         }
         Ok(())
     }
 
     /// Carries out what the log has and this reader has not. Returns whether the log has answered.
-    async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, Trouble> {
+    async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, SessionEnd> {
         loop {
-            let mut aftermath = Aftermath::default();
+            let mut outcome = BatchOutcome::default();
             let asked = Instant::now();
-            match self.effects.page(self.position, u64::MAX, &mut aftermath).await? {
+            match self.reactor.page(self.position, u64::MAX, &mut outcome).await? {
                 Ok(page) => {
-                    self.effects.poison(&mut aftermath).await?;
-                    self.set_aside(stream, &aftermath).await?;
+                    self.reactor.resync_after_loss(&mut outcome).await?;
+                    self.set_aside(stream, &outcome).await?;
                     let done = page.reached == self.position;
-                    self.go_to(aftermath.from.unwrap_or(page.reached));
-                    self.effects.signs.lag(page.head.saturating_sub(self.position.seq), None);
+                    self.go_to(outcome.from.unwrap_or(page.reached));
+                    self.reactor.monitor.lag(page.head.saturating_sub(self.position.seq), None);
                     if done {
                         if page.head <= self.position.seq {
-                            self.effects.signs.verified(asked.into_std());
+                            self.reactor.monitor.verified(asked.into_std());
                         }
                         return Ok(true);
                     }
@@ -150,7 +150,7 @@ impl<R: React> Reader<R> {
                 Err(error @ (LogError::Pruned(_) | LogError::Diverged(_))) => {
                     warn!(after = self.position.seq, %error, "the log cannot be read on from here");
                     let why = if matches!(error, LogError::Pruned(_)) { Resync::Gap } else { Resync::OtherHistory };
-                    if !self.begin_anew(why).await? {
+                    if !self.resync_and_restart(why).await? {
                         // Nothing to go on from: the stream will tell what comes next.
                         return Ok(true);
                     }
@@ -161,29 +161,29 @@ impl<R: React> Reader<R> {
     }
 
     /// Has everything made anew. Returns whether that has changed the position.
-    async fn begin_anew(&mut self, why: Resync) -> Result<bool, Trouble> {
+    async fn resync_and_restart(&mut self, why: Resync) -> Result<bool, SessionEnd> {
         let before = self.position;
-        let from = self.effects.resync(why).await?;
+        let from = self.reactor.resync(why).await?;
         // Numbers of another history are nothing to go on from.
-        let none = if why == Resync::OtherHistory { Mark::default() } else { before };
+        let none = if why == Resync::OtherHistory { LogPosition::default() } else { before };
         self.go_to(from.unwrap_or(none));
         Ok(self.position != before)
     }
 
     /// Writes dead letters, and is past them. Without Redis they are only logged: the reader goes on without it.
-    async fn set_aside(&self, stream: Option<&Stream>, aftermath: &Aftermath) -> Result<(), Trouble> {
-        for letter in &aftermath.letters {
+    async fn set_aside(&self, stream: Option<&Stream>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
+        for letter in &outcome.dead_letters {
             warn!(id = letter.id, reason = letter.reason, detail = letter.detail, "an event is set aside");
             if let Some(stream) = stream {
-                stream.dead_letter(&self.session.dead_letters, letter.fields(self.effects.stream)).await?;
+                stream.dead_letter(&self.session.dead_letters, letter.fields(self.reactor.stream)).await?;
             }
-            self.effects.signs.meter.dead_letter(letter.reason);
+            self.reactor.monitor.meter.dead_letter(letter.reason);
         }
-        Ok(self.effects.pass(aftermath).await?)
+        Ok(self.reactor.skip_dead_letters(outcome).await?)
     }
 
-    fn go_to(&mut self, position: Mark) {
+    fn go_to(&mut self, position: LogPosition) {
         self.position = position;
-        self.effects.signs.at(position.seq);
+        self.reactor.monitor.at(position.seq);
     }
 }

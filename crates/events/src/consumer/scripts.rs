@@ -3,7 +3,7 @@
 use fred::types::scripts::Script;
 use uuid::Uuid;
 
-use crate::log::Mark;
+use crate::log::LogPosition;
 
 /// The scripts, hashed once for a process.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ impl Scripts {
 
 /// Where a stream is, and how far a reader is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct StreamState {
     /// The first number that it holds; 0 when it holds none.
     pub(super) first: u64,
     /// The last number that it was given; 0 when there was none.
@@ -52,14 +52,14 @@ pub(super) struct Look {
     pub(super) epoch: Option<Uuid>,
 }
 
-impl Look {
+impl StreamState {
     /// Whether it holds this number, as far as its ends tell.
-    pub(super) fn holds(&self, seq: u64) -> bool {
+    pub(super) fn contains(&self, seq: u64) -> bool {
         self.first > 0 && (self.first..=self.last).contains(&seq)
     }
 
     /// Whether a reader that has carried out everything up to `position` may have read this stream to its end.
-    pub(super) fn may_end_with(&self, position: Mark) -> bool {
+    pub(super) fn can_end_at(&self, position: LogPosition) -> bool {
         let is_other = self.epoch.is_some() && position.epoch.is_some() && self.epoch != position.epoch;
         position.seq <= self.last && !(position.seq == self.last && is_other)
     }
@@ -74,7 +74,7 @@ impl Look {
     }
 
     /// The number that the stream began with.
-    pub(super) fn birth(&self) -> u64 {
+    pub(super) fn first_seq(&self) -> u64 {
         (self.last + 1).saturating_sub(self.added)
     }
 
@@ -88,16 +88,16 @@ impl Look {
 mod tests {
     use super::*;
 
-    fn look(first: u64, last: u64, added: u64, delivered: u64, pending: u64) -> Look {
-        Look { first, last, added, group: true, delivered, pending, done: delivered, oldest: None, epoch: None }
+    fn stream_state(first: u64, last: u64, added: u64, delivered: u64, pending: u64) -> StreamState {
+        StreamState { first, last, added, group: true, delivered, pending, done: delivered, oldest: None, epoch: None }
     }
 
     #[test]
     fn the_lag_is_what_was_not_handed_out_and_what_is_not_acknowledged() {
-        assert_eq!(look(1, 9, 9, 9, 0).lag(), 0);
-        assert_eq!(look(1, 9, 9, 6, 2).lag(), 5);
-        assert_eq!(look(4_711, 4_713, 3, 0, 0).lag(), 3, "what the stream never had does not count");
-        assert_eq!(look(0, 0, 0, 7, 0).lag(), 0);
+        assert_eq!(stream_state(1, 9, 9, 9, 0).lag(), 0);
+        assert_eq!(stream_state(1, 9, 9, 6, 2).lag(), 5);
+        assert_eq!(stream_state(4_711, 4_713, 3, 0, 0).lag(), 3, "what the stream never had does not count");
+        assert_eq!(stream_state(0, 0, 0, 7, 0).lag(), 0);
     }
 
     #[test]
@@ -111,15 +111,15 @@ mod tests {
             (0, Some(13), 12, 13), // the first one that is not appended
             (0, None, 12, 0),
         ] {
-            let look = look(u64::from(last > 0), last, last, 0, 0);
+            let look = stream_state(u64::from(last > 0), last, last, 0, 0);
             assert_eq!(look.newest(head, made_good), newest, "{last} {head:?} {made_good}");
         }
     }
 
     #[test]
     fn a_stream_begins_where_it_began_though_it_was_trimmed() {
-        assert_eq!(look(4_712, 4_713, 3, 0, 0).birth(), 4_711);
-        assert_eq!(look(1, 3, 3, 0, 0).birth(), 1);
+        assert_eq!(stream_state(4_712, 4_713, 3, 0, 0).first_seq(), 4_711);
+        assert_eq!(stream_state(1, 3, 3, 0, 0).first_seq(), 1);
     }
 
     #[test]
@@ -133,14 +133,14 @@ mod tests {
             (9, None, two, true),
             (9, one, None, true),
         ] {
-            let look = Look { epoch: ends, ..look(1, 9, 9, 0, 0) };
-            assert_eq!(look.may_end_with(Mark { seq, epoch }), may, "{seq} {epoch:?} {ends:?}");
+            let look = StreamState { epoch: ends, ..stream_state(1, 9, 9, 0, 0) };
+            assert_eq!(look.can_end_at(LogPosition { seq, epoch }), may, "{seq} {epoch:?} {ends:?}");
         }
     }
 
     #[test]
     fn an_empty_stream_holds_nothing() {
-        assert!(!look(0, 9, 9, 0, 0).holds(5) && !look(0, 0, 0, 0, 0).holds(0));
-        assert!(look(5, 9, 5, 0, 0).holds(5) && !look(5, 9, 5, 0, 0).holds(10));
+        assert!(!stream_state(0, 9, 9, 0, 0).contains(5) && !stream_state(0, 0, 0, 0, 0).contains(0));
+        assert!(stream_state(5, 9, 5, 0, 0).contains(5) && !stream_state(5, 9, 5, 0, 0).contains(10));
     }
 }

@@ -6,7 +6,7 @@ use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
-use super::effects::Stopped;
+use super::reactor::Stopped;
 use super::scripts::Scripts;
 use super::stream::Stream;
 use crate::{RedisUrlError, redis};
@@ -23,20 +23,20 @@ pub(super) struct Session {
 
 /// Why a session is over.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum SessionEnd {
     /// It was told to stop.
     Stopped,
     /// The next one may do better.
     Redis(Error),
 }
 
-impl From<Stopped> for Trouble {
+impl From<Stopped> for SessionEnd {
     fn from(_: Stopped) -> Self {
         Self::Stopped
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for SessionEnd {
     fn from(error: Error) -> Self {
         Self::Redis(error)
     }
@@ -49,29 +49,29 @@ impl Session {
     }
 
     /// Begins to connect.
-    pub(super) fn open(&self) -> Result<Stream, Trouble> {
+    pub(super) fn open(&self) -> Result<Stream, SessionEnd> {
         Stream::open(&self.url, self.stream, &self.scripts).map_err(unusable)
     }
 
     /// A client for the channel; not connected yet.
-    pub(super) fn subscriber(&self) -> Result<SubscriberClient, Trouble> {
-        let mut builder = redis::builder(&self.url, redis::COMMAND).map_err(unusable)?;
+    pub(super) fn subscriber(&self) -> Result<SubscriberClient, SessionEnd> {
+        let mut builder = redis::builder(&self.url, redis::COMMAND_TIMEOUT).map_err(unusable)?;
         // A burst of messages waits here. Every client that is built so reserves memory for nine such queues: 7 MB.
         builder.with_performance_config(|performance| performance.broadcast_channel_capacity = 8_192);
         Ok(builder.build_subscriber_client()?)
     }
 
     /// Waits for Redis as long as it takes.
-    pub(super) async fn connect(&self, stop: &CancellationToken) -> Result<Stream, Trouble> {
+    pub(super) async fn connect(&self, stop: &CancellationToken) -> Result<Stream, SessionEnd> {
         let stream = self.open()?;
         tokio::select! {
             connected = stream.connected() => connected?,
-            () = stop.cancelled() => return Err(Trouble::Stopped),
+            () = stop.cancelled() => return Err(SessionEnd::Stopped),
         }
         Ok(stream)
     }
 }
 
-fn unusable(error: RedisUrlError) -> Trouble {
-    Trouble::Redis(Error::new(ErrorKind::Config, error.to_string()))
+fn unusable(error: RedisUrlError) -> SessionEnd {
+    SessionEnd::Redis(Error::new(ErrorKind::Config, error.to_string()))
 }

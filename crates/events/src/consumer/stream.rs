@@ -16,7 +16,7 @@ use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
 
-use super::scripts::{Look, Scripts};
+use super::scripts::{Scripts, StreamState};
 use super::wire::{self, Entry};
 use crate::contract::epoch_of;
 use crate::{RedisUrlError, redis};
@@ -49,7 +49,7 @@ impl Stream {
         let client = |timeout| -> Result<Client, RedisUrlError> {
             redis::builder(url, timeout)?.build().map_err(|error| RedisUrlError::from(&error))
         };
-        let (reader, client) = (client(HANGS)?, client(redis::COMMAND)?);
+        let (reader, client) = (client(HANGS)?, client(redis::COMMAND_TIMEOUT)?);
         let tasks = [reader.connect(), client.connect()];
         Ok(Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks })
     }
@@ -63,7 +63,7 @@ impl Stream {
     }
 
     /// An error when a connection has broken since: the next one may be to another Redis.
-    pub(super) fn unbroken(&self) -> Result<(), Error> {
+    pub(super) fn check_connections(&self) -> Result<(), Error> {
         match self.breaks.get() {
             Some(breaks) if breaks.iter().all(Receiver::is_empty) => Ok(()),
             _ => Err(Error::new(ErrorKind::IO, "a connection has broken")),
@@ -81,7 +81,7 @@ impl Stream {
     }
 
     /// Has a group begin anew after `position`: what comes after it is handed out again.
-    pub(super) async fn set_back(&self, group: &str, position: u64) -> Result<(), Error> {
+    pub(super) async fn rewind(&self, group: &str, position: u64) -> Result<(), Error> {
         let command = CustomCommand::new_static("XGROUP", ClusterHash::Custom(0), false);
         let args = ["SETID", self.name, group, &id(position)].map(Value::from);
         self.client.custom::<Value, _>(command, args.to_vec()).await.map(drop)
@@ -124,18 +124,29 @@ impl Stream {
         let of = if idle.is_some() { "" } else { consumer };
         let count = count.to_string();
         let args = vec![group, consumer, &millis, &count, of];
-        wire::claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
+        wire::parse_claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
     }
 
     /// Keeps entries between two ids from being taken over.
-    pub(super) async fn keep(&self, group: &str, consumer: &str, ids: (&str, &str), count: usize) -> Result<(), Error> {
+    pub(super) async fn extend_claim(
+        &self,
+        group: &str,
+        consumer: &str,
+        ids: (&str, &str),
+        count: usize,
+    ) -> Result<(), Error> {
         let count = count.to_string();
         let args = vec![group, consumer, ids.0, ids.1, &count];
         self.scripts.keep.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
     }
 
     /// Removes consumers without pending entries that were not heard of for `idle`; or only `consumer`.
-    pub(super) async fn forget(&self, group: &str, idle: Duration, consumer: Option<&str>) -> Result<(), Error> {
+    pub(super) async fn prune_consumers(
+        &self,
+        group: &str,
+        idle: Duration,
+        consumer: Option<&str>,
+    ) -> Result<(), Error> {
         let idle = idle.as_millis().to_string();
         let args = vec![group, &idle, consumer.unwrap_or_default()];
         self.scripts.forget.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
@@ -146,13 +157,13 @@ impl Stream {
     }
 
     /// Where the stream is, and the group; or, without one, a reader that is at `position`.
-    pub(super) async fn look(&self, group: &str, position: u64) -> Result<Look, Error> {
+    pub(super) async fn stream_state(&self, group: &str, position: u64) -> Result<StreamState, Error> {
         let position = position.to_string();
         let reply: (u64, u64, u64, bool, u64, u64, u64, Vec<u8>, Vec<u8>) =
             self.scripts.look.evalsha_with_reload(&self.client, self.name, vec![group, &position]).await?;
         let (first, last, added, group, delivered, pending, done, oldest, newest) = reply;
         let oldest = (!oldest.is_empty()).then_some(oldest);
-        Ok(Look { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })
+        Ok(StreamState { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })
     }
 
     /// Sets a message aside.

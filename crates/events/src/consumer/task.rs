@@ -9,23 +9,26 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
-use super::effects::Effects;
 use super::group::Group;
 use super::pubsub::Listener;
+use super::reactor::Reactor;
 use super::reader::Reader;
-use super::session::Trouble;
-use super::{ConsumerStatus, React};
-use crate::Outage;
+use super::session::SessionEnd;
+use super::{ConsumerStatus, EventHandler};
+use crate::RecurringFailure;
 
 /// A session that ends after so long was a good one: the next is tried soon.
-const LASTED: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Says that an outage is over as soon as the session has read for a while. Never returns.
-async fn lasts(status: &mut watch::Receiver<ConsumerStatus>, outage: &Outage) -> Infallible {
+async fn log_recovery_when_stable(
+    status: &mut watch::Receiver<ConsumerStatus>,
+    outage: &RecurringFailure,
+) -> Infallible {
     // The sender is the task's own: it outlives the session.
     let _ = status.wait_for(|status| status.connected).await;
-    sleep(LASTED).await;
-    outage.over();
+    sleep(STABLE_AFTER).await;
+    outage.recovered();
     std::future::pending().await
 }
 
@@ -39,17 +42,17 @@ pub(super) enum Task<R> {
     Listener(Listener<R>),
 }
 
-impl<R: React> Task<R> {
+impl<R: EventHandler> Task<R> {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new();
-        let outage = Outage::new(
-            self.effects().stream,
+        let outage = RecurringFailure::new(
+            self.reactor().stream,
             "a consumer cannot read its stream",
             "a consumer reads its stream again",
         );
-        while !self.effects().stop.is_cancelled() {
+        while !self.reactor().stop.is_cancelled() {
             let began = Instant::now();
-            let mut status = self.effects().signs.status.subscribe();
+            let mut status = self.reactor().monitor.status.subscribe();
             let session = async {
                 match &mut self {
                     Self::Group(group) => group.session().await,
@@ -61,30 +64,30 @@ impl<R: React> Task<R> {
             let session = AssertUnwindSafe(session).catch_unwind();
             let ended = tokio::select! {
                 ended = session => ended,
-                never = lasts(&mut status, &outage) => match never {},
+                never = log_recovery_when_stable(&mut status, &outage) => match never {},
             };
             let trouble = match ended {
-                Ok(Ok(()) | Err(Trouble::Stopped)) => break,
-                Ok(Err(Trouble::Redis(error))) => error.to_string(),
+                Ok(Ok(()) | Err(SessionEnd::Stopped)) => break,
+                Ok(Err(SessionEnd::Redis(error))) => error.to_string(),
                 Err(_) => "a panic, reported above".to_owned(),
             };
-            self.effects().signs.connected(false);
-            if began.elapsed() >= LASTED {
+            self.reactor().monitor.connected(false);
+            if began.elapsed() >= STABLE_AFTER {
                 backoff = Backoff::new();
             }
             outage.failed(trouble);
-            if self.effects().rest(&mut backoff).await.is_err() {
+            if self.reactor().pause(&mut backoff).await.is_err() {
                 break;
             }
         }
-        self.effects().signs.connected(false);
+        self.reactor().monitor.connected(false);
     }
 
-    fn effects(&self) -> &Effects<R> {
+    fn reactor(&self) -> &Reactor<R> {
         match self {
-            Self::Group(group) => &group.effects,
-            Self::Reader(reader) => &reader.effects,
-            Self::Listener(listener) => &listener.effects,
+            Self::Group(group) => &group.reactor,
+            Self::Reader(reader) => &reader.reactor,
+            Self::Listener(listener) => &listener.reactor,
         }
     }
 }

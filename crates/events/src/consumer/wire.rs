@@ -55,7 +55,7 @@ pub(super) fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
 }
 
 /// The reply of the script that claims.
-pub(super) fn claimed(reply: Value) -> Result<Vec<Entry>, Error> {
+pub(super) fn parse_claimed(reply: Value) -> Result<Vec<Entry>, Error> {
     let entry = |row: Value| match <[Value; 3]>::try_from(array(row)?) {
         Ok([id, before, fields]) => entry(id, Some(before.as_u64().unwrap_or(0)), fields),
         Err(_) => Err(unexpected("a claimed entry has other parts")),
@@ -133,7 +133,7 @@ mod tests {
     fn a_claimed_entry_may_be_gone() {
         let reply = list([list(["7-0".into(), 6.into(), Value::Null])]);
         let gone = Entry { id: "7-0".to_owned(), seq: 7, before: Some(6), body: Body::Gone };
-        assert_eq!(claimed(reply).unwrap(), [gone]);
+        assert_eq!(parse_claimed(reply).unwrap(), [gone]);
     }
 
     #[test]

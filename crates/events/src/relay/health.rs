@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::{Backoff, Outage};
+use crate::{Backoff, RecurringFailure};
 
 /// The pauses between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What fails. The texts are for everybody to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failing {
+pub enum RelayFailure {
     /// Postgres does not answer, or refuses to number rows.
     #[error("the outbox cannot be read or written; committed changes wait in it")]
     Outbox,
@@ -27,21 +27,21 @@ pub enum Failing {
 
 /// The state that outlives connections.
 pub(super) struct RelayHealth {
-    outage: Outage,
+    outage: RecurringFailure,
     backoff: Mutex<Backoff>,
-    tells: watch::Sender<Option<Failing>>,
+    status_sender: watch::Sender<Option<RelayFailure>>,
 }
 
 impl RelayHealth {
-    pub(super) fn new(stream: &'static str, tells: watch::Sender<Option<Failing>>) -> Self {
+    pub(super) fn new(stream: &'static str, status_sender: watch::Sender<Option<RelayFailure>>) -> Self {
         let failing = "the relay cannot carry out events; they wait in the outbox";
-        let outage = Outage::new(stream, failing, "the relay carries out events again");
-        Self { outage, backoff: Mutex::new(Backoff::between(PAUSES.0, PAUSES.1)), tells }
+        let outage = RecurringFailure::new(stream, failing, "the relay carries out events again");
+        Self { outage, backoff: Mutex::new(Backoff::between(PAUSES.0, PAUSES.1)), status_sender }
     }
 
     /// An attempt has failed. Returns how long to wait before the next one.
-    pub(super) fn failed(&self, what: Failing, reason: impl Display) -> Duration {
-        self.tells.send_if_modified(|told| told.replace(what) != Some(what));
+    pub(super) fn failed(&self, what: RelayFailure, reason: impl Display) -> Duration {
+        self.status_sender.send_if_modified(|told| told.replace(what) != Some(what));
         self.outage.failed(format_args!("{what}: {reason}"));
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner).pause()
     }
@@ -54,7 +54,7 @@ impl RelayHealth {
     /// A whole round has succeeded.
     pub(super) fn recovered(&self) {
         self.advanced();
-        self.tells.send_if_modified(|told| told.take().is_some());
-        self.outage.over();
+        self.status_sender.send_if_modified(|told| told.take().is_some());
+        self.outage.recovered();
     }
 }

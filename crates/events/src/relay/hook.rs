@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
-use crate::consumer::ReactError;
-use crate::contract::{Change, Event};
+use crate::consumer::HandlerError;
+use crate::contract::{Event, EventData};
 
 /// A committed event as its outbox row has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Committed<T> {
+pub struct OutboxEvent<T> {
     /// What consumers are told.
     pub event: Event<T>,
     /// What the writing transaction called itself (`SET LOCAL shop.writer = '…'`), for the hook alone: a writer that is
@@ -16,31 +16,31 @@ pub struct Committed<T> {
 }
 
 /// The service's own reaction to its own events: it does not wait for the stream to tell it.
-pub trait Hook<T: Change>: Send + Sync + 'static {
+pub trait RelayHook<T: EventData>: Send + Sync + 'static {
     /// Called with each batch before it is appended; again, where anything failed afterwards.
-    fn before_append(&self, events: &[Committed<T>]) -> impl Future<Output = Result<(), ReactError>> + Send;
+    fn before_append(&self, events: &[OutboxEvent<T>]) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
     /// The database was restored, or may have been: what Redis holds may be of a history that is lost.
-    fn history_changed(&self) -> impl Future<Output = Result<(), ReactError>> + Send;
+    fn history_changed(&self) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
     /// Redis is another one than before: what it holds may be of any age.
-    fn redis_changed(&self) -> impl Future<Output = Result<(), ReactError>> + Send;
+    fn redis_changed(&self) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
 /// For a service whose events concern others only.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoHook;
+pub struct NoRelayHook;
 
-impl<T: Change> Hook<T> for NoHook {
-    async fn before_append(&self, _: &[Committed<T>]) -> Result<(), ReactError> {
+impl<T: EventData> RelayHook<T> for NoRelayHook {
+    async fn before_append(&self, _: &[OutboxEvent<T>]) -> Result<(), HandlerError> {
         Ok(())
     }
 
-    async fn history_changed(&self) -> Result<(), ReactError> {
+    async fn history_changed(&self) -> Result<(), HandlerError> {
         Ok(())
     }
 
-    async fn redis_changed(&self) -> Result<(), ReactError> {
+    async fn redis_changed(&self) -> Result<(), HandlerError> {
         Ok(())
     }
 }

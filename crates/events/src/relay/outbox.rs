@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::log::{EventPage, Mark, PAGE};
+use crate::log::{EventPage, LogPosition, PAGE};
 
 /// A numbered row.
 #[derive(Clone, Debug, QueryableByName)]
@@ -57,7 +57,7 @@ pub(super) struct Head {
 }
 
 #[derive(QueryableByName)]
-struct Known {
+struct HistoryRow {
     #[diesel(sql_type = Bool)]
     known: bool,
 }
@@ -112,7 +112,7 @@ pub(super) async fn is_part(connection: &mut AsyncPgConnection, seq: i64, epoch:
         .bind::<Nullable<SqlUuid>, _>(epoch)
         .get_result(connection)
         .await
-        .map(|Known { known }| known)
+        .map(|HistoryRow { known }| known)
 }
 
 /// Numbers at most `limit` committed rows and returns them, by number. Numbers nothing while the last number given is below
@@ -259,7 +259,7 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError::Diverged`] when `mark` has an epoch and is not part of this log, [`OutboxError::Pruned`] when the
     /// next event is no longer kept.
-    pub async fn after(&self, mark: Mark, limit: u32) -> Result<EventPage, OutboxError> {
+    pub async fn after(&self, mark: LogPosition, limit: u32) -> Result<EventPage, OutboxError> {
         let after = mark.seq;
         let first = i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX);
         let find_head = format!(

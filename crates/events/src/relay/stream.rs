@@ -29,14 +29,15 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn open(url: &str, source: Source, length: u64) -> Result<Self, RedisUrlError> {
-        let client = redis::builder(url, redis::COMMAND)?.build().map_err(|error| RedisUrlError::from(&error))?;
+        let client =
+            redis::builder(url, redis::COMMAND_TIMEOUT)?.build().map_err(|error| RedisUrlError::from(&error))?;
         let [append, tail, remove] = [APPEND, TAIL, REMOVE].map(Script::from_lua);
         Ok(Self { client, append, tail, remove, source, length: length.to_string() })
     }
 
     /// Keeps the connection alive. Never returns.
-    pub(super) async fn keep_answering(&self) {
-        redis::keep_answering(&self.client).await;
+    pub(super) async fn reconnect_when_silent(&self) {
+        redis::reconnect_when_silent(&self.client).await;
     }
 
     /// Starts to connect. Who wants to hear of connections asks for [`connections`](Self::connections) before.

@@ -16,16 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::health::{Failing, RelayHealth};
+use super::batch_size::BatchSize;
+use super::health::{RelayFailure, RelayHealth};
 use super::outbox::{self, Row};
-use super::pace::Pace;
 use super::stream::{Stream, is_diverged};
-use super::{Committed, Hook, RelaySettings, session};
-use crate::consumer::ReactError;
-use crate::contract::{Change, Event};
+use super::{OutboxEvent, RelayHook, RelaySettings, session};
+use crate::consumer::HandlerError;
+use crate::contract::{Event, EventData};
 
 /// Rows that a peer has numbered are left to it for so long, in seconds.
-const PEERS_TURN: f64 = 1.0;
+const PEER_GRACE: f64 = 1.0;
 
 const PRUNE_AT_ONCE: u32 = 10_000;
 
@@ -37,12 +37,12 @@ pub(super) struct Worker<T, H> {
     /// Turns true when there is nothing to do for the first time.
     settles: watch::Sender<bool>,
     health: RelayHealth,
-    pace: Pace,
+    batch_size: BatchSize,
     change: PhantomData<fn() -> T>,
 }
 
 /// Why a round has failed.
-enum Trouble {
+enum RelayError {
     /// The connection to Postgres is made anew.
     Postgres(String),
     /// Redis did not append: the rows stay, and are tried again.
@@ -54,46 +54,47 @@ enum Trouble {
 }
 
 /// What a relay knows of both ends, on one connection to Postgres.
-struct Progress {
+struct RelayState {
     /// Whether there may be numbered rows that nobody appends.
-    owing: bool,
+    has_unappended: bool,
     /// Whether Redis and its stream are known to be those that the rows were appended to.
-    greeted: bool,
+    is_verified: bool,
     /// Whether the stream refused rows: it is replaced, whatever its end looks like.
-    diverged: bool,
+    has_diverged: bool,
     /// The last number that is known to be given.
     head: i64,
     /// The epoch of the next numbers.
     epoch: Uuid,
 }
 
-impl Progress {
+impl RelayState {
     /// The database says where it is. Another relay that connects begins an epoch too, and a restore does: either way the
     /// stream is compared again.
-    fn heard(&mut self, head: i64, epoch: Uuid) {
-        self.greeted &= self.epoch == epoch;
+    fn observe_head(&mut self, head: i64, epoch: Uuid) {
+        self.is_verified &= self.epoch == epoch;
         (self.head, self.epoch) = (self.head.max(head), epoch);
     }
 }
 
-impl<T: Change, H: Hook<T>> Worker<T, H> {
+impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
     pub(super) fn new(
         settings: RelaySettings,
         postgres: String,
         stream: Stream,
         hook: H,
         settles: watch::Sender<bool>,
-        tells: watch::Sender<Option<Failing>>,
+        status_sender: watch::Sender<Option<RelayFailure>>,
     ) -> Self {
-        let (health, pace) = (RelayHealth::new(stream.source.stream, tells), Pace::new(settings.batch));
-        Self { settings, postgres, stream, hook, settles, health, pace, change: PhantomData }
+        let (health, batch_size) =
+            (RelayHealth::new(stream.source.stream, status_sender), BatchSize::new(settings.batch));
+        Self { settings, postgres, stream, hook, settles, health, batch_size, change: PhantomData }
     }
 
     /// Returns when it is told to.
     pub(super) async fn run(self, stop: CancellationToken) {
         tokio::select! {
             () = self.relay(&stop) => {}
-            () = self.stream.keep_answering() => {}
+            () = self.stream.reconnect_when_silent() => {}
         }
         self.stream.close().await;
     }
@@ -113,11 +114,11 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                     // A panic in the hook is a fault of this program, but no reason to lose events from here on.
                     match AssertUnwindSafe(work).catch_unwind().await {
                         Ok(Ok(())) => break,
-                        Ok(Err(error)) => (Failing::Outbox, error),
-                        Err(_) => (Failing::Invalidation, "a panic, reported above".to_owned()),
+                        Ok(Err(error)) => (RelayFailure::Outbox, error),
+                        Err(_) => (RelayFailure::Invalidation, "a panic, reported above".to_owned()),
                     }
                 }
-                Err(error) => (Failing::Outbox, error.to_string()),
+                Err(error) => (RelayFailure::Outbox, error.to_string()),
             };
             rest(self.health.failed(what, error), stop).await;
         }
@@ -138,10 +139,15 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pruned = Instant::now();
         let begun = postgres(outbox::begin_epoch(connection).await)?;
-        let mut progress =
-            Progress { owing: true, greeted: false, diverged: false, head: begun.seq, epoch: begun.epoch };
+        let mut state = RelayState {
+            has_unappended: true,
+            is_verified: false,
+            has_diverged: false,
+            head: begun.seq,
+            epoch: begun.epoch,
+        };
         while !stop.is_cancelled() {
-            match self.round(connection, &mut progress).await {
+            match self.tick(connection, &mut state).await {
                 Ok(true) => {
                     self.health.recovered();
                     continue;
@@ -150,19 +156,19 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                     self.health.recovered();
                     self.settles.send_replace(true);
                 }
-                Err(trouble) => {
-                    let (what, error) = match trouble {
-                        Trouble::Postgres(error) => return Err(error),
-                        Trouble::Elsewhere(error) => (Failing::Stream, error),
-                        Trouble::Hook(error) => (Failing::Invalidation, error),
-                        Trouble::Diverged => {
-                            progress.diverged = true;
-                            (Failing::Stream, "the stream has another history than the outbox".to_owned())
+                Err(error) => {
+                    let (what, error) = match error {
+                        RelayError::Postgres(error) => return Err(error),
+                        RelayError::Elsewhere(error) => (RelayFailure::Stream, error),
+                        RelayError::Hook(error) => (RelayFailure::Invalidation, error),
+                        RelayError::Diverged => {
+                            state.has_diverged = true;
+                            (RelayFailure::Stream, "the stream has another history than the outbox".to_owned())
                         }
                     };
                     // Greeted again, so that nothing is asked of the hook before Redis answers.
-                    (progress.owing, progress.greeted) = (true, false);
-                    self.pace.failed();
+                    (state.has_unappended, state.is_verified) = (true, false);
+                    self.batch_size.failed();
                     rest(self.health.failed(what, error), stop).await;
                     continue;
                 }
@@ -170,14 +176,14 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
             tokio::select! {
                 () = wake.notified() => {}
                 // A receiver that lagged has missed connections, and so heard of one.
-                _ = connections.recv() => progress.greeted = false,
+                _ = connections.recv() => state.is_verified = false,
                 _ = ticks.tick() => {
                     let head = postgres(outbox::head(connection).await)?;
-                    if head.seq < progress.head {
-                        return Err(format!("the outbox was at {} and is at {}: it was restored", progress.head, head.seq));
+                    if head.seq < state.head {
+                        return Err(format!("the outbox was at {} and is at {}: it was restored", state.head, head.seq));
                     }
-                    progress.heard(head.seq, head.epoch);
-                    progress.owing |= !postgres(outbox::unfinished(connection, PEERS_TURN, 1).await)?.is_empty();
+                    state.observe_head(head.seq, head.epoch);
+                    state.has_unappended |= !postgres(outbox::unfinished(connection, PEER_GRACE, 1).await)?.is_empty();
                     if pruned.elapsed() > self.settings.prune_every {
                         pruned = Instant::now();
                         let seconds = self.settings.retention.as_secs_f64();
@@ -191,22 +197,26 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// Numbers what is new and appends it, or what was left behind. Returns whether there may be more.
-    async fn round(&self, connection: &mut AsyncPgConnection, progress: &mut Progress) -> Result<bool, Trouble> {
+    async fn tick(&self, connection: &mut AsyncPgConnection, state: &mut RelayState) -> Result<bool, RelayError> {
         let batch = self.settings.batch;
-        let mut fresh = self.number(connection, progress).await?;
-        if !progress.greeted {
+        let mut fresh = self.number(connection, state).await?;
+        if !state.is_verified {
             // Numbered even while Redis is away, and all of them: the log over HTTP goes on.
-            progress.owing = true;
+            state.has_unappended = true;
             while fresh.len() == batch as usize {
-                fresh = self.number(connection, progress).await?;
+                fresh = self.number(connection, state).await?;
             }
-            self.greet(connection, progress).await?;
-            (progress.greeted, progress.diverged) = (true, false);
+            self.verify_stream(connection, state).await?;
+            (state.is_verified, state.has_diverged) = (true, false);
         }
-        let rows = if progress.owing { outbox::unfinished(connection, 0.0, self.pace.rows()).await? } else { fresh };
+        let rows = if state.has_unappended {
+            outbox::unfinished(connection, 0.0, self.batch_size.rows()).await?
+        } else {
+            fresh
+        };
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            let more = progress.owing;
-            progress.owing = false;
+            let more = state.has_unappended;
+            state.has_unappended = false;
             return Ok(more);
         };
         let events = self.events(&rows);
@@ -217,20 +227,24 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
         outbox::done(connection, first.seq, last.seq).await?;
         self.advanced();
         // Of what was committed meanwhile, a notification has come.
-        Ok(progress.owing || rows.len() == batch as usize)
+        Ok(state.has_unappended || rows.len() == batch as usize)
     }
 
     /// Numbers one batch.
-    async fn number(&self, connection: &mut AsyncPgConnection, progress: &mut Progress) -> Result<Vec<Row>, Trouble> {
-        let rows = outbox::number(connection, self.settings.batch, progress.head).await?;
+    async fn number(&self, connection: &mut AsyncPgConnection, state: &mut RelayState) -> Result<Vec<Row>, RelayError> {
+        let rows = outbox::number(connection, self.settings.batch, state.head).await?;
         if let Some(Row { seq, epoch: Some(epoch), .. }) = rows.last() {
-            progress.heard(*seq, *epoch);
+            state.observe_head(*seq, *epoch);
         }
         Ok(rows)
     }
 
     /// On a new connection, and in a new epoch: is it still the Redis, and the stream, that the rows were appended to?
-    async fn greet(&self, connection: &mut AsyncPgConnection, progress: &mut Progress) -> Result<(), Trouble> {
+    async fn verify_stream(
+        &self,
+        connection: &mut AsyncPgConnection,
+        state: &mut RelayState,
+    ) -> Result<(), RelayError> {
         let run_id = self.stream.run_id().await?;
         let (last, head, is_new) = loop {
             // The stream first: whatever it has been given by then was numbered before. And whoever has begun another one has
@@ -238,13 +252,13 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
             let (last, epoch) = self.stream.last().await?;
             let known = outbox::run_id(connection).await?;
             let head = outbox::head(connection).await?;
-            progress.heard(head.seq, head.epoch);
+            state.observe_head(head.seq, head.epoch);
             let is_new = known.as_ref() != Some(&run_id);
             if is_new {
                 self.hook.redis_changed().await?;
             }
             // A database that has never appended anything has no stream either.
-            let is_ours = known.is_some() && !progress.diverged && outbox::is_part(connection, last, epoch).await?;
+            let is_ours = known.is_some() && !state.has_diverged && outbox::is_part(connection, last, epoch).await?;
             if last == 0 || is_ours {
                 if last == 0 && head.seq > 0 && !is_new {
                     // Nothing is there to compare with, so the entries of this service may be of any history.
@@ -253,7 +267,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
                 break (last, head.seq, is_new);
             }
             self.hook.history_changed().await?;
-            progress.diverged = false;
+            state.has_diverged = false;
             if self.remove(last, "it is of another database, or of before a restore").await? {
                 break (0, head.seq, is_new);
             }
@@ -270,7 +284,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// Appends `rows`, and before them whatever the stream lacks.
-    async fn append(&self, connection: &mut AsyncPgConnection, rows: &[Row]) -> Result<(), Trouble> {
+    async fn append(&self, connection: &mut AsyncPgConnection, rows: &[Row]) -> Result<(), RelayError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let reached = self.stream.append(rows, false).await?;
         if reached > last.seq && reached > outbox::head(connection).await?.seq {
@@ -287,21 +301,21 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// Gives the stream the rows `from` to `to`, which it lacks.
-    async fn catch_up(&self, connection: &mut AsyncPgConnection, mut from: i64, to: i64) -> Result<(), Trouble> {
+    async fn catch_up(&self, connection: &mut AsyncPgConnection, mut from: i64, to: i64) -> Result<(), RelayError> {
         while from <= to {
-            let rows = outbox::between(connection, from, to, self.pace.rows()).await?;
+            let rows = outbox::between(connection, from, to, self.batch_size.rows()).await?;
             let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows[0].seq == from) else {
                 self.remove_now(from - 1, "it is too old to be continued").await?;
                 return self.replay(connection).await;
             };
-            self.forget_and_append(&rows, false).await?;
+            self.replay_page(&rows, false).await?;
             from = last + 1;
         }
         Ok(())
     }
 
     /// Removes the stream, if it still ends with this number. Returns whether it did.
-    async fn remove(&self, last: i64, why: &str) -> Result<bool, Trouble> {
+    async fn remove(&self, last: i64, why: &str) -> Result<bool, RelayError> {
         let stream = self.stream.source.stream;
         let is_removed = self.stream.remove(last).await?;
         if is_removed {
@@ -312,27 +326,27 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// The same; an error when it does not end with it any more: then everything is looked at again.
-    async fn remove_now(&self, last: i64, why: &str) -> Result<(), Trouble> {
+    async fn remove_now(&self, last: i64, why: &str) -> Result<(), RelayError> {
         match self.remove(last, why).await? {
             true => Ok(()),
-            false => Err(Trouble::Elsewhere("the stream has changed while it was to be removed".to_owned())),
+            false => Err(RelayError::Elsewhere("the stream has changed while it was to be removed".to_owned())),
         }
     }
 
     fn advanced(&self) {
-        self.pace.succeeded();
+        self.batch_size.succeeded();
         self.health.advanced();
     }
 
     /// Fills a stream that is empty with the last hour, to the newest row.
-    async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), Trouble> {
+    async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), RelayError> {
         let hour = self.settings.retention.as_secs_f64();
         let begin = outbox::replay_from(connection, hour, self.settings.stream_length).await?;
         let mut from = begin;
         loop {
-            let rows = outbox::between(connection, from, i64::MAX, self.pace.rows()).await?;
+            let rows = outbox::between(connection, from, i64::MAX, self.batch_size.rows()).await?;
             let Some(last) = rows.last().map(|row| row.seq) else { break };
-            self.forget_and_append(&rows, from == begin).await?;
+            self.replay_page(&rows, from == begin).await?;
             from = last + 1;
         }
         if from > begin {
@@ -347,7 +361,7 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// For rows that this round did not number: the hook hears of those that nobody has finished.
-    async fn forget_and_append(&self, rows: &[Row], begin: bool) -> Result<(), Trouble> {
+    async fn replay_page(&self, rows: &[Row], begin: bool) -> Result<(), RelayError> {
         let unfinished: Vec<Row> = rows.iter().filter(|row| !row.done).cloned().collect();
         let events = self.events(&unfinished);
         if !unfinished.is_empty() {
@@ -360,38 +374,38 @@ impl<T: Change, H: Hook<T>> Worker<T, H> {
     }
 
     /// All of `rows`, or an error: a stream that vanished meanwhile must not go on in the middle.
-    async fn append_page(&self, rows: &[Row], begin: bool) -> Result<(), Trouble> {
+    async fn append_page(&self, rows: &[Row], begin: bool) -> Result<(), RelayError> {
         let reached = self.stream.append(rows, begin).await?;
         match rows.last() {
             Some(last) if reached < last.seq => {
-                Err(Trouble::Elsewhere(format!("the stream ends at {reached}, and {} was not appended", last.seq)))
+                Err(RelayError::Elsewhere(format!("the stream ends at {reached}, and {} was not appended", last.seq)))
             }
             _ => Ok(()),
         }
     }
 
     /// Those of `rows` that can be read. The others are appended all the same: consumers set them aside.
-    fn events(&self, rows: &[Row]) -> Vec<Committed<T>> {
+    fn events(&self, rows: &[Row]) -> Vec<OutboxEvent<T>> {
         let readable = |row: &Row| {
             let event = Event::parse(row.event.as_bytes()).ok()?;
-            Some(Committed { event, writer: row.writer.clone() })
+            Some(OutboxEvent { event, writer: row.writer.clone() })
         };
         rows.iter().filter_map(readable).collect()
     }
 
-    fn count(&self, events: &[Committed<T>]) {
+    fn count(&self, events: &[OutboxEvent<T>]) {
         let stream = self.stream.source.stream;
         counter!("relay_events_total", "stream" => stream).increment(events.len() as u64);
         let now = Utc::now();
         let delay = histogram!("relay_delay_seconds", "stream" => stream);
-        for Committed { event, .. } in events {
+        for OutboxEvent { event, .. } in events {
             delay.record((now - event.occurred_at).to_std().unwrap_or_default());
         }
     }
 }
 
 /// Once they are appended, and not at each attempt: a row that a client wrote to the outbox by hand may be anything.
-fn warn_of_unreadable<T: Change>(rows: &[Row], read: &[Committed<T>]) {
+fn warn_of_unreadable<T: EventData>(rows: &[Row], read: &[OutboxEvent<T>]) {
     let all_read = rows.len() == read.len();
     for row in rows.iter().filter(|_| !all_read) {
         if let Err(error) = Event::<T>::parse(row.event.as_bytes()) {
@@ -411,20 +425,20 @@ fn postgres<T>(result: diesel::QueryResult<T>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-impl From<diesel::result::Error> for Trouble {
+impl From<diesel::result::Error> for RelayError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Postgres(error.to_string())
     }
 }
 
-impl From<fred::error::Error> for Trouble {
+impl From<fred::error::Error> for RelayError {
     fn from(error: fred::error::Error) -> Self {
         if is_diverged(&error) { Self::Diverged } else { Self::Elsewhere(error.details().to_owned()) }
     }
 }
 
-impl From<ReactError> for Trouble {
-    fn from(error: ReactError) -> Self {
+impl From<HandlerError> for RelayError {
+    fn from(error: HandlerError) -> Self {
         Self::Hook(error.to_string())
     }
 }

@@ -1,6 +1,6 @@
 //! What a consumer does can be read from its metrics.
 
-use events::consumer::Reading;
+use events::consumer::Delivery;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use testkit::eventually;
 
@@ -18,7 +18,7 @@ async fn the_counters_and_gauges_tell_what_happens() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let prometheus = PrometheusBuilder::new().build_recorder();
     let shown = prometheus.handle();
-    let consumer = metrics::with_local_recorder(&prometheus, || world.start(Reading::Group(GROUP), &recorder));
+    let consumer = metrics::with_local_recorder(&prometheus, || world.start(Delivery::Group(GROUP), &recorder));
     reads(&consumer).await;
     recorder.answer(|_| unavailable());
     world.append([1, 2, 4]).await;

@@ -1,6 +1,6 @@
 //! Each event is carried out by one member of the group, and acknowledged after that.
 
-use events::consumer::{ConsumerSettings, ReactError, Reading, Resync};
+use events::consumer::{ConsumerSettings, Delivery, HandlerError, Resync};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings, unavailable};
@@ -46,7 +46,7 @@ async fn a_new_group_that_knows_its_position_begins_after_it_and_drops_nothing()
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
     recorder.is_at(2);
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     applied(&recorder, 3..=5).await;
     assert_eq!(recorder.resyncs(), []);
     consumer.stop().await;
@@ -58,7 +58,7 @@ async fn a_new_group_fetches_what_the_stream_no_longer_holds() {
     world.log_only(1..=6);
     world.stream_only(7..=8).await;
     recorder.is_at(2);
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     eventually("all of it", AT_MOST, async || recorder.applied().iter().filter(|seq| **seq > 2).count() == 6).await;
     assert_eq!(recorder.applied(), [3, 4, 5, 6, 7, 8]);
     assert_eq!(recorder.resyncs(), []);
@@ -127,7 +127,7 @@ async fn the_status_tells_how_far_it_is_and_how_many_are_left() {
 async fn it_starts_without_redis_and_reads_when_that_is_there() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.redis.kill().await.unwrap();
-    let consumer = world.start_with(&settings(), Reading::Group(GROUP), &recorder);
+    let consumer = world.start_with(&settings(), Delivery::Group(GROUP), &recorder);
     assert!(!consumer.status().connected);
     world.redis.restart().await.unwrap();
     reads(&consumer).await;
@@ -139,9 +139,9 @@ async fn it_starts_without_redis_and_reads_when_that_is_there() {
 #[tokio::test]
 async fn a_group_is_not_made_before_everything_is_dropped() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    recorder.resync_answer(Err(ReactError::Unavailable("the cache is away".to_owned())));
+    recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
     world.append(1..=2).await;
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     eventually("some attempts", AT_MOST, async || recorder.resyncs().len() >= 3).await;
     assert_eq!(world.cli(&format!("XINFO GROUPS {STREAM}")).await, "");
     // What happens while it waits is delivered.
@@ -155,7 +155,7 @@ async fn a_group_is_not_made_before_everything_is_dropped() {
 async fn no_reaction_gets_more_than_a_batch() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let settings = ConsumerSettings { batch: 10, ..settings() };
-    let consumer = world.start_with(&settings, Reading::Group(GROUP), &recorder);
+    let consumer = world.start_with(&settings, Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     world.append(1..=35).await;
     applied(&recorder, 1..=35).await;

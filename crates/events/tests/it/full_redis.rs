@@ -1,6 +1,6 @@
 //! Redis is full: caches may have filled it, and events must go on all the same.
 
-use events::consumer::{Reading, Resync};
+use events::consumer::{Delivery, Resync};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads};
@@ -26,8 +26,8 @@ async fn append(world: &World, numbers: std::ops::RangeInclusive<u64>) {
 async fn full_redis_stops_neither_a_group_nor_a_reader() {
     let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
     fill(&world).await;
-    let reader = world.start(Reading::Log(0.into()), &one);
-    let member = world.start(Reading::Group(GROUP), &two);
+    let reader = world.start(Delivery::Log(0.into()), &one);
+    let member = world.start(Delivery::Group(GROUP), &two);
     reads(&member).await;
     reads(&reader).await;
     append(&world, 1..=3).await;
@@ -48,7 +48,7 @@ async fn full_redis_takes_claims_and_dead_letters() {
     world.give_to_a_dead_peer(1).await;
     fill(&world).await;
     recorder.answer(|numbers| if numbers.contains(&2) { crate::support::refused() } else { Ok(()) });
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     applied(&recorder, [1]).await;
     eventually("the dead letter", AT_MOST, async || world.reasons().await == ["refused"]).await;
     world.all_acknowledged().await;

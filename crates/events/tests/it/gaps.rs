@@ -1,6 +1,6 @@
 //! A missing number is noticed and made good: from the log, or by dropping everything.
 
-use events::consumer::{Reading, Resync};
+use events::consumer::{Delivery, Resync};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads};
@@ -43,7 +43,7 @@ async fn what_was_trimmed_before_anybody_read_it_is_fetched() {
     world.append(4..=9).await;
     world.cli(&format!("XTRIM {STREAM} MINID 8-0")).await;
     recorder.is_at(3);
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     applied(&recorder, 4..=9).await;
     assert_eq!(recorder.resyncs(), []);
     consumer.stop().await;
@@ -140,7 +140,7 @@ async fn a_hole_that_a_peer_died_over_is_still_noticed() {
     world.log_only(4..=5);
     world.append(6..=7).await;
     world.give_to_a_dead_peer(10).await;
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     applied(&recorder, 4..=7).await;
     assert_eq!(recorder.resyncs(), []);
@@ -154,7 +154,7 @@ async fn events_that_the_stream_still_holds_are_read_though_the_next_one_is_prun
     world.cli(&format!("XTRIM {STREAM} MINID 6-0")).await;
     world.log.forget(4);
     recorder.is_at(2);
-    let consumer = world.start(Reading::Group(GROUP), &recorder);
+    let consumer = world.start(Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     world.append(7..=7).await;
     applied(&recorder, [6, 7]).await;

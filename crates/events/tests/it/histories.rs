@@ -1,7 +1,7 @@
 //! The database behind the log is restored, and numbers other events with numbers that it has given before.
 
-use events::consumer::{Reading, Resync};
-use events::log::Mark;
+use events::consumer::{Delivery, Resync};
+use events::log::LogPosition;
 use testkit::eventually;
 use uuid::Uuid;
 
@@ -15,15 +15,15 @@ async fn six_events() -> (World, Uuid) {
     (world, epoch)
 }
 
-fn mark(seq: u64, epoch: Uuid) -> Mark {
-    Mark { seq, epoch: Some(epoch) }
+fn mark(seq: u64, epoch: Uuid) -> LogPosition {
+    LogPosition { seq, epoch: Some(epoch) }
 }
 
 #[tokio::test]
 async fn reader_resyncs_when_a_restored_log_grows_past_its_position() {
     for (restored, head) in [(3, 8), (3, 6), (3, 5), (0, 7)] {
         let ((world, _), recorder) = (six_events().await, Recorder::new());
-        let consumer = world.start(Reading::Log(0.into()), &recorder);
+        let consumer = world.start(Delivery::Log(0.into()), &recorder);
         applied(&recorder, 1..=6).await;
         let epoch = Uuid::new_v4();
         recorder.resync_answer(Ok(Some(mark(head, epoch))));
@@ -46,7 +46,7 @@ async fn reader_that_was_down_during_the_restore_resyncs_with_and_without_redis(
             world.cli("FLUSHALL").await;
         }
         recorder.resync_answer(Ok(Some(mark(9, epoch))));
-        let consumer = world.start(Reading::Log(mark(6, before)), &recorder);
+        let consumer = world.start(Delivery::Log(mark(6, before)), &recorder);
         eventually("a resync", AT_MOST, async || !recorder.resyncs().is_empty()).await;
         world.append_of(epoch, 10..=10).await;
         applied(&recorder, [10]).await;
@@ -60,7 +60,7 @@ async fn reader_that_was_no_further_than_the_backup_reads_on_without_a_resync() 
     let ((world, before), recorder) = (six_events().await, Recorder::new());
     let epoch = Uuid::new_v4();
     world.restore(3, epoch, 4..=9).await;
-    let consumer = world.start(Reading::Log(mark(2, before)), &recorder);
+    let consumer = world.start(Delivery::Log(mark(2, before)), &recorder);
     applied(&recorder, 3..=9).await;
     assert_eq!(recorder.resyncs(), []);
     consumer.stop().await;
@@ -69,7 +69,7 @@ async fn reader_that_was_no_further_than_the_backup_reads_on_without_a_resync() 
 #[tokio::test]
 async fn relay_that_was_merely_started_anew_costs_no_resync() {
     let ((world, _), one, two) = (six_events().await, Recorder::new(), Recorder::new());
-    let reader = world.start(Reading::Log(0.into()), &one);
+    let reader = world.start(Delivery::Log(0.into()), &one);
     two.is_at(0);
     let member = world.member(&two).await;
     applied(&one, 1..=6).await;
@@ -89,7 +89,7 @@ async fn relay_that_was_merely_started_anew_costs_no_resync() {
 #[tokio::test]
 async fn reader_waits_for_the_log_before_it_believes_another_epoch() {
     let ((world, _), recorder) = (six_events().await, Recorder::new());
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     applied(&recorder, 1..=6).await;
     world.log.away(true);
     let (epoch, asked) = (Uuid::new_v4(), world.log.asked());
@@ -141,7 +141,7 @@ async fn service_that_stores_its_position_resyncs_when_it_joins_after_the_restor
         }
         recorder.is_at(mark(6, before));
         recorder.resync_answer(Ok(Some(mark(8, epoch))));
-        let consumer = world.start(Reading::Group(GROUP), &recorder);
+        let consumer = world.start(Delivery::Group(GROUP), &recorder);
         reads(&consumer).await;
         applied(&recorder, [9]).await;
         assert_eq!(recorder.resyncs(), [Resync::OtherHistory]);
@@ -189,7 +189,7 @@ async fn service_whose_own_database_was_restored_gets_its_events_again() {
     // And while it does not.
     let again = Recorder::new();
     again.is_at(mark(4, epoch));
-    let consumer = world.start_with(&settings(), Reading::Group(GROUP), &again);
+    let consumer = world.start_with(&settings(), Delivery::Group(GROUP), &again);
     applied(&again, 5..=6).await;
     assert_eq!((recorder.resyncs(), again.resyncs()), (vec![], vec![]));
     consumer.stop().await;

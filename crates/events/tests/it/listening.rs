@@ -1,7 +1,7 @@
 //! Over Pub/Sub, what nobody hears is lost. That is its price, and it is to be seen.
 
 use events::PRODUCT_EVENTS;
-use events::consumer::{ConsumerSettings, Reading, Transport};
+use events::consumer::{ConsumerSettings, Delivery, Transport};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, World, applied, event, reads, refused, settings};
@@ -18,7 +18,7 @@ fn pubsub() -> ConsumerSettings {
 #[tokio::test]
 async fn what_is_heard_is_carried_out_and_what_is_missed_is_lost() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start_with(&pubsub(), Reading::Group(GROUP), &recorder);
+    let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     publish(&world, 1).await;
     publish(&world, 2).await;
@@ -41,7 +41,7 @@ async fn what_is_heard_is_carried_out_and_what_is_missed_is_lost() {
 #[tokio::test]
 async fn what_is_refused_is_lost() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start_with(&pubsub(), Reading::Group(GROUP), &recorder);
+    let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     recorder.answer(|_| refused());
     publish(&world, 1).await;
@@ -56,7 +56,7 @@ async fn what_is_refused_is_lost() {
 async fn a_subscription_that_is_refused_is_tried_again() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.cli("ACL SETUSER default -subscribe").await;
-    let consumer = world.start_with(&pubsub(), Reading::Group(GROUP), &recorder);
+    let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     let status = consumer.watch();
     for _ in 0..2 {
         let refused = async || world.cli("ACL LOG").await.contains("subscribe");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::consumer::{ConsumerSettings, Reading};
+use events::consumer::{ConsumerSettings, Delivery};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, CLAIM, GROUP, Recorder, STREAM, World, applied, reads, settings};
@@ -12,9 +12,9 @@ async fn two_members_share_the_events_and_miss_none() {
     let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
     // That a busy machine makes one so slow that the other claims is another story.
     let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
-    let first = world.start_with(&settings, Reading::Group(GROUP), &one);
+    let first = world.start_with(&settings, Delivery::Group(GROUP), &one);
     reads(&first).await;
-    let second = world.start_with(&settings, Reading::Group(GROUP), &two);
+    let second = world.start_with(&settings, Delivery::Group(GROUP), &two);
     reads(&second).await;
     for thousand in 0..10 {
         world.append(thousand * 1_000 + 1..=thousand * 1_000 + 1_000).await;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use events::consumer::{Reading, Resync};
+use events::consumer::{Delivery, Resync};
 use events::contract::SCHEMA;
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -44,7 +44,7 @@ async fn what_is_not_an_event_is_taken_from_the_log() {
 async fn what_is_not_an_event_in_the_log_either_means_dropping_everything() {
     let broken = json!({ "seq": 2, "type": "product.updated" });
     let (applied, resyncs, reasons) = between_events("rubbish", Some(broken)).await;
-    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::Poison]));
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::LostEvent]));
     assert_eq!(reasons, ["malformed"]);
 }
 
@@ -67,9 +67,9 @@ async fn an_unknown_type_is_set_aside_and_changes_nothing() {
 async fn a_service_that_knows_its_position_is_past_what_was_set_aside() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.is_at(0);
-    for reading in [Reading::Group(GROUP), Reading::Log(0.into())] {
+    for delivery in [Delivery::Group(GROUP), Delivery::Log(0.into())] {
         world.cli("FLUSHALL").await;
-        let consumer = world.start(reading, &recorder);
+        let consumer = world.start(delivery, &recorder);
         let message = other(1, "type", json!("product.praised"));
         world.log.add(1, message.clone());
         world.message(1, "event", &message.to_string()).await;
@@ -84,7 +84,7 @@ async fn a_service_that_knows_its_position_is_past_what_was_set_aside() {
 async fn a_later_schema_means_dropping_everything() {
     let message = other(2, "schema", json!(SCHEMA + 1)).to_string();
     let (applied, resyncs, reasons) = between_events(&message, None).await;
-    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::Poison]));
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::LostEvent]));
     assert_eq!(reasons, ["newer-schema"]);
 }
 
@@ -110,7 +110,7 @@ async fn a_refused_event_is_tried_again_and_set_aside_and_the_others_are_carried
     world.all_acknowledged().await;
     assert_eq!(recorder.applied(), [1, 3, 4]);
     assert_eq!(world.reasons().await, ["refused"]);
-    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::Poison]);
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::LostEvent]);
     // The batch, and the event alone as often as the settings say; the three others once each.
     assert_eq!(recorder.begun(), 1 + u64::from(settings().max_attempts) + 3);
     consumer.stop().await;
@@ -180,13 +180,13 @@ async fn nothing_is_acknowledged_before_its_dead_letter_is_written() {
 async fn a_reader_of_everything_sets_aside_and_goes_on() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     world.append(1..=3).await;
     world.log_only(4..=4);
     world.message(4, "event", "rubbish").await;
     applied(&recorder, [1, 3, 4]).await;
     eventually("its position", AT_MOST, async || consumer.status().position == 4).await;
     assert_eq!(world.reasons().await, ["refused", "malformed"]);
-    assert_eq!(recorder.resyncs(), [Resync::Poison]);
+    assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
     consumer.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use events::PRODUCT_EVENTS;
-use events::consumer::{Consumer, ConsumerSettings, Progress, ReactError, Reading, Unverified};
+use events::consumer::{Consumer, ConsumerSettings, Delivery, EventProgress, HandlerError, ProgressError};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, settings, unavailable};
@@ -15,31 +15,31 @@ fn limited() -> ConsumerSettings {
 }
 
 /// A consumer, and its progress.
-fn start(world: &World, reading: Reading, recorder: &Recorder) -> (Consumer, Progress) {
-    let consumer = world.start_with(&limited(), reading, recorder);
-    let progress = Progress::new(PRODUCT_EVENTS, &limited());
+fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
+    let consumer = world.start_with(&limited(), delivery, recorder);
+    let progress = EventProgress::new(PRODUCT_EVENTS, &limited());
     progress.follow(&consumer);
     (consumer, progress)
 }
 
-async fn until_ready(progress: &Progress) {
-    eventually("the consumer to be at the end", AT_MOST, async || progress.ready().is_ok()).await;
+async fn until_ready(progress: &EventProgress) {
+    eventually("the consumer to be at the end", AT_MOST, async || progress.check_ready().is_ok()).await;
 }
 
-async fn until_refused(progress: &Progress) {
-    let refused = Err(Unverified::Refused(STREAM));
+async fn until_refused(progress: &EventProgress) {
+    let refused = Err(ProgressError::Refused(STREAM));
     eventually("the refusal", AT_MOST, async || progress.verified() == refused).await;
 }
 
-async fn until_overdue(progress: &Progress) {
-    let overdue = Err(Unverified::Overdue(STREAM, LIMIT));
+async fn until_overdue(progress: &EventProgress) {
+    let overdue = Err(ProgressError::Overdue(STREAM, LIMIT));
     eventually("the consumer to be overdue", AT_MOST, async || progress.verified() == overdue).await;
 }
 
 #[tokio::test]
 async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_it() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
@@ -47,7 +47,7 @@ async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_i
     world.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;
     world.append(4..=4).await;
-    assert_eq!(progress.verified(), Err(Unverified::Refused(STREAM)));
+    assert_eq!(progress.verified(), Err(ProgressError::Refused(STREAM)));
     world.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=4).await;
@@ -59,14 +59,14 @@ async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_i
 async fn group_that_is_refused_is_unverified_long_before_the_limit() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
-    let consumer = world.start_with(&patient, Reading::Group(GROUP), &recorder);
-    let progress = Progress::new(PRODUCT_EVENTS, &patient);
+    let consumer = world.start_with(&patient, Delivery::Group(GROUP), &recorder);
+    let progress = EventProgress::new(PRODUCT_EVENTS, &patient);
     progress.follow(&consumer);
     until_ready(&progress).await;
     world.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;
     world.append(1..=1).await;
-    assert_eq!(progress.verified(), Err(Unverified::Refused(STREAM)));
+    assert_eq!(progress.verified(), Err(ProgressError::Refused(STREAM)));
     world.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=1).await;
@@ -76,7 +76,7 @@ async fn group_that_is_refused_is_unverified_long_before_the_limit() {
 #[tokio::test]
 async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.cli("ACL SETUSER default resetkeys").await;
     // Nothing is there to be missed, as far as the test knows: the consumer does not know even that.
@@ -89,7 +89,7 @@ async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
 #[tokio::test]
 async fn group_whose_reaction_fails_is_unverified_until_it_succeeds() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     recorder.answer(|_| unavailable());
     world.append(1..=2).await;
@@ -104,9 +104,9 @@ async fn group_whose_reaction_fails_is_unverified_until_it_succeeds() {
 #[tokio::test]
 async fn group_whose_resync_fails_is_unverified_until_it_succeeds() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
-    recorder.resync_answer(Err(ReactError::Unavailable("the cache is away".to_owned())));
+    recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
     world.cli(&format!("DEL {STREAM}")).await;
     until_overdue(&progress).await;
     recorder.resync_answer(Ok(None));
@@ -117,7 +117,7 @@ async fn group_whose_resync_fails_is_unverified_until_it_succeeds() {
 #[tokio::test]
 async fn events_that_the_relay_does_not_append_make_their_consumer_unverified() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
@@ -136,14 +136,15 @@ async fn events_that_the_relay_does_not_append_make_their_consumer_unverified() 
 #[tokio::test]
 async fn reader_without_the_right_to_read_its_stream_reads_the_log() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Log(0.into()), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Log(0.into()), &recorder);
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     until_ready(&progress).await;
     world.cli("ACL SETUSER default resetkeys").await;
     world.log_only(4..=6);
     applied(&recorder, 1..=6).await;
-    eventually("the refusal", AT_MOST, async || progress.ready() == Err(Unverified::Disconnected(STREAM))).await;
+    eventually("the refusal", AT_MOST, async || progress.check_ready() == Err(ProgressError::Disconnected(STREAM)))
+        .await;
     assert_eq!(progress.verified(), Ok(()), "the log says that there is no more");
     // Without the log, too, nobody knows.
     world.log.away(true);
@@ -159,7 +160,7 @@ async fn reader_without_the_right_to_read_its_stream_reads_the_log() {
 #[tokio::test]
 async fn progress_ages_when_its_consumer_is_stopped() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Reading::Group(GROUP), &recorder);
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     consumer.stop().await;
     until_overdue(&progress).await;

@@ -1,6 +1,6 @@
 //! A reader of the whole log misses nothing, whatever is away.
 
-use events::consumer::{Reading, Resync};
+use events::consumer::{Delivery, Resync};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, Recorder, STREAM, World, applied, reads, refused, unavailable};
@@ -9,7 +9,7 @@ use crate::support::{AT_MOST, Recorder, STREAM, World, applied, reads, refused, 
 async fn it_goes_on_after_its_position() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
-    let consumer = world.start(Reading::Log(2.into()), &recorder);
+    let consumer = world.start(Delivery::Log(2.into()), &recorder);
     applied(&recorder, 3..=5).await;
     world.append(6..=8).await;
     applied(&recorder, 3..=8).await;
@@ -17,7 +17,7 @@ async fn it_goes_on_after_its_position() {
     consumer.stop().await;
     let again = Recorder::new();
     world.append(9..=9).await;
-    let consumer = world.start(Reading::Log(8.into()), &again);
+    let consumer = world.start(Delivery::Log(8.into()), &again);
     applied(&again, 9..=9).await;
     assert_eq!(again.resyncs(), []);
     consumer.stop().await;
@@ -26,7 +26,7 @@ async fn it_goes_on_after_its_position() {
 #[tokio::test]
 async fn what_the_stream_does_not_have_is_fetched_in_order() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
     world.append(1..=10).await;
     applied(&recorder, 1..=10).await;
@@ -40,7 +40,7 @@ async fn what_the_stream_does_not_have_is_fetched_in_order() {
 #[tokio::test]
 async fn a_log_that_is_away_is_waited_for() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
     world.append(1..=2).await;
     applied(&recorder, 1..=2).await;
@@ -63,7 +63,7 @@ async fn what_the_log_has_forgotten_is_made_good_by_beginning_anew() {
     world.log.forget(10);
     world.stream_only(15..=20).await;
     recorder.resync_answer(Ok(Some(12.into())));
-    let consumer = world.start(Reading::Log(3.into()), &recorder);
+    let consumer = world.start(Delivery::Log(3.into()), &recorder);
     applied(&recorder, 13..=20).await;
     assert_eq!(recorder.resyncs(), [Resync::Gap]);
     assert_eq!(consumer.status().position, 20);
@@ -73,7 +73,7 @@ async fn what_the_log_has_forgotten_is_made_good_by_beginning_anew() {
 #[tokio::test]
 async fn without_redis_it_reads_the_log() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
     world.append(1..=2).await;
     applied(&recorder, 1..=2).await;
@@ -93,7 +93,7 @@ async fn without_redis_it_reads_the_log() {
 #[tokio::test]
 async fn a_redis_that_hangs_is_done_without() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
     world.append(1..=2).await;
     applied(&recorder, 1..=2).await;
@@ -112,7 +112,7 @@ async fn a_redis_that_hangs_is_done_without() {
 async fn it_reads_on_from_the_log_where_the_stream_was_lost_and_nothing_new_happens() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.log_only(1..=4);
-    let consumer = world.start(Reading::Log(2.into()), &recorder);
+    let consumer = world.start(Delivery::Log(2.into()), &recorder);
     applied(&recorder, 3..=4).await;
     assert_eq!(world.cli(&format!("EXISTS {STREAM}")).await, "0");
     consumer.stop().await;
@@ -123,7 +123,7 @@ async fn a_log_that_was_never_so_far_is_another_one() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=4).await;
     recorder.resync_answer(Ok(Some(0.into())));
-    let consumer = world.start(Reading::Log(5_000.into()), &recorder);
+    let consumer = world.start(Delivery::Log(5_000.into()), &recorder);
     applied(&recorder, 1..=4).await;
     assert_eq!(recorder.resyncs(), [Resync::OtherHistory]);
     assert_eq!(consumer.status().position, 4);
@@ -134,7 +134,7 @@ async fn a_log_that_was_never_so_far_is_another_one() {
 async fn a_log_that_becomes_another_one_meanwhile_is_noticed_though_nothing_breaks() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=6).await;
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     applied(&recorder, 1..=6).await;
     // Restored from a backup: the relay finds a stream that is ahead of it, removes it, and goes on with lower numbers.
     recorder.resync_answer(Ok(Some(3.into())));
@@ -153,9 +153,9 @@ async fn a_resync_on_the_way_sets_the_position_anew() {
     world.append(1..=6).await;
     recorder.resync_answer(Ok(Some(4.into())));
     recorder.answer(|numbers| if numbers.contains(&3) { refused() } else { Ok(()) });
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     eventually("its position", AT_MOST, async || consumer.status().position == 6).await;
-    assert_eq!(recorder.resyncs(), [Resync::Poison]);
+    assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
     assert_eq!(recorder.applied(), [1, 2, 4, 5, 6, 5, 6]);
     consumer.stop().await;
 }
@@ -166,7 +166,7 @@ async fn how_far_it_is_behind_is_told_without_redis_too() {
     world.redis.kill().await.unwrap();
     world.log_only(1..=3);
     recorder.answer(|_| unavailable());
-    let consumer = world.start(Reading::Log(0.into()), &recorder);
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
     eventually("an attempt", AT_MOST, async || recorder.begun() > 0).await;
     recorder.answer(|_| Ok(()));
     applied(&recorder, 1..=3).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::consumer::{ConsumerSettings, Reading, Resync};
+use events::consumer::{ConsumerSettings, Delivery, Resync};
 use testkit::eventually;
 use uuid::Uuid;
 
@@ -139,7 +139,7 @@ async fn what_cannot_be_acknowledged_is_not_carried_out_again() {
     let (world, recorder) = (World::new().await, Recorder::new());
     // Nobody claims: the next session takes up itself what the last one was given.
     let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
-    let consumer = world.start_with(&settings, Reading::Group(GROUP), &recorder);
+    let consumer = world.start_with(&settings, Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
     recorder.hold();
     world.append(1..=3).await;

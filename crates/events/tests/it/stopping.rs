@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::consumer::Reading;
+use events::consumer::Delivery;
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, reads, unavailable};
@@ -44,8 +44,8 @@ async fn stopping_does_not_wait_for_what_is_away() {
 async fn it_leaves_no_connection_behind() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let before = world.cli("CLIENT LIST").await.lines().count();
-    for reading in [Reading::Group(GROUP), Reading::Log(0.into())] {
-        let consumer = world.start(reading, &recorder);
+    for delivery in [Delivery::Group(GROUP), Delivery::Log(0.into())] {
+        let consumer = world.start(delivery, &recorder);
         reads(&consumer).await;
         assert_eq!(world.cli("CLIENT LIST").await.lines().count(), before + 2);
         consumer.stop().await;

@@ -6,7 +6,7 @@ mod recorder;
 use std::time::Duration;
 
 use events::PRODUCT_EVENTS;
-use events::consumer::{Consumer, ConsumerSettings, ReactError, Reading, Subscription, Transport};
+use events::consumer::{Consumer, ConsumerSettings, Delivery, HandlerError, Subscription, Transport};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, LuaInterface};
 use fred::types::Value as RedisValue;
@@ -116,19 +116,19 @@ impl World {
     }
 
     /// A consumer with these settings.
-    pub(crate) fn start_with(&self, settings: &ConsumerSettings, reading: Reading, recorder: &Recorder) -> Consumer {
+    pub(crate) fn start_with(&self, settings: &ConsumerSettings, delivery: Delivery, recorder: &Recorder) -> Consumer {
         let subscription =
-            Subscription { source: PRODUCT_EVENTS, reading, dead_letters: LETTERS.to_owned(), log: self.log.client() };
+            Subscription { source: PRODUCT_EVENTS, delivery, dead_letters: LETTERS.to_owned(), log: self.log.client() };
         Consumer::start(settings, &self.redis.url(), subscription, recorder.clone()).unwrap()
     }
 
-    pub(crate) fn start(&self, reading: Reading, recorder: &Recorder) -> Consumer {
-        self.start_with(&settings(), reading, recorder)
+    pub(crate) fn start(&self, delivery: Delivery, recorder: &Recorder) -> Consumer {
+        self.start_with(&settings(), delivery, recorder)
     }
 
     /// A new member of the group, which reads.
     pub(crate) async fn member(&self, recorder: &Recorder) -> Consumer {
-        let consumer = self.start(Reading::Group(GROUP), recorder);
+        let consumer = self.start(Delivery::Group(GROUP), recorder);
         reads(&consumer).await;
         consumer
     }
@@ -195,10 +195,10 @@ pub(crate) async fn applied(recorder: &Recorder, numbers: impl IntoIterator<Item
     .await;
 }
 
-pub(crate) fn unavailable() -> Result<(), ReactError> {
-    Err(ReactError::Unavailable("the database is away".to_owned()))
+pub(crate) fn unavailable() -> Result<(), HandlerError> {
+    Err(HandlerError::Unavailable("the database is away".to_owned()))
 }
 
-pub(crate) fn refused() -> Result<(), ReactError> {
-    Err(ReactError::Refused("it cannot be".to_owned()))
+pub(crate) fn refused() -> Result<(), HandlerError> {
+    Err(HandlerError::Refused("it cannot be".to_owned()))
 }

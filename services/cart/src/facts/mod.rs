@@ -25,7 +25,7 @@ pub use upstream::{Away, Upstream};
 use std::collections::HashMap;
 
 use cache::{Cache, Cached, GetError, NewEntry};
-use events::consumer::Progress;
+use events::consumer::EventProgress;
 use futures_util::future::join_all;
 
 use crate::error::CartError;
@@ -40,14 +40,14 @@ pub const UNVERIFIED: &str = "events-unverified";
 #[derive(Clone, Debug)]
 pub struct ProductFacts {
     lane: Cache,
-    progress: Progress,
+    progress: EventProgress,
     source: Source,
     batch: Batch,
 }
 
 impl ProductFacts {
     /// Facts cached in `lane`, which is as fresh as the `progress` of the events.
-    pub fn new(lane: Cache, progress: Progress, upstream: Upstream, known: Known) -> Self {
+    pub fn new(lane: Cache, progress: EventProgress, upstream: Upstream, known: Known) -> Self {
         let source = Source { upstream, known };
         Self { lane, progress, batch: Batch::new(source.clone()), source }
     }

@@ -12,7 +12,7 @@
 //! the facts after step 1: it cannot find the old ones. In the other order, or both at once, it could find them between
 //! the fence and the removal, and nothing would remove the view.
 //!
-//! While nobody knows whether events are carried out ([`events::consumer::Progress`]), nothing in the cache is trusted: the
+//! While nobody knows whether events are carried out ([`events::consumer::EventProgress`]), nothing in the cache is trusted: the
 //! product API is asked for each view. If it answers, the view is current; if not, it says that it is stale.
 //!
 //! Facts that are not in the cache are loaded into it, within the view's load: as one batch, which holds one place in the

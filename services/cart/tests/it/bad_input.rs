@@ -15,7 +15,7 @@ async fn everything(stores: &Stores) -> String {
 }
 
 /// A service with one cart that holds product 1, when all is quiet.
-async fn settled(stores: &Stores, service: &Service) -> (String, String) {
+async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
     let cart = CartOf::at(service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_announced().await;
@@ -27,7 +27,7 @@ async fn ids_that_are_none_are_malformed() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
-    let (cart, before) = settled(&stores, &service).await;
+    let (cart, before) = settled_state(&stores, &service).await;
     let body = json!({ "quantity": 2 });
     let upper = cart.to_uppercase();
     service.get(&format!("/carts/{upper}")).await.expect(200);
@@ -76,7 +76,7 @@ async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
-    let (cart, before) = settled(&stores, &service).await;
+    let (cart, before) = settled_state(&stores, &service).await;
     // body → status, kind, the field that is named
     let cases = [
         ("", 400, "malformed", ""),
@@ -119,7 +119,7 @@ async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
-    let (cart, before) = settled(&stores, &service).await;
+    let (cart, before) = settled_state(&stores, &service).await;
     let path = format!("/carts/{cart}/items/1");
     for length in [65_537, 1_000_000] {
         let body = format!(r#"{{"quantity": 2}}{}"#, " ".repeat(length - 15));
@@ -139,7 +139,7 @@ async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
-    let (cart, before) = settled(&stores, &service).await;
+    let (cart, before) = settled_state(&stores, &service).await;
     for path in ["/", "/carts/", "/cart", "/carts//items/1", "/carts/1/2", "//", "/%2e%2e/etc/passwd"] {
         service.get(path).await.problem(404, "not-found");
     }

@@ -23,9 +23,9 @@
 use std::collections::{HashMap, HashSet};
 
 use cache::{CacheClient, Invalidated, Invalidation, Key, Tag};
-use events::consumer::ReactError;
+use events::consumer::HandlerError;
 use events::contract::{ProductChange, ProductChangeKind as Kind};
-use events::relay::{Committed, Hook};
+use events::relay::{OutboxEvent, RelayHook};
 use metrics::counter;
 
 use crate::catalogue::{CategoryId, Writer};
@@ -52,7 +52,7 @@ impl Aftermath {
         Self { cache, lanes }
     }
 
-    fn outdated(&self, events: &[Committed<ProductChange>]) -> Invalidation {
+    fn outdated(&self, events: &[OutboxEvent<ProductChange>]) -> Invalidation {
         let mut outdated = Outdated::default();
         for committed in events {
             self.add(committed, &mut outdated);
@@ -67,7 +67,7 @@ impl Aftermath {
         self.lanes.by_category.key(CategoryId::from(category))
     }
 
-    fn add(&self, Committed { event, writer }: &Committed<ProductChange>, outdated: &mut Outdated) {
+    fn add(&self, OutboxEvent { event, writer }: &OutboxEvent<ProductChange>, outdated: &mut Outdated) {
         let change = &event.change;
         let Some(product) = change.product_id else {
             outdated.tags.insert(keys::category(change.category_id.into()));
@@ -98,26 +98,26 @@ impl Aftermath {
     }
 }
 
-impl Hook<ProductChange> for Aftermath {
-    async fn before_append(&self, events: &[Committed<ProductChange>]) -> Result<(), ReactError> {
+impl RelayHook<ProductChange> for Aftermath {
+    async fn before_append(&self, events: &[OutboxEvent<ProductChange>]) -> Result<(), HandlerError> {
         taken(self.cache.invalidate(self.outdated(events)).await)
     }
 
-    async fn history_changed(&self) -> Result<(), ReactError> {
+    async fn history_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "history-changed").increment(1);
         taken(self.cache.purge().await)
     }
 
-    async fn redis_changed(&self) -> Result<(), ReactError> {
+    async fn redis_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "redis-changed").increment(1);
         taken(self.cache.purge().await)
     }
 }
 
 /// The cache repeats a deferred one by itself; the events wait until it is certain.
-fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
+fn taken(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(ReactError::Unavailable("Redis did not take the invalidation".to_owned())),
+        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
     }
 }

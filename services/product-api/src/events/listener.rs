@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{CacheClient, CacheSettings, Invalidated, Invalidation, Tag};
 use chrono::Utc;
 use events::contract::{ProductChange, ProductEvent};
-use events::{Backoff, Outage, keep_answering};
+use events::{Backoff, RecurringFailure, reconnect_when_silent};
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
@@ -58,7 +58,7 @@ impl Listener {
             async move {
                 tokio::select! {
                     () = listen(&client, messages, connected, &reaction) => {}
-                    () = keep_answering(&client) => {}
+                    () = reconnect_when_silent(&client) => {}
                     () = stop.cancelled() => {}
                 }
             }
@@ -92,8 +92,11 @@ async fn listen(
     mut connected: Receiver<Server>,
     reaction: &Reaction,
 ) {
-    let outage =
-        Outage::new(CHANNEL, "the listener cannot subscribe to its channel", "the listener has subscribed again");
+    let outage = RecurringFailure::new(
+        CHANNEL,
+        "the listener cannot subscribe to its channel",
+        "the listener has subscribed again",
+    );
     loop {
         tokio::select! {
             message = messages.recv() => match message {
@@ -111,7 +114,7 @@ async fn listen(
                     outage.failed(error);
                     sleep(backoff.pause()).await;
                 }
-                outage.over();
+                outage.recovered();
                 reaction.lost("the connection is new").await;
             }
         }

@@ -18,7 +18,7 @@ use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::PRODUCT_EVENTS;
-use events::log::Mark;
+use events::log::LogPosition;
 use events::product_api::Product;
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn carry_out(&self, changes: &Changes, events: &[Mark]) -> Result<HashSet<i64>, Failure> {
+    pub async fn carry_out(&self, changes: &Changes, events: &[LogPosition]) -> Result<HashSet<i64>, Failure> {
         self.pool
             .transaction(async |connection| {
                 let flipped = write(connection, changes, events.iter().map(|event| event.seq).min()).await?;

@@ -77,7 +77,7 @@ struct Count {
 }
 
 #[derive(diesel::QueryableByName)]
-struct Progress {
+struct EventProgress {
     #[diesel(sql_type = BigInt)]
     changes: i64,
     #[diesel(sql_type = BigInt)]
@@ -139,7 +139,7 @@ impl Learner {
             }
             let progress = "SELECT c.number AS changes, l.number AS learned FROM lessons c, lessons l
                             WHERE c.name = 'changes' AND l.name = 'learned'";
-            let progress: Progress = sql(progress).get_result(connection).await?;
+            let progress: EventProgress = sql(progress).get_result(connection).await?;
             if progress.changes == progress.learned {
                 return Ok(true);
             }

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 
 use cache::{CacheClient, Invalidation};
 use events::CART_EVENTS;
-use events::consumer::{Position, React, ReactError, Resync};
+use events::consumer::{EventHandler, HandlerError, Position, Resync};
 use events::contract::{CartChange, CartChangeKind, CartEvent};
-use events::log::{EventLog, Mark};
+use events::log::{EventLog, LogPosition};
 use tracing::info;
 
 use super::{refused, taken};
@@ -29,10 +29,10 @@ pub struct Carts {
     pub log: EventLog,
 }
 
-impl React for Carts {
-    type Change = CartChange;
+impl EventHandler for Carts {
+    type Data = CartChange;
 
-    async fn apply(&self, events: &[CartEvent]) -> Result<(), ReactError> {
+    async fn apply(&self, events: &[CartEvent]) -> Result<(), HandlerError> {
         for event in events {
             let name = match event.change.kind {
                 CartChangeKind::ItemAdded => "cart.item_added",
@@ -48,12 +48,12 @@ impl React for Carts {
         taken(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "events about carts may have been missed; all baskets are read from the cart");
         if why == Resync::OtherHistory {
             self.baskets.forget_versions().await.map_err(refused)?;
             // From its beginning, as far as it is kept.
-            self.positions.replace(CART_EVENTS.stream, Mark::default()).await.map_err(refused)?;
+            self.positions.replace(CART_EVENTS.stream, LogPosition::default()).await.map_err(refused)?;
         }
         if why != Resync::RedisChanged {
             // The cart may be away: the baskets are read beside the events (`rebuild.rs`), which need not wait for that.
@@ -64,16 +64,16 @@ impl React for Carts {
     }
 
     /// Baskets that were never begun begin with the first event of all.
-    async fn position(&self) -> Result<Option<Position>, ReactError> {
+    async fn position(&self) -> Result<Option<Position>, HandlerError> {
         let position = self.positions.of(CART_EVENTS.stream).await.map_err(refused)?;
         Ok(Some(position.unwrap_or_default()))
     }
 
-    async fn skip(&self, until: u64) -> Result<(), ReactError> {
+    async fn skip(&self, until: u64) -> Result<(), HandlerError> {
         self.positions.begin(CART_EVENTS.stream, until.into()).await.map_err(refused)
     }
 
-    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
-        self.positions.pass(CART_EVENTS.stream, numbers).await.map_err(refused)
+    async fn skip_dead_letters(&self, numbers: &[u64]) -> Result<(), HandlerError> {
+        self.positions.skip_dead_letters(CART_EVENTS.stream, numbers).await.map_err(refused)
     }
 }

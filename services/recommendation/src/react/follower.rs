@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use events::consumer::{Consumer, ConsumerSettings, Progress, React, ReactError, Reading, Resync, Subscription};
+use events::consumer::{
+    Consumer, ConsumerSettings, Delivery, EventHandler, EventProgress, HandlerError, Resync, Subscription,
+};
 use events::log::{EventLog, LogError};
 use events::{CART_EVENTS, PRODUCT_EVENTS, Source};
 use tokio::time::sleep;
@@ -21,15 +23,18 @@ const LONGEST: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct BothProgress {
     /// Those about products.
-    pub products: Progress,
+    pub products: EventProgress,
     /// Those about carts.
-    pub carts: Progress,
+    pub carts: EventProgress,
 }
 
 impl BothProgress {
     /// Unverified, until both consumers read.
     pub fn new(settings: &ConsumerSettings) -> Self {
-        Self { products: Progress::new(PRODUCT_EVENTS, settings), carts: Progress::new(CART_EVENTS, settings) }
+        Self {
+            products: EventProgress::new(PRODUCT_EVENTS, settings),
+            carts: EventProgress::new(CART_EVENTS, settings),
+        }
     }
 }
 
@@ -75,16 +80,16 @@ impl Follower {
     }
 }
 
-fn start<R: React>(
+fn start<R: EventHandler>(
     settings: &Settings,
     source: Source,
     log: EventLog,
-    reaction: R,
-    progress: &Progress,
+    handler: R,
+    progress: &EventProgress,
 ) -> Option<Consumer> {
-    let reading = Reading::Group(keys::GROUP);
-    let subscription = Subscription { source, reading, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
-    Consumer::start(&settings.events, &settings.redis.url, subscription, reaction)
+    let delivery = Delivery::Group(keys::GROUP);
+    let subscription = Subscription { source, delivery, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
+    Consumer::start(&settings.events, &settings.redis.url, subscription, handler)
         .inspect(|consumer| progress.follow(consumer))
         // The cache has taken this URL.
         .inspect_err(|error| error!(%error, "events cannot be read"))
@@ -148,10 +153,10 @@ async fn begin_carts(carts: &Carts) {
     }
 }
 
-fn failure(error: ReactError) -> Failure {
+fn failure(error: HandlerError) -> Failure {
     match error {
-        ReactError::Unavailable(reason) => Failure::Unavailable(reason),
-        ReactError::Refused(reason) => Failure::Internal(reason),
+        HandlerError::Unavailable(reason) => Failure::Unavailable(reason),
+        HandlerError::Refused(reason) => Failure::Internal(reason),
     }
 }
 

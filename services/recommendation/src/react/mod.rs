@@ -13,19 +13,19 @@ pub use products::Products;
 pub use rebuild::Rebuild;
 
 use cache::Invalidated;
-use events::consumer::ReactError;
+use events::consumer::HandlerError;
 
 use crate::error::Failure;
 
 /// The cache repeats a deferred one by itself; the events wait until it is certain.
-fn taken(invalidated: Invalidated) -> Result<(), ReactError> {
+fn taken(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(ReactError::Unavailable("Redis did not take the invalidation".to_owned())),
+        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
     }
 }
 
-fn refused(failure: Failure) -> ReactError {
+fn refused(failure: Failure) -> HandlerError {
     let reason = failure.to_string();
-    if failure.is_transient() { ReactError::Unavailable(reason) } else { ReactError::Refused(reason) }
+    if failure.is_transient() { HandlerError::Unavailable(reason) } else { HandlerError::Refused(reason) }
 }

@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cache::{Cache, CacheClient, Invalidation, Tag};
 use events::PRODUCT_EVENTS;
-use events::consumer::{Position, React, ReactError, Resync};
+use events::consumer::{EventHandler, HandlerError, Position, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
-use events::log::Mark;
+use events::log::LogPosition;
 use events::product_api::CategoryRef;
 use tracing::info;
 
@@ -40,10 +40,10 @@ pub struct Products {
     pub filler: Filler,
 }
 
-impl React for Products {
-    type Change = ProductChange;
+impl EventHandler for Products {
+    type Data = ProductChange;
 
-    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         self.tell(events);
         let named = outdated(events, &HashSet::new());
         self.filler.catalogue.expect(&named, in_doubt(events)).await.map_err(refused)?;
@@ -57,7 +57,8 @@ impl React for Products {
                 return Err(refused(failure));
             }
         };
-        let marks: Vec<Mark> = events.iter().map(|event| Mark { seq: event.seq, epoch: event.epoch }).collect();
+        let marks: Vec<LogPosition> =
+            events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
         let flipped = self.filler.catalogue.carry_out(&changes, &marks).await.map_err(refused)?;
         // Only now: a list that is made from here on is made of the new rows.
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
@@ -65,7 +66,7 @@ impl React for Products {
         taken(self.cache.invalidate(invalidation).await)
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "events about products may have been missed: the catalogue is copied again");
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
             // What lies there may be of any age or of another history, and the product API may be away for long.
@@ -76,16 +77,16 @@ impl React for Products {
         Ok(None)
     }
 
-    async fn position(&self) -> Result<Option<Position>, ReactError> {
+    async fn position(&self) -> Result<Option<Position>, HandlerError> {
         self.filler.positions.of(PRODUCT_EVENTS.stream).await.map_err(refused)
     }
 
-    async fn skip(&self, until: u64) -> Result<(), ReactError> {
+    async fn skip(&self, until: u64) -> Result<(), HandlerError> {
         self.filler.positions.begin(PRODUCT_EVENTS.stream, until.into()).await.map_err(refused)
     }
 
-    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
-        self.filler.positions.pass(PRODUCT_EVENTS.stream, numbers).await.map_err(refused)
+    async fn skip_dead_letters(&self, numbers: &[u64]) -> Result<(), HandlerError> {
+        self.filler.positions.skip_dead_letters(PRODUCT_EVENTS.stream, numbers).await.map_err(refused)
     }
 }
 
@@ -135,7 +136,7 @@ impl Products {
     }
 
     /// Removes what was deleted. The events are not carried out with that.
-    async fn remove(&self, deleted: BTreeMap<i64, (i64, u64)>) -> Result<(), ReactError> {
+    async fn remove(&self, deleted: BTreeMap<i64, (i64, u64)>) -> Result<(), HandlerError> {
         if deleted.is_empty() {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use cache::CacheClient;
 use events::carts::CartSnapshot;
 use events::log::EventLog;
-use events::{Backoff, CART_EVENTS, Outage};
+use events::{Backoff, CART_EVENTS, RecurringFailure};
 use tokio::time::sleep;
 use tracing::info;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ pub struct Rebuild {
 impl Rebuild {
     /// Never returns.
     pub async fn keep(&self) {
-        let outage = Outage::new(
+        let outage = RecurringFailure::new(
             CART_EVENTS.stream,
             "events about carts are lost, and the baskets cannot be read from the cart yet",
             "the baskets can be read from the cart again",
@@ -58,7 +58,7 @@ impl Rebuild {
         loop {
             match self.look().await {
                 Ok(()) => {
-                    outage.over();
+                    outage.recovered();
                     backoff.reset();
                     sleep(EVERY).await;
                 }

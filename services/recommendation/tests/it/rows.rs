@@ -155,7 +155,7 @@ async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
     let live =
         vec![(of(1, "old", 2, 0), 11), (of(2, "new", 2, 4), 12), (of(5, "first", 1, 1), 13), (of(4, "old", 1, 9), 9)];
     let changes = Changes { live, gone: vec![(3, 1, 14)], ..Changes::default() };
-    let numbers = [11, 12, 13, 14].map(events::log::Mark::from);
+    let numbers = [11, 12, 13, 14].map(events::log::LogPosition::from);
     let mut flipped: Vec<i64> = rows.catalogue.carry_out(&changes, &numbers).await.unwrap().into_iter().collect();
     flipped.sort_unstable();
     assert_eq!(flipped, [1, 3, 5], "sold out, gone, new");

@@ -85,7 +85,7 @@ impl Horizon {
         let client = connection::connect(redis_url)?;
         let looks = tokio::spawn({
             let client = client.clone();
-            async move { events::keep_answering(&client).await }
+            async move { events::reconnect_when_silent(&client).await }
         });
         let looks = Arc::new(AbortOnDropHandle::new(looks));
         let [finish, raise, claim, touch, highest] = [FINISH, RAISE, CLAIM, TOUCH, HIGHEST].map(Script::from_lua);

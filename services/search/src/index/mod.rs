@@ -16,7 +16,7 @@ pub mod store;
 
 use std::collections::BTreeMap;
 
-use events::log::Mark;
+use events::log::LogPosition;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub struct Commit {
 
 impl Commit {
     /// The last event that is in the documents.
-    pub fn mark(&self) -> Mark {
-        Mark { seq: self.position, epoch: self.epoch }
+    pub fn mark(&self) -> LogPosition {
+        LogPosition { seq: self.position, epoch: self.epoch }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use events::log::Mark;
+use events::log::LogPosition;
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::{DocAddress, DocSet, Searcher, TERMINATED, TantivyDocument, TantivyError, Term};
 use uuid::Uuid;
@@ -29,8 +29,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The last event that is in it.
-    pub fn mark(&self) -> Mark {
-        Mark { seq: self.position, epoch: self.epoch }
+    pub fn mark(&self) -> LogPosition {
+        LogPosition { seq: self.position, epoch: self.epoch }
     }
 
     /// How many products there are.

@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::contract::ProductEvent;
-use events::log::Mark;
-use events::product_api::{ProductApi, Unavailable};
+use events::log::LogPosition;
+use events::product_api::{ProductApi, ProductApiError};
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
@@ -47,7 +47,7 @@ pub enum Work {
     /// Take in what these events are about.
     Index(Vec<ProductEvent>),
     /// Compare the index with the whole catalogue; answers with the position from which events count again.
-    Walk(oneshot::Sender<Mark>),
+    Walk(oneshot::Sender<LogPosition>),
     /// Nothing is asked for up to this number.
     Pass(u64),
 }
@@ -69,7 +69,7 @@ pub struct Indexer {
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
-    Catalogue(#[from] Unavailable),
+    Catalogue(#[from] ProductApiError),
     #[error(transparent)]
     Log(#[from] events::log::LogError),
     #[error(transparent)]
@@ -124,7 +124,7 @@ impl Indexer {
                     Work::Index(events) => self.index(&events).await,
                     // Nobody waits when the consumer has been stopped.
                     Work::Walk(done) => drop(done.send(self.walk().await)),
-                    Work::Pass(number) => self.pass(number).await,
+                    Work::Pass(number) => self.skip_dead_letters(number).await,
                 }
                 committed = Instant::now();
             }
@@ -136,7 +136,7 @@ impl Indexer {
     }
 
     /// Stores that the index is at `number`, however often that has to be tried.
-    async fn pass(&mut self, number: u64) {
+    async fn skip_dead_letters(&mut self, number: u64) {
         let mut pause = PAUSE;
         while number > self.commit.position {
             let commit = Commit { position: number, ..self.commit.clone() };
@@ -150,7 +150,7 @@ impl Indexer {
     async fn index(&mut self, events: &[ProductEvent]) {
         let fresh = events.iter().filter(|event| event.seq > self.commit.position);
         let fresh: Vec<ProductEvent> = fresh.cloned().collect();
-        let Some(last) = fresh.last().map(|event| Mark { seq: event.seq, epoch: event.epoch }) else { return };
+        let Some(last) = fresh.last().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }) else { return };
         let mut pause = PAUSE;
         while let Err(trouble) = self.try_index(&fresh, last).await {
             self.failed(&trouble, &mut pause).await;
@@ -158,7 +158,7 @@ impl Indexer {
         counter!("search_events_indexed_total").increment(fresh.len() as u64);
     }
 
-    async fn try_index(&mut self, events: &[ProductEvent], last: Mark) -> Result<(), Trouble> {
+    async fn try_index(&mut self, events: &[ProductEvent], last: LogPosition) -> Result<(), Trouble> {
         let mut batch = Batch::new(events);
         batch.before = self.rows(batch.products()).await?;
         let products = self.api.products(&batch.to_be_fetched()).await?;

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use events::log::Mark;
+use events::log::LogPosition;
 use events::product_api::{Product, ProductPage};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn put_changed(
 
 impl Indexer {
     /// Compares the index with the catalogue, however often that has to be tried. Returns its position then.
-    pub async fn walk(&mut self) -> Mark {
+    pub async fn walk(&mut self) -> LogPosition {
         self.state.walking(true);
         let mut pause = PAUSE;
         while let Err(trouble) = self.try_walk().await {

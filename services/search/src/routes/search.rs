@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::GetError;
-use events::consumer::Progress;
+use events::consumer::EventProgress;
 use runtime::answer::Answer;
 use runtime::problem::{Problem, Query};
 use utoipa::ToSchema;
@@ -26,7 +26,7 @@ pub(crate) struct Searching {
     pub(crate) pages: Pages,
     pub(crate) state: Arc<State>,
     /// How far events are carried out.
-    pub(crate) progress: Progress,
+    pub(crate) progress: EventProgress,
 }
 
 /// A page of results, and how current the index is.

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use events::consumer::{Position, React, ReactError, Resync};
+use events::consumer::{EventHandler, HandlerError, Position, Resync};
 use events::contract::{ProductChange, ProductEvent};
-use events::log::Mark;
+use events::log::LogPosition;
 use tokio::sync::watch;
 
 /// Says how a reaction to these numbers ends.
-type Answer = dyn Fn(&[u64]) -> Result<(), ReactError> + Send + Sync;
+type Answer = dyn Fn(&[u64]) -> Result<(), HandlerError> + Send + Sync;
 
 /// What a consumer asked for. Clones are the same.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct Recorder {
     batches: Arc<Mutex<Vec<Vec<u64>>>>,
     resyncs: Arc<Mutex<Vec<Resync>>>,
     answer: Arc<Mutex<Arc<Answer>>>,
-    from: Arc<Mutex<Result<Option<Mark>, ReactError>>>,
+    from: Arc<Mutex<Result<Option<LogPosition>, HandlerError>>>,
     position: Arc<Mutex<Option<Position>>>,
     skipped: Arc<Mutex<Vec<u64>>>,
     passed: Arc<Mutex<Vec<u64>>>,
@@ -40,22 +40,22 @@ impl Recorder {
     }
 
     /// From now on, reactions end like this.
-    pub(crate) fn answer(&self, answer: impl Fn(&[u64]) -> Result<(), ReactError> + Send + Sync + 'static) {
+    pub(crate) fn answer(&self, answer: impl Fn(&[u64]) -> Result<(), HandlerError> + Send + Sync + 'static) {
         *self.answer.lock().unwrap() = Arc::new(answer);
     }
 
     /// From now on, a resync ends like this.
-    pub(crate) fn resync_answer(&self, answer: Result<Option<Mark>, ReactError>) {
+    pub(crate) fn resync_answer(&self, answer: Result<Option<LogPosition>, HandlerError>) {
         *self.from.lock().unwrap() = answer;
     }
 
     /// It is a service that knows how far it is: here, and further with everything that is carried out or passed.
-    pub(crate) fn is_at(&self, position: impl Into<Mark>) {
+    pub(crate) fn is_at(&self, position: impl Into<LogPosition>) {
         let newest = position.into();
         *self.position.lock().unwrap() = Some(Position { seq: newest.seq, newest });
     }
 
-    fn goes_to(&self, mark: Mark) {
+    fn goes_to(&self, mark: LogPosition) {
         if let Some(position) = self.position.lock().unwrap().as_mut().filter(|position| position.seq < mark.seq) {
             *position = Position { seq: mark.seq, newest: mark };
         }
@@ -104,21 +104,21 @@ impl Recorder {
     }
 }
 
-impl React for Recorder {
-    type Change = ProductChange;
+impl EventHandler for Recorder {
+    type Data = ProductChange;
 
-    async fn apply(&self, events: &[ProductEvent]) -> Result<(), ReactError> {
+    async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         self.begun.send_modify(|begun| *begun += 1);
         let _ = self.open.subscribe().wait_for(|open| *open).await;
         let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         let answer = Arc::clone(&self.answer.lock().unwrap());
         answer(&numbers)?;
-        events.iter().for_each(|event| self.goes_to(Mark { seq: event.seq, epoch: event.epoch }));
+        events.iter().for_each(|event| self.goes_to(LogPosition { seq: event.seq, epoch: event.epoch }));
         self.batches.lock().unwrap().push(numbers);
         Ok(())
     }
 
-    async fn resync(&self, why: Resync) -> Result<Option<Mark>, ReactError> {
+    async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         self.resyncs.lock().unwrap().push(why);
         let from = self.from.lock().unwrap().clone()?;
         if let (Some(newest), Some(position)) = (from, self.position.lock().unwrap().as_mut()) {
@@ -127,17 +127,17 @@ impl React for Recorder {
         Ok(from)
     }
 
-    async fn position(&self) -> Result<Option<Position>, ReactError> {
+    async fn position(&self) -> Result<Option<Position>, HandlerError> {
         Ok(*self.position.lock().unwrap())
     }
 
-    async fn skip(&self, until: u64) -> Result<(), ReactError> {
+    async fn skip(&self, until: u64) -> Result<(), HandlerError> {
         self.goes_to(until.into());
         self.skipped.lock().unwrap().push(until);
         Ok(())
     }
 
-    async fn pass(&self, numbers: &[u64]) -> Result<(), ReactError> {
+    async fn skip_dead_letters(&self, numbers: &[u64]) -> Result<(), HandlerError> {
         numbers.iter().for_each(|number| self.goes_to((*number).into()));
         self.passed.lock().unwrap().extend(numbers);
         Ok(())

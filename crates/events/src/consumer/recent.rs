@@ -9,11 +9,11 @@ const REMEMBERED: usize = 65_536;
 
 /// Events by number. The number alone would not do: a database that was restored gives it again, to another event.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct RecentEvents {
     events: BTreeMap<u64, Uuid>,
 }
 
-impl Seen {
+impl RecentEvents {
     pub(super) fn has(&self, seq: u64, event: Uuid) -> bool {
         self.events.get(&seq) == Some(&event)
     }
@@ -33,19 +33,19 @@ mod tests {
 
     #[test]
     fn the_latest_numbers_are_remembered() {
-        let (mut seen, event) = (Seen::default(), Uuid::now_v7());
+        let (mut applied, event) = (RecentEvents::default(), Uuid::now_v7());
         let many = REMEMBERED as u64;
-        (1..=many + 1).for_each(|seq| seen.add(seq, event));
-        let has = |seq| seen.has(seq, event);
+        (1..=many + 1).for_each(|seq| applied.add(seq, event));
+        let has = |seq| applied.has(seq, event);
         assert!(!has(1) && has(2) && has(many + 1) && !has(many + 2));
     }
 
     #[test]
     fn another_event_under_the_same_number_was_not_seen() {
-        let (mut seen, before, restored) = (Seen::default(), Uuid::now_v7(), Uuid::now_v7());
-        seen.add(7, before);
-        assert!(!seen.has(7, restored));
-        seen.add(7, restored);
-        assert!(seen.has(7, restored) && !seen.has(7, before));
+        let (mut applied, before, restored) = (RecentEvents::default(), Uuid::now_v7(), Uuid::now_v7());
+        applied.add(7, before);
+        assert!(!applied.has(7, restored));
+        applied.add(7, restored);
+        assert!(applied.has(7, restored) && !applied.has(7, before));
     }
 }

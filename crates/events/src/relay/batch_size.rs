@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Half as many after each failure, twice as many after each success: an event that cannot be carried out is soon alone,
 /// and holds up only what comes after it. A Redis that is too slow for a whole batch gets smaller ones.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct BatchSize {
     most: u32,
     rows: AtomicU32,
 }
 
-impl Pace {
+impl BatchSize {
     pub(super) fn new(most: u32) -> Self {
         let most = most.max(1);
         Self { most, rows: AtomicU32::new(most) }
@@ -36,17 +36,17 @@ mod tests {
 
     #[test]
     fn rows_are_halved_down_to_one_and_doubled_up_to_the_batch() {
-        let pace = Pace::new(100);
+        let batch_size = BatchSize::new(100);
         let halves: Vec<u32> = std::iter::repeat_with(|| {
-            pace.failed();
-            pace.rows()
+            batch_size.failed();
+            batch_size.rows()
         })
         .take(8)
         .collect();
         assert_eq!(halves, [50, 25, 12, 6, 3, 1, 1, 1]);
         for expected in [2, 4, 8, 16, 32, 64, 100, 100] {
-            pace.succeeded();
-            assert_eq!(pace.rows(), expected);
+            batch_size.succeeded();
+            assert_eq!(batch_size.rows(), expected);
         }
     }
 }

@@ -2,29 +2,29 @@
 
 use serde_json::Value;
 
-use super::React;
+use super::EventHandler;
 use super::backoff::Backoff;
-use super::effects::{Aftermath, Effects, Stopped};
 use super::plan::parse;
+use super::reactor::{BatchOutcome, Reactor, Stopped};
 use super::wire::{Body, Entry};
 use crate::contract::Event;
-use crate::log::{LogError, Mark};
+use crate::log::{LogError, LogPosition};
 
 /// How often a log that does not answer is asked, where everything may be dropped instead.
 const ATTEMPTS: u32 = 3;
 
 /// What to do about a log that does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum DuringLogOutage {
     /// Give up soon: dropping everything is always allowed.
-    Short,
+    GiveUp,
     /// Wait for it: nothing may be left out.
-    Endless,
+    Wait,
 }
 
 /// What became of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fetched {
+pub(super) enum BackfillResult {
     /// All of it is carried out.
     Done,
     /// The log does not have all of it, or does not answer.
@@ -37,57 +37,59 @@ pub(super) enum Fetched {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Page {
     /// Up to here; what was asked for when there is nothing after it.
-    pub(super) reached: Mark,
+    pub(super) reached: LogPosition,
     /// The newest number of all.
     pub(super) head: u64,
 }
 
-impl<R: React> Effects<R> {
+impl<R: EventHandler> Reactor<R> {
     /// Carries out what comes after one number, up to another.
-    pub(super) async fn fetch(
+    pub(super) async fn backfill(
         &mut self,
         after: u64,
         until: u64,
-        patience: Patience,
-        aftermath: &mut Aftermath,
-    ) -> Result<Fetched, Stopped> {
+        during_log_outage: DuringLogOutage,
+        outcome: &mut BatchOutcome,
+    ) -> Result<BackfillResult, Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         while position < until {
-            match self.page(position.into(), until, aftermath).await? {
+            match self.page(position.into(), until, outcome).await? {
                 Ok(page) if page.reached.seq > position => position = page.reached.seq,
                 // The log ends before, or has a hole itself.
-                Ok(_) | Err(LogError::Pruned(_) | LogError::Diverged(_)) => return Ok(Fetched::Missing),
+                Ok(_) | Err(LogError::Pruned(_) | LogError::Diverged(_)) => return Ok(BackfillResult::Missing),
                 Err(LogError::Unavailable(why)) => {
                     attempts += 1;
-                    if patience == Patience::Short && attempts == ATTEMPTS {
+                    if during_log_outage == DuringLogOutage::GiveUp && attempts == ATTEMPTS {
                         tracing::warn!(reason = %why, "the log does not answer");
-                        return Ok(Fetched::Missing);
+                        return Ok(BackfillResult::Missing);
                     }
-                    self.signs.meter.retries.increment(1);
-                    self.rest(&mut backoff).await?;
+                    self.monitor.meter.retries.increment(1);
+                    self.pause(&mut backoff).await?;
                 }
             }
         }
-        Ok(Fetched::Done)
+        Ok(BackfillResult::Done)
     }
 
     /// Carries out everything that comes after a number. Returns how far that was.
-    pub(super) async fn catch_up(
+    pub(super) async fn backfill_to_head(
         &mut self,
-        after: Mark,
-        aftermath: &mut Aftermath,
-    ) -> Result<(Mark, Fetched), Stopped> {
+        after: LogPosition,
+        outcome: &mut BatchOutcome,
+    ) -> Result<(LogPosition, BackfillResult), Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         loop {
-            match self.page(position, u64::MAX, aftermath).await? {
-                Ok(page) if page.reached == position => return Ok((position, Fetched::Done)),
+            match self.page(position, u64::MAX, outcome).await? {
+                Ok(page) if page.reached == position => return Ok((position, BackfillResult::Done)),
                 Ok(page) => position = page.reached,
-                Err(LogError::Pruned(_)) => return Ok((position, Fetched::Missing)),
-                Err(LogError::Diverged(_)) => return Ok((position, Fetched::Diverged)),
-                Err(LogError::Unavailable(_)) if attempts + 1 == ATTEMPTS => return Ok((position, Fetched::Missing)),
+                Err(LogError::Pruned(_)) => return Ok((position, BackfillResult::Missing)),
+                Err(LogError::Diverged(_)) => return Ok((position, BackfillResult::Diverged)),
+                Err(LogError::Unavailable(_)) if attempts + 1 == ATTEMPTS => {
+                    return Ok((position, BackfillResult::Missing));
+                }
                 Err(LogError::Unavailable(_)) => {
                     attempts += 1;
-                    self.rest(&mut backoff).await?;
+                    self.pause(&mut backoff).await?;
                 }
             }
         }
@@ -96,9 +98,9 @@ impl<R: React> Effects<R> {
     /// Carries out one page of the log.
     pub(super) async fn page(
         &mut self,
-        after: Mark,
+        after: LogPosition,
         until: u64,
-        aftermath: &mut Aftermath,
+        outcome: &mut BatchOutcome,
     ) -> Result<Result<Page, LogError>, Stopped> {
         let page = match self.log.after(after).await {
             Ok(page) => page,
@@ -115,26 +117,26 @@ impl<R: React> Effects<R> {
             position += 1;
             let entry = entry(position, &value);
             epoch = entry.epoch().or(epoch);
-            match parse::<R::Change>(&entry) {
+            match parse::<R::Data>(&entry) {
                 Ok(event) => events.push(event),
                 Err(letter) => {
-                    self.flush(&mut events, &entries, aftermath).await?;
-                    letter.into_iter().for_each(|letter| aftermath.set_aside(letter));
+                    self.flush(&mut events, &entries, outcome).await?;
+                    letter.into_iter().for_each(|letter| outcome.set_aside(letter));
                 }
             }
             entries.push(entry);
         }
-        self.flush(&mut events, &entries, aftermath).await?;
-        Ok(Ok(Page { reached: Mark { seq: position, epoch }, head }))
+        self.flush(&mut events, &entries, outcome).await?;
+        Ok(Ok(Page { reached: LogPosition { seq: position, epoch }, head }))
     }
 
     async fn flush(
         &mut self,
-        events: &mut Vec<Event<R::Change>>,
+        events: &mut Vec<Event<R::Data>>,
         entries: &[Entry],
-        aftermath: &mut Aftermath,
+        outcome: &mut BatchOutcome,
     ) -> Result<(), Stopped> {
-        self.apply(std::mem::take(events), entries, aftermath).await
+        self.apply(std::mem::take(events), entries, outcome).await
     }
 }
 

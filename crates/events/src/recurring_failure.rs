@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 
 /// One kind of failure of one task, whose attempts may fail several times a second.
 #[derive(Debug)]
-pub struct Outage {
+pub struct RecurringFailure {
     /// What is logged: a statement about the task, such as "the relay cannot append events".
     failing: &'static str,
     recovered: &'static str,
@@ -23,7 +23,7 @@ struct Lasts {
     failures: u64,
 }
 
-impl Outage {
+impl RecurringFailure {
     /// No failure yet. `failing` and `recovered` are the log messages, and `subject` is a field of both.
     pub fn new(subject: &'static str, failing: &'static str, recovered: &'static str) -> Self {
         Self { failing, recovered, subject, lasts: Mutex::default() }
@@ -45,7 +45,7 @@ impl Outage {
     }
 
     /// An attempt has succeeded. Returns how often it had failed until then, and for how long.
-    pub fn over(&self) -> Option<(u64, Duration)> {
+    pub fn recovered(&self) -> Option<(u64, Duration)> {
         let ended = self.lasts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let lasted = ended.since.elapsed();
         let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
@@ -60,14 +60,14 @@ mod tests {
 
     #[test]
     fn failures_are_counted_until_the_outage_is_over() {
-        let outage = Outage::new("stream", "it fails", "it works again");
-        assert_eq!(outage.over(), None);
+        let outage = RecurringFailure::new("stream", "it fails", "it works again");
+        assert_eq!(outage.recovered(), None);
         for _ in 0..3 {
             outage.failed("no answer");
         }
-        assert_eq!(outage.over().map(|(failures, _)| failures), Some(3));
-        assert_eq!(outage.over(), None, "it is over once");
+        assert_eq!(outage.recovered().map(|(failures, _)| failures), Some(3));
+        assert_eq!(outage.recovered(), None, "it is over once");
         outage.failed("no answer");
-        assert_eq!(outage.over().map(|(failures, _)| failures), Some(1), "the next outage begins anew");
+        assert_eq!(outage.recovered().map(|(failures, _)| failures), Some(1), "the next outage begins anew");
     }
 }

@@ -1,0 +1,191 @@
+//! The reaction, tried until it is done or refused for good.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::time::sleep;
+use tracing::error;
+
+use super::backoff::Backoff;
+use super::plan::DeadLetter;
+use super::reactor::{BatchOutcome, Reactor, Stopped};
+use super::wire::Entry;
+use super::{EventHandler, HandlerError, Position, Resync};
+use crate::RecurringFailure;
+use crate::contract::Event;
+use crate::log::LogPosition;
+
+impl<R: EventHandler> Reactor<R> {
+    /// Carries out events, for as long as it takes.
+    pub(super) async fn apply(
+        &mut self,
+        mut events: Vec<Event<R::Data>>,
+        entries: &[Entry],
+        outcome: &mut BatchOutcome,
+    ) -> Result<(), Stopped> {
+        if let Some(applied) = &self.applied {
+            let before = events.len();
+            events.retain(|event| !applied.has(event.seq, event.event_id));
+            self.monitor.meter.duplicates.increment((before - events.len()) as u64);
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let Err(why) = self.apply_until_answered(&events).await? else { return Ok(()) };
+        if events.len() == 1 {
+            return self.retry_event(&events[0], why, entries, outcome).await;
+        }
+        // One of them is refused. The others are not to suffer for it.
+        for event in &events {
+            if let Err(why) = self.apply_until_answered(std::slice::from_ref(event)).await? {
+                self.retry_event(event, why, entries, outcome).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries a refused event again, and sets it aside in the end.
+    async fn retry_event(
+        &mut self,
+        event: &Event<R::Data>,
+        mut why: String,
+        entries: &[Entry],
+        outcome: &mut BatchOutcome,
+    ) -> Result<(), Stopped> {
+        let entry = entries.iter().find(|entry| entry.seq == event.seq);
+        // Not its deliveries: those count broken connections and killed processes, too.
+        let (mut attempts, mut backoff) = (1, Backoff::new());
+        while attempts < self.max_attempts {
+            self.monitor.meter.retries.increment(1);
+            self.pause(&mut backoff).await?;
+            match self.apply_until_answered(std::slice::from_ref(event)).await? {
+                Ok(()) => return Ok(()),
+                Err(again) => why = again,
+            }
+            attempts += 1;
+        }
+        error!(seq = event.seq, reason = %why, "an event is refused; it becomes a dead letter");
+        if let Some(entry) = entry {
+            outcome.set_aside(DeadLetter::refused(entry, why));
+        }
+        Ok(())
+    }
+
+    /// One attempt, repeated while something is away. The error is why the events are refused.
+    async fn apply_until_answered(&mut self, events: &[Event<R::Data>]) -> Result<Result<(), String>, Stopped> {
+        let mut backoff = Backoff::new();
+        let outage =
+            RecurringFailure::new(self.stream, "events wait for something that is away", "events wait no longer");
+        loop {
+            // On the heap: without optimisation, a reaction on top of its consumer has overflowed a thread's stack.
+            match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
+                Ok(Ok(())) => {
+                    outage.recovered();
+                    self.done(events);
+                    return Ok(Ok(()));
+                }
+                Ok(Err(HandlerError::Unavailable(why))) => outage.failed(why),
+                Ok(Err(HandlerError::Refused(why))) => return Ok(Err(why)),
+                Err(_) => return Ok(Err("the reaction panicked".to_owned())),
+            }
+            self.monitor.meter.retries.increment(1);
+            self.pause(&mut backoff).await?;
+        }
+    }
+
+    /// One attempt. What it does not carry out is lost.
+    pub(super) async fn apply_once(&self, events: &[Event<R::Data>]) {
+        match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
+            Ok(Ok(())) => {
+                self.apply_failure.recovered();
+                self.monitor.meter.applied(events.iter().map(|event| event.occurred_at));
+                events.iter().for_each(|event| self.monitor.reached(event.seq));
+            }
+            failed => {
+                let reason = failed.map_or_else(|_| "the reaction panicked".to_owned(), |why| format!("{why:?}"));
+                self.apply_failure.failed(reason);
+                self.monitor.meter.lost.increment(events.len() as u64);
+            }
+        }
+    }
+
+    fn done(&mut self, events: &[Event<R::Data>]) {
+        self.monitor.meter.applied(events.iter().map(|event| event.occurred_at));
+        let Some(applied) = &mut self.applied else { return };
+        events.iter().for_each(|event| applied.add(event.seq, event.event_id));
+        events.iter().for_each(|event| self.monitor.reached(event.seq));
+    }
+
+    /// Has everything dropped or made anew, for as long as it takes.
+    pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<LogPosition>, Stopped> {
+        self.monitor.meter.resync(why);
+        self.monitor.resyncing(true);
+        let from = self.retry_until_done("a resync fails", "a resync is done", || self.handler.resync(why)).await?;
+        self.monitor.resyncing(false);
+        // Where a group is, only the group knows.
+        Ok(from.filter(|_| self.applied.is_none()))
+    }
+
+    /// Where this service is, if it knows that; asked for as long as it takes.
+    pub(super) async fn position(&self) -> Result<Option<Position>, Stopped> {
+        self.retry_until_done(
+            "the position of this service cannot be read",
+            "the position of this service is read",
+            || self.handler.position(),
+        )
+        .await
+    }
+
+    /// Tells the service that it is past what was set aside, for as long as it takes.
+    pub(super) async fn skip_dead_letters(&self, outcome: &BatchOutcome) -> Result<(), Stopped> {
+        let numbers: Vec<u64> = outcome.dead_letters.iter().filter_map(DeadLetter::number).collect();
+        match numbers.is_empty() || outcome.from.is_some() {
+            true => Ok(()),
+            false => {
+                let (failing, recovered) =
+                    ("events that were set aside cannot be noted", "events that were set aside are noted");
+                self.retry_until_done(failing, recovered, || self.handler.skip_dead_letters(&numbers)).await
+            }
+        }
+    }
+
+    /// Tells the service that nothing up to `until` is to be had any more, for as long as it takes.
+    pub(super) async fn skip(&self, until: u64) -> Result<(), Stopped> {
+        self.retry_until_done("lost events cannot be noted", "lost events are noted", || self.handler.skip(until)).await
+    }
+
+    async fn retry_until_done<T, F>(
+        &self,
+        failing: &'static str,
+        recovered: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, HandlerError>>,
+    {
+        let mut backoff = Backoff::new();
+        let outage = RecurringFailure::new(self.stream, failing, recovered);
+        loop {
+            let reason = match AssertUnwindSafe(attempt()).catch_unwind().await {
+                Ok(Ok(done)) => {
+                    outage.recovered();
+                    return Ok(done);
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "a panic, reported above".to_owned(),
+            };
+            outage.failed(reason);
+            self.monitor.meter.retries.increment(1);
+            self.pause(&mut backoff).await?;
+        }
+    }
+
+    /// Pauses; or says that it is time to stop.
+    pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), Stopped> {
+        tokio::select! {
+            () = sleep(backoff.pause()) => Ok(()),
+            () = self.stop.cancelled() => Err(Stopped),
+        }
+    }
+}
