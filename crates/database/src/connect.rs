@@ -21,15 +21,15 @@ use tracing::warn;
 
 use crate::session::SESSION_SETUP;
 use crate::sqlstate;
-use crate::wire::{Watched, Wire};
+use crate::watchdog::{ConnectionState, WatchedStream};
 
 const NO_TLS: &str = "it says `sslmode=require`, and this program does not speak TLS to Postgres; let a proxy on this machine \
     do that, or leave `sslmode` out where the network is private";
 
 /// A connection and what is known of it.
-pub(crate) struct Opened {
+pub(crate) struct NewConnection {
     pub(crate) session: AsyncPgConnection,
-    pub(crate) wire: Arc<Wire>,
+    pub(crate) connection_state: Arc<ConnectionState>,
 }
 
 /// Why no connection was made.
@@ -86,7 +86,7 @@ impl From<io::Error> for ConnectError {
 }
 
 /// Connects, and runs [`SESSION_SETUP`] and then `setup`. From then on closes the connection when a request stays unanswered
-/// for `silence`; then `vanished` is called.
+/// for `silence`; then `on_dead_connection` is called.
 ///
 /// # Errors
 /// When the URL cannot be used, or none of its hosts accepts the connection.
@@ -94,9 +94,9 @@ pub async fn establish(
     url: &str,
     setup: &str,
     silence: Duration,
-    vanished: impl FnOnce() + Send + 'static,
+    on_dead_connection: impl FnOnce() + Send + 'static,
 ) -> ConnectionResult<AsyncPgConnection> {
-    let opened = open(url, setup, Some(silence), vanished).await;
+    let opened = open(url, setup, Some(silence), on_dead_connection).await;
     opened.map(|opened| opened.session).map_err(|error| ConnectionError::BadConnection(error.to_string()))
 }
 
@@ -105,23 +105,24 @@ pub(crate) async fn open(
     url: &str,
     setup: &str,
     silence: Option<Duration>,
-    vanished: impl FnOnce() + Send + 'static,
-) -> Result<Opened, ConnectError> {
+    on_dead_connection: impl FnOnce() + Send + 'static,
+) -> Result<NewConnection, ConnectError> {
     let config = Config::from_str(url).map_err(|error| ConnectError::Settings(error.to_string()))?;
     // Before a password is sent anywhere.
     if config.get_ssl_mode() == SslMode::Require {
         return Err(ConnectError::Settings(NO_TLS.to_owned()));
     }
     let mut last = ConnectError::Settings("invalid configuration: there is no host in the URL".to_owned());
-    let mut places = places(&config);
+    let mut addresses = addresses(&config);
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
-        places.shuffle(&mut rand::rng());
+        addresses.shuffle(&mut rand::rng());
     }
-    let vanished = Arc::new(std::sync::Mutex::new(Some(vanished)));
+    let on_dead_connection = Arc::new(std::sync::Mutex::new(Some(on_dead_connection)));
     let setup = format!("{SESSION_SETUP}; {setup}");
-    for place in places {
-        let wire = Arc::new(Wire::new(silence));
-        let attempt = attempt(&config, &place, &setup, Arc::clone(&wire), Arc::clone(&vanished));
+    for address in addresses {
+        let connection_state = Arc::new(ConnectionState::new(silence));
+        let attempt =
+            attempt(&config, &address, &setup, Arc::clone(&connection_state), Arc::clone(&on_dead_connection));
         let attempted = match config.get_connect_timeout() {
             Some(limit) => timeout(*limit, attempt)
                 .await
@@ -132,7 +133,7 @@ pub(crate) async fn open(
             Ok(client) => {
                 let session = AsyncPgConnection::try_from(client).await;
                 let session = session.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-                return Ok(Opened { session, wire });
+                return Ok(NewConnection { session, connection_state });
             }
             Err(error) => last = error,
         }
@@ -142,38 +143,40 @@ pub(crate) async fn open(
 
 /// One host of the URL.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Address {
     Tcp(String, u16),
     Unix(std::path::PathBuf),
 }
 
 /// The hosts of the URL, each with its port; an address stands for the name of its host.
-fn places(config: &Config) -> Vec<Place> {
+fn addresses(config: &Config) -> Vec<Address> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-    let place = |index: usize| match (addresses.get(index), hosts.get(index)) {
-        (Some(address), _) => Some(Place::Tcp(address.to_string(), port(index))),
-        (None, Some(Host::Tcp(name))) => Some(Place::Tcp(name.clone(), port(index))),
-        (None, Some(Host::Unix(directory))) => Some(Place::Unix(directory.join(format!(".s.PGSQL.{}", port(index))))),
+    let address = |index: usize| match (addresses.get(index), hosts.get(index)) {
+        (Some(address), _) => Some(Address::Tcp(address.to_string(), port(index))),
+        (None, Some(Host::Tcp(name))) => Some(Address::Tcp(name.clone(), port(index))),
+        (None, Some(Host::Unix(directory))) => Some(Address::Unix(directory.join(format!(".s.PGSQL.{}", port(index))))),
         (None, None) => None,
     };
-    (0..hosts.len().max(addresses.len())).filter_map(place).collect()
+    (0..hosts.len().max(addresses.len())).filter_map(address).collect()
 }
 
 async fn attempt<V: FnOnce() + Send + 'static>(
     config: &Config,
-    place: &Place,
+    address: &Address,
     setup: &str,
-    wire: Arc<Wire>,
-    vanished: Arc<std::sync::Mutex<Option<V>>>,
+    connection_state: Arc<ConnectionState>,
+    on_dead_connection: Arc<std::sync::Mutex<Option<V>>>,
 ) -> Result<Client, ConnectError> {
-    let client = match place {
-        Place::Tcp(host, port) => {
+    let client = match address {
+        Address::Tcp(host, port) => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
             keep_alive(&stream);
-            login(config, stream, wire, vanished).await?
+            login(config, stream, connection_state, on_dead_connection).await?
         }
-        Place::Unix(path) => login(config, UnixStream::connect(path).await?, wire, vanished).await?,
+        Address::Unix(path) => {
+            login(config, UnixStream::connect(path).await?, connection_state, on_dead_connection).await?
+        }
     };
     // Before anything else: a statement of this session may have no time at all until then.
     client.batch_execute(setup).await?;
@@ -205,14 +208,14 @@ fn keep_alive(stream: &TcpStream) {
 async fn login<S, V>(
     config: &Config,
     stream: S,
-    wire: Arc<Wire>,
-    vanished: Arc<std::sync::Mutex<Option<V>>>,
+    connection_state: Arc<ConnectionState>,
+    on_dead_connection: Arc<std::sync::Mutex<Option<V>>>,
 ) -> Result<Client, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     V: FnOnce() + Send + 'static,
 {
-    let watched = Watched::new(stream, Arc::clone(&wire));
+    let watched = WatchedStream::new(stream, Arc::clone(&connection_state));
     let (client, mut connection) = config.connect_raw(watched, NoTls).await?;
     tokio::spawn(async move {
         let ended = loop {
@@ -222,14 +225,15 @@ where
                 None => break None,
             }
         };
-        wire.close();
+        connection_state.close();
         let Some(error) = ended else { return };
         let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         if source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut) {
             warn!(%error, "a connection to Postgres does not answer and is closed");
-            let vanished = vanished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            if let Some(vanished) = vanished {
-                vanished();
+            let on_dead_connection =
+                on_dead_connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            if let Some(on_dead_connection) = on_dead_connection {
+                on_dead_connection();
             }
         }
     });
@@ -271,17 +275,17 @@ mod tests {
 
     #[test]
     fn every_host_of_the_url_is_a_place_to_connect_to() {
-        let tcp = |host: &str, port| Place::Tcp(host.to_owned(), port);
+        let tcp = |host: &str, port| Address::Tcp(host.to_owned(), port);
         let cases = [
             ("postgres://u@db/d", vec![tcp("db", 5432)]),
             ("postgres://u@a:1,b:2/d", vec![tcp("a", 1), tcp("b", 2)]),
             ("host=a,b port=7 user=u", vec![tcp("a", 7), tcp("b", 7)]),
             ("host=a hostaddr=10.0.0.1 user=u", vec![tcp("10.0.0.1", 5432)]),
-            ("host=/run/pg user=u", vec![Place::Unix("/run/pg/.s.PGSQL.5432".into())]),
+            ("host=/run/pg user=u", vec![Address::Unix("/run/pg/.s.PGSQL.5432".into())]),
             ("user=u", vec![]),
         ];
         for (url, expected) in cases {
-            assert_eq!(places(&Config::from_str(url).expect(url)), expected, "{url}");
+            assert_eq!(addresses(&Config::from_str(url).expect(url)), expected, "{url}");
         }
     }
 }

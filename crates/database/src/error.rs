@@ -4,37 +4,41 @@ use deadpool::managed::{PoolError, TimeoutType};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::connect::ConnectError;
-use crate::sqlstate::Class;
-use crate::wire::Refusal;
+use crate::sqlstate::ErrorClass;
+use crate::watchdog::ServerError;
 
 /// Why a statement or a transaction did not succeed. A transaction has been rolled back, unless the connection was lost
 /// while it was committed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}{}", sqlstate.as_ref().map(|state| format!(" (SQLSTATE {state})")).unwrap_or_default())]
 pub struct Error {
-    class: Class,
+    class: ErrorClass,
     sqlstate: Option<String>,
     constraint: Option<String>,
     message: String,
 }
 
 /// An error type that may hold an [`Error`], so that a transaction which returns it can be repeated.
-pub trait MayBeDatabaseError: From<Error> + From<DieselError> {
+pub trait AsDatabaseError: From<Error> + From<DieselError> {
     /// Returns the database's error, if this is one.
     fn database_error(&mut self) -> Option<&mut Error>;
 }
 
 impl Error {
     /// What it calls for.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         self.class
     }
 
     /// Whether a later attempt may succeed, without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self.class {
-            Class::Contention | Class::StalePlan | Class::ReadOnly | Class::Busy | Class::Unavailable => true,
-            Class::UniqueViolation | Class::ForeignKeyViolation | Class::Fault => false,
+            ErrorClass::Contention
+            | ErrorClass::StalePlan
+            | ErrorClass::ReadOnly
+            | ErrorClass::Busy
+            | ErrorClass::Unavailable => true,
+            ErrorClass::UniqueViolation | ErrorClass::ForeignKeyViolation | ErrorClass::Fault => false,
         }
     }
 
@@ -45,12 +49,12 @@ impl Error {
 
     /// Whether another row has the value, where `constraint` allows only one.
     pub fn violates_unique(&self, constraint: &str) -> bool {
-        self.class == Class::UniqueViolation && self.constraint() == Some(constraint)
+        self.class == ErrorClass::UniqueViolation && self.constraint() == Some(constraint)
     }
 
     /// Completes it with the SQLSTATE, which diesel does not pass on, from what was heard on the connection. The two are
     /// matched by the text of the message, whatever it says.
-    pub(crate) fn complete(&mut self, refusals: &[Refusal]) {
+    pub(crate) fn complete(&mut self, refusals: &[ServerError]) {
         let refusal = refusals.iter().rev().find(|refusal| refusal.message == self.message);
         if let Some(refusal) = refusal.filter(|_| self.sqlstate.is_none()) {
             self.class = refusal.class();
@@ -63,12 +67,12 @@ impl Error {
         self.sqlstate.as_deref() == Some("53300")
     }
 
-    pub(crate) fn without_sqlstate(class: Class, message: String) -> Self {
+    pub(crate) fn without_sqlstate(class: ErrorClass, message: String) -> Self {
         Self { class, sqlstate: None, constraint: None, message }
     }
 }
 
-impl MayBeDatabaseError for Error {
+impl AsDatabaseError for Error {
     fn database_error(&mut self) -> Option<&mut Error> {
         Some(self)
     }
@@ -81,17 +85,17 @@ impl From<DieselError> for Error {
             DieselError::RollbackErrorOnCommit { commit_error, .. } => return Self::from(*commit_error),
             // The connection was lost within a transaction.
             DieselError::BrokenTransactionManager => {
-                return Self::without_sqlstate(Class::Unavailable, error.to_string());
+                return Self::without_sqlstate(ErrorClass::Unavailable, error.to_string());
             }
-            _ => return Self::without_sqlstate(Class::Fault, error.to_string()),
+            _ => return Self::without_sqlstate(ErrorClass::Fault, error.to_string()),
         };
         let class = match kind {
-            DatabaseErrorKind::UniqueViolation => Class::UniqueViolation,
-            DatabaseErrorKind::ForeignKeyViolation => Class::ForeignKeyViolation,
-            DatabaseErrorKind::SerializationFailure => Class::Contention,
-            DatabaseErrorKind::ReadOnlyTransaction => Class::ReadOnly,
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => Class::Unavailable,
-            _ => Class::Fault,
+            DatabaseErrorKind::UniqueViolation => ErrorClass::UniqueViolation,
+            DatabaseErrorKind::ForeignKeyViolation => ErrorClass::ForeignKeyViolation,
+            DatabaseErrorKind::SerializationFailure => ErrorClass::Contention,
+            DatabaseErrorKind::ReadOnlyTransaction => ErrorClass::ReadOnly,
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => ErrorClass::Unavailable,
+            _ => ErrorClass::Fault,
         };
         let constraint = info.constraint_name().map(str::to_owned);
         Self { class, sqlstate: None, constraint, message: info.message().to_owned() }
@@ -102,10 +106,10 @@ impl From<PoolError<ConnectError>> for Error {
     fn from(error: PoolError<ConnectError>) -> Self {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => {
-                Self::without_sqlstate(Class::Busy, "no connection of the pool became free in time".to_owned())
+                Self::without_sqlstate(ErrorClass::Busy, "no connection of the pool became free in time".to_owned())
             }
             PoolError::Backend(error) => error.into(),
-            error => Self::without_sqlstate(Class::Unavailable, error.to_string()),
+            error => Self::without_sqlstate(ErrorClass::Unavailable, error.to_string()),
         }
     }
 }
@@ -113,6 +117,6 @@ impl From<PoolError<ConnectError>> for Error {
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
         let sqlstate = error.sqlstate().map(str::to_owned);
-        Self { class: Class::Unavailable, sqlstate, constraint: None, message: error.to_string() }
+        Self { class: ErrorClass::Unavailable, sqlstate, constraint: None, message: error.to_string() }
     }
 }

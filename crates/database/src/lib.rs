@@ -7,32 +7,32 @@
 //! form of the settings.
 //!
 //! Statements run in [`Pool::run`] and [`Pool::transaction`], which repeat what Postgres has rolled back for a reason that
-//! passes, and which classify every error by its SQLSTATE ([`Class`]).
+//! passes, and which classify every error by its SQLSTATE ([`ErrorClass`]).
 
 mod connect;
 mod error;
 mod migrate;
+mod mode;
 mod pool;
 mod session;
 mod settings;
 mod sql;
 mod sqlstate;
-mod standing;
 mod startup;
-mod wire;
+mod watchdog;
 mod work;
 mod write;
 
 pub use connect::establish;
-pub use error::{Error, MayBeDatabaseError};
+pub use error::{AsDatabaseError, Error};
 pub use migrate::migrate;
+pub use mode::DatabaseMode;
 pub use pool::{Pool, connect};
 pub use session::SESSION_SETUP;
 pub use settings::PostgresSettings;
 pub use sql::{Sql, sql};
-pub use sqlstate::Class;
-pub use standing::Standing;
-pub use startup::DbError;
+pub use sqlstate::ErrorClass;
+pub use startup::StartupError;
 pub use work::{Transaction, Work};
 pub use write::WriteError;
 

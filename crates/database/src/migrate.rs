@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::connect::open;
-use crate::standing::{Standing, standing};
-use crate::{DbError, PostgresSettings, sql};
+use crate::mode::{DatabaseMode, mode};
+use crate::{PostgresSettings, StartupError, sql};
 
 /// Any number will do, as long as nobody else in a service's database locks it.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
 
 /// A read-only database is asked so often whether it can be written to.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(diesel::QueryableByName)]
 struct Exists {
@@ -38,7 +38,7 @@ struct Applied {
     version: String,
 }
 
-/// Waits up to `patience` for Postgres, then runs the migrations that are missing; returns how many.
+/// Waits up to `max_wait` for Postgres, then runs the migrations that are missing; returns how many.
 ///
 /// Uses a connection of its own, to which the pool's `statement_timeout` does not apply.
 ///
@@ -48,10 +48,10 @@ struct Applied {
 pub async fn migrate(
     settings: &PostgresSettings,
     migrations: EmbeddedMigrations,
-    patience: Duration,
-) -> Result<usize, DbError> {
-    let failed = |reason: String| DbError::Migration { place: settings.place().to_owned(), reason };
-    let deadline = Instant::now() + patience;
+    max_wait: Duration,
+) -> Result<usize, StartupError> {
+    let failed = |reason: String| StartupError::Migration { address: settings.address().to_owned(), reason };
+    let deadline = Instant::now() + max_wait;
     let mut has_waited = false;
     let connection = loop {
         // A new one each time: a session keeps what it began with.
@@ -60,24 +60,24 @@ pub async fn migrate(
         if missing.is_empty() {
             return Ok(0);
         }
-        let standing = standing(&mut connection).await.map_err(|error| failed(error.to_string()))?;
-        if standing == Standing::Writable {
+        let mode = mode(&mut connection).await.map_err(|error| failed(error.to_string()))?;
+        if mode == DatabaseMode::Writable {
             break connection;
         }
-        let (place, missing) = (settings.place().to_owned(), missing.join(", "));
+        let (address, missing) = (settings.address().to_owned(), missing.join(", "));
         if Instant::now() >= deadline {
-            return Err(DbError::ReadOnly { place, missing });
+            return Err(StartupError::ReadOnly { address, missing });
         }
         if !has_waited {
             warn!(
-                place,
+                address,
                 missing,
-                ?patience,
+                ?max_wait,
                 "the database is read-only and lacks migrations; waiting until it can be written to"
             );
         }
         has_waited = true;
-        sleep(LOOK_AGAIN).await;
+        sleep(RETRY_INTERVAL).await;
     };
     let count = run(connection, migrations).await.map_err(failed)?;
     if count > 0 {
@@ -122,17 +122,17 @@ async fn run(mut connection: AsyncPgConnection, migrations: EmbeddedMigrations) 
     .map_err(|panic| panic.to_string())?
 }
 
-async fn wait_for_postgres(settings: &PostgresSettings, deadline: Instant) -> Result<AsyncPgConnection, DbError> {
+async fn wait_for_postgres(settings: &PostgresSettings, deadline: Instant) -> Result<AsyncPgConnection, StartupError> {
     let mut next_line = Instant::now() + Duration::from_secs(1);
     loop {
         let attempt = timeout(Duration::from_secs(5), open(&settings.url, "", None, || {})).await;
         let error = match attempt {
             Ok(Ok(opened)) => return Ok(opened.session),
-            Ok(Err(error)) => DbError::connecting(settings, &error),
-            Err(_) => DbError::unreachable(settings, "no answer within 5 s".to_owned()),
+            Ok(Err(error)) => StartupError::connecting(settings, &error),
+            Err(_) => StartupError::unreachable(settings, "no answer within 5 s".to_owned()),
         };
         let now = Instant::now();
-        if now >= deadline || matches!(error, DbError::Refused { .. }) {
+        if now >= deadline || matches!(error, StartupError::Refused { .. }) {
             return Err(error);
         }
         if now >= next_line {

@@ -10,30 +10,30 @@ use diesel::connection::CacheSize;
 use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
 use futures_util::future::try_join_all;
 
-use crate::connect::{ConnectError, Opened, open};
+use crate::connect::{ConnectError, NewConnection, open};
 use crate::error::Error;
-use crate::standing::Probe;
-use crate::wire::Wire;
-use crate::{DbError, PostgresSettings};
+use crate::mode::ModeProbe;
+use crate::watchdog::ConnectionState;
+use crate::{PostgresSettings, StartupError};
 
 /// Connections that are opened at the start: an outage of Redis should not have to wait for logins.
 const WARM: usize = 8;
 
 /// How much longer than a statement may take it takes until a connection without any answer is closed.
-pub(crate) const BEYOND: Duration = Duration::from_secs(2);
+pub(crate) const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// Connections to the service's own database. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
     connections: managed::Pool<Manager>,
-    pub(crate) probe: Arc<Probe>,
+    pub(crate) probe: Arc<ModeProbe>,
 }
 
 /// A connection that goes back to the pool when it is dropped.
 pub(crate) type PooledConnection = managed::Object<Manager>;
 
 /// How connections are made, and which ones are still to be used.
-pub(crate) struct Opener {
+pub(crate) struct Connector {
     url: String,
     setup: String,
     limits: Limits,
@@ -52,11 +52,11 @@ pub(crate) struct Limits {
 /// A connection of the pool.
 pub(crate) struct Connection {
     pub(crate) session: AsyncPgConnection,
-    pub(crate) wire: Arc<Wire>,
+    pub(crate) connection_state: Arc<ConnectionState>,
     generation: u64,
 }
 
-pub(crate) struct Manager(Arc<Opener>);
+pub(crate) struct Manager(Arc<Connector>);
 
 /// Builds the pool and opens the first connections, so that a wrong setting shows at the start.
 ///
@@ -64,10 +64,10 @@ pub(crate) struct Manager(Arc<Opener>);
 ///
 /// # Errors
 /// When the database cannot be reached, or refuses the login.
-pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool, DbError> {
+pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool, StartupError> {
     let timeout = settings.statement_timeout;
     let limits = Limits::of(Some(timeout).filter(|timeout| !timeout.is_zero()));
-    let opener = Arc::new(Opener {
+    let opener = Arc::new(Connector {
         url: settings.url.clone(),
         setup: format!("SET application_name = '{service}'; {}", limits.sql("SET")),
         limits,
@@ -82,12 +82,12 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
         .create_timeout(Some(settings.wait_timeout))
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| DbError::unreachable(settings, error.to_string()))?;
+        .map_err(|error| StartupError::unreachable(settings, error.to_string()))?;
     let warm = settings.max_connections.get().min(WARM);
     match try_join_all((0..warm).map(|_| connections.get())).await {
-        Ok(_) => Ok(Pool { connections, probe: Arc::new(Probe::new(opener)) }),
-        Err(PoolError::Backend(error)) => Err(DbError::connecting(settings, &error)),
-        Err(error) => Err(DbError::unreachable(settings, error.to_string())),
+        Ok(_) => Ok(Pool { connections, probe: Arc::new(ModeProbe::new(opener)) }),
+        Err(PoolError::Backend(error)) => Err(StartupError::connecting(settings, &error)),
+        Err(error) => Err(StartupError::unreachable(settings, error.to_string())),
     }
 }
 
@@ -102,20 +102,21 @@ impl Pool {
     }
 }
 
-impl Opener {
+impl Connector {
     /// Opens one more connection, inside of the pool or beside it.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, ConnectError> {
         // Before it is opened: what changes meanwhile makes it an old one.
         let generation = self.generation.load(Ordering::Acquire);
         let opener = Arc::downgrade(self);
         // Those that are idle have been left alone as well.
-        let vanished = move || {
+        let on_dead_connection = move || {
             if let Some(opener) = opener.upgrade() {
                 opener.renew();
             }
         };
-        let Opened { session, wire } = open(&self.url, &self.setup, self.limits.silence(), vanished).await?;
-        Ok(Connection { session, wire, generation })
+        let NewConnection { session, connection_state } =
+            open(&self.url, &self.setup, self.limits.silence(), on_dead_connection).await?;
+        Ok(Connection { session, connection_state, generation })
     }
 
     /// Connections that were made until now are closed as soon as they are idle.
@@ -130,14 +131,14 @@ impl Opener {
 
 impl Connection {
     /// Closes the statements that are prepared. They are prepared anew when they are used next.
-    pub(crate) fn forget_statements(&mut self) {
+    pub(crate) fn clear_prepared(&mut self) {
         self.session.set_prepared_statement_cache_size(CacheSize::Disabled);
         self.session.set_prepared_statement_cache_size(CacheSize::Unbounded);
     }
 
-    fn is_usable(&mut self, opener: &Opener) -> bool {
+    fn is_usable(&mut self, opener: &Connector) -> bool {
         type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
-        !self.wire.is_closed()
+        !self.connection_state.is_closed()
             && self.generation == opener.generation.load(Ordering::Acquire)
             && !<Transactions as TransactionManager<AsyncPgConnection>>::is_broken_transaction_manager(
                 &mut self.session,
@@ -170,7 +171,7 @@ impl Limits {
 
     /// How long Postgres may owe an answer without any sign of life.
     pub(crate) fn silence(self) -> Option<Duration> {
-        self.statement.map(|statement| statement + BEYOND)
+        self.statement.map(|statement| statement + ANSWER_MARGIN)
     }
 
     /// For this session with `SET`, for this transaction with `SET LOCAL`.

@@ -38,15 +38,15 @@ fn default_statement_timeout() -> Duration {
 
 impl PostgresSettings {
     /// Host, port and database of the URL, and nothing else that it holds.
-    pub(crate) fn place(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         const ELSEWHERE: &str = "the place in `postgres.url`";
         let Some((_, rest)) = self.url.split_once("://") else {
             return ELSEWHERE;
         };
         // Exactly one `@`, and before any `?`: otherwise the text behind it may be part of a password.
         match rest.split_once('@') {
-            Some((login, place)) if !login.contains('?') && !place.contains('@') => {
-                place.split_once('?').map_or(place, |(place, _)| place)
+            Some((login, address)) if !login.contains('?') && !address.contains('@') => {
+                address.split_once('?').map_or(address, |(address, _)| address)
             }
             _ => ELSEWHERE,
         }
@@ -56,7 +56,7 @@ impl PostgresSettings {
 impl fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresSettings")
-            .field("place", &self.place())
+            .field("address", &self.address())
             .field("max_connections", &self.max_connections)
             .field("wait_timeout", &self.wait_timeout)
             .field("statement_timeout", &self.statement_timeout)

@@ -5,7 +5,7 @@
 
 /// What a database error calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorClass {
     /// The transaction lost against another one and was rolled back: repeated, it may succeed.
     Contention,
     /// A prepared statement no longer fits the tables: prepared anew, it succeeds.
@@ -28,21 +28,21 @@ pub enum Class {
 const STALE_PLAN_ROUTINE: &str = "RevalidateCachedQuery";
 
 /// Classifies an error that Postgres has reported. `routine` is the function in Postgres' source that reported it.
-pub(crate) fn classify(state: &str, routine: Option<&str>) -> Class {
+pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
     match state {
-        "0A000" if routine == Some(STALE_PLAN_ROUTINE) => Class::StalePlan,
+        "0A000" if routine == Some(STALE_PLAN_ROUTINE) => ErrorClass::StalePlan,
         // The statement was deallocated: `DISCARD ALL`, or a proxy that changed the session.
-        "26000" => Class::StalePlan,
+        "26000" => ErrorClass::StalePlan,
         // Serialization failure (also a query that a standby cancels), deadlock, lock timeout, old snapshot.
-        "40001" | "40P01" | "55P03" | "72000" => Class::Contention,
-        "25006" => Class::ReadOnly,
-        "23505" => Class::UniqueViolation,
-        "23001" | "23503" => Class::ForeignKeyViolation,
+        "40001" | "40P01" | "55P03" | "72000" => ErrorClass::Contention,
+        "25006" => ErrorClass::ReadOnly,
+        "23505" => ErrorClass::UniqueViolation,
+        "23001" | "23503" => ErrorClass::ForeignKeyViolation,
         // Limits on idle and on whole transactions; a COMMIT whose outcome is unknown.
-        "25P03" | "25P04" | "40003" => Class::Unavailable,
+        "25P03" | "25P04" | "40003" => ErrorClass::Unavailable,
         // Connection, insufficient resources, operator intervention (also cancelled statements), system error.
-        _ if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => Class::Unavailable,
-        _ => Class::Fault,
+        _ if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => ErrorClass::Unavailable,
+        _ => ErrorClass::Fault,
     }
 }
 
@@ -59,22 +59,22 @@ mod tests {
     #[test]
     fn each_sqlstate_calls_for_one_decision() {
         let cases = [
-            (Class::Contention, ["40001", "40P01", "55P03", "72000"].as_slice()),
-            (Class::StalePlan, &["26000"]),
-            (Class::ReadOnly, &["25006"]),
-            (Class::Unavailable, &["08006", "53000", "53100", "53200", "53300", "53400"]),
-            (Class::Unavailable, &["57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"]),
-            (Class::UniqueViolation, &["23505"]),
-            (Class::ForeignKeyViolation, &["23503", "23001"]),
-            (Class::Fault, &["0A000", "25P02", "42P01", "22003", "XX000", "P0001"]),
+            (ErrorClass::Contention, ["40001", "40P01", "55P03", "72000"].as_slice()),
+            (ErrorClass::StalePlan, &["26000"]),
+            (ErrorClass::ReadOnly, &["25006"]),
+            (ErrorClass::Unavailable, &["08006", "53000", "53100", "53200", "53300", "53400"]),
+            (ErrorClass::Unavailable, &["57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"]),
+            (ErrorClass::UniqueViolation, &["23505"]),
+            (ErrorClass::ForeignKeyViolation, &["23503", "23001"]),
+            (ErrorClass::Fault, &["0A000", "25P02", "42P01", "22003", "XX000", "P0001"]),
         ];
         for (class, states) in cases {
             for state in states {
                 assert_eq!(classify(state, None), class, "{state}");
             }
         }
-        assert_eq!(classify("0A000", Some("RevalidateCachedQuery")), Class::StalePlan);
-        assert_eq!(classify("0A000", Some("transformSelectStmt")), Class::Fault);
+        assert_eq!(classify("0A000", Some("RevalidateCachedQuery")), ErrorClass::StalePlan);
+        assert_eq!(classify("0A000", Some("transformSelectStmt")), ErrorClass::Fault);
     }
 
     #[test]

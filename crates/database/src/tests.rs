@@ -27,10 +27,10 @@ fn an_error_names_the_place_and_never_the_password() {
         ("postgres://shop:secret", "the place in `postgres.url`"),
         ("host=db user=shop password=secret", "the place in `postgres.url`"),
     ];
-    for (url, place) in cases {
+    for (url, address) in cases {
         let settings = settings(url);
-        assert_eq!(settings.place(), place, "{url}");
-        let text = format!("{settings:?} {}", DbError::connecting(&settings, &refused("28P01")));
+        assert_eq!(settings.address(), address, "{url}");
+        let text = format!("{settings:?} {}", StartupError::connecting(&settings, &refused("28P01")));
         assert!(!text.contains("secret") && !text.contains("cret@"), "{text}");
     }
 }
@@ -47,8 +47,8 @@ fn only_a_server_that_may_still_come_up_is_worth_waiting_for() {
     ];
     let settings = settings("postgres://shop:secret@db/shop_db");
     for (error, lasting) in cases {
-        let startup = DbError::connecting(&settings, &error);
-        assert_eq!(matches!(startup, DbError::Refused { .. }), lasting, "{error:?}");
+        let startup = StartupError::connecting(&settings, &error);
+        assert_eq!(matches!(startup, StartupError::Refused { .. }), lasting, "{error:?}");
     }
 }
 

@@ -20,19 +20,19 @@ use rand::Rng;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use crate::error::{Error, MayBeDatabaseError};
+use crate::error::{AsDatabaseError, Error};
 use crate::pool::{Connection, Limits, Pool, PooledConnection};
-use crate::sqlstate::Class;
+use crate::sqlstate::ErrorClass;
 use crate::write::WriteError;
 
 /// How often the same is tried in all.
 const ATTEMPTS: u32 = 5;
 
 /// The pause before the second attempt is up to so long; each further one is up to twice as long.
-const PAUSE: Duration = Duration::from_millis(10);
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 
 /// No attempt begins later than this after the first.
-const LATEST: Duration = Duration::from_secs(5);
+const MAX_RETRY_TIME: Duration = Duration::from_secs(5);
 
 /// An async closure that can be called again, and whose future may move between threads.
 pub trait Work<C, R>: AsyncFn(C) -> R + Fn(C) -> <Self as Work<C, R>>::Future {
@@ -75,7 +75,7 @@ impl Pool {
             + Send
             + Sync,
         T: Send,
-        E: MayBeDatabaseError + Send,
+        E: AsDatabaseError + Send,
     {
         async move {
             let mut attempts = Attempts::on(self);
@@ -105,7 +105,7 @@ impl Pool {
             + Send
             + Sync,
         T: Send,
-        E: MayBeDatabaseError + Send,
+        E: AsDatabaseError + Send,
     {
         self.build_transaction().run(work)
     }
@@ -122,7 +122,7 @@ impl Pool {
             + Send
             + Sync,
         T: Send,
-        E: MayBeDatabaseError + Send,
+        E: AsDatabaseError + Send,
     {
         self.build_transaction().write(work)
     }
@@ -160,7 +160,7 @@ impl<'p> Transaction<'p> {
             + Send
             + Sync,
         T: Send,
-        E: MayBeDatabaseError + Send,
+        E: AsDatabaseError + Send,
     {
         let written = self.write(work);
         async move { written.await.map_err(|error| error.cause) }
@@ -181,7 +181,7 @@ impl<'p> Transaction<'p> {
             + Send
             + Sync,
         T: Send,
-        E: MayBeDatabaseError + Send,
+        E: AsDatabaseError + Send,
     {
         async move {
             let mut attempts = Attempts::on(self.pool);
@@ -189,8 +189,8 @@ impl<'p> Transaction<'p> {
             loop {
                 let mut connection = attempts.connection().await.map_err(E::from)?;
                 let outcome = {
-                    let Connection { session, wire, .. } = &mut *connection;
-                    let _limit = self.limits.map(|limits| wire.allow(limits.silence()));
+                    let Connection { session, connection_state, .. } = &mut *connection;
+                    let _limit = self.limits.map(|limits| connection_state.allow(limits.silence()));
                     match AnsiTransactionManager::begin_transaction_sql(session, &begin).await {
                         Ok(()) => {
                             let outcome = work(session).await;
@@ -198,7 +198,7 @@ impl<'p> Transaction<'p> {
                         }
                         Err(error) => {
                             // How much of it was carried out is not known: the pool must not use the session again.
-                            wire.close();
+                            connection_state.close();
                             Err(E::from(error).into())
                         }
                     }
@@ -256,45 +256,45 @@ struct Attempts<'p> {
     began: Instant,
     number: u32,
     pause: Duration,
-    kept: Option<PooledConnection>,
+    reusable: Option<PooledConnection>,
 }
 
 impl<'p> Attempts<'p> {
     fn on(pool: &'p Pool) -> Self {
-        Self { pool, began: Instant::now(), number: 0, pause: PAUSE, kept: None }
+        Self { pool, began: Instant::now(), number: 0, pause: FIRST_BACKOFF, reusable: None }
     }
 
     /// The connection for the next attempt.
     async fn connection(&mut self) -> Result<PooledConnection, Error> {
         self.number += 1;
-        let connection = match self.kept.take() {
+        let connection = match self.reusable.take() {
             Some(connection) => connection,
             None => self.pool.connection().await?,
         };
-        connection.wire.forget();
+        connection.connection_state.clear_errors();
         Ok(connection)
     }
 
     /// Whether to try once more after this error, which is completed. Waits before it says so.
-    async fn may_repeat<E: MayBeDatabaseError>(&mut self, mut connection: PooledConnection, error: &mut E) -> bool {
+    async fn may_repeat<E: AsDatabaseError>(&mut self, mut connection: PooledConnection, error: &mut E) -> bool {
         let Some(cause) = error.database_error() else { return false };
-        cause.complete(&connection.wire.refusals());
-        if self.number >= ATTEMPTS || self.began.elapsed() >= LATEST {
+        cause.complete(&connection.connection_state.server_errors());
+        if self.number >= ATTEMPTS || self.began.elapsed() >= MAX_RETRY_TIME {
             return false;
         }
         match cause.class() {
-            Class::StalePlan => {
-                connection.forget_statements();
-                self.kept = Some(connection);
+            ErrorClass::StalePlan => {
+                connection.clear_prepared();
+                self.reusable = Some(connection);
             }
-            Class::Contention => {
+            ErrorClass::Contention => {
                 debug!(%cause, attempt = self.number, "a transaction lost against another one and is repeated");
                 drop(connection);
                 let jittered = rand::rng().random_range(Duration::ZERO..self.pause);
                 sleep(jittered).await;
                 self.pause *= 2;
             }
-            Class::ReadOnly => {
+            ErrorClass::ReadOnly => {
                 drop(connection);
                 return self.pool.probe.new_sessions_can_write().await;
             }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::PostgresSettings;
-use crate::pool::BEYOND;
+use crate::pool::ANSWER_MARGIN;
 
 /// What timers may be late by.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -43,6 +43,6 @@ impl PostgresSettings {
     /// `statement_timeout` ends. A Postgres that is suspended, or whose disk hangs while it writes the commit, may take longer.
     /// Without a `statement_timeout` there is no such limit.
     pub fn commit_bound(&self) -> Duration {
-        self.statement_timeout + BEYOND + self.statement_timeout + MARGIN
+        self.statement_timeout + ANSWER_MARGIN + self.statement_timeout + MARGIN
     }
 }

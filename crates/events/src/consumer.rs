@@ -20,7 +20,7 @@
 //!
 //! # How it hangs together
 //! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a
-//! slice of the stream, `plan` says what it asks for, `reactor` carries that out with `attempts` and `repair`.
+//! slice of the stream, `plan` says what it asks for, `reactor` applies it with `retry` and `backfill`.
 //! `stream` and its `scripts` are the only ones who talk to Redis.
 //!
 //! # What can still go wrong

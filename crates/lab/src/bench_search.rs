@@ -47,7 +47,7 @@ pub async fn run(options: &Options) -> Result<()> {
     until_relayed(&world).await?;
 
     let began = Instant::now();
-    world.launch(Service::Search).await?;
+    world.start_without_waiting(Service::Search).await?;
     let ready = format!("{}/readyz", world.url(Service::Search));
     while !http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
         ensure!(began.elapsed() < PATIENCE, "the search is not ready:\n{}", world.output(Service::Search).await);

@@ -103,7 +103,7 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Re
         Some(script) => Site::Stack(Box::new(Stack::of(script).await?)),
         None => private(options).await?,
     };
-    let laid = site.lay_wires().await.context("laying wires between the services and their stores");
+    let laid = site.add_proxies().await.context("laying wires between the services and their stores");
     let made = match laid {
         Ok(()) => all(options, &site, &faults, &stop, &mut told).await,
         Err(error) => Err(error),

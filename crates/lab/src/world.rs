@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use testkit::{Postgres, Process, Proxy, Redis, free_port};
+use testkit::{ChildProcess, Postgres, Proxy, Redis, free_port};
 use tokio::sync::Mutex;
 
 /// A service that is not ready by then does not work.
@@ -65,7 +65,7 @@ pub struct World {
     databases: Databases,
     settings: Vec<(String, String)>,
     index: TempDir,
-    running: [Mutex<Option<Process>>; 4],
+    running: [Mutex<Option<ChildProcess>>; 4],
 }
 
 /// What lies between the services and their stores.
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// From the next start on, services reach their stores over wires that can be cut.
-    pub async fn lay_wires(&mut self) -> Result<()> {
+    pub async fn add_proxies(&mut self) -> Result<()> {
         let (postgres, redis) = (Proxy::to(self.postgres.port()).await?, Proxy::to(self.redis.port()).await?);
         self.wires = Some(Wires { postgres, redis });
         Ok(())
@@ -158,10 +158,10 @@ impl World {
 
     /// Starts a service that does not run, without waiting until it is ready. One that has ended by itself is started
     /// again, as its supervisor would do it: while a store is away, a start may fail.
-    pub async fn launch(&self, service: Service) -> Result<()> {
+    pub async fn start_without_waiting(&self, service: Service) -> Result<()> {
         let mut running = self.running[service as usize].lock().await;
         if running.as_ref().is_none_or(|process| !process.is_alive()) {
-            *running = Some(Process::start(&self.command(service)?)?);
+            *running = Some(ChildProcess::start(&self.command(service)?)?);
         }
         Ok(())
     }
@@ -170,7 +170,7 @@ impl World {
     pub async fn revive(&self, service: Service) -> Result<()> {
         let deadline = Instant::now() + START;
         loop {
-            self.launch(service).await?;
+            self.start_without_waiting(service).await?;
             let running = self.running[service as usize].lock().await;
             let process = running.as_ref().context("it was started just now")?;
             match process.wait_for_http(&format!("{}/readyz", self.url(service)), START).await {
@@ -182,12 +182,12 @@ impl World {
 
     /// What a service has said so far.
     pub async fn output(&self, service: Service) -> String {
-        self.running[service as usize].lock().await.as_ref().map(Process::output).unwrap_or_default()
+        self.running[service as usize].lock().await.as_ref().map(ChildProcess::output).unwrap_or_default()
     }
 
     /// The process id of a service, while it runs.
     pub async fn pid(&self, service: Service) -> Option<u32> {
-        self.running[service as usize].lock().await.as_ref().map(Process::pid)
+        self.running[service as usize].lock().await.as_ref().map(ChildProcess::pid)
     }
 
     fn command(&self, service: Service) -> Result<Command> {

@@ -24,15 +24,15 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
-use crate::delivery::caching::NO_STORE;
-use crate::delivery::wants_head_only;
-use crate::operations::Operator;
+use crate::operations::OperatorToken;
 use crate::problem::{Problem, Query};
-use crate::server::Stopping;
+use crate::response_middleware::caching::NO_STORE;
+use crate::response_middleware::wants_head_only;
+use crate::server::ShutdownSignal;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// When a client that lost its connection, or was refused, may come again.
-const COME_AGAIN: Duration = Duration::from_secs(1);
+const FEED_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// After so long a silence the stream says that it lives, and how far it has got.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -51,7 +51,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     )
 )]
 pub(crate) async fn feed(
-    _operator: Operator,
+    _operator: OperatorToken,
     request: HttpRequest,
     query: Query<FeedQuery>,
     cache: Data<CacheClient>,
@@ -68,10 +68,13 @@ pub(crate) async fn feed(
     }
     let last_id = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let listener = cache.feed().subscribe(last_id).map_err(|_| {
-        Problem::overloaded(COME_AGAIN, "As many clients listen to this feed as it serves at once. Try again later.")
+        Problem::overloaded(
+            FEED_RETRY_AFTER,
+            "As many clients listen to this feed as it serves at once. Try again later.",
+        )
     })?;
-    let stop = request.app_data::<Stopping>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
-    Ok(response.streaming(told(Telling { listener, filter, stop })))
+    let stop = request.app_data::<ShutdownSignal>().map_or_else(CancellationToken::new, |stopping| stopping.0.clone());
+    Ok(response.streaming(event_stream(FeedStream { listener, filter, stop })))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -110,7 +113,7 @@ impl FeedQuery {
 }
 
 impl Filter {
-    fn wants(&self, record: &FeedRecord) -> bool {
+    fn accepts(&self, record: &FeedRecord) -> bool {
         let kind = record.what.kind().is_none_or(|kind| self.kinds.is_empty() || self.kinds.contains(&kind));
         let lane =
             record.what.cache().is_none_or(|lane| self.lanes.is_empty() || self.lanes.iter().any(|own| own == lane));
@@ -119,15 +122,15 @@ impl Filter {
 }
 
 /// One open stream.
-struct Telling {
+struct FeedStream {
     listener: FeedSubscription,
     filter: Filter,
     stop: CancellationToken,
 }
 
-impl Telling {
+impl FeedStream {
     /// What is to be sent next; `None` at the end.
-    async fn part(&mut self) -> Option<String> {
+    async fn next_chunk(&mut self) -> Option<String> {
         let mut silence = pin!(tokio::time::sleep(KEEP_ALIVE));
         loop {
             let text = tokio::select! {
@@ -145,7 +148,7 @@ impl Telling {
 
     fn written(&self, records: &[Arc<FeedRecord>]) -> String {
         let mut text = String::new();
-        for record in records.iter().filter(|record| self.filter.wants(record)) {
+        for record in records.iter().filter(|record| self.filter.accepts(record)) {
             let json = serde_json::to_string(record).expect("strings and numbers serialise, and so does a tagged enum");
             write!(text, "id: {}\ndata: {json}\n\n", self.listener.id(record)).expect("a String takes any text");
         }
@@ -154,10 +157,10 @@ impl Telling {
 }
 
 /// The body. It is asked for a part only when the one before has been sent.
-fn told(telling: Telling) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let retry = stream::iter([Ok(Bytes::from(format!("retry: {}\n\n", COME_AGAIN.as_millis())))]);
+fn event_stream(telling: FeedStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let retry = stream::iter([Ok(Bytes::from(format!("retry: {}\n\n", FEED_RETRY_AFTER.as_millis())))]);
     retry.chain(stream::unfold(telling, async |mut telling| {
-        let part = telling.part().await?;
+        let part = telling.next_chunk().await?;
         Some((Ok(Bytes::from(part)), telling))
     }))
 }

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use crate::cache_feed::feed;
 use crate::http_metrics::resource;
-use crate::operations::{Described, Operator};
+use crate::operations::{OperatorToken, SecurityAddon};
 use crate::problem::{Problem, Query};
 
 /// The longest key that is looked up, in characters.
@@ -42,7 +42,7 @@ pub fn description(keyspace: &str) -> openapi::OpenApi {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(stats, entries, crate::cache_feed::feed), modifiers(&Described))]
+#[openapi(paths(stats, entries, crate::cache_feed::feed), modifiers(&SecurityAddon))]
 struct ApiDoc;
 
 /// What [`Keyspace::parse`](cache::Keyspace::parse) accepts where there is one partition, as a regular expression.
@@ -64,7 +64,7 @@ fn key_pattern(keyspace: &str) -> String {
         (status = 503, body = Problem, description = "Redis does not answer"),
     )
 )]
-async fn stats(_operator: Operator, key: Path<String>, cache: Data<CacheClient>) -> Result<HttpResponse, Problem> {
+async fn stats(_operator: OperatorToken, key: Path<String>, cache: Data<CacheClient>) -> Result<HttpResponse, Problem> {
     if key.chars().count() > KEY {
         return Err(Problem::malformed(format!("A key has at most {KEY} characters.")));
     }
@@ -93,7 +93,7 @@ async fn stats(_operator: Operator, key: Path<String>, cache: Data<CacheClient>)
     )
 )]
 async fn entries(
-    _operator: Operator,
+    _operator: OperatorToken,
     query: Query<EntriesQuery>,
     cache: Data<CacheClient>,
 ) -> Result<HttpResponse, Problem> {

@@ -21,9 +21,9 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::delivery::caching::NO_STORE;
+use crate::response_middleware::caching::NO_STORE;
 use check::Check;
-pub use check::{CheckReport, Need, Outcome};
+pub use check::{CheckOutcome, CheckReport, Requirement};
 
 pub(crate) const READYZ: &str = "/readyz";
 
@@ -75,18 +75,18 @@ impl Readiness {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
-        self.with(Check::new(name, Need::Required, limit, check))
+        self.with(Check::new(name, Requirement::Required, limit, check))
     }
 
     /// As [`requires`](Self::requires), where the reason of a failure is for everybody to read, such as "half built".
     #[must_use]
-    pub fn requires_telling<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
+    pub fn requires_public<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
-        self.with(Check::new(name, Need::Required, limit, check).public())
+        self.with(Check::new(name, Requirement::Required, limit, check).public())
     }
 
     /// Adds a dependency that is missed when it fails, and can be done without.
@@ -97,18 +97,18 @@ impl Readiness {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
-        self.with(Check::new(name, Need::Preferred, limit, check))
+        self.with(Check::new(name, Requirement::Preferred, limit, check))
     }
 
     /// As [`prefers`](Self::prefers), where the reason of a failure is for everybody to read.
     #[must_use]
-    pub fn prefers_telling<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
+    pub fn prefers_public<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display,
     {
-        self.with(Check::new(name, Need::Preferred, limit, check).public())
+        self.with(Check::new(name, Requirement::Preferred, limit, check).public())
     }
 
     /// Adds the cache's deferred invalidations as `invalidations`: until they are done, the entries that they name are
@@ -116,7 +116,7 @@ impl Readiness {
     #[must_use]
     pub fn prefers_invalidations(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
-        self.prefers_telling("invalidations", Duration::from_secs(1), move || {
+        self.prefers_public("invalidations", Duration::from_secs(1), move || {
             let pending = cache.pending_invalidations();
             async move {
                 match pending {
@@ -132,7 +132,7 @@ impl Readiness {
     #[must_use]
     pub fn prefers_redis(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
-        let check = Check::new("redis", Need::Preferred, Duration::from_secs(1), move || {
+        let check = Check::new("redis", Requirement::Preferred, Duration::from_secs(1), move || {
             let health = cache.health();
             async move {
                 match health {
@@ -157,8 +157,8 @@ impl Readiness {
             return Report { status: Status::Draining, checks: BTreeMap::new() };
         }
         let checks = self.ask().await;
-        let failing = |need| checks.values().any(|check| check.need == need && check.outcome != Outcome::Ok);
-        let status = match (failing(Need::Required), failing(Need::Preferred)) {
+        let failing = |need| checks.values().any(|check| check.need == need && check.outcome != CheckOutcome::Ok);
+        let status = match (failing(Requirement::Required), failing(Requirement::Preferred)) {
             (true, _) => Status::Unready,
             (false, true) => Status::Degraded,
             (false, false) => Status::Ready,

@@ -49,60 +49,60 @@ where
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Transform = Observer<S>;
+    type Transform = MetricsService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let seen = Seen { series: Series::default(), failures: self.failures.clone() };
-        ready(Ok(Observer { service, seen: Rc::new(seen) }))
+        let seen = WorkerMetrics { series: Series::default(), failures: self.failures.clone() };
+        ready(Ok(MetricsService { service, seen: Rc::new(seen) }))
     }
 }
 
 /// The middleware as one worker runs it.
 #[derive(Debug)]
-pub struct Observer<S> {
+pub struct MetricsService<S> {
     service: S,
-    seen: Rc<Seen>,
+    seen: Rc<WorkerMetrics>,
 }
 
 /// What a worker keeps of the requests that it has seen.
 #[derive(Debug)]
-struct Seen {
+struct WorkerMetrics {
     series: Series,
     /// Shared with the other workers.
     failures: Failures,
 }
 
-impl<S> Service<ServiceRequest> for Observer<S>
+impl<S> Service<ServiceRequest> for MetricsService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Future = Observed<S::Future>;
+    type Future = MetricsFuture<S::Future>;
 
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (start, method) = (Instant::now(), request.method().clone());
-        Observed { start, method, answer: self.service.call(request), seen: Rc::clone(&self.seen) }
+        MetricsFuture { start, method, answer: self.service.call(request), seen: Rc::clone(&self.seen) }
     }
 }
 
 pin_project! {
     /// A request under way.
     #[derive(Debug)]
-    pub struct Observed<F> {
+    pub struct MetricsFuture<F> {
         start: Instant,
         method: Method,
         #[pin]
         answer: F,
-        seen: Rc<Seen>,
+        seen: Rc<WorkerMetrics>,
     }
 }
 
-impl<F> Future for Observed<F>
+impl<F> Future for MetricsFuture<F>
 where
     F: Future<Output = Result<ServiceResponse, Error>>,
 {
@@ -133,7 +133,7 @@ where
 }
 
 /// An inner middleware gave an error instead of an answer; the request went with it.
-fn record_error(seen: &Seen, method: &Method, error: &Error, took: Duration) {
+fn record_error(seen: &WorkerMetrics, method: &Method, error: &Error, took: Duration) {
     let status = error.as_response_error().status_code();
     seen.series.record(UNMATCHED, method, status, took);
     if status.is_server_error() {

@@ -6,11 +6,11 @@
 //! | [`telemetry`] | logs and metrics |
 //! | [`process`] | the binary: subcommands, exit code, tokio runtime |
 //! | [`server`] | serve on a listener, stop on a token without losing a request |
-//! | [`drain`] | the end of a service's cache |
+//! | [`shutdown`] | the end of a service's cache |
 //! | [`http_metrics`] | the middleware around every request |
-//! | [`delivery`] | the middleware that completes every response: HEAD, error bodies, `Cache-Control` |
+//! | [`response_middleware`] | the middleware that completes every response: HEAD, error bodies, `Cache-Control` |
 //! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
-//! | [`answer`] · [`cache_control`] | answers to reads through the cache and to writes; what other caches may do with them |
+//! | [`response`] · [`cache_control`] | answers to reads through the cache and to writes; what other caches may do with them |
 //! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
@@ -49,27 +49,27 @@
 //! # }
 //! ```
 
-pub mod answer;
 pub mod cache_control;
 mod cache_feed;
 pub mod cache_routes;
 pub mod cache_status;
 pub mod conditions;
-pub mod delivery;
 pub mod docs;
-pub mod drain;
-pub mod event_routes;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
-pub mod lane_settings;
 pub mod limits;
 pub mod operations;
+pub mod outbox_routes;
+pub mod policy_settings;
 pub mod problem;
 pub mod process;
 mod redacted;
+pub mod response;
+pub mod response_middleware;
 pub mod server;
 pub mod settings;
+pub mod shutdown;
 pub mod telemetry;
 pub mod validator;
 

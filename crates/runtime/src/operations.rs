@@ -52,7 +52,7 @@ pub struct Token {
 
 /// Who may use the operations routes of this process.
 #[derive(Clone, Debug)]
-pub enum Access {
+pub enum OperationsAccess {
     /// Every request: only this machine can send one.
     Everyone,
     /// No request.
@@ -63,9 +63,9 @@ pub enum Access {
 
 /// Proof that a request may use the operations routes: the first parameter of each of their handlers.
 #[derive(Clone, Copy, Debug)]
-pub struct Operator(());
+pub struct OperatorToken(());
 
-impl Access {
+impl OperationsAccess {
     /// Reads the token, or decides by where `listener` is bound.
     ///
     /// # Errors
@@ -105,14 +105,14 @@ impl Access {
         }
     }
 
-    fn check(&self, request: &HttpRequest) -> Result<Operator, Problem> {
+    fn check(&self, request: &HttpRequest) -> Result<OperatorToken, Problem> {
         match self {
-            Self::Everyone => Ok(Operator(())),
+            Self::Everyone => Ok(OperatorToken(())),
             Self::Nobody => Err(Problem::unauthorized(
                 "The operations routes of this service are closed. OPERATIONS__TOKEN_FILE opens them for requests with a token.",
             )),
             Self::Bearer(token) => match bearer(request) {
-                Some(sent) if token.is(sent) => Ok(Operator(())),
+                Some(sent) if token.is(sent) => Ok(OperatorToken(())),
                 Some(_) => Err(Problem::unauthorized("The bearer token is not the token of this service's operators.")),
                 None => Err(Problem::unauthorized(
                     "This is an operations route. Send the operators' token: `Authorization: Bearer <token>`.",
@@ -157,20 +157,20 @@ fn bearer(request: &HttpRequest) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-impl FromRequest for Operator {
+impl FromRequest for OperatorToken {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(request.app_data::<Access>().unwrap_or(&Access::Nobody).check(request))
+        ready(request.app_data::<OperationsAccess>().unwrap_or(&OperationsAccess::Nobody).check(request))
     }
 }
 
 /// Adds the token to the API's description, for the operations that require it.
 #[derive(Debug)]
-pub(crate) struct Described;
+pub(crate) struct SecurityAddon;
 
-impl utoipa::Modify for Described {
+impl utoipa::Modify for SecurityAddon {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -186,11 +186,11 @@ mod tests {
 
     use super::*;
 
-    fn access(text: &str) -> Result<Access, SettingsError> {
+    fn access(text: &str) -> Result<OperationsAccess, SettingsError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let settings = OperationsSettings { token_file: file.path().display().to_string() };
-        Access::load(&settings, &TcpListener::bind("127.0.0.1:0").unwrap())
+        OperationsAccess::load(&settings, &TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
         let settings = OperationsSettings::default();
         for (address, opens) in [("127.0.0.1:0", true), ("[::1]:0", true), ("0.0.0.0:0", false), ("[::]:0", false)] {
             let Ok(listener) = TcpListener::bind(address) else { continue };
-            let access = Access::load(&settings, &listener).unwrap();
+            let access = OperationsAccess::load(&settings, &listener).unwrap();
             assert_eq!(access.check(&TestRequest::default().to_http_request()).is_ok(), opens, "{address}");
         }
     }
@@ -232,7 +232,8 @@ mod tests {
             assert!(error.starts_with("OPERATIONS__TOKEN_FILE names"), "{error}");
         }
         let settings = OperationsSettings { token_file: "/nowhere/at/all".to_owned() };
-        let error = Access::load(&settings, &TcpListener::bind("127.0.0.1:0").unwrap()).unwrap_err().to_string();
+        let error =
+            OperationsAccess::load(&settings, &TcpListener::bind("127.0.0.1:0").unwrap()).unwrap_err().to_string();
         assert!(error.contains("OPERATIONS__TOKEN_FILE") && error.contains("/nowhere/at/all"), "{error}");
     }
 }

@@ -6,10 +6,10 @@
 
 mod answers;
 mod body;
+mod json;
 mod kind;
 mod query;
 mod strict;
-mod wire;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -30,28 +30,28 @@ use serde::{Deserialize, Deserializer};
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::Delivery;
 use crate::http_metrics::HttpMetrics;
-use crate::operations::Access;
+use crate::operations::OperationsAccess;
 use crate::problem::{self, BodyTimeout};
+use crate::response_middleware::ResponseMiddleware;
 
-pub(crate) use exchange::{Exchange, FinishOnDrop};
+pub(crate) use exchange::{ConnectionPhase, FinishOnDrop};
 pub use signals::shutdown_on_signals;
 
 use connection::Connection;
-use gate::Gate;
+use gate::ConnectionLimiter;
 
 /// Connections that may wait to be accepted; std's 128 overflows when a thousand come at once.
 const BACKLOG: u32 = 1024;
 
 /// The server panics above this.
-const MOST_WORKERS: usize = 512;
+const MAX_WORKERS: usize = 512;
 
 /// More than a semaphore counts would panic.
-const MOST_CONNECTIONS: usize = 1_000_000;
+const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// How long the rest of a body that nobody reads is discarded, so that its client sees the response.
-const DISCARD: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The `[http]` section of every service.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -89,7 +89,7 @@ pub struct HttpSettings {
 
 /// For answers that last: they end with this token, or the drain would wait for them.
 #[derive(Clone, Debug)]
-pub(crate) struct Stopping(pub(crate) CancellationToken);
+pub(crate) struct ShutdownSignal(pub(crate) CancellationToken);
 
 impl Default for HttpSettings {
     fn default() -> Self {
@@ -121,7 +121,7 @@ impl HttpSettings {
     fn threads(&self) -> io::Result<usize> {
         match self.workers {
             0 => std::thread::available_parallelism().map(usize::from),
-            some => Ok(some.min(MOST_WORKERS)),
+            some => Ok(some.min(MAX_WORKERS)),
         }
     }
 }
@@ -129,15 +129,15 @@ impl HttpSettings {
 /// Refused here, with the other settings, and not by the server when the stores have been touched.
 fn workers<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
     match usize::deserialize(number)? {
-        some @ 0..=MOST_WORKERS => Ok(some),
-        some => Err(D::Error::custom(format!("must be at most {MOST_WORKERS}, not {some}"))),
+        some @ 0..=MAX_WORKERS => Ok(some),
+        some => Err(D::Error::custom(format!("must be at most {MAX_WORKERS}, not {some}"))),
     }
 }
 
 fn connections<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
     match usize::deserialize(number)? {
-        some @ 1..=MOST_CONNECTIONS => Ok(some),
-        some => Err(D::Error::custom(format!("must be between 1 and {MOST_CONNECTIONS}, not {some}"))),
+        some @ 1..=MAX_CONNECTIONS => Ok(some),
+        some => Err(D::Error::custom(format!("must be between 1 and {MAX_CONNECTIONS}, not {some}"))),
     }
 }
 
@@ -173,8 +173,8 @@ pub async fn serve<F>(
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let stopping = Stopping(shutdown.clone());
-    let access = Access::of(&listener);
+    let stopping = ShutdownSignal(shutdown.clone());
+    let access = OperationsAccess::of(&listener);
     let body_timeout = BodyTimeout(settings.body_timeout);
     let metrics = HttpMetrics::default();
     let app = move || {
@@ -184,14 +184,14 @@ where
             // Unless the service applies a rule of its own.
             .app_data(access.clone())
             // The last one wraps the others.
-            .wrap(Delivery)
+            .wrap(ResponseMiddleware)
             .wrap(metrics.clone())
             .configure(problem::configure)
             .configure(configure.clone())
     };
     let grace = settings.grace.as_secs() + u64::from(settings.grace.subsec_nanos() > 0);
     let max_connections = files::connections_that_fit(settings.max_connections);
-    let gate = Gate::new(&HttpSettings { max_connections, ..settings.clone() });
+    let gate = ConnectionLimiter::new(&HttpSettings { max_connections, ..settings.clone() });
     let server = Server::build()
         .workers(settings.threads()?)
         // Beyond the gate's limit, so that it is the gate that refuses, with an answer.
@@ -206,7 +206,7 @@ where
             // The connection has its own time limits, for every request and not only the first.
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
-            .client_disconnect_timeout(DISCARD)
+            .client_disconnect_timeout(DISCARD_TIME)
             .graceful_shutdown_signal(move || {
                 let draining = draining.clone();
                 async move { draining.notified().await }

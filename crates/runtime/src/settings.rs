@@ -51,39 +51,39 @@ pub fn load<T: DeserializeOwned>(
         Config::builder().add_source(file.clone()).build().map_err(|error| SettingsError::file(path, error))?;
         layers = layers.add_source(file);
     }
-    let ours = ours(env, &known)?;
+    let own_variables = own_variables(env, &known)?;
     // Values stay strings here and are parsed by the type of their field, not by their looks:
     // a password of digits keeps its leading zero.
     layers
-        .add_source(Environment::default().separator(SEPARATOR).source(Some(ours)))
+        .add_source(Environment::default().separator(SEPARATOR).source(Some(own_variables)))
         .build()
         .and_then(Config::try_deserialize)
         .map_err(SettingsError::from)
 }
 
 /// The variables of our sections; refuses those that are nearly ours.
-fn ours(env: HashMap<String, String>, known: &Config) -> Result<HashMap<String, String>, SettingsError> {
+fn own_variables(env: HashMap<String, String>, known: &Config) -> Result<HashMap<String, String>, SettingsError> {
     let sections = match &known.cache.kind {
         ValueKind::Table(table) => table.keys().map(String::as_str).collect(),
         _ => Vec::new(),
     };
-    let mut ours = HashMap::new();
+    let mut own_variables = HashMap::new();
     for (name, value) in env {
         let Some((section, rest)) = name.split_once(SEPARATOR) else { continue };
         let section = section.to_lowercase();
         if sections.contains(&section.as_str()) {
-            refuse_words_for_numbers(&name, &value, known)?;
-            ours.insert(name, value);
+            reject_words_for_numbers(&name, &value, known)?;
+            own_variables.insert(name, value);
         } else if let Some(near) = refusal::nearest(&section, sections.iter().copied()) {
             let meant = format!("{near}{SEPARATOR}{rest}").to_uppercase();
             return Err(SettingsError::Unknown { setting: name, hint: format!("did you mean {meant}?") });
         }
     }
-    Ok(ours)
+    Ok(own_variables)
 }
 
 /// The `config` crate reads `yes` as the number 1; a port called "yes" is a slip.
-fn refuse_words_for_numbers(name: &str, value: &str, known: &Config) -> Result<(), SettingsError> {
+fn reject_words_for_numbers(name: &str, value: &str, known: &Config) -> Result<(), SettingsError> {
     let path = name.to_lowercase().replace(SEPARATOR, ".");
     let is_number =
         matches!(known.get::<Value>(&path).map(|default| default.kind), Ok(ValueKind::I64(_) | ValueKind::Float(_)));

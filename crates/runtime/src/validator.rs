@@ -16,7 +16,7 @@ use bytes::Bytes;
 use cache::{Cached, Digest};
 use serde::Serialize;
 
-use crate::delivery::compression;
+use crate::response_middleware::compression;
 
 /// The opaque part of an entity tag: visible ASCII without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]

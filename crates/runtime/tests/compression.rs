@@ -12,8 +12,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use flate2::read::GzDecoder;
 use futures_util::{StreamExt, stream};
 use reqwest::{Method, Response};
-use runtime::answer::Answer;
 use runtime::health::Readiness;
+use runtime::response::CacheResponse;
 use support::{Running, settings, standard, start};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const LARGE: usize = 5000;
 
 async fn row(request: HttpRequest, length: web::Path<usize>) -> HttpResponse {
-    Answer::begin("shop").row(&request, &"a".repeat(*length), 7)
+    CacheResponse::start("shop").row(&request, &"a".repeat(*length), 7)
 }
 
 async fn events() -> HttpResponse {

@@ -136,7 +136,7 @@ async fn many_probes_at_once_ask_a_dependency_twice_at_most() {
     }
     begun.add_permits(200);
     for report in futures_util::future::join_all(reports).await {
-        assert_eq!(report.checks["database"].outcome, runtime::health::Outcome::Ok);
+        assert_eq!(report.checks["database"].outcome, runtime::health::CheckOutcome::Ok);
     }
     assert!(asked.load(Ordering::SeqCst) <= 2, "{asked:?} times");
 }
@@ -183,7 +183,7 @@ async fn a_check_that_hangs_is_given_up() {
     let readiness = Readiness::new(CancellationToken::new()).requires("database", Duration::from_millis(20), hangs);
     let report = readiness.report().await;
     assert_eq!(report.status, runtime::health::Status::Unready);
-    assert_eq!(report.checks["database"].outcome, runtime::health::Outcome::Late);
+    assert_eq!(report.checks["database"].outcome, runtime::health::CheckOutcome::Late);
 }
 
 #[tokio::test]

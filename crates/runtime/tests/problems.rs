@@ -71,7 +71,7 @@ fn server() -> Running {
     })
 }
 
-struct Answer {
+struct CacheResponse {
     status: u16,
     media_type: String,
     retry_after: Option<String>,
@@ -79,7 +79,7 @@ struct Answer {
     text: String,
 }
 
-impl Answer {
+impl CacheResponse {
     fn json(&self) -> Value {
         assert_eq!(self.media_type, "application/problem+json");
         serde_json::from_str(&self.text).unwrap()
@@ -92,14 +92,14 @@ async fn send(
     path: &str,
     media_type: Option<&str>,
     body: impl Into<reqwest::Body>,
-) -> Answer {
+) -> CacheResponse {
     let mut request = reqwest::Client::new().request(method.parse().unwrap(), server.url(path)).body(body);
     if let Some(media_type) = media_type {
         request = request.header("content-type", media_type);
     }
     let response = request.send().await.unwrap();
     let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    Answer {
+    CacheResponse {
         status: response.status().as_u16(),
         media_type: header("content-type").unwrap_or_default(),
         retry_after: header("retry-after"),
@@ -108,7 +108,7 @@ async fn send(
     }
 }
 
-async fn put_json(server: &Running, body: &str) -> Answer {
+async fn put_json(server: &Running, body: &str) -> CacheResponse {
     send(server, "PUT", "/products/1", Some("application/json"), body.to_owned()).await
 }
 

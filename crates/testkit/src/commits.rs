@@ -13,7 +13,7 @@ const COMMIT: &[u8] = b"COMMIT\0";
 
 /// What happens to a COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commits {
+pub enum CommitFault {
     /// It passes, and so does its reply.
     Pass,
     /// It is executed, and the client's connection is closed instead of being told so.
@@ -24,13 +24,13 @@ pub enum Commits {
 
 /// Passes bytes between a service and its database.
 #[derive(Debug)]
-pub struct CommitProxy {
+pub struct CommitFaultProxy {
     url: String,
-    rule: watch::Sender<Commits>,
+    rule: watch::Sender<CommitFault>,
     runtime: Option<Runtime>,
 }
 
-impl CommitProxy {
+impl CommitFaultProxy {
     /// A wire to the database at `url`: `postgres://user@host:port/name`.
     pub async fn to(url: &str) -> Result<Self> {
         let (login, rest) = url.split_once('@').ok_or_else(|| anyhow::anyhow!("no login in {url}"))?;
@@ -39,20 +39,20 @@ impl CommitProxy {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("commits").enable_all().build()?;
         let listener = runtime.spawn(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).await??;
         let address: SocketAddr = listener.local_addr()?;
-        let (rule, seen) = watch::channel(Commits::Pass);
+        let (rule, seen) = watch::channel(CommitFault::Pass);
         runtime.spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 let Ok(server) = TcpStream::connect(&server).await else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                tokio::spawn(carry(client, server, seen.clone()));
+                tokio::spawn(forward_connection(client, server, seen.clone()));
             }
         });
         Ok(Self { url: format!("{login}@{address}/{database}"), rule, runtime: Some(runtime) })
     }
 
     /// What happens to a COMMIT from now on, and to one that is delayed.
-    pub fn set(&self, commits: Commits) {
+    pub fn set(&self, commits: CommitFault) {
         self.rule.send_replace(commits);
     }
 
@@ -62,7 +62,7 @@ impl CommitProxy {
     }
 }
 
-impl Drop for CommitProxy {
+impl Drop for CommitFaultProxy {
     fn drop(&mut self) {
         // In the background, because this may be a thread that must not block.
         if let Some(runtime) = self.runtime.take() {
@@ -72,15 +72,15 @@ impl Drop for CommitProxy {
 }
 
 /// One connection, until either end has closed or a COMMIT is lost.
-async fn carry(mut client: TcpStream, mut server: TcpStream, mut rule: watch::Receiver<Commits>) {
+async fn forward_connection(mut client: TcpStream, mut server: TcpStream, mut rule: watch::Receiver<CommitFault>) {
     let (mut request, mut reply) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         tokio::select! {
             read = client.read(&mut request) => {
                 let bytes = &request[..read.unwrap_or(0)];
-                if holds_commit(bytes) && *rule.borrow() == Commits::Delay {
+                if holds_commit(bytes) && *rule.borrow() == CommitFault::Delay {
                     drop(client);
-                    if rule.wait_for(|rule| *rule != Commits::Delay).await.is_ok() {
+                    if rule.wait_for(|rule| *rule != CommitFault::Delay).await.is_ok() {
                         let _ = server.write_all(bytes).await;
                         // Until Postgres has carried it out.
                         let _ = server.read(&mut reply).await;
@@ -93,7 +93,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, mut rule: watch::Re
             }
             read = server.read(&mut reply) => {
                 let bytes = &reply[..read.unwrap_or(0)];
-                let is_lost = holds_commit(bytes) && *rule.borrow() == Commits::LoseReply;
+                let is_lost = holds_commit(bytes) && *rule.borrow() == CommitFault::LoseReply;
                 if bytes.is_empty() || is_lost || client.write_all(bytes).await.is_err() {
                     return;
                 }

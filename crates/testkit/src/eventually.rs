@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// What [`eventually`] may ask for: `bool` (is it so?) or `Option` (is it there, and which?).
-pub trait Answer {
+pub trait PollResult {
     /// What is known once the answer is yes.
     type Known;
 
@@ -13,7 +13,7 @@ pub trait Answer {
     fn known(self) -> Option<Self::Known>;
 }
 
-impl Answer for bool {
+impl PollResult for bool {
     type Known = ();
 
     fn known(self) -> Option<()> {
@@ -21,7 +21,7 @@ impl Answer for bool {
     }
 }
 
-impl<T> Answer for Option<T> {
+impl<T> PollResult for Option<T> {
     type Known = T;
 
     fn known(self) -> Option<T> {
@@ -33,13 +33,13 @@ impl<T> Answer for Option<T> {
 ///
 /// # Panics
 /// When it is not within `at_most`; a question that hangs counts as a no. `what` completes "waited in vain for …".
-pub async fn eventually<A: Answer>(what: &str, at_most: Duration, mut ask: impl AsyncFnMut() -> A) -> A::Known {
+pub async fn eventually<A: PollResult>(what: &str, at_most: Duration, mut ask: impl AsyncFnMut() -> A) -> A::Known {
     let start = Instant::now();
     let deadline = start + at_most;
     let mut asked = 0;
     loop {
         asked += 1;
-        match timeout_at(deadline, ask()).await.map(Answer::known) {
+        match timeout_at(deadline, ask()).await.map(PollResult::known) {
             Ok(Some(known)) => return known,
             Ok(None) if Instant::now() < deadline => sleep(Duration::from_millis(5)).await,
             Ok(None) => panic!("waited in vain for {what}: asked {asked} times in {:?}", start.elapsed()),

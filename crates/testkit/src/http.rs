@@ -1,13 +1,13 @@
 //! Our services as their users meet them: a process, and HTTP.
 
-mod answer;
 mod description;
 mod head;
 mod hostile;
+mod response;
 mod service;
 
-pub use answer::Answer;
 pub use description::assert_description_holds;
 pub use head::assert_head_as_get;
-pub use hostile::{HOSTILE_SETTINGS, assert_hostile_clients_do_no_harm};
+pub use hostile::{HOSTILE_SETTINGS, assert_survives_hostile_clients};
+pub use response::TestResponse;
 pub use service::Service;

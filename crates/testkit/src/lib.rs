@@ -3,8 +3,8 @@
 //! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
 //!   restarted.
 //! * [`Proxy`] is a wire to one of them, which can be held up, slowed down or cut.
-//! * [`CommitProxy`] is a wire to a Postgres database on which a COMMIT, or its reply, is lost.
-//! * [`Process`] runs one of our own binaries the same way and waits until it answers; [`http::Service`] is one that serves.
+//! * [`CommitFaultProxy`] is a wire to a Postgres database on which a COMMIT, or its reply, is lost.
+//! * [`ChildProcess`] runs one of our own binaries the same way and waits until it answers; [`http::Service`] is one that serves.
 //! * [`eventually`] is how a test waits: until something is true, at most so long.
 //!
 //! # What it promises
@@ -41,11 +41,11 @@ mod sibling;
 mod supervisor;
 mod tools;
 
-pub use commits::{CommitProxy, Commits};
-pub use eventually::{Answer, eventually};
+pub use commits::{CommitFault, CommitFaultProxy};
+pub use eventually::{PollResult, eventually};
 pub use ports::free_port;
 pub use postgres::{FOREIGN_SETTINGS, Postgres, shared_database};
-pub use process::{Exit, Process};
+pub use process::{ChildProcess, Exit};
 pub use proxy::Proxy;
 pub use redis::Redis;
 pub use sibling::sibling;

@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::{Mutex, PoisonError};
 
 /// What holds the ports that this process was given, until it ends.
-static GIVEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+static RESERVED_PORTS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
 /// A loopback port on which nothing listens now, and which no other call returns, in any process, until this one ends:
 /// two servers that are started at the same time would otherwise be given the same port now and then, and a client of
@@ -23,7 +23,7 @@ pub fn free_port() -> u16 {
         if let Some(reservation) = reserve(port)
             && TcpListener::bind(("127.0.0.1", port)).is_ok()
         {
-            GIVEN.lock().unwrap_or_else(PoisonError::into_inner).push(reservation);
+            RESERVED_PORTS.lock().unwrap_or_else(PoisonError::into_inner).push(reservation);
             return port;
         }
     }

@@ -167,7 +167,7 @@ impl Postgres {
         argv.push(self.data());
         self.supervisor.spawn(argv)?;
         let code = self.supervisor.reap(Duration::from_secs(60)).await?;
-        ensure!(code == 0, "initdb failed with code {code}:\n{}", self.supervisor.last_words());
+        ensure!(code == 0, "initdb failed with code {code}:\n{}", self.supervisor.last_output());
         Ok(())
     }
 
@@ -183,11 +183,11 @@ impl Postgres {
         while !self.is_ready() {
             if !self.supervisor.is_alive() {
                 self.supervisor.reap(Duration::ZERO).await?;
-                bail!("Postgres ended while it started:\n{}", self.supervisor.last_words());
+                bail!("Postgres ended while it started:\n{}", self.supervisor.last_output());
             }
             if Instant::now() > deadline {
                 self.kill().await?;
-                bail!("Postgres was not ready within 30 s:\n{}", self.supervisor.last_words());
+                bail!("Postgres was not ready within 30 s:\n{}", self.supervisor.last_output());
             }
             sleep(Duration::from_millis(5)).await;
         }

@@ -12,7 +12,7 @@ use crate::supervisor::Supervisor;
 
 /// A running program. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Process {
+pub struct ChildProcess {
     supervisor: Supervisor,
     program: String,
 }
@@ -26,7 +26,7 @@ pub struct Exit {
     pub took: Duration,
 }
 
-impl Process {
+impl ChildProcess {
     /// Starts what `command` describes: program, arguments, environment and working directory. Output goes to a file.
     pub fn start(command: &Command) -> Result<Self> {
         let supervisor = Supervisor::new("process", None, |shell| {
@@ -69,7 +69,7 @@ impl Process {
                 Ok(Err(error)) => format!("the last attempt: {error:#}"),
                 Err(_) => "the last attempt took more than 1 s".to_owned(),
             };
-            let words = || self.supervisor.last_words();
+            let words = || self.supervisor.last_output();
             ensure!(self.is_alive(), "{} ended before {url} answered:\n{}", self.program, words());
             if Instant::now() > deadline {
                 bail!("{url} did not answer with success within {at_most:?}; {answer}\n{}", words());

@@ -15,13 +15,13 @@ use tokio::time::sleep;
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    wire: watch::Sender<Wire>,
+    wire: watch::Sender<Link>,
     runtime: Option<Runtime>,
 }
 
 /// What the wire does to what is sent over it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Wire {
+struct Link {
     /// Requests wait, and do not reach the server.
     holds_requests: bool,
     /// Replies wait.
@@ -49,7 +49,7 @@ impl Proxy {
         let listener = runtime.spawn(TcpListener::bind((address, 0))).await?;
         let listener = listener.with_context(|| format!("{address} is no address of this machine"))?;
         let address = listener.local_addr()?;
-        let (wire, seen) = watch::channel(Wire::default());
+        let (wire, seen) = watch::channel(Link::default());
         runtime.spawn(async move {
             // A connection that cannot be taken is the client's trouble.
             loop {
@@ -77,7 +77,7 @@ impl Proxy {
     }
 
     /// The server gets and runs what is sent from now on, but its replies wait.
-    pub fn hold_replies(&self) {
+    pub fn delay_replies(&self) {
         self.wire.send_modify(|wire| wire.holds_replies = true);
     }
 
@@ -110,13 +110,13 @@ impl Proxy {
     }
 
     /// New connections work again.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.wire.send_modify(|wire| wire.is_cut = false);
     }
 
     /// The connections there are go dead without a word, as when a cable is cut: half-open. New ones work. Neither end of a
     /// dead one hears of the other again, not even that it has closed; both stay open as long as the wire.
-    pub fn cut_the_cable(&self) {
+    pub fn drop_packets(&self) {
         self.wire.send_modify(|wire| wire.dead_below += 1);
     }
 }
@@ -137,9 +137,9 @@ enum Direction {
 }
 
 /// One connection, from when it is made until both have closed, or the wire is cut or gone.
-async fn connect(mut client: TcpStream, mut server: TcpStream, mut wire: watch::Receiver<Wire>, born: Wire) {
+async fn connect(mut client: TcpStream, mut server: TcpStream, mut wire: watch::Receiver<Link>, born: Link) {
     let (requests, replies) = (wire.clone(), wire.clone());
-    let is_broken = |wire: &Wire| wire.closed_below > born.closed_below || wire.dead_below > born.dead_below;
+    let is_broken = |wire: &Link| wire.closed_below > born.closed_below || wire.dead_below > born.dead_below;
     let is_dead = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
@@ -161,7 +161,7 @@ async fn connect(mut client: TcpStream, mut server: TcpStream, mut wire: watch::
 }
 
 /// One direction, until its sender has closed; the other end is told.
-async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut wire: watch::Receiver<Wire>, direction: Direction) {
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut wire: watch::Receiver<Link>, direction: Direction) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
@@ -172,7 +172,7 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut wire: watch::Re
         if direction == Direction::Replies && !delay.is_zero() {
             sleep(delay).await;
         }
-        let held = |wire: &Wire| match direction {
+        let held = |wire: &Link| match direction {
             Direction::Requests => wire.holds_requests,
             Direction::Replies => wire.holds_replies,
         };

@@ -121,7 +121,7 @@ impl Redis {
     }
 
     /// Takes away a service's rights on keys that are not its own: the streams of others.
-    pub async fn cut_off(&self, service: &str) -> Result<()> {
+    pub async fn revoke_stream_access(&self, service: &str) -> Result<()> {
         self.cli(&["ACL", "SETUSER", service, "clearselectors"]).await.map(drop)
     }
 
@@ -157,11 +157,11 @@ impl Redis {
         while !self.answers().await {
             if !self.supervisor.is_alive() {
                 self.supervisor.reap(Duration::ZERO).await?;
-                bail!("Redis ended while it started:\n{}", self.supervisor.last_words());
+                bail!("Redis ended while it started:\n{}", self.supervisor.last_output());
             }
             if Instant::now() > deadline {
                 self.kill().await?;
-                bail!("Redis did not answer within 10 s:\n{}", self.supervisor.last_words());
+                bail!("Redis did not answer within 10 s:\n{}", self.supervisor.last_output());
             }
             sleep(Duration::from_millis(5)).await;
         }

@@ -19,13 +19,13 @@ use tokio::time::{Instant, sleep};
 /// end, is asynchronous.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    shell: Mutex<Shell>,
+    shell: Mutex<SupervisorShell>,
     directory: PathBuf,
     pid: AtomicU32,
 }
 
 #[derive(Debug)]
-struct Shell {
+struct SupervisorShell {
     child: Child,
     answers: BufReader<ChildStdout>,
 }
@@ -45,7 +45,7 @@ impl Supervisor {
         prepare(&mut command);
         let mut child = command.spawn().context("cannot run sh")?;
         let answers = child.stdout.take().map(BufReader::new).context("the supervisor has no standard output")?;
-        let mut shell = Shell { child, answers };
+        let mut shell = SupervisorShell { child, answers };
         let directory = PathBuf::from(shell.answer()?);
         Ok(Self { shell: Mutex::new(shell), directory, pid: AtomicU32::new(0) })
     }
@@ -67,7 +67,7 @@ impl Supervisor {
     }
 
     /// The last lines of the output, for error messages.
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn last_output(&self) -> String {
         let output = self.output();
         let lines: Vec<_> = output.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
@@ -131,7 +131,7 @@ impl Supervisor {
     }
 }
 
-impl Shell {
+impl SupervisorShell {
     fn answer(&mut self) -> Result<String> {
         let mut line = String::new();
         ensure!(self.answers.read_line(&mut line)? > 0, "the supervisor is gone");
@@ -139,7 +139,7 @@ impl Shell {
     }
 }
 
-impl Drop for Shell {
+impl Drop for SupervisorShell {
     fn drop(&mut self) {
         // `wait` closes the shell's standard input first, which is the order to clean up.
         let _ = self.child.wait();

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use testkit::{Process, eventually, free_port};
+use testkit::{ChildProcess, eventually, free_port};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -17,8 +17,9 @@ fn shell(script: &str) -> Command {
 
 #[tokio::test]
 async fn a_process_gets_its_arguments_and_environment_and_its_output_is_kept() -> Result<()> {
-    let process =
-        Process::start(shell("echo $GREETING \"$0\"; echo oops >&2; exit 3").arg("it's \"me\"").env("GREETING", "hi"))?;
+    let process = ChildProcess::start(
+        shell("echo $GREETING \"$0\"; echo oops >&2; exit 3").arg("it's \"me\"").env("GREETING", "hi"),
+    )?;
     assert_eq!(process.exit().await?.code, 3);
     assert_eq!(process.output(), "hi it's \"me\"\noops\n");
     assert!(!process.is_alive());
@@ -27,7 +28,7 @@ async fn a_process_gets_its_arguments_and_environment_and_its_output_is_kept() -
 
 #[tokio::test]
 async fn term_reports_the_exit_code_and_the_time() -> Result<()> {
-    let process = Process::start(&shell("trap 'sleep 0.2; exit 7' TERM; echo up; while :; do sleep 0.01; done"))?;
+    let process = ChildProcess::start(&shell("trap 'sleep 0.2; exit 7' TERM; echo up; while :; do sleep 0.01; done"))?;
     eventually("the script", SOON, async || process.output() == "up\n").await;
     let exit = process.term().await?;
     assert_eq!(exit.code, 7);
@@ -37,7 +38,7 @@ async fn term_reports_the_exit_code_and_the_time() -> Result<()> {
 
 #[tokio::test]
 async fn kill9_leaves_no_time_for_anything() -> Result<()> {
-    let process = Process::start(&shell("trap 'echo no' TERM; while :; do sleep 0.01; done"))?;
+    let process = ChildProcess::start(&shell("trap 'echo no' TERM; while :; do sleep 0.01; done"))?;
     process.kill9().await?;
     assert!(!process.is_alive());
     assert_eq!(process.exit().await?.code, 128 + 9);
@@ -46,7 +47,7 @@ async fn kill9_leaves_no_time_for_anything() -> Result<()> {
 
 #[tokio::test]
 async fn a_paused_process_makes_no_progress() -> Result<()> {
-    let process = Process::start(&shell("while :; do echo tick; sleep 0.01; done"))?;
+    let process = ChildProcess::start(&shell("while :; do echo tick; sleep 0.01; done"))?;
     eventually("a tick", SOON, async || !process.output().is_empty()).await;
     process.pause();
     let stopped =
@@ -71,14 +72,14 @@ async fn wait_for_http_returns_at_the_first_success() -> Result<()> {
             let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await;
         }
     });
-    let process = Process::start(Command::new("sleep").arg("60"))?;
+    let process = ChildProcess::start(Command::new("sleep").arg("60"))?;
     process.wait_for_http(&format!("http://127.0.0.1:{port}/readyz"), SOON).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn wait_for_http_does_not_wait_for_the_dead_and_shows_their_last_words() -> Result<()> {
-    let process = Process::start(&shell("echo no database; exit 1"))?;
+    let process = ChildProcess::start(&shell("echo no database; exit 1"))?;
     let url = format!("http://127.0.0.1:{}/", free_port());
     let error = process.wait_for_http(&url, Duration::from_secs(60)).await.expect_err("it has ended");
     assert!(format!("{error:#}").contains("no database"), "{error:#}");

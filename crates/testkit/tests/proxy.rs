@@ -44,19 +44,19 @@ async fn a_close_is_passed_on_in_both_directions() -> Result<()> {
 #[tokio::test]
 async fn on_a_dead_wire_neither_end_hears_that_the_other_has_closed() -> Result<()> {
     let (wire, client, mut server) = connected().await?;
-    wire.cut_the_cable();
+    wire.drop_packets();
     drop(client);
     assert_eq!(sees_the_end(&mut server, SILENCE).await, None);
     drop(wire);
     assert_eq!(sees_the_end(&mut server, SOON).await, Some(true));
 
     let (wire, mut client, mut server) = connected().await?;
-    wire.cut_the_cable();
+    wire.drop_packets();
     server.write_all(b"lost").await?;
     drop(server);
     assert_eq!(sees_the_end(&mut client, SILENCE).await, None);
     wire.cut();
-    wire.mend();
+    wire.restore();
     assert_eq!(sees_the_end(&mut client, SILENCE).await, None, "a cut of the wire elsewhere tells nobody");
     drop(wire);
     assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
@@ -70,7 +70,7 @@ async fn a_cut_acts_while_something_is_held_or_delayed_and_what_waits_is_lost() 
     client.write_all(b"held").await?;
     wire.cut();
     wire.release_requests();
-    wire.mend();
+    wire.restore();
     assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
     assert_eq!(sees_the_end(&mut server, SOON).await, Some(true), "nothing of what was held gets through");
 

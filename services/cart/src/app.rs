@@ -13,9 +13,9 @@ use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
-use runtime::drain::close_cache;
 use runtime::health::Readiness;
-use runtime::operations::Access;
+use runtime::operations::OperationsAccess;
+use runtime::shutdown::shut_down_cache;
 use runtime::telemetry::Metrics;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let access = Access::load(&settings.operations, &listener)?;
+    let access = OperationsAccess::load(&settings.operations, &listener)?;
     let (shop, events) = tokio::select! {
         started = start(&settings, access.token()) => started?,
         () = shutdown.cancelled() => return Ok(()),
@@ -81,7 +81,7 @@ pub async fn run(
         access.configure(cfg);
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
-        runtime::event_routes::configure(&data.outbox, cfg);
+        runtime::outbox_routes::configure(&data.outbox, cfg);
         standard.configure(cfg);
     });
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
@@ -90,7 +90,7 @@ pub async fn run(
     let deadline = deadline.max(Instant::now() + LAST_WORDS);
     let stopped = timeout_at(deadline, async {
         tokio::join!(events.relay.stop(), events.consumer.stop());
-        close_cache(
+        shut_down_cache(
             &shop.cache,
             deadline,
             "are left to the relay of the outbox, in the next process or in another one",
@@ -146,7 +146,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
-    openapi.merge(runtime::event_routes::ApiDoc::openapi());
+    openapi.merge(runtime::outbox_routes::ApiDoc::openapi());
     docs::complete(openapi)
 }
 
@@ -159,7 +159,7 @@ fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readi
         .requires_database(shop.carts.pool())
         .prefers_redis(&shop.cache)
         .prefers_invalidations(&shop.cache)
-        .prefers_telling("relay", limit, move || {
+        .prefers_public("relay", limit, move || {
             let failing = *relay.borrow();
             async move { failing.map_or(Ok(()), Err) }
         })
@@ -167,7 +167,7 @@ fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readi
             let upstream = upstream.clone();
             async move { upstream.ping().await }
         })
-        .prefers_telling("events", limit, move || {
+        .prefers_public("events", limit, move || {
             let ready = progress.check_ready();
             async move { ready }
         })

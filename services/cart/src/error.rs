@@ -1,7 +1,7 @@
 //! What a request can fail with. Each variant is a decision for the edge.
 
 use cache::GetError;
-use database::MayBeDatabaseError;
+use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
@@ -57,7 +57,7 @@ impl CartError {
 
     /// Whether the database refuses to be written to, and can be read.
     pub fn is_read_only(&self) -> bool {
-        matches!(self, Self::Database(error) if error.class() == database::Class::ReadOnly)
+        matches!(self, Self::Database(error) if error.class() == database::ErrorClass::ReadOnly)
     }
 }
 
@@ -73,7 +73,7 @@ impl From<DieselError> for CartError {
     }
 }
 
-impl MayBeDatabaseError for CartError {
+impl AsDatabaseError for CartError {
     fn database_error(&mut self) -> Option<&mut database::Error> {
         match self {
             Self::Database(error) => Some(error),

@@ -5,9 +5,9 @@ use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use events::relay::RelaySettings;
-use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
+use runtime::policy_settings::{CachePolicySettings, check_policies};
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -44,9 +44,9 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct LaneSettings {
     /// Facts of products.
-    pub product: Lifetime,
+    pub product: CachePolicySettings,
     /// Views of carts.
-    pub view: Lifetime,
+    pub view: CachePolicySettings,
 }
 
 impl Settings {
@@ -72,7 +72,7 @@ impl Settings {
             ("PRODUCT_API__TIMEOUT", settings.product_api.timeout),
         ];
         let lanes = &mut settings.lanes;
-        check_lanes([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
+        check_policies([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
         if settings.lanes.view.soft_ttl.is_some() {
             // A stale view would be served after a write to its cart was acknowledged, and refreshed behind.
             return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));

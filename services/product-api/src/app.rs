@@ -11,9 +11,9 @@ use events::PRODUCT_EVENTS;
 use events::relay::{Outbox, Relay};
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
-use runtime::drain::close_cache;
 use runtime::health::Readiness;
-use runtime::operations::Access;
+use runtime::operations::OperationsAccess;
+use runtime::shutdown::shut_down_cache;
 use runtime::telemetry::Metrics;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let access = Access::load(&settings.operations, &listener)?;
+    let access = OperationsAccess::load(&settings.operations, &listener)?;
     let (shop, events) = tokio::select! {
         started = start(&settings) => started?,
         () = shutdown.cancelled() => return Ok(()),
@@ -74,7 +74,7 @@ pub async fn run(
         access.configure(cfg);
         routes::configure(cfg);
         runtime::cache_routes::configure(&data.cache, cfg);
-        runtime::event_routes::configure(&data.outbox, cfg);
+        runtime::outbox_routes::configure(&data.outbox, cfg);
         standard.configure(cfg);
     });
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
@@ -83,7 +83,7 @@ pub async fn run(
     let stopped = timeout_at(deadline, async {
         events.relay.stop().await;
         events.listener.stop().await;
-        close_cache(
+        shut_down_cache(
             &shop.cache,
             deadline,
             "are left to the relay of the outbox, in the next process or in another one",
@@ -124,7 +124,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(Shop, Events)> {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
-    openapi.merge(runtime::event_routes::ApiDoc::openapi());
+    openapi.merge(runtime::outbox_routes::ApiDoc::openapi());
     routes::describe_explicit(&mut openapi);
     docs::complete(openapi)
 }
@@ -137,11 +137,11 @@ fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readi
         .requires_database(shop.catalogue.pool())
         .prefers_redis(&shop.cache)
         .prefers_invalidations(&shop.cache)
-        .prefers_telling("relay", Duration::from_secs(1), move || {
+        .prefers_public("relay", Duration::from_secs(1), move || {
             let failing = *relay.borrow();
             async move { failing.map_or(Ok(()), Err) }
         })
-        .prefers_telling("listener", Duration::from_secs(1), move || {
+        .prefers_public("listener", Duration::from_secs(1), move || {
             let listening = *listening.borrow();
             async move { if listening { Ok(()) } else { Err(DEAF) } }
         })

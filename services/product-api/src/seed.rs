@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::schema::seed_state;
 use catalogue::{Catalogue, Category, Product};
-use database::{Class, Error, Pool, Transaction};
+use database::{Error, ErrorClass, Pool, Transaction};
 
 /// Rows to a statement and a transaction: enough to be fast, few enough to report progress.
 const CHUNK: i64 = 10_000;
@@ -40,7 +40,7 @@ pub async fn seed(pool: &Pool, target: u64) -> anyhow::Result<SeedReport> {
     let catalogue = Catalogue::read().context("seed/catalogue.json is not valid")?;
     let seeded = fill(pool, &catalogue, target).await;
     if let Err(error) = &seeded
-        && error.downcast_ref::<Error>().is_some_and(|error| error.class() == Class::ReadOnly)
+        && error.downcast_ref::<Error>().is_some_and(|error| error.class() == ErrorClass::ReadOnly)
     {
         warn!("the database is read-only: the catalogue is not seeded any further until the next start");
         return Ok(SeedReport::default());

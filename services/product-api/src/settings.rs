@@ -3,9 +3,9 @@
 use cache::CacheSettings;
 use database::PostgresSettings;
 use events::relay::RelaySettings;
-use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
+use runtime::policy_settings::{CachePolicySettings, check_policies};
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -48,13 +48,13 @@ pub struct SeedSettings {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is the strategy that it is named after")]
 pub struct LaneSettings {
-    pub ttl: Lifetime,
-    pub explicit: Lifetime,
-    pub writethrough: Lifetime,
-    pub events: Lifetime,
-    pub swr: Lifetime,
-    pub tags: Lifetime,
-    pub production: Lifetime,
+    pub ttl: CachePolicySettings,
+    pub explicit: CachePolicySettings,
+    pub writethrough: CachePolicySettings,
+    pub events: CachePolicySettings,
+    pub swr: CachePolicySettings,
+    pub tags: CachePolicySettings,
+    pub production: CachePolicySettings,
 }
 
 impl Settings {
@@ -99,13 +99,13 @@ impl Settings {
             ("POSTGRES__WAIT_TIMEOUT", postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", postgres.statement_timeout),
         ];
-        check_lanes(settings.lanes.each(), &waits)?;
+        check_policies(settings.lanes.each(), &waits)?;
         Ok(settings)
     }
 }
 
 impl LaneSettings {
-    fn each(&mut self) -> [(&'static str, &mut Lifetime); 7] {
+    fn each(&mut self) -> [(&'static str, &mut CachePolicySettings); 7] {
         [
             ("ttl", &mut self.ttl),
             ("explicit", &mut self.explicit),

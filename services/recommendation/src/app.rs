@@ -12,9 +12,9 @@ use events::log::EventLog;
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
-use runtime::drain::close_cache;
 use runtime::health::Readiness;
-use runtime::operations::Access;
+use runtime::operations::OperationsAccess;
+use runtime::shutdown::shut_down_cache;
 use runtime::telemetry::Metrics;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -59,7 +59,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let access = Access::load(&settings.operations, &listener)?;
+    let access = OperationsAccess::load(&settings.operations, &listener)?;
     let started = tokio::select! {
         started = start(&settings, access.token(), shutdown.clone()) => started?,
         () = shutdown.cancelled() => return Ok(()),
@@ -100,7 +100,7 @@ pub async fn run(
             // They end by the token; a panic has been reported by the runtime.
             let _ = task.await;
         }
-        close_cache(&cache, deadline, "are lost with this process").await;
+        shut_down_cache(&cache, deadline, "are lost with this process").await;
     });
     match stopped.await {
         Ok(()) => info!("the recommendation has stopped"),
@@ -178,7 +178,7 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
     let (filling, ageing, baskets) = (state.clone(), state.clone(), state.clone());
     Readiness::new(shutdown)
         .requires_database(started.positions.pool())
-        .requires_telling("catalogue", limit, move || {
+        .requires_public("catalogue", limit, move || {
             let state = filling.readiness();
             async move { state }
         })
@@ -191,7 +191,7 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
                 }
             }
         })
-        .prefers_telling("baskets", limit, move || {
+        .prefers_public("baskets", limit, move || {
             let are_incomplete = baskets.are_baskets_incomplete();
             async move {
                 match are_incomplete {
@@ -202,7 +202,7 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
         })
         .prefers_redis(&started.cache)
         .prefers_invalidations(&started.cache)
-        .prefers_telling("events", limit, move || {
+        .prefers_public("events", limit, move || {
             let ready = progress.products.check_ready().and_then(|()| progress.carts.check_ready());
             async move { ready }
         })

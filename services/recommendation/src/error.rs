@@ -1,6 +1,6 @@
 //! What a request, a reaction or a lesson can fail with. Each variant is a decision for somebody.
 
-use database::MayBeDatabaseError;
+use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
 use events::carts::SnapshotError;
 use events::log::LogError;
@@ -43,7 +43,7 @@ impl From<DieselError> for Failure {
     }
 }
 
-impl MayBeDatabaseError for Failure {
+impl AsDatabaseError for Failure {
     fn database_error(&mut self) -> Option<&mut database::Error> {
         match self {
             Self::Database(error) => Some(error),

@@ -6,9 +6,9 @@ use cache::CacheSettings;
 use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
-use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
+use runtime::policy_settings::{CachePolicySettings, check_policies};
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -57,9 +57,9 @@ pub struct CartSettings {
 #[serde(deny_unknown_fields)]
 pub struct LaneSettings {
     /// Lists beside products.
-    pub list: Lifetime,
+    pub list: CachePolicySettings,
     /// Lists for carts.
-    pub basket: Lifetime,
+    pub basket: CachePolicySettings,
 }
 
 impl Settings {
@@ -84,7 +84,7 @@ impl Settings {
             ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
         ];
         let lanes = &mut settings.lanes;
-        check_lanes([("list", &mut lanes.list), ("basket", &mut lanes.basket)], &waits)?;
+        check_policies([("list", &mut lanes.list), ("basket", &mut lanes.basket)], &waits)?;
         let learning = &settings.learning;
         limits::within("LEARNING__EVERY", learning.every, Duration::from_millis(10)..=Duration::from_secs(86_400))?;
         limits::within("LEARNING__MIN_SUPPORT", learning.min_support, 1..=1_000_000)?;

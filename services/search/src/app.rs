@@ -13,9 +13,9 @@ use events::log::{LogError, LogPosition};
 use events::product_api::ProductApi;
 use runtime::StandardRoutes;
 use runtime::docs::{self, Docs};
-use runtime::drain::close_cache;
 use runtime::health::Readiness;
-use runtime::operations::Access;
+use runtime::operations::OperationsAccess;
+use runtime::shutdown::shut_down_cache;
 use runtime::telemetry::Metrics;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -50,7 +50,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let access = Access::load(&settings.operations, &listener)?;
+    let access = OperationsAccess::load(&settings.operations, &listener)?;
     let started = tokio::select! {
         started = start(&settings, access.token(), shutdown.clone()) => started?,
         () = shutdown.cancelled() => return Ok(()),
@@ -91,7 +91,7 @@ pub async fn run(
             // They end by the token; a panic has been reported by the runtime.
             let _ = task.await;
         }
-        close_cache(&cache, deadline, "are lost with this process").await;
+        shut_down_cache(&cache, deadline, "are lost with this process").await;
         horizon.close().await;
     });
     match stopped.await {
@@ -242,7 +242,7 @@ fn readiness(searching: &Searching, cache: &CacheClient, shutdown: CancellationT
     let (building, ageing) = (Arc::clone(&searching.state), Arc::clone(&searching.state));
     let progress = searching.progress.clone();
     Readiness::new(shutdown)
-        .requires_telling("index", Duration::from_secs(1), move || {
+        .requires_public("index", Duration::from_secs(1), move || {
             let state = building.readiness();
             async move { state }
         })
@@ -255,7 +255,7 @@ fn readiness(searching: &Searching, cache: &CacheClient, shutdown: CancellationT
                 }
             }
         })
-        .prefers_telling("events", Duration::from_secs(1), move || {
+        .prefers_public("events", Duration::from_secs(1), move || {
             let ready = progress.check_ready();
             async move { ready }
         })

@@ -6,9 +6,9 @@ use std::time::Duration;
 use cache::CacheSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
-use runtime::lane_settings::{Lifetime, check_lanes};
 use runtime::limits;
 use runtime::operations::OperationsSettings;
+use runtime::policy_settings::{CachePolicySettings, check_policies};
 use runtime::server::HttpSettings;
 use runtime::settings::SettingsError;
 use runtime::telemetry::LogSettings;
@@ -56,7 +56,7 @@ pub struct IndexSettings {
 #[serde(deny_unknown_fields)]
 pub struct LaneSettings {
     /// Result pages.
-    pub page: Lifetime,
+    pub page: CachePolicySettings,
 }
 
 impl Settings {
@@ -76,7 +76,7 @@ impl Settings {
         limits::redis(&settings.redis)?;
         limits::product_api(&settings.product_api)?;
         limits::events(&settings.events)?;
-        check_lanes([("page", &mut settings.lanes.page)], &[])?;
+        check_policies([("page", &mut settings.lanes.page)], &[])?;
         if !(32..=4096).contains(&settings.index.memory) {
             return Err(SettingsError::wrong("INDEX__MEMORY", "must be between 32 and 4096 (MiB)"));
         }

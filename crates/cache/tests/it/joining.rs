@@ -76,7 +76,7 @@ async fn reads_while_a_commit_is_unanswered() -> bool {
     let early = behind.start(1, &load);
     let old = gate.began().await;
 
-    proxy.hold_replies();
+    proxy.delay_replies();
     let unanswered = tokio::spawn({
         let node = behind.clone();
         async move { node.cached(2).await }

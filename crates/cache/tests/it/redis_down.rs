@@ -200,7 +200,7 @@ async fn a_connection_that_died_without_a_word_is_made_anew() {
     // After a time, however long the timeout makes each probe.
     let (node, row) = (Node::with(&settings(through(&proxy)), patient()).await, Row::new([]));
     until_hit(&node, &row).await;
-    proxy.cut_the_cable();
+    proxy.drop_packets();
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Bypass(Bypass::RedisDown));
     until_hit(&node, &row).await;
 }

@@ -238,7 +238,7 @@ async fn a_reader_that_saw_an_entry_before_it_was_refreshed_does_not_refresh_it_
     let row = Row::new([]);
     let (_gate, load) = refreshing(&node, &row).await;
     let reads = calls(&redis, "get").await;
-    proxy.hold_replies();
+    proxy.delay_replies();
     let late = behind.start(1, &row.loader());
     eventually("the read", SOON, async || calls(&redis, "get").await > reads).await;
     load.finish();

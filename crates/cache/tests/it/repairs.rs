@@ -142,7 +142,7 @@ async fn of_one_invalidation_of_very_many_tags_a_few_are_under_way_at_once() {
     // From now on Redis knows the script, and need not ask for it.
     node.remove_tag(shelf(1_000)).await;
     let before = calls(&redis, "evalsha").await;
-    proxy.hold_replies();
+    proxy.delay_replies();
     let removing = tokio::spawn({
         let behind = behind.clone();
         async move { behind.invalidate(Invalidation::hard().tags((0..1_000).map(shelf))).await }

@@ -38,7 +38,7 @@ async fn a_read_does_not_share_the_reply_to_a_command_that_was_sent_before_it_be
     let row = Row::new([]);
     node.fill(1, &row).await;
     let reads = calls(&redis, "get").await;
-    proxy.hold_replies();
+    proxy.delay_replies();
     let early = behind.start(1, &row.loader());
     eventually("the early read", SOON, async || calls(&redis, "get").await > reads).await;
     row.commit();
@@ -61,7 +61,7 @@ async fn a_client_that_hangs_up_does_not_keep_those_behind_it_waiting() {
     node.fill_many(0..20, &row).await;
     for hang_ups in [1, 5] {
         let reads = calls(&redis, "get").await;
-        proxy.hold_replies();
+        proxy.delay_replies();
         let mut readings: Vec<_> = (0..20).map(|id| behind.start(id, &row.loader())).collect();
         eventually("the first read", SOON, async || calls(&redis, "get").await > reads).await;
         readings.drain(..hang_ups).for_each(|reading| reading.hang_up());

@@ -111,7 +111,7 @@ async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
     node.fill_many(0..1_000, &row).await;
     // From now on Redis knows the script, and need not ask for it.
     node.remove_tag(shelf(9)).await;
-    proxy.hold_replies();
+    proxy.delay_replies();
     let removing = tokio::spawn({
         let behind = behind.clone();
         async move { behind.remove_tag(shelf(1)).await }
@@ -156,7 +156,7 @@ async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
     node.fill_many(0..1_200, &row).await;
     // From now on Redis knows the script, and need not ask for it.
     node.remove_tag(shelf(9)).await;
-    proxy.hold_replies();
+    proxy.delay_replies();
     let held_up = tokio::spawn({
         let behind = behind.clone();
         async move { behind.remove_tag(shelf(1)).await }

@@ -1,6 +1,6 @@
 //! A pool whose connections are all in use is busy, and its database is not away.
 
-use database::{Class, Error, Standing};
+use database::{DatabaseMode, Error, ErrorClass};
 use serde_json::json;
 use testkit::eventually;
 use tokio::sync::Semaphore;
@@ -24,9 +24,9 @@ async fn saturated_pool_is_busy_and_its_database_writable() {
         let _ = taken.acquire_many(2).await;
         let waits = async { execute(&pool, "SELECT 1").await.expect_err("no connection is free") };
         let looks = eventually("a request that waits", SOON, async || pool.waiting() > 0);
-        let (error, (), standing) = tokio::join!(waits, looks, pool.standing());
-        assert_eq!(error.class(), Class::Busy, "{error}");
-        assert_eq!(standing.expect("it answers"), Standing::Writable);
+        let (error, (), mode) = tokio::join!(waits, looks, pool.mode());
+        assert_eq!(error.class(), ErrorClass::Busy, "{error}");
+        assert_eq!(mode.expect("it answers"), DatabaseMode::Writable);
         done.add_permits(2);
     };
     let (one, other, ()) = tokio::join!(hold(), hold(), ask);
@@ -43,7 +43,7 @@ async fn database_without_a_connection_to_spare_is_not_away() {
     database.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 2")).await;
     let url = database.url.replace("postgres@", &format!("{role}@"));
     let pool = database.pool_at(&url, &json!({ "max_connections": 2 })).await;
-    assert_eq!(pool.standing().await.expect("it answers"), Standing::NoConnectionLeft);
+    assert_eq!(pool.mode().await.expect("it answers"), DatabaseMode::NoConnectionLeft);
     execute(&pool, "SELECT sum(generate_series) FROM generate_series(1, 2)")
         .await
         .expect("the pool has its connections");

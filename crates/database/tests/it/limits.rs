@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use database::{Class, Error, sql};
+use database::{Error, ErrorClass, sql};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn long_statement_outlives_the_limit_of_the_pool() {
         let slept = long.run(async |connection| Ok::<_, Error>(sql(LONG).execute(connection).await?)).await;
         assert_eq!(slept.unwrap_or_else(|error| panic!("{limit:?}: {error}")), 1);
         let error = execute(&pool, LONG).await.expect_err("an ordinary statement may not take so long");
-        assert_eq!(error.class(), Class::Unavailable, "{error}");
+        assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
     }
     let sessions =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pool' AND datname = current_database()";
@@ -33,5 +33,5 @@ async fn limit_of_a_transaction_is_kept_by_postgres_too() {
     let pool = database.pool(1).await;
     let short = pool.build_transaction().statement_timeout(Some(Duration::from_millis(50)));
     let error = short.run(async |connection| Ok::<_, Error>(sql(LONG).execute(connection).await?)).await;
-    assert_eq!(error.expect_err("it takes longer").class(), Class::Unavailable);
+    assert_eq!(error.expect_err("it takes longer").class(), ErrorClass::Unavailable);
 }

@@ -1,6 +1,6 @@
 //! A database that is read-only for a while: reads go on, writes say so, and nothing has to be restarted.
 
-use database::{Class, Standing};
+use database::{DatabaseMode, ErrorClass};
 use testkit::{Postgres, eventually};
 
 use crate::support::{Database, SOON, execute};
@@ -34,10 +34,10 @@ async fn sessions_that_were_read_only_write_again_without_a_restart() {
         eventually("new sessions", SOON, async || execute(&pool, READ).await.is_ok()).await;
         for _ in 0..8 {
             let error = execute(&pool, WRITE).await.expect_err("it is read-only");
-            assert_eq!(error.class(), Class::ReadOnly, "{error}");
+            assert_eq!(error.class(), ErrorClass::ReadOnly, "{error}");
             execute(&pool, READ).await.expect("reads go on");
         }
-        assert_eq!(pool.standing().await.expect("it answers"), Standing::ReadOnly);
+        assert_eq!(pool.mode().await.expect("it answers"), DatabaseMode::ReadOnly);
         turn(&database, "off").await;
         eventually("the first write", SOON, async || execute(&pool, WRITE).await.is_ok()).await;
         // All the others, on whichever connection.
@@ -47,7 +47,7 @@ async fn sessions_that_were_read_only_write_again_without_a_restart() {
                 written.expect("every session can write");
             }
         }
-        assert_eq!(pool.standing().await.expect("it answers"), Standing::Writable);
+        assert_eq!(pool.mode().await.expect("it answers"), DatabaseMode::Writable);
     }
 }
 
@@ -74,12 +74,11 @@ async fn standby_is_known_as_one_until_it_is_promoted() {
     let signal = std::path::Path::new(&sql("SHOW data_directory").await).join("standby.signal");
     std::fs::write(&signal, "").expect("the cluster is this test's");
     postgres.restart().await.expect("it starts as a standby");
-    eventually("the standby", SOON, async || pool.standing().await.is_ok_and(|standing| standing == Standing::Standby))
-        .await;
+    eventually("the standby", SOON, async || pool.mode().await.is_ok_and(|mode| mode == DatabaseMode::Standby)).await;
     eventually("a read", SOON, async || execute(&pool, READ).await.is_ok()).await;
     let error = execute(&pool, WRITE).await.expect_err("a standby");
-    assert_eq!(error.class(), Class::ReadOnly, "{error}");
+    assert_eq!(error.class(), ErrorClass::ReadOnly, "{error}");
     sql("SELECT pg_promote()").await;
     eventually("a write", SOON, async || execute(&pool, WRITE).await.is_ok()).await;
-    assert_eq!(pool.standing().await.expect("it answers"), Standing::Writable);
+    assert_eq!(pool.mode().await.expect("it answers"), DatabaseMode::Writable);
 }

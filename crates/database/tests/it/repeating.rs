@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use database::{Class, Error, sql};
+use database::{Error, ErrorClass, sql};
 use diesel_async::RunQueryDsl;
 
 use crate::support::{Database, execute};
@@ -49,7 +49,7 @@ async fn contention_without_end_is_an_error_after_few_attempts() {
     database.sql(&refusing("40P01", 1_000_000)).await;
     let pool = database.pool(2).await;
     let error = execute(&pool, "INSERT INTO things VALUES (1)").await.expect_err("it is refused each time");
-    assert_eq!(error.class(), Class::Contention);
+    assert_eq!(error.class(), ErrorClass::Contention);
     assert!(error.is_transient());
     assert_eq!(database.sql("SELECT last_value FROM attempts").await, "5");
 }
@@ -61,7 +61,7 @@ async fn want_of_a_resource_is_a_transient_error_at_once() {
         database.sql(&refusing(sqlstate, 1_000_000)).await;
         let pool = database.pool(2).await;
         let error = execute(&pool, "INSERT INTO things VALUES (1)").await.expect_err(sqlstate);
-        assert_eq!(error.class(), Class::Unavailable, "{error}");
+        assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
         assert!(error.is_transient() && error.to_string().contains(sqlstate), "{error}");
         assert_eq!(database.sql("SELECT last_value FROM attempts").await, "1", "{sqlstate}");
     }
@@ -73,7 +73,7 @@ async fn fault_of_the_program_is_not_transient() {
     let pool = database.pool(1).await;
     for statement in ["SELECT * FROM nothing", "SELECT 1 / 0", "SELEKT 1"] {
         let error = execute(&pool, statement).await.expect_err(statement);
-        assert_eq!(error.class(), Class::Fault, "{error}");
+        assert_eq!(error.class(), ErrorClass::Fault, "{error}");
         assert!(!error.is_transient());
     }
 }
@@ -87,7 +87,7 @@ async fn violated_constraints_are_named() {
     let error = execute(&pool, "INSERT INTO things VALUES (1, 1)").await.expect_err("a duplicate");
     assert!(error.violates_unique("things_pkey") && !error.violates_unique("other"), "{error:?}");
     let error = execute(&pool, "INSERT INTO things VALUES (2, 3)").await.expect_err("no such row");
-    assert_eq!((error.class(), error.constraint()), (Class::ForeignKeyViolation, Some("other")));
+    assert_eq!((error.class(), error.constraint()), (ErrorClass::ForeignKeyViolation, Some("other")));
 }
 
 #[tokio::test]

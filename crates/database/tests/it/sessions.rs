@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use database::{DbError, Error, PostgresSettings, sql};
+use database::{Error, PostgresSettings, StartupError, sql};
 use diesel_async::RunQueryDsl;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use serde_json::json;
@@ -64,7 +64,7 @@ async fn read_only_database_that_lacks_migrations_is_waited_for_and_then_named()
     postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
     let (began, patience) = (Instant::now(), Duration::from_millis(600));
     let error = database::migrate(&settings(&database.url), MIGRATIONS, patience).await.expect_err("it is read-only");
-    assert!(matches!(error, DbError::ReadOnly { .. }) && began.elapsed() >= patience, "{error}");
+    assert!(matches!(error, StartupError::ReadOnly { .. }) && began.elapsed() >= patience, "{error}");
     for word in ["read-only", "20260101000001", "20260101000002"] {
         assert!(error.to_string().contains(word), "{error}");
     }

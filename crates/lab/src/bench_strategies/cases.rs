@@ -8,7 +8,7 @@ use fred::clients::Client as RedisClient;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::config::Config;
 use fred::types::{Builder, ClusterHash, CustomCommand};
-use testkit::{Postgres, Process, Redis, free_port};
+use testkit::{ChildProcess, Postgres, Redis, free_port};
 use tokio::time::sleep;
 use tokio_postgres::NoTls;
 use tokio_util::task::AbortOnDropHandle;
@@ -118,7 +118,7 @@ pub(super) struct Stand {
     pub(super) client: RedisClient,
     pub(super) http: reqwest::Client,
     pub(super) postgres: Postgres,
-    servers: Vec<Process>,
+    servers: Vec<ChildProcess>,
 }
 
 /// A lock of the shop's products. It ends with this value.
@@ -281,7 +281,7 @@ impl Stand {
     }
 
     async fn serve(&mut self, command: &Command, url: &str) -> Result<u32> {
-        let process = Process::start(command)?;
+        let process = ChildProcess::start(command)?;
         process.wait_for_http(url, START).await?;
         let pid = process.pid();
         self.servers.push(process);

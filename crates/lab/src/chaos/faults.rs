@@ -42,7 +42,7 @@ pub(super) async fn run(stage: Arc<Stage>, seed: u64) -> Result<Vec<(&'static st
         }
         // As their supervisor would.
         for service in Service::ALL {
-            stage.world.launch(service).await?;
+            stage.world.start_without_waiting(service).await?;
         }
         let index = if next < VICTIMS.len() { next } else { random.random_range(0..VICTIMS.len()) };
         next += 1;
@@ -61,7 +61,7 @@ async fn strike(stage: &Stage, victim: Victim, down: Duration) -> Result<()> {
         Victim::Service(service) => {
             world.kill(service).await?;
             sleep(down).await;
-            world.launch(service).await
+            world.start_without_waiting(service).await
         }
         Victim::Redis => {
             world.redis.kill().await?;

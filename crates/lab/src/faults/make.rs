@@ -134,7 +134,7 @@ impl Fault {
             Cut(part) | HalfOpen(part) | Delay(part, _) => {
                 let wire = probe::wire(site, part)?;
                 wire.delay(Duration::ZERO);
-                wire.mend();
+                wire.restore();
                 Ok(())
             }
             CrashAfterCommit | CrashInDrain => {
@@ -143,7 +143,7 @@ impl Fault {
                 wire.cut();
                 wire.release_requests();
                 wire.delay(Duration::ZERO);
-                wire.mend();
+                wire.restore();
                 site.start(API).await
             }
         }

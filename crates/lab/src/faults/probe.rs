@@ -55,7 +55,7 @@ pub(super) async fn half_open(site: &Site, part: Part, hold: Duration) -> Result
     let wire = wire(site, part)?;
     let mut before = TcpStream::connect(wire.address()).await?;
     ask(&mut before, part).await.context("over a connection that is not dead yet")?;
-    wire.cut_the_cable();
+    wire.drop_packets();
     let asked = timeout(SILENCE, ask(&mut before, part)).await;
     ensure!(asked.is_err(), "a dead connection is not silent: {asked:?}");
     let reached = reach(site, part).await?;

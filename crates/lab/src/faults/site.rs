@@ -127,10 +127,10 @@ impl Site {
     }
 
     /// Lays wires between the services and their stores, which can be cut.
-    pub(super) async fn lay_wires(&mut self) -> Result<()> {
+    pub(super) async fn add_proxies(&mut self) -> Result<()> {
         match self {
-            Self::Private(world) => world.lay_wires().await,
-            Self::Stack(stack) => stack.lay_wires().await,
+            Self::Private(world) => world.add_proxies().await,
+            Self::Stack(stack) => stack.add_proxies().await,
         }
     }
 

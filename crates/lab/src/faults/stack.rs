@@ -50,7 +50,7 @@ impl Stack {
     }
 
     /// Puts wires before Postgres and Redis, and starts the services so that they use them.
-    pub(super) async fn lay_wires(&mut self) -> Result<()> {
+    pub(super) async fn add_proxies(&mut self) -> Result<()> {
         let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
         let mut wires = Vec::new();
         for store in ["postgres", "redis"] {

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | every error is a problem, `application/problem+json` | [`crate::problem`] |
 //! | requests that are refused before a handler sees them: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
-//! | HEAD wherever there is GET | [`crate::delivery`] |
+//! | HEAD wherever there is GET | [`crate::response_middleware`] |
 //! | `If-None-Match` wherever there is 304; it and `If-Match` wherever there is 412 | [`crate::conditions`] |
-//! | `Cache-Control` on every response; `Retry-After` with 503, `WWW-Authenticate` with 401, `ETag` with 304, `Location` with 201 | [`crate::delivery`], [`crate::problem`], [`crate::answer`] |
+//! | `Cache-Control` on every response; `Retry-After` with 503, `WWW-Authenticate` with 401, `ETag` with 304, `Location` with 201 | [`crate::response_middleware`], [`crate::problem`], [`crate::response`] |
 
 mod headers;
 mod parameters;

@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 pub struct CheckReport {
     /// Whether it answered.
     #[serde(rename = "status")]
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// How much it is needed.
-    pub need: Need,
+    pub need: Requirement,
     /// How long it took to answer, or to be given up.
     pub millis: u64,
     /// Why it fails, where that is meant for everybody: the progress of a start, say.
@@ -27,7 +27,7 @@ pub struct CheckReport {
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// It answered.
     Ok,
     /// It answered with an error, or not at all.
@@ -39,7 +39,7 @@ pub enum Outcome {
 /// How much a dependency is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Need {
+pub enum Requirement {
     /// Nothing can be served without it.
     Required,
     /// Requests are served without it, less well.
@@ -48,7 +48,7 @@ pub enum Need {
 
 pub(super) struct Check {
     pub(super) name: &'static str,
-    need: Need,
+    need: Requirement,
     limit: Duration,
     is_public: bool,
     is_quiet: bool,
@@ -57,7 +57,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn new<F, Fut, E>(name: &'static str, need: Need, limit: Duration, check: F) -> Self
+    pub(super) fn new<F, Fut, E>(name: &'static str, need: Requirement, limit: Duration, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
@@ -83,21 +83,21 @@ impl Check {
     pub(super) async fn ask(&self) -> CheckReport {
         let start = Instant::now();
         let (outcome, reason) = match timeout(self.limit, (self.ask)()).await {
-            Ok(Ok(())) => (Outcome::Ok, String::new()),
-            Ok(Err(reason)) => (Outcome::Failing, reason),
-            Err(_) => (Outcome::Late, format!("no answer within {:?}", self.limit)),
+            Ok(Ok(())) => (CheckOutcome::Ok, String::new()),
+            Ok(Err(reason)) => (CheckOutcome::Failing, reason),
+            Err(_) => (CheckOutcome::Late, format!("no answer within {:?}", self.limit)),
         };
         if !self.is_quiet {
             self.log_change(outcome, &reason);
         }
         let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let detail = Some(reason).filter(|_| self.is_public && outcome == Outcome::Failing);
+        let detail = Some(reason).filter(|_| self.is_public && outcome == CheckOutcome::Failing);
         CheckReport { outcome, need: self.need, millis, detail }
     }
 
     /// Probes come every few seconds; only the turns are news.
-    fn log_change(&self, outcome: Outcome, reason: &str) {
-        let failing = outcome != Outcome::Ok;
+    fn log_change(&self, outcome: CheckOutcome, reason: &str) {
+        let failing = outcome != CheckOutcome::Ok;
         match (self.was_failing.swap(failing, Ordering::Relaxed), failing) {
             (false, true) => tracing::warn!(health.check = self.name, "{} fails its health check: {reason}", self.name),
             (true, false) => tracing::info!(health.check = self.name, "{} passes its health check again", self.name),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use database::{Pool, Standing};
+use database::{DatabaseMode, Pool};
 
 use super::Readiness;
 
@@ -20,30 +20,30 @@ impl Readiness {
         let (answers, writes, spare) = (pool.clone(), pool.clone(), pool.clone());
         self.requires("postgres", LIMIT, move || {
             let pool = answers.clone();
-            async move { pool.standing().await.map(drop) }
+            async move { pool.mode().await.map(drop) }
         })
-        .prefers_telling("postgres-writes", LIMIT, move || {
+        .prefers_public("postgres-writes", LIMIT, move || {
             let pool = writes.clone();
             async move {
-                match pool.standing().await {
-                    Ok(standing) => can_write(standing),
+                match pool.mode().await {
+                    Ok(mode) => can_write(mode),
                     Err(_) => Err("the database does not answer"),
                 }
             }
         })
-        .prefers_telling("postgres-pool", LIMIT, move || {
+        .prefers_public("postgres-pool", LIMIT, move || {
             let waiting = spare.waiting();
             async move { is_spare(waiting) }
         })
     }
 }
 
-fn can_write(standing: Standing) -> Result<(), &'static str> {
-    match standing {
-        Standing::Writable => Ok(()),
-        Standing::Standby => Err("the database is a read-only standby; reads are served, writes are refused"),
-        Standing::ReadOnly => Err("the database is read-only; reads are served, writes are refused"),
-        Standing::NoConnectionLeft => Err("the database has no connection to spare"),
+fn can_write(mode: DatabaseMode) -> Result<(), &'static str> {
+    match mode {
+        DatabaseMode::Writable => Ok(()),
+        DatabaseMode::Standby => Err("the database is a read-only standby; reads are served, writes are refused"),
+        DatabaseMode::ReadOnly => Err("the database is read-only; reads are served, writes are refused"),
+        DatabaseMode::NoConnectionLeft => Err("the database has no connection to spare"),
     }
 }
 

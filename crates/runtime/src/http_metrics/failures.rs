@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a route has had no failure when they are over. During an outage, hits succeed while misses fail.
-const QUIET: Duration = Duration::from_secs(10);
+const RECOVERED_AFTER: Duration = Duration::from_secs(10);
 
 /// The routes that fail, of all workers of a server. There are as many as the service has patterns.
 #[derive(Debug, Clone, Default)]
@@ -17,18 +17,18 @@ pub(super) struct Failures(Arc<Shared>);
 struct Shared {
     /// Whether any route fails, so that a request that succeeds needs no lock while none does.
     any: AtomicBool,
-    routes: Mutex<HashMap<String, Lasting>>,
+    routes: Mutex<HashMap<String, FailureRun>>,
 }
 
 /// The failures of one route, from the first to the last.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lasting {
+pub(super) struct FailureRun {
     first: Instant,
     last: Instant,
     pub(super) failures: u64,
 }
 
-impl Lasting {
+impl FailureRun {
     /// The time from the first failure to the last.
     pub(super) fn lasted(&self) -> Duration {
         self.last.saturating_duration_since(self.first)
@@ -43,18 +43,19 @@ impl Failures {
             (lasting.last, lasting.failures) = (now, lasting.failures + 1);
             return false;
         }
-        routes.insert(route.to_owned(), Lasting { first: now, last: now, failures: 1 });
+        routes.insert(route.to_owned(), FailureRun { first: now, last: now, failures: 1 });
         self.0.any.store(true, Ordering::Relaxed);
         true
     }
 
     /// A request of `route` has succeeded at `now`. Returns its failures, if they are over with that.
-    pub(super) fn succeeded(&self, route: &str, now: Instant) -> Option<Lasting> {
+    pub(super) fn succeeded(&self, route: &str, now: Instant) -> Option<FailureRun> {
         if !self.0.any.load(Ordering::Relaxed) {
             return None;
         }
         let mut routes = self.0.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let quiet = routes.get(route).is_some_and(|lasting| now.saturating_duration_since(lasting.last) >= QUIET);
+        let quiet =
+            routes.get(route).is_some_and(|lasting| now.saturating_duration_since(lasting.last) >= RECOVERED_AFTER);
         let over = if quiet { routes.remove(route) } else { None };
         self.0.any.store(!routes.is_empty(), Ordering::Relaxed);
         over

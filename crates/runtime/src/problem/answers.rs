@@ -10,7 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
 use super::{BODY_LIMIT, Kind, Problem, kind};
-use crate::delivery::caching::NO_STORE;
+use crate::response_middleware::caching::NO_STORE;
 
 const MEDIA_TYPE: &str = "application/problem+json";
 

@@ -14,7 +14,7 @@ use serde_path_to_error::Track;
 use tokio::time::timeout;
 
 use super::Problem;
-use super::strict::Strict;
+use super::strict::StrictJson;
 
 /// The longest body that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -33,7 +33,7 @@ impl Default for BodyTimeout {
 ///
 /// | status | when |
 /// |---|---|
-/// | 413 | the body declares more than [`BODY_LIMIT`] bytes (for every route: [`crate::delivery`]), or has more |
+/// | 413 | the body declares more than [`BODY_LIMIT`] bytes (for every route: [`crate::response_middleware`]), or has more |
 /// | 415 | it is not declared as JSON in UTF-8, or it is compressed |
 /// | 408 | it does not arrive within `HTTP__BODY_TIMEOUT` |
 /// | 400 | it is not JSON |
@@ -118,7 +118,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let value = T::deserialize(Strict(tracked)).map_err(|error| match error.classify() {
+    let value = T::deserialize(StrictJson(tracked)).map_err(|error| match error.classify() {
         Category::Data => invalid(&track.path().to_string(), &error),
         _ => Problem::malformed(format!("the body isn't JSON: {error}")),
     })?;

@@ -1,28 +1,28 @@
 //! Reads JSON the way the schema states it: a struct is an object, and `null` is no value.
 //!
 //! serde's derived structs accept a JSON array and read it by position, and an `Option` accepts `null`. Neither is in the
-//! API's description. [`Strict`] wraps a deserializer, and everything below it, and refuses both.
+//! API's description. [`StrictJson`] wraps a deserializer, and everything below it, and refuses both.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 
 /// A deserializer, visitor, seed or access that refuses arrays for structs and `null` for optional fields.
-pub(super) struct Strict<T>(pub(super) T);
+pub(super) struct StrictJson<T>(pub(super) T);
 
 /// The visitor of a struct: it is only shown objects.
-struct Object<V>(V);
+struct ObjectVisitor<V>(V);
 
 /// The visitor of an `Option`: it is never shown `null`.
-struct Present<V>(V);
+struct NonNullVisitor<V>(V);
 
 /// The visitor of an integer: `3.0` is one in JSON Schema.
-struct Whole<V>(V);
+struct IntegerVisitor<V>(V);
 
 macro_rules! forward {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method($($argument,)* Strict(visitor))
+            self.0.$method($($argument,)* StrictJson(visitor))
         }
     )*};
 }
@@ -30,12 +30,12 @@ macro_rules! forward {
 macro_rules! whole {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method(Whole(visitor))
+            self.0.$method(IntegerVisitor(visitor))
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictJson<D> {
     type Error = D::Error;
 
     forward! {
@@ -71,11 +71,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_struct(name, fields, Object(visitor))
+        self.0.deserialize_struct(name, fields, ObjectVisitor(visitor))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_option(Present(visitor))
+        self.0.deserialize_option(NonNullVisitor(visitor))
     }
 }
 
@@ -87,7 +87,7 @@ macro_rules! show {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for StrictJson<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,27 +126,27 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Strict(inner))
+        self.0.visit_some(StrictJson(inner))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(Strict(inner))
+        self.0.visit_newtype_struct(StrictJson(inner))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(Strict(items))
+        self.0.visit_seq(StrictJson(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Strict(entries))
+        self.0.visit_map(StrictJson(entries))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
-        self.0.visit_enum(Strict(data))
+        self.0.visit_enum(StrictJson(data))
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for IntegerVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,7 +172,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
 }
 
 /// Whatever is no map is refused by serde's default methods, with "expected a JSON object".
-impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,11 +180,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Strict(entries))
+        self.0.visit_map(StrictJson(entries))
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Present<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for NonNullVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,23 +200,23 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Present<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Strict(inner))
+        self.0.visit_some(StrictJson(inner))
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for StrictJson<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Strict(inner))
+        self.0.deserialize(StrictJson(inner))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for StrictJson<A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_element_seed(Strict(seed))
+        self.0.next_element_seed(StrictJson(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -224,15 +224,15 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for StrictJson<A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_key_seed(Strict(seed))
+        self.0.next_key_seed(StrictJson(seed))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.next_value_seed(Strict(seed))
+        self.0.next_value_seed(StrictJson(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -240,17 +240,17 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for StrictJson<A> {
     type Error = A::Error;
-    type Variant = Strict<A::Variant>;
+    type Variant = StrictJson<A::Variant>;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
-        let (value, variant) = self.0.variant_seed(Strict(seed))?;
-        Ok((value, Strict(variant)))
+        let (value, variant) = self.0.variant_seed(StrictJson(seed))?;
+        Ok((value, StrictJson(variant)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for StrictJson<A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -258,11 +258,11 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.newtype_variant_seed(Strict(seed))
+        self.0.newtype_variant_seed(StrictJson(seed))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.0.tuple_variant(len, Strict(visitor))
+        self.0.tuple_variant(len, StrictJson(visitor))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -270,6 +270,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Object(visitor))
+        self.0.struct_variant(fields, ObjectVisitor(visitor))
     }
 }

@@ -20,9 +20,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::exchange::{Exchange, Length, Phase};
-use super::gate::{Limits, Place};
-use super::head_end::HeadEnd;
+use super::exchange::{ConnectionPhase, Length, Phase};
+use super::gate::{ConnectionPermit, Limits};
+use super::head_end::HeadScanner;
 use super::refusal;
 use crate::problem::Problem;
 
@@ -33,14 +33,14 @@ const HEAD_LIMIT: usize = 64 * 1024;
 pub(super) struct Connection {
     /// Taken when the connection is dropped.
     stream: Option<TcpStream>,
-    exchange: Exchange,
+    exchange: ConnectionPhase,
     limits: Limits,
-    head: HeadEnd,
+    head: HeadScanner,
     /// What has arrived behind the present request.
     next: BytesMut,
     timer: Pin<Box<Sleep>>,
     /// Runs while the client accepts no bytes.
-    stall: Option<Pin<Box<Sleep>>>,
+    write_timer: Option<Pin<Box<Sleep>>>,
     /// What is still to be written of a problem that replaces the parser's response.
     replacement: Option<Bytes>,
     /// Nothing more is read.
@@ -48,19 +48,19 @@ pub(super) struct Connection {
     is_refused: bool,
     /// What a client that was refused is told when the parser has let go of the connection.
     last: Bytes,
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, limits: Limits, place: Place) -> Self {
+    pub(super) fn new(stream: TcpStream, limits: Limits, place: ConnectionPermit) -> Self {
         Self {
             stream: Some(stream),
-            exchange: Exchange::new(),
+            exchange: ConnectionPhase::new(),
             limits,
-            head: HeadEnd::default(),
+            head: HeadScanner::default(),
             next: BytesMut::new(),
             timer: Box::pin(sleep(limits.keep_alive)),
-            stall: None,
+            write_timer: None,
             replacement: None,
             is_over: false,
             is_refused: false,
@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// For the requests on this connection.
-    pub(super) fn exchange(&self) -> &Exchange {
+    pub(super) fn exchange(&self) -> &ConnectionPhase {
         &self.exchange
     }
 
@@ -96,7 +96,7 @@ impl Connection {
             }
             None if self.head.length() > HEAD_LIMIT => {
                 buffer.set_filled(before);
-                self.refuse(&refusal::headers_too_large());
+                self.reject(&refusal::headers_too_large());
             }
             None => {}
         }
@@ -176,7 +176,7 @@ impl Connection {
                 continue;
             }
             match self.exchange.phase() {
-                Phase::Head | Phase::Parsing => self.refuse(&refusal::late_headers(self.limits.headers_timeout)),
+                Phase::Head | Phase::Parsing => self.reject(&refusal::late_headers(self.limits.headers_timeout)),
                 Phase::Idle | Phase::Handling | Phase::Draining => self.is_over = true,
             }
             return Poll::Ready(Ok(()));
@@ -185,11 +185,11 @@ impl Connection {
     }
 
     /// Answers what did not become a request; the parser finds the end of the stream and closes it.
-    fn refuse(&mut self, problem: &Problem) {
+    fn reject(&mut self, problem: &Problem) {
         (self.is_over, self.is_refused) = (true, true);
         tracing::debug!(http.status = problem.kind().status().as_u16(), "connection refused: {problem}");
         // Where the client has not even read the last response, there is no place for this one.
-        if self.stall.is_none() {
+        if self.write_timer.is_none() {
             self.last = refusal::response(problem);
         }
     }
@@ -197,11 +197,11 @@ impl Connection {
     fn poll_socket(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.stream()?.poll_write(cx, bytes);
         if written.is_ready() {
-            self.stall = None;
+            self.write_timer = None;
             return written;
         }
         let limit = self.limits.write_timeout;
-        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx));
+        ready!(self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -278,7 +278,7 @@ impl AsyncWrite for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let (true, Some(stream), Some(place)) = (self.is_refused, self.stream.take(), self.place.take()) {
-            place.linger(stream, std::mem::take(&mut self.last));
+            place.close_after_reading(stream, std::mem::take(&mut self.last));
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) enum Length {
 
 /// The state that both share.
 #[derive(Debug, Clone)]
-pub(crate) struct Exchange(Rc<State>);
+pub(crate) struct ConnectionPhase(Rc<State>);
 
 #[derive(Debug)]
 struct State {
@@ -50,7 +50,7 @@ struct State {
     is_held: Cell<bool>,
 }
 
-impl Exchange {
+impl ConnectionPhase {
     pub(super) fn new() -> Self {
         let (phase, since, body) = (Cell::new(Phase::Idle), Cell::new(Instant::now()), Cell::new(Length::Known(0)));
         Self(Rc::new(State { phase, since, body, reader: RefCell::new(None), is_held: Cell::new(false) }))
@@ -130,7 +130,7 @@ fn length(request: &ServiceRequest) -> Length {
 
 /// Ends the exchange when a streamed body ends or is dropped.
 #[derive(Debug)]
-pub(crate) struct FinishOnDrop(pub(crate) Exchange);
+pub(crate) struct FinishOnDrop(pub(crate) ConnectionPhase);
 
 impl Drop for FinishOnDrop {
     fn drop(&mut self) {

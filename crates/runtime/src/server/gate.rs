@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::refusal;
 
 /// How long a connection that was refused is read from, so that its client sees why.
-const LINGER: Duration = Duration::from_secs(1);
+const REFUSED_READ_TIME: Duration = Duration::from_secs(1);
 /// So many connections beyond the limit may wait to be told that they are.
 const REFUSED_AT_ONCE: usize = 64;
 
@@ -33,7 +33,7 @@ pub(super) struct Limits {
 
 /// Where connections enter; all worker threads share it.
 #[derive(Clone, Debug)]
-pub(super) struct Gate {
+pub(super) struct ConnectionLimiter {
     limits: Limits,
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
@@ -42,12 +42,12 @@ pub(super) struct Gate {
 }
 
 /// A connection's place among those that there may be.
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     open: Gauge,
 }
 
-impl Gate {
+impl ConnectionLimiter {
     pub(super) fn new(settings: &HttpSettings) -> Self {
         let limits = Limits {
             keep_alive: settings.keep_alive,
@@ -71,7 +71,7 @@ impl Gate {
                 if self.places.available_permits() > self.most / 10 {
                     self.is_full.store(false, Ordering::Relaxed);
                 }
-                Ok(Connection::new(stream, self.limits, Place::new(permit)))
+                Ok(Connection::new(stream, self.limits, ConnectionPermit::new(permit)))
             }
             Err(_) => {
                 // Once, until there is room again: a client could fill the log.
@@ -79,7 +79,8 @@ impl Gate {
                     tracing::warn!(limit = self.most, "connection limit reached; new connections are refused with 503");
                 }
                 if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
-                    Place::new(permit).linger(stream, refusal::response(&refusal::too_many_connections()));
+                    ConnectionPermit::new(permit)
+                        .close_after_reading(stream, refusal::response(&refusal::too_many_connections()));
                 }
                 Err(DispatchError::DisconnectTimeout)
             }
@@ -87,7 +88,7 @@ impl Gate {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     fn new(permit: OwnedSemaphorePermit) -> Self {
         let open = gauge!("http_connections");
         open.increment(1.0);
@@ -95,11 +96,11 @@ impl Place {
     }
 
     /// Writes the last words, and keeps the place until the client has closed, or for a moment.
-    pub(super) fn linger(self, mut stream: TcpStream, last: Bytes) {
+    pub(super) fn close_after_reading(self, mut stream: TcpStream, last: Bytes) {
         // Outside a runtime the process is ending.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            let _ = timeout(LINGER, async {
+            let _ = timeout(REFUSED_READ_TIME, async {
                 if stream.write_all(&last).await.is_ok() && stream.shutdown().await.is_ok() {
                     let mut unread = [0; 4096];
                     while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
@@ -111,7 +112,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.open.decrement(1.0);
     }

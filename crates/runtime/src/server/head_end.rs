@@ -6,7 +6,7 @@ const END: &[u8] = b"\r\n\r\n";
 
 /// How far a head has been looked through.
 #[derive(Debug, Default)]
-pub(super) struct HeadEnd {
+pub(super) struct HeadScanner {
     /// Bytes of this head so far.
     length: usize,
     /// How many bytes of [`END`] the last piece ended with.
@@ -14,7 +14,7 @@ pub(super) struct HeadEnd {
     has_begun: bool,
 }
 
-impl HeadEnd {
+impl HeadScanner {
     /// Bytes of this head so far.
     pub(super) fn length(&self) -> usize {
         self.length
@@ -68,7 +68,7 @@ mod tests {
         let head = b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\r\n\r\n";
         for first in 0..head.len() {
             for second in first..head.len() {
-                let mut end = HeadEnd::default();
+                let mut end = HeadScanner::default();
                 let pieces = [&head[..first], &head[first..second], &[&head[second..], b"rest"].concat()];
                 let found: Vec<_> = pieces.iter().map(|piece| end.find(piece)).collect();
                 assert_eq!(found, [None, None, Some(head.len() - second)], "{first} {second}");
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn empty_lines_before_a_request_are_no_end() {
-        let mut end = HeadEnd::default();
+        let mut end = HeadScanner::default();
         assert_eq!(end.find(b"\r\n\r\n\r\n"), None);
         assert_eq!(end.find(b"\r\nGET / HTTP/1.1\r\n\r\nGET"), Some(20));
         assert_eq!(end.find(b"\r\n\r\nG"), None);

@@ -8,9 +8,9 @@ use metrics::describe_histogram;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::TelemetryError;
-use crate::delivery::caching::NO_STORE;
 use crate::http_metrics;
-use crate::operations::Operator;
+use crate::operations::OperatorToken;
+use crate::response_middleware::caching::NO_STORE;
 
 /// Histogram bounds in seconds: a cache hit takes tens of microseconds, a load milliseconds.
 const BUCKETS: [f64; 16] =
@@ -50,7 +50,7 @@ impl Metrics {
 
     pub(crate) fn configure(&self, cfg: &mut web::ServiceConfig) {
         let metrics = self.clone();
-        cfg.service(web::resource("/metrics").route(web::get().to(move |_: Operator| {
+        cfg.service(web::resource("/metrics").route(web::get().to(move |_: OperatorToken| {
             let text = metrics.render();
             async {
                 HttpResponse::Ok()

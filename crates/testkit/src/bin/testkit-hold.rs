@@ -3,13 +3,13 @@
 use std::io;
 use std::process::Command;
 
-use testkit::{Postgres, Process, Redis};
+use testkit::{ChildProcess, Postgres, Redis};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let redis = Redis::start().await?;
     let postgres = Postgres::start().await?;
-    let process = Process::start(Command::new("sleep").arg("86400"))?;
+    let process = ChildProcess::start(Command::new("sleep").arg("86400"))?;
     println!("redis {} {}", redis.pid(), redis.url());
     println!("postgres {} {}", postgres.pid(), postgres.url("postgres"));
     println!("process {} sleep", process.pid());

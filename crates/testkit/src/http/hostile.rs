@@ -106,7 +106,7 @@ const BODIES: [&str; 12] = [
 /// # Panics
 /// When a response is a 5xx other than 503 with `Retry-After`, when an error has no problem in it, when a connection does
 /// not end, when connections stay behind, or when the service logs an error.
-pub async fn assert_hostile_clients_do_no_harm(service: &Service, paths: &[&str], seed: u64) {
+pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], seed: u64) {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let mut random = StdRng::seed_from_u64(seed + client as u64);

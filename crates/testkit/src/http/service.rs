@@ -7,8 +7,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
-use super::Answer;
-use crate::{Exit, Process, eventually};
+use super::TestResponse;
+use crate::{ChildProcess, Exit, eventually};
 
 /// How long it may take to start, and a third of what an answer may take: long enough for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Service {
     /// Its process.
-    pub process: Process,
+    pub process: ChildProcess,
     url: String,
     client: Client,
 }
@@ -25,14 +25,14 @@ pub struct Service {
 impl Service {
     /// Starts it and waits until it is ready.
     pub async fn start(command: &Command) -> Self {
-        let service = Self::launch(command).await;
+        let service = Self::start_without_waiting(command).await;
         service.ready().await;
         service
     }
 
     /// Starts it and waits until its log says where it listens.
-    pub async fn launch(command: &Command) -> Self {
-        let process = Process::start(command).expect("the binary has been built");
+    pub async fn start_without_waiting(command: &Command) -> Self {
+        let process = ChildProcess::start(command).expect("the binary has been built");
         let url = eventually("the address that it listens at", PATIENCE, async || {
             let output = process.output();
             assert!(process.is_alive(), "it ended:\n{output}");
@@ -65,33 +65,33 @@ impl Service {
     }
 
     /// What it answers.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         Self::send(self.request(Method::GET, path)).await
     }
 
     /// What it answers to JSON.
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub async fn put(&self, path: &str, body: &Value) -> TestResponse {
         Self::send(self.request(Method::PUT, path).json(body)).await
     }
 
     /// What it answers to JSON.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> TestResponse {
         Self::send(self.request(Method::POST, path).json(body)).await
     }
 
     /// What it answers.
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> TestResponse {
         Self::send(self.request(Method::DELETE, path)).await
     }
 
     /// Sends a request that must be answered, whatever the answer.
-    pub async fn send(request: RequestBuilder) -> Answer {
+    pub async fn send(request: RequestBuilder) -> TestResponse {
         Self::try_send(request).await.expect("an answer")
     }
 
     /// Sends a request that may find nobody.
-    pub async fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
-        Answer::read(request.send().await?).await
+    pub async fn try_send(request: RequestBuilder) -> reqwest::Result<TestResponse> {
+        TestResponse::read(request.send().await?).await
     }
 
     /// The sum over all series of a metric that carry this text among their labels.

@@ -2,11 +2,11 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, Written, to_the_end};
 use runtime::cache_control::Caching;
 use runtime::problem::Problem;
+use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::{input, trouble};
+use super::{input, problems};
 use crate::NAME;
 use crate::carts::NewCart;
 use crate::ids::CartId;
@@ -21,11 +21,11 @@ use crate::view::View;
     responses((status = 201, body = NewCart, description = "`Location` is its address"), (status = 503, body = Problem))
 )]
 pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
-    let cart = to_the_end(async move { shop.create().await }).await?.map_err(trouble::shop)?;
+    let answer = CacheResponse::start(NAME);
+    let cart = spawn_detached(async move { shop.create().await }).await?.map_err(problems::shop)?;
     // No entry says that there is no such cart: none had to be invalidated.
     // A read of that address shows more than this body does.
-    Ok(answer.created(&cart, &format!("/carts/{}", cart.id), Written::Nothing, "left"))
+    Ok(answer.created(&cart, &format!("/carts/{}", cart.id), WrittenValidator::Nothing, "left"))
 }
 
 /// A cart with current prices. All amounts count what can be bought: of 10 pieces where 3 are in stock, 3.
@@ -43,10 +43,10 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
     )
 )]
 pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME).caching(Caching::Private);
+    let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let id: CartId = input::id(&path)?;
-    let fetched = shop.view(id).await.map_err(trouble::fetch)?;
+    let fetched = shop.view(id).await.map_err(problems::fetch)?;
     // Its relay may be away with it: then nobody tells of a change that is made in psql.
     let answer = if shop.upstream.is_away() { answer.detail("product-api-away") } else { answer };
-    Ok(answer.fetched(&request, &fetched, "cart"))
+    Ok(answer.cached(&request, &fetched, "cart"))
 }

@@ -2,11 +2,11 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{self, Answer, to_the_end};
 use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem};
+use runtime::response::{self, CacheResponse, spawn_detached};
 
-use super::{input, trouble};
+use super::{input, problems};
 use crate::NAME;
 use crate::carts::Quantity;
 use crate::ids::{CartId, ProductId};
@@ -42,15 +42,19 @@ pub(super) async fn put(
     body: Body<Quantity>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
     let expect = Preconditions::of(&request)?;
     let quantity = input::valid(body.0)?;
-    let written = to_the_end(async move { shop.put(cart, product, quantity, &expect).await });
-    let written = written.await?.map_err(trouble::shop)?;
-    let (line, effect) = (&written.line, trouble::effect(written.effect));
+    let written = spawn_detached(async move { shop.put(cart, product, quantity, &expect).await });
+    let written = written.await?.map_err(problems::shop)?;
+    let (line, effect) = (&written.line, problems::effect(written.effect));
     // A body that says `stale` differs from one that does not, and both are of one version of the line.
-    let tag = if line.stale { answer::Written::Nothing } else { answer::Written::As(written.validator) };
+    let tag = if line.stale {
+        response::WrittenValidator::Nothing
+    } else {
+        response::WrittenValidator::As(written.validator)
+    };
     Ok(match written.is_new {
         true => answer.created(line, &format!("/carts/{cart}/items/{product}"), tag, effect),
         false => answer.written(line, tag, effect),
@@ -78,9 +82,9 @@ pub(super) async fn remove(
     path: Path<(String, String)>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
     let expect = Preconditions::of(&request)?;
-    let removed = to_the_end(async move { shop.remove(cart, product, &expect).await }).await?;
-    Ok(answer.deleted(trouble::effect(removed.map_err(trouble::shop)?)))
+    let removed = spawn_detached(async move { shop.remove(cart, product, &expect).await }).await?;
+    Ok(answer.deleted(problems::effect(removed.map_err(problems::shop)?)))
 }

@@ -3,8 +3,8 @@
 mod carts;
 mod input;
 mod items;
+mod problems;
 mod snapshot;
-mod trouble;
 
 use actix_web::web::ServiceConfig;
 use events::carts::CartSnapshotPage;

@@ -3,13 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use events::carts::{CartSnapshotPage, MOST};
-use runtime::operations::Operator;
+use runtime::operations::OperatorToken;
 use runtime::problem::{Problem, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::trouble;
+use super::problems;
 use crate::shop::Shop;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -36,7 +36,7 @@ pub(super) struct SnapshotQuery {
     )
 )]
 pub(super) async fn page(
-    _operator: Operator,
+    _operator: OperatorToken,
     query: Query<SnapshotQuery>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
@@ -44,5 +44,5 @@ pub(super) async fn page(
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {MOST}")));
     }
-    Ok(HttpResponse::Ok().json(shop.carts.snapshot(query.0.cursor, limit).await.map_err(trouble::shop)?))
+    Ok(HttpResponse::Ok().json(shop.carts.snapshot(query.0.cursor, limit).await.map_err(problems::shop)?))
 }

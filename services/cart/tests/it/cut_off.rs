@@ -49,7 +49,7 @@ async fn cart_without_access_to_the_stream_shows_what_the_product_api_says() {
     stores.until_price(&cart, 1, 500).await;
     cart.cached().await;
 
-    stores.redis.cut_off("cart").await.expect("the rights are taken");
+    stores.redis.revoke_stream_access("cart").await.expect("the rights are taken");
     // A read that Redis had accepted before is answered.
     until_events_fail(&service).await;
     api.put("/products/1", &json!({ "price_cents": 600 })).await.expect(200);

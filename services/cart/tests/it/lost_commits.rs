@@ -1,6 +1,6 @@
 //! The connection to Postgres breaks while COMMIT is under way: the view must not hide a write that is committed.
 
-use testkit::{CommitProxy, Commits, eventually};
+use testkit::{CommitFault, CommitFaultProxy, eventually};
 
 use crate::support::{CartOf, Fake, SOON, Stores};
 
@@ -8,7 +8,7 @@ use crate::support::{CartOf, Fake, SOON, Stores};
 async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
-    let proxy = CommitProxy::to(stores.cart_url()).await.expect("a wire to the database");
+    let proxy = CommitFaultProxy::to(stores.cart_url()).await.expect("a wire to the database");
     let service = stores.cart_with(fake.url(), &[("POSTGRES__URL", proxy.url())]).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
@@ -18,15 +18,15 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
 
     cart.cached().await;
-    proxy.set(Commits::LoseReply);
+    proxy.set(CommitFault::LoseReply);
     cart.put(1, 7).await.problem(503, "unavailable");
-    proxy.set(Commits::Pass);
+    proxy.set(CommitFault::Pass);
     assert_eq!(cart.line(1).await["quantity"], 7);
 
     cart.cached().await;
-    proxy.set(Commits::LoseReply);
+    proxy.set(CommitFault::LoseReply);
     cart.remove(1).await.problem(503, "unavailable");
-    proxy.set(Commits::Pass);
+    proxy.set(CommitFault::Pass);
     assert!(cart.line(1).await.is_null());
 }
 
@@ -35,7 +35,7 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
 async fn view_is_removed_again_when_a_write_commits_after_its_connection_is_lost() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
-    let proxy = CommitProxy::to(stores.cart_url()).await.expect("a wire to the database");
+    let proxy = CommitFaultProxy::to(stores.cart_url()).await.expect("a wire to the database");
     let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__STATEMENT_TIMEOUT", "6s")];
     let service = stores.cart_with(fake.url(), &settings).await;
     let cart = CartOf::at(&service).await;
@@ -43,10 +43,10 @@ async fn view_is_removed_again_when_a_write_commits_after_its_connection_is_lost
     stores.until_announced().await;
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
 
-    proxy.set(Commits::Delay);
+    proxy.set(CommitFault::Delay);
     cart.put(1, 7).await.problem(503, "unavailable");
     assert_eq!(cart.cached().await.json()["lines"][0]["quantity"], 1, "it was committed too early");
-    proxy.set(Commits::Pass);
+    proxy.set(CommitFault::Pass);
     let quantity = "SELECT quantity FROM cart_items WHERE product_id = 1";
     eventually("the commit", SOON, async || stores.sql(quantity).await == "7").await;
     eventually("the second invalidation", 3 * SOON, async || cart.line(1).await["quantity"] == 7).await;

@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Answer, CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, Fake, SOON, Service, Stores, TestResponse};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-async fn with_token(service: &Service, path: &str) -> Answer {
+async fn with_token(service: &Service, path: &str) -> TestResponse {
     Service::send(service.request(Method::GET, path).header("authorization", format!("Bearer {TOKEN}"))).await
 }
 

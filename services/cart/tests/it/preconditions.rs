@@ -4,14 +4,14 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Answer, CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, Fake, SOON, Service, Stores, TestResponse};
 
-async fn put_if(cart: &CartOf<'_>, header: &str, condition: &str, quantity: i64) -> Answer {
+async fn put_if(cart: &CartOf<'_>, header: &str, condition: &str, quantity: i64) -> TestResponse {
     let request = cart.service.request(Method::PUT, &cart.item(1)).header(header, condition);
     Service::send(request.json(&json!({ "quantity": quantity }))).await
 }
 
-async fn remove_if(cart: &CartOf<'_>, condition: &str) -> Answer {
+async fn remove_if(cart: &CartOf<'_>, condition: &str) -> TestResponse {
     Service::send(cart.service.request(Method::DELETE, &cart.item(1)).header("if-match", condition)).await
 }
 

@@ -2,7 +2,7 @@
 //! do by their names.
 
 use serde_json::json;
-use testkit::{Process, eventually, free_port};
+use testkit::{ChildProcess, eventually, free_port};
 
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
@@ -84,7 +84,7 @@ async fn settings_that_do_not_do_are_refused_by_their_names() {
         ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/cart"),
     ] {
         let process =
-            Process::start(&stores.cart_command("http://127.0.0.1:9", &[(name, value)])).expect("it was built");
+            ChildProcess::start(&stores.cart_command("http://127.0.0.1:9", &[(name, value)])).expect("it was built");
         let exit = tokio::time::timeout(SOON, process.exit()).await;
         let said = process.output();
         let exit = exit.unwrap_or_else(|_| panic!("it runs with {name}={value}: {said}")).expect("it ends by itself");
@@ -105,7 +105,7 @@ async fn the_healthcheck_and_the_description_are_there_as_subcommands() {
     let port = service.url().rsplit_once(':').expect("a port").1.to_owned();
     for (argument, port, code) in [("healthcheck", port.as_str(), 0), ("healthcheck", "9", 1), ("openapi", "0", 0)] {
         let mut command = stores.cart_command(fake.url(), &[("HTTP__PORT", port)]);
-        let process = Process::start(command.arg(argument)).expect("it was built");
+        let process = ChildProcess::start(command.arg(argument)).expect("it was built");
         assert_eq!(process.exit().await.expect("it ends").code, code, "{argument}: {}", process.output());
     }
     let _: &Service = &service;

@@ -1,6 +1,6 @@
 //! What can go wrong with the catalogue: each variant is a decision for whoever called.
 
-use database::{Class, MayBeDatabaseError, WriteError};
+use database::{AsDatabaseError, ErrorClass, WriteError};
 use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
@@ -30,8 +30,8 @@ pub enum CatalogueError {
 impl From<database::Error> for CatalogueError {
     fn from(error: database::Error) -> Self {
         match error.class() {
-            Class::ForeignKeyViolation => Self::UnknownCategory,
-            Class::UniqueViolation if error.violates_unique("categories_name_key") => Self::NameTaken,
+            ErrorClass::ForeignKeyViolation => Self::UnknownCategory,
+            ErrorClass::UniqueViolation if error.violates_unique("categories_name_key") => Self::NameTaken,
             _ => Self::Database(error),
         }
     }
@@ -56,7 +56,7 @@ impl From<DieselError> for CatalogueError {
     }
 }
 
-impl MayBeDatabaseError for CatalogueError {
+impl AsDatabaseError for CatalogueError {
     fn database_error(&mut self) -> Option<&mut database::Error> {
         match self {
             Self::Database(error) => Some(error),

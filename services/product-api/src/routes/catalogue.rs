@@ -6,12 +6,12 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, Written, to_the_end};
 use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem, Query};
+use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::input::{Page, PageQuery};
-use super::{input, trouble};
+use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage, Updated};
 use crate::shop::{Effect, Shop};
@@ -32,12 +32,12 @@ pub(super) async fn page(
     query: Query<PageQuery>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let page = match query.0.checked()? {
         Page::After(after, limit) => shop.catalogue.page(after, limit).await,
         Page::Of(ids) => shop.catalogue.products(&ids).await,
     };
-    let page = page.map_err(trouble::catalogue)?;
+    let page = page.map_err(problems::catalogue)?;
     Ok(answer.uncached(&request, &page))
 }
 
@@ -53,12 +53,12 @@ pub(super) async fn page(
     )
 )]
 pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let new = input::valid(body.0)?;
-    let created = to_the_end(async move { shop.create(&new).await });
-    let (product, effect) = created.await?.map_err(trouble::catalogue)?;
+    let created = spawn_detached(async move { shop.create(&new).await });
+    let (product, effect) = created.await?.map_err(problems::catalogue)?;
     let location = format!("/products/{}", product.id);
-    Ok(answer.created(&product, &location, Written::Row(product.version), effect.word()))
+    Ok(answer.created(&product, &location, WrittenValidator::Row(product.version), effect.word()))
 }
 
 /// Reads a product from the database.
@@ -73,10 +73,10 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
     )
 )]
 pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
-    let product = shop.catalogue.product(id).await.map_err(trouble::catalogue)?;
-    let product = product.ok_or_else(|| trouble::catalogue(CatalogueError::NotFound("product")))?;
+    let product = shop.catalogue.product(id).await.map_err(problems::catalogue)?;
+    let product = product.ok_or_else(|| problems::catalogue(CatalogueError::NotFound("product")))?;
     Ok(answer.row(&request, &product, product.version))
 }
 
@@ -99,17 +99,17 @@ pub(super) async fn write(
     body: Body<ProductChange>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
-    let updated = to_the_end(async move {
+    let updated = spawn_detached(async move {
         let Updated { product, previous } = shop.leave(shop.catalogue.update(id, &change, &expect).await).await?;
         let effect = shop.moved(Some(previous), Some(product.placement()), Effect::Announced).await;
         Ok::<_, CatalogueError>((product, effect))
     });
-    let (product, effect) = updated.await?.map_err(trouble::catalogue)?;
-    Ok(answer.written(&product, Written::Row(product.version), effect.word()))
+    let (product, effect) = updated.await?.map_err(problems::catalogue)?;
+    Ok(answer.written(&product, WrittenValidator::Row(product.version), effect.word()))
 }
 
 /// Deletes a product as somebody else would: no lane is told, but the deletion is announced. The lists that it was on are
@@ -128,10 +128,10 @@ pub(super) async fn delete(
     path: Path<String>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
     let expect = Preconditions::of(&request)?;
-    let deleted = to_the_end(async move { shop.delete(id, &expect).await });
-    let effect = deleted.await?.map_err(trouble::catalogue)?;
+    let deleted = spawn_detached(async move { shop.delete(id, &expect).await });
+    let effect = deleted.await?.map_err(problems::catalogue)?;
     Ok(answer.deleted(effect.word()))
 }

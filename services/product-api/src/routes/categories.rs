@@ -2,11 +2,11 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, Written, to_the_end};
 use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem};
+use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::{input, trouble};
+use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{Category, CategoryChange, CategoryId};
 use crate::shop::Shop;
@@ -20,8 +20,8 @@ use crate::strategies::tags;
     responses((status = 200, body = Vec<Category>), (status = 304), (status = 503, body = Problem))
 )]
 pub(super) async fn all(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
-    let categories = shop.catalogue.categories().await.map_err(trouble::catalogue)?;
+    let answer = CacheResponse::start(NAME);
+    let categories = shop.catalogue.categories().await.map_err(problems::catalogue)?;
     Ok(answer.uncached(&request, &categories))
 }
 
@@ -43,11 +43,11 @@ pub(super) async fn write(
     body: Body<CategoryChange>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let id: CategoryId = input::id(&path)?;
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
-    let written = to_the_end(async move { tags::write_category(&shop, id, &change, &expect).await });
-    let (category, effect) = written.await?.map_err(trouble::catalogue)?;
-    Ok(answer.written(&category, Written::Row(category.version), effect.word()))
+    let written = spawn_detached(async move { tags::write_category(&shop, id, &change, &expect).await });
+    let (category, effect) = written.await?.map_err(problems::catalogue)?;
+    Ok(answer.written(&category, WrittenValidator::Row(category.version), effect.word()))
 }

@@ -2,10 +2,10 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::Answer;
 use runtime::problem::Problem;
+use runtime::response::CacheResponse;
 
-use super::{input, trouble};
+use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{CategoryId, CategoryPage, FeaturedList};
 use crate::shop::Shop;
@@ -19,9 +19,9 @@ use crate::strategies::{swr, tags};
     responses((status = 200, body = FeaturedList), (status = 304), (status = 503, body = Problem))
 )]
 pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
-    let fetched = swr::featured(&shop).await.map_err(trouble::fetch)?;
-    Ok(answer.fetched(&request, &fetched, "list"))
+    let answer = CacheResponse::start(NAME);
+    let fetched = swr::featured(&shop).await.map_err(problems::fetch)?;
+    Ok(answer.cached(&request, &fetched, "list"))
 }
 
 /// The products of a category; invalidated by tags.
@@ -40,8 +40,8 @@ pub(super) async fn by_category(
     path: Path<String>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let id: CategoryId = input::id(&path)?;
-    let fetched = tags::by_category(&shop, id).await.map_err(trouble::fetch)?;
-    Ok(answer.fetched(&request, &fetched, "category"))
+    let fetched = tags::by_category(&shop, id).await.map_err(problems::fetch)?;
+    Ok(answer.cached(&request, &fetched, "category"))
 }

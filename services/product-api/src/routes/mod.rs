@@ -6,8 +6,8 @@ mod catalogue;
 mod categories;
 mod input;
 mod lists;
+mod problems;
 mod products;
-mod trouble;
 
 use actix_web::web::ServiceConfig;
 use runtime::http_metrics::resource;

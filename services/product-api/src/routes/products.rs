@@ -2,11 +2,11 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::answer::{Answer, Written, to_the_end};
 use runtime::conditions::Preconditions;
 use runtime::problem::{Body, Problem};
+use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::{input, trouble};
+use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{Product, ProductChange, ProductId};
 use crate::shop::Shop;
@@ -29,11 +29,11 @@ pub(super) async fn read(
     path: Path<(String, String)>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
-    let fetched = strategy.read(&shop, id).await.map_err(trouble::fetch)?;
-    Ok(answer.caching(strategy.caching()).fetched(&request, &fetched, "product"))
+    let fetched = strategy.read(&shop, id).await.map_err(problems::fetch)?;
+    Ok(answer.caching(strategy.caching()).cached(&request, &fetched, "product"))
 }
 
 /// Changes a product, and does to its entry what the strategy does.
@@ -56,16 +56,16 @@ pub(super) async fn write(
     body: Body<ProductChange>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
-    let written = to_the_end(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
-    let written = written.map_err(trouble::catalogue)?;
+    let written = spawn_detached(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
+    let written = written.map_err(problems::catalogue)?;
     Ok({
         let product = &written.updated.product;
-        answer.written(product, Written::Row(product.version), written.effect.word())
+        answer.written(product, WrittenValidator::Row(product.version), written.effect.word())
     })
 }
 
@@ -85,10 +85,10 @@ pub(super) async fn delete_explicit(
     path: Path<(String, String)>,
     shop: Data<Shop>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path.1)?;
     let expect = Preconditions::of(&request)?;
-    let deleted = to_the_end(async move { explicit::delete(&shop, id, &expect).await }).await?;
-    let (_, effect) = deleted.map_err(trouble::catalogue)?;
+    let deleted = spawn_detached(async move { explicit::delete(&shop, id, &expect).await }).await?;
+    let (_, effect) = deleted.map_err(problems::catalogue)?;
     Ok(answer.deleted(effect.word()))
 }

@@ -4,13 +4,13 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
-use crate::support::{Answer, Api, STRATEGIES, Service, Stores};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
 
-async fn get_if(api: &Api, path: &str, none_match: &str) -> Answer {
+async fn get_if(api: &Api, path: &str, none_match: &str) -> TestResponse {
     Service::send(api.request(Method::GET, path).header("if-none-match", none_match)).await
 }
 
-async fn put_if(api: &Api, path: &str, matches: &[u8]) -> Answer {
+async fn put_if(api: &Api, path: &str, matches: &[u8]) -> TestResponse {
     let condition = HeaderValue::from_bytes(matches).expect("bytes that a header may have");
     Service::send(api.request(Method::PUT, path).header("if-match", condition).json(&json!({ "stock": 3 }))).await
 }

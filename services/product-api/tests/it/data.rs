@@ -62,7 +62,7 @@ async fn a_seed_of_none_leaves_an_empty_shop_that_works() {
 #[tokio::test]
 async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
     let stores = Stores::start().await;
-    let process = testkit::Process::start(&stores.command(&[("SEED_PRODUCTS", "12000")])).expect("it starts");
+    let process = testkit::ChildProcess::start(&stores.command(&[("SEED_PRODUCTS", "12000")])).expect("it starts");
     eventually("the first chunk", SOON, async || process.output().contains("seeding products")).await;
     process.kill9().await.expect("it is killed");
     let api = stores.api_with(&[("SEED_PRODUCTS", "12000")]).await;

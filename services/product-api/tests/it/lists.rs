@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, STRATEGIES, Service, Stores};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
 
 const LISTS: [&str; 3] = ["/products/by-category/1", "/products/by-category/2", "/products/featured"];
 
@@ -41,7 +41,7 @@ async fn assert_current(api: &Api, stores: &Stores, what: &str) {
     }
 }
 
-async fn write(api: &Api, method: Method, path: &str, body: &Value) -> Answer {
+async fn write(api: &Api, method: Method, path: &str, body: &Value) -> TestResponse {
     Service::send(api.request(method, path).json(body)).await
 }
 

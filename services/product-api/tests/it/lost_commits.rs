@@ -3,13 +3,13 @@
 //! The changes are not announced here, so that only the writer can invalidate what they outdate.
 
 use serde_json::{Value, json};
-use testkit::{CommitProxy, Commits, eventually};
+use testkit::{CommitFault, CommitFaultProxy, eventually};
 
 use crate::support::{Api, FRESH, SOON, Stores};
 
 /// A product API whose changes are not announced, on a wire that loses COMMITs.
-async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (CommitProxy, Api) {
-    let proxy = CommitProxy::to(stores.database_url()).await.expect("a wire to the database");
+async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (CommitFaultProxy, Api) {
+    let proxy = CommitFaultProxy::to(stores.database_url()).await.expect("a wire to the database");
     let settings = [&[("POSTGRES__URL", proxy.url())], settings].concat();
     let api = stores.api_with(&settings).await;
     stores.until_announced().await;
@@ -40,10 +40,10 @@ async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
     for strategy in FRESH {
         let path = format!("/products/{strategy}/1");
         fill(&api, &path).await;
-        proxy.set(Commits::LoseReply);
+        proxy.set(CommitFault::LoseReply);
         let written = json!({ "stock": 4_000 + strategy.len() });
         api.put(&path, &written).await.problem(503, "unavailable");
-        proxy.set(Commits::Pass);
+        proxy.set(CommitFault::Pass);
         // The 503 promises nothing, but what was committed must not stay hidden until the TTL.
         eventually(strategy, SOON, async || stock(&api, &path).await == written["stock"]).await;
     }
@@ -53,13 +53,13 @@ async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
 async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_at_once() {
     let stores = Stores::start().await;
     let (proxy, api) = unannounced(&stores, &[]).await;
-    let lost = async |answer: testkit::http::Answer| {
+    let lost = async |answer: testkit::http::TestResponse| {
         answer.problem(503, "unavailable");
-        proxy.set(Commits::Pass);
+        proxy.set(CommitFault::Pass);
     };
 
     fill(&api, "/products/explicit/1").await;
-    proxy.set(Commits::LoseReply);
+    proxy.set(CommitFault::LoseReply);
     lost(api.delete("/products/explicit/1").await).await;
     api.get("/products/explicit/1").await.problem(404, "not-found");
 
@@ -68,14 +68,14 @@ async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_
     let path = format!("/products/explicit/{next}");
     fill(&api, &path).await;
     api.get(&path).await.problem(404, "not-found");
-    proxy.set(Commits::LoseReply);
+    proxy.set(CommitFault::LoseReply);
     lost(api.post("/products", &json!({ "name": "New", "price_cents": 1, "category_id": 1 })).await).await;
     api.get(&path).await.expect(200);
 
     let shown = "SELECT min(id) FROM products WHERE category_id = 1";
     let path = format!("/products/tags/{}", stores.sql(shown).await);
     fill(&api, &path).await;
-    proxy.set(Commits::LoseReply);
+    proxy.set(CommitFault::LoseReply);
     lost(api.put("/categories/1", &json!({ "name": "Renamed" })).await).await;
     assert_eq!(api.get(&path).await.expect(200).json()["category"]["name"], "Renamed");
 }
@@ -89,14 +89,14 @@ async fn write_that_commits_after_its_connection_is_lost_is_invalidated_again() 
     for (id, strategy) in (1..).zip(["explicit", "writethrough"]) {
         let path = format!("/products/{strategy}/{id}");
         let before = stock(&api, &path).await;
-        proxy.set(Commits::Delay);
+        proxy.set(CommitFault::Delay);
         api.put(&path, &json!({ "stock": 4_711 })).await.problem(503, "unavailable");
         eventually("the old row to be stored", SOON, async || {
             assert_eq!(stock(&api, &path).await, before, "it was committed too early");
             api.get(&path).await.source().starts_with("hit")
         })
         .await;
-        proxy.set(Commits::Pass);
+        proxy.set(CommitFault::Pass);
         let committed = format!("SELECT stock FROM products WHERE id = {id}");
         eventually("the commit", SOON, async || stores.sql(&committed).await == "4711").await;
         eventually("the second invalidation", 3 * SOON, async || stock(&api, &path).await == 4_711).await;

@@ -3,13 +3,13 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, Service, Stores};
+use crate::support::{Api, Service, Stores, TestResponse};
 
 const ROUTES: [&str; 5] =
     ["/events?after=0", "/cache/entries", "/cache/stats/product:ttl:1", "/cache/feed?kind=nonsense", "/metrics"];
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-async fn get_with(api: &Api, path: &str, authorization: &str) -> Answer {
+async fn get_with(api: &Api, path: &str, authorization: &str) -> TestResponse {
     Service::send(api.request(Method::GET, path).header("authorization", authorization)).await
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Answers, Api, Detour, FRESH, Ledger, Load, SOON, Service, Stores, Workload, turn};
+use crate::support::{Answers, Api, Detour, FRESH, Ledger, Load, SOON, Service, Stores, TestResponse, Workload, turn};
 
 /// At least so long.
 const DURATION: Duration = Duration::from_secs(3);
@@ -341,7 +341,7 @@ async fn a_write_whose_client_hangs_up_is_invalidated_all_the_same() {
     }
 }
 
-fn write_in_background(api: &Arc<Api>, path: &str) -> JoinSet<reqwest::Result<Answer>> {
+fn write_in_background(api: &Arc<Api>, path: &str) -> JoinSet<reqwest::Result<TestResponse>> {
     let (api, path) = (Arc::clone(api), path.to_owned());
     let mut write = JoinSet::new();
     write.spawn(async move {
@@ -350,7 +350,7 @@ fn write_in_background(api: &Arc<Api>, path: &str) -> JoinSet<reqwest::Result<An
     write
 }
 
-fn read_in_background(api: &Arc<Api>, path: &str) -> JoinSet<Answer> {
+fn read_in_background(api: &Arc<Api>, path: &str) -> JoinSet<TestResponse> {
     let (api, path) = (Arc::clone(api), path.to_owned());
     let mut read = JoinSet::new();
     read.spawn(async move { api.get(&path).await.expect(200) });

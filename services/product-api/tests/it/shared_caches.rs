@@ -8,14 +8,14 @@ use http_cache_semantics::{BeforeRequest, CachePolicy};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, Service, Stores};
+use crate::support::{Api, Service, Stores, TestResponse};
 
 /// An answer as a shared cache keeps it.
 struct Kept {
     path: String,
     policy: CachePolicy,
     at: SystemTime,
-    answer: Answer,
+    answer: TestResponse,
 }
 
 impl Kept {
@@ -36,7 +36,7 @@ impl Kept {
     }
 
     /// What the cache asks once it must, and the answer.
-    async fn revalidated(&self, api: &Api) -> Answer {
+    async fn revalidated(&self, api: &Api) -> TestResponse {
         let BeforeRequest::Stale { request: parts, .. } = self.policy.before_request(&request(&self.path), self.at)
         else {
             panic!("{} is served without a question", self.path)
@@ -52,7 +52,7 @@ fn request(path: &str) -> http::Request<()> {
     http::Request::get(format!("http://shop{path}")).body(()).expect("a request")
 }
 
-fn seconds(answer: &Answer, directive: &str) -> Option<u64> {
+fn seconds(answer: &TestResponse, directive: &str) -> Option<u64> {
     let control = answer.header("cache-control").split(", ");
     control.into_iter().find_map(|one| one.strip_prefix(directive)?.strip_prefix('=')?.parse().ok())
 }

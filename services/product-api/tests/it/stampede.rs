@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Api, STRATEGIES, Service, Stores, turn};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, turn};
 
 const READERS: usize = 1_000;
 
 /// Readers on both processes, all at once.
-async fn read(apis: &[Arc<Api>], path: &str, readers: usize) -> JoinSet<Answer> {
+async fn read(apis: &[Arc<Api>], path: &str, readers: usize) -> JoinSet<TestResponse> {
     let together = Arc::new(Barrier::new(readers + 1));
     let mut reads = JoinSet::new();
     for reader in 0..readers {
@@ -26,7 +26,7 @@ async fn read(apis: &[Arc<Api>], path: &str, readers: usize) -> JoinSet<Answer> 
     reads
 }
 
-fn sources(answers: &[Answer]) -> HashMap<String, usize> {
+fn sources(answers: &[TestResponse]) -> HashMap<String, usize> {
     let mut sources = HashMap::new();
     for answer in answers {
         *sources.entry(answer.source().to_owned()).or_default() += 1;

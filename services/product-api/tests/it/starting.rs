@@ -1,13 +1,13 @@
 //! Settings that contradict, or that the stores contradict, are refused at the start with a sentence that names them.
 
-use testkit::{Process, Redis};
+use testkit::{ChildProcess, Redis};
 
 use crate::support::{SOON, Stores};
 
 /// Starts it with settings that must not do; returns what it said.
 async fn refused(stores: &Stores, settings: &[(&str, &str)]) -> String {
     let mut command = stores.command(&[("REDIS__COMMAND_TIMEOUT", "200ms")]);
-    let process = Process::start(command.envs(settings.iter().copied())).expect("the binary has been built");
+    let process = ChildProcess::start(command.envs(settings.iter().copied())).expect("the binary has been built");
     let exit = tokio::time::timeout(SOON, process.exit()).await;
     let said = process.output();
     let exit = exit.unwrap_or_else(|_| panic!("it runs with {settings:?}: {said}")).expect("it ends by itself");
@@ -145,7 +145,7 @@ async fn the_commands_beside_serving_are_healthcheck_and_openapi() {
     let run = async |command: &str, settings: &[(&str, &str)]| {
         let mut process = stores.command(settings);
         process.arg(command);
-        let process = Process::start(&process).expect("the binary has been built");
+        let process = ChildProcess::start(&process).expect("the binary has been built");
         (process.exit().await.expect("it ends").code, process.output())
     };
     assert_eq!(run("healthcheck", &[("HTTP__PORT", &port)]).await.0, 0);

@@ -114,7 +114,7 @@ async fn sigterm_during_the_start_ends_it_too() {
     let stores = Stores::start().await;
     // It waits for a Postgres that never comes, for a minute.
     let nobody = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());
-    let process = testkit::Process::start(&stores.command(&[("POSTGRES__URL", &nobody)])).expect("it starts");
+    let process = testkit::ChildProcess::start(&stores.command(&[("POSTGRES__URL", &nobody)])).expect("it starts");
     eventually("the first complaint", SOON, async || process.output().contains("waiting for Postgres")).await;
     let exit = process.term().await.expect("it ends");
     assert!(exit.took < Duration::from_secs(20), "{exit:?}");

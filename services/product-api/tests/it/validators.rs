@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Api, STRATEGIES, Service, Stores};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
 
 /// Every address of a representation that shows product 1 or its category.
 fn addresses() -> Vec<String> {
@@ -14,7 +14,7 @@ fn addresses() -> Vec<String> {
     lanes.chain(others.map(str::to_owned)).chain(["/products/by-category/1".to_owned()]).collect()
 }
 
-async fn get_if(api: &Api, path: &str, known: &str) -> Answer {
+async fn get_if(api: &Api, path: &str, known: &str) -> TestResponse {
     Service::send(api.request(Method::GET, path).header("if-none-match", known)).await
 }
 

@@ -1,7 +1,7 @@
 //! The routes of the recommendation, all of them on this screen. Handlers parse, call and respond.
 
+mod problems;
 mod recommendations;
-mod trouble;
 
 use actix_web::web::ServiceConfig;
 use runtime::http_metrics::resource;

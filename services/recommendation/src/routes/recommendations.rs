@@ -5,13 +5,13 @@ use std::time::Instant;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cache::Cached;
-use runtime::answer::Answer;
 use runtime::cache_control::Caching;
 use runtime::problem::{Problem, Query};
+use runtime::response::CacheResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::trouble;
+use super::problems;
 use crate::NAME;
 use crate::ids::{CartId, ProductId};
 use crate::lists::{Lists, MOST, Recommendations};
@@ -76,12 +76,12 @@ pub(super) async fn beside(
     query: Query<Few>,
     shelves: Data<Shelves>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME);
+    let answer = CacheResponse::start(NAME);
     let product: ProductId =
         path.parse().map_err(|error| Problem::malformed(format!("The path names no product: {error}.")))?;
     let limit = few(query.0.limit)?;
-    shelves.state.readiness().map_err(trouble::not_yet)?;
-    let fetched = shelves.lists.beside(product).await.map_err(trouble::fetch)?;
+    shelves.state.readiness().map_err(problems::not_yet)?;
+    let fetched = shelves.lists.beside(product).await.map_err(problems::fetch)?;
     answered(answer, &request, &fetched, limit, Shown { catalogue: shelves.catalogue(), baskets: None })
 }
 
@@ -101,12 +101,12 @@ pub(super) async fn for_cart(
     query: Query<ForCart>,
     shelves: Data<Shelves>,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Answer::begin(NAME).caching(Caching::Private);
+    let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
     let cart: CartId = cart.parse().map_err(|error: &str| Problem::invalid_field("cart", error))?;
     let limit = few(query.0.limit)?;
-    shelves.state.readiness().map_err(trouble::not_yet)?;
-    let fetched = shelves.lists.for_cart(cart).await.map_err(trouble::fetch)?;
+    shelves.state.readiness().map_err(problems::not_yet)?;
+    let fetched = shelves.lists.for_cart(cart).await.map_err(problems::fetch)?;
     let shown = Shown { catalogue: shelves.catalogue(), baskets: Some(shelves.baskets()) };
     answered(answer, &request, &fetched, limit, shown)
 }
@@ -140,7 +140,7 @@ fn few(limit: Option<i64>) -> Result<usize, Problem> {
 
 /// The list as it lies in the cache, or the beginning of it; what is true of this moment is put in before its last brace.
 fn answered(
-    answer: Answer,
+    answer: CacheResponse,
     request: &HttpRequest,
     fetched: &Cached,
     limit: usize,
@@ -151,8 +151,8 @@ fn answered(
         Shown { .. } => answer,
     };
     let shown = serde_json::to_vec(&shown).map_err(Problem::internal)?;
-    let answer = answer.beside([&limit.to_be_bytes()[..], &shown].concat());
-    let response = answer.fetched(request, fetched, "product");
+    let answer = answer.with_companion([&limit.to_be_bytes()[..], &shown].concat());
+    let response = answer.cached(request, fetched, "product");
     let Some(body) = fetched.body().filter(|_| response.status().is_success()) else { return Ok(response) };
     let shortened;
     let list: &[u8] = if limit == MOST {

@@ -28,7 +28,7 @@ async fn recommendation_without_access_to_the_streams_says_that_its_lists_may_be
     until_list(&ours, list, "the copy to be current", |list| list["catalogue"]["stale"] == false).await;
 
     // Nothing changes: what may have changed is not known all the same.
-    stores.redis.cut_off("recommendation").await.expect("the rights are taken");
+    stores.redis.revoke_stream_access("recommendation").await.expect("the rights are taken");
     until_list(&ours, list, "the list to be stale", |list| list["catalogue"]["stale"] == true).await;
     until_events_fail(&ours, "product:events").await;
     let answer = ours.get(list).await.expect(200);

@@ -3,7 +3,7 @@
 use events::contract::cart_reference;
 use serde_json::json;
 use testkit::http::{assert_description_holds, assert_head_as_get};
-use testkit::{Process, eventually};
+use testkit::{ChildProcess, eventually};
 
 use crate::support::{Carts, SOON, Stores};
 
@@ -30,7 +30,7 @@ async fn the_description_names_every_route() {
     let port = ours.url().rsplit_once(':').expect("a port").1.to_owned();
     for (argument, port, code) in [("healthcheck", port.as_str(), 0), ("healthcheck", "9", 1), ("openapi", "0", 0)] {
         let mut command = stores.our_command("http://127.0.0.1:9", &[("HTTP__PORT", port)]);
-        let process = Process::start(command.arg(argument)).expect("it was built");
+        let process = ChildProcess::start(command.arg(argument)).expect("it was built");
         assert_eq!(process.exit().await.expect("it ends").code, code, "{argument}: {}", process.output());
     }
 }

@@ -1,7 +1,7 @@
 //! It starts in any order: without the product API, without Redis, without the cart; and refuses settings that do not do
 //! by their names.
 
-use testkit::{Process, eventually, free_port};
+use testkit::{ChildProcess, eventually, free_port};
 
 use crate::support::{Carts, SOON, Service, Stores, ids};
 
@@ -9,7 +9,7 @@ use crate::support::{Carts, SOON, Service, Stores, ids};
 async fn it_starts_without_the_product_api_and_is_ready_when_the_catalogue_is_copied() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
-    let ours = Service::launch(&stores.our_command(&format!("http://127.0.0.1:{port}"), &[])).await;
+    let ours = Service::start_without_waiting(&stores.our_command(&format!("http://127.0.0.1:{port}"), &[])).await;
     let unready = ours.get("/readyz").await.expect(503).json();
     assert_eq!(unready["checks"]["catalogue"]["status"], "failing", "{unready}");
     assert!(unready["checks"]["catalogue"]["detail"].as_str().unwrap().contains("product API"), "{unready}");
@@ -82,7 +82,7 @@ async fn settings_that_do_not_do_are_refused_by_their_names() {
         ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/recommendation"),
     ] {
         let command = stores.our_command("http://127.0.0.1:9", &[(name, value)]);
-        let process = Process::start(&command).expect("it was built");
+        let process = ChildProcess::start(&command).expect("it was built");
         let exit = tokio::time::timeout(SOON, process.exit()).await;
         let said = process.output();
         let exit = exit.unwrap_or_else(|_| panic!("it runs with {name}={value}: {said}")).expect("it ends by itself");

@@ -7,8 +7,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::GetError;
 use events::consumer::EventProgress;
-use runtime::answer::Answer;
 use runtime::problem::{Problem, Query};
+use runtime::response::CacheResponse;
 use utoipa::ToSchema;
 
 use super::input::SearchQuery;
@@ -68,20 +68,20 @@ pub(super) async fn search(
     query: Query<SearchQuery>,
     searching: Data<Searching>,
 ) -> Result<HttpResponse, Problem> {
-    let mut answer = Answer::begin(KEYSPACE);
+    let mut answer = CacheResponse::start(KEYSPACE);
     let search = query.0.checked()?;
     if let Err(building) = searching.state.readiness() {
         return Err(Problem::overloaded(SOON, building));
     }
-    let found = searching.pages.find(search).await.map_err(trouble)?;
+    let found = searching.pages.find(search).await.map_err(problems)?;
     let mut index = searching.state.index(Instant::now());
     index.stale |= searching.progress.verified().is_err();
     let shown = serde_json::to_vec(&index).map_err(Problem::internal)?;
     if index.stale {
         answer = answer.detail("index-stale");
     }
-    let answer = answer.beside(shown.clone());
-    with_index(answer.fetched(&request, &found, "page"), found.body(), &shown)
+    let answer = answer.with_companion(shown.clone());
+    with_index(answer.cached(&request, &found, "page"), found.body(), &shown)
 }
 
 /// The page goes out as it lies in the cache; what is true of this moment is put in before its last brace.
@@ -92,7 +92,7 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
     Ok(response.set_body(body).map_into_boxed_body())
 }
 
-fn trouble(error: GetError) -> Problem {
+fn problems(error: GetError) -> Problem {
     match (&error, error.loader_error::<SearchError>()) {
         (_, Some(cause @ (SearchError::Building | SearchError::Overloaded))) => {
             Problem::overloaded(SOON, cause.to_string())

@@ -24,7 +24,7 @@ async fn search_without_access_to_the_stream_reads_the_log_and_without_both_is_s
     })
     .await;
 
-    shop.redis.cut_off("search").await.expect("the rights are taken");
+    shop.redis.revoke_stream_access("search").await.expect("the rights are taken");
     eventually("the events to fail", SOON, async || {
         let events = events(&search).await;
         let names = events["detail"].as_str().is_some_and(|detail| detail.contains("product:events"));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Answer, Found, Product, Search, Shop};
+use crate::support::{Found, Product, Search, Shop, TestResponse};
 
 async fn search_for(products: &[Product<'_>]) -> (Shop, Search) {
     let shop = Shop::start().await;
@@ -15,7 +15,7 @@ fn named<'a>(names: &[&'a str]) -> Vec<Product<'a>> {
     names.iter().map(|name| Product { name, ..Product::default() }).collect()
 }
 
-fn facets(answer: &Answer) -> Vec<(i64, u64)> {
+fn facets(answer: &TestResponse) -> Vec<(i64, u64)> {
     let count =
         |facet: &Value| (facet["category"]["id"].as_i64().expect("an id"), facet["count"].as_u64().expect("a count"));
     answer.json()["facets"].as_array().expect("facets").iter().map(count).collect()

@@ -175,7 +175,7 @@ async fn an_index_of_another_database_is_compared_with_the_whole_catalogue() {
 async fn a_directory_belongs_to_one_process() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
-    let second = testkit::Process::start(&crate::support::command(&shop, search.index(), &[])).expect("it starts");
+    let second = testkit::ChildProcess::start(&crate::support::command(&shop, search.index(), &[])).expect("it starts");
     let exit = second.exit().await.expect("it ends");
     assert_eq!(exit.code, 1);
     assert!(second.output().contains("is used by another process"), "{}", second.output());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Answer, Found, Product, Search, Shop};
+use crate::support::{Found, Product, Search, Shop, TestResponse};
 
 const NUMBER: &str = "AX471100000000000000000000000000000000000000000000000000000000000009Z7";
 
@@ -24,13 +24,13 @@ async fn find(search: &Search, expected: &[(&str, &[&str])]) {
     }
 }
 
-fn sorted(answer: &Answer) -> Vec<String> {
+fn sorted(answer: &TestResponse) -> Vec<String> {
     let mut names = answer.names();
     names.sort();
     names
 }
 
-fn html(answer: &Answer) -> Value {
+fn html(answer: &TestResponse) -> Value {
     answer.json()["hits"][0]["name_html"].clone()
 }
 

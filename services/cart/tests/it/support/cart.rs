@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use super::{Answer, SOON, Service};
+use super::{SOON, Service, TestResponse};
 
 /// A cart, and the service that is asked about it.
 pub(crate) struct CartOf<'a> {
@@ -41,12 +41,12 @@ impl<'a> CartOf<'a> {
         format!("/carts/{}/items/{product}", self.id)
     }
 
-    pub(crate) async fn view(&self) -> Answer {
+    pub(crate) async fn view(&self) -> TestResponse {
         self.service.get(&self.path()).await
     }
 
     /// The view, once it is cached: what removes it behind (the relay after a write, a new group's resync) has settled.
-    pub(crate) async fn cached(&self) -> Answer {
+    pub(crate) async fn cached(&self) -> TestResponse {
         eventually("a hit", SOON, async || {
             let view = self.view().await.expect(200);
             view.source().starts_with("hit").then_some(view)
@@ -54,11 +54,11 @@ impl<'a> CartOf<'a> {
         .await
     }
 
-    pub(crate) async fn put(&self, product: i64, quantity: i64) -> Answer {
+    pub(crate) async fn put(&self, product: i64, quantity: i64) -> TestResponse {
         self.service.put(&self.item(product), &json!({ "quantity": quantity })).await
     }
 
-    pub(crate) async fn remove(&self, product: i64) -> Answer {
+    pub(crate) async fn remove(&self, product: i64) -> TestResponse {
         self.service.delete(&self.item(product)).await
     }
 

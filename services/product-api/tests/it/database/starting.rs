@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Postgres, Process, eventually};
+use testkit::{ChildProcess, Postgres, eventually};
 
 use crate::support::{Api, SOON, Stores};
 
@@ -65,7 +65,7 @@ async fn start_on_a_standby_is_degraded_until_it_is_promoted() {
 async fn start_waits_for_a_read_only_database_that_lacks_migrations() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     postgres.set_read_only(stores.database(), true).await.expect("the test's own SQL");
-    let process = Process::start(&stores.command(&[])).expect("the binary has been built");
+    let process = ChildProcess::start(&stores.command(&[])).expect("the binary has been built");
     let said = eventually("a word about it", SOON, async || {
         assert!(process.is_alive(), "{}", process.output());
         Some(process.output()).filter(|said| said.contains("read-only"))

@@ -4,7 +4,7 @@
 use serde_json::json;
 use testkit::{Proxy, eventually};
 
-use crate::support::{Answer, Api, FRESH, SOON, Stores};
+use crate::support::{Api, FRESH, SOON, Stores, TestResponse};
 
 /// A writer whose commands can be kept from Redis for good: what waits on the wire when it is cut never arrives.
 struct Victim {
@@ -52,7 +52,7 @@ impl Victim {
     }
 }
 
-fn deferred(written: &Answer) {
+fn deferred(written: &TestResponse) {
     assert_eq!(written.source(), "fwd=method; detail=deferred", "Redis was to hear nothing of it");
 }
 

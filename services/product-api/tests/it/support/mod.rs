@@ -18,7 +18,7 @@ pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use stores::Stores;
 pub(crate) use stream::{STREAM, seq};
-pub(crate) use testkit::http::{Answer, Service};
+pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};
 
 /// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.

@@ -9,7 +9,7 @@ use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 
 use super::ledger::{self, Read, Write};
-use super::{Answer, Api, Ledger, Service};
+use super::{Api, Ledger, Service, TestResponse};
 
 /// The longest that somebody pauses between two requests.
 const PAUSE: Duration = Duration::from_millis(30);
@@ -132,7 +132,7 @@ async fn write(api: &Api, path: &str, content: i64) -> Seen {
     }
 }
 
-fn failure(path: &str, begin: Instant, answer: reqwest::Result<Answer>) -> Seen {
+fn failure(path: &str, begin: Instant, answer: reqwest::Result<TestResponse>) -> Seen {
     let what = match answer {
         Ok(answer) => format!("{}: {}", answer.status, answer.text()),
         Err(error) => format!("{error:?}"),

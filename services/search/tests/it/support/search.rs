@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::eventually;
-use testkit::http::{Answer, Service};
+use testkit::http::{Service, TestResponse};
 
 use super::{SOON, Shop};
 
@@ -28,7 +28,7 @@ pub(crate) trait Found {
     fn total(&self) -> u64;
 }
 
-impl Found for Answer {
+impl Found for TestResponse {
     #[track_caller]
     fn names(&self) -> Vec<String> {
         hits(&self.json()).iter().map(|hit| hit["name"].as_str().expect("a name").to_owned()).collect()
@@ -74,7 +74,7 @@ impl Search {
 
     /// Starts it on an index of before, or on an empty directory; does not wait until it is ready.
     pub(crate) async fn start(shop: &Shop, directory: TempDir, settings: &[(&str, &str)]) -> Self {
-        let service = Service::launch(&command(shop, directory.path(), settings)).await;
+        let service = Service::start_without_waiting(&command(shop, directory.path(), settings)).await;
         Self { service, directory: Some(directory) }
     }
 
@@ -89,12 +89,12 @@ impl Search {
     }
 
     /// Searches with these parameters.
-    pub(crate) async fn ask(&self, parameters: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, parameters: &[(&str, &str)]) -> TestResponse {
         Service::send(self.request(Method::GET, "/search").query(parameters)).await
     }
 
     /// Searches for `q` and expects an answer.
-    pub(crate) async fn find(&self, q: &str) -> Answer {
+    pub(crate) async fn find(&self, q: &str) -> TestResponse {
         self.ask(&[("q", q)]).await.expect(200)
     }
 
@@ -105,7 +105,7 @@ impl Search {
     }
 
     /// Waits until the page for `parameters` is a hit, current or flagged, and returns it.
-    pub(crate) async fn cached(&self, parameters: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn cached(&self, parameters: &[(&str, &str)]) -> TestResponse {
         eventually(&format!("the page of {parameters:?} to be cached"), SOON, async || {
             let answer = self.ask(parameters).await.expect(200);
             answer.source().starts_with("hit").then_some(answer)

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::http::{Answer, Service};
+use testkit::http::{Service, TestResponse};
 use testkit::{Postgres, Redis, shared_database, sibling};
 
 /// A running product API and its stores. It is killed when this is dropped.
@@ -68,7 +68,7 @@ impl Shop {
     }
 
     /// Changes a product or a category; the path begins with a slash.
-    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> TestResponse {
         self.api.put(path, body).await.expect(200)
     }
 

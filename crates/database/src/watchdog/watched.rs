@@ -15,14 +15,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Wire;
-use super::frames::{Frames, Heard, Sent};
+use super::ConnectionState;
+use super::frames::{ClientMessage, Frames, ServerMessage};
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(crate) struct Watched<S> {
+pub(crate) struct WatchedStream<S> {
     stream: S,
-    wire: Arc<Wire>,
+    connection_state: Arc<ConnectionState>,
     sent: Frames,
     heard: Frames,
     /// Answers of one byte that Postgres owes, as it does to the question for TLS.
@@ -34,11 +34,11 @@ pub(crate) struct Watched<S> {
     alarm: Pin<Box<Sleep>>,
 }
 
-impl<S> Watched<S> {
-    pub(crate) fn new(stream: S, wire: Arc<Wire>) -> Self {
+impl<S> WatchedStream<S> {
+    pub(crate) fn new(stream: S, connection_state: Arc<ConnectionState>) -> Self {
         Self {
             stream,
-            wire,
+            connection_state,
             sent: Frames::of_the_client(),
             heard: Frames::of_the_server(),
             bytes_owed: 0,
@@ -50,19 +50,19 @@ impl<S> Watched<S> {
 
     /// Whether an answer is awaited: from the first byte of a request until Postgres is ready for the next one.
     fn is_waiting(&self) -> bool {
-        self.owed > 0 || self.bytes_owed > 0 || self.sent.is_midway()
+        self.owed > 0 || self.bytes_owed > 0 || self.sent.is_mid_message()
     }
 
-    fn hear(&mut self, mut bytes: &[u8]) {
+    fn read_server(&mut self, mut bytes: &[u8]) {
         self.since = Instant::now();
         while self.bytes_owed > 0 && !bytes.is_empty() {
             self.bytes_owed -= 1;
             bytes = &bytes[1..];
         }
-        let (owed, wire) = (&mut self.owed, &self.wire);
-        self.heard.hear(bytes, |heard| match heard {
-            Heard::Ready => *owed = owed.saturating_sub(1),
-            Heard::Refused(refusal) => wire.remember(refusal),
+        let (owed, connection_state) = (&mut self.owed, &self.connection_state);
+        self.heard.read_server(bytes, |heard| match heard {
+            ServerMessage::Ready => *owed = owed.saturating_sub(1),
+            ServerMessage::Refused(refusal) => connection_state.remember(refusal),
         });
     }
 
@@ -70,20 +70,20 @@ impl<S> Watched<S> {
         self.since = Instant::now();
         let (owed, bytes_owed) = (&mut self.owed, &mut self.bytes_owed);
         self.sent.send(bytes, |sent| match sent {
-            Sent::Negotiation => *bytes_owed += 1,
-            Sent::Request => *owed += 1,
+            ClientMessage::Negotiation => *bytes_owed += 1,
+            ClientMessage::Request => *owed += 1,
         });
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            self.hear(&buffer.filled()[before..]);
+            self.read_server(&buffer.filled()[before..]);
             return Poll::Ready(read);
         }
-        let Some(silence) = self.wire.silence().filter(|_| self.is_waiting()) else { return Poll::Pending };
+        let Some(silence) = self.connection_state.silence().filter(|_| self.is_waiting()) else { return Poll::Pending };
         let deadline = self.since + silence;
         if self.alarm.deadline() != deadline {
             self.alarm.as_mut().reset(deadline);
@@ -98,7 +98,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
         let was_waiting = self.is_waiting();

@@ -10,11 +10,11 @@ use tracing::warn;
 const CLOSING: Duration = Duration::from_millis(100);
 
 /// Closes `cache`, after deferred invalidations have been repeated until they succeeded, or until shortly before `deadline`.
-/// Those that are left are logged with what becomes of them, which `fate` says.
-pub async fn close_cache(cache: &CacheClient, deadline: Instant, fate: &'static str) {
+/// Those that are left are logged with what becomes of them, which `pending_note` says.
+pub async fn shut_down_cache(cache: &CacheClient, deadline: Instant, pending_note: &'static str) {
     let grace = deadline.saturating_duration_since(Instant::now()).saturating_sub(CLOSING);
     let pending = cache.shutdown(grace).await;
     if pending > 0 {
-        warn!(pending, "the grace time is over; deferred invalidations {fate}");
+        warn!(pending, "the grace time is over; deferred invalidations {pending_note}");
     }
 }

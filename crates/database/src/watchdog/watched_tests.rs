@@ -12,28 +12,28 @@ const QUERY: &[u8] = b"Q\0\0\0\x0dSELECT 1\0";
 const READY: &[u8] = b"Z\0\0\0\x05I";
 
 /// A stream, Postgres' end of it, and what both know.
-async fn wire() -> (Watched<DuplexStream>, DuplexStream, Arc<Wire>) {
+async fn connection_state() -> (WatchedStream<DuplexStream>, DuplexStream, Arc<ConnectionState>) {
     let (ours, postgres) = duplex(64 * 1024);
-    let wire = Arc::new(Wire::new(Some(SILENCE)));
-    (Watched::new(ours, Arc::clone(&wire)), postgres, wire)
+    let connection_state = Arc::new(ConnectionState::new(Some(SILENCE)));
+    (WatchedStream::new(ours, Arc::clone(&connection_state)), postgres, connection_state)
 }
 
 /// The same after the login.
-async fn session() -> (Watched<DuplexStream>, DuplexStream, Arc<Wire>) {
-    let (mut watched, mut postgres, wire) = wire().await;
+async fn session() -> (WatchedStream<DuplexStream>, DuplexStream, Arc<ConnectionState>) {
+    let (mut watched, mut postgres, connection_state) = connection_state().await;
     watched.write_all(STARTUP).await.expect("room");
     answer(&mut watched, &mut postgres, READY).await;
     assert!(!watched.is_waiting());
-    (watched, postgres, wire)
+    (watched, postgres, connection_state)
 }
 
-async fn answer(watched: &mut Watched<DuplexStream>, postgres: &mut DuplexStream, bytes: &[u8]) {
+async fn answer(watched: &mut WatchedStream<DuplexStream>, postgres: &mut DuplexStream, bytes: &[u8]) {
     postgres.write_all(bytes).await.expect("room");
     watched.read_exact(&mut vec![0; bytes.len()]).await.expect("what was written");
 }
 
 /// Reads until the stream fails.
-async fn failure(watched: &mut Watched<DuplexStream>) -> ErrorKind {
+async fn failure(watched: &mut WatchedStream<DuplexStream>) -> ErrorKind {
     loop {
         if let Err(error) = watched.read_buf(&mut Vec::with_capacity(1024)).await {
             return error.kind();
@@ -42,7 +42,7 @@ async fn failure(watched: &mut Watched<DuplexStream>) -> ErrorKind {
 }
 
 /// Whether the stream outlives a silence.
-async fn survives(watched: &mut Watched<DuplexStream>) -> bool {
+async fn survives(watched: &mut WatchedStream<DuplexStream>) -> bool {
     tokio::time::timeout(4 * SILENCE, failure(watched)).await.is_err()
 }
 
@@ -62,7 +62,7 @@ async fn answer_split_anywhere_ends_the_wait() {
 
 #[tokio::test]
 async fn silence_while_an_answer_is_owed_fails_the_connection() {
-    let (mut watched, mut postgres, _) = wire().await;
+    let (mut watched, mut postgres, _) = connection_state().await;
     assert!(survives(&mut watched).await, "nothing is owed");
     watched.write_all(STARTUP).await.expect("room");
     answer(&mut watched, &mut postgres, b"N\0\0\0\x05x").await;
@@ -87,9 +87,9 @@ async fn request_that_cannot_be_sent_whole_is_watched() {
 
 #[tokio::test]
 async fn limit_of_the_connection_follows_the_statement() {
-    let (mut watched, mut postgres, wire) = session().await;
+    let (mut watched, mut postgres, connection_state) = session().await;
     for limit in [Some(Duration::from_secs(3600)), None] {
-        let _longer = wire.allow(limit);
+        let _longer = connection_state.allow(limit);
         watched.write_all(QUERY).await.expect("room");
         assert!(survives(&mut watched).await, "{limit:?}");
         answer(&mut watched, &mut postgres, READY).await;
@@ -100,7 +100,7 @@ async fn limit_of_the_connection_follows_the_statement() {
 
 #[tokio::test]
 async fn one_byte_answers_the_question_for_tls() {
-    let (mut watched, mut postgres, _) = wire().await;
+    let (mut watched, mut postgres, _) = connection_state().await;
     watched.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").await.expect("room");
     assert!(watched.is_waiting());
     answer(&mut watched, &mut postgres, b"N").await;

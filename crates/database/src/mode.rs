@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::error::Error;
-use crate::pool::{Connection, Opener, Pool};
+use crate::pool::{Connection, Connector, Pool};
 use crate::sql;
-use crate::sqlstate::Class;
+use crate::sqlstate::ErrorClass;
 
 /// How long one session is asked.
 const RENEWED_AFTER: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the database can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum DatabaseMode {
     /// Reads and writes.
     Writable,
     /// Reads: it is a standby, or was a primary before.
@@ -37,8 +37,8 @@ pub enum Standing {
 }
 
 /// Asks the database beside the pool.
-pub(crate) struct Probe {
-    opener: Arc<Opener>,
+pub(crate) struct ModeProbe {
+    opener: Arc<Connector>,
     /// The session that is asked, and since when.
     session: tokio::sync::Mutex<Option<(Connection, Instant)>>,
     /// While writes are refused.
@@ -65,42 +65,42 @@ impl Pool {
     ///
     /// # Errors
     /// When the database cannot be reached.
-    pub async fn standing(&self) -> Result<Standing, Error> {
-        self.probe.standing().await
+    pub async fn mode(&self) -> Result<DatabaseMode, Error> {
+        self.probe.mode().await
     }
 }
 
-impl Probe {
-    pub(crate) fn new(opener: Arc<Opener>) -> Self {
+impl ModeProbe {
+    pub(crate) fn new(opener: Arc<Connector>) -> Self {
         Self { opener, session: tokio::sync::Mutex::default(), read_only: Mutex::new(None) }
     }
 
-    async fn standing(&self) -> Result<Standing, Error> {
+    async fn mode(&self) -> Result<DatabaseMode, Error> {
         let answer = self.ask(&mut *self.session.lock().await).await;
-        if let Ok(standing) = answer {
-            self.note(standing);
+        if let Ok(mode) = answer {
+            self.note(mode);
         }
         answer
     }
 
-    async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<Standing, Error> {
+    async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<DatabaseMode, Error> {
         let is_suspect = self.read_only.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let kept = session.take().filter(|(_, since)| !is_suspect && since.elapsed() < RENEWED_AFTER);
         // A session that was kept may have been ended meanwhile.
         if let Some((mut connection, since)) = kept
-            && let Ok(Standing::Writable) = standing(&mut connection.session).await
+            && let Ok(DatabaseMode::Writable) = mode(&mut connection.session).await
         {
             *session = Some((connection, since));
-            return Ok(Standing::Writable);
+            return Ok(DatabaseMode::Writable);
         }
         let mut connection = match self.open().await {
             Ok(connection) => connection,
-            Err(error) if error.is_out_of_connections() => return Ok(Standing::NoConnectionLeft),
+            Err(error) if error.is_out_of_connections() => return Ok(DatabaseMode::NoConnectionLeft),
             Err(error) => return Err(error),
         };
-        let standing = standing(&mut connection.session).await?;
+        let mode = mode(&mut connection.session).await?;
         *session = Some((connection, Instant::now()));
-        Ok(standing)
+        Ok(mode)
     }
 
     /// A write was refused, because its session is read-only. Returns whether new ones are not; then the old ones are
@@ -114,33 +114,33 @@ impl Probe {
             let is_confirmed = read_only.is_some_and(|read_only| read_only.is_confirmed);
             *read_only = Some(ReadOnly { looked_at: Instant::now(), is_confirmed });
         }
-        let asked = async { standing(&mut self.open().await?.session).await };
+        let asked = async { mode(&mut self.open().await?.session).await };
         match asked.await {
-            Ok(standing) => {
-                self.note(standing);
-                standing == Standing::Writable
+            Ok(mode) => {
+                self.note(mode);
+                mode == DatabaseMode::Writable
             }
             Err(_) => false,
         }
     }
 
     /// Notes how new sessions are.
-    fn note(&self, standing: Standing) {
+    fn note(&self, mode: DatabaseMode) {
         let mut read_only = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);
-        match standing {
-            Standing::Writable => {
+        match mode {
+            DatabaseMode::Writable => {
                 if read_only.take().is_some() {
                     self.opener.renew();
                     info!("the database can be written to; sessions that cannot are replaced");
                 }
             }
-            Standing::Standby | Standing::ReadOnly => {
+            DatabaseMode::Standby | DatabaseMode::ReadOnly => {
                 let known = read_only.replace(ReadOnly { looked_at: Instant::now(), is_confirmed: true });
                 if !known.is_some_and(|read_only| read_only.is_confirmed) {
-                    warn!(?standing, "the database is read-only; writes are refused until it is not");
+                    warn!(?mode, "the database is read-only; writes are refused until it is not");
                 }
             }
-            Standing::NoConnectionLeft => {}
+            DatabaseMode::NoConnectionLeft => {}
         }
     }
 
@@ -148,19 +148,19 @@ impl Probe {
         let limit = self.opener.wait_timeout();
         match timeout(limit, self.opener.open()).await {
             Ok(opened) => Ok(opened?),
-            Err(_) => Err(Error::without_sqlstate(Class::Unavailable, format!("no connection within {limit:?}"))),
+            Err(_) => Err(Error::without_sqlstate(ErrorClass::Unavailable, format!("no connection within {limit:?}"))),
         }
     }
 }
 
 /// What a session can do.
-pub(crate) async fn standing(session: &mut AsyncPgConnection) -> Result<Standing, Error> {
+pub(crate) async fn mode(session: &mut AsyncPgConnection) -> Result<DatabaseMode, Error> {
     let question =
         "SELECT pg_is_in_recovery() AS in_recovery, current_setting('transaction_read_only') = 'on' AS read_only";
     let answer: Answer = sql(question).get_result(session).await?;
     Ok(match answer {
-        Answer { in_recovery: true, .. } => Standing::Standby,
-        Answer { read_only: true, .. } => Standing::ReadOnly,
-        Answer { .. } => Standing::Writable,
+        Answer { in_recovery: true, .. } => DatabaseMode::Standby,
+        Answer { read_only: true, .. } => DatabaseMode::ReadOnly,
+        Answer { .. } => DatabaseMode::Writable,
     })
 }

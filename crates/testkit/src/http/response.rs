@@ -9,7 +9,7 @@ const INSIDE: [&str; 8] = ["SELECT", "INSERT", "diesel", "tantivy", "panicked", 
 
 /// Status, headers and body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     /// The status.
     pub status: u16,
     /// The headers.
@@ -18,7 +18,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl TestResponse {
     /// Reads the body.
     pub async fn read(response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

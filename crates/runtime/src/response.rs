@@ -23,7 +23,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// An answer that is being worked on. Begin it first thing in the handler.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct CacheResponse {
     cache: &'static str,
     began: Instant,
     caching: Caching,
@@ -33,7 +33,7 @@ pub struct Answer {
 
 /// What the validator of a written value is made of.
 #[derive(Clone, Debug)]
-pub enum Written {
+pub enum WrittenValidator {
     /// The row's version and the body.
     Row(i64),
     /// What the caller says: the body shows more than the state that the validator stands for.
@@ -42,9 +42,9 @@ pub enum Written {
     Nothing,
 }
 
-impl Answer {
+impl CacheResponse {
     /// Begins now. `cache` is the service's name in `Cache-Status`.
-    pub fn begin(cache: &'static str) -> Self {
+    pub fn start(cache: &'static str) -> Self {
         Self { cache, began: Instant::now(), caching: Caching::default(), detail: None, beside: None }
     }
 
@@ -64,13 +64,13 @@ impl Answer {
 
     /// Says what the body will show beside the cached value, or how it will be cut: it becomes part of the validator.
     #[must_use]
-    pub fn beside(mut self, shown: Vec<u8>) -> Self {
+    pub fn with_companion(mut self, shown: Vec<u8>) -> Self {
         self.beside = Some(shown);
         self
     }
 
     /// A read through the cache: 200, 304, or 404 for what is absent. The body goes out as it came from Redis.
-    pub fn fetched(self, request: &HttpRequest, fetched: &Cached, what: &str) -> HttpResponse {
+    pub fn cached(self, request: &HttpRequest, fetched: &Cached, what: &str) -> HttpResponse {
         let status = cache_status::with_detail(self.cache, fetched, self.detail.as_deref());
         let Some(body) = fetched.body() else {
             let mut missing = Problem::not_found(format!("There is no such {what}.")).error_response();
@@ -79,7 +79,7 @@ impl Answer {
             return missing;
         };
         let validator = Validator::of_fetched(fetched, self.beside.as_deref());
-        let (mut response, is_unchanged) = begin_read(request, validator.as_ref());
+        let (mut response, is_unchanged) = conditional_response(request, validator.as_ref());
         response.insert_header((header::CACHE_CONTROL, self.caching.of(fetched)));
         response.insert_header((header::AGE, HeaderValue::from(fetched.age().as_secs())));
         response.insert_header((CACHE_STATUS, status));
@@ -110,19 +110,25 @@ impl Answer {
             Ok(body) => body,
             Err(problem) => return failed(problem),
         };
-        let (mut response, is_unchanged) = begin_read(request, Some(&validator(&body)));
+        let (mut response, is_unchanged) = conditional_response(request, Some(&validator(&body)));
         response.insert_header((header::CACHE_CONTROL, self.caching.without_entry()));
         self.timed(&mut response);
         if is_unchanged { response.finish() } else { response.insert_header(json()).body(body) }
     }
 
     /// A change: 200. `effect` says what became of the entry: `invalidated`, `deferred`, …
-    pub fn written<T: Serialize>(self, value: &T, written: Written, effect: &str) -> HttpResponse {
+    pub fn written<T: Serialize>(self, value: &T, written: WrittenValidator, effect: &str) -> HttpResponse {
         self.affected(HttpResponse::Ok(), value, written, effect)
     }
 
     /// A creation: 201 with the new thing's address.
-    pub fn created<T: Serialize>(self, value: &T, location: &str, written: Written, effect: &str) -> HttpResponse {
+    pub fn created<T: Serialize>(
+        self,
+        value: &T,
+        location: &str,
+        written: WrittenValidator,
+        effect: &str,
+    ) -> HttpResponse {
         let mut response = HttpResponse::Created();
         response.insert_header((header::LOCATION, location));
         self.affected(response, value, written, effect)
@@ -137,7 +143,7 @@ impl Answer {
         &self,
         mut response: HttpResponseBuilder,
         value: &T,
-        written: Written,
+        written: WrittenValidator,
         effect: &str,
     ) -> HttpResponse {
         let body = match body(value) {
@@ -145,9 +151,9 @@ impl Answer {
             Err(problem) => return failed(problem),
         };
         let validator = match written {
-            Written::Row(version) => Some(Validator::of_row_body(version, &body)),
-            Written::As(validator) => Some(validator),
-            Written::Nothing => None,
+            WrittenValidator::Row(version) => Some(Validator::of_row_body(version, &body)),
+            WrittenValidator::As(validator) => Some(validator),
+            WrittenValidator::Nothing => None,
         };
         if let Some(tag) = validator.and_then(|validator| validator.header()) {
             response.insert_header((header::ETAG, tag));
@@ -175,7 +181,7 @@ impl Answer {
 }
 
 /// 200, or 304 where the client names the validator; either carries it.
-fn begin_read(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResponseBuilder, bool) {
+fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResponseBuilder, bool) {
     let is_unchanged = validator.is_some_and(|validator| conditions::is_unchanged(request, validator));
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     if let Some(tag) = validator.and_then(Validator::header) {
@@ -188,7 +194,7 @@ fn begin_read(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResp
 ///
 /// # Errors
 /// When the write panicked.
-pub async fn to_the_end<T: 'static>(write: impl Future<Output = T> + 'static) -> Result<T, Problem> {
+pub async fn spawn_detached<T: 'static>(write: impl Future<Output = T> + 'static) -> Result<T, Problem> {
     actix_web::rt::spawn(write).await.map_err(Problem::internal)
 }
 

@@ -7,10 +7,10 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::web::Bytes;
 
-use crate::server::{Exchange, FinishOnDrop};
+use crate::server::{ConnectionPhase, FinishOnDrop};
 
 /// The HTTP encoder takes a body of known size at once; a stream is complete when it has ended, or was dropped.
-pub(super) fn finish(exchange: Exchange, response: ServiceResponse) -> ServiceResponse {
+pub(super) fn finish(exchange: ConnectionPhase, response: ServiceResponse) -> ServiceResponse {
     if response.response().body().size() == BodySize::Stream {
         return response.map_body(|_, body| BoxBody::new(Streaming { body, _finish: FinishOnDrop(exchange) }));
     }

@@ -8,7 +8,7 @@ use super::{FieldError, Problem};
 
 /// The members of the JSON object.
 #[derive(Serialize, ToSchema)]
-struct Wire<'a> {
+struct ProblemJson<'a> {
     /// Stable name of the kind, a relative reference to its explanation.
     #[schema(example = "/problems/invalid-fields")]
     r#type: &'a str,
@@ -29,7 +29,7 @@ struct Wire<'a> {
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Wire {
+        ProblemJson {
             r#type: &self.kind.uri(),
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
@@ -43,12 +43,12 @@ impl Serialize for Problem {
 
 impl PartialSchema for Problem {
     fn schema() -> RefOr<Schema> {
-        Wire::schema()
+        ProblemJson::schema()
     }
 }
 
 impl ToSchema for Problem {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Wire::schemas(schemas);
+        ProblemJson::schemas(schemas);
     }
 }

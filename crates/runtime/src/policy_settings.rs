@@ -12,7 +12,7 @@ use crate::settings::SettingsError;
 /// How long the entries of a lane live; see [`Policy`] for the meaning.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lifetime {
+pub struct CachePolicySettings {
     /// Gone after this.
     #[serde(with = "humantime_serde")]
     pub hard_ttl: Duration,
@@ -36,7 +36,7 @@ pub struct Lifetime {
     pub wait: Option<Duration>,
 }
 
-impl Lifetime {
+impl CachePolicySettings {
     /// The policy that these numbers make.
     pub fn policy(&self) -> Policy {
         let mut policy = Policy::new(self.hard_ttl).jitter(self.jitter);
@@ -71,8 +71,8 @@ const LONGEST: Duration = Duration::from_secs(50);
 ///
 /// # Errors
 /// By the name of the first setting that is wrong.
-pub fn check_lanes<'a>(
-    lanes: impl IntoIterator<Item = (&'a str, &'a mut Lifetime)>,
+pub fn check_policies<'a>(
+    lanes: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>,
     waits: &[(&str, Duration)],
 ) -> Result<(), SettingsError> {
     let names = waits.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" + ");

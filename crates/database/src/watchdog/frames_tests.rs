@@ -16,10 +16,10 @@ fn error(sqlstate: &str, text: &str) -> Vec<u8> {
 }
 
 /// What is heard when the bytes arrive in these pieces.
-fn hear<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Vec<Heard> {
+fn read_server<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Vec<ServerMessage> {
     let (mut frames, mut heard) = (Frames::of_the_server(), Vec::new());
     for piece in pieces {
-        frames.hear(piece, |what| heard.push(what));
+        frames.read_server(piece, |what| heard.push(what));
     }
     heard
 }
@@ -34,17 +34,17 @@ fn answers() -> Vec<u8> {
 #[test]
 fn ready_for_query_is_heard_wherever_one_read_ends() {
     let bytes = answers();
-    let whole = hear([bytes.as_slice()]);
-    let refusal = Refusal {
+    let whole = read_server([bytes.as_slice()]);
+    let refusal = ServerError {
         sqlstate: "0A000".to_owned(),
         message: "der Plan".to_owned(),
         routine: Some("RevalidateCachedQuery".to_owned()),
     };
-    assert_eq!(whole, [Heard::Ready, Heard::Refused(refusal), Heard::Ready]);
+    assert_eq!(whole, [ServerMessage::Ready, ServerMessage::Refused(refusal), ServerMessage::Ready]);
     for first in 0..=bytes.len() {
         for second in first..=bytes.len() {
             let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
-            assert_eq!(hear(pieces), whole, "split after {first} and {second} bytes");
+            assert_eq!(read_server(pieces), whole, "split after {first} and {second} bytes");
         }
     }
 }
@@ -60,8 +60,12 @@ fn client_messages_are_counted_wherever_one_write_ends() {
         for piece in [&bytes[..first], &bytes[first..]] {
             frames.send(piece, |what| sent.push(what));
         }
-        assert_eq!(sent, [Sent::Negotiation, Sent::Request, Sent::Request, Sent::Request], "split after {first}");
-        assert!(!frames.is_midway());
+        assert_eq!(
+            sent,
+            [ClientMessage::Negotiation, ClientMessage::Request, ClientMessage::Request, ClientMessage::Request],
+            "split after {first}"
+        );
+        assert!(!frames.is_mid_message());
     }
 }
 
@@ -78,9 +82,9 @@ proptest! {
         while !rest.is_empty() {
             pieces.push(take(&mut rest, sizes.next().expect("an endless cycle")));
         }
-        let heard = hear(pieces);
-        prop_assert_eq!(&heard, &hear([bytes.as_slice()]));
+        let heard = read_server(pieces);
+        prop_assert_eq!(&heard, &read_server([bytes.as_slice()]));
         let ready = messages.iter().filter(|(kind, _)| *kind == b'Z').count();
-        prop_assert_eq!(heard.iter().filter(|heard| **heard == Heard::Ready).count(), ready);
+        prop_assert_eq!(heard.iter().filter(|heard| **heard == ServerMessage::Ready).count(), ready);
     }
 }

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, OpenApi};
 use uuid::Uuid;
 
 use crate::http_metrics::resource;
-use crate::operations::{Described, Operator};
+use crate::operations::{OperatorToken, SecurityAddon};
 use crate::problem::{Problem, Query};
 
 /// Mounts the route over `outbox`.
@@ -21,7 +21,7 @@ pub fn configure(outbox: &Outbox, cfg: &mut ServiceConfig) {
 
 /// The route's part of the API's description; merge it into the service's own.
 #[derive(OpenApi, Debug)]
-#[openapi(paths(page), modifiers(&Described))]
+#[openapi(paths(page), modifiers(&SecurityAddon))]
 pub struct ApiDoc;
 
 /// What this service has changed in the last hour, in order and without holes.
@@ -39,7 +39,7 @@ pub struct ApiDoc;
         (status = 503, body = Problem),
     )
 )]
-async fn page(_operator: Operator, query: Query<LogQuery>, outbox: Data<Outbox>) -> Result<HttpResponse, Problem> {
+async fn page(_operator: OperatorToken, query: Query<LogQuery>, outbox: Data<Outbox>) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {PAGE}")));

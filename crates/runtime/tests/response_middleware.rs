@@ -5,15 +5,15 @@ mod support;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use reqwest::{Method, Response};
-use runtime::answer::{Answer, Written};
 use runtime::health::Readiness;
 use runtime::problem::Problem;
+use runtime::response::{CacheResponse, WrittenValidator};
 use support::{Running, exchange, settings, standard, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 async fn row(request: HttpRequest) -> HttpResponse {
-    Answer::begin("shop").row(&request, &"a row", 7)
+    CacheResponse::start("shop").row(&request, &"a row", 7)
 }
 
 async fn chosen() -> HttpResponse {
@@ -36,12 +36,12 @@ fn server() -> Running {
         cfg.service(
             web::resource("/row")
                 .get(row)
-                .put(|| async { Answer::begin("shop").written(&1, Written::Row(8), "announced") }),
+                .put(|| async { CacheResponse::start("shop").written(&1, WrittenValidator::Row(8), "announced") }),
         )
         .service(web::resource("/chosen").get(chosen))
         .service(web::resource("/failing").get(failing))
         .service(web::resource("/unvalidated").get(unvalidated))
-        .service(web::resource("/writes").post(|| async { Answer::begin("shop").deleted("announced") }));
+        .service(web::resource("/writes").post(|| async { CacheResponse::start("shop").deleted("announced") }));
     })
 }
 

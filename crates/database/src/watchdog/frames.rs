@@ -3,7 +3,7 @@
 //! Only what the watchdog and the classification of errors need is kept: the type of each message, and the body of few.
 //! See <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
-use super::Refusal;
+use super::ServerError;
 
 /// As much of a body is kept. The SQLSTATE and the message of an error come first.
 const KEPT: usize = 8 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct Frames {
 
 /// What a client has sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum ClientMessage {
     /// The question whether the server encrypts. One byte answers it.
     Negotiation,
     /// Something that one `ReadyForQuery` ends: the startup, a `Query`, a `Sync`.
@@ -32,11 +32,11 @@ pub(super) enum Sent {
 
 /// What Postgres has answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ServerMessage {
     /// `ReadyForQuery`: a request is done with.
     Ready,
     /// `ErrorResponse`.
-    Refused(Refusal),
+    Refused(ServerError),
 }
 
 impl Frames {
@@ -49,35 +49,35 @@ impl Frames {
     }
 
     /// Whether a message has begun and not ended.
-    pub(super) fn is_midway(&self) -> bool {
+    pub(super) fn is_mid_message(&self) -> bool {
         !self.head.is_empty()
     }
 
     /// Takes in what Postgres has sent.
-    pub(super) fn hear(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Heard)) {
+    pub(super) fn read_server(&mut self, mut bytes: &[u8], mut tell: impl FnMut(ServerMessage)) {
         while let Some(kind) = self.next(&mut bytes, |kind| kind == b'E') {
             match kind {
-                b'Z' => tell(Heard::Ready),
-                b'E' => tell(Heard::Refused(refusal(&self.body))),
+                b'Z' => tell(ServerMessage::Ready),
+                b'E' => tell(ServerMessage::Refused(refusal(&self.body))),
                 _ => {}
             }
         }
     }
 
     /// Takes in what the client has sent.
-    pub(super) fn send(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Sent)) {
+    pub(super) fn send(&mut self, mut bytes: &[u8], mut tell: impl FnMut(ClientMessage)) {
         while let Some(kind) = self.next(&mut bytes, |kind| kind == 0) {
             match kind {
                 // Not typed yet.
                 0 => match self.body.first_chunk().map(|code| u32::from_be_bytes(*code)) {
-                    Some(SSL_REQUEST | GSS_REQUEST) => tell(Sent::Negotiation),
+                    Some(SSL_REQUEST | GSS_REQUEST) => tell(ClientMessage::Negotiation),
                     _ => {
                         self.is_typed = true;
-                        tell(Sent::Request);
+                        tell(ClientMessage::Request);
                     }
                 },
                 // `Query`, `Sync`, `FunctionCall`.
-                b'Q' | b'S' | b'F' => tell(Sent::Request),
+                b'Q' | b'S' | b'F' => tell(ClientMessage::Request),
                 _ => {}
             }
         }
@@ -118,8 +118,8 @@ fn take<'b>(bytes: &mut &'b [u8], most: usize) -> &'b [u8] {
 }
 
 /// The fields of an `ErrorResponse`: each a type byte and a text that ends with a zero byte.
-fn refusal(body: &[u8]) -> Refusal {
-    let mut refusal = Refusal { sqlstate: String::new(), message: String::new(), routine: None };
+fn refusal(body: &[u8]) -> ServerError {
+    let mut refusal = ServerError { sqlstate: String::new(), message: String::new(), routine: None };
     for field in body.split(|byte| *byte == 0) {
         let Some((kind, text)) = field.split_first() else { continue };
         let text = || String::from_utf8_lossy(text).into_owned();

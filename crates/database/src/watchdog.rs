@@ -9,25 +9,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-pub(crate) use watched::Watched;
+pub(crate) use watched::WatchedStream;
 
-use crate::sqlstate::{Class, classify};
+use crate::sqlstate::{ErrorClass, classify};
 
 /// The most errors that are remembered: those of one transaction.
 const REMEMBERED: usize = 8;
 
 /// Shared between the stream, which hears, and the connection's user, who asks.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct ConnectionState {
     /// In milliseconds; 0 is no limit.
     silence: AtomicU64,
     is_closed: AtomicBool,
-    refusals: Mutex<VecDeque<Refusal>>,
+    refusals: Mutex<VecDeque<ServerError>>,
 }
 
 /// An `ErrorResponse`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ServerError {
     pub(crate) sqlstate: String,
     pub(crate) message: String,
     /// The function in Postgres' source that reported it.
@@ -36,11 +36,11 @@ pub(crate) struct Refusal {
 
 /// Puts the previous limit back when it is dropped.
 pub(crate) struct LimitGuard<'w> {
-    wire: &'w Wire,
+    connection_state: &'w ConnectionState,
     previous: u64,
 }
 
-impl Wire {
+impl ConnectionState {
     pub(crate) fn new(silence: Option<Duration>) -> Self {
         let silence = AtomicU64::new(milliseconds(silence));
         Self { silence, is_closed: AtomicBool::new(false), refusals: Mutex::default() }
@@ -56,7 +56,7 @@ impl Wire {
 
     /// Allows another silence until the guard is dropped. To be called before the statement is sent.
     pub(crate) fn allow(&self, silence: Option<Duration>) -> LimitGuard<'_> {
-        LimitGuard { wire: self, previous: self.silence.swap(milliseconds(silence), Ordering::Relaxed) }
+        LimitGuard { connection_state: self, previous: self.silence.swap(milliseconds(silence), Ordering::Relaxed) }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -68,15 +68,15 @@ impl Wire {
     }
 
     /// The errors since the last call of [`forget`](Self::forget), the oldest first.
-    pub(crate) fn refusals(&self) -> Vec<Refusal> {
+    pub(crate) fn server_errors(&self) -> Vec<ServerError> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear_errors(&self) {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn remember(&self, refusal: Refusal) {
+    fn remember(&self, refusal: ServerError) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if refusals.len() == REMEMBERED {
             refusals.pop_front();
@@ -85,15 +85,15 @@ impl Wire {
     }
 }
 
-impl Refusal {
-    pub(crate) fn class(&self) -> Class {
+impl ServerError {
+    pub(crate) fn class(&self) -> ErrorClass {
         classify(&self.sqlstate, self.routine.as_deref())
     }
 }
 
 impl Drop for LimitGuard<'_> {
     fn drop(&mut self) {
-        self.wire.silence.store(self.previous, Ordering::Relaxed);
+        self.connection_state.silence.store(self.previous, Ordering::Relaxed);
     }
 }
 

@@ -29,48 +29,48 @@ use futures_util::future::Either;
 use pin_project_lite::pin_project;
 
 use crate::problem::{check_declared_length, explain_bare_error};
-use crate::server::Exchange;
+use crate::server::ConnectionPhase;
 
 pub use head::wants_head_only;
 
 /// Wraps an app; [`crate::server::serve`] does it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Delivery;
+pub(crate) struct ResponseMiddleware;
 
-impl<S> Transform<S, ServiceRequest> for Delivery
+impl<S> Transform<S, ServiceRequest> for ResponseMiddleware
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Transform = Delivering<S>;
+    type Transform = ResponseService<S>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Delivering { service }))
+        ready(Ok(ResponseService { service }))
     }
 }
 
 /// The middleware as one worker runs it.
 #[derive(Debug)]
-pub(crate) struct Delivering<S> {
+pub(crate) struct ResponseService<S> {
     service: S,
 }
 
-impl<S> Service<ServiceRequest> for Delivering<S>
+impl<S> Service<ServiceRequest> for ResponseService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
 {
     type Response = ServiceResponse;
     type Error = Error;
-    type Future = Delivered<Either<S::Future, Ready<Result<ServiceResponse, Error>>>>;
+    type Future = ResponseFuture<Either<S::Future, Ready<Result<ServiceResponse, Error>>>>;
 
     forward_ready!(service);
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let method = request.method().clone();
-        let exchange = request.conn_data::<Exchange>().cloned();
+        let exchange = request.conn_data::<ConnectionPhase>().cloned();
         if let Some(exchange) = &exchange {
             exchange.begin(&request);
         }
@@ -81,22 +81,22 @@ where
             Ok(()) => Either::Left(self.service.call(request)),
             Err(problem) => Either::Right(ready(Ok(request.error_response(problem)))),
         };
-        Delivered { method, exchange, answer }
+        ResponseFuture { method, exchange, answer }
     }
 }
 
 pin_project! {
     /// A request under way.
     #[derive(Debug)]
-    pub(crate) struct Delivered<F> {
+    pub(crate) struct ResponseFuture<F> {
         method: Method,
-        exchange: Option<Exchange>,
+        exchange: Option<ConnectionPhase>,
         #[pin]
         answer: F,
     }
 }
 
-impl<F> Future for Delivered<F>
+impl<F> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<ServiceResponse, Error>>,
 {
@@ -109,7 +109,7 @@ where
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => {
-                exchange.iter().for_each(Exchange::finish);
+                exchange.iter().for_each(ConnectionPhase::finish);
                 return Poll::Ready(Err(error));
             }
         };
