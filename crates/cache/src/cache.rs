@@ -100,7 +100,7 @@ impl Cache {
     /// Loads, and neither looks into the cache nor stores: for a caller that knows of a reason not to trust what lies there,
     /// such as invalidations that it cannot receive. `why` is a token, such as `events-unverified`.
     ///
-    /// Loads for one key are shared, and bounded, as in [`fetch`](Self::fetch).
+    /// Loads for one key are shared, and bounded, as in [`fetch`](Self::get_or_load).
     ///
     /// # Errors
     /// When `load` fails, or had to queue for longer than the settings allow.

@@ -60,7 +60,7 @@ pub enum FillRefusal {
     BelowFloor,
     /// One of the value's tags was invalidated meanwhile.
     Fenced,
-    /// A later version of the row is known to be committed ([`Invalidation::key_older_than`](crate::Invalidation::key_before)).
+    /// A later version of the row is known to be committed ([`Invalidation::key_older_than`](crate::Invalidation::key_older_than)).
     VersionOutdated,
 }
 
@@ -75,7 +75,7 @@ pub enum Bypass {
     InvalidationPending,
     /// Invalidations came faster than loads could be shared.
     Contended,
-    /// The caller asked for it ([`Cache::load_uncached`](crate::Lane::fetch_past)), and says why.
+    /// The caller asked for it ([`Cache::load_uncached`](crate::Cache::load_uncached)), and says why.
     Requested(&'static str),
 }
 

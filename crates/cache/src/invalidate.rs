@@ -75,7 +75,7 @@ impl Invalidation {
         self
     }
 
-    /// Names an entry that shows one row ([`NewEntry::version`](crate::Loaded::version)), of which `version` is committed.
+    /// Names an entry that shows one row ([`NewEntry::version`](crate::NewEntry::version)), of which `version` is committed.
     ///
     /// An entry that shows this version or a later one stays, and a load under way that brings one is stored: for a
     /// repeated invalidation, which comes when the writer itself may already have removed or replaced the entry. What

@@ -20,7 +20,7 @@ pub struct Keyspace {
     prefixes: Arc<[String]>,
 }
 
-/// The name of one entry. Made by [`Keyspace::key`] or [`Cache::key`](crate::Lane::key).
+/// The name of one entry. Made by [`Keyspace::key`] or [`Cache::key`](crate::Cache::key).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     name: Bytes,

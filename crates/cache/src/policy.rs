@@ -112,7 +112,7 @@ impl Policy {
     }
 
     /// The longest that a load may take. Then it is given up: its task is aborted, its readers get what the cache holds by
-    /// then, stale or fresh, or [`GetError::TimedOut`](crate::FetchError::TimedOut), and what it would have brought is never
+    /// then, stale or fresh, or [`GetError::TimedOut`](crate::GetError::TimedOut), and what it would have brought is never
     /// stored. Always shorter than the lease, so that each value that is loaded in time can be stored. Default: seven eighths of the
     /// lease, which is 7 s.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {

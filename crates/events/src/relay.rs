@@ -14,7 +14,7 @@
 //! finds the stream behind the row it holds appends the rows before it first, whoever numbered them.
 //!
 //! After a failure the relay takes half as many rows, down to a single one, so that an event which cannot be carried out
-//! holds up only what comes after it. It pauses between attempts, logs the outage once ([`RecurringFailure`](crate::Outage)), and
+//! holds up only what comes after it. It pauses between attempts, logs the outage once ([`RecurringFailure`](crate::RecurringFailure)), and
 //! says what fails ([`Relay::failing`]).
 //!
 //! What can still go wrong: a stream is bounded ([`RelaySettings::stream_length`]), and rows are deleted after

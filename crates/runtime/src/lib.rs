@@ -14,11 +14,11 @@
 //! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
 //! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
-//! | [`lane_settings`] | lifetimes of cache entries as settings |
+//! | [`policy_settings`] | lifetimes of cache entries as settings |
 //! | [`limits`] | bounds of all settings |
 //! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
 //! | [`operations`] | who may use `/events`, `/cache/…` and `/metrics` |
-//! | [`event_routes`] | `/events` of a service that has an outbox |
+//! | [`outbox_routes`] | `/events` of a service that has an outbox |
 //!
 //! ```no_run
 //! use runtime::{StandardRoutes, docs::Docs, health::Readiness, server, settings, telemetry};

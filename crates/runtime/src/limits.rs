@@ -2,7 +2,7 @@
 //!
 //! Zero makes a loop spin, a queue refuse everything or a timer panic; a huge time overflows the clock; a huge number asks for more
 //! memory or connections than there are. So every number and every time has a lower and an upper bound here. What two settings say
-//! together about loads is checked by [`check_policies`](crate::lane_settings::check_lanes).
+//! together about loads is checked by [`check_policies`](crate::policy_settings::check_policies).
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
