@@ -23,22 +23,22 @@ use tracing::{info, warn};
 use utoipa::OpenApi as _;
 
 use crate::carts::Carts;
-use crate::facts::{Known, ProductFacts, Upstream};
-use crate::keys::{self, Lanes};
-use crate::react::{Aftermath, Reaction};
+use crate::facts::{ProductSnapshots, ProductSource, Upstream};
+use crate::keys::{self, Caches};
+use crate::react::{CartEventHandler, InvalidateOnRelay};
+use crate::service::CartService;
 use crate::settings::Settings;
-use crate::shop::Shop;
 use crate::view::Views;
 use crate::{NAME, routes};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// How long a start waits for Postgres.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DATABASE_WAIT: Duration = Duration::from_secs(60);
 /// How long a start waits until the events from before it are carried out. More is done behind the first requests.
-const SETTLING: Duration = Duration::from_secs(2);
+const RELAY_WAIT: Duration = Duration::from_secs(2);
 /// What a stop may take at least after the last request.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// What runs beside the requests.
 struct Events {
@@ -58,19 +58,19 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let access = OperationsAccess::load(&settings.operations, &listener)?;
-    let (shop, events) = tokio::select! {
+    let (service, events) = tokio::select! {
         started = start(&settings, access.token()) => started?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let standard = StandardRoutes {
-        readiness: readiness(&shop, &events, shutdown.clone()),
+        readiness: readiness(&service, &events, shutdown.clone()),
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
     info!(address = %listener.local_addr()?, "the cart is ready");
-    let upstream = shop.upstream.clone();
+    let upstream = service.upstream.clone();
     let watching = tokio::spawn(async move { upstream.watch().await });
-    let data = Data::new(shop.clone());
+    let data = Data::new(service.clone());
     let ends = shutdown.clone();
     let deadline = async move {
         ends.cancelled().await;
@@ -87,11 +87,11 @@ pub async fn run(
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     watching.abort();
-    let deadline = deadline.max(Instant::now() + LAST_WORDS);
+    let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
     let stopped = timeout_at(deadline, async {
         tokio::join!(events.relay.stop(), events.consumer.stop());
         shut_down_cache(
-            &shop.cache,
+            &service.cache,
             deadline,
             "are left to the relay of the outbox, in the next process or in another one",
         )
@@ -105,22 +105,22 @@ pub async fn run(
 }
 
 /// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
-async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop, Events)> {
+async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(CartService, Events)> {
     // The cache first: settings that it refuses should not wait for Postgres.
     let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
-    database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
+    database::migrate(&settings.postgres, MIGRATIONS, DATABASE_WAIT).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
 
-    let lanes = Lanes::new(&cache, &settings.lanes)?;
-    let (upstream, known) = (Upstream::new(api.clone()), Known::new(pool.clone()));
+    let lanes = Caches::new(&cache, &settings.lanes)?;
+    let (upstream, snapshots) = (Upstream::new(api.clone()), ProductSnapshots::new(pool.clone()));
     let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
     let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
-    let facts = ProductFacts::new(lanes.product.clone(), progress.clone(), upstream.clone(), known.clone());
+    let facts = ProductSource::new(lanes.product.clone(), progress.clone(), upstream.clone(), snapshots.clone());
     let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone(), settings.redis.max_loads);
 
     let (redis, commit_bound) = (&settings.redis.url, settings.postgres.commit_bound());
-    let aftermath = Aftermath::new(cache.clone(), views.clone());
+    let aftermath = InvalidateOnRelay::new(cache.clone(), views.clone());
     let relay =
         Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
     let subscription = Subscription {
@@ -129,17 +129,20 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Shop
         dead_letters: keys::DEAD_LETTERS.to_owned(),
         log: api.events(),
     };
-    let reaction = Reaction::new(cache.clone(), lanes, known);
-    let consumer = Consumer::start(&settings.events, redis, subscription, reaction).context("REDIS__URL")?;
+    let handler = CartEventHandler::new(cache.clone(), lanes, snapshots);
+    let consumer = Consumer::start(&settings.events, redis, subscription, handler).context("REDIS__URL")?;
     progress.follow(&consumer);
     // What has changed while nobody listened, before the first request; without Redis there is nothing to do.
     if cache.health().is_in_use() {
         let mut status = consumer.watch();
         // Its guard must not outlive the wait: the consumer could not tell of its status any more.
         let heard = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
-        let _ = timeout(SETTLING, async { tokio::join!(relay.caught_up(), heard) }).await;
+        let _ = timeout(RELAY_WAIT, async { tokio::join!(relay.caught_up(), heard) }).await;
     }
-    Ok((Shop { cache, carts, facts, views, outbox, upstream, commit_bound }, Events { consumer, progress, relay }))
+    Ok((
+        CartService { cache, carts, facts, views, outbox, upstream, commit_bound },
+        Events { consumer, progress, relay },
+    ))
 }
 
 /// The description of all routes.
@@ -151,14 +154,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.
-fn readiness(shop: &Shop, events: &Events, shutdown: CancellationToken) -> Readiness {
+fn readiness(service: &CartService, events: &Events, shutdown: CancellationToken) -> Readiness {
     let (relay, progress) = (events.relay.failing(), events.progress.clone());
     let limit = Duration::from_secs(1);
-    let upstream = shop.upstream.clone();
+    let upstream = service.upstream.clone();
     Readiness::new(shutdown)
-        .requires_database(shop.carts.pool())
-        .prefers_redis(&shop.cache)
-        .prefers_invalidations(&shop.cache)
+        .requires_database(service.carts.pool())
+        .prefers_redis(&service.cache)
+        .prefers_invalidations(&service.cache)
         .prefers_public("relay", limit, move || {
             let failing = *relay.borrow();
             async move { failing.map_or(Ok(()), Err) }

@@ -25,7 +25,7 @@ pub enum CartError {
     TooMuch,
     /// Nobody can say anything about the product just now.
     #[error("the product API does not answer, and nothing is known of product {0}")]
-    NobodyKnows(i64),
+    ProductUnknown(i64),
     /// The database refused or did not answer; the error tells whether that passes.
     #[error("the database: {0}")]
     Database(database::Error),
@@ -44,7 +44,7 @@ impl CartError {
     /// Whether a later attempt may succeed, without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NobodyKnows(_) | Self::Overloaded | Self::Unavailable(_) => true,
+            Self::ProductUnknown(_) | Self::Overloaded | Self::Unavailable(_) => true,
             Self::Database(error) => error.is_transient(),
             Self::NoCart
             | Self::NoProduct

@@ -16,7 +16,7 @@
 use cache::{Cache, CacheClient, PolicyError, Tag};
 
 use crate::ids::ProductId;
-use crate::settings::LaneSettings;
+use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "cart";
@@ -29,19 +29,19 @@ pub const DEAD_LETTERS: &str = "cart:~dead-letters";
 
 /// The lanes of the keyspace.
 #[derive(Clone, Debug)]
-pub struct Lanes {
+pub struct Caches {
     /// Facts of products.
     pub product: Cache,
     /// Views of carts.
     pub view: Cache,
 }
 
-impl Lanes {
+impl Caches {
     /// Makes the lanes.
     ///
     /// # Errors
     /// When a lifetime contradicts itself.
-    pub fn new(cache: &CacheClient, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+    pub fn new(cache: &CacheClient, lanes: &PolicySettings) -> Result<Self, PolicyError> {
         Ok(Self {
             product: cache.cache("product", lanes.product.policy())?,
             view: cache.cache("view", lanes.view.policy())?,

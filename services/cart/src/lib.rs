@@ -10,7 +10,7 @@
 //! | [`carts`] | the truth: lines in Postgres |
 //! | [`react`] | event → effect |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`shop`] | what every request works with |
+//! | [`service`] | what every request works with |
 //! | `routes` | HTTP in, HTTP out |
 //! | [`app`] · [`settings`] | how it starts |
 
@@ -23,8 +23,8 @@ pub mod keys;
 pub mod react;
 mod routes;
 pub mod schema;
+pub mod service;
 pub mod settings;
-pub mod shop;
 pub mod view;
 
 /// What the service is called: in logs, in the database, in `Cache-Status`.

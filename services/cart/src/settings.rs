@@ -36,13 +36,13 @@ pub struct Settings {
     /// How changes of carts are announced.
     pub relay: RelaySettings,
     /// How long entries live.
-    pub lanes: LaneSettings,
+    pub lanes: PolicySettings,
 }
 
 /// The lifetimes of entries.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LaneSettings {
+pub struct PolicySettings {
     /// Facts of products.
     pub product: CachePolicySettings,
     /// Views of carts.

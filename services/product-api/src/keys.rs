@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use cache::{Cache, CacheClient, Invalidation, Key, PolicyError, Tag};
 
-use crate::catalogue::{CategoryId, Placement, ProductId, Updated, Writer};
-use crate::settings::LaneSettings;
+use crate::catalogue::{CategoryId, ListMembership, ProductId, UpdatedProduct, Writer};
+use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "product";
@@ -34,7 +34,7 @@ pub const KEYSPACE: &str = "product";
 /// The lanes of the keyspace: one per strategy, and one per list.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each field is the lane of the strategy or list that it is named after")]
-pub struct Lanes {
+pub struct Caches {
     pub ttl: Cache,
     pub explicit: Cache,
     pub writethrough: Cache,
@@ -46,9 +46,9 @@ pub struct Lanes {
     pub by_category: Cache,
 }
 
-impl Lanes {
+impl Caches {
     /// Makes the lanes. The lists live as long as the products of the strategy that shows them off.
-    pub fn new(cache: &CacheClient, lanes: &LaneSettings, commit_bound: Duration) -> Result<Self, PolicyError> {
+    pub fn new(cache: &CacheClient, lanes: &PolicySettings, commit_bound: Duration) -> Result<Self, PolicyError> {
         Ok(Self {
             ttl: cache.cache("ttl", lanes.ttl.policy())?,
             explicit: cache.cache("explicit", lanes.explicit.policy())?,
@@ -63,35 +63,40 @@ impl Lanes {
     }
 
     /// What a newly created product has to remove: "there is no such product", wherever that was remembered.
-    pub fn absence_of(&self, id: ProductId) -> Invalidation {
-        self.all_of(id).into_iter().fold(Invalidation::hard(), Invalidation::key)
+    pub fn all_entries_invalidation(&self, id: ProductId) -> Invalidation {
+        self.keys_of(id).into_iter().fold(Invalidation::hard(), Invalidation::key)
     }
 
     /// The product's entry in each lane.
-    pub fn all_of(&self, id: ProductId) -> [Key; 7] {
+    pub fn keys_of(&self, id: ProductId) -> [Key; 7] {
         let lanes =
             [&self.ttl, &self.explicit, &self.writethrough, &self.events, &self.swr, &self.tags, &self.production];
         lanes.map(|lane| lane.key(id))
     }
 
     /// The lists of the categories in which a product was or is: "there is no such category" carries no tag.
-    pub fn lists_of(&self, placements: impl IntoIterator<Item = Placement>) -> impl Iterator<Item = Key> {
+    pub fn lists_of(&self, placements: impl IntoIterator<Item = ListMembership>) -> impl Iterator<Item = Key> {
         placements.into_iter().map(|placement| self.by_category.key(placement.category))
     }
 
     /// `gone`, and with it the lists that a product enters or leaves between these places.
-    pub fn with_lists(&self, gone: Invalidation, before: Option<Placement>, after: Option<Placement>) -> Invalidation {
+    pub fn with_lists(
+        &self,
+        gone: Invalidation,
+        before: Option<ListMembership>,
+        after: Option<ListMembership>,
+    ) -> Invalidation {
         let gone = gone.tags(collections(before, after));
         self.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key)
     }
 
     /// `gone`, and with it the lists that a change of a product makes it enter or leave.
-    pub fn with_lists_of(&self, gone: Invalidation, updated: &Updated) -> Invalidation {
-        self.with_lists(gone, Some(updated.previous), Some(updated.product.placement()))
+    pub fn with_lists_of(&self, gone: Invalidation, updated: &UpdatedProduct) -> Invalidation {
+        self.with_lists(gone, Some(updated.previous), Some(updated.product.list_membership()))
     }
 
     /// The lane whose entries this writer invalidates by itself.
-    pub fn of_writer(&self, writer: Writer) -> &Cache {
+    pub fn cache_of_writer(&self, writer: Writer) -> &Cache {
         match writer {
             Writer::Explicit => &self.explicit,
             Writer::Writethrough => &self.writethrough,
@@ -120,9 +125,9 @@ pub fn featured() -> Tag {
 }
 
 /// The collections that a product entered or left: `before` and `after` say where it was and is, if it was or is there.
-pub fn collections(before: Option<Placement>, after: Option<Placement>) -> Vec<Tag> {
-    let category = |placement: Option<Placement>| placement.map(|placement| placement.category);
-    let is_featured = |placement: Option<Placement>| placement.is_some_and(|placement| placement.featured);
+pub fn collections(before: Option<ListMembership>, after: Option<ListMembership>) -> Vec<Tag> {
+    let category = |placement: Option<ListMembership>| placement.map(|placement| placement.category);
+    let is_featured = |placement: Option<ListMembership>| placement.is_some_and(|placement| placement.featured);
     let mut tags = Vec::new();
     if category(before) != category(after) {
         tags.extend([before, after].into_iter().flatten().map(|placement| products_of(placement.category)));
@@ -144,7 +149,7 @@ mod tests {
 
     #[test]
     fn collections_are_those_that_a_product_enters_or_leaves() {
-        let at = |category: i64, featured| Some(Placement { category: category.into(), featured });
+        let at = |category: i64, featured| Some(ListMembership { category: category.into(), featured });
         let tags = |before, after| collections(before, after).iter().map(ToString::to_string).collect::<Vec<_>>();
         for (before, after, expected) in [
             (at(1, false), at(1, false), vec![]),

@@ -6,7 +6,7 @@
 //! | [`keys`] | every key and tag in Redis |
 //! | [`catalogue`] | the truth: queries and changes in Postgres |
 //! | [`events`] | what the service does with its own events |
-//! | [`shop`] | what every request works with |
+//! | [`products`] | what every request works with |
 //! | `routes` | HTTP in, HTTP out |
 //! | [`app`] · [`settings`] · [`seed`] | how it starts |
 
@@ -14,11 +14,11 @@ pub mod app;
 pub mod catalogue;
 pub mod events;
 pub mod keys;
+pub mod products;
 mod routes;
 pub mod schema;
 pub mod seed;
 pub mod settings;
-pub mod shop;
 pub mod strategies;
 
 /// What the service is called: in logs, in the database, in `Cache-Status`.

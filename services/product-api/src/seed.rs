@@ -6,7 +6,7 @@
 
 mod catalogue;
 mod generator;
-mod reservation;
+mod id_reservation;
 #[rustfmt::skip] // A table of words: one list to a line reads better than one word.
 mod vocabulary;
 
@@ -52,7 +52,7 @@ async fn fill(pool: &Pool, catalogue: &Catalogue, target: i64) -> anyhow::Result
     let started = Instant::now();
     let categories = seed_categories(pool, catalogue).await.context("cannot seed the categories")?;
     let mut report = SeedReport { categories, products: 0 };
-    while reservation::reserve(pool, target).await.context("cannot reserve ids for the catalogue")? {
+    while id_reservation::reserve(pool, target).await.context("cannot reserve ids for the catalogue")? {
         report.products += seed_chunk(pool, catalogue).await.context("cannot seed the products")?;
     }
     if report.products > 0 {
@@ -75,13 +75,13 @@ fn transaction(pool: &Pool) -> Transaction<'_> {
 async fn seed_categories(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> {
     transaction(pool)
         .run(async |connection| {
-            let done = reservation::lock(connection).await?.categories;
+            let done = id_reservation::lock(connection).await?.categories;
             let new: Vec<&Category> = catalogue.categories.iter().filter(|category| category.id > done).collect();
             let Some(last) = new.iter().map(|category| category.id).max() else {
                 return Ok(0);
             };
             diesel::update(seed_state::table).set(seed_state::categories.eq(last)).execute(connection).await?;
-            reservation::raise_sequence(connection, "categories", last).await?;
+            id_reservation::raise_sequence(connection, "categories", last).await?;
             let inserted = diesel::sql_query(
                 "INSERT INTO categories (id, name, description)
                  SELECT * FROM unnest($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -100,7 +100,7 @@ async fn seed_categories(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Er
 async fn seed_chunk(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> {
     transaction(pool)
         .run(async |connection| {
-            let state = reservation::lock(connection).await?;
+            let state = id_reservation::lock(connection).await?;
             let last = state.reserved_to.min(state.seeded_to + CHUNK);
             let products: Vec<Product> = (state.seeded_to + 1..=last).map(|id| catalogue.product(id)).collect();
             let inserted = insert(connection, &products).await?;

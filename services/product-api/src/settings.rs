@@ -32,7 +32,7 @@ pub struct Settings {
     /// The demo catalogue.
     pub seed: SeedSettings,
     /// How long entries live.
-    pub lanes: LaneSettings,
+    pub lanes: PolicySettings,
 }
 
 /// The demo catalogue.
@@ -47,7 +47,7 @@ pub struct SeedSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is the strategy that it is named after")]
-pub struct LaneSettings {
+pub struct PolicySettings {
     pub ttl: CachePolicySettings,
     pub explicit: CachePolicySettings,
     pub writethrough: CachePolicySettings,
@@ -104,7 +104,7 @@ impl Settings {
     }
 }
 
-impl LaneSettings {
+impl PolicySettings {
     fn each(&mut self) -> [(&'static str, &mut CachePolicySettings); 7] {
         [
             ("ttl", &mut self.ttl),

@@ -22,28 +22,28 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use utoipa::OpenApi as _;
 
-use crate::baskets::Baskets;
-use crate::catalogue::{Catalogue, Filler};
-use crate::keys::{self, Lanes};
+use crate::baskets::BasketItems;
+use crate::catalogue::{Catalogue, CatalogueSync};
+use crate::keys::{self, Caches};
 use crate::learning::Learner;
 use crate::lists::Lists;
 use crate::positions::Positions;
-use crate::react::{BothProgress, Carts, Follower, Products, Rebuild};
-use crate::routes::{self, Shelves};
+use crate::react::{BasketRebuild, BothProgress, CartEventHandler, Follower, ProductEventHandler};
+use crate::routes::{self, RecommendationService};
 use crate::settings::Settings;
-use crate::state::State;
-use crate::{NAME, keeper};
+use crate::state::CatalogueStatus;
+use crate::{NAME, maintenance};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// How long a start waits for Postgres.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DATABASE_WAIT: Duration = Duration::from_secs(60);
 /// What a stop may take at least after the last request.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// What runs, and what has to be stopped.
 struct Started {
-    shelves: Shelves,
+    shelves: RecommendationService,
     cache: CacheClient,
     positions: Positions,
     tasks: Vec<JoinHandle<()>>,
@@ -94,7 +94,7 @@ pub async fn run(
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     telling.abort();
-    let deadline = deadline.max(Instant::now() + LAST_WORDS);
+    let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
     let stopped = timeout_at(deadline, async {
         for task in tasks {
             // They end by the token; a panic has been reported by the runtime.
@@ -118,22 +118,22 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
     let cart_log = EventLog::new(&settings.cart.url, client.clone()).with_token(token);
     let snapshot = CartSnapshot::new(&settings.cart.url, client).with_token(token);
-    database::migrate(&settings.postgres, MIGRATIONS, PATIENCE).await.context("POSTGRES__URL")?;
+    database::migrate(&settings.postgres, MIGRATIONS, DATABASE_WAIT).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
 
-    let (state, positions) = (State::default(), Positions::new(pool.clone()));
-    let lanes = Lanes::new(&cache, &settings.lanes)?;
+    let (state, positions) = (CatalogueStatus::default(), Positions::new(pool.clone()));
+    let lanes = Caches::new(&cache, &settings.lanes)?;
     let lists = Lists::new(lanes.clone(), pool.clone());
     let learner = Learner::new(pool.clone(), cache.clone(), settings.learning.clone());
-    let filler = Filler {
+    let sync = CatalogueSync {
         api: api.clone(),
         catalogue: Catalogue::new(pool.clone()),
         positions: positions.clone(),
         state: state.clone(),
     };
-    let products = Products { cache: cache.clone(), lists: lanes.list, filler };
-    let baskets = Baskets::new(pool);
-    let rebuild = Rebuild {
+    let products = ProductEventHandler { cache: cache.clone(), lists: lanes.list, sync };
+    let baskets = BasketItems::new(pool);
+    let rebuild = BasketRebuild {
         snapshot,
         log: cart_log.clone(),
         baskets: baskets.clone(),
@@ -141,17 +141,17 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         cache: cache.clone(),
         state: state.clone(),
     };
-    let carts = Carts { cache: cache.clone(), baskets, positions: positions.clone(), log: cart_log };
+    let carts = CartEventHandler { cache: cache.clone(), baskets, positions: positions.clone(), log: cart_log };
     let progress = BothProgress::new(&settings.events);
     let follower = Follower { settings: settings.clone(), products, carts, progress: progress.clone() };
-    let keeping = keeper::keep(api.events(), positions.clone(), state.clone());
+    let keeping = maintenance::run(api.events(), positions.clone(), state.clone());
     let tasks = vec![
         tokio::spawn(until(shutdown.clone(), keeping)),
         tokio::spawn(until(shutdown.clone(), async move { learner.learn().await })),
         tokio::spawn(until(shutdown.clone(), async move { rebuild.keep().await })),
         tokio::spawn(follower.follow(shutdown)),
     ];
-    Ok(Started { shelves: Shelves { lists, state, progress }, cache, positions, tasks })
+    Ok(Started { shelves: RecommendationService { lists, state, progress }, cache, positions, tasks })
 }
 
 /// Does what never ends until it is time to stop. What is dropped half way is a transaction that is rolled back.

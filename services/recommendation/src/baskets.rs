@@ -14,16 +14,16 @@ use events::contract::{CartChange, CartChangeKind, CartEvent};
 use events::log::LogPosition;
 use uuid::Uuid;
 
-use crate::error::Failure;
+use crate::error::RecommendationError;
 use crate::positions::{mark, signed};
 
 /// The baskets. Cheap to clone.
 #[derive(Clone)]
-pub struct Baskets {
+pub struct BasketItems {
     pool: Pool,
 }
 
-impl Baskets {
+impl BasketItems {
     /// The table in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
@@ -33,7 +33,7 @@ impl Baskets {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget_versions(&self) -> Result<(), Failure> {
+    pub async fn forget_versions(&self) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
                 let forget = sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)");
@@ -50,7 +50,12 @@ impl Baskets {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn replace(&self, range: (Uuid, Uuid), lines: &[CartLine], head: u64) -> Result<usize, Failure> {
+    pub async fn replace(
+        &self,
+        range: (Uuid, Uuid),
+        lines: &[CartLine],
+        head: u64,
+    ) -> Result<usize, RecommendationError> {
         let carts: Vec<Uuid> = lines.iter().map(|line| line.cart_id).collect();
         let products: Vec<i64> = lines.iter().map(|line| line.product_id).collect();
         self.pool
@@ -89,7 +94,7 @@ impl Baskets {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn carry_out(&self, events: &[CartEvent]) -> Result<usize, Failure> {
+    pub async fn apply(&self, events: &[CartEvent]) -> Result<usize, RecommendationError> {
         // A statement may touch a row once only; the order of keys keeps two writers from waiting in a circle.
         let mut lines: BTreeMap<(Uuid, i64), (i64, i32, u64)> = BTreeMap::new();
         for event in events {
@@ -123,7 +128,7 @@ impl Baskets {
 }
 
 /// So many lines have changed: there is something to learn.
-async fn count(connection: &mut AsyncPgConnection, changed: usize) -> Result<(), Failure> {
+async fn count(connection: &mut AsyncPgConnection, changed: usize) -> Result<(), RecommendationError> {
     if changed > 0 {
         sql("UPDATE lessons SET number = number + $1 WHERE name = 'changes'")
             .bind::<BigInt, _>(signed(changed as u64))
@@ -140,7 +145,7 @@ fn quantity(change: &CartChange) -> i32 {
     }
 }
 
-impl std::fmt::Debug for Baskets {
+impl std::fmt::Debug for BasketItems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Baskets")
     }

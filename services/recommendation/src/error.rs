@@ -8,7 +8,7 @@ use events::product_api::ProductApiError;
 
 /// Why something was not done.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Failure {
+pub enum RecommendationError {
     /// Something that it needs is away, or has no time to spare: worth another try.
     #[error("not available: {0}")]
     Unavailable(String),
@@ -20,7 +20,7 @@ pub enum Failure {
     Internal(String),
 }
 
-impl Failure {
+impl RecommendationError {
     /// Whether a later attempt may succeed, without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -31,19 +31,19 @@ impl Failure {
     }
 }
 
-impl From<database::Error> for Failure {
+impl From<database::Error> for RecommendationError {
     fn from(error: database::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<DieselError> for Failure {
+impl From<DieselError> for RecommendationError {
     fn from(error: DieselError) -> Self {
         Self::Database(error.into())
     }
 }
 
-impl AsDatabaseError for Failure {
+impl AsDatabaseError for RecommendationError {
     fn database_error(&mut self) -> Option<&mut database::Error> {
         match self {
             Self::Database(error) => Some(error),
@@ -52,25 +52,25 @@ impl AsDatabaseError for Failure {
     }
 }
 
-impl From<ProductApiError> for Failure {
+impl From<ProductApiError> for RecommendationError {
     fn from(error: ProductApiError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
 
-impl From<SnapshotError> for Failure {
+impl From<SnapshotError> for RecommendationError {
     fn from(error: SnapshotError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
 
-impl From<LogError> for Failure {
+impl From<LogError> for RecommendationError {
     fn from(error: LogError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
 
-impl From<serde_json::Error> for Failure {
+impl From<serde_json::Error> for RecommendationError {
     fn from(error: serde_json::Error) -> Self {
         Self::Internal(error.to_string())
     }

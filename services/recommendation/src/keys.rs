@@ -20,7 +20,7 @@
 use cache::{Cache, CacheClient, PolicyError, Tag};
 use uuid::Uuid;
 
-use crate::settings::LaneSettings;
+use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "recommendation";
@@ -33,19 +33,19 @@ pub const DEAD_LETTERS: &str = "recommendation:~dead-letters";
 
 /// The lanes of the keyspace.
 #[derive(Clone, Debug)]
-pub struct Lanes {
+pub struct Caches {
     /// Lists beside products.
     pub list: Cache,
     /// Lists for carts.
     pub basket: Cache,
 }
 
-impl Lanes {
+impl Caches {
     /// Makes the lanes.
     ///
     /// # Errors
     /// When a lifetime contradicts itself.
-    pub fn new(cache: &CacheClient, lanes: &LaneSettings) -> Result<Self, PolicyError> {
+    pub fn new(cache: &CacheClient, lanes: &PolicySettings) -> Result<Self, PolicyError> {
         Ok(Self {
             list: cache.cache("list", lanes.list.policy())?,
             basket: cache.cache("basket", lanes.basket.policy())?,

@@ -13,7 +13,7 @@
 //! | [`react`] | event → effect |
 //! | [`keys`] | every key and tag in Redis |
 //! | [`positions`] | which events are carried out |
-//! | [`state`] · [`keeper`] | how current the copy is |
+//! | [`state`] · [`maintenance`] | how current the copy is |
 //! | `routes` | HTTP in, HTTP out |
 //! | [`app`] · [`settings`] | how it starts |
 
@@ -22,10 +22,10 @@ pub mod baskets;
 pub mod catalogue;
 pub mod error;
 pub mod ids;
-pub mod keeper;
 pub mod keys;
 pub mod learning;
 pub mod lists;
+pub mod maintenance;
 pub mod positions;
 pub mod react;
 mod routes;

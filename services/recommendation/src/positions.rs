@@ -14,7 +14,7 @@ use events::consumer::Position;
 use events::log::LogPosition;
 use uuid::Uuid;
 
-use crate::error::Failure;
+use crate::error::RecommendationError;
 
 /// So far behind the newest one, a missing number is passed over: it is of an event that became a dead letter.
 const LATEST: i64 = 100_000;
@@ -51,12 +51,12 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn of(&self, stream: &str) -> Result<Option<Position>, Failure> {
+    pub async fn of(&self, stream: &str) -> Result<Option<Position>, RecommendationError> {
         let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done,
                          newest_seq, newest_epoch
                      FROM streams WHERE name = $1";
         let read = async |connection: &mut AsyncPgConnection| {
-            Ok::<_, Failure>(sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?)
+            Ok::<_, RecommendationError>(sql(first).bind::<Text, _>(stream).get_result(connection).await.optional()?)
         };
         let row: Option<Row> = self.pool.run(read).await?;
         Ok(row.map(|row| {
@@ -71,7 +71,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn begin(&self, stream: &str, mark: LogPosition) -> Result<(), Failure> {
+    pub async fn begin(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
                 sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
@@ -95,7 +95,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn replace(&self, stream: &str, mark: LogPosition) -> Result<(), Failure> {
+    pub async fn replace(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
                 sql("UPDATE streams SET applied = int8multirange(int8range(0, $2 + 1)), newest_seq = $2, newest_epoch = $3
@@ -114,7 +114,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn set_incomplete(&self, stream: &str) -> Result<(), Failure> {
+    pub async fn set_incomplete(&self, stream: &str) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
                 sql("INSERT INTO streams (name, applied, incomplete, losses)
@@ -132,10 +132,10 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn losses(&self, stream: &str) -> Result<Option<i64>, Failure> {
+    pub async fn losses(&self, stream: &str) -> Result<Option<i64>, RecommendationError> {
         let read = async |connection: &mut AsyncPgConnection| {
             let losses = sql("SELECT losses FROM streams WHERE name = $1 AND incomplete").bind::<Text, _>(stream);
-            Ok::<_, Failure>(losses.get_result(connection).await.optional()?)
+            Ok::<_, RecommendationError>(losses.get_result(connection).await.optional()?)
         };
         let row: Option<Losses> = self.pool.run(read).await?;
         Ok(row.map(|row| row.losses))
@@ -146,7 +146,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn set_complete(&self, stream: &str, losses: i64) -> Result<bool, Failure> {
+    pub async fn set_complete(&self, stream: &str, losses: i64) -> Result<bool, RecommendationError> {
         self.pool
             .run(async |connection| {
                 let complete = sql("UPDATE streams SET incomplete = false WHERE name = $1 AND losses = $2")
@@ -163,7 +163,7 @@ impl Positions {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), Failure> {
+    pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), RecommendationError> {
         let marks = || numbers.iter().map(|number| LogPosition::from(*number));
         self.pool.run(async |connection| mark(connection, stream, marks()).await).await
     }
@@ -179,7 +179,7 @@ pub(crate) async fn mark(
     connection: &mut AsyncPgConnection,
     stream: &str,
     events: impl Iterator<Item = LogPosition>,
-) -> Result<(), Failure> {
+) -> Result<(), RecommendationError> {
     let (mut ranges, mut newest) = (Vec::new(), LogPosition::default());
     for event in events {
         ranges.push(format!("[{0},{0}]", event.seq));

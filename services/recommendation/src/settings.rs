@@ -41,7 +41,7 @@ pub struct Settings {
     /// How it learns.
     pub learning: LearningSettings,
     /// How long entries live.
-    pub lanes: LaneSettings,
+    pub lanes: PolicySettings,
 }
 
 /// Where the cart is.
@@ -55,7 +55,7 @@ pub struct CartSettings {
 /// The lifetimes of entries.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LaneSettings {
+pub struct PolicySettings {
     /// Lists beside products.
     pub list: CachePolicySettings,
     /// Lists for carts.

@@ -14,10 +14,10 @@ const STALE: Duration = Duration::from_secs(5);
 
 /// Shared by all parts of the service. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct State(Arc<Parts>);
+pub struct CatalogueStatus(Arc<SharedState>);
 
 #[derive(Debug, Default)]
-struct Parts {
+struct SharedState {
     filled: watch::Sender<bool>,
     /// Products read so far by the fill under way.
     read: AtomicU64,
@@ -56,7 +56,7 @@ pub struct BasketsState {
     pub stale: bool,
 }
 
-impl State {
+impl CatalogueStatus {
     /// Events about carts are lost, or the baskets have been read from the cart since.
     pub fn baskets_incomplete(&self, are_incomplete: bool) {
         self.0.baskets_incomplete.store(are_incomplete, Relaxed);
@@ -69,13 +69,13 @@ impl State {
     }
 
     /// So many products have been read.
-    pub fn filling(&self, products: u64) {
+    pub fn set_copy_progress(&self, products: u64) {
         self.0.read.store(products, Relaxed);
         gauge!("recommendation_fill_products").set(products as f64);
     }
 
     /// The copy is there.
-    pub fn filled(&self) {
+    pub fn set_copied(&self) {
         self.0.filled.send_replace(true);
     }
 
@@ -98,7 +98,7 @@ impl State {
     }
 
     /// The copy is at `position`, and the newest event of all was `number` when it was asked for just now.
-    pub fn heard_of(&self, number: u64, position: u64, now: Instant) {
+    pub fn observe_head(&self, number: u64, position: u64, now: Instant) {
         let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= number {
             head.current = Some(now);
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// The log says that the copy is of another history: it is not current, whatever its position.
-    pub fn doubt(&self) {
+    pub fn mark_not_current(&self) {
         self.0.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
     }
 
@@ -130,23 +130,23 @@ mod tests {
 
     #[test]
     fn it_is_stale_until_it_is_known_to_be_current_and_again_when_nobody_says_so() {
-        let (state, t0) = (State::default(), Instant::now());
+        let (state, t0) = (CatalogueStatus::default(), Instant::now());
         assert!(state.catalogue(t0).stale);
-        state.heard_of(7, 7, t0);
+        state.observe_head(7, 7, t0);
         assert_eq!(state.catalogue(t0 + STALE), CatalogueState { position: 7, lag: 0, stale: false });
         assert!(state.catalogue(t0 + STALE + Duration::from_millis(1)).stale);
     }
 
     #[test]
     fn one_that_keeps_up_is_current_though_it_never_has_the_newest() {
-        let (state, t0) = (State::default(), Instant::now());
+        let (state, t0) = (CatalogueStatus::default(), Instant::now());
         let at = |second: u64| t0 + Duration::from_secs(second);
         for second in 0..20 {
-            state.heard_of(100 * (second + 1), 100 * second + 50, at(second));
+            state.observe_head(100 * (second + 1), 100 * second + 50, at(second));
         }
         assert_eq!(state.catalogue(at(20)), CatalogueState { position: 1950, lag: 50, stale: false });
         for second in 20..30 {
-            state.heard_of(100 * (second + 1), 1950, at(second));
+            state.observe_head(100 * (second + 1), 1950, at(second));
         }
         assert!(state.catalogue(at(29)).stale, "what was the newest long ago is not in it");
     }

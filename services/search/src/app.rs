@@ -24,24 +24,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use utoipa::OpenApi as _;
 
-use crate::announce::Announcer;
-use crate::horizon::Horizon;
 use crate::index::{Commit, Store, StoreError};
 use crate::indexer::{Indexer, Work};
-use crate::keeper::Keeper;
+use crate::invalidator::Invalidator;
 use crate::keys::{self, DEAD_LETTERS, KEYSPACE};
-use crate::pages::Pages;
+use crate::maintenance::Maintenance;
+use crate::pages::ResultPages;
 use crate::react::Reaction;
-use crate::routes::{self, Searching};
+use crate::routes::{self, SearchService};
 use crate::settings::{IndexSettings, Settings};
-use crate::state::State;
+use crate::state::IndexStatus;
+use crate::watermarks::TagWatermarks;
 
 /// How long a start waits for the directory of the index, which a predecessor may still hold.
-const PATIENCE: Duration = Duration::from_secs(15);
+const LOCK_WAIT: Duration = Duration::from_secs(15);
 /// Batches of events that wait for the indexer while it commits; then the consumer waits, and pages stay for longer.
 const QUEUE: usize = 512;
 /// What a stop may take at least after the last request.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// Serves until `shutdown`, then finishes what is in flight, within the grace time.
 pub async fn run(
@@ -85,7 +85,7 @@ pub async fn run(
     let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
 
     telling.abort();
-    let deadline = deadline.max(Instant::now() + LAST_WORDS);
+    let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
     let stopped = timeout_at(deadline, async {
         for task in tasks {
             // They end by the token; a panic has been reported by the runtime.
@@ -103,30 +103,30 @@ pub async fn run(
 
 /// What runs, and what has to be stopped.
 struct Started {
-    searching: Searching,
+    searching: SearchService,
     cache: CacheClient,
-    horizon: Horizon,
+    horizon: TagWatermarks,
     tasks: Vec<JoinHandle<()>>,
 }
 
 /// Connects, opens the index, and starts what runs beside the requests. Redis and the product API may be away.
 async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
     let cache = CacheClient::connect(Keyspace::new(KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    let horizon = Horizon::connect(&settings.redis.url).context("REDIS__URL")?;
+    let horizon = TagWatermarks::connect(&settings.redis.url).context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
-    let state = Arc::new(State::default());
+    let state = Arc::new(IndexStatus::default());
     if let Some(commit) = &commit {
         if commit.owed {
-            state.owe(commit.position);
+            state.set_pending(commit.position);
         }
         state.publish(store.snapshot(commit));
         info!(position = commit.position, "the index of the last run is there");
     }
-    let announcer = Announcer::new(cache.clone(), horizon.clone(), Arc::clone(&state));
+    let announcer = Invalidator::new(cache.clone(), horizon.clone(), Arc::clone(&state));
     let lane = keys::pages(&cache, &settings.lanes)?;
-    let pages = Pages::new(cache.clone(), lane, horizon.clone(), Arc::clone(&state), &settings.redis);
-    let keeper = Keeper {
+    let pages = ResultPages::new(cache.clone(), lane, horizon.clone(), Arc::clone(&state), &settings.redis);
+    let keeper = Maintenance {
         api: api.clone(),
         cache: cache.clone(),
         announcer: announcer.clone(),
@@ -142,7 +142,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
         settings.index.commit_every,
     );
     let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
-    let follower = Follower {
+    let follower = EventFollower {
         settings: settings.clone(),
         api,
         cache: cache.clone(),
@@ -153,17 +153,17 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     let stop = shutdown.clone();
     let keeping = tokio::spawn(async move {
         tokio::select! {
-            () = keeper.keep() => {}
+            () = keeper.run() => {}
             () = stop.cancelled() => {}
         }
     });
     let following = tokio::spawn(follower.follow(indexer, commit, shutdown));
-    Ok(Started { searching: Searching { pages, state, progress }, cache, horizon, tasks: vec![keeping, following] })
+    Ok(Started { searching: SearchService { pages, state, progress }, cache, horizon, tasks: vec![keeping, following] })
 }
 
 /// Opens the index; waits for a predecessor that still has it.
 async fn open(settings: &IndexSettings) -> Result<(Store, Option<Commit>), anyhow::Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LOCK_WAIT;
     loop {
         let settings = settings.clone();
         match spawn_blocking(move || Store::open(&settings.path, settings.memory)).await? {
@@ -177,16 +177,16 @@ async fn open(settings: &IndexSettings) -> Result<(Store, Option<Commit>), anyho
 }
 
 /// Builds the index where there is none, and follows the stream from there.
-struct Follower {
+struct EventFollower {
     settings: Settings,
     api: ProductApi,
     cache: CacheClient,
-    announcer: Announcer,
-    state: Arc<State>,
+    announcer: Invalidator,
+    state: Arc<IndexStatus>,
     progress: EventProgress,
 }
 
-impl Follower {
+impl EventFollower {
     async fn follow(self, mut indexer: Indexer, commit: Option<Commit>, shutdown: CancellationToken) {
         let position = tokio::select! {
             position = self.begin(&mut indexer, commit) => position,
@@ -213,7 +213,7 @@ impl Follower {
 
     /// The position that the stream is followed from.
     async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> LogPosition {
-        let Some(commit) = commit else { return indexer.walk().await };
+        let Some(commit) = commit else { return indexer.reindex().await };
         match timeout(Duration::from_secs(2), self.api.events().head(Some(commit.mark()))).await {
             Ok(Err(LogError::Diverged(position))) => {
                 warn!(
@@ -222,8 +222,8 @@ impl Follower {
                 );
                 // Its numbers mean nothing: pages of it would pass for newer than they are.
                 self.state.withdraw();
-                self.announcer.begin_anew().await;
-                indexer.walk().await
+                self.announcer.reset_history().await;
+                indexer.reindex().await
             }
             _ => commit.mark(),
         }
@@ -238,7 +238,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Without an index there is nothing to search; without Redis searches are slower, without the product API they age.
-fn readiness(searching: &Searching, cache: &CacheClient, shutdown: CancellationToken) -> Readiness {
+fn readiness(searching: &SearchService, cache: &CacheClient, shutdown: CancellationToken) -> Readiness {
     let (building, ageing) = (Arc::clone(&searching.state), Arc::clone(&searching.state));
     let progress = searching.progress.clone();
     Readiness::new(shutdown)

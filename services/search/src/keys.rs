@@ -3,7 +3,7 @@
 //! | key | holds |
 //! |---|---|
 //! | `search:page:{query}` | one page of results, under its normalised query |
-//! | `search:~horizon` | for each tag the number of the last event that touched it; see [`horizon`](crate::horizon) |
+//! | `search:~horizon` | for each tag the number of the last event that touched it; see [`watermarks`](crate::watermarks) |
 //! | `search:~dead-letters` | events that could not be read |
 //!
 //! | tag | carried by | invalidated when |
@@ -24,7 +24,7 @@
 
 use cache::{Cache, CacheClient, PolicyError, Tag};
 
-use crate::settings::LaneSettings;
+use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "search";
@@ -36,7 +36,7 @@ pub const DEAD_LETTERS: &str = "search:~dead-letters";
 pub const HORIZON: &str = "search:~horizon";
 
 /// The lane of result pages.
-pub fn pages(cache: &CacheClient, lanes: &LaneSettings) -> Result<Cache, PolicyError> {
+pub fn pages(cache: &CacheClient, lanes: &PolicySettings) -> Result<Cache, PolicyError> {
     cache.cache("page", lanes.page.policy())
 }
 
@@ -57,14 +57,14 @@ pub fn every_page() -> Tag {
 
 /// Which products a page is made of: by text alone, or by price too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Made {
+pub enum PageBasis {
     /// By text and category.
     ByText,
     /// By a price filter as well.
     ByPrice,
 }
 
-impl Made {
+impl PageBasis {
     /// Pages with a word that begins so.
     pub fn word(self, beginning: &str) -> Tag {
         self.tag("word", "priced-word", beginning)

@@ -9,18 +9,17 @@
 //! | [`react`] | what an event does |
 //! | [`pages`] | result pages through the cache |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`horizon`] · [`announce`] | how replicas keep one another from caching what is outdated |
-//! | [`state`] · [`keeper`] | what is current, owed, known; and who sees to it |
+//! | [`watermarks`] · [`invalidator`] | how replicas keep one another from caching what is outdated |
+//! | [`state`] · [`maintenance`] | what is current, owed, known; and who sees to it |
 //! | `routes` | HTTP in, HTTP out |
 //! | [`app`] · [`settings`] | how it starts |
 
-pub mod announce;
 pub mod app;
-pub mod horizon;
 pub mod index;
 pub mod indexer;
-pub mod keeper;
+pub mod invalidator;
 pub mod keys;
+pub mod maintenance;
 pub mod pages;
 pub mod query;
 pub mod react;
@@ -28,3 +27,4 @@ mod routes;
 pub mod settings;
 pub mod state;
 pub mod text;
+pub mod watermarks;

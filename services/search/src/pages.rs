@@ -9,21 +9,21 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::horizon::{Horizon, Reached};
 use crate::query::page::{self, Finding};
 use crate::query::search::Search;
-use crate::state::State;
+use crate::state::IndexStatus;
+use crate::watermarks::{TagWatermarks, Watermark};
 
 /// The detail of a page that is read past the cache, because invalidations are still to be carried out.
-const OWED: &str = "repair-pending";
+const INVALIDATIONS_PENDING: &str = "repair-pending";
 
 /// Where pages come from. Cheap to clone.
 #[derive(Clone)]
-pub struct Pages {
+pub struct ResultPages {
     cache: CacheClient,
     lane: Cache,
-    horizon: Horizon,
-    state: Arc<State>,
+    horizon: TagWatermarks,
+    state: Arc<IndexStatus>,
     searches: Arc<Semaphore>,
     longest_wait: Duration,
 }
@@ -55,10 +55,16 @@ pub enum SearchError {
     Json(#[from] serde_json::Error),
 }
 
-impl Pages {
+impl ResultPages {
     /// Pages in `lane` of `cache`. As many searches run at once as `limits` allow loads, whether they go through the cache
     /// or not: a search without Redis costs as much as one with it.
-    pub fn new(cache: CacheClient, lane: Cache, horizon: Horizon, state: Arc<State>, limits: &CacheSettings) -> Self {
+    pub fn new(
+        cache: CacheClient,
+        lane: Cache,
+        horizon: TagWatermarks,
+        state: Arc<IndexStatus>,
+        limits: &CacheSettings,
+    ) -> Self {
         let searches = Arc::new(Semaphore::new(limits.max_loads.max(1)));
         Self { cache, lane, horizon, state, searches, longest_wait: limits.load_queue }
     }
@@ -76,14 +82,14 @@ impl Pages {
         };
         match self.state.owed() {
             // The cache may still hold what this replica knows to be outdated.
-            Some(_) => self.lane.load_uncached(&key, OWED, load).await,
+            Some(_) => self.lane.load_uncached(&key, INVALIDATIONS_PENDING, load).await,
             None => self.lane.get_or_load(&key, load).await,
         }
     }
 
     /// Runs under the lease of the page. The index first, then the horizon: both after the lease was taken.
     async fn load(&self, search: Arc<Search>) -> Result<NewEntry, SearchError> {
-        let (finding, from) = self.look(search).await?;
+        let (finding, from) = self.search_index(search).await?;
         let loaded = NewEntry::json(&finding.page)?;
         if self.may_store(&finding.tags, from).await {
             return Ok(loaded.tags(finding.tags));
@@ -91,7 +97,7 @@ impl Pages {
         Ok(loaded.do_not_store())
     }
 
-    async fn look(&self, search: Arc<Search>) -> Result<(Finding, From), SearchError> {
+    async fn search_index(&self, search: Arc<Search>) -> Result<(Finding, From), SearchError> {
         let turn = Arc::clone(&self.searches).acquire_owned();
         let Ok(Ok(turn)) = timeout(self.longest_wait, turn).await else { return Err(SearchError::Overloaded) };
         let began = Instant::now();
@@ -112,10 +118,10 @@ impl Pages {
     /// in. Not known is no.
     async fn may_store(&self, tags: &[Tag], from: From) -> bool {
         let covers =
-            |horizon: Reached| horizon.number <= from.position && self.state.is_compared(horizon.id, from.lineage);
+            |horizon: Watermark| horizon.number <= from.position && self.state.is_compared(horizon.id, from.lineage);
         // Without Redis nothing is stored, and nobody should wait for its answer.
         self.cache.health().is_in_use()
             && self.state.owed().is_none()
-            && self.horizon.of(tags).await.is_ok_and(|horizon| horizon.is_some_and(covers))
+            && self.horizon.required_position(tags).await.is_ok_and(|horizon| horizon.is_some_and(covers))
     }
 }

@@ -14,19 +14,19 @@ use events::log::LogPosition;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use crate::announce::Announcer;
 use crate::indexer::Work;
+use crate::invalidator::Invalidator;
 use crate::keys;
-use crate::state::State;
+use crate::state::IndexStatus;
 
 /// What this service does with product events.
 pub struct Reaction {
     /// For those who watch what happens.
     pub cache: CacheClient,
     /// Tells Redis.
-    pub announcer: Announcer,
+    pub announcer: Invalidator,
     /// How far the index is.
-    pub state: Arc<State>,
+    pub state: Arc<IndexStatus>,
     /// The indexer's queue.
     pub work: mpsc::Sender<Work>,
 }
@@ -48,13 +48,13 @@ impl EventHandler for Reaction {
         match why {
             Resync::RedisChanged => {
                 let position = self.state.snapshot().map_or(0, |snapshot| snapshot.position);
-                self.announcer.distrust(position).await.map_err(HandlerError::Unavailable)?;
+                self.announcer.reset_shared_state(position).await.map_err(HandlerError::Unavailable)?;
                 Ok(None)
             }
             Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory => {
                 warn!(?why, "events were missed: the index is compared with the whole catalogue");
                 if why == Resync::OtherHistory {
-                    self.announcer.begin_anew().await;
+                    self.announcer.reset_history().await;
                 }
                 let (done, walked) = oneshot::channel();
                 self.work.send(Work::Walk(done)).await.map_err(|_| stopping())?;

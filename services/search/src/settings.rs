@@ -35,7 +35,7 @@ pub struct Settings {
     /// The index on disk.
     pub index: IndexSettings,
     /// How long entries live.
-    pub lanes: LaneSettings,
+    pub lanes: PolicySettings,
 }
 
 /// The index on disk.
@@ -54,7 +54,7 @@ pub struct IndexSettings {
 /// The lifetimes of entries.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LaneSettings {
+pub struct PolicySettings {
     /// Result pages.
     pub page: CachePolicySettings,
 }

@@ -16,7 +16,7 @@ use crate::index::Snapshot;
 const STALE: Duration = Duration::from_secs(5);
 
 /// Shared by all parts of the service.
-pub struct State {
+pub struct IndexStatus {
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
     /// Products read so far by the walk under way.
     walked: AtomicU64,
@@ -49,7 +49,7 @@ pub struct IndexState {
     pub stale: bool,
 }
 
-impl Default for State {
+impl Default for IndexStatus {
     fn default() -> Self {
         Self {
             snapshot: watch::Sender::new(None),
@@ -62,7 +62,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl IndexStatus {
     /// The index as it is now; `None` until it can be used.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.borrow().clone()
@@ -87,13 +87,13 @@ impl State {
     }
 
     /// A walk through the catalogue begins, or ends.
-    pub fn walking(&self, is_walking: bool) {
+    pub fn set_reindexing(&self, is_walking: bool) {
         self.walked.store(0, SeqCst);
         self.is_walking.store(is_walking, SeqCst);
     }
 
     /// The walk has read so many products more; returns how many by now.
-    pub fn walked(&self, more: u64) -> u64 {
+    pub fn reindexed(&self, more: u64) -> u64 {
         let walked = self.walked.fetch_add(more, SeqCst) + more;
         gauge!("search_build_products").set(walked as f64);
         walked
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// Redis has not been told what events up to `number` outdate.
-    pub fn owe(&self, number: u64) {
+    pub fn set_pending(&self, number: u64) {
         self.owed.fetch_max(number.max(1), SeqCst);
         gauge!("search_invalidations_owed").set(1.0);
     }
@@ -123,14 +123,14 @@ impl State {
     }
 
     /// Redis has been told up to `number`. More may be owed by now.
-    pub fn paid(&self, number: u64) {
+    pub fn clear_pending(&self, number: u64) {
         if self.owed.compare_exchange(number, 0, SeqCst, SeqCst).is_ok() {
             gauge!("search_invalidations_owed").set(0.0);
         }
     }
 
     /// The newest event of all had this number just now.
-    pub fn heard_of(&self, number: u64, now: Instant) {
+    pub fn observe_head(&self, number: u64, now: Instant) {
         let position = self.position();
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= number {
@@ -144,12 +144,12 @@ impl State {
     }
 
     /// The log says that the index is of another history: it is not current, whatever its position.
-    pub fn doubt(&self) {
+    pub fn mark_not_current(&self) {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
     }
 
     /// The log has said that an index of `lineage` is part of the history that it had after `horizon` was begun.
-    pub fn compared(&self, horizon: i64, lineage: u64) {
+    pub fn set_lineage_checked(&self, horizon: i64, lineage: u64) {
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((horizon, lineage));
     }
 

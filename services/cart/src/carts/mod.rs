@@ -25,7 +25,7 @@ pub struct Carts {
 
 /// A line as a write left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
+pub struct PutResult {
     /// The line.
     pub line: Line,
     /// Whether the product was not in the cart before.
@@ -89,7 +89,7 @@ impl Carts {
         quantity: Quantity,
         price_cents: i64,
         expect: &Preconditions,
-    ) -> Result<Put, WriteError<Put, CartError>> {
+    ) -> Result<PutResult, WriteError<PutResult, CartError>> {
         self.pool
             .write(async |connection| {
                 lock(connection, cart).await?;
@@ -119,7 +119,7 @@ impl Carts {
                 } else {
                     upsert.set(quantity).returning(Line::as_returning()).get_result(connection).await?
                 };
-                Ok(Put { line, is_new })
+                Ok(PutResult { line, is_new })
             })
             .await
     }

@@ -13,34 +13,34 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::Source;
-use super::model::Word;
+use super::model::ProductInfo;
 use crate::error::CartError;
 
 /// How long the first one waits for loads of other carts.
-const LINGER: Duration = Duration::from_millis(1);
+const BATCH_DELAY: Duration = Duration::from_millis(1);
 
 /// Who waits for which product.
-type Waiting = HashMap<i64, Vec<oneshot::Sender<Result<Word, CartError>>>>;
+type Waiting = HashMap<i64, Vec<oneshot::Sender<Result<ProductInfo, CartError>>>>;
 
 /// Gathers loads. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
+pub(super) struct RequestBatcher {
     source: Source,
     waiting: Arc<Mutex<Waiting>>,
 }
 
-impl Batch {
+impl RequestBatcher {
     pub(super) fn new(source: Source) -> Self {
         Self { source, waiting: Arc::default() }
     }
 
     /// What can be said about a product, asked for together with whatever else is asked for just now, and with the other loads
     /// of its batch. It is registered when this returns.
-    pub(super) fn word(
+    pub(super) fn product_info(
         &self,
         id: i64,
         together: Option<cache::Batch>,
-    ) -> impl Future<Output = Result<Word, CartError>> + Send + use<> {
+    ) -> impl Future<Output = Result<ProductInfo, CartError>> + Send + use<> {
         let (sender, answer) = oneshot::channel();
         let is_first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,15 +60,15 @@ impl Batch {
     }
 
     async fn ask(&self, together: Option<cache::Batch>) {
-        sleep(LINGER).await;
+        sleep(BATCH_DELAY).await;
         if let Some(together) = together {
             together.all_started().await;
         }
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let ids: Vec<i64> = waiting.keys().copied().collect();
-        let words = self.source.words(&ids).await;
+        let words = self.source.product_infos(&ids).await;
         for (id, senders) in waiting {
-            let word = words.as_ref().map(|words| words.get(&id).cloned().unwrap_or_else(Word::unknown));
+            let word = words.as_ref().map(|words| words.get(&id).cloned().unwrap_or_else(ProductInfo::unknown));
             for sender in senders {
                 // Who has gone needs no answer.
                 let _ = sender.send(word.clone().map_err(Clone::clone));

@@ -13,14 +13,14 @@
 //! raises the floor below which an answer is not believed.
 
 mod batch;
-mod known;
 mod model;
+mod snapshots;
 mod source;
 mod upstream;
 
-pub use known::Known;
-pub use model::{Facts, Memory, State, Word};
-pub use upstream::{Away, Upstream};
+pub use model::{ProductFields, ProductInfo, Snapshot, State};
+pub use snapshots::ProductSnapshots;
+pub use upstream::{Upstream, UpstreamDown};
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ use futures_util::future::join_all;
 
 use crate::error::CartError;
 use crate::ids::ProductId;
-use batch::Batch;
+use batch::RequestBatcher;
 use source::Source;
 
 /// Why the cache is left out, as `Cache-Status` says it.
@@ -38,18 +38,18 @@ pub const UNVERIFIED: &str = "events-unverified";
 
 /// The way to facts. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ProductFacts {
+pub struct ProductSource {
     lane: Cache,
     progress: EventProgress,
     source: Source,
-    batch: Batch,
+    batch: RequestBatcher,
 }
 
-impl ProductFacts {
+impl ProductSource {
     /// Facts cached in `lane`, which is as fresh as the `progress` of the events.
-    pub fn new(lane: Cache, progress: EventProgress, upstream: Upstream, known: Known) -> Self {
-        let source = Source { upstream, known };
-        Self { lane, progress, batch: Batch::new(source.clone()), source }
+    pub fn new(lane: Cache, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots) -> Self {
+        let source = Source { upstream, snapshots };
+        Self { lane, progress, batch: RequestBatcher::new(source.clone()), source }
     }
 
     /// Whether events are carried out, as far as it is known: else what lies in the cache may be outdated.
@@ -61,16 +61,16 @@ impl ProductFacts {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn one(&self, id: ProductId) -> Result<Word, GetError> {
+    pub async fn one(&self, id: ProductId) -> Result<ProductInfo, GetError> {
         self.fetch(self.lane.clone(), None, id).await
     }
 
     /// One product, where `together` with others: its load waits until theirs have begun.
-    async fn fetch(&self, lane: Cache, together: Option<cache::Batch>, id: ProductId) -> Result<Word, GetError> {
+    async fn fetch(&self, lane: Cache, together: Option<cache::Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
         let batch = self.batch.clone();
         let load = move || {
             // Registered before the future is polled.
-            let word = batch.word(id.get(), together.clone());
+            let word = batch.product_info(id.get(), together.clone());
             async move { entry(&word.await?) }
         };
         let key = lane.key(id);
@@ -78,12 +78,12 @@ impl ProductFacts {
             true => lane.get_or_load(&key, load).await?,
             false => lane.load_uncached(&key, UNVERIFIED, load).await?,
         };
-        Ok(word(&fetched))
+        Ok(product_info(&fetched))
     }
 
     /// What is in the cache about these products, without a load.
-    pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, Word> {
-        let look = |id: i64| async move { Some((id, word(&self.lane.get(&self.lane.key(id)).await?))) };
+    pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, ProductInfo> {
+        let look = |id: i64| async move { Some((id, product_info(&self.lane.get(&self.lane.key(id)).await?))) };
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
@@ -92,7 +92,7 @@ impl ProductFacts {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, GetError> {
+    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, GetError> {
         let together = self.lane.batch();
         let one = |id: i64| {
             let (lane, together) = (together.cache(), together.clone());
@@ -105,13 +105,13 @@ impl ProductFacts {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn asked(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, CartError> {
-        self.source.words(ids).await
+    pub async fn uncached(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, CartError> {
+        self.source.product_infos(ids).await
     }
 }
 
 /// A word as the cache keeps it, if it may.
-fn entry(word: &Word) -> Result<NewEntry, CartError> {
+fn entry(word: &ProductInfo) -> Result<NewEntry, CartError> {
     Ok(match &word.product {
         State::Gone(None) if !word.stale => NewEntry::absent(),
         _ if word.stale => NewEntry::json(word)?.do_not_store(),
@@ -120,11 +120,11 @@ fn entry(word: &Word) -> Result<NewEntry, CartError> {
     })
 }
 
-/// What an entry says. One that cannot be read says nothing: whoever changes the form of [`Word`] renames the lane.
-fn word(fetched: &Cached) -> Word {
+/// What an entry says. One that cannot be read says nothing: whoever changes the form of [`ProductInfo`] renames the lane.
+fn product_info(fetched: &Cached) -> ProductInfo {
     match fetched.json() {
         Ok(Some(word)) => word,
-        Ok(None) => Word::fresh(State::Gone(None)),
-        Err(_) => Word::unknown(),
+        Ok(None) => ProductInfo::fresh(State::Gone(None)),
+        Err(_) => ProductInfo::unknown(),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a cart shows of a product. Not its category: a renamed category concerns no cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct ProductFields {
     /// What it is called.
     pub name: String,
     /// The price in cents.
@@ -18,7 +18,7 @@ pub struct Facts {
 
 /// What is said about a product just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Word {
+pub struct ProductInfo {
     /// What is said.
     pub product: State,
     /// Whether it may be outdated: the product API was not there to ask, or gave an older answer than an event did.
@@ -30,18 +30,18 @@ pub struct Word {
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is, though not necessarily in stock.
-    Sold(Facts),
+    Sold(ProductFields),
     /// Not any more, or it never was; with what it was last, where that is known.
-    Gone(Option<Facts>),
+    Gone(Option<ProductFields>),
     /// Nobody knows.
     Unknown,
 }
 
 /// What the database remembers of a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct Snapshot {
     /// As last fetched.
-    pub facts: Option<Facts>,
+    pub facts: Option<ProductFields>,
     /// The version below which facts are not worth remembering; mostly theirs.
     pub version: i64,
     /// The version that the last event told of; 0 when none was heard.
@@ -52,9 +52,9 @@ pub struct Memory {
     pub seq: i64,
 }
 
-impl Memory {
+impl Snapshot {
     /// Whether the answer of the product API is older than an event that has been heard: then it is not believed.
-    pub fn outranks(&self, fetched: Option<&Facts>) -> bool {
+    pub fn is_older_than_events(&self, fetched: Option<&ProductFields>) -> bool {
         match fetched {
             // A deleted row told of its last version; only a new row of the same id can be above it or begin anew,
             // and the event of its creation lowers the floor.
@@ -65,12 +65,12 @@ impl Memory {
     }
 
     /// Whether `facts` are worth remembering.
-    pub fn lacks(&self, facts: &Facts) -> bool {
+    pub fn should_store(&self, facts: &ProductFields) -> bool {
         self.deleted || self.version < facts.version
     }
 
     /// The most recent that is known, where nobody can be asked, or who was asked is behind.
-    pub fn last_word(self, fetched: Option<Facts>) -> Word {
+    pub fn latest_known(self, fetched: Option<ProductFields>) -> ProductInfo {
         let newest = match (self.facts, fetched) {
             (Some(known), Some(fetched)) if known.version >= fetched.version => Some(known),
             (known, fetched) => fetched.or(known),
@@ -80,11 +80,11 @@ impl Memory {
             Some(facts) => State::Sold(facts),
             None => State::Unknown,
         };
-        Word { product, stale: true }
+        ProductInfo { product, stale: true }
     }
 }
 
-impl Word {
+impl ProductInfo {
     /// What holds just now.
     pub fn fresh(product: State) -> Self {
         Self { product, stale: false }
@@ -96,7 +96,7 @@ impl Word {
     }
 }
 
-impl From<Product> for Facts {
+impl From<Product> for ProductFields {
     fn from(product: Product) -> Self {
         Self { name: product.name, price_cents: product.price_cents, stock: product.stock, version: product.version }
     }
@@ -106,8 +106,8 @@ impl From<Product> for Facts {
 mod tests {
     use super::*;
 
-    fn facts(version: i64) -> Facts {
-        Facts { name: "A".to_owned(), price_cents: 1, stock: 1, version }
+    fn facts(version: i64) -> ProductFields {
+        ProductFields { name: "A".to_owned(), price_cents: 1, stock: 1, version }
     }
 
     #[test]
@@ -124,8 +124,12 @@ mod tests {
             (5, true, None, false),
             (0, true, Some(1), false), // the product API said it was gone, and now it is there
         ] {
-            let memory = Memory { floor, deleted, ..Memory::default() };
-            assert_eq!(memory.outranks(fetched.map(facts).as_ref()), outranked, "{floor} {deleted} {fetched:?}");
+            let snapshot = Snapshot { floor, deleted, ..Snapshot::default() };
+            assert_eq!(
+                snapshot.is_older_than_events(fetched.map(facts).as_ref()),
+                outranked,
+                "{floor} {deleted} {fetched:?}"
+            );
         }
     }
 
@@ -140,14 +144,14 @@ mod tests {
             (None, false, None, None),
             (Some(2), true, None, Some(2)),
         ] {
-            let memory = Memory { facts: known.map(facts), deleted, ..Memory::default() };
-            let word = memory.last_word(fetched.map(facts));
+            let snapshot = Snapshot { facts: known.map(facts), deleted, ..Snapshot::default() };
+            let word = snapshot.latest_known(fetched.map(facts));
             let expected = match version.map(facts) {
                 facts if deleted => State::Gone(facts),
                 Some(facts) => State::Sold(facts),
                 None => State::Unknown,
             };
-            assert_eq!(word, Word { product: expected, stale: true });
+            assert_eq!(word, ProductInfo { product: expected, stale: true });
         }
     }
 }

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use tracing::debug;
 
-use super::known::Known;
-use super::model::{Facts, Memory, State, Word};
-use super::upstream::{Away, Upstream};
+use super::model::{ProductFields, ProductInfo, Snapshot, State};
+use super::snapshots::ProductSnapshots;
+use super::upstream::{Upstream, UpstreamDown};
 use crate::error::CartError;
 
 /// The product API and the memory of it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) upstream: Upstream,
-    pub(super) known: Known,
+    pub(super) snapshots: ProductSnapshots,
 }
 
 impl Source {
@@ -21,64 +21,66 @@ impl Source {
     ///
     /// The product API's answer counts if no event that was heard is newer. An older one (a lagging replica behind it,
     /// a proxy that caches) is asked for once more; still older, it is shown flagged, and must not be stored.
-    pub(super) async fn words(&self, ids: &[i64]) -> Result<HashMap<i64, Word>, CartError> {
+    pub(super) async fn product_infos(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, CartError> {
         let Ok(mut fetched) = self.fetch(ids).await else {
-            let mut memory = self.known.of(ids).await?;
-            let last = |id: &i64| (*id, memory.remove(id).unwrap_or_default().last_word(None));
+            let mut snapshot = self.snapshots.of(ids).await?;
+            let last = |id: &i64| (*id, snapshot.remove(id).unwrap_or_default().latest_known(None));
             return Ok(ids.iter().map(last).collect());
         };
         // After the answer: what is heard until here outranks it.
-        let mut memory = self.known.of(ids).await?;
-        let behind = outranked(ids, &fetched, &memory);
+        let mut snapshot = self.snapshots.of(ids).await?;
+        let behind = outranked(ids, &fetched, &snapshot);
         if !behind.is_empty() {
             if let Ok(again) = self.fetch(&behind).await {
                 behind.iter().for_each(|id| drop(fetched.remove(id)));
                 fetched.extend(again);
             }
-            memory = self.known.of(ids).await?;
+            snapshot = self.snapshots.of(ids).await?;
         }
-        let behind = outranked(ids, &fetched, &memory);
-        self.note(ids, &behind, &fetched, &memory).await?;
+        let behind = outranked(ids, &fetched, &snapshot);
+        self.store_new(ids, &behind, &fetched, &snapshot).await?;
         let word = |id: &i64| {
             let facts = fetched.remove(id);
-            let memory = memory.remove(id).unwrap_or_default();
+            let snapshot = snapshot.remove(id).unwrap_or_default();
             let word = match facts {
-                facts if behind.contains(id) => memory.last_word(facts),
-                Some(facts) => Word::fresh(State::Sold(facts)),
-                None => Word::fresh(State::Gone(memory.facts)),
+                facts if behind.contains(id) => snapshot.latest_known(facts),
+                Some(facts) => ProductInfo::fresh(State::Sold(facts)),
+                None => ProductInfo::fresh(State::Gone(snapshot.facts)),
             };
             (*id, word)
         };
         Ok(ids.iter().map(word).collect())
     }
 
-    async fn fetch(&self, ids: &[i64]) -> Result<HashMap<i64, Facts>, Away> {
+    async fn fetch(&self, ids: &[i64]) -> Result<HashMap<i64, ProductFields>, UpstreamDown> {
         let products = self.upstream.products(ids).await?;
-        Ok(products.into_iter().map(|product| (product.id, Facts::from(product))).collect())
+        Ok(products.into_iter().map(|product| (product.id, ProductFields::from(product))).collect())
     }
 
     /// Remembers what is believed and was not known.
-    async fn note(
+    async fn store_new(
         &self,
         ids: &[i64],
         behind: &[i64],
-        fetched: &HashMap<i64, Facts>,
-        memory: &HashMap<i64, Memory>,
+        fetched: &HashMap<i64, ProductFields>,
+        snapshot: &HashMap<i64, Snapshot>,
     ) -> Result<(), CartError> {
         let (mut news, mut gone) = (Vec::new(), Vec::new());
         for id in ids.iter().filter(|id| !behind.contains(id)) {
-            match (fetched.get(id), memory.get(id)) {
+            match (fetched.get(id), snapshot.get(id)) {
                 (Some(facts), None) => news.push((*id, facts.clone(), 0)),
-                (Some(facts), Some(memory)) if memory.lacks(facts) => news.push((*id, facts.clone(), memory.seq)),
-                (None, Some(memory)) if !memory.deleted => gone.push((*id, memory.seq)),
+                (Some(facts), Some(snapshot)) if snapshot.should_store(facts) => {
+                    news.push((*id, facts.clone(), snapshot.seq))
+                }
+                (None, Some(snapshot)) if !snapshot.deleted => gone.push((*id, snapshot.seq)),
                 _ => {}
             }
         }
         if !news.is_empty() {
-            unless_read_only(self.known.remember(&news).await)?;
+            unless_read_only(self.snapshots.store(&news).await)?;
         }
         if !gone.is_empty() {
-            unless_read_only(self.known.forget(&gone).await)?;
+            unless_read_only(self.snapshots.mark_deleted(&gone).await)?;
         }
         Ok(())
     }
@@ -96,7 +98,8 @@ fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> 
 }
 
 /// Those of which an event has told something newer than what was fetched.
-fn outranked(ids: &[i64], fetched: &HashMap<i64, Facts>, memory: &HashMap<i64, Memory>) -> Vec<i64> {
-    let is_outranked = |id: &&i64| memory.get(id).is_some_and(|memory| memory.outranks(fetched.get(id)));
+fn outranked(ids: &[i64], fetched: &HashMap<i64, ProductFields>, snapshot: &HashMap<i64, Snapshot>) -> Vec<i64> {
+    let is_outranked =
+        |id: &&i64| snapshot.get(id).is_some_and(|snapshot| snapshot.is_older_than_events(fetched.get(id)));
     ids.iter().filter(is_outranked).copied().collect()
 }

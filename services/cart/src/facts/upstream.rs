@@ -12,47 +12,47 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 /// How long it is left alone.
-const REST: Duration = Duration::from_millis(500);
+const OPEN_FOR: Duration = Duration::from_millis(500);
 
 /// How often it is asked whether it is there.
-const WATCH: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A client that knows when it is no use to ask.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     api: ProductApi,
     /// Until when it is left alone; `None` while it answers.
-    rests: Arc<Mutex<Option<Instant>>>,
+    open_until: Arc<Mutex<Option<Instant>>>,
 }
 
 /// It did not answer, or was not asked because it did not answer a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the product API does not answer")]
-pub struct Away;
+pub struct UpstreamDown;
 
 impl Upstream {
     /// On the way of `api`.
     pub fn new(api: ProductApi) -> Self {
-        Self { api, rests: Arc::default() }
+        Self { api, open_until: Arc::default() }
     }
 
     /// The products of these ids, as far as they exist.
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, Away> {
+    pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, UpstreamDown> {
         if !self.may_ask(Instant::now()) {
-            return Err(Away);
+            return Err(UpstreamDown);
         }
         self.noted(self.api.products(ids).await)
     }
 
     /// Whether it is to be asked. After a rest, one caller asks; the others are told that it is away until that caller knows more.
     fn may_ask(&self, now: Instant) -> bool {
-        match &mut *self.rests.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.open_until.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(until) if now < *until => false,
             Some(until) => {
-                *until = now + REST;
+                *until = now + OPEN_FOR;
                 true
             }
             None => true,
@@ -64,7 +64,7 @@ impl Upstream {
         loop {
             // What came of it is noted.
             let _ = self.ping().await;
-            sleep(WATCH).await;
+            sleep(PROBE_INTERVAL).await;
         }
     }
 
@@ -77,23 +77,24 @@ impl Upstream {
     ///
     /// # Errors
     /// When it does not.
-    pub async fn ping(&self) -> Result<(), Away> {
+    pub async fn ping(&self) -> Result<(), UpstreamDown> {
         self.noted(self.api.product(i64::MAX).await).map(drop)
     }
 
-    fn noted<T, E: Display>(&self, answer: Result<T, E>) -> Result<T, Away> {
-        let rests = answer.as_ref().err().map(|_| Instant::now() + REST);
-        let before = std::mem::replace(&mut *self.rests.lock().unwrap_or_else(PoisonError::into_inner), rests);
+    fn noted<T, E: Display>(&self, answer: Result<T, E>) -> Result<T, UpstreamDown> {
+        let open_until = answer.as_ref().err().map(|_| Instant::now() + OPEN_FOR);
+        let before =
+            std::mem::replace(&mut *self.open_until.lock().unwrap_or_else(PoisonError::into_inner), open_until);
         match (&answer, before) {
             (Err(error), None) => warn!(%error, "last known facts are shown until it answers"),
             (Ok(_), Some(_)) => info!("the product API answers again"),
             _ => {}
         }
-        answer.map_err(|_| Away)
+        answer.map_err(|_| UpstreamDown)
     }
 
     fn is_resting(&self) -> bool {
-        self.rests.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.open_until.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -113,9 +114,9 @@ mod tests {
         assert!(upstream.noted::<(), _>(Err("no answer")).is_err());
         let now = Instant::now();
         assert!(!upstream.may_ask(now), "it rests");
-        assert!(upstream.may_ask(now + REST));
-        assert!(!upstream.may_ask(now + REST), "another one asks already");
+        assert!(upstream.may_ask(now + OPEN_FOR));
+        assert!(!upstream.may_ask(now + OPEN_FOR), "another one asks already");
         assert!(upstream.noted::<_, String>(Ok(())).is_ok());
-        assert!(upstream.may_ask(now + REST) && upstream.may_ask(now + REST), "it answers again");
+        assert!(upstream.may_ask(now + OPEN_FOR) && upstream.may_ask(now + OPEN_FOR), "it answers again");
     }
 }

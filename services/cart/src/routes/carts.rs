@@ -10,7 +10,7 @@ use super::{input, problems};
 use crate::NAME;
 use crate::carts::NewCart;
 use crate::ids::CartId;
-use crate::shop::Shop;
+use crate::service::CartService;
 use crate::view::View;
 
 /// Creates an empty cart. Takes no body. Whoever knows the cart's id may read and change it.
@@ -20,9 +20,9 @@ use crate::view::View;
     tag = "carts",
     responses((status = 201, body = NewCart, description = "`Location` is its address"), (status = 503, body = Problem))
 )]
-pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(service: Data<CartService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let cart = spawn_detached(async move { shop.create().await }).await?.map_err(problems::shop)?;
+    let cart = spawn_detached(async move { service.create().await }).await?.map_err(problems::shop)?;
     // No entry says that there is no such cart: none had to be invalidated.
     // A read of that address shows more than this body does.
     Ok(answer.created(&cart, &format!("/carts/{}", cart.id), WrittenValidator::Nothing, "left"))
@@ -42,11 +42,15 @@ pub(super) async fn create(shop: Data<Shop>) -> Result<HttpResponse, Problem> {
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
-pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn read(
+    request: HttpRequest,
+    path: Path<String>,
+    service: Data<CartService>,
+) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let id: CartId = input::id(&path)?;
-    let fetched = shop.view(id).await.map_err(problems::fetch)?;
+    let fetched = service.view(id).await.map_err(problems::fetch)?;
     // Its relay may be away with it: then nobody tells of a change that is made in psql.
-    let answer = if shop.upstream.is_away() { answer.detail("product-api-away") } else { answer };
+    let answer = if service.upstream.is_away() { answer.detail("product-api-away") } else { answer };
     Ok(answer.cached(&request, &fetched, "cart"))
 }

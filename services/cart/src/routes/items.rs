@@ -10,7 +10,7 @@ use super::{input, problems};
 use crate::NAME;
 use crate::carts::Quantity;
 use crate::ids::{CartId, ProductId};
-use crate::shop::{Shop, WrittenLine};
+use crate::service::{CartService, WrittenLine};
 
 /// Sees to it that so many pieces of a product lie in the cart. The view from before is gone before the answer.
 ///
@@ -40,13 +40,13 @@ pub(super) async fn put(
     request: HttpRequest,
     path: Path<(String, String)>,
     body: Body<Quantity>,
-    shop: Data<Shop>,
+    service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
     let expect = Preconditions::of(&request)?;
     let quantity = input::valid(body.0)?;
-    let written = spawn_detached(async move { shop.put(cart, product, quantity, &expect).await });
+    let written = spawn_detached(async move { service.put(cart, product, quantity, &expect).await });
     let written = written.await?.map_err(problems::shop)?;
     let (line, effect) = (&written.line, problems::effect(written.effect));
     // A body that says `stale` differs from one that does not, and both are of one version of the line.
@@ -80,11 +80,11 @@ pub(super) async fn put(
 pub(super) async fn remove(
     request: HttpRequest,
     path: Path<(String, String)>,
-    shop: Data<Shop>,
+    service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
     let expect = Preconditions::of(&request)?;
-    let removed = spawn_detached(async move { shop.remove(cart, product, &expect).await }).await?;
+    let removed = spawn_detached(async move { service.remove(cart, product, &expect).await }).await?;
     Ok(answer.deleted(problems::effect(removed.map_err(problems::shop)?)))
 }

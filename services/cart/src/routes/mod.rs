@@ -12,7 +12,7 @@ use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 
 use crate::carts::{NewCart, Quantity};
-use crate::shop::WrittenLine;
+use crate::service::WrittenLine;
 use crate::view::View;
 
 /// Mounts the routes. All methods of a path stand in one resource: any other method is answered by 405 and their list.

@@ -9,7 +9,7 @@ use runtime::problem::Problem;
 use crate::error::CartError;
 
 /// When a client may try again after a 503.
-const SOON: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The problem that a client sees for `error`.
 pub(super) fn shop(error: CartError) -> Problem {
@@ -19,9 +19,9 @@ pub(super) fn shop(error: CartError) -> Problem {
         CartError::PreconditionFailed(current) => conditions::failed(current.as_ref()),
         CartError::Full => Problem::conflict("The cart holds as many products as a cart may: 100."),
         CartError::TooMuch => Problem::invalid_field("quantity", "so many cost more than can be reckoned with"),
-        CartError::Overloaded => Problem::overloaded(SOON, error.to_string()),
-        CartError::NobodyKnows(_) | CartError::Unavailable(_) => Problem::unavailable(SOON, error),
-        CartError::Database(cause) if cause.is_transient() => Problem::unavailable(SOON, cause),
+        CartError::Overloaded => Problem::overloaded(RETRY_AFTER, error.to_string()),
+        CartError::ProductUnknown(_) | CartError::Unavailable(_) => Problem::unavailable(RETRY_AFTER, error),
+        CartError::Database(cause) if cause.is_transient() => Problem::unavailable(RETRY_AFTER, cause),
         CartError::Database(cause) => Problem::internal(cause),
         CartError::Internal(cause) => Problem::internal(cause),
     }

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::problems;
-use crate::shop::Shop;
+use crate::service::CartService;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -38,11 +38,11 @@ pub(super) struct SnapshotQuery {
 pub(super) async fn page(
     _operator: OperatorToken,
     query: Query<SnapshotQuery>,
-    shop: Data<Shop>,
+    service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(MOST);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::invalid_field("limit", format!("must be between 1 and {MOST}")));
     }
-    Ok(HttpResponse::Ok().json(shop.carts.snapshot(query.0.cursor, limit).await.map_err(problems::shop)?))
+    Ok(HttpResponse::Ok().json(service.carts.snapshot(query.0.cursor, limit).await.map_err(problems::shop)?))
 }

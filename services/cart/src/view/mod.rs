@@ -23,7 +23,7 @@
 mod model;
 mod price;
 
-pub use model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
+pub use model::{Availability, LOW_STOCK, PriceChange, Totals, View, ViewLine};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use crate::carts::Carts;
 use crate::error::CartError;
-use crate::facts::{ProductFacts, UNVERIFIED};
+use crate::facts::{ProductSource, UNVERIFIED};
 use crate::ids::CartId;
 use crate::keys;
 
@@ -44,14 +44,14 @@ pub struct Views {
     cache: CacheClient,
     lane: Cache,
     carts: Carts,
-    facts: ProductFacts,
+    facts: ProductSource,
     /// Views that may wait for loads of facts.
     waiting: Arc<Semaphore>,
 }
 
 impl Views {
     /// Views cached in `lane`, where `max_loads` loads may be under way at once.
-    pub fn new(cache: CacheClient, lane: Cache, carts: Carts, facts: ProductFacts, max_loads: usize) -> Self {
+    pub fn new(cache: CacheClient, lane: Cache, carts: Carts, facts: ProductSource, max_loads: usize) -> Self {
         Self { cache, lane, carts, facts, waiting: Arc::new(Semaphore::new(max_loads / 2)) }
     }
 
@@ -78,14 +78,14 @@ impl Views {
     }
 
     /// Removes the views of carts that were written to, by the references of the carts.
-    pub async fn forget(&self, references: impl IntoIterator<Item = Uuid>) -> Invalidated {
+    pub async fn invalidate_carts(&self, references: impl IntoIterator<Item = Uuid>) -> Invalidated {
         let keys = references.into_iter().map(|reference| self.lane.key(reference));
         let gone = keys.fold(Invalidation::hard(), Invalidation::key);
         self.cache.invalidate(gone).await
     }
 
     /// Removes the view of a cart at once, and again when a COMMIT that was not answered can no longer take effect.
-    pub async fn forget_in_doubt(&self, reference: Uuid, commit_bound: Duration) -> Invalidated {
+    pub async fn invalidate_in_doubt(&self, reference: Uuid, commit_bound: Duration) -> Invalidated {
         self.cache.invalidate_in_doubt(Invalidation::hard().key(self.lane.key(reference)), commit_bound).await
     }
 
@@ -93,7 +93,7 @@ impl Views {
     async fn load_past(&self, id: CartId) -> Result<NewEntry, CartError> {
         let Some(cart) = self.carts.cart(id).await? else { return Ok(NewEntry::absent()) };
         let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
-        Ok(NewEntry::json(&View::of(&cart, &self.facts.asked(&ids).await?))?)
+        Ok(NewEntry::json(&View::of(&cart, &self.facts.uncached(&ids).await?))?)
     }
 
     /// Everything that it reads, it reads after the view's lease was taken.
@@ -109,7 +109,7 @@ impl Views {
             words.extend(match self.waiting.try_acquire() {
                 // Without Redis there is nothing to load them into.
                 Ok(_turn) if self.cache.health().is_in_use() => self.facts.through_cache(&lacking).await?,
-                Ok(_) | Err(_) => self.facts.asked(&lacking).await?,
+                Ok(_) | Err(_) => self.facts.uncached(&lacking).await?,
             });
         }
         let view = View::of(&cart, &words);

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// With so many pieces in stock, or less than the cart wants, a line says how many.
-pub const FEW: i32 = 5;
+pub const LOW_STOCK: i32 = 5;
 
 /// A cart, priced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::model::{Availability, FEW, PriceChange, Totals, View, ViewLine};
+use super::model::{Availability, LOW_STOCK, PriceChange, Totals, View, ViewLine};
 use crate::carts::{Cart, Line};
-use crate::facts::{Facts, State, Word};
+use crate::facts::{ProductFields, ProductInfo, State};
 
 impl View {
     /// The cart, priced by `words`; a product that they do not name is unknown.
-    pub fn of(cart: &Cart, words: &HashMap<i64, Word>) -> Self {
+    pub fn of(cart: &Cart, words: &HashMap<i64, ProductInfo>) -> Self {
         let price = |line: &Line| match words.get(&line.product_id) {
             Some(word) => ViewLine::of(line, word),
-            None => ViewLine::of(line, &Word::unknown()),
+            None => ViewLine::of(line, &ProductInfo::unknown()),
         };
         let lines: Vec<ViewLine> = cart.lines.iter().map(price).collect();
         let (totals, stale) = (Totals::of(&lines), lines.iter().any(|line| line.stale));
@@ -20,7 +20,7 @@ impl View {
 }
 
 impl ViewLine {
-    fn of(line: &Line, word: &Word) -> Self {
+    fn of(line: &Line, word: &ProductInfo) -> Self {
         let (facts, availability) = match &word.product {
             State::Sold(facts) => (Some(facts), available(facts.stock, line.quantity)),
             State::Gone(facts) => (facts.as_ref(), Availability::NoLongerSold),
@@ -37,7 +37,7 @@ impl ViewLine {
         };
         Self {
             product_id: line.product_id,
-            name: facts.map(|facts: &Facts| facts.name.clone()),
+            name: facts.map(|facts: &ProductFields| facts.name.clone()),
             quantity: line.quantity,
             price_cents,
             added_price_cents: line.added_price_cents,
@@ -67,7 +67,7 @@ impl Totals {
 fn available(stock: i32, wanted: i32) -> Availability {
     match stock {
         ..=0 => Availability::SoldOut,
-        left if left <= FEW || left < wanted => Availability::OnlyLeft { left },
+        left if left <= LOW_STOCK || left < wanted => Availability::OnlyLeft { left },
         _ => Availability::InStock,
     }
 }

@@ -9,9 +9,9 @@ mod products;
 pub use change::{CategoryChange, NewProduct, ProductChange};
 pub use error::CatalogueError;
 pub use model::{
-    Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, Placement, Product, ProductId, ProductPage,
+    Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, ListMembership, Product, ProductId, ProductPage,
 };
-pub use products::{Updated, Writer};
+pub use products::{UpdatedProduct, Writer};
 
 use database::Pool;
 
@@ -29,7 +29,7 @@ impl Catalogue {
     }
 
     /// The same catalogue for this writer: what it changes is recorded as its own.
-    pub fn by(&self, writer: Writer) -> Self {
+    pub fn as_writer(&self, writer: Writer) -> Self {
         Self { pool: self.pool.clone(), writer: Some(writer) }
     }
 

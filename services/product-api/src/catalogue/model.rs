@@ -81,7 +81,7 @@ pub struct Product {
 
 /// Which lists a product is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placement {
+pub struct ListMembership {
     /// The list of this category.
     pub category: CategoryId,
     /// The featured list.
@@ -90,8 +90,8 @@ pub struct Placement {
 
 impl Product {
     /// Which lists it is on.
-    pub fn placement(&self) -> Placement {
-        Placement { category: self.category.id.into(), featured: self.featured }
+    pub fn list_membership(&self) -> ListMembership {
+        ListMembership { category: self.category.id.into(), featured: self.featured }
     }
 }
 

@@ -11,7 +11,7 @@ use runtime::conditions::Preconditions;
 use runtime::validator::Validator;
 
 use super::{
-    Catalogue, CatalogueError, FeaturedList, NewProduct, Placement, Product, ProductChange, ProductId, ProductPage,
+    Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductChange, ProductId, ProductPage,
 };
 use crate::schema::{categories, products};
 
@@ -32,11 +32,11 @@ pub enum Writer {
 
 /// A committed change.
 #[derive(Clone, Debug)]
-pub struct Updated {
+pub struct UpdatedProduct {
     /// The product as the transaction left it.
     pub product: Product,
     /// Which lists it was on before.
-    pub previous: Placement,
+    pub previous: ListMembership,
 }
 
 impl Catalogue {
@@ -108,7 +108,7 @@ impl Catalogue {
         id: ProductId,
         change: &ProductChange,
         expect: &Preconditions,
-    ) -> Result<Updated, WriteError<Updated, CatalogueError>> {
+    ) -> Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>> {
         let updated = self.update_locked(id, change, expect, async || {}).await;
         updated.map(|(updated, ())| updated).map_err(|error| error.map(|(updated, ())| updated))
     }
@@ -121,7 +121,7 @@ impl Catalogue {
         change: &ProductChange,
         expect: &Preconditions,
         locked: impl Fn() -> Locked + Send + Sync,
-    ) -> Result<(Updated, T), WriteError<(Updated, T), CatalogueError>>
+    ) -> Result<(UpdatedProduct, T), WriteError<(UpdatedProduct, T), CatalogueError>>
     where
         T: Send,
         Locked: Future<Output = T> + Send,
@@ -130,15 +130,15 @@ impl Catalogue {
             .write(async |connection| {
                 let previous = lock(connection, id, self.writer).await?;
                 if !expect.is_empty() {
-                    check(expect, &shown(connection, id).await?)?;
+                    check(expect, &row_as_shown(connection, id).await?)?;
                 }
                 if !change.fields().is_empty() {
                     diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
                 }
                 // After whatever may be refused, before whatever else is read.
                 let held = locked().await;
-                let product = shown(connection, id).await?;
-                Ok((Updated { product, previous }, held))
+                let product = row_as_shown(connection, id).await?;
+                Ok((UpdatedProduct { product, previous }, held))
             })
             .await
     }
@@ -152,7 +152,7 @@ impl Catalogue {
         self.pool
             .write(async |connection| {
                 lock(connection, id, self.writer).await?;
-                let product = shown(connection, id).await?;
+                let product = row_as_shown(connection, id).await?;
                 check(expect, &product)?;
                 diesel::delete(products::table.find(id.get())).execute(connection).await?;
                 Ok(product)
@@ -172,7 +172,7 @@ async fn product(connection: &mut AsyncPgConnection, id: ProductId) -> QueryResu
 }
 
 /// The product, which is there because the caller holds its lock.
-async fn shown(connection: &mut AsyncPgConnection, id: ProductId) -> Result<Product, CatalogueError> {
+async fn row_as_shown(connection: &mut AsyncPgConnection, id: ProductId) -> Result<Product, CatalogueError> {
     product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))
 }
 
@@ -189,13 +189,13 @@ async fn lock(
     connection: &mut AsyncPgConnection,
     id: ProductId,
     writer: Option<Writer>,
-) -> Result<Placement, CatalogueError> {
+) -> Result<ListMembership, CatalogueError> {
     let name = writer.map_or("", Writer::name);
     let row = products::table.find(id.get()).for_update();
     let row = row.select((products::category_id, products::featured, set_config("shop.writer", name, true)));
     let row: Option<(i64, bool, String)> = row.first(connection).await.optional()?;
     let (category, featured, _) = row.ok_or(CatalogueError::NotFound("product"))?;
-    Ok(Placement { category: category.into(), featured })
+    Ok(ListMembership { category: category.into(), featured })
 }
 
 impl Writer {

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::keys::{self, Lanes};
+use crate::keys::{self, Caches};
 
 /// The Pub/Sub channel: the relay publishes there what it appends to the stream.
 const CHANNEL: &str = "product:updates";
@@ -45,12 +45,12 @@ pub struct Listener {
 
 impl Listener {
     /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
-    pub async fn start(settings: &CacheSettings, cache: CacheClient, lanes: Lanes) -> Result<Self, Error> {
+    pub async fn start(settings: &CacheSettings, cache: CacheClient, caches: Caches) -> Result<Self, Error> {
         let client = builder(settings)?.build_subscriber_client()?;
         let (listening, mut first) = watch::channel(false);
         let is_up = cache.health().is_in_use();
         let stop = CancellationToken::new();
-        let reaction = Reaction { cache, lanes, listening };
+        let reaction = Reaction { cache, caches, listening };
         // Before the connection is made, or its event could be missed.
         let (messages, connected) = (client.message_rx(), client.reconnect_rx());
         let task = tokio::spawn({
@@ -100,8 +100,8 @@ async fn listen(
     loop {
         tokio::select! {
             message = messages.recv() => match message {
-                Ok(message) => reaction.hear(&message).await,
-                Err(RecvError::Lagged(lost)) => reaction.lost(&format!("{lost} messages came too fast")).await,
+                Ok(message) => reaction.handle_message(&message).await,
+                Err(RecvError::Lagged(lost)) => reaction.drop_cache(&format!("{lost} messages came too fast")).await,
                 // The client is gone for good only when it is dropped, and this task holds it.
                 Err(RecvError::Closed) => messages = client.message_rx(),
             },
@@ -115,7 +115,7 @@ async fn listen(
                     sleep(backoff.pause()).await;
                 }
                 outage.recovered();
-                reaction.lost("the connection is new").await;
+                reaction.drop_cache("the connection is new").await;
             }
         }
     }
@@ -135,20 +135,20 @@ async fn subscribe(client: &SubscriberClient) -> Result<(), Error> {
 /// What an event does to this process' part of the cache.
 struct Reaction {
     cache: CacheClient,
-    lanes: Lanes,
+    caches: Caches,
     /// True while the subscription stands.
     listening: watch::Sender<bool>,
 }
 
 impl Reaction {
-    async fn hear(&self, message: &Message) {
+    async fn handle_message(&self, message: &Message) {
         let Some(event) = parse(&message.value) else {
             counter!("product_events_total", "result" => "malformed").increment(1);
             warn!("a message on {CHANNEL} is not an event; it is ignored");
             return;
         };
         self.cache.feed().event(event.change.kind.name(), Some(event.seq), about(&event.change));
-        if let Invalidated::Done { .. } = self.cache.invalidate(self.outdated(&event.change)).await {
+        if let Invalidated::Done { .. } = self.cache.invalidate(self.invalidation_for(&event.change)).await {
             // The database's clock and ours: on one machine they are the same.
             let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
             histogram!("product_event_applied_seconds").record(took);
@@ -156,14 +156,14 @@ impl Reaction {
         }
     }
 
-    fn outdated(&self, change: &ProductChange) -> Invalidation {
+    fn invalidation_for(&self, change: &ProductChange) -> Invalidation {
         match change.product_id {
-            Some(product) => Invalidation::hard().key(self.lanes.events.key(product)),
+            Some(product) => Invalidation::hard().key(self.caches.events.key(product)),
             None => Invalidation::hard().tag(keys::category(change.category_id.into())),
         }
     }
 
-    async fn lost(&self, why: &str) {
+    async fn drop_cache(&self, why: &str) {
         counter!("product_events_total", "result" => "resync").increment(1);
         info!(why, "events may have been lost; the entries of the events lane are dropped");
         // Deferred means that it is repeated: nothing more to do here.

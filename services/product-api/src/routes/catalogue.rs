@@ -13,8 +13,8 @@ use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 use super::input::{Page, PageQuery};
 use super::{input, problems};
 use crate::NAME;
-use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage, Updated};
-use crate::shop::{Effect, Shop};
+use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage, UpdatedProduct};
+use crate::products::{ProductService, WriteEffect};
 
 /// Products by id: page by page, or those that are named.
 #[utoipa::path(
@@ -30,12 +30,12 @@ use crate::shop::{Effect, Shop};
 pub(super) async fn page(
     request: HttpRequest,
     query: Query<PageQuery>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let page = match query.0.checked()? {
-        Page::After(after, limit) => shop.catalogue.page(after, limit).await,
-        Page::Of(ids) => shop.catalogue.products(&ids).await,
+        Page::After(after, limit) => service.catalogue.page(after, limit).await,
+        Page::Of(ids) => service.catalogue.products(&ids).await,
     };
     let page = page.map_err(problems::catalogue)?;
     Ok(answer.uncached(&request, &page))
@@ -52,10 +52,10 @@ pub(super) async fn page(
         (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
     )
 )]
-pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(body: Body<NewProduct>, service: Data<ProductService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let new = input::valid(body.0)?;
-    let created = spawn_detached(async move { shop.create(&new).await });
+    let created = spawn_detached(async move { service.create(&new).await });
     let (product, effect) = created.await?.map_err(problems::catalogue)?;
     let location = format!("/products/{}", product.id);
     Ok(answer.created(&product, &location, WrittenValidator::Row(product.version), effect.word()))
@@ -72,10 +72,14 @@ pub(super) async fn create(body: Body<NewProduct>, shop: Data<Shop>) -> Result<H
         (status = 404, body = Problem), (status = 503, body = Problem),
     )
 )]
-pub(super) async fn read(request: HttpRequest, path: Path<String>, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn read(
+    request: HttpRequest,
+    path: Path<String>,
+    service: Data<ProductService>,
+) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
-    let product = shop.catalogue.product(id).await.map_err(problems::catalogue)?;
+    let product = service.catalogue.product(id).await.map_err(problems::catalogue)?;
     let product = product.ok_or_else(|| problems::catalogue(CatalogueError::NotFound("product")))?;
     Ok(answer.row(&request, &product, product.version))
 }
@@ -97,15 +101,17 @@ pub(super) async fn write(
     request: HttpRequest,
     path: Path<String>,
     body: Body<ProductChange>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
     let updated = spawn_detached(async move {
-        let Updated { product, previous } = shop.leave(shop.catalogue.update(id, &change, &expect).await).await?;
-        let effect = shop.moved(Some(previous), Some(product.placement()), Effect::Announced).await;
+        let UpdatedProduct { product, previous } =
+            service.acknowledge_uncached(service.catalogue.update(id, &change, &expect).await).await?;
+        let effect =
+            service.invalidate_lists(Some(previous), Some(product.list_membership()), WriteEffect::Announced).await;
         Ok::<_, CatalogueError>((product, effect))
     });
     let (product, effect) = updated.await?.map_err(problems::catalogue)?;
@@ -126,12 +132,12 @@ pub(super) async fn write(
 pub(super) async fn delete(
     request: HttpRequest,
     path: Path<String>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
     let expect = Preconditions::of(&request)?;
-    let deleted = spawn_detached(async move { shop.delete(id, &expect).await });
+    let deleted = spawn_detached(async move { service.delete(id, &expect).await });
     let effect = deleted.await?.map_err(problems::catalogue)?;
     Ok(answer.deleted(effect.word()))
 }

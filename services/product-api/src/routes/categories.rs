@@ -9,7 +9,7 @@ use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{Category, CategoryChange, CategoryId};
-use crate::shop::Shop;
+use crate::products::ProductService;
 use crate::strategies::tags;
 
 /// All categories, without a cache.
@@ -19,9 +19,9 @@ use crate::strategies::tags;
     tag = "catalogue",
     responses((status = 200, body = Vec<Category>), (status = 304), (status = 503, body = Problem))
 )]
-pub(super) async fn all(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn all(request: HttpRequest, service: Data<ProductService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let categories = shop.catalogue.categories().await.map_err(problems::catalogue)?;
+    let categories = service.catalogue.categories().await.map_err(problems::catalogue)?;
     Ok(answer.uncached(&request, &categories))
 }
 
@@ -41,13 +41,13 @@ pub(super) async fn write(
     request: HttpRequest,
     path: Path<String>,
     body: Body<CategoryChange>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: CategoryId = input::id(&path)?;
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
-    let written = spawn_detached(async move { tags::write_category(&shop, id, &change, &expect).await });
+    let written = spawn_detached(async move { tags::write_category(&service, id, &change, &expect).await });
     let (category, effect) = written.await?.map_err(problems::catalogue)?;
     Ok(answer.written(&category, WrittenValidator::Row(category.version), effect.word()))
 }

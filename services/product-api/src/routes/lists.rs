@@ -8,7 +8,7 @@ use runtime::response::CacheResponse;
 use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{CategoryId, CategoryPage, FeaturedList};
-use crate::shop::Shop;
+use crate::products::ProductService;
 use crate::strategies::{swr, tags};
 
 /// The featured products; never waits while a copy exists, fresh or stale.
@@ -18,9 +18,9 @@ use crate::strategies::{swr, tags};
     tag = "lists",
     responses((status = 200, body = FeaturedList), (status = 304), (status = 503, body = Problem))
 )]
-pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<HttpResponse, Problem> {
+pub(super) async fn featured(request: HttpRequest, service: Data<ProductService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let fetched = swr::featured(&shop).await.map_err(problems::fetch)?;
+    let fetched = swr::featured(&service).await.map_err(problems::fetch)?;
     Ok(answer.cached(&request, &fetched, "list"))
 }
 
@@ -38,10 +38,10 @@ pub(super) async fn featured(request: HttpRequest, shop: Data<Shop>) -> Result<H
 pub(super) async fn by_category(
     request: HttpRequest,
     path: Path<String>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: CategoryId = input::id(&path)?;
-    let fetched = tags::by_category(&shop, id).await.map_err(problems::fetch)?;
+    let fetched = tags::by_category(&service, id).await.map_err(problems::fetch)?;
     Ok(answer.cached(&request, &fetched, "category"))
 }

@@ -9,7 +9,7 @@ use runtime::problem::Problem;
 use crate::catalogue::CatalogueError;
 
 /// When a client may try again after a 503.
-const SOON: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The problem that a client sees for `error`.
 pub(super) fn catalogue(error: CatalogueError) -> Problem {
@@ -18,7 +18,7 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
         CatalogueError::PreconditionFailed(current) => conditions::failed(Some(&current)),
         CatalogueError::UnknownCategory => Problem::invalid_field("category_id", "there is no such category"),
         CatalogueError::NameTaken => Problem::conflict("Another category has that name."),
-        CatalogueError::Database(cause) if cause.is_transient() => Problem::unavailable(SOON, cause),
+        CatalogueError::Database(cause) if cause.is_transient() => Problem::unavailable(RETRY_AFTER, cause),
         CatalogueError::Database(cause) => Problem::internal(cause),
         CatalogueError::Internal(cause) => Problem::internal(cause),
     }
@@ -29,26 +29,26 @@ pub(super) fn fetch(error: GetError) -> Problem {
     match (&error, error.loader_error::<CatalogueError>()) {
         (_, Some(CatalogueError::Internal(cause))) => Problem::internal(cause),
         (_, Some(CatalogueError::Database(cause))) if !cause.is_transient() => Problem::internal(cause),
-        (_, Some(cause)) => Problem::unavailable(SOON, cause),
+        (_, Some(cause)) => Problem::unavailable(RETRY_AFTER, cause),
         (GetError::Panicked, None) => Problem::internal(error),
-        (GetError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
-        (_, None) => Problem::unavailable(SOON, error),
+        (GetError::Overloaded, None) => Problem::overloaded(RETRY_AFTER, error.to_string()),
+        (_, None) => Problem::unavailable(RETRY_AFTER, error),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use actix_web::ResponseError;
-    use actix_web::http::header::RETRY_AFTER;
+    use actix_web::http::header;
 
     use super::*;
 
     #[test]
     fn panic_is_a_500_and_a_load_that_takes_too_long_a_503_with_retry_after() {
         assert_eq!(fetch(GetError::Panicked).error_response().status(), 500);
-        for error in [GetError::TimedOut(SOON), GetError::Overloaded, GetError::Aborted] {
+        for error in [GetError::TimedOut(RETRY_AFTER), GetError::Overloaded, GetError::Aborted] {
             let response = fetch(error).error_response();
-            assert_eq!((response.status().as_u16(), response.headers().contains_key(RETRY_AFTER)), (503, true));
+            assert_eq!((response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER)), (503, true));
         }
     }
 }

@@ -9,7 +9,7 @@ use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
 use super::{input, problems};
 use crate::NAME;
 use crate::catalogue::{Product, ProductChange, ProductId};
-use crate::shop::Shop;
+use crate::products::ProductService;
 use crate::strategies::{Strategy, explicit};
 
 /// Reads a product through the cache.
@@ -27,12 +27,12 @@ use crate::strategies::{Strategy, explicit};
 pub(super) async fn read(
     request: HttpRequest,
     path: Path<(String, String)>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
-    let fetched = strategy.read(&shop, id).await.map_err(problems::fetch)?;
+    let fetched = strategy.read(&service, id).await.map_err(problems::fetch)?;
     Ok(answer.caching(strategy.caching()).cached(&request, &fetched, "product"))
 }
 
@@ -54,14 +54,14 @@ pub(super) async fn write(
     request: HttpRequest,
     path: Path<(String, String)>,
     body: Body<ProductChange>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let strategy = input::strategy(&path.0)?;
     let id: ProductId = input::id(&path.1)?;
     let expect = Preconditions::of(&request)?;
     let change = input::valid(body.0)?;
-    let written = spawn_detached(async move { strategy.write(&shop, id, &change, &expect).await }).await?;
+    let written = spawn_detached(async move { strategy.write(&service, id, &change, &expect).await }).await?;
     let written = written.map_err(problems::catalogue)?;
     Ok({
         let product = &written.updated.product;
@@ -83,12 +83,12 @@ pub(super) async fn write(
 pub(super) async fn delete_explicit(
     request: HttpRequest,
     path: Path<(String, String)>,
-    shop: Data<Shop>,
+    service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path.1)?;
     let expect = Preconditions::of(&request)?;
-    let deleted = spawn_detached(async move { explicit::delete(&shop, id, &expect).await }).await?;
+    let deleted = spawn_detached(async move { explicit::delete(&service, id, &expect).await }).await?;
     let (_, effect) = deleted.map_err(problems::catalogue)?;
     Ok(answer.deleted(effect.word()))
 }

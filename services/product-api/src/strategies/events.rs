@@ -19,23 +19,23 @@ use runtime::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;
-use crate::shop::{Effect, Shop, Written};
+use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// A hit until the listener hears of a change.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.events;
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.events;
     let tags =
         |product: &crate::catalogue::Product| vec![keys::events_lane(), keys::category(product.category.id.into())];
-    lane.get_or_load(&lane.key(id), shop.load_product(id, tags)).await
+    lane.get_or_load(&lane.key(id), service.load_product(id, tags)).await
 }
 
 /// Writes to the database, which announces it. The entry is the listener's business.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let updated = shop.leave(shop.catalogue.update(id, change, expect).await).await?;
-    Ok(Written { updated, effect: Effect::Announced })
+) -> Result<CacheWrite, CatalogueError> {
+    let updated = service.acknowledge_uncached(service.catalogue.update(id, change, expect).await).await?;
+    Ok(CacheWrite { updated, effect: WriteEffect::Announced })
 }

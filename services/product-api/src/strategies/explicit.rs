@@ -10,7 +10,7 @@
 //! writer must know every key that shows the product; the category's name, which other rows decide, has a tag.
 //!
 //! The outbox records that this strategy has written. If the process is killed before the UNLINK, or Redis does not
-//! answer it (`detail=deferred`), the relay removes the entry (`crate::events::aftermath`).
+//! answer it (`detail=deferred`), the relay removes the entry (`crate::events::invalidate_on_relay`).
 
 use cache::{Cached, GetError, Invalidation};
 
@@ -18,35 +18,43 @@ use runtime::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer};
 use crate::keys;
-use crate::shop::{Effect, Shop, Written};
+use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// A hit until somebody writes through this strategy.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.explicit;
-    lane.get_or_load(&lane.key(id), shop.load_product(id, |product| vec![keys::category(product.category.id.into())]))
-        .await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.explicit;
+    lane.get_or_load(
+        &lane.key(id),
+        service.load_product(id, |product| vec![keys::category(product.category.id.into())]),
+    )
+    .await
 }
 
 /// Writes to the database, then deletes the entry. In this order: the other way round, a read in between would
 /// store the old value again.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.by(Writer::Explicit).update(id, change, expect).await;
-    let (updated, effect) = shop.after_update(updated, |_| entry_of(shop, id)).await?;
-    Ok(Written { updated, effect })
+) -> Result<CacheWrite, CatalogueError> {
+    let updated = service.catalogue.as_writer(Writer::Explicit).update(id, change, expect).await;
+    let (updated, effect) = service.invalidate_after_update(updated, |_| entry_of(service, id)).await?;
+    Ok(CacheWrite { updated, effect })
 }
 
 /// Deletes the product, then its entry and the lists that it was on.
-pub async fn delete(shop: &Shop, id: ProductId, expect: &Preconditions) -> Result<(Product, Effect), CatalogueError> {
-    let deleted = shop.catalogue.by(Writer::Explicit).delete(id, expect).await;
-    let outdated = |product: &Product| shop.lanes.with_lists(entry_of(shop, id), Some(product.placement()), None);
-    shop.after_write(deleted, outdated).await
+pub async fn delete(
+    service: &ProductService,
+    id: ProductId,
+    expect: &Preconditions,
+) -> Result<(Product, WriteEffect), CatalogueError> {
+    let deleted = service.catalogue.as_writer(Writer::Explicit).delete(id, expect).await;
+    let outdated =
+        |product: &Product| service.caches.with_lists(entry_of(service, id), Some(product.list_membership()), None);
+    service.invalidate_after_write(deleted, outdated).await
 }
 
-fn entry_of(shop: &Shop, id: ProductId) -> Invalidation {
-    Invalidation::hard().key(shop.lanes.explicit.key(id))
+fn entry_of(service: &ProductService, id: ProductId) -> Invalidation {
+    Invalidation::hard().key(service.caches.explicit.key(id))
 }

@@ -21,7 +21,7 @@ use runtime::cache_control::Caching;
 use runtime::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
-use crate::shop::{Shop, Written};
+use crate::products::{CacheWrite, ProductService};
 
 /// The strategies, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -71,15 +71,15 @@ impl Strategy {
     }
 
     /// Reads a product by this strategy.
-    pub async fn read(self, shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
+    pub async fn read(self, service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
         match self {
-            Self::Ttl => ttl::read(shop, id).await,
-            Self::Explicit => explicit::read(shop, id).await,
-            Self::Writethrough => writethrough::read(shop, id).await,
-            Self::Events => events::read(shop, id).await,
-            Self::Swr => swr::read(shop, id).await,
-            Self::Tags => tags::read(shop, id).await,
-            Self::Production => production::read(shop, id).await,
+            Self::Ttl => ttl::read(service, id).await,
+            Self::Explicit => explicit::read(service, id).await,
+            Self::Writethrough => writethrough::read(service, id).await,
+            Self::Events => events::read(service, id).await,
+            Self::Swr => swr::read(service, id).await,
+            Self::Tags => tags::read(service, id).await,
+            Self::Production => production::read(service, id).await,
         }
     }
 
@@ -87,23 +87,23 @@ impl Strategy {
     /// case: an entry of one product is one strategy's, a list is everybody's.
     pub async fn write(
         self,
-        shop: &Shop,
+        service: &ProductService,
         id: ProductId,
         change: &ProductChange,
         expect: &Preconditions,
-    ) -> Result<Written, CatalogueError> {
+    ) -> Result<CacheWrite, CatalogueError> {
         let written = match self {
-            Self::Ttl => ttl::write(shop, id, change, expect).await,
-            Self::Explicit => explicit::write(shop, id, change, expect).await,
-            Self::Writethrough => writethrough::write(shop, id, change, expect).await,
-            Self::Events => events::write(shop, id, change, expect).await,
-            Self::Swr => swr::write(shop, id, change, expect).await,
-            Self::Tags => tags::write(shop, id, change, expect).await,
-            Self::Production => production::write(shop, id, change, expect).await,
+            Self::Ttl => ttl::write(service, id, change, expect).await,
+            Self::Explicit => explicit::write(service, id, change, expect).await,
+            Self::Writethrough => writethrough::write(service, id, change, expect).await,
+            Self::Events => events::write(service, id, change, expect).await,
+            Self::Swr => swr::write(service, id, change, expect).await,
+            Self::Tags => tags::write(service, id, change, expect).await,
+            Self::Production => production::write(service, id, change, expect).await,
         }?;
-        let (before, after) = (written.updated.previous, written.updated.product.placement());
-        let effect = shop.moved(Some(before), Some(after), written.effect).await;
-        Ok(Written { effect, ..written })
+        let (before, after) = (written.updated.previous, written.updated.product.list_membership());
+        let effect = service.invalidate_lists(Some(before), Some(after), written.effect).await;
+        Ok(CacheWrite { effect, ..written })
     }
 }
 

@@ -17,24 +17,25 @@ use cache::{Cached, GetError};
 use super::tags;
 use runtime::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId, Updated};
-use crate::shop::{Shop, Written};
+use crate::catalogue::{CatalogueError, ProductChange, ProductId, UpdatedProduct};
+use crate::products::{CacheWrite, ProductService};
 
 /// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.production;
-    lane.get_or_load(&lane.key(id), shop.load_product(id, tags::shown)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.production;
+    lane.get_or_load(&lane.key(id), service.load_product(id, tags::shown)).await
 }
 
 /// Writes to the database, and removes the entry and whatever shows it. The others hear of it from the outbox.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await;
-    let outdated = |updated: &Updated| tags::outdated(shop, updated).key(shop.lanes.production.key(id));
-    let (updated, effect) = shop.after_update(updated, outdated).await?;
-    Ok(Written { updated, effect })
+) -> Result<CacheWrite, CatalogueError> {
+    let updated = service.catalogue.update(id, change, expect).await;
+    let outdated =
+        |updated: &UpdatedProduct| tags::invalidation_for(service, updated).key(service.caches.production.key(id));
+    let (updated, effect) = service.invalidate_after_update(updated, outdated).await?;
+    Ok(CacheWrite { updated, effect })
 }

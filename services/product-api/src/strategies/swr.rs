@@ -20,30 +20,30 @@ use runtime::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;
-use crate::shop::{Effect, Shop, Written};
+use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Never waits while a copy exists, fresh or stale.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.swr;
-    lane.get_or_load(&lane.key(id), shop.load_product(id, |_| vec![])).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.swr;
+    lane.get_or_load(&lane.key(id), service.load_product(id, |_| vec![])).await
 }
 
 /// Writes to the database. The entry becomes stale in its own time.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let updated = shop.leave(shop.catalogue.update(id, change, expect).await).await?;
-    Ok(Written { updated, effect: Effect::None })
+) -> Result<CacheWrite, CatalogueError> {
+    let updated = service.acknowledge_uncached(service.catalogue.update(id, change, expect).await).await?;
+    Ok(CacheWrite { updated, effect: WriteEffect::None })
 }
 
 /// The featured list; never waits while a copy exists. What it shows of a product may be old; which products are on it is
 /// not: who adds or removes one, or renames a category, invalidates the list.
-pub async fn featured(shop: &Shop) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.featured;
-    let catalogue = shop.catalogue.clone();
+pub async fn featured(service: &ProductService) -> Result<Cached, GetError> {
+    let lane = &service.caches.featured;
+    let catalogue = service.catalogue.clone();
     let load = move || {
         let catalogue = catalogue.clone();
         async move {

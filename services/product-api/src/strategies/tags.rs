@@ -18,33 +18,34 @@ use cache::{Cached, GetError, Invalidation, NewEntry, Tag};
 use runtime::conditions::Preconditions;
 
 use crate::catalogue::{
-    CatalogueError, Category, CategoryChange, CategoryId, Product, ProductChange, ProductId, Updated,
+    CatalogueError, Category, CategoryChange, CategoryId, Product, ProductChange, ProductId, UpdatedProduct,
 };
 use crate::keys;
-use crate::shop::{Effect, Shop, Written};
+use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// A hit until something that the entry shows has changed.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.tags;
-    lane.get_or_load(&lane.key(id), shop.load_product(id, shown)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.tags;
+    lane.get_or_load(&lane.key(id), service.load_product(id, shown)).await
 }
 
 /// Writes to the database, then invalidates what the write has touched.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let updated = shop.catalogue.update(id, change, expect).await;
-    let (updated, effect) = shop.after_update(updated, |updated| outdated(shop, updated)).await?;
-    Ok(Written { updated, effect })
+) -> Result<CacheWrite, CatalogueError> {
+    let updated = service.catalogue.update(id, change, expect).await;
+    let (updated, effect) =
+        service.invalidate_after_update(updated, |updated| invalidation_for(service, updated)).await?;
+    Ok(CacheWrite { updated, effect })
 }
 
 /// The list of a category.
-pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.by_category;
-    let catalogue = shop.catalogue.clone();
+pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cached, GetError> {
+    let lane = &service.caches.by_category;
+    let catalogue = service.catalogue.clone();
     let load = move || {
         let catalogue = catalogue.clone();
         async move {
@@ -61,14 +62,14 @@ pub async fn by_category(shop: &Shop, id: CategoryId) -> Result<Cached, GetError
 
 /// Changes a category, then invalidates whatever shows it.
 pub async fn write_category(
-    shop: &Shop,
+    service: &ProductService,
     id: CategoryId,
     change: &CategoryChange,
     expect: &Preconditions,
-) -> Result<(Category, Effect), CatalogueError> {
-    let category = shop.catalogue.update_category(id, change, expect).await;
-    let entry = shop.lanes.by_category.key(id);
-    shop.after_write(category, |_| Invalidation::hard().key(entry).tag(keys::category(id))).await
+) -> Result<(Category, WriteEffect), CatalogueError> {
+    let category = service.catalogue.update_category(id, change, expect).await;
+    let entry = service.caches.by_category.key(id);
+    service.invalidate_after_write(category, |_| Invalidation::hard().key(entry).tag(keys::category(id))).await
 }
 
 /// What an entry of one product shows.
@@ -77,14 +78,14 @@ pub fn shown(product: &Product) -> Vec<Tag> {
 }
 
 /// What a write touches, by tag; and the lists by key as well, because "there is no such category" carries no tag.
-pub fn outdated(shop: &Shop, updated: &Updated) -> Invalidation {
-    let lists = shop.lanes.lists_of([updated.previous, updated.product.placement()]);
+pub fn invalidation_for(service: &ProductService, updated: &UpdatedProduct) -> Invalidation {
+    let lists = service.caches.lists_of([updated.previous, updated.product.list_membership()]);
     lists.fold(Invalidation::hard().tags(touched(updated)), Invalidation::key)
 }
 
 /// The tags of what a write touches: the product, the list it is on, and the list it was on.
-pub fn touched(updated: &Updated) -> Vec<Tag> {
-    let now = updated.product.placement();
+pub fn touched(updated: &UpdatedProduct) -> Vec<Tag> {
+    let now = updated.product.list_membership();
     let shown = [keys::product(updated.product.id.into()), keys::products_of(now.category)];
     let moved = keys::collections(Some(updated.previous), Some(now));
     shown.into_iter().chain(moved.into_iter().filter(|tag| *tag != keys::products_of(now.category))).collect()

@@ -15,21 +15,21 @@ use cache::{Cached, GetError};
 use runtime::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
-use crate::shop::{Effect, Shop, Written};
+use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// A hit until the TTL ends, whatever happens in the database.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.ttl;
-    lane.get_or_load(&lane.key(id), shop.load_product(id, |_| vec![])).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.ttl;
+    lane.get_or_load(&lane.key(id), service.load_product(id, |_| vec![])).await
 }
 
 /// Writes to the database. The entry is left to its TTL.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let updated = shop.leave(shop.catalogue.update(id, change, expect).await).await?;
-    Ok(Written { updated, effect: Effect::None })
+) -> Result<CacheWrite, CatalogueError> {
+    let updated = service.acknowledge_uncached(service.catalogue.update(id, change, expect).await).await?;
+    Ok(CacheWrite { updated, effect: WriteEffect::None })
 }

@@ -16,36 +16,38 @@ use cache::{Cached, GetError, Invalidation, Tag, WriteLease};
 
 use runtime::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Updated, Writer};
+use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, UpdatedProduct, Writer};
 use crate::keys;
-use crate::shop::{self, Shop, Written};
+use crate::products::{self, CacheWrite, ProductService};
 
 /// A hit from the first read or write on.
-pub async fn read(shop: &Shop, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &shop.lanes.writethrough;
-    lane.get_or_load(&lane.key(id), shop.load_product(id, tags)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    let lane = &service.caches.writethrough;
+    lane.get_or_load(&lane.key(id), service.load_product(id, tags)).await
 }
 
 /// Writes to the database and stores what was committed; where that is no longer sure, deletes the entry.
 pub async fn write(
-    shop: &Shop,
+    service: &ProductService,
     id: ProductId,
     change: &ProductChange,
     expect: &Preconditions,
-) -> Result<Written, CatalogueError> {
-    let lane = &shop.lanes.writethrough;
+) -> Result<CacheWrite, CatalogueError> {
+    let lane = &service.caches.writethrough;
     let key = lane.key(id);
-    let catalogue = shop.catalogue.by(Writer::Writethrough);
+    let catalogue = service.catalogue.as_writer(Writer::Writethrough);
     let (updated, lease) = match catalogue.update_locked(id, change, expect, || lane.begin_write(&key)).await {
         Ok(written) => written,
         // The lease is dropped, which does the same for the entry.
         Err(error) => {
-            let lists = |(updated, _): &(Updated, WriteLease)| shop.lanes.with_lists_of(Invalidation::hard(), updated);
-            return Err(shop.in_doubt(error, lists).await);
+            let lists = |(updated, _): &(UpdatedProduct, WriteLease)| {
+                service.caches.with_lists_of(Invalidation::hard(), updated)
+            };
+            return Err(service.invalidate_if_in_doubt(error, lists).await);
         }
     };
-    let effect = lease.publish(shop::entry(&updated.product, tags(&updated.product))?).await.into();
-    Ok(Written { updated, effect })
+    let effect = lease.publish(products::entry(&updated.product, tags(&updated.product))?).await.into();
+    Ok(CacheWrite { updated, effect })
 }
 
 /// The name of the category is another row's fact; everything else is the locked row's.

@@ -4,13 +4,13 @@
 //! that it is at least as new as, because it was asked for after that event was heard. Within the life of a product the
 //! greater version is the newer one. Across a deletion versions may begin anew, and the number decides.
 
-mod awaited;
-mod fill;
+mod pending_refresh;
 mod rows;
+mod sync;
 
-pub(crate) use awaited::awaited;
-pub use fill::Filler;
+pub(crate) use pending_refresh::awaited;
 use rows::Rows;
+pub use sync::CatalogueSync;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,7 +22,7 @@ use events::log::LogPosition;
 use events::product_api::Product;
 use uuid::Uuid;
 
-use crate::error::Failure;
+use crate::error::RecommendationError;
 use crate::positions::{mark, signed};
 
 /// The copy. Cheap to clone.
@@ -41,7 +41,7 @@ pub struct Changes {
     /// Products that are not there: id, version as far as is known, number.
     pub gone: Vec<(i64, i64, u64)>,
     /// Those among them that may have begun a new life.
-    pub anew: HashSet<i64>,
+    pub may_be_new_row: HashSet<i64>,
     /// Names of categories as they were answered, each with the number that it is at least as new as.
     pub names: Vec<(i64, String, u64)>,
 }
@@ -62,12 +62,12 @@ impl Catalogue {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn carry_out(&self, changes: &Changes, events: &[LogPosition]) -> Result<HashSet<i64>, Failure> {
+    pub async fn apply(&self, changes: &Changes, events: &[LogPosition]) -> Result<HashSet<i64>, RecommendationError> {
         self.pool
             .transaction(async |connection| {
                 let flipped = write(connection, changes, events.iter().map(|event| event.seq).min()).await?;
                 if !events.is_empty() {
-                    awaited::arrived(connection, self.process).await?;
+                    pending_refresh::clear_pending(connection, self.process).await?;
                     mark(connection, PRODUCT_EVENTS.stream, events.iter().copied()).await?;
                 }
                 Ok(flipped)
@@ -82,10 +82,10 @@ async fn write(
     connection: &mut AsyncPgConnection,
     changes: &Changes,
     first: Option<u64>,
-) -> Result<HashSet<i64>, Failure> {
+) -> Result<HashSet<i64>, RecommendationError> {
     let mut rows = Rows::of(changes);
     rows.lock(connection).await?;
-    if !changes.anew.is_empty() {
+    if !changes.may_be_new_row.is_empty() {
         begin_anew(connection, changes).await?;
     }
     rows.write(connection, &names(changes), first).await
@@ -107,10 +107,10 @@ fn names(changes: &Changes) -> BTreeMap<i64, (&str, u64)> {
 }
 
 /// Lets versions begin anew where nothing newer is known.
-async fn begin_anew(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), Failure> {
-    let anew = changes.live.iter().filter(|(product, _)| changes.anew.contains(&product.id));
+async fn begin_anew(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), RecommendationError> {
+    let may_be_new_row = changes.live.iter().filter(|(product, _)| changes.may_be_new_row.contains(&product.id));
     let (rows, numbers): (Vec<(i64, i64)>, Vec<i64>) =
-        anew.map(|(product, number)| ((product.id, product.version), signed(*number))).unzip();
+        may_be_new_row.map(|(product, number)| ((product.id, product.version), signed(*number))).unzip();
     let (ids, versions): (Vec<i64>, Vec<i64>) = rows.into_iter().unzip();
     sql("UPDATE products AS known SET version = 0 FROM unnest($1, $2, $3) AS new (id, version, seq)
          WHERE known.id = new.id AND known.version > new.version AND known.seq <= new.seq")

@@ -15,7 +15,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{Changes, Id};
-use crate::error::Failure;
+use crate::error::RecommendationError;
 use crate::positions::signed;
 
 /// The columns of the rows, as `unnest` takes them.
@@ -121,7 +121,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Locks those that are known, until the end of the transaction.
-    pub(super) async fn lock(&mut self, connection: &mut AsyncPgConnection) -> Result<(), Failure> {
+    pub(super) async fn lock(&mut self, connection: &mut AsyncPgConnection) -> Result<(), RecommendationError> {
         let locked: Vec<Locked> = sql(LOCK)
             .bind::<Array<BigInt>, _>(&self.ids)
             .bind::<Array<Text>, _>(&self.names)
@@ -139,7 +139,7 @@ impl<'a> Rows<'a> {
         connection: &mut AsyncPgConnection,
         names: &BTreeMap<i64, (&str, u64)>,
         first: Option<u64>,
-    ) -> Result<HashSet<i64>, Failure> {
+    ) -> Result<HashSet<i64>, RecommendationError> {
         let flipped: Vec<Id> = sql(WRITE)
             .bind::<Array<BigInt>, _>(names.keys().copied().collect::<Vec<_>>())
             .bind::<Array<Text>, _>(names.values().map(|(name, _)| *name).collect::<Vec<_>>())

@@ -6,7 +6,7 @@ use database::sql;
 use diesel::sql_types::{Array, BigInt, Double};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::error::Failure;
+use crate::error::RecommendationError;
 
 /// How many others are remembered of each product: more than are shown, because some may be sold out.
 const REMEMBERED: usize = 50;
@@ -37,7 +37,10 @@ pub(super) fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) ->
 }
 
 /// Changes what is different, and notes the products of which it is.
-pub(super) async fn write(connection: &mut AsyncPgConnection, associations: &[Association]) -> Result<(), Failure> {
+pub(super) async fn write(
+    connection: &mut AsyncPgConnection,
+    associations: &[Association],
+) -> Result<(), RecommendationError> {
     sql("WITH new AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS new (product_id, other_id, score)),
          gone AS (
              DELETE FROM together USING (

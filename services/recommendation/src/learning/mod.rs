@@ -24,7 +24,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use crate::error::Failure;
+use crate::error::RecommendationError;
 use crate::keys;
 use association::{Association, best, write};
 
@@ -85,7 +85,7 @@ struct EventProgress {
 }
 
 #[derive(diesel::QueryableByName)]
-struct Yes {
+struct LockRow {
     #[diesel(sql_type = Bool)]
     yes: bool,
 }
@@ -105,7 +105,7 @@ impl Learner {
     pub async fn learn(&self) {
         loop {
             let began = Instant::now();
-            match self.lesson().await {
+            match self.learn_once().await {
                 Ok(()) => {}
                 // It is tried again; a warning only where that will not help.
                 Err(error) if error.is_transient() => debug!(%error, "learning has to wait"),
@@ -116,7 +116,7 @@ impl Learner {
     }
 
     /// Learns if there is something to learn, and removes what that outdates.
-    async fn lesson(&self) -> Result<(), Failure> {
+    async fn learn_once(&self) -> Result<(), RecommendationError> {
         let is_done = self.revise().await? & self.forget().await?;
         if is_done {
             pending(false);
@@ -131,7 +131,7 @@ impl Learner {
 
     /// Brings `together` up to date; notes which lists that outdates, in the same transaction. Returns whether nothing was
     /// left to a peer.
-    async fn revise(&self) -> Result<bool, Failure> {
+    async fn revise(&self) -> Result<bool, RecommendationError> {
         // One snapshot: the counts have to fit together.
         let revision = self.transaction().repeatable_read().run(async |connection| {
             if !is_ours(connection).await? {
@@ -159,7 +159,7 @@ impl Learner {
     }
 
     /// Removes the lists that were noted. A process that dies in between leaves the notes to the next one.
-    async fn forget(&self) -> Result<bool, Failure> {
+    async fn forget(&self) -> Result<bool, RecommendationError> {
         self.transaction()
             .run(async |connection| {
                 if !is_ours(connection).await? {
@@ -175,7 +175,7 @@ impl Learner {
                     Invalidated::Done { .. } => Ok(true),
                     // The notes stay: the transaction is rolled back.
                     Invalidated::Deferred => {
-                        Err(Failure::Unavailable("Redis did not take the invalidation".to_owned()))
+                        Err(RecommendationError::Unavailable("Redis did not take the invalidation".to_owned()))
                     }
                 }
             })
@@ -183,7 +183,7 @@ impl Learner {
     }
 
     /// What is significantly often together, the best first.
-    async fn associations(&self, connection: &mut AsyncPgConnection) -> Result<Vec<Association>, Failure> {
+    async fn associations(&self, connection: &mut AsyncPgConnection) -> Result<Vec<Association>, RecommendationError> {
         let frequencies = "SELECT product_id AS id, count(*) AS count FROM basket_items WHERE quantity > 0 GROUP BY 1";
         let frequencies: Vec<Count> = sql(frequencies).load(connection).await?;
         let frequencies: HashMap<i64, u64> =
@@ -206,9 +206,9 @@ impl Learner {
 }
 
 /// Whether this replica is the one that learns, until the end of the transaction.
-async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, Failure> {
+async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, RecommendationError> {
     let lock = sql("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
-    Ok(lock.get_result::<Yes>(connection).await?.yes)
+    Ok(lock.get_result::<LockRow>(connection).await?.yes)
 }
 
 impl std::fmt::Debug for Learner {

@@ -24,9 +24,9 @@ use database::Pool;
 use diesel_async::AsyncPgConnection;
 
 use crate::catalogue;
-use crate::error::Failure;
+use crate::error::RecommendationError;
 use crate::ids::{CartId, ProductId};
-use crate::keys::{self, Lanes};
+use crate::keys::{self, Caches};
 use queries::Candidate;
 
 /// Similar products are looked for to so many products of a cart: those that were put into it last.
@@ -35,14 +35,14 @@ const LATEST: usize = 3;
 /// The way to lists. Cheap to clone.
 #[derive(Clone)]
 pub struct Lists {
-    lanes: Lanes,
+    caches: Caches,
     pool: Pool,
 }
 
 impl Lists {
-    /// Lists cached in `lanes`, computed from the database of `pool`.
-    pub fn new(lanes: Lanes, pool: Pool) -> Self {
-        Self { lanes, pool }
+    /// Lists cached in `caches`, computed from the database of `pool`.
+    pub fn new(caches: Caches, pool: Pool) -> Self {
+        Self { caches, pool }
     }
 
     /// What goes with a product; absent when there is no such product.
@@ -55,7 +55,7 @@ impl Lists {
             let lists = lists.clone();
             async move { lists.load_beside(product.get()).await }
         };
-        self.lanes.list.get_or_load(&self.lanes.list.key(product), load).await
+        self.caches.list.get_or_load(&self.caches.list.key(product), load).await
     }
 
     /// What goes with the products in a cart. Of a cart of which nothing is known, nothing.
@@ -68,19 +68,19 @@ impl Lists {
             let lists = lists.clone();
             async move { lists.load_for_cart(cart).await }
         };
-        self.lanes.basket.get_or_load(&self.lanes.basket.key(cart.reference()), load).await
+        self.caches.basket.get_or_load(&self.caches.basket.key(cart.reference()), load).await
     }
 
-    async fn load_beside(&self, product: i64) -> Result<NewEntry, Failure> {
+    async fn load_beside(&self, product: i64) -> Result<NewEntry, RecommendationError> {
         self.pool.run(async |connection| beside(connection, product).await).await
     }
 
-    async fn load_for_cart(&self, cart: CartId) -> Result<NewEntry, Failure> {
+    async fn load_for_cart(&self, cart: CartId) -> Result<NewEntry, RecommendationError> {
         self.pool.run(async |connection| for_cart(connection, cart).await).await
     }
 }
 
-async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewEntry, Failure> {
+async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewEntry, RecommendationError> {
     let Some(category) = queries::category(connection, product).await? else {
         // No tag: an id that belongs to nothing leaves no tag set. The creation of the product removes the entry by its key.
         return Ok(NewEntry::absent());
@@ -94,7 +94,7 @@ async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewE
     loaded(connection, list, tags).await
 }
 
-async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<NewEntry, Failure> {
+async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<NewEntry, RecommendationError> {
     let lines = queries::basket(connection, cart.reference()).await?;
     let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
     let latest = &lines[..lines.len().min(LATEST)];
@@ -135,7 +135,7 @@ async fn loaded(
     connection: &mut AsyncPgConnection,
     mut list: Recommendations,
     mut tags: BTreeSet<Tag>,
-) -> Result<NewEntry, Failure> {
+) -> Result<NewEntry, RecommendationError> {
     for item in list.bought_together.iter().chain(&list.similar) {
         tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);
     }
@@ -149,6 +149,6 @@ async fn loaded(
 
 impl std::fmt::Debug for Lists {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lists").field("lanes", &self.lanes).finish_non_exhaustive()
+        f.debug_struct("Lists").field("lanes", &self.caches).finish_non_exhaustive()
     }
 }

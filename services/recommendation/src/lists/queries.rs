@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::model::{Category, Item, Reason};
-use crate::error::Failure;
+use crate::error::RecommendationError;
 
 /// A product that may be shown.
 #[derive(diesel::QueryableByName)]
@@ -63,14 +63,20 @@ impl Candidate {
 }
 
 /// The category of a product that exists.
-pub(super) async fn category(connection: &mut AsyncPgConnection, product: i64) -> Result<Option<i64>, Failure> {
+pub(super) async fn category(
+    connection: &mut AsyncPgConnection,
+    product: i64,
+) -> Result<Option<i64>, RecommendationError> {
     let found = "SELECT id, category_id FROM products WHERE id = $1 AND NOT deleted";
     let found: Option<Found> = sql(found).bind::<BigInt, _>(product).get_result(connection).await.optional()?;
     Ok(found.map(|found| found.category_id))
 }
 
 /// What lies in a cart, with its category if the product exists (else 0); what was touched last comes first.
-pub(super) async fn basket(connection: &mut AsyncPgConnection, cart: Uuid) -> Result<Vec<(i64, i64)>, Failure> {
+pub(super) async fn basket(
+    connection: &mut AsyncPgConnection,
+    cart: Uuid,
+) -> Result<Vec<(i64, i64)>, RecommendationError> {
     let lines = "SELECT line.product_id AS id, coalesce(p.category_id, 0) AS category_id
                  FROM basket_items line LEFT JOIN products p ON p.id = line.product_id AND NOT p.deleted
                  WHERE line.cart_id = $1 AND line.quantity > 0 ORDER BY line.seq DESC, line.product_id";
@@ -80,7 +86,10 @@ pub(super) async fn basket(connection: &mut AsyncPgConnection, cart: Uuid) -> Re
 
 /// What is bought together with any of these and is none of them, the strongest first, also what cannot be bought now.
 /// Scores add up, as Deshpande and Karypis do in "Item-Based Top-N Recommendation Algorithms", ACM TOIS 22 (1), 2004.
-pub(super) async fn together(connection: &mut AsyncPgConnection, of: &[i64]) -> Result<Vec<Candidate>, Failure> {
+pub(super) async fn together(
+    connection: &mut AsyncPgConnection,
+    of: &[i64],
+) -> Result<Vec<Candidate>, RecommendationError> {
     let others = "SELECT other.id, p.name, p.price_cents, p.category_id, c.name AS category, other.score,
                       coalesce(p.stock > 0 AND NOT p.deleted, false) AS can_be_bought, false AS by_price
                   FROM (SELECT other_id AS id, round(sum(score)::numeric, 1)::double precision AS score FROM together
@@ -96,7 +105,7 @@ pub(super) async fn similar(
     to: &[i64],
     except: &[i64],
     most: usize,
-) -> Result<Vec<Candidate>, Failure> {
+) -> Result<Vec<Candidate>, RecommendationError> {
     // As many more as may have to be left out.
     let wide = most + except.len();
     let others = "SELECT other.id, p.name, p.price_cents, p.category_id, c.name AS category, other.score,

@@ -11,25 +11,25 @@ use events::contract::{CartChange, CartChangeKind, CartEvent};
 use events::log::{EventLog, LogPosition};
 use tracing::info;
 
-use super::{refused, taken};
-use crate::baskets::Baskets;
+use super::{refused, require_done};
+use crate::baskets::BasketItems;
 use crate::positions::Positions;
 use crate::{keys, learning};
 
 /// What the recommendation does when carts change.
 #[derive(Clone, Debug)]
-pub struct Carts {
+pub struct CartEventHandler {
     /// Where lists are removed.
     pub cache: CacheClient,
     /// What lies in carts.
-    pub baskets: Baskets,
+    pub baskets: BasketItems,
     /// How far that is.
     pub positions: Positions,
     /// The cart's log of events.
     pub log: EventLog,
 }
 
-impl EventHandler for Carts {
+impl EventHandler for CartEventHandler {
     type Data = CartChange;
 
     async fn apply(&self, events: &[CartEvent]) -> Result<(), HandlerError> {
@@ -40,12 +40,12 @@ impl EventHandler for Carts {
             };
             self.cache.feed().event(name, Some(event.seq), format_args!("basket:{}", event.change.cart_id));
         }
-        if self.baskets.carry_out(events).await.map_err(refused)? > 0 {
+        if self.baskets.apply(events).await.map_err(refused)? > 0 {
             learning::pending(true);
         }
         // Also where nothing has changed: the one who changed it may have died before it came to this.
         let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
-        taken(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
+        require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
@@ -59,7 +59,7 @@ impl EventHandler for Carts {
             // The cart may be away: the baskets are read beside the events (`rebuild.rs`), which need not wait for that.
             self.positions.set_incomplete(CART_EVENTS.stream).await.map_err(refused)?;
         }
-        taken(self.cache.purge().await)?;
+        require_done(self.cache.purge().await)?;
         Ok(None)
     }
 

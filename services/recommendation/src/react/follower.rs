@@ -11,10 +11,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::{Carts, Products};
-use crate::error::Failure;
+use super::{CartEventHandler, ProductEventHandler};
+use crate::error::RecommendationError;
 use crate::settings::Settings;
-use crate::{keeper, keys};
+use crate::{keys, maintenance};
 
 /// How long it rests after a failure: twice as long each time, up to this.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -44,9 +44,9 @@ pub struct Follower {
     /// How events reach it.
     pub settings: Settings,
     /// What changes of products do.
-    pub products: Products,
+    pub products: ProductEventHandler,
     /// What changes of carts do.
-    pub carts: Carts,
+    pub carts: CartEventHandler,
     /// Told how far the events of each are carried out.
     pub progress: BothProgress,
 }
@@ -60,7 +60,7 @@ impl Follower {
             tokio::join!(
                 async {
                     begin_products(&products).await;
-                    let log = products.filler.api.events();
+                    let log = products.sync.api.events();
                     start(&settings, PRODUCT_EVENTS, log, products, &progress.products)
                 },
                 async {
@@ -97,24 +97,24 @@ fn start<R: EventHandler>(
 }
 
 /// Sees to it that there is a copy of the catalogue, and that its position is one of this log.
-async fn begin_products(products: &Products) {
-    let filler = &products.filler;
-    if let Err(failure) = filler.catalogue.forget_the_gone().await {
+async fn begin_products(products: &ProductEventHandler) {
+    let sync = &products.sync;
+    if let Err(failure) = sync.catalogue.prune_processes().await {
         // Nothing waits for them: the next start forgets them.
         debug!(reason = %failure, "expectations of processes that are gone cannot be removed now");
     }
-    let mut rest = Rest::default();
+    let mut rest = StartBackoff::default();
     loop {
         let begun = async {
-            match filler.positions.of(PRODUCT_EVENTS.stream).await? {
-                None => filler.fill().await,
+            match sync.positions.of(PRODUCT_EVENTS.stream).await? {
+                None => sync.fill().await,
                 Some(position) => {
                     let asked = Instant::now();
-                    let head = keeper::head(&filler.api.events(), Some(position.newest)).await;
+                    let head = maintenance::head(&sync.api.events(), Some(position.newest)).await;
                     if let Ok(head) = head {
-                        filler.state.heard_of(head.seq, position.seq, asked);
+                        sync.state.observe_head(head.seq, position.seq, asked);
                     }
-                    filler.state.filled();
+                    sync.state.set_copied();
                     match head {
                         Err(LogError::Diverged(_)) => {
                             products.resync(Resync::OtherHistory).await.map_err(failure).map(drop)
@@ -132,13 +132,13 @@ async fn begin_products(products: &Products) {
 }
 
 /// Sees to it that the position of the baskets is one of this log.
-async fn begin_carts(carts: &Carts) {
+async fn begin_carts(carts: &CartEventHandler) {
     let positions = &carts.positions;
-    let mut rest = Rest::default();
+    let mut rest = StartBackoff::default();
     loop {
         let begun = async {
             let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(()) };
-            match keeper::head(&carts.log, Some(position.newest)).await {
+            match maintenance::head(&carts.log, Some(position.newest)).await {
                 Err(LogError::Diverged(_)) => {
                     warn!("the log of carts has another history than the baskets: they are read anew");
                     carts.resync(Resync::OtherHistory).await.map_err(failure).map(drop)
@@ -153,21 +153,21 @@ async fn begin_carts(carts: &Carts) {
     }
 }
 
-fn failure(error: HandlerError) -> Failure {
+fn failure(error: HandlerError) -> RecommendationError {
     match error {
-        HandlerError::Unavailable(reason) => Failure::Unavailable(reason),
-        HandlerError::Refused(reason) => Failure::Internal(reason),
+        HandlerError::Unavailable(reason) => RecommendationError::Unavailable(reason),
+        HandlerError::Refused(reason) => RecommendationError::Internal(reason),
     }
 }
 
 /// Pauses that grow.
 #[derive(Default)]
-struct Rest {
+struct StartBackoff {
     failures: u32,
 }
 
-impl Rest {
-    async fn after(&mut self, failure: &Failure) {
+impl StartBackoff {
+    async fn after(&mut self, failure: &RecommendationError) {
         if self.failures == 0 {
             warn!(reason = %failure, "the start waits for something that is away");
         }

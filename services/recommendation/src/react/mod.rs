@@ -7,25 +7,25 @@ mod follower;
 mod products;
 mod rebuild;
 
-pub use carts::Carts;
+pub use carts::CartEventHandler;
 pub use follower::{BothProgress, Follower};
-pub use products::Products;
-pub use rebuild::Rebuild;
+pub use products::ProductEventHandler;
+pub use rebuild::BasketRebuild;
 
 use cache::Invalidated;
 use events::consumer::HandlerError;
 
-use crate::error::Failure;
+use crate::error::RecommendationError;
 
 /// The cache repeats a deferred one by itself; the events wait until it is certain.
-fn taken(invalidated: Invalidated) -> Result<(), HandlerError> {
+fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),
         Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
     }
 }
 
-fn refused(failure: Failure) -> HandlerError {
+fn refused(failure: RecommendationError) -> HandlerError {
     let reason = failure.to_string();
     if failure.is_transient() { HandlerError::Unavailable(reason) } else { HandlerError::Refused(reason) }
 }

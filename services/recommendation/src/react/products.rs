@@ -21,33 +21,33 @@ use events::log::LogPosition;
 use events::product_api::CategoryRef;
 use tracing::info;
 
-use super::{refused, taken};
-use crate::catalogue::{Changes, Filler};
-use crate::error::Failure;
+use super::{refused, require_done};
+use crate::catalogue::{CatalogueSync, Changes};
+use crate::error::RecommendationError;
 use crate::keys;
 
 /// A change of nothing else lets nobody into a list, unless it begins or ends to be available.
-const NOBODY_ENTERS: [&str; 2] = ["stock", "featured"];
+const COLUMNS_WITHOUT_ENTRY: [&str; 2] = ["stock", "featured"];
 
 /// What the recommendation does when products change.
 #[derive(Clone, Debug)]
-pub struct Products {
+pub struct ProductEventHandler {
     /// Where lists are removed.
     pub cache: CacheClient,
     /// The lists beside products.
     pub lists: Cache,
     /// The copy, and where its rows come from.
-    pub filler: Filler,
+    pub sync: CatalogueSync,
 }
 
-impl EventHandler for Products {
+impl EventHandler for ProductEventHandler {
     type Data = ProductChange;
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         self.tell(events);
         let named = outdated(events, &HashSet::new());
-        self.filler.catalogue.expect(&named, in_doubt(events)).await.map_err(refused)?;
-        taken(self.cache.invalidate(Invalidation::hard().tags(named)).await)?;
+        self.sync.catalogue.expect(&named, in_doubt(events)).await.map_err(refused)?;
+        require_done(self.cache.invalidate(Invalidation::hard().tags(named)).await)?;
 
         let deleted = deleted(events);
         let changes = match self.fetched(events, &deleted).await {
@@ -59,38 +59,38 @@ impl EventHandler for Products {
         };
         let marks: Vec<LogPosition> =
             events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
-        let flipped = self.filler.catalogue.carry_out(&changes, &marks).await.map_err(refused)?;
+        let flipped = self.sync.catalogue.apply(&changes, &marks).await.map_err(refused)?;
         // Only now: a list that is made from here on is made of the new rows.
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
         let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
-        taken(self.cache.invalidate(invalidation).await)
+        require_done(self.cache.invalidate(invalidation).await)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "events about products may have been missed: the catalogue is copied again");
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
             // What lies there may be of any age or of another history, and the product API may be away for long.
-            taken(self.cache.purge().await)?;
+            require_done(self.cache.purge().await)?;
         }
-        self.filler.fill().await.map_err(refused)?;
-        taken(self.cache.purge().await)?;
+        self.sync.fill().await.map_err(refused)?;
+        require_done(self.cache.purge().await)?;
         Ok(None)
     }
 
     async fn position(&self) -> Result<Option<Position>, HandlerError> {
-        self.filler.positions.of(PRODUCT_EVENTS.stream).await.map_err(refused)
+        self.sync.positions.of(PRODUCT_EVENTS.stream).await.map_err(refused)
     }
 
     async fn skip(&self, until: u64) -> Result<(), HandlerError> {
-        self.filler.positions.begin(PRODUCT_EVENTS.stream, until.into()).await.map_err(refused)
+        self.sync.positions.begin(PRODUCT_EVENTS.stream, until.into()).await.map_err(refused)
     }
 
     async fn skip_dead_letters(&self, numbers: &[u64]) -> Result<(), HandlerError> {
-        self.filler.positions.skip_dead_letters(PRODUCT_EVENTS.stream, numbers).await.map_err(refused)
+        self.sync.positions.skip_dead_letters(PRODUCT_EVENTS.stream, numbers).await.map_err(refused)
     }
 }
 
-impl Products {
+impl ProductEventHandler {
     fn tell(&self, events: &[ProductEvent]) {
         for ProductEvent { seq, change, .. } in events {
             let (feed, name) = (self.cache.feed(), change.kind.name());
@@ -102,29 +102,33 @@ impl Products {
     }
 
     /// The rows as they are now, of all that these events are about.
-    async fn fetched(&self, events: &[ProductEvent], deleted: &BTreeMap<i64, (i64, u64)>) -> Result<Changes, Failure> {
+    async fn fetched(
+        &self,
+        events: &[ProductEvent],
+        deleted: &BTreeMap<i64, (i64, u64)>,
+    ) -> Result<Changes, RecommendationError> {
         let mut products: BTreeMap<i64, (i64, u64)> = BTreeMap::new();
         let mut categories: BTreeMap<i64, u64> = BTreeMap::new();
-        let mut anew = HashSet::new();
+        let mut may_be_new_row = HashSet::new();
         for ProductEvent { seq, change, .. } in events {
             match change.product_id {
                 Some(id) => drop(products.insert(id, (change.version, *seq))),
                 None => drop(categories.insert(change.category_id, *seq)),
             }
             if matches!(change.kind, Kind::ProductCreated | Kind::ProductDeleted) {
-                anew.extend(change.product_id);
+                may_be_new_row.extend(change.product_id);
             }
         }
         products.retain(|id, _| !deleted.contains_key(id));
         let ids: Vec<i64> = products.keys().copied().collect();
-        let answered = if ids.is_empty() { Vec::new() } else { self.filler.api.products(&ids).await? };
+        let answered = if ids.is_empty() { Vec::new() } else { self.sync.api.products(&ids).await? };
         // After the products: a name that came with one of them is not newer. Not from products of the category: by now all
         // that are known may have left it.
-        let names = if categories.is_empty() { Vec::new() } else { self.filler.api.categories().await? };
+        let names = if categories.is_empty() { Vec::new() } else { self.sync.api.categories().await? };
         let named = |name: CategoryRef| categories.get(&name.id).map(|number| (name.id, name.name, *number));
         let gone = deleted.iter().map(|(id, (version, seq))| (*id, *version, *seq));
         let names = names.into_iter().filter_map(named).collect();
-        let mut changes = Changes { gone: gone.collect(), anew, names, ..Changes::default() };
+        let mut changes = Changes { gone: gone.collect(), may_be_new_row, names, ..Changes::default() };
         for product in answered {
             // It was asked for after all of these events were heard.
             if let Some((_, number)) = products.remove(&product.id) {
@@ -143,8 +147,8 @@ impl Products {
         let tags: Vec<Tag> = deleted.keys().map(|id| keys::product(*id)).collect();
         let gone = deleted.into_iter().map(|(id, (version, seq))| (id, version, seq)).collect();
         let changes = Changes { gone, ..Changes::default() };
-        self.filler.catalogue.carry_out(&changes, &[]).await.map_err(refused)?;
-        taken(self.cache.invalidate(Invalidation::hard().tags(tags)).await)
+        self.sync.catalogue.apply(&changes, &[]).await.map_err(refused)?;
+        require_done(self.cache.invalidate(Invalidation::hard().tags(tags)).await)
     }
 }
 
@@ -183,7 +187,7 @@ fn outdated(events: &[ProductEvent], flipped: &HashSet<i64>) -> HashSet<Tag> {
             continue;
         };
         tags.insert(keys::product(product));
-        let is_elsewhere = |column: &String| !NOBODY_ENTERS.contains(&column.as_str());
+        let is_elsewhere = |column: &String| !COLUMNS_WITHOUT_ENTRY.contains(&column.as_str());
         let others_may_enter = change.changed.is_empty() || change.changed.iter().any(is_elsewhere);
         if others_may_enter || flipped.contains(&product) {
             let categories = [Some(change.category_id), change.previous_category_id];

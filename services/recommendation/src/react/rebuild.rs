@@ -14,12 +14,12 @@ use tokio::time::sleep;
 use tracing::info;
 use uuid::Uuid;
 
-use super::taken;
-use crate::baskets::Baskets;
-use crate::error::Failure;
+use super::require_done;
+use crate::baskets::BasketItems;
+use crate::error::RecommendationError;
 use crate::positions::Positions;
-use crate::state::State;
-use crate::{keeper, learning};
+use crate::state::CatalogueStatus;
+use crate::{learning, maintenance};
 
 /// How often it is looked whether events are lost.
 const EVERY: Duration = Duration::from_secs(1);
@@ -31,22 +31,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Reads the baskets where they are incomplete.
 #[derive(Debug)]
-pub struct Rebuild {
+pub struct BasketRebuild {
     /// Where they are read from.
     pub snapshot: CartSnapshot,
     /// The cart's log of events.
     pub log: EventLog,
     /// Where they are written.
-    pub baskets: Baskets,
+    pub baskets: BasketItems,
     /// Says whether events are lost.
     pub positions: Positions,
     /// Where lists for carts are removed.
     pub cache: CacheClient,
     /// Told whether the baskets are incomplete.
-    pub state: State,
+    pub state: CatalogueStatus,
 }
 
-impl Rebuild {
+impl BasketRebuild {
     /// Never returns.
     pub async fn keep(&self) {
         let outage = RecurringFailure::new(
@@ -70,7 +70,7 @@ impl Rebuild {
         }
     }
 
-    async fn look(&self) -> Result<(), Failure> {
+    async fn look(&self) -> Result<(), RecommendationError> {
         // A database that does not answer says nothing about the baskets; readiness tells of it.
         let Ok(losses) = self.positions.losses(CART_EVENTS.stream).await else { return Ok(()) };
         self.state.baskets_incomplete(losses.is_some());
@@ -80,9 +80,9 @@ impl Rebuild {
         }
     }
 
-    async fn read(&self, losses: i64) -> Result<(), Failure> {
+    async fn read(&self, losses: i64) -> Result<(), RecommendationError> {
         let began = Instant::now();
-        let head = keeper::head(&self.log, None).await?.seq;
+        let head = maintenance::head(&self.log, None).await?.seq;
         let (mut changed, mut after) = (0, None);
         loop {
             let page = self.snapshot.page(after).await?;
@@ -97,7 +97,7 @@ impl Rebuild {
             learning::pending(true);
         }
         // Also where nothing has changed: an earlier attempt may have changed it, and died before it came to this.
-        taken(self.cache.purge().await).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        require_done(self.cache.purge().await).map_err(|error| RecommendationError::Unavailable(error.to_string()))?;
         if self.positions.set_complete(CART_EVENTS.stream, losses).await? {
             self.state.baskets_incomplete(false);
             info!(changed, head, took = ?began.elapsed(), "all baskets have been read from the cart");

@@ -7,7 +7,7 @@ use actix_web::web::ServiceConfig;
 use runtime::http_metrics::resource;
 use utoipa::OpenApi;
 
-pub(crate) use recommendations::Shelves;
+pub(crate) use recommendations::RecommendationService;
 
 /// Mounts the routes.
 #[rustfmt::skip] // A table reads better with one path to a line.

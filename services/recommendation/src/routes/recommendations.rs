@@ -16,13 +16,13 @@ use crate::NAME;
 use crate::ids::{CartId, ProductId};
 use crate::lists::{Lists, MOST, Recommendations};
 use crate::react::BothProgress;
-use crate::state::{BasketsState, CatalogueState, State};
+use crate::state::{BasketsState, CatalogueState, CatalogueStatus};
 
 /// What the handlers work with.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelves {
+pub(crate) struct RecommendationService {
     pub(crate) lists: Lists,
-    pub(crate) state: State,
+    pub(crate) state: CatalogueStatus,
     /// How far events are carried out.
     pub(crate) progress: BothProgress,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Answered {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Few {
+pub(super) struct ListQuery {
     /// The most of each kind: 1 to 12, 12 by default.
     #[param(nullable = false, minimum = 1, maximum = 12)]
     limit: Option<i64>,
@@ -63,7 +63,7 @@ pub(super) struct ForCart {
     get,
     path = "/recommendations/{product_id}",
     tag = "recommendations",
-    params(("product_id" = i64, Path, minimum = 1, example = 1), Few),
+    params(("product_id" = i64, Path, minimum = 1, example = 1), ListQuery),
     responses(
         (status = 200, body = Answered, description = "Nothing known is an empty list"), (status = 304),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),
@@ -73,8 +73,8 @@ pub(super) struct ForCart {
 pub(super) async fn beside(
     request: HttpRequest,
     path: Path<String>,
-    query: Query<Few>,
-    shelves: Data<Shelves>,
+    query: Query<ListQuery>,
+    shelves: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let product: ProductId =
@@ -99,7 +99,7 @@ pub(super) async fn beside(
 pub(super) async fn for_cart(
     request: HttpRequest,
     query: Query<ForCart>,
-    shelves: Data<Shelves>,
+    shelves: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
@@ -111,7 +111,7 @@ pub(super) async fn for_cart(
     answered(answer, &request, &fetched, limit, shown)
 }
 
-impl Shelves {
+impl RecommendationService {
     fn catalogue(&self) -> CatalogueState {
         let mut catalogue = self.state.catalogue(Instant::now());
         catalogue.stale |= self.progress.products.verified().is_err();

@@ -39,9 +39,9 @@ impl Rows {
         self.write(changes, seq).await
     }
 
-    async fn anew(&self, seq: u64, version: i64) -> bool {
+    async fn insert_again(&self, seq: u64, version: i64) -> bool {
         let live = vec![(product(version, 1), seq)];
-        self.write(Changes { live, anew: HashSet::from([1]), ..Changes::default() }, seq).await
+        self.write(Changes { live, may_be_new_row: HashSet::from([1]), ..Changes::default() }, seq).await
     }
 
     async fn gone(&self, seq: u64, version: i64) -> bool {
@@ -50,7 +50,7 @@ impl Rows {
 
     /// Returns whether it can be bought again, or no longer, with this event.
     async fn write(&self, changes: Changes, seq: u64) -> bool {
-        !self.catalogue.carry_out(&changes, &[seq.into()]).await.expect("it is written").is_empty()
+        !self.catalogue.apply(&changes, &[seq.into()]).await.expect("it is written").is_empty()
     }
 
     async fn row(&self) -> String {
@@ -107,7 +107,7 @@ async fn a_later_life_of_the_same_id_begins_with_version_one() {
     assert_eq!(rows.row().await, "v1|f|1|12");
     // Also when nobody has seen it gone.
     rows.live(13, 5, 1).await;
-    rows.anew(15, 1).await;
+    rows.insert_again(15, 1).await;
     assert_eq!(rows.row().await, "v1|f|1|15");
     // And a late answer about the old one does not count.
     rows.gone(14, 5).await;
@@ -156,7 +156,7 @@ async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
         vec![(of(1, "old", 2, 0), 11), (of(2, "new", 2, 4), 12), (of(5, "first", 1, 1), 13), (of(4, "old", 1, 9), 9)];
     let changes = Changes { live, gone: vec![(3, 1, 14)], ..Changes::default() };
     let numbers = [11, 12, 13, 14].map(events::log::LogPosition::from);
-    let mut flipped: Vec<i64> = rows.catalogue.carry_out(&changes, &numbers).await.unwrap().into_iter().collect();
+    let mut flipped: Vec<i64> = rows.catalogue.apply(&changes, &numbers).await.unwrap().into_iter().collect();
     flipped.sort_unstable();
     assert_eq!(flipped, [1, 3, 5], "sold out, gone, new");
     assert_eq!(
@@ -173,13 +173,13 @@ async fn the_position_is_below_the_first_event_that_is_missing() {
     rows.positions.begin("product:events", 5.into()).await.unwrap();
     assert_eq!(position().await, Some(5));
     let nothing = Changes::default();
-    rows.catalogue.carry_out(&nothing, &[8.into(), 9.into()]).await.unwrap();
+    rows.catalogue.apply(&nothing, &[8.into(), 9.into()]).await.unwrap();
     assert_eq!(position().await, Some(5));
-    rows.catalogue.carry_out(&nothing, &[6.into(), 9.into()]).await.unwrap();
+    rows.catalogue.apply(&nothing, &[6.into(), 9.into()]).await.unwrap();
     assert_eq!(position().await, Some(6));
-    rows.catalogue.carry_out(&nothing, &[7.into()]).await.unwrap();
+    rows.catalogue.apply(&nothing, &[7.into()]).await.unwrap();
     assert_eq!(position().await, Some(9));
     // A number that never came is passed over in the end.
-    rows.catalogue.carry_out(&nothing, &[200_000.into()]).await.unwrap();
+    rows.catalogue.apply(&nothing, &[200_000.into()]).await.unwrap();
     assert_eq!(position().await, Some(100_000));
 }

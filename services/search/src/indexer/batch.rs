@@ -6,7 +6,7 @@ use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
 use events::product_api::Product;
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::touched::{Change, Touched};
+use super::touched::{Change, ChangedTags};
 use crate::index::{Categories, Row};
 
 /// Events, and what has been fetched because of them.
@@ -69,7 +69,7 @@ impl Batch {
     }
 
     fn tags(&self) -> Vec<cache::Tag> {
-        let mut touched = Touched::default();
+        let mut touched = ChangedTags::default();
         for change in &self.of_categories {
             touched.category(change);
         }

@@ -8,13 +8,13 @@
 //! no version needs to be compared. A row that is not there any more is taken out. Redis is told before the commit: a
 //! process that dies in between tells it again.
 //!
-//! The catalogue as a whole is taken in by a walk (`walk.rs`): the first time, and whenever events were missed.
+//! The catalogue as a whole is indexed from page to page (`reindex.rs`): the first time, and whenever events were missed.
 
 mod batch;
 #[cfg(test)]
 mod reach_tests;
+mod reindex;
 mod touched;
-mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,9 +30,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::announce::Announcer;
 use crate::index::{Commit, Row, Snapshot, Store, StoreError};
-use crate::state::State;
+use crate::invalidator::Invalidator;
+use crate::state::IndexStatus;
 use batch::Batch;
 
 /// The most events in one commit.
@@ -56,8 +56,8 @@ pub enum Work {
 pub struct Indexer {
     api: ProductApi,
     store: Arc<Mutex<Store>>,
-    announcer: Announcer,
-    state: Arc<State>,
+    announcer: Invalidator,
+    state: Arc<IndexStatus>,
     /// What the last commit was.
     commit: Commit,
     /// How many walks this process has made.
@@ -86,8 +86,8 @@ impl Indexer {
         api: ProductApi,
         store: Store,
         commit: Option<Commit>,
-        announcer: Announcer,
-        state: Arc<State>,
+        announcer: Invalidator,
+        state: Arc<IndexStatus>,
         commit_every: Duration,
     ) -> Self {
         let store = Arc::new(Mutex::new(store));
@@ -123,7 +123,7 @@ impl Indexer {
                 match work {
                     Work::Index(events) => self.index(&events).await,
                     // Nobody waits when the consumer has been stopped.
-                    Work::Walk(done) => drop(done.send(self.walk().await)),
+                    Work::Walk(done) => drop(done.send(self.reindex().await)),
                     Work::Pass(number) => self.skip_dead_letters(number).await,
                 }
                 committed = Instant::now();

@@ -8,10 +8,10 @@ use events::contract::{ProductChange, ProductChangeKind};
 use events::product_api::Product;
 use serde_json::json;
 
-use super::touched::{Change, Touched};
+use super::touched::{Change, ChangedTags};
 use crate::index::{Categories, Commit, Row, Store};
 use crate::query::page;
-use crate::query::search::{About, Filter, Search};
+use crate::query::search::{Filter, QueryTerms, Search};
 
 const TEXTS: [&str; 20] = [
     "Red Running Shoes",
@@ -55,7 +55,7 @@ fn raised(product: &Product, names: &Categories) -> BTreeSet<Tag> {
         changed: Vec::new(),
     };
     let row = Row::from(product);
-    let mut touched = Touched::default();
+    let mut touched = ChangedTags::default();
     touched.product(&Change { before: None, after: Some(&row), events: &[created] }, (names, names));
     touched.into_tags().into_iter().collect()
 }
@@ -91,7 +91,7 @@ fn a_product_raises_a_tag_of_every_page_that_shows_it() {
 
     let (mut shown, mut partial) = (0, 0);
     for q in queries() {
-        let search = Search { about: About::parse(&q), filter: Filter::default(), limit: 100, cursor: None };
+        let search = Search { about: QueryTerms::parse(&q), filter: Filter::default(), limit: 100, cursor: None };
         let finding = page::find(&search, &snapshot).expect("it is found");
         let of_contents = |tag: &&Tag| !tag.as_str().starts_with("product:") && !tag.as_str().starts_with("category:");
         let tags: BTreeSet<Tag> = finding.tags.iter().filter(of_contents).cloned().collect();

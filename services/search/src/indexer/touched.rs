@@ -11,7 +11,7 @@ use cache::Tag;
 use events::contract::{ProductChange, ProductChangeKind};
 
 use crate::index::{Categories, Row};
-use crate::keys::{self, Made};
+use crate::keys::{self, PageBasis};
 use crate::text;
 
 /// More tags than this, and every page is touched instead, by one.
@@ -19,7 +19,7 @@ const MOST: usize = 400;
 
 /// How much of a product a change concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Extent {
+enum DiffExtent {
     /// What pages show.
     Shown,
     /// Which pages with a price filter it is on.
@@ -30,7 +30,7 @@ enum Extent {
 
 /// What has been touched so far.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Touched {
+pub(super) struct ChangedTags {
     tags: BTreeSet<Tag>,
     everything: bool,
 }
@@ -46,15 +46,15 @@ pub(super) struct Change<'a> {
     pub(super) events: &'a [ProductChange],
 }
 
-impl Touched {
+impl ChangedTags {
     /// A product has changed. `names` are those of its categories, before and after.
     pub(super) fn product(&mut self, change: &Change<'_>, names: (&Categories, &Categories)) {
         let told = change.events.iter().map(of_event);
-        let extent = told.chain([of_rows(change.before, change.after)]).max().unwrap_or(Extent::Shown);
+        let extent = told.chain([of_rows(change.before, change.after)]).max().unwrap_or(DiffExtent::Shown);
         let made = match extent {
-            Extent::Shown => return,
-            Extent::Price => Made::ByPrice,
-            Extent::Text => Made::ByText,
+            DiffExtent::Shown => return,
+            DiffExtent::Price => PageBasis::ByPrice,
+            DiffExtent::Text => PageBasis::ByText,
         };
         if !knows_all_texts(change) {
             self.everything = true;
@@ -88,38 +88,38 @@ impl Touched {
     }
 }
 
-fn of_event(change: &ProductChange) -> Extent {
+fn of_event(change: &ProductChange) -> DiffExtent {
     if change.kind != ProductChangeKind::ProductUpdated || change.changed.is_empty() {
-        return Extent::Text;
+        return DiffExtent::Text;
     }
     let of_column = |column: &String| match column.as_str() {
-        "stock" | "featured" => Extent::Shown,
-        "price_cents" => Extent::Price,
-        _ => Extent::Text,
+        "stock" | "featured" => DiffExtent::Shown,
+        "price_cents" => DiffExtent::Price,
+        _ => DiffExtent::Text,
     };
-    change.changed.iter().map(of_column).max().unwrap_or(Extent::Text)
+    change.changed.iter().map(of_column).max().unwrap_or(DiffExtent::Text)
 }
 
-fn of_rows(before: Option<&Row>, after: Option<&Row>) -> Extent {
+fn of_rows(before: Option<&Row>, after: Option<&Row>) -> DiffExtent {
     match (before, after) {
-        (None, None) => Extent::Shown,
+        (None, None) => DiffExtent::Shown,
         (Some(before), Some(after)) => {
             let text = |row: &Row| (row.name.clone(), row.description.clone(), row.category_id);
             if text(before) != text(after) {
-                Extent::Text
+                DiffExtent::Text
             } else if before.price_cents != after.price_cents {
-                Extent::Price
+                DiffExtent::Price
             } else {
-                Extent::Shown
+                DiffExtent::Shown
             }
         }
-        _ => Extent::Text,
+        _ => DiffExtent::Text,
     }
 }
 
 /// Whether the texts before and after every event are those of `before` and `after`.
 fn knows_all_texts(change: &Change<'_>) -> bool {
-    let texts: Vec<_> = change.events.iter().filter(|event| of_event(event) == Extent::Text).collect();
+    let texts: Vec<_> = change.events.iter().filter(|event| of_event(event) == DiffExtent::Text).collect();
     let [event] = texts[..] else { return texts.is_empty() };
     let before = match event.kind {
         // There was none.
@@ -155,7 +155,7 @@ mod tests {
 
     fn tags(before: Option<Row>, after: Option<Row>, events: &[ProductChange]) -> String {
         let names = Categories::from([(2, "Red".to_owned())]);
-        let mut touched = Touched::default();
+        let mut touched = ChangedTags::default();
         let change = Change { before: before.as_ref(), after: after.as_ref(), events };
         touched.product(&change, (&names, &names));
         touched.into_tags().iter().map(Tag::as_str).collect::<Vec<_>>().join(" ")
@@ -210,12 +210,12 @@ mod tests {
 
     #[test]
     fn a_renamed_category_and_very_much_at_once_touch_every_page() {
-        let mut touched = Touched::default();
+        let mut touched = ChangedTags::default();
         touched.category(&event(ProductChangeKind::CategoryUpdated, 2, &["description"]));
-        assert_eq!(touched, Touched::default());
+        assert_eq!(touched, ChangedTags::default());
         touched.category(&event(ProductChangeKind::CategoryUpdated, 3, &["name"]));
         assert_eq!(touched.into_tags(), [keys::every_page()]);
-        let many = Touched { tags: (0..=MOST as i64).map(keys::product).collect(), everything: false };
+        let many = ChangedTags { tags: (0..=MOST as i64).map(keys::product).collect(), everything: false };
         assert_eq!(many.into_tags(), [keys::every_page()]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every word that carries a meaning must match, in whatever field; the fields may differ from word to word. When no
 //! product has all of them, those match that have half of the query's [units](super::search::Units) or more, ranked by
-//! how many they have (`Likeness::Partial`).
+//! how many they have (`MatchMode::Partial`).
 //!
 //! | a word matches | in the name | in the category's name | in the description |
 //! |---|---|---|---|
@@ -27,19 +27,19 @@ use tantivy::query::{
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{Score, Term};
 
-use super::cursor::Likeness;
-use super::search::{About, Units};
+use super::cursor::MatchMode;
+use super::search::{QueryTerms, Units};
 use crate::index::{Categories, Fields};
 use crate::text::{self, Asked, Word};
 
 /// What a match is worth: in the name, in the category's name, in the description.
-type Worth = [Score; 3];
+type FieldWeights = [Score; 3];
 
-const BY_STEM: Worth = [6.0, 2.5, 1.0];
-const BY_BEGINNING: Worth = [0.05, 0.04, 0.03];
-const BY_TYPO: Worth = [0.02, 0.015, 0.01];
+const BY_STEM: FieldWeights = [6.0, 2.5, 1.0];
+const BY_BEGINNING: FieldWeights = [0.05, 0.04, 0.03];
+const BY_TYPO: FieldWeights = [0.02, 0.015, 0.01];
 
-const BY_IDEOGRAPH: Worth = [3.0, 0.0, 0.5];
+const BY_IDEOGRAPH: FieldWeights = [3.0, 0.0, 0.5];
 
 /// No unit of a query is worth more than this, together with its ideographs: BM25 is at most 2.2, times 6 for a name.
 const MOST_WORTH: Score = 32.0;
@@ -63,24 +63,24 @@ pub fn tolerance(word: &Word) -> u8 {
 }
 
 /// Whether words that are nearly those would be searched for, should these find nothing.
-pub fn can_have_typos(about: &About) -> bool {
+pub fn can_have_typos(about: &QueryTerms) -> bool {
     match about {
-        About::Words(words) => {
+        QueryTerms::Words(words) => {
             let can_be_one = |asked: &Asked| ways(asked, false).any(|(word, _)| tolerance(word) > 0);
             words.len() <= MOST_WORDS_WITH_TYPOS && words.iter().any(|(asked, _)| can_be_one(asked))
         }
-        About::Anything | About::Nothing => false,
+        QueryTerms::Anything | QueryTerms::Nothing => false,
     }
 }
 
 /// The query for `about`.
-pub fn build(about: &About, likeness: Likeness, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
+pub fn build(about: &QueryTerms, likeness: MatchMode, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
     let words = match about {
-        About::Anything => return Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
-        About::Nothing => return Box::new(EmptyQuery),
-        About::Words(words) => words,
+        QueryTerms::Anything => return Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
+        QueryTerms::Nothing => return Box::new(EmptyQuery),
+        QueryTerms::Words(words) => words,
     };
-    if let Some(units) = about.units().filter(|_| likeness == Likeness::Partial) {
+    if let Some(units) = about.units().filter(|_| likeness == MatchMode::Partial) {
         return partial(&units, fields, categories);
     }
     let (required, optional) = clauses(words, likeness, fields, categories);
@@ -92,7 +92,7 @@ pub fn build(about: &About, likeness: Likeness, fields: &Fields, categories: &Ca
 /// The score of a partial match is the number of units that it has, and a part of one for what these matches are worth.
 /// So products with the same number are in the order in which a strict search has them.
 fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
-    let (required, mut optional) = clauses(&units.words, Likeness::Partial, fields, categories);
+    let (required, mut optional) = clauses(&units.words, MatchMode::Partial, fields, categories);
     let counts =
         required.iter().map(|clause| Box::new(ConstScoreQuery::new(clause.box_clone(), 1.0)) as Box<dyn Query>);
     let counts = BooleanQuery::union_with_minimum_required_clauses(counts.collect(), units.fewest);
@@ -123,7 +123,7 @@ fn ideographs(units: &Units, fields: &Fields) -> Clauses {
 /// The clauses of the words that carry a meaning, and of those that don't.
 fn clauses(
     words: &[(Asked, bool)],
-    likeness: Likeness,
+    likeness: MatchMode,
     fields: &Fields,
     categories: &Categories,
 ) -> (Clauses, Clauses) {
@@ -147,12 +147,12 @@ type Names = Vec<(i64, Vec<Word>)>;
 #[derive(Clone, Copy)]
 struct How {
     is_last: bool,
-    likeness: Likeness,
+    likeness: MatchMode,
 }
 
 impl How {
     fn tolerance(self, word: &Word) -> u8 {
-        if self.likeness == Likeness::Typo { tolerance(word) } else { 0 }
+        if self.likeness == MatchMode::Typo { tolerance(word) } else { 0 }
     }
 }
 
@@ -266,12 +266,12 @@ fn automaton(field: Field, word: &str, tolerance: u8, is_beginning: bool) -> Box
 
 /// BM25's statistics, as if every word were in a third of a thousand products, and texts were of usual lengths. The part
 /// that counts occurrences in other products is 1 then.
-pub struct Usual {
+pub struct FixedStatistics {
     /// The fields, to tell names from descriptions.
     pub fields: Fields,
 }
 
-impl Bm25StatisticsProvider for Usual {
+impl Bm25StatisticsProvider for FixedStatistics {
     fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
         let is_name = [self.fields.name_stems, self.fields.name_grams].contains(&field);
         let usual = if is_name { 6 } else { 32 };

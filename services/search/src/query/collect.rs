@@ -8,7 +8,7 @@ use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::Column;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
-use super::cursor::Place;
+use super::cursor::SortPosition;
 use super::search::Filter;
 
 /// A score counts in steps of 1/10,000, so that the order in which its parts were added does not show.
@@ -22,7 +22,7 @@ pub struct Best {
     /// What must hold beside the words.
     pub filter: Filter,
     /// Results up to this place are counted and not returned.
-    pub after: Option<Place>,
+    pub after: Option<SortPosition>,
     /// So many results are returned.
     pub limit: usize,
 }
@@ -37,7 +37,7 @@ pub struct Found {
     /// How many in each category, whichever is chosen.
     pub facets: BTreeMap<i64, u64>,
     /// The best ones, in order.
-    pub best: Vec<(Place, DocAddress)>,
+    pub best: Vec<(SortPosition, DocAddress)>,
 }
 
 /// The columns of a segment, and what was found in it.
@@ -47,13 +47,13 @@ pub struct InSegment {
     prices: Column<i64>,
     segment: SegmentOrdinal,
     filter: Filter,
-    after: Option<Place>,
+    after: Option<SortPosition>,
     limit: usize,
     found: Found,
     /// Matches of each category with a small id, which is how ids mostly are: a map would be the dearest part.
     counts: Vec<u64>,
     // The worst of the best on top.
-    best: BinaryHeap<(Place, DocId)>,
+    best: BinaryHeap<(SortPosition, DocId)>,
 }
 
 impl Collector for Best {
@@ -112,7 +112,7 @@ impl SegmentCollector for InSegment {
             return;
         }
         self.found.total += 1;
-        let place = Place { score: (score * STEPS).round() as u32, id: value(&self.ids) };
+        let place = SortPosition { score: (score * STEPS).round() as u32, id: value(&self.ids) };
         if self.after.is_some_and(|after| place <= after) {
             return;
         }

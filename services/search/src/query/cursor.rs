@@ -9,20 +9,20 @@ use std::fmt;
 
 /// A place in the order of results: the better score first, then the smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SortPosition {
     /// The rounded score.
     pub score: u32,
     /// The product.
     pub id: i64,
 }
 
-impl Ord for Place {
+impl Ord for SortPosition {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.cmp(&self.score).then(self.id.cmp(&other.id))
     }
 }
 
-impl PartialOrd for Place {
+impl PartialOrd for SortPosition {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -30,7 +30,7 @@ impl PartialOrd for Place {
 
 /// How words are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Likeness {
+pub enum MatchMode {
     /// As they stand, by stem, and the last one by its beginning.
     Strict,
     /// With a letter or two wrong.
@@ -43,15 +43,15 @@ pub enum Likeness {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// How the pages so far compared words.
-    pub likeness: Likeness,
+    pub likeness: MatchMode,
     /// The last result so far.
-    pub place: Place,
+    pub place: SortPosition,
     subject: u32,
 }
 
 impl Cursor {
     /// A cursor for the results of `subject`.
-    pub fn new(likeness: Likeness, place: Place, subject: &str) -> Self {
+    pub fn new(likeness: MatchMode, place: SortPosition, subject: &str) -> Self {
         Self { likeness, place, subject: hash(subject) }
     }
 
@@ -64,16 +64,16 @@ impl Cursor {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let likeness = match parts.next()? {
-            "s" => Likeness::Strict,
-            "t" => Likeness::Typo,
-            "p" => Likeness::Partial,
+            "s" => MatchMode::Strict,
+            "t" => MatchMode::Typo,
+            "p" => MatchMode::Partial,
             _ => return None,
         };
         let mut hex = || u64::from_str_radix(parts.next()?, 16).ok();
         let score = u32::try_from(hex()?).ok()?;
         let id = i64::try_from(hex()?).ok()?;
         let subject = u32::try_from(hex()?).ok()?;
-        let cursor = Self { likeness, place: Place { score, id }, subject };
+        let cursor = Self { likeness, place: SortPosition { score, id }, subject };
         // One text for each cursor, or one page would have several keys.
         (cursor.to_string() == text).then_some(cursor)
     }
@@ -82,9 +82,9 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.likeness {
-            Likeness::Strict => f.write_str("s")?,
-            Likeness::Typo => f.write_str("t")?,
-            Likeness::Partial => f.write_str("p")?,
+            MatchMode::Strict => f.write_str("s")?,
+            MatchMode::Typo => f.write_str("t")?,
+            MatchMode::Partial => f.write_str("p")?,
         }
         write!(f, ".{:x}.{:x}.{:x}", self.place.score, self.place.id, self.subject)
     }
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_cursor_can_be_read_back_and_belongs_to_one_query() {
-        for likeness in [Likeness::Strict, Likeness::Typo, Likeness::Partial] {
-            let cursor = Cursor::new(likeness, Place { score: 7_001, id: i64::MAX }, "q=lamp");
+        for likeness in [MatchMode::Strict, MatchMode::Typo, MatchMode::Partial] {
+            let cursor = Cursor::new(likeness, SortPosition { score: 7_001, id: i64::MAX }, "q=lamp");
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
             assert!(cursor.is_of("q=lamp") && !cursor.is_of("q=lamps"));
         }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_better_score_comes_first_then_the_smaller_id() {
-        let mut places = [(1, 9), (2, 5), (1, 3)].map(|(score, id)| Place { score, id });
+        let mut places = [(1, 9), (2, 5), (1, 3)].map(|(score, id)| SortPosition { score, id });
         places.sort();
         assert_eq!(places.map(|place| (place.score, place.id)), [(2, 5), (1, 3), (1, 9)]);
     }

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::build::{begins, is_nearly, is_within, tolerance, ways};
-use super::cursor::Likeness;
-use super::search::About;
+use super::cursor::MatchMode;
+use super::search::QueryTerms;
 use crate::text::{self, Asked, Placed, Word};
 
 /// About how many bytes of a description are shown.
@@ -18,22 +18,22 @@ const LEAD: usize = 4;
 pub struct Highlight {
     /// The words of the query; the units of it, where a partial match is enough.
     asked: Vec<Asked>,
-    likeness: Likeness,
+    likeness: MatchMode,
 }
 
 /// Where a word of a text stands, and whether it is to be bold.
-struct Place {
+struct TextSpan {
     bytes: Range<usize>,
     bold: bool,
 }
 
 impl Highlight {
     /// Looks for what `about` asks for, compared as `likeness` says.
-    pub fn new(about: &About, likeness: Likeness) -> Self {
-        let units = about.units().filter(|_| likeness == Likeness::Partial).map(|units| units.words);
+    pub fn new(about: &QueryTerms, likeness: MatchMode) -> Self {
+        let units = about.units().filter(|_| likeness == MatchMode::Partial).map(|units| units.words);
         let words = match about {
-            About::Words(words) => units.unwrap_or_else(|| words.clone()),
-            About::Anything | About::Nothing => Vec::new(),
+            QueryTerms::Words(words) => units.unwrap_or_else(|| words.clone()),
+            QueryTerms::Anything | QueryTerms::Nothing => Vec::new(),
         };
         Self { asked: words.into_iter().map(|(asked, _)| asked).collect(), likeness }
     }
@@ -53,14 +53,14 @@ impl Highlight {
     }
 
     /// The words of a text, none of which overlap: a word with signs counts as one where it matches with them.
-    fn places(&self, text: &str) -> Vec<Place> {
-        let mut places: Vec<Place> = Vec::new();
+    fn places(&self, text: &str) -> Vec<TextSpan> {
+        let mut places: Vec<TextSpan> = Vec::new();
         for placed in text::placed(text) {
             if placed.word.is_run {
                 self.run(&placed, &mut places);
                 continue;
             }
-            let place = Place { bold: self.is_asked_for(&placed.word), bytes: placed.bytes };
+            let place = TextSpan { bold: self.is_asked_for(&placed.word), bytes: placed.bytes };
             match places.last_mut().filter(|last| last.bytes.end > place.bytes.start) {
                 None => places.push(place),
                 // The longer one comes first. If it doesn't match, its parts may.
@@ -72,7 +72,7 @@ impl Highlight {
     }
 
     /// In a run, every stretch that matches is a place, and so is every other letter.
-    fn run(&self, run: &Placed, places: &mut Vec<Place>) {
+    fn run(&self, run: &Placed, places: &mut Vec<TextSpan>) {
         let mut bold = vec![false; run.letters.len()];
         for asked in self.asked.iter().map(|asked| &asked.word).filter(|asked| is_within(asked, &run.word)) {
             let length = asked.word.chars().count();
@@ -87,7 +87,7 @@ impl Highlight {
                 // Letters of one cluster have the same bytes.
                 Some(last) if last.bytes.end > bytes.start => last.bold |= bold,
                 Some(last) if last.bytes.end == bytes.start && last.bold && bold => last.bytes.end = bytes.end,
-                _ => places.push(Place { bytes, bold }),
+                _ => places.push(TextSpan { bytes, bold }),
             }
         }
     }
@@ -99,14 +99,14 @@ impl Highlight {
         words.any(|(asked_for, is_last)| {
             asked_for.stem == word.stem
                 || (is_last && begins(asked_for, word))
-                || (self.likeness == Likeness::Typo && is_nearly(asked_for, word, tolerance(asked_for)))
+                || (self.likeness == MatchMode::Typo && is_nearly(asked_for, word, tolerance(asked_for)))
         })
     }
 }
 
 /// The stretch of at most [`SNIPPET`] bytes, from the begin of a word to the end of one, that has most bold words; the
 /// earliest of them.
-fn best(text: &str, places: &[Place]) -> Range<usize> {
+fn best(text: &str, places: &[TextSpan]) -> Range<usize> {
     if text.len() <= SNIPPET {
         return 0..text.len();
     }
@@ -131,7 +131,7 @@ fn best(text: &str, places: &[Place]) -> Range<usize> {
 }
 
 /// A part of `text` as HTML.
-fn marked(text: &str, range: Range<usize>, places: &[Place]) -> String {
+fn marked(text: &str, range: Range<usize>, places: &[TextSpan]) -> String {
     let mut html = String::with_capacity(range.len() + 32);
     let mut done = range.start;
     let bold = places.iter().filter(|place| place.bold).map(|place| &place.bytes);
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn snippet(q: &str, text: &str) -> String {
-        Highlight::new(&About::parse(q), Likeness::Strict).snippet(text)
+        Highlight::new(&QueryTerms::parse(q), MatchMode::Strict).snippet(text)
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn of_a_partial_match_the_pairs_that_it_has_are_bold() {
-        let html = |q: &str, text: &str| Highlight::new(&About::parse(q), Likeness::Partial).whole(text);
+        let html = |q: &str, text: &str| Highlight::new(&QueryTerms::parse(q), MatchMode::Partial).whole(text);
         assert_eq!(html("便宜智能手机壳", "智能手机保护壳"), "<b>智能手机</b>保护壳");
         assert_eq!(html("手机护壳 red", "智能手机保护壳 Red"), "智能<b>手机</b>保<b>护壳</b> <b>Red</b>");
     }

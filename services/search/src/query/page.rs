@@ -4,11 +4,11 @@ use cache::Tag;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::build::{self, Usual};
+use super::build::{self, FixedStatistics};
 use super::collect::{Best, Found};
-use super::cursor::{Cursor, Likeness, Place};
+use super::cursor::{Cursor, MatchMode, SortPosition};
 use super::highlight::Highlight;
-use super::search::{Reach, Search};
+use super::search::{Search, TextReach};
 use crate::index::{Row, Snapshot};
 use crate::keys;
 
@@ -96,12 +96,12 @@ pub struct Finding {
 /// words that are nearly those, and then with half of the query. The filter has no part in that: a category that has no lamp is
 /// no reason to show lambs.
 pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
-    let mut likeness = search.cursor.map_or(Likeness::Strict, |cursor| cursor.likeness);
-    let mut found = look(search, likeness, snapshot)?;
+    let mut likeness = search.cursor.map_or(MatchMode::Strict, |cursor| cursor.likeness);
+    let mut found = search_index(search, likeness, snapshot)?;
     let mut reach = match likeness {
-        Likeness::Strict => Reach::EveryWord,
-        Likeness::Typo => Reach::AnyText,
-        Likeness::Partial => Reach::AnyUnit,
+        MatchMode::Strict => TextReach::EveryWord,
+        MatchMode::Typo => TextReach::AnyText,
+        MatchMode::Partial => TextReach::AnyUnit,
     };
     if search.cursor.is_none() && found.unfiltered == 0 {
         let further;
@@ -119,36 +119,36 @@ pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
 
 /// What a search finds that is content with less. The page depends on everything that was tried, also in vain: a product
 /// may come that would have been found by it.
-fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option<(Likeness, Found)>, Reach)> {
-    let mut reach = Reach::EveryWord;
+fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option<(MatchMode, Found)>, TextReach)> {
+    let mut reach = TextReach::EveryWord;
     if build::can_have_typos(&search.about) {
-        reach = Reach::AnyText;
-        let found = look(search, Likeness::Typo, snapshot)?;
+        reach = TextReach::AnyText;
+        let found = search_index(search, MatchMode::Typo, snapshot)?;
         if found.unfiltered > 0 {
-            return Ok((Some((Likeness::Typo, found)), reach));
+            return Ok((Some((MatchMode::Typo, found)), reach));
         }
     }
     if search.about.units().is_none() {
         return Ok((None, reach));
     }
-    reach = reach.max(Reach::AnyUnit);
-    let found = look(search, Likeness::Partial, snapshot)?;
-    Ok(((found.unfiltered > 0).then_some((Likeness::Partial, found)), reach))
+    reach = reach.max(TextReach::AnyUnit);
+    let found = search_index(search, MatchMode::Partial, snapshot)?;
+    Ok(((found.unfiltered > 0).then_some((MatchMode::Partial, found)), reach))
 }
 
-fn look(search: &Search, likeness: Likeness, snapshot: &Snapshot) -> tantivy::Result<Found> {
+fn search_index(search: &Search, likeness: MatchMode, snapshot: &Snapshot) -> tantivy::Result<Found> {
     let query = build::build(&search.about, likeness, &snapshot.fields, &snapshot.categories);
     // One more than a page has, to know whether there is a next one.
     let after = search.cursor.map(|cursor| cursor.place);
     let best = Best { filter: search.filter, after, limit: search.limit + 1 };
-    let usual = Usual { fields: snapshot.fields };
+    let usual = FixedStatistics { fields: snapshot.fields };
     snapshot.searcher.search_with_statistics_provider(&query, &best, &usual)
 }
 
-fn page(search: &Search, likeness: Likeness, mut found: Found, snapshot: &Snapshot) -> tantivy::Result<Page> {
+fn page(search: &Search, likeness: MatchMode, mut found: Found, snapshot: &Snapshot) -> tantivy::Result<Page> {
     let more = found.best.len() > search.limit;
     found.best.truncate(search.limit);
-    let last: Option<Place> = found.best.last().map(|(place, _)| *place).filter(|_| more);
+    let last: Option<SortPosition> = found.best.last().map(|(place, _)| *place).filter(|_| more);
     let next_cursor = last.map(|place| Cursor::new(likeness, place, &search.subject()).to_string());
     let highlight = Highlight::new(&search.about, likeness);
     let category = |id: i64| CategoryRef { id, name: snapshot.categories.get(&id).cloned().unwrap_or_default() };
@@ -166,9 +166,9 @@ fn page(search: &Search, likeness: Likeness, mut found: Found, snapshot: &Snapsh
             version,
         });
     }
-    let matched = if likeness == Likeness::Partial { Match::Partial } else { Match::All };
+    let matched = if likeness == MatchMode::Partial { Match::Partial } else { Match::All };
     let facets = found.facets.into_iter().map(|(id, count)| Facet { category: category(id), count });
     let mut facets: Vec<Facet> = facets.collect();
     facets.sort_by(|one, other| other.count.cmp(&one.count).then(one.category.id.cmp(&other.category.id)));
-    Ok(Page { total: found.total, corrected: likeness == Likeness::Typo, matched, facets, hits, next_cursor })
+    Ok(Page { total: found.total, corrected: likeness == MatchMode::Typo, matched, facets, hits, next_cursor })
 }

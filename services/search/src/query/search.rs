@@ -9,14 +9,14 @@ use std::fmt;
 use cache::Tag;
 
 use super::cursor::Cursor;
-use crate::keys::{self, Made};
+use crate::keys::{self, PageBasis};
 use crate::text::{self, Asked, Joined, Word};
 
 /// A page of results to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
     /// What products are to be about.
-    pub about: About,
+    pub about: QueryTerms,
     /// What else must hold.
     pub filter: Filter,
     /// How many results make a page.
@@ -27,7 +27,7 @@ pub struct Search {
 
 /// What products are to be about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum QueryTerms {
     /// Nothing was asked: the whole catalogue, by id.
     Anything,
     /// Something was asked that has no letter or digit in it.
@@ -38,7 +38,7 @@ pub enum About {
 
 /// Which texts can change what a search finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
+pub enum TextReach {
     /// Those that have every word of the query.
     EveryWord,
     /// Those that have any unit of it: a word, or a pair of letters of a run.
@@ -58,7 +58,7 @@ pub struct Filter {
     pub max_price: Option<i64>,
 }
 
-impl About {
+impl QueryTerms {
     /// Reads a query as it was typed.
     pub fn parse(q: &str) -> Self {
         let mut words = text::asked(q);
@@ -86,7 +86,7 @@ pub struct Units {
     pub fewest: usize,
 }
 
-impl About {
+impl QueryTerms {
     /// The units of a partial match; `None` where there are too few for that.
     ///
     /// Half of the units is enough. But one pair of letters of an alphabet or a syllabary says nothing by itself: a query
@@ -135,21 +135,24 @@ impl Filter {
 impl Search {
     /// The tags of events that can change which products this search finds, or counts in a facet: a facet counts what
     /// all categories have, whichever is chosen.
-    pub fn tags(&self, reach: Reach) -> Vec<Tag> {
-        let made = if self.filter.has_price() { &[Made::ByText, Made::ByPrice][..] } else { &[Made::ByText] };
+    pub fn tags(&self, reach: TextReach) -> Vec<Tag> {
+        let made =
+            if self.filter.has_price() { &[PageBasis::ByText, PageBasis::ByPrice][..] } else { &[PageBasis::ByText] };
         let mut tags = vec![keys::every_page()];
         for made in made {
             match &self.about {
-                About::Nothing => {}
-                About::Anything => tags.push(made.anything()),
-                About::Words(words) => match reach {
-                    Reach::AnyText => tags.push(made.typo()),
-                    Reach::AnyUnit => {
+                QueryTerms::Nothing => {}
+                QueryTerms::Anything => tags.push(made.anything()),
+                QueryTerms::Words(words) => match reach {
+                    TextReach::AnyText => tags.push(made.typo()),
+                    TextReach::AnyUnit => {
                         // Without units, a partial match has every word.
                         let units = self.about.units().map_or_else(|| words.clone(), |units| units.words);
                         tags.extend(of_all(&units).into_iter().map(|beginning| made.word(beginning)));
                     }
-                    Reach::EveryWord => tags.extend(of_one(words).into_iter().map(|beginning| made.word(beginning))),
+                    TextReach::EveryWord => {
+                        tags.extend(of_one(words).into_iter().map(|beginning| made.word(beginning)))
+                    }
                 },
             }
         }
@@ -161,9 +164,9 @@ impl Search {
         let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
         let Filter { category, min_price, max_price } = self.filter;
         let words = match &self.about {
-            About::Anything => String::new(),
-            About::Nothing => "-".to_owned(),
-            About::Words(words) => words.iter().map(|(asked, _)| name(asked)).collect::<Vec<_>>().join("+"),
+            QueryTerms::Anything => String::new(),
+            QueryTerms::Nothing => "-".to_owned(),
+            QueryTerms::Words(words) => words.iter().map(|(asked, _)| name(asked)).collect::<Vec<_>>().join("+"),
         };
         format!("q={words}&category={}&price={}-{}", number(category), number(min_price), number(max_price))
     }
@@ -216,10 +219,10 @@ mod tests {
     use super::*;
 
     fn search(q: &str) -> Search {
-        Search { about: About::parse(q), filter: Filter::default(), limit: 20, cursor: None }
+        Search { about: QueryTerms::parse(q), filter: Filter::default(), limit: 20, cursor: None }
     }
 
-    fn tags(search: &Search, reach: Reach) -> Vec<String> {
+    fn tags(search: &Search, reach: TextReach) -> Vec<String> {
         search.tags(reach).iter().map(|tag| tag.as_str().to_owned()).collect()
     }
 
@@ -265,7 +268,7 @@ mod tests {
             ("カラス", Some((2, 2))),
             ("コーヒー豆", Some((4, 2))),
         ] {
-            let units = About::parse(q).units();
+            let units = QueryTerms::parse(q).units();
             let counted = units.map(|units| (units.words.iter().filter(|(_, counts)| *counts).count(), units.fewest));
             assert_eq!(counted, expected, "{q:?}");
         }
@@ -276,25 +279,25 @@ mod tests {
         let priced = |q: &str| Search { filter: Filter { min_price: Some(1), ..Filter::default() }, ..search(q) };
         let category = |q: &str| Search { filter: Filter { category: Some(3), ..Filter::default() }, ..search(q) };
         for (search, reach, expected) in [
-            (search(""), Reach::EveryWord, vec!["page:any", "in:any"]),
-            (search("!"), Reach::EveryWord, vec!["page:any"]),
-            (category(""), Reach::EveryWord, vec!["page:any", "in:any"]),
-            (search("the lampshades of oak"), Reach::EveryWord, vec!["page:any", "word:lam"]),
-            (search("of dying"), Reach::EveryWord, vec!["page:any", "word:die", "word:dyi"]),
-            (search("la"), Reach::EveryWord, vec!["page:any", "word:la"]),
-            (category("desk"), Reach::EveryWord, vec!["page:any", "word:des"]),
-            (search("lapm"), Reach::AnyText, vec!["page:any", "typo:any"]),
-            (priced("desk"), Reach::EveryWord, vec!["page:any", "word:des", "priced-word:des"]),
-            (priced(""), Reach::EveryWord, vec!["page:any", "in:any", "priced-in:any"]),
-            (search("red cup of ices"), Reach::AnyUnit, vec!["page:any", "word:cup", "word:ice", "word:red"]),
-            (search("手机壳 red"), Reach::AnyUnit, vec!["page:any", "word:red", "word:手机", "word:机壳"]),
-            (search("壳 red"), Reach::AnyUnit, vec!["page:any", "word:red", "word:壳"]),
-            (search("Résumé"), Reach::EveryWord, vec!["page:any", "word:res"]),
-            (search("t-shirt"), Reach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
-            (search("t shirt red"), Reach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
-            (search("智能手机保护壳"), Reach::EveryWord, vec!["page:any", "word:智能"]),
-            (search("壳"), Reach::EveryWord, vec!["page:any", "word:壳"]),
-            (search("C++"), Reach::EveryWord, vec!["page:any", "word:c++"]),
+            (search(""), TextReach::EveryWord, vec!["page:any", "in:any"]),
+            (search("!"), TextReach::EveryWord, vec!["page:any"]),
+            (category(""), TextReach::EveryWord, vec!["page:any", "in:any"]),
+            (search("the lampshades of oak"), TextReach::EveryWord, vec!["page:any", "word:lam"]),
+            (search("of dying"), TextReach::EveryWord, vec!["page:any", "word:die", "word:dyi"]),
+            (search("la"), TextReach::EveryWord, vec!["page:any", "word:la"]),
+            (category("desk"), TextReach::EveryWord, vec!["page:any", "word:des"]),
+            (search("lapm"), TextReach::AnyText, vec!["page:any", "typo:any"]),
+            (priced("desk"), TextReach::EveryWord, vec!["page:any", "word:des", "priced-word:des"]),
+            (priced(""), TextReach::EveryWord, vec!["page:any", "in:any", "priced-in:any"]),
+            (search("red cup of ices"), TextReach::AnyUnit, vec!["page:any", "word:cup", "word:ice", "word:red"]),
+            (search("手机壳 red"), TextReach::AnyUnit, vec!["page:any", "word:red", "word:手机", "word:机壳"]),
+            (search("壳 red"), TextReach::AnyUnit, vec!["page:any", "word:red", "word:壳"]),
+            (search("Résumé"), TextReach::EveryWord, vec!["page:any", "word:res"]),
+            (search("t-shirt"), TextReach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
+            (search("t shirt red"), TextReach::EveryWord, vec!["page:any", "word:shi", "word:tsh"]),
+            (search("智能手机保护壳"), TextReach::EveryWord, vec!["page:any", "word:智能"]),
+            (search("壳"), TextReach::EveryWord, vec!["page:any", "word:壳"]),
+            (search("C++"), TextReach::EveryWord, vec!["page:any", "word:c++"]),
         ] {
             assert_eq!(tags(&search, reach), expected, "{search}");
         }

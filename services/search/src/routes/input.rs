@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::query::cursor::Cursor;
-use crate::query::search::{About, Filter, Search};
+use crate::query::search::{Filter, QueryTerms, Search};
 
 /// The longest query, in characters.
 const LONGEST: usize = 200;
@@ -56,7 +56,7 @@ impl SearchQuery {
         let limit = usize::try_from(self.limit.unwrap_or(20)).ok().filter(|limit| (1..=100).contains(limit));
         refuse(limit.is_some(), "limit", "must be between 1 and 100");
         let filter = Filter { category: self.category, min_price: self.min_price, max_price: self.max_price };
-        let search = Search { about: About::parse(&q), filter, limit: limit.unwrap_or(1), cursor: None };
+        let search = Search { about: QueryTerms::parse(&q), filter, limit: limit.unwrap_or(1), cursor: None };
         let cursor = self.cursor.as_deref().map(Cursor::parse);
         refuse(cursor != Some(None), "cursor", "is not one that a page has returned");
         let cursor = cursor.flatten();
@@ -69,7 +69,7 @@ impl SearchQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::cursor::{Likeness, Place};
+    use crate::query::cursor::{MatchMode, SortPosition};
 
     fn refused(query: SearchQuery) -> String {
         query.checked().expect_err("it should be refused").to_string()
@@ -88,7 +88,7 @@ mod tests {
             (SearchQuery { max_price: Some(-1), ..q("") }, "max_price:"),
             (SearchQuery { min_price: Some(2), max_price: Some(1), ..q("") }, "min_price:"),
             (cursor("lamp".to_owned()), "cursor:"),
-            (cursor(Cursor::new(Likeness::Strict, Place { score: 1, id: 1 }, "q=desk").to_string()), "cursor:"),
+            (cursor(Cursor::new(MatchMode::Strict, SortPosition { score: 1, id: 1 }, "q=desk").to_string()), "cursor:"),
         ] {
             let refusal = refused(query);
             assert!(refusal.contains(field), "{refusal}");

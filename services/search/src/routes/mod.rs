@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use crate::query::page::{CategoryRef, Facet, Hit, Match, Page};
 use crate::state::IndexState;
 
-pub(crate) use search::Searching;
+pub(crate) use search::SearchService;
 
 /// Mounts the routes.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {

@@ -13,18 +13,18 @@ use utoipa::ToSchema;
 
 use super::input::SearchQuery;
 use crate::keys::KEYSPACE;
-use crate::pages::{Pages, SearchError};
+use crate::pages::{ResultPages, SearchError};
 use crate::query::page::Page;
-use crate::state::{IndexState, State};
+use crate::state::{IndexState, IndexStatus};
 
 /// When a client may try again after a 503.
-const SOON: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What the handler works with.
 #[derive(Clone)]
-pub(crate) struct Searching {
-    pub(crate) pages: Pages,
-    pub(crate) state: Arc<State>,
+pub(crate) struct SearchService {
+    pub(crate) pages: ResultPages,
+    pub(crate) state: Arc<IndexStatus>,
     /// How far events are carried out.
     pub(crate) progress: EventProgress,
 }
@@ -66,12 +66,12 @@ pub(crate) struct Results {
 pub(super) async fn search(
     request: HttpRequest,
     query: Query<SearchQuery>,
-    searching: Data<Searching>,
+    searching: Data<SearchService>,
 ) -> Result<HttpResponse, Problem> {
     let mut answer = CacheResponse::start(KEYSPACE);
     let search = query.0.checked()?;
     if let Err(building) = searching.state.readiness() {
-        return Err(Problem::overloaded(SOON, building));
+        return Err(Problem::overloaded(RETRY_AFTER, building));
     }
     let found = searching.pages.find(search).await.map_err(problems)?;
     let mut index = searching.state.index(Instant::now());
@@ -95,11 +95,11 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
 fn problems(error: GetError) -> Problem {
     match (&error, error.loader_error::<SearchError>()) {
         (_, Some(cause @ (SearchError::Building | SearchError::Overloaded))) => {
-            Problem::overloaded(SOON, cause.to_string())
+            Problem::overloaded(RETRY_AFTER, cause.to_string())
         }
         (_, Some(cause)) => Problem::internal(cause),
         (GetError::Panicked, None) => Problem::internal(error),
-        (GetError::Overloaded, None) => Problem::overloaded(SOON, error.to_string()),
-        (_, None) => Problem::unavailable(SOON, error),
+        (GetError::Overloaded, None) => Problem::overloaded(RETRY_AFTER, error.to_string()),
+        (_, None) => Problem::unavailable(RETRY_AFTER, error),
     }
 }

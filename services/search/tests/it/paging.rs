@@ -6,30 +6,14 @@ use serde_json::json;
 
 use crate::support::{Found, Product, Search, Shop};
 
-async fn pages(search: &Search, parameters: &[(&str, &str)]) -> Vec<Vec<i64>> {
-    let mut pages = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut parameters = parameters.to_vec();
-        if let Some(cursor) = &cursor {
-            parameters.push(("cursor", cursor));
-        }
-        let answer = search.ask(&parameters).await.expect(200);
-        pages.push(answer.ids());
-        cursor = answer.json()["next_cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            return pages;
-        }
-    }
-}
-
 #[tokio::test]
 async fn all_pages_together_are_the_result_each_product_once() {
     let shop = Shop::with_products(300).await;
     let search = Search::of(&shop).await;
     for q in ["", "a", "cotton", "in for", "lihgt"] {
         let whole = search.ask(&[("q", q), ("limit", "100")]).await.expect(200);
-        let pages = pages(&search, &[("q", q), ("limit", "7")]).await;
+        let pages = search.pages(&[("q", q), ("limit", "7")]).await;
+        let pages: Vec<_> = pages.iter().map(Found::ids).collect();
         let all: Vec<i64> = pages.concat();
         assert_eq!(all.len() as u64, whole.total(), "{q:?}");
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{q:?}: one comes twice");

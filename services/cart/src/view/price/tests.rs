@@ -3,19 +3,19 @@
 use super::*;
 use crate::carts::NewCart;
 
-fn sold(price_cents: i64, stock: i32) -> Word {
-    Word::fresh(State::Sold(Facts { name: "A".to_owned(), price_cents, stock, version: 3 }))
+fn sold(price_cents: i64, stock: i32) -> ProductInfo {
+    ProductInfo::fresh(State::Sold(ProductFields { name: "A".to_owned(), price_cents, stock, version: 3 }))
 }
 
-fn gone(price_cents: i64) -> Word {
-    Word::fresh(State::Gone(Some(Facts { name: "A".to_owned(), price_cents, stock: 9, version: 3 })))
+fn gone(price_cents: i64) -> ProductInfo {
+    ProductInfo::fresh(State::Gone(Some(ProductFields { name: "A".to_owned(), price_cents, stock: 9, version: 3 })))
 }
 
 /// A cart of so many pieces of each product, all added at 100.
-fn view(lines: &[(i32, Word)]) -> View {
+fn view(lines: &[(i32, ProductInfo)]) -> View {
     let head = NewCart { id: uuid::Uuid::nil(), created_at: chrono::DateTime::UNIX_EPOCH };
     let numbered = || (1..).zip(lines);
-    let line = |(product_id, (quantity, _)): (i64, &(i32, Word))| Line {
+    let line = |(product_id, (quantity, _)): (i64, &(i32, ProductInfo))| Line {
         product_id,
         quantity: *quantity,
         added_price_cents: 100,
@@ -36,8 +36,8 @@ fn a_line_says_what_can_be_bought_and_counts_that() {
         (1, sold(100, 0), SoldOut, 0, 0),
         (1, sold(0, 9), InStock, 1, 0),
         (1, gone(100), NoLongerSold, 0, 0),
-        (1, Word::fresh(State::Gone(None)), NoLongerSold, 0, 0),
-        (1, Word::unknown(), Unknown, 0, 0),
+        (1, ProductInfo::fresh(State::Gone(None)), NoLongerSold, 0, 0),
+        (1, ProductInfo::unknown(), Unknown, 0, 0),
     ] {
         let view = view(&[(quantity, word.clone())]);
         let line = &view.lines[0];
@@ -60,12 +60,12 @@ fn a_change_of_price_shows_both_prices() {
     assert_eq!(prices(sold(100, 9)), None);
     assert_eq!(prices(sold(90, 9)), Some(PriceChange { from: 100, to: 90 }));
     assert_eq!(prices(gone(120)), Some(PriceChange { from: 100, to: 120 }));
-    assert_eq!(prices(Word::unknown()), None);
+    assert_eq!(prices(ProductInfo::unknown()), None);
 }
 
 #[test]
 fn one_stale_line_makes_the_view_stale() {
-    let stale = Word { stale: true, ..sold(100, 9) };
+    let stale = ProductInfo { stale: true, ..sold(100, 9) };
     let view = view(&[(1, sold(100, 9)), (1, stale)]);
     assert_eq!((view.lines[0].stale, view.lines[1].stale, view.stale), (false, true, true));
 }

@@ -88,6 +88,21 @@ impl Search {
         self.directory.as_ref().expect("it is there until the end").path()
     }
 
+    /// The pages of the result, from the first to the last.
+    pub(crate) async fn pages(&self, parameters: &[(&str, &str)]) -> Vec<TestResponse> {
+        let (mut pages, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let cursor_parameter = cursor.as_deref().map(|cursor| ("cursor", cursor));
+            let parameters: Vec<_> = parameters.iter().copied().chain(cursor_parameter).collect();
+            let page = self.ask(&parameters).await.expect(200);
+            cursor = page.json()["next_cursor"].as_str().map(str::to_owned);
+            pages.push(page);
+            if cursor.is_none() {
+                return pages;
+            }
+        }
+    }
+
     /// Searches with these parameters.
     pub(crate) async fn ask(&self, parameters: &[(&str, &str)]) -> TestResponse {
         Service::send(self.request(Method::GET, "/search").query(parameters)).await

@@ -18,7 +18,7 @@
 //! that the log has now. A horizon with a number above the log's head is of another history, and begins anew.
 //!
 //! The member `*` is the *floor*: a number that every tag counts as touched by at least. While it is not there, the
-//! horizon is unknown, because Redis has lost it, and nobody stores anything; [`Horizon::establish`] begins it anew.
+//! horizon is unknown, because Redis has lost it, and nobody stores anything; [`TagWatermarks::initialize`] begins it anew.
 //! Raising the floor makes the members below it superfluous: that is how the set is kept small.
 
 mod connection;
@@ -35,7 +35,7 @@ use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::keys::HORIZON;
-pub use connection::BadUrl;
+pub use connection::RedisUrlError;
 
 /// The floor's member. No tag can be called so.
 const FLOOR: &str = "*";
@@ -51,7 +51,7 @@ const HIGHEST: &str = include_str!("highest.lua");
 
 /// A client of the shared horizon. Cheap to clone.
 #[derive(Clone)]
-pub struct Horizon {
+pub struct TagWatermarks {
     client: Client,
     finish: Script,
     raise: Script,
@@ -64,7 +64,7 @@ pub struct Horizon {
 
 /// How far an index must be for a page to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reached {
+pub struct Watermark {
     /// The number of the last event that touched one of the page's tags, or of the floor.
     pub number: u64,
     /// Which horizon it is of.
@@ -74,14 +74,14 @@ pub struct Reached {
 /// Redis did not do it.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis: {0}")]
-pub struct HorizonError(String);
+pub struct WatermarkError(String);
 
-impl Horizon {
+impl TagWatermarks {
     /// A client; it connects behind, and waits for a Redis that is away.
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn connect(redis_url: &str) -> Result<Self, BadUrl> {
+    pub fn connect(redis_url: &str) -> Result<Self, RedisUrlError> {
         let client = connection::connect(redis_url)?;
         let looks = tokio::spawn({
             let client = client.clone();
@@ -93,7 +93,7 @@ impl Horizon {
     }
 
     /// Event number `position` has touched `tags`. To be called before they are invalidated.
-    pub async fn touch(&self, position: u64, tags: impl IntoIterator<Item = &Tag>) -> Result<(), HorizonError> {
+    pub async fn advance(&self, position: u64, tags: impl IntoIterator<Item = &Tag>) -> Result<(), WatermarkError> {
         let mut args = vec![position.to_string()];
         args.extend(tags.into_iter().map(|tag| tag.as_str().to_owned()));
         if args.len() == 1 {
@@ -104,7 +104,7 @@ impl Horizon {
 
     /// The number that an index must have reached for a page with `tags` to be stored; `None` while it is unknown. To be
     /// called after the lease was taken.
-    pub async fn of(&self, tags: &[Tag]) -> Result<Option<Reached>, HorizonError> {
+    pub async fn required_position(&self, tags: &[Tag]) -> Result<Option<Watermark>, WatermarkError> {
         let mut args = vec![Value::from(HORIZON), ID.into(), FLOOR.into()];
         args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
         let zmscore = CustomCommand::new_static("ZMSCORE", ClusterHash::FirstKey, false);
@@ -115,7 +115,7 @@ impl Horizon {
         }
         // A number of events stays far below 2⁵³, up to which doubles are exact; and so does an id.
         let number = scores[1..].iter().flatten().copied().fold(*floor, f64::max) as u64;
-        Ok(Some(Reached { number, id: *id as i64 }))
+        Ok(Some(Watermark { number, id: *id as i64 }))
     }
 
     /// Begins the horizon anew where it is unknown. `head` asks for the number of the newest event of all.
@@ -123,37 +123,37 @@ impl Horizon {
     /// Whatever was touched before Redis lost the horizon has a number up to that head; so the head has to be read
     /// after the loss. A claim proves it: it is made first, and if Redis loses everything once more, it is gone, and
     /// what this call would set is refused.
-    pub async fn establish<E>(&self, head: impl Future<Output = Result<u64, E>>) -> Result<bool, HorizonError>
+    pub async fn initialize<E>(&self, head: impl Future<Output = Result<u64, E>>) -> Result<bool, WatermarkError>
     where
         E: std::fmt::Display,
     {
-        let claim = self.claim().await?;
-        let head = head.await.map_err(|error| HorizonError(error.to_string()))?;
+        let claim = self.begin_reset().await?;
+        let head = head.await.map_err(|error| WatermarkError(error.to_string()))?;
         let args = vec![claim.to_string(), head.to_string()];
         let done: i64 = self.finish.evalsha_with_reload(&self.client, vec![HORIZON], args).await?;
         Ok(done == 1)
     }
 
     /// Makes the horizon unknown: what Redis holds may be of any age.
-    pub async fn forget(&self) -> Result<(), HorizonError> {
-        self.claim().await.map(drop)
+    pub async fn forget(&self) -> Result<(), WatermarkError> {
+        self.begin_reset().await.map(drop)
     }
 
     /// Counts every tag as touched by event `position`, and removes what that makes superfluous. Does nothing while the
     /// horizon is unknown: then nothing is stored anyway.
-    pub async fn raise_floor(&self, position: u64) -> Result<(), HorizonError> {
+    pub async fn raise_floor(&self, position: u64) -> Result<(), WatermarkError> {
         let args = vec![position.to_string()];
         Ok(self.raise.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
     }
 
     /// The highest number that it holds.
-    pub async fn highest(&self) -> Result<u64, HorizonError> {
+    pub async fn highest(&self) -> Result<u64, WatermarkError> {
         let highest: f64 = self.highest.evalsha_with_reload(&self.client, vec![HORIZON], Vec::<Value>::new()).await?;
         Ok(highest.max(0.0) as u64)
     }
 
     /// How many tags are remembered.
-    pub async fn size(&self) -> Result<u64, HorizonError> {
+    pub async fn size(&self) -> Result<u64, WatermarkError> {
         let zcard = CustomCommand::new_static("ZCARD", ClusterHash::FirstKey, false);
         Ok(self.client.custom(zcard, vec![HORIZON]).await?)
     }
@@ -165,7 +165,7 @@ impl Horizon {
     }
 
     /// A floor below zero is nobody's number: it stands for "unknown", and for who is about to change that.
-    async fn claim(&self) -> Result<i64, HorizonError> {
+    async fn begin_reset(&self) -> Result<i64, WatermarkError> {
         let claim = -rand::random_range(1..1_i64 << 52);
         let args = vec![claim.to_string()];
         self.claim.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await?;
@@ -173,7 +173,7 @@ impl Horizon {
     }
 }
 
-impl From<Error> for HorizonError {
+impl From<Error> for WatermarkError {
     fn from(error: Error) -> Self {
         Self(error.details().to_owned())
     }

@@ -17,7 +17,7 @@ use super::{Indexer, PAUSE, Trouble};
 use crate::index::{Categories, Commit, Row, Store, StoreError};
 
 /// How often the log tells of progress.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Puts in those products that are not indexed as they are, and takes all of them off the list of `known` ones.
 fn put_changed(
@@ -36,17 +36,17 @@ fn put_changed(
 
 impl Indexer {
     /// Compares the index with the catalogue, however often that has to be tried. Returns its position then.
-    pub async fn walk(&mut self) -> LogPosition {
-        self.state.walking(true);
+    pub async fn reindex(&mut self) -> LogPosition {
+        self.state.set_reindexing(true);
         let mut pause = PAUSE;
-        while let Err(trouble) = self.try_walk().await {
+        while let Err(trouble) = self.try_reindex().await {
             self.failed(&trouble, &mut pause).await;
         }
-        self.state.walking(false);
+        self.state.set_reindexing(false);
         self.commit.mark()
     }
 
-    async fn try_walk(&mut self) -> Result<(), Trouble> {
+    async fn try_reindex(&mut self) -> Result<(), Trouble> {
         let (asked, began) = (std::time::Instant::now(), Instant::now());
         let (mut told, mut read, mut changed) = (began, 0, 0);
         let head = self.api.events().head(None).await?;
@@ -60,7 +60,7 @@ impl Indexer {
         }
         loop {
             let page = self.page(cursor.as_deref()).await;
-            read = self.state.walked(page.products.len() as u64).max(read);
+            read = self.state.reindexed(page.products.len() as u64).max(read);
             names.extend(page.products.iter().map(|product| (product.category.id, product.category.name.clone())));
             let products = page.products;
             let put;
@@ -70,7 +70,7 @@ impl Indexer {
             if cursor.is_none() {
                 break;
             }
-            if told.elapsed() > TELL_EVERY {
+            if told.elapsed() > PROGRESS_INTERVAL {
                 told = Instant::now();
                 info!(products = read, "the index is being built");
             }
@@ -78,7 +78,7 @@ impl Indexer {
         let gone: Vec<i64> = known.into_keys().collect();
         changed += gone.len();
         // Another replica may have stored pages from versions that this one has never seen.
-        self.announcer.everything(head.seq).await;
+        self.announcer.invalidate_all(head.seq).await;
         // Pages of the index from before may be of another history, whatever its position.
         self.walks += 1;
         let commit =
@@ -88,7 +88,7 @@ impl Indexer {
             Ok(())
         })
         .await?;
-        self.state.heard_of(head.seq, asked);
+        self.state.observe_head(head.seq, asked);
         info!(products = read, changed, position = head.seq, took = ?began.elapsed(), "the index has the whole catalogue");
         Ok(())
     }

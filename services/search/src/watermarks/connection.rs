@@ -13,10 +13,10 @@ const COMMAND: Duration = Duration::from_millis(500);
 /// A Redis URL that cannot be used. The message does not repeat it: it may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
-pub struct BadUrl(String);
+pub struct RedisUrlError(String);
 
-pub(super) fn connect(url: &str) -> Result<Client, BadUrl> {
-    let bad = |error: fred::error::Error| BadUrl(error.details().to_owned());
+pub(super) fn connect(url: &str) -> Result<Client, RedisUrlError> {
+    let bad = |error: fred::error::Error| RedisUrlError(error.details().to_owned());
     let mut config = Config::from_url(url).map_err(bad)?;
     config.version = RespVersion::RESP3;
     // A Redis that is away at the start is waited for, not given up.

@@ -16,14 +16,14 @@ use events::product_api::{Product, ProductApi};
 use tracing::{info, warn};
 
 use super::{Catalogue, Changes, write};
-use crate::error::Failure;
-use crate::keeper;
+use crate::error::RecommendationError;
+use crate::maintenance;
 use crate::positions::{Positions, signed};
-use crate::state::State;
+use crate::state::CatalogueStatus;
 
 /// Reads the catalogue into its copy. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Filler {
+pub struct CatalogueSync {
     /// Where it is read from.
     pub api: ProductApi,
     /// Where it is written.
@@ -31,20 +31,20 @@ pub struct Filler {
     /// Told how far that is.
     pub positions: Positions,
     /// Told as well.
-    pub state: State,
+    pub state: CatalogueStatus,
 }
 
-impl Filler {
+impl CatalogueSync {
     /// Makes the copy right, and notes up to which event it is. Whatever was cached before is not touched.
     ///
     /// # Errors
     /// When the product API or the database does not answer. What was read until then stays.
-    pub async fn fill(&self) -> Result<(), Failure> {
+    pub async fn fill(&self) -> Result<(), RecommendationError> {
         let began = Instant::now();
         let known = self.positions.of(PRODUCT_EVENTS.stream).await?;
         let log = self.api.events();
-        let (head, is_other) = match keeper::head(&log, known.map(|known| known.newest)).await {
-            Err(LogError::Diverged(_)) => (keeper::head(&log, None).await?, true),
+        let (head, is_other) = match maintenance::head(&log, known.map(|known| known.newest)).await {
+            Err(LogError::Diverged(_)) => (maintenance::head(&log, None).await?, true),
             head => (head?, false),
         };
         if is_other {
@@ -60,7 +60,7 @@ impl Filler {
                 _ => i64::MAX,
             };
             self.page(page.products, (after, last), head.seq).await?;
-            self.state.filling(products);
+            self.state.set_copy_progress(products);
             (after, cursor) = (last, page.next_cursor);
             if cursor.is_none() {
                 break;
@@ -71,18 +71,23 @@ impl Filler {
             true => self.positions.replace(PRODUCT_EVENTS.stream, head).await?,
             false => self.positions.begin(PRODUCT_EVENTS.stream, head).await?,
         }
-        self.state.heard_of(head.seq, head.seq, began);
-        self.state.filled();
+        self.state.observe_head(head.seq, head.seq, began);
+        self.state.set_copied();
         info!(products, position = head.seq, took = ?began.elapsed(), "the whole catalogue has been copied");
         Ok(())
     }
 
     /// Writes one page, and that nothing else is in its range of ids.
-    async fn page(&self, products: Vec<Product>, (after, last): (i64, i64), head: u64) -> Result<(), Failure> {
+    async fn page(
+        &self,
+        products: Vec<Product>,
+        (after, last): (i64, i64),
+        head: u64,
+    ) -> Result<(), RecommendationError> {
         let ids: Vec<i64> = products.iter().map(|product| product.id).collect();
-        let anew: HashSet<i64> = ids.iter().copied().collect();
+        let may_be_new_row: HashSet<i64> = ids.iter().copied().collect();
         let live = products.into_iter().map(|product| (product, head)).collect();
-        let changes = Changes { live, anew, ..Changes::default() };
+        let changes = Changes { live, may_be_new_row, ..Changes::default() };
         self.catalogue
             .pool
             .transaction(async |connection| {
@@ -101,7 +106,7 @@ impl Filler {
     }
 
     /// Numbers of another database mean nothing.
-    async fn forget(&self) -> Result<(), Failure> {
+    async fn forget(&self) -> Result<(), RecommendationError> {
         self.catalogue
             .pool
             .transaction(async |connection| {

@@ -1,6 +1,6 @@
 //! Telling all replicas, by Redis, what events have outdated.
 //!
-//! The horizon first, then the invalidation: see `horizon`. When Redis takes either of them not, this replica owes it an
+//! The watermarks first, then the invalidation: see `watermarks`. When Redis takes either of them not, this replica owes it an
 //! invalidation of everything, serves no page from the cache until that is paid, and notes the debt in its commits.
 
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use std::sync::Arc;
 use cache::{CacheClient, Invalidated, Invalidation, Tag};
 use tracing::warn;
 
-use crate::horizon::Horizon;
-use crate::state::State;
+use crate::state::IndexStatus;
+use crate::watermarks::TagWatermarks;
 
 /// The way to tell. Cheap to clone.
 #[derive(Clone)]
-pub struct Announcer {
+pub struct Invalidator {
     cache: CacheClient,
-    horizon: Horizon,
-    state: Arc<State>,
+    horizon: TagWatermarks,
+    state: Arc<IndexStatus>,
 }
 
-impl Announcer {
-    /// Tells through `horizon` and `cache`, and notes in `state` what could not be told.
-    pub fn new(cache: CacheClient, horizon: Horizon, state: Arc<State>) -> Self {
+impl Invalidator {
+    /// Tells through `watermarks` and `cache`, and notes in `state` what could not be told.
+    pub fn new(cache: CacheClient, horizon: TagWatermarks, state: Arc<IndexStatus>) -> Self {
         Self { cache, horizon, state }
     }
 
@@ -32,7 +32,7 @@ impl Announcer {
         }
         // Not even tried while Redis is left alone: who announces must not wait for it again and again.
         let raised = match self.cache.health().is_in_use() {
-            true => self.horizon.touch(position, &tags).await.map_err(|error| error.to_string()),
+            true => self.horizon.advance(position, &tags).await.map_err(|error| error.to_string()),
             false => Err("Redis is not in use".to_owned()),
         };
         let told = match raised {
@@ -43,14 +43,14 @@ impl Announcer {
             Err(error) => Err(error),
         };
         if let Err(error) = told {
-            self.owe(position, &error);
+            self.set_pending(position, &error);
         }
     }
 
     /// Everything that is made of an index before `position` is outdated.
-    pub async fn everything(&self, position: u64) {
+    pub async fn invalidate_all(&self, position: u64) {
         if let Err(error) = self.drop_all(position).await {
-            self.owe(position, &error);
+            self.set_pending(position, &error);
         }
     }
 
@@ -58,27 +58,27 @@ impl Announcer {
     ///
     /// # Errors
     /// When Redis does not do it.
-    pub async fn distrust(&self, position: u64) -> Result<(), String> {
+    pub async fn reset_shared_state(&self, position: u64) -> Result<(), String> {
         self.horizon.forget().await.map_err(|error| error.to_string())?;
         self.drop_all(position).await
     }
 
     /// Everything in Redis is of another history of the catalogue: its numbers mean nothing. Where Redis does not answer, the
     /// walk that follows owes the pages, and the keeper finds numbers that are too high.
-    pub async fn begin_anew(&self) {
-        self.state.doubt();
-        if let Err(error) = self.distrust(0).await {
+    pub async fn reset_history(&self) {
+        self.state.mark_not_current();
+        if let Err(error) = self.reset_shared_state(0).await {
             warn!(error, "pages of another history cannot be invalidated yet");
-            self.owe(1, &error);
+            self.set_pending(1, &error);
         }
     }
 
     /// Does what is owed, if anything is and Redis is there.
-    pub async fn pay(&self) {
+    pub async fn retry_pending(&self) {
         if let Some(owed) = self.state.owed().filter(|_| self.cache.health().is_in_use())
             && self.drop_all(owed).await.is_ok()
         {
-            self.state.paid(owed);
+            self.state.clear_pending(owed);
         }
     }
 
@@ -90,10 +90,10 @@ impl Announcer {
         }
     }
 
-    fn owe(&self, position: u64, error: &str) {
+    fn set_pending(&self, position: u64, error: &str) {
         if self.state.owed().is_none() {
             warn!(error, "pages cannot be invalidated; they are not used until all of them are");
         }
-        self.state.owe(position);
+        self.state.set_pending(position);
     }
 }

@@ -29,31 +29,31 @@ use events::relay::{OutboxEvent, RelayHook};
 use metrics::counter;
 
 use crate::catalogue::{CategoryId, Writer};
-use crate::keys::{self, Lanes};
+use crate::keys::{self, Caches};
 
 /// Repeats the invalidations that committed changes call for.
 #[derive(Clone, Debug)]
-pub struct Aftermath {
+pub struct InvalidateOnRelay {
     cache: CacheClient,
-    lanes: Lanes,
+    caches: Caches,
 }
 
 /// The names of what a batch of events outdates, each once.
 #[derive(Debug, Default)]
-struct Outdated {
+struct Names {
     tags: HashSet<Tag>,
     keys: HashSet<Key>,
     older: HashMap<Key, u64>,
 }
 
-impl Aftermath {
-    /// For the entries of `cache`, which lie in `lanes`.
-    pub fn new(cache: CacheClient, lanes: Lanes) -> Self {
-        Self { cache, lanes }
+impl InvalidateOnRelay {
+    /// For the entries of `cache`, which lie in `caches`.
+    pub fn new(cache: CacheClient, caches: Caches) -> Self {
+        Self { cache, caches }
     }
 
-    fn outdated(&self, events: &[OutboxEvent<ProductChange>]) -> Invalidation {
-        let mut outdated = Outdated::default();
+    fn invalidation_for(&self, events: &[OutboxEvent<ProductChange>]) -> Invalidation {
+        let mut outdated = Names::default();
         for committed in events {
             self.add(committed, &mut outdated);
         }
@@ -64,10 +64,10 @@ impl Aftermath {
 
     /// By key as well as by tag: "there is no such category" carries no tag.
     fn list_of(&self, category: i64) -> Key {
-        self.lanes.by_category.key(CategoryId::from(category))
+        self.caches.by_category.key(CategoryId::from(category))
     }
 
-    fn add(&self, OutboxEvent { event, writer }: &OutboxEvent<ProductChange>, outdated: &mut Outdated) {
+    fn add(&self, OutboxEvent { event, writer }: &OutboxEvent<ProductChange>, outdated: &mut Names) {
         let change = &event.change;
         let Some(product) = change.product_id else {
             outdated.tags.insert(keys::category(change.category_id.into()));
@@ -83,12 +83,12 @@ impl Aftermath {
             outdated.tags.insert(keys::featured());
         }
         if change.kind == Kind::ProductCreated {
-            outdated.keys.extend(self.lanes.all_of(product.into()));
+            outdated.keys.extend(self.caches.keys_of(product.into()));
             return;
         }
         outdated.tags.insert(keys::product(product.into()));
         let Some(writer) = writer.as_deref().and_then(Writer::named) else { return };
-        let key = self.lanes.of_writer(writer).key(product);
+        let key = self.caches.cache_of_writer(writer).key(product);
         if change.kind == Kind::ProductDeleted {
             outdated.keys.insert(key);
         } else {
@@ -98,24 +98,24 @@ impl Aftermath {
     }
 }
 
-impl RelayHook<ProductChange> for Aftermath {
+impl RelayHook<ProductChange> for InvalidateOnRelay {
     async fn before_append(&self, events: &[OutboxEvent<ProductChange>]) -> Result<(), HandlerError> {
-        taken(self.cache.invalidate(self.outdated(events)).await)
+        require_done(self.cache.invalidate(self.invalidation_for(events)).await)
     }
 
     async fn history_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "history-changed").increment(1);
-        taken(self.cache.purge().await)
+        require_done(self.cache.purge().await)
     }
 
     async fn redis_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "redis-changed").increment(1);
-        taken(self.cache.purge().await)
+        require_done(self.cache.purge().await)
     }
 }
 
 /// The cache repeats a deferred one by itself; the events wait until it is certain.
-fn taken(invalidated: Invalidated) -> Result<(), HandlerError> {
+fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),
         Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),

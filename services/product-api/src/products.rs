@@ -10,18 +10,18 @@ use database::WriteError;
 use events::relay::Outbox;
 use runtime::conditions::Preconditions;
 
-use crate::catalogue::{Catalogue, CatalogueError, NewProduct, Placement, Product, ProductId, Updated};
-use crate::keys::{self, Lanes};
+use crate::catalogue::{Catalogue, CatalogueError, ListMembership, NewProduct, Product, ProductId, UpdatedProduct};
+use crate::keys::{self, Caches};
 
 /// The shop: the truth, and the cache in front of it.
 #[derive(Clone, Debug)]
-pub struct Shop {
+pub struct ProductService {
     /// Postgres.
     pub catalogue: Catalogue,
     /// Redis.
     pub cache: CacheClient,
     /// The strategies' entries in it.
-    pub lanes: Lanes,
+    pub caches: Caches,
     /// The log of changes.
     pub outbox: Outbox,
     /// The longest time for which a COMMIT that was not answered can still take effect.
@@ -30,16 +30,16 @@ pub struct Shop {
 
 /// A committed write, and what it did to the cache.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct CacheWrite {
     /// The product as it is now, and where it was before.
-    pub updated: Updated,
+    pub updated: UpdatedProduct,
     /// What happened to its entry.
-    pub effect: Effect,
+    pub effect: WriteEffect,
 }
 
 /// What a write did to the entries it is responsible for, before it was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum WriteEffect {
     /// Nothing: they are left to their TTL.
     None,
     /// They are gone: the next read loads.
@@ -55,39 +55,48 @@ pub enum Effect {
 
 type Loading = Pin<Box<dyn Future<Output = Result<NewEntry, CatalogueError>> + Send>>;
 
-impl Shop {
+impl ProductService {
     /// Creates a product. When it returns, no entry says that there is none, and no list lacks it.
-    pub async fn create(&self, new: &NewProduct) -> Result<(Product, Effect), CatalogueError> {
+    pub async fn create(&self, new: &NewProduct) -> Result<(Product, WriteEffect), CatalogueError> {
         let created = self.catalogue.create(new).await;
         let outdated = |product: &Product| {
-            let absence = self.lanes.absence_of(product.id.into());
-            self.lanes.with_lists(absence, None, Some(product.placement()))
+            let absence = self.caches.all_entries_invalidation(product.id.into());
+            self.caches.with_lists(absence, None, Some(product.list_membership()))
         };
-        self.after_write(created, outdated).await
+        self.invalidate_after_write(created, outdated).await
     }
 
     /// Deletes a product. When it returns, no list has it; its entries are the business of who hears of it.
-    pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<Effect, CatalogueError> {
+    pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<WriteEffect, CatalogueError> {
         match self.catalogue.delete(id, expect).await {
-            Ok(product) => Ok(self.moved(Some(product.placement()), None, Effect::Announced).await),
-            Err(error) => Err(self.in_doubt(error, |product| self.lists(Some(product.placement()), None)).await),
+            Ok(product) => {
+                Ok(self.invalidate_lists(Some(product.list_membership()), None, WriteEffect::Announced).await)
+            }
+            Err(error) => Err(self
+                .invalidate_if_in_doubt(error, |product| self.lists(Some(product.list_membership()), None))
+                .await),
         }
     }
 
     /// Invalidates the lists that a product has entered or left by a committed write. `effect` is what the write did to the
     /// product's own entry, and stays what it was unless Redis did not do this.
-    pub async fn moved(&self, before: Option<Placement>, after: Option<Placement>, effect: Effect) -> Effect {
+    pub async fn invalidate_lists(
+        &self,
+        before: Option<ListMembership>,
+        after: Option<ListMembership>,
+        effect: WriteEffect,
+    ) -> WriteEffect {
         if keys::collections(before, after).is_empty() {
             return effect;
         }
         match self.cache.invalidate(self.lists(before, after)).await {
             Invalidated::Done { .. } => effect,
-            Invalidated::Deferred => Effect::Deferred,
+            Invalidated::Deferred => WriteEffect::Deferred,
         }
     }
 
-    fn lists(&self, before: Option<Placement>, after: Option<Placement>) -> Invalidation {
-        self.lanes.with_lists(Invalidation::hard(), before, after)
+    fn lists(&self, before: Option<ListMembership>, after: Option<ListMembership>) -> Invalidation {
+        self.caches.with_lists(Invalidation::hard(), before, after)
     }
 
     /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
@@ -112,55 +121,55 @@ impl Shop {
 }
 
 /// What follows a write whose COMMIT was sent.
-impl Shop {
+impl ProductService {
     /// Invalidates what a write has outdated, before the write is acknowledged. A write in doubt fails, and what it may have
     /// outdated is invalidated too.
-    pub async fn after_write<T>(
+    pub async fn invalidate_after_write<T>(
         &self,
         written: Result<T, WriteError<T, CatalogueError>>,
         outdated: impl FnOnce(&T) -> Invalidation,
-    ) -> Result<(T, Effect), CatalogueError> {
+    ) -> Result<(T, WriteEffect), CatalogueError> {
         match written {
             Ok(written) => {
                 let effect = self.cache.invalidate(outdated(&written)).await.into();
                 Ok((written, effect))
             }
-            Err(error) => Err(self.in_doubt(error, outdated).await),
+            Err(error) => Err(self.invalidate_if_in_doubt(error, outdated).await),
         }
     }
 
     /// The same for a change of a product, whose lists are invalidated by whoever called. Where the write is in doubt, they
     /// are invalidated here.
-    pub async fn after_update(
+    pub async fn invalidate_after_update(
         &self,
-        written: Result<Updated, WriteError<Updated, CatalogueError>>,
-        outdated: impl FnOnce(&Updated) -> Invalidation,
-    ) -> Result<(Updated, Effect), CatalogueError> {
+        written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
+        outdated: impl FnOnce(&UpdatedProduct) -> Invalidation,
+    ) -> Result<(UpdatedProduct, WriteEffect), CatalogueError> {
         match written {
-            Ok(_) => self.after_write(written, outdated).await,
-            Err(error) => {
-                Err(self.in_doubt(error, |updated| self.lanes.with_lists_of(outdated(updated), updated)).await)
-            }
+            Ok(_) => self.invalidate_after_write(written, outdated).await,
+            Err(error) => Err(self
+                .invalidate_if_in_doubt(error, |updated| self.caches.with_lists_of(outdated(updated), updated))
+                .await),
         }
     }
 
     /// A change of a product that leaves its entry alone. Where it is in doubt, the lists that the product may have entered or
     /// left are invalidated.
-    pub async fn leave(
+    pub async fn acknowledge_uncached(
         &self,
-        written: Result<Updated, WriteError<Updated, CatalogueError>>,
-    ) -> Result<Updated, CatalogueError> {
+        written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
+    ) -> Result<UpdatedProduct, CatalogueError> {
         match written {
             Ok(updated) => Ok(updated),
             Err(error) => {
-                let lists = |updated: &Updated| self.lanes.with_lists_of(Invalidation::hard(), updated);
-                Err(self.in_doubt(error, lists).await)
+                let lists = |updated: &UpdatedProduct| self.caches.with_lists_of(Invalidation::hard(), updated);
+                Err(self.invalidate_if_in_doubt(error, lists).await)
             }
         }
     }
 
     /// Invalidates what a write may have outdated whose COMMIT was not answered. Returns why it failed.
-    pub async fn in_doubt<T>(
+    pub async fn invalidate_if_in_doubt<T>(
         &self,
         error: WriteError<T, CatalogueError>,
         outdated: impl FnOnce(&T) -> Invalidation,
@@ -179,7 +188,7 @@ pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<NewEntry, CatalogueErr
     Ok(loaded.version(product.version.unsigned_abs()).tags(tags))
 }
 
-impl Effect {
+impl WriteEffect {
     /// As `Cache-Status` says it.
     pub fn word(self) -> &'static str {
         match self {
@@ -192,7 +201,7 @@ impl Effect {
     }
 }
 
-impl From<Invalidated> for Effect {
+impl From<Invalidated> for WriteEffect {
     fn from(invalidated: Invalidated) -> Self {
         match invalidated {
             Invalidated::Done { .. } => Self::Invalidated,
@@ -201,7 +210,7 @@ impl From<Invalidated> for Effect {
     }
 }
 
-impl From<Published> for Effect {
+impl From<Published> for WriteEffect {
     fn from(published: Published) -> Self {
         match published {
             Published::Stored => Self::Stored,

@@ -26,10 +26,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::Catalogue;
-use crate::error::Failure;
+use crate::error::RecommendationError;
 
 /// Rows that are not here by then have been given up, or the product API is away: lists are cached as they are.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PENDING_TTL: Duration = Duration::from_secs(10);
 
 #[derive(diesel::QueryableByName)]
 struct Name {
@@ -39,7 +39,7 @@ struct Name {
 
 /// What is about to change of a list that was just made.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Awaited {
+pub(crate) struct PendingRefresh {
     /// Whether it is about to be outdated.
     pub(crate) any: bool,
     /// Products of it of which nobody can say whether they can still be bought.
@@ -56,7 +56,7 @@ impl Catalogue {
         &self,
         tags: impl IntoIterator<Item = &Tag>,
         in_doubt: impl IntoIterator<Item = i64>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), RecommendationError> {
         let mut names: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
         names.extend(in_doubt.into_iter().map(doubt));
         // Nobody waits for the disk here: what a crash forgets costs a list that is removed a little later.
@@ -67,7 +67,7 @@ impl Catalogue {
         self.pool
             .run(async |connection| {
                 let expect = sql(expect).bind::<SqlUuid, _>(self.process).bind::<Array<Text>, _>(&names);
-                expect.bind::<Double, _>(PATIENCE.as_secs_f64()).execute(connection).await?;
+                expect.bind::<Double, _>(PENDING_TTL.as_secs_f64()).execute(connection).await?;
                 Ok(())
             })
             .await
@@ -77,7 +77,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget_the_gone(&self) -> Result<(), Failure> {
+    pub async fn prune_processes(&self) -> Result<(), RecommendationError> {
         let forget = "DELETE FROM awaited WHERE until < clock_timestamp() - interval '1 day'";
         self.pool
             .run(async |connection| {
@@ -89,7 +89,10 @@ impl Catalogue {
 }
 
 /// With this transaction, what `process` expected is here.
-pub(super) async fn arrived(connection: &mut AsyncPgConnection, process: Uuid) -> Result<(), Failure> {
+pub(super) async fn clear_pending(
+    connection: &mut AsyncPgConnection,
+    process: Uuid,
+) -> Result<(), RecommendationError> {
     let arrived = sql("UPDATE awaited SET tags = '{}' WHERE process = $1").bind::<SqlUuid, _>(process);
     arrived.execute(connection).await?;
     Ok(())
@@ -100,7 +103,7 @@ pub(crate) async fn awaited(
     connection: &mut AsyncPgConnection,
     tags: impl IntoIterator<Item = &Tag>,
     shown: impl IntoIterator<Item = i64>,
-) -> Result<Awaited, Failure> {
+) -> Result<PendingRefresh, RecommendationError> {
     let doubts: HashMap<String, i64> = shown.into_iter().map(|product| (doubt(product), product)).collect();
     let mut names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
     names.extend(doubts.keys().map(String::as_str));
@@ -108,7 +111,7 @@ pub(crate) async fn awaited(
                      WHERE tags && $1 AND until > clock_timestamp() AND name = ANY($1)");
     let about: Vec<Name> = about.bind::<Array<Text>, _>(names).load(connection).await?;
     let in_doubt = about.iter().filter_map(|Name { name }| doubts.get(name).copied()).collect();
-    Ok(Awaited { any: !about.is_empty(), in_doubt })
+    Ok(PendingRefresh { any: !about.is_empty(), in_doubt })
 }
 
 /// Stands for a product whose stock has changed; no tag begins like this.

@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use events::contract::{ProductChangeKind, ProductEvent};
 use serde_json::Value;
 
-use super::model::{Facts, Memory};
+use super::model::{ProductFields, Snapshot};
 use crate::error::CartError;
 use crate::schema::known_products;
 
@@ -21,11 +21,11 @@ type Row = (i64, Option<Value>, i64, i64, bool, i64);
 
 /// The table's queries. Cheap to clone.
 #[derive(Clone)]
-pub struct Known {
+pub struct ProductSnapshots {
     pool: Pool,
 }
 
-impl Known {
+impl ProductSnapshots {
     /// The table in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
@@ -35,7 +35,7 @@ impl Known {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn of(&self, ids: &[i64]) -> Result<HashMap<i64, Memory>, CartError> {
+    pub async fn of(&self, ids: &[i64]) -> Result<HashMap<i64, Snapshot>, CartError> {
         let read = async |connection: &mut AsyncPgConnection| {
             let columns = (
                 known_products::id,
@@ -49,19 +49,19 @@ impl Known {
             Ok::<_, CartError>(rows.load(connection).await?)
         };
         let rows: Vec<Row> = self.pool.run(read).await?;
-        let memory = |(id, facts, version, floor, deleted, seq): Row| {
+        let snapshot = |(id, facts, version, floor, deleted, seq): Row| {
             // Facts of an earlier form of this program are none.
-            let facts = facts.and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
-            (id, Memory { facts, version, floor, deleted, seq })
+            let facts = facts.and_then(|facts| serde_json::from_value::<ProductFields>(facts).ok());
+            (id, Snapshot { facts, version, floor, deleted, seq })
         };
-        Ok(rows.into_iter().map(memory).collect())
+        Ok(rows.into_iter().map(snapshot).collect())
     }
 
     /// Remembers fetched facts, each with the number of the last event that was known when they were believed.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn remember(&self, fetched: &[(i64, Facts, i64)]) -> Result<(), CartError> {
+    pub async fn store(&self, fetched: &[(i64, ProductFields, i64)]) -> Result<(), CartError> {
         let ids: Vec<i64> = fetched.iter().map(|(id, ..)| *id).collect();
         let versions: Vec<i64> = fetched.iter().map(|(_, facts, _)| facts.version).collect();
         let seqs: Vec<i64> = fetched.iter().map(|(.., seq)| *seq).collect();
@@ -88,7 +88,7 @@ impl Known {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
+    pub async fn mark_deleted(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
         let (ids, seqs): (Vec<i64>, Vec<i64>) = gone.iter().copied().unzip();
         self.pool
             .run(async |connection| {
@@ -108,7 +108,7 @@ impl Known {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn heard(&self, events: &[ProductEvent]) -> Result<(), CartError> {
+    pub async fn record_events(&self, events: &[ProductEvent]) -> Result<(), CartError> {
         // The last event of each product: a statement may touch a row once only.
         let last: HashMap<i64, &ProductEvent> =
             events.iter().filter_map(|event| Some((event.change.product_id?, event))).collect();
@@ -147,7 +147,7 @@ impl Known {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn lost_track(&self) -> Result<(), CartError> {
+    pub async fn reset_versions(&self) -> Result<(), CartError> {
         self.pool
             .run(async |connection| {
                 // In the order of ids, like the others: while this waits, carts are read, and remember what they fetch.
@@ -162,7 +162,7 @@ impl Known {
     }
 }
 
-impl std::fmt::Debug for Known {
+impl std::fmt::Debug for ProductSnapshots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Known")
     }

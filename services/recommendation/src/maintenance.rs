@@ -7,24 +7,24 @@ use events::log::{EventLog, LogError, LogPosition};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::positions::Positions;
-use crate::state::State;
+use crate::state::CatalogueStatus;
 
 const EVERY: Duration = Duration::from_secs(1);
 
 /// A log that takes longer to say how far it is counts as away.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The newest event of a log. With `mark`, also whether that is part of the log's history.
 ///
 /// # Errors
 /// [`LogError::Diverged`] when it is not; when nobody answers in time.
 pub async fn head(log: &EventLog, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
-    let asked = timeout(PATIENCE, log.head(mark)).await;
+    let asked = timeout(LOG_TIMEOUT, log.head(mark)).await;
     asked.unwrap_or_else(|_| Err(LogError::Unavailable("no answer in time".to_owned())))
 }
 
 /// Never returns.
-pub async fn keep(log: EventLog, positions: Positions, state: State) {
+pub async fn run(log: EventLog, positions: Positions, state: CatalogueStatus) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -33,10 +33,10 @@ pub async fn keep(log: EventLog, positions: Positions, state: State) {
         let Ok(before) = positions.of(PRODUCT_EVENTS.stream).await else { continue };
         match (head(&log, before.map(|before| before.newest)).await, positions.of(PRODUCT_EVENTS.stream).await) {
             (Ok(head), Ok(position)) => {
-                state.heard_of(head.seq, position.map_or(0, |position| position.seq), Instant::now());
+                state.observe_head(head.seq, position.map_or(0, |position| position.seq), Instant::now());
             }
             // The copy is of another history, whatever its position.
-            (Err(LogError::Diverged(_)), _) => state.doubt(),
+            (Err(LogError::Diverged(_)), _) => state.mark_not_current(),
             _ => {}
         }
     }

@@ -13,19 +13,19 @@ use uuid::Uuid;
 
 use crate::carts::{Carts, NewCart, Quantity};
 use crate::error::CartError;
-use crate::facts::{ProductFacts, State, Upstream};
+use crate::facts::{ProductSource, State, Upstream};
 use crate::ids::{CartId, ProductId};
 use crate::view::Views;
 
 /// Carts, what is known of products, and the views made of both.
 #[derive(Clone, Debug)]
-pub struct Shop {
+pub struct CartService {
     /// Redis.
     pub cache: CacheClient,
     /// Postgres.
     pub carts: Carts,
     /// What is known of products.
-    pub facts: ProductFacts,
+    pub facts: ProductSource,
     /// What is shown.
     pub views: Views,
     /// The log of changes.
@@ -66,7 +66,7 @@ pub struct Written {
     pub effect: Invalidated,
 }
 
-impl Shop {
+impl CartService {
     /// Creates an empty cart.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Shop {
     /// Sees to it that so many pieces of a product lie in the cart. When it returns, the view from before is gone.
     ///
     /// # Errors
-    /// [`CartError::NoProduct`] when it is not sold, [`CartError::NobodyKnows`] when nobody can say that,
+    /// [`CartError::NoProduct`] when it is not sold, [`CartError::ProductUnknown`] when nobody can say that,
     /// [`CartError::PreconditionFailed`] when `expect` does not hold.
     pub async fn put(
         &self,
@@ -99,7 +99,7 @@ impl Shop {
         let price = match word.product {
             State::Sold(facts) => facts.price_cents,
             State::Gone(_) => return Err(CartError::NoProduct),
-            State::Unknown => return Err(CartError::NobodyKnows(product.get())),
+            State::Unknown => return Err(CartError::ProductUnknown(product.get())),
         };
         price.checked_mul(quantity.quantity.into()).ok_or(CartError::TooMuch)?;
         let put = self.carts.put(cart, product, quantity, price, expect).await;
@@ -137,11 +137,11 @@ impl Shop {
         written: Result<T, WriteError<T, CartError>>,
     ) -> Result<(T, Invalidated), CartError> {
         match written {
-            Ok(written) => Ok((written, self.views.forget([cart.reference()]).await)),
+            Ok(written) => Ok((written, self.views.invalidate_carts([cart.reference()]).await)),
             Err(WriteError { cause, in_doubt }) => {
                 if in_doubt.is_some() {
                     // The client hears of the failure; whether Redis has done it changes nothing for it.
-                    let _ = self.views.forget_in_doubt(cart.reference(), self.commit_bound).await;
+                    let _ = self.views.invalidate_in_doubt(cart.reference(), self.commit_bound).await;
                 }
                 Err(cause)
             }
