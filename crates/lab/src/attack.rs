@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::bench_events::{lag, settled};
-use crate::world::{Service, World};
+use crate::private_system::{PrivateSystem, Service};
 
 /// Ids from here on belong to nothing.
 const UNKNOWN: u64 = 1_000_000_000;
@@ -65,9 +65,9 @@ struct Tally {
 /// # Errors
 /// When a promise is broken, or the services do not start.
 pub async fn run(options: &Options) -> Result<()> {
-    let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
+    let programs = options.programs.clone().map_or_else(crate::private_system::programs, Ok)?;
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "500ms")];
-    let world = Arc::new(World::start(programs, 130, &settings).await?);
+    let world = Arc::new(PrivateSystem::start(programs, 130, &settings).await?);
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
     world.redis.cli(&["CONFIG", "SET", "maxmemory", &options.memory]).await?;
     let limit: u64 = info(&world, "memory", "maxmemory").await?;
@@ -120,7 +120,7 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 /// Reads unknown things, each once, until all clients together have sent `requests`.
-async fn client(world: Arc<World>, http: Client, tally: Arc<Tally>, requests: u64) -> Result<()> {
+async fn client(world: Arc<PrivateSystem>, http: Client, tally: Arc<Tally>, requests: u64) -> Result<()> {
     let api = world.url(Service::ProductApi);
     let (search, recommendation) = (world.url(Service::Search), world.url(Service::Recommendation));
     loop {
@@ -150,7 +150,7 @@ async fn client(world: Arc<World>, http: Client, tally: Arc<Tally>, requests: u6
 }
 
 /// Reads the products that exist.
-async fn hot(world: &World, http: &Client, tally: &Tally) -> Result<()> {
+async fn hot(world: &PrivateSystem, http: &Client, tally: &Tally) -> Result<()> {
     for id in 1..=HOT {
         let answer = http.get(format!("{}/products/production/{id}", world.url(Service::ProductApi))).send().await?;
         let status = answer.headers().get("cache-status").and_then(|status| status.to_str().ok()).unwrap_or_default();
@@ -161,7 +161,7 @@ async fn hot(world: &World, http: &Client, tally: &Tally) -> Result<()> {
 }
 
 /// Changes a product that nobody reads, and waits until every consumer has carried that out.
-async fn change(world: &World, http: &Client) -> Result<Duration> {
+async fn change(world: &PrivateSystem, http: &Client) -> Result<Duration> {
     let began = Instant::now();
     world.postgres.sql("shop_db", "UPDATE products SET price_cents = price_cents + 1 WHERE id = 100").await?;
     while lag(world, http).await? != (0, 0.0) {
@@ -172,13 +172,13 @@ async fn change(world: &World, http: &Client) -> Result<Duration> {
 }
 
 /// A number of Redis' INFO.
-async fn info(world: &World, section: &str, name: &str) -> Result<u64> {
+async fn info(world: &PrivateSystem, section: &str, name: &str) -> Result<u64> {
     let info = world.redis.cli(&["INFO", section]).await?;
     let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     Ok(value.with_context(|| format!("INFO has no {name}"))?.trim().parse()?)
 }
 
-async fn state(world: &World) -> Result<String> {
+async fn state(world: &PrivateSystem) -> Result<String> {
     let (used, evicted) = (info(world, "memory", "used_memory").await?, info(world, "stats", "evicted_keys").await?);
     let keys = world.redis.cli(&["DBSIZE"]).await?;
     Ok(format!("{:>6.1} MB used, {:>7} keys, {evicted:>8} evicted", used as f64 / 1e6, keys.trim()))

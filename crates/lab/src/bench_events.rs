@@ -35,7 +35,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::demo::metrics::Metrics;
 use crate::demo::times::{Times, millis};
-use crate::world::{Service, World};
+use crate::private_system::{PrivateSystem, Service};
 
 /// The options of `lab bench-events`.
 #[derive(Debug, Args)]
@@ -108,7 +108,7 @@ struct Figures {
 /// Runs the benchmark and prints its tables.
 pub async fn run(options: &Options) -> Result<()> {
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
-    let world = Arc::new(World::start(crate::world::programs()?, options.products, &settings).await?);
+    let world = Arc::new(PrivateSystem::start(crate::private_system::programs()?, options.products, &settings).await?);
     let http = Client::builder().no_proxy().timeout(LOST).build()?;
     settled(&world, &http).await?;
     let mut figures = Figures {
@@ -147,7 +147,7 @@ struct Probe {
 }
 
 impl Probe {
-    async fn prepare(world: &World, http: &Client, id: i64) -> Result<Self> {
+    async fn prepare(world: &PrivateSystem, http: &Client, id: i64) -> Result<Self> {
         let at = |service| world.url(service);
         let cart: Value =
             http.post(format!("{}/carts", at(Service::Cart))).json(&json!({})).send().await?.json().await?;
@@ -174,7 +174,7 @@ impl Probe {
     }
 
     /// Fills the entry, and finds its key by what its tags say.
-    async fn find(&self, world: &World, http: &Client, service: Service) -> Result<String> {
+    async fn find(&self, world: &PrivateSystem, http: &Client, service: Service) -> Result<String> {
         let url = &self.urls[service as usize];
         http.get(url).send().await?.error_for_status()?;
         match service {
@@ -229,7 +229,7 @@ async fn tagged(base: &str, http: &Client, tag: &str) -> Result<Option<String>> 
     }
 }
 
-async fn delay(world: &Arc<World>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
+async fn delay(world: &Arc<PrivateSystem>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
     let redis = Builder::from_config(Config::from_url(&world.redis.url())?).build()?;
     redis.init().await?;
     let mut probes = Vec::new();
@@ -293,7 +293,7 @@ impl Write {
 
 /// Writes for some seconds.
 async fn round(
-    world: &World,
+    world: &PrivateSystem,
     http: &Client,
     options: &Options,
     redis: &Redis,
@@ -426,7 +426,7 @@ impl Heard {
     }
 }
 
-async fn throughput(world: &Arc<World>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
+async fn throughput(world: &Arc<PrivateSystem>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
     settled(world, http).await?;
     // Each session is on time by itself: after a pause it catches up, so that the rate is reached where it can be.
     let session = |number: u32| {
@@ -445,7 +445,7 @@ async fn throughput(world: &Arc<World>, http: &Client, options: &Options, figure
             seconds = options.seconds,
         )
     };
-    let head = |world: Arc<World>| async move {
+    let head = |world: Arc<PrivateSystem>| async move {
         let rows = world.postgres.sql("shop_db", "SELECT max(id) FROM outbox").await?;
         anyhow::Ok(rows.trim().parse::<u64>().unwrap_or(0))
     };
@@ -476,7 +476,7 @@ async fn throughput(world: &Arc<World>, http: &Client, options: &Options, figure
     Ok(())
 }
 
-pub(crate) async fn lag(world: &World, http: &Client) -> Result<(i64, f64)> {
+pub(crate) async fn lag(world: &PrivateSystem, http: &Client) -> Result<(i64, f64)> {
     let undone = world.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await?;
     let mut greatest = 0.0_f64;
     for service in Service::SUBSCRIBERS {
@@ -487,7 +487,7 @@ pub(crate) async fn lag(world: &World, http: &Client) -> Result<(i64, f64)> {
 }
 
 /// Waits until nothing lags.
-pub(crate) async fn settled(world: &World, http: &Client) -> Result<()> {
+pub(crate) async fn settled(world: &PrivateSystem, http: &Client) -> Result<()> {
     let began = Instant::now();
     while lag(world, http).await? != (0, 0.0) {
         ensure!(began.elapsed() < Duration::from_secs(120), "the events are not carried out within 120 s");

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::demo::metrics::Metrics;
 use crate::demo::times::{Times, human, millis};
-use crate::world::{Service, World};
+use crate::private_system::{PrivateSystem, Service};
 
 /// The options of `lab bench-search`.
 #[derive(Debug, Args)]
@@ -36,21 +36,21 @@ pub struct Options {
 const BUILD_AT_MOST: Duration = Duration::from_secs(60);
 const P99_AT_MOST: f64 = 20.0;
 const VISIBLE_AT_MOST: f64 = 1_000.0;
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Runs the benchmark and prints its table.
 pub async fn run(options: &Options) -> Result<()> {
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "500ms")];
-    let world = World::prepare(crate::world::programs()?, options.products, &settings).await?;
-    let http = Client::builder().no_proxy().timeout(PATIENCE).build()?;
-    world.revive(Service::ProductApi).await?;
+    let world = PrivateSystem::prepare(crate::private_system::programs()?, options.products, &settings).await?;
+    let http = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    world.start_and_wait(Service::ProductApi).await?;
     until_relayed(&world).await?;
 
     let began = Instant::now();
     world.start_without_waiting(Service::Search).await?;
     let ready = format!("{}/readyz", world.url(Service::Search));
     while !http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        ensure!(began.elapsed() < PATIENCE, "the search is not ready:\n{}", world.output(Service::Search).await);
+        ensure!(began.elapsed() < TIMEOUT, "the search is not ready:\n{}", world.output(Service::Search).await);
         sleep(Duration::from_millis(20)).await;
     }
     let build = began.elapsed();
@@ -95,7 +95,7 @@ fn row(kind: &str, took: Vec<f64>) {
 }
 
 /// Queries of several kinds, made of words that products have; no two are the same.
-async fn queries(world: &World, http: &Client, count: usize) -> Result<Vec<(&'static str, Vec<String>)>> {
+async fn queries(world: &PrivateSystem, http: &Client, count: usize) -> Result<Vec<(&'static str, Vec<String>)>> {
     let mut names = Vec::new();
     let mut cursor = String::new();
     while names.len() < 4 * count.max(500) {
@@ -138,7 +138,7 @@ async fn queries(world: &World, http: &Client, count: usize) -> Result<Vec<(&'st
 }
 
 /// Milliseconds until the answer is there; it must not come from the cache.
-async fn ask(world: &World, http: &Client, query: &str) -> Result<f64> {
+async fn ask(world: &PrivateSystem, http: &Client, query: &str) -> Result<f64> {
     let mut url = Url::parse(&format!("{}/search", world.url(Service::Search)))?;
     url.query_pairs_mut().append_pair("q", query);
     let began = Instant::now();
@@ -152,7 +152,7 @@ async fn ask(world: &World, http: &Client, query: &str) -> Result<f64> {
 }
 
 /// Gives a product a name that none has; milliseconds from the answer to that until the search finds it.
-async fn change(world: &World, http: &Client, id: i64, number: u32) -> Result<f64> {
+async fn change(world: &PrivateSystem, http: &Client, id: i64, number: u32) -> Result<f64> {
     let word = format!("quux{}", char::from(b'a' + (number % 26) as u8)).repeat(1 + (number / 26) as usize);
     let url = format!("{}/products/{id}", world.url(Service::ProductApi));
     http.put(url).json(&json!({ "name": format!("Thing {word}") })).send().await?.error_for_status()?;
@@ -169,16 +169,16 @@ async fn change(world: &World, http: &Client, id: i64, number: u32) -> Result<f6
     }
 }
 
-async fn metrics(world: &World, http: &Client) -> Result<Metrics> {
+async fn metrics(world: &PrivateSystem, http: &Client) -> Result<Metrics> {
     let text = http.get(format!("{}/metrics", world.url(Service::Search))).send().await?.text().await?;
     Ok(Metrics::parse(&text))
 }
 
 /// The seed has been announced: it is not to be relayed while the index is built.
-async fn until_relayed(world: &World) -> Result<()> {
+async fn until_relayed(world: &PrivateSystem) -> Result<()> {
     let began = Instant::now();
     while world.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
-        ensure!(began.elapsed() < PATIENCE, "the seed is not relayed");
+        ensure!(began.elapsed() < TIMEOUT, "the seed is not relayed");
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())

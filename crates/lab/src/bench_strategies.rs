@@ -20,7 +20,6 @@ mod cold_start;
 mod cost;
 mod figures;
 mod goals;
-mod grown;
 mod growth;
 mod latency;
 mod machine;
@@ -29,11 +28,12 @@ mod page;
 mod phases;
 mod plots;
 mod race;
+mod reliability;
 mod report;
 mod scale;
+mod scaling;
 mod tables;
 mod tags;
-mod trust;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::bench::Wrk;
 use crate::bench::cores::Stolen;
-use cases::Stand;
+use cases::TestBench;
 use figures::Figures;
 
 /// The options of `lab bench`.
@@ -156,7 +156,7 @@ const QUICK: Extent = Extent {
 const QUICK_AT_MOST: Duration = Duration::from_secs(60);
 
 /// Measures everything, prints it, and writes it down.
-pub async fn tell(options: &Options) -> Result<()> {
+pub async fn run_cli(options: &Options) -> Result<()> {
     ensure!(options.server_core != options.load_core, "the server and its load need a core each");
     let began = Instant::now();
     let extent = match options.quick {
@@ -192,7 +192,7 @@ pub fn is_as_measured(readme: &Path) -> Result<()> {
 async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
     let progress = Progress::new();
     progress.show("starting Postgres, Redis and the servers");
-    let mut stand = Stand::start(options.server_core, options.load_core).await?;
+    let mut stand = TestBench::start(options.server_core, options.load_core).await?;
     let mut figures = Figures::new(machine::describe(&stand).await?, extent.rounds, options.quick);
     let wrk = Wrk { connections: 64, seconds: 1, core: options.load_core };
     for case in stand.cases() {

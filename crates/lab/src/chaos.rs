@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::World;
+use crate::private_system::PrivateSystem;
 use ledger::Ledger;
 pub use report::Report;
 
@@ -55,7 +55,7 @@ pub struct Options {
 
 /// What writers, readers and faults share.
 struct Stage {
-    world: World,
+    world: PrivateSystem,
     http: Client,
     ledger: Ledger,
     written: AtomicU32,
@@ -71,9 +71,9 @@ struct Stage {
 
 /// Runs it, and says what is wrong in the report. An error means that the run itself did not work.
 pub async fn run(options: &Options) -> Result<Report> {
-    let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
+    let programs = options.programs.clone().map_or_else(crate::private_system::programs, Ok)?;
     let settings = [("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "8")];
-    let world = World::start(programs, options.products, &settings).await?;
+    let world = PrivateSystem::start(programs, options.products, &settings).await?;
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
     let carts = writers::carts(&world, &http).await.context("the carts")?;
     let stage = Arc::new(Stage {
@@ -112,7 +112,7 @@ pub async fn run(options: &Options) -> Result<Report> {
 }
 
 /// Runs it for a person, and fails when anything is wrong.
-pub async fn tell(options: &Options) -> Result<()> {
+pub async fn run_cli(options: &Options) -> Result<()> {
     println!("{} writes while everything is killed at random …", options.writes);
     let report = run(options).await?;
     println!("{report}");

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::cache_status::Source;
 
 /// A replica that takes longer has not answered.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to one replica, opened when it is needed.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ impl Connection {
 
     /// Sends a request and reads the whole answer. A connection that breaks is opened anew the next time.
     pub(crate) async fn send(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer> {
-        let answer = timeout(PATIENCE, self.exchange(method, path, body)).await;
-        let answer = answer.unwrap_or_else(|_| bail!("no answer within {PATIENCE:?}"));
+        let answer = timeout(TIMEOUT, self.exchange(method, path, body)).await;
+        let answer = answer.unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"));
         if answer.is_err() {
             self.open = None;
         }

@@ -10,17 +10,17 @@
 //!
 //! On private processes, or on the running stack by its script: natively, or in Compose.
 
+mod concurrent_edits;
 mod crash;
 mod drain;
 mod list;
 mod make;
 mod one;
-mod others;
 mod probe;
 mod report;
 mod session;
-mod site;
 mod stack;
+mod target;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,20 +32,20 @@ use reqwest::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::ground::{self, Ground};
 use crate::operations::Operations;
+use crate::private_system::{PrivateSystem, Service};
+use crate::system::{self, System};
 use crate::verify::map::{Map, Promise};
 use crate::verify::{Files, Run};
-use crate::world::{Service, World};
 use list::{ALL, Fault};
 use make::HOLD;
 use one::Stage;
 pub use report::{Outcome, Report};
-use site::Site;
 use stack::Stack;
+use target::Target;
 
 /// The longest that a service takes to be ready again, and the system to come to rest.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// These may show for long what is outdated: that is how they work.
 const BY_TIME: [&str; 2] = ["ttl", "swr"];
 
@@ -76,7 +76,7 @@ pub struct Options {
 }
 
 /// Makes the faults for a person; fails when anything did not hold.
-pub async fn tell(options: &Options) -> Result<()> {
+pub async fn run_cli(options: &Options) -> Result<()> {
     let report = run(options, |outcome| println!("{outcome}")).await?;
     let file = report.save(&options.report)?;
     println!("the same as a table: {}; with raw histograms: {}", file.display(), file.with_extension("json").display());
@@ -100,7 +100,7 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Re
     ensure!(!faults.is_empty(), "there is no such fault");
     let stop = stopped_by_signals()?;
     let mut site = match &options.stack {
-        Some(script) => Site::Stack(Box::new(Stack::of(script).await?)),
+        Some(script) => Target::Stack(Box::new(Stack::of(script).await?)),
         None => private(options).await?,
     };
     let laid = site.add_proxies().await.context("laying wires between the services and their stores");
@@ -119,14 +119,14 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Re
 
 async fn all(
     options: &Options,
-    site: &Site,
+    site: &Target,
     faults: &[Fault],
     stop: &CancellationToken,
     told: &mut impl FnMut(&Outcome),
 ) -> Result<Report> {
-    if let Site::Private(world) = site {
+    if let Target::Private(world) = site {
         for service in Service::ALL {
-            world.revive(service).await?;
+            world.start_and_wait(service).await?;
         }
     }
     let http = Client::builder()
@@ -136,7 +136,7 @@ async fn all(
         .build()?;
     // What lies there from before may have been outdated on purpose, by whoever played with the strategies.
     for service in Service::ALL {
-        ground::forget(site, service).await?;
+        system::forget(site, service).await?;
     }
     let progress = Progress::new(faults.len());
     let mut load = Run::prepare(&map(site).await?, options.products, Files::default(), |_| {}).await?;
@@ -150,7 +150,7 @@ async fn all(
         progress.done(|| told(&outcome));
         report.outcomes.push(outcome);
     }
-    load.strike().await;
+    load.remove().await;
     Ok(report)
 }
 
@@ -159,7 +159,7 @@ async fn all(
 /// What promises to be never stale, promises it in a fault as well. `ttl` and `swr` keep their TTL whatever happens; a load
 /// that a fault holds up is stored when the fault is over, after [`HOLD`]. What lives by events is stale
 /// until they come, so until the fault is over and everybody has recovered.
-async fn map(site: &Site) -> Result<Map> {
+async fn map(site: &Target) -> Result<Map> {
     let mut replaced = Vec::new();
     for service in Service::ALL {
         replaced.push(format!("{}={}", service.name(), site.url(service).await?));
@@ -167,21 +167,21 @@ async fn map(site: &Site) -> Result<Map> {
     let mut map = Map::load(None, &replaced)?;
     for subject in &mut map.subjects {
         if let Promise::AtMost(most) = subject.stale {
-            let more = if BY_TIME.contains(&subject.name.as_str()) { HOLD } else { HOLD + PATIENCE };
+            let more = if BY_TIME.contains(&subject.name.as_str()) { HOLD } else { HOLD + TIMEOUT };
             subject.stale = Promise::AtMost(most + more);
         }
     }
     Ok(map)
 }
 
-async fn private(options: &Options) -> Result<Site> {
-    let programs = options.programs.clone().map_or_else(crate::world::programs, Ok)?;
+async fn private(options: &Options) -> Result<Target> {
+    let programs = options.programs.clone().map_or_else(crate::private_system::programs, Ok)?;
     let mut settings =
         vec![("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "12")];
     for given in &options.settings {
         settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
     }
-    Ok(Site::Private(Box::new(World::prepare(programs, 2_000, &settings).await?)))
+    Ok(Target::Private(Box::new(PrivateSystem::prepare(programs, 2_000, &settings).await?)))
 }
 
 /// Ctrl-C, once: the run comes to an end. Twice: this process does.

@@ -12,7 +12,7 @@
 //! * [`mutants`]: whether the tests notice when a defence is taken out of the cache.
 //! * [`private`]: the whole system on private processes, while another program uses it.
 //! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
-//! * [`world`]: the four services and their stores as private processes.
+//! * [`private_system`]: the four services and their stores as private processes.
 
 pub mod attack;
 pub mod bench;
@@ -24,12 +24,12 @@ pub mod chaos;
 mod client;
 pub mod demo;
 pub mod faults;
-mod ground;
 pub mod load;
 pub mod model;
 pub mod mutants;
 pub mod operations;
 pub mod private;
+pub mod private_system;
+mod system;
 mod traffic;
 pub mod verify;
-pub mod world;

@@ -17,7 +17,7 @@ use crate::traffic::{LANES, Order, Place, Plan, Seen, Stream};
 /// More than there are requests under way at once.
 const OPEN_FILES: u32 = 16_384;
 /// What stands for "for ever" where a length is needed: some years.
-const FOR_EVER: Duration = Duration::from_secs(100_000_000);
+const UNLIMITED: Duration = Duration::from_secs(100_000_000);
 /// How often the view changes.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often a line is written where there is no terminal.
@@ -50,7 +50,7 @@ pub struct Options {
 }
 
 /// Loads until Ctrl-C, or until the time is over where one was given.
-pub async fn tell(options: &Options) -> Result<()> {
+pub async fn run_cli(options: &Options) -> Result<()> {
     let lanes: Vec<(usize, &str)> = LANES.into_iter().enumerate().filter(|(_, lane)| chosen(options, lane)).collect();
     if let Some(unknown) = options.only.iter().find(|lane| !LANES.contains(&lane.as_str())) {
         bail!("there is no strategy {unknown}; there are {}", LANES.join(", "));
@@ -65,7 +65,7 @@ pub async fn tell(options: &Options) -> Result<()> {
         rate: options.rps / lanes.len() as f64,
         writes: options.mix,
         order: Order::Zipf(options.skew),
-        length: options.seconds.map_or(FOR_EVER, Duration::from_secs),
+        length: options.seconds.map_or(UNLIMITED, Duration::from_secs),
     };
     let place = |&(at, lane): &(usize, &str)| Place {
         name: lane.to_owned(),

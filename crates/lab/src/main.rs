@@ -46,17 +46,17 @@ enum Experiment {
 async fn main() -> ExitCode {
     let done = match Cli::parse().experiment {
         Experiment::Attack(options) => attack::run(&options).await,
-        Experiment::Bench(options) => bench_strategies::tell(&options).await,
+        Experiment::Bench(options) => bench_strategies::run_cli(&options).await,
         Experiment::BenchEvents(options) => bench_events::run(&options).await,
         Experiment::BenchSearch(options) => bench_search::run(&options).await,
-        Experiment::Chaos(options) => chaos::tell(&options).await,
+        Experiment::Chaos(options) => chaos::run_cli(&options).await,
         Experiment::Demo(options) => demo::run(&options).await,
-        Experiment::Faults(options) => faults::tell(&options).await,
-        Experiment::Load(options) => load::tell(&options).await,
-        Experiment::Model(options) => model::tell(&options),
-        Experiment::Mutants(options) => mutants::tell(&options).await,
+        Experiment::Faults(options) => faults::run_cli(&options).await,
+        Experiment::Load(options) => load::run_cli(&options).await,
+        Experiment::Model(options) => model::run_cli(&options),
+        Experiment::Mutants(options) => mutants::run_cli(&options).await,
         Experiment::Private(options) => private::run(&options).await,
-        Experiment::Verify(options) => verify::tell(&options).await,
+        Experiment::Verify(options) => verify::run_cli(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use list::{Mutant, all};
 
 /// Longer than any test.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Mutants that are tested at once: a test mostly waits.
 const AT_ONCE: usize = 8;
 
@@ -43,14 +43,14 @@ pub struct Options {
 }
 
 /// How a run of tests ended.
-enum Ended {
+enum TestResult {
     Passed,
     /// … with what the first of them said.
     Failed(String),
 }
 
 /// Runs them for a person; fails when one survives.
-pub async fn tell(options: &Options) -> Result<()> {
+pub async fn run_cli(options: &Options) -> Result<()> {
     let wanted = options.only.as_deref().unwrap_or_default();
     let mutants: Vec<_> = all()
         .filter(|mutant| mutant.name.contains(wanted) || mutant.script.contains(wanted))
@@ -63,7 +63,7 @@ pub async fn tell(options: &Options) -> Result<()> {
     let named: BTreeSet<_> = mutants.iter().map(|mutant| mutant.caught_by).collect();
     let whole = scripts_without(&scripts, None)?;
     let began = Instant::now();
-    if let Ended::Failed(why) = run(&tests, whole.path(), named.iter().copied()).await? {
+    if let TestResult::Failed(why) = run(&tests, whole.path(), named.iter().copied()).await? {
         bail!("the tests fail without any mutant: {why}");
     }
     println!("without a mutant {} tests pass, in {:.0} s", named.len(), began.elapsed().as_secs_f64());
@@ -102,8 +102,8 @@ async fn verdict<'a>(
     redis.cli(&["SCRIPT", "LOAD", &source]).await.with_context(|| format!("{}: {}", mutant.script, mutant.name))?;
     let ended = run(tests, folder.path(), [mutant.caught_by]).await;
     match ended.with_context(|| format!("{}: {}", mutant.script, mutant.name))? {
-        Ended::Failed(said) => Ok((mutant, Some(said))),
-        Ended::Passed => Ok((mutant, None)),
+        TestResult::Failed(said) => Ok((mutant, Some(said))),
+        TestResult::Passed => Ok((mutant, None)),
     }
 }
 
@@ -124,7 +124,7 @@ fn scripts_without(scripts: &Path, mutant: Option<&Mutant>) -> Result<TempDir> {
 }
 
 /// Runs these tests, all of them and no other, with these scripts.
-async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>) -> Result<Ended> {
+async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>) -> Result<TestResult> {
     let names: Vec<_> = names.into_iter().collect();
     let running = Command::new(tests)
         .arg("--exact")
@@ -133,14 +133,14 @@ async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(PATIENCE, running).await.with_context(|| format!("{} does not end", names.join(", ")))??;
+    let output = timeout(TIMEOUT, running).await.with_context(|| format!("{} does not end", names.join(", ")))??;
     let said = String::from_utf8_lossy(&output.stdout);
     let (passed, failed) = (said.matches(" ... ok\n").count(), said.matches(" ... FAILED\n").count());
     ensure!(passed + failed == names.len(), "not every one of these tests is there: {}", names.join(", "));
     match failed {
-        0 if output.status.success() => Ok(Ended::Passed),
+        0 if output.status.success() => Ok(TestResult::Passed),
         0 => bail!("{} ended with {}", names.join(", "), output.status),
-        _ => Ok(Ended::Failed(panic_message(&said))),
+        _ => Ok(TestResult::Failed(panic_message(&said))),
     }
 }
 

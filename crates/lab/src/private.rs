@@ -9,7 +9,7 @@ use clap::Args;
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use crate::world::{Service, World};
+use crate::private_system::{PrivateSystem, Service};
 
 /// The options of `lab private`.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub async fn run(options: &Options) -> Result<()> {
     std::fs::write(&token_file, &token)?;
     let token_path = token_file.path().to_str().context("a temporary path is text")?;
     let settings = [("REDIS__COMMAND_TIMEOUT", "2s"), ("OPERATIONS__TOKEN_FILE", token_path)];
-    let world = World::start(programs, options.products, &settings).await?;
+    let world = PrivateSystem::start(programs, options.products, &settings).await?;
     let (program, arguments) = options.command.split_first().context("a program to run")?;
     let mut command = Command::new(program);
     command.args(arguments).env("OPERATIONS_TOKEN", token);

@@ -30,17 +30,17 @@
 //! If no cache keeps it, nothing is promised about how recent it is; a run in which most answers are flagged proves nothing.
 
 mod files;
+mod fixture;
 mod judge;
 pub mod map;
 mod prepared;
 pub(crate) mod record;
 mod report;
-mod roles;
 mod run;
+mod session_roles;
 mod sessions;
-mod stage;
+mod stats;
 mod table;
-mod tally;
 mod verdict;
 mod violation;
 mod workload;
@@ -58,7 +58,7 @@ pub use files::Files;
 use map::Map;
 pub use report::Report;
 pub(crate) use run::Run;
-pub use tally::Tally;
+pub use stats::SubjectStats;
 pub use violation::{Fault, Violation};
 
 /// How often what was seen is judged.
@@ -112,7 +112,7 @@ impl Default for Options {
 }
 
 /// Runs it for a person; fails when a promise was broken.
-pub async fn tell(options: &Options) -> Result<()> {
+pub async fn run_cli(options: &Options) -> Result<()> {
     let mut map = Map::load(options.map.as_deref(), &options.service)?;
     map.only(&options.only)?;
     let report = run(&map, options).await?;
@@ -133,7 +133,7 @@ pub async fn run(map: &Map, options: &Options) -> Result<Report> {
     let ended_early = is_over(&run, options);
     progress.clear();
     let logged = run.close();
-    let subjects = run.strike().await;
+    let subjects = run.remove().await;
     let Worked { seconds, together_seconds, own_cpu_share } = worked?;
     logged?;
     Ok(Report {

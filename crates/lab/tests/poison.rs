@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lab::world::{Service, World, programs};
+use lab::private_system::{PrivateSystem, Service, programs};
 use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -29,7 +29,7 @@ const GONE_CART: &str = r#"{"type": "cart.item_added", "cart_id": "01890a5d-ac96
                             "product_id": 987654321, "quantity": 1, "version": 1}"#;
 
 struct Shop {
-    world: World,
+    world: PrivateSystem,
     http: Client,
 }
 
@@ -98,7 +98,8 @@ impl Shop {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_event_stops_a_subscriber_and_what_comes_after_it_counts() {
     let programs = programs().expect("the programs have been built");
-    let world = World::start(programs, 130, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await.expect("the four services");
+    let world =
+        PrivateSystem::start(programs, 130, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await.expect("the four services");
     let shop = Shop { world, http: Client::builder().no_proxy().timeout(SOON).build().expect("a plain client") };
     let at = |service| shop.world.url(service);
 

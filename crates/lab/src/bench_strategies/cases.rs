@@ -111,7 +111,7 @@ impl Case {
 }
 
 /// Everything that runs. It ends with this value, and with this process however it ends.
-pub(super) struct Stand {
+pub(super) struct TestBench {
     cases: Vec<Case>,
     pub(super) redis: Redis,
     /// A connection of our own.
@@ -133,7 +133,7 @@ impl Held {
     }
 }
 
-impl Stand {
+impl TestBench {
     pub(super) async fn start(server_core: usize, load_core: usize) -> Result<Self> {
         cores::pin(std::process::id(), load_core)?;
         cores::allow_open_files(OPEN_FILES)?;
@@ -257,7 +257,7 @@ impl Stand {
     /// Starts one more product API, ready to serve.
     pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
-        let mut command = cores::command_on(core, crate::world::programs()?.join("product-api"));
+        let mut command = cores::command_on(core, crate::private_system::programs()?.join("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
         command.envs([("POSTGRES__URL", shop), ("REDIS__URL", &self.redis.url()), ("LOG__FILTER", "warn")]);
         command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (LANES.len() as u64 + 2)).to_string());
@@ -272,7 +272,7 @@ impl Stand {
 
     pub(super) async fn baseline(&mut self, mode: &str, more: &[&str], core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
-        let mut command = cores::command_on(core, crate::world::programs()?.join("baseline"));
+        let mut command = cores::command_on(core, crate::private_system::programs()?.join("baseline"));
         command.args([mode, "--port", &port, "--redis", &self.redis.url()]).args(more);
         let base = format!("http://127.0.0.1:{port}");
         let ready = if mode == "get-entry" { "10000000" } else { "1" };

@@ -14,7 +14,7 @@ use testkit::Proxy;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
-use super::cases::{Case, Stand};
+use super::cases::{Case, TestBench};
 use super::figures::ColdStart;
 use super::latency::Latency;
 use super::{Extent, Options, phases};
@@ -40,7 +40,7 @@ const P99: f64 = 2.0;
 const P99_SLACK_MS: f64 = 10.0;
 
 /// Measures every case at every load, some times.
-pub(super) async fn measure(stand: &mut Stand, extent: &Extent, options: &Options) -> Result<Vec<ColdStart>> {
+pub(super) async fn measure(stand: &mut TestBench, extent: &Extent, options: &Options) -> Result<Vec<ColdStart>> {
     if extent.cold_starts == 0 {
         return Ok(Vec::new());
     }
@@ -79,7 +79,7 @@ pub(super) async fn measure(stand: &mut Stand, extent: &Extent, options: &Option
 
 /// Runs the load, empties Redis, and notes when hit ratio and latency were back for good.
 async fn once(
-    stand: &Stand,
+    stand: &TestBench,
     case: &Case,
     place: &Place,
     rate: f64,

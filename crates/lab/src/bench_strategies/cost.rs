@@ -4,21 +4,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::cases::{Case, Stand};
+use super::cases::{Case, TestBench};
 use super::figures::{Cost, Shares};
 use crate::bench::cores::cpu_time;
 
 const COUNTERS: [&str; 3] = ["total_commands_processed", "total_net_input_bytes", "total_net_output_bytes"];
 
 /// What Redis has done since some moment.
-pub(super) struct Bill {
+pub(super) struct RedisUsage {
     before: Vec<u64>,
     /// What asking costs, which is taken off.
     asking: Vec<u64>,
 }
 
-impl Bill {
-    pub(super) async fn open(stand: &Stand) -> Result<Self> {
+impl RedisUsage {
+    pub(super) async fn open(stand: &TestBench) -> Result<Self> {
         let first = stand.info("stats", &COUNTERS).await?;
         let before = stand.info("stats", &COUNTERS).await?;
         let asking = before.iter().zip(&first).map(|(after, before)| after - before).collect();
@@ -26,7 +26,7 @@ impl Bill {
     }
 
     /// For each of so many reads.
-    pub(super) async fn per(&self, stand: &Stand, reads: u64) -> Result<Cost> {
+    pub(super) async fn per(&self, stand: &TestBench, reads: u64) -> Result<Cost> {
         let after = stand.info("stats", &COUNTERS).await?;
         let spent = |at: usize| (after[at] - self.before[at]).saturating_sub(self.asking[at]) as f64;
         let reads = reads.max(1) as f64;
@@ -35,14 +35,14 @@ impl Bill {
 }
 
 /// Who has used how much of a core since some moment.
-pub(super) struct Watch {
+pub(super) struct CpuWatch {
     pids: [u32; 3],
     before: [Duration; 3],
     began: Instant,
 }
 
-impl Watch {
-    pub(super) fn begin(stand: &Stand, case: &Case) -> Result<Self> {
+impl CpuWatch {
+    pub(super) fn begin(stand: &TestBench, case: &Case) -> Result<Self> {
         let pids = [case.pid, std::process::id(), stand.redis.pid()];
         Ok(Self { pids, before: used(pids)?, began: Instant::now() })
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 
-use super::cases::{Case, REFERENCE, Stand};
+use super::cases::{Case, REFERENCE, TestBench};
 use super::figures::{EntryFigures, LaneFigures, ProcessFigures, Sample, of};
 use super::latency::Latency;
 use super::{Extent, Options, phases};
@@ -32,7 +32,7 @@ const FILL: &str = "
     end";
 
 /// Fills Redis, and measures every strategy at each size, beside a bare `GET` of entries that are chosen by chance.
-pub(super) async fn entries(stand: &mut Stand, extent: &Extent, options: &Options) -> Result<Vec<EntryFigures>> {
+pub(super) async fn entries(stand: &mut TestBench, extent: &Extent, options: &Options) -> Result<Vec<EntryFigures>> {
     let lanes: Vec<Case> = LANES.iter().map(|lane| find(stand, lane)).collect::<Result<_>>()?;
     phases::warm(&find(stand, "tags")?.warm()).await?;
     keep_template(stand).await?;
@@ -65,14 +65,14 @@ pub(super) async fn entries(stand: &mut Stand, extent: &Extent, options: &Option
 }
 
 /// Keeps a copy of an entry: the measurements write, and so remove the entry itself.
-async fn keep_template(stand: &Stand) -> Result<()> {
+async fn keep_template(stand: &TestBench) -> Result<()> {
     let copied = stand.redis.cli(&["COPY", "product:tags:1", TEMPLATE, "REPLACE"]).await?;
     ensure!(copied.trim() == "1", "product:tags:1 is not in Redis");
     stand.redis.cli(&["PERSIST", TEMPLATE]).await?;
     Ok(())
 }
 
-async fn fill(stand: &Stand, from: usize, to: usize) -> Result<()> {
+async fn fill(stand: &TestBench, from: usize, to: usize) -> Result<()> {
     for first in (from..to).step_by(BATCH) {
         let (begin, end, foreign) = (first.to_string(), to.min(first + BATCH).to_string(), FOREIGN.to_string());
         let arguments = ["EVAL", FILL, "1", TEMPLATE, &begin, &end, &foreign];
@@ -87,13 +87,17 @@ async fn bare(place: &Place, extent: &Extent) -> Result<Sample> {
     Ok(Sample { hit: Some(Latency::of(&seen.reads)), ..Sample::default() })
 }
 
-fn find(stand: &Stand, name: &str) -> Result<Case> {
+fn find(stand: &TestBench, name: &str) -> Result<Case> {
     stand.cases().iter().find(|case| case.name == name).cloned().with_context(|| format!("{name} is no case"))
 }
 
 /// One, two, four processes of the product API: how many hits a second, and whether a missing entry is still loaded once.
 /// The cores take turns, and one of them has the load, Redis and Postgres as well.
-pub(super) async fn processes(stand: &mut Stand, extent: &Extent, options: &Options) -> Result<Vec<ProcessFigures>> {
+pub(super) async fn processes(
+    stand: &mut TestBench,
+    extent: &Extent,
+    options: &Options,
+) -> Result<Vec<ProcessFigures>> {
     let shop = stand.postgres.url("shop_db");
     let before = stand.servers();
     let first = find(stand, LANES[0])?;

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::cases::Stand;
+use super::cases::TestBench;
 use super::figures::Machine;
 
-pub(super) async fn describe(stand: &Stand) -> Result<Machine> {
+pub(super) async fn describe(stand: &TestBench) -> Result<Machine> {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     // Not what this process may use: it is on one core.
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();

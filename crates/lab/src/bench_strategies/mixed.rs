@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use futures_util::future::join_all;
 
 use super::Extent;
-use super::cases::{Case, Stand};
+use super::cases::{Case, TestBench};
 use super::figures::Mixed;
 use super::latency::Latency;
 use super::phases::{self, CONNECTIONS};
@@ -20,7 +20,7 @@ pub(super) const WRITES: f64 = 0.05;
 /// About what web caches see (Breslau et al., INFOCOM 1999).
 pub(super) const SKEW: f64 = 0.9;
 
-pub(super) async fn measure(stand: &Stand, extent: &Extent) -> Result<Vec<(String, Mixed)>> {
+pub(super) async fn measure(stand: &TestBench, extent: &Extent) -> Result<Vec<(String, Mixed)>> {
     let plan = Plan { rate: RATE, writes: WRITES, order: Order::Zipf(SKEW), length: extent.mixed };
     let cases: Vec<&Case> = stand.cases().iter().filter(|case| case.reads_products).collect();
     let (mut before, mut streams) = (Vec::new(), Vec::new());

@@ -1,8 +1,8 @@
 //! What the page with everything has beside the tables of strategies: how it is measured, cold starts, the raw histograms.
 
 use super::figures::ColdStart;
+use super::reliability::thousands;
 use super::tables::{row, time};
-use super::trust::thousands;
 
 pub(super) const METHOD: &str = "## How it is measured
 

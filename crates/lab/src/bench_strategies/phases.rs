@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::Extent;
-use super::cases::{Case, REFERENCE, Stand};
-use super::cost::{Bill, Watch};
+use super::cases::{Case, REFERENCE, TestBench};
+use super::cost::{CpuWatch, RedisUsage};
 use super::figures::Sample;
 use super::latency::Latency;
 use super::mixed;
@@ -40,7 +40,7 @@ const PEAK: u64 = 1;
 const CROWDED: u64 = 2;
 
 /// Measures one case.
-pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, round: u32, wrk: Wrk) -> Result<Sample> {
+pub(super) async fn measure(stand: &TestBench, case: &Case, extent: &Extent, round: u32, wrk: Wrk) -> Result<Sample> {
     let mut sample = Sample::default();
     hits(stand, case, extent.hits, &mut sample).await?;
     if extent.beside {
@@ -74,11 +74,11 @@ async fn peak(wrk: Wrk, case: &Case) -> Result<(f64, f64)> {
 }
 
 /// Reads what is in the cache. What a case without one reads from the database, is a miss.
-pub(super) async fn hits(stand: &Stand, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
+pub(super) async fn hits(stand: &TestBench, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
     stand.settle().await?;
     warm(&case.warm()).await?;
     let ready = Ready::new(&case.warm(), Plan { rate: HITS, writes: 0.0, order: Order::Zipf(0.0), length }).await?;
-    let (bill, watch) = (Bill::open(stand).await?, Watch::begin(stand, case)?);
+    let (bill, watch) = (RedisUsage::open(stand).await?, CpuWatch::begin(stand, case)?);
     let seen = ready.run().await?;
     sample.shares = Some(watch.end()?);
     let hits = seen.from(case.best());
@@ -105,10 +105,10 @@ pub(super) async fn warm(place: &Place) -> Result<()> {
 }
 
 /// Reads products that are not in the cache, each once.
-pub(super) async fn misses(stand: &Stand, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
+pub(super) async fn misses(stand: &TestBench, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
     stand.forget(case, &case.cold()).await?;
     let ready = Ready::new(&case.cold(), Plan { rate: MISSES, writes: 0.0, order: Order::Each, length }).await?;
-    let bill = Bill::open(stand).await?;
+    let bill = RedisUsage::open(stand).await?;
     let seen = ready.run().await?;
     let misses = seen.from(case.worst());
     ensure!(misses.len() as f64 > 0.9 * seen.reads.len() as f64, "{}: {} misses only", case.name, misses.len());
@@ -124,13 +124,13 @@ pub(super) async fn writes(case: &Case, length: Duration, sample: &mut Sample) -
 }
 
 /// The mixed load of one case alone: what Redis does for each read, with what the writes make it do.
-async fn reads_and_writes(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
+async fn reads_and_writes(stand: &TestBench, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     warm(&case.own()).await?;
     stand.settle().await?;
     let order = Order::Zipf(mixed::SKEW);
     let plan = Plan { rate: HITS, writes: mixed::WRITES, order, length: extent.counted };
     let ready = Ready::new(&case.own(), plan).await?;
-    let bill = Bill::open(stand).await?;
+    let bill = RedisUsage::open(stand).await?;
     let seen = ready.run().await?;
     stand.settle().await?;
     sample.per_mixed = Some(bill.per(stand, seen.reads.len()).await?);
@@ -138,23 +138,23 @@ async fn reads_and_writes(stand: &Stand, case: &Case, extent: &Extent, sample: &
 }
 
 /// Without a cache nobody counts loads but Postgres. It takes its time to tell, so this is done once.
-async fn count_plain_loads(stand: &Stand, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
+async fn count_plain_loads(stand: &TestBench, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     let before = stand.products_looked_up().await?;
     let plan = Plan { rate: HITS, writes: 0.0, order: Order::Zipf(0.0), length: extent.hits };
     let reads = load(&case.warm(), plan).await?.reads.len() + CONNECTIONS as u64;
     let mut crowd = Crowd::gather(std::slice::from_ref(case)).await?;
     let between = stand.products_looked_up().await?;
     sample.plain_loads = Some(1_000.0 * (between - before) as f64 / (reads + CROWD as u64) as f64);
-    crowd.rush(stand).await?;
+    crowd.read_all_at_once(stand).await?;
     sample.stampede_loads = Some((stand.products_looked_up().await? - between) as f64);
     Ok(())
 }
 
 /// Loads for 1,000 readers of a missing entry, all at once, spread over `cases`.
-pub(super) async fn stampede(stand: &Stand, cases: &[Case]) -> Result<f64> {
+pub(super) async fn stampede(stand: &TestBench, cases: &[Case]) -> Result<f64> {
     let mut crowd = Crowd::gather(cases).await?;
     let before = all_loads(stand, cases).await?;
-    crowd.rush(stand).await?;
+    crowd.read_all_at_once(stand).await?;
     Ok((all_loads(stand, cases).await? - before) as f64)
 }
 
@@ -174,7 +174,7 @@ impl<'a> Crowd<'a> {
 
     /// All ask for the same missing entry. The database answers nobody until they have all asked; else it would be luck
     /// how many come before the first has filled it.
-    async fn rush(&mut self, stand: &Stand) -> Result<()> {
+    async fn read_all_at_once(&mut self, stand: &TestBench) -> Result<()> {
         let (case, _) = self.0.first().context("somebody is there")?;
         stand.forget(case, &Place { first: CROWDED, count: 1, ..case.warm() }).await?;
         let held = stand.hold_loads().await?;
@@ -189,7 +189,7 @@ impl<'a> Crowd<'a> {
     }
 }
 
-async fn all_loads(stand: &Stand, cases: &[Case]) -> Result<u64> {
+async fn all_loads(stand: &TestBench, cases: &[Case]) -> Result<u64> {
     let mut sum = 0;
     for case in cases {
         sum += stand.loads(case).await?.with_context(|| format!("{} counts no loads", case.name))?;

@@ -9,9 +9,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::figures::{CaseFigures, Figures, Pooled, Sample, TagFigures};
 use super::latency::Latency;
+use super::reliability::thousands;
 use super::scale::{Scale, plain};
 use super::tables::PHASES;
-use super::trust::thousands;
 
 const WIDTH: i32 = 860;
 const ROW: i32 = 34;

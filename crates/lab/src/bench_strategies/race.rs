@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::Extent;
-use super::cases::{Case, Stand};
+use super::cases::{Case, TestBench};
 use super::figures::Race;
 use super::phases::read;
 use crate::client::Connection;
@@ -41,7 +41,7 @@ struct Stale {
 }
 
 /// The trials of one case in one round, one after the other, and how long it took until what they left was gone.
-pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, round: u32) -> Result<Race> {
+pub(super) async fn measure(stand: &TestBench, case: &Case, extent: &Extent, round: u32) -> Result<Race> {
     let mut readers = (0..READERS).map(|_| Connection::new(&case.base)).collect::<Result<Vec<_>>>()?;
     let mut writer = Connection::new(&case.base)?;
     let (mut race, mut left) = (Race { trials: extent.races, ..Race::default() }, Vec::new());
@@ -70,7 +70,7 @@ pub(super) async fn measure(stand: &Stand, case: &Case, extent: &Extent, round: 
 
 /// One trial. Returns the entry if it is stale after the last answer to any reader or writer.
 async fn run(
-    stand: &Stand,
+    stand: &TestBench,
     case: &Case,
     id: u64,
     readers: &mut [Connection],

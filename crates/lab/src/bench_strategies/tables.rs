@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::figures::{CaseFigures, Cost, Figures, Pooled, Race, Sample};
-use super::grown;
 use super::latency::Latency;
 use super::page;
+use super::reliability::{circumstances, thousands};
 use super::report::{BEGIN, END};
-use super::trust::{circumstances, thousands};
+use super::scaling;
 use crate::bench::Spread;
 
 /// One phase: of all rounds together, and of a round.
@@ -74,7 +74,7 @@ pub(super) fn markdown(figures: &Figures) -> String {
     text.push_str(&picture("", "staleness", "For how long stale reads were stale, by strategy"));
     text.push_str(&spread(figures));
     text.push_str(&page::cold_starts(&figures.cold_starts));
-    text.push_str(&grown::everything(figures));
+    text.push_str(&scaling::everything(figures));
     text.push_str(page::RAW);
     text
 }

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
 use super::Stage;
-use crate::world::Service;
+use crate::private_system::Service;
 
 /// Whom it can hit.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ pub(super) async fn run(stage: Arc<Stage>, seed: u64) -> Result<Vec<(&'static st
         strike(&stage, VICTIMS[index].0, Duration::from_millis(random.random_range(0..800))).await?;
     }
     for service in Service::ALL {
-        stage.world.revive(service).await?;
+        stage.world.start_and_wait(service).await?;
     }
     Ok(kills.to_vec())
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{CATEGORIES, Stage};
-use crate::world::Service;
+use crate::private_system::Service;
 
 const READERS: usize = 4;
 

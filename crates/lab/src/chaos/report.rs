@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::world::Service;
+use crate::private_system::Service;
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]

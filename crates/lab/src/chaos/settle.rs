@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{Report, Stage, readers};
-use crate::ground;
-use crate::world::Service;
+use crate::private_system::Service;
+use crate::system;
 
 /// These hear of no writes but their own, or of none; here everybody writes to everything.
 const NOT_BY_EVENTS: [&str; 5] =
@@ -17,7 +17,7 @@ const NOT_BY_EVENTS: [&str; 5] =
 /// Waits until everything is relayed and applied.
 pub(super) async fn wait(stage: &Stage, report: &mut Report) {
     let began = Instant::now();
-    if let Err(unsettled) = ground::at_rest(&stage.world, &stage.http).await {
+    if let Err(unsettled) = system::wait_until_idle(&stage.world, &stage.http).await {
         report.wrong.push(format!("{unsettled:#}"));
         for service in Service::ALL {
             let said = stage.world.output(service).await;
@@ -145,7 +145,7 @@ async fn index(stage: &Stage, report: &mut Report) -> Result<()> {
 async fn caches(stage: &Stage, report: &mut Report) -> Result<()> {
     let urls = [readers::urls(stage), readers::fleeting(stage)].concat();
     let may_differ = |key: &str| NOT_BY_EVENTS.iter().any(|lane| key.starts_with(lane));
-    let compared = ground::compare(&stage.world, &stage.http, &urls, may_differ).await?;
+    let compared = system::compare(&stage.world, &stage.http, &urls, may_differ).await?;
     (report.compared, report.hits, report.absent) = (compared.compared, compared.hits, compared.absent);
     report.wrong.extend(compared.wrong);
     Ok(())

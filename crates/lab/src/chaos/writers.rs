@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{CATEGORIES, Stage, psql};
-use crate::world::{Service, World};
+use crate::private_system::{PrivateSystem, Service};
 
 const CARTS: usize = 12;
 const LANES: [&str; 8] = ["ttl/", "explicit/", "writethrough/", "events/", "swr/", "tags/", "production/", ""];
 
 /// Makes the carts.
-pub(super) async fn carts(world: &World, http: &Client) -> Result<Vec<String>> {
+pub(super) async fn carts(world: &PrivateSystem, http: &Client) -> Result<Vec<String>> {
     let mut carts = Vec::new();
     for _ in 0..CARTS {
         let answer = http.post(format!("{}/carts", world.url(Service::Cart))).json(&json!({})).send().await?;

@@ -18,7 +18,7 @@ pub(super) enum Verdict {
 
 /// One claim of a demo.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(super) struct Assertion {
     /// The strategy that it is about.
     pub strategy: &'static str,
     /// The claim itself.
@@ -42,7 +42,7 @@ pub(super) enum Holds {
 
 /// All claims of a run, in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct Claims(Vec<Claim>);
+pub(super) struct Assertions(Vec<Assertion>);
 
 impl Verdict {
     /// Both are the same.
@@ -61,15 +61,15 @@ impl Verdict {
     }
 }
 
-impl Claims {
+impl Assertions {
     /// Keeps a claim, and shows it.
-    pub(super) fn add(&mut self, claim: Claim) -> &Claim {
+    pub(super) fn add(&mut self, claim: Assertion) -> &Assertion {
         self.0.push(claim);
         &self.0[self.0.len() - 1]
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> &[Claim] {
+    pub(super) fn all(&self) -> &[Assertion] {
         &self.0
     }
 

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::Demo;
+use super::all_services;
 use super::claim::Verdict;
-use super::everywhere;
+use super::context::DemoContext;
+use super::demo_product::DemoProduct;
 use super::metrics::Metrics;
-use super::shop::Answer;
-use super::stage::Stage;
-use super::subject::Subject;
+use super::product_api::Answer;
 use super::times::{Times, human, millis};
 
 const LIFE: Duration = Duration::from_secs(3);
@@ -19,7 +19,7 @@ const ROUNDS: usize = 20;
 const LATEST: f64 = 1_000.0;
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "The change is announced on the channel product:updates; a listener deletes what it outdates. The writer knows \
          no keys, so any number of caches can listen.",
@@ -85,7 +85,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
             format!("v{:?} after {gone} ms", read.version),
         ),
     );
-    everywhere::run(stage, &subject).await?;
+    all_services::run(stage, &subject).await?;
     say.lesson(
         "Stale for the time of a delivery only, whoever wrote.",
         "Pub/Sub forgets who was not there: after a lost connection the listener drops its whole lane, and the TTL is \
@@ -95,7 +95,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
 }
 
 /// Milliseconds until the entry is gone, or a newer one in its place.
-async fn until_gone(subject: &Subject, written: &Answer) -> Result<f64> {
+async fn until_gone(subject: &DemoProduct, written: &Answer) -> Result<f64> {
     let began = Instant::now();
     while subject.entry().await?.is_some_and(|entry| entry.version < written.version) {
         if millis(began.elapsed()) > 5.0 * LATEST {

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::Demo;
 use super::claim::Verdict;
+use super::context::DemoContext;
 use super::load::{Load, Pace};
-use super::stage::Stage;
 use super::times::{Times, human};
 use crate::cache_status::Source;
 
@@ -18,7 +18,7 @@ const READERS: usize = 16;
 const RACE: Duration = Duration::from_millis(800);
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "The writer deletes the entry after its COMMIT and before it answers. Whoever reads after that answer \
          reads what was written.",

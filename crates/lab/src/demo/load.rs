@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-use super::subject::Subject;
+use super::demo_product::DemoProduct;
 use super::times::{Times, millis};
 use crate::cache_status::Source;
 
@@ -53,14 +53,14 @@ pub(super) struct Request {
 }
 
 struct Target {
-    subject: Subject,
+    subject: DemoProduct,
     acknowledged: AtomicU64,
 }
 
 impl Load {
     /// Starts to read and write `subjects`, in turn.
-    pub(super) fn start(subjects: &[Subject], pace: Pace) -> Self {
-        let target = |subject: &Subject| Target { subject: subject.clone(), acknowledged: AtomicU64::new(0) };
+    pub(super) fn start(subjects: &[DemoProduct], pace: Pace) -> Self {
+        let target = |subject: &DemoProduct| Target { subject: subject.clone(), acknowledged: AtomicU64::new(0) };
         let targets: Arc<Vec<Target>> = Arc::new(subjects.iter().map(target).collect());
         let done = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();

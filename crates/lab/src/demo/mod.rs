@@ -4,26 +4,26 @@
 //! | file | is |
 //! |---|---|
 //! | `ttl.rs` … `production.rs` | the demos, one strategy each |
-//! | `stage.rs` | what a demo works with |
-//! | `everywhere.rs` | the second half of `events.rs`: one write in the caches of all services |
-//! | `shop.rs`, `subject.rs`, `load.rs`, `stack.rs` | the API, one product of it, many readers of it, and the script that runs it all |
-//! | `neighbours.rs` | the other services, as far as a product can be seen in them |
+//! | `context.rs` | what a demo works with |
+//! | `all_services.rs` | the second half of `events.rs`: one write in the caches of all services |
+//! | `product_api.rs`, `demo_product.rs`, `load.rs`, `stack.rs` | the API, one product of it, many readers of it, and the script that runs it all |
+//! | `other_services.rs` | the other services, as far as a product can be seen in them |
 //! | `narrate.rs`, `claim.rs`, `table.rs` | what is printed and asserted |
 
+mod all_services;
 mod claim;
+mod context;
+mod demo_product;
 mod events;
-mod everywhere;
 mod explicit;
 mod load;
 pub(crate) mod metrics;
 mod narrate;
-mod neighbours;
+mod other_services;
 mod paint;
+mod product_api;
 mod production;
-mod shop;
 mod stack;
-mod stage;
-mod subject;
 mod swr;
 mod table;
 mod tags;
@@ -39,7 +39,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use stage::Stage;
+use context::DemoContext;
 
 /// How often a demo is tried on a machine that is too busy for it.
 const ATTEMPTS: u32 = 4;
@@ -86,7 +86,7 @@ impl Demo {
         }
     }
 
-    async fn run(self, stage: &mut Stage) -> Result<()> {
+    async fn run(self, stage: &mut DemoContext) -> Result<()> {
         match self {
             Self::Ttl => ttl::run(stage).await,
             Self::Explicit => explicit::run(stage).await,
@@ -109,7 +109,7 @@ pub struct Options {
     #[arg(long, env = "LAB_PRODUCT_API", default_value = "http://127.0.0.1:8004")]
     product_api: String,
     #[command(flatten)]
-    neighbours: neighbours::Addresses,
+    neighbours: other_services::Addresses,
     /// The script that runs the stack, with `stop redis`, `start redis`, `redis-cli` and `psql`
     #[arg(long, env = "LAB_STACK", default_value = "deploy/stack")]
     stack: PathBuf,
@@ -139,7 +139,7 @@ impl FromStr for Selection {
 
 /// Runs the demos and prints the table of their claims.
 pub async fn run(options: &Options) -> Result<()> {
-    let mut stage = Stage::open(options).await?;
+    let mut stage = DemoContext::open(options).await?;
     // On an interrupt the demo is dropped, what it has stopped is started again, and what it has changed taken back.
     let played = tokio::select! {
         played = play(&mut stage, &options.demos.0) => Some(played),
@@ -165,7 +165,7 @@ async fn interrupted() {
     }
 }
 
-async fn play(stage: &mut Stage, demos: &[Demo]) -> Result<()> {
+async fn play(stage: &mut DemoContext, demos: &[Demo]) -> Result<()> {
     if demos.len() > 1 && demos.contains(&Demo::Swr) {
         // Its entries have to grow old. They can do so while the others run.
         swr::prepare(stage).await?;
@@ -180,7 +180,7 @@ async fn play(stage: &mut Stage, demos: &[Demo]) -> Result<()> {
 
 /// Runs a demo; once more where a claim turned out false while the service was without its Redis. On a machine that is
 /// busy with other things, Redis' answers come too late, and the service goes past the cache for a moment, as it should.
-async fn perform(stage: &mut Stage, demo: Demo) -> Result<()> {
+async fn perform(stage: &mut DemoContext, demo: Demo) -> Result<()> {
     let mut attempt = 1;
     loop {
         stage.enter(demo).await?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::claim::{Claim, Verdict};
+use super::claim::{Assertion, Verdict};
 use super::paint::{Colour, Paint, WIDTH, wrap};
-use super::shop::{Answer, Entry};
+use super::product_api::{Answer, Entry};
 use super::times::human;
 use crate::cache_status::Source;
 
@@ -16,7 +16,7 @@ const INDENT: usize = 10;
 
 /// Prints to standard output.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Narrator {
+pub(super) struct Printer {
     paint: Paint,
     is_live: bool,
 }
@@ -25,7 +25,7 @@ pub(super) struct Narrator {
 #[derive(Debug)]
 pub(super) struct Wait(ProgressBar);
 
-impl Narrator {
+impl Printer {
     /// Colours and progress bars are for terminals; `plain` does without them even there.
     pub(super) fn new(plain: bool, colourless: bool) -> Self {
         let terminal = stdout().is_terminal();
@@ -92,7 +92,7 @@ impl Narrator {
     }
 
     /// A claim, and whether it is true.
-    pub(super) fn claim(&self, claim: &Claim) {
+    pub(super) fn claim(&self, claim: &Assertion) {
         let text =
             if claim.figure.is_empty() { claim.text.clone() } else { format!("{} · {}", claim.text, claim.figure) };
         match &claim.verdict {

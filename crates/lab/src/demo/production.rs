@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::Demo;
 use super::claim::Verdict;
+use super::context::DemoContext;
+use super::demo_product::DemoProduct;
 use super::load::{Load, Pace, Request, from, times};
 use super::paint::Colour;
-use super::stage::Stage;
-use super::subject::Subject;
 use super::times::{human, millis};
 use crate::cache_status::Source;
 
@@ -25,7 +25,7 @@ const RECOVERY: Duration = Duration::from_secs(10);
 const DELIVERY: f64 = 1_000.0;
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "All of them together, each for what it is good at: the writer deletes, tags reach what it does not know, events \
          reach other writers' changes, the soft TTL keeps hot entries warm, and without Redis everything goes on.",
@@ -40,7 +40,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-async fn layers(stage: &mut Stage, subject: &Subject) -> Result<()> {
+async fn layers(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
     let say = stage.say;
     say.step("Layer by layer: two lifetimes and tags on the entry.");
     say.note(&subject.to_string());
@@ -105,7 +105,7 @@ async fn layers(stage: &mut Stage, subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-async fn outage(stage: &mut Stage) -> Result<()> {
+async fn outage(stage: &mut DemoContext) -> Result<()> {
     let say = stage.say;
     let subjects = stage.subjects(Demo::Production, SUBJECTS)?;
     for subject in &subjects {
@@ -190,7 +190,7 @@ async fn outage(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-async fn phase(stage: &Stage, name: &str) {
+async fn phase(stage: &DemoContext, name: &str) {
     let (wait, began) = (stage.say.wait(&format!("traffic {name}"), PHASE), Instant::now());
     while began.elapsed() < PHASE {
         wait.at(began.elapsed(), format!("traffic {name}"));
@@ -199,7 +199,7 @@ async fn phase(stage: &Stage, name: &str) {
     wait.over();
 }
 
-async fn first_hit(subject: &Subject) -> Result<super::shop::Answer> {
+async fn first_hit(subject: &DemoProduct) -> Result<super::product_api::Answer> {
     let began = Instant::now();
     while began.elapsed() < 2 * RECOVERY {
         let read = subject.read().await?;

@@ -24,7 +24,7 @@ pub(super) struct RedisDown {
 /// A service that a demo may stop, and start with other settings. Dropped, it is as it was before.
 #[derive(Debug)]
 #[must_use = "dropping it starts the service as it was"]
-pub(super) struct Borrowed {
+pub(super) struct StoppedService {
     script: PathBuf,
     service: &'static str,
     is_changed: std::cell::Cell<bool>,
@@ -32,7 +32,7 @@ pub(super) struct Borrowed {
 
 /// Postgres answers no query on products until this is released or dropped.
 #[derive(Debug)]
-pub(super) struct PostgresHeld {
+pub(super) struct PostgresLock {
     psql: Child,
     session: ChildStdin,
 }
@@ -58,8 +58,8 @@ impl Stack {
     }
 
     /// Takes a service over.
-    pub(super) fn borrow(&self, service: &'static str) -> Borrowed {
-        Borrowed { script: self.script.clone(), service, is_changed: false.into() }
+    pub(super) fn borrow(&self, service: &'static str) -> StoppedService {
+        StoppedService { script: self.script.clone(), service, is_changed: false.into() }
     }
 
     /// Stops Redis.
@@ -71,7 +71,7 @@ impl Stack {
     }
 
     /// Locks the table against everybody, as a long migration would.
-    pub(super) async fn hold_postgres(&self) -> Result<PostgresHeld> {
+    pub(super) async fn hold_postgres(&self) -> Result<PostgresLock> {
         let mut psql = Command::new(&self.script)
             .args(["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
             .stdin(Stdio::piped())
@@ -85,14 +85,14 @@ impl Stack {
         let mut output = BufReader::new(psql.stdout.take().context("psql has no output")?).lines();
         while let Some(line) = output.next_line().await? {
             if line == "held" {
-                return Ok(PostgresHeld { psql, session });
+                return Ok(PostgresLock { psql, session });
             }
         }
         anyhow::bail!("psql did not get the lock on the table")
     }
 }
 
-impl Borrowed {
+impl StoppedService {
     /// Stops it.
     pub(super) async fn stop(&self) -> Result<()> {
         self.is_changed.set(true);
@@ -113,7 +113,7 @@ impl Borrowed {
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for StoppedService {
     fn drop(&mut self) {
         if self.is_changed.get() {
             eprintln!("starting {} as it was", self.service);
@@ -146,7 +146,7 @@ impl Drop for RedisDown {
     }
 }
 
-impl PostgresHeld {
+impl PostgresLock {
     /// Lets everybody go on.
     pub(super) async fn release(mut self) -> Result<()> {
         self.session.write_all(b"commit;\n").await?;

@@ -11,9 +11,9 @@ use futures_util::future::{try_join, try_join_all};
 
 use super::Demo;
 use super::claim::Verdict;
-use super::shop::{Answer, Entry, Shop};
-use super::stage::Stage;
-use super::subject::Subject;
+use super::context::DemoContext;
+use super::demo_product::DemoProduct;
+use super::product_api::{Answer, Entry, ProductApiClient};
 use super::times::{Times, human, millis};
 use crate::cache_status::Source;
 
@@ -34,14 +34,14 @@ struct Crowd {
 }
 
 /// Fills the entries, so that they are old when their turn comes.
-pub(super) async fn prepare(stage: &mut Stage) -> Result<()> {
+pub(super) async fn prepare(stage: &mut DemoContext) -> Result<()> {
     let subject = stage.subject(Demo::Swr)?;
     growing_old(&stage.shop, &subject.path(), &subject.key()).await?;
     growing_old(&stage.shop, LIST.0, LIST.1).await.map(drop)
 }
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "Each entry has two lifetimes. Past the soft TTL it is still served, at once, and one refresh runs behind; at \
          the hard TTL it is gone. For what everybody reads and nobody minds being a few seconds old.",
@@ -130,7 +130,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
 }
 
 /// Sends the readers while Postgres is held up.
-async fn crowd(stage: &Stage, subject: &Subject) -> Result<Crowd> {
+async fn crowd(stage: &DemoContext, subject: &DemoProduct) -> Result<Crowd> {
     let held = stage.stack.hold_postgres().await?;
     let locked = Instant::now();
     let readers = try_join_all((0..READERS).map(|_| subject.read()));
@@ -147,7 +147,7 @@ async fn crowd(stage: &Stage, subject: &Subject) -> Result<Crowd> {
 }
 
 /// The entry under `key`, fresh or stale, filled if it has to be, which lives long enough to become stale.
-async fn growing_old(shop: &Shop, path: &str, key: &str) -> Result<Entry> {
+async fn growing_old(shop: &ProductApiClient, path: &str, key: &str) -> Result<Entry> {
     for _ in 0..100 {
         if let Some(entry) = shop.entry(key).await? {
             let soft = Duration::from_millis(entry.soft_ttl_ms.context("an entry without a soft TTL")?);

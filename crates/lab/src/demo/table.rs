@@ -1,6 +1,6 @@
 //! The last screen: every claim, what was measured, and whether it is true.
 
-use super::claim::{Claims, Verdict};
+use super::claim::{Assertions, Verdict};
 use super::paint::{Colour, Paint, wrap};
 
 const STRATEGY: usize = 12;
@@ -8,7 +8,7 @@ const CLAIM: usize = 45;
 const FIGURE: usize = 33;
 
 /// Prints the table.
-pub(super) fn print(claims: &Claims, paint: Paint) {
+pub(super) fn print(claims: &Assertions, paint: Paint) {
     let head = format!("{:<STRATEGY$} {:<CLAIM$} {:<FIGURE$} verdict", "strategy", "claim", "measured");
     println!("\n{}", paint.bold(&head));
     let mut strategy = "";

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::claim::Verdict;
-use super::shop::{Answer, Category, Product, Shop};
-use super::stage::Stage;
+use super::context::DemoContext;
+use super::product_api::{Answer, Category, Product, ProductApiClient};
 use super::times::human;
 
 const LIFE: Duration = Duration::from_secs(3);
@@ -22,7 +22,7 @@ struct Slot {
 }
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "Entries carry the names of what they show. A write invalidates a name, and whatever carries it is gone: \
          also what the writer has never heard of.",
@@ -41,7 +41,12 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-async fn rename(stage: &mut Stage, a: &Category, of_a: &[Product], (b, of_b): (&Category, &Product)) -> Result<()> {
+async fn rename(
+    stage: &mut DemoContext,
+    a: &Category,
+    of_a: &[Product],
+    (b, of_b): (&Category, &Product),
+) -> Result<()> {
     let say = stage.say;
     say.step(&format!("Entries that show category {} ({}), and entries that do not.", a.id, a.name));
     let mut carriers: Vec<Slot> = of_a.iter().take(2).map(|product| Slot::product("tags", product)).collect();
@@ -88,7 +93,7 @@ async fn rename(stage: &mut Stage, a: &Category, of_a: &[Product], (b, of_b): (&
 }
 
 async fn move_product(
-    stage: &mut Stage,
+    stage: &mut DemoContext,
     (a, stays): (&Category, &Product),
     (b, other): (&Category, &Product),
     moving: &Product,
@@ -126,7 +131,7 @@ async fn move_product(
 
 /// Renames the category, and waits for the echo: the change is also announced, and a late event must not remove what
 /// the next step has filled.
-async fn name(stage: &Stage, category: &Category, name: &str) -> Result<Answer> {
+async fn name(stage: &DemoContext, category: &Category, name: &str) -> Result<Answer> {
     let events = stage.shop.metrics().await?.events_applied();
     let written = stage.shop.put(&format!("/categories/{}", category.id), &json!({"name": name})).await?;
     stage.shop.events_applied(events + 1).await?;
@@ -134,7 +139,7 @@ async fn name(stage: &Stage, category: &Category, name: &str) -> Result<Answer> 
 }
 
 /// Those of `slots` that hold nothing.
-async fn missing(shop: &Shop, slots: &[Slot]) -> Result<Vec<String>> {
+async fn missing(shop: &ProductApiClient, slots: &[Slot]) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for slot in slots {
         if shop.entry(&slot.key).await?.is_none() {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Demo;
 use super::claim::Verdict;
-use super::stage::Stage;
+use super::context::DemoContext;
 use super::times::{human, millis};
 use crate::cache_status::Source;
 
@@ -19,7 +19,7 @@ const LIFE: Duration = Duration::from_secs(4);
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "Each entry lives for a fixed time, and the writer does nothing. The least work, and the widest window: \
          until the entry ends, every read returns what was true when it was stored.",

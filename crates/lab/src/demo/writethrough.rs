@@ -7,7 +7,7 @@ use futures_util::future::try_join;
 
 use super::Demo;
 use super::claim::Verdict;
-use super::stage::Stage;
+use super::context::DemoContext;
 use super::times::{Times, human};
 use crate::cache_status::Source;
 
@@ -16,7 +16,7 @@ const ROUNDS: usize = 5;
 const RACES: usize = 20;
 
 /// Runs the demo.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
         "The writer stores the new value itself, so that nobody has to load it. The right to store is taken while \
          the row is locked: who commits last also stores last.",

@@ -8,21 +8,21 @@ use reqwest::Client;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::site::{Part, Site};
-use crate::ground::Ground;
-use crate::world::Service;
+use super::target::{Component, Target};
+use crate::private_system::Service;
+use crate::system::System;
 
-pub(super) const API: Part = Part::Service(Service::ProductApi);
+pub(super) const API: Component = Component::Service(Service::ProductApi);
 
 /// What is written when it dies: through each strategy whose writers alone know of their entries.
 const WRITTEN: [(&str, u32); 2] = [("explicit", 1), ("writethrough", 2)];
 
 /// The longest that it takes to get there.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Writes whose COMMITs are done and whose invalidations are not: the process is killed in between.
-pub(super) async fn after_commit(site: &Site) -> Result<()> {
-    let wire = &site.wires()?.redis;
+pub(super) async fn after_commit(site: &Target) -> Result<()> {
+    let wire = &site.proxies()?.redis;
     let (http, url) = (client()?, site.url(Service::ProductApi).await?);
     let probes = WRITTEN.map(|(lane, id)| format!("{url}/products/{lane}/{id}"));
     let entries = WRITTEN.map(|(lane, id)| format!("product:{lane}:{id}"));
@@ -68,7 +68,7 @@ pub(super) async fn after_commit(site: &Site) -> Result<()> {
 
 /// The products of [`after_commit`] where the outbox makes up for the writer, in a cache: their own lanes, and those that
 /// live by events.
-pub(super) async fn written(site: &Site) -> Result<Vec<String>> {
+pub(super) async fn written(site: &Target) -> Result<Vec<String>> {
     let url = site.url(Service::ProductApi).await?;
     let lanes = |(own, id)| [own, "events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
     let urls: Vec<String> = WRITTEN.into_iter().flat_map(lanes).collect();
@@ -85,13 +85,13 @@ pub(super) async fn fill(urls: &[String]) -> Result<()> {
 }
 
 pub(super) fn client() -> Result<Client> {
-    Ok(Client::builder().no_proxy().timeout(PATIENCE).build()?)
+    Ok(Client::builder().no_proxy().timeout(TIMEOUT).build()?)
 }
 
 pub(super) async fn until(mut done: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let began = Instant::now();
     while !done().await? {
-        ensure!(began.elapsed() < PATIENCE, "it took longer than {PATIENCE:?}");
+        ensure!(began.elapsed() < TIMEOUT, "it took longer than {TIMEOUT:?}");
         sleep(Duration::from_millis(1)).await;
     }
     Ok(())

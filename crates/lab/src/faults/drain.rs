@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::crash::{API, client, fill, until};
-use super::site::Site;
-use crate::ground::{self, Ground};
-use crate::world::Service;
+use super::target::Target;
+use crate::private_system::Service;
+use crate::system::{self, System};
 
 /// The category whose tag it is; and where the members lie that are to be removed, 512 a call.
 const CATEGORY: u32 = 1;
@@ -19,23 +19,23 @@ const DRAINED: &str = "product:~drain:category:1";
 /// So many products, in two lanes each, are some calls.
 const PRODUCTS: u32 = 2_000;
 /// By this the products are known.
-const SIGN: &str = "made for a tag with many members";
+const NAME_PREFIX: &str = "made for a tag with many members";
 /// How often it is tried: a drain may be over before it is seen.
 const TRIES: u64 = 5;
 
 /// What the category is called.
-pub(super) async fn name(site: &Site) -> Result<String> {
+pub(super) async fn name(site: &Target) -> Result<String> {
     site.sql("shop_db", &format!("SELECT name FROM categories WHERE id = {CATEGORY}")).await
 }
 
 /// Makes the products, waits until everybody has heard of them, and reads them into the caches.
-pub(super) async fn products(site: &Site) -> Result<Vec<String>> {
+pub(super) async fn products(site: &Target) -> Result<Vec<String>> {
     let rows = format!(
         "INSERT INTO products (name, description, price_cents, category_id) \
-         SELECT 'Shelf filler ' || n, '{SIGN}', n, {CATEGORY} FROM generate_series(1, {PRODUCTS}) n RETURNING id"
+         SELECT 'Shelf filler ' || n, '{NAME_PREFIX}', n, {CATEGORY} FROM generate_series(1, {PRODUCTS}) n RETURNING id"
     );
     let ids = site.sql("shop_db", &rows).await?;
-    ground::at_rest(site, &client()?).await?;
+    system::wait_until_idle(site, &client()?).await?;
     let url = site.url(Service::ProductApi).await?;
     let both = |id| ["tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
     let urls: Vec<_> = ids.lines().flat_map(both).collect();
@@ -44,18 +44,18 @@ pub(super) async fn products(site: &Site) -> Result<Vec<String>> {
 }
 
 /// Removes the products, and gives the category its name back.
-pub(super) async fn clear(site: &Site, name: Option<&str>) -> Result<()> {
-    site.sql("shop_db", &format!("DELETE FROM products WHERE description = '{SIGN}'")).await?;
+pub(super) async fn clear(site: &Target, name: Option<&str>) -> Result<()> {
+    site.sql("shop_db", &format!("DELETE FROM products WHERE description = '{NAME_PREFIX}'")).await?;
     if let Some(name) = name {
         let name = name.replace('\'', "''");
         site.sql("shop_db", &format!("UPDATE categories SET name = '{name}' WHERE id = {CATEGORY}")).await?;
     }
-    ground::at_rest(site, &client()?).await.map(drop)
+    system::wait_until_idle(site, &client()?).await.map(drop)
 }
 
 /// An invalidation of the tag: the process is killed when some members are gone and some are not.
-pub(super) async fn interrupted(site: &Site, members: &[String]) -> Result<()> {
-    let wire = &site.wires()?.redis;
+pub(super) async fn interrupted(site: &Target, members: &[String]) -> Result<()> {
+    let wire = &site.proxies()?.redis;
     let (http, url) = (client()?, site.url(Service::ProductApi).await?);
     let mut redis = site.redis_session()?;
     let mut count = async |set: &str| -> Result<u64> { Ok(redis.ask(&format!("SCARD {set}")).await?.parse()?) };

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::site::Part;
-use crate::world::Service;
+use super::target::Component;
+use crate::private_system::Service;
 
 /// What is done to the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Stopped in good order, away for a while.
-    Stop(Part),
+    Stop(Component),
     /// `kill -9`, away for a while.
-    Kill(Part),
+    Kill(Component),
     /// SIGSTOP, for a while.
-    Freeze(Part),
+    Freeze(Component),
     /// `kill -9`, and at once again, with nothing in it.
     RestartEmpty,
     /// `kill -9`, and again with what it held some time ago.
@@ -24,22 +24,22 @@ pub(super) enum Fault {
     /// Redis takes no more data.
     FullMemory,
     /// All connections to it break, and no new one is possible, for a while.
-    Cut(Part),
+    Cut(Component),
     /// Its connections go dead, and nobody is told.
-    HalfOpen(Part),
+    HalfOpen(Component),
     /// Its answers come late.
-    Delay(Part, Duration),
+    Delay(Component, Duration),
     /// The product API dies between COMMIT and the invalidation.
     CrashAfterCommit,
     /// The product API dies while it removes the members of a tag.
     CrashInDrain,
 }
 
+use Component::{Postgres, Redis};
 use Fault::{
     ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, RestartEmpty,
     RestartOld, Stop,
 };
-use Part::{Postgres, Redis};
 
 /// All of them, in the order in which they are made.
 pub(super) const ALL: [Fault; 27] = [
@@ -55,14 +55,14 @@ pub(super) const ALL: [Fault; 27] = [
     HalfOpen(Redis),
     Delay(Redis, Duration::from_millis(15)),
     Delay(Redis, Duration::from_millis(100)),
-    Kill(Part::Service(Service::ProductApi)),
-    Freeze(Part::Service(Service::ProductApi)),
-    Kill(Part::Service(Service::Cart)),
-    Freeze(Part::Service(Service::Cart)),
-    Kill(Part::Service(Service::Search)),
-    Freeze(Part::Service(Service::Search)),
-    Kill(Part::Service(Service::Recommendation)),
-    Freeze(Part::Service(Service::Recommendation)),
+    Kill(Component::Service(Service::ProductApi)),
+    Freeze(Component::Service(Service::ProductApi)),
+    Kill(Component::Service(Service::Cart)),
+    Freeze(Component::Service(Service::Cart)),
+    Kill(Component::Service(Service::Search)),
+    Freeze(Component::Service(Service::Search)),
+    Kill(Component::Service(Service::Recommendation)),
+    Freeze(Component::Service(Service::Recommendation)),
     Stop(Postgres),
     Kill(Postgres),
     Cut(Postgres),

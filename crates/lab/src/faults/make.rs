@@ -15,11 +15,11 @@ use super::list::Fault::{
     RestartEmpty, RestartOld, Stop,
 };
 use super::probe::{self, Reach, reach};
-use super::site::Part::{self, Redis};
-use super::site::Site;
+use super::target::Component::{self, Redis};
+use super::target::Target;
 use super::{crash, drain};
-use crate::ground::Ground;
-use crate::world::Service;
+use crate::private_system::Service;
+use crate::system::System;
 
 /// How long one lasts.
 pub(super) const HOLD: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(super) struct Prepared {
 
 impl Fault {
     /// Before the load.
-    pub(super) async fn prepare(self, site: &Site, prepared: &mut Prepared) -> Result<()> {
+    pub(super) async fn prepare(self, site: &Target, prepared: &mut Prepared) -> Result<()> {
         match self {
             RestartOld => site.give_redis_a_disk().await?,
             FullMemory => {
@@ -58,7 +58,7 @@ impl Fault {
     }
 
     /// It begins, and lasts. When this returns without an error, it has been one.
-    pub(super) async fn make(self, site: &Site, prepared: &Prepared) -> Result<()> {
+    pub(super) async fn make(self, site: &Target, prepared: &Prepared) -> Result<()> {
         match self {
             Stop(part) => {
                 site.stop(part).await?;
@@ -119,7 +119,7 @@ impl Fault {
     }
 
     /// It ends: everything runs.
-    pub(super) async fn lift(self, site: &Site, prepared: &Prepared) -> Result<()> {
+    pub(super) async fn end_fault(self, site: &Target, prepared: &Prepared) -> Result<()> {
         match self {
             Stop(part) | Kill(part) => site.start(part).await,
             Freeze(part) => site.resume(part).await,
@@ -150,7 +150,7 @@ impl Fault {
     }
 
     /// What can be seen only when it has ended.
-    pub(super) async fn prove(self, site: &Site) -> Result<()> {
+    pub(super) async fn prove(self, site: &Target) -> Result<()> {
         let expected = match self {
             RestartEmpty | FlushAll => "",
             RestartOld => "old",
@@ -162,7 +162,7 @@ impl Fault {
     }
 
     /// After the comparison: nothing is left behind.
-    pub(super) async fn clear(self, site: &Site, prepared: &Prepared) -> Result<()> {
+    pub(super) async fn clear(self, site: &Target, prepared: &Prepared) -> Result<()> {
         match self {
             RestartOld => site.forget_what_redis_saved().await?,
             CrashInDrain => drain::clear(site, prepared.name.as_deref()).await?,
@@ -173,13 +173,13 @@ impl Fault {
     }
 }
 
-async fn is_away(site: &Site, part: Part) -> Result<()> {
+async fn is_away(site: &Target, part: Component) -> Result<()> {
     let reached = reach(site, part).await?;
     ensure!(!matches!(reached, Reach::Answers(_)), "{} is not away: {reached:?}", part.name());
     Ok(())
 }
 
-async fn kill_clients(site: &Site) -> Result<()> {
+async fn kill_clients(site: &Target) -> Result<()> {
     let (began, mut closed) = (Instant::now(), 0);
     while began.elapsed() < HOLD {
         for kind in ["normal", "pubsub"] {
@@ -192,7 +192,7 @@ async fn kill_clients(site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn setting(site: &Site, name: &str) -> Result<String> {
+async fn setting(site: &Target, name: &str) -> Result<String> {
     let reply = site.redis(&["CONFIG", "GET", name]).await?;
     Ok(reply.lines().nth(1).unwrap_or_default().trim().to_owned())
 }

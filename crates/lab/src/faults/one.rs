@@ -11,17 +11,17 @@ use reqwest::Client;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::concurrent_edits::ConcurrentEdits;
 use super::crash;
 use super::list::Fault;
 use super::make::Prepared;
-use super::others::Others;
 use super::report::Outcome;
-use super::site::Site;
-use super::{BY_TIME, PATIENCE};
-use crate::ground::{self, Ground};
+use super::target::Target;
+use super::{BY_TIME, TIMEOUT};
+use crate::private_system::Service;
+use crate::system::{self, System};
 use crate::verify::Run;
 use crate::verify::record::{Clock, Nanos, millis};
-use crate::world::Service;
 
 /// Load before the fault.
 const BEFORE: Duration = Duration::from_millis(1_500);
@@ -38,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(240);
 
 /// What one fault works with.
 pub(super) struct Stage<'a> {
-    pub(super) site: &'a Site,
+    pub(super) site: &'a Target,
     pub(super) http: &'a Client,
     pub(super) stop: &'a CancellationToken,
 }
@@ -57,9 +57,9 @@ impl Stage<'_> {
         let mut outcome = Outcome { fault: fault.name(), ..Outcome::default() };
         outcome.must_not_fail = fault.is_of_redis_alone();
         let mut prepared = Prepared::default();
-        let others = Others::prepare(self.site).await;
+        let others = ConcurrentEdits::prepare(self.site).await;
         let mut ready = outcome.note("preparing", fault.prepare(self.site, &mut prepared).await).is_some();
-        ready &= outcome.note("before it", ground::at_rest(self.site, self.http).await).is_some();
+        ready &= outcome.note("before it", system::wait_until_idle(self.site, self.http).await).is_some();
         if let Some(others) = outcome.note("somebody with psql", others) {
             if ready {
                 self.under_load(load, fault, &prepared, &others, &mut outcome).await;
@@ -75,7 +75,7 @@ impl Stage<'_> {
         load: &mut Run,
         fault: Fault,
         prepared: &Prepared,
-        others: &Others,
+        others: &ConcurrentEdits,
         outcome: &mut Outcome,
     ) {
         let (quiet, over, clock) = (CancellationToken::new(), Cell::new(None), load.clock());
@@ -102,14 +102,14 @@ impl Stage<'_> {
         let reading = CancellationToken::new();
         let addresses = load.addresses(|_| true);
         let resting = async {
-            let rested = ground::at_rest(self.site, self.http).await;
+            let rested = system::wait_until_idle(self.site, self.http).await;
             let (filled, ()) = tokio::join!(crash::fill(&addresses), sleep(READ_ON));
             reading.cancel();
             filled.and(rested)
         };
         let (rested, ()) = tokio::join!(resting, others.read(self.http, &reading));
         let settled = outcome.note("at rest", rested);
-        outcome.settled_ms = settled.unwrap_or(PATIENCE).as_secs_f64() * 1e3;
+        outcome.settled_ms = settled.unwrap_or(TIMEOUT).as_secs_f64() * 1e3;
         outcome.count(load.take());
         let judged = self.judge(load, prepared, outcome).await;
         outcome.note("comparing", judged);
@@ -127,7 +127,7 @@ impl Stage<'_> {
         };
         let made = outcome.note("making it", making.await);
         let lifted = clock.now();
-        outcome.note("ending it", fault.lift(self.site, prepared).await);
+        outcome.note("ending it", fault.end_fault(self.site, prepared).await);
         outcome.note("after it", self.until_ready().await);
         let ready = clock.now();
         if made.is_some() {
@@ -159,7 +159,7 @@ impl Stage<'_> {
         for service in Service::ALL {
             let url = format!("{}/readyz", self.site.url(service).await?);
             while !self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                ensure!(began.elapsed() < PATIENCE, "{} is not ready {PATIENCE:?} after the fault", service.name());
+                ensure!(began.elapsed() < TIMEOUT, "{} is not ready {TIMEOUT:?} after the fault", service.name());
                 sleep(Duration::from_millis(10)).await;
             }
         }
@@ -183,7 +183,7 @@ impl Stage<'_> {
         // the invalidation of the writer's own entry: acknowledged, deferred or never answered, nothing may differ.
         let mut urls = load.addresses(|name| !BY_TIME.contains(&name));
         urls.extend(prepared.witnesses.iter().cloned());
-        let compared = ground::compare(self.site, self.http, &urls, by_time);
+        let compared = system::compare(self.site, self.http, &urls, by_time);
         outcome.compared(compared.await?);
         Ok(())
     }

@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::site::{Part, Site};
-use crate::ground::Ground;
+use super::target::{Component, Target};
+use crate::system::System;
 
 /// Who has not answered by then will not, for now.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -27,15 +27,15 @@ pub(super) enum Reach {
 }
 
 /// The wire to a store.
-pub(super) fn wire(site: &Site, part: Part) -> Result<&Proxy> {
-    let wires = site.wires()?;
-    Ok(if part == Part::Postgres { &wires.postgres } else { &wires.redis })
+pub(super) fn wire(site: &Target, part: Component) -> Result<&Proxy> {
+    let proxies = site.proxies()?;
+    Ok(if part == Component::Postgres { &proxies.postgres } else { &proxies.redis })
 }
 
 /// Asks a store over its wire, a service directly.
-pub(super) async fn reach(site: &Site, part: Part) -> Result<Reach> {
+pub(super) async fn reach(site: &Target, part: Component) -> Result<Reach> {
     let address = match part {
-        Part::Service(service) => site.url(service).await?.trim_start_matches("http://").to_owned(),
+        Component::Service(service) => site.url(service).await?.trim_start_matches("http://").to_owned(),
         store => wire(site, store)?.address().to_string(),
     };
     let asked = async {
@@ -51,7 +51,7 @@ pub(super) async fn reach(site: &Site, part: Part) -> Result<Reach> {
 }
 
 /// The connections there are go dead, and last so; new ones work.
-pub(super) async fn half_open(site: &Site, part: Part, hold: Duration) -> Result<()> {
+pub(super) async fn half_open(site: &Target, part: Component, hold: Duration) -> Result<()> {
     let wire = wire(site, part)?;
     let mut before = TcpStream::connect(wire.address()).await?;
     ask(&mut before, part).await.context("over a connection that is not dead yet")?;
@@ -65,12 +65,12 @@ pub(super) async fn half_open(site: &Site, part: Part, hold: Duration) -> Result
 }
 
 /// A question to which there is an answer without a password.
-async fn ask(stream: &mut TcpStream, part: Part) -> std::io::Result<()> {
+async fn ask(stream: &mut TcpStream, part: Component) -> std::io::Result<()> {
     let question: &[u8] = match part {
         // To be encrypted from here on; the answer is yes or no. See "SSLRequest" in Postgres' message formats.
-        Part::Postgres => &[0, 0, 0, 8, 4, 210, 22, 47],
-        Part::Redis => b"PING\r\n",
-        Part::Service(_) => b"GET /livez HTTP/1.1\r\nHost: lab\r\n\r\n",
+        Component::Postgres => &[0, 0, 0, 8, 4, 210, 22, 47],
+        Component::Redis => b"PING\r\n",
+        Component::Service(_) => b"GET /livez HTTP/1.1\r\nHost: lab\r\n\r\n",
     };
     stream.write_all(question).await?;
     // The whole of it, which is short: what is left would be the answer to the next question.

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::BY_TIME;
-use crate::ground::Comparison;
-use crate::verify::Tally;
-use crate::world::Service;
+use crate::private_system::Service;
+use crate::system::Comparison;
+use crate::verify::SubjectStats;
 
 /// One fault, and what it did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -55,7 +55,7 @@ pub struct Outcome {
     /// What is wrong, in words.
     pub wrong: Vec<String>,
     /// The figures of each subject.
-    pub subjects: Vec<Tally>,
+    pub subjects: Vec<SubjectStats>,
 }
 
 /// All faults of a run.
@@ -77,13 +77,13 @@ impl Outcome {
         outcome.map_err(|error| self.wrong.push(format!("{what}: {error:#}"))).ok()
     }
 
-    pub(super) fn count(&mut self, subjects: Vec<Tally>) {
-        let sum = |field: fn(&Tally) -> u64| subjects.iter().map(field).sum();
+    pub(super) fn count(&mut self, subjects: Vec<SubjectStats>) {
+        let sum = |field: fn(&SubjectStats) -> u64| subjects.iter().map(field).sum();
         (self.reads, self.failed_reads) = (sum(|tally| tally.reads), sum(|tally| tally.failed_reads));
         (self.writes, self.failed_writes) = (sum(|tally| tally.writes), sum(|tally| tally.failed_writes));
-        (self.deferred, self.broken) = (sum(|tally| tally.deferred), sum(Tally::broken));
+        (self.deferred, self.broken) = (sum(|tally| tally.deferred), sum(SubjectStats::broken));
         let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));
-        self.longest_allowed_ms = allowed.map(Tally::max_staleness_ms).fold(0.0, f64::max);
+        self.longest_allowed_ms = allowed.map(SubjectStats::max_staleness_ms).fold(0.0, f64::max);
         self.subjects = subjects;
     }
 

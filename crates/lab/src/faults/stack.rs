@@ -13,10 +13,10 @@ use testkit::Proxy;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::world::{Service, Wires};
+use crate::private_system::{Proxies, Service};
 
 /// The longest that its script may take: longer than it waits itself.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 /// Within that, a command reaches Redis over a wire, or it never will.
 const REACH: Duration = Duration::from_secs(10);
 
@@ -26,7 +26,7 @@ pub(super) struct Stack {
     script: PathBuf,
     pub(super) kind: String,
     urls: Vec<String>,
-    pub(super) wires: Option<Wires>,
+    pub(super) proxies: Option<Proxies>,
     /// Whether Redis is started so that it can save.
     pub(super) on_disk: AtomicBool,
 }
@@ -36,7 +36,7 @@ impl Stack {
     pub(super) async fn of(script: &Path) -> Result<Self> {
         let script = script.canonicalize().context("the script of the stack")?;
         let on_disk = AtomicBool::new(false);
-        let mut stack = Self { script, kind: String::new(), urls: Vec::new(), wires: None, on_disk };
+        let mut stack = Self { script, kind: String::new(), urls: Vec::new(), proxies: None, on_disk };
         stack.kind = stack.run(&["kind"]).await?;
         for service in Service::ALL {
             let url = stack.run(&["url", service.name()]).await?;
@@ -52,13 +52,13 @@ impl Stack {
     /// Puts wires before Postgres and Redis, and starts the services so that they use them.
     pub(super) async fn add_proxies(&mut self) -> Result<()> {
         let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
-        let mut wires = Vec::new();
+        let mut proxies = Vec::new();
         for store in ["postgres", "redis"] {
             let at = self.run(&["address", store]).await?;
             let port = at.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-            wires.push(Proxy::at(us, port.with_context(|| format!("where {store} is: {at:?}"))?).await?);
+            proxies.push(Proxy::at(us, port.with_context(|| format!("where {store} is: {at:?}"))?).await?);
         }
-        let (redis, postgres) = (wires.pop().context("two")?, wires.pop().context("two")?);
+        let (redis, postgres) = (proxies.pop().context("two")?, proxies.pop().context("two")?);
         // From where Redis runs, which in Compose is where the services do.
         let port = redis.port().to_string();
         let ping = ["-h", &us.to_string(), "-p", &port, "PING"];
@@ -69,13 +69,13 @@ impl Stack {
             "Redis does not run, or the services cannot reach this process at {us}:{port}: does a firewall keep containers from this machine, or \
              does the Docker engine run on another one?"
         );
-        self.wires = Some(Wires { postgres, redis });
+        self.proxies = Some(Proxies { postgres, redis });
         self.start_services().await
     }
 
     /// Starts the services as they were.
-    pub(super) async fn take_wires_away(&mut self) -> Result<()> {
-        self.wires = None;
+    pub(super) async fn remove_proxies(&mut self) -> Result<()> {
+        self.proxies = None;
         self.start_services().await
     }
 
@@ -92,8 +92,8 @@ impl Stack {
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         // Ctrl-C is this process' to act on: it has something to put back.
         command.process_group(0);
-        if let Some(wires) = &self.wires {
-            let (postgres, redis) = (wires.postgres.address(), wires.redis.address());
+        if let Some(proxies) = &self.proxies {
+            let (postgres, redis) = (proxies.postgres.address(), proxies.redis.address());
             command.env("POSTGRES_AT", postgres.to_string()).env("REDIS_AT", redis.to_string());
         }
         if self.on_disk.load(Relaxed) {
@@ -106,8 +106,8 @@ impl Stack {
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String> {
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         let line = || format!("`{} {}`", self.script.display(), arguments.join(" "));
-        let Ok(output) = timeout(PATIENCE, self.command(arguments).output()).await else {
-            bail!("{} takes longer than {PATIENCE:?}", line())
+        let Ok(output) = timeout(TIMEOUT, self.command(arguments).output()).await else {
+            bail!("{} takes longer than {TIMEOUT:?}", line())
         };
         let output = output.with_context(line)?;
         ensure!(output.status.success(), "{}: {} {}", line(), said(&output.stderr), said(&output.stdout));

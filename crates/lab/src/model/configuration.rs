@@ -1,7 +1,7 @@
 //! What a small world is made of.
 
 use super::defence::Defence;
-use super::state::Sight;
+use super::state::Goal;
 
 /// How a write reaches the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ pub(super) struct Configuration {
     /// Whether nothing may be stale when all is at rest: where somebody repeats what a dead writer left.
     pub(super) at_rest: bool,
     /// What must come true somewhere, so that the promises are not kept by nothing ever happening.
-    pub(super) sights: &'static [Sight],
+    pub(super) sights: &'static [Goal],
     /// What breaks it when it is taken out.
     pub(super) needs: &'static [Variant],
 }

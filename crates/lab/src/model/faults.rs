@@ -2,7 +2,7 @@
 
 use super::defence::Defence;
 use super::redis::{Entry, Redis};
-use super::state::{Belief, Reader, State, Writer};
+use super::state::{Reader, State, Trust, Writer};
 use super::system::{Protocol, Step};
 
 impl Protocol {
@@ -35,13 +35,13 @@ impl Protocol {
         }
         if world.old_data {
             steps.extend((state.snapshot.is_none() && state.faults_left > 0).then_some(Step::SnapshotTaken));
-            let unsure = state.belief.iter().enumerate().filter(|(_, belief)| **belief != Belief::Full);
+            let unsure = state.belief.iter().enumerate().filter(|(_, belief)| **belief != Trust::Full);
             steps.extend(unsure.map(|(process, _)| Step::Recovers(process)));
         }
     }
 
     /// `None` when nothing changes.
-    pub(super) fn befalls(&self, state: &mut State, fault: Step) -> Option<()> {
+    pub(super) fn apply_fault(&self, state: &mut State, fault: Step) -> Option<()> {
         match fault {
             Step::WriterDies(at) => state.writers[at] = Writer::Dead,
             Step::LoaderDies(at) => state.readers[at] = Reader::Dead,
@@ -77,7 +77,7 @@ impl Protocol {
             Step::TagSetEvicted => state.redis.tagged = false,
             Step::ComesBackOld => {
                 state.redis = state.snapshot.take()?;
-                state.belief.fill(Belief::Unaware);
+                state.belief.fill(Trust::Unaware);
             }
             _ => return None,
         }
@@ -87,19 +87,19 @@ impl Protocol {
     /// A process goes one step further towards believing Redis again.
     fn recover(&self, state: &mut State, process: usize) {
         state.belief[process] = match state.belief[process] {
-            Belief::Unaware => Belief::Away,
-            Belief::Away if !self.without.lacks(Defence::Distrust) => Belief::None,
-            Belief::None => {
+            Trust::Unaware => Trust::Away,
+            Trust::Away if !self.without.lacks(Defence::Distrust) => Trust::None,
+            Trust::None => {
                 state.redis.lose_fences();
-                Belief::Emptying
+                Trust::Emptying
             }
-            Belief::Emptying => {
+            Trust::Emptying => {
                 state.redis.entry = Entry::Nothing;
                 state.redis.tagged = false;
                 state.redis.draining = false;
-                Belief::Full
+                Trust::Full
             }
-            Belief::Away | Belief::Full => Belief::Full,
+            Trust::Away | Trust::Full => Trust::Full,
         };
     }
 }

@@ -16,7 +16,7 @@
 //! | `state.rs` | everybody, at one moment |
 //! | `reader.rs`, `writer.rs`, `faults.rs` | their steps |
 //! | `system.rs` | who may take one, and what must hold |
-//! | `defence.rs`, `worlds.rs` | what can be taken out, and where it is missed |
+//! | `defence.rs`, `scenarios.rs` | what can be taken out, and where it is missed |
 
 mod configuration;
 mod defence;
@@ -24,9 +24,9 @@ mod faults;
 mod reader;
 mod redis;
 mod report;
+mod scenarios;
 mod state;
 mod system;
-mod worlds;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -95,7 +95,7 @@ pub fn check_all(quick: bool) -> Vec<Verdict> {
         all.map(|(without, breaks)| check(&world, without, breaks)).collect::<Vec<_>>()
     };
     let sized = |world: Configuration| if quick { world.quick() } else { world };
-    worlds::all().into_iter().map(sized).flat_map(variants).collect()
+    scenarios::all().into_iter().map(sized).flat_map(variants).collect()
 }
 
 fn check(world: &Configuration, without: Without, breaks: Option<Promise>) -> Verdict {
@@ -134,7 +134,7 @@ fn check(world: &Configuration, without: Without, breaks: Option<Promise>) -> Ve
 }
 
 /// Explores everything for a person; fails when anything is not as it must be.
-pub fn tell(options: &Options) -> Result<()> {
+pub fn run_cli(options: &Options) -> Result<()> {
     let verdicts = check_all(options.quick);
     for verdict in &verdicts {
         println!("{verdict}");

@@ -2,12 +2,12 @@
 
 use super::defence::Defence;
 use super::redis::{Entry, Grant, Refused, Version};
-use super::state::{Belief, Reader, Sight, State};
+use super::state::{Goal, Reader, State, Trust};
 use super::system::Protocol;
 
 impl Protocol {
     pub(super) fn read(&self, state: &mut State, at: usize) {
-        let away = state.belief[self.process(at)] == Belief::Away;
+        let away = state.belief[self.process(at)] == Trust::Away;
         state.readers[at] = match state.readers[at] {
             // It loads by itself: what it has is of now.
             Reader::Ready | Reader::Asked { .. } | Reader::Missed { .. } if away => self.lands_alone(state, at),
@@ -46,10 +46,10 @@ impl Protocol {
                 Reader::Landed { version, stored } => {
                     // The load is phase 2: who came before takes it, who came during it only if the commit vouches for it.
                     if phase < 2 {
-                        self.see(state, Sight::JoinedBefore);
+                        self.see(state, Goal::JoinedBefore);
                         self.takes(state, version, floor)
                     } else if stored || self.without.lacks(Defence::JoinRule) {
-                        self.see(state, Sight::JoinedDuring);
+                        self.see(state, Goal::JoinedDuring);
                         self.takes(state, version, floor)
                     } else {
                         Reader::Done
@@ -67,16 +67,16 @@ impl Protocol {
             return Reader::Done;
         }
         if !self.believes(state, at) && matches!(state.redis.entry, Entry::Value { .. }) {
-            self.see(state, Sight::Disbelieved);
+            self.see(state, Goal::Disbelieved);
             return Reader::Done;
         }
         match (state.redis.entry, state.flight) {
             (Entry::Value { id, stale: true, .. }, _) => {
-                self.see(state, Sight::Stale);
+                self.see(state, Goal::Stale);
                 Reader::Served { id }
             }
             (Entry::Value { version, .. }, _) => {
-                self.see(state, Sight::Hit);
+                self.see(state, Goal::Hit);
                 self.takes(state, version, floor)
             }
             (_, Some((of, phase))) if self.world.joins => Reader::Joined { floor, of, phase },
@@ -118,39 +118,39 @@ impl Protocol {
         match committed {
             Ok(()) => {
                 if version > 1 {
-                    self.see(state, Sight::StoredNew);
+                    self.see(state, Goal::StoredNew);
                 }
                 if replaces {
-                    self.see(state, Sight::Refreshed);
+                    self.see(state, Goal::Refreshed);
                 }
                 if state.readers.contains(&Reader::Dead) {
-                    self.see(state, Sight::StoredAfterDeath);
+                    self.see(state, Goal::StoredAfterDeath);
                 }
             }
             Err(Refused::Lost) => {
                 let only_by_fault = state.committed == 1 && state.faults_left < self.world.faults;
-                self.see(state, if only_by_fault { Sight::LostToFault } else { Sight::Lost });
+                self.see(state, if only_by_fault { Goal::LostToFault } else { Goal::Lost });
             }
-            Err(Refused::Generation) => self.see(state, Sight::Generation),
-            Err(Refused::Floor) => self.see(state, Sight::Floor),
-            Err(Refused::Fenced) => self.see(state, Sight::Fenced),
+            Err(Refused::Generation) => self.see(state, Goal::Generation),
+            Err(Refused::Floor) => self.see(state, Goal::Floor),
+            Err(Refused::Fenced) => self.see(state, Goal::Fenced),
         }
-        let quiet = matches!(state.belief[self.process(at)], Belief::Full | Belief::Unaware)
+        let quiet = matches!(state.belief[self.process(at)], Trust::Full | Trust::Unaware)
             || self.without.lacks(Defence::QuietCommit);
         committed.is_ok() && quiet && !self.is_unchecked(state, self.process(at))
     }
 
     /// Whether what a process is answered now comes over a connection that it has not checked, and is not believed.
     pub(super) fn is_unchecked(&self, state: &mut State, process: usize) -> bool {
-        let unchecked = state.belief[process] == Belief::Unaware && !self.without.lacks(Defence::CheckedConnection);
+        let unchecked = state.belief[process] == Trust::Unaware && !self.without.lacks(Defence::CheckedConnection);
         if unchecked {
-            self.see(state, Sight::Unchecked);
+            self.see(state, Goal::Unchecked);
         }
         unchecked
     }
 
     fn believes(&self, state: &State, at: usize) -> bool {
-        matches!(state.belief[self.process(at)], Belief::Full | Belief::Unaware)
+        matches!(state.belief[self.process(at)], Trust::Full | Trust::Unaware)
             || self.without.lacks(Defence::EmptiedFirst)
     }
 

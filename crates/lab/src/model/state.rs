@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) flight: Option<(usize, u8)>,
     pub(super) snapshot: Option<Redis>,
     /// How far each process believes Redis: those of the readers, then those of the writers.
-    pub(super) belief: Vec<Belief>,
+    pub(super) belief: Vec<Trust>,
     pub(super) next_id: u8,
     pub(super) faults_left: u8,
     /// Whether a reader has got an old value as a fresh one.
@@ -40,7 +40,7 @@ pub(super) struct Relay {
 
 /// What shows that something happened, and mattered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum Goal {
     Hit,
     StoredNew,
     /// A COMMIT that was sent was refused because its lease, or the value that it refreshes, is not there any more.
@@ -73,7 +73,7 @@ pub(super) enum Sight {
 
 /// What a process thinks of Redis, when that was restarted (ADR 10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Belief {
+pub(super) enum Trust {
     Full,
     /// It has not noticed yet. Its commands go out over a connection that the library has made anew.
     Unaware,
@@ -174,7 +174,7 @@ impl State {
             writers: vec![Writer::Ready; world.writers],
             flight: None,
             snapshot: None,
-            belief: vec![Belief::Full; world.reading_processes() + world.writers],
+            belief: vec![Trust::Full; world.reading_processes() + world.writers],
             next_id: 1,
             faults_left: world.faults,
             stale: false,
@@ -193,7 +193,7 @@ impl State {
             .iter()
             .all(|reader| matches!(reader, Reader::Done | Reader::Landed { .. } | Reader::Ready | Reader::Dead));
         let written = self.writers.iter().all(|writer| matches!(writer, Writer::Done | Writer::Dead));
-        let believed = self.belief.iter().all(|belief| *belief == Belief::Full);
+        let believed = self.belief.iter().all(|belief| *belief == Trust::Full);
         read && written && believed && self.outbox == 0 && self.relay.is_none()
     }
 
@@ -205,7 +205,7 @@ impl State {
         }
     }
 
-    pub(super) fn has_seen(&self, sight: Sight) -> bool {
+    pub(super) fn has_seen(&self, sight: Goal) -> bool {
         self.seen & (1 << sight as u32) != 0
     }
 }

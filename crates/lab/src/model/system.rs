@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 
 use super::configuration::{Configuration, Promise};
 use super::defence::Without;
-use super::state::{Reader, Sight, State, Writer};
+use super::state::{Goal, Reader, State, Writer};
 
 /// The protocol in one world, whole or without some of its defences.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Protocol {
 }
 
 /// What every world must see.
-const EVERYWHERE: [Sight; 2] = [Sight::Hit, Sight::StoredNew];
+const EVERYWHERE: [Goal; 2] = [Goal::Hit, Goal::StoredNew];
 
 /// A step of somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ impl Model for Protocol {
             Step::Read(at) => self.read(&mut state, at),
             Step::Write(at) => self.write(&mut state, at),
             Step::Relay => self.relay(&mut state),
-            fault => self.befalls(&mut state, fault)?,
+            fault => self.apply_fault(&mut state, fault)?,
         }
         (state != *last).then_some(state)
     }
@@ -93,7 +93,7 @@ impl Model for Protocol {
 
 impl Protocol {
     /// Remembers a sight, where this world wants to see it: what nobody asks for would only multiply the states.
-    pub(super) fn see(&self, state: &mut State, sight: Sight) {
+    pub(super) fn see(&self, state: &mut State, sight: Goal) {
         if EVERYWHERE.contains(&sight) || self.world.sights.contains(&sight) {
             state.seen |= 1 << sight as u32;
         }
@@ -113,10 +113,10 @@ impl Promise {
 /// A property takes a plain function, so each sight has its own.
 macro_rules! sights {
     ($($sight:ident: $words:literal,)+) => {
-        impl Sight {
+        impl Goal {
             fn property(self) -> Property<Protocol> {
                 match self {
-                    $(Self::$sight => Property::sometimes($words, |_, state: &State| state.has_seen(Sight::$sight)),)+
+                    $(Self::$sight => Property::sometimes($words, |_, state: &State| state.has_seen(Goal::$sight)),)+
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::configuration::Writes;
 use super::defence::Defence;
 use super::redis::{Entry, Stage, Version};
-use super::state::{Belief, Relay, Sight, State, Writer};
+use super::state::{Goal, Relay, State, Trust, Writer};
 use super::system::Protocol;
 
 impl Protocol {
@@ -30,7 +30,7 @@ impl Protocol {
                 Writer::Committed { version: state.committed, grant }
             }
             // Not acknowledged; it is made up for when everything is dropped.
-            Writer::Committed { .. } if state.belief[process] == Belief::Away => Writer::Done,
+            Writer::Committed { .. } if state.belief[process] == Trust::Away => Writer::Done,
             Writer::Committed { version, .. } => {
                 let next = self.invalidate(state, at, version);
                 // What was done is done, but who knows by whom.
@@ -89,7 +89,7 @@ impl Protocol {
                 true
             }
         };
-        self.see(state, if stored { Sight::Published } else { Sight::NotPublished });
+        self.see(state, if stored { Goal::Published } else { Goal::NotPublished });
         stored
     }
 
@@ -100,7 +100,7 @@ impl Protocol {
             return state.redis.soften_tag(stage, fresh, self.without);
         }
         if stage == Stage::Begin && state.redis.draining {
-            self.see(state, Sight::Leftovers);
+            self.see(state, Goal::Leftovers);
         }
         state.redis.invalidate_tag(stage, self.world.folds, self.without)
     }
@@ -124,7 +124,7 @@ impl Protocol {
         let outdated = matches!(state.redis.entry, Entry::Value { .. }) && !state.is_up_to_date();
         let stage = self.next_stage(state, stage);
         if outdated && state.redis.entry == Entry::Nothing {
-            self.see(state, if state.relay_died { Sight::RelayedAgain } else { Sight::Relayed });
+            self.see(state, if state.relay_died { Goal::RelayedAgain } else { Goal::Relayed });
         }
         state.relay = (stage != Stage::Done).then_some(Relay { stage, rows });
         if stage == Stage::Done && !self.without.lacks(Defence::DoneAfterwards) {

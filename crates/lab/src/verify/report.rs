@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::stats::SubjectStats;
 use super::table::Table;
-use super::tally::Tally;
 use super::verdict;
 
 /// So many violations of a subject are shown.
@@ -22,7 +22,7 @@ pub struct Report {
     /// The commit of the folder it was made in.
     pub commit: String,
     /// The subjects.
-    pub subjects: Vec<Tally>,
+    pub subjects: Vec<SubjectStats>,
     /// How many reads were asked for.
     pub wanted_reads: u64,
     /// Whether answers say where they came from.
@@ -40,7 +40,7 @@ pub struct Report {
 impl Report {
     /// Promises that were broken, over all subjects.
     pub fn broken(&self) -> u64 {
-        self.subjects.iter().map(Tally::broken).sum()
+        self.subjects.iter().map(SubjectStats::broken).sum()
     }
 
     /// Reads of the subjects that promise never to be stale; of all, if none does.
@@ -106,7 +106,8 @@ impl Report {
     /// What went wrong, by subject.
     fn details(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for Tally { subject, failed_reads, failed_writes, deferred, failure, faults, violations, .. } in &self.subjects
+        for SubjectStats { subject, failed_reads, failed_writes, deferred, failure, faults, violations, .. } in
+            &self.subjects
         {
             if failed_reads + failed_writes + deferred > 0 {
                 let failed = format!("{failed_reads} reads and {failed_writes} writes without a useful answer");
@@ -142,7 +143,7 @@ impl Report {
     fn patterns(&self) -> Table {
         const ALL: [&str; 5] = ["hot", "zipf", "uniform", "missing", "sweep"];
         let head = ["subject"].into_iter().chain(ALL).chain(["collapsed", "kept by no cache", "flagged"]);
-        let row = |tally: &Tally| {
+        let row = |tally: &SubjectStats| {
             let cell = |name: &str| match tally.patterns.get(name) {
                 Some(figures) => format!("{}, {:.1} %", thousands(figures.reads), 100.0 * figures.hit_share()),
                 None => "–".to_owned(),
@@ -158,7 +159,7 @@ impl Report {
 }
 
 /// One line of the table.
-fn figures(tally: &Tally) -> Vec<String> {
+fn figures(tally: &SubjectStats) -> Vec<String> {
     let staleness = match tally.stale {
         0 => "–".to_owned(),
         _ => format!(

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::files::Files;
+use super::fixture::Fixture;
 use super::judge::{CREATION, Judge};
 use super::map::{Map, Promise};
 use super::prepared::Prepared;
 use super::record::{Clock, Nanos};
 use super::sessions::{Log, Session, Shared};
-use super::stage::Stage;
-use super::tally::Tally;
+use super::stats::SubjectStats;
 use super::violation::Fault;
 
 /// How long nobody writes before everything is read once more: whatever is to be announced has been by then.
@@ -30,12 +30,12 @@ pub(crate) struct Run {
     shared: Arc<Shared>,
     files: Files,
     /// What is known so far, by subject.
-    pub(crate) tallies: Vec<Tally>,
+    pub(crate) tallies: Vec<SubjectStats>,
     /// When the last read ended that had none, or that had to go past the cache.
     pub(crate) trouble: Nanos,
     /// When the last write ended that had no answer, or that put its invalidation off.
     pub(crate) trouble_writes: Nanos,
-    struck: Option<Stage>,
+    struck: Option<Fixture>,
 }
 
 impl Run {
@@ -47,7 +47,7 @@ impl Run {
         progress: impl FnMut(u64),
     ) -> Result<Self> {
         let mut judge = Judge::default();
-        let mut stage = Stage::set(map, products, &mut judge, progress).await?;
+        let mut stage = Fixture::create(map, products, &mut judge, progress).await?;
         let prepared: Vec<_> = stage.subjects.drain(..).map(Arc::new).collect();
         let (mut sessions, seed) = (Vec::new(), rand::random());
         for (subject, prepared) in prepared.iter().enumerate() {
@@ -57,7 +57,7 @@ impl Run {
                 files.key(key, product.id, &prepared.name)?;
             }
         }
-        let tallies = prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
+        let tallies = prepared.iter().map(|subject| SubjectStats::new(&subject.name, subject.promise)).collect();
         let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
         Ok(Self {
             prepared,
@@ -119,11 +119,11 @@ impl Run {
     }
 
     /// Removes what was made.
-    pub(crate) async fn strike(mut self) -> Vec<Tally> {
+    pub(crate) async fn remove(mut self) -> Vec<SubjectStats> {
         if let Some(mut stage) = self.struck.take() {
             self.sessions.clear();
             stage.subjects.extend(self.prepared.drain(..).filter_map(Arc::into_inner));
-            stage.strike().await;
+            stage.remove().await;
         }
         self.tallies
     }
@@ -145,9 +145,9 @@ impl Run {
         self.tallies.iter().filter_map(|tally| tally.faults.get(&fault)).sum()
     }
 
-    /// Promises that were broken so far, as far as [`Tally::broken`] counts them.
+    /// Promises that were broken so far, as far as [`SubjectStats::broken`] counts them.
     pub(crate) fn broken(&self) -> u64 {
-        self.tallies.iter().map(Tally::broken).sum()
+        self.tallies.iter().map(SubjectStats::broken).sum()
     }
 
     /// The clock of all records.
@@ -156,8 +156,8 @@ impl Run {
     }
 
     /// What is known since this was asked last.
-    pub(crate) fn take(&mut self) -> Vec<Tally> {
-        let fresh = self.prepared.iter().map(|subject| Tally::new(&subject.name, subject.promise)).collect();
+    pub(crate) fn take(&mut self) -> Vec<SubjectStats> {
+        let fresh = self.prepared.iter().map(|subject| SubjectStats::new(&subject.name, subject.promise)).collect();
         std::mem::replace(&mut self.tallies, fresh)
     }
 

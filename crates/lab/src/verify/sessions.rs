@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::map::Promise;
 use super::prepared::Prepared;
 use super::record::{Clock, Failed, Nanos, Read, Seen, Write, Written};
-use super::roles::{Part, Role};
+use super::session_roles::{Part, SessionRole};
 use super::workload::Pattern;
 use crate::cache_status::Source;
 use crate::client::{Answer, Connection};
@@ -33,7 +33,7 @@ pub(super) struct Shared {
 pub(super) struct Session {
     pub(super) subject: usize,
     prepared: Arc<Prepared>,
-    role: Role,
+    role: SessionRole,
     part: Part,
     id: u32,
     nodes: Vec<(u8, Connection)>,
@@ -63,7 +63,7 @@ impl Session {
     /// The sessions of one subject, numbered from `first`.
     pub(super) fn of(subject: usize, prepared: &Arc<Prepared>, first: u32, seed: u64) -> anyhow::Result<Vec<Self>> {
         let (read, write) = &prepared.nodes;
-        let session = |((role, part), id): ((Role, Part), u32)| {
+        let session = |((role, part), id): ((SessionRole, Part), u32)| {
             let nodes = read.iter().map(|url| Connection::new(url)).zip(0..);
             let nodes = nodes.map(|(open, node)| Ok((node, open?))).collect::<anyhow::Result<_>>()?;
             let own = id as usize % write.len();
@@ -78,7 +78,7 @@ impl Session {
                 rng: StdRng::seed_from_u64(seed.wrapping_add(id.into())),
             })
         };
-        Role::all(prepared.promise).into_iter().zip(first..).map(session).collect()
+        SessionRole::all(prepared.promise).into_iter().zip(first..).map(session).collect()
     }
 
     /// Works until `end`.

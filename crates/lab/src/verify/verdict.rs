@@ -3,7 +3,7 @@
 //! A run in which nobody read, nothing was cached or everything failed breaks no promise either.
 
 use super::report::Report;
-use super::tally::Tally;
+use super::stats::SubjectStats;
 
 /// The checker takes less of the CPU time than this, or it measures itself.
 const OWN_CPU: f64 = 1.0 / 3.0;
@@ -34,7 +34,7 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
         if tally.writes == 0 {
             failures.push(of("no write was acknowledged, so no read could be stale"));
         }
-        let Tally { failed_reads, failed_writes, .. } = tally;
+        let SubjectStats { failed_reads, failed_writes, .. } = tally;
         if failed_reads + failed_writes > 0 {
             failures.push(of(&format!("{failed_reads} reads and {failed_writes} writes had no useful answer")));
         }
@@ -48,7 +48,7 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
 
 /// What a reader of the figures should know, though it is no failure.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
-    let share = |tally: &Tally| tally.patterns.get("missing").map_or(0.0, |missing| missing.hit_share());
+    let share = |tally: &SubjectStats| tally.patterns.get("missing").map_or(0.0, |missing| missing.hit_share());
     let often: Vec<String> = report
         .subjects
         .iter()
@@ -67,13 +67,13 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::map::Promise;
-    use super::super::tally::Figures;
+    use super::super::stats::Figures;
     use super::super::violation::Fault;
     use super::*;
 
     /// A run in which nothing is wrong.
     fn report() -> Report {
-        let mut tally = Tally::new("explicit", Promise::Never);
+        let mut tally = SubjectStats::new("explicit", Promise::Never);
         (tally.reads, tally.hits, tally.writes) = (1_000, 900, 50);
         Report {
             date: String::new(),
@@ -123,7 +123,7 @@ mod tests {
     fn all_that_is_wrong_is_said() {
         let failures = failures_of(|report| {
             report.subjects[0].writes = 0;
-            report.subjects.push(Tally::new("cart", Promise::Never));
+            report.subjects.push(SubjectStats::new("cart", Promise::Never));
         });
         assert_eq!(failures.len(), 3, "{failures:?}");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::world::{Service, World, programs};
+use lab::private_system::{PrivateSystem, Service, programs};
 use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -16,7 +16,7 @@ async fn read(http: &Client, url: &str) -> Result<Value> {
 }
 
 /// Whether every change is announced, and every subscriber has carried it out.
-async fn settled(world: &World, http: &Client) -> Result<bool> {
+async fn settled(world: &PrivateSystem, http: &Client) -> Result<bool> {
     for database in ["shop_db", "cart_db"] {
         if world.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
             return Ok(false);
@@ -33,7 +33,7 @@ async fn settled(world: &World, http: &Client) -> Result<bool> {
 
 #[tokio::test]
 async fn nothing_that_a_service_does_is_refused() -> Result<()> {
-    let world = World::start(programs()?, 60, &[("LANES__SWR__SOFT_TTL", "50ms")]).await?;
+    let world = PrivateSystem::start(programs()?, 60, &[("LANES__SWR__SOFT_TTL", "50ms")]).await?;
     let http = Client::builder().no_proxy().build()?;
     let [shop, cart, search, recommendation] = Service::ALL.map(|service| world.url(service));
     let made: Value = http.post(format!("{cart}/carts")).json(&json!({})).send().await?.json().await?;

@@ -11,16 +11,16 @@ use reqwest::Client;
 use tokio::time::sleep;
 
 use crate::demo::metrics::Metrics;
-use crate::world::{Service, World};
+use crate::private_system::{PrivateSystem, Service};
 pub(crate) use compare::{Comparison, compare};
 
 /// So long nothing may change before the system counts as stuck: longer than any claim time, time-out and retry in it together.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest that it may take, however slowly it makes progress.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// A system with four services, Postgres and Redis.
-pub(crate) trait Ground {
+pub(crate) trait System {
     /// The address of a service.
     fn url(&self, service: Service) -> impl Future<Output = Result<String>>;
     /// Rows of one of the databases, their columns between bars.
@@ -29,7 +29,7 @@ pub(crate) trait Ground {
     fn redis(&self, arguments: &[&str]) -> impl Future<Output = Result<String>>;
 }
 
-impl Ground for World {
+impl System for PrivateSystem {
     async fn url(&self, service: Service) -> Result<String> {
         Ok(Self::url(self, service))
     }
@@ -45,15 +45,15 @@ impl Ground for World {
 
 /// Waits until everything is relayed and applied, for as long as there is progress: how fast depends on the machine. Returns
 /// how long that took; the error says what is still under way.
-pub(crate) async fn at_rest(ground: &impl Ground, http: &Client) -> Result<Duration> {
+pub(crate) async fn wait_until_idle(ground: &impl System, http: &Client) -> Result<Duration> {
     let began = Instant::now();
     let (mut before, mut changed) = (Vec::new(), began);
     loop {
-        let unsettled = unsettled(ground, http).await;
+        let unsettled = pending_work(ground, http).await;
         if unsettled.is_empty() {
             return Ok(began.elapsed());
         }
-        if changed.elapsed() > PATIENCE || began.elapsed() > LONGEST {
+        if changed.elapsed() > TIMEOUT || began.elapsed() > LONGEST {
             bail!("still so after {:?}, and for {:?}: {}", began.elapsed(), changed.elapsed(), unsettled.join("; "));
         }
         if unsettled != before {
@@ -64,7 +64,7 @@ pub(crate) async fn at_rest(ground: &impl Ground, http: &Client) -> Result<Durat
 }
 
 /// What is still under way.
-async fn unsettled(ground: &impl Ground, http: &Client) -> Vec<String> {
+async fn pending_work(ground: &impl System, http: &Client) -> Vec<String> {
     let mut under_way = Vec::new();
     for database in ["shop_db", "cart_db"] {
         let undone = ground.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await;
@@ -109,13 +109,13 @@ async fn unsettled(ground: &impl Ground, http: &Client) -> Vec<String> {
     under_way
 }
 
-async fn metrics(ground: &impl Ground, http: &Client, service: Service) -> Result<Metrics> {
+async fn metrics(ground: &impl System, http: &Client, service: Service) -> Result<Metrics> {
     let answer = http.get(format!("{}/metrics", ground.url(service).await?)).send().await?.error_for_status()?;
     Ok(Metrics::parse(&answer.text().await?))
 }
 
 /// Removes every entry of a service behind its back.
-pub(crate) async fn forget(ground: &impl Ground, service: Service) -> Result<()> {
+pub(crate) async fn forget(ground: &impl System, service: Service) -> Result<()> {
     let scan = "local cursor = '0' repeat local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000, 'TYPE', 'string') \
                 cursor = page[1] for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end until cursor == '0'";
     let pattern = format!("{}:[^~]*", service.name().trim_end_matches("-api"));

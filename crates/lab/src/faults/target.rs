@@ -6,18 +6,18 @@ use anyhow::{Context, Result};
 
 use super::session::Session;
 use super::stack::Stack;
-use crate::ground::Ground;
-use crate::world::{Service, Wires, World};
+use crate::private_system::{PrivateSystem, Proxies, Service};
+use crate::system::System;
 
 /// What can be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Component {
     Redis,
     Postgres,
     Service(Service),
 }
 
-impl Part {
+impl Component {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -29,14 +29,14 @@ impl Part {
 
 /// The system that is put under load.
 #[derive(Debug)]
-pub(super) enum Site {
+pub(super) enum Target {
     /// Private processes, which end with this.
-    Private(Box<World>),
+    Private(Box<PrivateSystem>),
     /// The running stack.
     Stack(Box<Stack>),
 }
 
-impl Site {
+impl Target {
     /// For people.
     pub(super) fn name(&self) -> String {
         match self {
@@ -53,52 +53,52 @@ impl Site {
         }
     }
 
-    pub(super) async fn kill(&self, part: Part) -> Result<()> {
+    pub(super) async fn kill(&self, part: Component) -> Result<()> {
         match (self, part) {
-            (Self::Private(world), Part::Redis) => world.redis.kill().await,
-            (Self::Private(world), Part::Postgres) => world.postgres.kill().await,
-            (Self::Private(world), Part::Service(service)) => world.kill(service).await,
+            (Self::Private(world), Component::Redis) => world.redis.kill().await,
+            (Self::Private(world), Component::Postgres) => world.postgres.kill().await,
+            (Self::Private(world), Component::Service(service)) => world.kill(service).await,
             (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "KILL"]).await.map(drop),
         }
     }
 
     /// In good order.
-    pub(super) async fn stop(&self, part: Part) -> Result<()> {
+    pub(super) async fn stop(&self, part: Component) -> Result<()> {
         match (self, part) {
-            (Self::Private(world), Part::Redis) => world.redis.stop().await,
-            (Self::Private(world), Part::Postgres) => world.postgres.stop().await,
-            (Self::Private(world), Part::Service(service)) => world.kill(service).await,
+            (Self::Private(world), Component::Redis) => world.redis.stop().await,
+            (Self::Private(world), Component::Postgres) => world.postgres.stop().await,
+            (Self::Private(world), Component::Service(service)) => world.kill(service).await,
             (Self::Stack(stack), part) => stack.run(&["stop", part.name()]).await.map(drop),
         }
     }
 
     /// After a kill or a stop; nothing happens to what runs.
-    pub(super) async fn start(&self, part: Part) -> Result<()> {
+    pub(super) async fn start(&self, part: Component) -> Result<()> {
         match (self, part) {
-            (Self::Private(world), Part::Redis) if world.redis.is_alive() => Ok(()),
-            (Self::Private(world), Part::Postgres) if world.postgres.is_alive() => Ok(()),
-            (Self::Private(world), Part::Redis) => world.redis.restart().await,
-            (Self::Private(world), Part::Postgres) => world.postgres.restart().await,
-            (Self::Private(world), Part::Service(service)) => world.revive(service).await,
+            (Self::Private(world), Component::Redis) if world.redis.is_alive() => Ok(()),
+            (Self::Private(world), Component::Postgres) if world.postgres.is_alive() => Ok(()),
+            (Self::Private(world), Component::Redis) => world.redis.restart().await,
+            (Self::Private(world), Component::Postgres) => world.postgres.restart().await,
+            (Self::Private(world), Component::Service(service)) => world.start_and_wait(service).await,
             (Self::Stack(stack), part) => stack.run(&["start", part.name()]).await.map(drop),
         }
     }
 
-    pub(super) async fn pause(&self, part: Part) -> Result<()> {
+    pub(super) async fn pause(&self, part: Component) -> Result<()> {
         match (self, part) {
-            (Self::Private(world), Part::Redis) => world.redis.pause(),
-            (Self::Private(world), Part::Postgres) => world.postgres.pause(),
-            (Self::Private(world), Part::Service(service)) => world.pause(service).await,
+            (Self::Private(world), Component::Redis) => world.redis.pause(),
+            (Self::Private(world), Component::Postgres) => world.postgres.pause(),
+            (Self::Private(world), Component::Service(service)) => world.pause(service).await,
             (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "STOP"]).await.map(drop)?,
         }
         Ok(())
     }
 
-    pub(super) async fn resume(&self, part: Part) -> Result<()> {
+    pub(super) async fn resume(&self, part: Component) -> Result<()> {
         match (self, part) {
-            (Self::Private(world), Part::Redis) => world.redis.resume(),
-            (Self::Private(world), Part::Postgres) => world.postgres.resume(),
-            (Self::Private(world), Part::Service(service)) => world.resume(service).await,
+            (Self::Private(world), Component::Redis) => world.redis.resume(),
+            (Self::Private(world), Component::Postgres) => world.postgres.resume(),
+            (Self::Private(world), Component::Service(service)) => world.resume(service).await,
             (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "CONT"]).await.map(drop)?,
         }
         Ok(())
@@ -126,7 +126,7 @@ impl Site {
         }
     }
 
-    /// Lays wires between the services and their stores, which can be cut.
+    /// Lays proxies between the services and their stores, which can be cut.
     pub(super) async fn add_proxies(&mut self) -> Result<()> {
         match self {
             Self::Private(world) => world.add_proxies().await,
@@ -138,17 +138,17 @@ impl Site {
     pub(super) async fn leave(&mut self) -> Result<()> {
         match self {
             Self::Private(_) => Ok(()),
-            Self::Stack(stack) => stack.take_wires_away().await,
+            Self::Stack(stack) => stack.remove_proxies().await,
         }
     }
 
-    /// Those wires.
-    pub(super) fn wires(&self) -> Result<&Wires> {
-        let wires = match self {
-            Self::Private(world) => world.wires.as_ref(),
-            Self::Stack(stack) => stack.wires.as_ref(),
+    /// Those proxies.
+    pub(super) fn proxies(&self) -> Result<&Proxies> {
+        let proxies = match self {
+            Self::Private(world) => world.proxies.as_ref(),
+            Self::Stack(stack) => stack.proxies.as_ref(),
         };
-        wires.context("no wires are laid")
+        proxies.context("no proxies are laid")
     }
 
     /// A client of Redis that stays, for questions that come fast.
@@ -168,7 +168,7 @@ impl Site {
     }
 }
 
-impl Ground for Site {
+impl System for Target {
     async fn redis(&self, arguments: &[&str]) -> Result<String> {
         match self {
             Self::Private(world) => world.redis.cli(arguments).await,

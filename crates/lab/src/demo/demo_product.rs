@@ -8,23 +8,23 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::shop::{Answer, Entry, Product, Shop};
+use super::product_api::{Answer, Entry, Product, ProductApiClient};
 use super::times::Times;
 
 /// A product, read and written through one strategy. Cheap to clone; clones count their writes together.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(super) struct DemoProduct {
     /// The API.
-    pub shop: Shop,
+    pub shop: ProductApiClient,
     /// The product as it was before the demo.
     pub product: Arc<Product>,
     strategy: &'static str,
     writes: Arc<AtomicI64>,
 }
 
-impl Subject {
+impl DemoProduct {
     /// `product`, read and written through `strategy`.
-    pub(super) fn new(shop: &Shop, strategy: &'static str, product: Product) -> Self {
+    pub(super) fn new(shop: &ProductApiClient, strategy: &'static str, product: Product) -> Self {
         Self { shop: shop.clone(), product: Arc::new(product), strategy, writes: Arc::default() }
     }
 
@@ -90,7 +90,7 @@ impl Subject {
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for DemoProduct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Product { id, name, price_cents, category } = &*self.product;
         write!(f, "product {id}, {name}, {}.{:02}, in {}", price_cents / 100, price_cents % 100, category.name)

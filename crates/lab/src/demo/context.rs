@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::claim::{Claim, Claims, Holds, Verdict};
-use super::narrate::Narrator;
-use super::neighbours::Addresses;
-use super::shop::{Category, Product, Shop};
+use super::claim::{Assertion, Assertions, Holds, Verdict};
+use super::demo_product::DemoProduct;
+use super::narrate::Printer;
+use super::other_services::Addresses;
+use super::product_api::{Category, Product, ProductApiClient};
 use super::stack::Stack;
-use super::subject::Subject;
 use super::{Demo, Options};
 
 /// The products before this one are left to people who try things out by hand.
@@ -18,17 +18,17 @@ const FIRST: usize = 10;
 
 /// What is set up once, and handed from demo to demo.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct DemoContext {
     /// The API.
-    pub shop: Shop,
+    pub shop: ProductApiClient,
     /// What it stands on.
     pub stack: Stack,
     /// The services beside it.
     pub neighbours: Addresses,
     /// Who tells it.
-    pub say: Narrator,
+    pub say: Printer,
     /// What was claimed so far.
-    pub claims: Claims,
+    pub claims: Assertions,
     /// When the run began.
     pub began: Instant,
     demo: Demo,
@@ -36,11 +36,11 @@ pub(super) struct Stage {
     undo: Vec<(String, Value)>,
 }
 
-impl Stage {
+impl DemoContext {
     /// Sets it up, if the stack runs.
     pub(super) async fn open(options: &Options) -> Result<Self> {
         let is_set = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
-        let shop = Shop::open(&options.product_api, options.neighbours.operations.headers()?).await?;
+        let shop = ProductApiClient::open(&options.product_api, options.neighbours.operations.headers()?).await?;
         let mut page = shop.read("/products?limit=100").await?.body;
         let products: Vec<Product> = serde_json::from_value(page.get_mut("products").map_or(Value::Null, Value::take))?;
         ensure!(products.len() >= 40, "the demos need 40 products, and there are {}: make reset up", products.len());
@@ -48,8 +48,8 @@ impl Stage {
             shop,
             stack: Stack::new(&options.stack)?,
             neighbours: options.neighbours.clone(),
-            say: Narrator::new(is_set(&options.ci), is_set(&options.no_color)),
-            claims: Claims::default(),
+            say: Printer::new(is_set(&options.ci), is_set(&options.no_color)),
+            claims: Assertions::default(),
             began: Instant::now(),
             demo: Demo::Ttl,
             products,
@@ -86,7 +86,7 @@ impl Stage {
     }
 
     fn assert(&mut self, text: String, figure: String, verdict: Verdict, holds: Holds) {
-        self.say.claim(self.claims.add(Claim { strategy: self.demo.name(), text, figure, verdict, holds }));
+        self.say.claim(self.claims.add(Assertion { strategy: self.demo.name(), text, figure, verdict, holds }));
     }
 
     /// Keeps the write that takes back what a demo is about to change.
@@ -103,12 +103,12 @@ impl Stage {
     }
 
     /// The product of `demo`, under its strategy; each demo has another one.
-    pub(super) fn subject(&mut self, demo: Demo) -> Result<Subject> {
+    pub(super) fn subject(&mut self, demo: Demo) -> Result<DemoProduct> {
         self.extra(demo, demo.number())
     }
 
     /// More products under the strategy of `demo`, which no other demo has.
-    pub(super) fn subjects(&mut self, demo: Demo, count: usize) -> Result<Vec<Subject>> {
+    pub(super) fn subjects(&mut self, demo: Demo, count: usize) -> Result<Vec<DemoProduct>> {
         (1..=count).map(|number| self.extra(demo, Demo::ALL.len() + number)).collect()
     }
 
@@ -124,9 +124,9 @@ impl Stage {
         Ok([first, second.context("only one category has two products")?])
     }
 
-    fn extra(&mut self, demo: Demo, number: usize) -> Result<Subject> {
+    fn extra(&mut self, demo: Demo, number: usize) -> Result<DemoProduct> {
         let product = self.products.get(FIRST + number).cloned().context("too few products")?;
-        let subject = Subject::new(&self.shop, demo.name(), product);
+        let subject = DemoProduct::new(&self.shop, demo.name(), product);
         self.undo_later(subject.path(), subject.original());
         Ok(subject)
     }

@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::entries::{self, Entry};
-use super::{Ground, forget};
+use super::{System, forget};
 use crate::cache_status::Source;
-use crate::world::Service;
+use crate::private_system::Service;
 
 /// What a comparison has found.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ const AT_ONCE: usize = 8;
 
 /// Compares every entry but those whose key `may_differ`, and these addresses.
 pub(crate) async fn compare(
-    ground: &impl Ground,
+    ground: &impl System,
     http: &Client,
     more: &[String],
     may_differ: impl Fn(&str) -> bool,
@@ -86,14 +86,14 @@ pub(crate) async fn compare(
 }
 
 /// The versions of all products, by their ids.
-async fn versions(ground: &impl Ground) -> Result<HashMap<String, i64>> {
+async fn versions(ground: &impl System) -> Result<HashMap<String, i64>> {
     let rows = ground.sql("shop_db", "SELECT id, version FROM products").await?;
     let parse = |row: &str| row.split_once('|').and_then(|(id, version)| Some((id.to_owned(), version.parse().ok()?)));
     Ok(rows.lines().filter_map(parse).collect())
 }
 
 /// The ids of all carts, by the references that keys name them by.
-async fn carts(ground: &impl Ground) -> Result<HashMap<String, String>> {
+async fn carts(ground: &impl System) -> Result<HashMap<String, String>> {
     let rows = ground.sql("cart_db", "SELECT id FROM carts").await?;
     rows.lines().map(|id| Ok((cart_reference(id.parse()?).to_string(), id.to_owned()))).collect()
 }

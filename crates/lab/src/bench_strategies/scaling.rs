@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::figures::{CaseFigures, Figures};
+use super::reliability::thousands;
 use super::tables::{PHASES, called, picture, show};
-use super::trust::thousands;
 use crate::bench::Spread;
 
 pub(super) fn everything(figures: &Figures) -> String {

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use reqwest::Client;
 use serde::Deserialize;
 
-use super::Ground;
-use crate::world::Service;
+use super::System;
+use crate::private_system::Service;
 
 /// One entry, as `/cache/entries` tells of it.
 #[derive(Debug, Deserialize)]
@@ -27,7 +27,7 @@ struct Page {
 }
 
 /// All entries of a service; one may come twice.
-pub(super) async fn of(ground: &impl Ground, http: &Client, service: Service) -> Result<Vec<Entry>> {
+pub(super) async fn of(ground: &impl System, http: &Client, service: Service) -> Result<Vec<Entry>> {
     let base = ground.url(service).await?;
     let (mut entries, mut cursor) = (Vec::new(), String::new());
     loop {

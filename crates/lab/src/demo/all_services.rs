@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::claim::Verdict;
-use super::neighbours::Neighbours;
-use super::stage::Stage;
-use super::subject::Subject;
+use super::context::DemoContext;
+use super::demo_product::DemoProduct;
+use super::other_services::OtherServices;
 use super::times::{Times, human};
 
 /// What a busy machine makes of some milliseconds.
@@ -19,14 +19,14 @@ const ROUNDS: usize = 10;
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Shows it on the product of `subject`.
-pub(super) async fn run(stage: &mut Stage, subject: &Subject) -> Result<()> {
-    let neighbours = Neighbours::of(&subject.product, stage.shop.base(), &stage.neighbours).await?;
+pub(super) async fn run(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
+    let neighbours = OtherServices::of(&subject.product, stage.shop.base(), &stage.neighbours).await?;
     one_write(stage, subject, &neighbours).await?;
     psql(stage, subject, &neighbours).await?;
     absent(stage, subject, &neighbours).await
 }
 
-async fn one_write(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> Result<()> {
+async fn one_write(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
     say.step("The same product lies in the caches of four services. One write, and each forgets it by itself.");
     let mut delays: Vec<Vec<f64>> = vec![Vec::new(); neighbours.places.len()];
@@ -55,7 +55,7 @@ async fn one_write(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours
     Ok(())
 }
 
-async fn psql(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> Result<()> {
+async fn psql(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
     say.step("Somebody changes the price in psql. No service is told; the trigger has written the event with the row.");
     neighbours.warm().await?;
@@ -77,7 +77,7 @@ async fn psql(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> 
 }
 
 /// The cart is stopped, something changes, the cart is started: once on Pub/Sub, once on the stream.
-async fn absent(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -> Result<()> {
+async fn absent(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
     say.step(
         "The cart is put on plain Pub/Sub, and is not there when the price changes. Nobody keeps the event for it.",
@@ -121,7 +121,7 @@ async fn absent(stage: &mut Stage, subject: &Subject, neighbours: &Neighbours) -
     Ok(())
 }
 
-async fn until_price(neighbours: &Neighbours, price: i64) -> Result<()> {
+async fn until_price(neighbours: &OtherServices, price: i64) -> Result<()> {
     let began = Instant::now();
     loop {
         let (view, status) = neighbours.cart().await?;

@@ -18,13 +18,13 @@ const BUSY: f64 = 0.8;
 
 /// By which factors a case varied that does next to nothing.
 #[derive(Clone, Copy, Debug)]
-struct Unrest {
+struct Noise {
     p50: f64,
     p99: f64,
     peak: f64,
 }
 
-impl Unrest {
+impl Noise {
     fn of(figures: &Figures, name: &str) -> Option<Self> {
         let case = figures.cases.iter().find(|case| case.name == name)?;
         let hit = |value: fn(&Latency) -> f64| case.alone(|sample| sample.hit.as_ref().map(value));
@@ -41,8 +41,8 @@ impl Unrest {
 }
 
 /// The columns that a reader should distrust.
-fn unreliable(references: &[(&str, Unrest)], stolen: f64) -> Vec<&'static str> {
-    let varies = |of: fn(&Unrest) -> f64| references.iter().any(|(_, unrest)| of(unrest) > REST);
+fn unreliable(references: &[(&str, Noise)], stolen: f64) -> Vec<&'static str> {
+    let varies = |of: fn(&Noise) -> f64| references.iter().any(|(_, unrest)| of(unrest) > REST);
     let columns = [
         (stolen > STOLEN || varies(|it| it.p50), "p50 of hits, misses and writes"),
         (stolen > STOLEN || varies(|it| it.p99), "p99 of hits, misses and writes"),
@@ -68,12 +68,12 @@ pub(super) fn circumstances(figures: &Figures) -> String {
         figures.rounds,
         samples(&figures.cases)
     );
-    let of = |name| Some((name, Unrest::of(figures, name)?));
-    let references: Vec<(&str, Unrest)> = ["constant", REFERENCE].into_iter().filter_map(of).collect();
+    let of = |name| Some((name, Noise::of(figures, name)?));
+    let references: Vec<(&str, Noise)> = ["constant", REFERENCE].into_iter().filter_map(of).collect();
     text.push_str(" From round to round");
     for (at, (name, unrest)) in references.iter().enumerate() {
         let and = if at > 0 { "," } else { "" };
-        let Unrest { p50, p99, peak } = unrest;
+        let Noise { p50, p99, peak } = unrest;
         let _ = write!(text, "{and} `{name}` varied by a factor of {p50:.2} (p50), {p99:.2} (p99), {peak:.2} (peak)");
     }
     let steal = Spread::of(figures.steal.iter().copied());
@@ -144,12 +144,12 @@ mod tests {
 
     #[test]
     fn a_column_is_distrusted_when_its_own_reference_varied() {
-        let quiet = Unrest { p50: 1.1, p99: 1.2, peak: 1.05 };
+        let quiet = Noise { p50: 1.1, p99: 1.2, peak: 1.05 };
         assert!(unreliable(&[("constant", quiet), ("get", quiet)], 0.0).is_empty());
         let one = |unrest| unreliable(&[("constant", quiet), ("get", unrest)], 0.0);
-        assert_eq!(one(Unrest { p99: 2.0, ..quiet }), ["p99 of hits, misses and writes"]);
-        assert_eq!(one(Unrest { p50: 1.3, ..quiet }), ["p50 of hits, misses and writes"]);
-        assert_eq!(one(Unrest { peak: 1.3, ..quiet }), ["reads/s at the peak (less so the ratios)"]);
+        assert_eq!(one(Noise { p99: 2.0, ..quiet }), ["p99 of hits, misses and writes"]);
+        assert_eq!(one(Noise { p50: 1.3, ..quiet }), ["p50 of hits, misses and writes"]);
+        assert_eq!(one(Noise { peak: 1.3, ..quiet }), ["reads/s at the peak (less so the ratios)"]);
         assert_eq!(unreliable(&[("get", quiet)], 0.05).len(), 3, "who is not let run is slow in everything");
     }
 

@@ -15,13 +15,13 @@ use super::times::millis;
 use crate::cache_status::Source;
 
 /// Longer than any honest answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Within the service, as long as it waits for one command of Redis: an answer that took this long may have given up.
 const SLOW: f64 = 40.0;
 
 /// A product API. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Shop {
+pub(super) struct ProductApiClient {
     http: Client,
     base: String,
     slow: Arc<AtomicU64>,
@@ -78,10 +78,10 @@ pub(super) struct Entry {
     pub tags: Vec<String>,
 }
 
-impl Shop {
+impl ProductApiClient {
     /// The API at `base`, if it answers.
     pub(super) async fn open(base: &str, headers: HeaderMap) -> Result<Self> {
-        let http = Client::builder().timeout(PATIENCE).default_headers(headers).build()?;
+        let http = Client::builder().timeout(TIMEOUT).default_headers(headers).build()?;
         let shop = Self { http, base: base.trim_end_matches('/').to_owned(), slow: Arc::default() };
         shop.alive()
             .await
@@ -122,7 +122,7 @@ impl Shop {
                     return Ok((entry.state != "leased").then_some(entry));
                 }
                 // Redis did not answer in time. To look again changes nothing.
-                StatusCode::SERVICE_UNAVAILABLE if began.elapsed() < PATIENCE => {
+                StatusCode::SERVICE_UNAVAILABLE if began.elapsed() < TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 status => bail!("GET {path} answered {status}: {}", answer.text().await?),
@@ -138,7 +138,7 @@ impl Shop {
     /// Reads until there is a fresh entry with at least `life` to go: one that is about to end would end in the
     /// middle of what is to be shown. Returns the last read, and the entry that it left.
     pub(super) async fn warm(&self, path: &str, key: &str, life: Duration) -> Result<(Answer, Entry)> {
-        let deadline = Instant::now() + life + PATIENCE;
+        let deadline = Instant::now() + life + TIMEOUT;
         loop {
             let answer = self.read(path).await?;
             let entry = self.entry(key).await?;

@@ -17,7 +17,7 @@ const KEPT: usize = 20;
 
 /// One subject's figures.
 #[derive(Clone, Debug, Serialize)]
-pub struct Tally {
+pub struct SubjectStats {
     /// Its name.
     pub subject: String,
     /// What it promises: the longest staleness in milliseconds; 0 for none.
@@ -77,7 +77,7 @@ impl Figures {
     }
 }
 
-impl Tally {
+impl SubjectStats {
     /// Nothing yet.
     pub fn new(subject: &str, promise: Promise) -> Self {
         let promise_ms = match promise {

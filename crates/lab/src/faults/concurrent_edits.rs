@@ -10,9 +10,9 @@ use reqwest::Client;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::site::Site;
-use crate::ground::Ground;
-use crate::world::Service;
+use super::target::Target;
+use crate::private_system::Service;
+use crate::system::System;
 
 /// Their ids: far above those that a database gives by itself.
 const FIRST: i64 = 7_000_000_000;
@@ -24,18 +24,18 @@ const QUIET: u32 = 7;
 /// Between two changes.
 const PAUSE: Duration = Duration::from_millis(80);
 /// A change that takes longer was in vain.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What they work with.
 #[derive(Debug)]
-pub(super) struct Others {
+pub(super) struct ConcurrentEdits {
     urls: Vec<String>,
     /// What the categories were called.
     names: Vec<String>,
 }
 
-impl Others {
-    pub(super) async fn prepare(site: &Site) -> Result<Self> {
+impl ConcurrentEdits {
+    pub(super) async fn prepare(site: &Target) -> Result<Self> {
         let mut at = Vec::new();
         for service in Service::ALL {
             at.push(site.url(service).await?);
@@ -66,7 +66,7 @@ impl Others {
     }
 
     /// Changes and reads until it is told to stop. Returns how many changes were made.
-    pub(super) async fn work(&self, site: &Site, http: &Client, stop: &CancellationToken) -> u32 {
+    pub(super) async fn work(&self, site: &Target, http: &Client, stop: &CancellationToken) -> u32 {
         let (changes, ..) = tokio::join!(change(site, stop), self.read(http, stop), self.read(http, stop));
         changes
     }
@@ -84,7 +84,7 @@ impl Others {
     }
 
     /// Removes the products, and gives the categories their names back.
-    pub(super) async fn clear(&self, site: &Site) -> Result<()> {
+    pub(super) async fn clear(&self, site: &Target) -> Result<()> {
         let mut sql = format!("DELETE FROM products WHERE id >= {FIRST}");
         for (category, name) in MOVES.iter().zip(&self.names) {
             let name = name.replace('\'', "''");
@@ -94,10 +94,10 @@ impl Others {
     }
 }
 
-async fn change(site: &Site, stop: &CancellationToken) -> u32 {
+async fn change(site: &Target, stop: &CancellationToken) -> u32 {
     let (mut psql, mut changes) = (None, 0);
     while !stop.is_cancelled() {
-        let made = timeout(PATIENCE, async {
+        let made = timeout(TIMEOUT, async {
             let session = match &mut psql {
                 Some(session) => session,
                 none => none.insert(site.psql_session()?),

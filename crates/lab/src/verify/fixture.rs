@@ -16,22 +16,23 @@ use crate::client::Connection;
 
 /// All subjects, and what has to be cleaned up.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Fixture {
     /// The subjects.
     pub subjects: Vec<Prepared>,
     remove: Option<(Call, String)>,
 }
 
-impl Stage {
+impl Fixture {
     /// Makes `products` of each subject, and the pages that show them. `judge` is told of their first versions.
-    pub(super) async fn set(
+    pub(super) async fn create(
         map: &Map,
         products: usize,
         judge: &mut Judge,
         mut progress: impl FnMut(u64),
     ) -> Result<Self> {
         let products = products.max(Choice::FEWEST);
-        let mut maker = Maker { map, connections: HashMap::new(), given: map.products.ids.clone().into_iter() };
+        let mut maker =
+            FixtureBuilder { map, connections: HashMap::new(), given: map.products.ids.clone().into_iter() };
         let (mut subjects, mut key, mut made) = (Vec::new(), 0, 0);
         for subject in &map.subjects {
             let first_key = key;
@@ -74,7 +75,7 @@ impl Stage {
     }
 
     /// Removes the products. What cannot be removed is left behind: the run has been judged already.
-    pub(super) async fn strike(self) {
+    pub(super) async fn remove(self) {
         let Some((call, url)) = self.remove else { return };
         let (Ok(mut connection), Ok(method)) = (Connection::new(&url), call.method.parse::<Method>()) else { return };
         for product in self.subjects.iter().flat_map(|subject| &subject.products) {
@@ -85,13 +86,13 @@ impl Stage {
 }
 
 /// Makes products and pages.
-struct Maker<'m> {
+struct FixtureBuilder<'m> {
     map: &'m Map,
     connections: HashMap<String, Connection>,
     given: std::vec::IntoIter<u64>,
 }
 
-impl Maker<'_> {
+impl FixtureBuilder<'_> {
     async fn call(&mut self, call: &Call, names: &[(&str, &str)]) -> Result<Value> {
         let url = &self.map.services[&call.service][0];
         let connection = match self.connections.entry(url.clone()) {

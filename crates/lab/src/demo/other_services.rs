@@ -10,12 +10,12 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::shop::Product;
+use super::product_api::Product;
 use super::times::millis;
 use crate::operations::Operations;
 
 /// An entry that is still there by then was not invalidated.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the services answer.
 #[derive(Debug, Clone, Args)]
@@ -46,17 +46,17 @@ pub(super) struct Place {
 
 /// The product in every service.
 #[derive(Debug)]
-pub(super) struct Neighbours {
+pub(super) struct OtherServices {
     http: Client,
     /// The product API's own first.
     pub places: Vec<Place>,
 }
 
-impl Neighbours {
+impl OtherServices {
     /// Puts the product into a cart of its own, and finds the answers that show it.
     pub(super) async fn of(product: &Product, shop: &str, at: &Addresses) -> Result<Self> {
         let http =
-            Client::builder().no_proxy().timeout(2 * PATIENCE).default_headers(at.operations.headers()?).build()?;
+            Client::builder().no_proxy().timeout(2 * TIMEOUT).default_headers(at.operations.headers()?).build()?;
         let id = product.id;
         let cart: Value = ask(http.post(format!("{}/carts", at.cart)).json(&json!({}))).await?;
         let cart = cart["id"].as_str().context("a cart has an id")?.to_owned();
@@ -106,7 +106,7 @@ impl Neighbours {
             if there.iter().all(|there| *there) {
                 return Ok(());
             }
-            ensure!(began.elapsed() < PATIENCE, "the answers do not stay in their caches: {:?}", self.places);
+            ensure!(began.elapsed() < TIMEOUT, "the answers do not stay in their caches: {:?}", self.places);
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -115,7 +115,7 @@ impl Neighbours {
     pub(super) async fn gone(&self, began: Instant) -> Result<Vec<(&'static str, f64)>> {
         try_join_all(self.places.iter().map(async |place| {
             while self.is_there(place).await? {
-                if began.elapsed() > PATIENCE {
+                if began.elapsed() > TIMEOUT {
                     bail!(
                         "{} is still there {:?} after the write; is {} running?",
                         place.key,
@@ -146,7 +146,7 @@ impl Neighbours {
             if let Some(key) = self.look_for(place, tag).await? {
                 return Ok(key);
             }
-            ensure!(began.elapsed() < PATIENCE, "no entry of {} carries {tag}", place.name);
+            ensure!(began.elapsed() < TIMEOUT, "no entry of {} carries {tag}", place.name);
             sleep(Duration::from_millis(50)).await;
         }
     }

@@ -21,7 +21,7 @@ use super::workload::Pattern;
 
 /// What a session does, as it is written down here.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Role {
+pub(super) struct SessionRole {
     pub(super) pattern: Pattern,
     writes: bool,
     /// The longest pause after an operation, or in a call.
@@ -41,16 +41,16 @@ pub(super) enum Part {
     Waits(watch::Receiver<usize>),
 }
 
-const fn reads(pattern: Pattern, pause_ms: u64) -> Role {
-    Role { pattern, writes: false, pause: Duration::from_millis(pause_ms) }
+const fn reads(pattern: Pattern, pause_ms: u64) -> SessionRole {
+    SessionRole { pattern, writes: false, pause: Duration::from_millis(pause_ms) }
 }
 
-const fn writes(pattern: Pattern, pause_ms: u64) -> Role {
-    Role { pattern, writes: true, pause: Duration::from_millis(pause_ms) }
+const fn writes(pattern: Pattern, pause_ms: u64) -> SessionRole {
+    SessionRole { pattern, writes: true, pause: Duration::from_millis(pause_ms) }
 }
 
 /// Where nothing stale may be seen, readers never rest.
-const STRICT: [Role; 11] = [
+const STRICT: [SessionRole; 11] = [
     reads(Pattern::Hot, 0),
     reads(Pattern::Hot, 0),
     reads(Pattern::Zipf, 0),
@@ -65,7 +65,7 @@ const STRICT: [Role; 11] = [
 ];
 
 /// Where the window is measured, it takes fewer.
-const BOUNDED: [Role; 9] = [
+const BOUNDED: [SessionRole; 9] = [
     reads(Pattern::Hot, 20),
     reads(Pattern::Zipf, 20),
     reads(Pattern::Uniform, 20),
@@ -77,7 +77,7 @@ const BOUNDED: [Role; 9] = [
     writes(Pattern::Missing, 2_000),
 ];
 
-impl Role {
+impl SessionRole {
     /// The roles of a subject with this promise, and the parts of those who play them.
     pub(super) fn all(promise: Promise) -> Vec<(Self, Part)> {
         let roles: &[Self] = if promise == Promise::Never { &STRICT } else { &BOUNDED };
@@ -107,7 +107,7 @@ mod tests {
     fn every_pattern_is_read_and_written_under_every_promise() {
         for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
             for pattern in [Pattern::Hot, Pattern::Zipf, Pattern::Uniform, Pattern::Missing] {
-                let roles = Role::all(promise);
+                let roles = SessionRole::all(promise);
                 let has = |writes| roles.iter().any(|(role, part)| role.pattern == pattern && part.writes() == writes);
                 assert!(has(true) && has(false), "{promise:?} {pattern:?}");
             }

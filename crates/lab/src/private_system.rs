@@ -53,13 +53,13 @@ impl Service {
 
 /// The running system. It ends with this value, and with this process however it ends.
 #[derive(Debug)]
-pub struct World {
+pub struct PrivateSystem {
     /// One server, three databases.
     pub postgres: Postgres,
     /// One server, four keyspaces.
     pub redis: Redis,
     /// The services' wires to Postgres and Redis, where there are any.
-    pub wires: Option<Wires>,
+    pub proxies: Option<Proxies>,
     programs: PathBuf,
     ports: [u16; 4],
     databases: Databases,
@@ -70,7 +70,7 @@ pub struct World {
 
 /// What lies between the services and their stores.
 #[derive(Debug)]
-pub struct Wires {
+pub struct Proxies {
     /// All connections to Postgres.
     pub postgres: Proxy,
     /// All connections to Redis.
@@ -84,17 +84,17 @@ struct Databases {
     recommendation: String,
 }
 
-impl World {
+impl PrivateSystem {
     /// Starts all of it with the programs that lie in `programs`, with so many products, and with these settings for
     /// every service that has them.
     pub async fn start(programs: PathBuf, products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let world = Self::prepare(programs, products, settings).await?;
         // The product API first, because it fills the catalogue; then nobody waits for anybody.
-        world.revive(Service::ProductApi).await?;
+        world.start_and_wait(Service::ProductApi).await?;
         tokio::try_join!(
-            world.revive(Service::Cart),
-            world.revive(Service::Search),
-            world.revive(Service::Recommendation)
+            world.start_and_wait(Service::Cart),
+            world.start_and_wait(Service::Search),
+            world.start_and_wait(Service::Recommendation)
         )?;
         Ok(world)
     }
@@ -112,7 +112,7 @@ impl World {
         Ok(Self {
             postgres,
             redis,
-            wires: None,
+            proxies: None,
             programs,
             ports: std::array::from_fn(|_| free_port()),
             databases,
@@ -125,7 +125,7 @@ impl World {
     /// From the next start on, services reach their stores over wires that can be cut.
     pub async fn add_proxies(&mut self) -> Result<()> {
         let (postgres, redis) = (Proxy::to(self.postgres.port()).await?, Proxy::to(self.redis.port()).await?);
-        self.wires = Some(Wires { postgres, redis });
+        self.proxies = Some(Proxies { postgres, redis });
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// Starts a service that does not run, and waits until it is ready.
-    pub async fn revive(&self, service: Service) -> Result<()> {
+    pub async fn start_and_wait(&self, service: Service) -> Result<()> {
         let deadline = Instant::now() + START;
         loop {
             self.start_without_waiting(service).await?;
@@ -202,8 +202,8 @@ impl World {
             Some(wire) => url.replace(&format!(":{port}"), &format!(":{}", wire.port())),
             None => url,
         };
-        let (to_postgres, to_redis) = match &self.wires {
-            Some(wires) => (Some(&wires.postgres), Some(&wires.redis)),
+        let (to_postgres, to_redis) = match &self.proxies {
+            Some(proxies) => (Some(&proxies.postgres), Some(&proxies.redis)),
             None => (None, None),
         };
         let database = |url: &String| wired(url.clone(), self.postgres.port(), to_postgres);
