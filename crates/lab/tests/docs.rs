@@ -1,0 +1,86 @@
+//! The links of the documentation lead somewhere, and the glossary names items that exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
+}
+
+/// The Markdown files at the top, in `docs` and beside the crates.
+fn documents() -> Vec<PathBuf> {
+    let mut documents = markdown_in(&root());
+    for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies"] {
+        documents.extend(markdown_in(&root().join(folder)));
+    }
+    for member in fs::read_dir(root().join("crates")).expect("the crates") {
+        documents.extend(markdown_in(&member.expect("a crate").path()));
+    }
+    documents
+}
+
+fn markdown_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// The text and the target of each inline link to a file.
+fn links(markdown: &str) -> Vec<(&str, &str)> {
+    let mut links = Vec::new();
+    let mut rest = markdown;
+    while let Some(middle) = rest.find("](") {
+        let (before, after) = (&rest[..middle], &rest[middle + 2..]);
+        let text = before.rfind('[').map_or("", |at| &before[at + 1..]);
+        let Some(end) = after.find(')') else { break };
+        let target = &after[..end];
+        if !target.contains("://") && !target.starts_with(['#', '<']) && !target.contains(char::is_whitespace) {
+            links.push((text, target.split('#').next().unwrap_or_default()));
+        }
+        rest = &after[end..];
+    }
+    links
+}
+
+#[test]
+fn links_between_documents_and_files_exist() {
+    let mut dead = Vec::new();
+    let mut seen = 0;
+    for document in documents() {
+        let markdown = fs::read_to_string(&document).expect("a document");
+        for (_, target) in links(&markdown) {
+            seen += 1;
+            // An item of a crate, in the documentation of that crate.
+            let is_item = target.contains("::") || target.starts_with("crate");
+            if !is_item && !document.parent().expect("a folder").join(target).exists() {
+                dead.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} links were found");
+    assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
+}
+
+#[test]
+fn glossary_names_items_that_the_linked_files_define() {
+    let glossary = root().join("docs/GLOSSARY.md");
+    let markdown = fs::read_to_string(&glossary).expect("the glossary");
+    let mut checked = 0;
+    for (text, target) in links(&markdown).into_iter().filter(|(_, target)| target.ends_with(".rs")) {
+        let name = text.trim_matches('`');
+        let source = fs::read_to_string(root().join("docs").join(target)).expect(target);
+        let defined = ["struct", "enum", "trait", "type"].iter().any(|kind| {
+            source.lines().any(|line| {
+                let declaration = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+                let declaration = declaration.trim_start_matches("pub(super) ");
+                declaration.strip_prefix(kind).is_some_and(|rest| {
+                    let rest = rest.trim_start();
+                    rest.strip_prefix(name).is_some_and(|after| !after.starts_with(|next: char| next.is_alphanumeric()))
+                })
+            })
+        });
+        assert!(defined, "{target} defines no {name}");
+        checked += 1;
+    }
+    assert!(checked > 30, "only {checked} items were found");
+}
