@@ -1,9 +1,10 @@
-//! What happens to entries, told to whoever watches just now: for a live page, or for an eye on a demo.
+//! A feed of cache events for its current subscribers, such as a live page or a demo.
 //!
-//! Nobody watches: a read pays one relaxed load of a flag. Somebody does: what happens is kept on a reel of bounded
-//! length, and each listener reads on from where it stands, so one that is slow, or gone, slows nobody. It finds a
-//! [`CacheEvent::Lagged`] where it has lost some. The reel runs on for a minute after the last listener has left, so that a
-//! connection that broke is resumed; when it stops it gets another name, and an id from before means nothing to it.
+//! Without subscribers, a read costs one relaxed load of a flag. With subscribers, events go to a buffer of bounded
+//! size, and each subscriber reads from its own position. So a slow or disconnected subscriber delays no other and not
+//! the cache; it receives a [`CacheEvent::Lagged`] where it has lost records. The buffer keeps recording for a minute
+//! after the last subscriber has left, so that a broken connection can resume. When it stops, it gets a new name, and
+//! an earlier id no longer resumes.
 
 mod listener;
 mod record;
@@ -22,23 +23,23 @@ use crate::client::Inner;
 pub use listener::FeedSubscription;
 pub use record::{CacheEvent, CacheEventKind, EntryRecord, FeedRecord, InvalidationRecord, ServiceEventRecord};
 
-/// Records on the reel.
+/// Records in the buffer.
 const BUFFER_CAPACITY: usize = 4096;
-/// Listeners at once.
+/// Concurrent subscribers.
 const MAX_SUBSCRIBERS: usize = 64;
-/// How long the reel runs on after the last listener has left.
+/// How long the buffer keeps recording after the last subscriber has left.
 const IDLE_RETENTION: Duration = Duration::from_secs(60);
 
-/// The feed of a cache; see [`CacheClient::feed`].
+/// The feed of a cache client; see [`CacheClient::feed`].
 #[derive(Clone, Debug)]
 pub struct Feed(CacheClient);
 
-/// As many listen as may.
+/// The maximum number of subscribers is reached.
 #[derive(Debug, thiserror::Error)]
 #[error("the limit of {MAX_SUBSCRIBERS} feed subscribers is reached")]
 pub struct TooManySubscribers;
 
-/// Where records are kept while somebody watches.
+/// The buffer of records for the current subscribers.
 #[derive(Debug)]
 pub(crate) struct EventBuffer {
     has_subscribers: AtomicBool,
@@ -48,9 +49,9 @@ pub(crate) struct EventBuffer {
 
 #[derive(Debug)]
 struct BufferState {
-    /// Tells ids of this process, and of this stretch of watching, from all others.
+    /// Distinguishes the ids of this process and of this period of recording from all others.
     name: String,
-    /// The latest ones; the last has the id `next - 1`.
+    /// The latest records; the last one has the id `next - 1`.
     records: VecDeque<Arc<FeedRecord>>,
     next: u64,
     subscribers: usize,
@@ -58,33 +59,33 @@ struct BufferState {
 }
 
 impl CacheClient {
-    /// What happens to entries, as it happens.
+    /// Returns the feed of events on entries.
     pub fn feed(&self) -> Feed {
         Feed(self.clone())
     }
 }
 
 impl Feed {
-    /// Reports an event that this process has heard: `event("product.updated", Some(17), "product:1")`.
+    /// Adds an event that this process has received: `event("product.updated", Some(17), "product:1")`.
     ///
-    /// Costs nothing while nobody watches; `about` is not even formatted.
+    /// It costs nothing without subscribers; `about` is not even formatted.
     pub fn event(&self, name: &str, seq: Option<u64>, about: impl Display) {
         self.0
             .inner
             .emit(|| CacheEvent::Event(ServiceEventRecord { name: name.to_owned(), seq, about: about.to_string() }));
     }
 
-    /// Listens from now on, or from `last_id` on where this reel still knows it.
+    /// Subscribes from now on, or after `last_id` if this buffer still knows it.
     ///
     /// # Errors
-    /// When too many do.
+    /// Returns an error when the maximum number of subscribers is reached.
     pub fn subscribe(&self, last_id: Option<&str>) -> Result<FeedSubscription, TooManySubscribers> {
         FeedSubscription::new(&self.0.inner, last_id)
     }
 }
 
 impl Inner {
-    /// Tells what happens, if anybody watches. On the path of every read.
+    /// Emits an event if there are subscribers. On the path of every read.
     #[inline]
     pub(crate) fn emit(&self, what: impl FnOnce() -> CacheEvent) {
         if self.events.has_subscribers.load(Relaxed) {
@@ -104,7 +105,7 @@ impl EventBuffer {
     fn add(&self, at_ms: u64, what: CacheEvent) {
         let mut state = self.state();
         if state.subscribers == 0 && state.left.elapsed() > IDLE_RETENTION {
-            // From here on, records are missing: nobody may resume across that.
+            // Records are missing from here on, so no subscriber may resume across this gap.
             (state.name, state.next, state.records) = (fresh(), 1, VecDeque::new());
             self.has_subscribers.store(false, Relaxed);
             return;
@@ -125,7 +126,7 @@ impl EventBuffer {
 }
 
 impl BufferState {
-    /// The id of the oldest record that is left.
+    /// Returns the id of the oldest record in the buffer.
     fn first(&self) -> u64 {
         self.next - self.records.len() as u64
     }

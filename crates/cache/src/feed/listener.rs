@@ -1,4 +1,4 @@
-//! One who listens: a position on the state, and nothing that anybody waits for.
+//! A subscriber: a position in the buffer, for which no other task waits.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::{CacheEvent, FeedRecord, MAX_SUBSCRIBERS, TooManySubscribers};
 use crate::client::Inner;
 
-/// Records that are handed out at once.
+/// Records returned at once.
 const BATCH: usize = 256;
-/// How long records gather before they are handed out: a busy cache should not wake its listeners for each.
+/// How long records accumulate before they are returned, so that a busy cache does not wake its subscribers for each
+/// one.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
 
-/// Hears what happens from one point on. Its place is free again when it is dropped.
+/// A subscription that receives events from one position on. Dropping it releases its slot.
 #[derive(Debug)]
 pub struct FeedSubscription {
     inner: Arc<Inner>,
@@ -40,14 +41,14 @@ impl FeedSubscription {
         Ok(Self { inner: Arc::clone(inner), stop, name, next, begin: Some(last.is_some()) })
     }
 
-    /// Waits for what happens next, one record or several; `None` when the cache shuts down.
+    /// Waits for events and returns one record or several; `None` when the client shuts down.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Vec<Arc<FeedRecord>>> {
         let inner = Arc::clone(&self.inner);
         loop {
             let mut added = pin!(inner.events.added.notified());
-            // Before looking, or what is added in between would not wake it.
+            // Before `take`, or a record that is added in between would not wake this subscriber.
             added.as_mut().enable();
             let batch = self.take();
             if !batch.is_empty() {
@@ -61,12 +62,12 @@ impl FeedSubscription {
         }
     }
 
-    /// The id to resume after everything that was handed out.
+    /// Returns the id after which to resume: that of the last record returned.
     pub fn position(&self) -> String {
         self.id_of(self.next - 1)
     }
 
-    /// The id to resume after `record`.
+    /// Returns the id of `record`, after which to resume.
     pub fn id(&self, record: &FeedRecord) -> String {
         self.id_of(record.id)
     }

@@ -1,4 +1,4 @@
-//! What a feed consists of, and how it reads as JSON: `{"at_ms":…,"kind":"hit","lane":"ttl","key":"product:ttl:1",…}`.
+//! The records of the feed, and their JSON: `{"at_ms":…,"kind":"hit","lane":"ttl","key":"product:ttl:1",…}`.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,103 +7,103 @@ use serde::Serialize;
 
 use crate::{Key, Tag};
 
-/// One thing that happened.
+/// One record of the feed.
 #[derive(Debug, Serialize)]
 pub struct FeedRecord {
-    /// Its number on the reel.
+    /// Its number in the buffer.
     #[serde(skip)]
     pub(crate) id: u64,
-    /// When, in ms since 1970 by Redis' clock; meaningless as long as Redis has never answered.
+    /// The time in ms since 1970, by Redis' clock; meaningless until Redis has answered for the first time.
     pub at_ms: u64,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: CacheEvent,
 }
 
-/// What can happen. Each variant is a kind, told by `kind` in its JSON.
+/// An event. Its JSON names the variant in `kind`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CacheEvent {
-    /// A listener begins: first of all it hears whether it is resumed where it stood, or begins anew.
+    /// A subscription begins. It is the first record of each subscription.
     Begin {
-        /// Whether it is resumed.
+        /// Whether the subscription resumes at its earlier position.
         resumed: bool,
     },
-    /// A listener was too slow.
+    /// The subscriber was too slow.
     Lagged {
-        /// How many records it lost, of all kinds.
+        /// Number of lost records, of all kinds.
         lost: u64,
     },
     /// A read found a fresh entry.
     Hit(EntryRecord),
-    /// A read found a stale entry, and took it.
+    /// A read found a stale entry and returned it.
     Stale(EntryRecord),
-    /// A read found nothing and is going to load, or to wait for a load.
+    /// A read found no entry; it will load, or wait for a load.
     Miss(EntryRecord),
-    /// A read was answered beside the cache.
+    /// A read bypassed the cache.
     Bypass(EntryRecord),
     /// A loaded or written value was stored.
     Fill(EntryRecord),
-    /// A loaded or written value was not stored; `detail` says why.
+    /// A loaded or written value was not stored; `detail` gives the reason.
     Refused(EntryRecord),
     /// Entries were invalidated.
     Invalidate(InvalidationRecord),
-    /// The service heard of something.
+    /// The service received an event.
     Event(ServiceEventRecord),
 }
 
-/// Something about one entry.
+/// An event on one entry.
 #[derive(Debug, Serialize)]
 pub struct EntryRecord {
     /// The name of its cache.
     #[serde(rename = "lane")]
     pub cache: Arc<str>,
-    /// Its whole name.
+    /// The full name of its key.
     pub key: Key,
-    /// The row's version, when the value is one row.
+    /// The version of the row, when the value is one row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// Milliseconds of freshness left; below zero for how long it has been stale.
+    /// Remaining freshness in milliseconds; negative once the entry is stale.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<i64>,
-    /// What the stored value carries.
+    /// The tags of the stored value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// Why, in the words of `Cache-Status`.
+    /// The reason, as a token of `Cache-Status`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
 }
 
-/// An invalidation that is done, or deferred.
+/// An invalidation that is done or deferred.
 #[derive(Debug, Serialize)]
 pub struct InvalidationRecord {
-    /// Whether it was of the whole keyspace.
+    /// Whether it was a purge of the whole keyspace.
     pub everything: bool,
-    /// Entries that it named, the first few.
+    /// The first few keys.
     pub keys: Vec<Key>,
-    /// Tags that it named, the first few.
+    /// The first few tags.
     pub tags: Vec<Tag>,
-    /// How many names it had beyond these.
+    /// Number of further names.
     pub more: usize,
     /// Whether it only marked entries as stale.
     pub soft: bool,
-    /// How many entries there were; `None` when it is deferred.
+    /// Number of entries that existed; `None` when the invalidation is deferred.
     pub entries: Option<u64>,
 }
 
-/// An event that the service has heard.
+/// An event that the service received.
 #[derive(Debug, Serialize)]
 pub struct ServiceEventRecord {
-    /// What kind of event.
+    /// The type of the event.
     pub name: String,
-    /// Its number in its log.
+    /// Its sequence number in its log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// What it is about.
+    /// The subject of the event.
     pub about: String,
 }
 
-/// The kinds that one may ask for.
+/// The kinds of events by which a subscriber can filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is explained at the variant of `Happening` that it is named after")]
 pub enum CacheEventKind {
@@ -118,14 +118,14 @@ pub enum CacheEventKind {
 }
 
 impl InvalidationRecord {
-    /// Of the whole keyspace.
+    /// Creates the record of a purge.
     pub(crate) fn everything(entries: Option<u64>) -> Self {
         Self { everything: true, keys: Vec::new(), tags: Vec::new(), more: 0, soft: false, entries }
     }
 }
 
 impl CacheEvent {
-    /// Its kind; `None` for what every listener hears.
+    /// Returns the kind; `None` for events that every subscriber receives.
     pub fn kind(&self) -> Option<CacheEventKind> {
         Some(match self {
             Self::Begin { .. } | Self::Lagged { .. } => return None,
@@ -140,7 +140,7 @@ impl CacheEvent {
         })
     }
 
-    /// The lane that it is about, if it is about one.
+    /// Returns the name of the cache that the event is about, if any.
     pub fn cache(&self) -> Option<&str> {
         match self {
             Self::Hit(entry)
@@ -155,7 +155,7 @@ impl CacheEvent {
 }
 
 impl CacheEventKind {
-    /// All of them, by their names in JSON.
+    /// All kinds, with their names in JSON.
     pub const ALL: [(&'static str, Self); 8] = [
         ("hit", Self::Hit),
         ("stale", Self::Stale),
