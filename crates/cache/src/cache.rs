@@ -1,7 +1,7 @@
-//! A lane: entries of one kind, under one policy. Reading through the cache happens here.
+//! A cache: entries of one kind, under one policy. This module reads through it.
 //!
-//! A hit is one `GET`, and nothing in this file is touched by it but [`Cache::look`]. What happens on a miss stands in
-//! `miss.rs`, on a stale hit in `refresh.rs`.
+//! A hit is one `GET` and takes only [`Cache::lookup`] from this file. `miss.rs` handles a miss, `refresh.rs` a stale
+//! hit.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -20,7 +20,7 @@ use crate::{Bypass, CacheEvent, Cached, EntryRecord, GetError, Key, LoaderError,
 pub struct Cache {
     pub(crate) inner: Arc<Inner>,
     pub(crate) definition: Arc<CacheDefinition>,
-    /// Which fetch of a batch this is, if it is one.
+    /// The read of a batch that this cache is for, if any.
     pub(crate) member: Option<Arc<BatchMember>>,
 }
 
@@ -31,11 +31,11 @@ pub(crate) struct CacheDefinition {
     pub(crate) metrics: Metrics,
 }
 
-/// A loader as the background tasks keep it.
+/// A loader in the form that background tasks keep.
 pub(crate) type Loader =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, LoaderError>> + Send>> + Send + Sync>;
 
-/// What a look into Redis found.
+/// The result of a lookup in Redis.
 pub(crate) enum Lookup {
     Fresh(Cached),
     Stale(Cached, StoredEntry),
@@ -44,30 +44,32 @@ pub(crate) enum Lookup {
 }
 
 impl Cache {
-    /// The key of entry `id` of this lane.
+    /// Returns the key of entry `id` in this cache.
     pub fn key(&self, id: impl Display) -> Key {
         self.inner.keyspace.key(&self.definition.name, id)
     }
 
-    /// The policy that the lane was made with.
+    /// Returns the policy of this cache.
     pub fn policy(&self) -> &Policy {
         &self.definition.policy
     }
 
-    /// Answers from the cache, or loads, stores and answers.
+    /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it.
     ///
-    /// A value that was invalidated before this call began is never returned. `load` must read the primary, outside
-    /// of any transaction that began earlier. It runs in a task of its own, once at a time for a key however many readers of
-    /// this process wait; it is not stopped when this future is dropped, and given up (its task is aborted) after the policy's load timeout, so it must not block its thread. Past the soft TTL the stale value is returned at once and `load` runs
-    /// behind.
+    /// Never returns a value that was invalidated before this call began. `load` must read the primary, outside of any
+    /// transaction that began earlier. It runs in its own task. A process runs one load of a key at a time, for all
+    /// readers that wait for it. Dropping the returned future does not stop the load. A load that exceeds the policy's
+    /// load timeout is aborted, so `load` must not block its thread. After the soft TTL, this method returns the stale
+    /// value at once and runs `load` in the background.
     ///
-    /// `load` must not fetch the same key: that would wait for itself. Fetching another key from within takes a second
-    /// place among [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) while the first is held; if all places are
-    /// held by loads that wait for one more, none goes on. Let no more than half of them do so at once.
+    /// `load` must not call `get_or_load` for the same key: it would wait for itself. If it calls `get_or_load` for
+    /// another key, it takes a second of the [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) permits
+    /// while it holds the first. If loads that wait for a second permit hold all permits, none of them proceeds. Let no
+    /// more than half of the loads do so at once.
     ///
     /// # Errors
-    /// When `load` fails, panics or takes longer than the policy's load timeout, or had to queue for longer than the settings
-    /// allow. A Redis that is down is no error.
+    /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
+    /// longer than the settings allow. An unavailable Redis is no error.
     pub async fn get_or_load<F, Fut, E>(&self, key: &Key, load: F) -> Result<Cached, GetError>
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -97,13 +99,14 @@ impl Cache {
         Ok(cached)
     }
 
-    /// Loads, and neither looks into the cache nor stores: for a caller that knows of a reason not to trust what lies there,
-    /// such as invalidations that it cannot receive. `why` is a token, such as `events-unverified`.
+    /// Loads the value and bypasses the cache: it neither looks up the entry nor stores the value.
     ///
-    /// Loads for one key are shared, and bounded, as in [`fetch`](Self::get_or_load).
+    /// For a caller that has a reason not to trust the stored entries, such as missed invalidations. `why` is a token,
+    /// such as `events-unverified`. Loads of one key are shared and bounded as in [`get_or_load`](Self::get_or_load).
     ///
     /// # Errors
-    /// When `load` fails, or had to queue for longer than the settings allow.
+    /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
+    /// longer than the settings allow.
     pub async fn load_uncached<F, Fut, E>(&self, key: &Key, why: &'static str, load: F) -> Result<Cached, GetError>
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -116,7 +119,7 @@ impl Cache {
         Ok(cached)
     }
 
-    /// What the feed says of an entry.
+    /// Returns what the feed reports of an entry.
     pub(crate) fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
         let cache = Arc::clone(&self.definition.name);
         EntryRecord { cache, key: key.clone(), version: None, ttl_ms: None, tags: Vec::new(), detail }
@@ -126,7 +129,8 @@ impl Cache {
         EntryRecord { version: cached.version, ttl_ms: Some(cached.ttl_ms), ..self.record(key, None) }
     }
 
-    /// Looks without loading or refreshing; `None` when there is nothing usable, Redis included.
+    /// Returns the entry without loading or refreshing it; `None` when there is no usable entry, or when Redis is
+    /// unavailable.
     pub async fn get(&self, key: &Key) -> Option<Cached> {
         match self.lookup(key).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(cached),
@@ -148,7 +152,7 @@ impl Cache {
         if entry.is_fresh(now) {
             return Lookup::Fresh(Cached::from_stored(&entry, now, Outcome::Hit));
         }
-        // Redis removes an entry at its hard TTL by the same clock; this holds even where it is late.
+        // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
         if entry.age(now) >= entry.hard {
             return Lookup::Nothing;
         }

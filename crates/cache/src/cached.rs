@@ -1,4 +1,4 @@
-//! What a reader gets: the value, how old it is, and where it came from.
+//! The result of a read: the value, its age, and its source.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::NewEntry;
 use crate::entry::StoredEntry;
 
-/// The answer to a fetch.
+/// The result of a read.
 #[derive(Clone, Debug)]
 pub struct Cached {
     pub(crate) body: Option<Bytes>,
@@ -21,61 +21,62 @@ pub struct Cached {
     pub(crate) outcome: Outcome,
 }
 
-/// Where a fetched value came from, in the terms of RFC 9211 (`Cache-Status`).
+/// The source of a value, in the terms of RFC 9211 (`Cache-Status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// From the cache, fresh.
+    /// A fresh entry from the cache.
     Hit,
-    /// From the cache, past its soft TTL; a refresh is under way.
+    /// An entry from the cache after its soft TTL; a refresh is in flight.
     Stale,
     /// Loaded by this read.
     Miss(Fill),
-    /// Loaded by another reader's load, or found when that reader was about to load.
+    /// Loaded by another reader, or found in Redis by the reader that was about to load.
     Collapsed,
-    /// Loaded beside the cache, nothing stored.
+    /// Loaded without the cache, and not stored.
     Bypass(Bypass),
 }
 
-/// What became of a loaded value.
+/// The result of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fill {
-    /// It is in the cache.
+    /// The value is in the cache.
     Stored,
-    /// It was refused, because something may have changed since the load began.
+    /// The fill was refused, because the value may have changed since the load began.
     Refused(FillRefusal),
-    /// The loader did not want it to be stored ([`NewEntry::do_not_store`]).
+    /// The loader asked not to store the value ([`NewEntry::do_not_store`]).
     Declined,
-    /// Redis did not answer the commit, or refused it for want of memory.
+    /// Redis did not answer the commit, or refused it for lack of memory.
     Failed,
 }
 
-/// Why a fill was refused: each is a race that would have stored an outdated value.
+/// The reason for a refused fill. Each is a race that would have stored an outdated value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FillRefusal {
-    /// The lease expired, was taken by a writer, or was removed by an invalidation.
+    /// The lease expired, a writer took it over, or an invalidation removed it.
     LeaseLost,
-    /// The fence table vanished meanwhile (FLUSHALL, restart).
+    /// The fence table vanished during the load (`FLUSHALL`, restart).
     Generation,
-    /// The load is older than the fences that are remembered.
+    /// The load is older than the fences that are kept.
     BelowFloor,
-    /// One of the value's tags was invalidated meanwhile.
+    /// One of the value's tags was invalidated during the load.
     Fenced,
-    /// A later version of the row is known to be committed ([`Invalidation::key_older_than`](crate::Invalidation::key_older_than)).
+    /// A later version of the row is known to be committed
+    /// ([`Invalidation::key_older_than`](crate::Invalidation::key_older_than)).
     VersionOutdated,
 }
 
-/// Why a read went past the cache.
+/// The reason why a read bypassed the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bypass {
     /// Redis does not answer, or not in time.
     RedisDown,
-    /// Another process holds the lease for longer than the policy waits.
+    /// Another process holds the lease for longer than the policy's wait.
     LeaseHeld,
-    /// An invalidation of this entry could not be done yet; until then this process does not trust the entry.
+    /// An invalidation of this entry is pending; until it succeeds, this process does not trust the entry.
     InvalidationPending,
     /// Invalidations came faster than loads could be shared.
     Contended,
-    /// The caller asked for it ([`Cache::load_uncached`](crate::Cache::load_uncached)), and says why.
+    /// The caller requested the bypass ([`Cache::load_uncached`](crate::Cache::load_uncached)) and gave this reason.
     Requested(&'static str),
 }
 
@@ -106,57 +107,57 @@ impl Cached {
         }
     }
 
-    /// The stored bytes; `None` when there is no such thing.
+    /// Returns the stored bytes; `None` for a negative entry.
     pub fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
     }
 
-    /// The value, decoded from JSON; `None` when there is no such thing.
+    /// Returns the value, decoded from JSON; `None` for a negative entry.
     ///
     /// # Errors
-    /// When the body is not the JSON of a `T`.
+    /// Returns an error when the body is not the JSON of a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
         self.body.as_ref().map(|body| serde_json::from_slice(body)).transpose()
     }
 
-    /// The row's version, when the value is one row.
+    /// Returns the version of the row, when the value is one row.
     pub fn version(&self) -> Option<u64> {
         self.version
     }
 
-    /// The [`Digest`](crate::Digest) of the body, as it was stored with it; `None` when there is no such thing.
+    /// Returns the [`Digest`](crate::Digest) of the body, as stored with it; `None` for a negative entry.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_ref().and_then(|digest| std::str::from_utf8(digest).ok())
     }
 
-    /// 32 hex digits that no other fill shares; `None` when the value is not in the cache.
+    /// Returns the unique id of the fill, 32 hex digits; `None` when the value is not in the cache.
     pub fn id(&self) -> Option<&str> {
         self.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
     }
 
-    /// How long ago the value was stored, by Redis' clock.
+    /// Returns the time since the value was stored, by Redis' clock.
     pub fn age(&self) -> Duration {
         Duration::from_millis(self.age_ms)
     }
 
-    /// Milliseconds of freshness left; below zero for how long it has been stale.
+    /// Returns the remaining freshness in milliseconds; negative once the value is stale.
     pub fn ttl_ms(&self) -> i64 {
         self.ttl_ms
     }
 
-    /// Milliseconds until the entry is removed; 0 when the value is not in the cache.
+    /// Returns the milliseconds until the entry is removed; 0 when the value is not in the cache.
     pub fn hard_ttl_ms(&self) -> u64 {
         self.hard_ttl_ms
     }
 
-    /// Where the value came from.
+    /// Returns the source of the value.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 }
 
 impl FillRefusal {
-    /// As the commit script names it.
+    /// Parses the name that the commit script uses.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "lost" => Self::LeaseLost,
@@ -170,7 +171,7 @@ impl FillRefusal {
 }
 
 impl Fill {
-    /// Why nothing was stored, as `Cache-Status` says it.
+    /// Returns why nothing was stored, as a token for `Cache-Status`.
     pub fn detail(self) -> Option<&'static str> {
         Some(match self {
             Self::Stored => return None,
@@ -186,7 +187,7 @@ impl Fill {
 }
 
 impl Bypass {
-    /// Why, as `Cache-Status` says it.
+    /// Returns the reason, as a token for `Cache-Status`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RedisDown => "redis-down",
@@ -199,7 +200,7 @@ impl Bypass {
 }
 
 impl Outcome {
-    /// One word for metrics.
+    /// Returns the outcome as one word, for metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",

@@ -1,4 +1,4 @@
-//! The cache of one service: its connection, its tasks, and the lanes made from it.
+//! The cache client of one service: its connection, its background tasks, and the caches made from it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::redis::Store;
 use crate::refresh::RefreshSet;
 use crate::{Cache, CacheSettings, ConnectError, Health, Keyspace, Policy, PolicyError};
 
-/// A keyspace in Redis, and this process' way to it. Cheap to clone.
+/// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CacheClient {
     pub(crate) inner: Arc<Inner>,
@@ -37,24 +37,27 @@ pub(crate) struct Inner {
     pub(crate) refreshing: Arc<RefreshSet>,
     pub(crate) bulkhead: Bulkhead,
     pub(crate) pending: PendingInvalidations,
-    /// That entries of another version of the program are found.
+    /// Entries that another version of the program wrote.
     pub(crate) unreadable: RecurringFailure,
     pub(crate) events: EventBuffer,
     pub(crate) stop: CancellationToken,
     /// Loads, refreshes and invalidations.
     tasks: TaskTracker,
-    /// The tasks that run until the cache stops: they outlive the others, which may need them.
+    /// Tasks that run until the client stops. They outlive the other tasks, which may need them.
     background: TaskTracker,
     runtime: Handle,
 }
 
 impl CacheClient {
-    /// Connects, checks that the server is safe to use, and starts the background tasks on the current runtime.
+    /// Connects to Redis, checks that the server is safe to use, and starts the background tasks on the current
+    /// runtime.
     ///
-    /// A Redis that does not answer within 2 s is no error: the cache starts without it and picks it up later.
+    /// If Redis does not answer within 2 s, this is no error: the client starts without it and uses it as soon as it
+    /// answers.
     ///
     /// # Errors
-    /// When the URL cannot be used, or the server is too old, refuses the login or may evict the fence table.
+    /// Returns an error when the URL cannot be used, or when the server is too old, refuses the login or may evict the
+    /// fence table.
     pub async fn connect(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
         let inner = Arc::new(Inner {
             store: Store::open(keyspace.clone(), settings).await?,
@@ -72,8 +75,9 @@ impl CacheClient {
         });
         let (for_probe, for_pending, for_sweep) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
         inner.spawn_until_stopped(async move {
-            // Until it is dropped, nothing is read; what a load stored before that goes with it, and what it stores later is
-            // refused, because the generation is another one.
+            // The client returns no entry until the purge has dropped the keyspace. The purge also removes what a load
+            // stored before it. A load that began before the purge and commits after it is refused, because the
+            // generation has changed.
             let on_server_replaced = || for_probe.pending.add_everything();
             for_probe.store.connection.run_probe(on_server_replaced).await;
         });
@@ -83,10 +87,11 @@ impl CacheClient {
         Ok(Self { inner })
     }
 
-    /// Entries of one kind under one policy; their keys read `keyspace:name:…`.
+    /// Returns the cache `name`, which holds entries of one kind under one policy; its keys read `keyspace:name:…`.
     ///
     /// # Errors
-    /// When the policy contradicts itself, or the name has a character that means something in a key.
+    /// Returns an error when the policy contradicts itself, or when the name contains a character with a special
+    /// meaning in a key.
     pub fn cache(&self, name: &str, policy: Policy) -> Result<Cache, PolicyError> {
         policy.validate()?;
         if !is_valid_name(name) {
@@ -97,31 +102,31 @@ impl CacheClient {
         Ok(Cache { inner: Arc::clone(&self.inner), definition, member: None })
     }
 
-    /// The keyspace, for parsing keys that come from outside.
+    /// Returns the keyspace, for parsing keys that come from outside.
     pub fn keyspace(&self) -> &Keyspace {
         &self.inner.keyspace
     }
 
-    /// Whether Redis is in use just now, and what is wrong with it.
+    /// Returns whether Redis is in use now, and what is wrong with it.
     pub fn health(&self) -> Health {
         self.inner.store.connection.health()
     }
 
-    /// How many invalidations wait for Redis to come back.
+    /// Returns how many keys and tags have a deferred invalidation; a deferred purge counts as one.
     pub fn pending_invalidations(&self) -> usize {
         self.inner.pending.len()
     }
 
-    /// Stops the cache: waits for the loads and invalidations under way, repeats the deferred invalidations until Redis has
-    /// carried them out, then closes the connection.
+    /// Shuts the client down and returns how many keys and tags are still to be invalidated.
     ///
-    /// Takes `grace` at most. Returns how many keys and tags are still to be invalidated then: an invalidation that is
-    /// deferred lives only as long as the process, so a caller that must not lose it needs a log of its own (an outbox).
+    /// It waits for the loads and invalidations in flight and for the deferred invalidations, then closes the
+    /// connection. It waits for `grace` at most. A deferred invalidation exists only in the memory of the process, so a
+    /// caller that must not lose it needs a log of its own (an outbox).
     pub async fn shutdown(&self, grace: Duration) -> usize {
         let inner = &self.inner;
         inner.tasks.close();
         let drained = async {
-            // In this order: what is under way may be deferred. The probe and the repairs still run.
+            // In this order, because a task in flight may defer an invalidation. The probe and `run_pending` still run.
             inner.tasks.wait().await;
             inner.pending.wait_until_empty().await;
         };
@@ -129,7 +134,7 @@ impl CacheClient {
         inner.stop.cancel();
         inner.background.close();
         inner.background.wait().await;
-        // The server notices a dropped connection as well.
+        // The server also notices a dropped connection.
         let _ = inner.store.connection.client.quit().await;
         inner.pending.len()
     }
@@ -142,7 +147,7 @@ impl Cache {
 }
 
 impl Inner {
-    /// Starts a task that outlives its caller, on the runtime that the cache was made on.
+    /// Starts a task that outlives its caller, on the runtime on which the client was created.
     pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,

@@ -1,8 +1,8 @@
-//! The state of Redis as the cache knows it, with the reason for every state that is not the best one.
+//! The state of Redis as the client knows it, with the reason for every state but the best one.
 //!
-//! Redis is left unused in each state in which a read could be stale: where an invalidation cannot be carried out, no
-//! process can tell the others that an entry is outdated. The probe asks twice a second, so that a state ends by itself
-//! when its cause is gone ([`redis/probe.rs`](../src/redis/probe.rs), ADR 10).
+//! The client does not use Redis in a state in which a read could be stale: while an invalidation cannot be carried
+//! out, no process can tell the others that an entry is outdated. The probe runs twice a second, so a state ends soon
+//! after its cause is gone ([`redis/probe.rs`](../src/redis/probe.rs), ADR 10).
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ use std::fmt;
 pub enum Health {
     /// Redis is in use, with every protection.
     Up,
-    /// Redis is in use, but something is refused or a protection is missing.
+    /// Redis is in use, but it refuses some commands, or a protection is missing.
     Degraded(Reason),
     /// Redis is not in use; reads go to the database and invalidations are deferred.
     Down(Reason),
 }
 
-/// What is wrong with Redis.
+/// A problem with Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
     /// Redis does not answer.
     NoAnswer,
-    /// Redis refuses the user or the password; holds what Redis said.
+    /// Redis refuses the user or the password; holds the reply of Redis.
     Login(String),
     /// Redis accepts no further connection (`maxclients`).
     TooManyClients,
@@ -43,7 +43,7 @@ pub enum Reason {
     Full,
     /// Redis refuses a command to this user.
     Forbidden,
-    /// Redis refuses `INFO`, or shows nothing in it that the cache asks for.
+    /// Redis refuses `INFO`, or `INFO` shows none of the fields that the client needs.
     NoInfo,
     /// `INFO` shows no `run_id`.
     NoRunId,
@@ -52,12 +52,12 @@ pub enum Reason {
 }
 
 impl Health {
-    /// Whether reads may be answered from Redis.
+    /// Returns whether reads may be answered from Redis.
     pub fn is_in_use(&self) -> bool {
         !matches!(self, Self::Down(_))
     }
 
-    /// What is wrong, if anything is.
+    /// Returns the problem, if there is one.
     pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Up => None,
@@ -67,7 +67,7 @@ impl Health {
 }
 
 impl Reason {
-    /// Whether Redis is left unused for this reason.
+    /// Returns whether this problem keeps the client from using Redis.
     pub(crate) fn forbids_use(&self) -> bool {
         match self {
             Self::Full | Self::Forbidden | Self::NoInfo | Self::NoRunId | Self::NoEvictionPolicy => false,
@@ -83,8 +83,8 @@ impl Reason {
         }
     }
 
-    /// Whether entries may be outdated when this state is over: invalidations of other processes were refused, the
-    /// dataset may be an older one, or a tag set may have been evicted.
+    /// Returns whether entries may be outdated when this state is over: Redis refused the invalidations of other
+    /// processes, its dataset may be an older one, or it may have evicted a tag set.
     pub(crate) fn makes_entries_suspect(&self) -> bool {
         match self {
             Self::Loading | Self::Replica | Self::SaveFailed | Self::TooFewReplicas | Self::EvictionPolicy(_) => true,
@@ -100,14 +100,14 @@ impl Reason {
         }
     }
 
-    /// Whether it lasts until a person changes a setting.
+    /// Returns whether the state lasts until a person changes a setting.
     pub(crate) fn needs_operator(&self) -> bool {
         matches!(self, Self::Login(_) | Self::EvictionPolicy(_) | Self::Version(_))
     }
 }
 
 impl fmt::Display for Reason {
-    /// For everybody to read: it repeats no address and no user.
+    /// Safe to show publicly: it repeats no address and no user.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAnswer => f.write_str("Redis does not answer; the cache is not in use"),

@@ -1,4 +1,4 @@
-//! Looking at entries without touching them: for people and for routes such as `/cache/stats`.
+//! Read-only inspection of entries, for people and for routes such as `/cache/stats`.
 
 use serde::Serialize;
 
@@ -7,52 +7,52 @@ use crate::keyspace::fnv1a;
 use crate::redis::{InspectedEntry, StoreError};
 use crate::{CacheClient, Key, Tag};
 
-/// Names that one SCAN looks at, those of other keyspaces included.
+/// Names that one SCAN examines, including those of other keyspaces.
 const NAMES: u32 = 256;
-/// SCANs that one page is made of at most.
+/// SCANs for one page at most.
 const SCANS: usize = 16;
 
-/// One entry as it lies in Redis.
+/// One entry as stored in Redis.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub struct EntryInfo {
     /// The full name of the key.
     pub key: String,
-    /// What it holds.
+    /// The state of the entry.
     pub state: EntryState,
-    /// Milliseconds since it was stored, by Redis' clock.
+    /// Milliseconds since the entry was stored, by Redis' clock.
     pub age_ms: Option<u64>,
-    /// Milliseconds of freshness left; below zero for how long it has been stale.
+    /// Remaining freshness in milliseconds; negative once the entry is stale.
     pub ttl_ms: Option<i64>,
-    /// Milliseconds until Redis removes it.
+    /// Milliseconds until Redis removes the entry.
     pub expires_in_ms: i64,
-    /// The soft TTL it was stored with, in ms; 0 after a soft invalidation.
+    /// The soft TTL with which the entry was stored, in ms; 0 after a soft invalidation.
     pub soft_ttl_ms: Option<u64>,
-    /// The hard TTL it was stored with, in ms.
+    /// The hard TTL with which the entry was stored, in ms.
     pub hard_ttl_ms: Option<u64>,
-    /// The row's version, when the value is one row.
+    /// The version of the row, when the value is one row.
     pub version: Option<u64>,
-    /// The tags whose invalidation removes it.
+    /// The tags whose invalidation removes the entry.
     pub tags: Vec<String>,
     /// Bytes of header and body.
     pub size_bytes: Option<usize>,
 }
 
-/// What an entry holds.
+/// The state of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
     /// A value within its soft TTL.
     Fresh,
-    /// A value past its soft TTL, or softly invalidated.
+    /// A value after its soft TTL, or after a soft invalidation.
     Stale,
-    /// "There is no such thing".
+    /// A negative entry: the requested object does not exist.
     Absent,
-    /// A lease: somebody is loading or writing it.
+    /// A lease: a client is loading or writing the entry.
     Leased,
-    /// Bytes that this version did not write.
+    /// Bytes that this version cannot read.
     Unreadable,
 }
 
@@ -60,14 +60,14 @@ pub enum EntryState {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryPage {
-    /// The entries, in no particular order; one may come twice, or not, while others are written. There may be none on a
-    /// page that is not the last, where Redis holds many keys of others.
+    /// The entries, in no particular order. While other clients write, an entry may appear twice or be missing. A page
+    /// before the last may be empty when Redis holds many other keys.
     pub entries: Vec<EntryInfo>,
-    /// Pass it on to get the next page; `None` at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next_cursor: Option<String>,
 }
 
-/// Redis could not be asked.
+/// Redis was unavailable, or refused the command.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InspectError(#[from] StoreError);
@@ -78,19 +78,19 @@ pub struct InspectError(#[from] StoreError);
 pub struct InvalidCursor;
 
 impl CacheClient {
-    /// Looks at one entry; `None` when there is none.
+    /// Returns one entry without changing it; `None` when there is none.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn inspect(&self, key: &Key) -> Result<Option<EntryInfo>, InspectError> {
         let seen = self.inner.store.inspect(std::slice::from_ref(key)).await?.pop().flatten();
         Ok(seen.map(|seen| self.info(key, &seen)))
     }
 
-    /// Reads a cursor as it came from outside: three numbers, see [`EntryCursor`].
+    /// Parses a cursor that comes from outside: three numbers, see [`EntryCursor`].
     ///
     /// # Errors
-    /// When it is not one that [`entries`](Self::entries) returned.
+    /// Returns an error when [`entries`](Self::entries) cannot have returned it.
     pub fn parse_cursor(&self, text: &str) -> Result<EntryCursor, InvalidCursor> {
         let digits = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
         let parse = |number: &str| number.parse::<u64>().ok().filter(|_| digits(number)).ok_or(InvalidCursor);
@@ -104,11 +104,13 @@ impl CacheClient {
         Ok(EntryCursor { partition, scan: scan.to_string(), after })
     }
 
-    /// At most `limit` entries from `cursor` on (at least 1). Looks at some 4,000 names of the whole Redis and
-    /// returns what it has found by then: a page with a next cursor may be short, or empty.
+    /// Returns at most `limit` entries (at least 1), starting at `cursor`.
+    ///
+    /// It examines about 4,000 names of the whole Redis and returns the entries found among them. A page with a next
+    /// cursor may be short, or empty.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn entries(&self, mut cursor: EntryCursor, limit: usize) -> Result<EntryPage, InspectError> {
         let (limit, store) = (limit.max(1), &self.inner.store);
         let mut entries = Vec::new();
@@ -117,7 +119,7 @@ impl CacheClient {
             let keys = names.iter().filter_map(|name| self.inner.keyspace.parse(name));
             let mut keys: Vec<(u64, Key)> = keys.map(|key| (fnv1a(key.as_str().as_bytes()), key)).collect();
             keys.sort_unstable_by_key(|(hash, _)| *hash);
-            // The part of it that earlier pages have had.
+            // Earlier pages had the entries before `after`.
             keys.drain(..keys.partition_point(|(hash, _)| *hash < cursor.after));
             let rest = keys.get(limit - entries.len()).map(|(hash, _)| *hash);
             keys.truncate(limit - entries.len());
@@ -140,10 +142,10 @@ impl CacheClient {
         Ok(EntryPage { entries, next_cursor: Some(format!("{partition}-{scan}-{after}")) })
     }
 
-    /// How many entries are registered under `tag`, those included that expired since.
+    /// Returns how many entries are registered under `tag`, including those that have expired since.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn tag_size(&self, tag: &Tag) -> Result<u64, InspectError> {
         let mut total = 0;
         for partition in 0..self.inner.keyspace.partitions() {
@@ -188,8 +190,10 @@ impl CacheClient {
     }
 }
 
-/// Where a walk through the keyspace stands. Each partition is walked by SCAN in turn; what one SCAN returns may not fit on a
-/// page, so it is taken in the order of the names' hashes, and `after` is the first hash that has not been taken.
+/// A position in the keyspace.
+///
+/// SCAN iterates over one partition after the other. The result of one SCAN may not fit on a page, so pages take it in
+/// the order of the hashes of its names; `after` is the first hash that no page has taken.
 #[derive(Clone, Debug)]
 pub struct EntryCursor {
     partition: u16,

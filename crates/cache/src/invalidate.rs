@@ -1,9 +1,9 @@
-//! Invalidation: after it is acknowledged, no read that begins returns what was true before.
+//! Invalidation: a read that begins after its acknowledgement never returns an older value.
 //!
-//! Call it after the COMMIT of the database. Removing a key also removes the lease of a load that is under way; a tag
-//! is fenced first, so that a load which began earlier, and is registered nowhere yet, is refused when it wants to
-//! store. Where Redis cannot be reached, the write has still happened: the invalidation is deferred, and repeated for as
-//! long as this process lives; this process does not trust the entries meanwhile ([`Invalidated::Deferred`]).
+//! Call it after the COMMIT of the database. Removing a key also removes the lease of a load in flight. A tag is fenced
+//! first, so the commit of a load that began earlier, and is not in the tag set yet, is refused. If Redis is
+//! unavailable, the write has still happened: the invalidation is deferred and retried for as long as this process
+//! lives. Until then, this process does not trust the entries ([`Invalidated::Deferred`]).
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use metrics::counter;
@@ -13,14 +13,14 @@ use crate::client::{CacheClient, Inner};
 use crate::redis::StoreError;
 use crate::{CacheEvent, InvalidationRecord, Key, Tag};
 
-/// Commands of one invalidation that are under way at once.
+/// Concurrent commands of one invalidation.
 const MAX_CONCURRENT: usize = 16;
-/// Keys that one command names at most.
+/// Keys in one command at most.
 const KEYS: usize = 64;
-/// Keys, and tags, that the feed names.
+/// Keys, and tags, that a feed record names at most.
 const MAX_NAMES_IN_FEED: usize = 16;
 
-/// What to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
+/// The entries to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
 #[derive(Clone, Debug)]
 pub struct Invalidation {
     pub(crate) effect: Mode,
@@ -29,14 +29,14 @@ pub struct Invalidation {
     pub(crate) tags: Vec<Tag>,
 }
 
-/// What becomes of an invalidated entry.
+/// The effect on an invalidated entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Removed,
     Expired,
 }
 
-/// A part of an invalidation that one partition does.
+/// A part of an invalidation within one partition.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Keys(Vec<Key>),
@@ -44,60 +44,62 @@ enum Step {
     Tag(u16, Tag),
 }
 
-/// How far an invalidation got.
+/// The result of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a deferred invalidation is not acknowledged: say so to who asked"]
 pub enum Invalidated {
-    /// Acknowledged: this many entries are gone (or marked stale), and no older load can be stored.
+    /// Acknowledged: these entries are removed (or marked stale), and no older load can be stored.
     Done {
-        /// How many entries there were.
+        /// Number of entries that existed.
         entries: u64,
     },
-    /// Redis did not do it. This process repeats it until it succeeds or the process ends; other processes may serve the
-    /// old value until then.
+    /// Redis did not carry it out. This process retries it until it succeeds or the process ends; until then, other
+    /// processes may serve the old value.
     Deferred,
 }
 
 impl Invalidation {
-    /// Removes entries: what was stored before is never served again.
+    /// Creates an invalidation that removes entries: their stored values are never served again.
     pub fn hard() -> Self {
         Self { effect: Mode::Removed, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
     }
 
-    /// Marks entries stale: the next reader still gets the old value, and starts a refresh.
+    /// Creates an invalidation that marks entries stale: the next reader still receives the old value, and starts a
+    /// refresh.
     pub fn soft() -> Self {
         Self { effect: Mode::Expired, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
     }
 
-    /// Names an entry.
+    /// Adds an entry.
     pub fn key(mut self, key: Key) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Names an entry that shows one row ([`NewEntry::version`](crate::NewEntry::version)), of which `version` is committed.
+    /// Adds an entry that shows one row ([`NewEntry::version`](crate::NewEntry::version)), of which `version` is
+    /// committed.
     ///
-    /// An entry that shows this version or a later one stays, and a load under way that brings one is stored: for a
-    /// repeated invalidation, which comes when the writer itself may already have removed or replaced the entry. What
-    /// shows an older version, or none, is removed, by a soft invalidation as well.
+    /// An entry that shows this version or a later one stays, and a load in flight that returns one is stored. Use it
+    /// for a repeated invalidation: the writer itself may already have removed or replaced the entry. An entry with an
+    /// older version, or without one, is removed, by a soft invalidation as well.
     pub fn key_older_than(mut self, key: Key, version: u64) -> Self {
         self.keys_before.push((key, version));
         self
     }
 
-    /// Names a tag: every entry that carries it.
+    /// Adds a tag, and so every entry that carries it.
     pub fn tag(mut self, tag: Tag) -> Self {
         self.tags.push(tag);
         self
     }
 
-    /// Names several tags.
+    /// Adds several tags.
     pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
         self.tags.extend(tags);
         self
     }
 
-    /// What the feed says of it: the first few names, and how many more.
+    /// Returns the feed record: the first few names, and the number of further ones.
     pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
         let named = self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key));
         let keys: Vec<Key> = named.take(MAX_NAMES_IN_FEED).cloned().collect();
@@ -121,9 +123,9 @@ impl Invalidation {
 }
 
 impl CacheClient {
-    /// Invalidates, and returns when it is done everywhere or deferred.
+    /// Invalidates entries, and returns when the invalidation is done everywhere or deferred.
     ///
-    /// It runs in a task of its own: once the returned future has been polled, dropping it stops nothing.
+    /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
         let inner = self.inner.clone();
         let task = self.inner.spawn(async move {
@@ -150,7 +152,7 @@ impl CacheClient {
         task.await.unwrap_or(Invalidated::Deferred)
     }
 
-    /// Removes every entry of the keyspace: for a consumer that lost track of what changed.
+    /// Removes every entry of the keyspace, for a consumer that missed changes.
     pub async fn purge(&self) -> Invalidated {
         let inner = self.inner.clone();
         let task = self.inner.spawn(async move {
@@ -173,7 +175,7 @@ impl CacheClient {
 impl Inner {
     pub(crate) async fn invalidate(&self, invalidation: &Invalidation) -> Result<u64, StoreError> {
         let steps = invalidation.steps(self.keyspace.partitions());
-        // A bounded number at once: each has a time limit, which runs while it queues.
+        // A bounded number at once, because the time limit of a command also runs while it queues.
         let mut done =
             stream::iter(steps).map(|step| self.run_step(invalidation.effect, step)).buffer_unordered(MAX_CONCURRENT);
         let mut total = 0;
@@ -193,7 +195,7 @@ impl Inner {
         }
     }
 
-    /// The generation first: a load under way is refused, so what the scan removes does not come back.
+    /// The generation first: it refuses the loads in flight, so nothing stores again what the scan removes.
     pub(crate) async fn purge(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for partition in 0..self.keyspace.partitions() {

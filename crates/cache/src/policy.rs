@@ -1,18 +1,18 @@
-//! How long entries live: the only place that a TTL comes from.
+//! The lifetime of entries: the only source of TTLs.
 //!
 //! ```text
 //! t=0          soft            hard
-//! |--- fresh ---|--- stale -----|  gone
+//! |--- fresh ---|--- stale -----|  removed
 //!                 served at once,
-//!                 refreshed behind
+//!                 refreshed in the background
 //! ```
 
 use std::time::Duration;
 
-/// How long a lease lasts by default.
+/// The default duration of a lease.
 const LEASE: Duration = Duration::from_secs(8);
 
-/// The lifetime of a lane's entries. Made by [`Policy::new`] and its setters, checked by [`Policy::validate`].
+/// The lifetime of a cache's entries. Made by [`Policy::new`] and its setters, checked by [`Policy::validate`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub(crate) hard_ttl: Duration,
@@ -25,43 +25,43 @@ pub struct Policy {
     pub(crate) commit_bound: Duration,
 }
 
-/// A policy that contradicts itself.
+/// A contradiction within a policy.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PolicyError {
-    /// Without a hard TTL above zero an entry could live for ever.
+    /// Without a hard TTL above zero, an entry could live forever.
     #[error("the hard TTL must be between 1 ms and 365 days")]
     HardTtl,
-    /// A soft TTL above the hard one would never be reached.
+    /// A soft TTL above the hard TTL would never be reached.
     #[error("the soft TTL ({soft:?}) must be above zero and not above the hard TTL ({hard:?})")]
     SoftTtl {
-        /// The soft TTL that was asked for.
+        /// The soft TTL of the policy.
         soft: Duration,
-        /// The hard TTL it exceeds.
+        /// The hard TTL that it exceeds.
         hard: Duration,
     },
-    /// "Not found" must not outlive "found".
+    /// A negative entry must not outlive a value.
     #[error("the negative TTL ({negative:?}) must be above zero and not above the hard TTL ({hard:?})")]
     NegativeTtl {
-        /// The negative TTL that was asked for.
+        /// The negative TTL of the policy.
         negative: Duration,
-        /// The hard TTL it exceeds.
+        /// The hard TTL that it exceeds.
         hard: Duration,
     },
-    /// Jitter is the share of the TTL that may be taken off.
+    /// The jitter is the maximum random reduction of a TTL, as a share of it.
     #[error("the jitter ({0}) must be at least 0 and below 1")]
     Jitter(f64),
-    /// Lanes are part of keys.
+    /// The name of a cache is a part of its keys.
     #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     CacheName(String),
-    /// A lease must be long enough for a load and short enough to wait for.
+    /// A lease must be long enough for a load, and short enough to wait for.
     #[error("the lease must be between 10 ms and 60 s, not {0:?}")]
     Lease(Duration),
-    /// A load that may outlive its lease might never be stored.
+    /// A load that could outlive its lease might never be stored.
     #[error("the load timeout ({load_timeout:?}) must be above zero and below the lease ({lease:?})")]
     LoadTimeout {
-        /// The longest that a load may take.
+        /// The longest time for a load.
         load_timeout: Duration,
-        /// The lease that it must end within.
+        /// The lease within which the load must end.
         lease: Duration,
     },
     /// A reader must not wait forever.
@@ -70,8 +70,9 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// Entries that are gone `hard_ttl` after they were stored; no soft TTL, no jitter, and a negative TTL of
-    /// 10 s or the hard TTL, whichever is shorter.
+    /// Creates a policy whose entries are removed `hard_ttl` after they were stored.
+    ///
+    /// It has no soft TTL, no jitter, and a negative TTL of 10 s or the hard TTL, whichever is shorter.
     pub fn new(hard_ttl: Duration) -> Self {
         Self {
             hard_ttl,
@@ -85,56 +86,68 @@ impl Policy {
         }
     }
 
-    /// After `soft_ttl` an entry is stale: the next reader gets it at once and starts a refresh.
+    /// Sets the soft TTL, after which an entry is stale: the next reader receives it at once and starts a refresh.
     pub fn soft_ttl(mut self, soft_ttl: Duration) -> Self {
         self.soft_ttl = Some(soft_ttl);
         self
     }
 
-    /// How long "there is no such thing" is remembered.
+    /// Sets the TTL of negative entries.
     pub fn negative_ttl(mut self, negative_ttl: Duration) -> Self {
         self.negative_ttl = negative_ttl;
         self
     }
 
-    /// Takes a random share of at most `jitter` off each entry's TTLs, so that entries stored together do not
-    /// expire together. It only ever shortens: the TTLs stay upper bounds.
+    /// Sets the maximum random reduction of an entry's TTLs, as a share of them.
+    ///
+    /// It keeps entries that were stored together from expiring together. It only shortens: the TTLs stay upper bounds.
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// How long one load may keep other processes from loading the same entry: the longest that the death of a loading
-    /// process delays its peers. It is never renewed. Default: 8 s, or a little longer than the load timeout where that is set.
+    /// Sets how long one load may keep other processes from loading the same entry.
+    ///
+    /// It bounds the delay that other processes see when a loading process dies. A lease is never renewed. Default: 8
+    /// s, or a little longer than the load timeout if that is set.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
         self
     }
 
-    /// The longest that a load may take. Then it is given up: its task is aborted, its readers get what the cache holds by
-    /// then, stale or fresh, or [`GetError::TimedOut`](crate::GetError::TimedOut), and what it would have brought is never
-    /// stored. Always shorter than the lease, so that each value that is loaded in time can be stored. Default: seven eighths of the
+    /// Sets the longest time for a load.
+    ///
+    /// After it, the load's task is aborted and its value is never stored. The readers receive the entry that the cache
+    /// holds by then, stale or fresh, or [`GetError::TimedOut`](crate::GetError::TimedOut). The load timeout is always
+    /// shorter than the lease, so every value that is loaded in time can be stored. Default: seven eighths of the
     /// lease, which is 7 s.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
         self.load_timeout = Some(load_timeout);
         self
     }
 
-    /// How long a reader waits for another process' load before it loads by itself and stores nothing. Default 3 s.
-    /// Above the lease, a reader outlives a dead loader and takes its place.
+    /// Sets how long a reader waits for the load of another process before it loads the value itself, without storing
+    /// it.
+    ///
+    /// Default: 3 s. If it is longer than the lease, the reader takes over from a loader that died.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
-    /// The longest time for which the COMMIT of a write-through can still take effect after its connection is lost: the
-    /// entry of a write in doubt is removed at once, and again after this time. Default 15 s.
+    /// Sets the longest time for which the COMMIT of a write-through can still take effect after its connection is
+    /// lost.
+    ///
+    /// The entry of a write in doubt is removed at once, and again after this time. Default: 15 s.
     pub fn commit_bound(mut self, commit_bound: Duration) -> Self {
         self.commit_bound = commit_bound;
         self
     }
 
-    /// Says what contradicts, if anything does.
+    /// Checks the policy.
+    ///
+    /// # Errors
+    /// Returns the first contradiction that it finds.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let (millisecond, year) = (Duration::from_millis(1), Duration::from_secs(365 * 86_400));
         let within_hard = |ttl: Duration| ttl >= millisecond && ttl <= self.hard_ttl;
@@ -163,22 +176,22 @@ impl Policy {
         Ok(())
     }
 
-    /// How long a lease lasts.
+    /// Returns the duration of a lease.
     pub(crate) fn lease_duration(&self) -> Duration {
         match (self.lease, self.load_timeout) {
             (Some(lease), _) => lease,
-            // What is far too long is refused as such, and not an overflow.
+            // An excessive value saturates, so that `validate` refuses it as too long instead of overflowing.
             (None, Some(load_timeout)) => load_timeout.checked_mul(8).map_or(Duration::MAX, |eight| eight / 7),
             (None, None) => LEASE,
         }
     }
 
-    /// The longest that a load may take.
+    /// Returns the longest time for a load.
     pub fn effective_load_timeout(&self) -> Duration {
         self.load_timeout.unwrap_or_else(|| self.lease_duration() / 8 * 7)
     }
 
-    /// The soft and hard TTL in milliseconds of an entry stored now, `sample` being uniform in 0..1.
+    /// Returns the soft and hard TTL, in milliseconds, of an entry stored now; `sample` is uniform in 0..1.
     pub(crate) fn ttls(&self, absent: bool, sample: f64) -> (u64, u64) {
         let keep = 1.0 - self.jitter * sample;
         let jittered = |ttl: Duration| ((ttl.as_millis() as f64 * keep) as u64).max(1);

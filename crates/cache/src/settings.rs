@@ -1,4 +1,4 @@
-//! How the cache talks to Redis and how much it may ask of the database.
+//! The connection to Redis, and the limits on commands and loads.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use serde::Deserialize;
 pub struct CacheSettings {
     /// `redis://user:password@host:port/db`.
     pub url: String,
-    /// The longest that one command may take. A slower Redis counts as down. Default 40 ms.
+    /// The longest time for one command. A slower Redis counts as down. Default: 40 ms.
     #[serde(with = "humantime_serde")]
     pub command_timeout: Duration,
-    /// Failures in a row after which Redis is left alone until a probe succeeds. Default 2.
+    /// Consecutive failures that open the circuit breaker; a successful probe closes it. Default: 2.
     pub breaker_threshold: u32,
-    /// Loads under way at once in this process; further ones queue. Default 32.
+    /// Concurrent loads in this process; further loads queue. Default: 32.
     pub max_loads: usize,
-    /// The longest that a load queues for its turn. Default 2 s.
+    /// The longest time that a load queues for a permit. Default: 2 s.
     #[serde(with = "humantime_serde")]
     pub load_queue: Duration,
-    /// How long the sweep of tag sets rests when it has found nothing more to remove. Default 1 s.
+    /// The pause of the sweep of tag sets when it has found nothing more to remove. Default: 1 s.
     #[serde(with = "humantime_serde")]
     pub sweep_rest: Duration,
 }
