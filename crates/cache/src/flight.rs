@@ -1,23 +1,24 @@
-//! Single-flight: readers of one process that miss the same entry share one load, without ever sharing an old one.
+//! Single-flight: readers of one process that miss the same entry share one load, and never receive a value that is too
+//! old.
 //!
-//! The usual single-flight hands a late joiner a value that was read before the joiner began; if an invalidation
-//! was acknowledged in between, that is a stale read. Here every read that a flight makes (of Redis or of the
-//! database) begins with a new *phase*, and a joiner remembers the phase in which it came:
+//! Ordinary single-flight gives a late joiner a value that was read before the joiner began. If an invalidation was
+//! acknowledged in between, that is a stale read. Here, every read of a load in flight (of Redis or of the database)
+//! begins with a new *phase*, and a joiner remembers the phase in which it joined:
 //!
 //! ```text
 //!   phase 0        | phase 1: ACQUIRE      | phase 2: load            | COMMIT sent
-//!   join: phase 0  |  join: phase 1        |  join: phase 2           | nobody can join
+//!   join: phase 0  |  join: phase 1        |  join: phase 2           | no reader can join
 //! ```
 //!
-//! The value that was read in phase `n` is good for who joined before it (phase < `n`). Who joined during the load
-//! may take it only if the commit succeeded, because the commit proves that nothing invalidated the entry up to a
-//! moment after the join. A flight leaves the table before COMMIT is sent: a reader that began after an
-//! acknowledged invalidation, while the commit's reply is still on its way, must not find it.
+//! A value that was read in phase `n` is valid for readers that joined before phase `n`. A reader that joined during
+//! the load may take it only if the commit succeeded, because the commit proves that nothing invalidated the entry
+//! until after the reader joined. A load in flight leaves the table before COMMIT is sent: a reader that begins after
+//! an acknowledged invalidation, while the reply to the commit is still on its way, must not find it.
 //!
-//! One load of a key is under way at a time, also where flights leave the table before it (`key_locks.rs`).
+//! A process runs one load of a key at a time, also when loads leave the table before they begin (`key_locks.rs`).
 //!
-//! A reader whose flights keep being too old for it joins a flight *beside* the cache: it is closed before its load begins, so
-//! all its readers may take the value that it loads.
+//! A reader for which several values were too old joins a load that *bypasses* the cache. Such a load is closed before
+//! it begins, so its value is valid for all its readers.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::SeqCst;
@@ -35,11 +36,11 @@ pub(crate) use key_locks::KeyLock;
 use key_locks::KeyLocks;
 pub(crate) use steps::{LeaseReply, LoadIo, run_load};
 
-/// The flights under way in this process.
+/// The loads in flight of this process.
 #[derive(Debug, Default)]
 pub(crate) struct SingleFlight {
     table: Table,
-    /// Flights that do not use the cache; a flight of the same key in `table` may be under way.
+    /// Loads that bypass the cache; a load of the same key in `table` may be in flight as well.
     beside: Table,
     key_locks: KeyLocks,
 }
@@ -54,42 +55,42 @@ pub(crate) struct InFlight {
     result: watch::Sender<Option<LoadResult>>,
 }
 
-/// What a flight brings home.
+/// The result of a load in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadResult {
     pub(crate) result: Result<Cached, GetError>,
     /// The phase in which the value was read.
     pub(crate) phase: u32,
-    /// Whether a commit proved that nothing invalidated the value up to then.
+    /// Whether a commit proved that nothing invalidated the value until then.
     pub(crate) committed: bool,
 }
 
-/// A reader's place on a flight.
+/// How a reader joined a load.
 pub(crate) enum Join {
-    /// The flight is new, and this reader has to see to it that it is flown.
+    /// The load is new, and this reader must start it.
     Leader(Arc<InFlight>, Ticket),
-    /// Somebody else flies it.
+    /// Another reader started the load.
     Follower(Ticket),
 }
 
-/// Waits for the flight to land, and knows when its holder boarded.
+/// Waits for the result of a load, and knows the phase in which its reader joined.
 pub(crate) struct Ticket {
     joined_in: u32,
     result: watch::Receiver<Option<LoadResult>>,
 }
 
 impl SingleFlight {
-    /// Joins the flight for `key`, or opens one.
+    /// Joins the load of `key`, or creates one.
     pub(crate) fn join(&self, key: &Key) -> Join {
         Self::join_in(&self.table, key)
     }
 
-    /// The same, for flights that go past the cache.
+    /// Joins the load of `key` that bypasses the cache, or creates one.
     pub(crate) fn join_bypass(&self, key: &Key) -> Join {
         Self::join_in(&self.beside, key)
     }
 
-    /// Waits until no other load of `key` is under way.
+    /// Waits until no other load of `key` is in flight, then locks the key.
     pub(crate) async fn lock_key(&self, key: &Key) -> KeyLock {
         self.key_locks.take(key).await
     }
@@ -106,7 +107,8 @@ impl SingleFlight {
         Join::Leader(flight, ticket)
     }
 
-    /// Nobody can join `flight` any more. Called before COMMIT is sent, and before a load that stores nothing.
+    /// Closes `flight`, so that no reader can join it any more. Called before COMMIT is sent, and before a load that
+    /// stores nothing.
     pub(crate) fn close(&self, flight: &Arc<InFlight>) {
         for table in [&self.table, &self.beside] {
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,19 +128,19 @@ impl InFlight {
         &self.key
     }
 
-    /// Begins the next phase and returns its number. To be called *before* the read of that phase is sent.
+    /// Begins the next phase and returns its number. Call it *before* the read of that phase is sent.
     pub(crate) fn next_phase(&self) -> u32 {
         self.phase.fetch_add(1, SeqCst) + 1
     }
 
-    /// Hands the result to everybody on board.
+    /// Hands the result to all readers that joined.
     pub(crate) fn complete(&self, result: LoadResult) {
         self.result.send_replace(Some(result));
     }
 }
 
 impl Ticket {
-    /// What the flight brought; `None` when it ended without landing (its task panicked or was shut down).
+    /// Waits for the result; `None` when the load ended without one (its task panicked or was shut down).
     pub(crate) async fn result(mut self) -> Option<(LoadResult, u32)> {
         let result = self.result.wait_for(Option::is_some).await.ok()?.clone()?;
         Some((result, self.joined_in))
@@ -146,13 +148,13 @@ impl Ticket {
 }
 
 impl LoadResult {
-    /// Whether a reader that boarded in `joined_in` may take this result.
+    /// Returns whether a reader that joined in `joined_in` may take this result.
     pub(crate) fn valid_for(&self, joined_in: u32) -> bool {
         joined_in < self.phase || (self.committed && joined_in == self.phase) || self.is_timeout()
     }
 
-    /// That a load took too long says nothing about the value, so it cannot be outdated; and who came during the load need
-    /// not wait for another one.
+    /// A timeout says nothing about the value, so it cannot be outdated. Readers that joined during the load receive it
+    /// as well, and need not wait for another load.
     fn is_timeout(&self) -> bool {
         matches!(self.result, Err(GetError::TimedOut(_)))
     }
@@ -176,13 +178,13 @@ mod tests {
 
     #[test]
     fn a_joiner_takes_what_was_read_after_it_came_or_what_a_commit_vouches_for() {
-        //         boarded, phase of the read, committed → may take
+        // joined in, phase of the read, committed → may take
         for (joined_in, phase, committed, good) in [
             (0, 1, false, true),
             (1, 2, false, true),
-            (1, 1, false, false), // the classic stale join: the load had begun
+            (1, 1, false, false), // the stale join of ordinary single-flight: the load had begun
             (2, 2, true, true),
-            (2, 1, true, false), // after the phase of the read: only a flight that left the table late allows it
+            (2, 1, true, false), // after the phase of the read: only a load that leaves the table late allows it
         ] {
             assert_eq!(result(phase, committed).valid_for(joined_in), good, "{joined_in} {phase} {committed}");
         }

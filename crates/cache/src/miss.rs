@@ -1,14 +1,15 @@
-//! A miss: one load for all who wait, stored only if nothing that could have outdated it happened meanwhile.
+//! A miss: one load for all readers that wait, stored only if nothing that could have outdated it happened in the
+//! meantime.
 //!
 //! ```text
-//! reader ── board ──▶ flight: ACQUIRE ─▶ load ─▶ COMMIT ─▶ land ──▶ reader
-//!                        │ somebody else's lease: poll, at most `wait`
-//!                        │ Redis down: load, store nothing
-//!                        │ the load takes too long: give it up, hand out what the cache holds by then
+//! reader ── join ──▶ load in flight: ACQUIRE ─▶ load ─▶ COMMIT ─▶ complete ──▶ reader
+//!                       │ another client holds the lease: poll, at most `wait`
+//!                       │ Redis is down: load, store nothing
+//!                       │ the load takes too long: abort it, return what the cache holds by then
 //! ```
 //!
-//! The flight runs in a task of its own: a client that hangs up does not end it. Its steps stand in `flight/steps.rs`; what
-//! each of them does to Redis and the database stands here.
+//! The load runs in its own task, so a caller that disconnects does not end it. `flight/steps.rs` has its steps; this
+//! module has what each step does to Redis and the database.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,26 +28,28 @@ use crate::pending::PendingInvalidations;
 use crate::redis::{AcquireReply, CommitReply, Grant};
 use crate::{Bypass, Cache, CacheEvent, Cached, EntryRecord, Fill, GetError, Key, NewEntry, Outcome};
 
-/// How often a reader whose flight's value was too old for it tries another flight, before it goes past the cache.
+/// How often a reader joins a load whose value is too old for it, before it bypasses the cache.
 const FLIGHTS: usize = 4;
 
-/// What a flight is sent for: an entry of this lane.
+/// The context of a load in flight: an entry of this cache.
 struct MissContext {
     cache: Cache,
     load: Loader,
-    /// When it has waited long enough for somebody else's lease.
+    /// When the wait for another client's lease ends.
     deadline: Instant,
 }
 
-/// Sees to it that a flight leaves the table however its task ends, even if it never ran.
+/// Removes a load in flight from the table, however its task ends, even if the task never ran.
 struct CloseOnDrop {
     cache: Cache,
     flight: Arc<InFlight>,
 }
 
 impl Cache {
-    /// Loads through a flight. `bypass` says why the cache is not to be used, if it is not. Where the caller has asked for that,
-    /// only what a flight of the same kind has loaded is good enough: any other may have found it in the cache.
+    /// Loads the entry through single-flight.
+    ///
+    /// `bypass` is the reason not to use the cache, if there is one. For a bypass that the caller requested, only the
+    /// value of a load with the same bypass is valid, because any other load may have found its value in the cache.
     pub(crate) async fn miss(&self, key: &Key, load: Loader, mut bypass: Option<Bypass>) -> Result<Cached, GetError> {
         let requested = bypass.filter(|why| matches!(why, Bypass::Requested(_)));
         for _ in 0..FLIGHTS {
@@ -61,7 +64,7 @@ impl Cache {
             if let Some(result) = shared {
                 return self.or_cached_value(key, result).await;
             }
-            // Read before this reader came. Mostly the entry is there by now.
+            // The value was read before this reader joined. Usually, the entry is in the cache by now.
             match self.lookup(key).await {
                 Lookup::Fresh(cached) => return Ok(cached),
                 Lookup::Stale(cached, entry) => {
@@ -80,11 +83,12 @@ impl Cache {
         }
         let join = self.inner.single_flight.join_bypass(key);
         let shared = self.await_shared(join, &load, Some(Bypass::Contended)).await?;
-        // Such a flight is closed before its load, so no reader joins it too late.
+        // A bypass load is closed before it begins, so no reader joins it too late.
         self.or_cached_value(key, shared.unwrap_or(Err(GetError::Aborted))).await
     }
 
-    /// Waits for a flight, and flies it where this reader opened it. `None` when what it brings is too old for this reader.
+    /// Waits for a load in flight, and starts it if this reader is the leader. Returns `None` when its value is too old
+    /// for this reader.
     async fn await_shared(
         &self,
         join: Join,
@@ -122,7 +126,8 @@ impl Cache {
         });
     }
 
-    /// Where a load took too long: what another process has stored meanwhile, be it stale by now.
+    /// After a load that timed out, returns what another process has stored in the meantime, even if it is stale by
+    /// now.
     async fn or_cached_value(&self, key: &Key, result: Result<Cached, GetError>) -> Result<Cached, GetError> {
         let Err(GetError::TimedOut(_)) = &result else { return result };
         match self.lookup(key).await {
@@ -131,7 +136,7 @@ impl Cache {
         }
     }
 
-    /// Stores what was loaded under `grant`, if it still may be stored, and the loader wants it.
+    /// Stores the loaded value under `grant`, if it may still be stored and the loader wants it stored.
     pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: NewEntry) -> Cached {
         if !loaded.store {
             self.filled(key, Fill::Declined, &loaded, 0);
@@ -168,9 +173,10 @@ impl Cache {
         });
     }
 
-    /// One load, counted, within its time limit.
+    /// Runs one load, records it in the metrics, and enforces its time limit.
     ///
-    /// It runs in a task of its own: a panic in the loader ends nothing but this load. What it brings after its time is dropped.
+    /// The load runs in its own task, so a panic in the loader ends only this load. A value after the time limit is
+    /// dropped.
     pub(crate) async fn load(&self, load: &Loader) -> Result<NewEntry, GetError> {
         let (began, limit) = (Instant::now(), self.definition.policy.effective_load_timeout());
         let (cache, load) = (self.clone(), Arc::clone(load));
@@ -179,7 +185,7 @@ impl Cache {
             cache.mark_decided();
             loading.await
         };
-        // Given up or dropped, it is aborted.
+        // Aborted when it times out, or when this future is dropped.
         let loading = AbortOnDropHandle::new(self.inner.spawn(loading));
         let loaded = match timeout(limit, loading).await {
             Ok(Ok(loaded)) => loaded.map_err(GetError::Load),
@@ -209,7 +215,7 @@ impl LoadIo for MissContext {
     }
 
     async fn acquire_permit(&self, key: &Key) -> Option<Self::Permit> {
-        // The turn first: who waits for it keeps no place from others.
+        // The key lock first: a load that waits for it holds no permit that others could use.
         let mut turn = pin!(self.cache.inner.single_flight.lock_key(key));
         let turn = match (&mut turn).now_or_never() {
             Some(turn) => turn,
@@ -259,7 +265,7 @@ impl LoadIo for MissContext {
     }
 
     async fn release(&self, key: &Key, grant: Grant) {
-        // When this fails, the lease ends by itself.
+        // If this fails, the lease expires by itself.
         let _ = self.cache.inner.store.release(key, grant).await;
     }
 }

@@ -1,8 +1,8 @@
-//! One load of a key at a time, in this process.
+//! Key locks: one load of a key at a time, in this process.
 //!
-//! A flight that stores nothing leaves the table before its load, so that no reader takes a value that was read before it came.
-//! Those who come during the load gather on the next flight, which waits here until the load is over. So a hot key costs one
-//! load at a time, however many readers there are, with Redis or without.
+//! A load that stores nothing leaves the table before it begins, so that no reader takes a value that was read before
+//! the reader joined. Readers that arrive during the load join the next one, which waits here until the load is over.
+//! So a hot key costs one load at a time, however many readers there are, with or without Redis.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -12,14 +12,14 @@ use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 use crate::Key;
 use crate::sync::Mutex;
 
-/// Keys, each with those who wait for their turn, first come first served.
+/// Keys, each with the queue of loads that wait for its lock; first come, first served.
 type Queues = Mutex<HashMap<Key, Arc<Queue<()>>>>;
 
-/// The keys that are being loaded.
+/// The locks of the keys that are being loaded.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks(Arc<Queues>);
 
-/// The right to load one key; over when dropped.
+/// The right to load one key; released when dropped.
 #[derive(Debug)]
 pub(crate) struct KeyLock {
     queues: Arc<Queues>,
@@ -28,13 +28,13 @@ pub(crate) struct KeyLock {
 }
 
 impl KeyLocks {
-    /// Waits until no other load of `key` is under way.
+    /// Waits until no other load of `key` is in flight, then locks the key.
     pub(crate) async fn take(&self, key: &Key) -> KeyLock {
         let queue = {
             let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(queues.entry(key.clone()).or_default())
         };
-        // Made before the wait: when this future is dropped, the key is forgotten as well.
+        // Created before the wait, so that dropping this future also removes the key from the map.
         let mut turn = KeyLock { queues: Arc::clone(&self.0), key: key.clone(), held: None };
         turn.held = Some(queue.lock_owned().await);
         turn
@@ -45,7 +45,7 @@ impl Drop for KeyLock {
     fn drop(&mut self) {
         drop(self.held.take());
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        // No other load can take a turn while the map is locked.
+        // No other load can enter the queue while the map is locked.
         if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.key);
         }

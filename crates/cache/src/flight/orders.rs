@@ -1,9 +1,9 @@
-//! Flights in many thousand orders of their steps, chosen by shuttle: nobody takes a value that was outdated when they came.
-//! And with any part of the rule taken out, somebody does.
+//! Loads in flight under many thousand interleavings, chosen by shuttle: no reader takes a value that was outdated when
+//! the reader began. Without any one part of the rule, some reader does.
 //!
-//! What flies is the code of `flight.rs`, `steps.rs` and `pending.rs`. The rest is a small [`LoadIo`]: Redis is a lock, and each
-//! script one critical section. Not covered: `Cache::miss` and `Cache::look`, which [`Shop::read`] follows, and tags.
-//! `make model` explores the protocol completely, and knows those.
+//! The loads run the code of `flight.rs`, `steps.rs` and `pending.rs`. The rest is a small [`LoadIo`]: Redis is a lock,
+//! and each script is one critical section. Not covered: `Cache::miss` and `Cache::lookup`, which [`Shop::read`]
+//! follows, and tags. `make model` explores the protocol completely, and covers those.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -19,29 +19,29 @@ use crate::pending::PendingInvalidations;
 use crate::pending::orders::entry;
 use crate::{Cached, Fill, FillRefusal, GetError, Invalidation, Key, Keyspace, NewEntry, Outcome};
 
-/// Orders that are tried.
+/// Interleavings that a test tries.
 const ORDERS: usize = 10_000;
 
-/// Orders that are tried at most until a broken rule shows. Found sooner as a rule; whether it is must not be luck.
+/// Interleavings until a broken rule shows, at most. Usually it shows sooner; the test must not depend on chance.
 const ORDERS_UNTIL_BROKEN: usize = 50 * ORDERS;
 
-/// What is different from the protocol, or from a quiet day.
+/// How a test differs from the protocol, or from normal operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Whole,
-    /// Some loads take too long, and are given up; their leases may be over by then.
+    /// Some loads time out; their leases may have expired by then.
     TimedOut,
-    /// Redis is away, so nothing is stored; the removal is deferred.
+    /// Redis does not answer, so nothing is stored; the invalidation is deferred.
     Away,
-    /// The removal is deferred, and made good later.
+    /// The invalidation is deferred, and carried out later.
     Deferred,
-    /// Broken: a reader takes whatever its flight brings.
+    /// Broken: a reader takes the value of its load in any phase.
     NoPhases,
-    /// Broken: a flight can be joined until its COMMIT has been answered.
+    /// Broken: readers can join a load until its COMMIT has been answered.
     ClosedLate,
-    /// Broken, and deferred: a commit vouches for joiners although a removal is pending.
+    /// Broken, and deferred: a commit makes the value valid for joiners although an invalidation is pending.
     RepairsUnheard,
-    /// Broken, and Redis is away: loads of a key do not wait for one another.
+    /// Broken, and Redis does not answer: loads of a key do not wait for each other.
     NoTurns,
 }
 
@@ -59,19 +59,19 @@ struct Shop {
     pending: PendingInvalidations,
     redis: Mutex<Stored>,
     row: AtomicU64,
-    /// The version that no reader may fall behind.
+    /// The oldest version that a reader may return.
     floor: AtomicU64,
     leases: AtomicU64,
-    /// Loads under way.
+    /// Loads in flight.
     loading: AtomicU64,
 }
 
-/// One flight's way through the shop.
+/// One load in flight of the shop.
 struct MissContext {
     shop: Arc<Shop>,
     flight: Arc<InFlight>,
     pauses: AtomicU32,
-    /// Where nothing is ever pending.
+    /// Never has a pending invalidation.
     quiet: PendingInvalidations,
 }
 
@@ -160,7 +160,7 @@ impl MissContext {
 }
 
 impl Shop {
-    /// Redis does not answer.
+    /// Returns whether Redis does not answer.
     fn is_away(&self) -> bool {
         matches!(self.case, Case::Away | Case::NoTurns)
     }
@@ -226,7 +226,8 @@ impl Shop {
 fn in_many_orders(case: Case) {
     let is_broken = matches!(case, Case::NoPhases | Case::ClosedLate | Case::RepairsUnheard | Case::NoTurns);
     let orders = if is_broken { ORDERS_UNTIL_BROKEN } else { ORDERS };
-    // Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): a few changes of priority find such races soonest.
+    // Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): a few changes of priority find such races
+    // fastest.
     shuttle::check_pct(
         move || {
             let shop = Arc::new(Shop {

@@ -1,7 +1,7 @@
-//! The steps of one flight, in the order on which its promise hangs.
+//! The steps of a load in flight, in the order on which the promise of single-flight depends.
 //!
-//! What Redis, the database and the bulkhead do is said by a [`LoadIo`]: that of a lane (`miss.rs`), or a small one in which a
-//! test chooses the order of everybody's steps (`orders.rs`).
+//! A [`LoadIo`] stands for Redis, the database and the bulkhead: that of a cache (`miss.rs`), or a small one in which a
+//! test chooses the order of all steps (`orders.rs`).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use crate::entry::StoredEntry;
 use crate::pending::PendingInvalidations;
 use crate::{Bypass, Cached, Fill, GetError, Key, NewEntry, Outcome};
 
-/// Where a flight flies: one for each.
+/// The environment of one load in flight.
 pub(crate) trait LoadIo: Sync {
     /// The right to load and to store.
     type Grant: Clone + Send;
-    /// The key's turn, and a place among the loads that may run at once; both are free again when dropped.
+    /// The key lock and a permit of the bulkhead; both are released when dropped.
     type Permit: Send;
 
     fn single_flight(&self) -> &SingleFlight;
     fn pending(&self) -> &PendingInvalidations;
     fn now_ms(&self) -> u64;
-    /// Waits until no other load of `key` is under way, then for a place; `None` when none became free in time.
+    /// Waits until no other load of `key` is in flight, then for a permit; `None` when none became free in time.
     fn acquire_permit(&self, key: &Key) -> impl Future<Output = Option<Self::Permit>> + Send;
-    /// Asks for the lease, once.
+    /// Tries to acquire the lease, once.
     fn acquire(&self, key: &Key) -> impl Future<Output = LeaseReply<Self::Grant>> + Send;
-    /// Waits a moment for somebody else's lease; `false` when that has been long enough.
+    /// Waits a moment for another client's lease; `false` when the wait is over.
     fn pause(&self) -> impl Future<Output = bool> + Send;
     /// Reads the database, for less time than a lease lasts.
     fn load(&self) -> impl Future<Output = Result<NewEntry, GetError>> + Send;
@@ -33,32 +33,33 @@ pub(crate) trait LoadIo: Sync {
     fn release(&self, key: &Key, grant: Self::Grant) -> impl Future<Output = ()> + Send;
 }
 
-/// What came of asking for the lease.
+/// The reply to one attempt to acquire the lease.
 pub(crate) enum LeaseReply<Grant> {
     Granted(Grant),
-    /// Somebody else has it.
+    /// Another client holds it.
     Taken,
-    /// Somebody else has stored the value meanwhile.
+    /// Another client has stored the value in the meantime.
     Found(StoredEntry),
-    /// What was there is gone now.
+    /// The entry that was there has been removed.
     Retry,
     /// Redis did not answer.
     Unavailable,
 }
 
-/// What came of asking for it until there was an answer.
+/// The result of all attempts to acquire the lease.
 enum Lease<Io: LoadIo> {
-    /// The right to load and to store, with a place in the bulkhead.
+    /// The right to load and to store, with a permit of the bulkhead.
     Granted(Io::Grant, Io::Permit),
-    /// … and the phase in which it was read.
+    /// The stored value, and the phase in which it was read.
     Found(StoredEntry, u32),
     /// Load, but store nothing.
     Denied(Bypass),
-    /// Too many loads are under way.
+    /// Too many loads are in flight.
     Overloaded,
 }
 
-/// Flies, and returns what everybody on board is to be given. `bypass` says why the cache is not to be used, if it is not.
+/// Runs the load, and returns the result for all readers that joined. `bypass` is the reason not to use the cache, if
+/// any.
 pub(crate) async fn run_load<Io: LoadIo>(io: &Io, flight: &Arc<InFlight>, bypass: Option<Bypass>) -> LoadResult {
     let lease = match bypass {
         None => lease(io, flight).await,
@@ -70,7 +71,7 @@ pub(crate) async fn run_load<Io: LoadIo>(io: &Io, flight: &Arc<InFlight>, bypass
         Lease::Overloaded => overloaded(flight),
         Lease::Found(entry, phase) => {
             let now = io.now_ms();
-            // What was softly invalidated since it was loaded is no less stale because this reader came upon it here.
+            // An entry that was expired since its load is just as stale when this reader finds it here.
             let outcome = if entry.is_fresh(now) { Outcome::Collapsed } else { Outcome::Stale };
             let cached = Cached::from_stored(&entry, now, outcome);
             LoadResult { result: Ok(cached), phase, committed: false }
@@ -78,9 +79,9 @@ pub(crate) async fn run_load<Io: LoadIo>(io: &Io, flight: &Arc<InFlight>, bypass
     }
 }
 
-/// Asks for the lease until it is granted, the value is there, or the patience ends.
+/// Tries to acquire the lease until it is granted, the value is there, or the wait ends.
 ///
-/// The place in the bulkhead comes first: a lease that runs out in a queue helps nobody.
+/// The permit of the bulkhead comes first: a lease that expires while its holder queues for a permit is useless.
 async fn lease<Io: LoadIo>(io: &Io, flight: &InFlight) -> Lease<Io> {
     loop {
         let Some(permit) = io.acquire_permit(flight.key()).await else { return Lease::Overloaded };
@@ -128,14 +129,14 @@ async fn load_and_commit<Io: LoadIo>(
     if matches!(cached.outcome, Outcome::Miss(Fill::Failed | Fill::Declined)) {
         io.release(key, grant).await;
     }
-    // While an invalidation is waiting for Redis, what Redis accepts proves nothing to this process.
+    // While an invalidation is pending, a commit that Redis accepts proves nothing to this process.
     let committed = cached.outcome == Outcome::Miss(Fill::Stored) && pending.unchanged_since(epoch);
     LoadResult { result: Ok(cached), phase, committed }
 }
 
 async fn load_without_storing<Io: LoadIo>(io: &Io, flight: &Arc<InFlight>, why: Bypass) -> LoadResult {
     let Some(_place) = io.acquire_permit(flight.key()).await else { return overloaded(flight) };
-    // No commit will vouch for joiners, so those who come from now on gather on a flight of their own.
+    // No commit will prove the value valid for later joiners, so readers that arrive from now on join another load.
     io.single_flight().close(flight);
     let phase = flight.next_phase();
     let loaded = io.load().await;
