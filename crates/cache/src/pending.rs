@@ -1,9 +1,10 @@
-//! Deferred invalidations: those that Redis did not carry out. They are repeated until they succeed or the process ends.
+//! Deferred invalidations: those that Redis did not carry out. The client retries them until they succeed or the
+//! process ends.
 //!
-//! From the moment that an invalidation is deferred, this process treats the entries it names as absent. A graceful
-//! shutdown waits for deferred invalidations as long as its grace period allows. Nothing more is promised here: other
-//! processes may serve the old value meanwhile, and a crash of this process loses the invalidation, unless a log that
-//! survives (an outbox) repeats it.
+//! From the moment at which an invalidation is deferred, this process treats the entries that it names as absent. A
+//! graceful shutdown waits for deferred invalidations within its grace period. Nothing more is promised: other
+//! processes may serve the old value in the meantime, and a crash of this process loses the invalidation, unless a log
+//! that survives (an outbox) repeats it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -22,29 +23,30 @@ use crate::redis::StoreError;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 use crate::{CacheEvent, Invalidation, InvalidationRecord, Key, Tag};
 
-/// More pending names than this, and the whole keyspace is to be dropped instead.
+/// Pending names above which the whole keyspace is purged instead.
 const LIMIT: usize = 10_000;
-/// Keys and tags that are repaired at once.
+/// Keys, and tags, that one retry invalidates at most.
 const CHUNK: usize = 128;
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct PendingInvalidations {
     pending: Mutex<PendingSet>,
-    /// How many there are, so that a hit pays a load or two of an atomic.
+    /// Number of pending names, so that a hit costs only a load or two of an atomic.
     count: AtomicUsize,
-    /// Goes up with every change of what is pending.
+    /// The epoch: grows with every change of the pending set.
     changes: AtomicU64,
     added: Notify,
     /// Wakes the tasks that wait until nothing is pending.
     emptied: Notify,
-    /// That invalidations are deferred, and that Redis refuses to carry them out.
+    /// Invalidations are deferred (`deferring`), and Redis refuses to carry them out (`refusal`).
     deferring: RecurringFailure,
     refusal: RecurringFailure,
     gauge: Gauge,
 }
 
-/// Each name with the number of the latest invalidation that wants it: an earlier repair does not tick off a later one.
+/// Pending names, each with the number of its latest invalidation: a retry that began earlier does not complete a later
+/// one.
 #[derive(Debug, Default, Clone)]
 struct PendingSet {
     number: u64,
@@ -68,28 +70,29 @@ impl PendingInvalidations {
         }
     }
 
-    /// Keeps an invalidation. A soft one is repeated as a hard one, which promises more.
+    /// Adds an invalidation. A soft one is retried as a hard one, which promises more.
     pub(crate) fn add(&self, invalidation: Invalidation) {
         self.change(|pending| {
             let number = pending.number;
-            // Without its version: what is repeated promises more.
+            // Without the version: an unconditional removal promises more.
             let older = invalidation.keys_before.into_iter().map(|(key, _)| key);
             pending.keys.extend(invalidation.keys.into_iter().chain(older).map(|key| (key, number)));
             pending.tags.extend(invalidation.tags.into_iter().map(|tag| (tag, number)));
         });
     }
 
-    /// Keeps an invalidation of all entries.
+    /// Adds a purge of the keyspace.
     pub(crate) fn add_everything(&self) {
         self.change(|pending| pending.everything = Some(pending.number));
     }
 
-    /// A mark to be taken before a read is sent; see [`is_suspect`](Self::cover) and [`unchanged_since`](Self::quiet_since).
+    /// Returns the epoch, to be taken before a read is sent; see [`is_suspect`](Self::is_suspect) and
+    /// [`unchanged_since`](Self::unchanged_since).
     pub(crate) fn epoch(&self) -> u64 {
         self.changes.load(SeqCst)
     }
 
-    /// Whether `entry`, found under `key` by a read that was sent after `epoch`, must not be trusted.
+    /// Returns whether `entry`, found under `key` by a read that was sent after `epoch`, must not be trusted.
     pub(crate) fn is_suspect(&self, epoch: u64, key: &Key, entry: &StoredEntry) -> bool {
         let pending = self.len() > 0 && {
             let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,11 +100,13 @@ impl PendingInvalidations {
                 || pending.keys.contains_key(key)
                 || entry.tags().any(|tag| pending.tags.contains_key(tag))
         };
-        // Last, because a repair that ended since the read has removed in Redis what the read still returned.
+        // Last: a retry that completed since the read is no longer pending, but has removed in Redis what the read
+        // returned.
         pending || self.epoch() != epoch
     }
 
-    /// Whether nothing has been pending since `epoch`: only then a commit proves that nothing was invalidated.
+    /// Returns whether nothing has been pending since `epoch`: only then does a commit prove that nothing was
+    /// invalidated.
     pub(crate) fn unchanged_since(&self, epoch: u64) -> bool {
         self.len() == 0 && self.epoch() == epoch
     }
@@ -137,7 +142,7 @@ impl PendingInvalidations {
         }
     }
 
-    /// Says once that invalidations are deferred, however many follow.
+    /// Logs once that invalidations are deferred, however many follow.
     pub(crate) fn log_deferred(&self, error: &StoreError) {
         if self.deferring.failed() {
             warn!(%error, "invalidations are deferred; they are repeated until Redis carries them out");
@@ -159,7 +164,7 @@ impl PendingInvalidations {
     /// Waits until nothing is pending.
     pub(crate) async fn wait_until_empty(&self) {
         loop {
-            // Before the look at the count: it hears of what happens from here on.
+            // Before the count is read: it receives every notification from here on.
             let emptied = self.emptied.notified();
             if self.len() == 0 {
                 return;
@@ -168,7 +173,7 @@ impl PendingInvalidations {
         }
     }
 
-    /// How many names are pending.
+    /// Returns the number of pending names.
     pub(crate) fn len(&self) -> usize {
         self.count.load(SeqCst)
     }
@@ -179,14 +184,14 @@ fn remove_if_unchanged<T: Eq + Hash>(pending: &mut HashMap<T, u64>, repaired: &H
 }
 
 impl Inner {
-    /// Repeats deferred invalidations until it is dropped. Never returns.
+    /// Retries deferred invalidations until the future is dropped. Never returns.
     pub(crate) async fn run_pending(&self) {
         loop {
-            // A loop, because a notification may be left over from what has long been repaired.
+            // A loop, because a notification may be left over from invalidations that were carried out long ago.
             while self.pending.len() == 0 {
                 self.pending.added.notified().await;
             }
-            // Not before Redis is in use again; a poll is enough, since the probe is one as well.
+            // Only while Redis is in use. Polling is enough, because the probe polls as well.
             if self.store.connection.breaker.is_closed() {
                 self.repair().await;
             }
@@ -194,7 +199,8 @@ impl Inner {
         }
     }
 
-    /// A chunk at a time, each ticked off when it is done, so that an interrupted repair has got somewhere.
+    /// Retries what is pending, one chunk at a time. Each chunk is completed on its own, so an interrupted retry makes
+    /// progress.
     async fn repair(&self) {
         let pending = self.pending.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if pending.everything.is_some() {
@@ -214,9 +220,9 @@ impl Inner {
             invalidation.keys.extend(chunk.keys.keys().cloned());
             let entries = match self.invalidate(&invalidation).await {
                 Ok(entries) => entries,
-                // Redis is away again.
+                // Redis is unavailable again.
                 Err(StoreError::Unavailable(_)) => return,
-                // It refuses something in this chunk; the others should not wait for it.
+                // Redis refuses a part of this chunk; the other chunks should not wait for it.
                 Err(StoreError::Server(error)) => {
                     if self.pending.refusal.failed() {
                         warn!(error, "Redis refuses a deferred invalidation; it is tried again");

@@ -1,4 +1,5 @@
-//! Reads beside a deferred removal and its repair, in many thousand orders of their steps: none trusts what the removal names.
+//! Reads concurrent with a deferred invalidation and its retry, under many thousand interleavings: no read trusts an
+//! entry that the invalidation names.
 
 use std::sync::Arc;
 
@@ -12,11 +13,11 @@ use crate::{Invalidation, Key, Keyspace};
 
 const ORDERS: usize = 10_000;
 
-/// When a read takes its mark.
+/// When a read takes the epoch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     BeforeTheRead,
-    /// Broken: what ended in between is not noticed.
+    /// Broken: the read misses a retry that completed in between.
     AfterTheRead,
 }
 
@@ -26,7 +27,7 @@ struct Shop {
     /// The version under the key.
     redis: Mutex<Option<u64>>,
     row: AtomicU64,
-    /// The version that no reader may fall behind.
+    /// The oldest version that a reader may return.
     floor: AtomicU64,
 }
 
@@ -41,7 +42,7 @@ impl Shop {
         }
     }
 
-    /// Two removals, each deferred, and a repair that may run between them.
+    /// Two invalidations, each deferred; a retry may run between them.
     fn write(&self) {
         for version in [2, 3] {
             self.row.store(version, SeqCst);
@@ -53,7 +54,7 @@ impl Shop {
     fn repair(&self) {
         for _ in 0..2 {
             self.pending.make_good(|| *self.redis.lock().unwrap() = None);
-            // Somebody stores what is true.
+            // A client stores the current version.
             let version = self.row.load(SeqCst);
             if self.pending.len() == 0 {
                 *self.redis.lock().unwrap() = Some(version);
@@ -63,7 +64,7 @@ impl Shop {
 }
 
 impl PendingInvalidations {
-    /// What `Inner::repair` does.
+    /// Does what `Inner::repair` does.
     pub(crate) fn make_good(&self, remove: impl FnOnce()) {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
         remove();
@@ -71,7 +72,7 @@ impl PendingInvalidations {
     }
 }
 
-/// A value of this version, as it lies in Redis.
+/// Returns a value of this version, as stored in Redis.
 pub(crate) fn entry(version: u64) -> StoredEntry {
     match StoredValue::parse(format!("V{:032x} at=0 soft=1 hard=1 ver={version} sum=- absent=0 tags=\nx", 7).into()) {
         StoredValue::Value(entry) => entry,
