@@ -1,10 +1,10 @@
-//! Leaves Redis alone while it is down, so that its absence costs a read nothing but the database's time.
+//! The circuit breaker: no command is sent while Redis is down, so a read then costs only the time of the database.
 //!
 //! ```text
 //! open ──probe answers──▶ closed ──threshold failures in a row, or the connection drops──▶ open
 //! ```
 //!
-//! It starts open. Only the probe, a background task, closes it: no request is ever the guinea pig.
+//! It starts open. Only the probe, a background task, closes it: no request has to try whether Redis answers again.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
@@ -20,30 +20,30 @@ impl Breaker {
         Self { closed: AtomicBool::new(false), failures: AtomicU32::new(0), threshold: threshold.max(1) }
     }
 
-    /// Whether Redis may be asked.
+    /// Returns whether commands may be sent to Redis.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Relaxed)
     }
 
-    /// The probe succeeded. Returns whether that changed anything.
+    /// Closes the breaker after a successful probe. Returns whether that changed its state.
     pub(crate) fn close(&self) -> bool {
         self.failures.store(0, Relaxed);
         !self.closed.swap(true, Relaxed)
     }
 
-    /// The connection dropped. Returns whether that changed anything.
+    /// Opens the breaker, because Redis must not be used. Returns whether that changed its state.
     pub(crate) fn open(&self) -> bool {
         self.closed.swap(false, Relaxed)
     }
 
-    /// A command was answered, be it by an error.
+    /// Records that a command was answered, even by an error.
     pub(crate) fn answered(&self) {
         if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
         }
     }
 
-    /// A command was not answered. Returns whether that opened the breaker.
+    /// Records that a command was not answered. Returns whether that opened the breaker.
     pub(crate) fn failed(&self) -> bool {
         self.failures.fetch_add(1, Relaxed) + 1 >= self.threshold && self.open()
     }

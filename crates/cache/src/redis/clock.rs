@@ -1,7 +1,7 @@
 //! Redis' time, read without a round trip.
 //!
-//! Ages are counted on one clock, that of the server which stamped the entry. A probe reads `TIME` once a second;
-//! in between, the monotonic clock of this process carries it on. No wall clock of a client is ever compared.
+//! Ages are measured on one clock: that of the server that wrote the entry. The probe reads `TIME` twice a second; in
+//! between, the monotonic clock of this process advances it. Wall clocks of clients are never compared.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Instant;
@@ -17,14 +17,14 @@ impl Clock {
         Self { started: Instant::now(), offset_ms: AtomicI64::new(0) }
     }
 
-    /// Takes over the server's time, which was read between `asked` and now.
+    /// Sets the server's time, which was read between `asked` and now.
     pub(crate) fn set(&self, server_ms: u64, asked: Instant) {
         let middle = asked.duration_since(self.started) + asked.elapsed() / 2;
         self.offset_ms.store(server_ms as i64 - middle.as_millis() as i64, Relaxed);
     }
 
-    /// Milliseconds since 1970 by Redis' clock. Meaningful once the breaker has closed for the first time, which
-    /// takes a probe; nothing is read from Redis before that.
+    /// Returns milliseconds since 1970 by Redis' clock. Meaningful once the breaker has closed for the first time,
+    /// which requires a probe; nothing is read from Redis before that.
     pub(crate) fn now_ms(&self) -> u64 {
         (self.offset_ms.load(Relaxed) + self.started.elapsed().as_millis() as i64).max(0) as u64
     }

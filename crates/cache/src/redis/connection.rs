@@ -1,8 +1,8 @@
 //! The connection to Redis, and whether it may be used.
 //!
-//! One multiplexed connection carries all commands. Nothing ever waits for a reconnect: a command has one attempt
-//! and `command_timeout`, and while the breaker is open none is sent. The breaker opens when Redis does not answer, or
-//! answers with an error that names a state in which a read could be stale; the probe closes it (`probe.rs`).
+//! One multiplexed connection carries all commands. No command waits for a reconnect: it has one attempt and
+//! `command_timeout`, and none is sent while the breaker is open. The breaker opens when Redis does not answer, or
+//! answers with an error that names a state in which a read could be stale. The probe closes it (`probe.rs`).
 
 use std::mem;
 use std::sync::atomic::AtomicBool;
@@ -23,10 +23,10 @@ use super::epoch::ConnectionEpoch;
 use super::server::{Identity, classify_error};
 use crate::{CacheSettings, Health, Reason};
 
-/// Why a cache cannot be set up. A Redis that is merely down is not among the reasons.
+/// The reason why a client cannot connect. A Redis that is only down is not one of them.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The URL cannot be read. The message does not repeat it: it may hold a password.
+    /// The URL cannot be parsed. The message does not repeat it, because it may contain a password.
     #[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
     Url(String),
     /// The server may evict the fence table and tag sets, which would make stale reads possible.
@@ -35,7 +35,7 @@ pub enum ConnectError {
          `volatile-*` policy or `noeviction`"
     )]
     EvictionPolicy(String),
-    /// The server is older than the scripts need.
+    /// The server is older than the scripts require.
     #[error("Redis {0} is too old: at least version 7.0 is needed")]
     Version(String),
     /// The credentials are wrong.
@@ -52,7 +52,7 @@ pub(crate) struct Connection {
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
-    /// Which server was used last, and over which connection.
+    /// The server that was used last, and the number of its connection.
     pub(super) server: Mutex<Option<(Identity, usize)>>,
     /// Whether a state has begun after which entries may be outdated.
     pub(super) outdated: AtomicBool,
@@ -104,14 +104,14 @@ impl Connection {
             forbidden: Mutex::default(),
         };
         if let Err(error) = connection.first_probe().await {
-            // Or it would go on trying to log in.
+            // Otherwise the client would keep trying to log in.
             let _ = connection.client.quit().await;
             return Err(error);
         }
         Ok(connection)
     }
 
-    /// A command was not answered in time.
+    /// Records that a command was not answered in time.
     pub(crate) fn failed(&self, error: &dyn std::fmt::Display) {
         self.failures.increment(1);
         if self.breaker.failed() {
@@ -120,7 +120,7 @@ impl Connection {
         }
     }
 
-    /// A command was answered with an error: it may name a state in which Redis must not be used, before the probe sees it.
+    /// Records an error reply: it may name a state in which Redis must not be used, before the probe detects it.
     pub(crate) fn refused(&self, error: &str) {
         match classify_error(error) {
             Some(Reason::Forbidden) => {
@@ -131,10 +131,10 @@ impl Connection {
         }
     }
 
-    /// Leaves Redis unused, for this reason, until a probe succeeds.
+    /// Stops using Redis, for this reason, until a probe succeeds.
     pub(super) fn leave(&self, reason: Reason) {
         if reason.makes_entries_suspect() {
-            // Before the breaker opens: the probe that closes it looks at this.
+            // Before the breaker opens: the probe that closes it reads this flag.
             self.outdated.store(true, SeqCst);
         }
         self.breaker.open();
@@ -142,14 +142,14 @@ impl Connection {
         self.change(Health::Down(reason));
     }
 
-    /// Uses Redis, without the protection that is missing.
+    /// Uses Redis, with `missing` as the protection that is missing, if any.
     pub(super) fn enter(&self, missing: Option<Reason>) {
         self.breaker.close();
         self.breaker_gauge.set(0.0);
         self.change(missing.map_or(Health::Up, Health::Degraded));
     }
 
-    /// Says once that a state began, and once that it is over.
+    /// Logs each state once when it begins, and once when it ends.
     fn change(&self, now: Health) {
         let mut before = None;
         self.health.send_if_modified(|health| {
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    /// Whether Redis is in use just now, and what is wrong with it.
+    /// Returns whether Redis is in use now, and what is wrong with it.
     pub(crate) fn health(&self) -> Health {
         self.health.borrow().clone()
     }

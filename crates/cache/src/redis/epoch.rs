@@ -1,10 +1,10 @@
-//! Which connection answers, and whether it is known who is at its other end.
+//! The epoch of the connection: whether the server that answers has been verified.
 //!
-//! A command that is given to a broken connection waits in the client for the next one. Whoever answers it then may be
-//! another server than the one that was checked last, and may have forgotten invalidations that were acknowledged
-//! (ADR 10). So an answer counts only while no connection has been made since the check.
+//! A command on a broken connection waits in the client library for the next connection. The server that then answers
+//! may be another one than the one that was verified last, and may have lost acknowledged invalidations (ADR 10). So a
+//! reply counts only if no connection has been made since the verification.
 //!
-//! That is exact, not a matter of who is quicker: fred announces a new connection before it sends anything over it.
+//! This is exact and does not depend on timing: fred announces a new connection before it sends anything over it.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -15,28 +15,28 @@ use tokio::sync::broadcast::Receiver;
 
 #[derive(Debug)]
 pub(crate) struct ConnectionEpoch {
-    /// Never received from: what waits in it is one announcement for each connection so far.
+    /// Never received from, so it holds one announcement for each connection so far.
     announced: Receiver<Server>,
     checked: AtomicUsize,
 }
 
 impl ConnectionEpoch {
-    /// Of a client that has not connected yet.
+    /// Creates the epoch of a client that has not connected yet.
     pub(crate) fn of(client: &Client) -> Self {
         Self { announced: client.reconnect_rx(), checked: AtomicUsize::new(0) }
     }
 
-    /// The number of the connection that there is, or was last.
+    /// Returns the number of the current connection, or of the last one.
     pub(crate) fn number(&self) -> usize {
         self.announced.len()
     }
 
-    /// The server at the other end of this connection is known.
+    /// Marks the server of this connection as verified.
     pub(crate) fn check(&self, number: usize) {
         self.checked.store(number, SeqCst);
     }
 
-    /// Whether it is known who has given the answers that are there by now.
+    /// Returns whether the server that gave the replies received so far is verified.
     pub(crate) fn is_verified(&self) -> bool {
         self.checked.load(SeqCst) == self.number()
     }

@@ -1,4 +1,4 @@
-//! Everything that knows Redis and its client library. Nothing of `fred` leaves this module.
+//! Redis and its client library. No type of `fred` leaves this module.
 
 mod breaker;
 mod clock;

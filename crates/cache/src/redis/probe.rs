@@ -1,11 +1,11 @@
-//! The probe: asks Redis in which state it is, and decides whether the cache uses it.
+//! The probe: determines the state of Redis, and decides whether the client uses it.
 //!
-//! Three commands: `TIME` (for the clock), `INFO` (which server, and in which state), and a script that does nothing but
-//! would be allowed to write. Redis refuses such a script in every state in which it refuses writes, and writes nothing
-//! for it. The probe runs twice a second, ten times a second while Redis is not in use.
+//! It sends three commands: `TIME` (for the clock), `INFO` (which server, and in which state), and a script that would
+//! be allowed to write but does nothing. Redis refuses such a script in every state in which it refuses writes, and
+//! writes nothing for it. The probe runs twice a second, and ten times a second while Redis is not in use.
 //!
-//! When a state is over in which invalidations were refused, or the dataset may be an older one, the keyspace is emptied
-//! before Redis is used again (ADR 10).
+//! After a state in which invalidations were refused, or in which the dataset may be an older one, the client purges
+//! the keyspace before it uses Redis again (ADR 10).
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
@@ -25,35 +25,36 @@ use crate::Reason;
 
 const PROBE_CLOSED: Duration = Duration::from_millis(500);
 const PROBE_OPEN: Duration = Duration::from_millis(100);
-/// The connection is made anew after so long without an answer. A time and not a number of probes, because the command
-/// timeout decides how long a probe takes.
+/// Time without an answer after which the client reconnects. A time and not a number of probes, because the command
+/// timeout determines how long a probe takes.
 const RECONNECT_AFTER: Duration = Duration::from_secs(3);
-/// Attempts to connect that name no reason, after which an earlier reason no longer holds.
+/// Connection attempts without a reason, after which an earlier reason no longer holds.
 const MAX_UNEXPLAINED_ATTEMPTS: u32 = 20;
-/// Probes without an answer after which an earlier reason no longer holds: a busy server may be late once.
+/// Probes without an answer, after which an earlier reason no longer holds: a busy server may be late once.
 const MAX_SILENT_PROBES: u32 = 5;
-/// How long a start waits for Redis before it goes on without.
+/// How long a start waits for Redis before it continues without Redis.
 pub(super) const FIRST_PROBE: Duration = Duration::from_secs(2);
-/// How long after its last refusal a forbidden command is shown.
+/// How long a forbidden command is reported after its last refusal.
 const FORBIDDEN: Duration = Duration::from_secs(5);
 
-/// Allowed to write, so Redis refuses it where it refuses writes; writes nothing. KEYS and ARGV: none. Returns 1.
+/// Allowed to write, so Redis refuses it when it refuses writes; writes nothing. KEYS and ARGV: none. Returns 1.
 const MAY_WRITE: &str = "#!lua\nreturn 1";
 
-/// Why Redis is not to be used.
+/// The reason why Redis must not be used.
 pub(super) enum ProbeError {
-    /// It does not answer.
+    /// Redis does not answer.
     NoAnswer(Error),
-    /// It answers, and is in this state.
+    /// Redis answers, and is in this state.
     State(Reason),
 }
 
-/// What connection attempts failed with, as the client announces it: a probe only times out meanwhile.
+/// The errors of connection attempts, as the client library announces them: a probe only times out during such
+/// attempts.
 struct ConnectErrors {
     errors: Receiver<(Error, Option<fred::types::config::Server>)>,
-    /// The state that the last attempt which was answered has named.
+    /// The state that the last answered attempt named.
     reason: Option<Reason>,
-    /// Attempts since then that named none.
+    /// Attempts since then that named no state.
     unexplained: u32,
 }
 
@@ -81,7 +82,7 @@ impl Connection {
         }
     }
 
-    /// What only a person can change ends the start; what may pass does not.
+    /// Fails the start for a reason that only a person can remove; starts without Redis for one that may pass.
     fn start_degraded(&self, reason: Reason) -> Result<(), ConnectError> {
         match reason {
             Reason::Login(said) => Err(ConnectError::Login(said)),
@@ -94,18 +95,20 @@ impl Connection {
         }
     }
 
-    /// Probes until it is dropped. Never returns. Calls `on_server_replaced` before Redis is used again, where its entries may be
-    /// outdated: it was restarted or replaced, or has refused invalidations.
+    /// Probes until the future is dropped. Never returns.
+    ///
+    /// Before Redis is used again, calls `on_server_replaced` if its entries may be outdated: the server was restarted
+    /// or replaced, or has refused invalidations.
     pub(crate) async fn run_probe(&self, on_server_replaced: impl Fn() + Send + Sync) {
         let mut refusals = ConnectErrors { errors: self.client.error_rx(), reason: None, unexplained: 0 };
         let mut silent: u32 = 0;
-        // Since the last answer, or since the connection was made anew.
+        // The time of the last answer, or of the last forced reconnect.
         let mut since = Instant::now();
         loop {
             let pause = if self.breaker.is_closed() { PROBE_CLOSED } else { PROBE_OPEN };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                // A lagged or closed channel says as much as an event: look at the server now.
+                // A lagged or closed channel counts as an event: probe the server now.
                 dropped = refusals.errors.recv() => {
                     refusals.hear(dropped.ok().map(|(error, _)| error));
                     if self.breaker.is_closed() {
@@ -135,7 +138,8 @@ impl Connection {
                     }
                     if since.elapsed() >= RECONNECT_AFTER {
                         since = Instant::now();
-                        // A peer that vanished without a word leaves a connection that looks open for a quarter of an hour.
+                        // A peer that vanished without closing the connection leaves one that looks open for a quarter
+                        // of an hour.
                         let _ = self.client.force_reconnection().await;
                     }
                 }
@@ -156,13 +160,14 @@ impl Connection {
         }
         let refused = self.check_writes().await?;
         self.compare(&server.identity, number, on_server_replaced);
-        // After `on_server_replaced`: who believes this connection distrusts what it shows. Of one made meanwhile nothing is known.
+        // After `on_server_replaced`, so that a reader that trusts this connection already distrusts its entries. A
+        // connection made in the meantime stays unverified.
         self.epoch.check(number);
         self.enter(refused.or_else(|| self.was_forbidden()).or_else(|| server.missing_protection()));
         Ok(())
     }
 
-    /// Where `INFO` is refused, nothing is known of the server.
+    /// Reads `INFO`. If the server refuses it, every field is unknown.
     async fn read_server_info(&self) -> Result<ServerInfo, ProbeError> {
         match self.client.info::<String>(None).await {
             Ok(info) => Ok(ServerInfo::parse(&info)),
@@ -170,13 +175,13 @@ impl Connection {
             Err(error) if ProbeError::is_silence(&error) => Err(ProbeError::NoAnswer(error)),
             Err(error) => match classify_error(error.details()) {
                 Some(reason) => Err(ProbeError::State(reason)),
-                // A server that does not know the command, or renamed it.
+                // The server does not know the command, or has renamed it.
                 None => Ok(ServerInfo::default()),
             },
         }
     }
 
-    /// Returns what is refused, where reads and invalidations work all the same.
+    /// Checks that Redis accepts writes. Returns a refusal that reads and invalidations do not depend on.
     async fn check_writes(&self) -> Result<Option<Reason>, ProbeError> {
         let answer: Result<i64, Error> = self.client.eval(MAY_WRITE, Vec::<String>::new(), Vec::<String>::new()).await;
         let Err(error) = answer else { return Ok(None) };
@@ -186,7 +191,7 @@ impl Connection {
         }
     }
 
-    /// Distrusts all entries, where the server is another one than before, or may be, or has refused invalidations.
+    /// Distrusts all entries if the server is or may be another one than before, or has refused invalidations.
     fn compare(&self, identity: &Identity, number: usize, on_server_replaced: &(impl Fn() + Send + Sync)) {
         let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.replace((identity.clone(), number));
@@ -208,7 +213,7 @@ impl Connection {
 }
 
 impl ConnectErrors {
-    /// Hears of every attempt since the last look.
+    /// Records every attempt since the last call.
     fn drain(&mut self) {
         loop {
             match self.errors.try_recv() {
@@ -219,7 +224,8 @@ impl ConnectErrors {
         }
     }
 
-    /// A refused connection may break before its reason is read, so some attempts without a reason do not count.
+    /// Records one attempt. A refused connection may break before its reason is read, so a few attempts without a
+    /// reason do not clear it.
     fn hear(&mut self, error: Option<Error>) {
         if let Some(reason) = error.and_then(|error| classify_error(error.details())).filter(Reason::forbids_use) {
             (self.reason, self.unexplained) = (Some(reason), 0);
@@ -233,7 +239,7 @@ impl ConnectErrors {
 impl ProbeError {
     fn of(error: Error) -> Self {
         match classify_error(error.details()) {
-            // Without TIME there is no clock.
+            // Without `TIME` there is no clock.
             Some(Reason::Forbidden) => Self::State(Reason::Login(error.details().to_owned())),
             Some(reason) => Self::State(reason),
             None => Self::NoAnswer(error),

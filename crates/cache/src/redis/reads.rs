@@ -1,9 +1,9 @@
-//! Reads that wait at the same time share a command.
+//! Shared reads: reads that wait at the same time share a command.
 //!
-//! A read that finds none under way is one plain `GET`, sent at once. Those that come while it is on its way wait for
-//! its reply and go out together as one `MGET`; so the busier the process, the less a read costs, and an idle one
-//! loses no time. A read joins only a command that has not been sent yet: what it returns was read after it began.
-//! When a command is not answered in time, everybody who waits fails with it, so that none waits for two time limits.
+//! A read that finds no read in flight sends one plain `GET` at once. Reads that begin while it is in flight wait for
+//! its reply and are then sent together as one `MGET`. So a read costs less the busier the process is, and an idle
+//! process loses no time. A read joins only a command that has not been sent yet, so its value was read after it began.
+//! When a command is not answered in time, all waiting reads fail with it, so that none waits for two time limits.
 
 use std::future::Future;
 use std::mem;
@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// Keys of one `MGET` at most: it must stay short for Redis.
+/// Keys of one `MGET` at most, so that it stays short for Redis.
 const MAX_MGET_KEYS: usize = 128;
 
 type Reply = Result<Option<Bytes>, Error>;
 
-/// Where commands go, and tasks: to Redis and a runtime, or to a test that chooses the order of their steps.
+/// Sends commands and starts tasks: on Redis and a runtime, or in a test that chooses the order of the steps.
 pub(crate) trait ReadTransport: Sized + Send + Sync + 'static {
     fn get(&self, key: Bytes) -> impl Future<Output = Reply> + Send;
     fn mget(&self, keys: Vec<Bytes>) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send;
@@ -39,7 +39,7 @@ pub(crate) struct ReadCoalescer<W = (Client, Handle)> {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Whether somebody has a command under way, and will look for who waits when it is answered.
+    /// Whether a command is in flight, whose sender will serve `waiting` after the reply.
     busy: bool,
     waiting: Vec<(Bytes, oneshot::Sender<Reply>)>,
 }
@@ -55,7 +55,7 @@ impl<W: ReadTransport> ReadCoalescer<W> {
         Arc::new(Self { wire, queue: Mutex::default() })
     }
 
-    /// The bytes under `key`.
+    /// Returns the bytes under `key`.
     pub(crate) async fn get(self: &Arc<Self>, key: Bytes) -> Reply {
         let reply = {
             let mut queue = self.queue();
@@ -71,7 +71,8 @@ impl<W: ReadTransport> ReadCoalescer<W> {
         match reply {
             Some(reply) => reply.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Canceled, "the read was dropped"))),
             None => {
-                // When this read is answered, or its future dropped, those who came meanwhile have their turn.
+                // When this read is answered, or its future is dropped, the reads that arrived in the meantime are
+                // sent.
                 let _next = HandOverOnDrop(Arc::clone(self));
                 let reply = self.wire.get(key).await;
                 if let Err(error) = &reply {
@@ -82,7 +83,7 @@ impl<W: ReadTransport> ReadCoalescer<W> {
         }
     }
 
-    /// Answers who waits, until nobody does.
+    /// Sends the waiting reads until none waits.
     async fn flush_queue(self: Arc<Self>, mut turn: FlushGuard<W>) {
         loop {
             let waiting: Vec<_> = {
@@ -101,7 +102,7 @@ impl<W: ReadTransport> ReadCoalescer<W> {
     }
 
     async fn answer(&self, keys: Vec<Bytes>, senders: Vec<oneshot::Sender<Reply>>) {
-        // A reader that is gone needs no answer.
+        // A reader that is gone needs no reply.
         match self.wire.mget(keys).await {
             Ok(values) => senders.into_iter().zip(values).for_each(|(sender, value)| drop(sender.send(Ok(value)))),
             Err(error) => {
@@ -111,7 +112,7 @@ impl<W: ReadTransport> ReadCoalescer<W> {
         }
     }
 
-    /// Fails who came meanwhile, if Redis did not answer: each batch of them would wait as long again.
+    /// Fails the waiting reads if Redis did not answer: each further batch would wait for another time limit.
     fn fail_waiting(&self, error: &Error) {
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled) {
             let waiting = mem::take(&mut self.queue().waiting);
@@ -140,7 +141,7 @@ impl ReadTransport for (Client, Handle) {
     }
 }
 
-/// Hands the turn on when it is dropped.
+/// Hands the queue over to a new task when it is dropped.
 struct HandOverOnDrop<W: ReadTransport>(Arc<ReadCoalescer<W>>);
 
 impl<W: ReadTransport> Drop for HandOverOnDrop<W> {
@@ -149,14 +150,15 @@ impl<W: ReadTransport> Drop for HandOverOnDrop<W> {
         queue.busy = !queue.waiting.is_empty();
         if queue.busy {
             mem::drop(queue);
-            // Made here and not by the task: where the runtime is gone, the task is dropped without a first step.
+            // Created here and not by the task: if the runtime is gone, the task is dropped before its first step.
             let turn = FlushGuard { reads: Arc::clone(&self.0), over: false };
             self.0.wire.spawn(Arc::clone(&self.0).flush_queue(turn));
         }
     }
 }
 
-/// A task's turn. Cut short, by a panic or the end of its runtime, it fails who waits: nobody else would answer them.
+/// Guards a task that flushes the queue. If a panic or the end of the runtime cuts the task short, it fails the waiting
+/// reads, because no other task would answer them.
 struct FlushGuard<W> {
     reads: Arc<ReadCoalescer<W>>,
     over: bool,
@@ -167,7 +169,7 @@ impl<W> Drop for FlushGuard<W> {
         if !self.over {
             let mut queue = self.reads.queue();
             queue.busy = false;
-            // Without its sender, a read ends as one that was dropped.
+            // Without its sender, a read ends like one that was dropped.
             queue.waiting.clear();
         }
     }
@@ -201,7 +203,7 @@ mod tests {
                 queue.busy = true;
                 queue.waiting.push((Bytes::new(), sender));
             }
-            // A reader whose own runtime lives on hangs up.
+            // A reader whose own runtime is still alive drops its read.
             drop(HandOverOnDrop(Arc::clone(&reads)));
             assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
             assert!(!reads.queue().busy, "the next read would wait for ever");

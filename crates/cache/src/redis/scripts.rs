@@ -1,9 +1,9 @@
-//! The registry of Lua scripts. Each file under `scripts/` names its keys, arguments, result and the race it closes;
-//! one function of [`Store`](super::Store) calls it.
+//! The registry of Lua scripts. Each file under `scripts/` names its keys, its arguments, its result and the race that
+//! it closes; one function of [`Store`](super::Store) calls it.
 
 use fred::types::scripts::Script;
 
-/// Every script the cache runs in Redis.
+/// All scripts that the cache runs in Redis.
 #[derive(Debug, Clone)]
 pub(crate) struct Scripts {
     pub(crate) acquire: Script,
@@ -52,7 +52,7 @@ impl Scripts {
     }
 }
 
-/// A script with what it shares with another one: behind the first line, which names the flags and has to stay the first.
+/// Returns a script with the shared part inserted after its first line, which names the flags and must stay the first.
 fn including(script: &str, shared: &str) -> String {
     let (flags, rest) = script.split_once('\n').unwrap_or((script, ""));
     format!("{flags}\n{shared}{rest}")
@@ -63,7 +63,8 @@ fn source(_file: &str, built_in: &str) -> String {
     built_in.to_owned()
 }
 
-/// For the mutation run only, which compiles with `--cfg mutants`: the script as it lies in the folder that `CACHE_SCRIPTS` names.
+/// For the mutation run only, which compiles with `--cfg mutants`: reads the script from the folder that
+/// `CACHE_SCRIPTS` names.
 #[cfg(mutants)]
 fn source(file: &str, built_in: &str) -> String {
     match std::env::var_os("CACHE_SCRIPTS") {

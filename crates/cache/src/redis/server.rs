@@ -1,8 +1,8 @@
-//! What Redis says of itself: in `INFO`, and in the errors that it answers with.
+//! The state of the Redis server, from `INFO` and from error replies.
 
 use crate::health::Reason;
 
-/// What `INFO` shows of a server. A field is `None` where it is hidden (a managed service, a proxy, an ACL).
+/// What `INFO` shows of a server. A field is `None` if it is hidden (by a managed service, a proxy or an ACL).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerInfo {
     pub(crate) identity: Identity,
@@ -12,18 +12,19 @@ pub(crate) struct ServerInfo {
     eviction_policy: Option<String>,
 }
 
-/// Which dataset a server has.
+/// The identity of a server and of its dataset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// Another one after every start of the process.
+    /// Changes with every start of the process.
     run_id: Option<String>,
-    /// Another one after every promotion, and that of the primary while the server is a replica.
+    /// Changes with every promotion; on a replica, it is that of the primary.
     replication_id: Option<String>,
 }
 
 impl ServerInfo {
     pub(crate) fn parse(info: &str) -> Self {
-        // Valkey reports the Redis version that it is compatible with as 7.2.4 and its own one beside it.
+        // Valkey reports the Redis version with which it is compatible (7.2.4) here, and its own version in another
+        // field.
         Self {
             identity: Identity { run_id: field(info, "run_id"), replication_id: field(info, "master_replid") },
             version: field(info, "redis_version"),
@@ -33,7 +34,7 @@ impl ServerInfo {
         }
     }
 
-    /// Why this server must not be used, if it must not.
+    /// Returns the reason why this server must not be used, if there is one.
     pub(crate) fn forbids_use(&self) -> Option<Reason> {
         let major = self.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
         if let Some(version) = self.version.clone().filter(|_| major.is_some_and(|major: u32| major < 7)) {
@@ -49,7 +50,7 @@ impl ServerInfo {
         }
     }
 
-    /// The protection that is missing, if one is.
+    /// Returns the protection that is missing, if any.
     pub(crate) fn missing_protection(&self) -> Option<Reason> {
         match (&self.identity.run_id, &self.eviction_policy) {
             (None, None) => Some(Reason::NoInfo),
@@ -61,7 +62,7 @@ impl ServerInfo {
 }
 
 impl Identity {
-    /// Whether a server with this identity has the dataset that `other` had; `None` where `INFO` does not tell.
+    /// Returns whether a server with this identity has the dataset that `other` had; `None` if `INFO` does not show it.
     pub(crate) fn is_same(&self, other: &Self) -> Option<bool> {
         let run_id = self.run_id.as_ref().zip(other.run_id.as_ref()).map(|(one, other)| one == other)?;
         let promoted = self.replication_id.as_ref().zip(other.replication_id.as_ref());
@@ -74,7 +75,7 @@ fn field(info: &str, name: &str) -> Option<String> {
     Some(value.to_owned()).filter(|value| !value.is_empty())
 }
 
-/// The state of the server that an error names, if it names one. The only place that knows the codes.
+/// Returns the state of the server that an error names, if any. Only this function knows the error codes.
 pub(crate) fn classify_error(error: &str) -> Option<Reason> {
     match error.split_whitespace().next().unwrap_or_default() {
         "READONLY" | "MASTERDOWN" => Some(Reason::Replica),
@@ -85,7 +86,7 @@ pub(crate) fn classify_error(error: &str) -> Option<Reason> {
         "NOAUTH" | "WRONGPASS" => Some(Reason::Login(error.to_owned())),
         "NOPERM" => Some(Reason::Forbidden),
         _ if error.contains("max number of clients") => Some(Reason::TooManyClients),
-        // How Redis 7.0 words NOPERM for a command within a script.
+        // The wording of NOPERM in Redis 7.0 for a command within a script.
         _ if error.contains("The user executing the script") => Some(Reason::Forbidden),
         _ => None,
     }

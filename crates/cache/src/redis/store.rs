@@ -1,4 +1,4 @@
-//! The few things the cache asks of Redis, each one command or one script.
+//! The operations of the cache on Redis, each one command or one script.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use super::scripts::Scripts;
 use crate::entry::StoredValue;
 use crate::{CacheSettings, ConnectError, FillRefusal, Key, Keyspace, Tag};
 
-/// Arguments of a script or command.
+/// Builds the arguments of a script or command.
 macro_rules! args {
     ($($arg:expr),+ $(,)?) => { vec![$(Value::from($arg)),+] };
 }
 
 /// Members that one script call removes at most, so that it stays short.
 const REMOVE_BATCH: i64 = 512;
-/// Values that one script call rewrites at most; each is read and written whole.
+/// Values that one script call rewrites at most; each is read and written completely.
 const EXPIRE_BATCH: i64 = 64;
-/// Registrations that the sweep looks at, a script call.
+/// Registrations that one script call of the sweep examines.
 const SWEEP: u64 = 128;
-/// Fences that all partitions together remember before each folds its own into the floor.
+/// Fences that all partitions together keep at most; beyond its share, a partition folds its fences into the floor.
 const MAX_FENCES: i64 = 10_000;
-/// Fences that a partition remembers at least.
+/// Fences that a partition keeps at least.
 const FENCES_EACH: i64 = 100;
 
-/// Redis access for one keyspace.
+/// Access to Redis for one keyspace.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) connection: Connection,
@@ -42,7 +42,7 @@ pub(crate) struct Store {
     scripts: Scripts,
 }
 
-/// 128 random bits: one per load, never used twice, never sent twice.
+/// 128 random bits, drawn anew for each use. A command that may have run is never sent again with the same ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RandomId(u128);
 
@@ -55,15 +55,15 @@ pub(crate) struct Grant {
     clock: u64,
 }
 
-/// The answer to "may I load this entry?".
+/// The reply to a request for the lease.
 pub(crate) enum AcquireReply {
-    /// Yes, and may store what is loaded.
+    /// The caller may load the entry and store the value.
     Granted(Grant),
-    /// It is there, or somebody else is loading it.
+    /// The entry exists, or another client is loading it.
     Held(StoredValue),
 }
 
-/// The answer to "store this".
+/// The reply to a commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CommitReply {
     Stored(RandomId),
@@ -76,23 +76,23 @@ pub(crate) struct InspectedEntry {
     pub(crate) held: StoredValue,
     /// Bytes of header and body.
     pub(crate) size: usize,
-    /// Milliseconds to live.
+    /// Remaining time to live in milliseconds.
     pub(crate) left: i64,
 }
 
-/// What a call of the sweep did.
+/// The result of one call of the sweep.
 #[derive(Debug)]
 pub(crate) struct SweepReply {
     /// Registrations that it removed.
     pub(crate) removed: u64,
-    /// Whether another call at once would find about as many.
+    /// Whether another call right now would find about as many.
     pub(crate) more: bool,
 }
 
-/// Redis did not do it.
+/// The operation was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Not asked (breaker open) or not answered in time. A command that was sent may still run.
+    /// Not sent (breaker open) or not answered in time. A command that was sent may still run.
     #[error("Redis is unavailable: {0}")]
     Unavailable(String),
     /// Answered with an error, such as OOM.
@@ -109,12 +109,12 @@ impl Store {
         Ok(Self { connection, reads, keyspace, scripts: Scripts::new() })
     }
 
-    /// The read of a hit: one plain `GET`, or a share of an `MGET`.
+    /// Reads an entry, as on a hit: one plain `GET`, or a part of an `MGET`.
     pub(crate) async fn get(&self, key: &Key) -> Result<Option<StoredValue>> {
         self.ready()?;
         let raw = match self.keyspace.partitions() {
             1 => self.reads.get(key.bytes()).await,
-            // Keys of different partitions are of different slots, which no MGET may span.
+            // Keys of different partitions are in different slots, and an MGET must not span slots.
             _ => self.connection.client.get(key.bytes()).await,
         };
         match self.answer(raw) {
@@ -123,7 +123,7 @@ impl Store {
         }
     }
 
-    /// Takes the lease on an absent entry.
+    /// Acquires the lease of an absent entry.
     pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> Result<AcquireReply> {
         let id = RandomId::random();
         let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
@@ -137,7 +137,7 @@ impl Store {
         }
     }
 
-    /// Takes the lease whatever the entry holds.
+    /// Takes over the lease, regardless of what the entry holds.
     pub(crate) async fn take_over(&self, key: &Key, lease: Duration) -> Result<Grant> {
         let id = RandomId::random();
         let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
@@ -145,7 +145,7 @@ impl Store {
         self.grant(id.token('L'), reply)
     }
 
-    /// Takes the right to refresh the value with that token; `None` when it is gone or being refreshed.
+    /// Acquires the right to refresh the value with this token; `None` when the value is gone or being refreshed.
     pub(crate) async fn refresh(&self, key: &Key, token: Bytes, lock: Duration) -> Result<Option<Grant>> {
         let mut keys = self.entry_keys(key);
         keys.push(self.keyspace.refresh_lock(key));
@@ -156,7 +156,7 @@ impl Store {
         }
     }
 
-    /// Stores a loaded value under the grant that its load began with.
+    /// Stores a loaded value under the grant with which its load began.
     pub(crate) async fn commit(
         &self,
         key: &Key,
@@ -190,27 +190,27 @@ impl Store {
         }
     }
 
-    /// Gives a lease back.
+    /// Releases a lease.
     pub(crate) async fn release(&self, key: &Key, grant: Grant) -> Result<()> {
         self.run(&self.scripts.release, vec![key.to_string()], args![grant.token]).await
     }
 
-    /// Removes entries, and with them any lease on them. Returns how many there were.
+    /// Removes entries, and with them any lease on them. Returns how many existed.
     pub(crate) async fn unlink(&self, keys: &[Key]) -> Result<u64> {
         self.ready()?;
         let keys: Vec<fred::types::Key> = keys.iter().map(|key| key.bytes().into()).collect();
         self.answer(self.connection.client.unlink(keys).await)
     }
 
-    /// Removes those entries that show an older version than the one named beside them; a load under way is stored
-    /// only if it has that version. Returns how many were removed.
+    /// Removes the entries that show an older version than the one given with each; a load in flight is stored only if
+    /// its version is not older. Returns how many were removed.
     pub(crate) async fn remove_older(&self, entries: &[(Key, u64)]) -> Result<u64> {
         let (keys, versions) =
             entries.iter().map(|(key, version)| (key.to_string(), Value::from(version.to_string()))).unzip();
         self.run(&self.scripts.remove_older, keys, versions).await
     }
 
-    /// Removes the entries of one partition that carry `tag`. Returns how many there were.
+    /// Removes the entries of one partition that carry `tag`. Returns how many existed.
     pub(crate) async fn invalidate_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let (mut stage, mut total) = ("begin".to_owned(), 0);
         while stage != "done" {
@@ -228,12 +228,12 @@ impl Store {
         Ok(total)
     }
 
-    /// Marks the entries of one partition that carry `tag` as stale. Returns how many there were.
+    /// Marks the entries of one partition that carry `tag` as stale. Returns how many existed.
     pub(crate) async fn expire_tag(&self, partition: u16, tag: &Tag) -> Result<u64> {
         let fence = vec![self.keyspace.fence(partition)];
         let args = args![tag.as_str(), RandomId::random().to_string(), self.fences()];
-        // The fence first: after it, no older load can be stored, so the scans meet every value that matters. The tag set
-        // before the set being drained, because a hard invalidation moves members in that direction.
+        // The fence first: after it, no older load can be stored, so the scans find every relevant value. The tag set
+        // before the emptying set, because a hard invalidation moves members in that direction.
         let _clock: u64 = self.run(&self.scripts.fence_tag, fence, args).await?;
         Ok(self.expire_members(partition, self.keyspace.tag_set(partition, tag)).await?
             + self.expire_members(partition, self.keyspace.emptying_set(partition, tag)).await?)
@@ -258,7 +258,7 @@ impl Store {
         }
     }
 
-    /// Marks entries as stale. Returns how many there were.
+    /// Marks entries as stale. Returns how many existed.
     pub(crate) async fn expire(&self, names: Vec<String>) -> Result<u64> {
         if names.is_empty() {
             return Ok(0);
@@ -266,37 +266,38 @@ impl Store {
         self.run(&self.scripts.soften, names, args![RandomId::random().to_string()]).await
     }
 
-    /// Drops the fence table of a partition, and with it the generation: no load under way can be stored.
+    /// Drops the fence table of a partition, and with it the generation: no load in flight can be stored.
     ///
-    /// It removes and adds nothing, so that it works on a full Redis too.
+    /// It removes and adds nothing, so it also works on a full Redis.
     pub(crate) async fn drop_generation(&self, partition: u16) -> Result<()> {
         self.ready()?;
         self.answer(self.connection.client.unlink::<i64, _>(self.keyspace.fence(partition)).await).map(drop)
     }
 
-    /// One page of the names of strings under a prefix, the cache's own ones left out; a stream there is somebody
-    /// else's. Returns the next cursor, `0` at the end.
+    /// Returns the next cursor (`0` at the end) and one page of the names of strings under the prefix, without the
+    /// cache's own names. A stream under the prefix belongs to another program.
     pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
         self.ready()?;
-        // A keyspace has no character that a pattern gives a meaning to.
+        // A keyspace name contains no character that is special in a pattern.
         let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
         let kind = Some(ScanType::String);
         let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), kind).await;
         let (next, names): (String, Vec<Bytes>) = self.answer(page)?;
-        // A name that is not text is not one of ours.
+        // A name that is not text is not a name of this cache.
         Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
     }
 
-    /// Removes registrations of entries that are gone: of those that are due, and of others by chance.
+    /// Removes registrations of entries that are gone: examines those that are due, and a random sample of the others.
     pub(crate) async fn sweep(&self, partition: u16) -> Result<SweepReply> {
         let args = args![self.keyspace.prefix(partition), SWEEP.to_string()];
         let registry = vec![self.keyspace.registry(partition)];
         let (examined, removed, due): (u64, u64, u64) = self.run(&self.scripts.sweep, registry, args).await?;
-        // As Redis itself goes about keys that have expired: where many of those are gone that it met by chance, many are.
+        // As in the active expiry of Redis itself: if many entries of the random sample are gone, many others are as
+        // well.
         Ok(SweepReply { removed, more: due == SWEEP || (removed > 0 && 4 * removed >= examined) })
     }
 
-    /// Looks at entries of one partition. What is no string, or has no end, is no entry.
+    /// Inspects entries of one partition. A key that is not a string, or has no TTL, is not an entry.
     pub(crate) async fn inspect(&self, keys: &[Key]) -> Result<Vec<Option<InspectedEntry>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -310,13 +311,13 @@ impl Store {
         Ok(seen.collect())
     }
 
-    /// How many entries of a partition carry `tag`, as registered.
+    /// Returns how many entries of a partition are registered under `tag`.
     pub(crate) async fn tag_size(&self, partition: u16, tag: &Tag) -> Result<u64> {
         self.ready()?;
         self.answer(self.connection.client.scard(self.keyspace.tag_set(partition, tag)).await)
     }
 
-    /// The memory for fences is bounded for a keyspace, whatever the number of its partitions.
+    /// The memory for fences is bounded per keyspace, regardless of the number of its partitions.
     fn fences(&self) -> i64 {
         (MAX_FENCES / i64::from(self.keyspace.partitions())).max(FENCES_EACH)
     }
@@ -330,7 +331,7 @@ impl Store {
         Ok(Grant { token, generation, clock })
     }
 
-    /// Runs a script by its hash, and once more by its text where the server does not know it yet.
+    /// Runs a script by its hash, and once more by its text if the server does not know it yet.
     async fn run<T: FromValue>(&self, script: &Script, keys: Vec<String>, args: Vec<Value>) -> Result<T> {
         self.ready()?;
         let client = &self.connection.client;

@@ -1,5 +1,5 @@
-//! Reads that share commands, in many thousand orders of their steps: what each gets was read after it had begun, and nobody
-//! waits for ever, also where a reader hangs up.
+//! Shared reads under many thousand interleavings: the value of each read was read after the read had begun, and no
+//! read waits forever, even when a reader drops its read.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ const ORDERS: usize = 10_000;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Whole,
-    /// Broken: a read joins the command that is under way.
+    /// Broken: a read joins a command that was already sent.
     JoinsWhatWasSent,
 }
 
-/// A Redis of one key, whose replies take a while.
+/// A Redis with one key, whose replies take a while.
 struct Redis {
     case: Case,
     version: AtomicU8,
-    /// What the latest command has read.
+    /// The version that the latest command has read.
     read: AtomicU8,
 }
 
@@ -67,7 +67,7 @@ fn in_many_orders(case: Case) {
                 threads.push(thread::spawn(move || {
                     let floor = acknowledged.load(SeqCst);
                     let reading = Box::pin(reads.get(Bytes::from_static(b"key")));
-                    // One of them hangs up after a while, in whatever step it is.
+                    // Reader 0 drops its read after a while, at any step.
                     let hangs_up = Box::pin(async {
                         if reader > 0 {
                             std::future::pending::<()>().await;
