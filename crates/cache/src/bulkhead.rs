@@ -1,4 +1,4 @@
-//! Bounds what the cache may ask of the database at once, above all while Redis is down.
+//! The bulkhead: bounds the concurrent loads of a client, above all while Redis is down.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,14 +12,14 @@ pub(crate) struct Bulkhead {
     queue: Duration,
 }
 
-/// A place among the loads that run at once. It is free again when all that share it are dropped.
+/// A permit for a load. It is released when all clones are dropped.
 pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
-/// The place that the loads of one batch share, while there is one.
+/// The permit that the loads of one batch share, while there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedPermit(Arc<Mutex<Weak<OwnedSemaphorePermit>>>);
 
-/// No place became free in time.
+/// No permit became free in time.
 #[derive(Debug)]
 pub(crate) struct BulkheadFull;
 
@@ -28,12 +28,12 @@ impl Bulkhead {
         Self { permits: Arc::new(Semaphore::new(permits.max(1))), queue }
     }
 
-    /// Waits for a place, first come first served.
+    /// Waits for a permit; first come, first served.
     pub(crate) async fn acquire_permit(&self) -> Result<Permit, BulkheadFull> {
         timeout(self.queue, self.permit()).await.unwrap_or(Err(BulkheadFull))
     }
 
-    /// The place of this batch; the first of its loads waits for one, and the others with it.
+    /// Returns the permit of this batch; its first load waits for one, and the other loads wait with it.
     pub(crate) async fn acquire_shared(&self, shared: &SharedPermit) -> Result<Permit, BulkheadFull> {
         let entering = async {
             let mut taken = shared.0.lock().await;
@@ -44,7 +44,7 @@ impl Bulkhead {
             *taken = Arc::downgrade(&permit);
             Ok(permit)
         };
-        // Each within its own time, so that they do not wait one after the other.
+        // Each load has its own timeout, so that the loads do not wait one after the other.
         timeout(self.queue, entering).await.unwrap_or(Err(BulkheadFull))
     }
 

@@ -1,8 +1,9 @@
-//! Stale-while-revalidate: the reader has its answer; one task, in one process, brings the entry up to date behind.
+//! Stale-while-revalidate: the reader receives the stale value; one task in one process refreshes the entry in the
+//! background.
 //!
-//! The stale entry stays readable until the commit replaces it by compare-and-swap on the entry's own id. So a
-//! refresh that was overtaken, by an invalidation or by a faster refresh, changes nothing. One that takes longer than the
-//! policy's load timeout is given up.
+//! The stale entry stays readable until the commit replaces it by compare-and-swap on the entry's own id. So a refresh
+//! that was overtaken by an invalidation or by a faster refresh changes nothing. A refresh that exceeds the policy's
+//! load timeout is aborted.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,31 +18,32 @@ use crate::{Cache, Key};
 #[derive(Debug, Default)]
 pub(crate) struct RefreshSet(Mutex<HashSet<Key>>);
 
-/// The right to refresh one entry within this process; given back when dropped.
+/// The right to refresh one entry within this process; released when dropped.
 struct RefreshGuard {
     set: Arc<RefreshSet>,
     key: Key,
 }
 
 impl Cache {
-    /// Starts a refresh of `entry`, unless this process has one under way.
+    /// Starts a refresh of `entry`, unless this process already has one in flight.
     pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: Loader) {
         let Some(turn) = RefreshSet::begin(&self.inner.refreshing, key) else { return };
         let (cache, epoch) = (self.clone(), entry.token());
         self.inner.spawn(async move {
             let key = &turn.key;
-            // In the order of a miss. The turn: a key is loaded once at a time. The place: no lock runs out in a queue.
+            // In the order of a miss. The key lock: one load of a key at a time. The permit: the refresh lock must not
+            // expire in a queue.
             let _turn = cache.inner.single_flight.lock_key(key).await;
             let Ok(_place) = cache.acquire_permit().await else { return };
-            // Nothing to report: another process refreshes, the entry is no longer that one, or Redis is down.
+            // Nothing to report: another process refreshes, the entry has changed, or Redis is down.
             let Ok(Some(grant)) = cache.inner.store.refresh(key, epoch, cache.definition.policy.lease_duration()).await
             else {
                 return;
             };
             match cache.load(&load).await {
-                // Declined, it leaves the stale entry and the lock as a failure does.
+                // If the loader declines the fill, the stale entry and the refresh lock stay, as after a failure.
                 Ok(loaded) => drop(cache.commit(key, grant, loaded).await),
-                // The refresh lock stays for the lease time: readers keep the stale value, the loader gets a rest.
+                // The refresh lock stays for the lease time: readers keep the stale value, and no load follows at once.
                 Err(error) => debug!(%key, %error, "a refresh failed; the stale entry stays until its hard TTL"),
             }
         });
