@@ -1,4 +1,4 @@
-//! A digest of a value's bytes, which tells one representation from every other.
+//! A digest of a value's bytes, which identifies its representation.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The first 128 bits of SHA-256, written as 32 hex digits.
 ///
-/// It is computed once per load and stored in the entry's header, so a hit costs nothing for it.
+/// It is computed once per load and stored in the entry's header, so it costs a hit nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest(u128);
 

@@ -1,36 +1,36 @@
-//! What lies in Redis under an entry's key, byte by byte.
+//! The bytes under an entry's key in Redis.
 //!
 //! ```text
-//! L<id>                                                                    a lease: somebody loads this entry
+//! L<id>                                                                    a lease: a load or a write is in flight
 //! L<id> least=3                                                            a lease: only version 3 or later is stored
 //! V<id> at=… soft=… hard=… ver=… sum=… absent=0 tags=category:3,product:1⏎body   a value
 //! ```
 //!
-//! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard`
-//! are TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the
-//! body's [`Digest`](crate::Digest), or `-` for what is absent. The header is text, so that `redis-cli GET` shows it;
-//! the body follows as it was stored and is served without decoding.
+//! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard` are
+//! TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the body's
+//! [`Digest`](crate::Digest), or `-` for a negative entry. The header is text, so `redis-cli GET` shows it. The body
+//! follows as stored, and is served without decoding.
 
 use bytes::Bytes;
 use std::fmt::Write as _;
 
 use crate::{NewEntry, Tag};
 
-/// Length of `V<id>` and `L<id>`: what scripts compare.
+/// Length of `V<id>` and `L<id>`, which the scripts compare.
 const TOKEN_LEN: usize = 33;
 
-/// What was found under a key.
+/// The content of a key.
 #[derive(Debug, Clone)]
 pub(crate) enum StoredValue {
-    /// Somebody's lease.
+    /// A client's lease.
     Lease,
     /// A value.
     Value(StoredEntry),
-    /// Bytes that no version of this crate wrote.
+    /// Bytes that this version cannot read.
     Unreadable,
 }
 
-/// A stored value: its header parsed, its body untouched.
+/// A stored value, with a parsed header and an untouched body.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredEntry {
     raw: Bytes,
@@ -39,13 +39,13 @@ pub(crate) struct StoredEntry {
     tags: (usize, usize),
     /// Redis' time of the fill, in ms since 1970.
     pub(crate) at: u64,
-    /// Fresh for this many ms after `at`.
+    /// The entry is fresh for this many ms after `at`.
     pub(crate) soft: u64,
-    /// Gone this many ms after `at`.
+    /// The entry is removed this many ms after `at`.
     pub(crate) hard: u64,
-    /// The version of the row, where the value is one row.
+    /// The version of the row, when the value is one row.
     pub(crate) version: Option<u64>,
-    /// Whether the value says that there is no such thing.
+    /// Whether it is a negative entry.
     pub(crate) absent: bool,
 }
 
@@ -64,7 +64,7 @@ impl StoredValue {
 }
 
 impl StoredEntry {
-    /// One pass over the header: this is done for every hit.
+    /// Parses the header in one pass, because every hit does this.
     fn parse(raw: Bytes) -> Option<Self> {
         let end = memchr::memchr(b'\n', &raw)?;
         let mut header = Header(raw.get(TOKEN_LEN..end)?);
@@ -85,22 +85,22 @@ impl StoredEntry {
         Some(Self { body: end + 1, digest, tags, at, soft, hard, version, absent, raw })
     }
 
-    /// `V<id>`: what has to be there still when this value is to be replaced.
+    /// Returns `V<id>`: what the key must still hold when this value is replaced.
     pub(crate) fn token(&self) -> Bytes {
         self.raw.slice(..TOKEN_LEN)
     }
 
-    /// The 32 hex digits that tell this value from every other one.
+    /// Returns the unique id of this value, 32 hex digits.
     pub(crate) fn id(&self) -> Bytes {
         self.raw.slice(1..TOKEN_LEN)
     }
 
-    /// The body's digest, as text.
+    /// Returns the body's digest, as text.
     pub(crate) fn digest(&self) -> Bytes {
         self.raw.slice(self.digest.0..self.digest.1)
     }
 
-    /// The stored body, sharing the reply's memory.
+    /// Returns the stored body; it shares the memory of the reply.
     pub(crate) fn body(&self) -> Bytes {
         self.raw.slice(self.body..)
     }
@@ -110,24 +110,24 @@ impl StoredEntry {
         std::str::from_utf8(tags).unwrap_or_default().split(',').filter(|tag| !tag.is_empty())
     }
 
-    /// Milliseconds since the fill.
+    /// Returns the milliseconds since the fill.
     pub(crate) fn age(&self, now: u64) -> u64 {
         now.saturating_sub(self.at)
     }
 
-    /// Whether it is within its soft TTL. One that was softly invalidated is not, whatever its age: also within the
-    /// millisecond of its fill, and for a process whose idea of Redis' time lags behind.
+    /// Returns whether the entry is within its soft TTL. A softly invalidated entry is not, at any age: not in the
+    /// millisecond of its fill, and not for a process whose estimate of Redis' time lags behind.
     pub(crate) fn is_fresh(&self, now: u64) -> bool {
         self.age(now) < self.soft
     }
 
-    /// Milliseconds of freshness left; below zero for how long it has been stale.
+    /// Returns the remaining freshness in milliseconds; negative once the entry is stale.
     pub(crate) fn ttl(&self, now: u64) -> i64 {
         self.soft as i64 - self.age(now) as i64
     }
 }
 
-/// What is left to parse of a header.
+/// The unparsed rest of a header.
 struct Header<'a>(&'a [u8]);
 
 impl Header<'_> {
@@ -146,7 +146,7 @@ impl Header<'_> {
     }
 }
 
-/// The header of a new value after `at=…`, which the script fills in because only Redis knows its time.
+/// Returns the header of a new value after `at=…`; the script fills in `at`, because only Redis knows its time.
 pub(crate) fn header(loaded: &NewEntry, soft: u64, hard: u64) -> String {
     let mut header = format!("soft={soft} hard={hard} ver=");
     match loaded.version {

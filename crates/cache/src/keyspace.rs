@@ -1,9 +1,9 @@
-//! Where the entries of one service live in Redis, and how their names are made.
+//! Keyspaces and keys: the place and the names of one service's entries in Redis.
 //!
-//! A [`Keyspace`] is the only source of [`Key`]s, so a service cannot touch another one's entries by a slip of a
-//! `format!`. With one partition the names are what a human would type: `product:ttl:1`. With more, the prefix
-//! carries a hash tag, `{product:3}:ttl:1`, and everything that one script needs lives in one slot of a cluster.
-//! Names below `~` are the cache's own (fence table, registry, tag sets); no entry can have one.
+//! A [`Keyspace`] is the only source of [`Key`]s, so a mistyped `format!` cannot touch the entries of another service.
+//! With one partition, the names are what a person would type: `product:ttl:1`. With more partitions, the prefix
+//! contains a hash tag, `{product:3}:ttl:1`, and all keys of one script are in one slot of a cluster. Local names that
+//! begin with `~` belong to the cache itself (fence table, registry, tag sets); no entry can have such a name.
 
 use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
@@ -28,10 +28,10 @@ pub struct Key {
     partition: u16,
 }
 
-/// A keyspace name that cannot be used.
+/// The reason why a keyspace cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyspaceError {
-    /// The name is empty, too long or has a character with a meaning of its own.
+    /// The name is empty, too long or contains a character with a special meaning.
     #[error("keyspace `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
     Name(String),
     /// There must be between 1 and 4096 partitions.
@@ -40,14 +40,20 @@ pub enum KeyspaceError {
 }
 
 impl Keyspace {
-    /// A keyspace with one partition, for one Redis node: keys read `name:…`.
+    /// Creates a keyspace with one partition, for one Redis node: keys read `name:…`.
+    ///
+    /// # Errors
+    /// Returns an error when the name is not valid.
     pub fn new(name: &str) -> Result<Self, KeyspaceError> {
         Self::partitioned(name, 1)
     }
 
-    /// A keyspace in `partitions` parts, each within one slot of a Redis cluster.
+    /// Creates a keyspace in `partitions` parts, each within one slot of a Redis cluster.
     ///
-    /// All processes that share the keyspace must agree on the number.
+    /// All processes that share the keyspace must use the same number.
+    ///
+    /// # Errors
+    /// Returns an error when the name or the number of partitions is not valid.
     pub fn partitioned(name: &str, partitions: u16) -> Result<Self, KeyspaceError> {
         if !is_valid_name(name) {
             return Err(KeyspaceError::Name(name.to_owned()));
@@ -60,17 +66,17 @@ impl Keyspace {
         Ok(Self { name: name.into(), prefixes: prefixes.into() })
     }
 
-    /// The name given to [`Keyspace::new`].
+    /// Returns the name given to [`Keyspace::new`].
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many partitions the keyspace has.
+    /// Returns the number of partitions.
     pub fn partitions(&self) -> u16 {
         self.prefixes.len() as u16
     }
 
-    /// The key of entry `id` in `cache`.
+    /// Returns the key of entry `id` in `cache`.
     ///
     /// Control characters, spaces and `%` in `id` are percent-encoded, so any text makes a valid key.
     pub fn key(&self, cache: &str, id: impl Display) -> Key {
@@ -85,7 +91,7 @@ impl Keyspace {
         self.key_from_bare(&bare)
     }
 
-    /// Reads the full name of an entry as a human gives it; `None` when it is not one of this keyspace.
+    /// Parses the full name of an entry, as a person writes it; `None` when it is not an entry of this keyspace.
     pub fn parse(&self, name: &str) -> Option<Key> {
         let raw = |c: char| needs_escape(c) && c != '%';
         let plain = |bare: &str| !bare.is_empty() && !bare.starts_with('~') && !bare.contains(raw);
@@ -109,44 +115,45 @@ impl Keyspace {
         &self.prefixes[partition as usize]
     }
 
-    /// The hash with the generation, the clock and the fences of a partition.
+    /// Returns the name of the hash with the generation, the clock and the fences of a partition.
     pub(crate) fn fence(&self, partition: u16) -> String {
         format!("{}~fence", self.prefix(partition))
     }
 
-    /// The sorted set of what is registered in the tag sets of a partition, by the time at which it ends.
+    /// Returns the name of the sorted set of the registrations in the tag sets of a partition, ordered by the time at
+    /// which their entries end.
     pub(crate) fn registry(&self, partition: u16) -> String {
         format!("{}~registered", self.prefix(partition))
     }
 
-    /// The set of bare keys in a partition that carry `tag`.
+    /// Returns the name of the set of local names in a partition that carry `tag`.
     pub(crate) fn tag_set(&self, partition: u16, tag: &Tag) -> String {
         format!("{}~tag:{tag}", self.prefix(partition))
     }
 
-    /// The set that an invalidation of `tag` moved aside and empties.
+    /// Returns the name of the set that an invalidation of `tag` has moved aside and empties.
     pub(crate) fn emptying_set(&self, partition: u16, tag: &Tag) -> String {
         format!("{}~drain:{tag}", self.prefix(partition))
     }
 
-    /// The lock that keeps several processes from refreshing one entry at once.
+    /// Returns the name of the lock that prevents several processes from refreshing one entry at once.
     pub(crate) fn refresh_lock(&self, key: &Key) -> String {
         format!("{}~refresh:{}", self.prefix(key.partition), key.local_name())
     }
 }
 
 impl Key {
-    /// The whole name, as `redis-cli` wants it.
+    /// Returns the full name, as `redis-cli` expects it.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.name).expect("a key is made from a String")
     }
 
-    /// The name without the keyspace's prefix: `ttl:1`.
+    /// Returns the name without the keyspace's prefix: `ttl:1`.
     pub fn local_name(&self) -> &str {
         &self.as_str()[self.prefix as usize..]
     }
 
-    /// The partition that the key belongs to.
+    /// Returns the partition of the key.
     pub(crate) fn partition(&self) -> u16 {
         self.partition
     }
@@ -174,7 +181,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Whether `name` can stand for a keyspace or a lane: nothing in it has a meaning of its own.
+/// Returns whether `name` is valid for a keyspace or a cache: no character in it has a special meaning.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     (1..=64).contains(&name.len()) && name.chars().all(allowed)
@@ -190,7 +197,7 @@ fn needs_escape(c: char) -> bool {
     c.is_control() || c.is_whitespace() || c == '%'
 }
 
-/// Appends `text`, percent-encoding the characters that `special` names.
+/// Appends `text`, percent-encoding the characters that `special` selects.
 pub(crate) fn write_escaped(out: &mut String, text: impl Display, special: fn(char) -> bool) {
     let start = out.len();
     write!(out, "{text}").expect("writing to a String cannot fail");
@@ -209,7 +216,7 @@ pub(crate) fn write_escaped(out: &mut String, text: impl Display, special: fn(ch
     }
 }
 
-/// FNV-1a: small, stable across processes and versions, and spread well enough to pick a partition or an order.
+/// FNV-1a: small, stable across processes and versions, and distributed well enough to choose a partition or an order.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,4 +1,4 @@
-//! The counters of a lane, resolved once so that counting a hit is one atomic addition.
+//! The metrics of a cache, resolved once so that counting a hit is one atomic addition.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Metrics {
     }
 }
 
-/// Where the label of an outcome stands in [`READS`].
+/// Returns the index of an outcome's label in [`READS`].
 fn read_index(outcome: Outcome) -> usize {
     match outcome {
         Outcome::Hit => 0,
@@ -59,7 +59,7 @@ fn read_index(outcome: Outcome) -> usize {
     }
 }
 
-/// Where the label of a fill stands in [`FILLS`].
+/// Returns the index of a fill's label in [`FILLS`].
 fn fill_index(fill: Fill) -> usize {
     match fill {
         Fill::Stored => 0,

@@ -1,44 +1,44 @@
-//! A failure that repeats, told in two log lines: when it begins, and when it is over, with how often it happened.
+//! A recurring failure, logged in two lines: when it begins, and when it is over, with the number of occurrences.
 //!
-//! One that comes and goes is told every [`LOG_INTERVAL`] at most.
+//! A failure that comes and goes is reported once per [`LOG_INTERVAL`] at most.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::sync::Mutex;
 
-/// How long nothing is said of a failure that comes back.
+/// Minimum time between two reports of a failure that recurs.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A failure that may repeat.
+/// A failure that may recur.
 #[derive(Debug, Default)]
 pub(crate) struct RecurringFailure(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since when it lasts; `None` while all is well.
+    /// When the failure began; `None` while there is none.
     since: Option<Instant>,
-    /// When its begin was told last, and whether its end is still to be told.
+    /// When its begin was last reported (`reported_at`), and whether its end is still to be reported (`is_open`).
     reported_at: Option<Instant>,
     is_open: bool,
     times: u64,
 }
 
-/// A failure that is over.
+/// The end of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recovery {
-    /// How often it happened, since its end was told last.
+    /// Number of occurrences since an end was last reported.
     pub(crate) times: u64,
     pub(crate) lasted: Duration,
 }
 
 impl RecurringFailure {
-    /// It has happened, perhaps again. Returns whether to say so.
+    /// Records an occurrence. Returns whether to log it.
     pub(crate) fn failed(&self) -> bool {
         self.failed_at(Instant::now())
     }
 
-    /// It does not happen any more. Returns what to say about it, if anything.
+    /// Records that the failure is over. Returns what to log, if anything.
     pub(crate) fn recovered(&self) -> Option<Recovery> {
         self.over_at(Instant::now())
     }

@@ -1,11 +1,12 @@
-//! The sweep: tag sets forget entries that expired, were evicted or invalidated.
+//! The sweep: removes entries that expired, were evicted or were invalidated from the tag sets.
 //!
-//! A tag set has no TTL, because losing one would lose invalidations. Each fill removes as many registrations of entries
-//! that are gone as it adds (`examine.lua`). The sweep is for what no fill follows: each process removes what is due, and
-//! looks at others by chance to find what was evicted; where many of those are gone it goes on, otherwise it rests
-//! ([`CacheSettings::sweep_rest`]). So it costs what there is to remove, and one short command where there is nothing.
+//! A tag set has no TTL, because its loss would lose invalidations. Each fill removes as many registrations of entries
+//! that are gone as it adds (`examine.lua`). The sweep is for those that no fill follows. Each process removes the
+//! registrations that are due, and examines a random sample of the others to find evicted entries. If many of the
+//! sample are gone, the sweep continues; otherwise it pauses ([`CacheSettings::sweep_rest`]). So its cost depends on
+//! what there is to remove, and is one short command when there is nothing.
 //!
-//! What is left to do lies in Redis, in the registry's order. A sweep that fails goes on where it was.
+//! The remaining work is stored in Redis, in the order of the registry. A sweep that fails continues where it was.
 //!
 //! [`CacheSettings::sweep_rest`]: crate::CacheSettings::sweep_rest
 
@@ -17,11 +18,11 @@ use tokio::time::sleep;
 use crate::client::Inner;
 use crate::redis::StoreError;
 
-/// The shortest rest, whatever the settings say: without Redis nothing else would slow the loop down.
+/// The shortest pause, whatever the settings: without Redis, nothing else would slow the loop down.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Inner {
-    /// Sweeps until it is dropped. Never returns.
+    /// Sweeps until the future is dropped. Never returns.
     pub(crate) async fn run_sweep(&self, rest: Duration) {
         let swept = counter!("cache_tag_members_swept_total", "keyspace" => self.keyspace.name().to_owned());
         let partitions = self.keyspace.partitions();
@@ -29,7 +30,7 @@ impl Inner {
             for partition in 0..partitions {
                 sleep((rest / u32::from(partitions)).max(SHORTEST)).await;
                 match self.sweep(partition, &swept).await {
-                    // When Redis is away, or refuses, the next round will do.
+                    // If Redis is unavailable, or refuses, the next round repeats it.
                     Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Server(_)) => {}
                 }
             }
@@ -44,7 +45,7 @@ impl Inner {
             if !found.more {
                 return Ok(());
             }
-            // Half of the time at most belongs to the sweep, however slow Redis is.
+            // The sweep takes half of the time at most, however slow Redis is.
             sleep(began.elapsed().max(SHORTEST)).await;
         }
     }

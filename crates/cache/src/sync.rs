@@ -1,7 +1,8 @@
-//! The primitives of which the order of steps matters.
+//! The synchronisation primitives whose order of steps matters.
 //!
-//! In the crate's own tests they are shuttle's, which chooses that order: such a test runs within `shuttle::check_…`. What is
-//! built without `cfg(test)`, the integration tests included, has those of the standard library.
+//! In the crate's own tests they are those of shuttle, which chooses that order: such a test runs within
+//! `shuttle::check_…`. Code built without `cfg(test)`, including for the integration tests, uses those of the standard
+//! library.
 
 #[cfg(not(test))]
 pub(crate) use std::sync::{
@@ -15,7 +16,7 @@ pub(crate) use shuttle::sync::{
     atomic::{AtomicU32, AtomicU64, AtomicUsize},
 };
 
-/// Runs a test for which any order will do.
+/// Runs a test for which any one order is enough.
 #[cfg(test)]
 pub(crate) fn in_any_order(test: impl Fn() + Send + Sync + 'static) {
     shuttle::check_random(test, 1);

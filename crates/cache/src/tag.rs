@@ -1,4 +1,4 @@
-//! A name that several entries carry, so that they can be invalidated together.
+//! Tags: names that several entries carry, so that they can be invalidated together.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display};
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::keyspace::write_escaped;
 
-/// Tags are looked up by their text.
+/// A tag can be looked up by its text.
 impl Borrow<str> for Tag {
     fn borrow(&self) -> &str {
         &self.0
@@ -17,14 +17,14 @@ impl Borrow<str> for Tag {
 
 /// A tag such as `category:3`: "this entry was computed from category 3".
 ///
-/// Two kinds pay off. A *fact* tag names something the entry shows; a *collection* tag names a set whose members
-/// the entry lists, and is invalidated when something enters or leaves the set, because the entry could not
-/// carry a fact tag of a row that it did not contain yet.
+/// Two kinds are useful. A *fact* tag names something that the entry shows. A *collection* tag names a set whose
+/// members the entry lists. It is invalidated when a member enters or leaves the set, because the entry could not carry
+/// a fact tag of a row that it did not contain yet.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Arc<str>);
 
 impl Tag {
-    /// The tag `kind:id`. Characters that would break the entry's header are percent-encoded.
+    /// Creates the tag `kind:id`. Characters that would break the entry's header are percent-encoded.
     pub fn new(kind: &str, id: impl Display) -> Self {
         let mut text = String::with_capacity(kind.len() + 12);
         write_escaped(&mut text, format_args!("{kind}:{id}"), |c| {
@@ -33,7 +33,7 @@ impl Tag {
         Self(text.into())
     }
 
-    /// The tag as it is stored.
+    /// Returns the tag as stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }
