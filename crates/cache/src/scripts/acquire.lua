@@ -1,9 +1,9 @@
 #!lua
--- Takes the lease on an absent entry: the right to load it and to store what was loaded.
--- KEYS  1 entry, 2 fence table          ARGV  1 lease id, 2 lease time in ms, 3 a generation, should there be none
--- Returns what the entry holds (a lease `L…` or a value `V…`), or {generation, clock} when the lease is ours.
--- Race closed: the clock is read in the same step as the lease is set, before the load begins, so every
--- invalidation that could have missed the load carries a higher clock or kills the lease.
+-- Acquires the lease of an absent entry: the right to load it and to store the loaded value.
+-- KEYS  1 entry, 2 fence table          ARGV  1 lease id, 2 lease time in ms, 3 a generation, if there is none yet
+-- Returns what the entry holds (a lease `L…` or a value `V…`), or {generation, clock} if the caller got the lease.
+-- Race closed: the clock is read in the same step in which the lease is set, before the load begins. So every
+-- invalidation that could have missed the load has a higher clock or removes the lease.
 local held = redis.call('GET', KEYS[1])
 if held then return held end
 

@@ -2,21 +2,21 @@
 -- Stores a loaded value, if nothing that could have outdated it happened since its load began.
 -- KEYS  1 entry, 2 fence table, 3 refresh lock, 4 registry, 5… one tag set for each tag
 -- ARGV  1 what the entry must still hold (`L<id>` or `V<id>`), 2 generation, 3 clock, 4 hard TTL in ms,
---       5 id of the new value, 6 header after `at=`, 7 body, 8 bare key, 9 key prefix, 10… tags
--- Returns `stored`, or why not: `lost` (lease expired, stolen or invalidated), `generation` (fence table lost),
--- `floor` (older than the fences that are remembered), `fenced` (one of the tags was invalidated meanwhile),
--- `outdated` (the lease asks for a later version of the row, see remove_older.lua).
+--       5 id of the new value, 6 header after `at=`, 7 body, 8 local name of the key, 9 key prefix, 10… tags
+-- Returns `stored`, or the reason for the refusal: `lost` (lease expired, taken over or removed), `generation` (fence
+-- table lost), `floor` (older than the fences that are kept), `fenced` (one of the tags was invalidated in the
+-- meantime), `outdated` (the lease requires a later version of the row, see remove_older.lua).
 -- Races closed: the late fill, the fill after FLUSHALL, the load in flight that was in no tag set yet, and the
 -- value that is readable before its tags are (value and registration are one step).
--- Memory: neither the registry nor a tag set has a TTL. Each fill adds one registration and looks at four, so a flood of
--- fills removes what it leaves behind as fast as it adds: in the long run at most one registration in four is of an
+-- Memory: neither the registry nor a tag set has a TTL. Each fill adds one registration and examines four, so a flood
+-- of fills removes what it leaves behind as fast as it adds: in the long run, at most one registration in four is of an
 -- entry that is gone, whatever Redis evicts.
 if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then
   if string.sub(ARGV[1], 1, 1) == 'V' then redis.call('UNLINK', KEYS[3]) end
   return 'lost'
 end
 
--- Tags by the hundred: Lua passes some 8,000 arguments at most.
+-- Tags in chunks of some hundred, because Lua passes at most about 8,000 arguments.
 local chunk = 250
 local clock = tonumber(ARGV[3])
 local fence = redis.call('HMGET', KEYS[2], 'gen', 'floor')
@@ -39,14 +39,14 @@ if least and tonumber(string.match(ARGV[6], ' ver=(%d+) ') or 0) < tonumber(leas
   refused = refused or 'outdated'
 end
 if refused then
-  -- Give up what was held, the lease or the refresh lock, so that nobody waits for its end.
+  -- Release what the caller held, the lease or the refresh lock, so that no client waits for it to expire.
   redis.call('UNLINK', string.sub(ARGV[1], 1, 1) == 'L' and KEYS[1] or KEYS[3])
   return refused
 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Registered first: should Redis refuse that, there is no value that an invalidation would not find.
+-- Registrations first: if Redis refuses one, there is no value that an invalidation would not find.
 for first = 10, #ARGV, chunk do
   local tags = table.concat(ARGV, ',', first, math.min(first + chunk - 1, #ARGV))
   redis.call('ZADD', KEYS[4], string.format('%.0f', now + ARGV[4]), ARGV[8] .. ' ' .. tags)

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Looks at entries: what they hold but for the body, which may be long.
+-- Inspects entries without their bodies, which may be long.
 -- KEYS  entries
--- Returns for each {first line, bytes in all, ms left}, or nil where there is no string that ends by itself.
--- One step, so that the line and the time are of one value.
+-- Returns {first line, total bytes, remaining ms} for each, or nil if the key is not a string with a TTL.
+-- One step, so that the line and the TTL belong to the same value.
 local found = {}
 for i, key in ipairs(KEYS) do
   local held = redis.pcall('GET', key)

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 -- Removes the entries that carry a tag, a bounded number per call.
--- KEYS  1 fence table, 2 tag set, 3 the set being drained
--- ARGV  1 tag, 2 how far this run is: `begin`, `queue` or `drain`, 3 members per call, 4 key prefix,
---       5 a generation, should there be none, 6 fences to remember at most
--- Returns {entries removed, how far the run is: `queue`, `drain` or `done`}. Call until it is done.
--- Races closed: the fence refuses loads that began earlier and are registered nowhere yet. The set is moved aside, so
--- that entries filled after the fence are spared and the run ends. What another run, or a crashed one, has moved aside
--- is drained first (`queue`), because the sets are never merged: that would take as long as they are large.
+-- KEYS  1 fence table, 2 tag set, 3 emptying set (the set that is being purged)
+-- ARGV  1 tag, 2 stage of this run: `begin`, `queue` or `drain`, 3 members per call, 4 key prefix,
+--       5 a generation, if there is none yet, 6 fences to keep at most
+-- Returns {entries removed, stage of the run: `queue`, `drain` or `done`}. Call it until the stage is `done`.
+-- Races closed: the fence refuses loads that began earlier and are not registered yet. The set is moved aside, so that
+-- the run spares entries that are filled after the fence, and ends. A set that another run, or a crashed one, has moved
+-- aside is emptied first (`queue`), because sets are never merged: that would take as long as they are large.
 local stage = ARGV[2]
 if stage == 'begin' then
   redis.call('HSETNX', KEYS[1], 'gen', ARGV[5])
   local clock = redis.call('HINCRBY', KEYS[1], 'clk', 1)
   if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[6]) then
-    -- Forget single fences by refusing every load that is older than now.
+    -- Drop single fences, and refuse every load that began before now instead.
     local gen = redis.call('HGET', KEYS[1], 'gen')
     redis.call('UNLINK', KEYS[1])
     redis.call('HSET', KEYS[1], 'gen', gen, 'clk', clock, 'floor', clock)

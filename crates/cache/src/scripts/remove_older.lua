@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Removes entries that show an older version of their row than the one that is known to be committed.
--- KEYS  entries          ARGV  for each of them: the version
+-- KEYS  entries          ARGV  the version for each of them
 -- Returns how many entries were removed.
 -- Races closed: a load or a writer that holds the lease may have read the row before that version was committed. It
--- keeps the lease, marked with the version, and commit.lua refuses anything older. So a value that is new enough,
--- whether it is stored already or is about to be, stays in the cache.
+-- keeps the lease, which now requires the version, and commit.lua refuses anything older. So a value that is new
+-- enough, stored already or about to be, stays in the cache.
 local removed = 0
 for i, key in ipairs(KEYS) do
   local held = redis.pcall('GETRANGE', key, 0, 255)
-  -- An error: somebody has put something there that is no string.
+  -- An error: another program has stored something there that is not a string.
   local kind = type(held) == 'table' and '?' or string.sub(held, 1, 1)
   if kind == 'L' then
     local least = tonumber(string.match(held, '^L%x+ least=(%d+)$') or 0)

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Marks entries as stale: still served, but refreshed by whoever reads them next.
+-- Expires entries: marks them as stale, so that they are still served, and the next reader starts a refresh.
 -- KEYS  entries          ARGV  1 a new value id
 -- Returns how many values were marked. Race closed: the id changes, so a refresh that began before this call is
--- refused; a lease is removed, so a load that began before is, too.
+-- refused. A lease is removed, so a load that began before this call is refused, too.
 local marked = 0
 for _, key in ipairs(KEYS) do
   local held = redis.call('GET', key)
