@@ -1,4 +1,4 @@
-//! The fetches of a batch: their loads share a place, and wait until all that can begin have begun.
+//! Reads of a batch: their loads share a permit, and wait until all loads that can begin have begun.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -8,7 +8,7 @@ use cache::{Batch, CacheSettings, Fill, GetError, NewEntry, Outcome};
 
 use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, patient, redis, settings};
 
-/// Starts a fetch for each of these entries, all of one batch.
+/// Starts a read of each of these entries, all in one batch.
 fn fetch_all(node: &Node, ids: impl IntoIterator<Item = u32>, load: &Loader) -> Vec<Reading> {
     let batch = node.cache.batch();
     let members: Vec<_> = ids.into_iter().map(|id| (id, member(node, &batch))).collect();
@@ -19,7 +19,8 @@ fn member(node: &Node, batch: &Batch) -> Node {
     Node { cache: batch.cache(), ..node.clone() }
 }
 
-/// Loads that register, wait for the rest of their batch, and bring the number that had registered by then as the version.
+/// Loads that register, wait for the rest of their batch, and return as the version the number that had registered by
+/// then.
 fn gathering(batch: &Batch) -> Loader {
     let (batch, registered) = (batch.clone(), Arc::new(AtomicUsize::new(0)));
     Arc::new(move || {
@@ -45,7 +46,7 @@ async fn loads_of_a_batch_gather_however_late_each_of_them_begins() {
     let mut readings = Vec::new();
     for (id, member) in members {
         readings.push(member.start(id, &load));
-        // The load of this one has begun before the next fetch starts.
+        // The load of this read has begun before the next read starts.
         node.settle().await;
     }
     let hit = readings.remove(0).value().await;
@@ -58,7 +59,7 @@ async fn loads_of_a_batch_gather_however_late_each_of_them_begins() {
     }
 }
 
-/// Otherwise the batch would wait for as long as the other reader, and two batches might wait for one another.
+/// Otherwise the batch would wait as long as the other reader, and two batches could wait for each other.
 #[tokio::test]
 async fn a_batch_does_not_wait_for_loads_of_other_readers() {
     let redis = redis().await;
@@ -84,7 +85,7 @@ async fn a_batch_does_not_wait_for_loads_of_other_readers() {
     }
 }
 
-/// They are one request, so they need one place; another load has to wait for it.
+/// The loads become one request, so they need one permit; another load must wait for it.
 #[tokio::test]
 async fn loads_of_one_batch_share_one_place() {
     let redis = redis().await;

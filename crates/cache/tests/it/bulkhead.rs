@@ -1,4 +1,4 @@
-//! However many readers there are, and above all without Redis, the database is asked only so much at once.
+//! The bulkhead: it bounds the concurrent loads, however many readers there are, and above all without Redis.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::support::{DatabaseError, Loader, Node, Row, SOON, existing, patient, redis, settings};
 
-/// Loads that take a moment, and the most that were under way at once.
+/// Loads that take a moment, and the largest number of them in flight at once.
 fn counting() -> (Arc<AtomicUsize>, Loader) {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let seen = Arc::clone(&most);
@@ -100,7 +100,7 @@ async fn a_load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
     assert_eq!(node.read(2, &row).await.outcome(), Outcome::Miss(Fill::Stored), "there is a place again");
 }
 
-/// Otherwise an overloaded database would keep the cache from filling, which would keep it overloaded.
+/// Otherwise an overloaded database would keep the cache from filling, which would keep the database overloaded.
 #[tokio::test]
 async fn a_load_that_queued_for_longer_than_its_lease_is_stored() {
     let redis = redis().await;

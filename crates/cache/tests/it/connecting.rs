@@ -1,4 +1,4 @@
-//! Which servers a cache accepts, and what it does when it has none yet.
+//! The servers that a client accepts, and a client that starts without a server.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ async fn a_shutdown_waits_for_the_loads_under_way() {
     tokio::time::timeout(SOON, stopping).await.expect("the shutdown hangs").unwrap();
     assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored));
     assert_eq!(peer.cached(1).await, Some(1));
-    // Somebody who did not hear of it is answered all the same.
+    // A reader that does not know of the shutdown still receives a value.
     let late = node.read(1, &row).await;
     assert_eq!((late.version(), late.outcome()), (Some(1), Outcome::Bypass(Bypass::RedisDown)));
     let left = async || redis.cli(&["CLIENT", "LIST", "TYPE", "normal"]).await.unwrap().lines().count() <= 2;

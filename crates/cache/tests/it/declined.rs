@@ -1,4 +1,4 @@
-//! A loader that wants its value shown and not stored: it is answered once, and nothing lasts.
+//! A loader whose value must not be stored: the readers receive it once, and neither an entry nor a lease remains.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use cache::{Fill, Invalidated, Invalidation, NewEntry, Outcome, Published};
 
 use crate::support::{Loader, Node, Row, existing, redis};
 
-/// What `load` brings, not to be stored.
+/// Loads like `load`, but declines the fill.
 fn declining(load: Loader) -> Loader {
     std::sync::Arc::new(move || {
         let loading = load();
@@ -28,7 +28,7 @@ async fn a_declined_value_is_answered_and_leaves_neither_an_entry_nor_a_lease() 
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored), "another loader may want it stored");
 }
 
-/// No commit vouches for it, so who joined during the load cannot know whether it was read too early.
+/// No commit proves the value valid, so a reader that joined during the load cannot know whether it was read too early.
 #[tokio::test]
 async fn a_reader_that_joined_during_a_load_that_is_declined_gets_a_later_one() {
     let redis = redis().await;
@@ -85,7 +85,7 @@ async fn a_written_value_that_is_declined_invalidates_the_entry() {
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }
 
-/// The lease is given back at once, so a peer does not wait for its end.
+/// The lease is released at once, so a peer does not wait until it expires.
 #[tokio::test]
 async fn a_peer_that_waits_for_a_declined_load_takes_its_place() {
     let redis = redis().await;

@@ -1,4 +1,4 @@
-//! A load that fails, panics or never was tells everybody who waited, and is in nobody's way afterwards.
+//! A load that fails or panics: all waiting readers receive the error, and the next load is not blocked.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn an_error_is_shared_by_all_who_waited_and_the_next_reader_loads_at_once(
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
     let (mut gate, load) = row.gated();
-    // Both are on board before the load begins.
+    // Both have joined before the load begins.
     let (first, joiner) = (node.start(1, &load), node.start(1, &load));
     gate.began().await.fail();
     for reading in [first, joiner] {
@@ -46,7 +46,7 @@ async fn a_panic_gives_the_lease_back() {
     let reading = node.start(1, &load);
     gate.began().await.panic();
     assert!(matches!(reading.result().await.unwrap_err(), GetError::Panicked));
-    // It would wait for longer than a test may take.
+    // With the lease still held, this read would wait for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
 
@@ -71,7 +71,7 @@ async fn a_load_that_fails_gives_back_nobody_elses_lease() {
 async fn a_refresh_that_fails_or_panics_leaves_the_stale_value_and_the_next_one_works() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    // As long as the next refresh has to wait.
+    // The lease time is how long the next refresh has to wait.
     let brief = node.under(patient().lease(Duration::from_secs(2)));
     for (id, panics) in [(1, false), (2, true)] {
         node.fill(id, &row).await;

@@ -1,4 +1,4 @@
-//! The feed: each thing that happens to an entry is told once, to whoever listens, and to nobody's cost.
+//! The feed: each event on an entry is emitted once, and only to current subscribers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::support::{Node, Row, SOON, patient, redis, settings, shelf};
 
-/// What comes next, as JSON; times left out.
+/// Returns the next records as JSON, without times.
 async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
     let records = timeout(SOON, subscription.next()).await.expect("nothing is told").expect("the cache is running");
     let bare = |record: &std::sync::Arc<cache::FeedRecord>| {
@@ -24,7 +24,7 @@ async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
     records.iter().map(bare).collect()
 }
 
-/// The kinds of what comes next, until `last`.
+/// Returns the kinds of the next records, up to `last`.
 async fn kinds(subscription: &mut FeedSubscription, last: &str) -> Vec<String> {
     let mut kinds = Vec::new();
     while kinds.last().is_none_or(|kind| kind != last) {
@@ -106,7 +106,7 @@ async fn a_read_beside_the_cache_says_why_and_a_deferred_invalidation_counts_not
     redis.kill().await.unwrap();
     node.read(1, &row).await;
     let bypass = loop {
-        // The very first may have found the connection broken in the middle of a miss.
+        // The first read may have met the broken connection in the middle of a miss.
         let told = heard(&mut subscription).await;
         if let Some(bypass) = told.iter().find(|record| record["kind"] == "bypass") {
             break bypass.clone();

@@ -1,6 +1,6 @@
-//! A value may be stored only if nothing that could have outdated it happened since its load began.
+//! Fills: a value may be stored only if nothing that could have outdated it happened since its load began.
 //!
-//! Each defence is alone here: in its test, taking it out of the scripts lets the old value in.
+//! Each test isolates one defence: without it in the scripts, the old value is stored.
 
 use cache::{Cached, Fill, FillRefusal, Invalidation, Outcome, Tag};
 
@@ -11,7 +11,7 @@ fn refused(cached: &Cached, refusal: FillRefusal) {
     assert_eq!(cached.version(), Some(1), "the reader that began before the change gets what it loaded");
 }
 
-/// The next read loads, at once, and what it loads is stored.
+/// The next read loads at once, and its value is stored.
 async fn reads_anew(node: &Node, id: u32, row: &Row) {
     let next = node.read(id, row).await;
     assert_eq!((next.version(), next.outcome()), (Some(row.version()), Outcome::Miss(Fill::Stored)));
@@ -46,7 +46,7 @@ async fn a_late_fill_does_not_undo_a_soft_invalidation() {
     reads_anew(&node, 1, &row).await;
 }
 
-/// The load is registered nowhere, and its lease stays: only the fence knows.
+/// The load is in no tag set yet, and its lease stays: only the fence refuses the fill.
 #[tokio::test]
 async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag() {
     let redis = redis().await;
@@ -124,7 +124,8 @@ async fn a_late_fill_does_not_survive_a_flushall() {
     reads_anew(&node, 1, &row).await;
 }
 
-/// The clock begins again at 1, far below what the load remembers; its lease is there. Only the generation knows.
+/// The clock starts again at 1, far below the clock of the load, and the lease is there: only the generation refuses
+/// the fill.
 #[tokio::test]
 async fn a_late_fill_does_not_survive_the_loss_of_the_fence_table() {
     let redis = redis().await;
@@ -148,7 +149,7 @@ async fn a_late_fill_does_not_survive_the_loss_of_the_fence_table() {
     }
 }
 
-/// More fences than are remembered: the one that matters is forgotten, and the floor stands for it.
+/// There are more fences than are kept: the relevant one is dropped, and the floor replaces it.
 #[tokio::test]
 async fn a_late_fill_is_refused_by_a_fence_that_was_forgotten() {
     let redis = redis().await;
@@ -189,10 +190,10 @@ async fn a_load_whose_lease_is_gone_is_returned_and_not_stored() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let load = gate.began().await;
-    // As when it ends, or is evicted.
+    // As when the lease expires, or is evicted.
     redis.cli(&["UNLINK", "shop:item:1"]).await.unwrap();
     row.commit();
-    // There is no entry, so this invalidation leaves no trace. That a fill needs a lease is all there is.
+    // There is no entry, so this invalidation leaves no trace. Only the missing lease refuses the fill.
     assert_eq!(node.remove(1).await, 0);
     load.finish();
     refused(&reading.value().await, FillRefusal::LeaseLost);
@@ -200,7 +201,7 @@ async fn a_load_whose_lease_is_gone_is_returned_and_not_stored() {
     reads_anew(&node, 1, &row).await;
 }
 
-/// The first load finds a lease under its entry when it wants to store. It is not its own.
+/// When the first load commits, its entry holds a lease of another load.
 #[tokio::test]
 async fn a_lease_belongs_to_one_load() {
     let redis = redis().await;
@@ -225,7 +226,7 @@ async fn a_lease_belongs_to_one_load() {
     assert_eq!(one.cached(1).await, Some(2));
 }
 
-/// Both leases are of one process: that of a reader, and that of a writer who came later.
+/// Both leases belong to one process: that of a reader, and that of a later writer.
 #[tokio::test]
 async fn a_lease_belongs_to_one_load_and_not_to_its_process() {
     let redis = redis().await;

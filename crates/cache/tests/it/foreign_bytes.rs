@@ -1,4 +1,4 @@
-//! What somebody else wrote under an entry's name is neither served nor in the way.
+//! Values of other programs under an entry's key: they are neither served nor do they block the entry.
 
 use cache::{Fill, Outcome};
 
@@ -38,7 +38,7 @@ async fn foreign_bytes_can_be_invalidated() {
         node.fill(1, &row).await;
         redis.cli(&["SET", "shop:item:1", "V without a header"]).await.unwrap();
         match soft {
-            // Nothing to mark as stale here, so it may go either way, but not fail.
+            // There is no entry to expire. The invalidation may be done or deferred, but must not fail.
             true => drop(node.client.invalidate(cache::Invalidation::soft().key(node.key(1)).tag(shelf(1))).await),
             false => assert_eq!(node.remove_tag(shelf(1)).await, 1),
         }

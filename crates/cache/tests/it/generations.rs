@@ -1,4 +1,4 @@
-//! A fence table that is made anew has a generation that never was before: by it a load knows that fences are lost.
+//! A new fence table has a new, unique generation. It tells a load that fences are lost.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use testkit::Redis;
 
 use crate::support::{Node, Row, redis, shelf};
 
-/// The script that meets the fence table.
+/// The script that uses the fence table.
 #[derive(Clone, Copy, Debug)]
 enum Script {
     Acquire,
@@ -18,7 +18,7 @@ enum Script {
 
 const ALL: [Script; 5] = [Script::Acquire, Script::Steal, Script::Refresh, Script::InvalidateTag, Script::FenceTag];
 
-/// Entry 1 is absent and entry 2 is stale.
+/// Makes entry 1 absent and entry 2 stale.
 async fn prepare(node: &Node, row: &Row) {
     for id in [1, 2] {
         node.remove(id).await;

@@ -1,4 +1,4 @@
-//! Readers of one process share a load, but nobody gets a value that was read before it could have known better.
+//! Readers of one process share a load, but no reader receives a value that was read too early for it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn many_readers_share_one_load() {
     assert_eq!(first.value().await.outcome(), Outcome::Miss(Fill::Stored));
     for other in others {
         let cached = other.value().await;
-        // Those who came during the load may take it, because the commit vouches for it.
+        // Readers that joined during the load may take the value, because the commit proves it valid.
         assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Collapsed));
     }
     assert_eq!(row.loads(), 1);
@@ -50,8 +50,8 @@ async fn a_late_joiner_does_not_take_a_value_that_was_read_before_it_came() {
     }
 }
 
-/// The commit is done, its reply is late, and an invalidation comes after it. Redis answers this process nothing, so
-/// a new reader goes for the flights at once, and the one whose commit will be good news must not be there.
+/// The commit is done, its reply is late, and an invalidation follows. The client receives no replies from Redis, so a
+/// new reader goes to single-flight at once, and must not find the load whose commit will succeed.
 #[tokio::test]
 async fn a_reader_that_comes_while_the_reply_to_a_commit_is_late_does_not_join() {
     for _ in 0..5 {
@@ -62,7 +62,7 @@ async fn a_reader_that_comes_while_the_reply_to_a_commit_is_late_does_not_join()
     panic!("on this machine the commit always times out before the test is done");
 }
 
-/// Whether the commit was good news in the end. Otherwise nothing is proved.
+/// Returns whether the commit succeeded in the end. Otherwise the test proves nothing.
 async fn reads_while_a_commit_is_unanswered() -> bool {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
@@ -70,7 +70,7 @@ async fn reads_while_a_commit_is_unanswered() -> bool {
     let slow = CacheSettings { breaker_threshold: 1, command_timeout: timeout, ..settings(through(&proxy)) };
     let (behind, other) = (Node::with(&slow, patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
-    // From now on Redis knows the scripts, and need not ask for them.
+    // From now on, Redis knows the scripts and need not be sent their text.
     other.fill(3, &row).await;
     let (mut gate, load) = row.gated();
     let early = behind.start(1, &load);

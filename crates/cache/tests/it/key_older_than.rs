@@ -1,5 +1,5 @@
-//! The invalidation of what is older than a committed version: it may come late and twice, and removes nothing that is
-//! new enough.
+//! Invalidation of entries older than a committed version: it may come late and twice, and removes nothing that is new
+//! enough.
 
 use cache::{Fill, FillRefusal, Invalidation, Outcome, Published};
 
@@ -34,7 +34,7 @@ async fn load_of_an_older_row_is_not_stored() {
     let reading = node.start(1, &load);
     let load = gate.began().await;
     remove_older(&node, 1, row.commit()).await;
-    // An older event that comes later allows nothing.
+    // An older event that arrives later does not lower the required version.
     remove_older(&node, 1, 1).await;
     load.finish();
     assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::VersionOutdated)));
@@ -66,7 +66,7 @@ async fn load_of_the_named_version_keeps_its_lease_and_is_stored() {
     let reading = node.start(1, &load);
     let load = gate.began().await;
     assert_eq!(remove_older(&node, 1, 2).await, 0);
-    // The marked lease is a lease: another process waits for it and does not load.
+    // The lease stays a lease: another process waits for it and does not load.
     let other = peer.under(patient().wait(std::time::Duration::ZERO)).read(1, &row).await;
     assert_eq!(other.outcome(), Outcome::Bypass(cache::Bypass::LeaseHeld));
     load.finish();
@@ -84,7 +84,7 @@ async fn writer_of_the_named_version_stores_it_and_an_earlier_writer_does_not() 
         let mut committed = row.commit();
         let written = row.read();
         if is_overtaken {
-            // The later writer could not take the lease, because Redis did not answer it.
+            // The later writer could not take over the lease, because Redis did not answer it.
             committed = row.commit();
         }
         remove_older(&node, id, committed).await;
@@ -104,7 +104,7 @@ async fn entry_that_shows_no_version_is_removed() {
     for foreign in ["hello", "V without a header", "Lshort", ""] {
         redis.cli(&["SET", key.as_str(), foreign]).await.unwrap();
         remove_older(&node, 1, 1).await;
-        // An empty string is what a missing key looks like; no entry is made of it either.
+        // An empty string looks like a missing key; it is not served as an entry either.
         assert_eq!(node.cached(1).await, None);
     }
     redis.cli(&["DEL", key.as_str()]).await.unwrap();

@@ -1,8 +1,9 @@
-//! The cache's promises, each against a private Redis: the race that would break it, and the defence that stops it.
+//! The promises of the cache, each tested against a private Redis: the race that would break it, and the defence
+//! against it.
 //!
-//! A test steps through a race by hand. The database is a [`Row`](support::Row) with a version; a *gated* load of it
-//! begins and ends when the test says so; a [`Node`](support::Node) stands for a process. What cannot be stepped
-//! (a Redis that hangs, replies that are late) is done to the server by signals, or to the wire by a proxy.
+//! A test steps through a race by hand. The database is a [`Row`](support::Row) with a version. A *gated* load of it
+//! begins and ends when the test says so. A [`Node`](support::Node) stands for a process. What cannot be stepped (a
+//! Redis that hangs, replies that are late) is done by signals to the server, or by a proxy on the connection.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod batches;

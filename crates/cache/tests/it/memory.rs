@@ -1,4 +1,4 @@
-//! Redis is full and evicts nothing: nothing new is stored, everything else goes on.
+//! Redis has reached `maxmemory` and evicts nothing: nothing new is stored, and everything else works.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use testkit::{Redis, eventually};
 
 use crate::support::{Node, Row, SOON, existing, patient, redis, settings, shelf};
 
-/// The server takes nothing in from now on.
+/// From now on, the server refuses to store anything.
 async fn fill_up(redis: &Redis) {
     redis.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await.unwrap();
     redis.cli(&["CONFIG", "SET", "maxmemory", "1"]).await.unwrap();
@@ -58,7 +58,7 @@ async fn with_memory_full_invalidations_still_work() {
     }
 }
 
-/// It is what would make room.
+/// A purge is what frees memory.
 #[tokio::test]
 async fn with_memory_full_everything_can_be_invalidated() {
     let redis = redis().await;
@@ -75,7 +75,7 @@ async fn with_memory_full_everything_can_be_invalidated() {
     assert!(matches!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(_))));
 }
 
-/// The sets of entries that were evicted are what fills it.
+/// The sets of evicted entries are what fills the memory.
 #[tokio::test]
 async fn with_memory_full_tag_sets_are_swept() {
     let redis = redis().await;
@@ -99,7 +99,7 @@ async fn a_fill_that_fails_for_want_of_memory_gives_its_lease_back() {
     let cached = reading.value().await;
     assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
     make_room(&redis).await;
-    // It would wait for longer than a test may take.
+    // With the lease still held, this read would wait for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
 

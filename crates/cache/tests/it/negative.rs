@@ -1,4 +1,4 @@
-//! "There is no such thing" is a value: remembered for a while, and removed when the thing comes to be.
+//! Negative entries: they live for a while, and are removed when the object is created.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ async fn an_absence_is_remembered_until_its_key_or_tag_is_invalidated() {
     }
 }
 
-/// The load found nothing, the thing was made and the shelf invalidated, and then the absence wants to be stored.
+/// The load found nothing, then the object was created and its tag invalidated, and only then the negative entry is
+/// committed.
 #[tokio::test]
 async fn a_late_absence_does_not_hide_what_was_created() {
     let redis = redis().await;

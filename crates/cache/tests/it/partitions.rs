@@ -1,4 +1,5 @@
-//! A keyspace in several parts: what names a key goes to its part, what names a tag or everything goes to all.
+//! A keyspace with several partitions: operations on keys go to the partition of the key, those on tags or on the whole
+//! keyspace to all.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ async fn partitioned(redis: &Redis) -> Node {
     Node::of(Keyspace::partitioned("shop", 8).unwrap(), &settings(redis.url()), patient()).await
 }
 
-/// Entries in all eight partitions.
+/// Fills entries in all eight partitions.
 async fn filled(redis: &Redis, row: &Row) -> Node {
     let node = partitioned(redis).await;
     node.fill_many(0..ENTRIES, row).await;

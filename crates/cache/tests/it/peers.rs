@@ -1,4 +1,4 @@
-//! Several processes, one load: the others wait for the one that holds the lease, and outlive it when it dies.
+//! Several processes share one load: the others wait for the holder of the lease, and take over when it dies.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::{LONG, Node, Row, SOON, number, patient, redis};
 
-/// A lease whose holder will never come back, as it lies in Redis.
+/// A lease whose holder is gone, as stored in Redis.
 const FOREIGN_LEASE: &str = "L0123456789abcdef0123456789abcdef";
 
 #[tokio::test]

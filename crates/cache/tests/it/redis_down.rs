@@ -1,4 +1,4 @@
-//! Redis is killed, frozen or out of reach: reads are slower, never wrong, and everything recovers by itself.
+//! Redis is killed, frozen or unreachable: reads are slower but never stale, and everything recovers by itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
 
-/// What one command may take in the tests where some are not answered.
+/// The command timeout in tests in which some commands are not answered.
 const TIMEOUT: Duration = Duration::from_millis(600);
 
 async fn impatient(redis: &Redis) -> Node {
@@ -22,7 +22,7 @@ async fn until_hit(node: &Node, row: &Row) {
     eventually("a hit", SOON, async || node.read(1, row).await.outcome() == Outcome::Hit).await;
 }
 
-/// Whether Redis came back with what it held; the cache may have emptied it by now.
+/// Returns whether Redis loaded its snapshot; the client may have purged it by now.
 async fn snapshot_was_loaded(redis: &Redis) -> bool {
     let persistence = redis.cli(&["INFO", "persistence"]).await.unwrap();
     let loaded = persistence.lines().find_map(|line| line.strip_prefix("rdb_last_load_keys_loaded:"));
@@ -68,7 +68,7 @@ async fn a_load_during_which_redis_dies_is_returned() {
     loading.finish();
     let cached = first.value().await;
     assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Failed)));
-    // No commit vouches for it, so who joined during the load wants one that began later.
+    // No commit proves the value valid, so a reader that joined during the load needs one that began later.
     gate.began().await.finish();
     assert_eq!(joiner.value().await.version(), Some(2));
 }
@@ -86,7 +86,7 @@ async fn a_frozen_redis_costs_the_first_reads_a_timeout_and_the_others_nothing()
         assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::RedisDown));
         slow += usize::from(began.elapsed() >= TIMEOUT);
     }
-    // Two do; a machine that stands still makes others as slow. Without the breaker, each of them would.
+    // Two reads do; a machine that stalls makes others as slow. Without the breaker, each read would wait.
     assert!((1..=10).contains(&slow), "{slow} reads waited for Redis");
     redis.resume();
     until_up(&node).await;
@@ -115,7 +115,7 @@ async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() 
     for by_tag in [false, true] {
         node.fill(1, &row).await;
         redis.pause();
-        // After these the breaker is open, and nothing is sent any more that could run when it thaws.
+        // After these reads the breaker is open, and no further command is sent that could run after the thaw.
         eventually("the breaker to open", SOON, async || {
             node.read(1, &row).await;
             !node.client.health().is_in_use()
@@ -147,7 +147,7 @@ async fn commands_that_timed_out_and_run_later_do_no_harm() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let loading = gate.began().await;
-    // The server gets the commit, the refresh, the steal and the removal, and runs them when it thaws.
+    // The server receives the commit, the takeover of the lease and the removal, and runs them after the thaw.
     redis.pause();
     row.commit();
     loading.finish();
@@ -177,7 +177,7 @@ async fn a_killed_connection_is_made_anew_and_nothing_is_lost() {
     }
 }
 
-/// Longer than it takes this process to give the connection up and try another one, which hangs as well.
+/// Longer than the client waits before it drops the connection and tries another one, which hangs as well.
 #[tokio::test]
 async fn a_long_freeze_ends_as_a_short_one() {
     let redis = redis().await;
@@ -192,12 +192,13 @@ async fn a_long_freeze_ends_as_a_short_one() {
     until_hit(&node, &row).await;
 }
 
-/// No reset, no end of file: only that nothing is answered any more. A new connection would be.
+/// The connection sends neither a reset nor an end of file; it only stops answering. A new connection would be
+/// answered.
 #[tokio::test]
 async fn a_connection_that_died_without_a_word_is_made_anew() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
-    // After a time, however long the timeout makes each probe.
+    // The client reconnects after a fixed time, however long the timeout makes each probe.
     let (node, row) = (Node::with(&settings(through(&proxy)), patient()).await, Row::new([]));
     until_hit(&node, &row).await;
     proxy.drop_packets();
@@ -205,13 +206,13 @@ async fn a_connection_that_died_without_a_word_is_made_anew() {
     until_hit(&node, &row).await;
 }
 
-/// A server that keeps snapshots, against what is recommended: it forgets invalidations that were acknowledged.
+/// A server that keeps snapshots, against the recommendation: it loses acknowledged invalidations.
 #[tokio::test]
 async fn a_redis_that_comes_back_with_older_data_shows_none_of_it() {
     let redis = redis().await;
     let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;
-    // A load under way whose lease is in the snapshot as well.
+    // A load in flight whose lease is in the snapshot as well.
     let (mut gate, gated) = row.gated();
     let reading = peer.start(2, &gated);
     let load = gate.began().await;
@@ -238,12 +239,12 @@ async fn a_redis_that_comes_back_with_older_data_shows_none_of_it() {
     assert_eq!((node.cached(1).await, node.cached(2).await), (Some(2), Some(2)));
 }
 
-/// Commands that were given to a broken connection wait for the next one: what answers them may be another server, of
-/// which nobody knows yet what it has forgotten.
+/// Commands on a broken connection wait for the next one. The server that answers them may be another one, and it is
+/// not known yet which invalidations it has lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_that_wait_for_a_connection_do_not_believe_who_answers_them() {
     let redis = redis().await;
-    // A breaker that opens late, and time enough for a reconnect: what keeps such reads from being sent by chance.
+    // The breaker opens late, and there is time for a reconnect: otherwise such reads would not be sent.
     let patient_settings =
         CacheSettings { command_timeout: SOON, breaker_threshold: u32::MAX, ..settings(redis.url()) };
     let (node, row) = (Node::with(&patient_settings, patient()).await, Row::new([]));

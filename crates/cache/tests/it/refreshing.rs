@@ -1,5 +1,5 @@
-//! A stale entry is served at once and brought up to date behind, by one task of one process; whatever overtakes the
-//! refresh wins.
+//! A stale entry is served at once and refreshed in the background, by one task of one process. A newer write or
+//! invalidation always wins over the refresh.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{
     Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, patient, redis, settings, shelf, through,
 };
 
-/// Entry 1 holds version 1 and is stale, and a refresh of it has read version 1 again.
+/// Makes entry 1 hold version 1 and stale; a refresh of it has read version 1 again.
 async fn refreshing(node: &Node, row: &Row) -> (Gate, crate::support::Load) {
     node.fill(1, row).await;
     assert_eq!(node.expire(1).await, 1);
@@ -79,7 +79,7 @@ async fn a_miss_waits_until_the_refresh_of_its_key_is_over() {
     assert_eq!(reading.value().await.version(), Some(row.version()));
 }
 
-/// What the refresh loaded carries a tag that the stale entry does not: only the fence can know.
+/// The refreshed value carries a tag that the stale entry does not: only the fence refuses it.
 #[tokio::test]
 async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
     let redis = redis().await;
@@ -98,7 +98,8 @@ async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
     assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 0, "the next reader may try again at once");
 }
 
-/// The fence table vanishes and with it the fence; the stale entry's id is what it was. Only the generation knows.
+/// The fence table vanishes, and the fence with it; the stale entry keeps its id. Only the generation refuses the
+/// refresh.
 #[tokio::test]
 async fn a_refresh_does_not_survive_the_loss_of_the_fence_table() {
     let redis = redis().await;
@@ -134,7 +135,7 @@ async fn a_refresh_that_a_soft_invalidation_overtook_stores_nothing_and_another_
         node.settle().await;
         let entry = node.client.inspect(&node.key(1)).await.unwrap().unwrap();
         assert_eq!((entry.state, entry.version), (EntryState::Stale, Some(1)), "by tag: {by_tag}");
-        // The leases of this node last for the whole test: the overtaken refresh must not stand in the way.
+        // The leases of this node last for the whole test: the overtaken refresh must not block the next one.
         eventually("the refresh that follows", SOON, async || {
             let cached = node.read(1, &row).await;
             cached.outcome() == Outcome::Hit && cached.version() == Some(2)
@@ -151,7 +152,7 @@ async fn a_refresh_that_a_faster_one_overtook_stores_nothing() {
     let row = Row::new([]);
     let (_gate, load) = refreshing(&slow, &row).await;
     row.commit();
-    // As when the lock ends.
+    // As when the lock expires.
     redis.cli(&["UNLINK", "shop:~refresh:item:1"]).await.unwrap();
     eventually("a faster refresh", SOON, async || fast.read(1, &row).await.version() == Some(2)).await;
     load.finish();
@@ -193,7 +194,7 @@ async fn one_refresh_runs_behind_many_readers_of_one_process() {
     assert_eq!(row.loads(), 2, "the fill and one refresh");
 }
 
-/// The processes do not know each other: the lock in Redis spares the database.
+/// The processes do not know each other: the lock in Redis protects the database from extra loads.
 #[tokio::test]
 async fn one_refresh_runs_behind_many_readers_of_many_processes() {
     let redis = redis().await;
@@ -213,7 +214,7 @@ async fn one_refresh_runs_behind_many_readers_of_many_processes() {
     assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 0, "the lock is given back");
 }
 
-/// The lock is another's, whose refresh goes on: nobody should begin a second one.
+/// The lock belongs to another process, whose refresh is still in flight: no second refresh should begin.
 #[tokio::test]
 async fn a_load_that_lost_its_lease_leaves_the_lock_of_a_refresh() {
     let redis = redis().await;
@@ -229,7 +230,7 @@ async fn a_load_that_lost_its_lease_leaves_the_lock_of_a_refresh() {
     assert_eq!(existing(&redis, &["shop:~refresh:item:1"]).await, 1);
 }
 
-/// Its refresh would be refused in the end, but the load would be for nothing.
+/// Its refresh would be refused in the end, but its load would be wasted.
 #[tokio::test]
 async fn a_reader_that_saw_an_entry_before_it_was_refreshed_does_not_refresh_it_again() {
     let redis = redis().await;
@@ -270,7 +271,7 @@ async fn a_refreshed_entry_starts_a_new_life() {
     })
     .await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
-    // And a miss after it is an ordinary one.
+    // A miss after it is an ordinary one.
     node.remove(1).await;
     let miss = node.under(patient().soft_ttl(LONG)).read(1, &row).await;
     assert_eq!(miss.outcome(), Outcome::Miss(Fill::Stored));

@@ -1,5 +1,5 @@
-//! The registry: every member of a tag set is named there, is removed soon after its entry is gone, and costs nothing until
-//! then. So tag sets are bounded by the entries that there are, whatever clients ask for.
+//! The registry names every member of a tag set. A member is removed soon after its entry is gone, and costs nothing
+//! until then. So tag sets are bounded by the number of existing entries, whatever clients request.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ async fn sweeping(redis: &Redis) -> Node {
     Node::with(&settings, patient()).await
 }
 
-/// Names of all tag sets, and of the sets that invalidations have moved aside.
+/// Returns the number of tag sets, including those that invalidations have moved aside.
 async fn sets(redis: &Redis) -> usize {
     let script = "return #redis.call('KEYS', 'shop:~tag:*') + #redis.call('KEYS', 'shop:~drain:*')";
     number(redis, &["EVAL", script, "0"]).await as usize
 }
 
-/// How many members of tag sets no registration names: nothing would ever remove them.
+/// Returns the number of tag set members without a registration: nothing would ever remove them.
 async fn unregistered(redis: &Redis) -> i64 {
     let script = "
         local named, lost = {}, 0
@@ -57,7 +57,7 @@ async fn every_member_of_a_tag_set_is_registered_whatever_happens() {
             10..13 => _ = node.remove_tag(shelf(sample.random_range(0..17))).await,
             13..15 => _ = node.expire_tag(shelf(sample.random_range(0..17))).await,
             15..20 => _ = redis.cli(&["DEL", &format!("shop:item:{id}")]).await.unwrap(),
-            // As when a process dies in the middle of a removal.
+            // As when a process dies in the middle of an invalidation.
             20 => _ = redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await,
             21..60 => _ = brief.read(id, &row).await,
             _ => _ = node.read(id, &row).await,
@@ -89,7 +89,8 @@ async fn sweep_removes_what_is_due_and_leaves_the_rest_alone() {
     for id in 20_000..20_300 {
         brief.read(id, &Row::new([shelf(id)])).await;
     }
-    // What is due is found at once. Met by chance, 300 among 10,000 would take some hundred rounds, a second each.
+    // The sweep finds due registrations at once. By random samples, finding 300 among 10,000 would take some hundred
+    // rounds of a second each.
     let settings = CacheSettings { sweep_rest: Duration::from_secs(1), ..settings(redis.url()) };
     let sweeping = Node::with(&settings, patient()).await;
     eventually("the end of what is due", SOON, async || sets(&redis).await == 10_000).await;
@@ -101,7 +102,7 @@ async fn sweep_removes_what_is_due_and_leaves_the_rest_alone() {
     assert_eq!(sets(&redis).await, 10_000);
 }
 
-/// The sweep finds by chance what is gone before it is due, and goes on while that is much.
+/// The sweep finds by random samples what is gone before it is due, and continues while it finds much.
 #[tokio::test]
 async fn tag_sets_of_evicted_entries_are_swept_long_before_they_are_due() {
     let redis = redis().await;
@@ -125,7 +126,7 @@ async fn tag_set_left_by_a_crashed_invalidation_is_swept() {
     eventually("the sweep", SOON, async || existing(&redis, &["shop:~drain:shelf:1", REGISTRY]).await == 0).await;
 }
 
-/// Redis has set its clock forward, or an entry was filled again with other tags: what is there stays registered.
+/// The clock of Redis was set forward, or an entry was filled again with other tags: existing entries stay registered.
 #[tokio::test]
 async fn sweep_keeps_the_registration_of_an_entry_that_is_there_after_its_time() {
     let redis = redis().await;
@@ -139,7 +140,7 @@ async fn sweep_keeps_the_registration_of_an_entry_that_is_there_after_its_time()
     assert_eq!(node.remove_tag(shelf(1)).await, 50);
 }
 
-/// As many as Lua could not pass to a command at once.
+/// More tags than Lua can pass to one command.
 #[tokio::test]
 async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
     let redis = redis().await;
@@ -168,8 +169,9 @@ async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
     eventually("the sweep", SOON, async || sets(&redis).await == 0).await;
 }
 
-/// Many times what fits into Redis is filled, each entry under two tags of its own that nobody names again, and none of it
-/// is due while the test runs. No fill is refused for want of memory, and others can write all the while.
+/// The fills exceed the memory of Redis many times. Each entry has two tags of its own that are never named again, and
+/// no registration is due during the test. No fill is refused for lack of memory, and other programs can write
+/// throughout.
 #[tokio::test]
 async fn flood_of_entries_with_tags_of_their_own_does_not_fill_redis() {
     const LIMIT: i64 = 4 << 20;
@@ -187,7 +189,7 @@ async fn flood_of_entries_with_tags_of_their_own_does_not_fill_redis() {
     };
     for first in (0..8_000).step_by(200) {
         let outcomes = futures_util::future::join_all((first..first + 200).map(fill)).await;
-        // Redis may evict the lease of a load, too; then the next reader loads again. It never lacks memory.
+        // Redis may also evict the lease of a load; then the next reader loads again. It never runs out of memory.
         let lost = |outcome: &&Outcome| **outcome == Outcome::Miss(Fill::Refused(FillRefusal::LeaseLost));
         let evicted_leases = outcomes.iter().filter(lost).count();
         let stored = outcomes.iter().filter(|outcome| **outcome == Outcome::Miss(Fill::Stored)).count();

@@ -1,6 +1,6 @@
-//! An invalidation that Redis did not take: this process distrusts what it names until it is made good.
+//! An invalidation that Redis did not carry out: this process distrusts the entries until a retry succeeds.
 //!
-//! Redis is up here and refuses one command, so that "until" lasts as long as the test wants.
+//! Redis is up and refuses one command, so the test decides how long the invalidation stays pending.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn an_entry_whose_removal_is_pending_is_not_served() {
     }
 }
 
-/// A load from before the change is under way, and its commit will succeed: Redis knows of no invalidation.
+/// A load from before the change is in flight, and its commit will succeed, because Redis knows of no invalidation.
 #[tokio::test]
 async fn a_reader_after_a_deferred_removal_does_not_take_the_value_of_an_older_load() {
     for by_tag in [false, true] {
@@ -113,11 +113,11 @@ async fn a_soft_invalidation_that_was_deferred_is_made_good_as_well() {
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }
 
-/// They all become due at once when Redis is back, and must not choke on their own number.
+/// All of them are retried at once when Redis is back, and must not time out because of their number.
 #[tokio::test]
 async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
     let redis = redis().await;
-    // The command timeout that a service has by default.
+    // The default command timeout of a service.
     let service = CacheSettings { url: redis.url(), ..CacheSettings::default() };
     let partitioned = cache::Keyspace::partitioned("shop", 2).unwrap();
     let node = Node::of(partitioned, &service, patient()).await;
@@ -132,14 +132,14 @@ async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
     eventually("the cache to be in use", SOON, async || node.client.health() == Health::Up).await;
 }
 
-/// The time limit of a command runs while it queues, so a crowd of them would time itself out.
+/// The time limit of a command also runs while it queues, so too many concurrent commands would time out.
 #[tokio::test]
 async fn of_one_invalidation_of_very_many_tags_a_few_are_under_way_at_once() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     node.fill(1, &Row::new([shelf(999)])).await;
-    // From now on Redis knows the script, and need not ask for it.
+    // From now on, Redis knows the script and need not be sent its text.
     node.remove_tag(shelf(1_000)).await;
     let before = calls(&redis, "evalsha").await;
     proxy.delay_replies();

@@ -1,4 +1,4 @@
-//! Reads that wait at the same time share a command to Redis; each gets its own answer, and none an older one.
+//! Reads that wait at the same time share a command to Redis; each receives its own value, and none an older one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A soft invalidation: the old value is served while one refresh brings the new one, and never as a fresh one.
+//! Soft invalidation: the old value is served while one refresh loads the new one, and never as a fresh value.
 
 use cache::{EntryState, Fill, Outcome};
 
@@ -65,7 +65,7 @@ async fn a_soft_invalidation_of_a_tag_reaches_all_its_entries_and_no_other() {
     }
 }
 
-/// A process died in the middle of a removal. What it moved aside is stale, too.
+/// A process died in the middle of an invalidation. The entries of the set that it moved aside are stale, too.
 #[tokio::test]
 async fn a_soft_invalidation_reaches_what_a_crashed_removal_left() {
     let redis = redis().await;

@@ -1,4 +1,4 @@
-//! Deferred invalidations and a graceful shutdown; writes whose COMMIT was not answered.
+//! Deferred invalidations and graceful shutdown; writes whose COMMIT was not answered.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use testkit::{Redis, eventually};
 
 use crate::support::{Node, Row, SOON, patient, redis};
 
-/// A node with an entry whose removal is deferred, because Redis refuses `UNLINK`; and a peer that still sees the entry.
+/// A node with an entry whose removal is deferred, because Redis refuses `UNLINK`; and a peer that still sees the
+/// entry.
 async fn deferred(redis: &Redis) -> (Node, Node, Row) {
     let (node, peer, row) = (Node::on(redis).await, Node::on(redis).await, Row::new([]));
     node.fill(1, &row).await;

@@ -1,5 +1,5 @@
-//! Everything at once, at random, on several nodes, with faults. The judge knows the lowest version that each read may
-//! return: the highest one whose invalidation was acknowledged before the read began.
+//! Random reads, writes and faults on several nodes. The test knows the lowest version that each read may return: the
+//! highest one whose invalidation was acknowledged before the read began.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -17,7 +17,7 @@ const ROWS: u32 = 12;
 const SHELVES: u32 = 3;
 const LASTS: Duration = Duration::from_secs(4);
 
-/// One row: what is committed, and what has been acknowledged.
+/// One row: its committed and its acknowledged version.
 #[derive(Debug, Default)]
 struct Item {
     lock: Mutex<()>,
@@ -44,7 +44,7 @@ impl StressTest {
                 let stress_test = Arc::clone(&stress_test);
                 async move {
                     let loaded = stress_test.loaded(id);
-                    // Slow now and then, so that invalidations overtake it.
+                    // Slow now and then, so that invalidations overtake the load.
                     sleep(a_moment(3_000)).await;
                     Ok::<_, DatabaseError>(loaded)
                 }
@@ -89,7 +89,7 @@ impl StressTest {
                 }
                 (1 | 2, None) => done(node.client.invalidate(Invalidation::hard().tag(shelf(id % SHELVES))).await),
                 (3, None) => {
-                    // A soft one promises no version; the hard one after it does.
+                    // A soft invalidation promises no version; the hard one after it does.
                     let _ =
                         node.client.invalidate(Invalidation::soft().key(key.clone()).tag(shelf(id % SHELVES))).await;
                     done(node.client.invalidate(Invalidation::hard().key(key)).await)
@@ -112,7 +112,7 @@ fn done(invalidated: Invalidated) -> bool {
     matches!(invalidated, Invalidated::Done { .. })
 }
 
-/// Redis loses connections, keys, the fence table, everything.
+/// Makes Redis lose connections, keys, the fence table and everything.
 async fn breaks(redis: &Redis, until: Instant) {
     while Instant::now() < until {
         sleep(a_moment(120_000)).await;

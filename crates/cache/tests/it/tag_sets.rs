@@ -1,4 +1,4 @@
-//! The sets of entries by tag: complete, bounded, and emptied a little at a time.
+//! Tag sets: they are complete and bounded, and are emptied in small steps.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
     assert!((10..=20).contains(&steps), "{steps} script calls for 5,000 entries");
     let others: Vec<_> = (5_000..5_010).map(|id| format!("shop:item:{id}")).collect();
     assert_eq!(existing(&redis, &others.iter().map(String::as_str).collect::<Vec<_>>()).await, 10);
-    // What is left: the ten, the sets that name them, the registry and the fence table.
+    // What is left: the ten entries, the sets that name them, the registry and the fence table.
     assert_eq!(existing(&redis, &["shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await, 0);
     assert_eq!(number(&redis, &["DBSIZE"]).await, 10 + 4);
 }
@@ -34,7 +34,7 @@ async fn tag_sets_forget_entries_that_are_gone() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill_many(0..200, &row).await;
-    // As when they expire or are evicted: nobody tells the set.
+    // As when entries expire or are evicted: the set is not updated.
     redis.cli(&["EVAL", "for id = 0, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
     assert_eq!(members(&redis, "shop:~tag:shelf:1").await, 200);
     let mut fills = 0;
@@ -47,7 +47,7 @@ async fn tag_sets_forget_entries_that_are_gone() {
     assert_eq!(node.remove_tag(shelf(1)).await, 1, "the living one is still registered");
 }
 
-/// Nothing is filled or invalidated any more: only the sweep can find them.
+/// No fill and no invalidation follows: only the sweep can find these tags.
 #[tokio::test]
 async fn tags_that_never_occur_again_are_swept() {
     let redis = redis().await;
@@ -65,7 +65,7 @@ async fn tags_that_never_occur_again_are_swept() {
     assert_eq!(node.remove_tag(shelf(0)).await, 9, "the living ones are still registered");
 }
 
-/// Entries come and go while the sweep looks at their set, again and again: none may live on unregistered.
+/// Entries come and go repeatedly while the sweep examines their set: none may stay without a registration.
 #[tokio::test]
 async fn the_sweep_never_costs_a_living_entry_its_registration() {
     let redis = redis().await;
@@ -101,7 +101,7 @@ async fn an_entry_that_changes_its_tags_is_found_under_the_new_ones() {
     assert_eq!(node.read(1, &row).await.version(), Some(3));
 }
 
-/// The removal has begun and not ended when a new entry of the same tag is stored: it is newer than the fence.
+/// An entry of the same tag is filled while an invalidation of the tag is in flight: it is newer than the fence.
 #[tokio::test]
 async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
     let redis = redis().await;
@@ -109,7 +109,7 @@ async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     node.fill_many(0..1_000, &row).await;
-    // From now on Redis knows the script, and need not ask for it.
+    // From now on, Redis knows the script and need not be sent its text.
     node.remove_tag(shelf(9)).await;
     proxy.delay_replies();
     let removing = tokio::spawn({
@@ -146,7 +146,8 @@ async fn what_a_crashed_removal_left_is_removed_by_the_next() {
     }
 }
 
-/// One of them has moved the set aside and is held up; the other must not say "done" before all are gone.
+/// One invalidation has moved the set aside and is delayed; the other must not report `Done` before all entries are
+/// gone.
 #[tokio::test]
 async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
     let redis = redis().await;
@@ -154,7 +155,7 @@ async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     node.fill_many(0..1_200, &row).await;
-    // From now on Redis knows the script, and need not ask for it.
+    // From now on, Redis knows the script and need not be sent its text.
     node.remove_tag(shelf(9)).await;
     proxy.delay_replies();
     let held_up = tokio::spawn({
@@ -170,7 +171,7 @@ async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
     assert_eq!(held_up.await.unwrap(), 512);
 }
 
-/// From one script call on the value can be read, and from the same one on it can be removed.
+/// The same script call makes the value readable and removable.
 #[tokio::test]
 async fn a_value_is_registered_before_anybody_can_read_it() {
     let redis = redis().await;

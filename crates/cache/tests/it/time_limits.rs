@@ -1,5 +1,4 @@
-//! A load that hangs is given up: its readers, its place in the bulkhead and its lease are free again, and what it would have
-//! brought is dropped.
+//! A load that hangs is aborted: its readers, its permit and its lease are released, and its value is dropped.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use testkit::eventually;
 
 use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, settings};
 
-/// Nothing ends by itself but a load.
+/// Only a load ends by itself.
 fn limited(limit: Duration) -> cache::Policy {
     patient().load_timeout(limit)
 }

@@ -1,4 +1,4 @@
-//! Nothing that the cache stores lives for ever, and nothing lives longer than its policy says.
+//! TTLs: nothing that the cache stores lives forever, or longer than its policy allows.
 
 use std::time::Duration;
 
@@ -51,14 +51,14 @@ async fn every_entry_lease_and_lock_has_a_ttl() {
             10..20 => _ = node.expire(id).await,
             20 => _ = node.remove_tag(shelf(1)).await,
             21 => _ = node.expire_tag(shelf(2)).await,
-            // As when a writer is killed; otherwise it would be given back.
+            // As when a writer is killed; otherwise the lease would be released.
             22..30 => std::mem::forget(node.cache.begin_write(&node.key(id)).await),
             30..40 => _ = node.cache.begin_write(&node.key(id)).await.publish(row.read()).await,
             40..42 => drop(node.start(1_000 + step, &hanging)),
             _ => _ = node.read(100 + id, &row).await,
         }
     }
-    // So is the lock of this refresh.
+    // The lock of this refresh is held until the test ends as well.
     node.fill(2_000, &row).await;
     node.expire(2_000).await;
     node.start(2_000, &hanging).value().await;

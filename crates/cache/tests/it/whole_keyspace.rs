@@ -1,4 +1,4 @@
-//! Everything at once: removing it, and looking at it page by page.
+//! The whole keyspace: purging it, and listing it page by page.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ async fn everything_is_removed_and_nothing_of_the_neighbours() {
     assert_eq!(neighbour.cached(1).await, Some(1));
 }
 
-/// Streams and the like live under the keyspace's prefix too, and are not the cache's to remove or to show.
+/// Streams and other types may live under the keyspace's prefix; the cache must neither remove nor list them.
 #[tokio::test]
 async fn what_is_no_string_is_neither_removed_nor_listed_nor_an_entry() {
     let redis = redis().await;
@@ -55,7 +55,7 @@ async fn what_is_no_string_is_neither_removed_nor_listed_nor_an_entry() {
     assert_eq!(existing(&redis, &["shop:events", "shop:item:2", "shop:item:1"]).await, 2);
 }
 
-/// Any text makes a key; so any text must be found again.
+/// Any text makes a key, so an entry with any text must be found again.
 #[tokio::test]
 async fn entries_with_escaped_names_are_removed_and_listed_as_well() {
     let redis = redis().await;
@@ -93,8 +93,8 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_everything() {
     assert_eq!(node.read(1, &row).await.version(), Some(2));
 }
 
-/// The scan has passed when this fill comes: its lease was taken before the removal of everything began, and put back
-/// by hand after it, as if the scan had never met it. Only the generation knows.
+/// This fill comes after the scan has passed: its lease was acquired before the purge began, and the test restores it
+/// after the purge, as if the scan had never found it. Only the generation refuses the fill.
 #[tokio::test]
 async fn a_load_that_the_scan_did_not_meet_is_refused_by_the_generation() {
     let redis = redis().await;
@@ -128,7 +128,7 @@ async fn entries_are_listed_page_by_page_without_the_caches_own_keys() {
     }
 }
 
-/// Redis holds much that is not ours: a page looks at a bounded part of it, and says where to go on.
+/// Redis holds many keys of others: a page examines a bounded number of them, and returns where to continue.
 #[tokio::test]
 async fn page_of_entries_costs_a_bounded_number_of_commands() {
     let redis = redis().await;
@@ -149,7 +149,8 @@ async fn page_of_entries_costs_a_bounded_number_of_commands() {
                 None => break,
             }
         }
-        // A page looks at some 4,000 of the 60,000 names, so most pages of so few entries are empty, and go on all the same.
+        // A page examines about 4,000 of the 60,000 names, so most pages of so few entries are empty and have a next
+        // cursor.
         assert!(count > 5 || pages > 10, "{pages} pages");
         assert_eq!(seen.len(), count as usize, "each entry comes once while nothing is written");
         assert_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), count as usize);

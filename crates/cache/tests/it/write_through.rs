@@ -1,4 +1,4 @@
-//! Writers that store what they wrote: in whatever order their steps and those of readers fall, the later write stays.
+//! Write-through: in every order of the steps of writers and readers, the later write stays.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use testkit::eventually;
 
 use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, shelf};
 
-/// What two writers of one row do, and a reader beside them.
+/// The steps of two writers of one row and of a concurrent reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Takes the entry's lease, under the row lock.
+    /// Takes over the entry's lease, under the row lock.
     Begin(usize),
     Commit(usize),
     Rollback(usize),
@@ -20,7 +20,7 @@ enum Step {
     Fill,
 }
 
-/// Writer 1 waits for the row lock until writer 0 has committed or rolled back. Apart from that, anything goes.
+/// Writer 1 waits for the row lock until writer 0 has committed or rolled back. Any other order is allowed.
 fn schedules() -> Vec<Vec<Step>> {
     use Step::{Begin, Commit, Fill, Load, Publish, Rollback};
     let both = [[Commit(0), Commit(1)], [Rollback(0), Commit(1)], [Commit(0), Rollback(1)]];
@@ -42,7 +42,7 @@ fn schedules() -> Vec<Vec<Step>> {
     all
 }
 
-/// Carries out `steps` on entry `id` and returns what is cached in the end beside what is true.
+/// Runs `steps` on entry `id`; returns the version cached in the end, and the current version of the row.
 async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Option<u64>, u64) {
     let row = Row::new([]);
     writers[0].fill(id, &row).await;
@@ -71,7 +71,7 @@ async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Op
                 }
             },
             Step::Load => {
-                // A hit needs no load; a lease that a writer holds is not waited for.
+                // A hit needs no load; the reader does not wait for a lease that a writer holds.
                 let begun = reader.start(id, &load);
                 reader.settle().await;
                 if !begun.is_over() {
@@ -210,7 +210,7 @@ async fn after_a_rollback_the_next_reader_loads_at_once() {
     node.fill(1, &row).await;
     let writing = node.cache.begin_write(&node.key(1)).await;
     writing.abandon().await;
-    // The lease would last for longer than a fetch may take here.
+    // The lease would last for longer than a read may take here.
     let cached = node.under(patient().wait(LONG)).read(1, &row).await;
     assert_eq!((cached.version(), cached.outcome()), (Some(1), Outcome::Miss(Fill::Stored)));
 }

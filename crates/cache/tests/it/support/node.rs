@@ -12,19 +12,19 @@ use tokio::time::timeout;
 
 use super::{Loader, Row, SOON, patient, settings};
 
-/// A cache of keyspace `shop` with a lane `item`.
+/// A client of keyspace `shop` with a cache `item`.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) client: CacheClient,
     pub(crate) cache: Cache,
 }
 
-/// A fetch under way.
+/// A read in flight.
 #[derive(Debug)]
 pub(crate) struct Reading(JoinHandle<Result<Cached, GetError>>);
 
 impl Node {
-    /// A node whose entries, leases and patience outlast the test.
+    /// Creates a node whose entries, leases and waits outlast the test.
     pub(crate) async fn on(redis: &Redis) -> Self {
         Self::with(&settings(redis.url()), patient()).await
     }
@@ -39,7 +39,7 @@ impl Node {
         Self { client, cache }
     }
 
-    /// Another view of this node, under another policy.
+    /// Returns another view of this node, with another policy.
     pub(crate) fn under(&self, policy: Policy) -> Self {
         Self { client: self.client.clone(), cache: self.client.cache("item", policy).unwrap() }
     }
@@ -48,12 +48,12 @@ impl Node {
         self.cache.key(id)
     }
 
-    /// Fetches to the end, loading from `row` at once if need be.
+    /// Reads to the end, and loads from `row` at once if necessary.
     pub(crate) async fn read(&self, id: u32, row: &Row) -> Cached {
         self.start(id, &row.loader()).value().await
     }
 
-    /// Begins a fetch in the background.
+    /// Starts a read in the background.
     pub(crate) fn start(&self, id: u32, load: &Loader) -> Reading {
         let (cache, key, load) = (self.cache.clone(), self.key(id), Loader::clone(load));
         Reading(tokio::spawn(async move { cache.get_or_load(&key, move || load()).await }))
@@ -73,7 +73,7 @@ impl Node {
         }
     }
 
-    /// An acknowledged invalidation. Returns how many entries there were.
+    /// Invalidates, and expects an acknowledgement. Returns how many entries existed.
     pub(crate) async fn invalidate(&self, invalidation: Invalidation) -> u64 {
         match timeout(SOON, self.client.invalidate(invalidation)).await.expect("an invalidation hangs") {
             Invalidated::Done { entries } => entries,
@@ -97,7 +97,7 @@ impl Node {
         self.invalidate(Invalidation::soft().tag(tag)).await
     }
 
-    /// The version in the cache, if any. Neither loads nor refreshes.
+    /// Returns the version in the cache, if any. Neither loads nor refreshes.
     pub(crate) async fn cached(&self, id: u32) -> Option<u64> {
         self.cache.get(&self.key(id)).await.and_then(|cached| cached.version())
     }
@@ -108,8 +108,8 @@ impl Node {
             .await;
     }
 
-    /// Every fetch that was started on this node, and this thread, has got as far as it can: one connection answers
-    /// in order, so when these commands are answered, theirs are.
+    /// Waits until every read that was started on this node and thread has progressed as far as it can. One connection
+    /// answers in order, so when these commands are answered, those of the reads are.
     pub(crate) async fn settle(&self) {
         for _ in 0..4 {
             self.cache.get(&self.client.keyspace().key("settle", 0)).await;
@@ -133,7 +133,7 @@ impl Reading {
         self.0.is_finished()
     }
 
-    /// The client hangs up.
+    /// Drops the read.
     pub(crate) fn hang_up(self) {
         self.0.abort();
     }

@@ -11,11 +11,11 @@ use tokio::time::timeout;
 
 use super::SOON;
 
-/// A loader as `fetch` takes it, behind a pointer.
+/// A loader for `get_or_load`, behind a pointer.
 pub(crate) type Loader =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, DatabaseError>> + Send>> + Send + Sync>;
 
-/// What a load fails with.
+/// The error of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DatabaseError;
 
@@ -39,7 +39,7 @@ struct Content {
 }
 
 impl Row {
-    /// A row at version 1 whose entries carry `tags`.
+    /// Creates a row at version 1 whose entries carry `tags`.
     pub(crate) fn new(tags: impl IntoIterator<Item = Tag>) -> Self {
         let row = Self::default();
         row.0.version.store(1, SeqCst);
@@ -56,17 +56,17 @@ impl Row {
         self.0.version.load(SeqCst)
     }
 
-    /// Tags of the entries that are loaded from now on.
+    /// Sets the tags of the entries that are loaded from now on.
     pub(crate) fn set_tags(&self, tags: impl IntoIterator<Item = Tag>) {
         *self.0.tags.lock().unwrap() = tags.into_iter().collect();
     }
 
-    /// How many loads have begun.
+    /// Returns how many loads have begun.
     pub(crate) fn loads(&self) -> usize {
         self.0.loads.load(SeqCst)
     }
 
-    /// What a load finds now. Version 0 means that there is no row.
+    /// Returns what a load finds now. Version 0 means that there is no row.
     pub(crate) fn read(&self) -> NewEntry {
         let tags = self.0.tags.lock().unwrap().clone();
         match self.version() {
@@ -75,7 +75,7 @@ impl Row {
         }
     }
 
-    /// Loads that end at once.
+    /// Returns loads that end at once.
     pub(crate) fn loader(&self) -> Loader {
         let row = self.clone();
         Arc::new(move || {
@@ -85,7 +85,7 @@ impl Row {
         })
     }
 
-    /// Loads that read the row when they begin, and end when the test says so.
+    /// Returns loads that read the row when they begin, and end when the test says so.
     pub(crate) fn gated(&self) -> (Gate, Loader) {
         let (sender, began) = mpsc::unbounded_channel();
         let row = self.clone();
@@ -93,7 +93,7 @@ impl Row {
             row.0.loads.fetch_add(1, SeqCst);
             let loaded = row.read();
             let (end, told) = oneshot::channel();
-            // A test that is over does not look any more.
+            // A test that is over no longer receives.
             let _ = sender.send(Load(end));
             Box::pin(async move {
                 match told.await {
@@ -108,13 +108,13 @@ impl Row {
     }
 }
 
-/// Where gated loads show up.
+/// Receives gated loads.
 #[derive(Debug)]
 pub(crate) struct Gate {
     began: mpsc::UnboundedReceiver<Load>,
 }
 
-/// A load that has read the row and not returned. Dropped, it hangs for ever.
+/// A load that has read the row and not returned. If it is dropped, the load hangs forever.
 #[derive(Debug)]
 pub(crate) struct Load(oneshot::Sender<End>);
 
@@ -131,19 +131,19 @@ impl Gate {
         timeout(SOON, self.began.recv()).await.expect("no load begins").unwrap()
     }
 
-    /// Whether no further load has begun.
+    /// Returns whether no further load has begun.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.began.try_recv().is_err()
     }
 }
 
 impl Load {
-    /// It returns what it has read.
+    /// Makes the load return what it has read.
     pub(crate) fn finish(self) {
         self.0.send(End::Found).unwrap();
     }
 
-    /// No test waits for its result any more.
+    /// Returns whether the load was aborted.
     pub(crate) fn is_aborted(&self) -> bool {
         self.0.is_closed()
     }
