@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_comes_back_as_it_was_stored() {
+    fn value_is_parsed_as_it_was_stored() {
         let loaded = NewEntry::value("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
         let StoredValue::Value(entry) = stored(&loaded) else { panic!("not a value") };
         assert_eq!(entry.body(), "{\"a\":\n1}");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absence_is_a_value_with_tags() {
+    fn negative_entry_is_a_value_with_tags() {
         let StoredValue::Value(entry) = stored(&NewEntry::absent().tag(Tag::new("product", 1))) else {
             panic!("not a value")
         };

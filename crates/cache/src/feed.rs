@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reel_runs_on_after_the_last_listener_for_a_while_and_then_stops_under_another_name() {
+    fn buffer_stops_and_changes_its_name_after_its_idle_retention() {
         let events = EventBuffer::new();
         events.has_subscribers.store(true, Relaxed);
         events.add(0, event());

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joiner_takes_what_was_read_after_it_came_or_what_a_commit_vouches_for() {
+    fn joiner_takes_only_values_read_later_or_proved_by_a_commit() {
         // joined in, phase of the read, committed → may take
         for (joined_in, phase, committed, good) in [
             (0, 1, false, true),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_flight_is_not_joined_and_a_later_one_survives_its_closing() {
+    fn closed_load_is_not_joined_and_closing_it_keeps_a_later_load() {
         in_any_order(|| {
             let single_flight = SingleFlight::default();
             let key = Keyspace::new("test").unwrap().key("a", 1);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_that_never_lands_leaves_nobody_waiting() {
+    fn load_without_a_result_leaves_no_reader_waiting() {
         in_any_order(|| {
             let single_flight = SingleFlight::default();
             let key = Keyspace::new("test").unwrap().key("a", 1);

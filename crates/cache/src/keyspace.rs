@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_of_one_partition_reads_as_a_human_would_type_it() {
+    fn key_of_one_partition_reads_as_a_person_would_type_it() {
         let key = Keyspace::new("product").unwrap().key("ttl", 1);
         assert_eq!((key.as_str(), key.local_name()), ("product:ttl:1", "ttl:1"));
     }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_takes_back_what_key_made_and_nothing_else() {
+    fn parse_accepts_only_keys_of_its_keyspace() {
         for keyspace in [Keyspace::new("product").unwrap(), Keyspace::partitioned("product", 8).unwrap()] {
             for key in [keyspace.key("tags", 7), keyspace.key("page", "red shoes, 100%")] {
                 assert_eq!(keyspace.parse(key.as_str()), Some(key));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_a_meaning_to_redis_are_refused() {
+    fn names_with_special_characters_are_refused() {
         for name in ["", "a:b", "a b", "{a}", "A", "a*"] {
             assert!(Keyspace::new(name).is_err(), "{name}");
         }

@@ -75,7 +75,7 @@ mod tests {
     use crate::{Bypass, FillRefusal};
 
     #[test]
-    fn every_outcome_and_every_fill_is_counted_under_its_own_label() {
+    fn every_outcome_and_fill_is_counted_under_its_own_label() {
         for (outcome, label) in [
             (Outcome::Hit, "hit"),
             (Outcome::Stale, "stale"),

@@ -259,7 +259,7 @@ mod tests {
     use crate::sync::in_any_order;
 
     #[test]
-    fn a_repair_does_not_tick_off_what_was_added_while_it_ran() {
+    fn retry_does_not_complete_an_invalidation_added_while_it_ran() {
         in_any_order(|| {
             let pending = PendingInvalidations::new("test");
             let key = Keyspace::new("test").unwrap().key("a", 1);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_names_become_the_whole_keyspace() {
+    fn too_many_pending_names_become_a_purge() {
         in_any_order(|| {
             let pending = PendingInvalidations::new("test");
             let mut invalidation = Invalidation::hard();

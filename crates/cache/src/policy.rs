@@ -211,7 +211,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     #[test]
-    fn contradictions_are_named() {
+    fn validation_names_the_contradiction() {
         assert_eq!(Policy::new(10 * S).soft_ttl(5 * S).jitter(0.1).validate(), Ok(()));
         assert_eq!(Policy::new(Duration::ZERO).validate(), Err(PolicyError::HardTtl));
         assert_eq!(
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_only_shortens() {
+    fn jitter_only_shortens_ttls() {
         let policy = Policy::new(10 * S).soft_ttl(5 * S).negative_ttl(2 * S).jitter(0.5);
         assert_eq!(policy.ttls(false, 0.0), (5_000, 10_000));
         assert_eq!(policy.ttls(false, 1.0), (2_500, 5_000));

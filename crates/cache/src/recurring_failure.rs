@@ -75,7 +75,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     #[test]
-    fn outage_is_told_once_and_its_end_with_the_repetitions() {
+    fn outage_is_logged_once_at_its_begin_and_once_at_its_end() {
         in_any_order(|| {
             let (outage, begin) = (RecurringFailure::default(), Instant::now());
             assert_eq!(outage.over_at(begin), None, "nothing has happened");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn outage_that_comes_and_goes_is_told_now_and_then() {
+    fn recurring_outage_is_logged_once_per_interval() {
         in_any_order(|| {
             let (outage, begin) = (RecurringFailure::default(), Instant::now());
             let mut lines = 0;

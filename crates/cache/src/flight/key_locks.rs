@@ -62,7 +62,7 @@ mod tests {
     use crate::sync::in_any_order;
 
     #[test]
-    fn turns_are_taken_one_after_the_other_and_forgotten() {
+    fn key_locks_are_exclusive_and_removed_after_use() {
         in_any_order(|| {
             let key_locks = KeyLocks::default();
             let keyspace = Keyspace::new("test").unwrap();

@@ -259,45 +259,45 @@ fn in_many_orders(case: Case) {
 }
 
 #[test]
-fn nobody_takes_what_was_outdated_when_they_came() {
+fn no_reader_takes_a_value_outdated_before_it_joined() {
     in_many_orders(Case::Whole);
 }
 
 #[test]
-fn nor_where_loads_are_given_up() {
+fn no_reader_takes_an_outdated_value_when_loads_time_out() {
     in_many_orders(Case::TimedOut);
 }
 
 #[test]
-fn one_load_of_a_key_runs_at_a_time_and_none_is_too_old_while_redis_is_away() {
+fn loads_of_a_key_are_serial_and_current_while_redis_is_down() {
     in_many_orders(Case::Away);
 }
 
 #[test]
 #[should_panic(expected = "two loads of a key at once")]
-fn without_turns_loads_of_a_key_overlap_while_redis_is_away() {
+fn loads_overlap_without_key_locks_while_redis_is_down() {
     in_many_orders(Case::NoTurns);
 }
 
 #[test]
-fn nor_what_a_removal_that_is_still_pending_has_outdated() {
+fn no_reader_takes_a_value_with_a_pending_invalidation() {
     in_many_orders(Case::Deferred);
 }
 
 #[test]
 #[should_panic(expected = "a stale value of a flight")]
-fn without_phases_somebody_does() {
+fn reader_takes_a_stale_value_without_phases() {
     in_many_orders(Case::NoPhases);
 }
 
 #[test]
 #[should_panic(expected = "a stale value of a flight")]
-fn so_does_who_joins_while_the_commit_is_being_answered() {
+fn reader_that_joins_during_the_commit_takes_a_stale_value() {
     in_many_orders(Case::ClosedLate);
 }
 
 #[test]
 #[should_panic(expected = "a stale value of a flight")]
-fn so_does_who_joins_a_load_while_a_removal_is_pending_and_nobody_asks() {
+fn reader_takes_a_stale_value_if_pending_invalidations_are_ignored() {
     in_many_orders(Case::RepairsUnheard);
 }

@@ -105,12 +105,12 @@ fn in_many_orders(epoch: Mark) {
 }
 
 #[test]
-fn no_read_trusts_what_a_deferred_removal_names() {
+fn no_read_trusts_an_entry_with_a_pending_invalidation() {
     in_many_orders(Mark::BeforeTheRead);
 }
 
 #[test]
 #[should_panic(expected = "a stale hit")]
-fn with_a_mark_that_is_taken_after_the_read_one_does() {
+fn read_that_takes_the_epoch_too_late_trusts_a_stale_entry() {
     in_many_orders(Mark::AfterTheRead);
 }

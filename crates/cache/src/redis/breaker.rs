@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_opens_after_the_threshold_and_closes_by_the_probe_only() {
+    fn breaker_opens_at_the_threshold_and_only_the_probe_closes_it() {
         let breaker = Breaker::new(2);
         assert!(!breaker.is_closed());
         assert!(breaker.close() && !breaker.close());

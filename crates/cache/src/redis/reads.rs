@@ -189,7 +189,7 @@ mod tests {
     use crate::sync::in_any_order;
 
     #[test]
-    fn a_runtime_that_is_gone_leaves_nobody_waiting() {
+    fn no_read_waits_forever_after_its_runtime_is_gone() {
         in_any_order(|| {
             let runtime = Runtime::new().unwrap();
             let reads = {

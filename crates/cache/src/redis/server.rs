@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_judged_by_its_info() {
+    fn server_state_is_read_from_info() {
         let cases = [
             ("", "", None),
             ("role:master", "role:slave", Some(Reason::Replica)),

@@ -93,12 +93,12 @@ fn in_many_orders(case: Case) {
 }
 
 #[test]
-fn what_a_read_gets_was_read_after_it_had_begun() {
+fn value_of_a_read_was_read_after_the_read_began() {
     in_many_orders(Case::Whole);
 }
 
 #[test]
 #[should_panic(expected = "a stale reply")]
-fn where_reads_join_a_command_that_was_sent_it_was_not() {
+fn read_that_joins_a_sent_command_gets_a_stale_value() {
     in_many_orders(Case::JoinsWhatWasSent);
 }
