@@ -35,7 +35,7 @@ fn gathering(batch: &Batch) -> Loader {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn loads_of_a_batch_gather_however_late_each_of_them_begins() {
+async fn loads_of_a_batch_wait_until_the_last_one_has_started() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(0, &row).await;
@@ -87,7 +87,7 @@ async fn a_batch_does_not_wait_for_loads_of_other_readers() {
 
 /// The loads become one request, so they need one permit; another load must wait for it.
 #[tokio::test]
-async fn loads_of_one_batch_share_one_place() {
+async fn loads_of_one_batch_share_one_permit() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
@@ -111,7 +111,7 @@ async fn loads_of_one_batch_share_one_place() {
 }
 
 #[tokio::test]
-async fn loads_of_a_batch_that_finds_no_place_are_shed_together() {
+async fn loads_of_a_batch_without_a_permit_are_shed_together() {
     let redis = redis().await;
     let queue = Duration::from_millis(300);
     let narrow = CacheSettings { max_loads: 1, load_queue: queue, ..settings(redis.url()) };

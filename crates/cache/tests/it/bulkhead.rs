@@ -27,7 +27,7 @@ fn counting() -> (Arc<AtomicUsize>, Loader) {
 }
 
 #[tokio::test]
-async fn loads_at_once_are_bounded_with_and_without_redis() {
+async fn concurrent_loads_are_bounded_with_and_without_redis() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 4, load_queue: SOON, ..settings(redis.url()) };
     let node = Node::with(&narrow, patient()).await;
@@ -68,7 +68,7 @@ async fn one_load_of_a_key_runs_at_a_time_while_redis_is_down() {
 }
 
 #[tokio::test]
-async fn refreshes_count_among_the_loads() {
+async fn refreshes_count_as_loads_in_the_bulkhead() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 4, load_queue: SOON, ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
@@ -86,7 +86,7 @@ async fn refreshes_count_among_the_loads() {
 }
 
 #[tokio::test]
-async fn a_load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
+async fn load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: Duration::from_millis(30), ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
@@ -102,7 +102,7 @@ async fn a_load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
 
 /// Otherwise an overloaded database would keep the cache from filling, which would keep the database overloaded.
 #[tokio::test]
-async fn a_load_that_queued_for_longer_than_its_lease_is_stored() {
+async fn load_that_queued_for_longer_than_its_lease_is_stored() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));

@@ -26,7 +26,7 @@ async fn a_server_that_may_evict_the_fence_table_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_becomes_unsafe_is_left_alone_until_it_is_safe_again() {
+async fn server_that_becomes_unsafe_is_not_used_until_it_is_safe_again() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -43,7 +43,7 @@ async fn a_server_that_becomes_unsafe_is_left_alone_until_it_is_safe_again() {
 }
 
 #[tokio::test]
-async fn a_refusal_does_not_repeat_the_password() {
+async fn connection_error_does_not_repeat_the_password() {
     let redis = redis().await;
     redis.cli(&["CONFIG", "SET", "requirepass", "opensesame"]).await.unwrap();
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}", redis.port());
@@ -64,7 +64,7 @@ async fn a_refusal_does_not_repeat_the_password() {
 }
 
 #[tokio::test]
-async fn a_cache_starts_without_redis_and_picks_it_up_later() {
+async fn client_starts_without_redis_and_uses_it_later() {
     let redis = redis().await;
     redis.kill().await.unwrap();
     let service = CacheSettings { url: redis.url(), ..CacheSettings::default() };
@@ -77,7 +77,7 @@ async fn a_cache_starts_without_redis_and_picks_it_up_later() {
 }
 
 #[tokio::test]
-async fn a_shutdown_waits_for_the_loads_under_way() {
+async fn shutdown_waits_for_loads_in_flight() {
     let redis = redis().await;
     let impatient = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
     let (node, peer) = (Node::with(&impatient, patient()).await, Node::on(&redis).await);

@@ -15,7 +15,7 @@ fn declining(load: Loader) -> Loader {
 }
 
 #[tokio::test]
-async fn a_declined_value_is_answered_and_leaves_neither_an_entry_nor_a_lease() {
+async fn declined_value_is_returned_without_an_entry_or_a_lease() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let load = declining(row.loader());
@@ -30,7 +30,7 @@ async fn a_declined_value_is_answered_and_leaves_neither_an_entry_nor_a_lease() 
 
 /// No commit proves the value valid, so a reader that joined during the load cannot know whether it was read too early.
 #[tokio::test]
-async fn a_reader_that_joined_during_a_load_that_is_declined_gets_a_later_one() {
+async fn reader_that_joined_during_a_declined_load_gets_a_later_value() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -53,7 +53,7 @@ async fn a_reader_that_joined_during_a_load_that_is_declined_gets_a_later_one() 
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_declined_leaves_the_stale_entry_as_it_is() {
+async fn declined_refresh_keeps_the_stale_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -74,7 +74,7 @@ async fn a_refresh_that_is_declined_leaves_the_stale_entry_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_written_value_that_is_declined_invalidates_the_entry() {
+async fn declined_write_invalidates_the_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -87,7 +87,7 @@ async fn a_written_value_that_is_declined_invalidates_the_entry() {
 
 /// The lease is released at once, so a peer does not wait until it expires.
 #[tokio::test]
-async fn a_peer_that_waits_for_a_declined_load_takes_its_place() {
+async fn waiting_process_loads_after_a_declined_load() {
     let redis = redis().await;
     let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();

@@ -8,7 +8,7 @@ use testkit::eventually;
 use crate::support::{DatabaseError, Node, Row, SOON, existing, patient, redis};
 
 #[tokio::test]
-async fn an_error_is_shared_by_all_who_waited_and_the_next_reader_loads_at_once() {
+async fn load_error_reaches_all_readers_and_the_next_read_loads_at_once() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -26,7 +26,7 @@ async fn an_error_is_shared_by_all_who_waited_and_the_next_reader_loads_at_once(
 }
 
 #[tokio::test]
-async fn a_panic_is_told_to_all_who_waited_and_poisons_nothing() {
+async fn panic_of_a_loader_reaches_all_readers_and_poisons_nothing() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -39,7 +39,7 @@ async fn a_panic_is_told_to_all_who_waited_and_poisons_nothing() {
 }
 
 #[tokio::test]
-async fn a_panic_gives_the_lease_back() {
+async fn panic_of_a_loader_releases_the_lease() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -51,7 +51,7 @@ async fn a_panic_gives_the_lease_back() {
 }
 
 #[tokio::test]
-async fn a_load_that_fails_gives_back_nobody_elses_lease() {
+async fn failed_load_does_not_release_the_lease_of_another_load() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -68,7 +68,7 @@ async fn a_load_that_fails_gives_back_nobody_elses_lease() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_or_panics_leaves_the_stale_value_and_the_next_one_works() {
+async fn failed_refresh_keeps_the_stale_value_and_the_next_one_works() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     // The lease time is how long the next refresh has to wait.

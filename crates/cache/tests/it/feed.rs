@@ -46,7 +46,7 @@ async fn next(subscription: &mut FeedSubscription) -> Value {
 }
 
 #[tokio::test]
-async fn each_thing_that_happens_to_an_entry_is_told() {
+async fn feed_emits_each_event_on_an_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     let mut subscription = listening(&node).await;
@@ -98,7 +98,7 @@ async fn each_thing_that_happens_to_an_entry_is_told() {
 }
 
 #[tokio::test]
-async fn a_read_beside_the_cache_says_why_and_a_deferred_invalidation_counts_nothing() {
+async fn feed_reports_the_bypass_reason_and_deferred_invalidations() {
     let redis = redis().await;
     let short = CacheSettings { command_timeout: Duration::from_millis(100), ..settings(redis.url()) };
     let (node, row) = (Node::with(&short, patient()).await, Row::new([]));
@@ -119,7 +119,7 @@ async fn a_read_beside_the_cache_says_why_and_a_deferred_invalidation_counts_not
 }
 
 #[tokio::test]
-async fn what_happened_before_somebody_listened_is_not_told() {
+async fn feed_omits_events_from_before_the_subscription() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for _ in 0..10 {
@@ -132,7 +132,7 @@ async fn what_happened_before_somebody_listened_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_listener_that_comes_back_goes_on_where_it_was() {
+async fn subscriber_resumes_at_its_position() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let mut subscription = listening(&node).await;
@@ -157,7 +157,7 @@ async fn a_listener_that_comes_back_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_listener_that_is_too_slow_hears_how_much_it_lost_and_goes_on() {
+async fn slow_subscriber_receives_the_number_of_lost_records() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let mut subscription = listening(&node).await;
@@ -177,7 +177,7 @@ async fn a_listener_that_is_too_slow_hears_how_much_it_lost_and_goes_on() {
 }
 
 #[tokio::test]
-async fn listeners_are_limited_and_one_that_leaves_makes_room() {
+async fn dropped_subscription_frees_one_of_a_limited_number() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let feed = node.client.feed();
@@ -191,7 +191,7 @@ async fn listeners_are_limited_and_one_that_leaves_makes_room() {
 }
 
 #[tokio::test]
-async fn the_feed_ends_with_the_cache() {
+async fn feed_ends_when_the_client_shuts_down() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let mut subscription = listening(&node).await;

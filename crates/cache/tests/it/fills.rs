@@ -19,7 +19,7 @@ async fn reads_anew(node: &Node, id: u32, row: &Row) {
 }
 
 #[tokio::test]
-async fn a_late_fill_does_not_undo_an_invalidation() {
+async fn late_fill_is_refused_after_key_invalidation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -33,7 +33,7 @@ async fn a_late_fill_does_not_undo_an_invalidation() {
 }
 
 #[tokio::test]
-async fn a_late_fill_does_not_undo_a_soft_invalidation() {
+async fn late_fill_is_refused_after_soft_key_invalidation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -48,7 +48,7 @@ async fn a_late_fill_does_not_undo_a_soft_invalidation() {
 
 /// The load is in no tag set yet, and its lease stays: only the fence refuses the fill.
 #[tokio::test]
-async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag() {
+async fn late_fill_is_refused_after_tag_invalidation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
     for (id, tag) in [(1, shelf(1)), (2, shelf(2))] {
@@ -70,7 +70,7 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag() {
 }
 
 #[tokio::test]
-async fn a_late_fill_does_not_undo_a_soft_invalidation_of_its_tag() {
+async fn late_fill_is_refused_after_soft_tag_invalidation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     let (mut gate, load) = row.gated();
@@ -84,7 +84,7 @@ async fn a_late_fill_does_not_undo_a_soft_invalidation_of_its_tag() {
 }
 
 #[tokio::test]
-async fn the_tags_that_count_are_those_that_the_load_found() {
+async fn fill_is_fenced_only_by_the_tags_of_the_loaded_value() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(2, &row).await;
@@ -99,7 +99,7 @@ async fn the_tags_that_count_are_those_that_the_load_found() {
 }
 
 #[tokio::test]
-async fn a_load_that_began_after_an_invalidation_is_stored() {
+async fn load_that_began_after_an_invalidation_is_stored() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for _ in 0..3 {
@@ -110,7 +110,7 @@ async fn a_load_that_began_after_an_invalidation_is_stored() {
 }
 
 #[tokio::test]
-async fn a_late_fill_does_not_survive_a_flushall() {
+async fn late_fill_is_refused_after_flushall() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     let (mut gate, load) = row.gated();
@@ -127,7 +127,7 @@ async fn a_late_fill_does_not_survive_a_flushall() {
 /// The clock starts again at 1, far below the clock of the load, and the lease is there: only the generation refuses
 /// the fill.
 #[tokio::test]
-async fn a_late_fill_does_not_survive_the_loss_of_the_fence_table() {
+async fn late_fill_is_refused_after_loss_of_the_fence_table() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for _ in 0..5 {
@@ -151,7 +151,7 @@ async fn a_late_fill_does_not_survive_the_loss_of_the_fence_table() {
 
 /// There are more fences than are kept: the relevant one is dropped, and the floor replaces it.
 #[tokio::test]
-async fn a_late_fill_is_refused_by_a_fence_that_was_forgotten() {
+async fn late_fill_is_refused_by_the_floor_after_its_fence_was_dropped() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for (id, forget) in [(1, Invalidation::hard()), (2, Invalidation::soft())] {
@@ -171,7 +171,7 @@ async fn a_late_fill_is_refused_by_a_fence_that_was_forgotten() {
 }
 
 #[tokio::test]
-async fn the_fence_table_does_not_grow_without_bound() {
+async fn fence_table_is_bounded() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     for invalidate in [Invalidation::hard, Invalidation::soft] {
@@ -184,7 +184,7 @@ async fn the_fence_table_does_not_grow_without_bound() {
 }
 
 #[tokio::test]
-async fn a_load_whose_lease_is_gone_is_returned_and_not_stored() {
+async fn load_without_its_lease_is_returned_and_not_stored() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -203,7 +203,7 @@ async fn a_load_whose_lease_is_gone_is_returned_and_not_stored() {
 
 /// When the first load commits, its entry holds a lease of another load.
 #[tokio::test]
-async fn a_lease_belongs_to_one_load() {
+async fn lease_belongs_to_one_load() {
     let redis = redis().await;
     let (one, other) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -228,7 +228,7 @@ async fn a_lease_belongs_to_one_load() {
 
 /// Both leases belong to one process: that of a reader, and that of a later writer.
 #[tokio::test]
-async fn a_lease_belongs_to_one_load_and_not_to_its_process() {
+async fn lease_belongs_to_one_load_and_not_to_its_process() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -243,7 +243,7 @@ async fn a_lease_belongs_to_one_load_and_not_to_its_process() {
 }
 
 #[tokio::test]
-async fn scripts_that_redis_forgot_are_sent_again() {
+async fn scripts_unknown_to_redis_are_sent_again() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for step in 0..12 {
@@ -264,7 +264,7 @@ async fn scripts_that_redis_forgot_are_sent_again() {
 }
 
 #[tokio::test]
-async fn a_value_with_many_tags_is_removed_by_each() {
+async fn value_with_many_tags_is_removed_by_each_tag() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let row = Row::new((0..300).map(shelf).chain([Tag::new("q", "a, b\n100%")]));

@@ -5,7 +5,7 @@ use cache::{Fill, Outcome};
 use crate::support::{Node, Row, redis, shelf};
 
 #[tokio::test]
-async fn bytes_that_nobody_can_read_are_replaced() {
+async fn unreadable_bytes_are_replaced() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let no_newline = "V0123456789abcdef0123456789abcdef at=1 soft=1 hard=1 ver=1 sum=- absent=0 tags=";
@@ -21,7 +21,7 @@ async fn bytes_that_nobody_can_read_are_replaced() {
 }
 
 #[tokio::test]
-async fn another_type_is_replaced() {
+async fn key_of_another_type_is_replaced() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     redis.cli(&["RPUSH", "shop:item:1", "a", "b"]).await.unwrap();
@@ -51,7 +51,7 @@ async fn foreign_bytes_can_be_invalidated() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_text_does_not_end_a_walk_through_the_keyspace() {
+async fn name_that_is_not_text_does_not_end_a_listing_or_a_purge() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;

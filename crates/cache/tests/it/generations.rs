@@ -46,7 +46,7 @@ async fn generation(redis: &Redis) -> String {
 }
 
 #[tokio::test]
-async fn whoever_meets_no_generation_makes_one_and_never_the_same_again() {
+async fn each_script_creates_a_missing_generation_that_is_unique() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let mut seen = HashSet::new();
@@ -61,7 +61,7 @@ async fn whoever_meets_no_generation_makes_one_and_never_the_same_again() {
 }
 
 #[tokio::test]
-async fn whoever_meets_a_generation_keeps_it() {
+async fn each_script_keeps_an_existing_generation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     prepare(&node, &row).await;

@@ -28,7 +28,7 @@ async fn many_readers_share_one_load() {
 }
 
 #[tokio::test]
-async fn a_late_joiner_does_not_take_a_value_that_was_read_before_it_came() {
+async fn late_joiner_does_not_take_a_value_read_before_it_joined() {
     for by_tag in [false, true] {
         let redis = redis().await;
         let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
@@ -53,7 +53,7 @@ async fn a_late_joiner_does_not_take_a_value_that_was_read_before_it_came() {
 /// The commit is done, its reply is late, and an invalidation follows. The client receives no replies from Redis, so a
 /// new reader goes to single-flight at once, and must not find the load whose commit will succeed.
 #[tokio::test]
-async fn a_reader_that_comes_while_the_reply_to_a_commit_is_late_does_not_join() {
+async fn reader_does_not_join_a_load_whose_commit_is_unanswered() {
     for _ in 0..5 {
         if reads_while_a_commit_is_unanswered().await {
             return;
@@ -96,7 +96,7 @@ async fn reads_while_a_commit_is_unanswered() -> bool {
 }
 
 #[tokio::test]
-async fn a_reader_that_came_before_the_load_began_takes_it_even_if_it_is_not_stored() {
+async fn reader_that_joined_before_the_load_takes_its_unstored_value() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
     let node = Node::with(&narrow, patient()).await;
@@ -117,7 +117,7 @@ async fn a_reader_that_came_before_the_load_began_takes_it_even_if_it_is_not_sto
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_does_not_end_the_load() {
+async fn dropped_read_does_not_end_the_load() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -131,7 +131,7 @@ async fn a_client_that_hangs_up_does_not_end_the_load() {
 }
 
 #[tokio::test]
-async fn flights_of_different_entries_do_not_wait_for_each_other() {
+async fn loads_of_different_entries_do_not_wait_for_each_other() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();

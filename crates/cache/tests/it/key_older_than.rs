@@ -27,7 +27,7 @@ async fn older_entry_is_removed_and_current_entry_stays() {
 }
 
 #[tokio::test]
-async fn load_of_an_older_row_is_not_stored() {
+async fn load_of_an_older_version_is_refused() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -44,7 +44,7 @@ async fn load_of_an_older_row_is_not_stored() {
 }
 
 #[tokio::test]
-async fn load_of_a_missing_row_is_not_stored_after_its_creation() {
+async fn load_of_a_missing_row_is_refused_after_its_creation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::default());
     let (mut gate, load) = row.gated();
@@ -76,7 +76,7 @@ async fn load_of_the_named_version_keeps_its_lease_and_is_stored() {
 }
 
 #[tokio::test]
-async fn writer_of_the_named_version_stores_it_and_an_earlier_writer_does_not() {
+async fn writer_of_the_named_version_stores_and_an_earlier_one_does_not() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for (id, is_overtaken) in [(1, false), (2, true)] {
@@ -95,7 +95,7 @@ async fn writer_of_the_named_version_stores_it_and_an_earlier_writer_does_not() 
 }
 
 #[tokio::test]
-async fn entry_that_shows_no_version_is_removed() {
+async fn entry_without_a_version_is_removed() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::default());
     node.fill(1, &row).await;
@@ -114,7 +114,7 @@ async fn entry_that_shows_no_version_is_removed() {
 }
 
 #[tokio::test]
-async fn many_entries_of_all_partitions_are_compared_each_with_its_own_version() {
+async fn entries_of_all_partitions_are_compared_with_their_own_versions() {
     let redis = redis().await;
     let keyspace = cache::Keyspace::partitioned("shop", 4).unwrap();
     let node = Node::of(keyspace, &crate::support::settings(redis.url()), patient()).await;

@@ -19,7 +19,7 @@ async fn make_room(redis: &Redis) {
 }
 
 #[tokio::test]
-async fn with_memory_full_reads_go_on_and_nothing_is_stored() {
+async fn reads_with_full_memory_work_and_store_nothing() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -34,7 +34,7 @@ async fn with_memory_full_reads_go_on_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn with_memory_full_invalidations_still_work() {
+async fn invalidations_work_with_full_memory() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for id in 1..=4 {
@@ -60,7 +60,7 @@ async fn with_memory_full_invalidations_still_work() {
 
 /// A purge is what frees memory.
 #[tokio::test]
-async fn with_memory_full_everything_can_be_invalidated() {
+async fn purge_works_with_full_memory() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;
@@ -77,7 +77,7 @@ async fn with_memory_full_everything_can_be_invalidated() {
 
 /// The sets of evicted entries are what fills the memory.
 #[tokio::test]
-async fn with_memory_full_tag_sets_are_swept() {
+async fn sweep_works_with_full_memory() {
     let redis = redis().await;
     let settings = CacheSettings { sweep_rest: Duration::from_millis(10), ..settings(redis.url()) };
     let node = Node::with(&settings, patient()).await;
@@ -88,7 +88,7 @@ async fn with_memory_full_tag_sets_are_swept() {
 }
 
 #[tokio::test]
-async fn a_fill_that_fails_for_want_of_memory_gives_its_lease_back() {
+async fn fill_that_fails_with_full_memory_releases_its_lease() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -104,7 +104,7 @@ async fn a_fill_that_fails_for_want_of_memory_gives_its_lease_back() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_for_want_of_memory_leaves_the_stale_value() {
+async fn refresh_that_fails_with_full_memory_keeps_the_stale_value() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -117,7 +117,7 @@ async fn a_refresh_that_fails_for_want_of_memory_leaves_the_stale_value() {
 }
 
 #[tokio::test]
-async fn a_write_for_which_there_is_no_memory_invalidates() {
+async fn write_that_fails_with_full_memory_invalidates_the_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for full_before in [true, false] {

@@ -13,7 +13,7 @@ fn nothing_on(shelf_id: u32) -> Row {
 }
 
 #[tokio::test]
-async fn an_absence_is_remembered_until_its_key_or_tag_is_invalidated() {
+async fn negative_entry_lives_until_its_key_or_tag_is_invalidated() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     for by_tag in [false, true] {
@@ -34,7 +34,7 @@ async fn an_absence_is_remembered_until_its_key_or_tag_is_invalidated() {
 /// The load found nothing, then the object was created and its tag invalidated, and only then the negative entry is
 /// committed.
 #[tokio::test]
-async fn a_late_absence_does_not_hide_what_was_created() {
+async fn late_negative_fill_does_not_hide_a_created_object() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, nothing_on(1));
     let (mut gate, load) = row.gated();
@@ -48,7 +48,7 @@ async fn a_late_absence_does_not_hide_what_was_created() {
 }
 
 #[tokio::test]
-async fn an_absence_has_its_own_ttl() {
+async fn negative_entry_has_its_own_ttl() {
     let redis = redis().await;
     let node = Node::on(&redis).await.under(patient().negative_ttl(Duration::from_secs(3)));
     node.fill(1, &nothing_on(1)).await;
@@ -59,7 +59,7 @@ async fn an_absence_has_its_own_ttl() {
 }
 
 #[tokio::test]
-async fn a_deletion_can_be_written_through() {
+async fn deletion_can_be_written_through() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;

@@ -59,7 +59,7 @@ async fn a_tag_is_removed_in_every_partition() {
 }
 
 #[tokio::test]
-async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag_in_any_partition() {
+async fn late_fill_is_refused_after_tag_invalidation_in_any_partition() {
     let redis = redis().await;
     let (node, row) = (partitioned(&redis).await, Row::new([shelf(1)]));
     let (mut gate, load) = row.gated();
@@ -77,7 +77,7 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_its_tag_in_any_partition()
 }
 
 #[tokio::test]
-async fn everything_is_listed_and_removed_in_every_partition() {
+async fn entries_are_listed_and_purged_in_every_partition() {
     let redis = redis().await;
     let row = Row::new([shelf(1)]);
     let node = filled(&redis, &row).await;

@@ -34,7 +34,7 @@ async fn readers_of_many_processes_share_one_load() {
 }
 
 #[tokio::test]
-async fn the_death_of_a_loading_process_delays_its_peers_by_its_lease_at_most() {
+async fn dead_loader_delays_other_processes_by_its_lease_at_most() {
     let redis = redis().await;
     let nodes = [Node::on(&redis).await, Node::on(&redis).await];
     let row = Row::new([]);
@@ -50,7 +50,7 @@ async fn the_death_of_a_loading_process_delays_its_peers_by_its_lease_at_most() 
 }
 
 #[tokio::test]
-async fn a_reader_whose_patience_ends_loads_by_itself_and_stores_nothing() {
+async fn reader_loads_without_storing_after_its_wait_ends() {
     let redis = redis().await;
     let node = Node::on(&redis).await.under(patient().wait(Duration::from_millis(50)));
     let row = Row::new([]);
@@ -61,7 +61,7 @@ async fn a_reader_whose_patience_ends_loads_by_itself_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_lease_that_an_invalidation_removed_is_not_waited_for() {
+async fn reader_stops_waiting_for_an_invalidated_lease() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -74,7 +74,7 @@ async fn a_lease_that_an_invalidation_removed_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_lease_is_held_for_as_long_as_the_policy_says() {
+async fn lease_duration_follows_the_policy() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();

@@ -34,7 +34,7 @@ async fn until_up(node: &Node) {
 }
 
 #[tokio::test]
-async fn without_redis_reads_go_to_the_database_and_with_it_back_to_the_cache() {
+async fn reads_bypass_the_cache_while_redis_is_down() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -55,7 +55,7 @@ async fn without_redis_reads_go_to_the_database_and_with_it_back_to_the_cache() 
 }
 
 #[tokio::test]
-async fn a_load_during_which_redis_dies_is_returned() {
+async fn load_is_returned_although_redis_dies_during_it() {
     let redis = redis().await;
     let (node, row) = (impatient(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -74,7 +74,7 @@ async fn a_load_during_which_redis_dies_is_returned() {
 }
 
 #[tokio::test]
-async fn a_frozen_redis_costs_the_first_reads_a_timeout_and_the_others_nothing() {
+async fn frozen_redis_delays_only_the_first_reads() {
     let redis = redis().await;
     let (node, row) = (impatient(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -94,7 +94,7 @@ async fn a_frozen_redis_costs_the_first_reads_a_timeout_and_the_others_nothing()
 }
 
 #[tokio::test]
-async fn a_frozen_redis_delays_a_crowd_of_readers_no_longer_than_one() {
+async fn frozen_redis_does_not_delay_reads_one_after_the_other() {
     let redis = redis().await;
     let roomy = CacheSettings { command_timeout: TIMEOUT, max_loads: 5_000, ..settings(redis.url()) };
     let (node, row) = (Node::with(&roomy, patient()).await, Row::new([]));
@@ -109,7 +109,7 @@ async fn a_frozen_redis_delays_a_crowd_of_readers_no_longer_than_one() {
 }
 
 #[tokio::test]
-async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() {
+async fn entries_not_invalidated_in_a_frozen_redis_are_not_served_later() {
     let redis = redis().await;
     let (node, row) = (impatient(&redis).await, Row::new([shelf(1)]));
     for by_tag in [false, true] {
@@ -140,7 +140,7 @@ async fn what_a_frozen_redis_could_not_invalidate_is_not_served_when_it_thaws() 
 }
 
 #[tokio::test]
-async fn commands_that_timed_out_and_run_later_do_no_harm() {
+async fn timed_out_commands_that_run_later_leave_no_stale_value() {
     let redis = redis().await;
     let (node, peer) = (impatient(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
@@ -166,7 +166,7 @@ async fn commands_that_timed_out_and_run_later_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_killed_connection_is_made_anew_and_nothing_is_lost() {
+async fn client_reconnects_after_a_killed_connection_and_loses_nothing() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -179,7 +179,7 @@ async fn a_killed_connection_is_made_anew_and_nothing_is_lost() {
 
 /// Longer than the client waits before it drops the connection and tries another one, which hangs as well.
 #[tokio::test]
-async fn a_long_freeze_ends_as_a_short_one() {
+async fn client_recovers_after_a_long_freeze() {
     let redis = redis().await;
     let hurried = CacheSettings { command_timeout: TIMEOUT / 4, ..settings(redis.url()) };
     let (node, row) = (Node::with(&hurried, patient()).await, Row::new([]));
@@ -195,7 +195,7 @@ async fn a_long_freeze_ends_as_a_short_one() {
 /// The connection sends neither a reset nor an end of file; it only stops answering. A new connection would be
 /// answered.
 #[tokio::test]
-async fn a_connection_that_died_without_a_word_is_made_anew() {
+async fn client_replaces_a_silently_dead_connection() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     // The client reconnects after a fixed time, however long the timeout makes each probe.
@@ -208,7 +208,7 @@ async fn a_connection_that_died_without_a_word_is_made_anew() {
 
 /// A server that keeps snapshots, against the recommendation: it loses acknowledged invalidations.
 #[tokio::test]
-async fn a_redis_that_comes_back_with_older_data_shows_none_of_it() {
+async fn entries_of_a_redis_restarted_with_older_data_are_not_served() {
     let redis = redis().await;
     let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;
@@ -242,7 +242,7 @@ async fn a_redis_that_comes_back_with_older_data_shows_none_of_it() {
 /// Commands on a broken connection wait for the next one. The server that answers them may be another one, and it is
 /// not known yet which invalidations it has lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_wait_for_a_connection_do_not_believe_who_answers_them() {
+async fn queued_reads_do_not_trust_an_unverified_server() {
     let redis = redis().await;
     // The breaker opens late, and there is time for a reconnect: otherwise such reads would not be sent.
     let patient_settings =

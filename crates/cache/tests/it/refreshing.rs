@@ -22,7 +22,7 @@ async fn refreshing(node: &Node, row: &Row) -> (Gate, crate::support::Load) {
 }
 
 #[tokio::test]
-async fn past_its_soft_ttl_a_value_is_served_once_more_and_refreshed() {
+async fn value_after_its_soft_ttl_is_served_stale_and_refreshed() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let short = node.under(patient().soft_ttl(Duration::from_millis(50)));
@@ -43,7 +43,7 @@ async fn past_its_soft_ttl_a_value_is_served_once_more_and_refreshed() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_an_invalidation_overtook_stores_nothing() {
+async fn refresh_overtaken_by_an_invalidation_stores_nothing() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     for by_tag in [false, true] {
@@ -61,7 +61,7 @@ async fn a_refresh_that_an_invalidation_overtook_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_miss_waits_until_the_refresh_of_its_key_is_over() {
+async fn miss_waits_until_the_refresh_of_its_key_is_over() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -81,7 +81,7 @@ async fn a_miss_waits_until_the_refresh_of_its_key_is_over() {
 
 /// The refreshed value carries a tag that the stale entry does not: only the fence refuses it.
 #[tokio::test]
-async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
+async fn refresh_is_refused_by_a_fence_on_a_tag_of_the_new_value_only() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -101,7 +101,7 @@ async fn a_refresh_is_refused_by_a_fence_on_a_tag_that_the_stale_entry_lacks() {
 /// The fence table vanishes, and the fence with it; the stale entry keeps its id. Only the generation refuses the
 /// refresh.
 #[tokio::test]
-async fn a_refresh_does_not_survive_the_loss_of_the_fence_table() {
+async fn refresh_is_refused_after_loss_of_the_fence_table() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for _ in 0..5 {
@@ -122,7 +122,7 @@ async fn a_refresh_does_not_survive_the_loss_of_the_fence_table() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_a_soft_invalidation_overtook_stores_nothing_and_another_one_follows() {
+async fn refresh_overtaken_by_a_soft_invalidation_is_refused_and_repeated() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     for by_tag in [false, true] {
@@ -146,7 +146,7 @@ async fn a_refresh_that_a_soft_invalidation_overtook_stores_nothing_and_another_
 }
 
 #[tokio::test]
-async fn a_refresh_that_a_faster_one_overtook_stores_nothing() {
+async fn refresh_overtaken_by_a_faster_refresh_stores_nothing() {
     let redis = redis().await;
     let (slow, fast) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -161,7 +161,7 @@ async fn a_refresh_that_a_faster_one_overtook_stores_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_removed_while_it_was_stale_is_never_served_again() {
+async fn removed_stale_entry_is_never_served_again() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
@@ -180,7 +180,7 @@ async fn what_was_removed_while_it_was_stale_is_never_served_again() {
 }
 
 #[tokio::test]
-async fn one_refresh_runs_behind_many_readers_of_one_process() {
+async fn many_readers_of_one_process_cause_one_refresh() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, refresh) = refreshing(&node, &row).await;
@@ -196,7 +196,7 @@ async fn one_refresh_runs_behind_many_readers_of_one_process() {
 
 /// The processes do not know each other: the lock in Redis protects the database from extra loads.
 #[tokio::test]
-async fn one_refresh_runs_behind_many_readers_of_many_processes() {
+async fn many_readers_of_many_processes_cause_one_refresh() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let peers = [Node::on(&redis).await, Node::on(&redis).await];
@@ -216,7 +216,7 @@ async fn one_refresh_runs_behind_many_readers_of_many_processes() {
 
 /// The lock belongs to another process, whose refresh is still in flight: no second refresh should begin.
 #[tokio::test]
-async fn a_load_that_lost_its_lease_leaves_the_lock_of_a_refresh() {
+async fn load_that_lost_its_lease_does_not_release_the_lock_of_a_refresh() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -232,7 +232,7 @@ async fn a_load_that_lost_its_lease_leaves_the_lock_of_a_refresh() {
 
 /// Its refresh would be refused in the end, but its load would be wasted.
 #[tokio::test]
-async fn a_reader_that_saw_an_entry_before_it_was_refreshed_does_not_refresh_it_again() {
+async fn late_reader_does_not_repeat_a_finished_refresh() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
@@ -258,7 +258,7 @@ async fn all_are_stale(readings: Vec<Reading>) {
 }
 
 #[tokio::test]
-async fn a_refreshed_entry_starts_a_new_life() {
+async fn refreshed_entry_is_fresh_with_a_new_ttl() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let old = node.under(Policy::new(SOON).negative_ttl(SOON).lease(SOON));

@@ -43,7 +43,7 @@ async fn unregistered(redis: &Redis) -> i64 {
 }
 
 #[tokio::test]
-async fn every_member_of_a_tag_set_is_registered_whatever_happens() {
+async fn every_member_of_a_tag_set_is_registered_after_random_steps() {
     let redis = redis().await;
     let node = sweeping(&redis).await;
     let brief = node.under(Policy::new(Duration::from_millis(30)).negative_ttl(Duration::from_millis(10)));
@@ -76,7 +76,7 @@ async fn every_member_of_a_tag_set_is_registered_whatever_happens() {
 
 /// Ten thousand tags that are not due cost the sweep nothing.
 #[tokio::test]
-async fn sweep_removes_what_is_due_and_leaves_the_rest_alone() {
+async fn sweep_removes_due_registrations_and_no_others() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let many = "for id = 1, 10000 do
@@ -128,7 +128,7 @@ async fn tag_set_left_by_a_crashed_invalidation_is_swept() {
 
 /// The clock of Redis was set forward, or an entry was filled again with other tags: existing entries stay registered.
 #[tokio::test]
-async fn sweep_keeps_the_registration_of_an_entry_that_is_there_after_its_time() {
+async fn sweep_keeps_the_registration_of_an_entry_that_outlives_its_score() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     node.fill_many(0..50, &Row::new([shelf(1)])).await;

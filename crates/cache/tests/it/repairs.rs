@@ -24,7 +24,7 @@ async fn defer(node: &Node, invalidation: Invalidation) {
 }
 
 #[tokio::test]
-async fn an_entry_whose_removal_is_pending_is_not_served() {
+async fn entry_with_a_pending_invalidation_is_not_served() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     let other = Row::new([shelf(2)]);
@@ -58,7 +58,7 @@ async fn an_entry_whose_removal_is_pending_is_not_served() {
 
 /// A load from before the change is in flight, and its commit will succeed, because Redis knows of no invalidation.
 #[tokio::test]
-async fn a_reader_after_a_deferred_removal_does_not_take_the_value_of_an_older_load() {
+async fn reader_after_a_deferred_invalidation_skips_an_older_load() {
     for by_tag in [false, true] {
         let redis = redis().await;
         let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
@@ -87,7 +87,7 @@ async fn a_reader_after_a_deferred_removal_does_not_take_the_value_of_an_older_l
 }
 
 #[tokio::test]
-async fn while_the_removal_of_everything_is_pending_nothing_is_served() {
+async fn no_entry_is_served_while_a_purge_is_pending() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -101,7 +101,7 @@ async fn while_the_removal_of_everything_is_pending_nothing_is_served() {
 }
 
 #[tokio::test]
-async fn a_soft_invalidation_that_was_deferred_is_made_good_as_well() {
+async fn deferred_soft_invalidation_is_retried() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;
@@ -115,7 +115,7 @@ async fn a_soft_invalidation_that_was_deferred_is_made_good_as_well() {
 
 /// All of them are retried at once when Redis is back, and must not time out because of their number.
 #[tokio::test]
-async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
+async fn thousands_of_deferred_tags_are_invalidated_after_an_outage() {
     let redis = redis().await;
     // The default command timeout of a service.
     let service = CacheSettings { url: redis.url(), ..CacheSettings::default() };
@@ -134,7 +134,7 @@ async fn thousands_of_deferred_tags_are_made_good_soon_after_an_outage() {
 
 /// The time limit of a command also runs while it queues, so too many concurrent commands would time out.
 #[tokio::test]
-async fn of_one_invalidation_of_very_many_tags_a_few_are_under_way_at_once() {
+async fn invalidation_of_many_tags_sends_a_bounded_number_of_commands() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
@@ -156,7 +156,7 @@ async fn of_one_invalidation_of_very_many_tags_a_few_are_under_way_at_once() {
 }
 
 #[tokio::test]
-async fn an_outage_with_more_names_than_are_kept_ends_with_an_empty_keyspace() {
+async fn too_many_deferred_names_end_with_a_purged_keyspace() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;

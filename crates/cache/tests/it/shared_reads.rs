@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use crate::support::{DatabaseError, Loader, Node, Proxy, Row, SOON, calls, patient, redis, settings, through};
 
 #[tokio::test]
-async fn each_of_many_reads_at_once_gets_its_own_value() {
+async fn concurrent_reads_each_receive_their_own_value() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let own: Vec<Loader> = (0..400)
@@ -31,7 +31,7 @@ async fn each_of_many_reads_at_once_gets_its_own_value() {
 }
 
 #[tokio::test]
-async fn a_read_does_not_share_the_reply_to_a_command_that_was_sent_before_it_began() {
+async fn read_does_not_share_the_reply_to_an_earlier_command() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
@@ -53,7 +53,7 @@ async fn a_read_does_not_share_the_reply_to_a_command_that_was_sent_before_it_be
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_does_not_keep_those_behind_it_waiting() {
+async fn dropped_read_does_not_block_other_reads() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);

@@ -5,7 +5,7 @@ use cache::{EntryState, Fill, Outcome};
 use crate::support::{Node, Row, existing, number, redis, shelf};
 
 #[tokio::test]
-async fn a_softly_invalidated_entry_is_served_stale_and_then_refreshed() {
+async fn softly_invalidated_entry_is_served_stale_and_then_refreshed() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
@@ -27,7 +27,7 @@ async fn a_softly_invalidated_entry_is_served_stale_and_then_refreshed() {
 }
 
 #[tokio::test]
-async fn a_softly_invalidated_entry_can_still_be_removed() {
+async fn softly_invalidated_entry_can_still_be_removed() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for by_tag in [false, true] {
@@ -43,7 +43,7 @@ async fn a_softly_invalidated_entry_can_still_be_removed() {
 }
 
 #[tokio::test]
-async fn a_soft_invalidation_of_nothing_makes_nothing() {
+async fn soft_invalidation_of_a_missing_entry_creates_nothing() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     assert_eq!((node.expire(1).await, node.expire_tag(shelf(1)).await), (0, 0));
@@ -51,7 +51,7 @@ async fn a_soft_invalidation_of_nothing_makes_nothing() {
 }
 
 #[tokio::test]
-async fn a_soft_invalidation_of_a_tag_reaches_all_its_entries_and_no_other() {
+async fn soft_invalidation_of_a_tag_expires_only_its_entries() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let (on_the_shelf, elsewhere) = (Row::new([shelf(1)]), Row::new([shelf(2)]));
@@ -67,7 +67,7 @@ async fn a_soft_invalidation_of_a_tag_reaches_all_its_entries_and_no_other() {
 
 /// A process died in the middle of an invalidation. The entries of the set that it moved aside are stale, too.
 #[tokio::test]
-async fn a_soft_invalidation_reaches_what_a_crashed_removal_left() {
+async fn soft_invalidation_expires_the_rest_of_a_crashed_invalidation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;

@@ -33,7 +33,7 @@ async fn shutdown_carries_out_deferred_invalidations() {
 }
 
 #[tokio::test]
-async fn shutdown_carries_out_an_invalidation_that_is_deferred_while_it_waits() {
+async fn shutdown_carries_out_invalidations_deferred_during_shutdown() {
     let redis = redis().await;
     let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -55,7 +55,7 @@ async fn shutdown_carries_out_an_invalidation_that_is_deferred_while_it_waits() 
 }
 
 #[tokio::test]
-async fn shutdown_ends_with_its_grace_period_and_tells_what_is_lost() {
+async fn shutdown_ends_after_its_grace_period_and_counts_lost_names() {
     let redis = redis().await;
     let (node, ..) = deferred(&redis).await;
     let stopping = node.client.shutdown(Duration::from_millis(300));
@@ -63,7 +63,7 @@ async fn shutdown_ends_with_its_grace_period_and_tells_what_is_lost() {
 }
 
 #[tokio::test]
-async fn write_in_doubt_is_invalidated_at_once_and_again_after_the_commit_bound() {
+async fn write_in_doubt_is_invalidated_now_and_after_the_commit_bound() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -77,7 +77,7 @@ async fn write_in_doubt_is_invalidated_at_once_and_again_after_the_commit_bound(
 }
 
 #[tokio::test]
-async fn dropped_write_lease_frees_readers_at_once_and_invalidates_again_after_the_commit_bound() {
+async fn dropped_write_lease_invalidates_now_and_after_the_commit_bound() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let writer = node.under(patient().commit_bound(Duration::from_secs(4)));

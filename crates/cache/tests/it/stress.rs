@@ -129,7 +129,7 @@ async fn breaks(redis: &Redis, until: Instant) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_read_is_stale_whatever_happens() {
+async fn no_read_is_stale_under_random_faults() {
     let redis = redis().await;
     let hurried = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
     let policy = patient().lease(Duration::from_millis(30)).wait(Duration::from_millis(60));

@@ -12,7 +12,7 @@ async fn members(redis: &Redis, set: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
+async fn tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
     let redis = redis().await;
     let node = Node::on(&redis).await;
     let (here, elsewhere) = (Row::new([shelf(1), shelf(3)]), Row::new([shelf(2), shelf(3)]));
@@ -30,7 +30,7 @@ async fn a_tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
 }
 
 #[tokio::test]
-async fn tag_sets_forget_entries_that_are_gone() {
+async fn fills_remove_members_of_missing_entries_from_tag_sets() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill_many(0..200, &row).await;
@@ -49,7 +49,7 @@ async fn tag_sets_forget_entries_that_are_gone() {
 
 /// No fill and no invalidation follows: only the sweep can find these tags.
 #[tokio::test]
-async fn tags_that_never_occur_again_are_swept() {
+async fn tag_sets_without_further_fills_are_swept() {
     let redis = redis().await;
     let settings = CacheSettings { sweep_rest: Duration::from_millis(10), ..settings(redis.url()) };
     let node = Node::with(&settings, patient()).await;
@@ -67,7 +67,7 @@ async fn tags_that_never_occur_again_are_swept() {
 
 /// Entries come and go repeatedly while the sweep examines their set: none may stay without a registration.
 #[tokio::test]
-async fn the_sweep_never_costs_a_living_entry_its_registration() {
+async fn sweep_never_removes_the_registration_of_an_existing_entry() {
     let redis = redis().await;
     let settings = CacheSettings { sweep_rest: Duration::ZERO, ..settings(redis.url()) };
     let node = Node::with(&settings, patient()).await;
@@ -87,7 +87,7 @@ async fn the_sweep_never_costs_a_living_entry_its_registration() {
 }
 
 #[tokio::test]
-async fn an_entry_that_changes_its_tags_is_found_under_the_new_ones() {
+async fn entry_with_changed_tags_is_removed_by_its_new_tags() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.fill(1, &row).await;
@@ -103,7 +103,7 @@ async fn an_entry_that_changes_its_tags_is_found_under_the_new_ones() {
 
 /// An entry of the same tag is filled while an invalidation of the tag is in flight: it is newer than the fence.
 #[tokio::test]
-async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
+async fn entries_filled_during_an_invalidation_of_their_tag_stay() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
@@ -127,7 +127,7 @@ async fn entries_that_are_filled_while_their_tag_is_being_removed_stay() {
 }
 
 #[tokio::test]
-async fn what_a_crashed_removal_left_is_removed_by_the_next() {
+async fn rest_of_a_crashed_tag_invalidation_is_removed_by_the_next_one() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     for both in [false, true] {
@@ -149,7 +149,7 @@ async fn what_a_crashed_removal_left_is_removed_by_the_next() {
 /// One invalidation has moved the set aside and is delayed; the other must not report `Done` before all entries are
 /// gone.
 #[tokio::test]
-async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
+async fn concurrent_tag_invalidations_each_end_with_all_entries_gone() {
     let redis = redis().await;
     let proxy = Proxy::to(redis.port()).await.unwrap();
     let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
@@ -173,7 +173,7 @@ async fn of_two_removals_of_one_tag_each_ends_with_all_entries_gone() {
 
 /// The same script call makes the value readable and removable.
 #[tokio::test]
-async fn a_value_is_registered_before_anybody_can_read_it() {
+async fn value_is_registered_before_it_is_readable() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
     for _ in 0..50 {

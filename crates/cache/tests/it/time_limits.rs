@@ -13,7 +13,7 @@ fn limited(limit: Duration) -> cache::Policy {
 }
 
 #[tokio::test]
-async fn hung_load_frees_its_readers_its_place_and_its_lease() {
+async fn hung_load_releases_its_readers_its_permit_and_its_lease() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, limited(Duration::from_millis(500))).await, Row::new([]));
@@ -31,7 +31,7 @@ async fn hung_load_frees_its_readers_its_place_and_its_lease() {
 }
 
 #[tokio::test]
-async fn load_that_is_given_up_is_aborted_and_never_stored() {
+async fn timed_out_load_is_aborted_and_never_stored() {
     let redis = redis().await;
     let (peer, row) = (Node::on(&redis).await, Row::new([]));
     let node = Node::with(&settings(redis.url()), limited(Duration::from_millis(200))).await;
@@ -47,7 +47,7 @@ async fn load_that_is_given_up_is_aborted_and_never_stored() {
 }
 
 #[tokio::test]
-async fn hung_refresh_frees_its_place_and_the_next_one_works() {
+async fn hung_refresh_releases_its_permit_and_the_next_one_works() {
     let redis = redis().await;
     let narrow = CacheSettings { max_loads: 1, load_queue: LONG, ..settings(redis.url()) };
     let policy = limited(Duration::from_millis(300)).lease(Duration::from_secs(1));
@@ -63,7 +63,7 @@ async fn hung_refresh_frees_its_place_and_the_next_one_works() {
 }
 
 #[tokio::test]
-async fn readers_of_a_hung_load_get_the_stale_value_that_another_process_has_stored() {
+async fn readers_of_a_hung_load_receive_a_stale_value_stored_meanwhile() {
     let redis = redis().await;
     let (peer, row) = (Node::on(&redis).await, Row::new([]));
     let node = Node::with(&settings(redis.url()), limited(Duration::from_secs(3))).await;

@@ -10,7 +10,7 @@ use testkit::eventually;
 use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
 
 #[tokio::test]
-async fn jitter_spreads_the_ttls_and_never_lengthens_them() {
+async fn jitter_spreads_ttls_and_never_lengthens_them() {
     let redis = redis().await;
     let policy = Policy::new(Duration::from_secs(100)).soft_ttl(Duration::from_secs(50)).jitter(0.4);
     let (node, row) = (Node::on(&redis).await.under(policy), Row::new([]));
@@ -27,7 +27,7 @@ async fn jitter_spreads_the_ttls_and_never_lengthens_them() {
 }
 
 #[tokio::test]
-async fn an_expired_value_is_loaded_anew() {
+async fn expired_value_is_loaded_again() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let brief = node.under(Policy::new(Duration::from_millis(100)));

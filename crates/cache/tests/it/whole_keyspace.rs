@@ -24,7 +24,7 @@ async fn neighbour(redis: &Redis) -> Node {
 }
 
 #[tokio::test]
-async fn everything_is_removed_and_nothing_of_the_neighbours() {
+async fn purge_removes_all_entries_of_its_keyspace_and_no_others() {
     let redis = redis().await;
     let (node, neighbour, row) = (Node::on(&redis).await, neighbour(&redis).await, Row::new([shelf(1)]));
     node.fill_many(0..300, &row).await;
@@ -39,7 +39,7 @@ async fn everything_is_removed_and_nothing_of_the_neighbours() {
 
 /// Streams and other types may live under the keyspace's prefix; the cache must neither remove nor list them.
 #[tokio::test]
-async fn what_is_no_string_is_neither_removed_nor_listed_nor_an_entry() {
+async fn keys_of_other_types_are_neither_purged_nor_listed() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     redis.cli(&["XADD", "shop:events", "1-0", "event", "{}"]).await.unwrap();
@@ -57,7 +57,7 @@ async fn what_is_no_string_is_neither_removed_nor_listed_nor_an_entry() {
 
 /// Any text makes a key, so an entry with any text must be found again.
 #[tokio::test]
-async fn entries_with_escaped_names_are_removed_and_listed_as_well() {
+async fn entries_with_escaped_names_are_purged_and_listed() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for id in ["red shoes", "100%", "a\nb", "ü", "~x", "a:b", "{1}", "*"] {
@@ -77,7 +77,7 @@ async fn entries_with_escaped_names_are_removed_and_listed_as_well() {
 }
 
 #[tokio::test]
-async fn a_late_fill_does_not_undo_an_invalidation_of_everything() {
+async fn late_fill_is_refused_after_a_purge() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -96,7 +96,7 @@ async fn a_late_fill_does_not_undo_an_invalidation_of_everything() {
 /// This fill comes after the scan has passed: its lease was acquired before the purge began, and the test restores it
 /// after the purge, as if the scan had never found it. Only the generation refuses the fill.
 #[tokio::test]
-async fn a_load_that_the_scan_did_not_meet_is_refused_by_the_generation() {
+async fn load_that_the_scan_missed_is_refused_by_the_generation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let (mut gate, load) = row.gated();
@@ -158,7 +158,7 @@ async fn page_of_entries_costs_a_bounded_number_of_commands() {
 }
 
 #[tokio::test]
-async fn an_entry_shows_what_it_holds() {
+async fn inspect_returns_the_state_and_the_header_of_an_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
     assert!(node.client.inspect(&node.key(1)).await.unwrap().is_none());
@@ -181,7 +181,7 @@ async fn an_entry_shows_what_it_holds() {
 }
 
 #[tokio::test]
-async fn a_lane_whose_entries_nobody_would_find_is_refused() {
+async fn cache_name_with_special_characters_is_refused() {
     let redis = redis().await;
     let client = Node::on(&redis).await.client;
     for name in ["", "my lane", "~tag", "a:b", "Ä"] {

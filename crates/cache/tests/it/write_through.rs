@@ -91,7 +91,7 @@ async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Op
 }
 
 #[tokio::test]
-async fn two_writers_and_a_reader_in_every_order_leave_the_later_value_or_none() {
+async fn two_writers_and_a_reader_never_leave_the_earlier_value() {
     let redis = redis().await;
     let writers = [Node::on(&redis).await, Node::on(&redis).await];
     let reader = Node::on(&redis).await.under(patient().wait(Duration::ZERO));
@@ -105,7 +105,7 @@ async fn two_writers_and_a_reader_in_every_order_leave_the_later_value_or_none()
 }
 
 #[tokio::test]
-async fn after_a_write_the_next_read_is_a_hit_everywhere() {
+async fn read_after_a_write_through_is_a_hit_in_every_process() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
@@ -121,7 +121,7 @@ async fn after_a_write_the_next_read_is_a_hit_everywhere() {
 }
 
 #[tokio::test]
-async fn a_load_from_before_the_write_loses_its_lease() {
+async fn load_from_before_a_write_loses_its_lease() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
@@ -155,7 +155,7 @@ async fn a_reader_during_a_write_waits_for_the_written_value() {
 }
 
 #[tokio::test]
-async fn a_value_published_after_its_lease_ended_is_invalidated_instead() {
+async fn publish_after_the_lease_expired_invalidates_the_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
@@ -172,7 +172,7 @@ async fn a_value_published_after_its_lease_ended_is_invalidated_instead() {
 }
 
 #[tokio::test]
-async fn a_write_is_not_stored_when_it_or_its_tag_was_invalidated_meanwhile() {
+async fn write_is_refused_after_its_key_or_tag_was_invalidated() {
     let redis = redis().await;
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
@@ -193,7 +193,7 @@ async fn a_write_is_not_stored_when_it_or_its_tag_was_invalidated_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_write_after_an_invalidation_of_its_tag_is_stored() {
+async fn write_after_an_invalidation_of_its_tag_is_stored() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.remove_tag(shelf(1)).await;
@@ -204,7 +204,7 @@ async fn a_write_after_an_invalidation_of_its_tag_is_stored() {
 }
 
 #[tokio::test]
-async fn after_a_rollback_the_next_reader_loads_at_once() {
+async fn read_after_a_rollback_loads_at_once() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
@@ -216,7 +216,7 @@ async fn after_a_rollback_the_next_reader_loads_at_once() {
 }
 
 #[tokio::test]
-async fn a_write_lease_that_is_forgotten_ends_by_itself() {
+async fn write_lease_of_a_dead_writer_expires() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
@@ -226,7 +226,7 @@ async fn a_write_lease_that_is_forgotten_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn a_write_whose_client_hung_up_is_published() {
+async fn publish_completes_after_its_future_is_dropped() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let writing = node.cache.begin_write(&node.key(1)).await;
@@ -236,7 +236,7 @@ async fn a_write_whose_client_hung_up_is_published() {
 }
 
 #[tokio::test]
-async fn a_write_without_redis_is_deferred_and_made_good() {
+async fn write_without_redis_is_deferred_and_invalidated_later() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
