@@ -1,4 +1,4 @@
-//! A cache: entries of one kind, under one policy. This module reads through it.
+//! A cache: entries of one kind, under one policy. This module implements its reads.
 //!
 //! A hit is one `GET` and takes only [`Cache::lookup`] from this file. `miss.rs` handles a miss, `refresh.rs` a stale
 //! hit.
@@ -119,7 +119,7 @@ impl Cache {
         Ok(cached)
     }
 
-    /// Returns what the feed reports of an entry.
+    /// Returns the feed record of an entry.
     pub(crate) fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
         let cache = Arc::clone(&self.definition.name);
         EntryRecord { cache, key: key.clone(), version: None, ttl_ms: None, tags: Vec::new(), detail }

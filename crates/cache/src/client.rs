@@ -119,9 +119,9 @@ impl CacheClient {
 
     /// Shuts the client down and returns how many keys and tags are still to be invalidated.
     ///
-    /// It waits for the loads and invalidations in flight and for the deferred invalidations, then closes the
-    /// connection. It waits for `grace` at most. A deferred invalidation exists only in the memory of the process, so a
-    /// caller that must not lose it needs a log of its own (an outbox).
+    /// It waits for the loads and invalidations in flight, retries the deferred invalidations until Redis has carried
+    /// them out, and closes the connection. It takes `grace` at most. A deferred invalidation exists only in the memory
+    /// of the process, so a caller that must not lose it needs a log of its own (an outbox).
     pub async fn shutdown(&self, grace: Duration) -> usize {
         let inner = &self.inner;
         inner.tasks.close();

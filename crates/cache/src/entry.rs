@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_and_foreign_bytes_are_told_apart() {
+    fn leases_and_foreign_bytes_are_distinguished() {
         let lease = format!("L{}", "0".repeat(32));
         assert!(matches!(StoredValue::parse(format!("{lease} least=7").into()), StoredValue::Lease));
         assert!(matches!(StoredValue::parse(lease.into()), StoredValue::Lease));

@@ -25,7 +25,7 @@ use crate::{CacheEvent, Invalidation, InvalidationRecord, Key, Tag};
 
 /// Pending names above which the whole keyspace is purged instead.
 const LIMIT: usize = 10_000;
-/// Keys, and tags, that one retry invalidates at most.
+/// Keys, and tags, in one chunk of a retry at most.
 const CHUNK: usize = 128;
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -5,7 +5,7 @@
 //! writes nothing for it. The probe runs twice a second, and ten times a second while Redis is not in use.
 //!
 //! After a state in which invalidations were refused, or in which the dataset may be an older one, the client purges
-//! the keyspace before it uses Redis again (ADR 10).
+//! the keyspace before it serves entries from it again (ADR 10).
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
