@@ -1,33 +1,33 @@
-//! From a stream to an effect, at least once.
+//! Applies the events of a stream, at least once.
 //!
-//! A service says what an event does ([`EventHandler`]), and starts a [`Consumer`] that does it: one supervised task which
-//! reads, applies, and only then acknowledges. It ends by [`Consumer::stop`] only.
+//! A service defines the effect of an event ([`EventHandler`]), and starts a [`Consumer`]: one supervised task that
+//! reads events, applies them, and only then acknowledges them. Only [`Consumer::stop`] ends it.
 //!
-//! | what happens | what the consumer does |
+//! | condition | what the consumer does |
 //! |---|---|
-//! | an event comes twice | applies it once: it remembers the numbers of late |
-//! | a number is missing | fetches the missing ones from the log, or has everything dropped ([`EventHandler::resync`]) |
-//! | a process dies between effect and acknowledgement | a peer claims what it left, and applies it again |
-//! | a reaction takes long | keeps its events from being claimed |
-//! | the reaction says [`HandlerError::Unavailable`] | waits and tries again, for as long as it takes |
-//! | the reaction says [`HandlerError::Refused`] too often, or panics | dead letter, and resync: what the event touched is dropped |
-//! | a message cannot be read | dead letter with the reason; the log's copy is applied, or resync; a later schema means resync |
-//! | Redis comes back as another one | resync, and on from where the new one is |
-//! | Redis hangs or is away | connects again; a [`Delivery::Log`] reads the log meanwhile |
-//! | the log has forgotten | resync, and on from where that says |
-//! | the log has another history: its database was restored | resync, and on from where that says |
-//! | the stream cannot be read, or a reaction fails for long | [`EventProgress`] says so |
+//! | an event is delivered twice | applies it once: it remembers the recently applied events |
+//! | a number is missing | fetches the missing events from the log, or resyncs ([`EventHandler::resync`]) |
+//! | a process dies between effect and acknowledgement | a peer claims its pending entries, and applies them again |
+//! | the event handler takes long | extends the claim on its pending entries |
+//! | it returns [`HandlerError::Unavailable`] | waits and retries, without limit |
+//! | it returns [`HandlerError::Refused`] too often, or panics | dead letter, and resync: affected data is dropped |
+//! | a message cannot be read | dead letter; applies the copy in the log, or resyncs; resync for a newer schema |
+//! | Redis has restarted | resync, and continue from the position of the new stream |
+//! | Redis hangs or is unreachable | reconnects; a [`Delivery::Log`] reads the log in the meantime |
+//! | the log no longer has the events | resync, and continue from the position that it returns |
+//! | the log has another history: its database was restored | resync, and continue from the position that it returns |
+//! | the stream cannot be read, or the event handler fails for long | [`EventProgress`] reports it |
 //!
-//! # How it hangs together
-//! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a
-//! slice of the stream, `plan` says what it asks for, `reactor` applies it with `retry` and `backfill`.
-//! `stream` and its `scripts` are the only ones who talk to Redis.
+//! # Structure
+//! `task` runs one session after the other: `join` and `group`, or `reader`, or `pubsub`. A session reads a batch of
+//! entries, `plan` derives the steps for it, `reactor` applies them with `retry` and `backfill`. Only `stream` and its
+//! `scripts` talk to Redis.
 //!
-//! # What can still go wrong
-//! An event may be carried out twice: after a crash, or by two processes when one of them was frozen for longer than
-//! [`ConsumerSettings::claim_after`]. Events of a group may be carried out out of their order, by several processes or
-//! after a claim. A reaction that never returns holds up its consumer, and [`Consumer::stop`]. Dead letters beyond
-//! 10,000 are forgotten.
+//! # Limitations
+//! The consumer may apply an event twice: after a crash, or when two processes apply it because one of them was frozen
+//! for longer than [`ConsumerSettings::claim_after`]. A group may apply events out of order, with several processes or
+//! after a claim. An event handler that never returns blocks its consumer, and [`Consumer::stop`]. Redis keeps about
+//! 10,000 dead letters; older ones are trimmed.
 
 mod backfill;
 mod group;
@@ -71,21 +71,22 @@ use crate::contract::{Event, EventData};
 use crate::log::{EventLog, LogPosition};
 use crate::{RecurringFailure, Source, backoff};
 
-/// How events reach a service. The `[events]` section.
+/// How a service consumes events. The `[events]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsumerSettings {
-    /// Over the stream, or over Pub/Sub, which loses what nobody hears.
+    /// The stream, or Pub/Sub, which loses every event that is published while the service is not subscribed.
     pub transport: Transport,
-    /// The most events in one reaction. Default 1,000.
+    /// The maximum number of events that one call of the event handler receives. Default 1,000.
     pub batch: usize,
-    /// What a peer has not acknowledged for this long is taken over. Default 5 s.
+    /// A pending entry that a peer has not acknowledged for this long is claimed. Default 5 s.
     #[serde(with = "humantime_serde")]
     pub claim_after: Duration,
-    /// How often a refused event is tried before it becomes a dead letter. Default 5.
+    /// The number of attempts for a refused event before it becomes a dead letter. Default 5.
     pub max_attempts: u32,
-    /// Where events have not been carried out up to the newest for longer than this, what depends on them counts as
-    /// outdated. Default 5 s. Looked at once a second, so less than [`ConsumerSettings::LEAST_STALE_AFTER`] makes no sense.
+    /// Data that depends on events counts as outdated when the consumer has not applied all events up to the newest for
+    /// longer than this. Default 5 s. The consumer checks once a second, so a value below
+    /// [`ConsumerSettings::LEAST_STALE_AFTER`] makes no sense.
     #[serde(with = "humantime_serde")]
     pub stale_after: Duration,
 }
@@ -103,46 +104,46 @@ impl Default for ConsumerSettings {
 }
 
 impl ConsumerSettings {
-    /// A look and a log that hangs take up to two seconds.
+    /// The smallest useful `stale_after`: a status query and a hanging log take up to two seconds.
     pub const LEAST_STALE_AFTER: Duration = Duration::from_secs(3);
 }
 
-/// How events travel.
+/// How events reach the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// The stream: what is missed is delivered later.
+    /// The stream: missed events are delivered later.
     Stream,
-    /// The Pub/Sub channel as it comes, to show what that costs: what is missed is lost, nothing makes it good. Where a
-    /// source has no channel, the stream.
+    /// The Pub/Sub channel only, to show its cost: missed events are lost and never backfilled. For a source without a
+    /// channel, the stream.
     Pubsub,
 }
 
-/// Who gets which events.
+/// Which events a process receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// All processes that name this group share its events: each event goes to one of them. Its effect is on something
-    /// they share too. A new group begins with what comes next, and with a resync.
+    /// All processes with this group name share its events: Redis delivers each event to one of them. The effect is on
+    /// something that these processes also share. A new group begins with the next event, after a resync.
     ///
-    /// A service that knows how far it is ([`EventHandler::position`]) has a new group begin there, without a resync.
+    /// If the service stores its position ([`EventHandler::position`]), a new group begins there, without a resync.
     Group(&'static str),
-    /// Every event, in order and without holes, beginning after this one; nothing is acknowledged. For a process
-    /// whose effect is its own, and which stores its position with it.
+    /// Every event, in order and without gaps, starting after this position; nothing is acknowledged. For a process
+    /// that owns its effect and stores its position with it.
     Log(LogPosition),
 }
 
-/// How far a service is that stores its position with its effects.
+/// The position of a service that stores it with its effects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Every event up to this number is carried out.
+    /// Every event up to this number is applied.
     pub seq: u64,
-    /// The newest event that is carried out: `seq`, or a later one where several processes share the work. It tells which
-    /// history of the log the effects are of.
+    /// The newest applied event: `seq`, or a later one when several processes share the work. Its epoch identifies the
+    /// history of the log that the effects belong to.
     pub newest: LogPosition,
 }
 
 impl Position {
-    /// Everything up to this event is carried out. Its epoch is known as far as the newest event tells it.
+    /// Returns the event up to which everything is applied. Its epoch is known only if the newest event determines it.
     pub fn mark(&self) -> LogPosition {
         LogPosition { seq: self.seq, epoch: self.newest.epoch.filter(|_| self.seq <= self.newest.seq) }
     }
@@ -154,45 +155,46 @@ impl From<u64> for Position {
     }
 }
 
-/// What events do to a service. Everything here may be called again with the same events.
+/// The effect of events on a service. The consumer may call every method again with the same events.
 pub trait EventHandler: Send + Sync + 'static {
-    /// What the stream carries.
+    /// The payload of the stream's events.
     type Data: EventData;
 
-    /// Carries out what `events`, in the order of their numbers, mean. When it returns `Ok`, all of it is done and will
-    /// not be asked for again.
+    /// Applies `events`, which are in the order of their numbers. After `Ok`, all of them are applied, and the consumer
+    /// does not request them again.
     fn apply(&self, events: &[Event<Self::Data>]) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
-    /// Events may have been missed: drops, or makes anew, whatever depends on them. Returns the event after which a
-    /// [`Delivery::Log`] goes on, where that has changed.
+    /// Drops or rebuilds all data that depends on events, because events may have been missed. Returns the event after
+    /// which a [`Delivery::Log`] continues, if that has changed.
     fn resync(&self, why: Resync) -> impl Future<Output = Result<Option<LogPosition>, HandlerError>> + Send;
 
-    /// How far this service is, for one that stores that with its effects. A group is made there: at first, and when Redis
-    /// has lost it. It is also compared with the group, which is ahead of it where the service's database was restored.
+    /// Returns the position of a service that stores it with its effects. The consumer creates the group at this
+    /// position: the first time, and when Redis has lost the group. It also compares the position with the group: the
+    /// group is ahead if the service's database was restored.
     fn position(&self) -> impl Future<Output = Result<Option<Position>, HandlerError>> + Send {
         async { Ok(None) }
     }
 
-    /// Events up to `until` are not to be had: a [`Resync::Gap`] has made good what they meant. A service that stores its
-    /// position is past them with this.
+    /// Advances the stored position of the service to `until`. The events up to `until` are unavailable, and a
+    /// [`Resync::Gap`] has already compensated for them.
     fn skip(&self, _until: u64) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async { Ok(()) }
     }
 
-    /// These events were set aside, and whatever they harmed is made good. A service that stores its position is past
-    /// them with this.
+    /// Advances the stored position of the service past these dead letters. A resync has already compensated for the
+    /// effects that they lose.
     fn skip_dead_letters(&self, _numbers: &[u64]) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async { Ok(()) }
     }
 }
 
-/// Why an event has not been carried out.
+/// Why the event handler did not apply an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandlerError {
-    /// Something that the reaction needs is away: it is tried again until it is back.
+    /// A dependency of the event handler is unavailable. The consumer retries until it is available again.
     #[error("not available: {0}")]
     Unavailable(String),
-    /// This event cannot be carried out, though everything is there.
+    /// The event cannot be applied, although all dependencies are available.
     #[error("refused: {0}")]
     Refused(String),
 }
@@ -200,33 +202,33 @@ pub enum HandlerError {
 /// Why events may have been missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resync {
-    /// Nobody has read for this group before.
+    /// The group is new: no process has read for it before.
     NewGroup,
     /// Numbers are missing, and the log does not have them.
     Gap,
-    /// An event could not be understood or carried out.
+    /// An event could not be parsed or applied.
     LostEvent,
-    /// Redis is another one than before: what it holds may be of any age.
+    /// Redis has restarted or was replaced: its data may be of any age.
     RedisChanged,
-    /// The log has another history than the events that were carried out: its database was restored, or is another one.
+    /// The log has another history than the applied events: its database was restored, or is another one.
     OtherHistory,
 }
 
-/// What a consumer reads, and what it does where that has a hole.
+/// What a consumer reads, and where it fetches missing events.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// Where the events are.
+    /// The stream and channel of the events.
     pub source: Source,
-    /// Who gets which.
+    /// Which events this process receives.
     pub delivery: Delivery,
-    /// The stream for what cannot be carried out, such as `cart:~dead-letters`.
+    /// The stream for dead letters, such as `cart:~dead-letters`.
     pub dead_letters: String,
-    /// Where the missing ones are fetched.
+    /// The log from which missing events are fetched.
     pub log: EventLog,
 }
 
-/// The one task of a process that reads a stream. Stop it with [`Consumer::stop`]; dropped, it stops as well, and nobody
-/// waits for that.
+/// The task of a process that reads a stream. Stop it with [`Consumer::stop`]. Dropping it also stops the task, without
+/// waiting for the task to end.
 #[derive(Debug)]
 pub struct Consumer {
     status: watch::Receiver<ConsumerStatus>,
@@ -235,10 +237,11 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Starts to read. A Redis that is away is waited for; nothing that comes later ends the task but [`stop`](Self::stop).
+    /// Starts to read. The task waits for an unavailable Redis; after the start, only [`stop`](Self::stop) ends the
+    /// task.
     ///
     /// # Errors
-    /// When the URL cannot be used.
+    /// Returns an error if the URL cannot be used.
     pub fn start<R: EventHandler>(
         settings: &ConsumerSettings,
         redis_url: &str,
@@ -285,17 +288,17 @@ impl Consumer {
         Ok(Self { status, stop: stop.drop_guard(), task })
     }
 
-    /// How it is doing just now.
+    /// Returns the current status.
     pub fn status(&self) -> ConsumerStatus {
         *self.status.borrow()
     }
 
-    /// Waits for changes of [`status`](Self::status).
+    /// Returns a receiver that observes changes of [`status`](Self::status).
     pub fn watch(&self) -> watch::Receiver<ConsumerStatus> {
         self.status.clone()
     }
 
-    /// Lets the reaction under way finish, then ends.
+    /// Lets the current call of the event handler finish, then ends the task.
     pub async fn stop(self) {
         drop(self.stop);
         let _ = self.task.await;

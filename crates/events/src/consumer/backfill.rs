@@ -1,4 +1,4 @@
-//! What the stream does not have, from the log.
+//! Fetches events from the log that the stream does not have.
 
 use serde_json::Value;
 
@@ -10,40 +10,40 @@ use super::wire::{Body, Entry};
 use crate::contract::Event;
 use crate::log::{LogError, LogPosition};
 
-/// How often a log that does not answer is asked, where everything may be dropped instead.
+/// How often an unresponsive log is asked, if a resync is allowed instead.
 const ATTEMPTS: u32 = 3;
 
-/// What to do about a log that does not answer.
+/// What to do while the log does not respond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DuringLogOutage {
-    /// Give up soon: dropping everything is always allowed.
+    /// Give up soon: a resync is always allowed.
     GiveUp,
-    /// Wait for it: nothing may be left out.
+    /// Wait for the log: no event may be skipped.
     Wait,
 }
 
-/// What became of a fetch.
+/// The result of a backfill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BackfillResult {
-    /// All of it is carried out.
+    /// All missing events are applied.
     Done,
-    /// The log does not have all of it, or does not answer.
+    /// The log does not have all of the events, or does not respond.
     Missing,
     /// The log has another history.
     Diverged,
 }
 
-/// A page of the log that is carried out.
+/// An applied page of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// Up to here; what was asked for when there is nothing after it.
+    /// The last applied event; the requested position if the log has nothing after it.
     pub(super) reached: LogPosition,
-    /// The newest number of all.
+    /// The number of the newest event in the log.
     pub(super) head: u64,
 }
 
 impl<R: EventHandler> Reactor<R> {
-    /// Carries out what comes after one number, up to another.
+    /// Fetches and applies the events after `after`, up to and including `until`.
     pub(super) async fn backfill(
         &mut self,
         after: u64,
@@ -55,7 +55,7 @@ impl<R: EventHandler> Reactor<R> {
         while position < until {
             match self.page(position.into(), until, outcome).await? {
                 Ok(page) if page.reached.seq > position => position = page.reached.seq,
-                // The log ends before, or has a hole itself.
+                // The log ends before `until`, or has a gap itself.
                 Ok(_) | Err(LogError::Pruned(_) | LogError::Diverged(_)) => return Ok(BackfillResult::Missing),
                 Err(LogError::Unavailable(why)) => {
                     attempts += 1;
@@ -71,7 +71,7 @@ impl<R: EventHandler> Reactor<R> {
         Ok(BackfillResult::Done)
     }
 
-    /// Carries out everything that comes after a number. Returns how far that was.
+    /// Fetches and applies all events after a position. Returns the position that it reached.
     pub(super) async fn backfill_to_head(
         &mut self,
         after: LogPosition,
@@ -95,7 +95,7 @@ impl<R: EventHandler> Reactor<R> {
         }
     }
 
-    /// Carries out one page of the log.
+    /// Fetches and applies one page of the log.
     pub(super) async fn page(
         &mut self,
         after: LogPosition,
@@ -140,7 +140,7 @@ impl<R: EventHandler> Reactor<R> {
     }
 }
 
-/// An event of the log as it would stand in the stream.
+/// Converts an event of the log to the entry that it would be in the stream.
 fn entry(seq: u64, event: &Value) -> Entry {
     Entry { id: format!("{seq}-0"), seq, before: None, body: Body::Event(event.to_string().into_bytes()) }
 }

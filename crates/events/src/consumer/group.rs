@@ -1,11 +1,11 @@
-//! Reading as one of a group: each event goes to one of its processes.
+//! Reads as a member of a consumer group: Redis delivers each event to one process of the group.
 //!
-//! One session is one pair of connections to one Redis. What a session that broke was given and did not acknowledge is
-//! taken up first by the next one, or claimed by a peer. Acknowledged is only what is carried out and, where it could
-//! not be, written to the dead letters: in this order.
+//! A session is one pair of connections to one Redis. When a session fails, the next session of this process claims its
+//! pending entries first, or a peer claims them. The consumer acknowledges an entry only after it has applied the event
+//! or, if the event could not be applied, has written the dead letter.
 //!
-//! A batch is kept from peers for as long as it is worked on. A process that was frozen in the middle of it finds that
-//! a peer has taken it over: then both carry it out, and both acknowledge what they have carried out.
+//! While a process works on a batch, it extends the claim on it. A process that was frozen during a batch may find that
+//! a peer has claimed it: then both apply the batch, and both acknowledge what they have applied.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -25,30 +25,31 @@ use super::wire::Entry;
 use super::{EventHandler, Resync};
 use crate::log::LogPosition;
 
-/// How often it looks for what a peer has left.
+/// How often the process looks for entries that a peer has left pending.
 const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often consumers that are gone are removed, and for how long they must not have been heard of.
+/// How often departed consumers are removed, and how long a consumer must have been idle before.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 const PRUNE_IDLE_AFTER: Duration = Duration::from_secs(3600);
 
-/// Answers of a Redis that refuses all reads, or those of this service. Others, such as `NOGROUP`, the next session makes good.
+/// Errors with which Redis refuses all reads, or those of this service. The next session resolves other errors, such as
+/// `NOGROUP`.
 const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN"];
 
-/// A member of a group.
+/// A member of a consumer group.
 pub(super) struct Group<R> {
     pub(super) name: &'static str,
-    /// Its own name in the group.
+    /// The name of this consumer in the group.
     consumer: String,
     pub(super) session: Session,
     pub(super) reactor: Reactor<R>,
-    /// The last event that it was given, or where the group began.
+    /// The last event that was delivered to this process, or the position where the group began.
     pub(super) last: Option<LogPosition>,
-    /// An event of which it is not known whether it is part of the log's history.
+    /// An event of which it is unknown whether it is part of the log's history.
     unconfirmed: Option<LogPosition>,
-    /// Whether the service stores how far it is.
+    /// Whether the service stores its position.
     pub(super) knows_position: bool,
-    /// Which Redis it has read from.
+    /// The run id of the Redis server that it has read from.
     pub(super) run_id: Option<String>,
 }
 
@@ -58,7 +59,7 @@ impl<R: EventHandler> Group<R> {
         Self { name, consumer, session, reactor, last: None, unconfirmed: None, knows_position: false, run_id: None }
     }
 
-    /// Reads until it is told to stop, or something breaks.
+    /// Reads until the consumer is stopped or an error occurs.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let ended = self.read_stream().await;
         if let Err(SessionEnd::Redis(error)) = &ended
@@ -79,16 +80,16 @@ impl<R: EventHandler> Group<R> {
             ended = reads => ended?,
             never = monitor::watch(&stream, name, log, monitor) => match never {},
         }
-        // Told to stop. Whoever has left nothing behind needs not be remembered.
+        // The consumer was stopped. A consumer without pending entries can be removed from the group.
         if let Err(error) = stream.prune_consumers(self.name, Duration::ZERO, Some(&self.consumer)).await {
             debug!(%error, "this consumer stays in the group; the next one will remove it");
         }
         Ok(())
     }
 
-    /// Returns `Ok` when it is told to stop.
+    /// Returns `Ok` when the consumer is stopped.
     async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
-        // What an earlier session was given, perhaps without hearing of it.
+        // Entries that Redis delivered to an earlier session, possibly without that session receiving the reply.
         while self.claim_pending(stream, None).await? && !self.reactor.stop.is_cancelled() {}
         let mut claimed_at = Instant::now();
         let mut pruned_at: Option<Instant> = None;
@@ -112,7 +113,7 @@ impl<R: EventHandler> Group<R> {
             self.reactor.monitor.refused(false);
             let Some(first) = entries.first_mut() else { continue };
             if self.last.is_none_or(|last| last.seq + 1 != first.seq) {
-                // A peer had what came before, if it is there.
+                // A peer received the preceding entry, if there is one in the stream.
                 first.before = Some(stream.before(&first.id).await?);
             }
             if let Some(last) = self.last {
@@ -127,14 +128,15 @@ impl<R: EventHandler> Group<R> {
         Ok(())
     }
 
-    /// Compares the last known event with the next one, which is of `epoch`. What the log cannot say now, it is asked again:
-    /// events need not wait for that, since everything is made anew if the answer is no.
+    /// Compares the last known event with the next one, which has the epoch `epoch`. If the log does not respond, the
+    /// process asks again later. Events need not wait for the result: a negative result triggers a resync.
     async fn compare(&mut self, known: LogPosition, epoch: Option<Uuid>) -> Result<(), SessionEnd> {
         match self.reactor.compare(known, epoch).await {
             HistoryCheck::Same => self.unconfirmed = self.unconfirmed.filter(|unconfirmed| *unconfirmed != known),
             HistoryCheck::Unknown => self.unconfirmed = self.unconfirmed.or(Some(known)),
             HistoryCheck::Other => {
-                // A peer has made the group again. What this process did meanwhile was of the history before.
+                // A peer has already reset the group. This process applied events of the previous history in the
+                // meantime.
                 self.reactor.resync(Resync::OtherHistory).await?;
                 (self.last, self.unconfirmed) = (None, None);
             }
@@ -143,7 +145,7 @@ impl<R: EventHandler> Group<R> {
         Ok(())
     }
 
-    /// Carries out what somebody was given and has not acknowledged. Returns whether there was any.
+    /// Claims pending entries, applies and acknowledges them. Returns whether there were any.
     async fn claim_pending(&mut self, stream: &Stream, idle: Option<Duration>) -> Result<bool, SessionEnd> {
         let entries = stream.claim(self.name, &self.consumer, idle, self.session.batch).await?;
         if entries.is_empty() {
@@ -156,7 +158,7 @@ impl<R: EventHandler> Group<R> {
         Ok(true)
     }
 
-    /// Carries out entries, and acknowledges them.
+    /// Applies entries, then acknowledges them.
     async fn apply_steps(&mut self, stream: &Stream, entries: Vec<Entry>) -> Result<(), SessionEnd> {
         self.reactor.monitor.meter.received.increment(entries.len() as u64);
         let first_seq = match entries.iter().any(|entry| entry.before == Some(0)) {
@@ -179,16 +181,16 @@ impl<R: EventHandler> Group<R> {
             done = work => done?,
             never = keeping => match never {},
         }
-        // What another Redis has under these ids, a peer may be at.
+        // After a reconnect to another Redis, a peer may be working on the entries with these ids there.
         stream.check_connections()?;
-        // Only now: an acknowledged event is nobody's business any more.
+        // Only now: after an acknowledgement, no process delivers the entry again.
         let ids = entries.into_iter().map(|entry| entry.id).collect();
         stream.acknowledge(self.name, ids).await?;
         Ok(())
     }
 }
 
-/// Keeps a batch from being claimed while it is worked on, however long that takes.
+/// Extends the claim on a batch while this process works on it, without a time limit.
 async fn extend_claim(
     stream: &Stream,
     group: &str,
@@ -201,7 +203,7 @@ async fn extend_claim(
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        // When that fails, a peer may take it over; it will be carried out twice.
+        // If this fails, a peer may claim the batch, and both processes apply it.
         if let Err(error) = stream.extend_claim(group, consumer, ids, count).await {
             debug!(%error, "cannot keep a batch");
             sleep(every).await;

@@ -1,4 +1,4 @@
-//! How a process becomes a member of its group, and where the group begins.
+//! How a process joins its consumer group, and where the group begins.
 
 use tracing::{info, warn};
 
@@ -14,11 +14,12 @@ use super::{EventHandler, Position, Resync};
 use crate::log::LogPosition;
 
 impl<R: EventHandler> Group<R> {
-    /// Sees to it that the group exists, and is not ahead of a service that stores its position.
+    /// Ensures that the group exists, and that it is not ahead of a service that stores its position.
     ///
-    /// First the stream is looked at, then what cannot be trusted is dropped, then the group is created where it was
-    /// looked at. So whatever happened before is made good by the dropping, whatever comes later is delivered; and a
-    /// process that dies in between leaves no group behind that nobody has dropped anything for.
+    /// The order prevents loss. The consumer first queries the stream's state, then drops data that cannot be trusted,
+    /// then creates the group at the queried position. The drop compensates for every event before that position, and
+    /// the group delivers every later event. A process that dies in between leaves no group whose missed events are
+    /// uncompensated.
     pub(super) async fn join(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
         let run_id = stream.run_id().await?;
         let changed = self.run_id.as_ref().is_some_and(|known| *known != run_id);
@@ -27,14 +28,14 @@ impl<R: EventHandler> Group<R> {
             self.reactor.resync(Resync::RedisChanged).await?;
             self.last = None;
         }
-        // After the look: what the group is past was carried out before.
+        // Read after the query: every event that the group is past was applied before.
         let position = self.reactor.position().await?;
         self.knows_position = position.is_some();
         match position {
             Some(position) if !look.group => self.last = Some(self.begin_after(stream, &look, position).await?),
             None if !look.group => self.last = self.begin_with_what_comes(stream, &look, changed).await?,
             Some(position) => {
-                // Not where the group is, but what this service is known to have.
+                // Not the group's position, but the position that the service has stored.
                 self.last = self.last.filter(|_| self.run_id.is_some()).or(Some(position.mark()));
                 self.rewind(stream, &look, position).await?;
             }
@@ -45,7 +46,7 @@ impl<R: EventHandler> Group<R> {
         Ok(())
     }
 
-    /// Compares the group with the service's own position, for one that stores it.
+    /// Compares the group with the service's own position, if the service stores one.
     pub(super) async fn compare_with_position(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
         let look = stream.stream_state(self.name, 0).await?;
         match self.reactor.position().await? {
@@ -54,8 +55,9 @@ impl<R: EventHandler> Group<R> {
         }
     }
 
-    /// Sets the group back to where the service is. What is acknowledged was stored before; so a service that is behind
-    /// what is acknowledged has lost it: its database was restored.
+    /// Moves the group back to the service's position. The service stores its position before the consumer
+    /// acknowledges. So a service whose position is below the acknowledged number has lost events: its database was
+    /// restored.
     async fn rewind(&mut self, stream: &Stream, look: &StreamState, position: Position) -> Result<(), SessionEnd> {
         if position.seq >= look.done {
             return Ok(());
@@ -66,14 +68,14 @@ impl<R: EventHandler> Group<R> {
             position = position.seq,
             "this service has lost events that it had acknowledged; the group hands them out again"
         );
-        // What this process remembers of them is no longer so.
+        // The recently applied events of this process are no longer applied in the restored database.
         self.reactor.applied = Some(RecentEvents::default());
         stream.rewind(self.name, position.seq).await?;
         self.last = Some(position.mark());
         Ok(())
     }
 
-    /// Creates the group where this service is.
+    /// Creates the group at the service's position.
     async fn begin_after(
         &mut self,
         stream: &Stream,
@@ -81,13 +83,13 @@ impl<R: EventHandler> Group<R> {
         position: Position,
     ) -> Result<LogPosition, SessionEnd> {
         let mut from = position.mark();
-        // A stream that goes on in the same epoch has the same history. A log that is away cannot say; then the first
-        // event of another epoch raises the question again.
+        // A stream that continues in the same epoch has the same history. If the log is unavailable, the history is
+        // unknown; then the first event of another epoch triggers the comparison again.
         let is_same = look.epoch == position.newest.epoch && position.newest.seq <= look.last;
         if !is_same && self.reactor.compare(position.newest, None).await == HistoryCheck::Other {
             from = self.resync_and_restart(Resync::OtherHistory, from).await?;
         }
-        // What the stream does not hold would not be noticed before the next event.
+        // A gap between the position and the stream would go unnoticed until the next event.
         if !look.contains(from.seq + 1) {
             let mut outcome = BatchOutcome::default();
             let (reached, backfilled) = self.reactor.backfill_to_head(from, &mut outcome).await?;
@@ -97,7 +99,8 @@ impl<R: EventHandler> Group<R> {
                 BackfillResult::Diverged => from = self.resync_and_restart(Resync::OtherHistory, from).await?,
                 BackfillResult::Missing => {
                     from = self.resync_and_restart(Resync::Gap, from).await?;
-                    // The rest is to be had: it is read, though the resync has made good everything that it could.
+                    // The remaining events are available in the stream. The group reads them, although the resync has
+                    // already compensated for them.
                     let rest = if look.first > 0 { look.first - 1 } else { look.last };
                     if rest > from.seq {
                         self.reactor.skip(rest).await?;
@@ -112,14 +115,14 @@ impl<R: EventHandler> Group<R> {
         Ok(from)
     }
 
-    /// Has everything made anew. Returns where the service is after it.
+    /// Resyncs. Returns the service's position afterwards.
     async fn resync_and_restart(&mut self, why: Resync, before: LogPosition) -> Result<LogPosition, SessionEnd> {
         self.reactor.resync(why).await?;
         let position = self.reactor.position().await?;
         Ok(position.map_or(before, |position| position.mark()))
     }
 
-    /// Creates the group at the stream's end, for a service that cannot say what it has missed.
+    /// Creates the group at the end of the stream, for a service that does not know which events it has missed.
     async fn begin_with_what_comes(
         &mut self,
         stream: &Stream,

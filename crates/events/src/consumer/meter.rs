@@ -1,4 +1,4 @@
-//! What a consumer counts, by stream and group.
+//! The metrics of a consumer, by stream and group.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::Resync;
 
-/// The counters of one consumer; resolved once.
+/// The metrics of one consumer; registered once.
 #[derive(Clone)]
 pub(super) struct Meter {
     stream: &'static str,
@@ -48,7 +48,8 @@ impl Meter {
         }
     }
 
-    /// Events are carried out. The delay is by the clock of the database and ours, which are the same on one machine.
+    /// Counts applied events. The delay is the difference between the database's clock and the clock of this process,
+    /// which are the same clock on one machine.
     pub(super) fn applied(&self, occurred: impl Iterator<Item = DateTime<Utc>>) {
         let now = Utc::now();
         let mut count = 0;
@@ -75,13 +76,14 @@ impl Meter {
         counter!("events_resyncs_total", "stream" => self.stream, "group" => self.group, "why" => why).increment(1);
     }
 
-    /// Everything was carried out `ago`. The gauge holds that time (Unix seconds), so that its age grows while it is not set.
+    /// Records that everything was applied `ago`. The gauge holds that time (Unix seconds), so its age grows until it
+    /// is set again.
     pub(super) fn verified(&self, ago: Duration) {
         let at = Utc::now() - ago;
         self.verified.set(at.timestamp_micros() as f64 / 1e6);
     }
 
-    /// How many events are not carried out, and since when the oldest of them has been waiting.
+    /// Sets the number of unapplied events, and the age of the oldest of them.
     pub(super) fn lag(&self, events: u64, oldest: Option<DateTime<Utc>>) {
         let age = oldest.and_then(|at| (Utc::now() - at).to_std().ok()).unwrap_or_default();
         self.lag.set(events as f64);

@@ -1,4 +1,4 @@
-//! How far behind a consumer is, and since when: looked up every second, beside the reading.
+//! Measures the lag of a consumer, and since when it lags: once a second, concurrently with the reads.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,17 +20,18 @@ use crate::log::EventLog;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long the log may take to say which event is the newest. Without an answer, the stream alone says it.
+/// How long the log may take to return its newest event. Without a response, only the stream determines the newest
+/// event.
 const LOG_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// What a consumer shows of itself.
+/// A consumer's status and metrics.
 #[derive(Clone)]
 pub(super) struct ConsumerMonitor {
     pub(super) meter: Meter,
     pub(super) status: watch::Sender<ConsumerStatus>,
-    /// A resync is under way: until it is done, what was carried out proves nothing.
+    /// A resync is running: until it ends, the applied events prove nothing.
     resyncing: Arc<AtomicBool>,
-    /// The log could not say whether what was carried out is of its history.
+    /// It is unknown whether the applied events are part of the log's history.
     unconfirmed: Arc<AtomicBool>,
 }
 
@@ -39,7 +40,7 @@ impl ConsumerMonitor {
         Self { meter, status, resyncing: Arc::default(), unconfirmed: Arc::default() }
     }
 
-    /// Everything from before `at` is carried out, unless that is in doubt.
+    /// Records that everything from before `at` is applied, unless that is in doubt.
     pub(super) fn verified(&self, at: Instant) {
         if self.resyncing.load(SeqCst) || self.unconfirmed.load(SeqCst) {
             return;
@@ -48,34 +49,34 @@ impl ConsumerMonitor {
         self.status.send_modify(|status| status.verified = status.verified.max(Some(at)));
     }
 
-    /// A resync begins, or is done.
+    /// Sets whether a resync is running.
     pub(super) fn resyncing(&self, is_under_way: bool) {
         self.resyncing.store(is_under_way, SeqCst);
     }
 
-    /// Whether it is in doubt that what was carried out is of the log's history.
+    /// Sets whether it is in doubt that the applied events are part of the log's history.
     pub(super) fn unconfirmed(&self, is_unsure: bool) {
         self.unconfirmed.store(is_unsure, SeqCst);
     }
 
-    /// Whether there is a connection to read from.
+    /// Sets whether there is a connection to read from.
     pub(super) fn connected(&self, connected: bool) {
         self.meter.connected.set(if connected { 1.0 } else { 0.0 });
         self.status.send_if_modified(|status| std::mem::replace(&mut status.connected, connected) != connected);
     }
 
-    /// Whether Redis answers, and refuses to let the stream be read.
+    /// Sets whether Redis responds and refuses reads of the stream.
     pub(super) fn refused(&self, refused: bool) {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.refused, refused) != refused);
     }
 
-    /// How many events are not carried out, and the oldest of them where it is known.
+    /// Sets the number of unapplied events, and the oldest of them if it is known.
     pub(super) fn lag(&self, lag: u64, oldest: Option<&[u8]>) {
         self.meter.lag(lag, oldest.filter(|_| lag > 0).and_then(occurred));
         self.status.send_if_modified(|status| std::mem::replace(&mut status.lag, lag) != lag);
     }
 
-    /// This is carried out.
+    /// Records that the event `seq` is applied.
     pub(super) fn reached(&self, seq: u64) {
         self.status.send_if_modified(|status| {
             let further = seq > status.position;
@@ -84,15 +85,15 @@ impl ConsumerMonitor {
         });
     }
 
-    /// Everything up to here is carried out, and nothing after it.
+    /// Records that everything up to `seq` is applied, and nothing after it.
     pub(super) fn at(&self, seq: u64) {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.position, seq) != seq);
     }
 }
 
-/// Looks every second, for ever. Without a group (an empty name), the position in the status is what counts.
+/// Measures once a second, forever. Without a group (an empty name), the position in the status is used instead.
 ///
-/// It sees a connection that breaks while a reaction takes long; what to do about it is for whoever reads.
+/// It also detects a connection that breaks while the event handler takes long; the reading task handles the failure.
 pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, monitor: ConsumerMonitor) -> Infallible {
     let (mut ends, mut made_good) = (ProgressChecks::default(), None);
     let mut ticks = interval(EVERY);
@@ -107,12 +108,13 @@ pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, monitor: 
             Ok(look) => {
                 monitor.lag(look.lag(), look.oldest.as_deref());
                 let head = head.ok().and_then(Result::ok).map(|head| head.seq);
-                // A group that meets an empty stream was made there, and what came before is made good. A reader knows.
+                // A group that finds an empty stream was created there, and a resync has compensated for the earlier
+                // events. A reader knows its own position.
                 if made_good.is_none() {
                     made_good = if group.is_empty() { Some(0) } else { head };
                 }
                 ends.add(asked, look.newest(head, made_good.unwrap_or(0)));
-                // Without its group nothing was handed out: it is about to be made again.
+                // Without its group, no event was delivered: the group is about to be created again.
                 let done = if look.group || group.is_empty() { ends.reached(look.done) } else { None };
                 if let Some(at) = done {
                     monitor.verified(at);
@@ -123,7 +125,7 @@ pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, monitor: 
     }
 }
 
-/// When an event occurred, of whatever type or schema.
+/// Returns when an event occurred, whatever its type or schema.
 fn occurred(json: &[u8]) -> Option<DateTime<Utc>> {
     #[derive(Deserialize)]
     struct Dated {

@@ -1,37 +1,37 @@
-//! What a slice of the stream asks for: pure, so that every case can be told in a test.
+//! Plans the steps for a batch of entries: pure functions, so that tests can cover every case.
 
 use super::wire::{Body, Entry};
 use crate::contract::{Event, EventData, Unreadable};
 
-/// One thing to do; in the order of the numbers.
+/// One step; the steps are in the order of the numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step<T> {
-    /// Carry these out.
+    /// Apply these events.
     Apply(Vec<Event<T>>),
-    /// The stream does not have what comes after one number, up to another: fetch it. Without the first number, how
-    /// much is missing is not known.
+    /// Fetch the events after the first number, up to the second: the stream does not have them. Without the first
+    /// number, the size of the gap is unknown.
     Fetch(Option<u64>, u64),
-    /// Set this aside.
+    /// Write this dead letter.
     SetAside(DeadLetter),
 }
 
-/// A message that cannot be carried out.
+/// A message that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeadLetter {
-    /// Why, in one word for the counters.
+    /// The reason in one word, for the metrics.
     pub(super) reason: &'static str,
-    /// Why, in a sentence.
+    /// The reason in a sentence.
     pub(super) detail: String,
-    /// Where it stood in the stream.
+    /// The id of its entry in the stream.
     pub(super) id: String,
-    /// What it said.
+    /// The event's JSON.
     pub(super) event: Vec<u8>,
-    /// Whether what it meant may be missing from the effects.
+    /// Whether the effects may lack this event.
     pub(super) loses_data: bool,
 }
 
 impl DeadLetter {
-    /// An event that was understood and cannot be carried out.
+    /// Creates the dead letter of an event that was parsed but cannot be applied.
     pub(super) fn refused(entry: &Entry, detail: String) -> Self {
         let event = match &entry.body {
             Body::Event(json) => json.clone(),
@@ -40,7 +40,7 @@ impl DeadLetter {
         Self { reason: "refused", detail, id: entry.id.clone(), event, loses_data: true }
     }
 
-    /// As it is written to the dead letters.
+    /// Returns the fields of the entry in the dead-letter stream.
     pub(super) fn fields(&self, stream: &str) -> Vec<(&'static str, Vec<u8>)> {
         vec![
             ("reason", self.reason.into()),
@@ -51,7 +51,7 @@ impl DeadLetter {
         ]
     }
 
-    /// The number that it had, if it had one to itself.
+    /// Returns the number of the event, if its entry is the only one with this number.
     pub(super) fn number(&self) -> Option<u64> {
         self.id.strip_suffix("-0")?.parse().ok()
     }
@@ -66,8 +66,9 @@ impl DeadLetter {
     }
 }
 
-/// Reads `entries`, which are in the order of their ids. `floor` is what a reader knows to be carried out, where that
-/// is the number to go on from when the stream has nothing before an entry; `first_seq` is the number it began with.
+/// Plans the steps for `entries`, which are in the order of their ids. `floor` is the number up to which the reader has
+/// applied everything, if the reader may continue from it when the stream has nothing before an entry. `first_seq` is
+/// the number with which the stream began.
 pub(super) fn plan<T: EventData>(entries: &[Entry], floor: Option<u64>, first_seq: u64) -> Vec<Step<T>> {
     let mut steps = Vec::new();
     let mut readable: Vec<Event<T>> = Vec::with_capacity(entries.len());
@@ -77,7 +78,7 @@ pub(super) fn plan<T: EventData>(entries: &[Entry], floor: Option<u64>, first_se
             flush(&mut steps, &mut readable);
             steps.push(Step::Fetch(after, until));
         }
-        // Only a foreign entry can share a number (`5-1`); it has nothing to say.
+        // Only a foreign entry can share a number (`5-1`); it carries no event.
         let again = previous == Some(entry.seq);
         previous = Some(entry.seq);
         match parse(entry) {
@@ -89,7 +90,7 @@ pub(super) fn plan<T: EventData>(entries: &[Entry], floor: Option<u64>, first_se
             }
             Err(Some(mut letter)) => {
                 flush(&mut steps, &mut readable);
-                // What cannot be read here may be well in the log: that decides whether harm is done.
+                // The log may have a readable copy of this message: only the log decides whether data is lost.
                 let fetch = letter.reason == "malformed" && !again;
                 letter.loses_data &= !fetch && !again;
                 steps.push(Step::SetAside(letter));
@@ -109,13 +110,14 @@ fn flush<T>(steps: &mut Vec<Step<T>>, readable: &mut Vec<Event<T>>) {
     }
 }
 
-/// What is missing right before this entry.
+/// Returns the gap directly before this entry.
 fn hole(entry: &Entry, previous: Option<u64>, floor: Option<u64>, first_seq: u64) -> Option<(Option<u64>, u64)> {
     let until = entry.seq.checked_sub(1)?;
     let after = match entry.before {
-        // A deleted entry is fetched itself; what stood before it was read with it or has its own line.
+        // A deleted entry is fetched itself. The entries before it were read with it, or have an entry of their own in
+        // the batch.
         _ if entry.body == Body::Gone => return None,
-        // The stream begins here. Where it always did, nothing came before.
+        // The stream begins here. If it has always begun here, there is nothing before this entry.
         Some(0) if entry.seq <= first_seq.max(1) => return None,
         Some(0) => floor.filter(|floor| *floor <= until),
         Some(before) => Some(before),
@@ -124,7 +126,7 @@ fn hole(entry: &Entry, previous: Option<u64>, floor: Option<u64>, first_seq: u64
     (after != Some(until) && after.is_none_or(|after| after < until)).then_some((after, until))
 }
 
-/// No letter when there is nothing to put into it.
+/// Parses the event of an entry. The error is `None` if the entry has no content for a dead letter.
 pub(super) fn parse<T: EventData>(entry: &Entry) -> Result<Event<T>, Option<DeadLetter>> {
     let malformed = |what: String, json: &[u8]| {
         DeadLetter::unreadable(&Unreadable::Malformed(what), entry.id.clone(), json.to_vec())
@@ -156,7 +158,7 @@ mod tests {
         Entry { id: format!("{seq}-0"), seq, before, body }
     }
 
-    /// The steps, as words: `1 2` for events, `4..6` for what is fetched, `?..6` where the beginning is not known.
+    /// The steps as text: `1 2` for events, `4..6` for a fetch, `?..6` for a fetch with an unknown beginning.
     fn told(entries: &[Entry], floor: Option<u64>, first_seq: u64) -> Vec<String> {
         let tell = |step: &Step<ProductChange>| match step {
             Step::Apply(events) => events.iter().map(|event| event.seq.to_string()).collect::<Vec<_>>().join(" "),

@@ -1,8 +1,8 @@
-//! When a consumer was last known to have carried out every event, and whether that is long ago.
+//! When a consumer was last known to have applied every event, and whether that is too long ago.
 //!
-//! A connection proves nothing: a consumer may be connected and refused, or a reaction may fail again and again. What
-//! counts is progress. Once a second, the consumer asks which event is the newest, of the stream and of the log. As soon
-//! as everything up to that one is carried out, the consumer is *verified* as of the moment before the question.
+//! A connection proves nothing: Redis may refuse the reads of a connected consumer, or the event handler may fail again
+//! and again. Only progress counts. Once a second, the consumer asks the stream and the log for the newest event. As
+//! soon as the consumer has applied everything up to that event, it is *verified* as of the moment before the question.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -13,22 +13,22 @@ use tokio::sync::watch;
 use super::{Consumer, ConsumerSettings};
 use crate::Source;
 
-/// How a consumer is doing.
+/// The status of a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsumerStatus {
-    /// Whether it has a connection and reads.
+    /// Whether the consumer has a connection and reads.
     pub connected: bool,
-    /// The highest number that it has carried out (with `Log`: up to which everything is done).
+    /// The highest applied number (with `Log`: the number up to which every event is applied).
     pub position: u64,
-    /// Events in the stream that nobody of its group has carried out yet.
+    /// The number of events in the stream that no consumer of the group has applied yet.
     pub lag: u64,
-    /// Every event from before this moment is carried out. `None` until that is known for the first time.
+    /// Every event from before this moment is applied. `None` until this is known for the first time.
     pub verified: Option<Instant>,
-    /// Whether Redis answers, and refuses to let it read: known of a group, which has no other way to its events.
+    /// Whether Redis responds and refuses reads. Only set for a group, which has no other source of events.
     pub refused: bool,
 }
 
-/// Whether what a service makes of events is current. It exists before its consumer does. Cheap to clone.
+/// Whether the data that a service derives from events is current. It exists before its consumer does. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventProgress {
     stream: &'static str,
@@ -36,48 +36,50 @@ pub struct EventProgress {
     status: Arc<OnceLock<watch::Receiver<ConsumerStatus>>>,
 }
 
-/// Why what a service makes of events may be outdated. The texts are for everybody to read.
+/// Why the data that a service derives from events may be outdated. The messages are suitable for public responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProgressError {
-    /// It has not read to the end yet, since it was started.
+    /// The consumer has not reached the end of the stream since it started.
     #[error("the events of {0} have not been read to their end yet")]
     NotYet(&'static str),
-    /// It was at the end too long ago.
+    /// The consumer last reached the end too long ago.
     #[error("the events of {0} have not been carried out up to the newest for more than {1:?}")]
     Overdue(&'static str, Duration),
-    /// Redis answers, and refuses to let it read.
+    /// Redis responds and refuses reads of the stream.
     #[error("Redis refuses to let the stream {0} be read")]
     Refused(&'static str),
-    /// It has no connection to read the stream from.
+    /// The consumer has no connection to read the stream from.
     #[error("the stream {0} cannot be read")]
     Disconnected(&'static str),
 }
 
 impl EventProgress {
-    /// Unverified, until the consumer of `source` that it [follows](Self::follow) says otherwise.
+    /// Creates an unverified progress. It stays unverified until the consumer of `source` that it
+    /// [follows](Self::follow) is verified.
     pub fn new(source: Source, settings: &ConsumerSettings) -> Self {
         Self { stream: source.stream, limit: settings.stale_after, status: Arc::default() }
     }
 
-    /// From now on, this is about `consumer`. Only the first call counts.
+    /// Follows `consumer` from now on. Only the first call has an effect.
     pub fn follow(&self, consumer: &Consumer) {
         // A second consumer of one stream is not started.
         let _ = self.status.set(consumer.watch());
     }
 
-    /// Whether every event is carried out that is older than [`ConsumerSettings::stale_after`], as far as is known. A consumer that
-    /// is refused knows at once that it is cut off.
+    /// Returns whether, as far as is known, every event that is older than [`ConsumerSettings::stale_after`] is
+    /// applied. A consumer whose reads are refused fails at once.
     ///
     /// # Errors
-    /// When it is not, or nobody can say so.
+    /// Returns an error if such events are not applied, or if their state is unknown.
     pub fn verified(&self) -> Result<(), ProgressError> {
         self.judge(self.now(), Instant::now())
     }
 
-    /// The same, and whether the stream can be read just now: for a readiness report.
+    /// Returns whether the events are applied, as [`verified`](Self::verified), and whether the stream can be read now.
+    /// For a readiness report.
     ///
     /// # Errors
-    /// When something is wrong; the first reason is the one that matters more.
+    /// Returns the more important reason if both conditions fail.
     pub fn check_ready(&self) -> Result<(), ProgressError> {
         let status = self.now();
         self.judge(status, Instant::now())?;
@@ -103,25 +105,25 @@ impl EventProgress {
     }
 }
 
-/// The most ends that are remembered: one a second, so that a consumer may be so many seconds behind and still know since
-/// when.
+/// The maximum number of remembered checks. The consumer adds one a second, so it may lag by this many seconds and its
+/// verified time is still known.
 const MOST: usize = 64;
 
-/// Which event was the newest when it was asked, in the order of asking.
+/// The newest event at the time of each check, in the order of the checks.
 #[derive(Debug, Default)]
 pub(super) struct ProgressChecks {
     open: VecDeque<(Instant, u64)>,
 }
 
 impl ProgressChecks {
-    /// When it was asked at `at`, `newest` was the newest event.
+    /// Adds a check: at `at`, `newest` was the newest event.
     pub(super) fn add(&mut self, at: Instant, newest: u64) {
         if self.open.len() < MOST {
             self.open.push_back((at, newest));
         }
     }
 
-    /// Everything up to `done` is carried out. Returns the latest question that this answers.
+    /// Records that everything up to `done` is applied. Returns the time of the latest check that this completes.
     pub(super) fn reached(&mut self, done: u64) -> Option<Instant> {
         let mut verified = None;
         while let Some((at, _)) = self.open.front().filter(|(_, newest)| *newest <= done) {

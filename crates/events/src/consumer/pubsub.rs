@@ -1,4 +1,4 @@
-//! Listening to the channel as it comes, to show what that costs: nothing that is missed is made good.
+//! Listens to the Pub/Sub channel only, to show the cost: missed events are never backfilled.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::redis;
 
 const ATTEST_EVERY: Duration = Duration::from_secs(1);
 
-/// Somebody who hears a channel.
+/// A subscriber of a channel.
 pub(super) struct Listener<R> {
     pub(super) session: Session,
     pub(super) channel: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Listener<R> {
 }
 
 impl<R: EventHandler> Listener<R> {
-    /// Listens until it is told to stop, or the connection breaks.
+    /// Listens until the consumer is stopped or the connection breaks.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let client = self.session.subscriber()?;
         let (messages, mut breaks) = (client.message_rx(), client.error_rx());
@@ -43,7 +43,7 @@ impl<R: EventHandler> Listener<R> {
             tokio::select! {
                 () = self.hear(messages) => Ok(()),
                 never = self.attest() => match never {},
-                // Whoever only listens does not notice that nobody is there any more.
+                // A connection that only listens does not notice that its peer is gone.
                 () = redis::wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "nobody answers").into()),
                 broken = breaks.recv() => match broken {
                     Ok((error, _)) => Err(error.into()),
@@ -59,7 +59,8 @@ impl<R: EventHandler> Listener<R> {
         ended
     }
 
-    /// The client does not hear of a refusal: it counts a subscription as made when it is written. So it is looked up.
+    /// Subscribes, and verifies the subscription. The client does not report a refusal: it counts a subscription as
+    /// made when the command is written. So this queries the server.
     async fn subscribe(&self, client: &SubscriberClient) -> Result<(), Error> {
         client.subscribe(self.channel).await?;
         let info: String = client.client_info().await?;
@@ -69,8 +70,8 @@ impl<R: EventHandler> Listener<R> {
         }
     }
 
-    /// What is heard is carried out at once, and what is not heard is lost by choice: as long as it listens, nothing more
-    /// can be said. Never returns.
+    /// Marks the consumer as verified once a second. It applies received events at once, and the loss of other events
+    /// is accepted. So listening is all that can be verified. Never returns.
     async fn attest(&self) -> Infallible {
         loop {
             self.reactor.monitor.verified(Instant::now());
@@ -78,7 +79,7 @@ impl<R: EventHandler> Listener<R> {
         }
     }
 
-    /// Never returns while the client lives.
+    /// Receives and applies messages. Never returns while the client lives.
     async fn hear(&self, mut messages: Receiver<Message>) {
         loop {
             let mut heard = match messages.recv().await {

@@ -1,4 +1,4 @@
-//! What a reaction is asked for, step by step, and what is left to do after it.
+//! Applies the steps of a batch with the event handler, and collects what remains to be done afterwards.
 
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -14,21 +14,21 @@ use super::{EventHandler, Resync};
 use crate::RecurringFailure;
 use crate::log::{EventLog, LogPosition};
 
-/// The consumer was told to stop before this was done.
+/// The consumer was stopped before this was done.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// What a reaction has left to do.
+/// What remains to be done after a batch.
 #[derive(Debug, Default)]
 pub(super) struct BatchOutcome {
-    /// To be written before anything is acknowledged.
+    /// The dead letters to write before the consumer acknowledges the batch.
     pub(super) dead_letters: Vec<DeadLetter>,
-    /// Where a [`Resync`] has set the position anew: nothing after it was carried out.
+    /// The position that a [`Resync`] has set: no event after it was applied.
     pub(super) from: Option<LogPosition>,
 }
 
 impl BatchOutcome {
-    /// One letter for one event, though both the stream and the log may have a copy that cannot be read.
+    /// Adds a dead letter. There is one for each event, even if both the stream and the log have an unreadable copy.
     pub(super) fn set_aside(&mut self, letter: DeadLetter) {
         match self.dead_letters.iter_mut().find(|known| known.id == letter.id) {
             Some(known) => known.loses_data |= letter.loses_data,
@@ -37,23 +37,23 @@ impl BatchOutcome {
     }
 }
 
-/// A reaction, and what it has done.
+/// The event handler, and the state of its consumer.
 pub(super) struct Reactor<R> {
     pub(super) handler: R,
     pub(super) stream: &'static str,
     pub(super) log: EventLog,
     pub(super) monitor: ConsumerMonitor,
     pub(super) stop: CancellationToken,
-    /// After so many a refused event is set aside.
+    /// A refused event becomes a dead letter after this many attempts.
     pub(super) max_attempts: u64,
-    /// What is heard once and cannot be carried out.
+    /// The failure to apply Pub/Sub messages, which are not retried.
     pub(super) apply_failure: RecurringFailure,
-    /// Without it, whoever calls sees to it that nothing comes twice, and knows the position.
+    /// The recently applied events. If `None`, the caller prevents duplicates and knows the position.
     pub(super) applied: Option<RecentEvents>,
 }
 
 impl<R: EventHandler> Reactor<R> {
-    /// Carries out a slice. What is missing and is not to be had means [`Resync::Gap`].
+    /// Applies the steps of a batch. Missing events that are unavailable cause [`Resync::Gap`].
     pub(super) async fn apply_steps(
         &mut self,
         steps: Vec<Step<R::Data>>,
@@ -86,7 +86,7 @@ impl<R: EventHandler> Reactor<R> {
         Ok(outcome)
     }
 
-    /// Has everything made anew where a letter stands for something that is missing now.
+    /// Resyncs if a dead letter stands for an event that the effects lack.
     pub(super) async fn resync_after_loss(&mut self, outcome: &mut BatchOutcome) -> Result<(), Stopped> {
         if outcome.dead_letters.iter().any(|letter| letter.loses_data) && outcome.from.is_none() {
             outcome.from = self.resync(Resync::LostEvent).await?;
@@ -94,7 +94,7 @@ impl<R: EventHandler> Reactor<R> {
         Ok(())
     }
 
-    /// Writes dead letters; only then is the service past them.
+    /// Writes the dead letters, and only then advances the service past them.
     pub(super) async fn write(
         &self,
         stream: &Stream,

@@ -1,8 +1,8 @@
-//! Reading the whole log: every event, in order, from a position that the service stores.
+//! Reads the whole log: every event, in order, from a position that the service stores.
 //!
-//! The stream is the quick way, the log over HTTP the sure one. Where the stream does not hold the next number, or
-//! Redis is away, the log is asked; where the log is away too, the reader waits. It never leaves anything out, but by a
-//! [`Resync::Gap`] where the log itself has forgotten.
+//! The stream is the fast source, the log over HTTP the reliable one. The reader asks the log when the stream does not
+//! hold the next number, or Redis is unavailable; when the log is unavailable too, the reader waits. It skips events
+//! only with a [`Resync::Gap`], when the log no longer has them.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ use super::wire::Entry;
 use super::{EventHandler, Resync};
 use crate::log::{LogError, LogPosition};
 
-/// A Redis that is away for longer is done without; and so often is the log asked then.
+/// The reader polls the log when Redis has been unreachable for this long, and then polls at this interval.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// A reader with a position of its own.
+/// A reader with its own position.
 pub(super) struct Reader<R> {
     pub(super) session: Session,
     pub(super) reactor: Reactor<R>,
-    /// Up to here everything is carried out.
+    /// Every event up to this position is applied.
     pub(super) position: LogPosition,
-    /// Which Redis it has read from.
+    /// The run id of the Redis server that the reader has read from.
     pub(super) run_id: Option<String>,
 }
 
 impl<R: EventHandler> Reader<R> {
-    /// Reads until it is told to stop, or something breaks. Where the stream cannot be read, though Redis answers, the log
-    /// is read before the next attempt.
+    /// Reads until the consumer is stopped or an error occurs. If the stream cannot be read although Redis responds,
+    /// the reader reads the log before the next attempt.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let ended = self.read_stream().await;
         if matches!(ended, Err(SessionEnd::Redis(_))) {
@@ -73,11 +73,11 @@ impl<R: EventHandler> Reader<R> {
         }
     }
 
-    /// Returns `Ok` when it is told to stop.
+    /// Returns `Ok` when the consumer is stopped.
     async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
         let look = stream.stream_state("", self.position.seq).await?;
-        // Where the stream does not hold the next number, there may be events that it has not; the next one would show
-        // that, but it may be long in coming.
+        // If the stream does not hold the next number, it may lack events. The next event would reveal the gap, but may
+        // arrive much later.
         let mut unconfirmed = !look.contains(self.position.seq + 1);
         let mut asked: Option<Instant> = None;
         let mut backoff = Backoff::new();
@@ -88,13 +88,14 @@ impl<R: EventHandler> Reader<R> {
                 unconfirmed = !self.poll(Some(stream)).await?;
                 asked = Some(Instant::now());
             }
-            // Nothing is pending on behalf of this reader: the read can be given up.
+            // This reader has no pending entries, so the read can be cancelled.
             let mut entries = tokio::select! {
                 entries = stream.after(self.position.seq, self.session.batch) => entries?,
                 () = stop.cancelled() => break,
             };
             let Some(first) = entries.first_mut() else {
-                // A stream that does not end with what was read of it is of another history: the log says what that means.
+                // A stream that does not end with the last event that was read has another history; the log determines
+                // what to do.
                 if !unconfirmed && !stream.stream_state("", self.position.seq).await?.can_end_at(self.position) {
                     (unconfirmed, asked) = (true, None);
                 }
@@ -104,7 +105,7 @@ impl<R: EventHandler> Reader<R> {
             let epoch = first.epoch();
             match self.reactor.compare(self.position, epoch).await {
                 HistoryCheck::Same => backoff = Backoff::new(),
-                // Nothing is left out: they are read again.
+                // Nothing is skipped: the same events are read again.
                 HistoryCheck::Unknown => {
                     self.reactor.pause(&mut backoff).await?;
                     continue;
@@ -128,7 +129,7 @@ impl<R: EventHandler> Reader<R> {
         Ok(())
     }
 
-    /// Carries out what the log has and this reader has not. Returns whether the log has answered.
+    /// Applies the events of the log that this reader has not applied. Returns whether the log has responded.
     async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, SessionEnd> {
         loop {
             let mut outcome = BatchOutcome::default();
@@ -151,7 +152,7 @@ impl<R: EventHandler> Reader<R> {
                     warn!(after = self.position.seq, %error, "the log cannot be read on from here");
                     let why = if matches!(error, LogError::Pruned(_)) { Resync::Gap } else { Resync::OtherHistory };
                     if !self.resync_and_restart(why).await? {
-                        // Nothing to go on from: the stream will tell what comes next.
+                        // There is no position to continue from in the log: the stream will deliver the next events.
                         return Ok(true);
                     }
                 }
@@ -160,17 +161,18 @@ impl<R: EventHandler> Reader<R> {
         }
     }
 
-    /// Has everything made anew. Returns whether that has changed the position.
+    /// Resyncs. Returns whether the resync has changed the position.
     async fn resync_and_restart(&mut self, why: Resync) -> Result<bool, SessionEnd> {
         let before = self.position;
         let from = self.reactor.resync(why).await?;
-        // Numbers of another history are nothing to go on from.
+        // The position in another history is not a valid position in this one.
         let none = if why == Resync::OtherHistory { LogPosition::default() } else { before };
         self.go_to(from.unwrap_or(none));
         Ok(self.position != before)
     }
 
-    /// Writes dead letters, and is past them. Without Redis they are only logged: the reader goes on without it.
+    /// Writes dead letters, and advances the service past them. Without Redis they are only logged, because the reader
+    /// continues without Redis.
     async fn set_aside(&self, stream: Option<&Stream>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
         for letter in &outcome.dead_letters {
             warn!(id = letter.id, reason = letter.reason, detail = letter.detail, "an event is set aside");

@@ -1,13 +1,14 @@
-//! Which events this process has carried out of late.
+//! The events that this process has applied recently.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-/// How many events are remembered; one that comes again after so many others is carried out again.
+/// The number of remembered events. If an event is delivered again after this many others, it is applied again.
 const REMEMBERED: usize = 65_536;
 
-/// Events by number. The number alone would not do: a database that was restored gives it again, to another event.
+/// The ids of recently applied events, by number. The number alone does not identify an event: a restored database
+/// assigns it again, to another event.
 #[derive(Debug, Default)]
 pub(super) struct RecentEvents {
     events: BTreeMap<u64, Uuid>,
@@ -18,7 +19,7 @@ impl RecentEvents {
         self.events.get(&seq) == Some(&event)
     }
 
-    /// Remembers an event, and forgets that of the lowest number where it is one too many.
+    /// Remembers an event, and removes the event with the lowest number if there are too many.
     pub(super) fn add(&mut self, seq: u64, event: Uuid) {
         self.events.insert(seq, event);
         if self.events.len() > REMEMBERED {

@@ -1,4 +1,4 @@
-//! The reaction, tried until it is done or refused for good.
+//! Calls the event handler until it has applied an event or has finally refused it.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -17,7 +17,7 @@ use crate::contract::Event;
 use crate::log::LogPosition;
 
 impl<R: EventHandler> Reactor<R> {
-    /// Carries out events, for as long as it takes.
+    /// Applies events, without a time limit.
     pub(super) async fn apply(
         &mut self,
         mut events: Vec<Event<R::Data>>,
@@ -36,7 +36,7 @@ impl<R: EventHandler> Reactor<R> {
         if events.len() == 1 {
             return self.retry_event(&events[0], why, entries, outcome).await;
         }
-        // One of them is refused. The others are not to suffer for it.
+        // The handler refuses one of the events. The others must not be affected.
         for event in &events {
             if let Err(why) = self.apply_until_answered(std::slice::from_ref(event)).await? {
                 self.retry_event(event, why, entries, outcome).await?;
@@ -45,7 +45,7 @@ impl<R: EventHandler> Reactor<R> {
         Ok(())
     }
 
-    /// Tries a refused event again, and sets it aside in the end.
+    /// Retries a refused event, and finally adds a dead letter for it.
     async fn retry_event(
         &mut self,
         event: &Event<R::Data>,
@@ -54,7 +54,7 @@ impl<R: EventHandler> Reactor<R> {
         outcome: &mut BatchOutcome,
     ) -> Result<(), Stopped> {
         let entry = entries.iter().find(|entry| entry.seq == event.seq);
-        // Not its deliveries: those count broken connections and killed processes, too.
+        // Not the delivery count of the entry: it includes broken connections and killed processes.
         let (mut attempts, mut backoff) = (1, Backoff::new());
         while attempts < self.max_attempts {
             self.monitor.meter.retries.increment(1);
@@ -72,13 +72,15 @@ impl<R: EventHandler> Reactor<R> {
         Ok(())
     }
 
-    /// One attempt, repeated while something is away. The error is why the events are refused.
+    /// Makes one attempt, and repeats it while a dependency is unavailable. The error is the reason why the handler
+    /// refuses the events.
     async fn apply_until_answered(&mut self, events: &[Event<R::Data>]) -> Result<Result<(), String>, Stopped> {
         let mut backoff = Backoff::new();
         let outage =
             RecurringFailure::new(self.stream, "events wait for something that is away", "events wait no longer");
         loop {
-            // On the heap: without optimisation, a reaction on top of its consumer has overflowed a thread's stack.
+            // On the heap: without optimisation, the handler's future in the consumer's future has overflowed a
+            // thread's stack.
             match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
                 Ok(Ok(())) => {
                     outage.recovered();
@@ -94,7 +96,7 @@ impl<R: EventHandler> Reactor<R> {
         }
     }
 
-    /// One attempt. What it does not carry out is lost.
+    /// Makes one attempt. Events that it does not apply are lost.
     pub(super) async fn apply_once(&self, events: &[Event<R::Data>]) {
         match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
             Ok(Ok(())) => {
@@ -117,17 +119,17 @@ impl<R: EventHandler> Reactor<R> {
         events.iter().for_each(|event| self.monitor.reached(event.seq));
     }
 
-    /// Has everything dropped or made anew, for as long as it takes.
+    /// Resyncs, and retries without a time limit.
     pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<LogPosition>, Stopped> {
         self.monitor.meter.resync(why);
         self.monitor.resyncing(true);
         let from = self.retry_until_done("a resync fails", "a resync is done", || self.handler.resync(why)).await?;
         self.monitor.resyncing(false);
-        // Where a group is, only the group knows.
+        // Only the group knows its position.
         Ok(from.filter(|_| self.applied.is_none()))
     }
 
-    /// Where this service is, if it knows that; asked for as long as it takes.
+    /// Returns the service's position, if the service stores one. Retries without a time limit.
     pub(super) async fn position(&self) -> Result<Option<Position>, Stopped> {
         self.retry_until_done(
             "the position of this service cannot be read",
@@ -137,7 +139,7 @@ impl<R: EventHandler> Reactor<R> {
         .await
     }
 
-    /// Tells the service that it is past what was set aside, for as long as it takes.
+    /// Advances the service past its dead letters. Retries without a time limit.
     pub(super) async fn skip_dead_letters(&self, outcome: &BatchOutcome) -> Result<(), Stopped> {
         let numbers: Vec<u64> = outcome.dead_letters.iter().filter_map(DeadLetter::number).collect();
         match numbers.is_empty() || outcome.from.is_some() {
@@ -150,7 +152,7 @@ impl<R: EventHandler> Reactor<R> {
         }
     }
 
-    /// Tells the service that nothing up to `until` is to be had any more, for as long as it takes.
+    /// Advances the service past the events up to `until`, which are no longer available. Retries without a time limit.
     pub(super) async fn skip(&self, until: u64) -> Result<(), Stopped> {
         self.retry_until_done("lost events cannot be noted", "lost events are noted", || self.handler.skip(until)).await
     }
@@ -181,7 +183,7 @@ impl<R: EventHandler> Reactor<R> {
         }
     }
 
-    /// Pauses; or says that it is time to stop.
+    /// Waits for the next pause of `backoff`. Returns an error if the consumer is stopped.
     pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), Stopped> {
         tokio::select! {
             () = sleep(backoff.pause()) => Ok(()),

@@ -1,11 +1,11 @@
-//! The scripts of a consumer, and what one of them tells.
+//! The consumer's Lua scripts, and the reply of one of them.
 
 use fred::types::scripts::Script;
 use uuid::Uuid;
 
 use crate::log::LogPosition;
 
-/// The scripts, hashed once for a process.
+/// The scripts, hashed once per process.
 #[derive(Clone)]
 pub(super) struct Scripts {
     pub(super) look: Script,
@@ -29,43 +29,43 @@ impl Scripts {
     }
 }
 
-/// Where a stream is, and how far a reader is.
+/// The state of a stream, and the position of a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StreamState {
-    /// The first number that it holds; 0 when it holds none.
+    /// The first number in the stream; 0 if it is empty.
     pub(super) first: u64,
-    /// The last number that it was given; 0 when there was none.
+    /// The last number that was added to the stream; 0 if there was none.
     pub(super) last: u64,
-    /// How many it was ever given.
+    /// The number of entries that were ever added.
     pub(super) added: u64,
     /// Whether the group exists.
     pub(super) group: bool,
-    /// Up to which number events were handed out.
+    /// The number up to which events were delivered.
     pub(super) delivered: u64,
-    /// How many of these are not acknowledged.
+    /// The number of pending entries: delivered, but not acknowledged.
     pub(super) pending: u64,
-    /// Up to which number all of these are acknowledged.
+    /// The number up to which all delivered events are acknowledged.
     pub(super) done: u64,
-    /// The oldest event that is not carried out.
+    /// The oldest unapplied event.
     pub(super) oldest: Option<Vec<u8>>,
-    /// The epoch of the last event that it holds, where that says so.
+    /// The epoch of the last event in the stream, if the event contains one.
     pub(super) epoch: Option<Uuid>,
 }
 
 impl StreamState {
-    /// Whether it holds this number, as far as its ends tell.
+    /// Returns whether the stream holds this number, judging by its first and last number.
     pub(super) fn contains(&self, seq: u64) -> bool {
         self.first > 0 && (self.first..=self.last).contains(&seq)
     }
 
-    /// Whether a reader that has carried out everything up to `position` may have read this stream to its end.
+    /// Returns whether a reader that has applied everything up to `position` may have read this stream to its end.
     pub(super) fn can_end_at(&self, position: LogPosition) -> bool {
         let is_other = self.epoch.is_some() && position.epoch.is_some() && self.epoch != position.epoch;
         position.seq <= self.last && !(position.seq == self.last && is_other)
     }
 
-    /// The newest event of all, where the log says that it is at `head`: the relay may have appended less. `made_good` is up
-    /// to where events count as carried out that a stream without any does not have.
+    /// Returns the newest event, if the log reports `head` as its newest: the relay may not have appended all events
+    /// yet. `made_good` is the number up to which events count as applied although an empty stream does not have them.
     pub(super) fn newest(&self, head: Option<u64>, made_good: u64) -> u64 {
         match head.unwrap_or(0) {
             head if self.last == 0 && head <= made_good => 0,
@@ -73,12 +73,12 @@ impl StreamState {
         }
     }
 
-    /// The number that the stream began with.
+    /// Returns the number with which the stream began.
     pub(super) fn first_seq(&self) -> u64 {
         (self.last + 1).saturating_sub(self.added)
     }
 
-    /// How many events are not carried out.
+    /// Returns the number of unapplied events.
     pub(super) fn lag(&self) -> u64 {
         self.last.saturating_sub(self.delivered.max(self.first.saturating_sub(1))) + self.pending
     }
@@ -108,7 +108,7 @@ mod tests {
             (9, Some(4), 0, 9), // the log's database is being restored
             (9, None, 0, 9),
             (0, Some(12), 12, 0),
-            (0, Some(13), 12, 13), // the first one that is not appended
+            (0, Some(13), 12, 13), // the first event that the relay has not appended
             (0, None, 12, 0),
         ] {
             let look = stream_state(u64::from(last > 0), last, last, 0, 0);

@@ -1,4 +1,4 @@
-//! What every session needs, and why one ends.
+//! The configuration of a session, and why a session ends.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::scripts::Scripts;
 use super::stream::Stream;
 use crate::{RedisUrlError, redis};
 
-/// How a session is made.
+/// The configuration of a session.
 pub(super) struct Session {
     pub(super) url: String,
     pub(super) stream: &'static str,
@@ -21,12 +21,12 @@ pub(super) struct Session {
     pub(super) claim_after: Duration,
 }
 
-/// Why a session is over.
+/// Why a session has ended.
 #[derive(Debug)]
 pub(super) enum SessionEnd {
-    /// It was told to stop.
+    /// The consumer was stopped.
     Stopped,
-    /// The next one may do better.
+    /// A Redis error; the next session may succeed.
     Redis(Error),
 }
 
@@ -43,25 +43,25 @@ impl From<Error> for SessionEnd {
 }
 
 impl Session {
-    /// Fails where a later connection would fail as well.
+    /// Returns the error that every later connection would return, if the URL cannot be used.
     pub(super) fn check(&self) -> Result<(), RedisUrlError> {
         redis::builder(&self.url, Duration::ZERO).map(drop)
     }
 
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn open(&self) -> Result<Stream, SessionEnd> {
         Stream::open(&self.url, self.stream, &self.scripts).map_err(unusable)
     }
 
-    /// A client for the channel; not connected yet.
+    /// Returns a client for the channel; not connected yet.
     pub(super) fn subscriber(&self) -> Result<SubscriberClient, SessionEnd> {
         let mut builder = redis::builder(&self.url, redis::COMMAND_TIMEOUT).map_err(unusable)?;
-        // A burst of messages waits here. Every client that is built so reserves memory for nine such queues: 7 MB.
+        // The buffer for a burst of messages. Each client with this setting reserves memory for nine such queues: 7 MB.
         builder.with_performance_config(|performance| performance.broadcast_channel_capacity = 8_192);
         Ok(builder.build_subscriber_client()?)
     }
 
-    /// Waits for Redis as long as it takes.
+    /// Connects, and waits for Redis without a time limit.
     pub(super) async fn connect(&self, stop: &CancellationToken) -> Result<Stream, SessionEnd> {
         let stream = self.open()?;
         tokio::select! {

@@ -1,8 +1,8 @@
-//! The stream's reading end: the commands that a consumer sends, on two connections of its own.
+//! The reading side of the stream: the commands that a consumer sends, on its own two connections.
 //!
-//! One waits for events; the other is for everything that must not wait behind that. They live as long as one session:
-//! when either breaks, or a reply is late, the session ends and the next one begins with new ones. So nothing that was
-//! sent to one Redis is answered by the next.
+//! One connection blocks for new events; the other sends every command that must not wait for them. Both live as long
+//! as one session: when either breaks, or a reply is late, the session ends, and the next session opens new
+//! connections. So a command that was sent to one Redis never receives a reply from another Redis.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,30 +21,30 @@ use super::wire::{self, Entry};
 use crate::contract::epoch_of;
 use crate::{RedisUrlError, redis};
 
-/// The longest that one read waits for events.
+/// The maximum time for which one read blocks.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// A Redis that has not answered a read by then hangs.
+/// A Redis that has not replied to a read within this time hangs.
 const HANGS: Duration = Duration::from_millis(WAIT.as_millis() as u64 + 1_500);
 
-/// About how many dead letters are kept.
+/// The approximate number of retained dead letters.
 const DEAD_LETTERS: i64 = 10_000;
 
 type Breaks = Receiver<(Error, Option<Server>)>;
 
-/// A stream, on connections that end with this.
+/// A stream, with connections that end when this value is dropped.
 pub(super) struct Stream {
     name: &'static str,
     scripts: Scripts,
     reader: Client,
     client: Client,
-    /// What has gone wrong since both stood.
+    /// The connection errors since both connections were established.
     breaks: OnceLock<[Breaks; 2]>,
     tasks: [JoinHandle<Result<(), Error>>; 2],
 }
 
 impl Stream {
-    /// Begins to connect; see [`connected`](Self::connected).
+    /// Starts to connect; see [`connected`](Self::connected).
     pub(super) fn open(url: &str, name: &'static str, scripts: &Scripts) -> Result<Self, RedisUrlError> {
         let client = |timeout| -> Result<Client, RedisUrlError> {
             redis::builder(url, timeout)?.build().map_err(|error| RedisUrlError::from(&error))
@@ -54,7 +54,7 @@ impl Stream {
         Ok(Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks })
     }
 
-    /// Waits until both connections stand.
+    /// Waits until both connections are established.
     pub(super) async fn connected(&self) -> Result<(), Error> {
         self.reader.wait_for_connect().await?;
         self.client.wait_for_connect().await?;
@@ -62,7 +62,8 @@ impl Stream {
         Ok(())
     }
 
-    /// An error when a connection has broken since: the next one may be to another Redis.
+    /// Returns an error if a connection has broken since they were established: the next connection may lead to another
+    /// Redis.
     pub(super) fn check_connections(&self) -> Result<(), Error> {
         match self.breaks.get() {
             Some(breaks) if breaks.iter().all(Receiver::is_empty) => Ok(()),
@@ -74,20 +75,20 @@ impl Stream {
         redis::run_id(&self.client).await
     }
 
-    /// Creates a group that is handed what comes after `position`; nothing when it exists.
+    /// Creates a group that starts after `position`; does nothing if the group exists.
     pub(super) async fn create(&self, group: &str, position: u64) -> Result<(), Error> {
         let args = vec![group.to_owned(), id(position)];
         self.scripts.create.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
     }
 
-    /// Has a group begin anew after `position`: what comes after it is handed out again.
+    /// Moves the group back to `position`: Redis delivers the later events again.
     pub(super) async fn rewind(&self, group: &str, position: u64) -> Result<(), Error> {
         let command = CustomCommand::new_static("XGROUP", ClusterHash::Custom(0), false);
         let args = ["SETID", self.name, group, &id(position)].map(Value::from);
         self.client.custom::<Value, _>(command, args.to_vec()).await.map(drop)
     }
 
-    /// Waits a while for the group's next events.
+    /// Blocks for up to `WAIT` for the group's next events.
     pub(super) async fn next(&self, group: &str, consumer: &str, count: u64) -> Result<Vec<Entry>, Error> {
         let wait = Some(WAIT.as_millis() as u64);
         let reply: Value =
@@ -95,14 +96,14 @@ impl Stream {
         wire::entries(reply)
     }
 
-    /// Waits a while for events after `position`.
+    /// Blocks for up to `WAIT` for events after `position`.
     pub(super) async fn after(&self, position: u64, count: u64) -> Result<Vec<Entry>, Error> {
         let wait = Some(WAIT.as_millis() as u64);
         let reply: Value = self.reader.xread(Some(count), wait, self.name, XID::Manual(id(position).into())).await?;
         wire::entries(reply)
     }
 
-    /// The number of the entry before this one; 0 when it is the first.
+    /// Returns the number of the preceding entry; 0 if this entry is the first.
     pub(super) async fn before(&self, id: &str) -> Result<u64, Error> {
         let end = format!("({id}");
         let reply: Value = self.client.xrevrange(self.name, end, "-", Some(1)).await?;
@@ -112,7 +113,7 @@ impl Stream {
         Ok(id.and_then(|id| wire::number(&id)).unwrap_or(0))
     }
 
-    /// Takes over what nobody has touched for `idle`, or, without it, what is this consumer's own.
+    /// Claims pending entries that have been idle for `idle`, or, without it, this consumer's own pending entries.
     pub(super) async fn claim(
         &self,
         group: &str,
@@ -127,7 +128,7 @@ impl Stream {
         wire::parse_claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
     }
 
-    /// Keeps entries between two ids from being taken over.
+    /// Extends the claim on the entries between two ids.
     pub(super) async fn extend_claim(
         &self,
         group: &str,
@@ -140,7 +141,7 @@ impl Stream {
         self.scripts.keep.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
     }
 
-    /// Removes consumers without pending entries that were not heard of for `idle`; or only `consumer`.
+    /// Removes consumers without pending entries that have been idle for `idle`; only `consumer`, if it is given.
     pub(super) async fn prune_consumers(
         &self,
         group: &str,
@@ -156,7 +157,7 @@ impl Stream {
         self.client.xack::<Value, _, _, _>(self.name, group, ids).await.map(drop)
     }
 
-    /// Where the stream is, and the group; or, without one, a reader that is at `position`.
+    /// Returns the state of the stream and the group; without a group, of a reader that is at `position`.
     pub(super) async fn stream_state(&self, group: &str, position: u64) -> Result<StreamState, Error> {
         let position = position.to_string();
         let reply: (u64, u64, u64, bool, u64, u64, u64, Vec<u8>, Vec<u8>) =
@@ -166,7 +167,7 @@ impl Stream {
         Ok(StreamState { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })
     }
 
-    /// Sets a message aside.
+    /// Writes a dead letter.
     pub(super) async fn dead_letter(&self, letters: &str, fields: Vec<(&'static str, Vec<u8>)>) -> Result<(), Error> {
         let mut args = vec![Value::from(DEAD_LETTERS)];
         args.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), Value::Bytes(value.into())]));

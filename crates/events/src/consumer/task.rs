@@ -1,4 +1,4 @@
-//! The one task: a session after the other, until it is told to stop.
+//! The consumer's task: runs one session after the other, until it is stopped.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -17,28 +17,28 @@ use super::session::SessionEnd;
 use super::{ConsumerStatus, EventHandler};
 use crate::RecurringFailure;
 
-/// A session that ends after so long was a good one: the next is tried soon.
+/// A session that lasted this long was stable: the next attempt follows soon.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// Says that an outage is over as soon as the session has read for a while. Never returns.
+/// Logs the end of an outage as soon as the session has read for a while. Never returns.
 async fn log_recovery_when_stable(
     status: &mut watch::Receiver<ConsumerStatus>,
     outage: &RecurringFailure,
 ) -> Infallible {
-    // The sender is the task's own: it outlives the session.
+    // The task itself owns the sender, which outlives the session.
     let _ = status.wait_for(|status| status.connected).await;
     sleep(STABLE_AFTER).await;
     outage.recovered();
     std::future::pending().await
 }
 
-/// Who reads.
+/// The mode in which the task reads.
 pub(super) enum Task<R> {
-    /// One of a group.
+    /// As a member of a group.
     Group(Group<R>),
-    /// All of it.
+    /// All events, with its own position.
     Reader(Reader<R>),
-    /// What is heard.
+    /// The messages of the Pub/Sub channel.
     Listener(Listener<R>),
 }
 
@@ -60,7 +60,7 @@ impl<R: EventHandler> Task<R> {
                     Self::Listener(listener) => listener.session().await,
                 }
             };
-            // A panic is a fault of this program, but no reason to hear nothing from here on.
+            // A panic is a bug in this program, but it must not end the reading of events.
             let session = AssertUnwindSafe(session).catch_unwind();
             let ended = tokio::select! {
                 ended = session => ended,

@@ -1,4 +1,4 @@
-//! What a stream answers, as entries.
+//! Parses the replies of Redis into entries.
 
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
@@ -6,21 +6,21 @@ use uuid::Uuid;
 
 use crate::contract::epoch_of;
 
-/// An entry, as it was delivered.
+/// An entry, as Redis delivered it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    /// Its id, to acknowledge it with.
+    /// The id of the entry, for the acknowledgement.
     pub(super) id: String,
-    /// The number in its id: that of its event.
+    /// The number in the id: the number of the event.
     pub(super) seq: u64,
-    /// The number of the entry before it in the stream, where it was looked up; 0 when there is none.
+    /// The number of the preceding entry in the stream, if it was queried; 0 if there is none.
     pub(super) before: Option<u64>,
-    /// What it says.
+    /// The content of the entry.
     pub(super) body: Body,
 }
 
 impl Entry {
-    /// The epoch that its event says it is of.
+    /// Returns the epoch in the event.
     pub(super) fn epoch(&self) -> Option<Uuid> {
         match &self.body {
             Body::Event(json) => epoch_of(json),
@@ -29,18 +29,18 @@ impl Entry {
     }
 }
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Body {
-    /// Its field `event`.
+    /// The value of the field `event`.
     Event(Vec<u8>),
-    /// It has no such field.
+    /// The entry has no field `event`.
     Foreign,
-    /// It was deleted after it had been delivered.
+    /// The entry was deleted after its delivery.
     Gone,
 }
 
-/// The reply of XREAD or XREADGROUP for one stream; none when nothing came in time.
+/// Parses the reply of XREAD or XREADGROUP for one stream. The result is empty if no event arrived before the timeout.
 pub(super) fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
     let rows = match reply {
         Value::Null => return Ok(Vec::new()),
@@ -54,7 +54,7 @@ pub(super) fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
     array(rows)?.into_iter().map(entry).collect()
 }
 
-/// The reply of the script that claims.
+/// Parses the reply of the script `claim.lua`.
 pub(super) fn parse_claimed(reply: Value) -> Result<Vec<Entry>, Error> {
     let entry = |row: Value| match <[Value; 3]>::try_from(array(row)?) {
         Ok([id, before, fields]) => entry(id, Some(before.as_u64().unwrap_or(0)), fields),
@@ -63,7 +63,7 @@ pub(super) fn parse_claimed(reply: Value) -> Result<Vec<Entry>, Error> {
     array(reply)?.into_iter().map(entry).collect()
 }
 
-/// The number in an id such as `12-0`.
+/// Returns the number in an id such as `12-0`.
 pub(super) fn number(id: &str) -> Option<u64> {
     id.split('-').next()?.parse().ok()
 }

@@ -1,19 +1,19 @@
 #!lua flags=allow-oom
--- Takes over entries that somebody was given and has not acknowledged.
+-- Claims pending entries.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the consumer group
--- ARGV[2]  the consumer that takes
--- ARGV[3]  only what nobody has touched for so many milliseconds
--- ARGV[4]  at most so many
--- ARGV[5]  only from this consumer, or empty
+-- ARGV[2]  the consumer that claims
+-- ARGV[3]  the minimum idle time of a claimed entry, in milliseconds
+-- ARGV[4]  the maximum number of entries
+-- ARGV[5]  the consumer to claim from, or empty for all
 --
--- Returns for each its id, the number of the entry before it in the stream (0: there is none), and its fields, which are
--- false when it was trimmed or deleted.
+-- Returns for each entry its id, the number of the preceding entry in the stream (0: there is none), and its fields,
+-- which are false if the entry was trimmed or deleted.
 --
--- Such an entry stays pending until it is acknowledged, where XAUTOCLAIM and XCLAIM would forget it: whoever takes it
--- and dies before it has fetched the event from the log must leave a trace. In one script, so that of two that take,
--- one gets it.
+-- A trimmed or deleted entry stays pending until it is acknowledged, whereas XAUTOCLAIM and XCLAIM would remove it: if
+-- the claiming consumer dies before it has fetched the event from the log, a trace must remain. One script, so that
+-- only one of two concurrent consumers claims an entry.
 local wanted = { 'XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4] }
 if ARGV[5] ~= '' then
   wanted[#wanted + 1] = ARGV[5]

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Removes consumers that are gone, from a group.
+-- Removes departed consumers from a group.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the consumer group
--- ARGV[2]  only who has not been heard of for so many milliseconds
--- ARGV[3]  only this one, or empty
+-- ARGV[2]  the minimum idle time of a removed consumer, in milliseconds
+-- ARGV[3]  the only consumer to remove, or empty for all
 --
--- One with pending entries stays: they would go with it. Looked up and removed in one script, so that it cannot be
--- given any in between.
+-- A consumer with pending entries stays, because its removal would remove them too. One script checks and removes, so
+-- that no entry can be delivered to the consumer in between.
 for _, reply in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local consumer = {}
   for i = 1, #reply, 2 do

@@ -1,14 +1,14 @@
 #!lua flags=no-writes
--- Where a stream is, and how far its readers are.
+-- Returns the state of a stream and the position of its readers.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the consumer group, or empty
--- ARGV[2]  without a group: the number up to which the reader has carried out everything
+-- ARGV[2]  without a group: the number up to which the reader has applied everything
 --
--- Returns the first number that the stream holds and the last one that it was given, how many it was ever given,
--- whether the group exists, the number up to which events were handed out, how many of these are not acknowledged,
--- the number up to which all of them are, the oldest event that is not carried out (or empty), and the last event of all
--- (or empty). One script, so that these belong to one moment.
+-- Returns the first number in the stream, the last number that was added, the number of entries ever added, whether the
+-- group exists, the number up to which events were delivered, the number of pending entries, the number up to which all
+-- delivered events are acknowledged, the oldest unapplied event (or empty), and the newest event in the stream (or
+-- empty). One script, so that all values are from the same moment.
 local function number(id)
   return tonumber(string.match(id, '^%d+'))
 end
