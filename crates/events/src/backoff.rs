@@ -1,8 +1,8 @@
-//! How long to wait before the next attempt.
+//! Backoff between attempts.
 
 use std::time::Duration;
 
-/// Pauses that double, with jitter, so that many who wait for the same thing don't all come back at once.
+/// Pauses that double, with jitter, so that many clients that wait for the same dependency do not all retry at once.
 #[derive(Debug)]
 pub struct Backoff {
     first: Duration,
@@ -11,24 +11,24 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// From 100 ms to 2 s.
+    /// Creates a backoff from 100 ms to 2 s.
     pub(crate) fn new() -> Self {
         Self::between(Duration::from_millis(100), Duration::from_secs(2))
     }
 
-    /// From `first` to `longest`.
+    /// Creates a backoff from `first` to `longest`.
     pub fn between(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first }
     }
 
-    /// The pause before the next attempt: between half of it and all of it.
+    /// Returns the pause before the next attempt: between half of the current pause and all of it.
     pub fn pause(&mut self) -> Duration {
         let pause = self.next.mul_f64(rand::random_range(0.5..=1.0));
         self.next = (self.next * 2).min(self.longest);
         pause
     }
 
-    /// Begins with the first pause again, after a success.
+    /// Starts with the first pause again, after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
     }

@@ -1,10 +1,10 @@
-//! All carts as they are, over HTTP: what a consumer reads that has lost events about them.
+//! A snapshot of all carts over HTTP: a consumer reads it when it has lost cart events.
 //!
-//! The log of a service keeps its events for a while only. What older ones led to is in this snapshot, which the cart
-//! answers at `GET /events/snapshot?cursor=…&limit=100`, page by page in the order of the carts' references.
+//! The log of a service keeps its events only for a limited time. This snapshot contains the result of older events.
+//! The cart serves it at `GET /events/snapshot?cursor=…&limit=100`, page by page, ordered by the carts' references.
 //!
-//! A page is as new as its request. Ask for the newest event ([`EventLog::head`](crate::log::EventLog::head)) before the
-//! first page: whatever is told by events up to that one, the pages show; what comes later is told by its own event.
+//! A page is as recent as its request. Query the newest event ([`EventLog::head`](crate::log::EventLog::head)) before
+//! the first page: the pages include the effect of every event up to that one, and each later change has its own event.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,36 +15,36 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The most carts that one page holds.
+/// The maximum number of carts in one page.
 pub const MOST: u32 = 100;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What lies in a cart of one product.
+/// The line of one product in a cart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CartLine {
     /// The cart's [reference](crate::contract::cart_reference), not its id.
     pub cart_id: Uuid,
     /// The product.
     pub product_id: i64,
-    /// Pieces of it, 1 or more.
+    /// The number of pieces, 1 or more.
     pub quantity: i32,
-    /// The version of the line, as its last event told it.
+    /// The version of the line, as in its last event.
     pub version: i64,
 }
 
-/// The lines of some carts: of those whose references lie between the cursor and the next one. A cart in this range without a
-/// line here is empty.
+/// The lines of the carts whose references lie between the cursor and the next cursor. A cart in this range without a
+/// line is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CartSnapshotPage {
-    /// By cart and product.
+    /// The lines, ordered by cart and product.
     pub lines: Vec<CartLine>,
-    /// Pass it on as `cursor` to get the next page; absent at the end.
+    /// The `cursor` of the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<Uuid>,
 }
 
-/// The snapshot of the cart service at one address. Cheap to clone. Its token, where it has one, is never shown.
+/// The snapshot of the cart service at one address. Cheap to clone. Its token, if it has one, is never shown.
 #[derive(Clone)]
 pub struct CartSnapshot {
     url: String,
@@ -52,13 +52,13 @@ pub struct CartSnapshot {
     token: Option<Arc<str>>,
 }
 
-/// The cart did not answer, or not as it should.
+/// The cart did not respond, or its response was invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the cart's snapshot cannot be read: {0}")]
 pub struct SnapshotError(String);
 
 impl CartSnapshot {
-    /// That of the cart at `base`, such as `http://127.0.0.1:8005`.
+    /// Returns the snapshot of the cart at `base`, such as `http://127.0.0.1:8005`.
     pub fn new(base: &str, client: Client) -> Self {
         Self { url: format!("{}/events/snapshot", base.trim_end_matches('/')), client, token: None }
     }
@@ -70,10 +70,10 @@ impl CartSnapshot {
         self
     }
 
-    /// The first page, or the one after `cursor`.
+    /// Returns the first page, or the page after `cursor`.
     ///
     /// # Errors
-    /// When the cart does not answer in time or not as it should.
+    /// Returns an error if the cart does not respond in time, or if its response is invalid.
     pub async fn page(&self, cursor: Option<Uuid>) -> Result<CartSnapshotPage, SnapshotError> {
         let mut request = self.client.get(&self.url).query(&[("limit", MOST.to_string())]).timeout(TIMEOUT);
         if let Some(cursor) = cursor {

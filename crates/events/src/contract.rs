@@ -1,8 +1,9 @@
-//! What an event says, on the wire.
+//! The format of an event.
 //!
-//! An event is one JSON object: an envelope, and what happened. It can grow in two ways. New fields and new types may
-//! come at any time; who does not know a field ignores it, who does not know a type sets the event aside. A change
-//! that an old reader would misunderstand raises `schema`, and an old reader does not try.
+//! An event is one JSON object: an envelope and the change. The format evolves in two ways. New fields and new types
+//! may appear at any time: a reader ignores an unknown field, and writes an event of an unknown type to the dead
+//! letters. A change that an old reader would misunderstand raises `schema`, and an old reader does not parse such an
+//! event.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -12,29 +13,29 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The newest schema that this crate reads and the one that it writes.
+/// The newest schema that this crate reads, and the schema that it writes.
 pub const SCHEMA: u32 = 1;
 
-/// A committed change: the envelope, and around it what happened.
+/// A committed change, with its envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event<T> {
-    /// Tells this event from every other one.
+    /// The unique id of this event.
     pub event_id: Uuid,
-    /// Its place in the order of all events of its stream: 1, 2, 3, … without holes.
+    /// The number of this event in the order of all events of its stream: 1, 2, 3, … without gaps.
     pub seq: u64,
-    /// See [`SCHEMA`].
+    /// The schema of the event; see [`SCHEMA`].
     #[serde(default = "first_schema")]
     pub schema: u32,
-    /// The epoch in which it was numbered: with `seq` it identifies the event, and every event before it. Absent from
-    /// events of before there were epochs. See [`crate::log::LogPosition`].
+    /// The epoch in which the event was numbered: together with `seq` it identifies the event and every event before
+    /// it. Absent from events that are older than the introduction of epochs. See [`crate::log::LogPosition`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Uuid>,
     /// When the row was written, by the database's clock.
     pub occurred_at: DateTime<Utc>,
-    /// The trace that the write belonged to (W3C Trace Context), where it had one.
+    /// The trace of the write (W3C Trace Context), if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// What happened.
+    /// The change.
     #[serde(flatten)]
     pub change: T,
 }
@@ -43,34 +44,34 @@ fn first_schema() -> u32 {
     1
 }
 
-/// A kind of change that a stream carries.
+/// The payload of a stream's events.
 pub trait EventData: DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// The values of `type` that it knows.
+    /// The values of `type` that this payload supports.
     const TYPES: &'static [&'static str];
 }
 
-/// A product or a category has changed.
+/// A change of a product or a category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProductChange {
-    /// What happened.
+    /// The kind of change.
     #[serde(rename = "type")]
     pub kind: ProductChangeKind,
     /// The product; absent for a category.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_id: Option<i64>,
-    /// The version of the row after the change; of a deleted row, the last one it had.
+    /// The version of the row after the change; for a deleted row, its last version.
     pub version: i64,
-    /// The category, now.
+    /// The category after the change.
     pub category_id: i64,
-    /// The category before, where it is another one.
+    /// The category before the change, if it is different.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_category_id: Option<i64>,
-    /// The columns that differ.
+    /// The columns that have changed.
     #[serde(default)]
     pub changed: Vec<String>,
 }
 
-/// What happened to a product or a category.
+/// The kind of change of a product or a category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ProductChangeKind {
@@ -80,13 +81,13 @@ pub enum ProductChangeKind {
     ProductUpdated,
     #[serde(rename = "product.deleted")]
     ProductDeleted,
-    /// Also a category that was created or deleted.
+    /// Also for a category that was created or deleted.
     #[serde(rename = "category.updated")]
     CategoryUpdated,
 }
 
 impl ProductChangeKind {
-    /// The value of `type`.
+    /// Returns the value of `type`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ProductCreated => "product.created",
@@ -102,10 +103,10 @@ impl EventData for ProductChange {
         &["product.created", "product.updated", "product.deleted", "category.updated"];
 }
 
-/// The name under which everybody but its owner knows a cart: the beginning of the SHA-256 of its id.
+/// Returns the public name of a cart: the first 16 bytes of the SHA-256 of its id.
 ///
-/// Who knows a cart's id may read and change it, so the id stands in no event, no key, no feed and no log. An id has 122
-/// random bits: nobody finds it by trying out what gives a known reference.
+/// Any client that knows the id of a cart may read and change the cart, so the id appears in no event, no key, no feed
+/// and no log. An id has 122 random bits, so it cannot be found by trying ids until one results in a known reference.
 pub fn cart_reference(id: Uuid) -> Uuid {
     let hash = Sha256::digest(id.as_bytes());
     let mut reference = [0; 16];
@@ -113,27 +114,27 @@ pub fn cart_reference(id: Uuid) -> Uuid {
     Uuid::from_bytes(reference)
 }
 
-/// A product was put into a cart, or taken out of it.
+/// An addition to a cart, or a removal from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CartChange {
-    /// What happened.
+    /// The kind of change.
     #[serde(rename = "type")]
     pub kind: CartChangeKind,
     /// The cart's [reference](cart_reference), not its id.
     pub cart_id: Uuid,
     /// The product.
     pub product_id: i64,
-    /// Pieces of it in the cart now; 0 when it was taken out.
+    /// The number of pieces in the cart after the change; 0 after a removal.
     pub quantity: i32,
-    /// The version of the line: 1, and one more with every change, also across removals.
+    /// The version of the line: 1, incremented with every change, also across removals.
     pub version: i64,
 }
 
-/// What happened to a line of a cart.
+/// The kind of change of a cart line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CartChangeKind {
-    /// Also a new quantity.
+    /// Also for a new quantity.
     #[serde(rename = "cart.item_added")]
     ItemAdded,
     #[serde(rename = "cart.item_removed")]
@@ -150,25 +151,25 @@ pub type ProductEvent = Event<ProductChange>;
 /// An event about a cart.
 pub type CartEvent = Event<CartChange>;
 
-/// Why a message is not an event that this reader can act upon.
+/// Why a reader cannot process a message as an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// It is not an event at all.
+    /// The message is not an event.
     #[error("malformed: {0}")]
     Malformed(String),
-    /// It is of a type that this reader does not know; by contract it may be left out.
+    /// The reader does not know this type; by contract, it may skip the event.
     #[error("unknown type: {0}")]
     UnknownType(String),
-    /// It is of a later schema; what it means cannot be known.
+    /// The event has a newer schema; its meaning is unknown.
     #[error("schema {0} is newer than {SCHEMA}")]
     NewerSchema(u32),
 }
 
 impl<T: EventData> Event<T> {
-    /// Reads an event from its JSON.
+    /// Parses an event from its JSON.
     ///
     /// # Errors
-    /// When it cannot be acted upon; see [`Unreadable`] for what each means.
+    /// Returns an error if the event cannot be processed; see [`Unreadable`] for the reasons.
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
         let malformed = |error: serde_json::Error| Unreadable::Malformed(error.to_string());
         let value: Value = serde_json::from_slice(json).map_err(malformed)?;
@@ -183,7 +184,7 @@ impl<T: EventData> Event<T> {
     }
 }
 
-/// The epoch that an event says it is of, whatever else it says.
+/// Returns the epoch in an event, whatever its other fields are.
 pub(crate) fn epoch_of(json: &[u8]) -> Option<Uuid> {
     #[derive(Deserialize)]
     struct Numbered {

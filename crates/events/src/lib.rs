@@ -1,25 +1,25 @@
-//! Change events that cannot be lost, from the row that changed to the effect in another service.
+//! Change events that survive crashes, from the changed row to the effect in another service.
 //!
 //! ```text
 //! writer, psql ── COMMIT ──► outbox row (trigger, same transaction)
-//!                              │  relay: numbers it, appends it, marks it done
+//!                              │  relay: numbers the row, appends it, marks it as appended
 //!                              ▼
 //!               stream product:events ──► consumer of each service ──► effect, then XACK
-//!               channel product:updates (whoever listens just now)
+//!               channel product:updates (current subscribers only)
 //! ```
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`contract`] | what an event says, on the wire |
-//! | [`relay`] | from the outbox table to the stream, in order and without holes |
-//! | [`consumer`] | from the stream to an effect, at least once |
-//! | [`log`] | the outbox over HTTP, for a consumer that has missed something |
-//! | [`carts`] | all carts as they are, for a consumer that has lost events about them |
-//! | [`product_api`] | the product API as its neighbours see it |
+//! | [`contract`] | the format of an event |
+//! | [`relay`] | publishes the outbox table to the stream, in order and without gaps |
+//! | [`consumer`] | applies the events of the stream, at least once |
+//! | [`log`] | the outbox over HTTP, for a consumer that has missed events |
+//! | [`carts`] | a snapshot of all carts, for a consumer that has lost cart events |
+//! | [`product_api`] | the client of the product API for the other services |
 //!
-//! The number of an event, its `seq`, is given by the database and is dense: 1, 2, 3, … It is also the id in the
-//! stream (`seq-0`). That is what makes loss visible: a consumer that was at 41 and meets 43 knows that 42 is missing,
-//! and asks for it.
+//! The database assigns the number of an event, its `seq`. The numbers are dense: 1, 2, 3, … The number is also the id
+//! of the entry in the stream (`seq-0`). Dense numbers make loss visible: a consumer that has applied 41 and receives
+//! 43 knows that 42 is missing, and fetches it.
 
 mod backoff;
 pub mod carts;
@@ -35,22 +35,22 @@ pub use backoff::Backoff;
 pub use recurring_failure::RecurringFailure;
 pub use redis::reconnect_when_silent;
 
-/// Where events of one kind are found in Redis.
+/// The Redis keys of one kind of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The stream: durable, read by consumers.
+    /// The durable stream, which consumers read.
     pub stream: &'static str,
-    /// The Pub/Sub channel that carries the same events to whoever listens; not every stream has one.
+    /// The Pub/Sub channel that carries the same events to its current subscribers; not every stream has one.
     pub channel: Option<&'static str>,
 }
 
-/// Changes of products and categories, from the product API.
+/// Changes of products and categories, published by the product API.
 pub const PRODUCT_EVENTS: Source = Source { stream: "product:events", channel: Some("product:updates") };
 
-/// What is put into carts and taken out of them, from the cart.
+/// Additions to carts and removals from carts, published by the cart.
 pub const CART_EVENTS: Source = Source { stream: "cart:events", channel: None };
 
-/// A Redis URL that cannot be used. The message does not repeat it: it may hold a password.
+/// A Redis URL that cannot be used. The message omits the URL, because it may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
 pub struct RedisUrlError(pub(crate) String);

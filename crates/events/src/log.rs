@@ -1,10 +1,10 @@
-//! The outbox over HTTP: what a consumer asks when its stream has a hole, or when Redis is away.
+//! The outbox over HTTP: consumers read it when their stream has a gap, or when Redis is unavailable.
 //!
-//! Every service with an outbox answers `GET /events?after=41&epoch=…&limit=500` with an [`EventPage`].
+//! Every service with an outbox responds to `GET /events?after=41&epoch=…&limit=500` with an [`EventPage`].
 //!
-//! A number alone does not identify an event: a database that was restored from a backup gives the numbers after the
-//! backup again, to other events. A [`LogPosition`] does, because relays never number two different continuations of a log in
-//! one epoch ([ADR 19](../../../docs/adr/0019-epochs-identify-the-history-of-a-log.md)).
+//! A number alone does not identify an event: a database that was restored from a backup assigns the numbers after the
+//! backup again, to other events. A [`LogPosition`] does, because relays never number two different continuations of a
+//! log in one epoch ([ADR 19](../../../docs/adr/0019-epochs-identify-the-history-of-a-log.md)).
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,29 +16,30 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The most events that one page holds.
+/// The maximum number of events in one page.
 pub const PAGE: u32 = 500;
 
-/// A number that no event has: nothing comes after it, so the answer is short, whatever has been pruned.
+/// A number that no event has: no event follows it, so the response is short, regardless of pruning.
 const PAST_END: u64 = 1 << 62;
 
-/// A stretch of the log. Without holes: the first is `after + 1`.
+/// A section of the log, without gaps: the first event is `after + 1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventPage {
-    /// The events after the asked-for number, by `seq`.
+    /// The events after the requested number, ordered by `seq`.
     #[schema(value_type = Vec<Object>)]
     pub events: Vec<Value>,
-    /// The number of the newest event of all.
+    /// The number of the newest event in the log.
     pub head: u64,
     /// The epoch of the newest event; absent while no event has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Uuid>,
 }
 
-/// A place in the history of a log: the events up to `seq`, as they were when epoch `epoch` was the latest.
+/// A position in the history of a log: the events up to `seq`, as they were when epoch `epoch` was the latest.
 ///
-/// It belongs to the history of a database if that knows the epoch, and numbered `seq` in it or before it. A mark without
-/// an epoch is from before there were epochs; only its number can be compared.
+/// The position belongs to the history of a database if that database knows the epoch, and has numbered `seq` in this
+/// epoch or before it. A position without an epoch is older than the introduction of epochs; only its number can be
+/// compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The number of the last event.
@@ -53,8 +54,7 @@ impl From<u64> for LogPosition {
     }
 }
 
-/// Somebody's log of events.
-/// Its token, where it has one, is sent with every request and never shown.
+/// The event log of a service. Its token, if it has one, is sent with every request and never shown.
 #[derive(Clone, Debug)]
 pub struct EventLog {
     url: String,
@@ -62,26 +62,26 @@ pub struct EventLog {
     bearer: Option<Bearer>,
 }
 
-/// The token of the operations routes of our services.
+/// The token of the operations routes of the services in this repository.
 #[derive(Clone)]
 struct Bearer(Arc<str>);
 
-/// Why a stretch of the log cannot be had.
+/// Why a section of the log is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// It is too old, and was deleted: whoever needs it has to begin anew.
+    /// The events are too old and were deleted: a consumer that needs them must start again.
     #[error("the events after {0} are no longer kept")]
     Pruned(u64),
-    /// Event {0} as the caller knows it is not part of this log: the database was restored, or is another one.
+    /// Event {0}, as the caller knows it, is not part of this log: the database was restored, or is another one.
     #[error("the log has another history than the one that event {0} belongs to")]
     Diverged(u64),
-    /// Nobody answers just now.
+    /// The service does not respond at the moment.
     #[error("the event log does not answer: {0}")]
     Unavailable(String),
 }
 
 impl EventLog {
-    /// The log of the service at `base`, such as `http://127.0.0.1:8004`.
+    /// Returns the log of the service at `base`, such as `http://127.0.0.1:8004`.
     pub fn new(base: &str, client: Client) -> Self {
         Self { url: format!("{}/events", base.trim_end_matches('/')), client, bearer: None }
     }
@@ -93,23 +93,23 @@ impl EventLog {
         self
     }
 
-    /// At most [`PAGE`] events after `mark`.
+    /// Returns at most [`PAGE`] events after `mark`.
     ///
     /// # Errors
-    /// [`LogError::Diverged`] when `mark` is not part of this log, [`LogError::Pruned`] when the next event is no longer
-    /// kept, else [`LogError::Unavailable`].
+    /// Returns [`LogError::Diverged`] if `mark` is not part of this log, [`LogError::Pruned`] if the next event is no
+    /// longer kept, and [`LogError::Unavailable`] otherwise.
     pub async fn after(&self, mark: impl Into<LogPosition>) -> Result<EventPage, LogError> {
         self.page(mark.into(), PAGE).await
     }
 
-    /// The newest event of all. With `mark`, also whether that is part of this log.
+    /// Returns the position of the newest event. With `mark`, also checks that `mark` is part of this log.
     ///
     /// # Errors
-    /// [`LogError::Diverged`] when `mark` is not part of this log, else [`LogError::Unavailable`].
+    /// Returns [`LogError::Diverged`] if `mark` is not part of this log, and [`LogError::Unavailable`] otherwise.
     pub async fn head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
         let page = match mark {
             Some(mark) => match self.page(mark, 1).await {
-                // It is part of it, though what follows is not kept.
+                // The position is part of the log, although the events after it are no longer kept.
                 Err(LogError::Pruned(_)) => self.page(PAST_END.into(), 1).await?,
                 page => page?,
             },
@@ -132,7 +132,7 @@ impl EventLog {
             StatusCode::OK => {
                 let page: EventPage = answer.json().await.map_err(unavailable)?;
                 match page.head < mark.seq && mark.seq != PAST_END {
-                    // It has never been so far.
+                    // The log has never reached this number.
                     true => Err(LogError::Diverged(mark.seq)),
                     false => Ok(page),
                 }

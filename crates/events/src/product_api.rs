@@ -1,4 +1,4 @@
-//! The product API as its neighbours see it: facts of products over HTTP.
+//! A client of the product API, for the other services: product data over HTTP.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::EventLog;
 
-/// The most products that one request may name or get.
+/// The maximum number of products in one request or response.
 pub const MAX_IDS: usize = 500;
 
-/// Where the product API is. The `[product_api]` section of a service.
+/// The address of the product API. The `[product_api]` section of a service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProductApiSettings {
     /// `http://host:port`
     pub url: String,
-    /// The longest that one call may take. Default 2 s.
+    /// The timeout of one call. Default 2 s.
     #[serde(default = "two_seconds", with = "humantime_serde")]
     pub timeout: Duration,
 }
@@ -34,7 +34,7 @@ pub struct ProductApi {
     log: EventLog,
 }
 
-/// A product, as far as its neighbours need to know.
+/// A product, with the fields that the other services need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Product {
@@ -60,23 +60,23 @@ pub struct CategoryRef {
 /// A page of the catalogue.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ProductPage {
-    /// The products, by id.
+    /// The products, ordered by id.
     pub products: Vec<Product>,
-    /// Pass it on to get the next page; absent at the end.
+    /// The cursor of the next page; absent on the last page.
     #[serde(default)]
     pub next_cursor: Option<String>,
 }
 
-/// The product API did not answer, or not as it should.
+/// The product API did not respond, or its response was invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the product API is not available: {0}")]
 pub struct ProductApiError(String);
 
 impl ProductApi {
-    /// A client; it connects when it is first used.
+    /// Creates a client. It connects on its first request.
     ///
     /// # Errors
-    /// When the system gives it no sockets.
+    /// Returns an error if the system provides no sockets.
     pub fn new(settings: &ProductApiSettings) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .no_proxy()
@@ -88,22 +88,22 @@ impl ProductApi {
         Ok(Self { base, client, log })
     }
 
-    /// Sends the token of the operations routes where one is required: to the log of events.
+    /// Sends the token of the operations routes, where one is required: to the event log.
     #[must_use]
     pub fn with_token(mut self, token: Option<&str>) -> Self {
         self.log = self.log.with_token(token);
         self
     }
 
-    /// Its log of product events.
+    /// Returns the log of product events.
     pub fn events(&self) -> EventLog {
         self.log.clone()
     }
 
-    /// One product, from the database; `None` when there is none.
+    /// Returns one product, read from the database; `None` if it does not exist.
     ///
     /// # Errors
-    /// When the product API does not answer in time or not as it should.
+    /// Returns an error if the product API does not respond in time, or if its response is invalid.
     pub async fn product(&self, id: i64) -> Result<Option<Product>, ProductApiError> {
         let answer = self.client.get(format!("{}/products/{id}", self.base)).send().await?;
         match answer.status() {
@@ -113,10 +113,11 @@ impl ProductApi {
         }
     }
 
-    /// Several products in one request, from the database, by id; those that do not exist are left out.
+    /// Returns several products with one request, read from the database and ordered by id; missing products are
+    /// omitted.
     ///
     /// # Errors
-    /// When the product API does not answer in time or not as it should.
+    /// Returns an error if the product API does not respond in time, or if its response is invalid.
     pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, ProductApiError> {
         let mut products = Vec::with_capacity(ids.len());
         for some in ids.chunks(MAX_IDS) {
@@ -126,10 +127,10 @@ impl ProductApi {
         Ok(products)
     }
 
-    /// A page of the whole catalogue; `cursor` is the `next_cursor` of the page before.
+    /// Returns a page of the whole catalogue; `cursor` is the `next_cursor` of the previous page.
     ///
     /// # Errors
-    /// When the product API does not answer in time or not as it should.
+    /// Returns an error if the product API does not respond in time, or if its response is invalid.
     pub async fn catalogue(&self, cursor: Option<&str>) -> Result<ProductPage, ProductApiError> {
         let limit = MAX_IDS.to_string();
         match cursor {
@@ -138,10 +139,10 @@ impl ProductApi {
         }
     }
 
-    /// All categories, from the database.
+    /// Returns all categories, read from the database.
     ///
     /// # Errors
-    /// When the product API does not answer in time or not as it should.
+    /// Returns an error if the product API does not respond in time, or if its response is invalid.
     pub async fn categories(&self) -> Result<Vec<CategoryRef>, ProductApiError> {
         let answer = self.client.get(format!("{}/categories", self.base)).send().await?;
         match answer.status() {

@@ -1,4 +1,4 @@
-//! A failure that lasts: logged when it begins, counted while it is repeated, and logged again when it is over.
+//! A recurring failure: logged when it begins, counted while it repeats, and logged again when it ends.
 
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-/// One kind of failure of one task, whose attempts may fail several times a second.
+/// A kind of failure of one task, whose attempts may fail several times a second.
 #[derive(Debug)]
 pub struct RecurringFailure {
-    /// What is logged: a statement about the task, such as "the relay cannot append events".
+    /// The log message: a statement about the task, such as "the relay cannot append events".
     failing: &'static str,
     recovered: &'static str,
-    /// What the task is about, such as the name of a stream.
+    /// The subject of the task, such as the name of a stream.
     subject: &'static str,
     lasts: Mutex<Option<Lasts>>,
 }
@@ -24,12 +24,13 @@ struct Lasts {
 }
 
 impl RecurringFailure {
-    /// No failure yet. `failing` and `recovered` are the log messages, and `subject` is a field of both.
+    /// Creates the state without a failure. `failing` and `recovered` are the log messages, and `subject` is a field of
+    /// both.
     pub fn new(subject: &'static str, failing: &'static str, recovered: &'static str) -> Self {
         Self { failing, recovered, subject, lasts: Mutex::default() }
     }
 
-    /// One more attempt has failed. Only the first is logged as a warning.
+    /// Records a failed attempt. Only the first one is logged as a warning.
     pub fn failed(&self, reason: impl Display) {
         let mut lasts = self.lasts.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *lasts {
@@ -44,7 +45,7 @@ impl RecurringFailure {
         }
     }
 
-    /// An attempt has succeeded. Returns how often it had failed until then, and for how long.
+    /// Records a successful attempt. Returns how many attempts had failed before it, and for how long.
     pub fn recovered(&self) -> Option<(u64, Duration)> {
         let ended = self.lasts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let lasted = ended.since.elapsed();

@@ -1,4 +1,4 @@
-//! Connections to Redis that fail a command in time, and reconnect for ever.
+//! Connections to Redis with a timeout for each command, which reconnect forever.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::sleep;
 
 use crate::RedisUrlError;
 
-/// The longest that a command which does not block may take.
+/// The timeout of a command that does not block.
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A client to be built; a command takes `timeout` at most and is never sent again.
+/// Returns a client builder; a command takes `timeout` at most, and is never sent again.
 pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlError> {
     let mut config = Config::from_url(url).map_err(|error| RedisUrlError::from(&error))?;
     config.version = RespVersion::RESP3;
-    // A Redis that is away at the start is waited for, not given up.
+    // If Redis is unavailable at the start, the client waits for it instead of failing.
     config.fail_fast = false;
     let mut builder = Builder::from_config(config);
     builder
@@ -36,13 +36,12 @@ pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlE
     Ok(builder)
 }
 
-/// How often it is looked whether somebody is there, and after how many looks without an answer the connection is made
-/// anew.
+/// The interval between two pings, and the number of unanswered pings after which the client reconnects.
 const LOOK: Duration = Duration::from_millis(500);
 const SILENT: u32 = 3;
 
-/// Sees to it that `client` does not stay on a dead connection: a peer that vanished without a word leaves one that looks
-/// open for a quarter of an hour, and whoever only listens never notices. Never returns.
+/// Reconnects `client` when its server stops responding. If a peer vanishes without closing the connection, the
+/// connection looks open for a quarter of an hour, and a client that only listens never notices. Never returns.
 pub async fn reconnect_when_silent(client: &impl ClientLike) {
     loop {
         wait_for_silence(client).await;
@@ -50,7 +49,7 @@ pub async fn reconnect_when_silent(client: &impl ClientLike) {
     }
 }
 
-/// Returns when nobody has answered for some time.
+/// Returns when the server has not responded for some time.
 pub(crate) async fn wait_for_silence(client: &impl ClientLike) {
     let mut silent = 0;
     while silent < SILENT {
@@ -60,15 +59,15 @@ pub(crate) async fn wait_for_silence(client: &impl ClientLike) {
     }
 }
 
-/// Whether nobody answered; a refusal is an answer.
+/// Returns whether the error means that the server did not respond; a refusal is a response.
 fn is_silence(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled)
 }
 
-/// Returns which run of a server this is: another one after every restart.
+/// Returns the run id of the server, which changes with every restart.
 ///
-/// Where `INFO` is refused, is unknown or shows no `run_id` (managed services), each call returns another one: a server that cannot be
-/// recognised counts as restarted. The callers ask once for each connection.
+/// If `INFO` is refused, is unknown or shows no `run_id` (managed services), each call returns a different id: a server
+/// that cannot be recognised counts as restarted. The callers query the id once per connection.
 pub(crate) async fn run_id(client: &Client) -> Result<String, Error> {
     let info: String = match client.info(Some(InfoKind::Server)).await {
         // `ERR`: the command was renamed.

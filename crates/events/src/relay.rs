@@ -1,24 +1,26 @@
-//! From the outbox table to the stream: in order, without holes, by any number of processes.
+//! Publishes the outbox table to the stream: in order, without gaps, from any number of processes.
 //!
 //! ```text
 //! woken by NOTIFY, or every `poll`
-//!   number   committed rows get the next numbers, under the lock of the one row of outbox_head
-//!   hook     the service's own caches forget what the events outdate
-//!   append   one script: only ever the number that follows the stream's last one; and PUBLISH
-//!   done     the rows are marked
+//!   number   committed rows get the next numbers, under the lock of the single row of outbox_head
+//!   hook     the service's own caches drop the data that the events make outdated
+//!   append   one script: only the number that follows the stream's last one; and PUBLISH
+//!   done     the rows are marked as appended
 //! ```
 //!
-//! Numbers belong to the database, not to Redis. A crash anywhere leaves rows that are numbered and not done: they are
-//! taken up again, by whoever comes along, and the script passes over what it has. A Redis that lost the stream is
-//! given the last hour again, under the same numbers, so consumers that store their position stay right. A relay that
-//! finds the stream behind the row it holds appends the rows before it first, whoever numbered them.
+//! The database assigns the numbers, not Redis. After a crash at any point, some rows are numbered but not marked as
+//! appended: any relay appends them, and the script skips those that the stream already has. If Redis has lost the
+//! stream, the relay replays the last hour under the same numbers, so consumers that store their position stay correct.
+//! If the stream ends before the row that a relay is about to append, the relay first appends the rows in between,
+//! including those that another relay has numbered.
 //!
-//! After a failure the relay takes half as many rows, down to a single one, so that an event which cannot be carried out
-//! holds up only what comes after it. It pauses between attempts, logs the outage once ([`RecurringFailure`](crate::RecurringFailure)), and
-//! says what fails ([`Relay::failing`]).
+//! After a failure, the relay halves the number of rows per batch, down to a single row, so that an event that cannot
+//! be applied only blocks later events. The relay pauses between attempts, logs an outage once
+//! ([`RecurringFailure`](crate::RecurringFailure)), and reports the failure ([`Relay::failing`]).
 //!
-//! What can still go wrong: a stream is bounded ([`RelaySettings::stream_length`]), and rows are deleted after
-//! [`RelaySettings::retention`]; a consumer that was away for longer has to begin anew, and is told so.
+//! Limitations: a stream is bounded ([`RelaySettings::stream_length`]), and the relay deletes rows after
+//! [`RelaySettings::retention`]. A consumer that was stopped for longer must start again with a resync, and receives an
+//! error that says so.
 
 mod batch_size;
 mod health;
@@ -43,22 +45,22 @@ pub use outbox::{Outbox, OutboxError};
 use crate::contract::EventData;
 use crate::{RedisUrlError, Source};
 
-/// How the relay works. The `[relay]` section.
+/// The configuration of the relay. The `[relay]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelaySettings {
-    /// The most rows that are numbered and appended at once; fewer after a failure. Default 500.
+    /// The maximum number of rows that are numbered and appended at once; fewer after a failure. Default 500.
     pub batch: u32,
-    /// How often it looks without being woken. Default 500 ms.
+    /// How often the relay polls the outbox without a notification. Default 500 ms.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
-    /// How long rows are kept after they are done. Default 1 h.
+    /// How long rows are kept after they are appended. Default 1 h.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
     /// How often older rows are deleted. Default 1 min.
     #[serde(with = "humantime_serde")]
     pub prune_every: Duration,
-    /// About how many events the stream holds; older ones are trimmed. Default 100,000.
+    /// The approximate number of events that the stream holds; older ones are trimmed. Default 100,000.
     pub stream_length: u64,
 }
 
@@ -74,7 +76,7 @@ impl Default for RelaySettings {
     }
 }
 
-/// The relay of one process. It ends by [`Relay::stop`] only.
+/// The relay of one process. Only [`Relay::stop`] ends it.
 #[derive(Debug)]
 pub struct Relay {
     stop: CancellationToken,
@@ -84,12 +86,13 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts to relay from the outbox in `postgres` to `source`. Stores that are away are waited for.
+    /// Starts to relay from the outbox in `postgres` to `source`. The relay waits for stores that are unavailable.
     ///
-    /// `T` is what the outbox's events say; `hook` is told of each batch before the stream is.
+    /// `T` is the payload of the outbox's events. The relay calls `hook` with each batch before it appends the batch to
+    /// the stream.
     ///
     /// # Errors
-    /// When the Redis URL cannot be used.
+    /// Returns an error if the Redis URL cannot be used.
     pub fn start<T: EventData>(
         settings: &RelaySettings,
         source: Source,
@@ -106,21 +109,21 @@ impl Relay {
         Ok(Self { stop, settled, failing, task })
     }
 
-    /// Waits until everything that had been committed at the start is appended.
+    /// Waits until every event that was committed at the start is appended.
     pub async fn caught_up(&self) {
-        // An error means that the task has ended: nobody is left to wait for.
+        // An error means that the task has ended: there is nothing left to wait for.
         let _ = self.settled.clone().wait_for(|settled| *settled).await;
     }
 
-    /// What it cannot do just now; `None` while everything is carried out.
+    /// Returns what the relay currently fails to do; `None` while everything succeeds.
     pub fn failing(&self) -> watch::Receiver<Option<RelayFailure>> {
         self.failing.clone()
     }
 
-    /// Lets the batch under way finish, then ends.
+    /// Lets the current batch finish, then ends the task.
     pub async fn stop(self) {
         self.stop.cancel();
-        // It ends by the token; a panic in it has been reported by the runtime.
+        // The token ends the task; the runtime has already reported a panic in it.
         let _ = self.task.await;
     }
 }

@@ -1,9 +1,9 @@
-//! How many rows are carried out at once.
+//! The number of rows per batch.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Half as many after each failure, twice as many after each success: an event that cannot be carried out is soon alone,
-/// and holds up only what comes after it. A Redis that is too slow for a whole batch gets smaller ones.
+/// The batch size: halved after each failure, doubled after each success. An event that cannot be applied is soon alone
+/// in its batch, and only blocks later events. A Redis that is too slow for a whole batch receives smaller ones.
 #[derive(Debug)]
 pub(super) struct BatchSize {
     most: u32,
@@ -16,7 +16,7 @@ impl BatchSize {
         Self { most, rows: AtomicU32::new(most) }
     }
 
-    /// The most rows for the next attempt.
+    /// Returns the maximum number of rows for the next attempt.
     pub(super) fn rows(&self) -> u32 {
         self.rows.load(Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What a relay cannot do just now: for its log, its pauses and the service's readiness.
+//! The current failure of a relay: for its log messages, its backoff and the service's readiness.
 
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
@@ -8,16 +8,16 @@ use tokio::sync::watch;
 
 use crate::{Backoff, RecurringFailure};
 
-/// The pauses between two attempts.
+/// The shortest and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What fails. The texts are for everybody to read.
+/// What fails. The messages are suitable for public responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelayFailure {
-    /// Postgres does not answer, or refuses to number rows.
+    /// Postgres does not respond, or refuses to number rows.
     #[error("the outbox cannot be read or written; committed changes wait in it")]
     Outbox,
-    /// Redis does not answer, or refuses to append.
+    /// Redis does not respond, or refuses to append.
     #[error("events cannot be appended to the stream; they wait in the outbox")]
     Stream,
     /// The hook fails.
@@ -25,7 +25,7 @@ pub enum RelayFailure {
     Invalidation,
 }
 
-/// The state that outlives connections.
+/// The relay's health, which outlives connections.
 pub(super) struct RelayHealth {
     outage: RecurringFailure,
     backoff: Mutex<Backoff>,
@@ -39,19 +39,19 @@ impl RelayHealth {
         Self { outage, backoff: Mutex::new(Backoff::between(PAUSES.0, PAUSES.1)), status_sender }
     }
 
-    /// An attempt has failed. Returns how long to wait before the next one.
+    /// Records a failed attempt. Returns the pause before the next one.
     pub(super) fn failed(&self, what: RelayFailure, reason: impl Display) -> Duration {
         self.status_sender.send_if_modified(|told| told.replace(what) != Some(what));
         self.outage.failed(format_args!("{what}: {reason}"));
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner).pause()
     }
 
-    /// Some events were carried out: the next failure is another one.
+    /// Records that some events were appended: a later failure is a new one.
     pub(super) fn advanced(&self) {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner).reset();
     }
 
-    /// A whole round has succeeded.
+    /// Records that a whole tick has succeeded.
     pub(super) fn recovered(&self) {
         self.advanced();
         self.status_sender.send_if_modified(|told| told.take().is_some());

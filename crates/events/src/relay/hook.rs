@@ -1,33 +1,33 @@
-//! What a service does itself before its events are appended.
+//! The work that a service does itself before its events are appended.
 
 use std::future::Future;
 
 use crate::consumer::HandlerError;
 use crate::contract::{Event, EventData};
 
-/// A committed event as its outbox row has it.
+/// A committed event and its writer, as stored in the outbox row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxEvent<T> {
-    /// What consumers are told.
+    /// The event that consumers receive.
     pub event: Event<T>,
-    /// What the writing transaction called itself (`SET LOCAL shop.writer = '…'`), for the hook alone: a writer that is
+    /// The name that the writing transaction set (`SET LOCAL shop.writer = '…'`), only for the hook: such a writer is
     /// going to invalidate by itself, and may be killed before it does.
     pub writer: Option<String>,
 }
 
-/// The service's own reaction to its own events: it does not wait for the stream to tell it.
+/// The service's handling of its own events, before they reach the stream.
 pub trait RelayHook<T: EventData>: Send + Sync + 'static {
-    /// Called with each batch before it is appended; again, where anything failed afterwards.
+    /// Handles a batch before it is appended. The relay calls it again with the same events if a later step fails.
     fn before_append(&self, events: &[OutboxEvent<T>]) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
-    /// The database was restored, or may have been: what Redis holds may be of a history that is lost.
+    /// Handles a database that was restored, or may have been: the data in Redis may be of a lost history.
     fn history_changed(&self) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
-    /// Redis is another one than before: what it holds may be of any age.
+    /// Handles a Redis that has restarted or was replaced: its data may be of any age.
     fn redis_changed(&self) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
-/// For a service whose events concern others only.
+/// A hook that does nothing, for a service whose events concern only other services.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoRelayHook;
 

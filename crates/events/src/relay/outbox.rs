@@ -1,6 +1,6 @@
-//! The outbox table: its queries, and its log for consumers that have missed something.
+//! The outbox table: its queries, and its log for consumers that have missed events.
 //!
-//! Two services have one, each in its own database; their migrations create it alike.
+//! Two services have an outbox, each in its own database; their migrations create the table alike.
 
 use database::{Pool, sql};
 use diesel::prelude::*;
@@ -19,21 +19,21 @@ pub(super) struct Row {
     /// The event with its number, as it is published.
     #[diesel(sql_type = Text)]
     pub(super) event: String,
-    /// Whether it has been appended once: whoever listens to the channel has heard of it.
+    /// Whether the row has been appended once: the subscribers of the channel have received it.
     #[diesel(sql_type = Bool)]
     pub(super) done: bool,
-    /// What the writing transaction called itself.
+    /// The name that the writing transaction set.
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) writer: Option<String>,
-    /// The epoch in which it was numbered.
+    /// The epoch in which the row was numbered.
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) epoch: Option<Uuid>,
-    /// The epoch of the row before it.
+    /// The epoch of the previous row.
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) previous_epoch: Option<Uuid>,
 }
 
-/// Rows with their epochs: of each number, the last epoch that began at it or before it.
+/// Rows with their epochs: for each number, the last epoch that began at it or before it.
 const ROW: &str = "seq, done_at IS NOT NULL AS done, writer, epoch, previous_epoch,
     (event || jsonb_strip_nulls(jsonb_build_object('seq', seq, 'epoch', epoch)))::text AS event
     FROM (SELECT *,
@@ -42,13 +42,13 @@ const ROW: &str = "seq, done_at IS NOT NULL AS done, writer, epoch, previous_epo
             AS previous_epoch
         FROM outbox) AS outbox";
 
-/// About how many epochs are remembered. A mark of an older one counts as one of another history.
+/// The approximate number of remembered epochs. A position of an older epoch counts as part of another history.
 const EPOCHS: i64 = 10_000;
 
-/// What `outbox_head` says.
+/// The content of `outbox_head`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
 pub(super) struct Head {
-    /// The last number given.
+    /// The last assigned number.
     #[diesel(sql_type = BigInt)]
     pub(super) seq: i64,
     /// The epoch of the next numbers.
@@ -72,8 +72,8 @@ struct LogHead {
     known: bool,
 }
 
-/// Whether event $1 of epoch $2 is part of the history: the epoch is known, and it or an earlier one gave the number. What
-/// was numbered before there were epochs has none.
+/// Whether event $1 of epoch $2 is part of the history: the epoch is known, and it or an earlier epoch assigned the
+/// number. Rows that were numbered before the introduction of epochs have none.
 const IS_PART: &str = "CASE
     WHEN $2 IS NULL THEN $1 <= coalesce((SELECT min(first_seq) - 1 FROM outbox_epochs), (SELECT seq FROM outbox_head))
     ELSE EXISTS (SELECT FROM outbox_epochs mine WHERE mine.epoch = $2 AND $1 <= coalesce(
@@ -92,10 +92,10 @@ struct RunId {
     run_id: Option<String>,
 }
 
-/// Begins an epoch: whatever is numbered from here on is told apart from what this database may have numbered before it
-/// was restored. Epochs that began later than its last number are of such a lost future.
+/// Begins an epoch. It distinguishes all later numbers from those that this database may have assigned before it was
+/// restored. Epochs that began after the database's last number belong to such a lost future, and are deleted.
 ///
-/// To be called on every new connection: a restore breaks those that there were.
+/// Call it on every new connection: a restore breaks the existing connections.
 pub(super) async fn begin_epoch(connection: &mut AsyncPgConnection) -> QueryResult<Head> {
     sql("DELETE FROM outbox_epochs WHERE first_seq > (SELECT seq FROM outbox_head)
              OR first_seq < (SELECT first_seq FROM outbox_epochs ORDER BY first_seq DESC OFFSET $1 LIMIT 1)")
@@ -105,7 +105,7 @@ pub(super) async fn begin_epoch(connection: &mut AsyncPgConnection) -> QueryResu
     sql("UPDATE outbox_head SET epoch = gen_random_uuid() RETURNING seq, epoch").get_result(connection).await
 }
 
-/// Whether event `seq` of this epoch is part of the history.
+/// Returns whether event `seq` of this epoch is part of the history.
 pub(super) async fn is_part(connection: &mut AsyncPgConnection, seq: i64, epoch: Option<Uuid>) -> QueryResult<bool> {
     sql(format!("SELECT {IS_PART} AS known"))
         .bind::<BigInt, _>(seq)
@@ -115,11 +115,12 @@ pub(super) async fn is_part(connection: &mut AsyncPgConnection, seq: i64, epoch:
         .map(|HistoryRow { known }| known)
 }
 
-/// Numbers at most `limit` committed rows and returns them, by number. Numbers nothing while the last number given is below
-/// `at_least`, which the caller has seen: then the database has been restored meanwhile, and a new epoch has to begin.
+/// Numbers at most `limit` committed rows and returns them, by number. Numbers nothing if the last assigned number is
+/// below `at_least`, which the caller has read before: then the database has been restored in the meantime, and a new
+/// epoch must begin.
 ///
-/// One statement, so that it holds the lock of `outbox_head` for one round trip, whatever becomes of this process. Who
-/// waits for that lock sees the head as the other left it, and passes over the rows that the other took.
+/// One statement, so that the lock of `outbox_head` is held for one round trip, even if this process dies. A process
+/// that waits for that lock sees the head as the other process left it, and skips the rows that the other process took.
 pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32, at_least: i64) -> QueryResult<Vec<Row>> {
     let mut rows: Vec<Row> = sql(
         "WITH
@@ -146,7 +147,7 @@ pub(super) async fn number(connection: &mut AsyncPgConnection, limit: u32, at_le
     Ok(rows)
 }
 
-/// Numbered rows that have not been appended for `age` seconds, by number.
+/// Returns the numbered rows that have not been appended for `age` seconds, by number.
 pub(super) async fn unfinished(connection: &mut AsyncPgConnection, age: f64, limit: u32) -> QueryResult<Vec<Row>> {
     sql(format!(
         "SELECT {ROW}
@@ -159,7 +160,7 @@ pub(super) async fn unfinished(connection: &mut AsyncPgConnection, age: f64, lim
     .await
 }
 
-/// Rows `first` to `last`, at most `limit`, by number.
+/// Returns the rows `first` to `last`, at most `limit`, by number.
 pub(super) async fn between(
     connection: &mut AsyncPgConnection,
     first: i64,
@@ -183,13 +184,13 @@ pub(super) async fn done(connection: &mut AsyncPgConnection, first: i64, last: i
         .await
 }
 
-/// The last number given, and the epoch of the next ones.
+/// Returns the last assigned number, and the epoch of the next numbers.
 pub(super) async fn head(connection: &mut AsyncPgConnection) -> QueryResult<Head> {
     sql("SELECT seq, epoch FROM outbox_head").get_result(connection).await
 }
 
-/// The first number that a stream without memory is given: of the last hour, and no more than it can hold. Rows that
-/// were never appended are among them, however old.
+/// Returns the first number of a replay into an empty stream: of the last hour, and no more than the stream can hold.
+/// Rows that were never appended are included, regardless of their age.
 pub(super) async fn replay_from(connection: &mut AsyncPgConnection, seconds: f64, length: u64) -> QueryResult<i64> {
     let found: Number = sql("SELECT coalesce(
              (SELECT min(seq) FROM outbox
@@ -203,18 +204,18 @@ pub(super) async fn replay_from(connection: &mut AsyncPgConnection, seconds: f64
     Ok(found.number)
 }
 
-/// The run of Redis that the stream was last seen in.
+/// Returns the run id of the Redis server in which the stream was last seen.
 pub(super) async fn run_id(connection: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
     sql("SELECT run_id FROM outbox_head").get_result(connection).await.map(|RunId { run_id }| run_id)
 }
 
-/// Remembers it.
+/// Stores the run id of the Redis server.
 pub(super) async fn set_run_id(connection: &mut AsyncPgConnection, run_id: &str) -> QueryResult<()> {
     sql("UPDATE outbox_head SET run_id = $1").bind::<Text, _>(run_id).execute(connection).await.map(drop)
 }
 
-/// Deletes rows that were done `seconds` ago, at most `limit`; returns how many. Only ever the oldest ones: a row that was
-/// done later than its successors keeps them, so that the log has no hole.
+/// Deletes at most `limit` rows that were appended more than `seconds` ago; returns how many. Only deletes the oldest
+/// rows: a row that was appended later than its successors also keeps them, so that the log has no gap.
 pub(super) async fn prune(connection: &mut AsyncPgConnection, seconds: f64, limit: u32) -> QueryResult<usize> {
     sql("DELETE FROM outbox WHERE seq IN (
              SELECT seq FROM outbox WHERE seq < coalesce(
@@ -234,31 +235,31 @@ pub struct Outbox {
     pool: Pool,
 }
 
-/// Why a stretch of the log cannot be given.
+/// Why a section of the log is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
-    /// Some of it has been deleted already.
+    /// Some of the events have already been deleted.
     #[error("the events after {0} are no longer kept")]
     Pruned(u64),
     /// The event that the caller knows under this number is not part of this log.
     #[error("the log has another history than the one that event {0} belongs to")]
     Diverged(u64),
-    /// The database does not answer.
+    /// The database does not respond.
     #[error("the database is not available: {0}")]
     Unavailable(String),
 }
 
 impl Outbox {
-    /// The outbox in the database of `pool`.
+    /// Returns the outbox in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
-    /// At most `limit` events after `mark`, without a hole.
+    /// Returns at most `limit` events after `mark`, without a gap.
     ///
     /// # Errors
-    /// [`OutboxError::Diverged`] when `mark` has an epoch and is not part of this log, [`OutboxError::Pruned`] when the
-    /// next event is no longer kept.
+    /// Returns [`OutboxError::Diverged`] if `mark` has an epoch and is not part of this log, [`OutboxError::Pruned`] if
+    /// the next event is no longer kept, and [`OutboxError::Unavailable`] if the database does not respond.
     pub async fn after(&self, mark: LogPosition, limit: u32) -> Result<EventPage, OutboxError> {
         let after = mark.seq;
         let first = i64::try_from(after.saturating_add(1)).unwrap_or(i64::MAX);
@@ -268,7 +269,8 @@ impl Outbox {
              FROM outbox_head"
         );
         let read = async |connection: &mut AsyncPgConnection| {
-            // The head first: a row that is numbered in between is more than was asked for, not less.
+            // The head is read first: a row that is numbered between the two queries is then in addition to the
+            // expected rows, not missing.
             let head: LogHead = sql(find_head.clone())
                 .bind::<BigInt, _>(i64::try_from(after).unwrap_or(i64::MAX))
                 .bind::<Nullable<SqlUuid>, _>(mark.epoch)
@@ -290,7 +292,7 @@ impl Outbox {
         }
         let events: Result<Vec<Value>, _> = rows.iter().map(|row| serde_json::from_str(&row.event)).collect();
         let events = events.map_err(|error| OutboxError::Unavailable(error.to_string()))?;
-        // A row that was numbered in between may have begun an epoch.
+        // A row that was numbered between the two queries may have begun an epoch.
         let newer = rows.last().filter(|row| row.seq > head).map(|row| (row.seq, row.epoch));
         let (head, epoch) = newer.unwrap_or((head, epoch));
         Ok(EventPage { events, head: head.unsigned_abs(), epoch })

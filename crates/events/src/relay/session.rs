@@ -1,4 +1,4 @@
-//! The relay's own connections to Postgres: one that works, one that listens.
+//! The relay's own connections to Postgres: one for statements, one for notifications.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,31 +15,32 @@ use tracing::debug;
 
 use crate::Backoff;
 
-/// How long connecting may take.
+/// The timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The pauses between two attempts to listen, which a standby refuses. Polling bridges them.
+/// The shortest and the longest pause between two attempts to listen, which a standby refuses. Polling replaces
+/// notifications in the meantime.
 const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// How long a connection to Postgres may be silent while it is to answer: longer than any statement takes.
+/// How long Postgres may leave a request unanswered: longer than any statement takes.
 const SILENCE: Duration = Duration::from_secs(7);
 
-/// How long one connection is listened to: whoever only listens does not notice that nobody is there any more.
+/// How long one connection is used for listening: a connection that only listens does not notice that its peer is gone.
 const LISTEN: Duration = Duration::from_secs(60);
 
-/// On these sessions no statement runs forever.
+/// No statement of these sessions runs forever.
 const SETUP: &str = "SET application_name = 'relay'; SET statement_timeout = 5000";
 
-/// A connection to work on.
+/// Opens a connection for statements.
 pub(super) async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
     in_time(database::establish(url, SETUP, SILENCE, || {})).await
 }
 
-/// A connection to listen on.
+/// Opens a connection that listens.
 async fn connect_to_listen(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
     in_time(async {
         let mut connection = AsyncPgConnection::establish(url).await?;
-        // Apart from the others, so that `pg_stat_activity` shows what this session is for.
+        // In a separate statement, so that `pg_stat_activity` shows the purpose of this session.
         for setup in [&format!("{SESSION_SETUP}; {SETUP}"), "LISTEN outbox"] {
             connection.batch_execute(setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
         }
@@ -55,13 +56,13 @@ async fn in_time(
     timeout(CONNECT, connecting).await.unwrap_or_else(late)
 }
 
-/// Wakes the relay with each `NOTIFY outbox`, and once after each connection: what was notified before is not heard.
+/// Wakes the relay with each `NOTIFY outbox`, and once after each connection, because notifications before it are lost.
 pub(super) async fn listen(url: String, wake: Arc<Notify>, stop: CancellationToken) {
     let listening = async {
         let mut backoff = Backoff::between(LISTEN_AGAIN.0, LISTEN_AGAIN.1);
         loop {
             match timeout(LISTEN, hear(&url, &wake)).await {
-                // The next connection hears what follows.
+                // The next connection receives the following notifications.
                 Err(_) => {
                     backoff.reset();
                     continue;
@@ -78,7 +79,7 @@ pub(super) async fn listen(url: String, wake: Arc<Notify>, stop: CancellationTok
     }
 }
 
-/// Returns when the connection ends; an error, when there is none or it cannot listen.
+/// Listens until the connection ends. Returns an error if it cannot connect or listen.
 async fn hear(url: &str, wake: &Notify) -> Result<(), ConnectionError> {
     let mut connection = connect_to_listen(url).await?;
     wake.notify_one();

@@ -1,4 +1,4 @@
-//! The stream's writing end.
+//! The writing side of the stream.
 
 use fred::clients::Client;
 use fred::error::Error;
@@ -35,26 +35,26 @@ impl Stream {
         Ok(Self { client, append, tail, remove, source, length: length.to_string() })
     }
 
-    /// Keeps the connection alive. Never returns.
+    /// Reconnects when Redis stops responding. Never returns.
     pub(super) async fn reconnect_when_silent(&self) {
         redis::reconnect_when_silent(&self.client).await;
     }
 
-    /// Starts to connect. Who wants to hear of connections asks for [`connections`](Self::connections) before.
+    /// Starts to connect. To observe all connections, call [`connections`](Self::connections) first.
     pub(super) fn connect(&self) {
         self.client.connect();
     }
 
-    /// Each connection that is made from now on.
+    /// Returns a receiver of every new connection from now on.
     pub(super) fn connections(&self) -> Receiver<Server> {
         self.client.reconnect_rx()
     }
 
-    /// Appends those of `rows` that follow. Returns the number that the stream ends with; 0 when it is empty and
-    /// `begin` does not allow it to begin here.
+    /// Appends those of `rows` that follow the stream's last entry. Returns the number with which the stream ends; 0 if
+    /// the stream is empty and `begin` does not allow it to begin here.
     ///
     /// # Errors
-    /// [`is_diverged`] tells whether the stream has another history than the rows.
+    /// Returns the error of Redis; [`is_diverged`] determines whether the stream has another history than the rows.
     pub(super) async fn append(&self, rows: &[Row], begin: bool) -> Result<i64, Error> {
         let text = |epoch: Option<Uuid>| epoch.map(|epoch| epoch.to_string()).unwrap_or_default();
         let mut args: Vec<Value> = Vec::with_capacity(4 + 4 * rows.len());
@@ -69,7 +69,8 @@ impl Stream {
         self.append.evalsha_with_reload(&self.client, vec![self.source.stream], args).await
     }
 
-    /// The number that the stream ends with, 0 when there is none; and its epoch, where the last entry says it.
+    /// Returns the number with which the stream ends, 0 if there is none; and its epoch, if the last entry contains
+    /// one.
     pub(super) async fn last(&self) -> Result<(i64, Option<Uuid>), Error> {
         let (last, event): (i64, Vec<u8>) =
             self.tail.evalsha_with_reload(&self.client, vec![self.source.stream], Vec::<Value>::new()).await?;
@@ -83,18 +84,18 @@ impl Stream {
         Ok(removed == 1)
     }
 
-    /// Which run of a server this is: another one after every restart.
+    /// Returns the run id of the server, which changes with every restart.
     pub(super) async fn run_id(&self) -> Result<String, Error> {
         redis::run_id(&self.client).await
     }
 
     pub(super) async fn close(&self) {
-        // The server notices a dropped connection as well.
+        // The server also notices a dropped connection.
         let _ = self.client.quit().await;
     }
 }
 
-/// Whether a stream refused rows because it has another history.
+/// Returns whether a stream refused rows because it has another history.
 pub(super) fn is_diverged(error: &Error) -> bool {
     error.details().starts_with("DIVERGED")
 }

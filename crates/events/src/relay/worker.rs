@@ -24,7 +24,7 @@ use super::{OutboxEvent, RelayHook, RelaySettings, session};
 use crate::consumer::HandlerError;
 use crate::contract::{Event, EventData};
 
-/// Rows that a peer has numbered are left to it for so long, in seconds.
+/// How long a row that a peer has numbered is left to that peer, in seconds.
 const PEER_GRACE: f64 = 1.0;
 
 const PRUNE_AT_ONCE: u32 = 10_000;
@@ -34,42 +34,42 @@ pub(super) struct Worker<T, H> {
     postgres: String,
     stream: Stream,
     hook: H,
-    /// Turns true when there is nothing to do for the first time.
+    /// Becomes true when there is nothing left to do for the first time.
     settles: watch::Sender<bool>,
     health: RelayHealth,
     batch_size: BatchSize,
     change: PhantomData<fn() -> T>,
 }
 
-/// Why a round has failed.
+/// Why a tick has failed.
 enum RelayError {
-    /// The connection to Postgres is made anew.
+    /// The connection to Postgres failed; the relay reconnects.
     Postgres(String),
-    /// Redis did not append: the rows stay, and are tried again.
+    /// Redis did not append: the rows stay in the outbox, and the relay retries.
     Elsewhere(String),
-    /// The hook did not do its part: the same.
+    /// The hook failed: the rows stay in the outbox, and the relay retries.
     Hook(String),
-    /// The stream holds other events under the numbers of these rows.
+    /// The stream has other events under the numbers of these rows.
     Diverged,
 }
 
-/// What a relay knows of both ends, on one connection to Postgres.
+/// The relay's knowledge of Postgres and Redis, during one connection to Postgres.
 struct RelayState {
-    /// Whether there may be numbered rows that nobody appends.
+    /// Whether there may be numbered rows that no relay has appended.
     has_unappended: bool,
     /// Whether Redis and its stream are known to be those that the rows were appended to.
     is_verified: bool,
-    /// Whether the stream refused rows: it is replaced, whatever its end looks like.
+    /// Whether the stream refused rows: then it is replaced, even if its end matches.
     has_diverged: bool,
-    /// The last number that is known to be given.
+    /// The last number that is known to be assigned.
     head: i64,
     /// The epoch of the next numbers.
     epoch: Uuid,
 }
 
 impl RelayState {
-    /// The database says where it is. Another relay that connects begins an epoch too, and a restore does: either way the
-    /// stream is compared again.
+    /// Records the position of the database. Another relay begins an epoch when it connects, and a restore also leads
+    /// to another epoch: in either case the relay verifies the stream again.
     fn observe_head(&mut self, head: i64, epoch: Uuid) {
         self.is_verified &= self.epoch == epoch;
         (self.head, self.epoch) = (self.head.max(head), epoch);
@@ -90,7 +90,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         Self { settings, postgres, stream, hook, settles, health, batch_size, change: PhantomData }
     }
 
-    /// Returns when it is told to.
+    /// Runs the relay until it is stopped.
     pub(super) async fn run(self, stop: CancellationToken) {
         tokio::select! {
             () = self.relay(&stop) => {}
@@ -111,7 +111,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
                 Ok(mut connection) => {
                     connected.set(1.0);
                     let work = self.work(&mut connection, &mut connections, &wake, stop);
-                    // A panic in the hook is a fault of this program, but no reason to lose events from here on.
+                    // A panic in the hook is a bug in this program, but it must not stop the events.
                     match AssertUnwindSafe(work).catch_unwind().await {
                         Ok(Ok(())) => break,
                         Ok(Err(error)) => (RelayFailure::Outbox, error),
@@ -123,11 +123,12 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
             rest(self.health.failed(what, error), stop).await;
         }
         connected.set(0.0);
-        // It ends by the same token.
+        // The same token ends this task.
         let _ = listening.await;
     }
 
-    /// Relays on one connection to Postgres. Returns an error when that is gone, and `Ok` when it is told to stop.
+    /// Relays on one connection to Postgres. Returns an error when the connection fails, and `Ok` when the relay is
+    /// stopped.
     async fn work(
         &self,
         connection: &mut AsyncPgConnection,
@@ -166,7 +167,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
                             (RelayFailure::Stream, "the stream has another history than the outbox".to_owned())
                         }
                     };
-                    // Greeted again, so that nothing is asked of the hook before Redis answers.
+                    // The relay verifies the stream again, so that it does not call the hook before Redis responds.
                     (state.has_unappended, state.is_verified) = (true, false);
                     self.batch_size.failed();
                     rest(self.health.failed(what, error), stop).await;
@@ -175,7 +176,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
             }
             tokio::select! {
                 () = wake.notified() => {}
-                // A receiver that lagged has missed connections, and so heard of one.
+                // A receiver that lagged has missed connections, so there were new connections.
                 _ = connections.recv() => state.is_verified = false,
                 _ = ticks.tick() => {
                     let head = postgres(outbox::head(connection).await)?;
@@ -196,12 +197,12 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         Ok(())
     }
 
-    /// Numbers what is new and appends it, or what was left behind. Returns whether there may be more.
+    /// Numbers and appends new rows, or appends the remaining ones. Returns whether there may be more.
     async fn tick(&self, connection: &mut AsyncPgConnection, state: &mut RelayState) -> Result<bool, RelayError> {
         let batch = self.settings.batch;
         let mut fresh = self.number(connection, state).await?;
         if !state.is_verified {
-            // Numbered even while Redis is away, and all of them: the log over HTTP goes on.
+            // All rows are numbered, even while Redis is unavailable: the log over HTTP continues.
             state.has_unappended = true;
             while fresh.len() == batch as usize {
                 fresh = self.number(connection, state).await?;
@@ -226,7 +227,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         self.count(&events);
         outbox::done(connection, first.seq, last.seq).await?;
         self.advanced();
-        // Of what was committed meanwhile, a notification has come.
+        // Later commits have sent a notification.
         Ok(state.has_unappended || rows.len() == batch as usize)
     }
 
@@ -239,7 +240,8 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         Ok(rows)
     }
 
-    /// On a new connection, and in a new epoch: is it still the Redis, and the stream, that the rows were appended to?
+    /// Verifies, on a new connection and in a new epoch, that Redis and the stream are those that the rows were
+    /// appended to.
     async fn verify_stream(
         &self,
         connection: &mut AsyncPgConnection,
@@ -247,8 +249,8 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
     ) -> Result<(), RelayError> {
         let run_id = self.stream.run_id().await?;
         let (last, head, is_new) = loop {
-            // The stream first: whatever it has been given by then was numbered before. And whoever has begun another one has
-            // noted its run before.
+            // The stream is read first: every number that it contains by then was assigned before. And a relay that has
+            // begun a new stream has stored its run id before.
             let (last, epoch) = self.stream.last().await?;
             let known = outbox::run_id(connection).await?;
             let head = outbox::head(connection).await?;
@@ -261,7 +263,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
             let is_ours = known.is_some() && !state.has_diverged && outbox::is_part(connection, last, epoch).await?;
             if last == 0 || is_ours {
                 if last == 0 && head.seq > 0 && !is_new {
-                    // Nothing is there to compare with, so the entries of this service may be of any history.
+                    // There is nothing to compare with, so the cache entries of this service may be of any history.
                     self.hook.history_changed().await?;
                 }
                 break (last, head.seq, is_new);
@@ -271,10 +273,10 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
             if self.remove(last, "it is of another database, or of before a restore").await? {
                 break (0, head.seq, is_new);
             }
-            // A peer was faster: what is there now?
+            // A peer was faster: read the new state.
         };
         if is_new {
-            // Before the first append: should that fail, the next greeting finds a stream that it knows as its own.
+            // Before the first append: if that fails, the next verification recognises the stream as its own.
             outbox::set_run_id(connection, &run_id).await?;
         }
         match last {
@@ -283,7 +285,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         }
     }
 
-    /// Appends `rows`, and before them whatever the stream lacks.
+    /// Appends `rows`, and before them the rows that the stream lacks.
     async fn append(&self, connection: &mut AsyncPgConnection, rows: &[Row]) -> Result<(), RelayError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let reached = self.stream.append(rows, false).await?;
@@ -300,7 +302,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         }
     }
 
-    /// Gives the stream the rows `from` to `to`, which it lacks.
+    /// Appends the rows `from` to `to`, which the stream lacks.
     async fn catch_up(&self, connection: &mut AsyncPgConnection, mut from: i64, to: i64) -> Result<(), RelayError> {
         while from <= to {
             let rows = outbox::between(connection, from, to, self.batch_size.rows()).await?;
@@ -325,7 +327,8 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         Ok(is_removed)
     }
 
-    /// The same; an error when it does not end with it any more: then everything is looked at again.
+    /// Removes the stream, and returns an error if it no longer ends with this number: then the relay verifies
+    /// everything again.
     async fn remove_now(&self, last: i64, why: &str) -> Result<(), RelayError> {
         match self.remove(last, why).await? {
             true => Ok(()),
@@ -338,7 +341,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         self.health.advanced();
     }
 
-    /// Fills a stream that is empty with the last hour, to the newest row.
+    /// Fills an empty stream with the last hour, up to the newest row.
     async fn replay(&self, connection: &mut AsyncPgConnection) -> Result<(), RelayError> {
         let hour = self.settings.retention.as_secs_f64();
         let begin = outbox::replay_from(connection, hour, self.settings.stream_length).await?;
@@ -360,7 +363,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         Ok(())
     }
 
-    /// For rows that this round did not number: the hook hears of those that nobody has finished.
+    /// Appends rows that this tick did not number: the hook only receives the unfinished ones.
     async fn replay_page(&self, rows: &[Row], begin: bool) -> Result<(), RelayError> {
         let unfinished: Vec<Row> = rows.iter().filter(|row| !row.done).cloned().collect();
         let events = self.events(&unfinished);
@@ -373,7 +376,8 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         Ok(())
     }
 
-    /// All of `rows`, or an error: a stream that vanished meanwhile must not go on in the middle.
+    /// Appends all of `rows`, or returns an error: a stream that has vanished in the meantime must not continue in the
+    /// middle.
     async fn append_page(&self, rows: &[Row], begin: bool) -> Result<(), RelayError> {
         let reached = self.stream.append(rows, begin).await?;
         match rows.last() {
@@ -384,7 +388,8 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         }
     }
 
-    /// Those of `rows` that can be read. The others are appended all the same: consumers set them aside.
+    /// Returns those of `rows` that can be parsed. The others are appended as well: consumers write them to the dead
+    /// letters.
     fn events(&self, rows: &[Row]) -> Vec<OutboxEvent<T>> {
         let readable = |row: &Row| {
             let event = Event::parse(row.event.as_bytes()).ok()?;
@@ -404,7 +409,8 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
     }
 }
 
-/// Once they are appended, and not at each attempt: a row that a client wrote to the outbox by hand may be anything.
+/// Logs unreadable rows once, after they are appended, and not at each attempt: a client may write arbitrary rows to
+/// the outbox by hand.
 fn warn_of_unreadable<T: EventData>(rows: &[Row], read: &[OutboxEvent<T>]) {
     let all_read = rows.len() == read.len();
     for row in rows.iter().filter(|_| !all_read) {

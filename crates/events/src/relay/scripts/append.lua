@@ -1,21 +1,23 @@
 #!lua flags=allow-oom
--- Appends numbered events to a stream, each only directly behind its predecessor, and only to its own history.
+-- Appends numbered events to a stream, each directly after its predecessor, and only to a stream of the same history.
 --
 -- KEYS[1]  the stream
 -- ARGV[1]  the Pub/Sub channel, or empty
--- ARGV[2]  about how many entries the stream keeps
+-- ARGV[2]  the approximate number of entries that the stream keeps
 -- ARGV[3]  1: a stream without entries may begin with any number
 -- ARGV[4]  the epoch of the event before the first one, or empty
--- ARGV[5…] four for each event, by number: its number, 1 when the channel is to hear of it, its epoch, its JSON
+-- ARGV[5…] four for each event, by number: its number, 1 if it is published to the channel, its epoch, its JSON
 --
--- Returns the number of the stream's last entry; 0 when it has none and may not begin. The error DIVERGED says that the
--- stream holds another event under the number of one of these, or of the one before them.
+-- Returns the number of the stream's last entry; 0 if the stream has no entry and may not begin. The error DIVERGED
+-- means that the stream has another event under the number of one of these events, or of the event before them.
 --
--- Closes the race of several relays: whoever is late finds its events there and passes over them, whoever is early
--- appends nothing and learns from the answer what is missing. So the stream never has a hole, nor an event twice.
--- Closes the race of a relay that holds rows of a database which has been restored meanwhile: they link to no entry.
+-- Closes the race between several relays: a relay that comes late finds its events in the stream and skips them; a
+-- relay that comes early appends nothing and learns from the reply which events are missing. So the stream never has a
+-- gap or a duplicate. Closes the race of a relay whose database has been restored after it read the rows: the rows link
+-- to no entry.
 --
--- It needs no free memory (allow-oom): caches that have filled Redis must not stop events. MAXLEN bounds the stream.
+-- The script needs no free memory (allow-oom): caches that have filled Redis must not stop events. MAXLEN bounds the
+-- stream.
 local last, tail = 0, false
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not info.err then
@@ -37,7 +39,7 @@ local function epoch(entry)
   return read and type(event) == 'table' and type(event.epoch) == 'string' and event.epoch or ''
 end
 
--- Number and epoch identify an event and all events before it: one link is enough.
+-- The number and the epoch identify an event and all events before it: one link is enough.
 if last > 0 and #ARGV > 4 then
   local known, expected = false, false
   if tonumber(ARGV[5]) == last + 1 then
@@ -46,7 +48,7 @@ if last > 0 and #ARGV > 4 then
     for i = #ARGV - 3, 5, -4 do
       if tonumber(ARGV[i]) <= last then
         known = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i], 'COUNT', 1)[1]
-        -- Trimmed: nothing is appended either, since these rows end before the stream does.
+        -- The entry was trimmed. Nothing is appended in this case either, since these rows end before the stream does.
         expected = (known or tonumber(ARGV[i]) == last) and ARGV[i + 2]
         break
       end

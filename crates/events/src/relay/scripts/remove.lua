@@ -1,12 +1,12 @@
--- Removes a stream with its groups, if it still ends where the caller has seen it end.
+-- Removes a stream with its groups, if it still ends with the number that the caller has seen.
 --
 -- KEYS[1]  the stream
--- ARGV[1]  the number that it ended with
+-- ARGV[1]  the number with which the stream ended
 --
--- Returns 1 when it is removed, 0 when it has changed meanwhile.
+-- Returns 1 if the stream was removed, 0 if it has changed in the meantime.
 --
--- Closes the race of several relays that find the same foreign stream: the first one removes it, and what that one has
--- begun in its place is left alone by the others.
+-- Closes the race between several relays that find the same foreign stream: the first relay removes it, and the others
+-- leave the new stream that it has begun alone.
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then
   return 0

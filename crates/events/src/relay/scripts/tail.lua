@@ -1,10 +1,11 @@
 #!lua flags=no-writes
--- Returns where a stream ends.
+-- Returns the end of a stream.
 --
 -- KEYS[1]  the stream
 --
--- Returns the number of the last entry that it was given, 0 when there was none, and the event of its last entry; empty
--- when it has no entry, or that has no field `event`. One script, so that the two belong together.
+-- Returns the number of the last entry that was added, 0 if there was none, and the event of the last entry. The event
+-- is empty if the stream has no entry, or the entry has no field `event`. One script, so that both values belong
+-- together.
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then
   if string.find(info.err, 'no such key', 1, true) then
@@ -18,7 +19,7 @@ for i = 1, #info, 2 do
 end
 local last, entry = named['last-generated-id'], named['last-entry']
 local event = ''
--- An entry that was deleted after it was added is the last one no longer.
+-- If the entry that was added last was deleted, another entry is the last one in the stream.
 if entry and entry[1] == last and entry[2][1] == 'event' then
   event = entry[2][2]
 end
