@@ -1,4 +1,4 @@
-//! Connections as this crate makes them: over one of the hosts of the URL, and watched. There is no TLS here, so a URL that
+//! Opens connections to Postgres: to one of the hosts in the URL, with a watchdog. TLS is not supported, so a URL that
 //! requires it is refused.
 
 use std::error::Error as _;
@@ -26,22 +26,22 @@ use crate::watchdog::{ConnectionState, WatchedStream};
 const NO_TLS: &str = "it says `sslmode=require`, and this program does not speak TLS to Postgres; let a proxy on this machine \
     do that, or leave `sslmode` out where the network is private";
 
-/// A connection and what is known of it.
+/// A new connection and its observed state.
 pub(crate) struct NewConnection {
     pub(crate) session: AsyncPgConnection,
     pub(crate) connection_state: Arc<ConnectionState>,
 }
 
-/// Why no connection was made.
+/// Why a connection failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// The URL, or what it asks for, is wrong.
+    /// The URL is invalid, or requires something unsupported.
     #[error("{0}")]
     Settings(String),
     /// Postgres has refused the login.
     #[error("{message}")]
     Refused { sqlstate: String, message: String },
-    /// Nobody has answered.
+    /// No server responded.
     #[error("error connecting to server: {0}")]
     Unreachable(String),
 }
@@ -54,7 +54,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether another attempt would end alike, until something is changed.
+    /// Returns whether another attempt would fail in the same way until the configuration is changed.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Settings(_) => true,
@@ -85,11 +85,11 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Connects, and runs [`SESSION_SETUP`] and then `setup`. From then on closes the connection when a request stays unanswered
-/// for `silence`; then `on_dead_connection` is called.
+/// Connects, and runs [`SESSION_SETUP`] and then `setup`. Afterwards, the connection is closed if a request stays
+/// unanswered for `silence`; then `on_dead_connection` is called.
 ///
 /// # Errors
-/// When the URL cannot be used, or none of its hosts accepts the connection.
+/// Returns an error if the URL cannot be used, or none of its hosts accepts the connection.
 pub async fn establish(
     url: &str,
     setup: &str,
@@ -100,7 +100,7 @@ pub async fn establish(
     opened.map(|opened| opened.session).map_err(|error| ConnectionError::BadConnection(error.to_string()))
 }
 
-/// As [`establish`]; `None` is a silence of any length.
+/// Connects, as [`establish`]; with `None`, a request may stay unanswered without a limit.
 pub(crate) async fn open(
     url: &str,
     setup: &str,
@@ -108,7 +108,7 @@ pub(crate) async fn open(
     on_dead_connection: impl FnOnce() + Send + 'static,
 ) -> Result<NewConnection, ConnectError> {
     let config = Config::from_str(url).map_err(|error| ConnectError::Settings(error.to_string()))?;
-    // Before a password is sent anywhere.
+    // Checked before a password is sent.
     if config.get_ssl_mode() == SslMode::Require {
         return Err(ConnectError::Settings(NO_TLS.to_owned()));
     }
@@ -141,14 +141,14 @@ pub(crate) async fn open(
     Err(last)
 }
 
-/// One host of the URL.
+/// The address of one host of the URL.
 #[derive(Debug, PartialEq, Eq)]
 enum Address {
     Tcp(String, u16),
     Unix(std::path::PathBuf),
 }
 
-/// The hosts of the URL, each with its port; an address stands for the name of its host.
+/// Returns the hosts of the URL with their ports; a `hostaddr` replaces the name of its host.
 fn addresses(config: &Config) -> Vec<Address> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
@@ -178,7 +178,7 @@ async fn attempt<V: FnOnce() + Send + 'static>(
             login(config, UnixStream::connect(path).await?, connection_state, on_dead_connection).await?
         }
     };
-    // Before anything else: a statement of this session may have no time at all until then.
+    // Before any other statement: until then, a session setting may leave statements no time at all.
     client.batch_execute(setup).await?;
     let wanted = match config.get_target_session_attrs() {
         TargetSessionAttrs::ReadWrite => "off",
@@ -196,15 +196,15 @@ async fn attempt<V: FnOnce() + Send + 'static>(
     ))
 }
 
-/// A connection that is allowed to be silent is looked after by TCP: a host that is gone is noticed within half a minute.
+/// Lets TCP check connections without a silence limit: a vanished host is noticed within half a minute.
 fn keep_alive(stream: &TcpStream) {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)).with_retries(3);
-    // What is late then is late, and not wrong.
+    // A failure here only delays packets and checks; it is not an error.
     let _ = (stream.set_nodelay(true), SockRef::from(stream).set_tcp_keepalive(&keepalive));
 }
 
-/// Logs in and keeps the connection going until the client is dropped or the connection fails.
+/// Logs in, and drives the connection until the client is dropped or the connection fails.
 async fn login<S, V>(
     config: &Config,
     stream: S,

@@ -7,8 +7,8 @@ use crate::connect::ConnectError;
 use crate::sqlstate::ErrorClass;
 use crate::watchdog::ServerError;
 
-/// Why a statement or a transaction did not succeed. A transaction has been rolled back, unless the connection was lost
-/// while it was committed.
+/// Why a statement or a transaction failed. The transaction has been rolled back, unless the connection was lost during
+/// its COMMIT.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}{}", sqlstate.as_ref().map(|state| format!(" (SQLSTATE {state})")).unwrap_or_default())]
 pub struct Error {
@@ -18,19 +18,19 @@ pub struct Error {
     message: String,
 }
 
-/// An error type that may hold an [`Error`], so that a transaction which returns it can be repeated.
+/// An error type that may contain an [`Error`], so that a transaction that returns it can be retried.
 pub trait AsDatabaseError: From<Error> + From<DieselError> {
-    /// Returns the database's error, if this is one.
+    /// Returns the contained database error, if there is one.
     fn database_error(&mut self) -> Option<&mut Error>;
 }
 
 impl Error {
-    /// What it calls for.
+    /// Returns the class of the error, which determines the reaction to it.
     pub fn class(&self) -> ErrorClass {
         self.class
     }
 
-    /// Whether a later attempt may succeed, without a change of this program or of its settings.
+    /// Returns whether a later attempt may succeed, without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self.class {
             ErrorClass::Contention
@@ -42,18 +42,18 @@ impl Error {
         }
     }
 
-    /// The constraint that the statement would have violated.
+    /// Returns the constraint that the statement would have violated.
     pub fn constraint(&self) -> Option<&str> {
         self.constraint.as_deref()
     }
 
-    /// Whether another row has the value, where `constraint` allows only one.
+    /// Returns whether another row already has a value that `constraint` requires to be unique.
     pub fn violates_unique(&self, constraint: &str) -> bool {
         self.class == ErrorClass::UniqueViolation && self.constraint() == Some(constraint)
     }
 
-    /// Completes it with the SQLSTATE, which diesel does not pass on, from what was heard on the connection. The two are
-    /// matched by the text of the message, whatever it says.
+    /// Adds the SQLSTATE, which diesel does not pass on, from the errors that were received on the connection. Both
+    /// errors are matched by the text of their message, whatever the text is.
     pub(crate) fn complete(&mut self, refusals: &[ServerError]) {
         let refusal = refusals.iter().rev().find(|refusal| refusal.message == self.message);
         if let Some(refusal) = refusal.filter(|_| self.sqlstate.is_none()) {
@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// Whether Postgres has refused a connection because there are too many.
+    /// Returns whether Postgres has refused a connection because there are too many.
     pub(crate) fn is_out_of_connections(&self) -> bool {
         self.sqlstate.as_deref() == Some("53300")
     }

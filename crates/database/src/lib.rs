@@ -1,13 +1,12 @@
-//! A service's way to its Postgres database: settings, migrations, the pool that requests share, and errors that say
-//! what to do.
+//! Access to a service's Postgres database: settings, migrations, the pool that requests share, and classified errors.
 //!
-//! No request waits forever: it gets a connection within `wait_timeout` or an error, and Postgres ends a statement of the
-//! pool after `statement_timeout`. A Postgres that has vanished is noticed a little later, and so does Postgres notice that
-//! this process has vanished in a transaction. No error and no log line holds the password, and neither does the `Debug`
-//! form of the settings.
+//! No request waits forever: it receives a connection or an error within `wait_timeout`, and Postgres ends a statement
+//! of the pool after `statement_timeout`. If Postgres vanishes, the pool notices it a little later. Likewise Postgres
+//! notices if this process vanishes within a transaction. No error, no log line and no `Debug` output of the settings
+//! contains the password.
 //!
-//! Statements run in [`Pool::run`] and [`Pool::transaction`], which repeat what Postgres has rolled back for a reason that
-//! passes, and which classify every error by its SQLSTATE ([`ErrorClass`]).
+//! Statements run in [`Pool::run`] and [`Pool::transaction`]. They retry work that Postgres has rolled back for a
+//! temporary reason, and classify every error by its SQLSTATE ([`ErrorClass`]).
 
 mod connect;
 mod error;

@@ -1,9 +1,9 @@
-//! Brings the tables up to date before the service answers its first request.
+//! Applies the missing migrations before the service handles its first request.
 //!
-//! Several replicas may start at once: they take turns, and all but the first find nothing to do. Where no migration is
-//! missing, nothing is written, so a service starts on a read-only database, too.
-//! A Postgres that is still starting is waited for, and so is one that is read-only and lacks migrations (a failover); one
-//! that refuses the login is not.
+//! Several replicas may start at once: they run one after the other, and only the first one finds missing migrations.
+//! Without missing migrations nothing is written, so a service also starts on a read-only database. A service waits for
+//! a Postgres that is still starting, and for one that is read-only and lacks migrations (a failover), but not for one
+//! that refuses the login.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::connect::open;
 use crate::mode::{DatabaseMode, mode};
 use crate::{PostgresSettings, StartupError, sql};
 
-/// Any number will do, as long as nobody else in a service's database locks it.
+/// Any number that no other client in a service's database locks.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;
 
-/// A read-only database is asked so often whether it can be written to.
+/// The interval between two checks whether a read-only database is writable.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(diesel::QueryableByName)]
@@ -38,13 +38,13 @@ struct Applied {
     version: String,
 }
 
-/// Waits up to `max_wait` for Postgres, then runs the migrations that are missing; returns how many.
+/// Waits up to `max_wait` for Postgres, then applies the missing migrations. Returns their number.
 ///
-/// Uses a connection of its own, to which the pool's `statement_timeout` does not apply.
+/// Uses a connection outside the pool, to which the pool's `statement_timeout` does not apply.
 ///
 /// # Errors
-/// When Postgres does not answer in time or refuses the login, a migration fails, or one is missing and the database stays
-/// read-only.
+/// Returns an error if Postgres does not respond in time or refuses the login, if a migration fails, or if a migration
+/// is missing and the database stays read-only.
 pub async fn migrate(
     settings: &PostgresSettings,
     migrations: EmbeddedMigrations,
@@ -54,7 +54,7 @@ pub async fn migrate(
     let deadline = Instant::now() + max_wait;
     let mut has_waited = false;
     let connection = loop {
-        // A new one each time: a session keeps what it began with.
+        // A new connection for each attempt: a session keeps the mode with which it began.
         let mut connection = wait_for_postgres(settings, deadline).await?;
         let missing = missing(&mut connection, &migrations).await.map_err(failed)?;
         if missing.is_empty() {
@@ -86,7 +86,7 @@ pub async fn migrate(
     Ok(count)
 }
 
-/// The versions of the migrations that have not been run yet.
+/// Returns the versions of the missing migrations.
 async fn missing(connection: &mut AsyncPgConnection, migrations: &EmbeddedMigrations) -> Result<Vec<String>, String> {
     let exists = "SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL AS exists";
     let found: Exists = sql(exists).get_result(connection).await.map_err(|error| error.to_string())?;
@@ -102,18 +102,18 @@ async fn missing(connection: &mut AsyncPgConnection, migrations: &EmbeddedMigrat
     Ok(versions.filter(|version| !applied.contains(version)).collect())
 }
 
-/// Runs what is missing when it is this process's turn; returns how many.
+/// Acquires the migration lock, then applies the missing migrations. Returns their number.
 async fn run(mut connection: AsyncPgConnection, migrations: EmbeddedMigrations) -> Result<usize, String> {
-    // The harness takes no lock, and two at once fail with duplicate tables. Whoever comes second
-    // waits here. A holder that dies loses its connection, and the lock with it.
+    // The harness takes no lock, and two concurrent runs fail with duplicate tables. The second process waits here. If
+    // the lock holder dies, it loses its connection, and the lock with it.
     sql("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(MIGRATION_LOCK)
         .execute(&mut connection)
         .await
         .map_err(|error| error.to_string())?;
 
-    // The harness blocks its thread, and actix's threads must not be blocked. Nothing to unlock by hand: the lock belongs to
-    // the session, which ends with the harness.
+    // The harness blocks its thread, and the threads of actix must not be blocked. No explicit unlock is needed: the
+    // lock belongs to the session, which ends with the harness.
     tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(connection);
         harness.run_pending_migrations(migrations).map(|versions| versions.len()).map_err(|error| error.to_string())

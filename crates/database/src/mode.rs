@@ -1,8 +1,8 @@
-//! Whether the database answers, and whether it can be written to.
+//! Determines whether the database responds, and whether it is writable.
 //!
-//! Asked on a connection beside the pool: a pool whose connections are all in use says nothing about the database. The
-//! answer of an old session says little about new ones (`default_transaction_read_only` is taken over when a session begins,
-//! and a session with a demoted primary stays there), so the connection is made anew all the time.
+//! The probe uses a connection outside the pool: a pool whose connections are all in use says nothing about the
+//! database. An old session says little about new ones: `default_transaction_read_only` is applied when a session
+//! begins, and a session with a demoted primary stays there. So the probe renews its connection regularly.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,38 +17,38 @@ use crate::pool::{Connection, Connector, Pool};
 use crate::sql;
 use crate::sqlstate::ErrorClass;
 
-/// How long one session is asked.
+/// How long one session is used for the probe.
 const RENEWED_AFTER: Duration = Duration::from_secs(5);
 
-/// A read-only database is asked so often at most whether it can be written to again.
+/// The minimum interval between two checks whether a read-only database is writable again.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What the database can do.
+/// The capabilities of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseMode {
     /// Reads and writes.
     Writable,
-    /// Reads: it is a standby, or was a primary before.
+    /// Reads: the database is a standby, or a former primary.
     Standby,
     /// Reads: new sessions are read-only (`default_transaction_read_only`).
     ReadOnly,
-    /// It answers, and has no connection to spare: those of the pool are still good.
+    /// The database responds, but has no connection left; those of the pool remain usable.
     NoConnectionLeft,
 }
 
-/// Asks the database beside the pool.
+/// Probes the database outside the pool.
 pub(crate) struct ModeProbe {
     opener: Arc<Connector>,
-    /// The session that is asked, and since when.
+    /// The session of the probe, and when it was opened.
     session: tokio::sync::Mutex<Option<(Connection, Instant)>>,
-    /// While writes are refused.
+    /// Set while writes are refused.
     read_only: Mutex<Option<ReadOnly>>,
 }
 
 #[derive(Clone, Copy)]
 struct ReadOnly {
     looked_at: Instant,
-    /// Not only one session, but new ones, too.
+    /// Whether not only one session, but also new sessions are read-only.
     is_confirmed: bool,
 }
 
@@ -61,10 +61,10 @@ struct Answer {
 }
 
 impl Pool {
-    /// Whether the database answers, and whether new sessions can write.
+    /// Returns whether the database responds, and whether new sessions can write.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// Returns an error if the database is unreachable.
     pub async fn mode(&self) -> Result<DatabaseMode, Error> {
         self.probe.mode().await
     }
@@ -86,7 +86,7 @@ impl ModeProbe {
     async fn ask(&self, session: &mut Option<(Connection, Instant)>) -> Result<DatabaseMode, Error> {
         let is_suspect = self.read_only.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let kept = session.take().filter(|(_, since)| !is_suspect && since.elapsed() < RENEWED_AFTER);
-        // A session that was kept may have been ended meanwhile.
+        // Postgres may have ended the kept session in the meantime.
         if let Some((mut connection, since)) = kept
             && let Ok(DatabaseMode::Writable) = mode(&mut connection.session).await
         {
@@ -103,8 +103,8 @@ impl ModeProbe {
         Ok(mode)
     }
 
-    /// A write was refused, because its session is read-only. Returns whether new ones are not; then the old ones are
-    /// replaced. While they are, that is looked at once a second, and not for each write.
+    /// Returns whether new sessions can write, after a write was refused because its session is read-only. If they can,
+    /// the old sessions are replaced. If they cannot, the check is repeated once a second at most, not for each write.
     pub(crate) async fn new_sessions_can_write(&self) -> bool {
         {
             let mut read_only = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +124,7 @@ impl ModeProbe {
         }
     }
 
-    /// Notes how new sessions are.
+    /// Records the mode of new sessions.
     fn note(&self, mode: DatabaseMode) {
         let mut read_only = self.read_only.lock().unwrap_or_else(PoisonError::into_inner);
         match mode {
@@ -153,7 +153,7 @@ impl ModeProbe {
     }
 }
 
-/// What a session can do.
+/// Queries the mode of a session.
 pub(crate) async fn mode(session: &mut AsyncPgConnection) -> Result<DatabaseMode, Error> {
     let question =
         "SELECT pg_is_in_recovery() AS in_recovery, current_setting('transaction_read_only') = 'on' AS read_only";

@@ -16,10 +16,10 @@ use crate::mode::ModeProbe;
 use crate::watchdog::ConnectionState;
 use crate::{PostgresSettings, StartupError};
 
-/// Connections that are opened at the start: an outage of Redis should not have to wait for logins.
+/// Connections that are opened at the start, so that requests do not wait for logins during an outage of Redis.
 const WARM: usize = 8;
 
-/// How much longer than a statement may take it takes until a connection without any answer is closed.
+/// How much longer than the statement timeout a connection may stay silent before it is closed.
 pub(crate) const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// Connections to the service's own database. Cheap to clone.
@@ -29,23 +29,23 @@ pub struct Pool {
     pub(crate) probe: Arc<ModeProbe>,
 }
 
-/// A connection that goes back to the pool when it is dropped.
+/// A connection that returns to the pool when it is dropped.
 pub(crate) type PooledConnection = managed::Object<Manager>;
 
-/// How connections are made, and which ones are still to be used.
+/// Opens connections, and determines which existing ones remain usable.
 pub(crate) struct Connector {
     url: String,
     setup: String,
     limits: Limits,
     wait_timeout: Duration,
-    /// Raised when connections that were made before are not to be used any more.
+    /// Incremented when the existing connections must no longer be used.
     generation: AtomicU64,
 }
 
-/// How long statements may take.
+/// The time limits of statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// As Postgres keeps it.
+    /// The limit that Postgres enforces.
     statement: Option<Duration>,
 }
 
@@ -58,12 +58,12 @@ pub(crate) struct Connection {
 
 pub(crate) struct Manager(Arc<Connector>);
 
-/// Builds the pool and opens the first connections, so that a wrong setting shows at the start.
+/// Builds the pool and opens the first connections, so that a wrong setting is reported at the start.
 ///
-/// `service` is the name under which `pg_stat_activity` shows them.
+/// `service` is the name of the connections in `pg_stat_activity`.
 ///
 /// # Errors
-/// When the database cannot be reached, or refuses the login.
+/// Returns an error if the database is unreachable, or refuses the login.
 pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool, StartupError> {
     let timeout = settings.statement_timeout;
     let limits = Limits::of(Some(timeout).filter(|timeout| !timeout.is_zero()));
@@ -76,7 +76,7 @@ pub async fn connect(settings: &PostgresSettings, service: &str) -> Result<Pool,
     });
     let connections = managed::Pool::builder(Manager(Arc::clone(&opener)))
         .max_size(settings.max_connections.get())
-        // The one that was used last: its statements are prepared, and its process is awake.
+        // The most recently used connection first: its statements are prepared, and its process is awake.
         .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(settings.wait_timeout))
         .create_timeout(Some(settings.wait_timeout))
@@ -96,19 +96,19 @@ impl Pool {
         Ok(self.connections.get().await?)
     }
 
-    /// How many requests wait for a connection just now, because all are in use.
+    /// Returns how many requests currently wait for a connection, because all connections are in use.
     pub fn waiting(&self) -> usize {
         self.connections.status().waiting
     }
 }
 
 impl Connector {
-    /// Opens one more connection, inside of the pool or beside it.
+    /// Opens a connection, inside or outside the pool.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, ConnectError> {
-        // Before it is opened: what changes meanwhile makes it an old one.
+        // Read before the connection opens: if the generation changes in the meantime, the connection is an old one.
         let generation = self.generation.load(Ordering::Acquire);
         let opener = Arc::downgrade(self);
-        // Those that are idle have been left alone as well.
+        // The idle connections have lost their server as well.
         let on_dead_connection = move || {
             if let Some(opener) = opener.upgrade() {
                 opener.renew();
@@ -119,7 +119,7 @@ impl Connector {
         Ok(Connection { session, connection_state, generation })
     }
 
-    /// Connections that were made until now are closed as soon as they are idle.
+    /// Invalidates all existing connections; they are closed as soon as they are idle.
     pub(crate) fn renew(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
@@ -130,7 +130,7 @@ impl Connector {
 }
 
 impl Connection {
-    /// Closes the statements that are prepared. They are prepared anew when they are used next.
+    /// Closes the prepared statements. They are prepared again on their next use.
     pub(crate) fn clear_prepared(&mut self) {
         self.session.set_prepared_statement_cache_size(CacheSize::Disabled);
         self.session.set_prepared_statement_cache_size(CacheSize::Unbounded);
@@ -151,11 +151,11 @@ impl managed::Manager for Manager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        // On the heap: it is rare, and would make the future of every query, which holds it, some kilobytes larger.
+        // On the heap: connecting is rare, and its future would enlarge the future of every query by some kilobytes.
         Box::pin(self.0.open()).await
     }
 
-    /// Asks nothing of Postgres: a query before each query would double what a read costs.
+    /// Checks the connection without a query: a query before each query would double the cost of a read.
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
         if std::thread::panicking() || !connection.is_usable(&self.0) {
             return Err(RecycleError::message("not to be used any more"));
@@ -169,16 +169,16 @@ impl Limits {
         Self { statement }
     }
 
-    /// How long Postgres may owe an answer without any sign of life.
+    /// Returns how long Postgres may leave a request unanswered without sending anything.
     pub(crate) fn silence(self) -> Option<Duration> {
         self.statement.map(|statement| statement + ANSWER_MARGIN)
     }
 
-    /// For this session with `SET`, for this transaction with `SET LOCAL`.
+    /// Returns the SQL for the limits: for this session with `SET`, for this transaction with `SET LOCAL`.
     pub(crate) fn sql(self, set: &str) -> String {
         let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis());
-        // Also the same seen from Postgres: a client that has vanished within a transaction would keep its locks, and with
-        // them the rows, from everybody else for as long as TCP does not notice.
+        // Also the opposite direction: if a client vanishes within a transaction, it would keep its locks, and so block
+        // the rows for all other clients, until TCP notices.
         format!(
             "{set} statement_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
             milliseconds(self.statement),

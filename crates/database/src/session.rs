@@ -1,15 +1,15 @@
-//! The settings that every session of a service makes for itself.
+//! The settings that every session of a service sets for itself.
 //!
-//! A role or a database can have settings of its own (`ALTER ROLE … SET`), and new sessions begin with them. What statements
-//! and migrations depend on is therefore set explicitly, in the pool, by the relay and for migrations alike. Left to the
-//! administrator is what changes no result: `default_transaction_read_only` (the service is degraded then), the planner's
+//! A role or a database can have its own settings (`ALTER ROLE … SET`), and new sessions begin with them. So the pool,
+//! the relay and the migrations explicitly set everything that their statements depend on. The administrator may choose
+//! settings that change no result: `default_transaction_read_only` (the service is then degraded), the planner's
 //! settings, durability, tablespaces, access methods, logging.
 
-/// SQL that makes a new session one that the services' statements can rely on. It runs in one round trip; a caller
-/// with narrower limits sets them after it.
+/// SQL that prepares a new session for the services' statements. It runs in one round trip; a caller with narrower
+/// limits sets them after it.
 ///
-/// The transaction has its properties explicitly, because those of a serializable, read-only, deferrable one would let it
-/// wait for other transactions.
+/// The transaction states its properties explicitly, because the defaults of a serializable, read-only, deferrable
+/// transaction would let it wait for other transactions.
 pub const SESSION_SETUP: &str = "\
     BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE; \
     SET statement_timeout = 0; \

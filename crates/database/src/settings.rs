@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Where the database is, and how much of it one process may use.
+/// The address of the database, and the resources of it that one process may use.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database`.
     pub url: String,
-    /// Connections that requests share; every replica has as many, and Postgres has 100 in all. One more is used by the
-    /// health check, so that a pool in full use does not look like a database that is away.
+    /// The number of connections that requests share. Every replica has as many, and Postgres allows 100 in total. The
+    /// health check uses one more, so that a fully used pool does not look like an unreachable database.
     #[serde(default = "default_max_connections")]
     pub max_connections: NonZeroUsize,
     /// How long a request waits for a free connection, and how long connecting may take.
     #[serde(default = "default_wait_timeout", with = "humantime_serde")]
     pub wait_timeout: Duration,
-    /// After this Postgres ends a statement; `0s` is never, which the services refuse.
+    /// The time after which Postgres ends a statement; `0s` means never, which the services refuse.
     #[serde(default = "default_statement_timeout", with = "humantime_serde")]
     pub statement_timeout: Duration,
 }
@@ -37,13 +37,13 @@ fn default_statement_timeout() -> Duration {
 }
 
 impl PostgresSettings {
-    /// Host, port and database of the URL, and nothing else that it holds.
+    /// Returns host, port and database of the URL, and no other part of it.
     pub(crate) fn address(&self) -> &str {
         const ELSEWHERE: &str = "the place in `postgres.url`";
         let Some((_, rest)) = self.url.split_once("://") else {
             return ELSEWHERE;
         };
-        // Exactly one `@`, and before any `?`: otherwise the text behind it may be part of a password.
+        // Exactly one `@`, and before any `?`: otherwise the text after it may be part of a password.
         match rest.split_once('@') {
             Some((login, address)) if !login.contains('?') && !address.contains('@') => {
                 address.split_once('?').map_or(address, |(address, _)| address)

@@ -1,4 +1,4 @@
-//! SQL that is prepared once for each connection.
+//! SQL that is prepared once per connection.
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
@@ -6,11 +6,11 @@ use diesel::query_builder::{AstPass, BoxedSqlQuery, Query, QueryFragment, QueryI
 use diesel::serialize::ToSql;
 use diesel::sql_types::{HasSqlType, Untyped};
 
-/// Like [`diesel::sql_query`], and the statement stays prepared on its connection: one round trip instead of two, and
-/// Postgres parses it once.
+/// Creates a statement, as [`diesel::sql_query`], that stays prepared on its connection: one round trip instead of two,
+/// and Postgres parses it once.
 ///
-/// Connections keep every text that they have met, so `text` must be one of a few: values belong into
-/// [`bind`](Sql::bind).
+/// Connections keep every text that they have executed, so the number of different texts must be small: pass values
+/// with [`bind`](Sql::bind).
 pub fn sql<'f>(text: impl Into<String>) -> Sql<'f> {
     Sql(diesel::sql_query(text).into_boxed())
 }
@@ -20,7 +20,7 @@ pub fn sql<'f>(text: impl Into<String>) -> Sql<'f> {
 pub struct Sql<'f>(BoxedSqlQuery<'f, Pg, SqlQuery>);
 
 impl<'f> Sql<'f> {
-    /// Gives the next value, the first one for `$1`.
+    /// Binds the next value; the first one is `$1`.
     pub fn bind<ST, V>(self, value: V) -> Self
     where
         Pg: HasSqlType<ST>,
@@ -36,7 +36,7 @@ impl QueryFragment<Pg> for Sql<'_> {
         self.0.walk_ast(out)
     }
 
-    /// Diesel cannot know that the text is one of a few; whoever calls [`sql`] does.
+    /// Diesel cannot know that the number of texts is small; the callers of [`sql`] guarantee it.
     fn is_safe_to_cache_prepared(&self, _: &Pg) -> QueryResult<bool> {
         Ok(true)
     }
@@ -45,7 +45,7 @@ impl QueryFragment<Pg> for Sql<'_> {
 impl QueryId for Sql<'_> {
     type QueryId = ();
 
-    /// What is prepared is found again by its text.
+    /// A prepared statement is found by its text.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

@@ -1,26 +1,26 @@
-//! The one place that decides what an SQLSTATE calls for.
+//! Classifies SQLSTATEs: the only module that decides how to react to a database error.
 //!
-//! Message texts take no part in the decision: Postgres translates them (`lc_messages`) and rewords them between
-//! versions. See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+//! Message texts are not considered: Postgres translates them (`lc_messages`) and rewords them between versions. See
+//! <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 
-/// What a database error calls for.
+/// The class of a database error, which determines the reaction to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The transaction lost against another one and was rolled back: repeated, it may succeed.
+    /// The transaction lost against another one and was rolled back: a retry may succeed.
     Contention,
-    /// A prepared statement no longer fits the tables: prepared anew, it succeeds.
+    /// A prepared statement no longer fits the tables: it succeeds after it is prepared again.
     StalePlan,
     /// The session cannot write: the database is read-only, or was when the session began.
     ReadOnly,
     /// Every connection of the pool is in use.
     Busy,
-    /// The database cannot be reached, shuts down, or lacks time, memory, disk or connections.
+    /// The database is unreachable, shuts down, or lacks time, memory, disk or connections.
     Unavailable,
-    /// Another row has the value of a unique column.
+    /// Another row already has the value of a unique column.
     UniqueViolation,
-    /// The row that a foreign key names does not exist, or is still in use.
+    /// The row that a foreign key references does not exist, or is still referenced.
     ForeignKeyViolation,
-    /// A fault of this program.
+    /// A bug in this program.
     Fault,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn classify(state: &str, routine: Option<&str>) -> ErrorClass {
     }
 }
 
-/// Whether a refused login stays refused until a setting, a role or a database is changed.
+/// Returns whether a refused login stays refused until a setting, a role or a database is changed.
 pub(crate) fn refuses_login_for_good(state: &str) -> bool {
     // Invalid authorization, invalid catalog name, insufficient privilege.
     state.starts_with("28") || state == "3D000" || state == "42501"

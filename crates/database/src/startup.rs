@@ -1,20 +1,20 @@
-//! Why a service cannot start on its database.
+//! Why a service cannot start with its database.
 
 use crate::PostgresSettings;
 use crate::connect::ConnectError;
 
-/// Why the database cannot be used. Each message says what to do about it.
+/// Why the database cannot be used. Each message says how to correct it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    /// Nobody answered, or nobody who is ready: worth another try later.
+    /// No server responded, or the server is not ready: a later attempt may succeed.
     #[error("Postgres at {address} did not answer: {reason}; is it running, and is `postgres.url` right?")]
     Unreachable {
         /// Host, port and database.
         address: String,
-        /// What the last attempt said.
+        /// The error of the last attempt.
         reason: String,
     },
-    /// The settings are wrong: another try would end alike.
+    /// The settings are wrong: another attempt would fail in the same way.
     #[error(
         "Postgres at {address} cannot be used as `postgres.url` says: {reason}; correct the setting or create the role and the database"
     )]
@@ -24,17 +24,17 @@ pub enum StartupError {
         /// What the server or the URL parser said.
         reason: String,
     },
-    /// The tables have to be brought up to date, and nothing can be written.
+    /// Migrations are missing, and the database is read-only.
     #[error(
         "the database at {address} is read-only and lacks migrations ({missing}); let a primary that can be written to answer at `postgres.url`, and start again"
     )]
     ReadOnly {
         /// Host, port and database.
         address: String,
-        /// The versions of the migrations.
+        /// The versions of the missing migrations.
         missing: String,
     },
-    /// The tables could not be brought up to date.
+    /// A migration failed.
     #[error(
         "the migrations did not run at {address}: {reason}; the failed one was rolled back, so correct it and start again"
     )]

@@ -1,4 +1,4 @@
-//! What may and what may not be read from settings and errors.
+//! What settings accept, and what errors disclose.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What is known of one connection beyond what diesel tells: whether it is open, how long Postgres may be silent on it,
-//! and which errors Postgres has reported.
+//! The observed state of one connection, beyond the state that diesel provides: whether it is open, how long Postgres
+//! may be silent on it, and which errors Postgres has reported.
 
 mod frames;
 mod watched;
@@ -13,13 +13,13 @@ pub(crate) use watched::WatchedStream;
 
 use crate::sqlstate::{ErrorClass, classify};
 
-/// The most errors that are remembered: those of one transaction.
+/// The maximum number of remembered errors: those of one transaction.
 const REMEMBERED: usize = 8;
 
-/// Shared between the stream, which hears, and the connection's user, who asks.
+/// The state that the stream updates and the user of the connection reads.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
-    /// In milliseconds; 0 is no limit.
+    /// In milliseconds; 0 means no limit.
     silence: AtomicU64,
     is_closed: AtomicBool,
     refusals: Mutex<VecDeque<ServerError>>,
@@ -30,11 +30,11 @@ pub(crate) struct ConnectionState {
 pub(crate) struct ServerError {
     pub(crate) sqlstate: String,
     pub(crate) message: String,
-    /// The function in Postgres' source that reported it.
+    /// The function in Postgres' source that reported the error.
     pub(crate) routine: Option<String>,
 }
 
-/// Puts the previous limit back when it is dropped.
+/// Restores the previous limit when it is dropped.
 pub(crate) struct LimitGuard<'w> {
     connection_state: &'w ConnectionState,
     previous: u64,
@@ -46,7 +46,7 @@ impl ConnectionState {
         Self { silence, is_closed: AtomicBool::new(false), refusals: Mutex::default() }
     }
 
-    /// How long Postgres may be silent while it owes an answer; `None` is without limit.
+    /// Returns how long Postgres may be silent while a response is outstanding; `None` means no limit.
     pub(crate) fn silence(&self) -> Option<Duration> {
         match self.silence.load(Ordering::Relaxed) {
             0 => None,
@@ -54,7 +54,7 @@ impl ConnectionState {
         }
     }
 
-    /// Allows another silence until the guard is dropped. To be called before the statement is sent.
+    /// Sets another limit until the guard is dropped. Call it before the statement is sent.
     pub(crate) fn allow(&self, silence: Option<Duration>) -> LimitGuard<'_> {
         LimitGuard { connection_state: self, previous: self.silence.swap(milliseconds(silence), Ordering::Relaxed) }
     }
@@ -67,7 +67,7 @@ impl ConnectionState {
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// The errors since the last call of [`forget`](Self::forget), the oldest first.
+    /// Returns the errors since the last call of [`clear_errors`](Self::clear_errors), the oldest first.
     pub(crate) fn server_errors(&self) -> Vec<ServerError> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

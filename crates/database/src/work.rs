@@ -1,15 +1,15 @@
-//! Statements and transactions on a connection of the pool, repeated where that helps.
+//! Runs statements and transactions on a connection of the pool, and retries them where that helps.
 //!
 //! ```text
 //! connection ─ work ─ ok
 //!                 └── error: Postgres has rolled back
-//!                       lost against another transaction → a pause, and once more
-//!                       stale plan                       → once more on the same connection, prepared anew
-//!                       read-only session                → once more, if a new session can write
-//!                       anything else                    → the error, with what it calls for
+//!                       lost against another transaction → retry after a pause
+//!                       stale plan                       → prepare again and retry on the same connection
+//!                       read-only session                → retry, if a new session can write
+//!                       anything else                    → return the classified error
 //! ```
 //!
-//! Nothing is repeated of which it is not known that it had no effect: a connection that is lost during COMMIT is an error.
+//! Work is only retried if it is certain that it had no effect: a connection that is lost during COMMIT is an error.
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,18 +25,18 @@ use crate::pool::{Connection, Limits, Pool, PooledConnection};
 use crate::sqlstate::ErrorClass;
 use crate::write::WriteError;
 
-/// How often the same is tried in all.
+/// The maximum number of attempts.
 const ATTEMPTS: u32 = 5;
 
-/// The pause before the second attempt is up to so long; each further one is up to twice as long.
+/// The maximum pause before the second attempt; the maximum doubles with each further attempt.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 
-/// No attempt begins later than this after the first.
+/// No attempt begins later than this after the first one.
 const MAX_RETRY_TIME: Duration = Duration::from_secs(5);
 
-/// An async closure that can be called again, and whose future may move between threads.
+/// An async closure that can be called several times, and whose future may move between threads.
 pub trait Work<C, R>: AsyncFn(C) -> R + Fn(C) -> <Self as Work<C, R>>::Future {
-    /// What a call returns.
+    /// The future that a call returns.
     type Future: Future<Output = R>;
 }
 
@@ -48,7 +48,7 @@ where
     type Future = Fut;
 }
 
-/// How a transaction is to be begun; see [`Pool::build_transaction`].
+/// The properties of a transaction; see [`Pool::build_transaction`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "nothing happens until it is run"]
 pub struct Transaction<'p> {
@@ -59,11 +59,11 @@ pub struct Transaction<'p> {
 }
 
 impl Pool {
-    /// Runs statements that are transactions of their own. `work` is called again when one of them is refused for a reason
-    /// that passes, so it must have at most one that writes, the last one.
+    /// Runs statements that are transactions of their own. `work` is called again if one of them fails for a temporary
+    /// reason, so at most one statement may write: the last one.
     ///
     /// # Errors
-    /// Those of `work`, and when no connection can be had.
+    /// Returns the errors of `work`, and an error if no connection is available.
     #[expect(
         clippy::manual_async_fn,
         reason = "it says that the future is `Send`, where an `async fn` leaves that to callers"
@@ -93,11 +93,12 @@ impl Pool {
         }
     }
 
-    /// Runs `work` in a transaction, and commits when it returns `Ok`. The whole of it is repeated when Postgres has rolled it
-    /// back for a reason that passes: whatever else `work` does must bear that.
+    /// Runs `work` in a transaction, and commits if it returns `Ok`. The whole closure is called again if Postgres has
+    /// rolled back for a temporary reason: the other effects of `work` must tolerate that.
     ///
     /// # Errors
-    /// Those of `work`, after a rollback; and when no connection can be had or the transaction is not committed.
+    /// Returns the errors of `work`, after a rollback; and an error if no connection is available or the transaction is
+    /// not committed.
     pub fn transaction<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
         F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
@@ -110,11 +111,11 @@ impl Pool {
         self.build_transaction().run(work)
     }
 
-    /// The same for a write that others have to be told of: where it fails, the error says whether it is in doubt. A write in
-    /// doubt is not repeated.
+    /// Runs a transaction, as [`Pool::transaction`], for a write of which other components must be notified: its error
+    /// states whether the write is in doubt. A write in doubt is not retried.
     ///
     /// # Errors
-    /// Those of [`Pool::transaction`].
+    /// Returns the errors of [`Pool::transaction`].
     pub fn write<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, WriteError<T, E>>> + Send
     where
         F: for<'r> AsyncFn(&'r mut AsyncPgConnection) -> Result<T, E>
@@ -127,29 +128,30 @@ impl Pool {
         self.build_transaction().write(work)
     }
 
-    /// A transaction with properties of its own.
+    /// Returns a transaction whose properties can be set.
     pub fn build_transaction(&self) -> Transaction<'_> {
         Transaction { pool: self, repeatable_read: false, read_only: false, limits: None }
     }
 }
 
 impl<'p> Transaction<'p> {
-    /// All of its statements see the same snapshot.
+    /// Lets all statements of the transaction see the same snapshot.
     pub fn repeatable_read(self) -> Self {
         Self { repeatable_read: true, ..self }
     }
 
-    /// It does not write.
+    /// Makes the transaction read-only.
     pub fn read_only(self) -> Self {
         Self { read_only: true, ..self }
     }
 
-    /// Each of its statements may take so long; `None` is without limit. The watchdog of the connection follows.
+    /// Limits each statement of the transaction to `limit`; `None` means no limit. The connection's watchdog uses the
+    /// same limit.
     pub fn statement_timeout(self, limit: Option<Duration>) -> Self {
         Self { limits: Some(Limits::of(limit)), ..self }
     }
 
-    /// See [`Pool::transaction`].
+    /// Runs the transaction; see [`Pool::transaction`].
     ///
     /// # Errors
     /// See [`Pool::transaction`].
@@ -166,7 +168,7 @@ impl<'p> Transaction<'p> {
         async move { written.await.map_err(|error| error.cause) }
     }
 
-    /// See [`Pool::write`].
+    /// Runs the transaction as a write; see [`Pool::write`].
     ///
     /// # Errors
     /// See [`Pool::write`].
@@ -197,7 +199,7 @@ impl<'p> Transaction<'p> {
                             end(session, outcome).await
                         }
                         Err(error) => {
-                            // How much of it was carried out is not known: the pool must not use the session again.
+                            // It is unknown which parts of it were executed: the pool must not use the session again.
                             connection_state.close();
                             Err(E::from(error).into())
                         }
@@ -205,7 +207,7 @@ impl<'p> Transaction<'p> {
                 };
                 match outcome {
                     Ok(value) => return Ok(value),
-                    // Repeated where Postgres has said that it rolled back, so never while it is in doubt.
+                    // Only retried if Postgres has reported a rollback, so never while the write is in doubt.
                     Err(mut error) => {
                         if !attempts.may_repeat(connection, &mut error.cause).await {
                             return Err(error);
@@ -232,7 +234,7 @@ impl<'p> Transaction<'p> {
     }
 }
 
-/// Commits what went well, and rolls back what did not.
+/// Commits a successful transaction, and rolls back a failed one.
 async fn end<T, E: From<DieselError>>(
     session: &mut AsyncPgConnection,
     outcome: Result<T, E>,
@@ -243,14 +245,14 @@ async fn end<T, E: From<DieselError>>(
             Err(error) => Err(WriteError { cause: error.into(), in_doubt: Some(value) }),
         },
         Err(error) => {
-            // When that fails, the connection is broken, and the pool closes it.
+            // If the rollback fails, the connection is broken, and the pool closes it.
             let _ = AnsiTransactionManager::rollback_transaction(session).await;
             Err(error.into())
         }
     }
 }
 
-/// See the [module](self).
+/// The attempts to run some work; see the [module](self).
 struct Attempts<'p> {
     pool: &'p Pool,
     began: Instant,
@@ -264,7 +266,7 @@ impl<'p> Attempts<'p> {
         Self { pool, began: Instant::now(), number: 0, pause: FIRST_BACKOFF, reusable: None }
     }
 
-    /// The connection for the next attempt.
+    /// Returns the connection for the next attempt.
     async fn connection(&mut self) -> Result<PooledConnection, Error> {
         self.number += 1;
         let connection = match self.reusable.take() {
@@ -275,7 +277,7 @@ impl<'p> Attempts<'p> {
         Ok(connection)
     }
 
-    /// Whether to try once more after this error, which is completed. Waits before it says so.
+    /// Completes the error, and returns whether to retry. Waits for the pause before a retry.
     async fn may_repeat<E: AsDatabaseError>(&mut self, mut connection: PooledConnection, error: &mut E) -> bool {
         let Some(cause) = error.database_error() else { return false };
         cause.complete(&connection.connection_state.server_errors());

@@ -1,11 +1,11 @@
-//! Messages of the Postgres protocol, cut out of a stream of bytes wherever its reads and writes are split.
+//! Splits a byte stream into messages of the Postgres protocol, regardless of how its reads and writes are split.
 //!
-//! Only what the watchdog and the classification of errors need is kept: the type of each message, and the body of few.
-//! See <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
+//! It keeps only what the watchdog and the classification of errors need: the type of each message, and the body of a
+//! few. See <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
 use super::ServerError;
 
-/// As much of a body is kept. The SQLSTATE and the message of an error come first.
+/// The maximum kept size of a body. The SQLSTATE and the message of an error come first.
 const KEPT: usize = 8 * 1024;
 
 const SSL_REQUEST: u32 = 80_877_103;
@@ -14,26 +14,26 @@ const GSS_REQUEST: u32 = 80_877_104;
 /// One direction of a connection.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// A client's first messages have no type byte.
+    /// The first messages of a client have no type byte.
     is_typed: bool,
     head: Vec<u8>,
     left: usize,
     body: Vec<u8>,
 }
 
-/// What a client has sent.
+/// A message from the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ClientMessage {
-    /// The question whether the server encrypts. One byte answers it.
+    /// The request for encryption. The server answers it with one byte.
     Negotiation,
-    /// Something that one `ReadyForQuery` ends: the startup, a `Query`, a `Sync`.
+    /// A message that one `ReadyForQuery` ends: the startup, a `Query`, a `Sync`.
     Request,
 }
 
-/// What Postgres has answered.
+/// A message from Postgres.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ServerMessage {
-    /// `ReadyForQuery`: a request is done with.
+    /// `ReadyForQuery`: a request is finished.
     Ready,
     /// `ErrorResponse`.
     Refused(ServerError),
@@ -48,12 +48,12 @@ impl Frames {
         Self { is_typed: false, ..Self::of_the_server() }
     }
 
-    /// Whether a message has begun and not ended.
+    /// Returns whether a message has begun and not ended.
     pub(super) fn is_mid_message(&self) -> bool {
         !self.head.is_empty()
     }
 
-    /// Takes in what Postgres has sent.
+    /// Processes bytes from Postgres.
     pub(super) fn read_server(&mut self, mut bytes: &[u8], mut tell: impl FnMut(ServerMessage)) {
         while let Some(kind) = self.next(&mut bytes, |kind| kind == b'E') {
             match kind {
@@ -64,11 +64,11 @@ impl Frames {
         }
     }
 
-    /// Takes in what the client has sent.
+    /// Processes bytes from the client.
     pub(super) fn send(&mut self, mut bytes: &[u8], mut tell: impl FnMut(ClientMessage)) {
         while let Some(kind) = self.next(&mut bytes, |kind| kind == 0) {
             match kind {
-                // Not typed yet.
+                // A message without a type byte.
                 0 => match self.body.first_chunk().map(|code| u32::from_be_bytes(*code)) {
                     Some(SSL_REQUEST | GSS_REQUEST) => tell(ClientMessage::Negotiation),
                     _ => {
@@ -83,7 +83,7 @@ impl Frames {
         }
     }
 
-    /// The type of the next message that ends within `bytes`, which are consumed up to there.
+    /// Returns the type of the next message that ends within `bytes`; the bytes up to its end are consumed.
     fn next(&mut self, bytes: &mut &[u8], keeps: impl Fn(u8) -> bool) -> Option<u8> {
         let size = if self.is_typed { 5 } else { 4 };
         if self.head.len() < size {
@@ -92,7 +92,7 @@ impl Frames {
                 return None;
             }
             let length = self.head.last_chunk().map_or(4, |length| u32::from_be_bytes(*length));
-            // The length counts itself.
+            // The length includes its own four bytes.
             self.left = (length as usize).saturating_sub(4);
             self.body.clear();
         }
@@ -110,14 +110,14 @@ impl Frames {
     }
 }
 
-/// Takes at most so many bytes off the front.
+/// Splits at most `most` bytes off the front.
 fn take<'b>(bytes: &mut &'b [u8], most: usize) -> &'b [u8] {
     let (front, rest) = bytes.split_at(bytes.len().min(most));
     *bytes = rest;
     front
 }
 
-/// The fields of an `ErrorResponse`: each a type byte and a text that ends with a zero byte.
+/// Parses the fields of an `ErrorResponse`: each is a type byte and a text that ends with a zero byte.
 fn refusal(body: &[u8]) -> ServerError {
     let mut refusal = ServerError { sqlstate: String::new(), message: String::new(), routine: None };
     for field in body.split(|byte| *byte == 0) {

@@ -1,4 +1,4 @@
-//! Messages are found wherever the stream is split.
+//! The messages are found regardless of how the byte stream is split.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn error(sqlstate: &str, text: &str) -> Vec<u8> {
     message(b'E', fields.as_bytes())
 }
 
-/// What is heard when the bytes arrive in these pieces.
+/// Returns the messages that are found when the bytes arrive in these pieces.
 fn read_server<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Vec<ServerMessage> {
     let (mut frames, mut heard) = (Frames::of_the_server(), Vec::new());
     for piece in pieces {
@@ -24,7 +24,7 @@ fn read_server<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Vec<ServerMess
     heard
 }
 
-/// A row that looks like the end of an answer, a refused statement, and the ends of both answers.
+/// Returns a row that looks like the end of a response, a refused statement, and the ends of both responses.
 fn answers() -> Vec<u8> {
     let row = message(b'D', b"\0\x01\0\0\0\x06Z\0\0\0\x05I");
     let ready = message(b'Z', b"I");
@@ -70,7 +70,7 @@ fn client_messages_are_counted_wherever_one_write_ends() {
 }
 
 proptest! {
-    /// Any messages, in pieces of any size.
+    /// Messages of any content, in pieces of any size.
     #[test]
     fn any_messages_in_any_pieces_are_heard_alike(
         messages in vec((any::<u8>(), vec(any::<u8>(), 0..40)), 0..20),

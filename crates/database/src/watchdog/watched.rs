@@ -1,10 +1,11 @@
-//! A stream that notices when Postgres does not answer any more.
+//! A stream that detects that Postgres has stopped responding.
 //!
-//! A peer that vanished without a word, or a proxy that hangs, leaves a connection that looks open. `statement_timeout` is
-//! kept by Postgres and does not help then, and neither does TCP while something in between acknowledges. So reading
-//! fails when Postgres owes an answer and has sent nothing for longer than the statement under way may take.
+//! If a peer vanishes without closing the connection, or a proxy hangs, the connection still looks open. Postgres
+//! enforces `statement_timeout`, which does not help then; TCP does not help either while a device in between
+//! acknowledges. So a read fails if Postgres has an outstanding response and has sent nothing for longer than the
+//! current statement may take.
 //!
-//! The stream is whatever the protocol's messages pass over: a socket, or TLS over one.
+//! The stream is the transport of the protocol's messages: a socket, or TLS over a socket.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result};
@@ -18,18 +19,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::ConnectionState;
 use super::frames::{ClientMessage, Frames, ServerMessage};
 
-/// See the [module](self).
+/// The watched stream; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct WatchedStream<S> {
     stream: S,
     connection_state: Arc<ConnectionState>,
     sent: Frames,
     heard: Frames,
-    /// Answers of one byte that Postgres owes, as it does to the question for TLS.
+    /// The outstanding one-byte responses, as for the request for TLS.
     bytes_owed: u32,
-    /// Requests that Postgres has not finished. Several may be under way.
+    /// The requests that Postgres has not finished. There may be several.
     owed: u32,
-    /// When something was last sent or heard.
+    /// When bytes were last sent or received.
     since: Instant,
     alarm: Pin<Box<Sleep>>,
 }
@@ -48,7 +49,8 @@ impl<S> WatchedStream<S> {
         }
     }
 
-    /// Whether an answer is awaited: from the first byte of a request until Postgres is ready for the next one.
+    /// Returns whether a response is outstanding: from the first byte of a request until Postgres is ready for the next
+    /// one.
     fn is_waiting(&self) -> bool {
         self.owed > 0 || self.bytes_owed > 0 || self.sent.is_mid_message()
     }
@@ -104,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
         let was_waiting = self.is_waiting();
         self.send(&bytes[..written]);
         if !was_waiting && self.is_waiting() {
-            // The reader sleeps without a deadline: it has to look again.
+            // The reader sleeps without a deadline: wake it to compute one.
             context.waker().wake_by_ref();
         }
         Poll::Ready(Ok(written))

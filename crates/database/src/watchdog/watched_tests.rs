@@ -1,4 +1,4 @@
-//! A connection is given up when Postgres is silent for too long, and never otherwise.
+//! A connection fails if Postgres is silent for too long, and only then.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ const STARTUP: &[u8] = b"\0\0\0\x09\0\x03\0\0\0";
 const QUERY: &[u8] = b"Q\0\0\0\x0dSELECT 1\0";
 const READY: &[u8] = b"Z\0\0\0\x05I";
 
-/// A stream, Postgres' end of it, and what both know.
+/// Returns a stream, Postgres' end of it, and their connection state.
 async fn connection_state() -> (WatchedStream<DuplexStream>, DuplexStream, Arc<ConnectionState>) {
     let (ours, postgres) = duplex(64 * 1024);
     let connection_state = Arc::new(ConnectionState::new(Some(SILENCE)));
     (WatchedStream::new(ours, Arc::clone(&connection_state)), postgres, connection_state)
 }
 
-/// The same after the login.
+/// Returns a stream after the login.
 async fn session() -> (WatchedStream<DuplexStream>, DuplexStream, Arc<ConnectionState>) {
     let (mut watched, mut postgres, connection_state) = connection_state().await;
     watched.write_all(STARTUP).await.expect("room");
@@ -41,7 +41,7 @@ async fn failure(watched: &mut WatchedStream<DuplexStream>) -> ErrorKind {
     }
 }
 
-/// Whether the stream outlives a silence.
+/// Returns whether the stream survives a silence.
 async fn survives(watched: &mut WatchedStream<DuplexStream>) -> bool {
     tokio::time::timeout(4 * SILENCE, failure(watched)).await.is_err()
 }
