@@ -21,7 +21,7 @@ pub enum StartupError {
     Refused {
         /// Host, port and database.
         address: String,
-        /// What the server or the URL parser said.
+        /// The error of the server or of the URL parser.
         reason: String,
     },
     /// Migrations are missing, and the database is read-only.
@@ -41,7 +41,7 @@ pub enum StartupError {
     Migration {
         /// Host, port and database.
         address: String,
-        /// What the migration harness said.
+        /// The error of the migration harness.
         reason: String,
     },
 }

@@ -1,43 +1,43 @@
-//! `Cache-Control`: what a cache between the client and this service may do with an answer (RFC 9111, RFC 5861).
+//! `Cache-Control`: what a cache between the client and this service may do with a response (RFC 9111, RFC 5861).
 //!
-//! | [`Caching`] | header | such an answer |
+//! | [`Caching`] | header | the response |
 //! |---|---|---|
-//! | `Validated` | `no-cache` | may be stored, and is asked about before every use |
-//! | `Ttl` | `max-age=…` | may be used as long as the entry that it came from is fresh |
-//! | `StaleWhileRevalidate` | `max-age=…, stale-while-revalidate=…` | … and then as long as the entry may be served stale |
-//! | `Private` | `private, no-store` | is one person's, and is not stored at all |
-//! | `Never` | `no-store` | is not stored at all |
+//! | `Validated` | `no-cache` | may be stored, and must be validated before every use |
+//! | `Ttl` | `max-age=…` | may be used as long as its entry is fresh |
+//! | `StaleWhileRevalidate` | `max-age=…, stale-while-revalidate=…` | … and then while the entry may be served stale |
+//! | `Private` | `private, no-store` | belongs to one person, and must not be stored |
+//! | `Never` | `no-store` | must not be stored |
 //!
-//! A value that was loaded beside the cache has no entry whose remaining time could be handed on: it is `no-cache`.
-//! `max-age` is what is left of the entry's time, although the answer's `Age` is counted from the fill: a cache that
-//! counts `Age` keeps the answer for less than it might, and no cache keeps it for longer than the strategy allows.
+//! A value that was loaded without the cache has no entry with a remaining TTL: its header is `no-cache`. `max-age` is
+//! the remaining TTL of the entry, although the response's `Age` counts from the fill. So a cache that honours `Age`
+//! keeps the response for less time than it might, and no cache keeps it for longer than the strategy allows.
 
 use actix_web::http::header::HeaderValue;
 use cache::Cached;
 
-/// What a strategy allows other caches.
+/// What a strategy allows other caches to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Caching {
-    /// Nothing may be used without a question: the strategy promises that reads are fresh.
+    /// A response must be validated before every use: the strategy promises fresh reads.
     #[default]
     Validated,
-    /// Staleness within the entry's TTL.
+    /// A response may be stale within the entry's TTL.
     Ttl,
-    /// Staleness within the entry's hard TTL, while a refresh is under way past the soft one.
+    /// A response may be stale within the entry's hard TTL, while a refresh runs after the soft TTL.
     StaleWhileRevalidate,
-    /// Nothing: the answer is one person's.
+    /// A response belongs to one person, and must not be stored.
     Private,
-    /// Nothing: the answer is about one moment.
+    /// A response describes one moment, and must not be stored.
     Never,
 }
 
 impl Caching {
-    /// The header of an answer made of `fetched`.
+    /// Returns the header of a response with the value `fetched`.
     pub(crate) fn of(self, fetched: &Cached) -> HeaderValue {
         self.header(fetched.ttl_ms(), fetched.hard_ttl_ms())
     }
 
-    /// The header of an answer that no entry stands behind.
+    /// Returns the header of a response without an entry.
     pub(crate) fn without_entry(self) -> HeaderValue {
         self.header(0, 0)
     }
@@ -58,7 +58,7 @@ impl Caching {
     }
 }
 
-/// Whole seconds that end before `ms` have passed: the answer is on its way for some of them.
+/// Returns the whole seconds that end before `ms` have passed: the response is in transit for a part of them.
 fn seconds(ms: u64) -> u64 {
     ms.saturating_sub(1) / 1000
 }

@@ -1,13 +1,13 @@
-//! `/cache/feed`: what happens to entries, as server-sent events, for a page that shows it live.
+//! `/cache/feed`: the events of cache entries as server-sent events, for a page that shows them live.
 //!
 //! ```text
 //! id: 5f0c91d2a7be-17
 //! data: {"at_ms":1763806910123,"kind":"hit","lane":"ttl","key":"product:ttl:1","version":3,"ttl_ms":9120}
 //! ```
 //!
-//! A browser's `EventSource` resumes by itself: it sends the last id as `Last-Event-ID`. The first record says whether that
-//! was understood (`{"kind":"begin","resumed":true}`); another process, or this one after a restart, begins anew. The
-//! stream ends when the process is told to stop, so it never holds up a drain.
+//! A browser's `EventSource` resumes automatically: it sends the last id as `Last-Event-ID`. The first record states
+//! whether the feed was resumed (`{"kind":"begin","resumed":true}`); another process, or this process after a restart,
+//! cannot resume it. The stream ends when the process shuts down, so it never delays a drain.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -31,12 +31,12 @@ use crate::response_middleware::wants_head_only;
 use crate::server::ShutdownSignal;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// When a client that lost its connection, or was refused, may come again.
+/// The delay before a client that lost its connection, or was refused, should reconnect.
 const FEED_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// After so long a silence the stream says that it lives, and how far it has got.
+/// The interval without records after which the stream sends a keep-alive message with the current position.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// What happens to entries, live: hits, stale hits, misses, fills, refused fills, invalidations, events heard.
+/// Streams the events of cache entries: hits, stale hits, misses, fills, refused fills, invalidations, received events.
 #[utoipa::path(
     get,
     path = "/cache/feed",
@@ -61,7 +61,7 @@ pub(crate) async fn feed(
     response
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, NO_STORE))
-        // Or nginx would gather it.
+        // Otherwise nginx would buffer the stream.
         .insert_header(("X-Accel-Buffering", "no"));
     if wants_head_only(&request) {
         return Ok(response.streaming(stream::empty::<Result<Bytes, Infallible>>()));
@@ -81,10 +81,11 @@ pub(crate) async fn feed(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FeedQuery {
-    /// Of records about an entry, only those of these lanes; several with commas between them.
+    /// Of records about an entry, returns only those of these caches, separated by commas.
     #[param(nullable = false)]
     lane: Option<String>,
-    /// Only these kinds: `hit`, `stale`, `miss`, `bypass`, `fill`, `refused`, `invalidate`, `event`.
+    /// Returns only these kinds, separated by commas: `hit`, `stale`, `miss`, `bypass`, `fill`, `refused`,
+    /// `invalidate`, `event`.
     #[param(
         nullable = false,
         pattern = "^(hit|stale|miss|bypass|fill|refused|invalidate|event)(,(hit|stale|miss|bypass|fill|refused|invalidate|event))*$"
@@ -92,7 +93,7 @@ pub(crate) struct FeedQuery {
     kind: Option<String>,
 }
 
-/// What a listener wants to hear; empty lists want everything.
+/// The records that a subscriber requests; an empty list requests all of them.
 struct Filter {
     lanes: Vec<String>,
     kinds: Vec<CacheEventKind>,
@@ -129,7 +130,7 @@ struct FeedStream {
 }
 
 impl FeedStream {
-    /// What is to be sent next; `None` at the end.
+    /// Returns the next text to send; `None` at the end.
     async fn next_chunk(&mut self) -> Option<String> {
         let mut silence = pin!(tokio::time::sleep(KEEP_ALIVE));
         loop {
@@ -137,7 +138,7 @@ impl FeedStream {
                 biased;
                 () = self.stop.cancelled() => return None,
                 records = self.listener.next() => self.written(&records?),
-                // It moves the id on, too, past records that were not wanted. Without data it is no event.
+                // It also advances the id past filtered records. Without data, the browser does not report an event.
                 () = &mut silence => format!(": alive\nid: {}\n\n", self.listener.position()),
             };
             if !text.is_empty() {
@@ -156,7 +157,7 @@ impl FeedStream {
     }
 }
 
-/// The body. It is asked for a part only when the one before has been sent.
+/// Returns the body. The next part is only requested when the previous one has been sent.
 fn event_stream(telling: FeedStream) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let retry = stream::iter([Ok(Bytes::from(format!("retry: {}\n\n", FEED_RETRY_AFTER.as_millis())))]);
     retry.chain(stream::unfold(telling, async |mut telling| {

@@ -1,5 +1,5 @@
-//! Looking into a service's own part of Redis: `/cache/stats/{key}` and `/cache/entries`; and `/cache/feed`, which
-//! stands in `cache_feed.rs`.
+//! Inspects the service's own keyspace in Redis: `/cache/stats/{key}` and `/cache/entries`; and `/cache/feed`, which
+//! `cache_feed.rs` implements.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::http_metrics::resource;
 use crate::operations::{OperatorToken, SecurityAddon};
 use crate::problem::{Problem, Query};
 
-/// The longest key that is looked up, in characters.
+/// The maximum length of a key, in characters.
 const KEY: usize = 512;
 
 /// Mounts the routes over `cache`.
@@ -28,7 +28,8 @@ pub fn configure(cache: &CacheClient, cfg: &mut ServiceConfig) {
         .service(resource("/cache/feed").app_data(cache).get(feed));
 }
 
-/// The routes' part of the API's description, for the service that has `keyspace`; merge it into the service's own.
+/// Returns the routes' part of the API's description, for the service that has `keyspace`; merge it into the service's
+/// own.
 pub fn description(keyspace: &str) -> openapi::OpenApi {
     let mut described = ApiDoc::openapi();
     let stats = described.paths.paths.get_mut("/cache/stats/{key}").and_then(|stats| stats.get.as_mut());
@@ -45,12 +46,13 @@ pub fn description(keyspace: &str) -> openapi::OpenApi {
 #[openapi(paths(stats, entries, crate::cache_feed::feed), modifiers(&SecurityAddon))]
 struct ApiDoc;
 
-/// What [`Keyspace::parse`](cache::Keyspace::parse) accepts where there is one partition, as a regular expression.
+/// Returns a regular expression for the keys that [`Keyspace::parse`](cache::Keyspace::parse) accepts with one
+/// partition.
 fn key_pattern(keyspace: &str) -> String {
     format!(r"^{keyspace}:[^~\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*$")
 }
 
-/// One entry as it lies in Redis.
+/// Returns one entry as stored in Redis.
 #[utoipa::path(
     get,
     path = "/cache/stats/{key}",
@@ -80,7 +82,8 @@ async fn stats(_operator: OperatorToken, key: Path<String>, cache: Data<CacheCli
     }
 }
 
-/// The service's entries, page by page. It walks with SCAN: an entry that is written meanwhile may come twice or not.
+/// Returns the service's entries, page by page. It iterates with SCAN: an entry that is written in the meantime may
+/// appear twice or not at all.
 #[utoipa::path(
     get,
     path = "/cache/entries",
@@ -114,10 +117,11 @@ async fn entries(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct EntriesQuery {
-    /// 1 to 1000 entries at most, 100 by default. A page may hold fewer, or none, and still have a next one.
+    /// The maximum number of entries, 1 to 1000; 100 by default. A page may have fewer, or none, and still have a next
+    /// page.
     #[param(nullable = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// As `next_cursor` gave it.
+    /// The `next_cursor` of the previous page.
     #[param(nullable = false, pattern = "^[0-9]{1,5}-[0-9]{1,20}-[0-9]{1,20}$")]
     cursor: Option<String>,
 }

@@ -1,24 +1,24 @@
-//! `Cache-Status` (RFC 9211): where an answer came from, in a form that tools understand.
+//! `Cache-Status` (RFC 9211): the origin of a response, in a standard form.
 //!
 //! | header | meaning |
 //! |---|---|
 //! | `product-api; hit; ttl=23` | from the cache, fresh for 23 s more |
-//! | `product-api; hit; ttl=-4` | from the cache, stale for 4 s, a refresh is under way |
+//! | `product-api; hit; ttl=-4` | from the cache, stale for 4 s, a refresh is running |
 //! | `product-api; fwd=miss; stored` | loaded, and now in the cache |
 //! | `product-api; fwd=miss; collapsed` | loaded once for several requests |
-//! | `product-api; fwd=miss; detail=fenced` | loaded, not stored because of an invalidation meanwhile |
-//! | `product-api; fwd=miss; detail=not-stored` | loaded, good for this answer only: the loader wanted it so |
-//! | `product-api; fwd=bypass; detail=redis-down` | loaded beside the cache |
+//! | `product-api; fwd=miss; detail=fenced` | loaded, not stored because of an invalidation in the meantime |
+//! | `product-api; fwd=miss; detail=not-stored` | loaded, valid for this response only, as the loader requested |
+//! | `product-api; fwd=bypass; detail=redis-down` | loaded without the cache |
 
 use actix_web::http::header::HeaderValue;
 use cache::{Cached, Outcome};
 
-/// The header's value for what `cache` (its name in the header) answered.
+/// Returns the header for the result `fetched` of `cache` (its name in the header).
 pub fn of(cache: &str, fetched: &Cached) -> HeaderValue {
     value(text(cache, fetched))
 }
 
-/// As [`of`], with `detail` where there is none yet.
+/// Returns the header as [`of`], with `detail` if the result has none.
 pub(crate) fn with_detail(cache: &str, fetched: &Cached, detail: Option<&str>) -> HeaderValue {
     let mut text = text(cache, fetched);
     if let Some(detail) = detail.filter(|_| !text.contains("; detail=")) {
@@ -34,7 +34,7 @@ fn text(cache: &str, fetched: &Cached) -> String {
     match fetched.outcome() {
         Outcome::Hit | Outcome::Stale => {
             text.push_str("; hit; ttl=");
-            // Rounded down, so that a stale answer never shows `ttl=0`.
+            // Rounded down, so that a stale response never shows `ttl=0`.
             text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
         }
         Outcome::Collapsed => text.push_str("; fwd=miss; collapsed"),
@@ -58,7 +58,7 @@ fn add_detail(text: &mut String, detail: &str) {
     text.push_str(detail);
 }
 
-/// The header's value for a request that the cache never answers, with what became of the entry.
+/// Returns the header for a request that the cache never answers, with the effect on the entry.
 pub fn of_write(cache: &str, detail: &str) -> HeaderValue {
     value(format!("{cache}; fwd=method; detail={detail}"))
 }

@@ -13,7 +13,7 @@ use actix_web::http::header::{self, Header, IfMatch, IfNoneMatch};
 use crate::problem::Problem;
 use crate::validator::Validator;
 
-/// What a client requires of the current representation before it is changed.
+/// The conditions that a client requires of the current representation before it is changed.
 #[derive(Clone, Debug, Default)]
 pub struct Preconditions {
     if_match: Option<IfMatch>,
@@ -24,7 +24,7 @@ impl Preconditions {
     /// Reads `If-Match` and `If-None-Match`.
     ///
     /// # Errors
-    /// When one of them is neither `*` nor a list of entity tags.
+    /// Returns a problem if one of them is neither `*` nor a list of entity tags.
     pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let named = |name| request.headers().contains_key(name);
         let if_match = named(header::IF_MATCH).then(|| match IfMatch::parse(request) {
@@ -44,12 +44,12 @@ impl Preconditions {
         Ok(Self { if_match: if_match.transpose()?, if_none_match: if_none_match.transpose()? })
     }
 
-    /// Whether there are none, so that nothing has to be compared.
+    /// Returns whether there are no conditions, so that nothing has to be compared.
     pub fn is_empty(&self) -> bool {
         self.if_match.is_none() && self.if_none_match.is_none()
     }
 
-    /// Whether they hold for the current representation; `None` when there is none.
+    /// Returns whether the conditions hold for the current representation; `None` if there is none.
     ///
     /// `If-Match` compares strongly and `If-None-Match` weakly (RFC 9110, 13.1.1 and 13.1.2).
     pub fn hold_for(&self, current: Option<&Validator>) -> bool {
@@ -67,7 +67,8 @@ impl Preconditions {
     }
 }
 
-/// The problem of a write whose preconditions do not hold; `current` is the validator that it should have named.
+/// Returns the problem of a write whose preconditions do not hold; `current` is the validator that it should have
+/// named.
 pub fn failed(current: Option<&Validator>) -> Problem {
     Problem::precondition_failed(match current {
         Some(current) => format!("The preconditions do not hold for the current ETag, which is {current}."),
@@ -75,7 +76,7 @@ pub fn failed(current: Option<&Validator>) -> Problem {
     })
 }
 
-/// Whether `If-None-Match` of a read names `current`. One that cannot be read names nothing.
+/// Returns whether the `If-None-Match` of a read names `current`. An invalid header names nothing.
 pub(crate) fn is_unchanged(request: &HttpRequest, current: &Validator) -> bool {
     request.headers().contains_key(header::IF_NONE_MATCH)
         && IfNoneMatch::parse(request).is_ok_and(|condition| names(&condition, current))
@@ -88,9 +89,10 @@ fn names(condition: &IfNoneMatch, current: &Validator) -> bool {
     }
 }
 
-/// How many tags a list must have. actix skips a member that is no tag, and a write must not ignore a part of its conditions.
+/// Returns how many tags a list must have. actix skips an invalid member, but a write must not ignore a part of its
+/// conditions.
 ///
-/// At least one: an empty list is no condition.
+/// At least one: an empty list is not a condition.
 fn members(request: &HttpRequest, name: &header::HeaderName) -> usize {
     let lists = request.headers().get_all(name).filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(',')).filter(|member| !member.trim().is_empty()).count().max(1)

@@ -1,6 +1,6 @@
 //! The API's description at `/openapi.json`, and a page to read and try it at `/docs/`.
 //!
-//! The page's files are in the binary; it works without a network.
+//! The files of the page are embedded in the binary, so it works without a network.
 
 mod complete;
 

@@ -1,8 +1,8 @@
-//! `/livez` and `/readyz`: does the process run, and should it get requests?
+//! `/livez` and `/readyz`: liveness and readiness of the process.
 //!
-//! A dependency is *required* (without it the answer is 503) or *preferred* (without it the
-//! service is degraded, says so, and stays at 200). While the process drains, `/readyz` is 503
-//! without asking anything. What a failing check said is logged when it changes, not sent.
+//! A dependency is *required* (without it the response is 503) or *preferred* (without it the service is degraded,
+//! reports that, and stays at 200). While the process drains, `/readyz` returns 503 without running a check. The error
+//! of a failing check is logged when the result changes, and is not sent.
 
 mod check;
 mod postgres;
@@ -27,47 +27,47 @@ pub use check::{CheckOutcome, CheckReport, Requirement};
 
 pub(crate) const READYZ: &str = "/readyz";
 
-/// What must hold before this process should get requests.
+/// The conditions for this process to receive requests.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     shutdown: CancellationToken,
     checks: Vec<Arc<Check>>,
-    /// The latest answers, and when the dependencies were asked for them.
+    /// The latest results, and when the checks were started.
     latest: Arc<Mutex<Option<(Instant, Checks)>>>,
 }
 
 type Checks = BTreeMap<&'static str, CheckReport>;
 
-/// The answer of `/readyz`.
+/// The response of `/readyz`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Report {
-    /// All of it in a word.
+    /// The overall status.
     pub status: Status,
-    /// Each dependency by its name.
+    /// The result of each dependency, by name.
     pub checks: BTreeMap<&'static str, CheckReport>,
 }
 
-/// Readiness in a word.
+/// The overall readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Everything answers.
+    /// All dependencies respond.
     Ready,
-    /// Something preferred does not; requests are served all the same.
+    /// A preferred dependency fails; requests are served nevertheless.
     Degraded,
-    /// Something required does not.
+    /// A required dependency fails.
     Unready,
-    /// The process is going down.
+    /// The process is shutting down.
     Draining,
 }
 
 impl Readiness {
-    /// Ready until `shutdown` is cancelled.
+    /// Creates a readiness without dependencies, which is ready until `shutdown` is cancelled.
     pub fn new(shutdown: CancellationToken) -> Self {
         Self { shutdown, checks: Vec::new(), latest: Arc::default() }
     }
 
-    /// Adds a dependency without which nothing can be served.
+    /// Adds a dependency without which no request can be served.
     #[must_use]
     pub fn requires<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
     where
@@ -78,7 +78,8 @@ impl Readiness {
         self.with(Check::new(name, Requirement::Required, limit, check))
     }
 
-    /// As [`requires`](Self::requires), where the reason of a failure is for everybody to read, such as "half built".
+    /// Adds a required dependency, as [`requires`](Self::requires), whose failure reason is public, such as "half
+    /// built".
     #[must_use]
     pub fn requires_public<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
     where
@@ -89,7 +90,7 @@ impl Readiness {
         self.with(Check::new(name, Requirement::Required, limit, check).public())
     }
 
-    /// Adds a dependency that is missed when it fails, and can be done without.
+    /// Adds a dependency whose failure degrades the service, but does not prevent it from serving requests.
     #[must_use]
     pub fn prefers<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
     where
@@ -100,7 +101,7 @@ impl Readiness {
         self.with(Check::new(name, Requirement::Preferred, limit, check))
     }
 
-    /// As [`prefers`](Self::prefers), where the reason of a failure is for everybody to read.
+    /// Adds a preferred dependency, as [`prefers`](Self::prefers), whose failure reason is public.
     #[must_use]
     pub fn prefers_public<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
     where
@@ -111,8 +112,8 @@ impl Readiness {
         self.with(Check::new(name, Requirement::Preferred, limit, check).public())
     }
 
-    /// Adds the cache's deferred invalidations as `invalidations`: until they are done, the entries that they name are
-    /// loaded past the cache.
+    /// Adds the cache's deferred invalidations as `invalidations`: until they succeed, the affected entries are loaded
+    /// without the cache.
     #[must_use]
     pub fn prefers_invalidations(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
@@ -127,8 +128,8 @@ impl Readiness {
         })
     }
 
-    /// Adds the cache's Redis as `redis`, and shows what is wrong with it. Without Redis, reads go to where the loaders load
-    /// from.
+    /// Adds the cache's Redis as `redis`, with a public failure reason. Without Redis, reads go to the source of the
+    /// loaders.
     #[must_use]
     pub fn prefers_redis(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
@@ -141,7 +142,7 @@ impl Readiness {
                 }
             }
         });
-        // The cache itself logs each state when it begins and when it is over.
+        // The cache itself logs the begin and the end of each state.
         self.with(check.public().quiet())
     }
 
@@ -150,8 +151,8 @@ impl Readiness {
         self
     }
 
-    /// Asks every dependency, all at once, each within its limit. Callers share answers that were asked for after they came, so
-    /// many of them ask no dependency more often than two do.
+    /// Runs all checks concurrently, each within its time limit. Callers share results whose checks were started after
+    /// the callers arrived, so many concurrent callers do not check a dependency more often than two callers do.
     pub async fn report(&self) -> Report {
         if self.shutdown.is_cancelled() {
             return Report { status: Status::Draining, checks: BTreeMap::new() };

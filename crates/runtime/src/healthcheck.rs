@@ -1,6 +1,6 @@
-//! The `healthcheck` subcommand of every binary: asks the running service whether it is ready.
+//! The `healthcheck` subcommand of every binary: queries the readiness of the running service.
 //!
-//! Containers without a shell or curl need it, so it is std only, blocking, and gives up soon.
+//! Containers without a shell or curl need it. It uses only std, blocks, and has a short timeout.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -13,20 +13,20 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Why a service counts as unhealthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
-    /// Nothing answered.
+    /// The service did not respond.
     #[error("nothing answers at {address}: {source}")]
     Silent {
-        /// Where it was asked.
+        /// The queried address.
         address: SocketAddr,
-        /// What happened instead.
+        /// The error of the connection.
         source: io::Error,
     },
-    /// It answered, and not with 200.
+    /// The service responded, but not with 200.
     #[error("not ready: {0}")]
     NotReady(String),
 }
 
-/// Asks `/readyz` of the service that runs with these settings on this machine.
+/// Queries `/readyz` of the service that runs with these settings on this machine.
 pub fn probe(settings: &HttpSettings) -> Result<(), Unhealthy> {
     let address = SocketAddr::new(reachable(settings.host), settings.port);
     let answer = ask(address).map_err(|source| Unhealthy::Silent { address, source })?;
@@ -38,7 +38,7 @@ pub fn probe(settings: &HttpSettings) -> Result<(), Unhealthy> {
     Err(Unhealthy::NotReady(format!("{status} {report}").trim().to_owned()))
 }
 
-/// A service that listens everywhere is asked at home.
+/// Returns the loopback address for a service that listens on all addresses.
 fn reachable(host: IpAddr) -> IpAddr {
     match host {
         IpAddr::V4(host) if host.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

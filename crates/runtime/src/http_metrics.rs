@@ -1,8 +1,8 @@
-//! The middleware around every request: counts it, times it, logs it when it failed.
+//! The middleware that counts and times every request, and logs failed ones.
 //!
-//! `http_request_duration_seconds` carries the route's pattern (never the path), the method and
-//! the status class, so its series are bounded. A worker resolves each series once and keeps the
-//! handle: a request costs two clock readings, one map lookup and one histogram entry.
+//! `http_request_duration_seconds` has the labels route pattern (never the path), method and status class, so the
+//! number of its series is bounded. A worker registers each series once and keeps the handle: a request costs two clock
+//! readings, one map lookup and one histogram entry.
 
 mod failures;
 mod series;
@@ -22,22 +22,22 @@ use failures::Failures;
 use pin_project_lite::pin_project;
 use series::Series;
 
-/// Name of the histogram that this middleware fills.
+/// The name of the histogram that this middleware fills.
 pub const DURATION: &str = "http_request_duration_seconds";
 
-/// The route of requests that no pattern matched.
+/// The route of requests that match no pattern.
 const UNMATCHED: &str = "unmatched";
 
-/// The label of a route in the metrics. Without one the pattern is looked up, which matches the path once more.
+/// The label of a route in the metrics. Without the label, the pattern is looked up, which matches the path once more.
 #[derive(Debug, Clone, Copy)]
 pub struct Route(&'static str);
 
-/// A resource that carries its pattern as its label.
+/// Returns a resource that carries its pattern as its label.
 pub fn resource(pattern: &'static str) -> Resource {
     web::resource(pattern).app_data(Route(pattern))
 }
 
-/// Wraps an app; [`crate::server::serve`] does it.
+/// Wraps an app; [`crate::server::serve`] applies it.
 #[derive(Debug, Clone, Default)]
 pub struct HttpMetrics {
     failures: Failures,
@@ -59,14 +59,14 @@ where
     }
 }
 
-/// The middleware as one worker runs it.
+/// The middleware of one worker.
 #[derive(Debug)]
 pub struct MetricsService<S> {
     service: S,
     seen: Rc<WorkerMetrics>,
 }
 
-/// What a worker keeps of the requests that it has seen.
+/// The metrics and failures that a worker records.
 #[derive(Debug)]
 struct WorkerMetrics {
     series: Series,
@@ -91,7 +91,7 @@ where
 }
 
 pin_project! {
-    /// A request under way.
+    /// A request in progress.
     #[derive(Debug)]
     pub struct MetricsFuture<F> {
         start: Instant,
@@ -132,7 +132,8 @@ where
     }
 }
 
-/// An inner middleware gave an error instead of an answer; the request went with it.
+/// Records a request for which an inner middleware returned an error instead of a response; the request is no longer
+/// available.
 fn record_error(seen: &WorkerMetrics, method: &Method, error: &Error, took: Duration) {
     let status = error.as_response_error().status_code();
     seen.series.record(UNMATCHED, method, status, took);
@@ -141,7 +142,7 @@ fn record_error(seen: &WorkerMetrics, method: &Method, error: &Error, took: Dura
     }
 }
 
-/// A request that failed.
+/// A failed request.
 struct Failed<'a> {
     method: &'a Method,
     route: &'a str,
@@ -150,10 +151,10 @@ struct Failed<'a> {
 }
 
 impl Failed<'_> {
-    /// The one line about it. `/readyz` is left out: its 503 is a report.
+    /// Logs the failure in one line. `/readyz` is left out: its 503 is a report.
     ///
-    /// A fault of this service is an error. A dependency that does not respond is a warning, once per route and outage. A request
-    /// that is refused because a limit is reached is neither: the service does what it should.
+    /// A bug in this service is an error. A dependency that does not respond is a warning, once per route and outage. A
+    /// request that is refused because of a limit is neither: the service works as intended.
     fn log(&self, error: Option<&Error>, failures: &Failures) {
         let problem = error.and_then(|error| error.as_error::<Problem>());
         let cause = match (problem.and_then(Problem::cause), error) {

@@ -1,23 +1,23 @@
-//! What every service binary does alike, so that its `main` fits on one screen.
+//! The parts that every service binary has in common, so that its `main` fits on one screen.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`settings`] | embedded defaults, a file, the environment; refusals that name the setting |
+//! | [`settings`] | embedded defaults, a file, the environment; errors that name the setting |
 //! | [`telemetry`] | logs and metrics |
 //! | [`process`] | the binary: subcommands, exit code, tokio runtime |
-//! | [`server`] | serve on a listener, stop on a token without losing a request |
-//! | [`shutdown`] | the end of a service's cache |
-//! | [`http_metrics`] | the middleware around every request |
+//! | [`server`] | serves on a listener, stops on a token without losing a request |
+//! | [`shutdown`] | closes a service's cache |
+//! | [`http_metrics`] | the middleware that measures and logs every request |
 //! | [`response_middleware`] | the middleware that completes every response: HEAD, error bodies, `Cache-Control` |
 //! | [`problem`] | RFC 9457 errors, and the JSON body extractor |
-//! | [`response`] · [`cache_control`] | answers to reads through the cache and to writes; what other caches may do with them |
+//! | [`response`] · [`cache_control`] | responses to cached reads and to writes; what other caches may do with them |
 //! | [`validator`] · [`conditions`] | `ETag`; `If-Match`, `If-None-Match` |
-//! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that asks it |
+//! | [`health`] · [`healthcheck`] | `/livez`, `/readyz`, and the subcommand that queries `/readyz` |
 //! | [`docs`] | `/openapi.json`, `/docs/` |
-//! | [`policy_settings`] | lifetimes of cache entries as settings |
+//! | [`policy_settings`] | TTLs of cache entries as settings |
 //! | [`limits`] | bounds of all settings |
-//! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that says where an answer came from |
-//! | [`operations`] | who may use `/events`, `/cache/…` and `/metrics` |
+//! | [`cache_routes`] · [`cache_status`] | `/cache/…`, and the header that states the origin of a response |
+//! | [`operations`] | access to `/events`, `/cache/…` and `/metrics` |
 //! | [`outbox_routes`] | `/events` of a service that has an outbox |
 //!
 //! ```no_run
@@ -75,19 +75,19 @@ pub mod validator;
 
 use actix_web::web::ServiceConfig;
 
-/// The routes that every service has beside its own.
+/// The routes that every service has in addition to its own.
 #[derive(Debug, Clone)]
 pub struct StandardRoutes {
-    /// Behind `/readyz`; `/livez` needs nothing.
+    /// Serves `/readyz`; `/livez` needs nothing.
     pub readiness: health::Readiness,
-    /// Behind `/metrics`.
+    /// Serves `/metrics`.
     pub metrics: telemetry::Metrics,
-    /// Behind `/openapi.json` and `/docs/`.
+    /// Serves `/openapi.json` and `/docs/`.
     pub docs: docs::Docs,
 }
 
 impl StandardRoutes {
-    /// Mounts them.
+    /// Mounts the routes.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         self.readiness.configure(cfg);
         self.metrics.configure(cfg);

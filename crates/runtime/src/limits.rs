@@ -1,8 +1,9 @@
-//! Bounds of the settings that services share: what cannot work is refused at startup, by the name of the setting.
+//! Bounds of the settings that services share: unusable values are refused at startup, with the name of the setting.
 //!
-//! Zero makes a loop spin, a queue refuse everything or a timer panic; a huge time overflows the clock; a huge number asks for more
-//! memory or connections than there are. So every number and every time has a lower and an upper bound here. What two settings say
-//! together about loads is checked by [`check_policies`](crate::policy_settings::check_policies).
+//! Zero would make a loop spin, a queue refuse everything or a timer panic; a huge duration overflows the clock; a huge
+//! number requests more memory or connections than there are. So every number and every duration has a lower and an
+//! upper bound here. [`check_policies`](crate::policy_settings::check_policies) checks the combinations of settings
+//! that concern loads.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -29,7 +30,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Refuses a value outside of `range`.
 ///
 /// # Errors
-/// By the name of the setting.
+/// Returns an error that names the setting.
 pub fn within<T: PartialOrd + Debug>(setting: &str, value: T, range: RangeInclusive<T>) -> Checked {
     match range.contains(&value) {
         true => Ok(()),
@@ -40,10 +41,10 @@ pub fn within<T: PartialOrd + Debug>(setting: &str, value: T, range: RangeInclus
     }
 }
 
-/// The `[http]` section.
+/// Checks the `[http]` section.
 ///
 /// # Errors
-/// By the name of the first setting that is wrong; so it is for all of these.
+/// Returns an error that names the first wrong setting, as all of these functions do.
 pub fn http(http: &HttpSettings) -> Checked {
     within("HTTP__MAX_CONNECTIONS", http.max_connections, 1..=1_000_000)?;
     within("HTTP__KEEP_ALIVE", http.keep_alive, SECOND..=HOUR)?;
@@ -54,15 +55,15 @@ pub fn http(http: &HttpSettings) -> Checked {
     within("HTTP__GRACE", http.grace, Duration::ZERO..=HOUR)
 }
 
-/// The `[postgres]` section.
+/// Checks the `[postgres]` section.
 pub fn postgres(postgres: &PostgresSettings) -> Checked {
     within("POSTGRES__MAX_CONNECTIONS", postgres.max_connections.get(), 1..=1_000)?;
     within("POSTGRES__WAIT_TIMEOUT", postgres.wait_timeout, 10 * MS..=30 * SECOND)?;
-    // Without a limit, nothing bounds a load, or how long a COMMIT that was not answered can still take effect.
+    // Without a limit, nothing bounds a load, or how long an unanswered COMMIT can still take effect.
     within("POSTGRES__STATEMENT_TIMEOUT", postgres.statement_timeout, 10 * MS..=40 * SECOND)
 }
 
-/// The `[redis]` section.
+/// Checks the `[redis]` section.
 pub fn redis(redis: &CacheSettings) -> Checked {
     within("REDIS__COMMAND_TIMEOUT", redis.command_timeout, MS..=10 * SECOND)?;
     within("REDIS__BREAKER_THRESHOLD", redis.breaker_threshold, 1..=1_000)?;
@@ -71,7 +72,7 @@ pub fn redis(redis: &CacheSettings) -> Checked {
     within("REDIS__SWEEP_REST", redis.sweep_rest, 10 * MS..=DAY)
 }
 
-/// The `[relay]` section.
+/// Checks the `[relay]` section.
 pub fn relay(relay: &RelaySettings) -> Checked {
     within("RELAY__BATCH", relay.batch, 1..=10_000)?;
     within("RELAY__POLL", relay.poll, 10 * MS..=DAY)?;
@@ -80,26 +81,26 @@ pub fn relay(relay: &RelaySettings) -> Checked {
     within("RELAY__STREAM_LENGTH", relay.stream_length, 1..=100_000_000)
 }
 
-/// The `[events]` section.
+/// Checks the `[events]` section.
 pub fn events(events: &ConsumerSettings) -> Checked {
     within("EVENTS__BATCH", events.batch, 1..=10_000)?;
-    // Sooner than that, events are taken from peers that are carrying them out.
+    // With a shorter time, events are claimed from peers that are still applying them.
     within("EVENTS__CLAIM_AFTER", events.claim_after, 100 * MS..=DAY)?;
     within("EVENTS__MAX_ATTEMPTS", events.max_attempts, 1..=1_000)?;
     within("EVENTS__STALE_AFTER", events.stale_after, ConsumerSettings::LEAST_STALE_AFTER..=10 * MINUTE)
 }
 
-/// The `[product_api]` section.
+/// Checks the `[product_api]` section.
 pub fn product_api(api: &ProductApiSettings) -> Checked {
     url("PRODUCT_API__URL", &api.url)?;
     within("PRODUCT_API__TIMEOUT", api.timeout, 10 * MS..=30 * SECOND)
 }
 
-/// The address of another service.
+/// Checks the address of another service.
 pub fn url(setting: &str, url: &str) -> Checked {
     match url.parse::<Uri>() {
         Ok(uri) if is_address(&uri) => Ok(()),
-        // It is not repeated: it may hold a password.
+        // The error omits the address, because it may contain a password.
         _ => Err(SettingsError::wrong(setting, "must be an address such as http://host:port")),
     }
 }
@@ -107,7 +108,7 @@ pub fn url(setting: &str, url: &str) -> Checked {
 fn is_address(uri: &Uri) -> bool {
     let Some(authority) = uri.authority() else { return false };
     let has_port = authority.port_u16().is_some();
-    // What follows the host is a port that is none.
+    // Otherwise, the text after the host is an invalid port.
     let has_host = !authority.host().is_empty() && (has_port || authority.as_str().ends_with(authority.host()));
     has_host && matches!(uri.scheme_str(), Some("http" | "https"))
 }

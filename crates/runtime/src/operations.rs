@@ -1,15 +1,16 @@
 //! Access to the operations routes: `/events`, `/cache/*` and `/metrics`.
 //!
-//! They show what the service works on, so they are for operators and for the services' own consumers, not for clients.
+//! They disclose the data that the service processes, so they are for operators and for consumers of other services,
+//! not for clients.
 //!
 //! | `OPERATIONS__TOKEN_FILE` | the service listens on | operations routes |
 //! |---|---|---|
-//! | names a file | any address | answer a request that carries the token: `Authorization: Bearer <token>` |
-//! | is empty | loopback | answer every request: only this machine can send one |
-//! | is empty | any other address | answer no request |
+//! | names a file | any address | accept requests with the token: `Authorization: Bearer <token>` |
+//! | is empty | loopback | accept every request: only this machine can send one |
+//! | is empty | any other address | refuse every request |
 //!
-//! A refused request gets 401 with `WWW-Authenticate`. The token is compared in constant time, by its digest. The consumers
-//! of a service send the same token when they ask another service for missed events.
+//! A refused request receives 401 with `WWW-Authenticate`. The token is compared in constant time, by its digest. The
+//! consumers of a service send the same token when they fetch missed events from another service.
 
 use std::fmt;
 use std::future::{Ready, ready};
@@ -30,7 +31,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use crate::problem::Problem;
 use crate::settings::SettingsError;
 
-/// The shortest token that is accepted, in characters.
+/// The minimum length of an accepted token, in characters.
 const SHORTEST: usize = 16;
 /// The name of the security scheme in the API's description.
 const SCHEME: &str = "operations_token";
@@ -39,7 +40,7 @@ const SCHEME: &str = "operations_token";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperationsSettings {
-    /// The file that holds the token; empty for none.
+    /// The file that contains the token; empty for no token.
     pub token_file: String,
 }
 
@@ -50,14 +51,14 @@ pub struct Token {
     digest: [u8; 32],
 }
 
-/// Who may use the operations routes of this process.
+/// The access rule of the operations routes of this process.
 #[derive(Clone, Debug)]
 pub enum OperationsAccess {
-    /// Every request: only this machine can send one.
+    /// Every request is accepted: only this machine can send one.
     Everyone,
-    /// No request.
+    /// No request is accepted.
     Nobody,
-    /// Requests that carry the token.
+    /// Requests with the token are accepted.
     Bearer(Token),
 }
 
@@ -66,10 +67,10 @@ pub enum OperationsAccess {
 pub struct OperatorToken(());
 
 impl OperationsAccess {
-    /// Reads the token, or decides by where `listener` is bound.
+    /// Reads the token, or decides by the address of `listener`.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no token.
+    /// Returns an error if the file cannot be read, or contains no token.
     pub fn load(settings: &OperationsSettings, listener: &TcpListener) -> Result<Self, SettingsError> {
         if !settings.token_file.is_empty() {
             return Token::read(Path::new(&settings.token_file)).map(Self::Bearer);
@@ -84,7 +85,7 @@ impl OperationsAccess {
         Ok(access)
     }
 
-    /// Without a token, only a service that this machine alone can reach is open.
+    /// Returns the rule without a token: only a service that is reachable from this machine alone is open.
     pub(crate) fn of(listener: &TcpListener) -> Self {
         match listener.local_addr() {
             Ok(address) if address.ip().to_canonical().is_loopback() => Self::Everyone,
@@ -92,12 +93,12 @@ impl OperationsAccess {
         }
     }
 
-    /// Applies it to the routes of an app. Without this call the listener's address decides.
+    /// Applies the rule to the routes of an app. Without this call, the listener's address decides.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
         cfg.app_data(self.clone());
     }
 
-    /// The token that this process sends to other services, if it has one.
+    /// Returns the token that this process sends to other services, if it has one.
     pub fn token(&self) -> Option<&str> {
         match self {
             Self::Bearer(token) => Some(&token.text),
@@ -137,7 +138,7 @@ impl Token {
         Ok(Self { text: text.into(), digest: Sha256::digest(text).into() })
     }
 
-    /// Takes the same time wherever the two differ, and whatever their lengths are: digests are compared.
+    /// Compares digests, so the duration does not depend on the position of a difference or on the lengths.
     fn is(&self, sent: &[u8]) -> bool {
         let sent: [u8; 32] = Sha256::digest(sent).into();
         self.digest.ct_eq(&sent).into()
@@ -150,7 +151,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The credentials of the scheme `Bearer`, whose name has no case (RFC 9110, 11.1; RFC 6750).
+/// Returns the credentials of the scheme `Bearer`, whose name is case-insensitive (RFC 9110, 11.1; RFC 6750).
 fn bearer(request: &HttpRequest) -> Option<&[u8]> {
     let credentials = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = credentials.split_at_checked(7)?;

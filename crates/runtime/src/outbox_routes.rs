@@ -1,4 +1,4 @@
-//! `/events`: a service's log of changes, for consumers that have missed something.
+//! `/events`: a service's log of changes, for consumers that have missed events.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub fn configure(outbox: &Outbox, cfg: &mut ServiceConfig) {
 #[openapi(paths(page), modifiers(&SecurityAddon))]
 pub struct ApiDoc;
 
-/// What this service has changed in the last hour, in order and without holes.
+/// Returns the changes that this service has made in the last hour, in order and without gaps.
 #[utoipa::path(
     get,
     path = "/events",
@@ -56,14 +56,14 @@ async fn page(_operator: OperatorToken, query: Query<LogQuery>, outbox: Data<Out
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct LogQuery {
-    /// The number of the last event that is known; 0 for none.
+    /// The number of the last known event; 0 if there is none.
     #[serde(default)]
     #[param(minimum = 0, maximum = 18_446_744_073_709_551_615u64)]
     after: u64,
-    /// The epoch of that event. Without it, the log of a database that was restored is not told apart.
+    /// The epoch of that event. Without it, the log of a restored database cannot be distinguished.
     #[param(nullable = false, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     epoch: Option<Uuid>,
-    /// 1 to 500 events, 500 by default.
+    /// The maximum number of events, 1 to 500; 500 by default.
     #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }

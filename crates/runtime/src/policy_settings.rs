@@ -1,6 +1,6 @@
-//! The settings of a service's cache: lifetimes for its lanes.
+//! The settings of a service's caches: the TTLs of their entries.
 //!
-//! What contradicts is refused before a store is touched, by the name that one would set: `LANES__TTL__SOFT_TTL`.
+//! Contradictory settings are refused before a store is used, with the name of the variable: `LANES__TTL__SOFT_TTL`.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use serde::Deserialize;
 
 use crate::settings::SettingsError;
 
-/// How long the entries of a lane live; see [`Policy`] for the meaning.
+/// The policy of one cache; see [`Policy`] for the meaning.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CachePolicySettings {
-    /// Gone after this.
+    /// The entry expires after this.
     #[serde(with = "humantime_serde")]
     pub hard_ttl: Duration,
-    /// Stale after this.
+    /// The entry is stale after this.
     #[serde(default, with = "humantime_serde")]
     pub soft_ttl: Option<Duration>,
-    /// "No such thing" is gone after this.
+    /// A cached absence expires after this.
     #[serde(default, with = "humantime_serde")]
     pub negative_ttl: Option<Duration>,
-    /// The share of the TTLs that chance may take off.
+    /// The maximum random reduction of the TTLs, as a fraction.
     #[serde(default)]
     pub jitter: f64,
-    /// The longest that a load may take. Left out: as long as what it waits for may take.
+    /// The timeout of a load. Default: the sum of the time limits of the stores that a load waits for.
     #[serde(default, with = "humantime_serde")]
     pub load_timeout: Option<Duration>,
-    /// How long a load keeps other processes from loading. Left out: a little longer than the load may take.
+    /// How long a load keeps other processes from loading. Default: a little longer than the load timeout.
     #[serde(default, with = "humantime_serde")]
     pub lease: Option<Duration>,
-    /// How long to wait for another process' load.
+    /// How long to wait for the load of another process.
     #[serde(default, with = "humantime_serde")]
     pub wait: Option<Duration>,
 }
 
 impl CachePolicySettings {
-    /// The policy that these numbers make.
+    /// Returns the policy with these values.
     pub fn policy(&self) -> Policy {
         let mut policy = Policy::new(self.hard_ttl).jitter(self.jitter);
         if let Some(soft_ttl) = self.soft_ttl {
@@ -59,18 +59,19 @@ impl CachePolicySettings {
     }
 }
 
-/// The longest that what a load waits for may take, all in all: a lease lasts 60 s at most.
+/// The maximum total time that the stores of a load may take: a lease lasts 60 s at most.
 const LONGEST: Duration = Duration::from_secs(50);
 
-/// Refuses lifetimes that contradict themselves or the time limits of what their loads wait for; `lanes` are named as under
-/// `[lanes]`, and `waits` names the settings of those limits, such as `POSTGRES__STATEMENT_TIMEOUT`.
+/// Refuses policies that contradict themselves or the time limits of the stores that their loads wait for. `lanes` have
+/// the names of the `[lanes]` section, and `waits` contains the settings of those limits, such as
+/// `POSTGRES__STATEMENT_TIMEOUT`.
 ///
-/// A load must be allowed to take as long as they allow: otherwise, when the database is slow, every load would be given up
-/// before the database answers, and the cache would stay empty. A lane that sets neither a load timeout nor a lease gets the
-/// sum of these limits as its load timeout.
+/// A load must be allowed to take as long as these limits allow. Otherwise, when the database is slow, every load would
+/// time out before the database responds, and the cache would stay empty. A cache that sets neither a load timeout nor
+/// a lease receives the sum of these limits as its load timeout.
 ///
 /// # Errors
-/// By the name of the first setting that is wrong.
+/// Returns an error that names the first wrong setting.
 pub fn check_policies<'a>(
     lanes: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>,
     waits: &[(&str, Duration)],
@@ -95,9 +96,9 @@ pub fn check_policies<'a>(
                 PolicyError::Jitter(_) => "JITTER",
                 PolicyError::LoadTimeout { .. } => "LOAD_TIMEOUT",
                 PolicyError::Wait(_) => "WAIT",
-                // It follows from the load timeout.
+                // The lease is derived from the load timeout.
                 PolicyError::Lease(_) if lifetime.lease.is_none() => "LOAD_TIMEOUT",
-                // A policy has no name, so `validate` finds no fault with one.
+                // A policy has no name, so `validate` never reports an invalid one.
                 PolicyError::Lease(_) | PolicyError::CacheName(_) => "LEASE",
             };
             SettingsError::wrong(setting(field), error.to_string())

@@ -1,8 +1,8 @@
-//! Errors at the edge: RFC 9457 `application/problem+json`, one mapping for every service.
+//! Errors in responses: RFC 9457 `application/problem+json`, with one mapping for every service.
 //!
-//! A handler returns `Result<_, Problem>`. What a client sees is the kind's stable `type` and
-//! title, and a detail written for that client; a cause (SQL, a host name, a stack) stays in the
-//! process and is logged once, by [`crate::http_metrics`].
+//! A handler returns `Result<_, Problem>`. A client receives the kind's stable `type` and title, and a detail that is
+//! written for clients. The cause (SQL, a host name, a stack) stays in the process, and [`crate::http_metrics`] logs it
+//! once.
 
 mod answers;
 mod body;
@@ -24,7 +24,7 @@ pub(crate) use body::{BodyTimeout, check_declared_length};
 pub use kind::Kind;
 pub use query::Query;
 
-/// An answer that says what went wrong.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     kind: Kind,
@@ -35,34 +35,34 @@ pub struct Problem {
     cause: Option<Box<str>>,
 }
 
-/// One field of a request that can't be used.
+/// A field of a request that cannot be used.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where, as a path: `price_cents`, `items[2].quantity`; `$` is the body itself.
+    /// The path of the field: `price_cents`, `items[2].quantity`; `$` is the body itself.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub message: String,
 }
 
 impl FieldError {
-    /// `FieldError::new("price_cents", "must not be negative")`.
+    /// Creates a field error: `FieldError::new("price_cents", "must not be negative")`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
 impl Problem {
-    /// A problem of any kind; the constructors below are shorter.
+    /// Creates a problem of any kind; the constructors below are shorter.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, detail: detail.into(), instance: None, errors: Vec::new(), retry_after: None, cause: None }
     }
 
-    /// 400: the request can't be read.
+    /// 400: the request cannot be read.
     pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Malformed, detail)
     }
 
-    /// 400 for a single part of the query.
+    /// 400 for a single query parameter.
     pub fn malformed_parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
         let error = FieldError::new(name, message);
         let detail = format!("the query can't be read: {}: {}", error.field, error.message);
@@ -84,12 +84,12 @@ impl Problem {
         Self::new(Kind::RequestTimeout, format!("The body must arrive within {} seconds.", limit.as_secs_f64()))
     }
 
-    /// 409: the request contradicts the present state.
+    /// 409: the request contradicts the current state.
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Conflict, detail)
     }
 
-    /// 410: it was here, and is no longer kept.
+    /// 410: the resource existed, and is no longer kept.
     pub fn gone(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Gone, detail)
     }
@@ -104,12 +104,12 @@ impl Problem {
         Self::new(Kind::BodyTooLarge, format!("the body may have at most {limit} bytes"))
     }
 
-    /// 415: the body is of a type that isn't read here.
+    /// 415: the media type of the body is not supported.
     pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::UnsupportedMediaType, detail)
     }
 
-    /// 422: the request was read, but these fields can't be used.
+    /// 422: the request was read, but these fields cannot be used.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [] => Cow::Borrowed("the request can't be used as it is"),
@@ -124,13 +124,13 @@ impl Problem {
         Self::invalid_fields(vec![FieldError::new(field, message)])
     }
 
-    /// 429: come back after `retry_after`.
+    /// 429: retry after `retry_after`.
     pub fn too_many_requests(retry_after: Duration) -> Self {
         let problem = Self::new(Kind::TooManyRequests, "this client asks faster than it may");
         Self { retry_after: Some(retry_after), ..problem }
     }
 
-    /// 503: come back after `retry_after`. The cause is logged and not sent.
+    /// 503: retry after `retry_after`. The cause is logged and not sent.
     pub fn unavailable(retry_after: Duration, cause: impl fmt::Display) -> Self {
         let problem = Self::new(Kind::Unavailable, "a part that this answer needs does not respond");
         Self { retry_after: Some(retry_after), cause: Some(cause.to_string().into()), ..problem }
@@ -141,24 +141,24 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
     }
 
-    /// 500: a fault of ours. The cause is logged and not sent.
+    /// 500: a bug in this service. The cause is logged and not sent.
     pub fn internal(cause: impl fmt::Display) -> Self {
         let problem = Self::new(Kind::Internal, "the fault is on this side and has been logged");
         Self { cause: Some(cause.to_string().into()), ..problem }
     }
 
-    /// Names the occurrence, usually by the path of the request.
+    /// Identifies the occurrence, usually by the path of the request.
     #[must_use]
     pub fn with_instance(self, uri: impl Into<String>) -> Self {
         Self { instance: Some(uri.into().into()), ..self }
     }
 
-    /// What kind of problem this is.
+    /// Returns the kind of this problem.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is kept from the client.
+    /// Returns the cause, which is not sent to the client.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }

@@ -1,12 +1,12 @@
-//! The process around a service: its subcommands, its exit code, its tokio runtime.
+//! The process of a service: its subcommands, its exit code, its tokio runtime.
 //!
 //! ```text
 //! cart                serves until SIGTERM or SIGINT
-//! cart healthcheck    asks a running one whether it is ready
+//! cart healthcheck    queries the readiness of a running instance
 //! cart openapi        prints the description of its API
 //! ```
 //!
-//! A failure is one line on standard error and exit code 1.
+//! A failure results in one line on standard error and exit code 1.
 
 use std::fmt::Display;
 use std::net::TcpListener;
@@ -24,11 +24,11 @@ use crate::telemetry::{self, LogSettings, Metrics};
 /// How long threads that still block may keep the process after the service has ended.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// The stack of a worker thread, in bytes. Twice tokio's: without optimisation, each `async fn` that is under way takes some
-/// kilobytes of it, and the deepest, from an event to a new connection, did not fit.
+/// The stack of a worker thread, in bytes. Twice tokio's default: without optimisation, each running `async fn` takes
+/// some kilobytes of it, and the deepest call chain, from an event to a new connection, did not fit.
 const STACK: usize = 4 * 1024 * 1024;
 
-/// What a service's binary is made of.
+/// The parts of a service's binary.
 ///
 /// ```no_run
 /// # use runtime::{process::Binary, server::HttpSettings, settings, telemetry::{LogSettings, Metrics}};
@@ -50,19 +50,19 @@ const STACK: usize = 4 * 1024 * 1024;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Binary<S> {
-    /// What it is called in its messages.
+    /// The name of the service in its messages.
     pub name: &'static str,
-    /// Reads its settings.
+    /// Reads the settings.
     pub settings: fn() -> Result<S, SettingsError>,
-    /// The two sections of them that every service has.
+    /// Returns the two sections of the settings that every service has.
     pub sections: fn(&S) -> (&HttpSettings, &LogSettings),
-    /// Describes its API.
+    /// Returns the description of the API.
     pub openapi: fn() -> OpenApi,
 }
 
 impl<S> Binary<S> {
-    /// Does what the command line says. `serve` gets an open listener, and returns when the token is cancelled and what
-    /// was in flight has ended.
+    /// Runs the command on the command line. `serve` receives an open listener, and returns when the token is cancelled
+    /// and the work in progress has ended.
     pub fn main<F, Fut, E>(self, serve: F) -> ExitCode
     where
         F: FnOnce(TcpListener, S, Metrics, CancellationToken) -> Fut,
@@ -96,7 +96,7 @@ impl<S> Binary<S> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
         let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
         let served = runtime.block_on(async {
-            // First of all: a SIGTERM during the start counts too.
+            // First of all: a SIGTERM during the start must be handled too.
             let shutdown = server::shutdown_on_signals().map_err(text)?;
             let settings = (self.settings)().map_err(text)?;
             let (http, log) = (self.sections)(&settings);
@@ -104,7 +104,7 @@ impl<S> Binary<S> {
             let listener = http.bind().map_err(text)?;
             serve(listener, settings, telemetry.metrics().clone(), shutdown).await.map_err(text)
         });
-        // Nothing depends on the end of what still blocks, such as a migration that waits for its database.
+        // Nothing depends on threads that still block, such as a migration that waits for its database.
         runtime.shutdown_timeout(LINGER);
         served
     }
@@ -120,7 +120,7 @@ impl<S> Binary<S> {
     }
 }
 
-/// In the long form, which of an `anyhow::Error` names the causes too.
+/// Uses the alternate format, with which an `anyhow::Error` includes its causes.
 fn text(error: impl Display) -> String {
     format!("{error:#}")
 }

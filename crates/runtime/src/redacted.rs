@@ -1,14 +1,14 @@
-//! Paths as they may be logged: without the ids that are secrets.
+//! Paths for log messages: without the ids that are secrets.
 //!
-//! A cart's id is all that protects it, and it is a UUID; nothing else in our paths is one. So each UUID is replaced by its
-//! [reference](events::contract::cart_reference), under which events and cache keys know the cart, too.
+//! Only its id protects a cart. The id is a UUID, and nothing else in our paths is a UUID. So each UUID is replaced by
+//! its [reference](events::contract::cart_reference), which also identifies the cart in events and cache keys.
 
 use std::borrow::Cow;
 
 use events::contract::cart_reference;
 use uuid::Uuid;
 
-/// `path`, with a reference in the place of each UUID.
+/// Returns `path` with each UUID replaced by a reference.
 pub(crate) fn path(path: &str) -> Cow<'_, str> {
     if !path.split('/').any(|part| uuid(part).is_some()) {
         return Cow::Borrowed(path);
@@ -20,7 +20,7 @@ pub(crate) fn path(path: &str) -> Cow<'_, str> {
     Cow::Owned(parts.collect::<Vec<_>>().join("/"))
 }
 
-/// In every form that the parser takes, also those that no route accepts.
+/// Parses every form that the parser accepts, also forms that no route accepts.
 fn uuid(part: &str) -> Option<Uuid> {
     Uuid::try_parse(part).ok()
 }

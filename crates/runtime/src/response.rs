@@ -1,8 +1,8 @@
-//! What goes out: bodies, and the headers that say where they came from.
+//! Responses: bodies, and the headers that state their origin.
 //!
-//! `Cache-Status` names the service, `ETag` is the [validator](crate::validator) of exactly these bytes, `Cache-Control`
-//! says what other caches may do, `Age` is the seconds since the fill, and `Server-Timing` the milliseconds in the handler.
-//! `If-None-Match` is honoured on every read.
+//! `Cache-Status` names the service, `ETag` is the [validator](crate::validator) of exactly these bytes,
+//! `Cache-Control` states what other caches may do, `Age` is the number of seconds since the fill, and `Server-Timing`
+//! the milliseconds in the handler. Every read supports `If-None-Match`.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::{cache_status, conditions};
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// An answer that is being worked on. Begin it first thing in the handler.
+/// A response in progress. Create it at the beginning of the handler.
 #[derive(Clone, Debug)]
 pub struct CacheResponse {
     cache: &'static str,
@@ -31,24 +31,24 @@ pub struct CacheResponse {
     beside: Option<Vec<u8>>,
 }
 
-/// What the validator of a written value is made of.
+/// The source of the validator of a written value.
 #[derive(Clone, Debug)]
 pub enum WrittenValidator {
     /// The row's version and the body.
     Row(i64),
-    /// What the caller says: the body shows more than the state that the validator stands for.
+    /// The given validator: the body shows more than the state that the validator identifies.
     As(Validator),
-    /// There is none: the value is not what a read of its address returns.
+    /// No validator: the value is not what a read of its address returns.
     Nothing,
 }
 
 impl CacheResponse {
-    /// Begins now. `cache` is the service's name in `Cache-Status`.
+    /// Starts a response now. `cache` is the service's name in `Cache-Status`.
     pub fn start(cache: &'static str) -> Self {
         Self { cache, began: Instant::now(), caching: Caching::default(), detail: None, beside: None }
     }
 
-    /// Sets what other caches may do with the answer to a read; [`Caching::Validated`] unless this is called.
+    /// Sets what other caches may do with the response to a read; the default is [`Caching::Validated`].
     #[must_use]
     pub fn caching(mut self, caching: Caching) -> Self {
         self.caching = caching;
@@ -62,14 +62,16 @@ impl CacheResponse {
         self
     }
 
-    /// Says what the body will show beside the cached value, or how it will be cut: it becomes part of the validator.
+    /// Sets the data that the body shows in addition to the cached value, or how the value is truncated: it becomes
+    /// part of the validator.
     #[must_use]
     pub fn with_companion(mut self, shown: Vec<u8>) -> Self {
         self.beside = Some(shown);
         self
     }
 
-    /// A read through the cache: 200, 304, or 404 for what is absent. The body goes out as it came from Redis.
+    /// Returns the response to a cached read: 200, 304, or 404 for an absent value. The body is sent as stored in
+    /// Redis.
     pub fn cached(self, request: &HttpRequest, fetched: &Cached, what: &str) -> HttpResponse {
         let status = cache_status::with_detail(self.cache, fetched, self.detail.as_deref());
         let Some(body) = fetched.body() else {
@@ -90,12 +92,12 @@ impl CacheResponse {
         response.insert_header(json()).body(body.clone())
     }
 
-    /// A read of one row without a cache: 200, or 304 where the client has these bytes.
+    /// Returns the response to an uncached read of one row: 200, or 304 if the client has these bytes.
     pub fn row<T: Serialize>(self, request: &HttpRequest, row: &T, version: i64) -> HttpResponse {
         self.read(request, row, |body| Validator::of_row_body(version, body))
     }
 
-    /// A read of anything else without a cache: 200, or 304 where the client has these bytes.
+    /// Returns the response to any other uncached read: 200, or 304 if the client has these bytes.
     pub fn uncached<T: Serialize>(self, request: &HttpRequest, value: &T) -> HttpResponse {
         self.read(request, value, Validator::of_body)
     }
@@ -116,12 +118,12 @@ impl CacheResponse {
         if is_unchanged { response.finish() } else { response.insert_header(json()).body(body) }
     }
 
-    /// A change: 200. `effect` says what became of the entry: `invalidated`, `deferred`, …
+    /// Returns the response to a change: 200. `effect` is the effect on the entry: `invalidated`, `deferred`, …
     pub fn written<T: Serialize>(self, value: &T, written: WrittenValidator, effect: &str) -> HttpResponse {
         self.affected(HttpResponse::Ok(), value, written, effect)
     }
 
-    /// A creation: 201 with the new thing's address.
+    /// Returns the response to a creation: 201 with the address of the new resource.
     pub fn created<T: Serialize>(
         self,
         value: &T,
@@ -134,7 +136,7 @@ impl CacheResponse {
         self.affected(response, value, written, effect)
     }
 
-    /// A deletion: 204.
+    /// Returns the response to a deletion: 204.
     pub fn deleted(self, effect: &str) -> HttpResponse {
         self.after_write(&mut HttpResponse::NoContent(), effect).finish()
     }
@@ -167,7 +169,7 @@ impl CacheResponse {
         self.timed(response)
     }
 
-    /// `Server-Timing`: the milliseconds between the handler's begin and its answer.
+    /// Sets `Server-Timing`: the milliseconds between the start of the handler and its response.
     fn timed<'a>(&self, response: &'a mut HttpResponseBuilder) -> &'a mut HttpResponseBuilder {
         let micros = self.began.elapsed().as_micros() as u64;
         let mut digits = itoa::Buffer::new();
@@ -180,7 +182,7 @@ impl CacheResponse {
     }
 }
 
-/// 200, or 304 where the client names the validator; either carries it.
+/// Returns 200, or 304 if the client names the validator; both carry the validator.
 fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResponseBuilder, bool) {
     let is_unchanged = validator.is_some_and(|validator| conditions::is_unchanged(request, validator));
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -190,10 +192,10 @@ fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) ->
     (response, is_unchanged)
 }
 
-/// Carries a write out even when its client hangs up: what is committed must also be invalidated.
+/// Runs a write to its end even if its client disconnects: a committed change must also be invalidated.
 ///
 /// # Errors
-/// When the write panicked.
+/// Returns a problem if the write panicked.
 pub async fn spawn_detached<T: 'static>(write: impl Future<Output = T> + 'static) -> Result<T, Problem> {
     actix_web::rt::spawn(write).await.map_err(Problem::internal)
 }
@@ -207,7 +209,7 @@ fn failed(problem: Problem) -> HttpResponse {
     HttpResponse::from_error(Error::from(problem))
 }
 
-/// Takes the text over without a copy. It is made of digits and letters, so it cannot be refused.
+/// Converts the text without a copy. It consists of digits and letters, so it is always valid.
 fn header_value(text: String) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

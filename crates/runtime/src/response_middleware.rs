@@ -1,16 +1,17 @@
-//! The middleware that completes every response: HEAD and OPTIONS requests, error bodies, caching headers and compression.
+//! The middleware that completes every response: HEAD and OPTIONS requests, error bodies, caching headers and
+//! compression.
 //!
-//! It lies between the metrics and the router, so that what holds for all responses is decided in one place:
+//! It lies between the metrics and the router, so that the rules for all responses are implemented in one place:
 //!
-//! | rule | where |
+//! | rule | implemented in |
 //! |---|---|
-//! | a body that declares itself too large is refused, whether or not the route reads one | [`crate::problem`] |
-//! | HEAD is answered as GET, without the body | `head.rs` |
-//! | OPTIONS is answered with the methods of the route | `methods.rs` |
-//! | an error without a body gets a problem | [`crate::problem`] |
+//! | a body whose declared length is too large is refused, even if the route reads no body | [`crate::problem`] |
+//! | HEAD is handled as GET, without the body | `head.rs` |
+//! | the response to OPTIONS lists the methods of the route | `methods.rs` |
+//! | an error without a body receives a problem | [`crate::problem`] |
 //! | every response has `Cache-Control` | `caching.rs` |
 //! | a larger text is compressed for clients that accept it | `compression.rs` |
-//! | the connection hears when a request begins and ends | `ending.rs` |
+//! | the connection is notified when a request begins and ends | `ending.rs` |
 
 pub(crate) mod caching;
 pub(crate) mod compression;
@@ -33,7 +34,7 @@ use crate::server::ConnectionPhase;
 
 pub use head::wants_head_only;
 
-/// Wraps an app; [`crate::server::serve`] does it.
+/// Wraps an app; [`crate::server::serve`] applies it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ResponseMiddleware;
 
@@ -52,7 +53,7 @@ where
     }
 }
 
-/// The middleware as one worker runs it.
+/// The middleware of one worker.
 #[derive(Debug)]
 pub(crate) struct ResponseService<S> {
     service: S,
@@ -86,7 +87,7 @@ where
 }
 
 pin_project! {
-    /// A request under way.
+    /// A request in progress.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
         method: Method,

@@ -1,11 +1,12 @@
-//! The HTTP server: starts on a listener that the caller gives, stops when the caller says.
+//! The HTTP server: starts on the caller's listener, and stops when the caller cancels a token.
 //!
-//! Going down is a sequence. t=0: the shutdown token is cancelled, `/readyz` turns 503.
-//! t=`drain_delay`: the listener closes, idle connections too, requests under way go on.
-//! At the latest at t=`drain_delay`+`grace` the rest is cut off and [`serve`] returns.
+//! The shutdown is a sequence. t=0: the shutdown token is cancelled, and `/readyz` returns 503. t=`drain_delay`: the
+//! listener and the idle connections close; requests in progress continue. At t=`drain_delay`+`grace` at the latest,
+//! the remaining connections are closed, and [`serve`] returns.
 //!
-//! `Connection` lies between each socket and actix' HTTP parser: it limits how long a client may take, and answers what
-//! never becomes a request. That is why the server is put together from actix' parts and not by its `HttpServer`.
+//! `Connection` lies between each socket and the HTTP parser of actix. It limits how long a client may take, and
+//! responds to input that never becomes a request. Therefore the server is built from the parts of actix, and not with
+//! its `HttpServer`.
 
 mod connection;
 mod exchange;
@@ -41,16 +42,17 @@ pub use signals::shutdown_on_signals;
 use connection::Connection;
 use gate::ConnectionLimiter;
 
-/// Connections that may wait to be accepted; std's 128 overflows when a thousand come at once.
+/// The number of connections that may wait to be accepted; the 128 of std overflow when a thousand clients connect at
+/// once.
 const BACKLOG: u32 = 1024;
 
-/// The server panics above this.
+/// The server panics above this number of workers.
 const MAX_WORKERS: usize = 512;
 
-/// More than a semaphore counts would panic.
+/// The semaphore panics above the number that it can count; this bound is below it.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
-/// How long the rest of a body that nobody reads is discarded, so that its client sees the response.
+/// How long the rest of an unread body is discarded, so that its client receives the response.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The `[http]` section of every service.
@@ -59,12 +61,12 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 pub struct HttpSettings {
     /// Address to listen on.
     pub host: IpAddr,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 selects a free one.
     pub port: u16,
     /// Worker threads; 0 means one per core.
     #[serde(deserialize_with = "workers")]
     pub workers: usize,
-    /// How many clients may be connected at once; further ones get 503.
+    /// The maximum number of connected clients; further clients receive 503.
     #[serde(deserialize_with = "connections")]
     pub max_connections: usize,
     /// How long an idle connection is kept.
@@ -79,15 +81,15 @@ pub struct HttpSettings {
     /// How long a client may accept no byte of a response.
     #[serde(deserialize_with = "positive")]
     pub write_timeout: Duration,
-    /// How long `/readyz` says "draining" before the listener closes.
+    /// How long `/readyz` returns "draining" before the listener closes.
     #[serde(with = "humantime_serde")]
     pub drain_delay: Duration,
-    /// How long requests under way may take to end, in whole seconds.
+    /// How long requests in progress may take to end, in whole seconds.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
 }
 
-/// For answers that last: they end with this token, or the drain would wait for them.
+/// Ends long-lived responses: without this token, the drain would wait for them.
 #[derive(Clone, Debug)]
 pub(crate) struct ShutdownSignal(pub(crate) CancellationToken);
 
@@ -109,7 +111,7 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// Opens the listener. Needs a tokio runtime around it.
+    /// Opens the listener. Requires a tokio runtime.
     pub fn bind(&self) -> io::Result<TcpListener> {
         let address = SocketAddr::new(self.host, self.port);
         listen(address).map_err(|error| {
@@ -126,7 +128,7 @@ impl HttpSettings {
     }
 }
 
-/// Refused here, with the other settings, and not by the server when the stores have been touched.
+/// Checked with the other settings, and not by the server after the stores have been used.
 fn workers<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
     match usize::deserialize(number)? {
         some @ 0..=MAX_WORKERS => Ok(some),
@@ -141,7 +143,7 @@ fn connections<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> 
     }
 }
 
-/// A time limit of zero would refuse every request.
+/// Rejects zero: a time limit of zero would refuse every request.
 fn positive<'de, D: Deserializer<'de>>(duration: D) -> Result<Duration, D::Error> {
     match humantime_serde::deserialize(duration)? {
         Duration::ZERO => Err(D::Error::custom("must be above zero")),
@@ -154,16 +156,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Or a restart would wait for the connections of the last run to be forgotten.
+    // Without this, a restart would wait until the system forgets the connections of the previous run.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Serves until `shutdown` is cancelled and the requests under way have ended.
+/// Serves until `shutdown` is cancelled and the requests in progress have ended.
 ///
-/// `configure` runs once per worker and mounts the service's routes; metrics and problem+json
-/// are around them already.
+/// `configure` runs once per worker and mounts the service's routes. The metrics and problem+json middleware already
+/// wraps them.
 pub async fn serve<F>(
     listener: TcpListener,
     settings: &HttpSettings,
@@ -181,9 +183,9 @@ where
         App::new()
             .app_data(stopping.clone())
             .app_data(body_timeout)
-            // Unless the service applies a rule of its own.
+            // The default, unless the service applies its own access rule.
             .app_data(access.clone())
-            // The last one wraps the others.
+            // The last middleware wraps the others.
             .wrap(ResponseMiddleware)
             .wrap(metrics.clone())
             .configure(problem::configure)
@@ -194,7 +196,7 @@ where
     let gate = ConnectionLimiter::new(&HttpSettings { max_connections, ..settings.clone() });
     let server = Server::build()
         .workers(settings.threads()?)
-        // Beyond the gate's limit, so that it is the gate that refuses, with an answer.
+        // Above the limit of the connection limiter, so that the limiter refuses connections, with a response.
         .max_concurrent_connections(2 * max_connections)
         .shutdown_timeout(grace)
         .disable_signals();

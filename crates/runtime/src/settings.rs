@@ -1,9 +1,9 @@
 //! Settings: defaults in the binary, then an optional file, then the environment.
 //!
-//! A service keeps its defaults in an embedded TOML text; its tables are the *sections*. A file
-//! named by `CONFIG_FILE` overrides them, and variables named `SECTION__NAME` (nested:
-//! `LANES__TTL__HARD_TTL`) override both. What is misspelt or of the wrong kind is refused with
-//! one sentence that names the setting as one would write it in the environment.
+//! A service embeds its defaults as a TOML text; the tables of this text are the *sections*. A file named by
+//! `CONFIG_FILE` overrides them, and variables named `SECTION__NAME` (nested: `LANES__TTL__HARD_TTL`) override both. A
+//! misspelt name or a value of the wrong type is refused with one sentence that names the setting in its environment
+//! form.
 
 mod refusal;
 
@@ -17,24 +17,24 @@ pub use refusal::SettingsError;
 const SEPARATOR: &str = "__";
 const FILE_VARIABLE: &str = "CONFIG_FILE";
 
-/// Loads settings from the environment of this process. Nothing else reads that environment.
+/// Loads settings from the environment of this process. No other code reads that environment.
 pub fn load_from_env<T: DeserializeOwned>(defaults: &str) -> Result<T, SettingsError> {
     load(defaults, environment())
 }
 
-/// The environment of this process, for a service with a variable that has a name of its own.
+/// Returns the environment of this process, for a service with a variable outside the sections.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]
     let variables = std::env::vars_os();
-    // A variable that isn't Unicode can't be one of ours: every name and value of ours is.
+    // A variable that is not Unicode is not a setting: all names and values of settings are Unicode.
     variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Loads settings from `defaults` (TOML), the file that `CONFIG_FILE` names, and `env`.
 ///
-/// `T` should carry `#[serde(deny_unknown_fields)]` at every level, or misspelt names pass.
-/// Variables outside the sections of `defaults` belong to others and are left alone, unless
-/// their section is nearly one of ours: `CAHCE__X` is a slip, not somebody else's variable.
+/// `T` should have `#[serde(deny_unknown_fields)]` at every level, or misspelt names are accepted. Variables outside
+/// the sections of `defaults` belong to other programs and are ignored, unless their section is similar to one of
+/// `defaults`: `CAHCE__X` is a typo, not a variable of another program.
 pub fn load<T: DeserializeOwned>(
     defaults: &str,
     env: impl IntoIterator<Item = (String, String)>,
@@ -46,14 +46,14 @@ pub fn load<T: DeserializeOwned>(
     let mut layers = Config::builder().add_source(embedded);
     if let Some(path) = env.get(FILE_VARIABLE).filter(|path| !path.is_empty()) {
         let text = std::fs::read_to_string(path).map_err(|error| SettingsError::file(path, error))?;
-        // Built alone first, so that a syntax error is told as one of this file.
+        // Built alone first, so that a syntax error is reported as an error of this file.
         let file = File::from_str(&text, FileFormat::Toml);
         Config::builder().add_source(file.clone()).build().map_err(|error| SettingsError::file(path, error))?;
         layers = layers.add_source(file);
     }
     let own_variables = own_variables(env, &known)?;
-    // Values stay strings here and are parsed by the type of their field, not by their looks:
-    // a password of digits keeps its leading zero.
+    // Values stay strings here, and are parsed by the type of their field, not by their content: a password of digits
+    // keeps its leading zero.
     layers
         .add_source(Environment::default().separator(SEPARATOR).source(Some(own_variables)))
         .build()
@@ -61,7 +61,7 @@ pub fn load<T: DeserializeOwned>(
         .map_err(SettingsError::from)
 }
 
-/// The variables of our sections; refuses those that are nearly ours.
+/// Returns the variables of the known sections; refuses variables whose section is similar to a known one.
 fn own_variables(env: HashMap<String, String>, known: &Config) -> Result<HashMap<String, String>, SettingsError> {
     let sections = match &known.cache.kind {
         ValueKind::Table(table) => table.keys().map(String::as_str).collect(),
@@ -82,7 +82,7 @@ fn own_variables(env: HashMap<String, String>, known: &Config) -> Result<HashMap
     Ok(own_variables)
 }
 
-/// The `config` crate reads `yes` as the number 1; a port called "yes" is a slip.
+/// Refuses words for numbers: the `config` crate reads `yes` as the number 1, but a port called "yes" is a typo.
 fn reject_words_for_numbers(name: &str, value: &str, known: &Config) -> Result<(), SettingsError> {
     let path = name.to_lowercase().replace(SEPARATOR, ".");
     let is_number =

@@ -1,8 +1,8 @@
 //! Logs and metrics of a process.
 //!
-//! Logs go to standard output through `tracing`, metrics wait in the process until `/metrics` is
-//! read. Both are global in their crates' design, so this is where that is dealt with: logging
-//! is set up once by [`init`], metrics by the first [`Metrics::install`].
+//! Logs are written to standard output through `tracing`; metrics stay in the process until `/metrics` is read. Both
+//! are global by the design of their crates, and this module handles that: [`init`] sets up logging once, and the first
+//! [`Metrics::install`] sets up metrics.
 
 mod metrics;
 
@@ -22,9 +22,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    /// What to log, in the words of `tracing`: `info`, `warn,cache=debug`.
+    /// The log filter in the syntax of `tracing`: `info`, `warn,cache=debug`.
     pub filter: String,
-    /// For eyes or for machines.
+    /// The format for people or for machines.
     pub format: LogFormat,
 }
 
@@ -34,13 +34,13 @@ impl Default for LogSettings {
     }
 }
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum LogFormat {
-    /// Text for eyes.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -56,18 +56,18 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
-/// Why telemetry can't be set up.
+/// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter isn't one.
+    /// The filter is invalid.
     #[error("LOG__FILTER can't be used: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Something else in this process has taken the place of the log or of the metrics.
+    /// Other code in this process has already installed a logger or a metrics recorder.
     #[error("telemetry is set up already: {0}")]
     Taken(String),
 }
 
-/// Telemetry of a process, for as long as this value lives.
+/// The telemetry of a process, for as long as this value lives.
 #[derive(Debug)]
 pub struct Telemetry {
     metrics: Metrics,
@@ -75,13 +75,13 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// What `/metrics` renders.
+    /// Returns the metrics that `/metrics` renders.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 }
 
-/// Sets up logs and metrics, and the task that keeps the metrics small. Needs a tokio runtime.
+/// Sets up logs and metrics, and the task that keeps the metrics small. Requires a tokio runtime.
 pub fn init(settings: &LogSettings) -> Result<Telemetry, TelemetryError> {
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter(&settings.filter)?).with_ansi(std::io::stdout().is_terminal());
@@ -103,8 +103,8 @@ pub fn init(settings: &LogSettings) -> Result<Telemetry, TelemetryError> {
     Ok(Telemetry { metrics, _upkeep: upkeep })
 }
 
-/// actix reports every request that its HTTP parser refuses as an ERROR of its dispatcher; a client could fill the log with
-/// them. They are left out, unless `LOG__FILTER` names `actix_http`.
+/// Creates the filter. actix reports every request that its HTTP parser refuses as an ERROR of its dispatcher, so a
+/// client could fill the log with them. They are left out, unless `LOG__FILTER` names `actix_http`.
 fn filter(text: &str) -> Result<EnvFilter, TelemetryError> {
     let filter = EnvFilter::try_new(text)?;
     if text.contains("actix_http") {

@@ -1,13 +1,13 @@
-//! Validators: the opaque part of an `ETag`, which tells one representation from every other (RFC 9110, 8.8).
+//! Validators: the opaque part of an `ETag`, which distinguishes a representation from all others (RFC 9110, 8.8).
 //!
-//! | what is shown | validator |
+//! | representation | validator |
 //! |---|---|
 //! | a row | `<version>-<digest of the body>` |
 //! | any other cached or computed value | `<digest of the body>` |
-//! | a cached value with something of this moment beside it | `<digest of the value>-<digest of what is beside it>` |
+//! | a cached value with additional current data | `<digest of the value>-<digest of the additional data>` |
 //!
-//! The digest follows everything that the body shows, also what other rows decide, and a row that was deleted and created
-//! again. The version is there for people: the digest alone would do. Every validator is strong.
+//! The digest depends on everything in the body, including data from other rows, and so also distinguishes a row that
+//! was deleted and created again. The version is for people: the digest alone would suffice. Every validator is strong.
 
 use std::fmt;
 
@@ -23,25 +23,25 @@ use crate::response_middleware::compression;
 pub struct Validator(String);
 
 impl Validator {
-    /// Returns the validator of a row that is shown as the JSON of `row`.
+    /// Returns the validator of a row whose representation is the JSON of `row`.
     ///
     /// # Errors
-    /// When `row` cannot be written as JSON.
+    /// Returns an error if `row` cannot be serialised as JSON.
     pub fn of_row<T: Serialize>(version: i64, row: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::of_row_body(version, &serde_json::to_vec(row)?))
     }
 
-    /// Returns the validator of a row that is shown as `body`.
+    /// Returns the validator of a row whose representation is `body`.
     pub(crate) fn of_row_body(version: i64, body: &[u8]) -> Self {
         Self(format!("{version}-{}", Digest::of(body)))
     }
 
-    /// Returns the validator of any other value that is shown as `body`.
+    /// Returns the validator of any other value whose representation is `body`.
     pub(crate) fn of_body(body: &[u8]) -> Self {
         Self(Digest::of(body).to_string())
     }
 
-    /// Returns the validator of a cached value, from the digest that was stored with it; `None` for an absent one.
+    /// Returns the validator of a cached value, from the digest that was stored with it; `None` for an absent value.
     pub(crate) fn of_fetched(fetched: &Cached, beside: Option<&[u8]>) -> Option<Self> {
         let digest = fetched.digest()?;
         let mut text = String::with_capacity(2 * digest.len() + 21);
@@ -62,18 +62,19 @@ impl Validator {
         Self(number.to_string())
     }
 
-    /// Whether `tag` names this validator and is strong (RFC 9110, 8.8.3.2).
+    /// Returns whether `tag` names this validator and is strong (RFC 9110, 8.8.3.2).
     pub(crate) fn is_strongly(&self, tag: &EntityTag) -> bool {
         !tag.weak && self.is_weakly(tag)
     }
 
-    /// Whether `tag` names this validator, weak or not.
+    /// Returns whether `tag` names this validator, weak or not.
     pub(crate) fn is_weakly(&self, tag: &EntityTag) -> bool {
-        // A compressed representation has a tag of its own, and stands for the same state.
+        // A compressed representation has its own tag, and represents the same state.
         tag.tag().strip_suffix(compression::SUFFIX).unwrap_or(tag.tag()) == self.0
     }
 
-    /// The value of the `ETag` header. A text that no header can carry, such as a foreign digest in Redis, gives none.
+    /// Returns the value of the `ETag` header; `None` for a text that is not a valid header value, such as a foreign
+    /// digest in Redis.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_maybe_shared(Bytes::from(self.to_string())).ok()
     }
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Rows, values and values with something beside them: whatever differs in bytes differs in its validator.
+        /// Rows and values: representations with different bytes have different validators.
         #[test]
         fn representations_with_different_bytes_never_share_a_validator(
             bodies in prop::collection::vec((any::<i64>(), prop::collection::vec(0u8..4, 0..6)), 2..20)

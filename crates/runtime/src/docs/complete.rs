@@ -1,12 +1,13 @@
-//! Adds to a description what holds for every route, because one place implements it for all of them.
+//! Adds to a description the parts that hold for every route, because one module implements them for all routes.
 //!
-//! | what | implemented in |
+//! | part | implemented in |
 //! |---|---|
 //! | every error is a problem, `application/problem+json` | [`crate::problem`] |
-//! | requests that are refused before a handler sees them: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
-//! | HEAD wherever there is GET | [`crate::response_middleware`] |
-//! | `If-None-Match` wherever there is 304; it and `If-Match` wherever there is 412 | [`crate::conditions`] |
-//! | `Cache-Control` on every response; `Retry-After` with 503, `WWW-Authenticate` with 401, `ETag` with 304, `Location` with 201 | [`crate::response_middleware`], [`crate::problem`], [`crate::response`] |
+//! | requests refused before a handler: 400, 408, 413, 415, 431; and 500, 503 | [`crate::problem`], [`crate::server`] |
+//! | HEAD for every GET | [`crate::response_middleware`] |
+//! | `If-None-Match` with every 304; also with `If-Match` for every 412 | [`crate::conditions`] |
+//! | `Cache-Control` always; `WWW-Authenticate` with 401 | [`crate::response_middleware`], [`crate::problem`] |
+//! | `Retry-After` with 503; `ETag` with 304, `Location` with 201 | [`crate::problem`], [`crate::response`] |
 
 mod headers;
 mod parameters;
@@ -22,13 +23,13 @@ use crate::problem::{Kind, Problem};
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What any request may be answered with.
+/// The problems that are possible for any request.
 const ALWAYS: [Kind; 5] =
     [Kind::Malformed, Kind::RequestTimeout, Kind::HeadersTooLarge, Kind::Internal, Kind::Unavailable];
-/// What a request with a body may be answered with, too.
+/// The additional problems of a request with a body.
 const WITH_BODY: [Kind; 3] = [Kind::BodyTooLarge, Kind::UnsupportedMediaType, Kind::InvalidFields];
 
-/// The whole description of a service whose own routes are described by `openapi`.
+/// Returns the complete description of a service whose own routes `openapi` describes.
 pub fn complete(mut openapi: OpenApi) -> OpenApi {
     for (path, item) in &mut openapi.paths.paths {
         complete_path(path, item);
@@ -42,7 +43,7 @@ pub fn complete(mut openapi: OpenApi) -> OpenApi {
     openapi
 }
 
-/// Integers have a range by their format; tools that make up numbers only know what is stated.
+/// States the range of integers, which their format implies: tools that generate numbers only use a stated range.
 fn state_range(schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = schema else { return };
     let (least, most) = match object.format {
@@ -74,7 +75,7 @@ fn complete_path(path: &str, item: &mut PathItem) {
     item.head = item.get.as_ref().map(|get| head_of(get, path));
 }
 
-/// Unique, which the names of handlers are not.
+/// Returns a unique id; the names of handlers are not unique.
 fn operation_id(method: &str, path: &str) -> String {
     let words = path.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     words.fold(method.to_owned(), |id, word| id + "_" + word)
@@ -115,7 +116,7 @@ fn phrase(status: &str) -> String {
     code.and_then(|code| code.canonical_reason()).unwrap_or(status).to_owned()
 }
 
-/// The same without bodies.
+/// Returns the description of HEAD: that of GET without bodies.
 fn head_of(get: &Operation, path: &str) -> Operation {
     let mut head = get.clone();
     head.operation_id = Some(operation_id("head", path));

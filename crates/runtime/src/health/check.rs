@@ -1,4 +1,4 @@
-//! One dependency: how to ask it, how long to wait, and what it said last.
+//! The check of one dependency: the query, its time limit, and its last result.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,40 +9,40 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-/// What one dependency said.
+/// The result of one dependency's check.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CheckReport {
-    /// Whether it answered.
+    /// Whether the dependency responded.
     #[serde(rename = "status")]
     pub outcome: CheckOutcome,
-    /// How much it is needed.
+    /// Whether the dependency is required or preferred.
     pub need: Requirement,
-    /// How long it took to answer, or to be given up.
+    /// The duration of the check, up to the response or the timeout.
     pub millis: u64,
-    /// Why it fails, where that is meant for everybody: the progress of a start, say.
+    /// The reason of the failure, if it is public, such as the progress of a start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckOutcome {
-    /// It answered.
+    /// The dependency responded.
     Ok,
-    /// It answered with an error, or not at all.
+    /// The dependency responded with an error, or did not respond.
     Failing,
-    /// It did not answer within its limit.
+    /// The dependency did not respond within its time limit.
     Late,
 }
 
-/// How much a dependency is needed.
+/// How much a service depends on a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Requirement {
-    /// Nothing can be served without it.
+    /// No request can be served without it.
     Required,
-    /// Requests are served without it, less well.
+    /// Requests are served without it, with reduced quality.
     Preferred,
 }
 
@@ -70,12 +70,12 @@ impl Check {
         Self { name, need, limit, is_public: false, is_quiet: false, ask, was_failing: AtomicBool::new(false) }
     }
 
-    /// Its reasons may be sent to everybody.
+    /// Marks the failure reasons as public.
     pub(super) fn public(self) -> Self {
         Self { is_public: true, ..self }
     }
 
-    /// Its changes are logged elsewhere.
+    /// Disables the log messages, because the changes are logged elsewhere.
     pub(super) fn quiet(self) -> Self {
         Self { is_quiet: true, ..self }
     }
@@ -95,7 +95,7 @@ impl Check {
         CheckReport { outcome, need: self.need, millis, detail }
     }
 
-    /// Probes come every few seconds; only the turns are news.
+    /// Logs only changes, because probes run every few seconds.
     fn log_change(&self, outcome: CheckOutcome, reason: &str) {
         let failing = outcome != CheckOutcome::Ok;
         match (self.was_failing.swap(failing, Ordering::Relaxed), failing) {

@@ -1,8 +1,8 @@
-//! The checks of a service's own database: whether it answers, whether it can be written to, whether the pool has
+//! The checks of a service's own database: whether it responds, whether it is writable, whether the pool has
 //! connections to spare.
 //!
-//! Only the first is required. A pool whose connections are all in use must not make every replica unready at once, and
-//! a read-only database (a failover under way) still serves reads.
+//! Only the first check is required. A pool whose connections are all in use must not make every replica unready at
+//! once, and a read-only database (during a failover) still serves reads.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use database::{DatabaseMode, Pool};
 
 use super::Readiness;
 
-/// Less than the `healthcheck` command waits for the whole report. No check waits for a connection of the pool.
+/// Shorter than the time that the `healthcheck` command waits for the whole report. No check waits for a connection of
+/// the pool.
 const LIMIT: Duration = Duration::from_millis(1_800);
 
 impl Readiness {

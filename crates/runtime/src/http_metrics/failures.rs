@@ -1,21 +1,22 @@
-//! Requests that fail because a dependency does not respond: logged per route when they begin, counted while they are
-//! repeated, and logged again when they are over. Otherwise a client could fill the log during an outage.
+//! Requests that fail because a dependency does not respond: logged per route when the failures begin, counted while
+//! they repeat, and logged again when they end. Otherwise a client could fill the log during an outage.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a route has had no failure when they are over. During an outage, hits succeed while misses fail.
+/// How long a route must have had no failure before its failures count as ended. During an outage, hits succeed while
+/// misses fail.
 const RECOVERED_AFTER: Duration = Duration::from_secs(10);
 
-/// The routes that fail, of all workers of a server. There are as many as the service has patterns.
+/// The failing routes of all workers of a server. There are at most as many as the service has patterns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Failures(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Whether any route fails, so that a request that succeeds needs no lock while none does.
+    /// Whether any route fails, so that a successful request needs no lock while none does.
     any: AtomicBool,
     routes: Mutex<HashMap<String, FailureRun>>,
 }
@@ -29,14 +30,14 @@ pub(super) struct FailureRun {
 }
 
 impl FailureRun {
-    /// The time from the first failure to the last.
+    /// Returns the time from the first failure to the last.
     pub(super) fn lasted(&self) -> Duration {
         self.last.saturating_duration_since(self.first)
     }
 }
 
 impl Failures {
-    /// A request of `route` has failed at `now`. Returns whether this is the first failure, which is to be logged.
+    /// Records a failed request of `route` at `now`. Returns whether it is the first failure, which is to be logged.
     pub(super) fn failed(&self, route: &str, now: Instant) -> bool {
         let mut routes = self.0.routes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lasting) = routes.get_mut(route) {
@@ -48,7 +49,7 @@ impl Failures {
         true
     }
 
-    /// A request of `route` has succeeded at `now`. Returns its failures, if they are over with that.
+    /// Records a successful request of `route` at `now`. Returns the route's failures, if they end with this request.
     pub(super) fn succeeded(&self, route: &str, now: Instant) -> Option<FailureRun> {
         if !self.0.any.load(Ordering::Relaxed) {
             return None;

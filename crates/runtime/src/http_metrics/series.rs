@@ -1,4 +1,4 @@
-//! The histograms of one worker, resolved once each.
+//! The histograms of one worker, each registered once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use metrics::{Histogram, histogram};
 
 use super::DURATION;
 
-/// The series that a worker has met, by route; inside by method and status class.
+/// The series that a worker has used, by route; within a route by method and status class.
 #[derive(Debug, Default)]
 pub(super) struct Series(RefCell<HashMap<String, Box<BySlot>>>);
 
 type BySlot = [[Option<Handle>; 5]; METHODS.len() + 1];
 
-/// Methods with a series of their own; all others share `other`, or a client could invent series.
+/// Methods with their own series; all others share `other`, or a client could create series.
 const METHODS: [Method; 7] =
     [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::PATCH, Method::HEAD, Method::OPTIONS];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -41,7 +41,7 @@ fn resolve(route: &str, slot: usize, class: usize) -> Histogram {
     histogram!(DURATION, "route" => route.to_owned(), "method" => method, "status" => CLASSES[class])
 }
 
-/// A histogram's handle, which has no `Debug` worth printing.
+/// The handle of a histogram, which has no useful `Debug`.
 struct Handle(Histogram);
 
 impl std::fmt::Debug for Handle {

@@ -1,4 +1,4 @@
-//! Where problems become answers: handlers' errors, actix' own errors, unknown addresses.
+//! Converts problems into responses: handlers' errors, actix' own errors, unknown addresses.
 
 use std::time::Duration;
 
@@ -28,24 +28,25 @@ impl ResponseError for Problem {
             response.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"operations\""));
         }
         let body = serde_json::to_vec(self).expect("a struct of strings and numbers serialises");
-        // Here too, and not only as a default: a middleware may return a problem past the place where defaults are set.
+        // Also set here, and not only as a default: a middleware may return a problem outside the middleware that sets
+        // defaults.
         response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((CONTENT_TYPE, MEDIA_TYPE)).body(body)
     }
 }
 
 impl Problem {
-    /// The value of `Retry-After`, where there is one.
+    /// Returns the value of `Retry-After`, if there is one.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after.map(whole_seconds)
     }
 }
 
-/// Retry-After has whole seconds; rounded up, because too early is the mistake that costs.
+/// Rounds up to the whole seconds of Retry-After, because a retry that comes too early is the costly error.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// Mounts the register's pages and turns actix' own errors into problems.
+/// Mounts the pages of the problem kinds, and converts actix' own errors into problems.
 pub(crate) fn configure(cfg: &mut web::ServiceConfig) {
     let path = web::PathConfig::default().error_handler(|error, _| unreadable_path(&error).into());
     cfg.app_data(path)
@@ -65,9 +66,9 @@ async fn unknown_address(request: HttpRequest) -> Result<HttpResponse, Problem> 
     Err(Problem::not_found(format!("there is nothing at {}", request.path())))
 }
 
-/// actix answers some errors with a status and no body (405 above all): gives those a body.
+/// Adds a body to the errors for which actix returns only a status (405 above all).
 ///
-/// `method` is the one that the client sent.
+/// `method` is the method that the client sent.
 pub(crate) fn explain_bare_error(response: ServiceResponse, method: &Method) -> ServiceResponse {
     let status = response.status();
     let bare =

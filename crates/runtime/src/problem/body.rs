@@ -1,4 +1,4 @@
-//! A JSON body that was read, or the problem that says why not.
+//! The extractor of a JSON body, which returns a problem if the body cannot be used.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::Problem;
 use super::strict::StrictJson;
 
-/// The longest body that is read, in bytes.
+/// The maximum length of a body, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// How long a client may take to send a body, from the end of its headers.
@@ -29,7 +29,7 @@ impl Default for BodyTimeout {
     }
 }
 
-/// Extracts a JSON body. What it refuses, in this order:
+/// Extracts a JSON body. It refuses, in this order:
 ///
 /// | status | when |
 /// |---|---|
@@ -65,9 +65,9 @@ pub(crate) fn check_declared_length(headers: &HeaderMap) -> Result<(), Problem> 
     }
 }
 
-/// Whether a `Content-Length` is above [`BODY_LIMIT`].
+/// Returns whether a `Content-Length` is above [`BODY_LIMIT`].
 fn exceeds_limit(length: &HeaderValue) -> bool {
-    // The HTTP parser has refused what is no number.
+    // The HTTP parser has refused a length that is not a number.
     length
         .to_str()
         .ok()
@@ -83,7 +83,7 @@ fn declared_type(request: &HttpRequest) -> Result<(), Problem> {
     if !is_json {
         return Err(Problem::unsupported_media_type("the Content-Type must be application/json"));
     }
-    // RFC 8259, 8.1: JSON is UTF-8, of which ASCII is a part.
+    // RFC 8259, 8.1: JSON is UTF-8, of which ASCII is a subset.
     let charset = mime.as_ref().and_then(|mime| mime.get_param("charset"));
     if charset.is_some_and(|charset| charset != "utf-8" && charset != "us-ascii") {
         return Err(Problem::unsupported_media_type("the charset must be utf-8"));
@@ -97,8 +97,8 @@ fn declared_type(request: &HttpRequest) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads the whole body. When it is refused half way, the server answers, discards what is still
-/// under way for a moment, and closes the connection; so the client sees the answer.
+/// Reads the whole body. If the body is refused halfway, the server responds, discards the incoming rest for a moment,
+/// and closes the connection; so the client receives the response.
 async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
@@ -126,8 +126,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// `path` ends at the field, except for one that is missing: then serde's message names it.
-/// The body as a whole is `$`.
+/// Creates the problem of an invalid field. `path` ends at the field, except for a missing one: then serde's message
+/// names it. The body as a whole is `$`.
 fn invalid(path: &str, error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);

@@ -1,4 +1,4 @@
-//! A problem as it is sent, and as the API's description shows it.
+//! The JSON of a problem, and its schema in the API's description.
 
 use serde::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
@@ -9,20 +9,20 @@ use super::{FieldError, Problem};
 /// The members of the JSON object.
 #[derive(Serialize, ToSchema)]
 struct ProblemJson<'a> {
-    /// Stable name of the kind, a relative reference to its explanation.
+    /// The stable name of the kind, a relative reference to its explanation.
     #[schema(example = "/problems/invalid-fields")]
     r#type: &'a str,
-    /// The kind in words.
+    /// The title of the kind.
     title: &'a str,
-    /// The status of the answer.
+    /// The status of the response.
     #[schema(example = 422)]
     status: u16,
-    /// This occurrence in words.
+    /// The description of this occurrence.
     detail: &'a str,
-    /// This occurrence as an address.
+    /// The address of this occurrence.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
-    /// The fields that can't be used.
+    /// The fields that cannot be used.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
 }

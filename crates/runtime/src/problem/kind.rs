@@ -1,11 +1,11 @@
-//! The register of problem kinds, and the page that explains each.
+//! The problem kinds, and the page that explains each of them.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
 use super::Problem;
 
-/// What kinds of problem there are. The rows of the table below follow this order.
+/// The problem kinds. The rows of the table below follow this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is explained in the table below")]
 pub enum Kind {
@@ -28,7 +28,7 @@ pub enum Kind {
 
 struct Row(Kind, StatusCode, &'static str, &'static str, &'static str);
 
-/// kind, status, slug (stable: clients compare it), title, what it means and what to do.
+/// kind, status, slug (stable: clients compare it), title, meaning and remedy.
 #[rustfmt::skip]
 static TABLE: [Row; 15] = [
     Row(Kind::Malformed, StatusCode::BAD_REQUEST, "malformed", "Malformed request",
@@ -68,33 +68,33 @@ impl Kind {
         &TABLE[self as usize]
     }
 
-    /// The status of answers of this kind.
+    /// Returns the status of responses of this kind.
     pub fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// The last part of its address.
+    /// Returns the last part of the kind's address.
     pub fn slug(self) -> &'static str {
         self.row().2
     }
 
-    /// The kind in words.
+    /// Returns the title of the kind.
     pub fn title(self) -> &'static str {
         self.row().3
     }
 
-    /// The problem's `type`: a relative reference to the page that explains it.
+    /// Returns the problem's `type`: a relative reference to the page that explains it.
     pub fn uri(self) -> String {
         format!("/problems/{}", self.slug())
     }
 
-    /// The kind that a bare status stands for.
+    /// Returns the kind of a bare status.
     pub(super) fn of(status: StatusCode) -> Option<Self> {
         TABLE.iter().find(|row| row.1 == status).map(|row| row.0)
     }
 }
 
-/// `GET /problems/{slug}`.
+/// Handles `GET /problems/{slug}`.
 pub(super) async fn explain(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
     let Row(_, status, slug, title, meaning) = TABLE
         .iter()

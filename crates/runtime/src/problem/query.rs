@@ -1,4 +1,4 @@
-//! A query string that was read, or the problem that names the parameter.
+//! The extractor of a query string, which returns a problem that names the invalid parameter.
 
 use std::future::{Ready, ready};
 
@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::Problem;
 
-/// Extracts the query string: 400 that names the parameter when it isn't a `T`.
+/// Extracts the query string: 400 with the name of the parameter if it is not a `T`.
 ///
-/// actix' own extractor says "invalid digit found in string" and not where.
+/// The extractor of actix reports "invalid digit found in string" without the name of the parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
 

@@ -1,7 +1,7 @@
-//! Reads JSON the way the schema states it: a struct is an object, and `null` is no value.
+//! Reads JSON as the schema defines it: a struct is an object, and `null` is not a value.
 //!
-//! serde's derived structs accept a JSON array and read it by position, and an `Option` accepts `null`. Neither is in the
-//! API's description. [`StrictJson`] wraps a deserializer, and everything below it, and refuses both.
+//! The structs that serde derives accept a JSON array and read it by position, and an `Option` accepts `null`. Neither
+//! is in the API's description. [`StrictJson`] wraps a deserializer, and everything below it, and refuses both.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 /// A deserializer, visitor, seed or access that refuses arrays for structs and `null` for optional fields.
 pub(super) struct StrictJson<T>(pub(super) T);
 
-/// The visitor of a struct: it is only shown objects.
+/// The visitor of a struct: it only accepts objects.
 struct ObjectVisitor<V>(V);
 
-/// The visitor of an `Option`: it is never shown `null`.
+/// The visitor of an `Option`: it never receives `null`.
 struct NonNullVisitor<V>(V);
 
-/// The visitor of an integer: `3.0` is one in JSON Schema.
+/// The visitor of an integer: `3.0` is an integer in JSON Schema.
 struct IntegerVisitor<V>(V);
 
 macro_rules! forward {
@@ -161,7 +161,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for IntegerVisitor<V> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
-        /// Up to here a float tells every integer from the next (2^53 - 1).
+        /// Up to this number (2^53 - 1), a float distinguishes every integer from the next one.
         const EXACT: f64 = 9_007_199_254_740_991.0;
         if value.fract() == 0.0 && value.abs() <= EXACT {
             self.0.visit_i64(value as i64)
@@ -171,7 +171,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for IntegerVisitor<V> {
     }
 }
 
-/// Whatever is no map is refused by serde's default methods, with "expected a JSON object".
+/// serde's default methods refuse every other value, with "expected a JSON object".
 impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectVisitor<V> {
     type Value = V::Value;
 

@@ -1,15 +1,15 @@
-//! `Cache-Control` for every response that did not choose one (RFC 9111, 5.2).
+//! Sets `Cache-Control` in every response that has none (RFC 9111, 5.2).
 //!
-//! Without the header, a shared cache may guess a lifetime. A response to GET with a validator may be stored and must be
-//! validated before each use; everything else must not be stored: errors, health, metrics, responses to writes.
+//! Without the header, a shared cache may assume a lifetime. A response to GET with a validator may be stored and must
+//! be validated before each use. All other responses must not be stored: errors, health, metrics, responses to writes.
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
 
-/// May not be stored at all.
+/// The response must not be stored.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// May be stored, and is validated before each use.
+/// The response may be stored, and must be validated before each use.
 pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 pub(super) fn set_default(method: &Method, response: &mut ServiceResponse) {

@@ -1,7 +1,8 @@
-//! Compression of larger bodies, for clients that accept it (RFC 9110, 8.4 and 12.5.3).
+//! Compresses larger bodies for clients that accept it (RFC 9110, 8.4 and 12.5.3).
 //!
-//! A compressed body is another representation, so it has an `ETag` of its own: the same with [`SUFFIX`]. Preconditions accept
-//! both ([`crate::conditions`]). Streams and small bodies go out as they are: a cache hit stays what lies in the cache.
+//! A compressed body is another representation, so it has its own `ETag`: the original one with [`SUFFIX`].
+//! Preconditions accept both ([`crate::conditions`]). Streams and small bodies are sent unchanged: the body of a cache
+//! hit is the stored body.
 
 use actix_http::encoding::Encoder;
 use actix_web::HttpRequest;
@@ -13,10 +14,10 @@ use actix_web::http::header::{
     HeaderValue, IF_NONE_MATCH, Preference, Quality, VARY,
 };
 
-/// Smaller bodies are not compressed.
+/// The minimum length of a compressed body.
 const LEAST: u64 = 1024;
 
-/// What a compressed representation's `ETag` ends with.
+/// The end of the `ETag` of a compressed representation.
 pub(crate) const SUFFIX: &str = "-gzip";
 
 const TEXTS: [&[u8]; 6] = [
@@ -43,7 +44,7 @@ pub(super) fn compress(mut response: ServiceResponse) -> ServiceResponse {
     if let Some(tag) = response.headers().get(ETAG).and_then(suffixed) {
         response.headers_mut().insert(ETAG, tag);
     }
-    // It sets Content-Encoding and Vary.
+    // The encoder sets Content-Encoding and Vary.
     response.map_body(|head, body| BoxBody::new(Encoder::response(ContentEncoding::Gzip, head, body)))
 }
 
@@ -58,7 +59,7 @@ fn vary(response: &mut ServiceResponse) {
     response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
 }
 
-/// Whether the client takes gzip, and does not like the plain body better.
+/// Returns whether the client accepts gzip, and does not prefer the plain body.
 fn accepts_gzip(request: &HttpRequest) -> bool {
     if !request.headers().contains_key(ACCEPT_ENCODING) {
         return false;
@@ -71,7 +72,7 @@ fn accepts_gzip(request: &HttpRequest) -> bool {
     gzip.is_some_and(|gzip| gzip > Quality::ZERO && gzip >= plain.unwrap_or(Quality::ZERO))
 }
 
-/// A 304 names the representation that the client has.
+/// Sets the tag of a 304 to that of the representation that the client has.
 fn name_known_representation(response: &mut ServiceResponse) {
     vary(response);
     let Some(tag) = response.headers().get(ETAG).and_then(suffixed) else { return };
@@ -81,7 +82,7 @@ fn name_known_representation(response: &mut ServiceResponse) {
     }
 }
 
-/// `"7-gzip"` for `"7"`.
+/// Returns `"7-gzip"` for `"7"`.
 fn suffixed(tag: &HeaderValue) -> Option<HeaderValue> {
     let opaque = tag.to_str().ok()?.strip_suffix('"')?;
     HeaderValue::try_from(format!("{opaque}{SUFFIX}\"")).ok()

@@ -1,4 +1,4 @@
-//! Tells the connection when a response is complete.
+//! Notifies the connection when a response is complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,8 @@ use actix_web::web::Bytes;
 
 use crate::server::{ConnectionPhase, FinishOnDrop};
 
-/// The HTTP encoder takes a body of known size at once; a stream is complete when it has ended, or was dropped.
+/// Finishes the exchange. The HTTP encoder takes a body of known size at once; a stream is complete when it has ended,
+/// or was dropped.
 pub(super) fn finish(exchange: ConnectionPhase, response: ServiceResponse) -> ServiceResponse {
     if response.response().body().size() == BodySize::Stream {
         return response.map_body(|_, body| BoxBody::new(Streaming { body, _finish: FinishOnDrop(exchange) }));

@@ -1,4 +1,4 @@
-//! HEAD: every route that has GET answers it with the same headers and no body (RFC 9110, 9.3.2).
+//! HEAD: every route with GET responds to HEAD with the same headers and no body (RFC 9110, 9.3.2).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,30 +10,30 @@ use actix_web::http::Method;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
 
-/// Marks a request that is routed as GET and was sent as HEAD.
+/// Marks a request that was sent as HEAD and is routed as GET.
 struct HeadOnly;
 
-/// Whether the client asked with HEAD. For handlers whose body costs something even when it is not sent, such as a stream.
+/// Returns whether the client sent HEAD. For handlers whose body is expensive even if it is not sent, such as a stream.
 pub fn wants_head_only(request: &HttpRequest) -> bool {
     request.extensions().contains::<HeadOnly>()
 }
 
-/// Lets the router find the GET route.
+/// Changes the method to GET, so that the router finds the GET route.
 pub(super) fn ask_as_get(request: &mut ServiceRequest) {
     request.head_mut().method = Method::GET;
     request.extensions_mut().insert(HeadOnly);
 }
 
-/// Drops the body and keeps its length, which goes into `Content-Length`.
+/// Drops the body and keeps its length for `Content-Length`.
 pub(super) fn without_body(response: ServiceResponse) -> ServiceResponse {
     response.map_body(|_, body| match body.size() {
         BodySize::Sized(length) => BoxBody::new(Unsent(length)),
-        // How long a stream would become is unknown.
+        // The final length of a stream is unknown.
         BodySize::None | BodySize::Stream => BoxBody::new(body::None::new()),
     })
 }
 
-/// A body of which only the length is told. The HTTP encoder writes no body in response to HEAD.
+/// A body that only has a length. The HTTP encoder writes no body in response to HEAD.
 struct Unsent(u64);
 
 impl MessageBody for Unsent {

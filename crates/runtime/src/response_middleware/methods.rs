@@ -1,13 +1,13 @@
-//! `Allow` and OPTIONS: which methods a route has (RFC 9110, 9.3.7 and 10.2.1).
+//! `Allow` and OPTIONS: the methods of a route (RFC 9110, 9.3.7 and 10.2.1).
 //!
-//! The router answers 405 with the methods that are mounted. HEAD and OPTIONS are answered here, for every route.
+//! The router responds with 405 and the mounted methods. This module handles HEAD and OPTIONS, for every route.
 
 use actix_web::body::{self, BoxBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 
-/// Adds HEAD, where GET is among the methods, and OPTIONS.
+/// Adds HEAD, if the methods include GET, and OPTIONS.
 pub(super) fn complete_allow(response: &mut ServiceResponse) {
     let Some(allow) = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok()) else { return };
     let mut methods = Vec::new();
@@ -23,7 +23,7 @@ pub(super) fn complete_allow(response: &mut ServiceResponse) {
     }
 }
 
-/// Answers OPTIONS with the methods of the route that the router has found.
+/// Responds to OPTIONS with the methods of the route that the router has found.
 pub(super) fn answer_options(method: &Method, mut response: ServiceResponse) -> ServiceResponse {
     let is_route = response.status() == StatusCode::METHOD_NOT_ALLOWED && response.headers().contains_key(ALLOW);
     if *method != Method::OPTIONS || !is_route {

@@ -1,15 +1,18 @@
-//! A client's connection: bytes pass through, one request at a time, within time limits.
+//! A client's connection: passes bytes through, one request at a time, within time limits.
 //!
-//! It lies between the socket and actix' HTTP parser and adds what the parser does not have:
+//! It lies between the socket and the HTTP parser of actix, and adds what the parser lacks:
 //!
-//! * **Limits.** t=0: the first byte of a request arrives. At the latest at t=`headers_timeout` its head is complete, or the
-//!   client gets 408. An idle connection closes after `keep_alive`, and one whose client reads nothing after `write_timeout`.
-//!   A body that the application did not read to its end may follow its response for `body_timeout`.
-//! * **One request at a time.** Of pipelined requests, the parser sees the next one when the response to the last is
-//!   complete. It keeps one flag for "the request was HEAD": with two requests at once, a response would be cut off.
-//! * **Problems.** What the parser refuses with a bare status leaves as `application/problem+json`.
+//! - **Limits.** t=0: the first byte of a request arrives. At t=`headers_timeout` at the latest its head is complete,
+//!   or the client receives 408. An idle connection closes after `keep_alive`, and a connection whose client reads
+//!   nothing closes after `write_timeout`. The rest of a body that the application did not read may arrive for
+//!   `body_timeout` after the response.
+//! - **One request at a time.** With pipelined requests, the parser receives the next request when the previous
+//!   response is complete. The parser keeps one flag for "the request was HEAD": with two requests at once, a response
+//!   would be cut off.
+//! - **Problems.** If the parser refuses a request with a bare status, the client receives `application/problem+json`.
 //!
-//! Not covered: a head whose lines end with a bare LF, and what follows a chunked body at once, are not held back.
+//! Not covered: a head whose lines end with a bare LF, and bytes that directly follow a chunked body, are not held
+//! back.
 
 use std::io;
 use std::pin::Pin;
@@ -26,27 +29,27 @@ use super::head_end::HeadScanner;
 use super::refusal;
 use crate::problem::Problem;
 
-/// The longest request line and headers together, in bytes.
+/// The maximum length of request line and headers together, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
 
-/// See the module's description.
+/// The connection; see the module's documentation.
 pub(super) struct Connection {
     /// Taken when the connection is dropped.
     stream: Option<TcpStream>,
     exchange: ConnectionPhase,
     limits: Limits,
     head: HeadScanner,
-    /// What has arrived behind the present request.
+    /// Bytes that have arrived after the current request.
     next: BytesMut,
     timer: Pin<Box<Sleep>>,
     /// Runs while the client accepts no bytes.
     write_timer: Option<Pin<Box<Sleep>>>,
-    /// What is still to be written of a problem that replaces the parser's response.
+    /// The unwritten rest of a problem that replaces the parser's response.
     replacement: Option<Bytes>,
-    /// Nothing more is read.
+    /// Whether reading has ended.
     is_over: bool,
     is_refused: bool,
-    /// What a client that was refused is told when the parser has let go of the connection.
+    /// The response to a refused client, written when the parser has released the connection.
     last: Bytes,
     place: Option<ConnectionPermit>,
 }
@@ -69,7 +72,7 @@ impl Connection {
         }
     }
 
-    /// For the requests on this connection.
+    /// Returns the state that the requests on this connection share.
     pub(super) fn exchange(&self) -> &ConnectionPhase {
         &self.exchange
     }
@@ -78,7 +81,7 @@ impl Connection {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Reads a part of a head, and nothing that is behind it.
+    /// Reads a part of a head, and nothing after the head.
     fn poll_head(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.poll_bytes(cx, buffer))?;
@@ -103,7 +106,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads a part of a body, and nothing that is behind it.
+    /// Reads a part of a body, and nothing after the body.
     fn poll_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.poll_bytes(cx, buffer))?;
@@ -120,7 +123,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads nothing. The code that ends the phase has the connection polled again, if there is something to read by now.
+    /// Reads nothing. The code that ends the phase wakes the connection if there is something to read by then.
     fn hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.next.is_empty() || self.stream()?.poll_read_ready(cx)?.is_ready() {
             self.exchange.hold();
@@ -128,7 +131,7 @@ impl Connection {
         Poll::Pending
     }
 
-    /// What was put back, or else what the socket has.
+    /// Returns the bytes that were put back, or otherwise reads from the socket.
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.next.is_empty() {
             return self.stream()?.poll_read(cx, buffer);
@@ -138,7 +141,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps what lies behind `end` in the buffer for the next request.
+    /// Keeps the bytes after `end` in the buffer for the next request.
     fn put_back(&mut self, buffer: &mut ReadBuf<'_>, end: usize) {
         let rest = &buffer.filled()[end..];
         if rest.is_empty() {
@@ -160,12 +163,12 @@ impl Connection {
         Some(self.exchange.since() + limit)
     }
 
-    /// Ready, with an end of the stream, when the phase has lasted too long. The timer is set lazily: later deadlines are
-    /// looked at when it fires.
+    /// Returns ready, with the end of the stream, when the phase has lasted too long. The timer is set lazily: a later
+    /// deadline is checked when the timer fires.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Without a deadline it runs all the same: nobody else polls the connection when the response is complete.
+        // The timer also runs without a deadline: nothing else polls the connection when the response is complete.
         let deadline = self.deadline().unwrap_or_else(|| Instant::now() + self.limits.keep_alive);
-        // The parser takes a whole head up at once, and the application's time is not limited here.
+        // The parser consumes a whole head at once, and the application's time is not limited here.
         let is_waited_for = matches!(self.exchange.phase(), Phase::Idle | Phase::Head | Phase::Draining);
         if is_waited_for && self.timer.deadline() > deadline {
             self.timer.as_mut().reset(deadline);
@@ -184,11 +187,11 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Answers what did not become a request; the parser finds the end of the stream and closes it.
+    /// Responds to input that did not become a request; the parser reads the end of the stream and closes it.
     fn reject(&mut self, problem: &Problem) {
         (self.is_over, self.is_refused) = (true, true);
         tracing::debug!(http.status = problem.kind().status().as_u16(), "connection refused: {problem}");
-        // Where the client has not even read the last response, there is no place for this one.
+        // If the client has not even read the previous response, this response cannot be written.
         if self.write_timer.is_none() {
             self.last = refusal::response(problem);
         }
@@ -244,11 +247,11 @@ impl AsyncWrite for Connection {
         let phase = this.exchange.phase();
         match refusal::bare_error(bytes).filter(|_| phase != Phase::Handling) {
             None => this.poll_socket(cx, bytes),
-            // First the end of the response before it.
+            // Write the end of the preceding response first.
             Some((start @ 1.., _)) => this.poll_socket(cx, &bytes[..start]),
             Some((_, status)) => {
                 this.is_refused = true;
-                // A body that turned out to be malformed after its request has been answered.
+                // The body was found to be malformed after the response to its request.
                 if phase == Phase::Draining {
                     return Poll::Ready(Ok(bytes.len()));
                 }
@@ -274,7 +277,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The system resets a connection that is closed with unread bytes, and then the client may not see the refusal.
+/// Sends a pending refusal before closing: the system resets a connection that is closed with unread bytes, and then
+/// the client may not receive the refusal.
 impl Drop for Connection {
     fn drop(&mut self) {
         if let (true, Some(stream), Some(place)) = (self.is_refused, self.stream.take(), self.place.take()) {

@@ -1,7 +1,7 @@
-//! What a connection and the request on it tell each other: the phase, and how much of the body is still to come.
+//! The state that a connection and its request share: the phase, and how much of the body is outstanding.
 //!
-//! Both live on one worker thread. The connection sees bytes and the middleware sees requests; neither knows by itself when a
-//! client is slow and when the handler is.
+//! Both run on one worker thread. The connection sees bytes and the middleware sees requests; neither alone can
+//! distinguish a slow client from a slow handler.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,31 +12,31 @@ use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use tokio::time::Instant;
 
-/// Where a connection is in the sequence of requests.
+/// The position of a connection in the sequence of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Nothing of the next request has arrived.
     Idle,
-    /// A part of its head has arrived.
+    /// A part of the request's head has arrived.
     Head,
     /// The whole head has arrived, and the parser has it.
     Parsing,
     /// The application has the request.
     Handling,
-    /// The response is complete, and a part of the request's body is not.
+    /// The response is complete, and a part of the request's body is outstanding.
     Draining,
 }
 
-/// How much of a body is still to come.
+/// How much of a body is outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// So many bytes.
+    /// The number of bytes.
     Known(u64),
-    /// Its end is in the body itself.
+    /// Unknown: the end is marked in the body itself.
     Unknown,
 }
 
-/// The state that both share.
+/// The state that the connection and the middleware share.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionPhase(Rc<State>);
 
@@ -45,7 +45,7 @@ struct State {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     body: Cell<Length>,
-    /// The connection's task, and whether bytes wait for it to be polled again.
+    /// The connection's task, and whether bytes wait until it is polled again.
     reader: RefCell<Option<Waker>>,
     is_held: Cell<bool>,
 }
@@ -60,7 +60,7 @@ impl ConnectionPhase {
         self.0.phase.get()
     }
 
-    /// When the phase began.
+    /// Returns when the phase began.
     pub(super) fn since(&self) -> Instant {
         self.0.since.get()
     }
@@ -78,7 +78,7 @@ impl ConnectionPhase {
         self.0.body.set(body);
     }
 
-    /// Remembers the connection's task.
+    /// Stores the waker of the connection's task.
     pub(super) fn register(&self, reader: &Waker) {
         let mut registered = self.0.reader.borrow_mut();
         if !registered.as_ref().is_some_and(|registered| registered.will_wake(reader)) {
@@ -86,7 +86,7 @@ impl ConnectionPhase {
         }
     }
 
-    /// The connection has bytes that must wait; it is polled again when they may go on.
+    /// Records that the connection has bytes that must wait; it is polled again when they may continue.
     pub(super) fn hold(&self) {
         self.0.is_held.set(true);
     }
@@ -97,7 +97,7 @@ impl ConnectionPhase {
         }
     }
 
-    /// The application receives `request`.
+    /// Records that the application receives `request`.
     pub(crate) fn begin(&self, request: &ServiceRequest) {
         self.0.phase.set(Phase::Handling);
         let body = length(request);
@@ -107,7 +107,7 @@ impl ConnectionPhase {
         }
     }
 
-    /// The application has given its whole response.
+    /// Records that the application has produced its whole response.
     pub(crate) fn finish(&self) {
         let is_read = self.body() == Length::Known(0);
         self.enter(if is_read { Phase::Idle } else { Phase::Draining });
@@ -118,7 +118,7 @@ impl ConnectionPhase {
     }
 }
 
-/// As the HTTP parser counts it, which has refused what contradicts itself.
+/// Returns the length as the HTTP parser determines it; the parser has refused contradictory headers.
 fn length(request: &ServiceRequest) -> Length {
     let headers = request.headers();
     if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(UPGRADE) || request.method() == Method::CONNECT {
@@ -128,7 +128,7 @@ fn length(request: &ServiceRequest) -> Length {
     Length::Known(declared.and_then(|length| length.trim().parse().ok()).unwrap_or(0))
 }
 
-/// Ends the exchange when a streamed body ends or is dropped.
+/// Finishes the exchange when a streamed body ends or is dropped.
 #[derive(Debug)]
 pub(crate) struct FinishOnDrop(pub(crate) ConnectionPhase);
 

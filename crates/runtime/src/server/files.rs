@@ -1,17 +1,18 @@
-//! The limit of open files. Each connection is a file: where files run out, a server can neither accept nor refuse.
+//! The limit of open files. Each connection is a file: without free files, a server can neither accept nor refuse a
+//! client.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Files that are not connections of clients: connections to the stores and to other services, refused connections, the
+/// Files that are not client connections: connections to the stores and to other services, refused connections, the
 /// listener, the log, an index.
 const OTHER_FILES: u64 = 256;
 
-/// Raises the limit of open files as far as the process may. Returns how many of `wanted` connections fit below it, and logs
-/// when that is not all.
+/// Raises the limit of open files as far as the process may. Returns how many of the `wanted` connections fit below the
+/// limit, and logs a warning if not all do.
 pub(super) fn connections_that_fit(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
-    // When this is refused, the limit stays as it was.
+    // If this is refused, the limit stays unchanged.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let files = getrlimit(Resource::Nofile).current;
     let most = fit(wanted, files);

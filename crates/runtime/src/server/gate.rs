@@ -1,4 +1,4 @@
-//! How many connections there may be, and how long each may keep the service waiting.
+//! Limits the number of connections, and how long each one may keep the service waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +17,9 @@ use super::HttpSettings;
 use super::connection::Connection;
 use super::refusal;
 
-/// How long a connection that was refused is read from, so that its client sees why.
+/// How long a refused connection is read, so that its client receives the reason.
 const REFUSED_READ_TIME: Duration = Duration::from_secs(1);
-/// So many connections beyond the limit may wait to be told that they are.
+/// The number of connections above the limit that may wait for their refusal at once.
 const REFUSED_AT_ONCE: usize = 64;
 
 /// The time limits of a connection.
@@ -31,7 +31,7 @@ pub(super) struct Limits {
     pub(super) write_timeout: Duration,
 }
 
-/// Where connections enter; all worker threads share it.
+/// Accepts or refuses connections; all worker threads share it.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimiter {
     limits: Limits,
@@ -41,7 +41,7 @@ pub(super) struct ConnectionLimiter {
     most: usize,
 }
 
-/// A connection's place among those that there may be.
+/// The permit of an open connection.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     open: Gauge,
@@ -64,7 +64,7 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Lets a connection in, or tells it that there are too many.
+    /// Accepts a connection, or refuses it because there are too many.
     pub(super) fn admit(&self, stream: TcpStream) -> Result<Connection, DispatchError> {
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(permit) => {
@@ -74,7 +74,7 @@ impl ConnectionLimiter {
                 Ok(Connection::new(stream, self.limits, ConnectionPermit::new(permit)))
             }
             Err(_) => {
-                // Once, until there is room again: a client could fill the log.
+                // Logged once until there is room again: otherwise a client could fill the log.
                 if !self.is_full.swap(true, Ordering::Relaxed) {
                     tracing::warn!(limit = self.most, "connection limit reached; new connections are refused with 503");
                 }
@@ -95,7 +95,7 @@ impl ConnectionPermit {
         Self { _permit: permit, open }
     }
 
-    /// Writes the last words, and keeps the place until the client has closed, or for a moment.
+    /// Writes the last response, and keeps the permit until the client has closed the connection, at most for a moment.
     pub(super) fn close_after_reading(self, mut stream: TcpStream, last: Bytes) {
         // Outside a runtime the process is ending.
         let Ok(runtime) = Handle::try_current() else { return };

@@ -4,23 +4,24 @@ use memchr::memmem;
 
 const END: &[u8] = b"\r\n\r\n";
 
-/// How far a head has been looked through.
+/// The progress of the search in the current head.
 #[derive(Debug, Default)]
 pub(super) struct HeadScanner {
-    /// Bytes of this head so far.
+    /// The number of bytes of this head so far.
     length: usize,
-    /// How many bytes of [`END`] the last piece ended with.
+    /// The number of bytes of [`END`] with which the last piece ended.
     matched: usize,
     has_begun: bool,
 }
 
 impl HeadScanner {
-    /// Bytes of this head so far.
+    /// Returns the number of bytes of this head so far.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Looks through the next piece. Returns the bytes up to and with the empty line, if it is there, and begins anew.
+    /// Searches the next piece. Returns the number of bytes up to and including the empty line, if it is there, and
+    /// resets the search.
     pub(super) fn find(&mut self, piece: &[u8]) -> Option<usize> {
         // Parsers skip empty lines before a request.
         let skipped =
@@ -35,7 +36,7 @@ impl HeadScanner {
     }
 
     fn find_in(&mut self, piece: &[u8]) -> Option<usize> {
-        // An end that began in the piece before.
+        // An end that began in the previous piece.
         for (index, byte) in piece.iter().enumerate() {
             if self.matched == 0 {
                 break;

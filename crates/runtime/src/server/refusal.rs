@@ -1,7 +1,7 @@
-//! Responses to what never becomes a request: problems that the connection writes itself.
+//! Responses to input that never becomes a request: problems that the connection writes itself.
 //!
-//! The HTTP parser answers what it cannot read with a bare status. There is no place to give it a body, so the connection
-//! recognises that response on its way out and writes a problem instead.
+//! The HTTP parser responds to invalid input with a bare status, and offers no way to add a body. So the connection
+//! recognises that response when the parser writes it, and writes a problem instead.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,10 +12,10 @@ use memchr::memmem;
 
 use crate::problem::{Kind, Problem};
 
-/// The longest head of the parser's own responses is shorter.
+/// The maximum length of the head of the parser's own responses; the longest one is shorter.
 const LONGEST: usize = 256;
 
-/// Where the parser's own response begins in `written`, which it then ends, and its status.
+/// Returns the start of the parser's own response in `written` and its status, if `written` ends with such a response.
 pub(super) fn bare_error(written: &[u8]) -> Option<(usize, StatusCode)> {
     if !written.ends_with(b"\r\n\r\n") {
         return None;
@@ -24,13 +24,13 @@ pub(super) fn bare_error(written: &[u8]) -> Option<(usize, StatusCode)> {
     let start = from + memmem::rfind(&written[from..], b"HTTP/1.")?;
     let head = &written[start..];
     let status = StatusCode::from_bytes(head.get(9..12)?).ok().filter(StatusCode::is_client_error)?;
-    // Every response of the application that has one of these states has a problem in it.
+    // Every response of the application with one of these statuses contains a problem.
     let is_bare =
         memmem::find(head, b"\r\ncontent-length: 0\r\n").is_some() && memmem::find(head, b"content-type").is_none();
     is_bare.then_some((start, status))
 }
 
-/// The problem for a status of the parser's.
+/// Returns the problem for a status of the parser.
 pub(super) fn of_parser(status: StatusCode) -> Problem {
     if status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
         return headers_too_large();
@@ -57,7 +57,7 @@ pub(super) fn too_many_connections() -> Problem {
     )
 }
 
-/// The whole response, after which the connection closes.
+/// Returns the whole response, after which the connection closes.
 pub(super) fn response(problem: &Problem) -> Bytes {
     let status = problem.kind().status();
     let body = serde_json::to_string(problem).unwrap_or_default();

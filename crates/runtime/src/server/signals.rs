@@ -1,13 +1,13 @@
-//! SIGTERM and SIGINT become the cancellation of a token.
+//! Cancels a token on SIGTERM and SIGINT.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that the first SIGTERM or SIGINT cancels.
+/// Returns a token that the first SIGTERM or SIGINT cancels.
 ///
-/// The task behind it ends with the token, whoever cancels that.
+/// The task that waits for signals ends with the token, even if other code cancels it.
 pub fn shutdown_on_signals() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = CancellationToken::new();

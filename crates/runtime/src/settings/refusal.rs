@@ -2,34 +2,34 @@
 
 use config::ConfigError;
 
-/// Settings that can't be used. Its `Display` is one sentence for the person who set them.
+/// Settings that cannot be used. The `Display` output is one sentence for the operator.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// A name that no setting has.
+    /// An unknown setting.
     #[error("{setting} is not a setting; {hint}")]
     Unknown {
         /// The name in its environment form.
         setting: String,
-        /// What was probably meant, or what there is.
+        /// The setting that was probably meant, or the existing ones.
         hint: String,
     },
-    /// A value that its setting can't take, or that contradicts another one.
+    /// A value that the setting does not accept, or that contradicts another one.
     #[error("{setting} {reason}")]
     Wrong {
         /// The name in its environment form.
         setting: String,
-        /// What is wrong, as the rest of a sentence: "must be …".
+        /// The error, as the rest of a sentence: "must be …".
         reason: String,
     },
-    /// The defaults in the binary are broken: a fault of the build, not of the user.
+    /// The defaults in the binary are invalid: a bug of the build, not an error of the operator.
     #[error("the built-in default settings do not parse: {0}")]
     Defaults(String),
 }
 
 impl SettingsError {
-    /// A value that can't be used: `wrong("LANES__TTL__SOFT_TTL", "must not exceed …")`.
+    /// Creates an error for an unusable value: `wrong("LANES__TTL__SOFT_TTL", "must not exceed …")`.
     ///
-    /// For the checks of a service that no type can make, such as contradictions.
+    /// For checks of a service that types cannot express, such as contradictions.
     pub fn wrong(setting: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Wrong { setting: setting.into(), reason: reason.into() }
     }
@@ -43,7 +43,7 @@ impl SettingsError {
     }
 }
 
-/// Turns the loader's error into our sentence.
+/// Converts the loader's error into a [`SettingsError`].
 pub(super) fn explain(error: ConfigError) -> SettingsError {
     match error {
         ConfigError::At { error, key, .. } => match *error {
@@ -60,7 +60,7 @@ pub(super) fn explain(error: ConfigError) -> SettingsError {
     }
 }
 
-/// serde words an unknown field "unknown field `a`, expected one of `b`, `c`".
+/// serde's message for an unknown field is "unknown field `a`, expected one of `b`, `c`".
 fn explain_message(parent: Option<&str>, message: &str) -> SettingsError {
     let mut quoted = message.split('`').skip(1).step_by(2);
     match (message.starts_with("unknown field"), quoted.next()) {
@@ -82,12 +82,12 @@ fn explain_message(parent: Option<&str>, message: &str) -> SettingsError {
     }
 }
 
-/// `lanes.ttl.hard_ttl` → `LANES__TTL__HARD_TTL`.
+/// Converts `lanes.ttl.hard_ttl` to `LANES__TTL__HARD_TTL`.
 fn env_form(path: &str) -> String {
     path.replace('.', super::SEPARATOR).to_uppercase()
 }
 
-/// The candidate that differs from `name` by at most two slips, and by less than half of itself.
+/// Returns the candidate that differs from `name` by at most two typos, and by at most half of its own length.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))

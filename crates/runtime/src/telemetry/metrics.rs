@@ -12,12 +12,12 @@ use crate::http_metrics;
 use crate::operations::OperatorToken;
 use crate::response_middleware::caching::NO_STORE;
 
-/// Histogram bounds in seconds: a cache hit takes tens of microseconds, a load milliseconds.
+/// Histogram bounds in seconds: a cache hit takes tens of microseconds, a load takes milliseconds.
 const BUCKETS: [f64; 16] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
-/// One recorder per process, as the `metrics` crate has it; several services in one process
-/// (tests) share it.
+/// The one recorder of the process, which the `metrics` crate requires; several services in one process (tests) share
+/// it.
 static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
 
 /// Reads the metrics of this process.
@@ -25,7 +25,7 @@ static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Installs the process' recorder, or returns the one that is.
+    /// Installs the recorder of the process, or returns the installed one.
     pub fn install() -> Result<Self, TelemetryError> {
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(metrics) = installed.as_ref() {
@@ -39,7 +39,7 @@ impl Metrics {
         Ok(installed.insert(Self(handle)).clone())
     }
 
-    /// All metrics in Prometheus' text format.
+    /// Returns all metrics in the text format of Prometheus.
     pub fn render(&self) -> String {
         self.0.render()
     }

@@ -1,4 +1,4 @@
-//! The headers of responses, as far as they depend on the status alone.
+//! The response headers that depend only on the status.
 
 use utoipa::openapi::Response;
 use utoipa::openapi::extensions::Extensions;
@@ -31,7 +31,7 @@ fn required(schema: ObjectBuilder, description: &str) -> Header {
     HeaderBuilder::new()
         .schema(Some(schema))
         .description(Some(description))
-        // OpenAPI has the field (4.8.21) and utoipa does not.
+        // OpenAPI has this field (4.8.21), but utoipa does not.
         .extensions(Some(Extensions::from_iter([("required", true)])))
         .build()
 }

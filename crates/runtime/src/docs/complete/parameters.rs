@@ -7,12 +7,12 @@ use utoipa::openapi::{RefOr, Required};
 /// A list of entity tags (RFC 9110, 8.8.3 and 5.6.1). A comma separates tags, so no tag contains one.
 const ENTITY_TAGS: &str = r#"[ ,]*(W/)?"[!#-+\x2d-~]*"( *,[ ,]*(W/)?"[!#-+\x2d-~]*")*[ ,]*"#;
 
-/// Adds `If-None-Match` wherever there is 304, and both preconditions wherever there is 412.
+/// Adds `If-None-Match` to operations with 304, and both preconditions to operations with 412.
 pub(super) fn add_preconditions(operation: &mut Operation) {
     let responses = &operation.responses.responses;
     let (is_validated, is_guarded) = (responses.contains_key("304"), responses.contains_key("412"));
     if is_validated {
-        // A read ignores what it cannot parse.
+        // A read ignores a header that it cannot parse.
         add(operation, header("If-None-Match", None, "Answers 304 where the present ETag is among these, or `*`"));
     }
     if is_guarded {
@@ -20,7 +20,7 @@ pub(super) fn add_preconditions(operation: &mut Operation) {
             "Writes only where the present ETag is among these, or `*` where there is any; otherwise 412",
             "Writes only where the present ETag is not among these, or `*` where there is none; otherwise 412",
         );
-        // Tools that make up values prefer the first alternative, and with these two the condition holds.
+        // Tools that generate values prefer the first alternative, and with these two the condition holds.
         add(operation, header("If-Match", Some(format!(r"^(\*|{ENTITY_TAGS})$")), if_match));
         add(operation, header("If-None-Match", Some(format!(r"^({ENTITY_TAGS}|\*)$")), if_none_match));
     }
@@ -38,7 +38,7 @@ fn header(name: &str, pattern: Option<String>, description: &str) -> Parameter {
         .build()
 }
 
-/// Adds a parameter. One that is described already keeps its description.
+/// Adds a parameter. A parameter that is already described keeps its description.
 fn add(operation: &mut Operation, mut parameter: Parameter) {
     let parameters = operation.parameters.get_or_insert_default();
     parameters.retain(|known| {
