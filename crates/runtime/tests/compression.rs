@@ -1,4 +1,4 @@
-//! Larger texts are compressed for clients that accept it, and nothing else is.
+//! Larger texts are compressed for clients that accept it; all other responses are not compressed.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -102,7 +102,7 @@ async fn small_bodies_images_and_streams_stay_as_they_are() {
     }
     let mut response = get(&server, "/events", "gzip").await;
     assert_eq!(header(&response, "content-encoding"), "");
-    // It comes although the stream has not ended.
+    // The chunk arrives although the stream has not ended.
     let first = timeout(Duration::from_secs(60), response.chunk()).await.expect("a stream is not gathered").unwrap();
     assert!(first.unwrap().starts_with(b"data: aaa"));
 }

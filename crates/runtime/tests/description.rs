@@ -1,4 +1,4 @@
-//! What the description says of every route, because one place implements it for all of them.
+//! The parts of the API's description that one module adds for every route.
 
 use runtime::docs::complete;
 use runtime::problem::Problem;

@@ -1,4 +1,4 @@
-//! One failure, one log line, with the cause that the client didn't get.
+//! A failure is logged in one line, with the cause that the client does not receive.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;

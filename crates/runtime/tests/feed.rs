@@ -1,4 +1,5 @@
-//! `/cache/feed` as its clients see it: server-sent events that resume, are filtered, and end with the process.
+//! `/cache/feed` from the client's view: server-sent events that can be resumed and filtered, and that end with the
+//! process.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -20,7 +21,7 @@ struct Stream {
     text: String,
 }
 
-/// The feed needs no Redis; here there is none.
+/// The feed needs no Redis, so these tests run without one.
 async fn cache() -> CacheClient {
     let settings = CacheSettings { url: "redis://127.0.0.1:1/0".to_owned(), ..CacheSettings::default() };
     CacheClient::connect(Keyspace::new("shop").unwrap(), &settings).await.unwrap()
@@ -44,7 +45,7 @@ impl Stream {
         Self { response, text: String::new() }
     }
 
-    /// The next message: its id and its record.
+    /// Returns the next message: its id and its record.
     async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((message, rest)) = self.text.split_once("\n\n") {
@@ -61,7 +62,7 @@ impl Stream {
         }
     }
 
-    /// The next record.
+    /// Returns the next record.
     async fn record(&mut self) -> Value {
         self.next().await.expect("it goes on").1
     }
@@ -129,7 +130,7 @@ async fn head_opens_no_stream() {
     while let Ok(listener) = cache.feed().subscribe(None) {
         listeners.push(listener);
     }
-    // Every place is taken, and HEAD needs none.
+    // The number of subscribers is at its limit, and HEAD does not subscribe.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let head = client.head(server.url("/cache/feed")).send().await.unwrap();
     assert_eq!((head.status().as_u16(), &head.headers()["content-type"]), (200, &"text/event-stream".parse().unwrap()));
@@ -137,7 +138,7 @@ async fn head_opens_no_stream() {
     assert!(timeout(LIMIT, head.bytes()).await.expect("it ends").unwrap().is_empty());
 }
 
-/// The grace of these settings is longer than the limit: a stream that went on would be found out.
+/// The grace period of these settings is longer than the test's limit, so the test fails if the stream continues.
 #[tokio::test]
 async fn an_open_stream_ends_when_the_process_is_told_to_stop() {
     let cache = cache().await;

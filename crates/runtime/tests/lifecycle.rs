@@ -1,4 +1,4 @@
-//! From the first request to the last: readiness, draining, the end.
+//! The lifecycle of a server: readiness, draining, shutdown.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A handler that tells when it has begun and goes on when it is let.
+/// A handler that signals when it has begun, and continues when the test allows it.
 #[derive(Clone)]
 struct Gate {
     begun: Arc<Semaphore>,
@@ -103,7 +103,7 @@ async fn idle_connections_do_not_hold_up_the_end() {
 async fn readyz_turns_503_while_draining() {
     let shutdown = CancellationToken::new();
     let routes = standard(Readiness::new(shutdown.clone()));
-    // The delay outlasts the test: the server is dropped, not awaited.
+    // The delay is longer than the test: the server is dropped, not awaited.
     let settings = HttpSettings { drain_delay: Duration::from_secs(60), ..settings() };
     let server = start(&settings, move |cfg| routes.configure(cfg));
     assert_eq!(server.get("/readyz").await, (200, r#"{"status":"ready","checks":{}}"#.to_owned()));
@@ -114,7 +114,7 @@ async fn readyz_turns_503_while_draining() {
     assert_eq!(server.get("/livez").await.0, 200);
 }
 
-/// A flood of probes must not make the service unready by asking its database too often.
+/// Many concurrent probes must not make the service unready by overloading its database.
 #[tokio::test]
 async fn many_probes_at_once_ask_a_dependency_twice_at_most() {
     let asked = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,4 @@
-//! What the HTTP parser refuses, and requests that follow one another without a pause.
+//! Requests that the HTTP parser refuses, and pipelined requests.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -13,7 +13,7 @@ fn server() -> Running {
         cfg.route(
             "/row",
             web::get().to(|| async {
-                // Not at once: the next request has arrived by then.
+                // Yields once, so that the next request has arrived before the response.
                 tokio::task::yield_now().await;
                 HttpResponse::Ok().insert_header(("ETag", "\"7\"")).body("a row")
             }),
@@ -22,7 +22,7 @@ fn server() -> Running {
     })
 }
 
-/// Status and problem of the one response.
+/// Returns the status and the problem of the only response.
 #[track_caller]
 fn problem(answer: &str) -> (u16, serde_json::Value) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {answer:?}"));
@@ -82,7 +82,8 @@ async fn what_follows_a_good_request_and_is_none_is_answered_behind_it() {
     assert_eq!(problem(second).0, 400, "{answers}");
 }
 
-/// actix' parser keeps one flag for "the request was HEAD": seen early, the last request would decide for the first.
+/// The parser of actix keeps one flag for "the request was HEAD": if it saw all requests early, the last one would
+/// determine the first response.
 #[tokio::test]
 async fn pipelined_requests_are_answered_one_by_one_whether_head_or_get() {
     let server = server();
@@ -95,7 +96,7 @@ async fn pipelined_requests_are_answered_one_by_one_whether_head_or_get() {
     assert_eq!(bodies, ["a row", "", "put 42", "", "a row", "put 42", ""], "{answers}");
 }
 
-/// Byte by byte, as two network packets may split a request anywhere.
+/// Splits the requests at every byte, because two network packets may split a request anywhere.
 #[tokio::test]
 async fn pipelined_requests_that_arrive_in_pieces_are_answered() {
     let server = server();

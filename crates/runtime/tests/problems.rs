@@ -1,4 +1,4 @@
-//! Bad requests: each gets a problem that says what to repair.
+//! Invalid requests: each receives a problem that says what to correct.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -258,11 +258,11 @@ async fn a_client_that_sends_it_all_before_it_reads_still_sees_the_413() {
     }
 }
 
-/// The client has declared the body and sends none of it: there is nothing to wait for.
+/// The client declares the body and sends none of it: there is nothing to wait for.
 #[tokio::test]
 async fn a_declared_length_over_the_limit_is_refused_before_the_body_arrives() {
     let server = server();
-    // No route reads the second one's body.
+    // No route reads the body of the second request.
     for line in ["PUT /products/1", "POST /unknown"] {
         let mut stream = server.connect().await;
         let head =
@@ -282,7 +282,8 @@ async fn a_body_that_does_not_arrive_in_time_is_a_408_problem() {
         let head = format!("PUT /products/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n");
         let (mut reading, mut writing) = server.connect().await.into_split();
         writing.write_all(head.as_bytes()).await.unwrap();
-        // It goes on, byte by byte: what counts is the whole body, and not the pause between two bytes.
+        // The client keeps sending, byte by byte: the limit applies to the whole body, not to the pause between two
+        // bytes.
         let chunk: &[u8] = if head.contains("chunked") { b"1\r\na\r\n" } else { b"a" };
         let dripping = tokio::spawn(async move {
             while writing.write_all(chunk).await.is_ok() {

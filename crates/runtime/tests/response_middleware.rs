@@ -1,4 +1,4 @@
-//! What holds for every response: HEAD is answered like GET, and `Cache-Control` is always there.
+//! The rules for every response: HEAD is handled like GET, and `Cache-Control` is always present.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -83,7 +83,7 @@ async fn head_has_the_status_and_headers_of_get_and_no_body() {
     }
 }
 
-/// A body after HEAD would be taken for the next response.
+/// The client would read a body after HEAD as the next response.
 #[tokio::test]
 async fn head_leaves_nothing_behind_on_the_connection() {
     let server = server();

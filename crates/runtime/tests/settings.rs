@@ -1,4 +1,4 @@
-//! Settings: what is taken, what is refused, and how the refusal is worded.
+//! Settings: which values are accepted, which are refused, and the error messages.
 
 use std::io::Write;
 

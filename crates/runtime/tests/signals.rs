@@ -1,4 +1,4 @@
-//! The signals of an orchestrator. Alone in its process, because a signal is for all of it.
+//! The signals of an orchestrator. The only test of its process, because a signal affects the whole process.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Clients that take their time, and too many of them: each connection ends within the limits that the settings name.
+//! Slow clients, and too many of them: each connection ends within the configured limits.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod support;
@@ -20,16 +20,16 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// What is soon for a test, and far less than any default.
+/// Short for a test, and far below every default.
 const SHORT: Duration = Duration::from_millis(200);
-/// No limit of a test is as long.
+/// Longer than every limit of a test.
 const LONG: Duration = Duration::from_secs(600);
-/// A machine that is busy may take as long.
+/// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Every limit but those that a test sets is out of reach.
+/// Returns settings whose limits are out of reach, except for those that a test sets.
 fn patient() -> HttpSettings {
     HttpSettings { keep_alive: LONG, headers_timeout: LONG, body_timeout: LONG, write_timeout: LONG, ..settings() }
 }
@@ -42,7 +42,7 @@ fn server(settings: &HttpSettings) -> Running {
     })
 }
 
-/// Writes `drop` again and again until the server has had enough.
+/// Writes `drop` repeatedly until the server closes the connection.
 fn drip(stream: TcpStream, drop: &'static [u8]) -> (OwnedReadHalf, JoinHandle<()>) {
     let (reading, mut writing) = stream.into_split();
     let dripping = tokio::spawn(async move {
@@ -53,10 +53,10 @@ fn drip(stream: TcpStream, drop: &'static [u8]) -> (OwnedReadHalf, JoinHandle<()
     (reading, dripping)
 }
 
-/// Everything until the server closes.
+/// Reads everything until the server closes the connection.
 async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut bytes = Vec::new();
-    // It may be a reset: the client was still writing.
+    // The read may fail with a reset, because the client was still writing.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the server closes the connection");
     String::from_utf8(bytes).unwrap()
 }
@@ -92,7 +92,7 @@ async fn headers_that_stop_are_a_408_problem_on_a_connection_in_use_too() {
     assert_timeout(&rest(&mut stream).await);
 }
 
-/// A pooled connection is silent: an answer would be taken for the one to a later request.
+/// The server sends nothing on a pooled connection: the client would take a response for that to a later request.
 #[tokio::test]
 async fn an_idle_connection_closes_without_a_word() {
     let server = server(&HttpSettings { keep_alive: SHORT, ..patient() });
@@ -139,7 +139,7 @@ async fn a_body_that_nobody_reads_and_never_ends_closes_the_connection() {
     }
 }
 
-/// Goes on for ever, and says when it was dropped.
+/// Continues forever, and signals when it is dropped.
 struct Endless(Arc<Semaphore>);
 
 impl Drop for Endless {
@@ -220,7 +220,7 @@ async fn a_body_that_is_too_large_is_refused_before_the_client_is_told_to_send_i
     }
 }
 
-/// A body of a few pieces, within its limits, on a connection that goes on to be used.
+/// Sends a body in a few pieces within the limits, on a connection that is used again.
 #[tokio::test]
 async fn slow_clients_within_the_limits_are_served() {
     let server = server(&patient());

@@ -1,4 +1,4 @@
-//! Telemetry is set up once, and refuses what it doesn't understand.
+//! Telemetry is set up once, and refuses invalid settings.
 
 use runtime::telemetry::{self, LogFormat, LogSettings, Metrics, TelemetryError};
 

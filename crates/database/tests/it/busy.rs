@@ -1,4 +1,4 @@
-//! A pool whose connections are all in use is busy, and its database is not away.
+//! A pool whose connections are all in use is busy, and its database is not unreachable.
 
 use database::{DatabaseMode, Error, ErrorClass};
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn saturated_pool_is_busy_and_its_database_writable() {
 #[tokio::test]
 async fn database_without_a_connection_to_spare_is_not_away() {
     let database = Database::start().await;
-    // Roles are not of one database, and so named after it.
+    // A role belongs to the whole server, so its name contains the database's name.
     let role = format!("few_{}", database.name());
     database.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 2")).await;
     let url = database.url.replace("postgres@", &format!("{role}@"));

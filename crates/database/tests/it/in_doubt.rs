@@ -1,4 +1,4 @@
-//! A COMMIT that is not answered: the write is in doubt, is not repeated, and takes effect within a known time or never.
+//! A COMMIT without a response: the write is in doubt, is not retried, and takes effect within a known time or never.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{Database, SOON};
 
 const ROWS: &str = "SELECT count(*) FROM things";
 
-/// A database with a table, a wire to it that loses COMMITs, and a pool at the other end.
+/// Returns a database with a table, a proxy that loses COMMITs, and a pool that connects through the proxy.
 async fn wired(statement_timeout: &str) -> (Database, CommitFaultProxy, Pool) {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (id int PRIMARY KEY)").await;
@@ -22,7 +22,7 @@ async fn wired(statement_timeout: &str) -> (Database, CommitFaultProxy, Pool) {
     (database, proxy, pool)
 }
 
-/// Inserts a row; returns the outcome, and how often it was tried.
+/// Inserts a row; returns the outcome, and the number of attempts.
 async fn insert(pool: &Pool) -> (Result<i32, WriteError<i32, Error>>, u32) {
     let attempts = AtomicU32::new(0);
     let written = pool.write(async |connection| {
@@ -66,7 +66,7 @@ async fn delayed_commit_takes_effect_once_and_is_not_repeated() {
     eventually("the commit", SOON, async || database.sql(ROWS).await == "1").await;
 }
 
-/// What `PostgresSettings::commit_bound` is derived from.
+/// The test verifies the assumption of `PostgresSettings::commit_bound`.
 #[tokio::test]
 async fn commit_that_postgres_has_not_read_in_time_never_takes_effect() {
     let (database, proxy, pool) = wired("1s").await;

@@ -1,4 +1,4 @@
-//! Statements that may take long, and those that may not, on the same connections.
+//! Long and short statement timeouts on the same connections.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{Database, execute};
 
-/// Two seconds are added to it until a connection without an answer is closed.
+/// Longer than the statement timeout plus the two seconds after which a silent connection is closed.
 const LONG: &str = "SELECT pg_sleep(3.5)";
 
 #[tokio::test]

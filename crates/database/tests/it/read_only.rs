@@ -1,4 +1,4 @@
-//! A database that is read-only for a while: reads go on, writes say so, and nothing has to be restarted.
+//! A temporarily read-only database: reads continue, writes return a classified error, and no restart is needed.
 
 use database::{DatabaseMode, ErrorClass};
 use testkit::{Postgres, eventually};
@@ -8,11 +8,11 @@ use crate::support::{Database, SOON, execute};
 const WRITE: &str = "INSERT INTO things VALUES (1)";
 const READ: &str = "SELECT id FROM things";
 
-/// New sessions are read-only, and there are no old ones.
+/// Sets whether new sessions are read-only; the existing sessions keep their mode.
 async fn turn(database: &Database, read_only: &str) {
     let name = database.name();
     let turn = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {read_only}");
-    // Elsewhere, because this database may refuse it.
+    // From another database, because this one may refuse the statement.
     Postgres::shared().await.sql("postgres", &turn).await.expect("the test's own SQL");
 }
 
@@ -40,7 +40,7 @@ async fn sessions_that_were_read_only_write_again_without_a_restart() {
         assert_eq!(pool.mode().await.expect("it answers"), DatabaseMode::ReadOnly);
         turn(&database, "off").await;
         eventually("the first write", SOON, async || execute(&pool, WRITE).await.is_ok()).await;
-        // All the others, on whichever connection.
+        // All other sessions, whichever connection they use.
         for _ in 0..8 {
             let writes = (0..4).map(|_| execute(&pool, WRITE));
             for written in futures_util::future::join_all(writes).await {

@@ -1,4 +1,4 @@
-//! What Postgres rolls back for a reason that passes is repeated; everything else is an error that says what it calls for.
+//! Transactions that Postgres rolls back for a temporary reason are retried; all other errors are classified.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,7 +7,8 @@ use diesel_async::RunQueryDsl;
 
 use crate::support::{Database, execute};
 
-/// Inserts into `things` are refused with this SQLSTATE so many times. The sequence counts across rollbacks.
+/// Returns SQL that refuses inserts into `things` with this SQLSTATE for a number of times. The sequence counts across
+/// rollbacks.
 fn refusing(sqlstate: &str, times: u32) -> String {
     format!(
         "CREATE TABLE things (id int);
@@ -117,7 +118,7 @@ async fn deadlock_repeats_the_transaction_that_lost() {
         let calls = AtomicU32::new(0);
         pool.transaction(async |connection| {
             sql(format!("UPDATE things SET n = n + 1 WHERE id = {first}")).execute(connection).await?;
-            // Only the first attempts meet.
+            // Only the first attempts wait for each other.
             if calls.fetch_add(1, Ordering::Relaxed) == 0 {
                 barrier.wait().await;
             }

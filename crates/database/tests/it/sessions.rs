@@ -1,4 +1,4 @@
-//! Settings of the role or the database have no effect on a session of the pool, nor on migrations.
+//! Settings of the role or the database do not affect sessions of the pool or migrations.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::{Database, Name, SOON};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
 
-/// Those that the administrator decides on. The pool has limits of its own for statements and idle transactions.
+/// The settings that the administrator chooses. The pool has its own limits for statements and idle transactions.
 const NOT_OURS: [&str; 5] =
     ["check_function_bodies", "row_security", "plan_cache_mode", "statement_timeout", "idle_in_tr"];
 
@@ -24,7 +24,7 @@ fn settings(url: &str) -> PostgresSettings {
 async fn session_of_the_pool_has_no_setting_of_its_role_that_changes_results() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     let url = postgres.create_owner(database.name()).await.expect("a new role");
-    // What a session has by itself.
+    // A pool without settings of the role.
     let usual = database.pool(1).await;
     for setting in FOREIGN_SETTINGS {
         postgres.set_for_owner(database.name(), &[setting]).await.expect("the test's own SQL");

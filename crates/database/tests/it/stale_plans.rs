@@ -1,4 +1,4 @@
-//! A column's type is changed while statements that return it are prepared.
+//! The type of a column changes while statements that return it are prepared.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A database that one test has to itself.
+//! A private database for one test.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::json;
 use testkit::{Postgres, shared_database};
 
-/// Long enough for a machine that is busy.
+/// Long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Database {
@@ -23,7 +23,7 @@ impl Database {
         self.url.rsplit_once('/').map_or("", |(_, name)| name)
     }
 
-    /// Runs SQL beside the pool.
+    /// Runs SQL outside the pool.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         Postgres::shared().await.sql(self.name(), sql).await.expect("the test's own SQL")
     }
@@ -45,7 +45,7 @@ impl Database {
     }
 }
 
-/// One statement that is a transaction of its own.
+/// Runs one statement that is a transaction of its own.
 pub(crate) async fn execute(pool: &Pool, statement: &str) -> Result<usize, Error> {
     pool.run(async |connection| Ok::<_, Error>(sql(statement).execute(connection).await?)).await
 }

@@ -1,4 +1,4 @@
-//! What a consumer does can be read from its metrics.
+//! The metrics of a consumer report its work.
 
 use events::consumer::Delivery;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};

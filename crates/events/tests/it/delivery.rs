@@ -1,4 +1,4 @@
-//! Each event is carried out by one member of the group, and acknowledged after that.
+//! One member of the group applies each event, and acknowledges it afterwards.
 
 use events::consumer::{ConsumerSettings, Delivery, HandlerError, Resync};
 use testkit::eventually;
@@ -144,7 +144,7 @@ async fn a_group_is_not_made_before_everything_is_dropped() {
     let consumer = world.start(Delivery::Group(GROUP), &recorder);
     eventually("some attempts", AT_MOST, async || recorder.resyncs().len() >= 3).await;
     assert_eq!(world.cli(&format!("XINFO GROUPS {STREAM}")).await, "");
-    // What happens while it waits is delivered.
+    // Events that are appended while the consumer waits are delivered.
     world.append(3..=4).await;
     recorder.resync_answer(Ok(None));
     applied(&recorder, 3..=4).await;

@@ -1,11 +1,11 @@
-//! Redis is full: caches may have filled it, and events must go on all the same.
+//! The memory of Redis is full, as caches may have filled it: events must continue nevertheless.
 
 use events::consumer::{Delivery, Resync};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads};
 
-/// From now on, a command that needs memory is refused.
+/// Makes Redis refuse every command that needs memory.
 async fn fill(world: &World) {
     world.cli("CONFIG SET maxmemory-policy noeviction").await;
     world.cli("CONFIG SET maxmemory 1").await;

@@ -1,11 +1,11 @@
-//! A missing number is noticed and made good: from the log, or by dropping everything.
+//! The consumer detects missing numbers, and backfills them from the log or resyncs.
 
 use events::consumer::{Delivery, Resync};
 use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads};
 
-/// A member that has carried out 1 to 3.
+/// Starts a member that has applied 1 to 3.
 async fn a_member_at_three(world: &World, recorder: &Recorder) -> events::consumer::Consumer {
     let consumer = world.member(recorder).await;
     world.append(1..=3).await;

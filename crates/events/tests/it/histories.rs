@@ -1,4 +1,4 @@
-//! The database behind the log is restored, and numbers other events with numbers that it has given before.
+//! The log's database is restored, and assigns numbers again that it had assigned before, to other events.
 
 use events::consumer::{Delivery, Resync};
 use events::log::LogPosition;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings};
 
-/// Events 1 to 6, all of one epoch.
+/// Appends the events 1 to 6, all of one epoch.
 async fn six_events() -> (World, Uuid) {
     let (world, epoch) = (World::new().await, Uuid::new_v4());
     world.log.begin(1, epoch);
@@ -159,7 +159,8 @@ async fn member_resyncs_though_a_peer_has_made_the_group_again() {
     let epoch = Uuid::new_v4();
     world.log.restore(3);
     world.log.begin(4, epoch);
-    // All at once, as this process sees it: the relay fills the stream anew, and a peer is quicker to make the group.
+    // In one script, so that this process sees one change: the relay replays the stream, and a peer has created the
+    // group before.
     let script = format!(
         "redis.call('DEL', KEYS[1]) redis.call('XADD', KEYS[1], '6-0', 'event', ARGV[1])
          redis.call('XGROUP', 'CREATE', KEYS[1], '{GROUP}', '6-0') redis.call('XADD', KEYS[1], '7-0', 'event', ARGV[2])"
@@ -181,12 +182,12 @@ async fn service_whose_own_database_was_restored_gets_its_events_again() {
     let consumer = world.member(&recorder).await;
     applied(&recorder, 1..=6).await;
     world.all_acknowledged().await;
-    // While it runs.
+    // While the consumer runs.
     recorder.is_at(mark(2, epoch));
     applied(&recorder, [1, 2, 3, 4, 5, 6, 3, 4, 5, 6]).await;
     world.all_acknowledged().await;
     consumer.stop().await;
-    // And while it does not.
+    // While the consumer is stopped.
     let again = Recorder::new();
     again.is_at(mark(4, epoch));
     let consumer = world.start_with(&settings(), Delivery::Group(GROUP), &again);

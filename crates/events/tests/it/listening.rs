@@ -1,4 +1,4 @@
-//! Over Pub/Sub, what nobody hears is lost. That is its price, and it is to be seen.
+//! Over Pub/Sub, events are lost while no consumer is subscribed. The tests demonstrate this cost.
 
 use events::PRODUCT_EVENTS;
 use events::consumer::{ConsumerSettings, Delivery, Transport};

@@ -1,4 +1,4 @@
-//! The promises of the consumer, each against a private Redis and a log over HTTP.
+//! The guarantees of the consumer, each tested against a private Redis and a log over HTTP.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod counting;

@@ -1,4 +1,4 @@
-//! The processes of a group share its events, and one takes over what another has left.
+//! The processes of a group share its events, and a process claims the pending entries of a dead peer.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{AT_MOST, CLAIM, GROUP, Recorder, STREAM, World, applied, re
 #[tokio::test]
 async fn two_members_share_the_events_and_miss_none() {
     let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
-    // That a busy machine makes one so slow that the other claims is another story.
+    // A long time to claim: on a busy machine, a slow member would otherwise lose entries to the other one.
     let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
     let first = world.start_with(&settings, Delivery::Group(GROUP), &one);
     reads(&first).await;

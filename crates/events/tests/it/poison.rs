@@ -1,4 +1,4 @@
-//! What cannot be read or carried out is set aside, and stops nobody.
+//! Unreadable and refused events become dead letters, and do not block other events.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,14 +9,15 @@ use testkit::eventually;
 
 use crate::support::{AT_MOST, GROUP, LETTERS, Recorder, STREAM, World, applied, event, refused, settings};
 
-/// An event that differs in one field.
+/// Returns an event that differs in one field.
 fn other(seq: u64, field: &str, value: Value) -> Value {
     let mut event: Value = serde_json::from_str(&event(seq)).unwrap();
     event[field] = value;
     event
 }
 
-/// Does the group react to this message between two events as it should? Returns what it did.
+/// Delivers this message between two events, and checks its dead letter. Returns the applied events, the resyncs and
+/// the reasons of the dead letters.
 async fn between_events(message: &str, in_the_log: Option<Value>) -> (Vec<u64>, Vec<Resync>, Vec<String>) {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
@@ -111,7 +112,7 @@ async fn a_refused_event_is_tried_again_and_set_aside_and_the_others_are_carried
     assert_eq!(recorder.applied(), [1, 3, 4]);
     assert_eq!(world.reasons().await, ["refused"]);
     assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::LostEvent]);
-    // The batch, and the event alone as often as the settings say; the three others once each.
+    // One attempt for the batch, then `max_attempts` for the refused event, and one for each of the three others.
     assert_eq!(recorder.begun(), 1 + u64::from(settings().max_attempts) + 3);
     consumer.stop().await;
 }
@@ -141,7 +142,7 @@ async fn a_reaction_that_panics_is_a_refusal() {
     consumer.stop().await;
 }
 
-/// Each broken connection, and each process that dies, is one more delivery.
+/// Each broken connection, and each process that dies, adds a delivery.
 #[tokio::test]
 async fn an_event_that_was_delivered_often_is_no_dead_letter_when_it_is_refused_once() {
     let (world, recorder) = (World::new().await, Recorder::new());

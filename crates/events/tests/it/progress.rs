@@ -1,4 +1,4 @@
-//! Whether a service may call what it shows current: while its events are carried out, and not for long without that.
+//! A service may call its data current while its events are applied, and only for a limited time otherwise.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn limited() -> ConsumerSettings {
     ConsumerSettings { stale_after: LIMIT, ..settings() }
 }
 
-/// A consumer, and its progress.
+/// Starts a consumer, and returns it with its progress.
 fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
     let consumer = world.start_with(&limited(), delivery, recorder);
     let progress = EventProgress::new(PRODUCT_EVENTS, &limited());
@@ -43,7 +43,7 @@ async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_i
     until_ready(&progress).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
-    // It may still look at the stream: what it sees there is what counts.
+    // The consumer may still query the stream's state, but not read its events.
     world.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;
     world.append(4..=4).await;
@@ -54,7 +54,7 @@ async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_i
     consumer.stop().await;
 }
 
-/// It need not wait for the limit: it knows at once that it is cut off.
+/// The consumer need not wait for the limit: it knows at once that its reads are refused.
 #[tokio::test]
 async fn group_that_is_refused_is_unverified_long_before_the_limit() {
     let (world, recorder) = (World::new().await, Recorder::new());
@@ -79,7 +79,7 @@ async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.cli("ACL SETUSER default resetkeys").await;
-    // Nothing is there to be missed, as far as the test knows: the consumer does not know even that.
+    // As far as the test knows, no events are missed; but the consumer does not know even that.
     until_refused(&progress).await;
     world.cli("ACL SETUSER default allkeys").await;
     until_ready(&progress).await;
@@ -100,7 +100,7 @@ async fn group_whose_reaction_fails_is_unverified_until_it_succeeds() {
     consumer.stop().await;
 }
 
-/// The resync is that of a poisonous event, which is not acknowledged before it.
+/// The stream and its group are deleted. The consumer does not create the group again before the resync succeeds.
 #[tokio::test]
 async fn group_whose_resync_fails_is_unverified_until_it_succeeds() {
     let (world, recorder) = (World::new().await, Recorder::new());
@@ -125,7 +125,7 @@ async fn events_that_the_relay_does_not_append_make_their_consumer_unverified() 
     until_overdue(&progress).await;
     world.stream_only(4..=5).await;
     until_ready(&progress).await;
-    // Nobody knows of more where the log is away: the stream alone says it.
+    // Without the log, only the stream determines the newest event.
     world.log.away(true);
     world.stream_only(6..=6).await;
     applied(&recorder, 1..=6).await;
@@ -146,7 +146,7 @@ async fn reader_without_the_right_to_read_its_stream_reads_the_log() {
     eventually("the refusal", AT_MOST, async || progress.check_ready() == Err(ProgressError::Disconnected(STREAM)))
         .await;
     assert_eq!(progress.verified(), Ok(()), "the log says that there is no more");
-    // Without the log, too, nobody knows.
+    // Without the log as well, the newest event is unknown.
     world.log.away(true);
     until_overdue(&progress).await;
     world.cli("ACL SETUSER default allkeys").await;

@@ -1,4 +1,4 @@
-//! A reader of the whole log misses nothing, whatever is away.
+//! A reader of the whole log misses no event, even if Redis or the log is unavailable.
 
 use events::consumer::{Delivery, Resync};
 use testkit::eventually;
@@ -136,7 +136,8 @@ async fn a_log_that_becomes_another_one_meanwhile_is_noticed_though_nothing_brea
     world.append(1..=6).await;
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
     applied(&recorder, 1..=6).await;
-    // Restored from a backup: the relay finds a stream that is ahead of it, removes it, and goes on with lower numbers.
+    // Restored from a backup: the relay finds a stream that ends after its head, removes it, and continues with lower
+    // numbers.
     recorder.resync_answer(Ok(Some(3.into())));
     world.log.clear();
     world.log_only(1..=3);

@@ -1,4 +1,4 @@
-//! Redis is emptied, restarted, frozen, or away.
+//! Redis is emptied, restarted, frozen, or unreachable.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn another_redis_costs_a_service_that_knows_its_position_no_event() {
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     world.redis.kill().await.unwrap();
-    // Written while there is no Redis, and repeated by the relay before this consumer is back.
+    // Written while Redis is down, and replayed by the relay before this consumer reconnects.
     world.log_only(4..=6);
     world.redis.restart().await.unwrap();
     world.stream_only(1..=6).await;
@@ -92,7 +92,7 @@ async fn another_redis_is_noticed_by_who_was_busy_while_it_changed() {
     world.append(1..=1).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
     world.redis.restart().await.unwrap();
-    // A peer was quicker: the group is there.
+    // A peer was faster: the group already exists.
     world.cli(&format!("XGROUP CREATE {STREAM} {GROUP} 0 MKSTREAM")).await;
     recorder.go();
     eventually("a resync", AT_MOST, async || recorder.resyncs().contains(&Resync::RedisChanged)).await;
@@ -137,7 +137,7 @@ async fn a_broken_connection_loses_nothing() {
 #[tokio::test]
 async fn what_cannot_be_acknowledged_is_not_carried_out_again() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    // Nobody claims: the next session takes up itself what the last one was given.
+    // No peer claims: the next session itself claims the entries of the previous one.
     let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
     let consumer = world.start_with(&settings, Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;

@@ -1,4 +1,4 @@
-//! A consumer ends in good order.
+//! A consumer shuts down gracefully.
 
 use std::time::Duration;
 

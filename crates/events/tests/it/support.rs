@@ -1,4 +1,4 @@
-//! What the tests share: a private Redis with a stream, a log over HTTP, and a reaction that writes down.
+//! Shared fixtures: a private Redis with a stream, a log over HTTP, and a recording event handler.
 
 mod log;
 mod recorder;
@@ -23,16 +23,16 @@ pub(crate) const STREAM: &str = PRODUCT_EVENTS.stream;
 pub(crate) const GROUP: &str = "cart";
 pub(crate) const LETTERS: &str = "cart:~dead-letters";
 
-/// Long enough for anything that is to happen at all.
+/// Long enough for every expected event on a busy machine.
 pub(crate) const AT_MOST: Duration = Duration::from_secs(15);
 
-/// After which the tests' consumers claim.
+/// The time after which the tests' consumers claim pending entries.
 pub(crate) const CLAIM: Duration = Duration::from_millis(800);
 
-/// Appends all at once, as the relay does.
+/// Appends all entries in one script, as the relay does.
 const APPEND: &str = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end return 1";
 
-/// Where events are.
+/// The stores of the events.
 pub(crate) struct World {
     pub(crate) redis: Redis,
     pub(crate) log: Log,
@@ -43,25 +43,25 @@ impl World {
         Self { redis: Redis::start().await.unwrap(), log: Log::start().await }
     }
 
-    /// Events that are in the stream and in the log.
+    /// Adds events to the stream and to the log.
     pub(crate) async fn append(&self, numbers: impl IntoIterator<Item = u64> + Clone) {
         self.log_only(numbers.clone());
         self.stream_only(numbers).await;
     }
 
-    /// Events that the stream does not get.
+    /// Adds events to the log, but not to the stream.
     pub(crate) fn log_only(&self, numbers: impl IntoIterator<Item = u64>) {
         for seq in numbers {
             self.log.add(seq, serde_json::from_str(&event(seq)).unwrap());
         }
     }
 
-    /// Events that the log does not get.
+    /// Adds events to the stream, but not to the log.
     pub(crate) async fn stream_only(&self, numbers: impl IntoIterator<Item = u64>) {
         self.append_all(numbers.into_iter().flat_map(|seq| [format!("{seq}-0"), event(seq)]).collect()).await;
     }
 
-    /// Events of an epoch, in the stream and in the log.
+    /// Adds events of an epoch to the stream and to the log.
     pub(crate) async fn append_of(&self, epoch: Uuid, numbers: impl IntoIterator<Item = u64>) {
         let events: Vec<(u64, String)> = numbers.into_iter().map(|seq| (seq, event_of(epoch, seq))).collect();
         for (seq, event) in &events {
@@ -71,8 +71,8 @@ impl World {
         self.append_all(arguments).await;
     }
 
-    /// What the relay does when the database was restored to number `seq`: it begins an epoch, numbers `numbers` in it, and
-    /// fills the stream anew.
+    /// Simulates the relay after the database was restored to number `seq`: it begins an epoch, assigns `numbers` in
+    /// it, and replays the stream.
     pub(crate) async fn restore(&self, seq: u64, epoch: Uuid, numbers: impl IntoIterator<Item = u64>) {
         self.log.restore(seq);
         self.log.begin(seq + 1, epoch);
@@ -89,7 +89,7 @@ impl World {
         client.quit().await.unwrap();
     }
 
-    /// A message that says something else.
+    /// Adds an arbitrary message to the stream.
     pub(crate) async fn message(&self, seq: u64, field: &str, text: &str) {
         self.redis.cli(&["XADD", STREAM, &format!("{seq}-0"), field, text]).await.unwrap();
     }
@@ -100,12 +100,12 @@ impl World {
         client
     }
 
-    /// Runs a command and returns what it prints.
+    /// Runs a command and returns its output.
     pub(crate) async fn cli(&self, command: &str) -> String {
         self.redis.cli(&command.split(' ').collect::<Vec<_>>()).await.unwrap()
     }
 
-    /// A process that is given up to `count` events of the group, and dies.
+    /// Delivers up to `count` events of the group to a process that dies.
     pub(crate) async fn give_to_a_dead_peer(&self, count: u64) {
         let client = self.client().await;
         let args = format!("GROUP {GROUP} dead COUNT {count} STREAMS {STREAM} >");
@@ -115,7 +115,7 @@ impl World {
         client.quit().await.unwrap();
     }
 
-    /// A consumer with these settings.
+    /// Starts a consumer with these settings.
     pub(crate) fn start_with(&self, settings: &ConsumerSettings, delivery: Delivery, recorder: &Recorder) -> Consumer {
         let subscription =
             Subscription { source: PRODUCT_EVENTS, delivery, dead_letters: LETTERS.to_owned(), log: self.log.client() };
@@ -126,27 +126,27 @@ impl World {
         self.start_with(&settings(), delivery, recorder)
     }
 
-    /// A new member of the group, which reads.
+    /// Starts a new member of the group, and waits until it reads.
     pub(crate) async fn member(&self, recorder: &Recorder) -> Consumer {
         let consumer = self.start(Delivery::Group(GROUP), recorder);
         reads(&consumer).await;
         consumer
     }
 
-    /// How many events are handed out and not acknowledged.
+    /// Returns the number of pending entries.
     pub(crate) async fn pending(&self) -> u64 {
         let summary = self.cli(&format!("XPENDING {STREAM} {GROUP}")).await;
         summary.lines().next().unwrap_or("0").parse().unwrap()
     }
 
-    /// The reasons of the dead letters.
+    /// Returns the reasons of the dead letters.
     pub(crate) async fn reasons(&self) -> Vec<String> {
         let letters = self.cli(&format!("XRANGE {LETTERS} - +")).await;
         let lines: Vec<&str> = letters.lines().collect();
         lines.windows(2).filter(|pair| pair[0] == "reason").map(|pair| pair[1].to_owned()).collect()
     }
 
-    /// Waits until nothing is handed out and not acknowledged.
+    /// Waits until there are no pending entries.
     pub(crate) async fn all_acknowledged(&self) {
         eventually("everything to be acknowledged", AT_MOST, async || self.pending().await == 0).await;
     }
@@ -162,7 +162,7 @@ pub(crate) fn settings() -> ConsumerSettings {
     }
 }
 
-/// The JSON of an event with this number.
+/// Returns the JSON of an event with this number.
 pub(crate) fn event(seq: u64) -> String {
     json!({
         "event_id": Uuid::from_u128(seq.into()), "seq": seq, "schema": 1, "type": "product.updated", "product_id": seq,
@@ -171,7 +171,7 @@ pub(crate) fn event(seq: u64) -> String {
     .to_string()
 }
 
-/// The JSON of an event with this number, of an epoch.
+/// Returns the JSON of an event with this number and epoch.
 pub(crate) fn event_of(epoch: Uuid, seq: u64) -> String {
     let mut event: Value = serde_json::from_str(&event(seq)).unwrap();
     event["event_id"] = json!(Uuid::new_v4());
@@ -184,7 +184,7 @@ pub(crate) async fn reads(consumer: &Consumer) {
     eventually("the consumer to read", AT_MOST, async || consumer.status().connected).await;
 }
 
-/// Waits until exactly these were carried out, in this order.
+/// Waits until exactly these events were applied, in this order.
 pub(crate) async fn applied(recorder: &Recorder, numbers: impl IntoIterator<Item = u64>) {
     let numbers: Vec<u64> = numbers.into_iter().collect();
     eventually("the events to be carried out", AT_MOST, async || {

@@ -1,4 +1,4 @@
-//! A server in this process on a free port, and raw HTTP to talk to it.
+//! A server in this process on a free port, and raw HTTP requests to it.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
@@ -34,7 +34,7 @@ pub(crate) fn settings() -> HttpSettings {
     HttpSettings { workers: 1, ..HttpSettings::default() }
 }
 
-/// Serves `configure` and nothing else.
+/// Serves `configure` and no other routes.
 pub(crate) fn start<F>(settings: &HttpSettings, configure: F) -> Running
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -47,7 +47,7 @@ where
     Running { address, shutdown, task }
 }
 
-/// The standard routes around `readiness`.
+/// Returns the standard routes with `readiness`.
 pub(crate) fn standard(readiness: Readiness) -> StandardRoutes {
     let mut openapi = utoipa::openapi::OpenApi::default();
     openapi.info.title = "a test".to_owned();
@@ -59,13 +59,13 @@ impl Running {
         format!("http://{}{path}", self.address)
     }
 
-    /// GET: status and body.
+    /// Sends GET; returns the status and the body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = reqwest::get(self.url(path)).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// A connection of its own.
+    /// Opens a new connection.
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
@@ -76,10 +76,10 @@ impl Running {
     }
 }
 
-/// Long enough for a machine that is busy. A server that never answers fails a test, and does not hang it.
+/// Long enough for a busy machine. If a server never responds, the test fails instead of hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends `request` and reads until the server closes.
+/// Sends `request` and reads until the server closes the connection.
 pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

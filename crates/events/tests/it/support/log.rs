@@ -1,4 +1,4 @@
-//! A log of events over HTTP, which can be away, and can have forgotten.
+//! An event log over HTTP that can be unavailable, and can have pruned events.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// Who asks for what comes after such a number asks for the number of the newest event.
+/// A request for events after such a number is a request for the number of the newest event.
 const HEAD_ONLY: u64 = 1 << 62;
 
-/// The server; it ends with this.
+/// The server, which ends when this value is dropped.
 pub(crate) struct Log {
     url: String,
     state: Arc<Mutex<State>>,
@@ -26,7 +26,7 @@ struct State {
     forgotten: u64,
     away: bool,
     asked: u64,
-    /// When each epoch began, by its first number.
+    /// The first number of each epoch.
     epochs: BTreeMap<u64, Uuid>,
 }
 
@@ -54,40 +54,40 @@ impl Log {
         self.state.lock().unwrap().events.insert(seq, event);
     }
 
-    /// It is the log of another database, which has no events yet.
+    /// Turns it into the log of another database, which has no events yet.
     pub(crate) fn clear(&self) {
         self.state.lock().unwrap().events.clear();
     }
 
-    /// From this number on, events are of this epoch.
+    /// Begins an epoch with this number.
     pub(crate) fn begin(&self, first: u64, epoch: Uuid) {
         self.state.lock().unwrap().epochs.insert(first, epoch);
     }
 
-    /// Its database is restored to when it was at this number: what came later is lost.
+    /// Restores the database to this number: later events are lost.
     pub(crate) fn restore(&self, seq: u64) {
         let mut state = self.state.lock().unwrap();
         state.events.split_off(&(seq + 1));
         state.epochs.split_off(&(seq + 1));
     }
 
-    /// It answers 503 from now on, or no more.
+    /// Makes the log respond with 503, or normally again.
     pub(crate) fn away(&self, away: bool) {
         self.state.lock().unwrap().away = away;
     }
 
-    /// It no longer has the events up to this one.
+    /// Prunes the events up to this number.
     pub(crate) fn forget(&self, seq: u64) {
         self.state.lock().unwrap().forgotten = seq;
     }
 
-    /// All events, as the arguments of a script that appends them.
+    /// Returns all events as the arguments of a script that appends them.
     pub(crate) fn entries(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
         state.events.iter().flat_map(|(seq, event)| [format!("{seq}-0"), event.to_string()]).collect()
     }
 
-    /// How often it was asked for events; that is not how often it was asked how far it is.
+    /// Returns the number of requests for events, without the requests for the newest number.
     pub(crate) fn asked(&self) -> u64 {
         self.state.lock().unwrap().asked
     }
@@ -105,7 +105,7 @@ async fn answer(mut connection: TcpStream, state: &Mutex<State>) -> std::io::Res
     let request = lines.next_line().await?.unwrap_or_default();
     while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
     if request.is_empty() {
-        // Given up before it was sent.
+        // The client gave up before it sent the request.
         return Ok(());
     }
     let parameter = |name: &str| -> u64 {

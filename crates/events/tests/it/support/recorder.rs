@@ -1,4 +1,4 @@
-//! A reaction that writes down what it is asked for, and fails when it is told to.
+//! An event handler that records its calls, and fails on request.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,10 +7,10 @@ use events::contract::{ProductChange, ProductEvent};
 use events::log::LogPosition;
 use tokio::sync::watch;
 
-/// Says how a reaction to these numbers ends.
+/// Determines the result of the event handler for these numbers.
 type Answer = dyn Fn(&[u64]) -> Result<(), HandlerError> + Send + Sync;
 
-/// What a consumer asked for. Clones are the same.
+/// The recorded calls of a consumer. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     batches: Arc<Mutex<Vec<Vec<u64>>>>,
@@ -39,17 +39,17 @@ impl Recorder {
         }
     }
 
-    /// From now on, reactions end like this.
+    /// Sets the result of later calls of the event handler.
     pub(crate) fn answer(&self, answer: impl Fn(&[u64]) -> Result<(), HandlerError> + Send + Sync + 'static) {
         *self.answer.lock().unwrap() = Arc::new(answer);
     }
 
-    /// From now on, a resync ends like this.
+    /// Sets the result of later resyncs.
     pub(crate) fn resync_answer(&self, answer: Result<Option<LogPosition>, HandlerError>) {
         *self.from.lock().unwrap() = answer;
     }
 
-    /// It is a service that knows how far it is: here, and further with everything that is carried out or passed.
+    /// Makes this a service that stores its position: starting here, and advanced by every applied or skipped event.
     pub(crate) fn is_at(&self, position: impl Into<LogPosition>) {
         let newest = position.into();
         *self.position.lock().unwrap() = Some(Position { seq: newest.seq, newest });
@@ -61,12 +61,12 @@ impl Recorder {
         }
     }
 
-    /// The numbers up to which events were said not to be had.
+    /// Returns the numbers up to which events were skipped as unavailable.
     pub(crate) fn skipped(&self) -> Vec<u64> {
         self.skipped.lock().unwrap().clone()
     }
 
-    /// The numbers that were set aside.
+    /// Returns the numbers of the dead letters.
     pub(crate) fn passed(&self) -> Vec<u64> {
         self.passed.lock().unwrap().clone()
     }
@@ -75,7 +75,7 @@ impl Recorder {
         self.passed.lock().unwrap().clear();
     }
 
-    /// Reactions begin and do not end, until [`go`](Self::go).
+    /// Lets calls of the event handler begin but not end, until [`go`](Self::go).
     pub(crate) fn hold(&self) {
         self.open.send_replace(false);
     }
@@ -84,17 +84,17 @@ impl Recorder {
         self.open.send_replace(true);
     }
 
-    /// How many reactions have begun.
+    /// Returns how many calls of the event handler have begun.
     pub(crate) fn begun(&self) -> u64 {
         *self.begun.borrow()
     }
 
-    /// The numbers that were carried out, in that order.
+    /// Returns the applied numbers, in the order of their application.
     pub(crate) fn applied(&self) -> Vec<u64> {
         self.batches.lock().unwrap().concat()
     }
 
-    /// The same, reaction by reaction.
+    /// Returns the applied numbers for each call of the event handler.
     pub(crate) fn batches(&self) -> Vec<Vec<u64>> {
         self.batches.lock().unwrap().clone()
     }
