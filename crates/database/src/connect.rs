@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn server_that_never_answers_is_given_up() {
+    async fn unresponsive_server_fails_the_connection_attempt() {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("postgres://shop:secret@{}/shop_db", silent.local_addr().expect("an address"));
         let began = Instant::now();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn every_host_of_the_url_is_a_place_to_connect_to() {
+    fn every_host_of_the_url_becomes_an_address() {
         let tcp = |host: &str, port| Address::Tcp(host.to_owned(), port);
         let cases = [
             ("postgres://u@db/d", vec![tcp("db", 5432)]),

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_sqlstate_calls_for_one_decision() {
+    fn each_sqlstate_has_one_error_class() {
         let cases = [
             (ErrorClass::Contention, ["40001", "40P01", "55P03", "72000"].as_slice()),
             (ErrorClass::StalePlan, &["26000"]),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_login_that_a_setting_can_repair_is_refused_for_good() {
+    fn only_login_errors_of_the_configuration_are_permanent() {
         for state in ["28000", "28P01", "3D000", "42501"] {
             assert!(refuses_login_for_good(state), "{state}");
         }

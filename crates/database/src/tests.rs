@@ -17,7 +17,7 @@ fn refused(sqlstate: &str) -> ConnectError {
 }
 
 #[test]
-fn an_error_names_the_place_and_never_the_password() {
+fn connection_error_names_the_address_and_never_the_password() {
     let cases = [
         ("postgres://shop:secret@db:5432/shop_db", "db:5432/shop_db"),
         ("postgresql://shop:secret@db/shop_db?connect_timeout=3", "db/shop_db"),
@@ -36,7 +36,7 @@ fn an_error_names_the_place_and_never_the_password() {
 }
 
 #[test]
-fn only_a_server_that_may_still_come_up_is_worth_waiting_for() {
+fn only_configuration_errors_are_reported_as_refused() {
     let cases = [
         (ConnectError::Unreachable("connection refused".to_owned()), false),
         (refused("57P03"), false),
@@ -53,14 +53,14 @@ fn only_a_server_that_may_still_come_up_is_worth_waiting_for() {
 }
 
 #[test]
-fn a_misspelt_setting_is_refused() {
+fn misspelt_postgres_setting_is_refused() {
     let error =
         serde_json::from_str::<PostgresSettings>(r#"{ "url": "", "max_conections": 4 }"#).expect_err("misspelt");
     assert!(error.to_string().contains("max_conections"), "{error}");
 }
 
 #[test]
-fn durations_are_written_with_their_unit() {
+fn durations_in_settings_have_a_unit() {
     let json = r#"{ "url": "", "wait_timeout": "250ms", "max_connections": 4 }"#;
     let settings: PostgresSettings = serde_json::from_str(json).expect("valid");
     assert_eq!(settings.wait_timeout, Duration::from_millis(250));

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_none_is_shorter_than_half() {
+    fn backoff_pauses_double_up_to_the_longest_with_up_to_half_jitter() {
         let mut backoff = Backoff::new();
         for whole in [100, 200, 400, 800, 1_600, 2_000, 2_000, 100].map(Duration::from_millis) {
             if whole == backoff.first && backoff.next == backoff.longest {

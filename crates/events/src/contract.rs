@@ -202,21 +202,21 @@ mod tests {
         "occurred_at":"2026-11-22T10:00:00Z","traceparent":"00-0-0-00","invented_later":true}"#;
 
     #[test]
-    fn an_event_with_fields_of_a_later_day_can_be_read() {
+    fn event_with_unknown_fields_is_parsed() {
         let event = ProductEvent::parse(EVENT.as_bytes()).expect("unknown fields are ignored");
         assert_eq!((event.seq, event.schema, event.change.kind), (12, 1, ProductChangeKind::ProductUpdated));
         assert_eq!((event.change.product_id, event.change.version), (Some(1), 2));
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn serialised_event_is_parsed_again() {
         let event = ProductEvent::parse(EVENT.as_bytes()).expect("an event");
         let json = serde_json::to_vec(&event).expect("plain data");
         assert_eq!(ProductEvent::parse(&json), Ok(event));
     }
 
     #[test]
-    fn what_cannot_be_read_says_why() {
+    fn unreadable_event_reports_the_reason() {
         let changed = |from: &str, to: &str| ProductEvent::parse(EVENT.replace(from, to).as_bytes()).expect_err(to);
         assert_eq!(changed("product.updated", "product.eaten"), Unreadable::UnknownType("product.eaten".to_owned()));
         assert_eq!(changed("\"seq\":12", "\"seq\":12,\"schema\":2"), Unreadable::NewerSchema(2));

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_counted_until_the_outage_is_over() {
+    fn failures_are_counted_until_the_outage_ends() {
         let outage = RecurringFailure::new("stream", "it fails", "it works again");
         assert_eq!(outage.recovered(), None);
         for _ in 0..3 {

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_caches_get_what_is_left_of_the_entry_and_never_more() {
+    fn max_age_never_exceeds_the_remaining_ttl_of_the_entry() {
         for (caching, soft, hard, header) in [
             (Caching::Validated, 10_000, 10_000, "no-cache"),
             (Caching::Private, 10_000, 10_000, "private, no-store"),

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pattern_of_a_key_names_the_keyspace_and_what_no_key_has() {
+    fn key_pattern_contains_the_keyspace_and_excludes_invalid_characters() {
         let described = serde_json::to_value(description("shop")).unwrap();
         let key = &described["paths"]["/cache/stats/{key}"]["get"]["parameters"][0]["schema"];
         assert_eq!(key["pattern"], r"^shop:[^~\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*$");

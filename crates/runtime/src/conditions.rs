@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn if_none_match_of_a_write_forbids_what_it_names() {
+    fn if_none_match_of_a_write_fails_for_the_named_validators() {
         let current = Validator::of_number(7);
         for (value, holds) in [("*", false), ("\"7\"", false), ("W/\"7\"", false), ("\"8\"", true)] {
             let conditions = Preconditions::of(&request(header::IF_NONE_MATCH, value)).unwrap();

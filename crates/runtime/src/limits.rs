@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_outside_of_its_bounds_is_refused_by_name_with_both_bounds() {
+    fn value_outside_of_its_bounds_is_refused_with_name_and_bounds() {
         assert!(within("RELAY__BATCH", 1, 1..=10).is_ok());
         let error = within("RELAY__POLL", Duration::ZERO, 10 * MS..=DAY).unwrap_err().to_string();
         assert!(error.contains("RELAY__POLL") && error.contains("10ms") && error.contains("0ns"), "{error}");

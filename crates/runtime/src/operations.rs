@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn token_opens_and_nothing_else_does() {
+    fn only_the_token_opens_the_operations_routes() {
         let access = access("0123456789abcdef0123\n").unwrap();
         for (sent, opens) in [
             (Some("Bearer 0123456789abcdef0123"), true),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_token_is_refused_by_the_name_of_the_setting() {
+    fn token_file_without_a_token_is_refused_with_the_setting_name() {
         for text in ["", "\n", "short", "two words 0123456789", "0123456789abcdefü"] {
             let error = access(text).expect_err(text).to_string();
             assert!(error.starts_with("OPERATIONS__TOKEN_FILE names"), "{error}");

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_carts_are_replaced_and_nothing_else_is() {
+    fn only_cart_ids_are_replaced_in_paths() {
         let id = Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8);
         let reference = cart_reference(id);
         assert_eq!(path(&format!("/carts/{id}/items/7")), format!("/carts/{reference}/items/7"));

@@ -115,7 +115,7 @@ mod tests {
         }
 
         #[test]
-        fn a_digest_tells_any_two_bodies_apart(one: Vec<u8>, other: Vec<u8>) {
+        fn digest_distinguishes_any_two_bodies(one: Vec<u8>, other: Vec<u8>) {
             let (first, second) = (Validator::of_body(&one), Validator::of_body(&other));
             prop_assert_eq!(first == second, one == other);
         }

@@ -63,7 +63,7 @@ async fn unzipped(response: Response) -> String {
 }
 
 #[tokio::test]
-async fn only_what_accepts_gzip_gets_it() {
+async fn only_clients_that_accept_gzip_receive_gzip() {
     let server = server();
     let path = format!("/rows/{LARGE}");
     for (accept, encoding) in [
@@ -93,7 +93,7 @@ async fn only_what_accepts_gzip_gets_it() {
 }
 
 #[tokio::test]
-async fn small_bodies_images_and_streams_stay_as_they_are() {
+async fn small_bodies_images_and_streams_are_not_compressed() {
     let server = server();
     for path in ["/rows/1000", "/image", "/livez"] {
         let response = get(&server, path, "gzip").await;
@@ -108,7 +108,7 @@ async fn small_bodies_images_and_streams_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_validator_of_either_representation_gives_304_with_that_validator() {
+async fn validator_of_either_representation_gets_304_with_that_validator() {
     let server = server();
     let path = format!("/rows/{LARGE}");
     let plain = header(&get(&server, &path, "identity").await, "etag").to_owned();
@@ -128,7 +128,7 @@ async fn a_validator_of_either_representation_gives_304_with_that_validator() {
 }
 
 #[tokio::test]
-async fn head_tells_the_encoding_that_get_would_have() {
+async fn head_response_has_the_encoding_of_get() {
     let server = server();
     let head = ask(&server, Method::HEAD, &format!("/rows/{LARGE}"), &[("accept-encoding", "gzip")]).await;
     assert_eq!(header(&head, "content-encoding"), "gzip");

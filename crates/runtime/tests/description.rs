@@ -49,7 +49,7 @@ fn parameter(operation: &Value, name: &str) -> Value {
 }
 
 #[test]
-fn preconditions_are_parameters_of_every_operation_that_has_them() {
+fn preconditions_are_described_as_parameters() {
     let api = description();
     let (get, put) = (&api["paths"]["/rows/{id}"]["get"], &api["paths"]["/rows/{id}"]["put"]);
     assert_eq!(
@@ -86,7 +86,7 @@ fn headers_that_a_status_always_has_are_required() {
 }
 
 #[test]
-fn integers_have_the_range_that_is_read() {
+fn integers_are_described_with_their_range() {
     let api = description();
     let row = &api["components"]["schemas"]["Row"]["properties"];
     assert_eq!((&row["count"]["minimum"], &row["count"]["maximum"]), (&json!(i32::MIN), &json!(i32::MAX)));
@@ -96,7 +96,7 @@ fn integers_have_the_range_that_is_read() {
 }
 
 #[test]
-fn head_is_described_wherever_get_is_without_bodies() {
+fn head_is_described_for_every_get_without_bodies() {
     let api = description();
     let head = &api["paths"]["/rows/{id}"]["head"];
     assert!(head["operationId"] == "head_rows_id" && head["responses"]["200"]["content"].is_null(), "{head}");

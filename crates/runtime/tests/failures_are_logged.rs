@@ -38,7 +38,7 @@ async fn answer(path: web::Path<String>) -> Result<HttpResponse, Problem> {
 }
 
 #[tokio::test]
-async fn a_5xx_is_one_line_with_its_cause() {
+async fn server_error_is_logged_in_one_line_with_its_cause() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()

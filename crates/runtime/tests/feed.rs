@@ -69,7 +69,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn records_are_told_as_they_happen_and_a_client_resumes_where_it_was() {
+async fn feed_streams_records_and_resumes_after_the_last_event_id() {
     let cache = cache().await;
     let server = served(&cache);
     let mut stream = Stream::of(asked(&server, "")).await;
@@ -90,7 +90,7 @@ async fn records_are_told_as_they_happen_and_a_client_resumes_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_client_hears_only_what_it_asked_for() {
+async fn feed_sends_only_the_requested_kinds() {
     let cache = cache().await;
     let server = served(&cache);
     let mut events = Stream::of(asked(&server, "?kind=event,invalidate")).await;
@@ -109,7 +109,7 @@ async fn a_client_hears_only_what_it_asked_for() {
 }
 
 #[tokio::test]
-async fn who_comes_when_too_many_listen_is_told_to_come_again() {
+async fn feed_refuses_subscribers_above_the_limit_with_retry_after() {
     let cache = cache().await;
     let server = served(&cache);
     let mut listeners = Vec::new();
@@ -123,7 +123,7 @@ async fn who_comes_when_too_many_listen_is_told_to_come_again() {
 }
 
 #[tokio::test]
-async fn head_opens_no_stream() {
+async fn head_request_opens_no_feed_stream() {
     let cache = cache().await;
     let server = served(&cache);
     let mut listeners = Vec::new();
@@ -140,7 +140,7 @@ async fn head_opens_no_stream() {
 
 /// The grace period of these settings is longer than the test's limit, so the test fails if the stream continues.
 #[tokio::test]
-async fn an_open_stream_ends_when_the_process_is_told_to_stop() {
+async fn open_feed_stream_ends_when_the_process_shuts_down() {
     let cache = cache().await;
     let mut server = served(&cache);
     let mut stream = Stream::of(asked(&server, "")).await;

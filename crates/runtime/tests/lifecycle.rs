@@ -66,7 +66,7 @@ async fn in_flight_requests_finish_after_the_shutdown_signal() {
 }
 
 #[tokio::test]
-async fn a_request_that_outlasts_the_grace_is_cut_off() {
+async fn request_that_exceeds_the_grace_period_is_cut_off() {
     let gate = Gate::new();
     let mounted = gate.clone();
     let settings = HttpSettings { grace: Duration::from_secs(1), ..settings() };
@@ -84,7 +84,7 @@ async fn a_request_that_outlasts_the_grace_is_cut_off() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_up_the_end() {
+async fn idle_connections_do_not_delay_the_shutdown() {
     let settings = HttpSettings { grace: Duration::from_secs(15), ..settings() };
     let mut server = start(&settings, |cfg| {
         cfg.route("/", web::get().to(HttpResponse::NoContent));
@@ -116,7 +116,7 @@ async fn readyz_turns_503_while_draining() {
 
 /// Many concurrent probes must not make the service unready by overloading its database.
 #[tokio::test]
-async fn many_probes_at_once_ask_a_dependency_twice_at_most() {
+async fn concurrent_probes_check_a_dependency_at_most_twice() {
     let asked = Arc::new(AtomicUsize::new(0));
     let begun = Arc::new(tokio::sync::Semaphore::new(0));
     let check = {
@@ -142,7 +142,7 @@ async fn many_probes_at_once_ask_a_dependency_twice_at_most() {
 }
 
 #[tokio::test]
-async fn required_and_preferred_dependencies_differ() {
+async fn required_dependency_makes_unready_and_preferred_one_degraded() {
     let (database, redis) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
     let check = |up: &Arc<AtomicBool>| {
         let up = Arc::clone(up);
@@ -178,7 +178,7 @@ async fn required_and_preferred_dependencies_differ() {
 }
 
 #[tokio::test]
-async fn a_check_that_hangs_is_given_up() {
+async fn hanging_health_check_times_out() {
     let hangs = || std::future::pending::<Result<(), String>>();
     let readiness = Readiness::new(CancellationToken::new()).requires("database", Duration::from_millis(20), hangs);
     let report = readiness.report().await;
@@ -187,7 +187,7 @@ async fn a_check_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_healthcheck_sees_what_an_orchestrator_would() {
+async fn healthcheck_command_reports_readiness() {
     let shutdown = CancellationToken::new();
     let routes = standard(Readiness::new(shutdown.clone()));
     let server = start(&settings(), move |cfg| routes.configure(cfg));

@@ -34,7 +34,7 @@ fn problem(answer: &str) -> (u16, serde_json::Value) {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_a_400_problem() {
+async fn invalid_request_gets_a_400_problem() {
     let server = server();
     for request in [
         "nonsense\r\n\r\n",
@@ -53,7 +53,7 @@ async fn what_is_no_request_is_a_400_problem() {
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_none_gets_one_response() {
+async fn invalid_chunk_gets_one_response() {
     let server = server();
     let request = "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
                    Transfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n";
@@ -62,7 +62,7 @@ async fn a_chunk_that_is_none_gets_one_response() {
 }
 
 #[tokio::test]
-async fn headers_that_are_too_large_or_too_many_are_a_431_problem() {
+async fn too_large_or_too_many_headers_get_a_431_problem() {
     let server = server();
     let long = format!("GET /row HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(200 * 1024));
     let endless = format!("GET /{}", "a".repeat(200 * 1024));
@@ -74,7 +74,7 @@ async fn headers_that_are_too_large_or_too_many_are_a_431_problem() {
 }
 
 #[tokio::test]
-async fn what_follows_a_good_request_and_is_none_is_answered_behind_it() {
+async fn invalid_request_after_a_valid_one_is_answered_after_its_response() {
     let server = server();
     let answers = exchange(&mut server.connect().await, "GET /row HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n").await;
     let (first, second) = answers.split_once("a row").unwrap_or_else(|| panic!("{answers}"));
@@ -85,7 +85,7 @@ async fn what_follows_a_good_request_and_is_none_is_answered_behind_it() {
 /// The parser of actix keeps one flag for "the request was HEAD": if it saw all requests early, the last one would
 /// determine the first response.
 #[tokio::test]
-async fn pipelined_requests_are_answered_one_by_one_whether_head_or_get() {
+async fn pipelined_head_and_get_requests_are_answered_in_order() {
     let server = server();
     let put = "PUT /row HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n42";
     let (get, head) = ("GET /row HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD /row HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -113,7 +113,7 @@ async fn put_json(server: &Running, body: &str) -> CacheResponse {
 }
 
 #[tokio::test]
-async fn a_wrong_type_names_its_field() {
+async fn value_of_a_wrong_type_is_reported_with_its_field() {
     let server = server();
     let table = [
         (r#"{"name":"a","price_cents":"x"}"#, "price_cents", "invalid type: string \"x\", expected u32"),
@@ -171,7 +171,7 @@ async fn a_body_that_is_not_json_is_malformed() {
 }
 
 #[tokio::test]
-async fn only_json_is_read() {
+async fn only_json_bodies_are_accepted() {
     let server = server();
     let body = r#"{"name":"a","price_cents":1}"#;
     for media_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("nonsense")] {
@@ -217,7 +217,7 @@ async fn compressed_bodies_are_unsupported() {
 }
 
 #[tokio::test]
-async fn nested_values_are_read_when_they_have_the_right_shape() {
+async fn nested_values_of_the_right_shape_are_accepted() {
     let server = server();
     assert_eq!(put_json(&server, r#"{"name":"a","price_cents":20.0}"#).await.status, 200, "an integer in JSON Schema");
     assert_eq!(put_json(&server, r#"{"name":"a","price_cents":20.5}"#).await.status, 422);
@@ -242,7 +242,7 @@ async fn a_body_over_the_limit_is_a_413_problem() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_it_all_before_it_reads_still_sees_the_413() {
+async fn client_that_sends_the_whole_body_before_reading_receives_413() {
     let server = server();
     for head in ["Content-Length: 1048576\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n100000\r\n"] {
         let mut stream = server.connect().await;
@@ -301,7 +301,7 @@ async fn a_body_that_does_not_arrive_in_time_is_a_408_problem() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_and_a_wrong_method_are_told_apart() {
+async fn unknown_address_gets_404_and_wrong_method_405() {
     let server = server();
     let answer = send(&server, "GET", "/nowhere", None, "").await;
     assert_eq!(answer.status, 404);
@@ -344,7 +344,7 @@ async fn paths_and_queries_that_do_not_parse_are_malformed() {
 }
 
 #[test]
-fn the_schema_names_every_member() {
+fn problem_schema_describes_every_member() {
     #[derive(utoipa::OpenApi)]
     #[openapi(components(schemas(Problem)))]
     struct Api;
@@ -356,7 +356,7 @@ fn the_schema_names_every_member() {
 }
 
 #[tokio::test]
-async fn a_cause_is_never_sent_and_waits_are_rounded_up() {
+async fn problem_cause_is_never_sent_and_retry_after_is_rounded_up() {
     let server = server();
     let body = r#"{"name":"a","price_cents":1}"#;
     let unavailable = send(&server, "PUT", "/products/2", Some("application/json"), body).await;
@@ -378,7 +378,7 @@ async fn a_cause_is_never_sent_and_waits_are_rounded_up() {
 }
 
 #[tokio::test]
-async fn every_type_leads_to_its_explanation() {
+async fn problem_type_leads_to_its_explanation() {
     let server = server();
     let problem = send(&server, "GET", "/nowhere", None, "").await.json();
     let (status, text) = server.get(problem["type"].as_str().unwrap()).await;

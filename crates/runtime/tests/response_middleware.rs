@@ -54,7 +54,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn head_has_the_status_and_headers_of_get_and_no_body() {
+async fn head_response_has_status_and_headers_of_get_and_no_body() {
     let server = server();
     for path in [
         "/row",
@@ -85,7 +85,7 @@ async fn head_has_the_status_and_headers_of_get_and_no_body() {
 
 /// The client would read a body after HEAD as the next response.
 #[tokio::test]
-async fn head_leaves_nothing_behind_on_the_connection() {
+async fn head_response_leaves_no_bytes_on_the_connection() {
     let server = server();
     let mut stream = server.connect().await;
     for (path, status) in [("/row", "200"), ("/nowhere", "404")] {
@@ -103,7 +103,7 @@ async fn head_leaves_nothing_behind_on_the_connection() {
 }
 
 #[tokio::test]
-async fn allow_names_head_wherever_it_names_get_and_options_everywhere() {
+async fn allow_header_lists_head_with_get_and_always_options() {
     let server = server();
     for (path, allow) in [
         ("/row", "GET, HEAD, PUT, OPTIONS"),

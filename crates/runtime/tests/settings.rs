@@ -63,7 +63,7 @@ fn load(env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 }
 
 #[test]
-fn the_defaults_alone_are_enough() {
+fn default_settings_are_sufficient() {
     let settings = load(&[]).unwrap();
     assert_eq!(settings.http.port, 8004);
     assert_eq!(settings.redis.url, "redis://127.0.0.1:6380");
@@ -72,7 +72,7 @@ fn the_defaults_alone_are_enough() {
 }
 
 #[test]
-fn the_environment_overrides_at_any_depth() {
+fn environment_overrides_settings_at_any_depth() {
     let settings = load(&[
         ("HTTP__PORT", "9000"),
         ("HTTP__RATIO", "0.5"),
@@ -91,7 +91,7 @@ fn the_environment_overrides_at_any_depth() {
 }
 
 #[test]
-fn text_that_looks_like_something_else_stays_text() {
+fn text_setting_that_looks_like_a_number_stays_text() {
     for password in ["007", "1e5", "true", "0x10", "", "a__b", "a=b,c"] {
         let settings = load(&[("REDIS__PASSWORD", password)]).unwrap();
         assert_eq!(settings.redis.password.as_deref(), Some(password));
@@ -99,7 +99,7 @@ fn text_that_looks_like_something_else_stays_text() {
 }
 
 #[test]
-fn variables_of_others_are_left_alone() {
+fn environment_variables_of_other_programs_are_ignored() {
     load(&[
         ("PATH", "/bin"),
         ("HTTP_PROXY", "http://proxy"),
@@ -111,7 +111,7 @@ fn variables_of_others_are_left_alone() {
 }
 
 #[test]
-fn what_is_refused_and_in_which_words() {
+fn invalid_settings_are_refused_with_an_exact_message() {
     let table = [
         ("REDIS__TIMEUOT", "1s", "REDIS__TIMEUOT is not a setting; did you mean REDIS__TIMEOUT?"),
         ("RDEIS__TIMEOUT", "1s", "RDEIS__TIMEOUT is not a setting; did you mean REDIS__TIMEOUT?"),
@@ -147,14 +147,14 @@ fn what_is_refused_and_in_which_words() {
 }
 
 #[test]
-fn a_setting_without_value_and_default_is_named() {
+fn setting_without_value_and_default_is_refused_with_its_name() {
     let defaults = DEFAULTS.replace("port = 8004", "");
     let refusal = settings::load::<Settings>(&defaults, []).unwrap_err();
     assert_eq!(refusal.to_string(), "HTTP__PORT has no value and no default");
 }
 
 #[test]
-fn a_file_stands_between_the_defaults_and_the_environment() {
+fn settings_file_overrides_defaults_and_environment_overrides_file() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "[http]\nport = 1\nratio = 2").unwrap();
     let path = file.path().to_str().unwrap();
@@ -165,7 +165,7 @@ fn a_file_stands_between_the_defaults_and_the_environment() {
 }
 
 #[test]
-fn a_file_is_checked_like_the_environment() {
+fn settings_file_is_checked_like_the_environment() {
     let table = [
         ("[htpp]\nport = 1", "HTPP is not a setting; did you mean HTTP?"),
         ("[http]\nprot = 1", "HTTP__PROT is not a setting; did you mean HTTP__PORT?"),

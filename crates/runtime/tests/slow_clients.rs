@@ -70,7 +70,7 @@ fn assert_timeout(answer: &str) {
 }
 
 #[tokio::test]
-async fn headers_that_drip_are_a_408_problem() {
+async fn dripping_headers_get_a_408_problem() {
     let server = server(&HttpSettings { headers_timeout: SHORT, ..patient() });
     let mut stream = server.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
@@ -80,7 +80,7 @@ async fn headers_that_drip_are_a_408_problem() {
 }
 
 #[tokio::test]
-async fn headers_that_stop_are_a_408_problem_on_a_connection_in_use_too() {
+async fn incomplete_headers_on_a_reused_connection_get_a_408_problem() {
     let server = server(&HttpSettings { headers_timeout: SHORT, ..patient() });
     let mut stream = server.connect().await;
     stream.write_all(GET).await.unwrap();
@@ -94,7 +94,7 @@ async fn headers_that_stop_are_a_408_problem_on_a_connection_in_use_too() {
 
 /// The server sends nothing on a pooled connection: the client would take a response for that to a later request.
 #[tokio::test]
-async fn an_idle_connection_closes_without_a_word() {
+async fn idle_connection_closes_without_a_response() {
     let server = server(&HttpSettings { keep_alive: SHORT, ..patient() });
     assert_eq!(rest(&mut server.connect().await).await, "");
     let answer = exchange(&mut server.connect().await, std::str::from_utf8(GET).unwrap()).await;
@@ -102,7 +102,7 @@ async fn an_idle_connection_closes_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_a_408_problem_and_the_connection_closes() {
+async fn dripping_body_gets_a_408_problem_and_closes_the_connection() {
     let server = server(&HttpSettings { body_timeout: SHORT, ..patient() });
     let table: [(&str, &[u8]); 2] = [("Content-Length: 60000", b"1"), ("Transfer-Encoding: chunked", b"1\r\n1\r\n")];
     for (length, drop) in table {
@@ -117,7 +117,7 @@ async fn a_body_that_drips_is_a_408_problem_and_the_connection_closes() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_reads_and_never_ends_closes_the_connection() {
+async fn endless_unread_body_closes_the_connection() {
     let server = server(&HttpSettings { body_timeout: SHORT, ..patient() });
     let table: [(&str, &[u8]); 2] = [("Content-Length: 60000", b"1"), ("Transfer-Encoding: chunked", b"1\r\n1\r\n")];
     for (length, drop) in table {
@@ -149,7 +149,7 @@ impl Drop for Endless {
 }
 
 #[tokio::test]
-async fn a_response_that_its_client_does_not_read_is_given_up() {
+async fn response_that_the_client_does_not_read_is_aborted() {
     let dropped = Arc::new(Semaphore::new(0));
     let told = Arc::clone(&dropped);
     let server = start(&HttpSettings { write_timeout: SHORT, ..patient() }, move |cfg| {
@@ -201,7 +201,7 @@ async fn connections_over_the_limit_get_a_503_problem_until_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_before_the_client_is_told_to_send_it() {
+async fn too_large_body_is_refused_before_100_continue() {
     let server = server(&patient());
     for (length, first) in [(65_537, "HTTP/1.1 413 "), (1, "HTTP/1.1 100 Continue\r\n")] {
         let mut stream = server.connect().await;

@@ -18,7 +18,7 @@ fn server() -> Running {
 }
 
 #[tokio::test]
-async fn metrics_count_by_pattern_and_not_by_path() {
+async fn metrics_are_labelled_by_pattern_and_not_by_path() {
     let server = server();
     for id in 0..3 {
         assert_eq!(server.get(&format!("/things/{id}")).await.0, 204);

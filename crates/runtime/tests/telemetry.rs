@@ -18,7 +18,7 @@ async fn telemetry_is_set_up_once() {
 }
 
 #[test]
-fn a_format_that_does_not_exist_is_refused_with_those_that_do() {
+fn unknown_log_format_is_refused_with_the_known_formats() {
     let refusal = LogFormat::try_from("xml".to_owned()).unwrap_err();
     assert_eq!(refusal, "there is pretty and json, not \"xml\"");
 }

@@ -32,7 +32,7 @@ fn answers() -> Vec<u8> {
 }
 
 #[test]
-fn ready_for_query_is_heard_wherever_one_read_ends() {
+fn ready_for_query_is_found_wherever_reads_are_split() {
     let bytes = answers();
     let whole = read_server([bytes.as_slice()]);
     let refusal = ServerError {
@@ -50,7 +50,7 @@ fn ready_for_query_is_heard_wherever_one_read_ends() {
 }
 
 #[test]
-fn client_messages_are_counted_wherever_one_write_ends() {
+fn client_messages_are_counted_wherever_writes_are_split() {
     let untyped = |code: u32| [8_u32.to_be_bytes(), code.to_be_bytes()].concat();
     let startup = [13_u32.to_be_bytes().as_slice(), &196_608_u32.to_be_bytes(), b"user\0"].concat();
     let prepared = [message(b'P', b"S\0"), message(b'B', b"\0"), message(b'S', b"")].concat();
@@ -72,7 +72,7 @@ fn client_messages_are_counted_wherever_one_write_ends() {
 proptest! {
     /// Messages of any content, in pieces of any size.
     #[test]
-    fn any_messages_in_any_pieces_are_heard_alike(
+    fn split_messages_are_parsed_like_whole_ones(
         messages in vec((any::<u8>(), vec(any::<u8>(), 0..40)), 0..20),
         sizes in vec(1_usize..12, 1..8),
     ) {

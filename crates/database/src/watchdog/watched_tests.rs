@@ -47,7 +47,7 @@ async fn survives(watched: &mut WatchedStream<DuplexStream>) -> bool {
 }
 
 #[tokio::test]
-async fn answer_split_anywhere_ends_the_wait() {
+async fn response_split_anywhere_ends_the_wait() {
     let (mut watched, mut postgres, _) = session().await;
     let whole = [b"D\0\0\0\x0cZ\0\0\0\x05IZ\0".as_slice(), b"C\0\0\0\x0dSELECT 1\0", READY].concat();
     for split in 0..=whole.len() {
@@ -61,7 +61,7 @@ async fn answer_split_anywhere_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn silence_while_an_answer_is_owed_fails_the_connection() {
+async fn silence_during_an_outstanding_response_fails_the_connection() {
     let (mut watched, mut postgres, _) = connection_state().await;
     assert!(survives(&mut watched).await, "nothing is owed");
     watched.write_all(STARTUP).await.expect("room");
@@ -71,7 +71,7 @@ async fn silence_while_an_answer_is_owed_fails_the_connection() {
 }
 
 #[tokio::test]
-async fn second_request_is_watched_after_the_first_is_answered() {
+async fn second_request_is_watched_after_the_first_response() {
     let (mut watched, mut postgres, _) = session().await;
     watched.write_all(&[QUERY, QUERY].concat()).await.expect("room");
     answer(&mut watched, &mut postgres, READY).await;
@@ -79,14 +79,14 @@ async fn second_request_is_watched_after_the_first_is_answered() {
 }
 
 #[tokio::test]
-async fn request_that_cannot_be_sent_whole_is_watched() {
+async fn partially_sent_request_is_watched() {
     let (mut watched, _postgres, _) = session().await;
     watched.write_all(&QUERY[..7]).await.expect("room");
     assert_eq!(failure(&mut watched).await, ErrorKind::TimedOut);
 }
 
 #[tokio::test]
-async fn limit_of_the_connection_follows_the_statement() {
+async fn silence_limit_follows_the_statement_timeout() {
     let (mut watched, mut postgres, connection_state) = session().await;
     for limit in [Some(Duration::from_secs(3600)), None] {
         let _longer = connection_state.allow(limit);
@@ -99,7 +99,7 @@ async fn limit_of_the_connection_follows_the_statement() {
 }
 
 #[tokio::test]
-async fn one_byte_answers_the_question_for_tls() {
+async fn one_byte_answers_the_tls_request() {
     let (mut watched, mut postgres, _) = connection_state().await;
     watched.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").await.expect("room");
     assert!(watched.is_waiting());

@@ -36,7 +36,7 @@ async fn saturated_pool_is_busy_and_its_database_writable() {
 }
 
 #[tokio::test]
-async fn database_without_a_connection_to_spare_is_not_away() {
+async fn database_without_free_connections_is_not_unreachable() {
     let database = Database::start().await;
     // A role belongs to the whole server, so its name contains the database's name.
     let role = format!("few_{}", database.name());

@@ -34,7 +34,7 @@ async fn insert(pool: &Pool) -> (Result<i32, WriteError<i32, Error>>, u32) {
 }
 
 #[tokio::test]
-async fn write_whose_commit_reply_is_lost_is_in_doubt_and_not_repeated() {
+async fn write_with_a_lost_commit_reply_is_in_doubt_and_not_retried() {
     let (database, proxy, pool) = wired("30s").await;
     proxy.set(CommitFault::LoseReply);
     let (written, attempts) = insert(&pool).await;
@@ -56,7 +56,7 @@ async fn write_that_fails_before_its_commit_is_not_in_doubt() {
 }
 
 #[tokio::test]
-async fn delayed_commit_takes_effect_once_and_is_not_repeated() {
+async fn delayed_commit_takes_effect_once_and_is_not_retried() {
     let (database, proxy, pool) = wired("30s").await;
     proxy.set(CommitFault::Delay);
     let (written, attempts) = insert(&pool).await;
@@ -68,7 +68,7 @@ async fn delayed_commit_takes_effect_once_and_is_not_repeated() {
 
 /// The test verifies the assumption of `PostgresSettings::commit_bound`.
 #[tokio::test]
-async fn commit_that_postgres_has_not_read_in_time_never_takes_effect() {
+async fn commit_that_postgres_does_not_read_in_time_never_takes_effect() {
     let (database, proxy, pool) = wired("1s").await;
     proxy.set(CommitFault::Delay);
     let (written, _) = insert(&pool).await;

@@ -12,7 +12,7 @@ use crate::support::{Database, execute};
 const LONG: &str = "SELECT pg_sleep(3.5)";
 
 #[tokio::test]
-async fn long_statement_outlives_the_limit_of_the_pool() {
+async fn transaction_timeout_may_exceed_the_timeout_of_the_pool() {
     let database = Database::start().await;
     let pool = database.pool_with(&json!({ "max_connections": 1, "statement_timeout": "1s" })).await;
     for limit in [Some(Duration::from_secs(60)), None] {
@@ -28,7 +28,7 @@ async fn long_statement_outlives_the_limit_of_the_pool() {
 }
 
 #[tokio::test]
-async fn limit_of_a_transaction_is_kept_by_postgres_too() {
+async fn statement_timeout_of_a_transaction_is_enforced_by_postgres() {
     let database = Database::start().await;
     let pool = database.pool(1).await;
     let short = pool.build_transaction().statement_timeout(Some(Duration::from_millis(50)));

@@ -23,7 +23,7 @@ async fn end_sessions(database: &Database) {
 }
 
 #[tokio::test]
-async fn sessions_that_were_read_only_write_again_without_a_restart() {
+async fn read_only_sessions_are_replaced_without_a_restart() {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (id int)").await;
     let pool = database.pool(4).await;
@@ -52,7 +52,7 @@ async fn sessions_that_were_read_only_write_again_without_a_restart() {
 }
 
 #[tokio::test]
-async fn sessions_that_were_left_read_only_fail_no_write() {
+async fn stale_read_only_sessions_fail_no_write() {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (id int)").await;
     turn(&database, "on").await;
@@ -64,7 +64,7 @@ async fn sessions_that_were_left_read_only_fail_no_write() {
 }
 
 #[tokio::test]
-async fn standby_is_known_as_one_until_it_is_promoted() {
+async fn standby_is_reported_until_its_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let url = postgres.create_database("shop").await.expect("a new cluster has no such database");
     let sql = async |sql: &str| postgres.sql("shop", sql).await.expect("the test's own SQL");

@@ -24,7 +24,7 @@ fn refusing(sqlstate: &str, times: u32) -> String {
 }
 
 #[tokio::test]
-async fn contention_is_repeated_whatever_the_message_says() {
+async fn contention_is_retried_regardless_of_the_message_text() {
     for sqlstate in ["40001", "40P01", "55P03"] {
         let database = Database::start().await;
         database.sql(&refusing(sqlstate, 3)).await;
@@ -45,7 +45,7 @@ async fn contention_is_repeated_whatever_the_message_says() {
 }
 
 #[tokio::test]
-async fn contention_without_end_is_an_error_after_few_attempts() {
+async fn permanent_contention_is_an_error_after_five_attempts() {
     let database = Database::start().await;
     database.sql(&refusing("40P01", 1_000_000)).await;
     let pool = database.pool(2).await;
@@ -56,7 +56,7 @@ async fn contention_without_end_is_an_error_after_few_attempts() {
 }
 
 #[tokio::test]
-async fn want_of_a_resource_is_a_transient_error_at_once() {
+async fn resource_shortage_is_a_transient_error_without_retries() {
     for sqlstate in ["53100", "53200", "53300", "57014", "57P01", "57P02", "57P03", "58030"] {
         let database = Database::start().await;
         database.sql(&refusing(sqlstate, 1_000_000)).await;
@@ -69,7 +69,7 @@ async fn want_of_a_resource_is_a_transient_error_at_once() {
 }
 
 #[tokio::test]
-async fn fault_of_the_program_is_not_transient() {
+async fn bug_of_the_program_is_not_a_transient_error() {
     let database = Database::start().await;
     let pool = database.pool(1).await;
     for statement in ["SELECT * FROM nothing", "SELECT 1 / 0", "SELEKT 1"] {
@@ -92,7 +92,7 @@ async fn violated_constraints_are_named() {
 }
 
 #[tokio::test]
-async fn serialization_failure_repeats_the_whole_transaction() {
+async fn serialization_failure_retries_the_whole_transaction() {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (id int, n int); INSERT INTO things VALUES (1, 0)").await;
     let pool = database.pool(2).await;
@@ -109,7 +109,7 @@ async fn serialization_failure_repeats_the_whole_transaction() {
 }
 
 #[tokio::test]
-async fn deadlock_repeats_the_transaction_that_lost() {
+async fn deadlock_retries_the_losing_transaction() {
     let database = Database::start().await;
     database.sql("CREATE TABLE things (id int, n int); INSERT INTO things VALUES (1, 0), (2, 0)").await;
     let pool = database.pool(2).await;

@@ -21,7 +21,7 @@ fn settings(url: &str) -> PostgresSettings {
 }
 
 #[tokio::test]
-async fn session_of_the_pool_has_no_setting_of_its_role_that_changes_results() {
+async fn pool_session_ignores_role_settings_that_change_results() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     let url = postgres.create_owner(database.name()).await.expect("a new role");
     // A pool without settings of the role.
@@ -41,7 +41,7 @@ async fn session_of_the_pool_has_no_setting_of_its_role_that_changes_results() {
 }
 
 #[tokio::test]
-async fn migrations_run_under_foreign_settings_of_the_role() {
+async fn migrations_run_despite_foreign_role_settings() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     let url = postgres.create_owner(database.name()).await.expect("a new role");
     postgres.set_for_owner(database.name(), &FOREIGN_SETTINGS).await.expect("the test's own SQL");
@@ -51,7 +51,7 @@ async fn migrations_run_under_foreign_settings_of_the_role() {
 }
 
 #[tokio::test]
-async fn read_only_database_that_lacks_no_migration_is_good_enough() {
+async fn read_only_database_without_missing_migrations_is_accepted() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     assert_eq!(database::migrate(&settings(&database.url), MIGRATIONS, SOON).await.expect("they run"), 2);
     postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
@@ -59,7 +59,7 @@ async fn read_only_database_that_lacks_no_migration_is_good_enough() {
 }
 
 #[tokio::test]
-async fn read_only_database_that_lacks_migrations_is_waited_for_and_then_named() {
+async fn migrate_waits_for_a_read_only_database_and_then_reports_it() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
     let (began, patience) = (Instant::now(), Duration::from_millis(600));

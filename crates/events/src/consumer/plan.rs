@@ -170,20 +170,20 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_right_behind_its_predecessor_has_no_hole_before_it() {
+    fn entry_directly_after_its_predecessor_has_no_gap() {
         for before in [None, Some(4)] {
             assert_eq!(told(&[entry(5, before), entry(6, None), entry(7, Some(6))], Some(1), 1), ["5 6 7"]);
         }
     }
 
     #[test]
-    fn a_hole_is_fetched_in_its_place() {
+    fn gap_is_fetched_between_its_neighbours() {
         assert_eq!(told(&[entry(5, Some(2)), entry(6, None)], Some(2), 1), ["3..4", "5 6"]);
         assert_eq!(told(&[entry(5, None), entry(8, None)], None, 1), ["5", "6..7", "8"]);
     }
 
     #[test]
-    fn where_the_stream_begins_it_depends_on_whether_it_always_did() {
+    fn gap_before_the_first_entry_depends_on_the_original_first_number() {
         assert_eq!(told(&[entry(5, Some(0))], None, 5), ["5"]);
         assert_eq!(told(&[entry(1, Some(0))], None, 0), ["1"]);
         assert_eq!(told(&[entry(5, Some(0))], None, 3), ["?..4", "5"]);
@@ -193,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_after_it_was_delivered_is_fetched() {
+    fn entry_deleted_after_its_delivery_is_fetched() {
         let gone = Entry { body: Body::Gone, ..entry(6, Some(2)) };
         assert_eq!(told(&[entry(5, Some(4)), gone, entry(7, Some(6))], None, 1), ["5", "6..6", "7"]);
     }
 
     #[test]
-    fn what_cannot_be_read_is_set_aside_and_fetched() {
+    fn unreadable_entry_becomes_a_dead_letter_and_is_fetched() {
         let rubbish = Entry { body: Body::Event(b"rubbish".to_vec()), ..entry(6, None) };
         assert_eq!(told(&[entry(5, None), rubbish, entry(7, None)], None, 1), ["5", "malformed false", "6..6", "7"]);
         let foreign = Entry { body: Body::Foreign, ..entry(6, None) };
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_entry_under_a_number_says_nothing() {
+    fn second_entry_with_the_same_number_is_ignored() {
         let second = Entry { id: "5-1".to_owned(), ..entry(5, None) };
         assert_eq!(told(&[entry(5, None), second.clone(), entry(6, None)], None, 1), ["5 6"]);
         let rubbish = Entry { body: Body::Foreign, ..second };

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_unverified_before_the_first_end_and_after_the_limit() {
+    fn progress_is_unverified_before_the_first_check_and_after_the_limit() {
         let (progress, at) = (progress(), Instant::now());
         let judge = |verified, now| progress.judge(ConsumerStatus { verified, ..ConsumerStatus::default() }, now);
         let limit = Duration::from_secs(5);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn consumer_that_is_always_a_little_behind_is_verified_as_of_a_little_ago() {
+    fn constantly_lagging_consumer_is_verified_as_of_its_lag() {
         let (mut ends, t0) = (ProgressChecks::default(), Instant::now());
         let at = |second: u64| t0 + Duration::from_secs(second);
         for second in 0..200 {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn consumer_that_stands_still_is_not_verified_again() {
+    fn stalled_consumer_is_not_verified_again() {
         let (mut ends, t0) = (ProgressChecks::default(), Instant::now());
         ends.add(t0, 7);
         assert_eq!(ends.reached(7), Some(t0));

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latest_numbers_are_remembered() {
+    fn highest_numbers_are_remembered() {
         let (mut applied, event) = (RecentEvents::default(), Uuid::now_v7());
         let many = REMEMBERED as u64;
         (1..=many + 1).for_each(|seq| applied.add(seq, event));
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn another_event_under_the_same_number_was_not_seen() {
+    fn another_event_with_the_same_number_is_not_recently_applied() {
         let (mut applied, before, restored) = (RecentEvents::default(), Uuid::now_v7(), Uuid::now_v7());
         applied.add(7, before);
         assert!(!applied.has(7, restored));

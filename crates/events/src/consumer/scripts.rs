@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lag_is_what_was_not_handed_out_and_what_is_not_acknowledged() {
+    fn lag_counts_undelivered_and_pending_events() {
         assert_eq!(stream_state(1, 9, 9, 9, 0).lag(), 0);
         assert_eq!(stream_state(1, 9, 9, 6, 2).lag(), 5);
         assert_eq!(stream_state(4_711, 4_713, 3, 0, 0).lag(), 3, "what the stream never had does not count");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_event_is_the_one_that_the_relay_has_not_appended() {
+    fn newest_event_includes_events_that_the_relay_has_not_appended() {
         for (last, head, made_good, newest) in [
             (9, Some(12), 0, 12),
             (9, Some(12), 12, 12),
@@ -117,13 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_begins_where_it_began_though_it_was_trimmed() {
+    fn trimmed_stream_keeps_its_first_number() {
         assert_eq!(stream_state(4_712, 4_713, 3, 0, 0).first_seq(), 4_711);
         assert_eq!(stream_state(1, 3, 3, 0, 0).first_seq(), 1);
     }
 
     #[test]
-    fn a_stream_that_ends_earlier_or_in_another_epoch_is_not_the_one_that_was_read() {
+    fn stream_that_ends_earlier_or_in_another_epoch_is_another_stream() {
         let (one, two) = (Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2)));
         for (seq, epoch, ends, may) in [
             (9, one, one, true),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_stream_holds_nothing() {
+    fn empty_stream_contains_no_number() {
         assert!(!stream_state(0, 9, 9, 0, 0).contains(5) && !stream_state(0, 0, 0, 0, 0).contains(0));
         assert!(stream_state(5, 9, 5, 0, 0).contains(5) && !stream_state(5, 9, 5, 0, 0).contains(10));
     }

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_are_understood() {
+    fn replies_of_both_resp_versions_are_parsed() {
         let rows = || list([row("7-0"), row("8-1")]);
         let map = Value::Map(HashMap::from([("stream", rows())]).try_into().unwrap());
         for reply in [map, list([list(["stream".into(), rows()])])] {
@@ -124,20 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_time_is_no_entries() {
+    fn timeout_of_a_read_yields_no_entries() {
         assert_eq!(entries(Value::Null).unwrap(), []);
         assert_eq!(entries(list([])).unwrap(), []);
     }
 
     #[test]
-    fn a_claimed_entry_may_be_gone() {
+    fn claimed_entry_may_be_deleted() {
         let reply = list([list(["7-0".into(), 6.into(), Value::Null])]);
         let gone = Entry { id: "7-0".to_owned(), seq: 7, before: Some(6), body: Body::Gone };
         assert_eq!(parse_claimed(reply).unwrap(), [gone]);
     }
 
     #[test]
-    fn what_is_not_a_stream_is_an_error() {
+    fn invalid_stream_reply_is_an_error() {
         for reply in [Value::Integer(1), list([list(["stream".into(), list([row("no-number")])])])] {
             assert!(entries(reply).is_err());
         }

@@ -14,7 +14,7 @@ fn value(metrics: &PrometheusHandle, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn the_counters_and_gauges_tell_what_happens() {
+async fn consumer_metrics_report_lag_retries_and_applied_events() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let prometheus = PrometheusBuilder::new().build_recorder();
     let shown = prometheus.handle();

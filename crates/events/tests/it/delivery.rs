@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings, unavailable};
 
 #[tokio::test]
-async fn an_event_is_carried_out_and_acknowledged() {
+async fn event_is_applied_and_acknowledged() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(1..=5).await;
@@ -18,7 +18,7 @@ async fn an_event_is_carried_out_and_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_new_group_drops_everything_and_begins_with_what_comes_next() {
+async fn new_group_resyncs_and_begins_with_the_next_event() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
     let consumer = world.member(&recorder).await;
@@ -29,7 +29,7 @@ async fn a_new_group_drops_everything_and_begins_with_what_comes_next() {
 }
 
 #[tokio::test]
-async fn a_group_that_exists_goes_on_where_it_was_without_dropping_anything() {
+async fn existing_group_continues_without_a_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=2).await;
     world.member(&Recorder::new()).await.stop().await;
@@ -42,7 +42,7 @@ async fn a_group_that_exists_goes_on_where_it_was_without_dropping_anything() {
 }
 
 #[tokio::test]
-async fn a_new_group_that_knows_its_position_begins_after_it_and_drops_nothing() {
+async fn new_group_begins_at_the_stored_position_without_a_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
     recorder.is_at(2);
@@ -53,7 +53,7 @@ async fn a_new_group_that_knows_its_position_begins_after_it_and_drops_nothing()
 }
 
 #[tokio::test]
-async fn a_new_group_fetches_what_the_stream_no_longer_holds() {
+async fn new_group_backfills_events_that_the_stream_no_longer_has() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.log_only(1..=6);
     world.stream_only(7..=8).await;
@@ -66,7 +66,7 @@ async fn a_new_group_fetches_what_the_stream_no_longer_holds() {
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_before_it_is_carried_out() {
+async fn event_is_acknowledged_only_after_it_is_applied() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.hold();
@@ -80,7 +80,7 @@ async fn nothing_is_acknowledged_before_it_is_carried_out() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_delivered_twice_is_carried_out_once() {
+async fn event_delivered_twice_is_applied_once() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(1..=3).await;
@@ -94,7 +94,7 @@ async fn an_event_that_is_delivered_twice_is_carried_out_once() {
 }
 
 #[tokio::test]
-async fn what_is_away_is_waited_for() {
+async fn consumer_waits_for_an_unavailable_dependency() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.answer(|_| unavailable());
@@ -110,7 +110,7 @@ async fn what_is_away_is_waited_for() {
 }
 
 #[tokio::test]
-async fn the_status_tells_how_far_it_is_and_how_many_are_left() {
+async fn consumer_status_reports_position_and_lag() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.answer(|_| unavailable());
@@ -124,7 +124,7 @@ async fn the_status_tells_how_far_it_is_and_how_many_are_left() {
 }
 
 #[tokio::test]
-async fn it_starts_without_redis_and_reads_when_that_is_there() {
+async fn consumer_starts_without_redis_and_reads_when_redis_is_available() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.redis.kill().await.unwrap();
     let consumer = world.start_with(&settings(), Delivery::Group(GROUP), &recorder);
@@ -137,7 +137,7 @@ async fn it_starts_without_redis_and_reads_when_that_is_there() {
 }
 
 #[tokio::test]
-async fn a_group_is_not_made_before_everything_is_dropped() {
+async fn group_is_created_only_after_the_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
     world.append(1..=2).await;
@@ -152,7 +152,7 @@ async fn a_group_is_not_made_before_everything_is_dropped() {
 }
 
 #[tokio::test]
-async fn no_reaction_gets_more_than_a_batch() {
+async fn event_handler_receives_at_most_one_batch_per_call() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let settings = ConsumerSettings { batch: 10, ..settings() };
     let consumer = world.start_with(&settings, Delivery::Group(GROUP), &recorder);

@@ -23,7 +23,7 @@ async fn append(world: &World, numbers: std::ops::RangeInclusive<u64>) {
 }
 
 #[tokio::test]
-async fn full_redis_stops_neither_a_group_nor_a_reader() {
+async fn full_redis_blocks_neither_a_group_nor_a_reader() {
     let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
     fill(&world).await;
     let reader = world.start(Delivery::Log(0.into()), &one);
@@ -41,7 +41,7 @@ async fn full_redis_stops_neither_a_group_nor_a_reader() {
 }
 
 #[tokio::test]
-async fn full_redis_takes_claims_and_dead_letters() {
+async fn full_redis_accepts_claims_and_dead_letters() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.member(&Recorder::new()).await.stop().await;
     world.append(1..=2).await;

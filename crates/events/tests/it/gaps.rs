@@ -14,7 +14,7 @@ async fn a_member_at_three(world: &World, recorder: &Recorder) -> events::consum
 }
 
 #[tokio::test]
-async fn a_hole_before_what_comes_next_is_fetched() {
+async fn gap_before_the_next_event_is_backfilled() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = a_member_at_three(&world, &recorder).await;
     world.log_only(4..=5);
@@ -26,7 +26,7 @@ async fn a_hole_before_what_comes_next_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_hole_between_events_that_come_together_is_fetched_in_its_place() {
+async fn gap_within_a_batch_is_backfilled_in_order() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = a_member_at_three(&world, &recorder).await;
     world.log_only(6..=7);
@@ -37,7 +37,7 @@ async fn a_hole_between_events_that_come_together_is_fetched_in_its_place() {
 }
 
 #[tokio::test]
-async fn what_was_trimmed_before_anybody_read_it_is_fetched() {
+async fn trimmed_unread_events_are_backfilled_from_the_stored_position() {
     let (world, recorder) = (World::new().await, Recorder::new());
     a_member_at_three(&world, &Recorder::new()).await.stop().await;
     world.append(4..=9).await;
@@ -50,7 +50,7 @@ async fn what_was_trimmed_before_anybody_read_it_is_fetched() {
 }
 
 #[tokio::test]
-async fn what_was_trimmed_means_dropping_everything_for_who_does_not_know_how_far_it_was() {
+async fn trimmed_unread_events_resync_a_service_without_a_position() {
     let (world, recorder) = (World::new().await, Recorder::new());
     a_member_at_three(&world, &Recorder::new()).await.stop().await;
     world.append(4..=9).await;
@@ -62,7 +62,7 @@ async fn what_was_trimmed_means_dropping_everything_for_who_does_not_know_how_fa
 }
 
 #[tokio::test]
-async fn what_was_trimmed_after_a_peer_had_read_it_is_not_missing() {
+async fn events_trimmed_after_a_peer_has_read_them_are_not_a_gap() {
     let (world, recorder) = (World::new().await, Recorder::new());
     a_member_at_three(&world, &Recorder::new()).await.stop().await;
     world.cli(&format!("XTRIM {STREAM} MINID 3-0")).await;
@@ -74,7 +74,7 @@ async fn what_was_trimmed_after_a_peer_had_read_it_is_not_missing() {
 }
 
 #[tokio::test]
-async fn a_stream_that_begins_with_a_later_number_has_no_hole() {
+async fn stream_that_begins_with_a_later_number_has_no_gap() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(4_711..=4_713).await;
@@ -84,7 +84,7 @@ async fn a_stream_that_begins_with_a_later_number_has_no_hole() {
 }
 
 #[tokio::test]
-async fn what_the_log_has_forgotten_means_dropping_everything() {
+async fn missing_events_that_the_log_has_pruned_cause_a_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = a_member_at_three(&world, &recorder).await;
     world.log_only(4..=5);
@@ -97,7 +97,7 @@ async fn what_the_log_has_forgotten_means_dropping_everything() {
 }
 
 #[tokio::test]
-async fn a_log_that_stays_away_means_dropping_everything() {
+async fn missing_events_with_an_unavailable_log_cause_a_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = a_member_at_three(&world, &recorder).await;
     world.log.away(true);
@@ -109,7 +109,7 @@ async fn a_log_that_stays_away_means_dropping_everything() {
 }
 
 #[tokio::test]
-async fn a_log_that_comes_back_soon_is_waited_for() {
+async fn backfill_waits_for_a_short_outage_of_the_log() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = a_member_at_three(&world, &recorder).await;
     world.log.away(true);
@@ -123,7 +123,7 @@ async fn a_log_that_comes_back_soon_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_log_without_the_missing_ones_means_dropping_everything() {
+async fn missing_events_that_the_log_does_not_have_cause_a_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = a_member_at_three(&world, &recorder).await;
     world.append([5, 8]).await;
@@ -134,7 +134,7 @@ async fn a_log_without_the_missing_ones_means_dropping_everything() {
 }
 
 #[tokio::test]
-async fn a_hole_that_a_peer_died_over_is_still_noticed() {
+async fn gap_is_detected_after_the_peer_that_received_it_has_died() {
     let (world, recorder) = (World::new().await, Recorder::new());
     a_member_at_three(&world, &Recorder::new()).await.stop().await;
     world.log_only(4..=5);
@@ -148,7 +148,7 @@ async fn a_hole_that_a_peer_died_over_is_still_noticed() {
 }
 
 #[tokio::test]
-async fn events_that_the_stream_still_holds_are_read_though_the_next_one_is_pruned() {
+async fn events_in_the_stream_are_read_after_a_pruned_event() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=6).await;
     world.cli(&format!("XTRIM {STREAM} MINID 6-0")).await;
@@ -164,7 +164,7 @@ async fn events_that_the_stream_still_holds_are_read_though_the_next_one_is_prun
 }
 
 #[tokio::test]
-async fn a_group_goes_on_where_it_is_whatever_a_resync_says() {
+async fn group_continues_at_its_position_regardless_of_the_resync_result() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.resync_answer(Ok(Some(1.into())));
     let consumer = a_member_at_three(&world, &recorder).await;

@@ -56,7 +56,7 @@ async fn reader_that_was_down_during_the_restore_resyncs_with_and_without_redis(
 }
 
 #[tokio::test]
-async fn reader_that_was_no_further_than_the_backup_reads_on_without_a_resync() {
+async fn reader_below_the_restored_number_continues_without_a_resync() {
     let ((world, before), recorder) = (six_events().await, Recorder::new());
     let epoch = Uuid::new_v4();
     world.restore(3, epoch, 4..=9).await;
@@ -67,7 +67,7 @@ async fn reader_that_was_no_further_than_the_backup_reads_on_without_a_resync() 
 }
 
 #[tokio::test]
-async fn relay_that_was_merely_started_anew_costs_no_resync() {
+async fn restarted_relay_causes_no_resync() {
     let ((world, _), one, two) = (six_events().await, Recorder::new(), Recorder::new());
     let reader = world.start(Delivery::Log(0.into()), &one);
     two.is_at(0);
@@ -87,7 +87,7 @@ async fn relay_that_was_merely_started_anew_costs_no_resync() {
 }
 
 #[tokio::test]
-async fn reader_waits_for_the_log_before_it_believes_another_epoch() {
+async fn reader_waits_for_the_log_before_it_accepts_another_epoch() {
     let ((world, _), recorder) = (six_events().await, Recorder::new());
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
     applied(&recorder, 1..=6).await;
@@ -104,7 +104,7 @@ async fn reader_waits_for_the_log_before_it_believes_another_epoch() {
 }
 
 #[tokio::test]
-async fn member_goes_on_while_the_log_is_away_and_resyncs_when_that_says_so() {
+async fn member_reads_during_a_log_outage_and_resyncs_if_history_diverged() {
     for is_restored in [false, true] {
         let ((world, _), recorder) = (six_events().await, Recorder::new());
         let consumer = world.member(&recorder).await;
@@ -131,7 +131,7 @@ async fn member_goes_on_while_the_log_is_away_and_resyncs_when_that_says_so() {
 }
 
 #[tokio::test]
-async fn service_that_stores_its_position_resyncs_when_it_joins_after_the_restore() {
+async fn service_with_a_position_resyncs_when_it_joins_after_a_restore() {
     for is_redis_empty in [false, true] {
         let ((world, before), recorder) = (six_events().await, Recorder::new());
         let epoch = Uuid::new_v4();
@@ -150,7 +150,7 @@ async fn service_that_stores_its_position_resyncs_when_it_joins_after_the_restor
 }
 
 #[tokio::test]
-async fn member_resyncs_though_a_peer_has_made_the_group_again() {
+async fn member_resyncs_although_a_peer_has_recreated_the_group() {
     let ((world, before), recorder) = (six_events().await, Recorder::new());
     recorder.is_at(0);
     let consumer = world.member(&recorder).await;
@@ -176,7 +176,7 @@ async fn member_resyncs_though_a_peer_has_made_the_group_again() {
 }
 
 #[tokio::test]
-async fn service_whose_own_database_was_restored_gets_its_events_again() {
+async fn service_with_a_restored_database_receives_its_events_again() {
     let ((world, epoch), recorder) = (six_events().await, Recorder::new());
     recorder.is_at(0);
     let consumer = world.member(&recorder).await;

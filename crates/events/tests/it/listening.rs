@@ -16,7 +16,7 @@ fn pubsub() -> ConsumerSettings {
 }
 
 #[tokio::test]
-async fn what_is_heard_is_carried_out_and_what_is_missed_is_lost() {
+async fn pubsub_events_are_applied_or_lost_while_disconnected() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
@@ -39,7 +39,7 @@ async fn what_is_heard_is_carried_out_and_what_is_missed_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_lost() {
+async fn refused_pubsub_event_is_lost() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);
     reads(&consumer).await;
@@ -53,7 +53,7 @@ async fn what_is_refused_is_lost() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_is_refused_is_tried_again() {
+async fn refused_subscription_is_retried() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.cli("ACL SETUSER default -subscribe").await;
     let consumer = world.start_with(&pubsub(), Delivery::Group(GROUP), &recorder);

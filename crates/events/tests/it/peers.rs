@@ -32,7 +32,7 @@ async fn two_members_share_the_events_and_miss_none() {
 }
 
 #[tokio::test]
-async fn what_a_dead_peer_was_given_is_taken_over() {
+async fn pending_entries_of_a_dead_peer_are_claimed() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     consumer.stop().await;
@@ -48,7 +48,7 @@ async fn what_a_dead_peer_was_given_is_taken_over() {
 }
 
 #[tokio::test]
-async fn what_is_still_worked_on_is_not_taken_over() {
+async fn entries_in_progress_are_not_claimed() {
     let (world, slow, quick) = (World::new().await, Recorder::new(), Recorder::new());
     let first = world.member(&slow).await;
     slow.hold();
@@ -66,7 +66,7 @@ async fn what_is_still_worked_on_is_not_taken_over() {
 }
 
 #[tokio::test]
-async fn what_was_taken_over_is_not_taken_back() {
+async fn claimed_entries_are_not_taken_back() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.hold();
@@ -82,7 +82,7 @@ async fn what_was_taken_over_is_not_taken_back() {
 }
 
 #[tokio::test]
-async fn an_event_that_was_deleted_while_a_dead_peer_had_it_is_fetched() {
+async fn deleted_pending_entry_of_a_dead_peer_is_backfilled() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.member(&Recorder::new()).await.stop().await;
     world.append(1..=3).await;

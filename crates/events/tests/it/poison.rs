@@ -35,14 +35,14 @@ async fn between_events(message: &str, in_the_log: Option<Value>) -> (Vec<u64>, 
 }
 
 #[tokio::test]
-async fn what_is_not_an_event_is_taken_from_the_log() {
+async fn unreadable_message_is_replaced_by_the_copy_in_the_log() {
     let (applied, resyncs, reasons) = between_events("rubbish", Some(other(2, "version", json!(7)))).await;
     assert_eq!((applied, resyncs), (vec![1, 2, 3], vec![Resync::NewGroup]));
     assert_eq!(reasons, ["malformed"]);
 }
 
 #[tokio::test]
-async fn what_is_not_an_event_in_the_log_either_means_dropping_everything() {
+async fn message_unreadable_in_stream_and_log_causes_a_resync() {
     let broken = json!({ "seq": 2, "type": "product.updated" });
     let (applied, resyncs, reasons) = between_events("rubbish", Some(broken)).await;
     assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::LostEvent]));
@@ -50,14 +50,14 @@ async fn what_is_not_an_event_in_the_log_either_means_dropping_everything() {
 }
 
 #[tokio::test]
-async fn an_event_under_the_number_of_another_is_not_believed() {
+async fn event_with_another_number_in_its_entry_is_malformed() {
     let (applied, resyncs, reasons) = between_events(&event(900), Some(other(2, "version", json!(7)))).await;
     assert_eq!((applied, resyncs), (vec![1, 2, 3], vec![Resync::NewGroup]));
     assert_eq!(reasons, ["malformed"]);
 }
 
 #[tokio::test]
-async fn an_unknown_type_is_set_aside_and_changes_nothing() {
+async fn event_of_unknown_type_becomes_a_dead_letter_without_a_resync() {
     let message = other(2, "type", json!("product.praised")).to_string();
     let (applied, resyncs, reasons) = between_events(&message, None).await;
     assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup]));
@@ -65,7 +65,7 @@ async fn an_unknown_type_is_set_aside_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_service_that_knows_its_position_is_past_what_was_set_aside() {
+async fn stored_position_advances_past_dead_letters() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.is_at(0);
     for delivery in [Delivery::Group(GROUP), Delivery::Log(0.into())] {
@@ -82,7 +82,7 @@ async fn a_service_that_knows_its_position_is_past_what_was_set_aside() {
 }
 
 #[tokio::test]
-async fn a_later_schema_means_dropping_everything() {
+async fn event_of_a_newer_schema_causes_a_resync() {
     let message = other(2, "schema", json!(SCHEMA + 1)).to_string();
     let (applied, resyncs, reasons) = between_events(&message, None).await;
     assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::LostEvent]));
@@ -90,7 +90,7 @@ async fn a_later_schema_means_dropping_everything() {
 }
 
 #[tokio::test]
-async fn an_entry_without_an_event_is_set_aside() {
+async fn entry_without_an_event_becomes_a_dead_letter() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.log_only(1..=1);
@@ -102,7 +102,7 @@ async fn an_entry_without_an_event_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_refused_event_is_tried_again_and_set_aside_and_the_others_are_carried_out() {
+async fn refused_event_becomes_a_dead_letter_and_other_events_are_applied() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
@@ -118,7 +118,7 @@ async fn a_refused_event_is_tried_again_and_set_aside_and_the_others_are_carried
 }
 
 #[tokio::test]
-async fn an_event_that_is_refused_once_is_no_dead_letter() {
+async fn event_refused_once_is_retried_and_applied() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     let attempts = AtomicU32::new(0);
@@ -131,7 +131,7 @@ async fn an_event_that_is_refused_once_is_no_dead_letter() {
 }
 
 #[tokio::test]
-async fn a_reaction_that_panics_is_a_refusal() {
+async fn panic_of_the_event_handler_counts_as_a_refusal() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.answer(|numbers| if numbers.contains(&2) { panic!("on purpose") } else { Ok(()) });
@@ -144,7 +144,7 @@ async fn a_reaction_that_panics_is_a_refusal() {
 
 /// Each broken connection, and each process that dies, adds a delivery.
 #[tokio::test]
-async fn an_event_that_was_delivered_often_is_no_dead_letter_when_it_is_refused_once() {
+async fn redeliveries_do_not_count_as_refused_attempts() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.member(&Recorder::new()).await.stop().await;
     let attempts = AtomicU32::new(0);
@@ -162,7 +162,7 @@ async fn an_event_that_was_delivered_often_is_no_dead_letter_when_it_is_refused_
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_before_its_dead_letter_is_written() {
+async fn event_is_acknowledged_only_after_its_dead_letter_is_written() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.cli(&format!("SET {LETTERS} in-the-way")).await;
     let consumer = world.member(&recorder).await;
@@ -178,7 +178,7 @@ async fn nothing_is_acknowledged_before_its_dead_letter_is_written() {
 }
 
 #[tokio::test]
-async fn a_reader_of_everything_sets_aside_and_goes_on() {
+async fn log_reader_continues_after_dead_letters() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
     let consumer = world.start(Delivery::Log(0.into()), &recorder);

@@ -37,7 +37,7 @@ async fn until_overdue(progress: &EventProgress) {
 }
 
 #[tokio::test]
-async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_it() {
+async fn group_is_unverified_while_acl_refuses_xreadgroup() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
@@ -56,7 +56,7 @@ async fn group_without_the_right_to_read_its_stream_is_unverified_until_it_has_i
 
 /// The consumer need not wait for the limit: it knows at once that its reads are refused.
 #[tokio::test]
-async fn group_that_is_refused_is_unverified_long_before_the_limit() {
+async fn refused_group_is_unverified_long_before_the_limit() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
     let consumer = world.start_with(&patient, Delivery::Group(GROUP), &recorder);
@@ -74,7 +74,7 @@ async fn group_that_is_refused_is_unverified_long_before_the_limit() {
 }
 
 #[tokio::test]
-async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
+async fn group_is_unverified_while_acl_refuses_its_keys() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
@@ -87,7 +87,7 @@ async fn group_without_any_right_on_its_stream_is_unverified_until_it_has_it() {
 }
 
 #[tokio::test]
-async fn group_whose_reaction_fails_is_unverified_until_it_succeeds() {
+async fn group_is_unverified_while_its_event_handler_fails() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
@@ -102,7 +102,7 @@ async fn group_whose_reaction_fails_is_unverified_until_it_succeeds() {
 
 /// The stream and its group are deleted. The consumer does not create the group again before the resync succeeds.
 #[tokio::test]
-async fn group_whose_resync_fails_is_unverified_until_it_succeeds() {
+async fn group_is_unverified_while_its_resync_fails() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
@@ -115,7 +115,7 @@ async fn group_whose_resync_fails_is_unverified_until_it_succeeds() {
 }
 
 #[tokio::test]
-async fn events_that_the_relay_does_not_append_make_their_consumer_unverified() {
+async fn consumer_is_unverified_while_the_relay_does_not_append() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
@@ -134,7 +134,7 @@ async fn events_that_the_relay_does_not_append_make_their_consumer_unverified() 
 }
 
 #[tokio::test]
-async fn reader_without_the_right_to_read_its_stream_reads_the_log() {
+async fn log_reader_reads_the_log_while_acl_refuses_the_stream() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Log(0.into()), &recorder);
     world.append(1..=3).await;
@@ -158,7 +158,7 @@ async fn reader_without_the_right_to_read_its_stream_reads_the_log() {
 }
 
 #[tokio::test]
-async fn progress_ages_when_its_consumer_is_stopped() {
+async fn progress_of_a_stopped_consumer_becomes_overdue() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;

@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{AT_MOST, Recorder, STREAM, World, applied, reads, refused, unavailable};
 
 #[tokio::test]
-async fn it_goes_on_after_its_position() {
+async fn log_reader_continues_after_its_position() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
     let consumer = world.start(Delivery::Log(2.into()), &recorder);
@@ -24,7 +24,7 @@ async fn it_goes_on_after_its_position() {
 }
 
 #[tokio::test]
-async fn what_the_stream_does_not_have_is_fetched_in_order() {
+async fn events_missing_in_the_stream_are_backfilled_in_order() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
@@ -38,7 +38,7 @@ async fn what_the_stream_does_not_have_is_fetched_in_order() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_away_is_waited_for() {
+async fn log_reader_waits_for_an_unavailable_log() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
@@ -57,7 +57,7 @@ async fn a_log_that_is_away_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_the_log_has_forgotten_is_made_good_by_beginning_anew() {
+async fn log_reader_continues_at_the_resynced_position_after_pruning() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.log_only(1..=20);
     world.log.forget(10);
@@ -71,7 +71,7 @@ async fn what_the_log_has_forgotten_is_made_good_by_beginning_anew() {
 }
 
 #[tokio::test]
-async fn without_redis_it_reads_the_log() {
+async fn log_reader_reads_the_log_without_redis() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
@@ -91,7 +91,7 @@ async fn without_redis_it_reads_the_log() {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_is_done_without() {
+async fn log_reader_reads_the_log_while_redis_hangs() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
     reads(&consumer).await;
@@ -109,7 +109,7 @@ async fn a_redis_that_hangs_is_done_without() {
 }
 
 #[tokio::test]
-async fn it_reads_on_from_the_log_where_the_stream_was_lost_and_nothing_new_happens() {
+async fn log_reader_reads_the_log_when_the_stream_is_lost() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.log_only(1..=4);
     let consumer = world.start(Delivery::Log(2.into()), &recorder);
@@ -119,7 +119,7 @@ async fn it_reads_on_from_the_log_where_the_stream_was_lost_and_nothing_new_happ
 }
 
 #[tokio::test]
-async fn a_log_that_was_never_so_far_is_another_one() {
+async fn log_that_ends_before_the_position_is_another_history() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=4).await;
     recorder.resync_answer(Ok(Some(0.into())));
@@ -131,7 +131,7 @@ async fn a_log_that_was_never_so_far_is_another_one() {
 }
 
 #[tokio::test]
-async fn a_log_that_becomes_another_one_meanwhile_is_noticed_though_nothing_breaks() {
+async fn replaced_log_is_detected_on_an_intact_connection() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=6).await;
     let consumer = world.start(Delivery::Log(0.into()), &recorder);
@@ -149,7 +149,7 @@ async fn a_log_that_becomes_another_one_meanwhile_is_noticed_though_nothing_brea
 }
 
 #[tokio::test]
-async fn a_resync_on_the_way_sets_the_position_anew() {
+async fn resync_within_a_batch_resets_the_position() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=6).await;
     recorder.resync_answer(Ok(Some(4.into())));
@@ -162,7 +162,7 @@ async fn a_resync_on_the_way_sets_the_position_anew() {
 }
 
 #[tokio::test]
-async fn how_far_it_is_behind_is_told_without_redis_too() {
+async fn lag_is_reported_without_redis() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.redis.kill().await.unwrap();
     world.log_only(1..=3);

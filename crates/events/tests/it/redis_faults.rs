@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, event, reads, settings};
 
 #[tokio::test]
-async fn a_group_that_vanishes_is_made_again() {
+async fn deleted_group_is_recreated() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(1..=3).await;
@@ -23,7 +23,7 @@ async fn a_group_that_vanishes_is_made_again() {
 }
 
 #[tokio::test]
-async fn another_redis_means_dropping_everything_once() {
+async fn restarted_redis_causes_one_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(1..=3).await;
@@ -38,7 +38,7 @@ async fn another_redis_means_dropping_everything_once() {
 }
 
 #[tokio::test]
-async fn another_redis_costs_a_service_that_knows_its_position_no_event() {
+async fn restarted_redis_loses_no_event_of_a_service_with_a_position() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.is_at(0);
     let consumer = world.member(&recorder).await;
@@ -57,7 +57,7 @@ async fn another_redis_costs_a_service_that_knows_its_position_no_event() {
 }
 
 #[tokio::test]
-async fn a_stream_of_a_restored_database_has_other_events_under_the_same_numbers() {
+async fn events_with_reused_numbers_are_applied_after_a_database_restore() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(1..=5).await;
@@ -74,7 +74,7 @@ async fn a_stream_of_a_restored_database_has_other_events_under_the_same_numbers
 }
 
 #[tokio::test]
-async fn each_process_drops_everything_though_a_peer_has_made_the_group_again() {
+async fn every_process_resyncs_after_a_redis_restart() {
     let (world, one, two) = (World::new().await, Recorder::new(), Recorder::new());
     let (first, second) = (world.member(&one).await, world.member(&two).await);
     world.redis.restart().await.unwrap();
@@ -85,7 +85,7 @@ async fn each_process_drops_everything_though_a_peer_has_made_the_group_again() 
 }
 
 #[tokio::test]
-async fn another_redis_is_noticed_by_who_was_busy_while_it_changed() {
+async fn redis_restart_is_detected_by_a_busy_member() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.hold();
@@ -102,7 +102,7 @@ async fn another_redis_is_noticed_by_who_was_busy_while_it_changed() {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_is_noticed_and_nothing_is_missed() {
+async fn hanging_redis_is_detected_and_no_event_is_lost() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     world.append(1..=3).await;
@@ -122,7 +122,7 @@ async fn a_redis_that_hangs_is_noticed_and_nothing_is_missed() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_loses_nothing() {
+async fn broken_connection_loses_no_event() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     for seq in 1..=5 {
@@ -135,7 +135,7 @@ async fn a_broken_connection_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_acknowledged_is_not_carried_out_again() {
+async fn event_with_a_failed_acknowledgement_is_not_applied_again() {
     let (world, recorder) = (World::new().await, Recorder::new());
     // No peer claims: the next session itself claims the entries of the previous one.
     let settings = ConsumerSettings { claim_after: Duration::from_secs(3600), ..settings() };
@@ -155,7 +155,7 @@ async fn what_cannot_be_acknowledged_is_not_carried_out_again() {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_is_seen_while_a_reaction_takes_long() {
+async fn hanging_redis_is_detected_during_a_long_handler_call() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.hold();

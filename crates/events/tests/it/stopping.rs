@@ -8,7 +8,7 @@ use testkit::eventually;
 use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, reads, unavailable};
 
 #[tokio::test]
-async fn stopping_lets_the_reaction_finish_and_acknowledges_it() {
+async fn stop_waits_for_the_event_handler_and_acknowledges_its_events() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.hold();
@@ -30,7 +30,7 @@ async fn stopping_lets_the_reaction_finish_and_acknowledges_it() {
 }
 
 #[tokio::test]
-async fn stopping_does_not_wait_for_what_is_away() {
+async fn stop_does_not_wait_for_an_unavailable_dependency() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let consumer = world.member(&recorder).await;
     recorder.answer(|_| unavailable());
@@ -41,7 +41,7 @@ async fn stopping_does_not_wait_for_what_is_away() {
 }
 
 #[tokio::test]
-async fn it_leaves_no_connection_behind() {
+async fn stopped_consumer_leaves_no_connection_open() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let before = world.cli("CLIENT LIST").await.lines().count();
     for delivery in [Delivery::Group(GROUP), Delivery::Log(0.into())] {
@@ -55,7 +55,7 @@ async fn it_leaves_no_connection_behind() {
 }
 
 #[tokio::test]
-async fn one_that_is_dropped_stops_as_well() {
+async fn dropped_consumer_stops() {
     let (world, recorder) = (World::new().await, Recorder::new());
     let mut status = world.member(&recorder).await.watch();
     eventually("the task to end", AT_MOST, async || status.changed().await.is_err()).await;

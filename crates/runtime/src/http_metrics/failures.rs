@@ -70,7 +70,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     #[test]
-    fn failures_of_a_route_are_logged_once_and_their_end_with_their_number() {
+    fn failures_of_a_route_are_logged_at_their_begin_and_their_end() {
         let (failures, begin) = (Failures::default(), Instant::now());
         assert!(failures.succeeded("/carts", begin).is_none(), "nothing has failed");
         assert!(failures.failed("/carts", begin));

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_stands_in_its_own_row() {
+    fn each_problem_kind_has_its_own_row() {
         for (index, row) in TABLE.iter().enumerate() {
             assert_eq!(row.0 as usize, index, "{}", row.2);
             assert_eq!(Kind::of(row.1), Some(row.0), "two kinds share a status");

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_room_for_other_files() {
+    fn connection_limit_leaves_room_for_other_files() {
         for (files, most) in
             [(None, 4096), (Some(20_000), 4096), (Some(4096), 3840), (Some(1024), 768), (Some(300), 150), (Some(1), 1)]
         {

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_found_wherever_the_pieces_part() {
+    fn end_of_the_head_is_found_wherever_the_pieces_are_split() {
         let head = b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\r\n\r\n";
         for first in 0..head.len() {
             for second in first..head.len() {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_lines_before_a_request_are_no_end() {
+    fn empty_lines_before_a_request_do_not_end_the_head() {
         let mut end = HeadScanner::default();
         assert_eq!(end.find(b"\r\n\r\n\r\n"), None);
         assert_eq!(end.find(b"\r\nGET / HTTP/1.1\r\n\r\nGET"), Some(20));
