@@ -17,7 +17,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 /// The newest event of a log. With `mark`, also whether that is part of the log's history.
 ///
 /// # Errors
-/// [`LogError::Diverged`] when it is not; when nobody answers in time.
+/// [`LogError::Diverged`] when it is not; when Redis does not answer in time.
 pub async fn head(log: &EventLog, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
     let asked = timeout(LOG_TIMEOUT, log.head(mark)).await;
     asked.unwrap_or_else(|_| Err(LogError::Unavailable("no answer in time".to_owned())))
