@@ -39,8 +39,8 @@ pub(crate) type Loader =
 pub(crate) enum Lookup {
     Fresh(Cached),
     Stale(Cached, StoredEntry),
-    Nothing,
-    Past(Bypass),
+    Miss,
+    Bypass(Bypass),
 }
 
 impl Cache {
@@ -86,11 +86,11 @@ impl Cache {
                 self.refresh_in_background(key, &entry, loader(load));
                 cached
             }
-            Lookup::Nothing => {
+            Lookup::Miss => {
                 self.inner.emit(|| CacheEvent::Miss(self.record(key, None)));
                 self.miss(key, loader(load), None).await?
             }
-            Lookup::Past(why) => self.miss(key, loader(load), Some(why)).await?,
+            Lookup::Bypass(why) => self.miss(key, loader(load), Some(why)).await?,
         };
         if let Outcome::Bypass(why) = cached.outcome {
             self.inner.emit(|| CacheEvent::Bypass(self.record(key, Some(why.as_str()))));
@@ -134,7 +134,7 @@ impl Cache {
     pub async fn get(&self, key: &Key) -> Option<Cached> {
         match self.lookup(key).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(cached),
-            Lookup::Nothing | Lookup::Past(_) => None,
+            Lookup::Miss | Lookup::Bypass(_) => None,
         }
     }
 
@@ -142,11 +142,11 @@ impl Cache {
         let epoch = self.inner.pending.epoch();
         let entry = match self.inner.store.get(key).await {
             Ok(Some(StoredValue::Value(entry))) => entry,
-            Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Nothing,
-            Err(_) => return Lookup::Past(Bypass::RedisDown),
+            Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
+            Err(_) => return Lookup::Bypass(Bypass::RedisDown),
         };
         if self.inner.pending.is_suspect(epoch, key, &entry) {
-            return Lookup::Past(Bypass::InvalidationPending);
+            return Lookup::Bypass(Bypass::InvalidationPending);
         }
         let now = self.inner.store.connection.clock.now_ms();
         if entry.is_fresh(now) {
@@ -154,7 +154,7 @@ impl Cache {
         }
         // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
         if entry.age(now) >= entry.hard {
-            return Lookup::Nothing;
+            return Lookup::Miss;
         }
         Lookup::Stale(Cached::from_stored(&entry, now, Outcome::Stale), entry)
     }

@@ -41,7 +41,7 @@ pub(crate) use steps::{LeaseReply, LoadIo, run_load};
 pub(crate) struct SingleFlight {
     table: Table,
     /// Loads that bypass the cache; a load of the same key in `table` may be in flight as well.
-    beside: Table,
+    bypassing: Table,
     key_locks: KeyLocks,
 }
 
@@ -87,7 +87,7 @@ impl SingleFlight {
 
     /// Joins the load of `key` that bypasses the cache, or creates one.
     pub(crate) fn join_bypass(&self, key: &Key) -> Join {
-        Self::join_in(&self.beside, key)
+        Self::join_in(&self.bypassing, key)
     }
 
     /// Waits until no other load of `key` is in flight, then locks the key.
@@ -110,7 +110,7 @@ impl SingleFlight {
     /// Closes `flight`, so that no reader can join it any more. Called before COMMIT is sent, and before a load that
     /// stores nothing.
     pub(crate) fn close(&self, flight: &Arc<InFlight>) {
-        for table in [&self.table, &self.beside] {
+        for table in [&self.table, &self.bypassing] {
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
             if table.get(&flight.key).is_some_and(|other| Arc::ptr_eq(other, flight)) {
                 table.remove(&flight.key);

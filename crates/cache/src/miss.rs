@@ -71,13 +71,13 @@ impl Cache {
                     self.refresh_in_background(key, &entry, load);
                     return Ok(cached);
                 }
-                Lookup::Nothing => bypass = None,
-                Lookup::Past(why) => bypass = Some(why),
+                Lookup::Miss => bypass = None,
+                Lookup::Bypass(why) => bypass = Some(why),
             }
         }
         if let Some(why) = requested {
-            let _turn = self.inner.single_flight.lock_key(key).await;
-            let _place = self.acquire_permit().await.map_err(|_| GetError::Overloaded)?;
+            let _lock = self.inner.single_flight.lock_key(key).await;
+            let _permit = self.acquire_permit().await.map_err(|_| GetError::Overloaded)?;
             let loaded = self.load(&load).await?;
             return Ok(Cached::from_new_entry(&loaded, Outcome::Bypass(why)));
         }
@@ -132,7 +132,7 @@ impl Cache {
         let Err(GetError::TimedOut(_)) = &result else { return result };
         match self.lookup(key).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Ok(cached),
-            Lookup::Nothing | Lookup::Past(_) => result,
+            Lookup::Miss | Lookup::Bypass(_) => result,
         }
     }
 
@@ -216,15 +216,15 @@ impl LoadIo for MissContext {
 
     async fn acquire_permit(&self, key: &Key) -> Option<Self::Permit> {
         // The key lock first: a load that waits for it holds no permit that others could use.
-        let mut turn = pin!(self.cache.inner.single_flight.lock_key(key));
-        let turn = match (&mut turn).now_or_never() {
-            Some(turn) => turn,
+        let mut lock = pin!(self.cache.inner.single_flight.lock_key(key));
+        let lock = match (&mut lock).now_or_never() {
+            Some(lock) => lock,
             None => {
                 self.cache.mark_decided();
-                turn.await
+                lock.await
             }
         };
-        Some((turn, self.cache.acquire_permit().await.ok()?))
+        Some((lock, self.cache.acquire_permit().await.ok()?))
     }
 
     async fn acquire(&self, key: &Key) -> LeaseReply<Grant> {

@@ -34,7 +34,7 @@ impl Cache {
             // In the order of a miss. The key lock: one load of a key at a time. The permit: the refresh lock must not
             // expire in a queue.
             let _turn = cache.inner.single_flight.lock_key(key).await;
-            let Ok(_place) = cache.acquire_permit().await else { return };
+            let Ok(_permit) = cache.acquire_permit().await else { return };
             // Nothing to report: another process refreshes, the entry has changed, or Redis is down.
             let Ok(Some(grant)) = cache.inner.store.refresh(key, epoch, cache.definition.policy.lease_duration()).await
             else {

@@ -40,9 +40,9 @@ enum Case {
     /// Broken: readers can join a load until its COMMIT has been answered.
     ClosedLate,
     /// Broken, and deferred: a commit makes the value valid for joiners although an invalidation is pending.
-    RepairsUnheard,
+    PendingIgnored,
     /// Broken, and Redis does not answer: loads of a key do not wait for each other.
-    NoTurns,
+    NoKeyLocks,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl LoadIo for MissContext {
     }
 
     fn pending(&self) -> &PendingInvalidations {
-        if self.shop.case == Case::RepairsUnheard { &self.quiet } else { &self.shop.pending }
+        if self.shop.case == Case::PendingIgnored { &self.quiet } else { &self.shop.pending }
     }
 
     fn now_ms(&self) -> u64 {
@@ -93,7 +93,7 @@ impl LoadIo for MissContext {
 
     async fn acquire_permit(&self, key: &Key) -> Option<Option<KeyLock>> {
         match self.shop.case {
-            Case::NoTurns => Some(None),
+            Case::NoKeyLocks => Some(None),
             _ => Some(Some(self.shop.single_flight.lock_key(key).await)),
         }
     }
@@ -162,7 +162,7 @@ impl MissContext {
 impl Shop {
     /// Returns whether Redis does not answer.
     fn is_away(&self) -> bool {
-        matches!(self.case, Case::Away | Case::NoTurns)
+        matches!(self.case, Case::Away | Case::NoKeyLocks)
     }
 
     fn read(self: &Arc<Self>) {
@@ -212,7 +212,7 @@ impl Shop {
         if self.is_away() {
             self.pending.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(2, SeqCst);
-        } else if matches!(self.case, Case::Deferred | Case::RepairsUnheard) {
+        } else if matches!(self.case, Case::Deferred | Case::PendingIgnored) {
             self.pending.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(2, SeqCst);
             self.pending.make_good(|| *self.redis.lock().unwrap() = Stored::Nothing);
@@ -224,7 +224,7 @@ impl Shop {
 }
 
 fn in_many_orders(case: Case) {
-    let is_broken = matches!(case, Case::NoPhases | Case::ClosedLate | Case::RepairsUnheard | Case::NoTurns);
+    let is_broken = matches!(case, Case::NoPhases | Case::ClosedLate | Case::PendingIgnored | Case::NoKeyLocks);
     let orders = if is_broken { ORDERS_UNTIL_BROKEN } else { ORDERS };
     // Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): a few changes of priority find such races
     // fastest.
@@ -276,7 +276,7 @@ fn loads_of_a_key_are_serial_and_current_while_redis_is_down() {
 #[test]
 #[should_panic(expected = "two loads of a key at once")]
 fn loads_overlap_without_key_locks_while_redis_is_down() {
-    in_many_orders(Case::NoTurns);
+    in_many_orders(Case::NoKeyLocks);
 }
 
 #[test]
@@ -299,5 +299,5 @@ fn reader_that_joins_during_the_commit_takes_a_stale_value() {
 #[test]
 #[should_panic(expected = "a stale value of a flight")]
 fn reader_takes_a_stale_value_if_pending_invalidations_are_ignored() {
-    in_many_orders(Case::RepairsUnheard);
+    in_many_orders(Case::PendingIgnored);
 }

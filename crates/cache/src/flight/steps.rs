@@ -135,7 +135,7 @@ async fn load_and_commit<Io: LoadIo>(
 }
 
 async fn load_without_storing<Io: LoadIo>(io: &Io, flight: &Arc<InFlight>, why: Bypass) -> LoadResult {
-    let Some(_place) = io.acquire_permit(flight.key()).await else { return overloaded(flight) };
+    let Some(_permit) = io.acquire_permit(flight.key()).await else { return overloaded(flight) };
     // No commit will prove the value valid for later joiners, so readers that arrive from now on join another load.
     io.single_flight().close(flight);
     let phase = flight.next_phase();
