@@ -1,4 +1,4 @@
-//! What the seeded catalogue promises, without a database.
+//! Properties of the seeded catalogue, tested without a database.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ fn fits_the_tables(product: &Product) -> bool {
 
 #[test]
 fn an_id_always_gives_the_same_product() {
-    // Known answers: they fail when a change would give the ids of a filled database other products.
+    // Known results: they fail if a change would assign other products to the ids of a filled database.
     let cases = [
         (121, "Marrowstone Sturdy Galvanised Steel Spade, Natural", 4_390, 6),
         (2_000, "Hobblebush Tall Cast Iron Window Box, Natural", 5_299, 108),
