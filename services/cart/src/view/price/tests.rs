@@ -1,4 +1,4 @@
-//! What a line says for each state of its product, and what is counted.
+//! The line for each state of its product, and the totals.
 
 use super::*;
 use crate::carts::NewCart;
@@ -11,7 +11,7 @@ fn gone(price_cents: i64) -> ProductInfo {
     ProductInfo::fresh(State::Gone(Some(ProductFields { name: "A".to_owned(), price_cents, stock: 9, version: 3 })))
 }
 
-/// A cart of so many pieces of each product, all added at 100.
+/// Returns a cart with so many pieces of each product, all added at 100 cents.
 fn view(lines: &[(i32, ProductInfo)]) -> View {
     let head = NewCart { id: uuid::Uuid::nil(), created_at: chrono::DateTime::UNIX_EPOCH };
     let numbered = || (1..).zip(lines);
