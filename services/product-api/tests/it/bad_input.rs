@@ -1,11 +1,11 @@
-//! What cannot be used gets a problem that says why, and changes nothing.
+//! Invalid input is answered with a problem that says why, and changes nothing.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{STRATEGIES, Service, Stores};
 
-/// The whole truth, to compare before and after.
+/// Returns a digest of all data, to compare before and after.
 async fn everything(stores: &Stores) -> String {
     stores.sql("SELECT md5(string_agg(p::text, '')) FROM (SELECT * FROM products ORDER BY id) p").await
         + &stores.sql("SELECT md5(string_agg(c::text, '')) FROM (SELECT * FROM categories ORDER BY id) c").await
@@ -85,7 +85,7 @@ async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name()
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = everything(&stores).await;
-    // body → status, kind, the field that is named
+    // body → status, kind, the named field
     let cases: [(&str, u16, &str, &str); 25] = [
         ("", 400, "malformed", ""),
         ("{", 400, "malformed", ""),
@@ -214,7 +214,7 @@ async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
             }
         }
         if status == 200 {
-            // That one did change something.
+            // This body was valid and changed the product.
             stores.sql("UPDATE products SET stock = stock WHERE id = 1").await;
         }
     }

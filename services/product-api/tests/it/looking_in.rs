@@ -1,4 +1,4 @@
-//! `/cache/stats/{key}` and `/cache/entries`: looking into the service's own part of Redis.
+//! `/cache/stats/{key}` and `/cache/entries`: the inspection of the service's own keys in Redis.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! A Redis that answers, but not as the cache needs it: `/readyz` names the state, nothing fails, nothing stale is served,
-//! and the state ends by itself.
+//! A Redis that responds, but not as the cache needs it: `/readyz` names the state, no request fails, nothing stale is
+//! served, and the service recovers without intervention.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Api, FRESH, SOON, STRATEGIES, Stores};
 
 const USER: &str = "product-api";
 
-/// What `/readyz` says of Redis.
+/// Returns what `/readyz` reports about Redis.
 async fn detail(api: &Api) -> String {
     let answer = api.get("/readyz").await.expect(200).json();
     assert!(["ready", "degraded"].contains(&answer["status"].as_str().unwrap_or_default()), "{answer}");
@@ -56,7 +56,7 @@ impl Shop {
         shop
     }
 
-    /// Writes through each strategy. The writer's own process reads the new value at once.
+    /// Writes through each strategy. The process of the writer reads the new value at once.
     async fn write(&mut self) {
         self.stock += 1;
         self.versions.clear();
@@ -81,7 +81,7 @@ impl Shop {
         }
     }
 
-    /// The state has begun: it is named, requests are served, and both processes read what was written last.
+    /// Asserts that the state has begun: it is named, requests are served, and both processes read the latest write.
     async fn is_degraded(&mut self, name: &str) {
         self.write().await;
         for api in &self.apis {
@@ -97,7 +97,7 @@ impl Shop {
         }
     }
 
-    /// The cause is gone: nothing stale is read meanwhile, and then the cache is in use as before.
+    /// Asserts that the state ends: nothing stale is read meanwhile, and then the cache is in use as before.
     async fn recovers(&mut self) {
         for api in &self.apis {
             eventually("Redis to pass its check", 3 * SOON, async || {
@@ -146,7 +146,7 @@ async fn redis(settings: &[(&str, &str)]) -> Redis {
 async fn a_demoted_redis_is_not_read_until_it_is_the_primary_again() {
     let mut shop = Shop::on(redis(&[]).await).await;
     for _ in 0..2 {
-        // Nobody listens on that port: it stays a replica of nothing, with what it holds.
+        // No server listens on that port, so this Redis remains a replica and keeps its data.
         shop.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
         shop.is_degraded("read-only replica").await;
         shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
@@ -242,8 +242,8 @@ async fn a_full_redis_is_named_and_invalidations_are_carried_out() {
     shop.recovers().await;
 }
 
-/// As managed services do it. The protection that is missing is named, and what can replace it is done: a Redis that comes
-/// back with older data shows none of it.
+/// Managed services behave like this. The missing protection is named, and its substitute works: a Redis that returns
+/// with older data serves none of it.
 #[tokio::test]
 async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_restart() {
     let redis = redis(&[]).await;
@@ -288,7 +288,7 @@ async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_r
     shop.recovers().await;
 }
 
-/// As managed services do it, too. Events go on.
+/// Managed services behave like this too. Events continue.
 #[tokio::test]
 async fn a_redis_without_info_is_used_and_given_events() {
     let more = tempfile::NamedTempFile::new().expect("a file");
@@ -307,7 +307,7 @@ async fn a_redis_without_info_is_used_and_given_events() {
     assert_eq!(shop.stores.stream().await.last().map(|event| event["product_id"].clone()), Some(json!(7)));
 }
 
-/// Strategy 4 hears nothing; everything else goes on.
+/// Strategy 4 receives nothing; everything else continues.
 #[tokio::test]
 async fn a_listener_that_may_not_subscribe_shows_in_the_readiness() {
     let shop = Shop::on(redis(&[]).await).await;
@@ -339,6 +339,6 @@ async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over
     shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
     until_ready(api).await;
     assert_eq!(lines("Redis answers; the cache is in use"), over + 1);
-    // Once as the state that began, once as the one that is over.
+    // Once when the state began, once when it ended.
     assert_eq!(lines("read-only replica"), began + 2, "{}", api.process.output());
 }

@@ -1,4 +1,4 @@
-//! What every service has: health, metrics, the API's description and its page, the explanation of problems.
+//! The routes that every service has: health, metrics, the API's description and its page, the explanation of problems.
 
 use serde_json::json;
 use testkit::http::{assert_description_holds, assert_head_as_get};
@@ -27,7 +27,7 @@ async fn without_redis_it_is_degraded_and_not_unready() {
     eventually("the report of the return", SOON, async || api.get("/readyz").await.json()["status"] == "ready").await;
 }
 
-/// Without its database it serves what it has, says 503 for the rest, and gets well by itself.
+/// Without its database the service serves its hits, returns 503 for the rest, and recovers without intervention.
 #[tokio::test]
 async fn without_postgres_it_is_unready_serves_hits_and_recovers_by_itself() {
     let postgres = Postgres::start().await.expect("a private Postgres");
@@ -157,7 +157,7 @@ async fn the_description_is_openapi_3_1_and_has_every_route_with_its_methods() {
         "put /products/{strategy}/{id}",
     ];
     assert_eq!(routes, expected);
-    // Every reference leads somewhere.
+    // Every reference can be resolved.
     let text = description.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(description.pointer(reference).is_some(), "{reference} leads nowhere");

@@ -1,10 +1,10 @@
-//! Settings that contradict, or that the stores contradict, are refused at the start with a sentence that names them.
+//! Settings that contradict each other or the stores are refused at the start, with a sentence that names them.
 
 use testkit::{ChildProcess, Redis};
 
 use crate::support::{SOON, Stores};
 
-/// Starts it with settings that must not do; returns what it said.
+/// Starts the service with invalid settings and returns its output.
 async fn refused(stores: &Stores, settings: &[(&str, &str)]) -> String {
     let mut command = stores.command(&[("REDIS__COMMAND_TIMEOUT", "200ms")]);
     let process = ChildProcess::start(command.envs(settings.iter().copied())).expect("the binary has been built");
@@ -94,7 +94,7 @@ async fn a_redis_that_may_evict_the_fences_is_refused() {
 #[tokio::test]
 async fn a_redis_that_refuses_the_login_is_refused() {
     let redis = Redis::start().await.expect("a private Redis");
-    // Not at the start: testkit itself logs in without a password.
+    // Not at the start, because testkit itself logs in without a password.
     redis.cli(&["ACL", "SETUSER", "shop", "on", ">right", "~product:*", "&product:*", "+@all"]).await.expect("a user");
     let stores = Stores::with_redis(redis).await;
     let url = |login: &str| stores.redis.url().replace("redis://", &format!("redis://{login}@"));

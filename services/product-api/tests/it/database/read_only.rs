@@ -1,5 +1,5 @@
-//! The database is read-only for a while, as in a failover: reads go on, writes are told to come back, and nothing has to
-//! be restarted.
+//! The database is temporarily read-only, as in a failover: reads continue, writes receive 503 with `Retry-After`, and
+//! no restart is needed.
 
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};

@@ -1,11 +1,11 @@
-//! Errors of Postgres by their SQLSTATE, whatever their message says; and a pool without a free connection.
+//! Errors of Postgres are classified by their SQLSTATE, not by their message; and a pool without a free connection.
 
 use serde_json::json;
 use testkit::eventually;
 
 use crate::support::{SOON, Stores};
 
-/// Updates are refused with this SQLSTATE so many times. The sequence counts across rollbacks.
+/// Refuses this many updates with this SQLSTATE. The sequence counts across rollbacks.
 async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
     let refuse = format!(
         "DROP SEQUENCE IF EXISTS attempts; CREATE SEQUENCE attempts;

@@ -1,4 +1,4 @@
-//! Who is announced, with which words; and who is not.
+//! Which changes cause an event, with which content, and which do not.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{STRATEGIES, Stores, seq};
 
-/// What happened, without the envelope. Checks the envelope.
+/// Returns the changes without the envelope, and checks the envelope.
 fn bare(events: Vec<Value>) -> Vec<Value> {
     let mut ids = Vec::new();
     let strip = |mut event: Value| {
@@ -79,7 +79,7 @@ async fn every_row_that_somebody_changes_with_psql_is_announced() {
     for sql in [
         "INSERT INTO products (id, name, price_cents, category_id) VALUES (9001, 'a', 1, 1), (9002, 'b', 2, 2)",
         "UPDATE products SET stock = 77, version = 400, updated_at = 'epoch' WHERE id = 9001",
-        // One of the two has that price already.
+        // One of the two already has that price.
         "UPDATE products SET price_cents = 2 WHERE id > 9000",
         "BEGIN; UPDATE products SET name = 'c' WHERE id = 9001; UPDATE products SET featured = true WHERE id = 9001; COMMIT",
         "INSERT INTO products (id, name, price_cents, category_id) VALUES (9002, 'd', 2, 2), (9003, 'e', 3, 3)
@@ -97,7 +97,7 @@ async fn every_row_that_somebody_changes_with_psql_is_announced() {
     let mut into_twelve = product("updated", 3, 2, 12, &["category_id"]);
     into_twelve["previous_category_id"] = json!(moved);
     let mut announced = bare(stores.announced_after(head).await);
-    // An upsert is an INSERT and an UPDATE, and which of them is announced first is for Postgres to say.
+    // An upsert is an INSERT and an UPDATE, and Postgres decides which of them is recorded first.
     announced[6..8].sort_by_key(|event| event["product_id"].as_i64());
     let expected = [
         product("created", 9001, 1, 1, &[]),

@@ -1,5 +1,5 @@
-//! Redis is down, hangs, or comes back: empty, older, or with what somebody else put there. Nothing is lost, nothing
-//! is numbered anew.
+//! Redis is down, hangs, or returns: empty, older, or with foreign data. No event is lost, and no event gets another
+//! number.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn while_redis_is_down_changes_are_numbered_and_served_and_appended_later(
     assert!(api.metrics().await.sum("relay_replays_total", &[("stream", STREAM)]) >= 1.0);
 }
 
-/// A command may be carried out long after its caller has given up.
+/// Redis may execute a command long after its caller has timed out.
 #[tokio::test]
 async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
     let stores = Stores::start().await;
@@ -54,7 +54,7 @@ async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
         }
         stores.until_numbered_and_waiting(3).await;
         assert_eq!(log_after(&api, head).await.len(), 3);
-        // Long enough for both to have given up on their first attempts.
+        // Long enough for the first attempts of both to time out.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         stores.redis.resume();
         for event in &stores.whole_stream().await[head as usize..] {
@@ -64,7 +64,7 @@ async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
     channel.close().await;
 }
 
-/// What was heard is not said again: a replay is for those who read the stream.
+/// Subscribers do not receive published events again: a replay is for consumers of the stream.
 #[tokio::test]
 async fn a_stream_that_was_lost_is_given_back_under_the_same_numbers() {
     let stores = Stores::start().await;
@@ -91,7 +91,7 @@ async fn a_stream_that_was_lost_is_given_back_under_the_same_numbers() {
     }
 }
 
-/// The whole of Redis is from yesterday: entries, tags, fences, stream.
+/// All data of Redis are from an older time: entries, tags, fences, stream.
 #[tokio::test]
 async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_date() {
     let stores = Stores::start().await;
@@ -120,7 +120,7 @@ async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_d
     }
 }
 
-/// As after a failover to a replica that was behind.
+/// As after a failover to a replica that lagged behind.
 #[tokio::test]
 async fn a_stream_that_has_lost_its_end_is_continued_where_it_ends() {
     let stores = Stores::start().await;
@@ -169,7 +169,7 @@ async fn a_stream_of_another_database_is_replaced_at_the_start() {
     }
 }
 
-/// Whoever shares a Redis by mistake: what it appends must not swallow what is ours.
+/// Another program shares the Redis by mistake: what it appends must not hide the service's events.
 #[tokio::test]
 async fn a_stream_that_somebody_else_writes_to_begins_anew() {
     let stores = Stores::start().await;
@@ -183,7 +183,7 @@ async fn a_stream_that_somebody_else_writes_to_begins_anew() {
     }
 }
 
-/// Whoever comes second finds the stream of the first, and leaves it alone.
+/// The second relay finds the stream of the first and keeps it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relays_that_meet_a_foreign_stream_at_once_replace_it_once() {
     let _turn = turn().await;

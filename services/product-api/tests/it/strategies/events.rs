@@ -1,4 +1,4 @@
-//! Strategy 4: every change is announced, a listener deletes the entry.
+//! Strategy 4: every change is published, a listener deletes the entry.
 
 use serde_json::json;
 use testkit::eventually;
@@ -7,7 +7,8 @@ use crate::support::{Api, SOON, Stores};
 
 const KEY: &str = "product:events:1";
 
-/// A product API that hears what it says. It is ready a moment before that: it serves without Redis, too.
+/// Starts a product API and waits until its listener receives events. It is ready a moment earlier, because it also
+/// serves without Redis.
 async fn listening(stores: &Stores) -> Api {
     let api = stores.api().await;
     let applied = async || api.metrics().await.sum("product_events_total", &[("result", "applied")]);
@@ -114,7 +115,8 @@ async fn messages_that_are_no_events_are_counted_and_ignored() {
     written_and_heard(&api, "/products/events/1", 1).await;
 }
 
-/// Pub/Sub forgets who was not there; so a listener whose connection was lost trusts nothing that it holds.
+/// Pub/Sub does not deliver to a disconnected subscriber, so a listener that lost its connection does not trust its
+/// entries.
 #[tokio::test]
 async fn a_listener_that_lost_its_connection_drops_its_lane_and_listens_again() {
     let stores = Stores::start().await;

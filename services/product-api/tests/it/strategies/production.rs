@@ -1,4 +1,4 @@
-//! Strategy 7: all of them together.
+//! Strategy 7: the combination of all strategies.
 
 use serde_json::json;
 use testkit::eventually;
@@ -37,7 +37,7 @@ async fn a_hot_entry_is_refreshed_behind_and_survives_a_database_that_is_away() 
     let settings = [("LANES__PRODUCTION__SOFT_TTL", "200ms"), ("LANES__PRODUCTION__LEASE", "10s")];
     let api = stores.api_with(&settings).await;
     let before = api.get("/products/production/1").await.expect(200).version();
-    // A change that nobody announces: the only way to a stale entry here.
+    // A change without an event: the only way to a stale entry here.
     stores.silence().await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 1").await;
     stores.until_stale(&api, "product:production:1").await;
@@ -53,7 +53,7 @@ async fn a_hot_entry_is_refreshed_behind_and_survives_a_database_that_is_away() 
     .await;
 }
 
-/// Expired may be served while it is refreshed; removed on purpose may not.
+/// An expired entry may be served while it is refreshed; an invalidated entry may not.
 #[tokio::test]
 async fn what_was_invalidated_is_not_served_even_while_the_database_is_held_up() {
     let stores = Stores::start().await;

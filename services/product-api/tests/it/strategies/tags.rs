@@ -1,4 +1,4 @@
-//! Strategy 6: entries carry tags, and are invalidated by tag.
+//! Strategy 6: entries carry tags, and the writer invalidates by tag.
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -11,7 +11,7 @@ struct Shelves {
     api: Api,
     here: i64,
     there: i64,
-    /// Two here, one there.
+    /// Two products in one category, one in the other.
     ids: [i64; 3],
 }
 
@@ -30,7 +30,7 @@ impl Shelves {
     }
 
     async fn fill(&self) {
-        // Changes that are yet to be announced would remove what is put there now.
+        // Changes that are not published yet would remove the new entries.
         self.stores.until_announced().await;
         for path in self.paths() {
             self.api.get(&path).await.expect(200);
@@ -44,7 +44,7 @@ impl Shelves {
         [one, two, three, here, there]
     }
 
-    /// Which of [`paths`](Self::paths) are hits now.
+    /// Returns which of [`paths`](Self::paths) are hits now.
     async fn hits(&self) -> [bool; 5] {
         let mut hits = [false; 5];
         for (hit, path) in hits.iter_mut().zip(self.paths()) {
@@ -84,7 +84,7 @@ async fn a_changed_product_drops_itself_and_its_list_and_nothing_else() {
     assert_eq!(shelves.hits().await, [false, true, true, false, true]);
 }
 
-/// A list cannot carry the tag of a product that was not on it: that is what collection tags are for.
+/// A list cannot carry the tag of a product that was not on it: collection tags serve this purpose.
 #[tokio::test]
 async fn a_moved_product_leaves_one_list_and_enters_the_other_at_once() {
     let shelves = Shelves::stocked().await;
