@@ -1,11 +1,11 @@
-//! What cannot be used gets a problem that says why, and changes nothing.
+//! Invalid input is answered with a problem that says why, and changes nothing.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{CartOf, Fake, Service, Stores};
 
-/// The whole truth, to compare before and after.
+/// Returns a digest of all data, to compare before and after.
 async fn everything(stores: &Stores) -> String {
     let mut all = String::new();
     for table in ["carts", "cart_items", "outbox"] {
@@ -14,7 +14,7 @@ async fn everything(stores: &Stores) -> String {
     all
 }
 
-/// A service with one cart that holds product 1, when all is quiet.
+/// Creates a cart with product 1, and waits until the service is idle.
 async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
     let cart = CartOf::at(service).await;
     cart.put(1, 1).await.expect(201);
@@ -77,7 +77,7 @@ async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
     let (cart, before) = settled_state(&stores, &service).await;
-    // body → status, kind, the field that is named
+    // body → status, kind, the named field
     let cases = [
         ("", 400, "malformed", ""),
         ("{", 400, "malformed", ""),

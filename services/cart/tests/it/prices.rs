@@ -1,4 +1,4 @@
-//! A change of a product reaches the view, whoever made it: product API, relay, stream, cart, all real.
+//! A change of a product reaches the view, for every writer: product API, relay, stream and cart are all real.
 
 use serde_json::json;
 use testkit::eventually;
@@ -74,7 +74,7 @@ async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
     cart.put(1, 1).await.expect(201);
     stores.shop_sql("DELETE FROM products WHERE id = 1").await;
     eventually("the deletion", SOON, async || cart.line(1).await["availability"]["state"] == "no_longer_sold").await;
-    // Its versions begin anew.
+    // Its versions start from the beginning.
     stores
         .shop_sql("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (1, 'Again', 500, 50, 1)")
         .await;

@@ -1,4 +1,4 @@
-//! `GET /events/snapshot`: what lies in all carts, for a consumer that has lost events.
+//! `GET /events/snapshot`: the lines of all carts, for a consumer that has lost events.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ async fn snapshot_lists_every_line_once_whatever_the_size_of_its_pages() {
         }
         ids.push(cart.id);
     }
-    // A line that was taken out is not in the cart.
+    // A removed line is not in the cart.
     let emptied = CartOf { service: &service, id: ids[0].clone() };
     emptied.remove(1).await.expect(204);
     expected.retain(|(reference, ..)| *reference != emptied.reference());

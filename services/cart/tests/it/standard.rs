@@ -1,4 +1,4 @@
-//! What every service has: health, metrics, the API's description, a look into the cache.
+//! The routes that every service has: health, metrics, the API's description, the inspection of the cache.
 
 use serde_json::json;
 use testkit::eventually;

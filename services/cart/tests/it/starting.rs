@@ -1,5 +1,5 @@
-//! It starts in any order: without the product API, without Redis, before its Postgres; and refuses settings that do not
-//! do by their names.
+//! The service starts in any order: without the product API, without Redis, before its Postgres. It refuses invalid
+//! settings by their names.
 
 use serde_json::json;
 use testkit::{ChildProcess, eventually, free_port};
