@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_consistent() {
         assert_eq!(load(&[]).unwrap().http.port, 8005);
     }
 

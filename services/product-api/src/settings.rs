@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_consistent() {
         let settings = Settings::from_vars([]).unwrap();
         assert_eq!((settings.http.port, settings.seed.products), (8004, 2_000));
     }

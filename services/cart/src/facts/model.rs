@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_below_the_floor_is_not_believed() {
+    fn response_older_than_the_last_event_is_rejected() {
         //   floor, deleted, fetched → outranked
         for (floor, deleted, fetched, outranked) in [
             (0, false, Some(1), false), // no event was received
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_is_the_newest_and_never_called_fresh() {
+    fn latest_known_data_are_the_newest_and_always_marked_stale() {
         //   known, deleted, fetched → version, and whether it is sold
         for (known, deleted, fetched, version) in [
             (Some(3), false, Some(2), Some(3)),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_caller_asks_after_a_rest() {
+    fn one_caller_probes_after_the_circuit_breaker_opened() {
         let api = ProductApi::new(&events::product_api::ProductApiSettings {
             url: "http://127.0.0.1:9".to_owned(),
             timeout: Duration::from_secs(1),

@@ -8,7 +8,7 @@ use testkit::{eventually, free_port};
 use crate::support::{CartOf, Fake, SOON, Stores};
 
 #[tokio::test]
-async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_and_never_stored() {
+async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -74,7 +74,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
 }
 
 #[tokio::test]
-async fn a_deletion_that_was_heard_of_is_known_while_the_product_api_is_away() {
+async fn received_deletion_is_shown_while_the_product_api_is_down() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -90,7 +90,7 @@ async fn a_deletion_that_was_heard_of_is_known_while_the_product_api_is_away() {
 }
 
 #[tokio::test]
-async fn a_line_of_which_nobody_has_ever_heard_is_unknown_until_somebody_can_say() {
+async fn line_without_product_data_is_unknown_until_the_product_api_responds() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -110,7 +110,7 @@ async fn a_line_of_which_nobody_has_ever_heard_is_unknown_until_somebody_can_say
 
 /// A product API that hangs costs one reader the timeout occasionally, not every reader all the time.
 #[tokio::test]
-async fn a_product_api_that_hangs_is_left_alone_for_a_while() {
+async fn hanging_product_api_opens_the_circuit_breaker() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "300ms")]).await;

@@ -23,7 +23,7 @@ async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_malformed() {
+async fn invalid_ids_are_malformed() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -135,7 +135,7 @@ async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
 }
 
 #[tokio::test]
-async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
+async fn unknown_paths_are_404_and_unsupported_methods_are_405() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -161,7 +161,7 @@ async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
 }
 
 #[tokio::test]
-async fn a_stretch_of_the_log_is_refused_outside_its_bounds() {
+async fn log_query_outside_its_bounds_is_refused() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

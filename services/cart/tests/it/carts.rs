@@ -21,7 +21,7 @@ async fn a_new_cart_is_empty_and_at_its_location() {
 }
 
 #[tokio::test]
-async fn what_is_put_into_a_cart_is_shown_priced_and_added_up() {
+async fn view_shows_prices_and_totals_of_the_lines() {
     let stores = Stores::start().await;
     let fake = Fake::start(3).await;
     let service = stores.cart(&fake).await;
@@ -94,7 +94,7 @@ async fn a_removal_may_be_repeated_and_needs_a_cart() {
 }
 
 #[tokio::test]
-async fn what_is_not_sold_cannot_be_put_into_a_cart() {
+async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

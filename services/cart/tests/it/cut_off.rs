@@ -114,7 +114,7 @@ async fn relay_that_cannot_append_shows_in_the_readiness_of_both_services() {
 
 /// The consumer receives an event repeatedly, and cannot apply it.
 #[tokio::test]
-async fn reaction_that_fails_again_and_again_shows_in_readiness_and_the_cache_is_left_out() {
+async fn failing_event_handler_shows_in_readiness_and_bypasses_the_cache() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &SETTINGS).await;

@@ -10,7 +10,7 @@ async fn is_cached(service: &Service, key: &str) -> bool {
 }
 
 #[tokio::test]
-async fn facts_below_the_version_of_the_last_event_are_asked_for_once_more_then_flagged_and_not_stored() {
+async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -38,7 +38,7 @@ async fn facts_below_the_version_of_the_last_event_are_asked_for_once_more_then_
 }
 
 #[tokio::test]
-async fn facts_from_before_a_deletion_and_an_absence_from_before_a_change_are_not_believed() {
+async fn data_from_before_a_deletion_or_update_event_are_rejected() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -61,7 +61,7 @@ async fn facts_from_before_a_deletion_and_an_absence_from_before_a_change_are_no
 }
 
 #[tokio::test]
-async fn an_event_that_comes_late_lowers_no_floor() {
+async fn late_event_lowers_no_minimum_version() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -82,7 +82,7 @@ async fn an_event_that_comes_late_lowers_no_floor() {
 }
 
 #[tokio::test]
-async fn what_events_told_is_forgotten_when_they_may_be_of_another_catalogue() {
+async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -97,7 +97,7 @@ async fn what_events_told_is_forgotten_when_they_may_be_of_another_catalogue() {
 }
 
 #[tokio::test]
-async fn what_events_told_is_forgotten_in_an_order_in_which_no_reader_waits_in_a_circle() {
+async fn reset_of_event_versions_does_not_deadlock_with_readers() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;

@@ -32,7 +32,7 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
 
 /// Postgres has not read the COMMIT yet, and a reader stores the old view in between.
 #[tokio::test]
-async fn view_is_removed_again_when_a_write_commits_after_its_connection_is_lost() {
+async fn view_is_removed_again_after_a_late_commit_on_a_lost_connection() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let proxy = CommitFaultProxy::to(stores.cart_url()).await.expect("a wire to the database");

@@ -97,7 +97,7 @@ async fn the_view_shows_what_was_written_by_sql() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_announced_or_understood_is_refused_by_the_database() {
+async fn change_that_cannot_be_announced_is_refused_by_the_database() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

@@ -16,7 +16,7 @@ async fn remove_if(cart: &CartOf<'_>, condition: &str) -> TestResponse {
 }
 
 #[tokio::test]
-async fn a_line_is_written_only_by_who_has_seen_its_current_version() {
+async fn line_write_requires_the_current_version() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

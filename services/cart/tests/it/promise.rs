@@ -136,7 +136,7 @@ async fn no_view_is_older_than_the_last_acknowledged_write_to_its_cart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_view_shows_facts_that_are_older_than_the_last_event_that_was_carried_out() {
+async fn no_view_shows_data_older_than_the_last_applied_event() {
     const PRODUCTS: i64 = 3;
     let stores = Stores::start().await;
     let fake = Fake::start(PRODUCTS).await;
@@ -175,7 +175,7 @@ async fn no_view_shows_facts_that_are_older_than_the_last_event_that_was_carried
 /// A view that waits for loads of product data holds a permit itself: for any number of permits, no view waits for
 /// itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_views_that_all_lack_facts_are_loaded_however_few_loads_may_be_under_way() {
+async fn views_without_cached_data_load_with_any_number_of_permits() {
     let stores = Stores::start().await;
     let fake = Fake::start(40).await;
     for places in ["1", "2", "3", "8"] {
@@ -203,7 +203,7 @@ async fn many_views_that_all_lack_facts_are_loaded_however_few_loads_may_be_unde
 }
 
 #[tokio::test]
-async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
+async fn write_of_a_disconnected_client_is_completed() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

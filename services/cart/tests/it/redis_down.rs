@@ -12,7 +12,7 @@ async fn until_in_use(service: &Service) {
 }
 
 #[tokio::test]
-async fn without_redis_carts_are_read_and_written_and_are_never_old() {
+async fn carts_are_read_and_written_without_redis_and_never_outdated() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart_with(fake.url(), &QUICK).await;
@@ -69,7 +69,7 @@ async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
 
 /// Events from the time without Redis were lost with it, or arrive later: in either case, no older data are shown.
 #[tokio::test]
-async fn what_changed_while_redis_was_away_shows_when_it_is_back() {
+async fn changes_during_a_redis_outage_are_shown_when_redis_returns() {
     let stores = Stores::start().await;
     let (api, _) = (stores.product_api("0").await, ());
     let service = stores.cart_with(api.url(), &QUICK).await;

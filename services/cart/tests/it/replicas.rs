@@ -13,7 +13,7 @@ use crate::support::{CartOf, Fake, SOON, Service, Stores};
 const IN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test]
-async fn what_one_writes_the_other_shows_at_once() {
+async fn write_through_one_process_is_shown_at_once_by_the_other() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let (a, b) = tokio::join!(stores.cart(&fake), stores.cart(&fake));
@@ -55,7 +55,7 @@ async fn events_are_shared_and_each_change_shows_at_both() {
 
 /// One process is killed while it applies three events. The other one is not held up, and has applied two more by then.
 #[tokio::test]
-async fn what_one_was_killed_over_the_other_takes_over_in_time() {
+async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
     let stores = Stores::start().await;
     let fake = Fake::start(5).await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];

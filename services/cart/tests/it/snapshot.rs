@@ -50,7 +50,7 @@ fn line(line: &Value) -> (String, i64, i64, i64) {
 }
 
 #[tokio::test]
-async fn snapshot_refuses_what_is_no_page() {
+async fn snapshot_refuses_invalid_page_parameters() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

@@ -77,7 +77,7 @@ async fn cart_that_starts_on_a_standby_is_degraded_until_it_is_promoted() {
 }
 
 #[tokio::test]
-async fn cart_that_starts_on_a_read_only_database_is_degraded_until_it_is_not() {
+async fn cart_started_on_a_read_only_database_is_degraded_until_writes_work() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     let fake = Fake::start(3).await;
     let before = stores.cart(&fake).await;

@@ -31,7 +31,7 @@ async fn a_product_is_created_read_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn only_what_is_required_must_be_given() {
+async fn product_creation_needs_only_the_required_fields() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let product =

@@ -20,7 +20,7 @@ fn paths() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_read_of_the_version_that_the_client_has_is_not_sent_again() {
+async fn read_with_a_matching_if_none_match_is_304() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for path in paths() {
@@ -112,7 +112,7 @@ async fn if_match_lets_one_of_many_writers_through() {
 }
 
 #[tokio::test]
-async fn an_answer_says_where_it_came_from_how_old_it_is_and_how_long_it_took() {
+async fn response_headers_state_source_age_and_duration() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "100s"), ("LANES__TTL__JITTER", "0")]).await;
     let miss = api.get("/products/ttl/1").await.expect(200);
@@ -145,7 +145,7 @@ async fn an_answer_says_where_it_came_from_how_old_it_is_and_how_long_it_took() 
 }
 
 #[tokio::test]
-async fn if_none_match_of_a_write_forbids_what_it_names() {
+async fn if_none_match_of_a_write_forbids_the_named_versions() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for path in paths() {

@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{SOON, Stores};
 
 #[tokio::test]
-async fn three_processes_that_start_at_once_fill_the_database_once() {
+async fn three_concurrent_starts_fill_the_database_once() {
     let stores = Stores::start().await;
     let apis = tokio::join!(stores.api(), stores.api(), stores.api());
     for api in [&apis.0, &apis.1, &apis.2] {
@@ -21,7 +21,7 @@ async fn three_processes_that_start_at_once_fill_the_database_once() {
 }
 
 #[tokio::test]
-async fn a_second_start_revives_nothing_and_overwrites_nothing() {
+async fn second_start_restores_no_deleted_product_and_overwrites_nothing() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.delete("/products/explicit/7").await.expect(204);
@@ -50,7 +50,7 @@ async fn a_second_start_revives_nothing_and_overwrites_nothing() {
 }
 
 #[tokio::test]
-async fn a_seed_of_none_leaves_an_empty_shop_that_works() {
+async fn seed_of_zero_products_leaves_a_working_empty_catalogue() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("SEED_PRODUCTS", "0")]).await;
     assert_eq!(api.get("/products").await.expect(200).json()["products"], serde_json::json!([]));
@@ -61,7 +61,7 @@ async fn a_seed_of_none_leaves_an_empty_shop_that_works() {
 
 /// The seed is killed midway; the next start continues where it ended.
 #[tokio::test]
-async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
+async fn killed_seed_is_finished_by_the_next_start() {
     let stores = Stores::start().await;
     let process = testkit::ChildProcess::start(&stores.command(&[("SEED_PRODUCTS", "12000")])).expect("it starts");
     eventually("the first chunk", SOON, async || process.output().contains("seeding products")).await;
@@ -73,7 +73,7 @@ async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
 
 /// On an ordinary connection, Postgres may be silent for at most 7 s.
 #[tokio::test]
-async fn seed_waits_for_another_process_as_long_as_that_takes() {
+async fn seed_waits_for_another_process_without_a_time_limit() {
     let stores = Stores::start().await;
     stores.api_with(&[("SEED_PRODUCTS", "0")]).await.stop().await;
     let mut other = stores.connect().await;

@@ -50,7 +50,7 @@ impl Feed {
 }
 
 #[tokio::test]
-async fn reads_and_writes_are_told_as_they_happen() {
+async fn feed_shows_reads_and_writes_as_they_happen() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let mut feed = Feed::of(&api, "?lane=explicit&kind=hit,miss,fill,refused,stale").await;
@@ -74,7 +74,7 @@ async fn reads_and_writes_are_told_as_they_happen() {
 }
 
 #[tokio::test]
-async fn an_event_is_told_when_it_is_heard() {
+async fn feed_shows_an_event_when_the_listener_receives_it() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let mut feed = Feed::of(&api, "?kind=event").await;

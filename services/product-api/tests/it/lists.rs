@@ -51,7 +51,7 @@ async fn place(stores: &Stores, category: i64, featured: bool) {
 }
 
 #[tokio::test]
-async fn a_created_product_is_on_its_lists_before_the_answer() {
+async fn created_product_is_on_its_lists_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let _stalled = stall_relay(&stores).await;
@@ -65,7 +65,7 @@ async fn a_created_product_is_on_its_lists_before_the_answer() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_is_on_no_list_before_the_answer() {
+async fn deleted_product_is_on_no_list_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id IN (1, 2)").await;
@@ -80,7 +80,7 @@ async fn a_deleted_product_is_on_no_list_before_the_answer() {
 
 /// Another category, the featured flag, and both at once, by every route.
 #[tokio::test]
-async fn a_changed_product_enters_and_leaves_lists_before_the_answer() {
+async fn changed_product_enters_and_leaves_lists_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let routes = STRATEGIES.iter().map(|strategy| format!("/products/{strategy}/1"));
@@ -114,7 +114,7 @@ async fn a_change_that_moves_no_product_leaves_the_featured_list_alone() {
 }
 
 #[tokio::test]
-async fn a_renamed_category_is_shown_by_every_list_before_the_answer() {
+async fn renamed_category_is_shown_by_every_list_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id = 1").await;
@@ -131,7 +131,7 @@ async fn a_renamed_category_is_shown_by_every_list_before_the_answer() {
 
 /// The relay learns of writes made without this API, and also invalidates the featured list.
 #[tokio::test]
-async fn the_relay_invalidates_the_lists_that_a_product_enters_and_leaves_in_psql() {
+async fn relay_invalidates_lists_that_a_product_enters_or_leaves_in_psql() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let insert = "INSERT INTO products (id, name, price_cents, category_id, featured) VALUES (9000, 'New', 1, 2, true)";

@@ -50,7 +50,7 @@ async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
 }
 
 #[tokio::test]
-async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_at_once() {
+async fn delete_create_and_rename_with_lost_commit_replies_are_invalidated() {
     let stores = Stores::start().await;
     let (proxy, api) = unannounced(&stores, &[]).await;
     let lost = async |answer: testkit::http::TestResponse| {
@@ -82,7 +82,7 @@ async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_
 
 /// The service's connection is lost before Postgres has read the COMMIT, and a reader stores the old row in between.
 #[tokio::test]
-async fn write_that_commits_after_its_connection_is_lost_is_invalidated_again() {
+async fn write_committed_after_its_connection_was_lost_is_invalidated_again() {
     let stores = Stores::start().await;
     // Postgres reads the COMMIT within 2 s more than that, or never. The second invalidation follows after 15 s.
     let (proxy, api) = unannounced(&stores, &[("POSTGRES__STATEMENT_TIMEOUT", "6s")]).await;

@@ -104,7 +104,7 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_read_of_a_key_that_misses_all_the_time_is_older_than_the_last_acknowledged_write() {
+async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
@@ -130,7 +130,7 @@ async fn no_read_of_a_key_that_misses_all_the_time_is_older_than_the_last_acknow
 
 /// These three guarantee a bound of the staleness instead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ttl_and_swr_stay_within_their_windows_and_events_within_the_time_of_delivery() {
+async fn staleness_of_ttl_swr_and_events_stays_within_its_bounds() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let apis = two(
@@ -172,7 +172,7 @@ async fn ttl_and_swr_stay_within_their_windows_and_events_within_the_time_of_del
 
 /// A list is made of many rows, and must show a write to any of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_list_of_a_category_is_older_than_the_last_acknowledged_write_to_a_product_on_it() {
+async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
@@ -206,7 +206,7 @@ async fn no_list_of_a_category_is_older_than_the_last_acknowledged_write_to_a_pr
 /// The race, step by step: a load has read version 1 and its result is in flight; another process writes version 2 and
 /// acknowledges it. Requests from before may receive version 1, later requests may not, and no cache may store it.
 #[tokio::test]
-async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_later() {
+async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
@@ -268,7 +268,7 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
 
 /// The same for a background refresh of a stale entry: it must not restore what was invalidated meanwhile.
 #[tokio::test]
-async fn a_refresh_that_was_overtaken_revives_nothing() {
+async fn overtaken_refresh_restores_no_invalidated_entry() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let settings =
@@ -298,7 +298,7 @@ async fn a_refresh_that_was_overtaken_revives_nothing() {
 
 /// Two writers of one product: the one that committed first receives its reply last, and must not store last.
 #[tokio::test]
-async fn of_two_writers_the_one_that_committed_first_does_not_overwrite_the_entry_of_the_other() {
+async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
@@ -324,7 +324,7 @@ async fn of_two_writers_the_one_that_committed_first_does_not_overwrite_the_entr
 
 /// The client that disconnected receives no response, but the committed value is invalidated nevertheless.
 #[tokio::test]
-async fn a_write_whose_client_hangs_up_is_invalidated_all_the_same() {
+async fn write_of_a_disconnected_client_is_invalidated() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);

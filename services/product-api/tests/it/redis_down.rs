@@ -136,7 +136,7 @@ async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() 
 
 /// The entries have survived writes whose invalidations Redis did not receive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hung_serves_nothing_that_was_overwritten_meanwhile() {
+async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "100ms")]).await);
@@ -193,7 +193,7 @@ async fn until_repaired(api: &Api) {
 
 /// Until its invalidation is retried, this process does not trust the entry. After that, no process has the entry.
 #[tokio::test]
-async fn a_deferred_invalidation_is_repeated_when_redis_answers_again() {
+async fn deferred_invalidation_is_retried_when_redis_responds_again() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]), stores.api());
     let list = "/products/by-category/1";
@@ -224,7 +224,7 @@ async fn a_deferred_invalidation_is_repeated_when_redis_answers_again() {
 
 /// An event is committed with its change, and waits in the outbox until Redis is available.
 #[tokio::test]
-async fn what_was_announced_while_redis_was_away_arrives_when_it_is_back() {
+async fn events_of_a_redis_outage_arrive_when_redis_returns() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]), stores.api());
     let fresh = async |api: &Api, version: i64| {
@@ -246,7 +246,7 @@ async fn what_was_announced_while_redis_was_away_arrives_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_no_more_loads_run_at_once_than_the_setting_allows() {
+async fn without_redis_concurrent_loads_stay_within_max_loads() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let settings = [
@@ -280,7 +280,7 @@ async fn without_redis_no_more_loads_run_at_once_than_the_setting_allows() {
 
 /// Redis is empty and 64 readers arrive at once: each process loads each key at most once, not once per reader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_redis_is_back_hits_return_without_a_herd() {
+async fn hits_return_without_a_stampede_after_a_redis_outage() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let (a, b) = tokio::join!(stores.api(), stores.api());
@@ -326,7 +326,7 @@ async fn when_redis_is_back_hits_return_without_a_herd() {
 
 /// A service that starts while Redis is unavailable serves without it, and uses it later.
 #[tokio::test]
-async fn a_start_without_redis_serves_and_picks_it_up_later() {
+async fn start_without_redis_serves_and_uses_redis_later() {
     let stores = Stores::start().await;
     stores.redis.stop().await.expect("it stops");
     let api = stores.api().await;
@@ -358,7 +358,7 @@ async fn a_start_without_redis_serves_and_picks_it_up_later() {
 
 /// Redis responds and refuses one command, so the invalidation is retried twenty times a second.
 #[tokio::test]
-async fn a_failure_that_repeats_is_logged_when_it_begins_and_when_it_is_over() {
+async fn recurring_failure_is_logged_when_it_begins_and_when_it_ends() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.get("/products/explicit/1").await.expect(200);

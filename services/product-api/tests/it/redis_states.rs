@@ -194,7 +194,7 @@ async fn a_redis_that_cannot_save_is_not_used_until_it_saves_again() {
 }
 
 #[tokio::test]
-async fn a_redis_at_maxclients_is_named_and_used_again_when_it_accepts_connections() {
+async fn redis_at_maxclients_is_reported_and_used_again_afterwards() {
     let mut shop = Shop::on(redis(&[]).await).await;
     let mut only_client = TcpStream::connect(("127.0.0.1", shop.stores.redis.port())).await.expect("it listens");
     let mut say = async |commands: &[&str]| {
@@ -212,7 +212,7 @@ async fn a_redis_at_maxclients_is_named_and_used_again_when_it_accepts_connectio
 }
 
 #[tokio::test]
-async fn a_changed_password_is_named_and_the_old_one_works_when_it_is_back() {
+async fn changed_redis_password_is_reported_and_its_return_recovers() {
     let mut shop = Shop::on(redis(&[]).await).await;
     let before = shop.redis(&["ACL", "LIST"]).await;
     let rule = before.lines().find(|line| line.contains(&format!("user {USER} "))).expect("the user").to_owned();
@@ -225,7 +225,7 @@ async fn a_changed_password_is_named_and_the_old_one_works_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn an_eviction_policy_that_turns_unsafe_is_noticed_on_a_living_connection() {
+async fn unsafe_eviction_policy_is_detected_on_an_open_connection() {
     let mut shop = Shop::on(redis(&[]).await).await;
     shop.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
     shop.is_degraded("maxmemory-policy is allkeys-lru").await;
@@ -234,7 +234,7 @@ async fn an_eviction_policy_that_turns_unsafe_is_noticed_on_a_living_connection(
 }
 
 #[tokio::test]
-async fn a_full_redis_is_named_and_invalidations_are_carried_out() {
+async fn full_redis_is_reported_and_still_takes_invalidations() {
     let mut shop = Shop::on(redis(&[("maxmemory-policy", "noeviction")]).await).await;
     shop.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
     shop.is_degraded("OOM").await;
@@ -245,7 +245,7 @@ async fn a_full_redis_is_named_and_invalidations_are_carried_out() {
 /// Managed services behave like this. The missing protection is named, and its substitute works: a Redis that returns
 /// with older data serves none of it.
 #[tokio::test]
-async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_restart() {
+async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     let redis = redis(&[]).await;
     redis.cli(&["ACL", "SETUSER", USER, "-info"]).await.expect("the test's own command");
     redis.cli(&["ACL", "SAVE"]).await.expect("the test's own command");
@@ -290,7 +290,7 @@ async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_r
 
 /// Managed services behave like this too. Events continue.
 #[tokio::test]
-async fn a_redis_without_info_is_used_and_given_events() {
+async fn redis_without_info_is_used_and_receives_events() {
     let more = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(more.path(), "rename-command INFO \"\"\n").expect("it is written");
     let redis = redis(&[("include", more.path().to_str().expect("a path"))]).await;
@@ -309,7 +309,7 @@ async fn a_redis_without_info_is_used_and_given_events() {
 
 /// Strategy 4 receives nothing; everything else continues.
 #[tokio::test]
-async fn a_listener_that_may_not_subscribe_shows_in_the_readiness() {
+async fn readiness_reports_a_listener_that_may_not_subscribe() {
     let shop = Shop::on(redis(&[]).await).await;
     let listener = async || shop.apis[0].get("/readyz").await.expect(200).json()["checks"]["listener"].clone();
     eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
@@ -326,7 +326,7 @@ async fn a_listener_that_may_not_subscribe_shows_in_the_readiness() {
 
 /// The cause of a state lasts; the log does not repeat it.
 #[tokio::test]
-async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over() {
+async fn redis_state_is_logged_once_at_its_beginning_and_once_at_its_end() {
     let shop = Shop::on(redis(&[]).await).await;
     let api = &shop.apis[0];
     let lines = |text: &str| api.process.output().lines().filter(|line| line.contains(text)).count();

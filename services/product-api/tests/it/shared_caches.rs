@@ -66,7 +66,7 @@ async fn age(stores: &Stores, key: &str, by_ms: u64) {
 }
 
 #[tokio::test]
-async fn a_shared_cache_asks_before_it_serves_what_must_be_fresh() {
+async fn shared_cache_revalidates_responses_that_must_be_fresh() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let lanes = ["explicit", "writethrough", "events", "tags", "production"];
@@ -91,7 +91,7 @@ async fn a_shared_cache_asks_before_it_serves_what_must_be_fresh() {
 }
 
 #[tokio::test]
-async fn a_shared_cache_keeps_a_ttl_entry_no_longer_than_it_lives() {
+async fn shared_cache_keeps_a_ttl_entry_no_longer_than_its_ttl() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "1000s"), ("LANES__TTL__JITTER", "0")]).await;
     let stored = Kept::get(&api, "/products/ttl/1").await;
@@ -108,7 +108,7 @@ async fn a_shared_cache_keeps_a_ttl_entry_no_longer_than_it_lives() {
 }
 
 #[tokio::test]
-async fn a_shared_cache_keeps_an_swr_entry_no_longer_than_it_lives() {
+async fn shared_cache_keeps_an_swr_entry_no_longer_than_its_hard_ttl() {
     let stores = Stores::start().await;
     let settings = [("LANES__SWR__SOFT_TTL", "500s"), ("LANES__SWR__HARD_TTL", "1000s"), ("LANES__SWR__JITTER", "0")];
     let api = stores.api_with(&settings).await;

@@ -81,7 +81,7 @@ async fn every_strategy_loads_a_cold_key_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most() {
+async fn death_of_a_loading_process_delays_readers_by_at_most_its_lease() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let lease = Duration::from_secs(6);

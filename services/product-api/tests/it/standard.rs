@@ -17,7 +17,7 @@ async fn a_service_with_both_stores_is_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn without_redis_it_is_degraded_and_not_unready() {
+async fn without_redis_the_service_is_degraded_and_not_unready() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.redis.stop().await.expect("it stops");
@@ -29,7 +29,7 @@ async fn without_redis_it_is_degraded_and_not_unready() {
 
 /// Without its database the service serves its hits, returns 503 for the rest, and recovers without intervention.
 #[tokio::test]
-async fn without_postgres_it_is_unready_serves_hits_and_recovers_by_itself() {
+async fn without_postgres_the_service_is_unready_serves_hits_and_recovers() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "500ms")]).await;
@@ -99,7 +99,7 @@ async fn metrics_are_prometheus_text_and_count_reads_loads_and_requests() {
 }
 
 #[tokio::test]
-async fn the_description_is_openapi_3_1_and_has_every_route_with_its_methods() {
+async fn openapi_document_is_3_1_and_has_every_route_with_its_methods() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let description = api.get("/openapi.json").await.expect(200);
@@ -196,7 +196,7 @@ async fn head_is_answered_like_get_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_description_holds_for_every_route() {
+async fn openapi_document_holds_for_every_route() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     assert_description_holds(&api, &[("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]).await;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::support::{FRESH, SOON, Service, Stores, turn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
+async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api().await);
@@ -48,7 +48,7 @@ async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
 
 /// A request that does not end is cut off at the end of the grace time, and so is its load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() {
+async fn hanging_request_delays_the_shutdown_by_at_most_the_grace_time() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api_with(&[("HTTP__GRACE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "40s")]).await);
@@ -69,7 +69,7 @@ async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() 
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_at_once_when_there_is_nothing_to_do_even_without_redis() {
+async fn sigterm_ends_an_idle_process_at_once_even_without_redis() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("HTTP__GRACE", "60s")]).await;
     api.get("/products/ttl/1").await.expect(200);
@@ -84,7 +84,7 @@ async fn sigterm_ends_it_at_once_when_there_is_nothing_to_do_even_without_redis(
 
 /// An invalidation that waits for Redis when the service stops is made when Redis returns.
 #[tokio::test]
-async fn deferred_invalidations_are_carried_out_within_the_grace_time() {
+async fn deferred_invalidations_are_made_within_the_grace_time() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms"), ("HTTP__GRACE", "60s")]).await;
     stores.until_announced().await;
@@ -110,7 +110,7 @@ async fn deferred_invalidations_are_carried_out_within_the_grace_time() {
 }
 
 #[tokio::test]
-async fn sigterm_during_the_start_ends_it_too() {
+async fn sigterm_during_the_start_ends_the_process() {
     let stores = Stores::start().await;
     // The start waits up to a minute for a Postgres that never becomes available.
     let nobody = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());

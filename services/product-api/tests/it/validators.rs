@@ -38,7 +38,7 @@ async fn record(api: &Api, stores: &Stores, seen: &mut HashMap<(String, String),
 }
 
 #[tokio::test]
-async fn a_renamed_category_changes_the_validator_of_everything_that_shows_its_name() {
+async fn renamed_category_changes_every_validator_that_shows_its_name() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET featured = true, category_id = 1 WHERE id = 1").await;

@@ -26,7 +26,7 @@ fn view(lines: &[(i32, ProductInfo)]) -> View {
 }
 
 #[test]
-fn a_line_says_what_can_be_bought_and_counts_that() {
+fn line_shows_and_counts_only_pieces_that_can_be_bought() {
     use Availability::{InStock, NoLongerSold, OnlyLeft, SoldOut, Unknown};
     for (quantity, word, availability, buyable, total) in [
         (2, sold(100, 6), InStock, 2, 200),
@@ -71,7 +71,7 @@ fn one_stale_line_makes_the_view_stale() {
 }
 
 #[test]
-fn an_amount_that_cannot_be_written_is_left_out() {
+fn amount_beyond_64_bits_is_null() {
     let half = i64::MAX / 2;
     let fits = view(&[(1, sold(half, 9)), (1, sold(half, 9))]);
     assert_eq!(fits.totals.total_cents, Some(half * 2));

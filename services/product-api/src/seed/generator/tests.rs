@@ -42,7 +42,7 @@ fn every_product_fits_the_tables() {
 }
 
 #[test]
-fn the_catalogue_is_believable_as_a_whole() {
+fn generated_catalogue_has_plausible_proportions() {
     let products: Vec<_> = SAMPLE.map(product).collect();
     let share = |test: fn(&Product) -> bool| products.iter().filter(|p| test(p)).count() * 100 / products.len();
     assert!((4..=10).contains(&share(|p| p.stock == 0)), "sold out");
@@ -58,7 +58,7 @@ fn the_catalogue_is_believable_as_a_whole() {
 }
 
 #[test]
-fn the_vocabulary_leaves_nothing_to_chance() {
+fn vocabulary_lists_are_long_enough_and_unique() {
     for (index, shelf) in SHELVES.iter().enumerate() {
         for list in [shelf.qualities, shelf.materials, shelf.variants, shelf.openings, shelf.uses, shelf.details] {
             assert!(list.len() >= 4, "shelf {index}");
@@ -69,7 +69,7 @@ fn the_vocabulary_leaves_nothing_to_chance() {
 }
 
 #[test]
-fn the_written_part_is_complete() {
+fn hand_written_catalogue_is_complete() {
     let Catalogue { categories, written } = Catalogue::read().expect("the file is compiled in");
     let ids: Vec<i64> = categories.iter().map(|category| category.id).collect();
     assert_eq!(ids, (1..=12).collect::<Vec<_>>());

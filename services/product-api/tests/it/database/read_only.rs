@@ -44,7 +44,7 @@ async fn everything_is_written(api: &Api) {
 }
 
 #[tokio::test]
-async fn read_only_database_serves_reads_refuses_writes_and_recovers_without_a_restart() {
+async fn read_only_database_serves_reads_refuses_writes_and_recovers() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let postgres = Postgres::shared().await;

@@ -22,7 +22,7 @@ async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
 }
 
 #[tokio::test]
-async fn contention_is_repeated_and_want_of_a_resource_is_503() {
+async fn contention_is_retried_and_exhausted_resources_are_503() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let change = json!({ "stock": 7 });

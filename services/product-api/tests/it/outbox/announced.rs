@@ -71,7 +71,7 @@ async fn every_write_through_the_api_is_announced_with_what_it_changed() {
 }
 
 #[tokio::test]
-async fn every_row_that_somebody_changes_with_psql_is_announced() {
+async fn every_row_changed_in_psql_is_announced() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     let head = stores.settled_head().await;
@@ -120,7 +120,7 @@ async fn every_row_that_somebody_changes_with_psql_is_announced() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_whole_catalogue_announces_each_product_once() {
+async fn change_of_the_whole_catalogue_records_one_event_per_product() {
     let stores = Stores::start().await;
     let _api = stores.api_with(&[("SEED_PRODUCTS", "1500")]).await;
     let head = stores.settled_head().await;
@@ -134,7 +134,7 @@ async fn a_change_of_the_whole_catalogue_announces_each_product_once() {
 }
 
 #[tokio::test]
-async fn what_was_not_committed_and_what_changes_nothing_is_not_announced() {
+async fn rollbacks_and_changes_without_effect_are_not_announced() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let head = stores.settled_head().await;
@@ -160,7 +160,7 @@ async fn what_was_not_committed_and_what_changes_nothing_is_not_announced() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_announced_is_refused_with_a_reason() {
+async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     let head = stores.settled_head().await;

@@ -13,7 +13,7 @@ async fn until_pruned(stores: &Stores) {
 }
 
 #[tokio::test]
-async fn who_asks_for_what_is_no_longer_kept_is_told_to_begin_anew() {
+async fn log_query_for_pruned_events_is_410() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SHORT).await;
     until_pruned(&stores).await;
@@ -32,7 +32,7 @@ async fn who_asks_for_what_is_no_longer_kept_is_told_to_begin_anew() {
 }
 
 #[tokio::test]
-async fn what_is_not_announced_yet_is_kept_however_old() {
+async fn unpublished_events_are_kept_at_any_age() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SHORT).await;
     until_pruned(&stores).await;
@@ -49,7 +49,7 @@ async fn what_is_not_announced_yet_is_kept_however_old() {
 
 /// There is nothing to replay: the stream begins with the next event, under its number.
 #[tokio::test]
-async fn an_empty_redis_after_a_quiet_time_begins_with_the_next_number() {
+async fn empty_redis_without_recent_events_begins_with_the_next_number() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SHORT).await;
     until_pruned(&stores).await;

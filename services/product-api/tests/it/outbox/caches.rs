@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{SOON, Stores};
 
 #[tokio::test]
-async fn a_change_by_psql_drops_the_product_and_the_lists_that_show_it() {
+async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api(), stores.api());
     let shelf: i64 = stores.sql("SELECT category_id FROM products WHERE id = 1").await.parse().expect("an id");
@@ -44,7 +44,7 @@ async fn a_change_by_psql_drops_the_product_and_the_lists_that_show_it() {
 }
 
 #[tokio::test]
-async fn a_category_that_is_renamed_or_created_by_psql_is_shown_as_it_is() {
+async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1 WHERE id = 1").await;
@@ -92,7 +92,7 @@ async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
 /// The entries are removed before the stream receives the event: a subscriber that reads after an event gets no older
 /// value.
 #[tokio::test]
-async fn whoever_hears_of_a_change_and_asks_gets_that_version() {
+async fn read_after_a_received_event_returns_that_version() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api(), stores.api());
     stores.until_announced().await;

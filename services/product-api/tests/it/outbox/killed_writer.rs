@@ -81,7 +81,7 @@ async fn deferred_update_is_invalidated_after_the_death_of_its_writer() {
 }
 
 #[tokio::test]
-async fn deferred_deletion_and_creation_are_invalidated_after_the_death_of_their_writer() {
+async fn deferred_delete_and_create_are_invalidated_after_their_writer_dies() {
     let victim = Victim::start().await;
     // The next id that the database assigns: there is no other writer.
     let next: i64 = victim.stores.sql("SELECT max(id) + 1 FROM products").await.parse().expect("an id");
@@ -172,7 +172,7 @@ async fn value_loaded_after_an_explicit_write_survives_the_relay() {
 }
 
 #[tokio::test]
-async fn relay_leaves_the_lanes_of_other_writers_alone() {
+async fn relay_keeps_the_entries_of_other_writers() {
     let stores = Stores::start().await;
     // No entry expires or is refreshed during this test.
     let settings = ["LANES__TTL__HARD_TTL", "LANES__SWR__SOFT_TTL", "LANES__SWR__HARD_TTL"].map(|name| (name, "1h"));

@@ -10,7 +10,7 @@ fn numbers(page: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn the_pages_of_the_log_together_are_the_stream() {
+async fn pages_of_the_log_together_equal_the_stream() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("SEED_PRODUCTS", "600")]).await;
     stores.sql("UPDATE products SET stock = 777 WHERE id < 5").await;
@@ -42,7 +42,7 @@ async fn the_pages_of_the_log_together_are_the_stream() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_by_the_parameters_name() {
+async fn invalid_query_is_refused_with_the_name_of_the_parameter() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let too_many = (1..=501).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
@@ -76,7 +76,7 @@ async fn a_question_that_makes_no_sense_is_refused_by_the_parameters_name() {
 }
 
 #[tokio::test]
-async fn several_products_come_in_one_answer_as_far_as_they_exist() {
+async fn several_products_in_one_request_return_those_that_exist() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let ids = async |ids: &str| {

@@ -54,7 +54,7 @@ fn assert_in_version_order(events: &[Value]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stream_and_channel_have_every_event_once_and_each_products_in_order() {
+async fn stream_and_channel_have_every_event_once_in_order_per_product() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let _api = stores.api().await;
@@ -109,7 +109,7 @@ async fn three_relays_append_every_event_once() {
 
 /// At every point: between number and append, between append and done, in the middle of a batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_relay_left_is_taken_up_by_the_others_or_by_its_successor() {
+async fn work_of_a_killed_relay_is_continued_by_the_others_or_its_successor() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let survivor = stores.api().await;
@@ -152,7 +152,7 @@ async fn left_behind(stores: &Stores) -> i64 {
 }
 
 #[tokio::test]
-async fn a_number_without_an_entry_is_found_by_polling_and_its_product_is_dropped() {
+async fn numbered_event_without_an_entry_is_found_by_polling_and_applied() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.until_announced().await;
@@ -165,7 +165,7 @@ async fn a_number_without_an_entry_is_found_by_polling_and_its_product_is_droppe
 
 /// Here too, the entries are removed before the event is appended.
 #[tokio::test]
-async fn a_number_without_an_entry_is_appended_before_those_that_follow() {
+async fn numbered_event_without_an_entry_is_appended_before_later_events() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
     let mut expected = stores.settled_head().await;
@@ -184,7 +184,7 @@ async fn a_number_without_an_entry_is_appended_before_those_that_follow() {
 /// Numbers are assigned under one lock: a relay that waited for it continues after the numbers of the other relay, not
 /// where it began to wait.
 #[tokio::test]
-async fn a_relay_that_waited_for_its_turn_goes_on_behind_the_other() {
+async fn relay_that_waited_for_the_lock_continues_after_the_other_relay() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
     stores.until_announced().await;
@@ -205,7 +205,7 @@ async fn a_relay_that_waited_for_its_turn_goes_on_behind_the_other() {
 
 /// The seed itself is published, for any number of concurrent starts.
 #[tokio::test]
-async fn a_first_start_announces_the_catalogue() {
+async fn first_start_publishes_the_seeded_catalogue() {
     let stores = Stores::start().await;
     let _apis = tokio::join!(stores.api(), stores.api(), stores.api());
     let stream = stores.whole_stream().await;

@@ -104,7 +104,7 @@ async fn database_that_is_read_only_degrades_the_service_and_is_logged_once() {
 
 /// One batch, in which Redis refuses the invalidation of one event.
 #[tokio::test]
-async fn event_that_cannot_be_carried_out_holds_up_only_what_follows_it() {
+async fn event_that_cannot_be_applied_holds_up_only_later_events() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let head = stores.settled_head().await;

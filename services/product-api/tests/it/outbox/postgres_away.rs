@@ -12,7 +12,7 @@ const UNHEARD: &str = "INSERT INTO outbox (event)
     SELECT announce('product.updated', '{\"product_id\": 5, \"version\": 1, \"category_id\": 1, \"changed\": []}')";
 
 #[tokio::test]
-async fn a_change_that_nobody_was_notified_of_is_found_by_polling() {
+async fn change_without_a_notification_is_found_by_polling() {
     let stores = Stores::start().await;
     let _api = stores.api_with(&[("RELAY__POLL", "100ms")]).await;
     for _ in 0..3 {
@@ -77,7 +77,7 @@ async fn a_postgres_that_is_killed_and_restarted_is_relayed_again() {
 
 /// The relay waits for a reply that does not arrive; the shutdown does not wait for the relay.
 #[tokio::test]
-async fn sigterm_ends_it_within_the_grace_time_while_postgres_hangs() {
+async fn sigterm_ends_the_process_within_the_grace_time_while_postgres_hangs() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let api = stores.api_with(&[("HTTP__GRACE", "1s")]).await;

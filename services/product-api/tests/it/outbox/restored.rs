@@ -80,7 +80,7 @@ async fn relay_that_keeps_running_notices_a_head_that_was_lowered() {
 }
 
 #[tokio::test]
-async fn relay_that_is_merely_started_anew_leaves_the_stream_alone() {
+async fn restarted_relay_keeps_the_stream() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.until_announced().await;

@@ -20,7 +20,7 @@ async fn a_write_deletes_the_entry_and_the_next_read_loads() {
 
 /// The race that a delete alone would lose: a load has begun, but its value is not stored yet.
 #[tokio::test]
-async fn a_write_takes_the_lease_of_a_load_under_way() {
+async fn write_removes_the_lease_of_a_load_in_flight() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let lease = format!("L{}", "0".repeat(32));
@@ -30,7 +30,7 @@ async fn a_write_takes_the_lease_of_a_load_under_way() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_is_gone_at_once_and_remembered_as_absent() {
+async fn deleted_product_is_gone_at_once_and_cached_as_absent() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.get("/products/explicit/1").await.expect(200);
@@ -64,7 +64,7 @@ async fn no_other_strategy_deletes() {
 
 /// The cost of the strategy: only its own writes invalidate the entry.
 #[tokio::test]
-async fn a_write_past_the_strategy_is_not_heard_of() {
+async fn write_outside_the_strategy_leaves_the_entry_stale() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = api.get("/products/explicit/1").await.expect(200).version();

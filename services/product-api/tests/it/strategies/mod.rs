@@ -68,7 +68,7 @@ async fn each_strategy_has_entries_of_its_own() {
 
 /// "No such product" is cached, and removed by the writer that creates the product.
 #[tokio::test]
-async fn an_absent_product_is_cached_as_absent_and_seen_as_soon_as_it_is_created() {
+async fn absent_product_is_cached_as_absent_until_its_creation() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let other = stores.api().await;

@@ -60,7 +60,7 @@ impl Shelves {
 }
 
 #[tokio::test]
-async fn a_renamed_category_drops_its_carriers_and_nothing_else() {
+async fn category_rename_invalidates_only_entries_with_its_tag() {
     let shelves = Shelves::stocked().await;
     let path = format!("/categories/{}", shelves.here);
     let renamed = shelves.api.put(&path, &json!({ "name": "Renamed" })).await.expect(200);
@@ -77,7 +77,7 @@ async fn a_renamed_category_drops_its_carriers_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_changed_product_drops_itself_and_its_list_and_nothing_else() {
+async fn product_change_invalidates_only_its_entry_and_its_list() {
     let shelves = Shelves::stocked().await;
     let written = shelves.api.put(&shelves.paths()[0], &json!({ "price_cents": 5 })).await.expect(200);
     assert_eq!(written.source(), "fwd=method; detail=invalidated");
@@ -97,7 +97,7 @@ async fn a_moved_product_leaves_one_list_and_enters_the_other_at_once() {
 }
 
 #[tokio::test]
-async fn somebody_elses_change_creation_and_deletion_reach_the_lists_by_event() {
+async fn changes_made_elsewhere_reach_the_lists_by_event() {
     let shelves = Shelves::stocked().await;
     let api = &shelves.api;
     let new = json!({ "name": "Another", "price_cents": 100, "category_id": shelves.here });

@@ -39,7 +39,7 @@ async fn concurrent_writers_leave_the_last_version_behind() {
 }
 
 #[tokio::test]
-async fn a_write_that_its_condition_refuses_does_not_touch_the_entry() {
+async fn write_with_a_failed_precondition_does_not_touch_the_entry() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.get("/products/writethrough/1").await.expect(200);
@@ -50,7 +50,7 @@ async fn a_write_that_its_condition_refuses_does_not_touch_the_entry() {
 
 /// The category's name comes from another row: the row lock does not cover it, but its tag does.
 #[tokio::test]
-async fn a_renamed_category_is_not_served_from_what_was_written_before() {
+async fn renamed_category_is_not_served_from_a_written_through_entry() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let written = api.put("/products/writethrough/1", &json!({ "stock": 1 })).await.expect(200).json();
