@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, turn};
 
-/// What a read and a write at that moment cost.
+/// Returns the time that this share of the requests did not exceed.
 fn percentile(times: &mut [Duration], share: f64) -> Duration {
     times.sort();
     let rank = (times.len() as f64 * share) as usize;

@@ -8,7 +8,7 @@ use testkit::eventually;
 
 use crate::support::{Api, SOON, STREAM, Stores, seq, turn};
 
-/// Waits until the stream ends with the last number given.
+/// Waits until the stream ends with the last assigned number.
 async fn until_caught_up(stores: &Stores) {
     let head = stores.settled_head().await;
     eventually("the stream", SOON, async || stores.stream().await.last().map(seq) == Some(head)).await;

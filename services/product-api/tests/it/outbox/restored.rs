@@ -13,7 +13,7 @@ pub(crate) async fn restore(stores: &Stores, count: i64) {
     stores.sql(&format!("UPDATE outbox_head SET seq = {}", head - count)).await;
 }
 
-/// Waits until the stream ends with the last number given.
+/// Waits until the stream ends with the last assigned number.
 async fn until_caught_up(stores: &Stores) {
     eventually("the stream", SOON, async || {
         let head = stores.settled_head().await;

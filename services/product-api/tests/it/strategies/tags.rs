@@ -137,7 +137,7 @@ async fn a_category_that_does_not_exist_is_cached_as_absent() {
     api.put("/categories/4711", &json!({ "name": "x" })).await.problem(404, "not-found");
 }
 
-/// More members than one script call removes.
+/// The tag has more members than one script call removes.
 #[tokio::test]
 async fn a_tag_on_many_entries_is_emptied_completely() {
     let stores = Stores::start().await;
