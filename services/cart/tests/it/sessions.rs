@@ -1,4 +1,5 @@
-//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) have no effect on the cart's own sessions.
+//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) do not affect the cart's own
+//! sessions.
 
 use serde_json::json;
 use testkit::{FOREIGN_SETTINGS, Postgres, eventually};

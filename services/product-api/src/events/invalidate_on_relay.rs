@@ -6,7 +6,7 @@
 //!
 //! | event | invalidated |
 //! |---|---|
-//! | product created | the product's entry in every lane ("no such product"), the list of its category, and the featured list |
+//! | product created | the product's entry in every cache ("no such product"), its category's list, and the featured list |
 //! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on |
 //! | product deleted, or its flag changed | the featured list |
 //! | … by `explicit` or `writethrough` | also the product's entry in that writer's own cache, if it is older |
