@@ -6,8 +6,8 @@
 //!
 //! | event | invalidated |
 //! |---|---|
-//! | product created | the product's entry in every cache ("no such product"), its category's list, and the featured list |
-//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on |
+//! | product created | its entry in every cache ("no such product"), its category's list, and the featured list |
+//! | product updated or deleted | entries with its tag (`tags`, `production`), and the lists that it is or was on |
 //! | product deleted, or its flag changed | the featured list |
 //! | … by `explicit` or `writethrough` | also the product's entry in that writer's own cache, if it is older |
 //! | category created, updated or deleted | what carries the category's tag, in every cache that shows its name |

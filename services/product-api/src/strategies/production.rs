@@ -5,7 +5,7 @@
 //! | delete of the key, by the writer | no stale read after the response to a write |
 //! | tags | the same for entries that the writer does not know |
 //! | the relay | the same, a moment later, for changes made elsewhere and for writers that were killed after COMMIT |
-//! | soft TTL | hot entries are refreshed before a reader has to wait, and are served while the database is unavailable |
+//! | soft TTL | hot entries are refreshed before a reader has to wait, and outlive an outage of the database |
 //! | hard TTL with jitter | no entry lives forever, and entries do not all expire at the same time |
 //! | fail open | without Redis, reads and writes continue; a bulkhead limits the concurrent loads |
 //!

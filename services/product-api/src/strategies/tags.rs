@@ -5,7 +5,7 @@
 //! product:tags:1         category:3  product:1
 //! product:by-category:3  category:3  products-of:3
 //!
-//! rename category 3      invalidates category:3                    both entries, and every other one that shows the name
+//! rename category 3      invalidates category:3                    both entries, and all others that show the name
 //! change product 1       invalidates product:1, products-of:3      both entries, and no other product
 //! move 1 from 3 to 4     invalidates … products-of:3, products-of:4  the list it left, and the list it enters
 //! ```
