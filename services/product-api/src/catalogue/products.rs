@@ -18,8 +18,7 @@ use crate::schema::{categories, products};
 /// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
 
-/// A strategy whose writer invalidates its own entry after COMMIT, and whose entries no event-driven cache removes in
-/// its place.
+/// A strategy that invalidates its own entry after COMMIT, and whose entry the relay removes only for its own changes.
 ///
 /// The transaction of the change records the name with the event (`outbox.writer`). If the writer is killed before it
 /// invalidates, or Redis does not acknowledge the invalidation, the relay invalidates this strategy's entry.

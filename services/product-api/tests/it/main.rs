@@ -10,7 +10,7 @@
 //! | `promise` | no stale read after an acknowledged write, under load |
 //! | `outbox` | every committed change is published, in order, once; one file per subject |
 //! | `stampede` · `redis_down` | many readers at once; Redis is down, hangs, and returns |
-//! | `redis_states` | a replica, a full or loading Redis, a failed save, a new password: reported, not stale, recovers |
+//! | `redis_states` | a replica, full or loading Redis, a failed save, a new password: reported, not stale, recovers |
 //! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
 //! | `lists` · `shared_caches` | the products on a list after any write; what other caches may do |
 //! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
