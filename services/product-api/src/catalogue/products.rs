@@ -18,7 +18,8 @@ use crate::schema::{categories, products};
 /// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
 
-/// A strategy that invalidates its own entry after COMMIT, and whose entry the relay removes only for its own changes.
+/// A strategy that invalidates its own entry after COMMIT. After an update or a deletion of the product, the relay
+/// removes this entry only if the strategy made the change.
 ///
 /// The transaction of the change records the name with the event (`outbox.writer`). If the writer is killed before it
 /// invalidates, or Redis does not acknowledge the invalidation, the relay invalidates this strategy's entry.
