@@ -1,4 +1,4 @@
-//! The migrations are compiled in: a new one has to cause a build.
+//! Rebuilds the crate when a migration is added, because the migrations are compiled into the binary.
 fn main() {
     println!("cargo::rerun-if-changed=migrations");
 }

@@ -1,4 +1,4 @@
-//! The service from its parts: stores, shop, relay, consumer, server; and the way back when it is told to stop.
+//! Starts the service: connects the stores, starts relay, consumer and server, and stops them in order.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -33,24 +33,24 @@ use crate::{NAME, routes};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// How long a start waits for Postgres.
+/// The longest time that a start waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(60);
-/// How long a start waits until the events from before it are carried out. More is done behind the first requests.
+/// The longest time that a start waits for earlier events to be applied. The rest is applied during the first requests.
 const RELAY_WAIT: Duration = Duration::from_secs(2);
-/// What a stop may take at least after the last request.
+/// The least time that a stop allows after the last request.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
-/// What runs beside the requests.
+/// The background tasks.
 struct Events {
     consumer: Consumer,
     progress: EventProgress,
     relay: Relay,
 }
 
-/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+/// Serves until `shutdown`, then completes the requests in flight within the grace time.
 ///
 /// # Errors
-/// When a setting leads nowhere, or the listener fails.
+/// Returns an error if a setting names an unusable server or file, or if the listener fails.
 pub async fn run(
     listener: TcpListener,
     settings: Settings,
@@ -104,9 +104,10 @@ pub async fn run(
     Ok(())
 }
 
-/// Connects to the stores, brings the schema up to date, and starts to relay and to listen. The product API may be away.
+/// Connects to the stores, brings the schema up to date, and starts the relay and the consumer. The product API may be
+/// unavailable.
 async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(CartService, Events)> {
-    // The cache first: settings that it refuses should not wait for Postgres.
+    // First the cache: invalid cache settings should be reported before the wait for Postgres.
     let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     database::migrate(&settings.postgres, MIGRATIONS, DATABASE_WAIT).await.context("POSTGRES__URL")?;
@@ -132,10 +133,12 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Cart
     let handler = CartEventHandler::new(cache.clone(), lanes, snapshots);
     let consumer = Consumer::start(&settings.events, redis, subscription, handler).context("REDIS__URL")?;
     progress.follow(&consumer);
-    // What has changed while nobody listened, before the first request; without Redis there is nothing to do.
+    // Before the first request, waits for the changes made while no process of this service ran. Without Redis there is
+    // nothing to invalidate.
     if cache.health().is_in_use() {
         let mut status = consumer.watch();
-        // Its guard must not outlive the wait: the consumer could not tell of its status any more.
+        // The guard of the watch must not outlive the wait, because the consumer could not update its status while it
+        // is held.
         let heard = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
         let _ = timeout(RELAY_WAIT, async { tokio::join!(relay.caught_up(), heard) }).await;
     }
@@ -145,7 +148,7 @@ async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(Cart
     ))
 }
 
-/// The description of all routes.
+/// Returns the description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
@@ -153,7 +156,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     docs::complete(openapi)
 }
 
-/// Without its database the cart is of no use; without the others it is slower, or shows what it last knew.
+/// Returns the readiness checks. The service requires its database. Without the others it is slower, or shows the last
+/// known data.
 fn readiness(service: &CartService, events: &Events, shutdown: CancellationToken) -> Readiness {
     let (relay, progress) = (events.relay.failing(), events.progress.clone());
     let limit = Duration::from_secs(1);

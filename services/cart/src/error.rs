@@ -1,47 +1,47 @@
-//! What a request can fail with. Each variant is a decision for the edge.
+//! Errors of a request. Each variant requires a different decision of the route.
 
 use cache::GetError;
 use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
-/// Why something was not done.
+/// The reason why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CartError {
     /// There is no such cart.
     #[error("there is no such cart")]
     NoCart,
-    /// The product is not sold, or not any more.
+    /// The product is not sold, or is no longer sold.
     #[error("there is no such product")]
     NoProduct,
-    /// The client's preconditions do not hold for the line as it is now; `None` when it is not in the cart.
+    /// The client's preconditions do not hold for the current line; `None` if the product is not in the cart.
     #[error("the preconditions do not hold for the line")]
     PreconditionFailed(Option<Validator>),
-    /// The cart holds as many products as a cart may.
+    /// The cart already holds the maximum number of products.
     #[error("the cart is full")]
     Full,
-    /// So many pieces cost more than can be reckoned with.
+    /// The price of so many pieces exceeds 64 bits.
     #[error("so many pieces cost too much")]
     TooMuch,
-    /// Nobody can say anything about the product just now.
+    /// Nothing is known of the product at the moment.
     #[error("the product API does not answer, and nothing is known of product {0}")]
     ProductUnknown(i64),
-    /// The database refused or did not answer; the error tells whether that passes.
+    /// The database refused or did not respond. The error says whether the failure is transient.
     #[error("the database: {0}")]
     Database(database::Error),
-    /// Too many carts are being put together.
+    /// Too many views are being loaded.
     #[error("too many loads are under way")]
     Overloaded,
-    /// Something took too long, or ended without an answer.
+    /// A load timed out or ended without a result.
     #[error("not available: {0}")]
     Unavailable(String),
-    /// A fault of this program.
+    /// A defect of this program.
     #[error("{0}")]
     Internal(String),
 }
 
 impl CartError {
-    /// Whether a later attempt may succeed, without a change of this program or of its settings.
+    /// Returns whether a later attempt may succeed without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::ProductUnknown(_) | Self::Overloaded | Self::Unavailable(_) => true,
@@ -55,7 +55,7 @@ impl CartError {
         }
     }
 
-    /// Whether the database refuses to be written to, and can be read.
+    /// Returns whether the database is read-only.
     pub fn is_read_only(&self) -> bool {
         matches!(self, Self::Database(error) if error.class() == database::ErrorClass::ReadOnly)
     }
@@ -88,7 +88,7 @@ impl From<serde_json::Error> for CartError {
     }
 }
 
-/// The reason that a fetch failed for.
+/// Returns the reason why a read through the cache failed.
 impl From<GetError> for CartError {
     fn from(error: GetError) -> Self {
         match error.loader_error::<Self>() {

@@ -1,4 +1,4 @@
-//! The ids that name carts and products, parsed at the edge.
+//! The ids of carts and products, parsed where a request enters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use events::contract::cart_reference;
 use uuid::Uuid;
 
-/// The id of a cart: chosen at random, so that nobody guesses it.
+/// The id of a cart: random, so that it cannot be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CartId(Uuid);
 
@@ -15,19 +15,19 @@ pub struct CartId(Uuid);
 pub struct ProductId(i64);
 
 impl CartId {
-    /// The name under which others know it; see [`cart_reference`].
+    /// Returns the name by which operators and other services know the cart; see [`cart_reference`].
     pub fn reference(self) -> Uuid {
         cart_reference(self.0)
     }
 
-    /// As the database has it.
+    /// Returns the id as the database stores it.
     pub fn get(self) -> Uuid {
         self.0
     }
 }
 
 impl ProductId {
-    /// As the database has it.
+    /// Returns the id as the database stores it.
     pub fn get(self) -> i64 {
         self.0
     }
@@ -61,7 +61,7 @@ impl FromStr for CartId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        // The parser takes braces, URNs and bare digits as well; a cart has one address.
+        // The parser also accepts braces, URNs and bare digits, but a cart has exactly one URL.
         let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
         parsed.map(Self).ok_or("a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8")
     }
@@ -71,7 +71,7 @@ impl FromStr for ProductId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // One address for each: no leading zeros.
+        // No leading zeros, so that each id has exactly one URL.
         let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && *number > 0);
         number.map(Self).ok_or_else(|| format!("a product id is a number from 1 to {}", i64::MAX))

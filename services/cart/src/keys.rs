@@ -1,17 +1,17 @@
-//! Every key and every tag that the cart owns, in one place.
+//! All keys and tags that the cart service owns.
 //!
-//! | key | holds | invalidated when |
+//! | key | value | invalidated when |
 //! |---|---|---|
-//! | `cart:product:{id}` | what is known of a product | an event tells of a change of the product |
+//! | `cart:product:{id}` | the data of a product | an event reports a change of the product |
 //! | `cart:view:{reference}` | a cart with current prices | a client or psql writes to the cart |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
 //! | `product:{id}` | the views of the carts that hold the product | after `cart:product:{id}`, by the same event |
 //!
-//! A key is shown to operators, so it has the cart's [reference](events::contract::cart_reference) and not its id.
-//! Nothing carries the tag of a category: no view shows one. Other names in the keyspace: `cart:events` is the stream
-//! of what happens to carts, `cart:~dead-letters` holds events that could not be carried out.
+//! Operators see the keys, so a key contains the cart's [reference](events::contract::cart_reference) instead of its
+//! id. No entry carries the tag of a category, because no view shows one. Other names in the keyspace: `cart:events` is
+//! the stream of changes of carts, and `cart:~dead-letters` holds events that could not be applied.
 
 use cache::{Cache, CacheClient, PolicyError, Tag};
 
@@ -21,26 +21,26 @@ use crate::settings::PolicySettings;
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "cart";
 
-/// The consumer group in which all carts share the events about products.
+/// The consumer group in which all processes of the cart service share the events about products.
 pub const GROUP: &str = "cart";
 
-/// The stream of events that could not be carried out.
+/// The stream of events that could not be applied.
 pub const DEAD_LETTERS: &str = "cart:~dead-letters";
 
-/// The lanes of the keyspace.
+/// The caches of the keyspace.
 #[derive(Clone, Debug)]
 pub struct Caches {
-    /// Facts of products.
+    /// The data of products.
     pub product: Cache,
-    /// Views of carts.
+    /// The views of carts.
     pub view: Cache,
 }
 
 impl Caches {
-    /// Makes the lanes.
+    /// Creates the caches.
     ///
     /// # Errors
-    /// When a lifetime contradicts itself.
+    /// Returns an error if the TTLs of a policy contradict each other.
     pub fn new(cache: &CacheClient, lanes: &PolicySettings) -> Result<Self, PolicyError> {
         Ok(Self {
             product: cache.cache("product", lanes.product.policy())?,

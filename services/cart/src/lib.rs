@@ -1,18 +1,19 @@
-//! The cart: durable carts on Postgres, and views of them with current prices, cached in Redis.
+//! The cart: durable carts in Postgres, and views of them with current prices, cached in Redis.
 //!
-//! It shares no table and no entry with the product API. It asks for facts of products over HTTP, keeps them, and hears
-//! of their changes in events. Without the product API it goes on with what it knows, and says so (`stale`).
+//! The service shares no table and no entry with the product API. It requests the data of products over HTTP, stores
+//! them, and receives their changes as events. Without the product API it continues with the stored data and marks them
+//! as stale (`stale`).
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`view`] | what is shown, and why it is never older than the last event or the last write |
-//! | [`facts`] | facts of products: from the cache, the product API, or the last known ones |
-//! | [`carts`] | the truth: lines in Postgres |
-//! | [`react`] | event → effect |
+//! | [`view`] | the views, and why none is older than the last event or the last write |
+//! | [`facts`] | the data of products: from the cache, the product API, or the last known snapshot |
+//! | [`carts`] | the lines in Postgres, the source of truth |
+//! | [`react`] | the effect of each event |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`service`] | what every request works with |
-//! | `routes` | HTTP in, HTTP out |
-//! | [`app`] · [`settings`] | how it starts |
+//! | [`service`] | the state that every request shares |
+//! | `routes` | HTTP requests and responses |
+//! | [`app`] · [`settings`] | start and settings |
 
 pub mod app;
 pub mod carts;
@@ -27,5 +28,5 @@ pub mod service;
 pub mod settings;
 pub mod view;
 
-/// What the service is called: in logs, in the database, in `Cache-Status`.
+/// The name of the service in logs, in the database and in `Cache-Status`.
 pub const NAME: &str = "cart";

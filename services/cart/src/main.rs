@@ -1,5 +1,5 @@
-//! `cart` serves; `cart healthcheck` asks a running one whether it is ready; `cart openapi` prints the description of
-//! its API.
+//! `cart` serves, `cart healthcheck` checks the readiness of a running instance, and `cart openapi` prints the OpenAPI
+//! document.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,12 @@
-//! Events and their effects: those of the product API, and the cart's own.
+//! The effects of events: those of the product API, and the cart's own.
 //!
-//! A product has changed: [`CartEventHandler`] raises the floor below which its facts are not believed, removes the facts, and
-//! then the views that show them; why in this order stands in [`crate::view`]. Events about categories have no effect:
-//! no view shows a category.
+//! When a product changes, [`CartEventHandler`] raises the minimum version of its data, removes the cached data, and
+//! then removes the views that show them. [`crate::view`] explains this order. Events about categories have no effect,
+//! because no view shows a category.
 //!
-//! A cart has changed: [`InvalidateOnRelay`] removes its view before the stream hears of it. The cart's own writes have done so
-//! before they answered; this is for psql, and for a process that was killed between COMMIT and invalidation.
+//! When a cart changes, [`InvalidateOnRelay`] removes its view before the relay appends the event to the stream. The
+//! service's own writes have done this before their response. The hook covers writes made in psql, and a process that
+//! was killed between COMMIT and invalidation.
 
 use std::collections::HashSet;
 
@@ -22,7 +23,7 @@ use crate::ids::ProductId;
 use crate::keys::{self, Caches};
 use crate::view::Views;
 
-/// What the cart does when products change.
+/// The event handler for changes of products.
 #[derive(Clone, Debug)]
 pub struct CartEventHandler {
     cache: CacheClient,
@@ -30,7 +31,7 @@ pub struct CartEventHandler {
     snapshots: ProductSnapshots,
 }
 
-/// What the cart does after its own changes.
+/// The relay hook for changes of carts.
 #[derive(Clone, Debug)]
 pub struct InvalidateOnRelay {
     cache: CacheClient,
@@ -38,7 +39,7 @@ pub struct InvalidateOnRelay {
 }
 
 impl CartEventHandler {
-    /// On the entries of `cache`, and the memory of products.
+    /// Creates a handler for the entries in `lanes` and for `snapshots`.
     pub fn new(cache: CacheClient, lanes: Caches, snapshots: ProductSnapshots) -> Self {
         Self { cache, lanes, snapshots }
     }
@@ -53,8 +54,8 @@ impl EventHandler for CartEventHandler {
             let what = if event.change.product_id.is_some() { "product" } else { "category" };
             self.cache.feed().event(event.change.kind.name(), Some(event.seq), format_args!("{what}:{about}"));
         }
-        // The floor first: whoever loads facts from here on does not believe an older answer. A database that is read-only
-        // for a while refuses it. The entries are removed all the same, and once more when the event is repeated.
+        // The minimum version first: a load that begins from here on rejects older data. A database that is temporarily
+        // read-only refuses this write. The entries are removed all the same, and again when the event is redelivered.
         let heard = self.snapshots.record_events(events).await;
         if let Err(error) = &heard
             && !error.is_read_only()
@@ -69,7 +70,7 @@ impl EventHandler for CartEventHandler {
         let key = |id: &ProductId| self.lanes.product.key(*id);
         let facts = products.iter().map(key).fold(Invalidation::hard(), Invalidation::key);
         require_done(self.cache.invalidate(facts).await)?;
-        // Only now the views: one that is loaded from here on does not find the old facts.
+        // Views last: a view that is loaded from here on does not find the old data.
         let views = Invalidation::hard().tags(products.iter().map(|id| keys::product(*id)));
         require_done(self.cache.invalidate(views).await)?;
         heard.map_err(unavailable)
@@ -84,7 +85,7 @@ impl EventHandler for CartEventHandler {
 }
 
 impl InvalidateOnRelay {
-    /// On the views of `cache`.
+    /// Creates a hook for `views`.
     pub fn new(cache: CacheClient, views: Views) -> Self {
         Self { cache, views }
     }
@@ -96,7 +97,7 @@ impl RelayHook<CartChange> for InvalidateOnRelay {
         require_done(self.views.invalidate_carts(carts).await)
     }
 
-    /// Views may show lines that the database has lost.
+    /// After a change of the history, views may show lines that the database has lost.
     async fn history_changed(&self) -> Result<(), HandlerError> {
         drop_everything(&self.cache).await
     }
@@ -106,14 +107,15 @@ impl RelayHook<CartChange> for InvalidateOnRelay {
     }
 }
 
-/// Facts and views. Twice, because the first pass meets them in any order: it may have gone by when a view is stored
-/// that was made of facts it has not come to yet. In the second, no such facts are left.
+/// Purges all data of products and all views. It does so twice, because the first pass visits the entries in any order:
+/// it may have passed the place of a view that is stored later from data that the pass has not reached yet. In the
+/// second pass, no such data are left.
 async fn drop_everything(cache: &CacheClient) -> Result<(), HandlerError> {
     require_done(cache.purge().await)?;
     require_done(cache.purge().await)
 }
 
-/// The cache repeats a deferred one by itself; the events wait until it is certain.
+/// Fails if the invalidation is deferred. The cache retries it by itself, and the events wait until it succeeds.
 fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),

@@ -1,48 +1,48 @@
 //! The tables as diesel sees them, written by hand beside the migrations.
 //!
-//! Queries are checked against this file at compile time, but nothing checks this file against the
-//! database: whoever changes a migration changes it here too.
+//! The compiler checks queries against this file, but nothing checks this file against the database: a change of a
+//! migration must also be made here.
 
 diesel::table! {
     /// Carts.
     carts (id) {
-        /// Random.
+        /// A random id.
         id -> Uuid,
-        /// When it was created.
+        /// The time of creation.
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// Lines of carts; quantity 0 is a line that was removed.
+    /// Lines of carts. A line with quantity 0 has been removed.
     cart_items (cart_id, product_id) {
-        /// The cart.
+        /// The id of the cart.
         cart_id -> Uuid,
-        /// The product, in another service's database.
+        /// The id of the product, which is in another service's database.
         product_id -> BigInt,
         /// 0 to 999.
         quantity -> Integer,
-        /// The price when it was put into the cart.
+        /// The price of one piece when the product was put into the cart.
         added_price_cents -> BigInt,
-        /// Counted by a trigger, across removals.
+        /// Incremented by a trigger, also across removals.
         version -> BigInt,
-        /// When it was put into the cart.
+        /// The time when the product was put into the cart.
         added_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// The last known facts of products.
+    /// The last known snapshots of products.
     known_products (id) {
-        /// The product.
+        /// The id of the product.
         id -> BigInt,
-        /// As last fetched.
+        /// The data as last fetched.
         facts -> Nullable<Jsonb>,
-        /// Of the facts.
+        /// The version of the data.
         version -> BigInt,
-        /// Of the last event.
+        /// The version in the last event.
         floor_version -> BigInt,
-        /// No longer sold.
+        /// Whether the product is no longer sold.
         deleted -> Bool,
         /// The number of the last event.
         seq -> BigInt,

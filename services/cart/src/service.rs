@@ -1,4 +1,4 @@
-//! What every request works with, and what a write does: commit, then remove the view, then answer.
+//! The state that every request shares, and the order of a write: commit, remove the view, respond.
 
 use std::time::Duration;
 
@@ -17,52 +17,52 @@ use crate::facts::{ProductSource, State, Upstream};
 use crate::ids::{CartId, ProductId};
 use crate::view::Views;
 
-/// Carts, what is known of products, and the views made of both.
+/// The carts, the data of products, and the views made of both.
 #[derive(Clone, Debug)]
 pub struct CartService {
-    /// Redis.
+    /// The connection to Redis.
     pub cache: CacheClient,
-    /// Postgres.
+    /// The carts in Postgres.
     pub carts: Carts,
-    /// What is known of products.
+    /// The data of products.
     pub facts: ProductSource,
-    /// What is shown.
+    /// The views of the carts.
     pub views: Views,
-    /// The log of changes.
+    /// The outbox, which `/events` reads.
     pub outbox: Outbox,
-    /// The way to the product API.
+    /// The client of the product API.
     pub upstream: Upstream,
-    /// The longest time for which a COMMIT that was not answered can still take effect.
+    /// The longest time for which an unacknowledged COMMIT can still take effect.
     pub commit_bound: Duration,
 }
 
-/// A line that was written.
+/// A written line of a cart.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WrittenLine {
-    /// The cart.
+    /// The id of the cart.
     pub cart_id: Uuid,
-    /// The product.
+    /// The id of the product.
     pub product_id: i64,
-    /// Pieces of it in the cart now.
+    /// Pieces of the product that are now in the cart.
     pub quantity: i32,
-    /// The price when it was put into the cart.
+    /// The price of one piece when the product was put into the cart.
     pub added_price_cents: i64,
-    /// 1, and one more with every change.
+    /// 1 at first, incremented by every change.
     pub version: i64,
-    /// Whether the product API could not be asked, and the last known price was taken.
+    /// Whether the product API was unavailable, so that the last known price was used.
     pub stale: bool,
 }
 
-/// A committed write, and whether its view is gone.
+/// A committed write, and its effect on the view.
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The line.
     pub line: WrittenLine,
-    /// Its validator.
+    /// The validator of the line.
     pub validator: Validator,
     /// Whether the product was not in the cart before.
     pub is_new: bool,
-    /// What became of the view.
+    /// The effect on the view.
     pub effect: Invalidated,
 }
 
@@ -70,24 +70,24 @@ impl CartService {
     /// Creates an empty cart.
     ///
     /// # Errors
-    /// When the database does not.
+    /// Returns an error if the database does not create it.
     pub async fn create(&self) -> Result<NewCart, CartError> {
         self.carts.create().await
     }
 
-    /// The cart with current prices.
+    /// Returns the cart with current prices.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn view(&self, cart: CartId) -> Result<Cached, GetError> {
         self.views.view(cart).await
     }
 
-    /// Sees to it that so many pieces of a product lie in the cart. When it returns, the view from before is gone.
+    /// Sets the number of pieces of a product in the cart. When it returns, the earlier view is removed.
     ///
     /// # Errors
-    /// [`CartError::NoProduct`] when it is not sold, [`CartError::ProductUnknown`] when nobody can say that,
-    /// [`CartError::PreconditionFailed`] when `expect` does not hold.
+    /// Returns [`CartError::NoProduct`] if the product is not sold, [`CartError::ProductUnknown`] if this cannot be
+    /// determined, and [`CartError::PreconditionFailed`] if `expect` does not hold.
     pub async fn put(
         &self,
         cart: CartId,
@@ -103,7 +103,7 @@ impl CartService {
         };
         price.checked_mul(quantity.quantity.into()).ok_or(CartError::TooMuch)?;
         let put = self.carts.put(cart, product, quantity, price, expect).await;
-        // Also where nothing has changed: whoever repeats a write may do so because its invalidation was deferred.
+        // Also if nothing has changed: a client may repeat a write because its invalidation was deferred.
         let (put, effect) = self.after_write(cart, put).await?;
         let line = WrittenLine {
             cart_id: cart.get(),
@@ -116,10 +116,10 @@ impl CartService {
         Ok(Written { line, validator: put.line.validator(), is_new: put.is_new, effect })
     }
 
-    /// Sees to it that a product does not lie in the cart. When it returns, the view from before is gone.
+    /// Removes a product from the cart. When it returns, the earlier view is removed.
     ///
     /// # Errors
-    /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`] when `expect` does not hold.
+    /// Returns [`CartError::NoCart`], or [`CartError::PreconditionFailed`] if `expect` does not hold.
     pub async fn remove(
         &self,
         cart: CartId,
@@ -130,7 +130,7 @@ impl CartService {
         self.after_write(cart, removed).await.map(|((), effect)| effect)
     }
 
-    /// Removes the view of a cart that was written to, also where the write is in doubt.
+    /// Removes the view of a cart after a write, also if the write is in doubt.
     async fn after_write<T>(
         &self,
         cart: CartId,
@@ -140,7 +140,8 @@ impl CartService {
             Ok(written) => Ok((written, self.views.invalidate_carts([cart.reference()]).await)),
             Err(WriteError { cause, in_doubt }) => {
                 if in_doubt.is_some() {
-                    // The client hears of the failure; whether Redis has done it changes nothing for it.
+                    // The client receives the error of the write. It is the same whether or not Redis has made the
+                    // invalidation.
                     let _ = self.views.invalidate_in_doubt(cart.reference(), self.commit_bound).await;
                 }
                 Err(cause)

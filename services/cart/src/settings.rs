@@ -15,45 +15,46 @@ use serde::Deserialize;
 
 const DEFAULTS: &str = include_str!("settings.toml");
 
-/// Everything that can be set.
+/// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where it listens and how it stops.
+    /// The HTTP server: address, limits and shutdown.
     pub http: HttpSettings,
-    /// Who may use `/events`, `/cache/*` and `/metrics`.
+    /// Access to `/events`, `/cache/*` and `/metrics`.
     pub operations: OperationsSettings,
-    /// What it logs.
+    /// Logging.
     pub log: LogSettings,
     /// The database.
     pub postgres: PostgresSettings,
-    /// The cache's connection and limits.
+    /// The connection and the limits of the cache.
     pub redis: CacheSettings,
-    /// Where facts of products come from.
+    /// The product API.
     pub product_api: ProductApiSettings,
-    /// How changes of products are heard of.
+    /// The consumer of the product API's events.
     pub events: ConsumerSettings,
-    /// How changes of carts are announced.
+    /// The relay, which publishes changes of carts.
     pub relay: RelaySettings,
-    /// How long entries live.
+    /// The TTLs of the entries.
     pub lanes: PolicySettings,
 }
 
-/// The lifetimes of entries.
+/// The policies of the caches.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
-    /// Facts of products.
+    /// The data of products.
     pub product: CachePolicySettings,
-    /// Views of carts.
+    /// The views of carts.
     pub view: CachePolicySettings,
 }
 
 impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and checks that the values are
+    /// consistent.
     ///
     /// # Errors
-    /// By the name of the setting that is wrong.
+    /// Returns an error that names the invalid setting.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::load(runtime::settings::environment())
     }
@@ -74,7 +75,8 @@ impl Settings {
         let lanes = &mut settings.lanes;
         check_policies([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
         if settings.lanes.view.soft_ttl.is_some() {
-            // A stale view would be served after a write to its cart was acknowledged, and refreshed behind.
+            // With a soft TTL, a stale view would be served after a write to its cart was acknowledged, and be
+            // refreshed in the background.
             return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));
         }
         Ok(settings)
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_consistent() {
         assert_eq!(load(&[]).unwrap().http.port, 8005);
     }
 

@@ -1,4 +1,4 @@
-//! The service from its parts: stores, shop, listener, server; and the way back when it is told to stop.
+//! Starts the service: connects the stores, starts relay, listener and server, and stops them in order.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -29,23 +29,23 @@ use crate::{NAME, routes, seed};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// How long a start waits for Postgres.
+/// The longest time that a start waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(60);
-/// How long a start waits for its relay. More is done behind the first requests.
+/// The longest time that a start waits for its relay to catch up. The relay then continues during the first requests.
 const RELAY_WAIT: Duration = Duration::from_secs(2);
-/// What a stop may take at least after the last request.
+/// The least time that a stop allows after the last request.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// Why the readiness check `listener` fails.
 const NOT_SUBSCRIBED: &str = "product:updates is not subscribed to: entries of the events strategy may be outdated";
 
-/// What runs beside the requests.
+/// The background tasks.
 struct Events {
     listener: Listener,
     relay: Relay,
 }
 
-/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+/// Serves until `shutdown`, then completes the requests in flight within the grace time.
 pub async fn run(
     listener: TcpListener,
     settings: Settings,
@@ -97,9 +97,9 @@ pub async fn run(
     Ok(())
 }
 
-/// Connects to the stores, brings the schema and the catalogue up to date, and starts to listen to events.
+/// Connects to the stores, brings the schema and the catalogue up to date, and starts the listener and the relay.
 async fn start(settings: &Settings) -> anyhow::Result<(ProductService, Events)> {
-    // The cache first: settings that it refuses should not wait for Postgres.
+    // First the cache: invalid cache settings should be reported before the wait for Postgres.
     let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     database::migrate(&settings.postgres, MIGRATIONS, DATABASE_WAIT).await.context("POSTGRES__URL")?;
     let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
@@ -107,12 +107,13 @@ async fn start(settings: &Settings) -> anyhow::Result<(ProductService, Events)> 
 
     let commit_bound = settings.postgres.commit_bound();
     let caches = Caches::new(&cache, &settings.lanes, commit_bound)?;
-    // The listener first: what the relay publishes from now on is heard.
+    // The listener starts before the relay, so that it receives everything that the relay publishes.
     let listener = Listener::start(&settings.redis, cache.clone(), caches.clone()).await.context("REDIS__URL")?;
     let on_relay = InvalidateOnRelay::new(cache.clone(), caches.clone());
     let (postgres, redis) = (&settings.postgres, &settings.redis.url);
     let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, postgres, redis, on_relay).context("REDIS__URL")?;
-    // What others have changed meanwhile, and the seed, before the first request; without Redis there is nothing to do.
+    // Before the first request, waits for the invalidations of the seed and of changes made while this process was
+    // down. Without Redis there is nothing to invalidate.
     if cache.health().is_in_use() {
         let _ = timeout(RELAY_WAIT, relay.caught_up()).await;
     }
@@ -120,7 +121,7 @@ async fn start(settings: &Settings) -> anyhow::Result<(ProductService, Events)> 
     Ok((ProductService { catalogue, cache, caches, outbox, commit_bound }, Events { listener, relay }))
 }
 
-/// The description of all routes.
+/// Returns the description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
@@ -129,8 +130,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     docs::complete(openapi)
 }
 
-/// Without its database the service is of no use; without Redis it is slower, and without the relay the other services do not
-/// hear of changes.
+/// Returns the readiness checks. The service requires its database. Without Redis it is slower, and without the relay
+/// the other services do not receive changes.
 fn readiness(service: &ProductService, events: &Events, shutdown: CancellationToken) -> Readiness {
     let (relay, listening) = (events.relay.failing(), events.listener.listening());
     Readiness::new(shutdown)

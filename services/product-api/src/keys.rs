@@ -1,25 +1,26 @@
-//! Every key and every tag that the product API owns, in one place.
+//! All keys and tags that the product API owns.
 //!
-//! | key | holds |
+//! | key | value |
 //! |---|---|
-//! | `product:{strategy}:{id}` | one product, one entry per strategy, so that they can be compared lane by lane |
+//! | `product:{strategy}:{id}` | one product; one entry per strategy, so that the strategies can be compared |
 //! | `product:featured:list` | the featured list |
 //! | `product:by-category:{id}` | the list of a category |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
-//! | `category:{id}` | whatever shows the category's name | the category changes |
+//! | `category:{id}` | entries that show the category's name | the category changes |
 //! | `product:{id}` | entries of `tags` and `production` that show the product | the product changes |
 //! | `products-of:{id}` | the list of the category | a product in it changes, enters or leaves |
 //! | `products:featured` | the featured list | a product enters or leaves it |
-//! | `lane:events` | all entries of the `events` lane | events may have been lost |
+//! | `lane:events` | all entries of the `events` cache | events may have been lost |
 //!
-//! An entry that says "not found" carries no tag, because a client can ask for any id. It is removed by its key: a product
-//! by whoever creates it, a list by whoever changes the category or puts a product into it; and both by the relay.
+//! An entry that says "not found" carries no tag, because a client can ask for any id. It is removed by its key. The
+//! writer that creates the product removes a product's entry. A writer that changes the category or puts a product into
+//! it removes a list's entry. The relay removes both.
 //!
-//! `products-of` and `products:featured` are collection tags: a list cannot carry the tag of a product that was not on it
-//! yet. Every write through this API invalidates the collections that its product has entered or left before it is answered,
-//! whatever its strategy does to the product's own entry; the relay repeats it, and does it for everybody else.
+//! `products-of` and `products:featured` are collection tags: a list cannot carry the tag of a product that was not on
+//! it yet. Every write through this API invalidates the collections that its product has entered or left before the
+//! response, with any strategy. The relay repeats this invalidation, and makes it for all other writers.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::settings::PolicySettings;
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "product";
 
-/// The lanes of the keyspace: one per strategy, and one per list.
+/// The caches of the keyspace: one per strategy, and one per list.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each field is the lane of the strategy or list that it is named after")]
 pub struct Caches {
@@ -47,7 +48,7 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Makes the lanes. The lists live as long as the products of the strategy that shows them off.
+    /// Creates the caches. A list has the TTLs of the strategy that it demonstrates.
     pub fn new(cache: &CacheClient, lanes: &PolicySettings, commit_bound: Duration) -> Result<Self, PolicyError> {
         Ok(Self {
             ttl: cache.cache("ttl", lanes.ttl.policy())?,
@@ -62,24 +63,24 @@ impl Caches {
         })
     }
 
-    /// What a newly created product has to remove: "there is no such product", wherever that was remembered.
+    /// Returns the invalidation for a new product: its entries that say "there is no such product", in every cache.
     pub fn all_entries_invalidation(&self, id: ProductId) -> Invalidation {
         self.keys_of(id).into_iter().fold(Invalidation::hard(), Invalidation::key)
     }
 
-    /// The product's entry in each lane.
+    /// Returns the keys of the product's entries, one per strategy.
     pub fn keys_of(&self, id: ProductId) -> [Key; 7] {
         let lanes =
             [&self.ttl, &self.explicit, &self.writethrough, &self.events, &self.swr, &self.tags, &self.production];
         lanes.map(|lane| lane.key(id))
     }
 
-    /// The lists of the categories in which a product was or is: "there is no such category" carries no tag.
+    /// Returns the keys of the lists of these categories: "there is no such category" carries no tag.
     pub fn lists_of(&self, placements: impl IntoIterator<Item = ListMembership>) -> impl Iterator<Item = Key> {
         placements.into_iter().map(|placement| self.by_category.key(placement.category))
     }
 
-    /// `gone`, and with it the lists that a product enters or leaves between these places.
+    /// Adds to `gone` the lists that a product enters or leaves between `before` and `after`.
     pub fn with_lists(
         &self,
         gone: Invalidation,
@@ -90,12 +91,12 @@ impl Caches {
         self.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key)
     }
 
-    /// `gone`, and with it the lists that a change of a product makes it enter or leave.
+    /// Adds to `gone` the lists that a change makes a product enter or leave.
     pub fn with_lists_of(&self, gone: Invalidation, updated: &UpdatedProduct) -> Invalidation {
         self.with_lists(gone, Some(updated.previous), Some(updated.product.list_membership()))
     }
 
-    /// The lane whose entries this writer invalidates by itself.
+    /// Returns the cache whose entries this writer invalidates itself.
     pub fn cache_of_writer(&self, writer: Writer) -> &Cache {
         match writer {
             Writer::Explicit => &self.explicit,
@@ -104,27 +105,28 @@ impl Caches {
     }
 }
 
-/// The facts of a category: its name, as products and lists show it.
+/// The tag of entries that show the category's name.
 pub fn category(id: CategoryId) -> Tag {
     Tag::new("category", id)
 }
 
-/// The facts of a product.
+/// The tag of entries that show the product.
 pub fn product(id: ProductId) -> Tag {
     Tag::new("product", id)
 }
 
-/// Which products a category has, and what they look like in its list.
+/// The tag of the list of a category: which products it has, and what the list shows of them.
 pub fn products_of(id: CategoryId) -> Tag {
     Tag::new("products-of", id)
 }
 
-/// Which products are featured.
+/// The tag of the featured list.
 pub fn featured() -> Tag {
     Tag::new("products", "featured")
 }
 
-/// The collections that a product entered or left: `before` and `after` say where it was and is, if it was or is there.
+/// Returns the tags of the collections that a product has entered or left. `before` and `after` say which lists it was
+/// and is on; `None` means that the product does not exist.
 pub fn collections(before: Option<ListMembership>, after: Option<ListMembership>) -> Vec<Tag> {
     let category = |placement: Option<ListMembership>| placement.map(|placement| placement.category);
     let is_featured = |placement: Option<ListMembership>| placement.is_some_and(|placement| placement.featured);
@@ -138,7 +140,7 @@ pub fn collections(before: Option<ListMembership>, after: Option<ListMembership>
     tags
 }
 
-/// All entries of the `events` lane.
+/// The tag of all entries of the `events` cache.
 pub fn events_lane() -> Tag {
     Tag::new("lane", "events")
 }

@@ -1,14 +1,14 @@
 //! The product API: a catalogue on Postgres, read through seven cache invalidation strategies on Redis.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
 //! | [`strategies`] | the seven strategies, one file each |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`catalogue`] | the truth: queries and changes in Postgres |
-//! | [`events`] | what the service does with its own events |
-//! | [`products`] | what every request works with |
-//! | `routes` | HTTP in, HTTP out |
-//! | [`app`] · [`settings`] · [`seed`] | how it starts |
+//! | [`catalogue`] | queries and changes in Postgres, without a cache |
+//! | [`events`] | the handling of the service's own events |
+//! | [`products`] | the state that every request shares |
+//! | `routes` | HTTP requests and responses |
+//! | [`app`] · [`settings`] · [`seed`] | start, settings and demo data |
 
 pub mod app;
 pub mod catalogue;
@@ -21,5 +21,5 @@ pub mod seed;
 pub mod settings;
 pub mod strategies;
 
-/// What the service is called: in logs, in the database, in `Cache-Status`.
+/// The name of the service in logs, in the database and in `Cache-Status`.
 pub const NAME: &str = "product-api";

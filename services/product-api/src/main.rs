@@ -1,5 +1,5 @@
-//! `product-api` serves; `product-api healthcheck` asks a running one whether it is ready; `product-api openapi`
-//! prints the description of its API.
+//! `product-api` serves, `product-api healthcheck` checks the readiness of a running instance, and `product-api
+//! openapi` prints the OpenAPI document.
 
 use std::process::ExitCode;
 

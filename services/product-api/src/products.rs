@@ -1,5 +1,5 @@
-//! What every request works with, and the two things all strategies share: how a product is loaded, and what a
-//! write reports.
+//! The state that every request shares, and what all strategies have in common: loading a product, and the effect of a
+//! write on the cache.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,50 +13,50 @@ use runtime::conditions::Preconditions;
 use crate::catalogue::{Catalogue, CatalogueError, ListMembership, NewProduct, Product, ProductId, UpdatedProduct};
 use crate::keys::{self, Caches};
 
-/// The shop: the truth, and the cache in front of it.
+/// The catalogue in Postgres, and its caches in Redis.
 #[derive(Clone, Debug)]
 pub struct ProductService {
-    /// Postgres.
+    /// The queries and changes in Postgres.
     pub catalogue: Catalogue,
-    /// Redis.
+    /// The connection to Redis.
     pub cache: CacheClient,
-    /// The strategies' entries in it.
+    /// The caches of the strategies and lists.
     pub caches: Caches,
-    /// The log of changes.
+    /// The outbox, which `/events` reads.
     pub outbox: Outbox,
-    /// The longest time for which a COMMIT that was not answered can still take effect.
+    /// The longest time for which an unacknowledged COMMIT can still take effect.
     pub commit_bound: Duration,
 }
 
-/// A committed write, and what it did to the cache.
+/// A committed write and its effect on the cache.
 #[derive(Clone, Debug)]
 pub struct CacheWrite {
-    /// The product as it is now, and where it was before.
+    /// The product after the write, and the lists that it was on before.
     pub updated: UpdatedProduct,
-    /// What happened to its entry.
+    /// The effect on the product's entry.
     pub effect: WriteEffect,
 }
 
-/// What a write did to the entries it is responsible for, before it was acknowledged.
+/// The effect of a write on the entries that its writer is responsible for, before the write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteEffect {
-    /// Nothing: they are left to their TTL.
+    /// None: the entries stay until their TTL ends.
     None,
-    /// They are gone: the next read loads.
+    /// The entries are removed: the next read loads.
     Invalidated,
-    /// The new value is there: the next read is a hit.
+    /// The new value is stored: the next read is a hit.
     Stored,
-    /// Its event was committed with it, and is on its way to whoever holds them.
+    /// The event is committed with the write, and the relay publishes it to the processes that hold entries.
     Announced,
-    /// Redis did not do it yet. This process repeats it until it succeeds, and so does the relay, in whatever process,
-    /// when it carries out the event that was committed with the write.
+    /// Redis has not acknowledged the invalidation. This process retries it until it succeeds. The relay, in any
+    /// process, also makes it when it handles the event that was committed with the write.
     Deferred,
 }
 
 type Loading = Pin<Box<dyn Future<Output = Result<NewEntry, CatalogueError>> + Send>>;
 
 impl ProductService {
-    /// Creates a product. When it returns, no entry says that there is none, and no list lacks it.
+    /// Creates a product. When it returns, no entry says that the product does not exist, and no list lacks it.
     pub async fn create(&self, new: &NewProduct) -> Result<(Product, WriteEffect), CatalogueError> {
         let created = self.catalogue.create(new).await;
         let outdated = |product: &Product| {
@@ -66,7 +66,7 @@ impl ProductService {
         self.invalidate_after_write(created, outdated).await
     }
 
-    /// Deletes a product. When it returns, no list has it; its entries are the business of who hears of it.
+    /// Deletes a product. When it returns, no list shows it. The relay and the listener remove its entries.
     pub async fn delete(&self, id: ProductId, expect: &Preconditions) -> Result<WriteEffect, CatalogueError> {
         match self.catalogue.delete(id, expect).await {
             Ok(product) => {
@@ -78,8 +78,9 @@ impl ProductService {
         }
     }
 
-    /// Invalidates the lists that a product has entered or left by a committed write. `effect` is what the write did to the
-    /// product's own entry, and stays what it was unless Redis did not do this.
+    /// Invalidates the lists that a product has entered or left by a committed write. `effect` is the effect of the
+    /// write on the product's own entry. Returns `effect`, or `Deferred` if Redis did not acknowledge this
+    /// invalidation.
     pub async fn invalidate_lists(
         &self,
         before: Option<ListMembership>,
@@ -99,7 +100,7 @@ impl ProductService {
         self.caches.with_lists(Invalidation::hard(), before, after)
     }
 
-    /// How a lane loads a product. `tags` says what the entry depends on beside its own key.
+    /// Returns the loader of a product. `tags` returns the tags that the entry carries.
     pub fn load_product(
         &self,
         id: ProductId,
@@ -111,8 +112,8 @@ impl ProductService {
             Box::pin(async move {
                 match catalogue.product(id).await? {
                     Some(product) => entry(&product, tags(&product)),
-                    // Without a tag, because a client can ask for any id: whoever creates the product, and the relay,
-                    // removes this entry by its key.
+                    // No tag, because a client can ask for any id: the writer that creates the product, and the relay,
+                    // remove this entry by its key.
                     None => Ok(NewEntry::absent()),
                 }
             })
@@ -120,10 +121,10 @@ impl ProductService {
     }
 }
 
-/// What follows a write whose COMMIT was sent.
+/// The invalidations that follow a COMMIT.
 impl ProductService {
-    /// Invalidates what a write has outdated, before the write is acknowledged. A write in doubt fails, and what it may have
-    /// outdated is invalidated too.
+    /// Invalidates what a write has outdated, before the write is acknowledged. If the write is in doubt, it fails, and
+    /// what it may have outdated is invalidated too.
     pub async fn invalidate_after_write<T>(
         &self,
         written: Result<T, WriteError<T, CatalogueError>>,
@@ -138,8 +139,8 @@ impl ProductService {
         }
     }
 
-    /// The same for a change of a product, whose lists are invalidated by whoever called. Where the write is in doubt, they
-    /// are invalidated here.
+    /// Does the same for a change of a product whose lists the caller invalidates. If the write is in doubt, this
+    /// function invalidates the lists.
     pub async fn invalidate_after_update(
         &self,
         written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
@@ -153,8 +154,8 @@ impl ProductService {
         }
     }
 
-    /// A change of a product that leaves its entry alone. Where it is in doubt, the lists that the product may have entered or
-    /// left are invalidated.
+    /// Acknowledges a change of a product that does not touch its entry. If the write is in doubt, invalidates the
+    /// lists that the product may have entered or left.
     pub async fn acknowledge_uncached(
         &self,
         written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
@@ -168,28 +169,29 @@ impl ProductService {
         }
     }
 
-    /// Invalidates what a write may have outdated whose COMMIT was not answered. Returns why it failed.
+    /// Invalidates what a write with an unacknowledged COMMIT may have outdated. Returns why the write failed.
     pub async fn invalidate_if_in_doubt<T>(
         &self,
         error: WriteError<T, CatalogueError>,
         outdated: impl FnOnce(&T) -> Invalidation,
     ) -> CatalogueError {
         if let Some(written) = error.in_doubt {
-            // The client hears of the failure; whether Redis has done it changes nothing for it.
+            // The client receives the error of the write. It is the same whether or not Redis has made the
+            // invalidation.
             let _ = self.cache.invalidate_in_doubt(outdated(&written), self.commit_bound).await;
         }
         error.cause
     }
 }
 
-/// A product as the cache keeps it: the JSON of the answer, so that a hit need not decode it.
+/// Returns the cached form of a product: the JSON of the response, so that a hit does not decode it.
 pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<NewEntry, CatalogueError> {
     let loaded = NewEntry::json(product).map_err(|error| CatalogueError::Internal(error.to_string()))?;
     Ok(loaded.version(product.version.unsigned_abs()).tags(tags))
 }
 
 impl WriteEffect {
-    /// As `Cache-Status` says it.
+    /// Returns the word for `Cache-Status`.
     pub fn word(self) -> &'static str {
         match self {
             Self::None => "left",

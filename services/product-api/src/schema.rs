@@ -1,10 +1,10 @@
 //! The tables as diesel sees them, written by hand beside the migrations.
 //!
-//! Queries are checked against this file at compile time, but nothing checks this file against the
-//! database: whoever changes a migration changes it here too.
+//! The compiler checks queries against this file, but nothing checks this file against the database: a change of a
+//! migration must also be made here.
 
 diesel::table! {
-    /// The shelves of the shop.
+    /// The categories of the shop.
     categories (id) {
         /// Identity.
         id -> BigInt,
@@ -12,15 +12,15 @@ diesel::table! {
         name -> Text,
         /// May be empty.
         description -> Text,
-        /// Counted by a trigger; see the migration for why.
+        /// Incremented by a trigger; the migration explains why.
         version -> BigInt,
-        /// When the last change was made; not an order.
+        /// The time of the last change. It does not order the changes.
         updated_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// What the shop sells.
+    /// The products of the shop.
     products (id) {
         /// Identity.
         id -> BigInt,
@@ -28,33 +28,33 @@ diesel::table! {
         name -> Text,
         /// At most 5,000 characters.
         description -> Text,
-        /// Price in hundredths, never negative.
+        /// Price in cents, never negative.
         price_cents -> BigInt,
-        /// Pieces on the shelf, never negative.
+        /// Pieces in stock, never negative.
         stock -> Integer,
-        /// The shelf it stands on.
+        /// The category of the product.
         category_id -> BigInt,
-        /// Shown on the front page.
+        /// Whether the featured list shows the product.
         featured -> Bool,
-        /// Counted by a trigger; see the migration for why.
+        /// Incremented by a trigger; the migration explains why.
         version -> BigInt,
-        /// When the row was inserted.
+        /// The time of the insert.
         created_at -> Timestamptz,
-        /// When the last change was made; not an order.
+        /// The time of the last change. It does not order the changes.
         updated_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    /// How far the seeding got: one row.
+    /// The progress of the seeding, in one row.
     seed_state (id) {
         /// Always 1.
         id -> SmallInt,
-        /// Categories seeded so far.
+        /// The number of categories seeded so far.
         categories -> BigInt,
-        /// Highest catalogue id inserted or passed over.
+        /// Highest catalogue id that was inserted or skipped.
         seeded_to -> BigInt,
-        /// Highest catalogue id set aside for the seeding.
+        /// Highest catalogue id reserved for the seeding.
         reserved_to -> BigInt,
     }
 }

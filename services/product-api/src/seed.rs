@@ -1,13 +1,13 @@
-//! Fills a new database with a catalogue, and adds to it when a larger one is asked for.
+//! Fills a new database with a catalogue, and extends it when a larger one is configured.
 //!
-//! Any number of processes may seed at once, each may be killed at any moment, and the next start
-//! goes on where the last commit ended. What somebody changed stays changed, what somebody deleted
-//! stays deleted, and an id that the database gave to a user's product is not used again.
+//! Any number of processes may seed at the same time, and each may be killed at any moment. The next start continues
+//! where the last commit ended. The seeding keeps all changes and deletions made by clients, and does not reuse an id
+//! that the database gave to a user's product.
 
 mod catalogue;
 mod generator;
 mod id_reservation;
-#[rustfmt::skip] // A table of words: one list to a line reads better than one word.
+#[rustfmt::skip] // One list per line is easier to read in a table of words than one word per line.
 mod vocabulary;
 
 use anyhow::Context;
@@ -21,20 +21,20 @@ use crate::schema::seed_state;
 use catalogue::{Catalogue, Category, Product};
 use database::{Error, ErrorClass, Pool, Transaction};
 
-/// Rows to a statement and a transaction: enough to be fast, few enough to report progress.
+/// Rows per statement and transaction: enough to be fast, few enough to report progress.
 const CHUNK: i64 = 10_000;
 
-/// What a call of [`seed`] found to do.
+/// The work that a call of [`seed`] did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct SeedReport {
-    /// Categories inserted now.
+    /// Categories inserted by this call.
     pub categories: usize,
-    /// Products inserted now.
+    /// Products inserted by this call.
     pub products: usize,
 }
 
-/// Sees to it that the catalogue has been filled up to id `target`, now or by an earlier start. A database that is read-only
-/// stays as it is: the next start goes on.
+/// Ensures that the catalogue has been filled up to id `target`, by this call or an earlier one. A read-only database
+/// stays unchanged, and the next start continues.
 pub async fn seed(pool: &Pool, target: u64) -> anyhow::Result<SeedReport> {
     let target = i64::try_from(target).context("the number of products to seed is too large")?;
     let catalogue = Catalogue::read().context("seed/catalogue.json is not valid")?;
@@ -56,7 +56,7 @@ async fn fill(pool: &Pool, catalogue: &Catalogue, target: i64) -> anyhow::Result
         report.products += seed_chunk(pool, catalogue).await.context("cannot seed the products")?;
     }
     if report.products > 0 {
-        // Until there are statistics, the planner takes the tables for almost empty.
+        // Until there are statistics, the planner assumes that the tables are almost empty.
         let analyze = async |connection: &mut AsyncPgConnection| {
             Ok::<_, Error>(connection.batch_execute("ANALYZE categories, products").await?)
         };
@@ -67,7 +67,7 @@ async fn fill(pool: &Pool, catalogue: &Catalogue, target: i64) -> anyhow::Result
     Ok(report)
 }
 
-/// A step may wait for another process, and takes its time: it has no time limit.
+/// A step may wait for another process, so it has no time limit.
 fn transaction(pool: &Pool) -> Transaction<'_> {
     pool.build_transaction().statement_timeout(None)
 }
@@ -96,7 +96,7 @@ async fn seed_categories(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Er
         .await
 }
 
-/// Inserts the next rows of the reservation and moves the state past them, both or neither.
+/// Inserts the next rows of the reservation and advances the state past them, in one transaction.
 async fn seed_chunk(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> {
     transaction(pool)
         .run(async |connection| {
@@ -111,8 +111,8 @@ async fn seed_chunk(pool: &Pool, catalogue: &Catalogue) -> Result<usize, Error> 
         .await
 }
 
-/// One statement with an array for each column: no limit on parameters, and one plan for any number.
-/// Leaves out what is there already, and products of a category that somebody has deleted.
+/// One statement with an array per column: the number of parameters is constant, and one plan serves any number of
+/// rows. Skips rows that exist, and products of a category that a client has deleted.
 async fn insert(connection: &mut AsyncPgConnection, products: &[Product]) -> QueryResult<usize> {
     diesel::sql_query(
         "INSERT INTO products (id, category_id, name, description, price_cents, stock, featured)

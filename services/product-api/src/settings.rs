@@ -13,25 +13,25 @@ use serde::Deserialize;
 
 const DEFAULTS: &str = include_str!("settings.toml");
 
-/// Everything that can be set.
+/// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where it listens and how it stops.
+    /// The HTTP server: address, limits and shutdown.
     pub http: HttpSettings,
-    /// Who may use `/events`, `/cache/*` and `/metrics`.
+    /// Access to `/events`, `/cache/*` and `/metrics`.
     pub operations: OperationsSettings,
-    /// What it logs.
+    /// Logging.
     pub log: LogSettings,
     /// The database.
     pub postgres: PostgresSettings,
-    /// The cache's connection and limits.
+    /// The connection and the limits of the cache.
     pub redis: CacheSettings,
-    /// How changes are announced.
+    /// The relay, which publishes changes.
     pub relay: RelaySettings,
     /// The demo catalogue.
     pub seed: SeedSettings,
-    /// How long entries live.
+    /// The TTLs of the entries.
     pub lanes: PolicySettings,
 }
 
@@ -39,11 +39,11 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeedSettings {
-    /// How many products there are to be at least. `SEED_PRODUCTS` sets it too.
+    /// The least number of products. `SEED_PRODUCTS` sets it too.
     pub products: u64,
 }
 
-/// The lifetimes of each strategy's entries.
+/// The policies of the caches, one per strategy.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is the strategy that it is named after")]
@@ -58,17 +58,18 @@ pub struct PolicySettings {
 }
 
 impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and checks that the values are
+    /// consistent.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::load(runtime::settings::environment())
     }
 
-    /// As [`from_env`](Self::from_env), from given variables.
+    /// Does the same as [`from_env`](Self::from_env) with the given variables.
     pub fn from_vars<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingsError> {
         Self::load(vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())))
     }
 
-    /// `SEED_PRODUCTS` is the one variable with a name of its own; a refusal calls it as it was set.
+    /// `SEED_PRODUCTS` is the only variable with a name of its own. An error message uses the name that was set.
     fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         let mut short = false;
         let vars = vars.map(|(name, value)| match name.as_str() {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_consistent() {
         let settings = Settings::from_vars([]).unwrap();
         assert_eq!((settings.http.port, settings.seed.products), (8004, 2_000));
     }
@@ -190,7 +191,7 @@ mod tests {
             ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);
-            // Of a name that is wrong in the middle, the message says how far it is right.
+            // If a name is wrong in the middle, the message says up to which part it is right.
             let named = name.trim_end_matches("__HARD_TTL");
             assert!(message.contains(named), "{name}={value} gave: {message}");
         }

@@ -1,14 +1,14 @@
--- Carts, and what is known of the products that lie in them.
+-- Carts, and the last known data of their products.
 --
--- The shop's catalogue is another service's database: no foreign key leads there.
+-- The catalogue is in the database of another service, so no foreign key refers to it.
 
 create table carts (
     id         uuid primary key default gen_random_uuid(),
     created_at timestamptz not null default now()
 );
 
--- A line that was removed stays, with quantity 0: its version goes on when the product is put back,
--- so who has seen version 7 of a line never meets another version 7.
+-- A removed line stays, with quantity 0. Its version keeps counting when the product is put back, so a client that has
+-- seen version 7 of a line never sees another version 7.
 create table cart_items (
     cart_id           uuid not null
                       constraint cart_items_cart_exists references carts (id),
@@ -23,8 +23,8 @@ create table cart_items (
     primary key (cart_id, product_id)
 );
 
--- The version is the database's: an update holds the row's lock from here until it commits, so the
--- versions of a line are in the order of its commits, whoever writes.
+-- The database counts the version. An update holds the row's lock from here until it commits, so the versions of a line
+-- are in the order of its commits, for every writer.
 create function advance_version() returns trigger language plpgsql as $$
 begin
     new.version := old.version;
@@ -37,8 +37,8 @@ $$;
 create trigger cart_items_advance_version before update on cart_items
     for each row execute function advance_version();
 
--- The last known facts of each product, for when the product API is away, and how far its events
--- are: facts of a version below the floor are older than an event that has been heard.
+-- The last known data of each product, for when the product API is unavailable, and the last event of each. Data with a
+-- version below the floor are older than a received event.
 create table known_products (
     id            bigint primary key,
     facts         jsonb,

@@ -1,6 +1,5 @@
--- The outbox: what was put into carts and taken out of them, written by triggers in the transaction
--- that did it, whoever the writer is. The relay (crates/events) numbers the rows, appends them to the
--- stream, and marks them done.
+-- The outbox: triggers write what was put into carts and removed from them, in the transaction of the change, for every
+-- writer. The relay (crates/events) numbers the rows, appends them to the stream, and marks them done.
 
 create table outbox (
     id          bigint generated always as identity primary key,
@@ -11,11 +10,11 @@ create table outbox (
 );
 
 create unique index outbox_seq on outbox (seq);
--- What is still to be numbered, and what is still to be appended.
+-- The rows that are not yet numbered, and those that are not yet appended.
 create index outbox_to_number on outbox (id) where seq is null;
 create index outbox_to_append on outbox (seq) where done_at is null;
 
--- Numbers are given to committed rows only, by whoever holds this row, so they have no holes.
+-- Only the holder of this row's lock numbers rows, and only committed ones, so the numbers have no gaps.
 create table outbox_head (
     id     smallint primary key default 1
            constraint outbox_head_has_one_row check (id = 1),
@@ -34,8 +33,8 @@ create function announce(kind text, change jsonb) returns jsonb language sql vol
     ) || change)
 $$;
 
--- Per statement: one insert, however many lines it touches. A line that was not there and is not there
--- (quantity 0 before and after) is nobody's business, and one whose version stays has not changed.
+-- Per statement: one insert, however many lines it touches. Two kinds of lines are left out: a line that was absent and
+-- is absent (quantity 0 before and after), and a line whose version is the same, because it has not changed.
 create function cart_items_announce() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' then
@@ -61,7 +60,7 @@ create trigger cart_items_announce_insert after insert on cart_items
 create trigger cart_items_announce_update after update on cart_items
     referencing old table as old_rows new table as new_rows for each statement execute function cart_items_announce();
 
--- What the triggers above would not see, or not understand, is refused.
+-- Refuses statements that the triggers above do not see or cannot represent.
 create function refuse() returns trigger language plpgsql as $$
 begin
     raise exception '%', tg_argv[0];

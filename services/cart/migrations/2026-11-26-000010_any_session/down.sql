@@ -25,5 +25,5 @@ alter table carts enable trigger carts_refuse_delete;
 alter table carts enable trigger carts_refuse_truncate;
 alter table carts enable trigger carts_refuse_new_id;
 
--- The functions keep the qualified names, which do no harm to anybody.
+-- The functions keep the qualified names, which are harmless.
 alter function cart_items_announce() security invoker;

@@ -1,13 +1,13 @@
--- Changes are announced whoever makes them and however: any role that may write the table, any session settings, COPY,
--- MERGE, a data-only restore.
+-- Every change is recorded in the outbox: by any role that may write the table, under any session settings, by COPY, by
+-- MERGE and by a data-only restore.
 --
--- Three things cannot be covered, and are the operator's to avoid: a role that disables triggers (ALTER TABLE … DISABLE
--- TRIGGER, pg_restore --disable-triggers), a table that inherits from one of these and is written to itself, and a
+-- Three cases cannot be covered, and the operator must avoid them: a role that disables triggers (ALTER TABLE … DISABLE
+-- TRIGGER, pg_restore --disable-triggers), a table that inherits from one of these and is written directly, and a
 -- subscription that replicates into these tables (its worker fires no statement triggers).
 
--- Names are looked up in `pg_catalog` and nowhere else, so each is qualified: a session's search_path, or a temporary table
--- of the same name, changes nothing. As its owner, because who may write a line need not have any right on the outbox.
--- `announce` is called from here only, and so with the same search_path.
+-- Unqualified names resolve only in `pg_catalog`, so each name is qualified. A session's search_path, or a temporary
+-- table of the same name, therefore has no effect. The function runs as its owner, because a role that may write a line
+-- need not have any right on the outbox. Only this function calls `announce`, and therefore with the same search_path.
 create or replace function advance_version() returns trigger language plpgsql as $$
 begin
     new.version := old.version;
@@ -39,7 +39,7 @@ begin
 end
 $$;
 
--- Also in a session with session_replication_role = replica.
+-- Fires also in a session with session_replication_role = replica.
 alter table cart_items enable always trigger cart_items_advance_version;
 alter table cart_items enable always trigger cart_items_announce_insert;
 alter table cart_items enable always trigger cart_items_announce_update;
@@ -50,8 +50,8 @@ alter table carts enable always trigger carts_refuse_delete;
 alter table carts enable always trigger carts_refuse_truncate;
 alter table carts enable always trigger carts_refuse_new_id;
 
--- An id that was restored or chosen by hand lies in the way of the sequence, which is taken past the whole row of ids that
--- are in use, in one step.
+-- An id that was restored or chosen by hand can collide with the sequence. One step moves the sequence past the whole
+-- run of used ids.
 do $$
 declare
     last bigint;
@@ -64,14 +64,14 @@ begin
 end
 $$;
 
--- For each event, so without settings of its own: the trigger above calls it with its own.
+-- Called for each event, so it has no settings of its own. The trigger above calls it under its settings.
 create function outbox_next_id() returns bigint language plpgsql volatile as $$
 declare
     candidate bigint := nextval('public.outbox_id_seq');
     free bigint;
 begin
     while exists (select from public.outbox where id = candidate) loop
-        -- One at a time, so that the sequence is never set back.
+        -- One session at a time, so that the sequence is never set back.
         perform pg_advisory_xact_lock(hashtextextended('public.outbox_id_seq', 0));
         select used.id + 1 into strict free from public.outbox used
         where used.id >= candidate and not exists (select from public.outbox other where other.id = used.id + 1)
@@ -85,8 +85,8 @@ $$;
 
 alter table outbox alter id set default outbox_next_id();
 
--- A restore brings the rows of the outbox after those that it has caused itself. Their ids mean nothing (events are told
--- apart by event_id and ordered by seq), so who comes second gets another one.
+-- A restore inserts the outbox rows of the backup after those that the restore itself has caused. Their ids have no
+-- meaning (events are identified by event_id and ordered by seq), so the second row with an id gets another one.
 create function outbox_take_free_id() returns trigger language plpgsql
     security definer set search_path = pg_catalog, pg_temp as $$
 begin

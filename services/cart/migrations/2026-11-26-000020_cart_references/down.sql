@@ -1,4 +1,4 @@
--- The ids cannot be had back from the references: events of the last hour keep those.
+-- The ids cannot be computed from the references, so the events of the last hour keep the references.
 create or replace function announce(kind text, change jsonb) returns jsonb language sql volatile as $$
     select jsonb_strip_nulls(jsonb_build_object(
         'event_id', gen_random_uuid(),

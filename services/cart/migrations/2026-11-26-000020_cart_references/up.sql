@@ -1,5 +1,6 @@
--- Who knows a cart's id may read and change the cart, so events name it by its reference: the beginning of the SHA-256 of
--- the id (cart_reference in crates/events). Every event passes through this function, and it changes in nothing else.
+-- A client that knows a cart's id may read and change the cart. Events therefore name the cart by its reference: the
+-- beginning of the SHA-256 of the id (cart_reference in crates/events). Every event passes through this function, which
+-- is otherwise unchanged.
 create or replace function announce(kind text, change jsonb) returns jsonb language sql volatile as $$
     select jsonb_strip_nulls(jsonb_build_object(
         'event_id', gen_random_uuid(),
@@ -12,7 +13,7 @@ create or replace function announce(kind text, change jsonb) returns jsonb langu
     ))
 $$;
 
--- Events that have been announced: a consumer that missed them is given them with references.
+-- Events that are already in the outbox: a consumer that missed them receives them with references.
 update outbox set event = event || jsonb_build_object(
     'cart_id', encode(substr(sha256(uuid_send((event->>'cart_id')::uuid)), 1, 16), 'hex')::uuid)
 where event ? 'cart_id';

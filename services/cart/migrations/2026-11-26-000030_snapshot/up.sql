@@ -1,5 +1,5 @@
--- The snapshot of all carts (GET /events/snapshot) names them by their references, as events do, and its pages are in their
--- order: a cursor that was an id would give the cart away.
+-- The snapshot of all carts (GET /events/snapshot) names them by their references, as events do. Its pages are in the
+-- order of the references, because an id as the cursor would disclose a cart.
 create function cart_reference(id uuid) returns uuid language sql immutable strict parallel safe as $$
     select pg_catalog.encode(pg_catalog.substr(pg_catalog.sha256(pg_catalog.uuid_send(id)), 1, 16), 'hex')::pg_catalog.uuid
 $$;

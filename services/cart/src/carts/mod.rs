@@ -1,4 +1,4 @@
-//! The carts themselves: durable in Postgres, read and written without any cache.
+//! The carts in Postgres, the source of truth, read and written without a cache.
 
 mod model;
 mod snapshot;
@@ -14,16 +14,16 @@ use crate::error::CartError;
 use crate::ids::{CartId, ProductId};
 use crate::schema::{cart_items, carts};
 
-/// The most products that lie in one cart.
+/// The maximum number of products in one cart.
 const LINES: i64 = 100;
 
-/// The carts' queries. Cheap to clone.
+/// The queries and changes of carts. Cheap to clone.
 #[derive(Clone)]
 pub struct Carts {
     pool: Pool,
 }
 
-/// A line as a write left it.
+/// A line after a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutResult {
     /// The line.
@@ -33,12 +33,12 @@ pub struct PutResult {
 }
 
 impl Carts {
-    /// The carts in the database of `pool`.
+    /// Creates the queries on a connection pool.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
-    /// The connections that it uses.
+    /// Returns the connection pool.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -46,7 +46,7 @@ impl Carts {
     /// Creates an empty cart.
     ///
     /// # Errors
-    /// When the database does not.
+    /// Returns an error if the database does not create it.
     pub async fn create(&self) -> Result<NewCart, CartError> {
         self.pool
             .run(async |connection| {
@@ -56,10 +56,10 @@ impl Carts {
             .await
     }
 
-    /// The cart, in one statement and so in one snapshot.
+    /// Returns the cart, read in one statement and therefore in one snapshot.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn cart(&self, id: CartId) -> Result<Option<Cart>, CartError> {
         let read = async |connection: &mut AsyncPgConnection| {
             let lies_in = cart_items::cart_id.eq(carts::id).and(cart_items::quantity.gt(0));
@@ -75,13 +75,13 @@ impl Carts {
         Ok(Some(Cart { head, lines: rows.into_iter().filter_map(|(_, line)| line).collect() }))
     }
 
-    /// Sees to it that so many pieces of the product lie in the cart, and commits. `price_cents` is remembered where the
-    /// product was not in the cart. Nothing changes, not even the version, where the quantity is the same.
+    /// Sets the number of pieces of the product in the cart, and commits. If the product was not in the cart,
+    /// `price_cents` is stored with the line. If the quantity is the same, nothing changes, including the version.
     ///
     /// `expect` is compared with the line under the cart's lock.
     ///
     /// # Errors
-    /// [`CartError::NoCart`], [`CartError::PreconditionFailed`], or [`CartError::Full`].
+    /// Returns [`CartError::NoCart`], [`CartError::PreconditionFailed`], or [`CartError::Full`].
     pub async fn put(
         &self,
         cart: CartId,
@@ -93,7 +93,7 @@ impl Carts {
         self.pool
             .write(async |connection| {
                 lock(connection, cart).await?;
-                // Under the cart's lock, so the count still holds when the line is written.
+                // The cart is locked, so the count still holds when the line is written.
                 let in_cart = cart_items::table.filter(cart_items::cart_id.eq(cart.get()));
                 let in_cart = in_cart.filter(cart_items::quantity.gt(0));
                 let lines: Vec<Line> = in_cart.select(Line::as_select()).load(connection).await?;
@@ -124,11 +124,11 @@ impl Carts {
             .await
     }
 
-    /// Takes the product out of the cart and commits. What was not in it stays as it was. `expect` is compared with the
-    /// line under the cart's lock.
+    /// Removes the product from the cart and commits. If the product is not in the cart, nothing changes. `expect` is
+    /// compared with the line under the cart's lock.
     ///
     /// # Errors
-    /// [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
+    /// Returns [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
     pub async fn remove(
         &self,
         cart: CartId,
@@ -150,13 +150,13 @@ impl Carts {
     }
 }
 
-/// Compares the preconditions with the line; `None` when the product does not lie in the cart.
+/// Compares the preconditions with the line. `None` means that the product is not in the cart.
 fn check(expect: &Preconditions, current: Option<&Line>) -> Result<(), CartError> {
     let validator = current.map(Line::validator);
     if expect.hold_for(validator.as_ref()) { Ok(()) } else { Err(CartError::PreconditionFailed(validator)) }
 }
 
-/// Writers of one cart take turns.
+/// Takes the lock of the cart, so that its writers run one after the other.
 async fn lock(connection: &mut AsyncPgConnection, cart: CartId) -> Result<(), CartError> {
     let row = carts::table.find(cart.get()).select(carts::id).for_no_key_update();
     row.first::<uuid::Uuid>(connection).await.optional()?.map(drop).ok_or(CartError::NoCart)

@@ -1,4 +1,4 @@
-//! Carts as the database has them, and what a client may put into one.
+//! Carts as the database stores them, and the input of clients.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -15,13 +15,13 @@ use crate::schema::{cart_items, carts};
 #[derive(Clone, Debug, Serialize, ToSchema, Queryable, Selectable)]
 #[diesel(table_name = carts, check_for_backend(Pg))]
 pub struct NewCart {
-    /// Its id, which nobody can guess.
+    /// The id, which cannot be guessed.
     pub id: Uuid,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// How many pieces of a product a cart is to hold.
+/// The number of pieces of a product that a cart is to hold.
 #[derive(Clone, Copy, Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quantity {
@@ -35,28 +35,28 @@ pub struct Quantity {
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = cart_items, check_for_backend(Pg))]
 pub struct Line {
-    /// The product.
+    /// The id of the product.
     pub product_id: i64,
-    /// Pieces of it.
+    /// Pieces of the product.
     pub quantity: i32,
-    /// The price when it was put into the cart.
+    /// The price of one piece when the product was put into the cart.
     pub added_price_cents: i64,
-    /// 1, and one more with every change.
+    /// 1 at first, incremented by every change.
     pub version: i64,
 }
 
 impl Line {
-    /// The line's validator: its version, which goes on across removals and so never comes twice.
+    /// Returns the line's validator: its version. The version keeps counting across removals, so it never repeats.
     pub fn validator(&self) -> Validator {
         Validator::of_number(self.version)
     }
 }
 
-/// A cart with its lines, by product.
+/// A cart with its lines, in the order of the products.
 #[derive(Clone, Debug)]
 pub struct Cart {
-    /// Itself.
+    /// The id and the time of creation.
     pub head: NewCart,
-    /// What lies in it.
+    /// The lines of the cart.
     pub lines: Vec<Line>,
 }

@@ -1,4 +1,4 @@
-//! All carts, page by page, named by their references: for consumers that have lost events.
+//! All carts, page by page, identified by their references: for consumers that have lost events.
 
 use database::sql;
 use diesel::sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid};
@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::Carts;
 use crate::error::CartError;
 
-/// One statement, and so one snapshot of the database. An empty cart has a row, which tells how far the page goes.
+/// One statement, and therefore one snapshot of the database. An empty cart has a row too, which shows how far the page
+/// extends.
 const PAGE: &str = "
     WITH page AS MATERIALIZED (
         SELECT id, cart_reference(id) AS reference FROM carts WHERE cart_reference(id) > $1
@@ -38,10 +39,10 @@ impl Row {
 }
 
 impl Carts {
-    /// The lines of the `limit` carts after the reference `cursor`.
+    /// Returns the lines of the `limit` carts after the reference `cursor`.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn snapshot(&self, cursor: Option<Uuid>, limit: u32) -> Result<CartSnapshotPage, CartError> {
         let read = async |connection: &mut AsyncPgConnection| {
             let page = sql(PAGE).bind::<SqlUuid, _>(cursor.unwrap_or_default()).bind::<BigInt, _>(i64::from(limit));

@@ -1,8 +1,8 @@
-//! Loads that begin at the same time become one request.
+//! Combines loads that begin at the same time into one request.
 //!
-//! A cart of twenty products that are in no cache loads twenty entries, each under its own lease. The first of them
-//! waits until the others have begun, however long that takes, and asks for all. It also waits a moment for the loads of other
-//! carts. Nothing is asked before a load has begun, so what it brings is as young as the load.
+//! A cart of twenty products that are in no cache loads twenty entries, each under its own lease. The first load waits
+//! until the others have begun, however long that takes, and requests all products. It also waits a moment for the
+//! loads of other carts. No product is requested before its load has begun, so the result is as recent as the load.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,13 +16,13 @@ use super::Source;
 use super::model::ProductInfo;
 use crate::error::CartError;
 
-/// How long the first one waits for loads of other carts.
+/// How long the first load waits for the loads of other carts.
 const BATCH_DELAY: Duration = Duration::from_millis(1);
 
-/// Who waits for which product.
+/// The waiting loads of each product.
 type Waiting = HashMap<i64, Vec<oneshot::Sender<Result<ProductInfo, CartError>>>>;
 
-/// Gathers loads. Cheap to clone.
+/// The queue of loads that wait for the next request. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct RequestBatcher {
     source: Source,
@@ -34,8 +34,8 @@ impl RequestBatcher {
         Self { source, waiting: Arc::default() }
     }
 
-    /// What can be said about a product, asked for together with whatever else is asked for just now, and with the other loads
-    /// of its batch. It is registered when this returns.
+    /// Returns the data of a product. The request includes all products that wait at that time, and the other loads of
+    /// the batch `together`. The product is registered when this function returns.
     pub(super) fn product_info(
         &self,
         id: i64,
@@ -49,12 +49,12 @@ impl RequestBatcher {
             is_first
         };
         if is_first {
-            // A task of its own: when the first one is dropped, the others are still to be answered. It ends within the
-            // time limits of what it asks.
+            // A separate task, because the other loads still need their results when the first one is dropped. It ends
+            // within the time limits of the request.
             let batch = self.clone();
             tokio::spawn(async move { batch.ask(together).await });
         }
-        // Dropped unanswered when the task has panicked.
+        // The task drops the sender without a result if it panics.
         let lost = || Err(CartError::Internal("a load ended without an answer".to_owned()));
         async move { answer.await.unwrap_or_else(|_| lost()) }
     }
@@ -70,7 +70,7 @@ impl RequestBatcher {
         for (id, senders) in waiting {
             let word = words.as_ref().map(|words| words.get(&id).cloned().unwrap_or_else(ProductInfo::unknown));
             for sender in senders {
-                // Who has gone needs no answer.
+                // A receiver that was dropped needs no result.
                 let _ = sender.send(word.clone().map_err(Clone::clone));
             }
         }

@@ -1,16 +1,16 @@
-//! Facts of products: from the cache, else from the product API, else the last known ones.
+//! The data of products: from the cache, from the product API, or from the last known snapshot.
 //!
-//! | who says it | fresh? | stored? |
+//! | source | fresh? | stored in the cache? |
 //! |---|---|---|
-//! | the cache | as fresh as the events | it is |
-//! | the product API, of a version not below the last event's | yes | yes |
-//! | the product API, of an older version, twice | no, flagged | no |
-//! | `known_products`, while the product API is away | no, flagged | no |
+//! | the cache | as fresh as the applied events | already stored |
+//! | the product API, with a version not below the last event's | yes | yes |
+//! | the product API, with an older version, twice | no, marked as stale | no |
+//! | `known_products`, while the product API is unavailable | no, marked as stale | no |
 //!
-//! The cache is left out while it is not known that events are carried out.
+//! The cache is bypassed while it is uncertain whether all events have been applied.
 //!
-//! Nothing here is decided by a clock: an event removes the entry, which also ends the lease of a load under way, and
-//! raises the floor below which an answer is not believed.
+//! No decision depends on a clock. An event removes the entry, which also ends the lease of a load in flight, and
+//! raises the minimum version that a response must have.
 
 mod batch;
 mod model;
@@ -33,10 +33,10 @@ use crate::ids::ProductId;
 use batch::RequestBatcher;
 use source::Source;
 
-/// Why the cache is left out, as `Cache-Status` says it.
+/// The reason for the bypass in `Cache-Status`.
 pub const UNVERIFIED: &str = "events-unverified";
 
-/// The way to facts. Cheap to clone.
+/// The reader of product data. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ProductSource {
     lane: Cache,
@@ -46,30 +46,30 @@ pub struct ProductSource {
 }
 
 impl ProductSource {
-    /// Facts cached in `lane`, which is as fresh as the `progress` of the events.
+    /// Creates a reader with the cache `lane`, which is as fresh as the `progress` of the events.
     pub fn new(lane: Cache, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots) -> Self {
         let source = Source { upstream, snapshots };
         Self { lane, progress, batch: RequestBatcher::new(source.clone()), source }
     }
 
-    /// Whether events are carried out, as far as it is known: else what lies in the cache may be outdated.
+    /// Returns whether all events are known to have been applied. Otherwise the entries in the cache may be outdated.
     pub fn are_verified(&self) -> bool {
         self.progress.verified().is_ok()
     }
 
-    /// What can be said about one product, through the cache.
+    /// Returns the data of one product, through the cache.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn one(&self, id: ProductId) -> Result<ProductInfo, GetError> {
         self.fetch(self.lane.clone(), None, id).await
     }
 
-    /// One product, where `together` with others: its load waits until theirs have begun.
+    /// Reads one product. With `together`, its load waits until the loads of the other products have begun.
     async fn fetch(&self, lane: Cache, together: Option<cache::Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
         let batch = self.batch.clone();
         let load = move || {
-            // Registered before the future is polled.
+            // The load registers its request before the future is polled.
             let word = batch.product_info(id.get(), together.clone());
             async move { entry(&word.await?) }
         };
@@ -81,17 +81,17 @@ impl ProductSource {
         Ok(product_info(&fetched))
     }
 
-    /// What is in the cache about these products, without a load.
+    /// Returns the cached data of these products, without a load.
     pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, ProductInfo> {
         let look = |id: i64| async move { Some((id, product_info(&self.lane.get(&self.lane.key(id)).await?))) };
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
-    /// What can be said about these products, through the cache: each is loaded into it that is not there. All that no other
-    /// reader loads already are asked for in one request, so their loads share one place in the bulkhead.
+    /// Returns the data of these products, through the cache, and loads those that are missing. One request covers all
+    /// products that no other reader is already loading, so their loads share one permit of the bulkhead.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, GetError> {
         let together = self.lane.batch();
         let one = |id: i64| {
@@ -101,16 +101,16 @@ impl ProductSource {
         join_all(ids.iter().copied().map(one)).await.into_iter().collect()
     }
 
-    /// What can be said about these products, past the cache.
+    /// Returns the data of these products, bypassing the cache.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn uncached(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, CartError> {
         self.source.product_infos(ids).await
     }
 }
 
-/// A word as the cache keeps it, if it may.
+/// Returns the new entry for a product. Stale data are not stored.
 fn entry(word: &ProductInfo) -> Result<NewEntry, CartError> {
     Ok(match &word.product {
         State::Gone(None) if !word.stale => NewEntry::absent(),
@@ -120,7 +120,8 @@ fn entry(word: &ProductInfo) -> Result<NewEntry, CartError> {
     })
 }
 
-/// What an entry says. One that cannot be read says nothing: whoever changes the form of [`ProductInfo`] renames the lane.
+/// Decodes an entry. An entry that cannot be decoded counts as unknown: a change of the format of [`ProductInfo`]
+/// requires a new name for the cache.
 fn product_info(fetched: &Cached) -> ProductInfo {
     match fetched.json() {
         Ok(Some(word)) => word,

@@ -1,27 +1,27 @@
-//! What can be said about a product, and the decision whether a fetched one may be believed.
+//! The data of a product, and the decision whether a fetched version is recent enough.
 
 use events::product_api::Product;
 use serde::{Deserialize, Serialize};
 
-/// What a cart shows of a product. Not its category: a renamed category concerns no cart.
+/// The data of a product that a cart shows. They exclude the category, so a renamed category affects no cart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductFields {
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// The price in cents.
     pub price_cents: i64,
-    /// Pieces on the shelf.
+    /// Pieces in stock.
     pub stock: i32,
-    /// Of the product's row.
+    /// The version of the product's row.
     pub version: i64,
 }
 
-/// What is said about a product just now.
+/// The current knowledge about a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductInfo {
-    /// What is said.
+    /// Whether the product is sold, and its data.
     pub product: State,
-    /// Whether it may be outdated: the product API was not there to ask, or gave an older answer than an event did.
+    /// Whether it may be outdated: the product API was unavailable, or its response was older than an event.
     pub stale: bool,
 }
 
@@ -29,47 +29,47 @@ pub struct ProductInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is, though not necessarily in stock.
+    /// The product is sold, but not necessarily in stock.
     Sold(ProductFields),
-    /// Not any more, or it never was; with what it was last, where that is known.
+    /// The product is no longer sold, or never was. Contains its last data, if they are known.
     Gone(Option<ProductFields>),
-    /// Nobody knows.
+    /// Nothing is known of the product.
     Unknown,
 }
 
-/// What the database remembers of a product.
+/// What the database stores of a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// As last fetched.
+    /// The data as last fetched.
     pub facts: Option<ProductFields>,
-    /// The version below which facts are not worth remembering; mostly theirs.
+    /// Data are stored only if their version is higher. It is mostly the version of `facts`.
     pub version: i64,
-    /// The version that the last event told of; 0 when none was heard.
+    /// The version in the last event; 0 if no event was received.
     pub floor: i64,
-    /// Whether it is no longer sold.
+    /// Whether the product is no longer sold.
     pub deleted: bool,
-    /// The number of the last event; 0 when none was heard.
+    /// The number of the last event; 0 if no event was received.
     pub seq: i64,
 }
 
 impl Snapshot {
-    /// Whether the answer of the product API is older than an event that has been heard: then it is not believed.
+    /// Returns whether the response of the product API is older than a received event, and therefore rejected.
     pub fn is_older_than_events(&self, fetched: Option<&ProductFields>) -> bool {
         match fetched {
-            // A deleted row told of its last version; only a new row of the same id can be above it or begin anew,
-            // and the event of its creation lowers the floor.
+            // The event of a deletion carries the row's last version. Only a new row with the same id can have a higher
+            // version or start again from 1, and the event of its creation lowers the minimum version.
             Some(facts) if self.deleted => facts.version <= self.floor,
             Some(facts) => facts.version < self.floor,
             None => self.floor > 0 && !self.deleted,
         }
     }
 
-    /// Whether `facts` are worth remembering.
+    /// Returns whether `facts` should replace the stored data.
     pub fn should_store(&self, facts: &ProductFields) -> bool {
         self.deleted || self.version < facts.version
     }
 
-    /// The most recent that is known, where nobody can be asked, or who was asked is behind.
+    /// Returns the most recent known data, for a product API that is unavailable or lags behind the events.
     pub fn latest_known(self, fetched: Option<ProductFields>) -> ProductInfo {
         let newest = match (self.facts, fetched) {
             (Some(known), Some(fetched)) if known.version >= fetched.version => Some(known),
@@ -85,12 +85,12 @@ impl Snapshot {
 }
 
 impl ProductInfo {
-    /// What holds just now.
+    /// Returns current knowledge.
     pub fn fresh(product: State) -> Self {
         Self { product, stale: false }
     }
 
-    /// Nobody knows, and nobody can be asked.
+    /// Returns the state of a product about which nothing is known while the product API is unavailable.
     pub fn unknown() -> Self {
         Self { product: State::Unknown, stale: true }
     }
@@ -111,18 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_below_the_floor_is_not_believed() {
+    fn response_older_than_the_last_event_is_rejected() {
         //   floor, deleted, fetched → outranked
         for (floor, deleted, fetched, outranked) in [
-            (0, false, Some(1), false), // no event was heard
+            (0, false, Some(1), false), // no event was received
             (0, false, None, false),
             (5, false, Some(4), true),
             (5, false, Some(5), false),
-            (5, false, Some(6), false), // the event of that change is on its way
-            (5, false, None, true),     // an event told of version 5, and it was no deletion
+            (5, false, Some(6), false), // the event of that change is still in flight
+            (5, false, None, true),     // an event reported version 5, and it was no deletion
             (5, true, Some(5), true),   // 5 was its last version
             (5, true, None, false),
-            (0, true, Some(1), false), // the product API said it was gone, and now it is there
+            (0, true, Some(1), false), // the product API reported it as gone, and now returns it
         ] {
             let snapshot = Snapshot { floor, deleted, ..Snapshot::default() };
             assert_eq!(
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_is_the_newest_and_never_called_fresh() {
+    fn latest_known_data_are_the_newest_and_always_marked_stale() {
         //   known, deleted, fetched → version, and whether it is sold
         for (known, deleted, fetched, version) in [
             (Some(3), false, Some(2), Some(3)),

@@ -1,7 +1,7 @@
-//! The table `known_products`: last known facts, and how far the events of each product are.
+//! The table `known_products`: the last known data, and the last event of each product.
 //!
-//! Events and fetched facts come in any order and more than once. An event counts only if its number is above the last
-//! one's, and facts are remembered only if no event has come since the table was read for them.
+//! Events and fetched data arrive in any order and more than once. An event counts only if its number is higher than
+//! that of the last one. Fetched data are stored only if no event has arrived since the table was read for them.
 
 use std::collections::HashMap;
 
@@ -19,22 +19,22 @@ use crate::schema::known_products;
 /// id, facts, version, floor, deleted, seq
 type Row = (i64, Option<Value>, i64, i64, bool, i64);
 
-/// The table's queries. Cheap to clone.
+/// The queries of the table. Cheap to clone.
 #[derive(Clone)]
 pub struct ProductSnapshots {
     pool: Pool,
 }
 
 impl ProductSnapshots {
-    /// The table in the database of `pool`.
+    /// Creates the queries on a connection pool.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
-    /// What is remembered of these products; of one that was never heard of, nothing.
+    /// Returns the snapshots of these products. A product without a row is missing in the result.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn of(&self, ids: &[i64]) -> Result<HashMap<i64, Snapshot>, CartError> {
         let read = async |connection: &mut AsyncPgConnection| {
             let columns = (
@@ -50,17 +50,17 @@ impl ProductSnapshots {
         };
         let rows: Vec<Row> = self.pool.run(read).await?;
         let snapshot = |(id, facts, version, floor, deleted, seq): Row| {
-            // Facts of an earlier form of this program are none.
+            // Data in an old format of this program are ignored.
             let facts = facts.and_then(|facts| serde_json::from_value::<ProductFields>(facts).ok());
             (id, Snapshot { facts, version, floor, deleted, seq })
         };
         Ok(rows.into_iter().map(snapshot).collect())
     }
 
-    /// Remembers fetched facts, each with the number of the last event that was known when they were believed.
+    /// Stores fetched data, each with the number of the last event that was known when the data were accepted.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn store(&self, fetched: &[(i64, ProductFields, i64)]) -> Result<(), CartError> {
         let ids: Vec<i64> = fetched.iter().map(|(id, ..)| *id).collect();
         let versions: Vec<i64> = fetched.iter().map(|(_, facts, _)| facts.version).collect();
@@ -69,7 +69,7 @@ impl ProductSnapshots {
         let facts = facts?;
         self.pool
             .run(async |connection| {
-                // In the order of ids, so that two such statements wait for one another and not in a circle.
+                // In the order of ids, so that two such statements cannot deadlock.
                 let statement = sql("INSERT INTO known_products AS known (id, facts, version, seq)
                      SELECT * FROM unnest($1, $2, $3, $4) AS fetched (id, facts, version, seq) ORDER BY id
                      ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, version = excluded.version, deleted = false
@@ -84,10 +84,10 @@ impl ProductSnapshots {
             .await
     }
 
-    /// Remembers that these are not there, each with the number of the last event that was known then.
+    /// Marks these products as deleted, each with the number of the last event that was known then.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn mark_deleted(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
         let (ids, seqs): (Vec<i64>, Vec<i64>) = gone.iter().copied().unzip();
         self.pool
@@ -104,12 +104,12 @@ impl ProductSnapshots {
             .await
     }
 
-    /// Raises the floors: from now on, facts that are older than these events are not believed.
+    /// Raises the minimum versions: data that are older than these events are rejected from now on.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn record_events(&self, events: &[ProductEvent]) -> Result<(), CartError> {
-        // The last event of each product: a statement may touch a row once only.
+        // Only the last event of each product, because a statement may update a row only once.
         let last: HashMap<i64, &ProductEvent> =
             events.iter().filter_map(|event| Some((event.change.product_id?, event))).collect();
         if last.is_empty() {
@@ -125,7 +125,7 @@ impl ProductSnapshots {
             rows.iter().map(|(_, event)| event.change.kind == ProductChangeKind::ProductDeleted).collect();
         self.pool
             .run(async |connection| {
-                // Where a deleted product is there again, it is another row, whose versions begin anew.
+                // A deleted product that exists again is another row, whose versions start from the beginning.
                 let statement = sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
                      SELECT * FROM unnest($1, $2, $3, $4) AS heard (id, floor_version, seq, deleted) ORDER BY id
                      ON CONFLICT (id) DO UPDATE SET
@@ -142,15 +142,16 @@ impl ProductSnapshots {
             .await
     }
 
-    /// Forgets what events told: they may have been of another catalogue, or some are missing. The facts stay, as the
-    /// best that is known.
+    /// Resets what events reported: the events may have belonged to another catalogue, or some are missing. The data
+    /// stay as the best known ones.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Returns an error if the database does not respond.
     pub async fn reset_versions(&self) -> Result<(), CartError> {
         self.pool
             .run(async |connection| {
-                // In the order of ids, like the others: while this waits, carts are read, and remember what they fetch.
+                // In the order of ids, like the other statements: while this one waits, readers of carts store what
+                // they fetch.
                 let statement = sql("WITH told AS MATERIALIZED (
                          SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)
                      UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM told WHERE known.id = told.id")

@@ -1,4 +1,4 @@
-//! Where facts come from: the product API, checked against the events, and the last known ones where it is away.
+//! The source of product data: the product API, checked against the events, or the last known snapshot.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::snapshots::ProductSnapshots;
 use super::upstream::{Upstream, UpstreamDown};
 use crate::error::CartError;
 
-/// The product API and the memory of it. Cheap to clone.
+/// The product API and the snapshots. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) upstream: Upstream,
@@ -17,17 +17,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// What can be said about each of these products just now. Never begins before it is called.
+    /// Returns the current knowledge about each of these products. The request begins after this call.
     ///
-    /// The product API's answer counts if no event that was heard is newer. An older one (a lagging replica behind it,
-    /// a proxy that caches) is asked for once more; still older, it is shown flagged, and must not be stored.
+    /// The response of the product API is accepted if no received event is newer. An older response (from a lagging
+    /// replica behind the product API, or from a caching proxy) is requested once more. If it is still older, it is
+    /// shown, marked as stale, and must not be stored.
     pub(super) async fn product_infos(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, CartError> {
         let Ok(mut fetched) = self.fetch(ids).await else {
             let mut snapshot = self.snapshots.of(ids).await?;
             let last = |id: &i64| (*id, snapshot.remove(id).unwrap_or_default().latest_known(None));
             return Ok(ids.iter().map(last).collect());
         };
-        // After the answer: what is heard until here outranks it.
+        // The snapshots are read after the response, so that every event received until now takes precedence.
         let mut snapshot = self.snapshots.of(ids).await?;
         let behind = outranked(ids, &fetched, &snapshot);
         if !behind.is_empty() {
@@ -57,7 +58,7 @@ impl Source {
         Ok(products.into_iter().map(|product| (product.id, ProductFields::from(product))).collect())
     }
 
-    /// Remembers what is believed and was not known.
+    /// Stores accepted data that are new.
     async fn store_new(
         &self,
         ids: &[i64],
@@ -86,7 +87,7 @@ impl Source {
     }
 }
 
-/// What is fetched can be shown without being remembered: it is the fallback for another time.
+/// Fetched data can be shown without being stored: the stored data are only a fallback for later.
 fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> {
     match remembered {
         Err(error) if error.is_read_only() => {
@@ -97,7 +98,7 @@ fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> 
     }
 }
 
-/// Those of which an event has told something newer than what was fetched.
+/// Returns the products for which an event reported a newer version than the fetched one.
 fn outranked(ids: &[i64], fetched: &HashMap<i64, ProductFields>, snapshot: &HashMap<i64, Snapshot>) -> Vec<i64> {
     let is_outranked =
         |id: &&i64| snapshot.get(id).is_some_and(|snapshot| snapshot.is_older_than_events(fetched.get(id)));

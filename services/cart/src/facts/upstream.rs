@@ -1,7 +1,7 @@
-//! The way to the product API: one that did not answer is left alone for a moment.
+//! The client of the product API, with a circuit breaker.
 //!
-//! A product API that hangs would otherwise cost every reader its time limit. While it is left alone, the last known facts
-//! are shown, flagged.
+//! Otherwise a product API that hangs would cost every reader the full timeout. While the circuit breaker is open, the
+//! last known data are shown, marked as stale.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,35 +11,35 @@ use events::product_api::{Product, ProductApi};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-/// How long it is left alone.
+/// How long the circuit breaker stays open.
 const OPEN_FOR: Duration = Duration::from_millis(500);
 
-/// How often it is asked whether it is there.
+/// The pause between two availability checks.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A client that knows when it is no use to ask.
+/// A client that sends no requests while the product API is known to be unavailable.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     api: ProductApi,
-    /// Until when it is left alone; `None` while it answers.
+    /// The time until which the circuit breaker is open; `None` while the product API responds.
     open_until: Arc<Mutex<Option<Instant>>>,
 }
 
-/// It did not answer, or was not asked because it did not answer a moment ago.
+/// The product API did not respond, or was not asked because it did not respond a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the product API does not answer")]
 pub struct UpstreamDown;
 
 impl Upstream {
-    /// On the way of `api`.
+    /// Creates a client that uses `api`.
     pub fn new(api: ProductApi) -> Self {
         Self { api, open_until: Arc::default() }
     }
 
-    /// The products of these ids, as far as they exist.
+    /// Returns the products with these ids, as far as they exist.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Returns an error if the product API does not respond.
     pub async fn products(&self, ids: &[i64]) -> Result<Vec<Product>, UpstreamDown> {
         if !self.may_ask(Instant::now()) {
             return Err(UpstreamDown);
@@ -47,7 +47,8 @@ impl Upstream {
         self.noted(self.api.products(ids).await)
     }
 
-    /// Whether it is to be asked. After a rest, one caller asks; the others are told that it is away until that caller knows more.
+    /// Returns whether to send a request. When the open time ends, one caller sends a request. The other callers fail
+    /// until its result is known.
     fn may_ask(&self, now: Instant) -> bool {
         match &mut *self.open_until.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(until) if now < *until => false,
@@ -59,24 +60,25 @@ impl Upstream {
         }
     }
 
-    /// Asks again and again, so that [`is_away`](Self::is_away) is right though nobody else asks. Never returns.
+    /// Checks the product API repeatedly, so that [`is_away`](Self::is_away) is accurate without other requests. Never
+    /// returns.
     pub async fn watch(&self) {
         loop {
-            // What came of it is noted.
+            // `noted` has recorded the result.
             let _ = self.ping().await;
             sleep(PROBE_INTERVAL).await;
         }
     }
 
-    /// Whether it did not answer when it was asked last.
+    /// Returns whether the last request failed.
     pub fn is_away(&self) -> bool {
         self.is_resting()
     }
 
-    /// Whether it answers. Asks even while it is left alone.
+    /// Checks whether the product API responds. Sends a request even while the circuit breaker is open.
     ///
     /// # Errors
-    /// When it does not.
+    /// Returns an error if the product API does not respond.
     pub async fn ping(&self) -> Result<(), UpstreamDown> {
         self.noted(self.api.product(i64::MAX).await).map(drop)
     }
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_caller_asks_after_a_rest() {
+    fn one_caller_probes_after_the_circuit_breaker_opened() {
         let api = ProductApi::new(&events::product_api::ProductApiSettings {
             url: "http://127.0.0.1:9".to_owned(),
             timeout: Duration::from_secs(1),

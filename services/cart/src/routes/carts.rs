@@ -13,7 +13,7 @@ use crate::ids::CartId;
 use crate::service::CartService;
 use crate::view::View;
 
-/// Creates an empty cart. Takes no body. Whoever knows the cart's id may read and change it.
+/// Creates an empty cart. Takes no body. Every client that knows the cart's id may read and change the cart.
 #[utoipa::path(
     post,
     path = "/carts",
@@ -23,12 +23,12 @@ use crate::view::View;
 pub(super) async fn create(service: Data<CartService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let cart = spawn_detached(async move { service.create().await }).await?.map_err(problems::shop)?;
-    // No entry says that there is no such cart: none had to be invalidated.
-    // A read of that address shows more than this body does.
+    // No invalidation is needed, because no entry says that this cart does not exist.
+    // No validator, because a read of this URL returns more than this body.
     Ok(answer.created(&cart, &format!("/carts/{}", cart.id), WrittenValidator::Nothing, "left"))
 }
 
-/// A cart with current prices. All amounts count what can be bought: of 10 pieces where 3 are in stock, 3.
+/// Returns a cart with current prices. All amounts count what can be bought: of 10 pieces where 3 are in stock, 3.
 #[utoipa::path(
     get,
     path = "/carts/{id}",
@@ -50,7 +50,7 @@ pub(super) async fn read(
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let id: CartId = input::id(&path)?;
     let fetched = service.view(id).await.map_err(problems::fetch)?;
-    // Its relay may be away with it: then nobody tells of a change that is made in psql.
+    // If the product API is unavailable, its relay may be too. Then no event reports a product change made in psql.
     let answer = if service.upstream.is_away() { answer.detail("product-api-away") } else { answer };
     Ok(answer.cached(&request, &fetched, "cart"))
 }

@@ -1,4 +1,4 @@
-//! What comes in, parsed into small types or refused with a problem.
+//! Parsing and validation of the input. Invalid input becomes a problem.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use garde::Validate;
 use runtime::problem::{FieldError, Problem};
 
-/// Reads an id from a path.
+/// Parses an id in a path.
 pub(super) fn id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| Problem::malformed(format!("The path names no id: {error}.")))
 }

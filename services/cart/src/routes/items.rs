@@ -1,4 +1,4 @@
-//! `/carts/{id}/items/{product_id}`: what lies in a cart. Both may be repeated: they say how it is to be.
+//! `/carts/{id}/items/{product_id}`: the lines of a cart. Both methods are idempotent, because they state the result.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,9 +12,9 @@ use crate::carts::Quantity;
 use crate::ids::{CartId, ProductId};
 use crate::service::{CartService, WrittenLine};
 
-/// Sees to it that so many pieces of a product lie in the cart. The view from before is gone before the answer.
+/// Sets the number of pieces of a product in the cart. The earlier view is removed before the response.
 ///
-/// While the product API is away, this works for products of which facts are known.
+/// While the product API is unavailable, this works for products whose data are known.
 #[utoipa::path(
     put,
     path = "/carts/{id}/items/{product_id}",
@@ -49,7 +49,7 @@ pub(super) async fn put(
     let written = spawn_detached(async move { service.put(cart, product, quantity, &expect).await });
     let written = written.await?.map_err(problems::shop)?;
     let (line, effect) = (&written.line, problems::effect(written.effect));
-    // A body that says `stale` differs from one that does not, and both are of one version of the line.
+    // A body with `stale` differs from one without it, although both show the same version of the line.
     let tag = if line.stale {
         response::WrittenValidator::Nothing
     } else {
@@ -61,7 +61,7 @@ pub(super) async fn put(
     })
 }
 
-/// Sees to it that a product does not lie in the cart. The view from before is gone before the answer.
+/// Removes a product from the cart. The earlier view is removed before the response.
 #[utoipa::path(
     delete,
     path = "/carts/{id}/items/{product_id}",

@@ -1,4 +1,4 @@
-//! The routes of the cart, all of them on this screen. Handlers parse, call and respond.
+//! The routes of the cart, in one table. Handlers parse the request, call the service and build the response.
 
 mod carts;
 mod input;
@@ -15,8 +15,9 @@ use crate::carts::{NewCart, Quantity};
 use crate::service::WrittenLine;
 use crate::view::View;
 
-/// Mounts the routes. All methods of a path stand in one resource: any other method is answered by 405 and their list.
-#[rustfmt::skip] // A table reads better with one path to a line.
+/// Registers the routes. All methods of a path belong to one resource, so that any other method is answered with 405
+/// and the list of the allowed methods.
+#[rustfmt::skip] // One path per line is easier to read in a table.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(resource("/carts").post(carts::create))
         .service(resource("/carts/{id}").get(carts::read))

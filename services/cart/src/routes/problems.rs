@@ -1,4 +1,4 @@
-//! Errors of the shop and the cache as RFC 9457 problems.
+//! Errors of the carts and the cache as RFC 9457 problems.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use runtime::problem::Problem;
 
 use crate::error::CartError;
 
-/// When a client may try again after a 503.
+/// The `Retry-After` of a 503.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The problem that a client sees for `error`.
+/// Maps an error of the service to the problem that the client receives.
 pub(super) fn shop(error: CartError) -> Problem {
     match error {
         CartError::NoCart => Problem::not_found("There is no such cart."),
@@ -27,12 +27,12 @@ pub(super) fn shop(error: CartError) -> Problem {
     }
 }
 
-/// The problem that a client sees when a read failed.
+/// Maps an error of a read through the cache to the problem that the client receives.
 pub(super) fn fetch(error: GetError) -> Problem {
     shop(error.into())
 }
 
-/// What became of the view, for `Cache-Status`.
+/// Returns the effect of a write on the view, for `Cache-Status`.
 pub(super) fn effect(invalidated: Invalidated) -> &'static str {
     match invalidated {
         Invalidated::Done { .. } => "invalidated",

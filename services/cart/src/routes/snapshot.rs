@@ -1,4 +1,4 @@
-//! `/events/snapshot`: all carts as they are, for consumers that have lost events about them.
+//! `/events/snapshot`: the current carts, for consumers that have lost events about them.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -16,14 +16,14 @@ use crate::service::CartService;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SnapshotQuery {
-    /// The `next_cursor` of the page before; without it, the first page.
+    /// The `next_cursor` of the previous page. Without it, the first page is returned.
     cursor: Option<Uuid>,
     /// 1 to 100 carts, 100 by default.
     #[param(nullable = false, minimum = 1, maximum = 100)]
     limit: Option<u32>,
 }
 
-/// What lies in all carts, by the carts' references. For what events told that `/events` no longer has.
+/// Returns the lines of all carts, by the carts' references. It replaces the events that `/events` no longer holds.
 #[utoipa::path(
     get,
     path = "/events/snapshot",

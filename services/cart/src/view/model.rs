@@ -1,67 +1,67 @@
-//! A cart with current prices: what a line says, and what the whole costs.
+//! A cart with current prices: its lines and its totals.
 //!
-//! Amounts count what can be bought: of 10 pieces where 3 are in stock, 3 are counted; of a product that is sold out, no
-//! longer sold, or that nobody knows anything about, none. An amount that would not fit into 64 bits is left out (`null`):
-//! no amount rather than a wrong one.
+//! Amounts count what can be bought: of 10 pieces where 3 are in stock, 3 are counted. Products that are sold out, no
+//! longer sold or unknown are not counted. An amount that does not fit into 64 bits is `null`, because no amount is
+//! better than a wrong one.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// With so many pieces in stock, or less than the cart wants, a line says how many.
+/// A line states the stock if it is at most this number, or less than the cart wants.
 pub const LOW_STOCK: i32 = 5;
 
-/// A cart, priced.
+/// A cart with prices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct View {
-    /// The cart.
+    /// The id of the cart.
     pub id: Uuid,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// What lies in it, by product.
+    /// The lines, in the order of the products.
     pub lines: Vec<ViewLine>,
-    /// What can be bought of it.
+    /// The totals of what can be bought.
     pub totals: Totals,
-    /// Whether any line is.
+    /// Whether any line is stale.
     pub stale: bool,
 }
 
-/// A line, priced.
+/// A line with prices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ViewLine {
-    /// The product.
+    /// The id of the product.
     pub product_id: i64,
-    /// What it is called; `null` when nobody has ever said.
+    /// The name; `null` if it was never known.
     pub name: Option<String>,
     /// Pieces in the cart.
     pub quantity: i32,
-    /// The price of one now, or the last one; `null` when nobody knows.
+    /// The current or the last known price of one piece; `null` if it is unknown.
     pub price_cents: Option<i64>,
-    /// The price of one when it was put into the cart.
+    /// The price of one piece when the product was put into the cart.
     pub added_price_cents: i64,
-    /// Where the two differ, else `null`.
+    /// The price change, `null` if the price is the same.
     pub price_changed: Option<PriceChange>,
     /// Whether it can be bought.
     pub availability: Availability,
     /// How many of the pieces can be bought now.
     pub buyable: i32,
-    /// What those cost; `null` when that is more than can be written.
+    /// The price of these pieces; `null` if it does not fit into 64 bits.
     pub line_total_cents: Option<i64>,
-    /// The version of the product that is shown; `null` when nothing is known of it.
+    /// The version of the product that is shown; `null` if nothing is known of it.
     pub product_version: Option<i64>,
-    /// The version of the line: 1, and one more with every change.
+    /// The version of the line: 1 at first, incremented by every change.
     pub version: i64,
-    /// Whether what is said of the product may be outdated.
+    /// Whether the data of the product may be outdated.
     pub stale: bool,
 }
 
-/// The price is another one than when the product was put into the cart.
+/// The price has changed since the product was put into the cart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PriceChange {
-    /// Then.
+    /// The price then.
     pub from: i64,
-    /// Now.
+    /// The price now.
     pub to: i64,
 }
 
@@ -69,28 +69,28 @@ pub struct PriceChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Availability {
-    /// As many as are wanted.
+    /// The wanted number of pieces is in stock.
     InStock,
-    /// Few are left, or fewer than are wanted.
+    /// Few pieces are left, or fewer than are wanted.
     OnlyLeft {
-        /// How many.
+        /// Pieces in stock.
         left: i32,
     },
-    /// None is left.
+    /// No piece is left.
     SoldOut,
-    /// There is no such product any more. The line stays, and is not counted.
+    /// The product is no longer sold. The line stays, and is not counted.
     NoLongerSold,
-    /// Nobody can say just now.
+    /// Nothing is known of the product at the moment.
     Unknown,
 }
 
-/// What can be bought.
+/// The totals of what can be bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// Lines of which at least one piece can be bought.
     pub lines: usize,
-    /// Pieces.
+    /// Pieces that can be bought.
     pub pieces: i64,
-    /// What they cost; `null` when that is more than can be written.
+    /// The price of these pieces; `null` if it does not fit into 64 bits.
     pub total_cents: Option<i64>,
 }

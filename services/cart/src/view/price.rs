@@ -1,4 +1,4 @@
-//! From lines and facts to a view. No store, no clock: a table of cases is its test.
+//! Computes a view from lines and product data. It uses no store and no clock, so a table of cases tests it.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::carts::{Cart, Line};
 use crate::facts::{ProductFields, ProductInfo, State};
 
 impl View {
-    /// The cart, priced by `words`; a product that they do not name is unknown.
+    /// Returns the cart with the prices of `words`. A product that is missing in `words` is unknown.
     pub fn of(cart: &Cart, words: &HashMap<i64, ProductInfo>) -> Self {
         let price = |line: &Line| match words.get(&line.product_id) {
             Some(word) => ViewLine::of(line, word),

@@ -1,4 +1,4 @@
-//! The product API is away, hangs, and comes back: the cart goes on with what it knows, and says so.
+//! The product API is down, hangs, and returns: the cart continues with its last known data, marked as stale.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use testkit::{eventually, free_port};
 use crate::support::{CartOf, Fake, SOON, Stores};
 
 #[tokio::test]
-async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_and_never_stored() {
+async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -21,14 +21,14 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
     stores.until_announced().await;
     api.process.kill9().await.expect("it is killed");
 
-    // What is cached is as fresh as the events, and the events are all carried out.
+    // The cached data are as recent as the events, and all events are applied.
     assert_eq!(cart.cached().await.json()["stale"], false);
-    // Of a change that nobody of it tells of, nobody knows: that is said as well.
+    // While the product API is down, no event would report a change in its database. The response says so.
     eventually("the hit to be flagged", SOON, async || {
         cart.cached().await.source().ends_with("; detail=product-api-away")
     })
     .await;
-    // What is not cached is the last that was known.
+    // Data that are not cached come from the last known snapshot.
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     for _ in 0..3 {
         let view = cart.view().await.expect(200);
@@ -50,7 +50,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
     let ready = service.get("/readyz").await.expect(200).json();
     assert_eq!((&ready["status"], &ready["checks"]["product-api"]["status"]), (&json!("degraded"), &json!("failing")));
 
-    // What is known can be bought, what is not cannot be decided, and what is in the cart can be taken out.
+    // A known product can be bought, an unknown one cannot be decided, and products in the cart can be removed.
     stores.redis(&["DEL", "cart:product:1"]).await;
     let other = CartOf::at(&service).await;
     let put = other.put(1, 1).await.expect(201).json();
@@ -61,7 +61,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
     cart.remove(2).await.expect(204);
     assert_eq!(cart.view().await.expect(200).json()["lines"].as_array().map(Vec::len), Some(1));
 
-    // Changed while it was away, and nobody of it there to tell: then it returns.
+    // The product changes while the product API is down and cannot publish the change; then the product API returns.
     stores.shop_sql("UPDATE products SET price_cents = 600 WHERE id = 1").await;
     let _api = stores.product_api(&port).await;
     stores.until_price(&cart, 1, 600).await;
@@ -74,7 +74,7 @@ async fn while_the_product_api_is_down_the_last_known_facts_are_shown_flagged_an
 }
 
 #[tokio::test]
-async fn a_deletion_that_was_heard_of_is_known_while_the_product_api_is_away() {
+async fn received_deletion_is_shown_while_the_product_api_is_down() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -90,7 +90,7 @@ async fn a_deletion_that_was_heard_of_is_known_while_the_product_api_is_away() {
 }
 
 #[tokio::test]
-async fn a_line_of_which_nobody_has_ever_heard_is_unknown_until_somebody_can_say() {
+async fn line_without_product_data_is_unknown_until_the_product_api_responds() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -108,9 +108,9 @@ async fn a_line_of_which_nobody_has_ever_heard_is_unknown_until_somebody_can_say
     stores.until_price(&cart, 1, 100).await;
 }
 
-/// One that hangs costs somebody the time limit once in a while, not everybody all the time.
+/// A product API that hangs costs one reader the timeout occasionally, not every reader all the time.
 #[tokio::test]
-async fn a_product_api_that_hangs_is_left_alone_for_a_while() {
+async fn hanging_product_api_opens_the_circuit_breaker() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "300ms")]).await;
@@ -120,14 +120,14 @@ async fn a_product_api_that_hangs_is_left_alone_for_a_while() {
     api.process.pause();
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], true);
-    // All of these within the rest of the first: not one of them is asked for.
+    // All of these arrive while the circuit breaker is open: none of them causes a request.
     let views = futures_util::future::join_all((0..20).map(|_| cart.view())).await;
     assert!(views.into_iter().all(|view| view.expect(200).json()["stale"] == true));
     api.process.resume();
     eventually("fresh facts", SOON, async || cart.view().await.expect(200).json()["stale"] == false).await;
 }
 
-/// All of its products are one request, so their loads need one place in the bulkhead.
+/// All of its products are in one request, so their loads need one permit of the bulkhead.
 #[tokio::test]
 async fn a_large_cart_is_shown_while_the_product_api_is_slow() {
     const PRODUCTS: i64 = 60;
@@ -148,7 +148,7 @@ async fn a_large_cart_is_shown_while_the_product_api_is_slow() {
     assert_eq!((lines.len(), &view["stale"]), (60, &json!(false)));
     assert_eq!(fake.asked(), [60], "all are asked for at once");
 
-    // A product API that is too slow is treated as one that is away: last known facts are shown, marked as stale.
+    // A product API that is too slow is treated as unavailable: the last known data are shown, marked as stale.
     let expire = "for _, key in ipairs(redis.call('KEYS', 'cart:product:*')) do redis.call('UNLINK', key) end
                   redis.call('UNLINK', KEYS[1])";
     stores.redis(&["EVAL", expire, "1", &cart.key()]).await;

@@ -1,11 +1,11 @@
-//! What cannot be used gets a problem that says why, and changes nothing.
+//! Invalid input is answered with a problem that says why, and changes nothing.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{CartOf, Fake, Service, Stores};
 
-/// The whole truth, to compare before and after.
+/// Returns a digest of all data, to compare before and after.
 async fn everything(stores: &Stores) -> String {
     let mut all = String::new();
     for table in ["carts", "cart_items", "outbox"] {
@@ -14,7 +14,7 @@ async fn everything(stores: &Stores) -> String {
     all
 }
 
-/// A service with one cart that holds product 1, when all is quiet.
+/// Creates a cart with product 1, and waits until the service is idle.
 async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
     let cart = CartOf::at(service).await;
     cart.put(1, 1).await.expect(201);
@@ -23,7 +23,7 @@ async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_malformed() {
+async fn invalid_ids_are_malformed() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -77,7 +77,7 @@ async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
     let (cart, before) = settled_state(&stores, &service).await;
-    // body → status, kind, the field that is named
+    // body → status, kind, the named field
     let cases = [
         ("", 400, "malformed", ""),
         ("{", 400, "malformed", ""),
@@ -135,7 +135,7 @@ async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
 }
 
 #[tokio::test]
-async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
+async fn unknown_paths_are_404_and_unsupported_methods_are_405() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -161,7 +161,7 @@ async fn addresses_and_methods_that_do_not_exist_are_answered_as_such() {
 }
 
 #[tokio::test]
-async fn a_stretch_of_the_log_is_refused_outside_its_bounds() {
+async fn log_query_outside_its_bounds_is_refused() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

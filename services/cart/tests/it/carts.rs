@@ -1,4 +1,4 @@
-//! What a cart does: create, put, change, remove; the view and its headers.
+//! The routes of a cart: create, put, change, remove; the view and its headers.
 
 use reqwest::Method;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn a_new_cart_is_empty_and_at_its_location() {
 }
 
 #[tokio::test]
-async fn what_is_put_into_a_cart_is_shown_priced_and_added_up() {
+async fn view_shows_prices_and_totals_of_the_lines() {
     let stores = Stores::start().await;
     let fake = Fake::start(3).await;
     let service = stores.cart(&fake).await;
@@ -58,7 +58,7 @@ async fn a_line_keeps_its_version_and_its_price_until_it_really_changes() {
     assert_eq!(cart.put(1, 2).await.expect(200).version(), 1, "the same again is no change");
     assert_eq!(cart.put(1, 5).await.expect(200).version(), 2);
     assert_eq!(cart.line(1).await["quantity"], 5);
-    // A dearer product: the line remembers what it cost when it came in, until it comes in again.
+    // The product becomes dearer: the line keeps the price at which it was put in, until it is put in again.
     fake.says(1, 2, &json!({ "price_cents": 150 }));
     stores.redis(&["DEL", "cart:product:1"]).await;
     let put = cart.put(1, 6).await.expect(200).json();
@@ -94,14 +94,14 @@ async fn a_removal_may_be_repeated_and_needs_a_cart() {
 }
 
 #[tokio::test]
-async fn what_is_not_sold_cannot_be_put_into_a_cart() {
+async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     cart.put(2, 1).await.problem(404, "not-found");
     assert_eq!(stores.sql("SELECT count(*) FROM cart_items").await, "0");
-    // And who was told so is told otherwise when it is there.
+    // After the product is created, the same request succeeds.
     fake.says(2, 1, &json!({}));
     let seq = fake.announces(&stores.redis, "product.created", 2, 1).await;
     stores.until_carried_out(seq).await;

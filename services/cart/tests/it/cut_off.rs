@@ -1,4 +1,5 @@
-//! Changes of products that the cart cannot hear of: it asks the product API, and says so when that does not answer.
+//! Changes of products whose events the cart cannot receive: it asks the product API, and marks views as stale if that
+//! does not respond.
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -7,7 +8,7 @@ use crate::support::{CartOf, SOON, Service, Stores};
 
 const SETTINGS: [(&str, &str); 1] = [("EVENTS__STALE_AFTER", "3s")];
 
-/// From now on the cart's database refuses what a reaction to an event writes first.
+/// From now on the cart's database refuses the first write of the event handler.
 const REFUSE_FLOORS: &str = "
     CREATE FUNCTION refuse_floor() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -24,7 +25,7 @@ async fn check(service: &Service, name: &str) -> (Value, Value) {
     (ready["status"].clone(), ready["checks"][name].clone())
 }
 
-/// Waits until it is degraded because of its events, and names the stream.
+/// Waits until the service is degraded because of its events, and names the stream.
 async fn until_events_fail(service: &Service) {
     eventually("the events to fail", SOON, async || {
         let (status, events) = check(service, "events").await;
@@ -50,7 +51,7 @@ async fn cart_without_access_to_the_stream_shows_what_the_product_api_says() {
     cart.cached().await;
 
     stores.redis.revoke_stream_access("cart").await.expect("the rights are taken");
-    // A read that Redis had accepted before is answered.
+    // A read that Redis had already accepted is answered.
     until_events_fail(&service).await;
     api.put("/products/1", &json!({ "price_cents": 600 })).await.expect(200);
     // The cache is in use, and has the old price.
@@ -58,14 +59,14 @@ async fn cart_without_access_to_the_stream_shows_what_the_product_api_says() {
     let view = cart.view().await.expect(200);
     assert_eq!((view.source(), &view.json()["stale"]), ("fwd=bypass; detail=events-unverified", &json!(false)));
     assert_eq!(check(&service, "redis").await.1["status"], "ok");
-    // Nor is the price of a new line taken from the cache.
+    // The price of a new line does not come from the cache either.
     api.put("/products/2", &json!({ "price_cents": 700 })).await.expect(200);
     let put = cart.put(2, 1).await.expect(201).json();
     assert_eq!((&put["added_price_cents"], &put["stale"]), (&json!(700), &json!(false)));
     api.put("/products/2", &json!({ "price_cents": 800 })).await.expect(200);
     assert_eq!(CartOf::at(&service).await.put(2, 1).await.expect(201).json()["added_price_cents"], 800);
 
-    // When nobody can be asked, what was known last is shown as such.
+    // If the product API is down too, the last known data are shown and marked as stale.
     api.process.pause();
     eventually("a stale view", SOON, async || cart.view().await.expect(200).json()["stale"] == true).await;
     assert_eq!(cart.view().await.expect(200).source(), "fwd=bypass; detail=events-unverified");
@@ -81,7 +82,7 @@ async fn cart_without_access_to_the_stream_shows_what_the_product_api_says() {
     .await;
 }
 
-/// The consumer reads all that is there, but the relay cannot append.
+/// The consumer has read the whole stream, but the relay cannot append.
 #[tokio::test]
 async fn relay_that_cannot_append_shows_in_the_readiness_of_both_services() {
     let stores = Stores::start().await;
@@ -111,9 +112,9 @@ async fn relay_that_cannot_append_shows_in_the_readiness_of_both_services() {
     stores.until_price(&cart, 1, 600).await;
 }
 
-/// The consumer is given an event again and again, and cannot carry it out.
+/// The consumer receives an event repeatedly, and cannot apply it.
 #[tokio::test]
-async fn reaction_that_fails_again_and_again_shows_in_readiness_and_the_cache_is_left_out() {
+async fn failing_event_handler_shows_in_readiness_and_bypasses_the_cache() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &SETTINGS).await;

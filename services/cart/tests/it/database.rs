@@ -1,4 +1,4 @@
-//! The cart's database: read-only for a while, changed online, and written to by others.
+//! The cart's database: temporarily read-only, changed online, and written to by other clients.
 
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};
@@ -11,7 +11,7 @@ async fn turn(stores: &Stores, read_only: &str) {
     let turn = format!("ALTER DATABASE \"{database}\" SET default_transaction_read_only = {read_only}");
     postgres.sql("postgres", &turn).await.expect("the test's own SQL");
     if read_only == "on" {
-        // The sessions there are keep what they began with.
+        // Existing sessions keep the setting with which they began.
         let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
         postgres.sql("postgres", &end).await.expect("the test's own SQL");
     }
@@ -39,18 +39,18 @@ async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
     assert_eq!((&report["status"], &report["checks"]["postgres"]["status"]), (&json!("degraded"), &json!("ok")));
     let detail = report["checks"]["postgres-writes"]["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("read-only"), "{report}");
-    // What the cart cannot remember, it can show all the same.
+    // The cart shows data that it cannot store.
     api.put("/products/1", &json!({ "price_cents": 4_711, "stock": 50 })).await.expect(200);
     stores.until_price(&cart, 1, 4_711).await;
     turn(&stores, "off").await;
     eventually("a write", SOON, async || cart.put(1, 4).await.status == 200).await;
-    // One session may be new by then, and the others not.
+    // One session may be new by then, and the others may not.
     let writes = async || readiness(&service).await["checks"]["postgres-writes"]["status"] == "ok";
     eventually("all sessions", SOON, writes).await;
     for quantity in 5..13 {
         cart.put(1, quantity).await.expect(200);
     }
-    // The event that was held up meanwhile is carried out.
+    // The event that was held up meanwhile is applied.
     let floor = "SELECT floor_version FROM known_products WHERE id = 1";
     let version = api.get("/products/1").await.expect(200).version().to_string();
     eventually("the event", SOON, async || stores.sql(floor).await == version).await;
@@ -93,11 +93,11 @@ async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
         stores.sql(&format!("SET {setting}; {change}")).await;
     }
     stores.sql(&format!("CREATE TEMP TABLE outbox (event jsonb); {change}")).await;
-    // Roles are not of one database, and so named after it.
+    // Roles belong to the whole server, so this one is named after the database.
     let role = format!("writer_{}", stores.cart_database());
     stores.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, UPDATE ON cart_items TO {role}")).await;
     Postgres::shared().await.sql_as(&role, stores.cart_database(), change).await.expect("it may write lines");
-    // And ids of the outbox that were chosen by hand.
+    // The ids of the outbox may be chosen by hand as well.
     let by_hand = "INSERT INTO outbox (id, event) SELECT (SELECT last_value FROM outbox_id_seq) + n, event
                    FROM (SELECT event FROM outbox LIMIT 1) AS one, generate_series(1, 1000) AS n";
     stores.sql(by_hand).await;

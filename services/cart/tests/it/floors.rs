@@ -1,4 +1,4 @@
-//! A product API that answers with older facts than its events told of: they are shown flagged, and never stored.
+//! A product API that returns older data than its events report: they are shown, marked as stale, and never stored.
 
 use serde_json::json;
 use testkit::eventually;
@@ -10,7 +10,7 @@ async fn is_cached(service: &Service, key: &str) -> bool {
 }
 
 #[tokio::test]
-async fn facts_below_the_version_of_the_last_event_are_asked_for_once_more_then_flagged_and_not_stored() {
+async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -18,7 +18,7 @@ async fn facts_below_the_version_of_the_last_event_are_asked_for_once_more_then_
     cart.put(1, 1).await.expect(201);
     cart.put(2, 1).await.expect(201);
     assert_eq!(cart.view().await.expect(200).json()["stale"], false);
-    // The event tells of version 2, but whoever answers still has version 1.
+    // The event reports version 2, but the server that responds still has version 1.
     let seq = fake.announces(&stores.redis, "product.updated", 1, 2).await;
     stores.until_carried_out(seq).await;
     fake.asked();
@@ -38,16 +38,16 @@ async fn facts_below_the_version_of_the_last_event_are_asked_for_once_more_then_
 }
 
 #[tokio::test]
-async fn facts_from_before_a_deletion_and_an_absence_from_before_a_change_are_not_believed() {
+async fn data_from_before_a_deletion_or_update_event_are_rejected() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     cart.put(2, 1).await.expect(201);
-    // Deleted, but whoever answers still has it.
+    // The product is deleted, but the server that responds still has it.
     fake.announces(&stores.redis, "product.deleted", 1, 1).await;
-    // Changed, but whoever answers has never heard of it.
+    // The product is changed, but the server that responds does not have it yet.
     fake.says_none(2);
     let seq = fake.announces(&stores.redis, "product.updated", 2, 2).await;
     stores.until_carried_out(seq).await;
@@ -61,14 +61,14 @@ async fn facts_from_before_a_deletion_and_an_absence_from_before_a_change_are_no
 }
 
 #[tokio::test]
-async fn an_event_that_comes_late_lowers_no_floor() {
+async fn late_event_lowers_no_minimum_version() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     service.process.kill9().await.expect("it is killed");
-    // Somebody reads the first event in the group's name and is never seen again: it is carried out last, and late.
+    // A consumer reads the first event in the group's name and disappears: the event is applied last, and late.
     fake.announces(&stores.redis, "product.updated", 1, 2).await;
     assert!(stores.read_and_vanish().await.contains("product.updated"));
     let _service = stores.cart_with(fake.url(), &[("EVENTS__CLAIM_AFTER", "5s")]).await;
@@ -82,7 +82,7 @@ async fn an_event_that_comes_late_lowers_no_floor() {
 }
 
 #[tokio::test]
-async fn what_events_told_is_forgotten_when_they_may_be_of_another_catalogue() {
+async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -91,23 +91,23 @@ async fn what_events_told_is_forgotten_when_they_may_be_of_another_catalogue() {
     let seq = fake.announces(&stores.redis, "product.updated", 1, 9).await;
     stores.until_carried_out(seq).await;
     assert_eq!(cart.line(1).await["stale"], true);
-    // A new group: nobody knows what was missed.
+    // A new group: it is unknown which events were missed.
     stores.redis(&["XGROUP", "DESTROY", "product:events", "cart"]).await;
     eventually("fresh facts", SOON, async || cart.line(1).await["stale"] == false).await;
 }
 
 #[tokio::test]
-async fn what_events_told_is_forgotten_in_an_order_in_which_no_reader_waits_in_a_circle() {
+async fn reset_of_event_versions_does_not_deadlock_with_readers() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
-    // In the table they lie in this order.
+    // The rows are in this order in the table.
     cart.put(2, 1).await.expect(201);
     cart.put(1, 1).await.expect(201);
     cart.view().await.expect(200);
     assert_eq!(stores.sql("SELECT id FROM known_products").await, "2\n1");
-    // As a reader has it who is about to remember both.
+    // Takes the locks as a reader that is about to store both.
     let first = stores.hold_reactions(1).await;
     stores.redis(&["XGROUP", "DESTROY", "product:events", "cart"]).await;
     stores.until_waiting(1).await;

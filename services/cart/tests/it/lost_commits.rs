@@ -1,4 +1,4 @@
-//! The connection to Postgres breaks while COMMIT is under way: the view must not hide a write that is committed.
+//! The connection to Postgres breaks during a COMMIT: the view must not hide a committed write.
 
 use testkit::{CommitFault, CommitFaultProxy, eventually};
 
@@ -13,7 +13,7 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_announced().await;
-    // So that only the writer can remove the view.
+    // Only the writer can remove the view.
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_insert").await;
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
 
@@ -30,9 +30,9 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     assert!(cart.line(1).await.is_null());
 }
 
-/// Postgres has not read the COMMIT yet: a reader stores the old view meanwhile.
+/// Postgres has not read the COMMIT yet, and a reader stores the old view in between.
 #[tokio::test]
-async fn view_is_removed_again_when_a_write_commits_after_its_connection_is_lost() {
+async fn view_is_removed_again_after_a_late_commit_on_a_lost_connection() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let proxy = CommitFaultProxy::to(stores.cart_url()).await.expect("a wire to the database");

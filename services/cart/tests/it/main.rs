@@ -1,24 +1,25 @@
-//! The cart from outside: over HTTP, on a real Postgres and a real Redis, beside a real product API or one that
+//! Tests of the cart from outside: over HTTP, on a real Postgres and a real Redis, with a real product API or one that
 //! misbehaves on purpose.
 //!
-//! One binary, so that it is linked once. Each test has databases and a Redis of its own and leaves nothing behind.
+//! All tests are one binary, so that it is linked once. Each test has its own databases and Redis and leaves nothing
+//! behind.
 //!
-//! | module | what is tested |
+//! | module | subject |
 //! |---|---|
-//! | `carts` · `bad_input` | HTTP: what a cart does, what it refuses |
+//! | `carts` · `bad_input` | HTTP: the routes of a cart, and refusals |
 //! | `preconditions` | `If-Match` and `If-None-Match` on a line; the view's `ETag` |
-//! | `prices` | a change of a product reaches the view, whoever made it |
-//! | `away` | the product API is away, hangs, and comes back |
-//! | `floors` | a product API that answers with older facts than its events told of |
+//! | `prices` | a change of a product reaches the view, for every writer |
+//! | `away` | the product API is down, hangs, and returns |
+//! | `floors` | a product API that returns older data than its events report |
 //! | `cut_off` | events that cannot be read, or are not appended |
 //! | `snapshot` | all carts, for a consumer that has lost events |
-//! | `promise` | no old view after an acknowledged write or a carried out event, under load |
-//! | `operations` | the token of the operations routes; nothing shows the id of a cart |
-//! | `outbox` | what is announced, whoever wrote it |
-//! | `database` | a database that is read-only, changed online, written to by others |
+//! | `promise` | no old view after an acknowledged write or an applied event, under load |
+//! | `operations` | the token of the operations routes; no route shows the id of a cart |
+//! | `outbox` | the events of each change, for every writer |
+//! | `database` | a database that is read-only, changed online, or written to by other clients |
 //! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
 //! | `lost_commits` | a COMMIT whose reply is lost |
-//! | `replicas` · `redis_down` · `starting` · `standard` | two of them; no Redis; any order of starts; health, docs |
+//! | `replicas` · `redis_down` · `starting` · `standard` | two processes; no Redis; any order of starts; health, docs |
 
 mod away;
 mod bad_input;

@@ -1,4 +1,5 @@
-//! The operations routes require their token, missed events are fetched with it, and nothing shows the id of a cart.
+//! The operations routes require their token, the cart fetches missed events with it, and no route shows the id of a
+//! cart.
 
 use reqwest::Method;
 use serde_json::json;
@@ -50,7 +51,7 @@ async fn missed_events_are_fetched_with_the_token() {
     cart.cached().await;
     let id = cart.id.clone();
     service.stop().await;
-    // A hole in the stream: the first of two events is gone before the cart has read it.
+    // A gap in the stream: the first of two events is gone before the cart has read it.
     for (product, cents) in [(1, 4_242), (2, 4_343)] {
         api.put(&format!("/products/{product}"), &json!({ "price_cents": cents })).await.expect(200);
     }
@@ -80,7 +81,7 @@ async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     cart.put(1, 2).await.expect(200);
     cart.remove(1).await.expect(204);
     stores.until_announced().await;
-    // Refusals and failures name their path in the log.
+    // Refusals and failures log their path.
     service.get(&format!("/carts/{}/nothing", cart.id)).await.problem(404, "not-found");
     let events = service.get("/events?after=0").await.expect(200).text();
     let stream = stores.redis(&["XRANGE", "cart:events", "-", "+"]).await;

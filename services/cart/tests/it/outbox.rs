@@ -1,11 +1,12 @@
-//! Each change of a line is announced, whoever wrote it; what could not be announced is refused.
+//! Each change of a line is recorded in the outbox, for every writer; the database refuses a change that cannot be
+//! recorded.
 
 use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
-/// Type, product, quantity and version of the events after `after`.
+/// Returns type, product, quantity and version of the events after `after`.
 async fn told(service: &Service, after: u64) -> Vec<(String, i64, i64, i64)> {
     let page = service.get(&format!("/events?after={after}")).await.expect(200).json();
     let events = page["events"].as_array().cloned().unwrap_or_default();
@@ -39,7 +40,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
     cart.remove(2).await.expect(204);
     cart.put(1, 2).await.expect(201);
     cart.view().await.expect(200);
-    // And by SQL: two lines in a statement, one of them of no pieces; a change; no change; a removal; a rollback.
+    // Also by SQL: two lines in a statement, one of them of no pieces; a change; no change; a removal; a rollback.
     stores
         .sql(
             "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
@@ -96,7 +97,7 @@ async fn the_view_shows_what_was_written_by_sql() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_announced_or_understood_is_refused_by_the_database() {
+async fn change_that_cannot_be_announced_is_refused_by_the_database() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -116,7 +117,7 @@ async fn what_could_not_be_announced_or_understood_is_refused_by_the_database() 
         let error = stores.try_sql(sql).await.expect_err(sql);
         assert!(format!("{error:#}").contains(says), "{sql}: {error:#}");
     }
-    // The version is nobody's to choose.
+    // No client can choose the version.
     stores.sql("UPDATE cart_items SET version = 99").await;
     stores.sql("UPDATE cart_items SET version = 99, quantity = 2").await;
     assert_eq!(stores.sql("SELECT version FROM cart_items").await, "2");

@@ -16,7 +16,7 @@ async fn remove_if(cart: &CartOf<'_>, condition: &str) -> TestResponse {
 }
 
 #[tokio::test]
-async fn a_line_is_written_only_by_who_has_seen_its_current_version() {
+async fn line_write_requires_the_current_version() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -34,14 +34,14 @@ async fn a_line_is_written_only_by_who_has_seen_its_current_version() {
 
     remove_if(&cart, &first).await.problem(412, "precondition-failed");
     remove_if(&cart, &second).await.expect(204);
-    // Its version goes on, so what was seen before the removal never matches again.
+    // The version keeps counting, so a version from before the removal never matches again.
     remove_if(&cart, &second).await.problem(412, "precondition-failed");
     put_if(&cart, "if-match", &second, 5).await.problem(412, "precondition-failed");
     put_if(&cart, "if-none-match", "*", 5).await.expect(201);
     put_if(&cart, "if-match", &second, 6).await.problem(412, "precondition-failed");
 }
 
-/// Of many writers who all saw the same version of a line, one may write, again and again.
+/// Of many writers that all saw the same version of a line, exactly one may write, in every round.
 #[tokio::test]
 async fn if_match_lets_one_of_many_writers_of_a_line_through() {
     let stores = Stores::start().await;
@@ -84,7 +84,7 @@ async fn etag_of_a_view_changes_with_everything_that_it_shows() {
     let unchanged = known(renamed.header("etag")).await.expect(304);
     assert_eq!((unchanged.header("etag"), unchanged.body.len()), (renamed.header("etag"), 0));
 
-    // A view that is flagged as stale is another representation than the same view without the flag.
+    // A view that is marked as stale is another representation than the same view without the mark.
     fake.set_away(true);
     stores.redis(&["FLUSHALL"]).await;
     let stale = eventually("a stale view", SOON, async || {

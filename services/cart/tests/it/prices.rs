@@ -1,4 +1,4 @@
-//! A change of a product reaches the view, whoever made it: product API, relay, stream, cart, all real.
+//! A change of a product reaches the view, for every writer: product API, relay, stream and cart are all real.
 
 use serde_json::json;
 use testkit::eventually;
@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{CartOf, Fake, SOON, Stores};
 
 #[tokio::test]
-async fn a_new_price_reaches_the_view_and_shows_beside_the_old_one() {
+async fn new_price_reaches_the_view_and_is_shown_with_the_old_one() {
     let stores = Stores::start().await;
     let (api, service) = stores.both().await;
     let cart = CartOf::at(&service).await;
@@ -32,7 +32,7 @@ async fn a_new_price_reaches_the_view_and_shows_beside_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_product_that_runs_low_sells_out_or_is_deleted_is_shown_so_and_counted_as_far_as_it_can_be_bought() {
+async fn view_counts_only_what_can_be_bought_of_scarce_or_deleted_products() {
     let stores = Stores::start().await;
     let (api, service) = stores.both().await;
     let cart = CartOf::at(&service).await;
@@ -74,7 +74,7 @@ async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
     cart.put(1, 1).await.expect(201);
     stores.shop_sql("DELETE FROM products WHERE id = 1").await;
     eventually("the deletion", SOON, async || cart.line(1).await["availability"]["state"] == "no_longer_sold").await;
-    // Its versions begin anew.
+    // Its versions start from the beginning.
     stores
         .shop_sql("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (1, 'Again', 500, 50, 1)")
         .await;
@@ -84,7 +84,7 @@ async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
 }
 
 #[tokio::test]
-async fn a_renamed_category_and_a_product_that_no_cart_holds_leave_the_views_alone() {
+async fn renamed_category_and_unused_product_leave_the_views_alone() {
     let stores = Stores::start().await;
     let (_api, service) = stores.both().await;
     let cart = CartOf::at(&service).await;
@@ -104,7 +104,7 @@ async fn a_renamed_category_and_a_product_that_no_cart_holds_leave_the_views_alo
 }
 
 #[tokio::test]
-async fn an_amount_that_cannot_be_written_is_left_out_and_one_that_would_be_is_refused() {
+async fn amount_beyond_64_bits_is_null_in_views_and_refused_in_writes() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;

@@ -1,7 +1,8 @@
-//! No old view after an acknowledged write, nor after an event that was carried out, however many read meanwhile.
+//! No old view after an acknowledged write, nor after an applied event, with many concurrent readers.
 //!
-//! The floor of a read is the highest version that was acknowledged, or carried out, before the read began. The product
-//! API's answers are late at random, and Redis loses entries at random, or a load would hardly ever meet a write.
+//! The floor of a read is the highest version that was acknowledged or applied before the read began. The product API's
+//! responses are late at random, and Redis loses entries at random, because otherwise a load would hardly ever overlap
+//! with a write.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,10 +19,10 @@ use crate::support::{CartOf, Fake, SOON, Service, Stores, view_key};
 const READERS: usize = 32;
 const WRITERS: i64 = 4;
 
-/// At least so long, and until enough has happened.
+/// The minimum duration of a run, which continues until enough has happened.
 const DURATION: Duration = Duration::from_secs(3);
 
-/// What all readers have met.
+/// The outcomes that all readers have met.
 #[derive(Debug, Default)]
 struct Met {
     reads: AtomicUsize,
@@ -32,7 +33,7 @@ struct Met {
 }
 
 impl Met {
-    /// Whether so much has happened that the test shows something.
+    /// Returns whether enough has happened for the test to be conclusive.
     fn enough(&self) -> bool {
         let (reads, hits, writes) = (self.reads.load(SeqCst), self.hits.load(SeqCst), self.writes.load(SeqCst));
         (reads > 500 && hits > 20 && writes > 40) || !self.violated().is_empty()
@@ -49,7 +50,7 @@ impl Met {
     }
 }
 
-/// 32 readers of `carts` at `services`, until it is over. `floors` are taken before a read, and `shown` is what it showed.
+/// Starts 32 readers of `carts` at `services`. `floors` are taken before a read, and `shown` is what the read returned.
 fn readers(
     services: &[Arc<Service>; 2],
     carts: &[String],
@@ -85,7 +86,7 @@ async fn two(stores: &Stores, fake: &Fake) -> [Arc<Service>; 2] {
     [Arc::new(a), Arc::new(b)]
 }
 
-/// Entries and leases go at any moment, as they do when the memory of Redis is full.
+/// Removes entries and leases at random times, as Redis does when its memory is full.
 async fn evict(stores: &Stores, carts: &[String], products: i64) {
     let mut keys: Vec<String> = carts.iter().map(|id| view_key(id)).collect();
     keys.extend((1..=products).map(|id| format!("cart:product:{id}")));
@@ -135,7 +136,7 @@ async fn no_view_is_older_than_the_last_acknowledged_write_to_its_cart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_view_shows_facts_that_are_older_than_the_last_event_that_was_carried_out() {
+async fn no_view_shows_data_older_than_the_last_applied_event() {
     const PRODUCTS: i64 = 3;
     let stores = Stores::start().await;
     let fake = Fake::start(PRODUCTS).await;
@@ -171,9 +172,10 @@ async fn no_view_shows_facts_that_are_older_than_the_last_event_that_was_carried
     met.holds();
 }
 
-/// A view that waits for loads of facts holds a place itself: however few places there are, no view waits for itself.
+/// A view that waits for loads of product data holds a permit itself: for any number of permits, no view waits for
+/// itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_views_that_all_lack_facts_are_loaded_however_few_loads_may_be_under_way() {
+async fn views_without_cached_data_load_with_any_number_of_permits() {
     let stores = Stores::start().await;
     let fake = Fake::start(40).await;
     for places in ["1", "2", "3", "8"] {
@@ -201,7 +203,7 @@ async fn many_views_that_all_lack_facts_are_loaded_however_few_loads_may_be_unde
 }
 
 #[tokio::test]
-async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
+async fn write_of_a_disconnected_client_is_completed() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -212,7 +214,7 @@ async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
     let lock = stores.lock_lines().await;
     let place = service.url().trim_start_matches("http://");
     let mut client = TcpStream::connect(place).await.expect("it listens");
-    // A reset, not the polite end of a stream after which an answer might still be read.
+    // A reset, not the orderly end of a stream, after which a response might still be read.
     client.set_zero_linger().expect("a socket option");
     let (body, path) = (r#"{"quantity":2}"#, cart.item(1));
     let head = format!(
@@ -222,7 +224,7 @@ async fn a_write_whose_client_hangs_up_is_carried_to_its_end() {
     client.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.expect("it reads");
     stores.until_waiting(1).await;
     drop(client);
-    // Long enough for the service to notice that nobody is there any more.
+    // Long enough for the service to notice that the client is gone.
     tokio::time::sleep(Duration::from_millis(200)).await;
     lock.release().await;
     eventually("the write", SOON, async || cart.line(1).await["quantity"] == 2).await;

@@ -1,4 +1,4 @@
-//! Redis is away, hangs, and comes back: carts are read and written all the same, and nothing old is shown.
+//! Redis is down, hangs, and returns: carts are read and written nevertheless, and no old view is shown.
 
 use serde_json::json;
 use testkit::eventually;
@@ -12,7 +12,7 @@ async fn until_in_use(service: &Service) {
 }
 
 #[tokio::test]
-async fn without_redis_carts_are_read_and_written_and_are_never_old() {
+async fn carts_are_read_and_written_without_redis_and_never_outdated() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart_with(fake.url(), &QUICK).await;
@@ -59,7 +59,7 @@ async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
     assert_eq!(cart.put(1, 2).await.expect(200).source(), "fwd=method; detail=deferred");
     assert_eq!(cart.line(1).await["quantity"], 2);
     stores.redis.resume();
-    // The view of one piece is still in Redis until the deferred invalidation is done: nobody is shown it.
+    // Redis still has the view of one piece until the deferred invalidation is done, but no client receives it.
     until_in_use(&service).await;
     assert_eq!(cart.line(1).await["quantity"], 2);
     stores.until_announced().await;
@@ -67,9 +67,9 @@ async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
     assert_eq!(cart.line(1).await["quantity"], 2);
 }
 
-/// The events of the time without Redis were lost with it, or come later: either way, no fact from before is shown.
+/// Events from the time without Redis were lost with it, or arrive later: in either case, no older data are shown.
 #[tokio::test]
-async fn what_changed_while_redis_was_away_shows_when_it_is_back() {
+async fn changes_during_a_redis_outage_are_shown_when_redis_returns() {
     let stores = Stores::start().await;
     let (api, _) = (stores.product_api("0").await, ());
     let service = stores.cart_with(api.url(), &QUICK).await;

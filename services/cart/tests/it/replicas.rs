@@ -1,4 +1,5 @@
-//! Two carts on one database and one Redis: one set of entries, one share each of the events.
+//! Two processes of the cart on one database and one Redis: they share the entries, and each applies a part of the
+//! events.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use testkit::eventually;
 
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
-/// What a killed one has left is somebody else's after 1 s here, and carried out by then: at most 1.5 s go by until a peer
-/// looks for it, and a busy machine may need the rest.
+/// A peer takes over the events of a killed process after 1 s here, and has applied them by then: at most 1.5 s pass
+/// until the peer looks for them, and a busy machine may need the rest.
 const IN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test]
-async fn what_one_writes_the_other_shows_at_once() {
+async fn write_through_one_process_is_shown_at_once_by_the_other() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let (a, b) = tokio::join!(stores.cart(&fake), stores.cart(&fake));
@@ -52,10 +53,9 @@ async fn events_are_shared_and_each_change_shows_at_both() {
     assert!(by_a > 0.0 && by_b > 0.0, "both have a share: {by_a} and {by_b}");
 }
 
-/// One of them is killed in the middle of its reaction to three events; the other is not held up, and has carried out two
-/// more by then.
+/// One process is killed while it applies three events. The other one is not held up, and has applied two more by then.
 #[tokio::test]
-async fn what_one_was_killed_over_the_other_takes_over_in_time() {
+async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
     let stores = Stores::start().await;
     let fake = Fake::start(5).await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];
@@ -84,7 +84,8 @@ async fn what_one_was_killed_over_the_other_takes_over_in_time() {
     eventually("only these to be left", SOON, async || stores.pending().await == pending).await;
 
     killed.process.kill9().await.expect("it is killed");
-    // Nor does Postgres do in its name what it has asked for: what happens from here on, the other one does.
+    // Postgres must not finish the dead process' statements either: from here on, only the other process applies
+    // events.
     stores.end_waiting().await;
     lock.release().await;
     let cart = cart.through(other);

@@ -1,11 +1,11 @@
-//! A database is restored from an older backup while Redis stays up: the shop's, or the cart's own.
+//! A database is restored from an older backup while Redis stays up: the product API's, or the cart's own.
 
 use serde_json::json;
 use testkit::{eventually, free_port};
 
 use crate::support::{CartOf, SOON, Stores};
 
-/// Takes the last `count` events back, with everything that follows from that to the log alone.
+/// Returns the SQL that removes the last `count` events, with all consequences for the log alone.
 fn taken_back(count: i64) -> [String; 2] {
     [
         format!("DELETE FROM outbox WHERE seq > (SELECT seq - {count} FROM outbox_head)"),
@@ -21,7 +21,7 @@ async fn cart_shows_the_prices_of_a_restored_catalogue() {
         let api = stores.product_api(&port).await;
         let service = stores.cart_with(api.url(), &[]).await;
         let cart = CartOf::at(&service).await;
-        // Version 6 of product 1 is lost with the events that told of it.
+        // Version 6 of product 1 is lost with the events that reported it.
         for cents in [501, 502, 503, 504, 505] {
             api.put("/products/1", &json!({ "price_cents": cents })).await.expect(200);
         }
@@ -62,7 +62,7 @@ async fn cart_shows_the_lines_of_its_own_restored_database() {
     cart.cached().await;
     stores.until_announced().await;
     service.process.kill9().await.expect("it is killed");
-    // The two last lines are of after the backup.
+    // The last two lines are from after the backup.
     stores
         .sql(
             "ALTER TABLE cart_items DISABLE TRIGGER USER; DELETE FROM cart_items WHERE product_id > 1;

@@ -1,13 +1,15 @@
-//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) have no effect on the cart's own sessions.
+//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) do not affect the cart's own
+//! sessions.
 
 use serde_json::json;
 use testkit::{FOREIGN_SETTINGS, Postgres, eventually};
 
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
-/// Carts can be read and written, changes of them are announced, and changes of products are carried out.
+/// Asserts that carts can be read and written, that their changes are recorded in the outbox, and that changes of
+/// products are applied.
 async fn all_is_well(stores: &Stores, fake: &Fake, service: &Service, round: i64, setting: &str) {
-    // The sessions of before have been ended.
+    // The earlier sessions have been terminated.
     let created = eventually("new sessions", SOON, async || {
         let created = service.post("/carts", &json!({})).await;
         (created.status == 201).then(|| created.json()["id"].as_str().expect("an id").to_owned())

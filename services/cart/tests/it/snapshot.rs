@@ -1,4 +1,4 @@
-//! `GET /events/snapshot`: what lies in all carts, for a consumer that has lost events.
+//! `GET /events/snapshot`: the lines of all carts, for a consumer that has lost events.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ async fn snapshot_lists_every_line_once_whatever_the_size_of_its_pages() {
         }
         ids.push(cart.id);
     }
-    // A line that was taken out is not in the cart.
+    // A removed line is not in the cart.
     let emptied = CartOf { service: &service, id: ids[0].clone() };
     emptied.remove(1).await.expect(204);
     expected.retain(|(reference, ..)| *reference != emptied.reference());
@@ -50,7 +50,7 @@ fn line(line: &Value) -> (String, i64, i64, i64) {
 }
 
 #[tokio::test]
-async fn snapshot_refuses_what_is_no_page() {
+async fn snapshot_refuses_invalid_page_parameters() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

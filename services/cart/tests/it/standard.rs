@@ -1,4 +1,4 @@
-//! What every service has: health, metrics, the API's description, a look into the cache.
+//! The routes that every service has: health, metrics, the API's description, the inspection of the cache.
 
 use serde_json::json;
 use testkit::eventually;
@@ -7,7 +7,7 @@ use testkit::http::{assert_description_holds, assert_head_as_get};
 use crate::support::{CartOf, Fake, SOON, Stores};
 
 #[tokio::test]
-async fn it_is_ready_when_all_that_it_needs_is_there() {
+async fn cart_is_ready_when_all_its_dependencies_are_available() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -17,7 +17,7 @@ async fn it_is_ready_when_all_that_it_needs_is_there() {
 }
 
 #[tokio::test]
-async fn the_description_names_every_route() {
+async fn openapi_document_names_every_route() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -45,7 +45,7 @@ async fn the_description_names_every_route() {
 }
 
 #[tokio::test]
-async fn entries_can_be_looked_at_and_streams_are_none() {
+async fn cache_entries_can_be_inspected_and_exclude_streams() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart(&fake).await;
@@ -67,7 +67,7 @@ async fn entries_can_be_looked_at_and_streams_are_none() {
 }
 
 #[tokio::test]
-async fn metrics_tell_of_reads_of_both_lanes_of_the_relay_and_of_events() {
+async fn metrics_cover_reads_of_both_caches_the_relay_and_events() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -97,7 +97,7 @@ async fn head_is_answered_like_get_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_description_holds_for_every_route() {
+async fn openapi_document_holds_for_every_route() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

@@ -5,7 +5,7 @@ use testkit::{Postgres, eventually};
 
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
-/// It serves reads, refuses writes and says so.
+/// Asserts that the service serves reads, refuses writes and reports both.
 async fn is_degraded(service: &Service, cart: &CartOf<'_>) -> Value {
     eventually("a read", 2 * SOON, async || cart.view().await.status == 200).await;
     let report = eventually("the relay to be reported", 2 * SOON, async || {
@@ -28,7 +28,7 @@ async fn is_degraded(service: &Service, cart: &CartOf<'_>) -> Value {
     report
 }
 
-/// It needs no restart.
+/// Asserts that the service recovers without a restart.
 async fn recovers(service: &Service, cart: &CartOf<'_>, sql: impl AsyncFn(&str) -> String) {
     eventually("a write", SOON, async || cart.put(1, 4).await.status == 200).await;
     let relay = async || service.get("/readyz").await.json()["checks"]["relay"]["status"] == "ok";
@@ -77,7 +77,7 @@ async fn cart_that_starts_on_a_standby_is_degraded_until_it_is_promoted() {
 }
 
 #[tokio::test]
-async fn cart_that_starts_on_a_read_only_database_is_degraded_until_it_is_not() {
+async fn cart_started_on_a_read_only_database_is_degraded_until_writes_work() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     let fake = Fake::start(3).await;
     let before = stores.cart(&fake).await;

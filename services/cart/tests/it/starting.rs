@@ -1,5 +1,5 @@
-//! It starts in any order: without the product API, without Redis, before its Postgres; and refuses settings that do not
-//! do by their names.
+//! The service starts in any order: without the product API, without Redis, before its Postgres. It refuses invalid
+//! settings by their names.
 
 use serde_json::json;
 use testkit::{ChildProcess, eventually, free_port};
@@ -7,7 +7,7 @@ use testkit::{ChildProcess, eventually, free_port};
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
 #[tokio::test]
-async fn it_starts_without_the_product_api_and_without_redis_and_picks_both_up() {
+async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     stores.redis.kill().await.expect("it is killed");
@@ -37,7 +37,7 @@ async fn it_starts_without_the_product_api_and_without_redis_and_picks_both_up()
 }
 
 #[tokio::test]
-async fn what_changed_while_it_was_down_shows_from_the_first_request_on() {
+async fn changes_during_downtime_are_shown_from_the_first_request_on() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;
@@ -55,7 +55,7 @@ async fn what_changed_while_it_was_down_shows_from_the_first_request_on() {
 }
 
 #[tokio::test]
-async fn several_start_at_once_on_an_empty_database_and_stop_in_good_order() {
+async fn carts_start_concurrently_on_an_empty_database_and_stop_cleanly() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let (a, b, c) = tokio::join!(stores.cart(&fake), stores.cart(&fake), stores.cart(&fake));
@@ -70,7 +70,7 @@ async fn several_start_at_once_on_an_empty_database_and_stop_in_good_order() {
 }
 
 #[tokio::test]
-async fn settings_that_do_not_do_are_refused_by_their_names() {
+async fn invalid_settings_are_refused_by_their_names() {
     let stores = Stores::start().await;
     for (name, value) in [
         ("LANES__VIEW__SOFT_TTL", "1s"),
@@ -98,7 +98,7 @@ async fn settings_that_do_not_do_are_refused_by_their_names() {
 }
 
 #[tokio::test]
-async fn the_healthcheck_and_the_description_are_there_as_subcommands() {
+async fn healthcheck_and_openapi_are_subcommands() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart(&fake).await;

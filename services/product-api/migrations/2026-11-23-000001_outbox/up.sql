@@ -1,6 +1,6 @@
--- The outbox: what has changed, written by triggers in the transaction that changed it. Whoever
--- writes to the catalogue, psql included, announces it, and a change that is rolled back is not
--- announced. The relay (crates/events) numbers the rows, appends them to the stream, marks them done.
+-- The outbox: triggers write the changes, in the transaction of each change. Every writer of the catalogue, including
+-- psql, therefore causes an event, and a change that is rolled back causes none. The relay (crates/events) numbers the
+-- rows, appends them to the stream, and marks them done.
 
 create table outbox (
     id          bigint generated always as identity primary key,
@@ -11,13 +11,13 @@ create table outbox (
 );
 
 create unique index outbox_seq on outbox (seq);
--- What is still to be numbered, and what is still to be appended: a handful of rows at any time.
+-- The rows that are not yet numbered, and those that are not yet appended: a handful at any time.
 create index outbox_to_number on outbox (id) where seq is null;
 create index outbox_to_append on outbox (seq) where done_at is null;
 
--- The ids of outbox rows are taken before the commit, and commit in another order: "every row above
--- the last one I saw" would pass over rows. So numbers are given afterwards, to committed rows, by
--- whoever holds this row. They are dense: a missing number is a missing event.
+-- The ids of outbox rows are taken before the commit, and commit in another order: a reader of "every row above the
+-- last one that I saw" would miss rows. The numbers are therefore assigned afterwards, to committed rows, by the holder
+-- of this row's lock. They are dense: a missing number is a missing event.
 create table outbox_head (
     id     smallint primary key default 1
            constraint outbox_head_has_one_row check (id = 1),
@@ -36,8 +36,8 @@ create function announce(kind text, change jsonb) returns jsonb language sql vol
     ) || change)
 $$;
 
--- Per statement, not per row: a price rise over the whole catalogue is one more insert, not a
--- hundred thousand. Rows whose version has not moved have not changed.
+-- Per statement, not per row: a price rise over the whole catalogue is one more insert, not a hundred thousand. Rows
+-- with the same version have not changed.
 create function products_announce() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' then
@@ -109,7 +109,7 @@ create trigger categories_announce_update after update on categories
 create trigger categories_announce_delete after delete on categories
     referencing old table as old_rows for each statement execute function categories_announce();
 
--- What the triggers above would not see, or not understand, is refused.
+-- Refuses statements that the triggers above do not see or cannot represent.
 create function refuse() returns trigger language plpgsql as $$
 begin
     raise exception '%', tg_argv[0];

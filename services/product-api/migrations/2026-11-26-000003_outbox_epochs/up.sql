@@ -1,6 +1,6 @@
--- Epochs: what tells two histories of the outbox apart. A database that is restored from a backup gives the numbers after
--- the backup again, to other events. Each relay begins an epoch when it connects, before it numbers anything, so an
--- event is identified by its epoch and its number together; see docs/adr/0019.
+-- An epoch distinguishes two histories of the outbox. A database that is restored from a backup assigns the numbers
+-- after the backup again, to other events. Each relay begins an epoch when it connects, before it numbers anything, so
+-- an event is identified by its epoch and its number together; see docs/adr/0019.
 
 create table outbox_epochs (
     epoch     uuid primary key,
@@ -12,7 +12,7 @@ alter table outbox_head
     add column epoch      uuid not null default gen_random_uuid(),
     add column last_epoch uuid;
 
--- A restore by hand, into a database that relays are connected to: lowering or replacing the head begins an epoch, too.
+-- A manual restore into a database with connected relays: lowering or replacing the head also begins an epoch.
 create function outbox_head_begin_epoch() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' or new.seq < old.seq then

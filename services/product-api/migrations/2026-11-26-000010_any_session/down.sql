@@ -35,6 +35,6 @@ alter table categories enable trigger categories_announce_delete;
 alter table categories enable trigger categories_refuse_truncate;
 alter table categories enable trigger categories_refuse_new_id;
 
--- The functions keep the qualified names, which do no harm to anybody.
+-- The functions keep the qualified names, which are harmless.
 alter function products_announce() security invoker;
 alter function categories_announce() security invoker;

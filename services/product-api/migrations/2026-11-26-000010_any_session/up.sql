@@ -1,16 +1,17 @@
--- Changes are announced whoever makes them and however: any role that may write the table, any session settings, COPY,
--- MERGE, a data-only restore. And an id that the database gives out is one that is free.
+-- Every change is recorded in the outbox: by any role that may write the table, under any session settings, by COPY, by
+-- MERGE and by a data-only restore. The database also assigns only ids that are free.
 --
--- Three things cannot be covered, and are the operator's to avoid: a role that disables triggers (ALTER TABLE … DISABLE
--- TRIGGER, pg_restore --disable-triggers), a table that inherits from one of these and is written to itself, and a
+-- Three cases cannot be covered, and the operator must avoid them: a role that disables triggers (ALTER TABLE … DISABLE
+-- TRIGGER, pg_restore --disable-triggers), a table that inherits from one of these and is written directly, and a
 -- subscription that replicates into these tables (its worker fires no statement triggers).
 
--- Names are looked up in `pg_catalog` and nowhere else, so each is qualified: a session's search_path, or a temporary table
--- of the same name, changes nothing. As their owner, because who may write a product need not have any right on the
--- outbox. `announce` is called from here only, and so with the same search_path.
+-- Unqualified names resolve only in `pg_catalog`, so each name is qualified. A session's search_path, or a temporary
+-- table of the same name, therefore has no effect. The functions run as their owner, because a role that may write a
+-- product need not have any right on the outbox. Only these functions call `announce`, and therefore with the same
+-- search_path.
 create or replace function advance_version() returns trigger language plpgsql as $$
 begin
-    -- Whatever the statement set here does not count, neither as a value nor as a change.
+    -- A value that the statement sets here is ignored, and does not count as a change.
     new.version := old.version;
     new.updated_at := old.updated_at;
     if new is distinct from old then
@@ -82,7 +83,7 @@ begin
 end
 $$;
 
--- Also in a session with session_replication_role = replica.
+-- Fires also in a session with session_replication_role = replica.
 alter table products enable always trigger products_advance_version;
 alter table products enable always trigger products_announce_insert;
 alter table products enable always trigger products_announce_update;
@@ -96,9 +97,9 @@ alter table categories enable always trigger categories_announce_delete;
 alter table categories enable always trigger categories_refuse_truncate;
 alter table categories enable always trigger categories_refuse_new_id;
 
--- An id that somebody chose by hand lies in the way of the sequence. Each function below takes the sequence past the whole
--- row of ids that are in use, in one step. A transaction that inserts the same id at the same time is not seen; then
--- the primary key refuses the second one, and the API tries again.
+-- An id that was chosen by hand can collide with the sequence. Each function below moves the sequence past the whole
+-- run of used ids, in one step. It does not see a transaction that inserts the same id at the same time. Then the
+-- primary key refuses the second insert, and the API retries.
 do $$
 declare
     name text;
@@ -121,7 +122,7 @@ declare
     free bigint;
 begin
     while exists (select from public.products where id = candidate) loop
-        -- One at a time, so that the sequence is never set back.
+        -- One session at a time, so that the sequence is never set back.
         perform pg_advisory_xact_lock(hashtextextended('public.products_id_seq', 0));
         select used.id + 1 into strict free from public.products used
         where used.id >= candidate and not exists (select from public.products other where other.id = used.id + 1)
@@ -151,7 +152,7 @@ begin
 end
 $$;
 
--- For each event, so without settings of its own: the triggers above call it with theirs.
+-- Called for each event, so it has no settings of its own. The triggers above call it under their settings.
 create function outbox_next_id() returns bigint language plpgsql volatile as $$
 declare
     candidate bigint := nextval('public.outbox_id_seq');
@@ -173,8 +174,8 @@ alter table products alter id set default products_next_id();
 alter table categories alter id set default categories_next_id();
 alter table outbox alter id set default outbox_next_id();
 
--- A restore brings the rows of the outbox after those that it has caused itself. Their ids mean nothing (events are told
--- apart by event_id and ordered by seq), so who comes second gets another one.
+-- A restore inserts the outbox rows of the backup after those that the restore itself has caused. Their ids have no
+-- meaning (events are identified by event_id and ordered by seq), so the second row with an id gets another one.
 create function outbox_take_free_id() returns trigger language plpgsql
     security definer set search_path = pg_catalog, pg_temp as $$
 begin

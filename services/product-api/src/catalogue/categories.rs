@@ -9,11 +9,11 @@ use runtime::validator::Validator;
 use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryId, CategoryPage, Product};
 use crate::schema::{categories, products};
 
-/// Products that the list of a category shows.
+/// How many products the list of a category shows.
 const LISTED: i64 = 100;
 
 impl Catalogue {
-    /// All categories, by id.
+    /// Returns all categories, in the order of their ids.
     pub async fn categories(&self) -> Result<Vec<Category>, CatalogueError> {
         self.pool
             .run(async |connection| {
@@ -22,7 +22,7 @@ impl Catalogue {
             .await
     }
 
-    /// The list of a category, all of it from one snapshot.
+    /// Returns the list of a category, read in one snapshot.
     pub async fn in_category(&self, id: CategoryId) -> Result<Option<CategoryPage>, CatalogueError> {
         self.pool
             .build_transaction()

@@ -1,4 +1,4 @@
-//! What a client may write, and within what bounds.
+//! The input of clients for products and categories, with the bounds of each field.
 
 use diesel::prelude::*;
 use garde::Validate;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::schema::{categories, products};
 
-/// The highest price: ten billion.
+/// The highest price in cents: ten billion whole units of money.
 const PRICE: i64 = 1_000_000_000_000;
 
 /// A new product.
@@ -32,7 +32,7 @@ pub struct NewProduct {
     #[garde(range(min = 0, max = PRICE))]
     #[schema(minimum = 0, maximum = 1_000_000_000_000i64)]
     pub price_cents: i64,
-    /// Pieces on the shelf, not negative.
+    /// Pieces in stock, not negative.
     #[garde(range(min = 0))]
     #[schema(minimum = 0, maximum = 2_147_483_647)]
     #[serde(default)]
@@ -41,13 +41,13 @@ pub struct NewProduct {
     #[garde(range(min = 1))]
     #[schema(minimum = 1)]
     pub category_id: i64,
-    /// Whether it goes on the featured list.
+    /// Whether the featured list shows it.
     #[garde(skip)]
     #[serde(default)]
     pub featured: bool,
 }
 
-/// A change of a product: what is left out stays.
+/// A change of a product. A field that is left out keeps its value.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema, AsChangeset)]
 #[serde(deny_unknown_fields)]
 #[diesel(table_name = products)]
@@ -69,7 +69,7 @@ pub struct ProductChange {
     #[garde(inner(range(min = 0, max = PRICE)))]
     #[schema(nullable = false, minimum = 0, maximum = 1_000_000_000_000i64)]
     pub price_cents: Option<i64>,
-    /// Pieces on the shelf, not negative.
+    /// Pieces in stock, not negative.
     #[garde(inner(range(min = 0)))]
     #[schema(nullable = false, minimum = 0, maximum = 2_147_483_647)]
     pub stock: Option<i32>,
@@ -77,18 +77,18 @@ pub struct ProductChange {
     #[garde(inner(range(min = 1)))]
     #[schema(nullable = false, minimum = 1)]
     pub category_id: Option<i64>,
-    /// Whether it is on the featured list.
+    /// Whether the featured list shows it.
     #[garde(skip)]
     #[schema(nullable = false)]
     pub featured: Option<bool>,
 }
 
-/// A change of a category: what is left out stays.
+/// A change of a category. A field that is left out keeps its value.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema, AsChangeset)]
 #[serde(deny_unknown_fields)]
 #[diesel(table_name = categories)]
 pub struct CategoryChange {
-    /// 1 to 100 characters, not the name of another category.
+    /// 1 to 100 characters, unique among the categories.
     #[garde(inner(length(chars, min = 1, max = 100), custom(printable)))]
     #[schema(
         nullable = false,
@@ -104,7 +104,7 @@ pub struct CategoryChange {
 }
 
 impl ProductChange {
-    /// The names of the fields that it sets.
+    /// Returns the names of the fields that the change sets.
     pub fn fields(&self) -> Vec<&'static str> {
         let set = [
             ("name", self.name.is_some()),
@@ -119,13 +119,13 @@ impl ProductChange {
 }
 
 impl CategoryChange {
-    /// Whether it sets nothing.
+    /// Returns whether the change sets no field.
     pub fn is_empty(&self) -> bool {
         self.name.is_none() && self.description.is_none()
     }
 }
 
-/// A name is one line that somebody can read.
+/// Checks that a name is one line of visible text.
 fn printable(text: &str, (): &()) -> garde::Result {
     if (text.trim().is_empty() && !text.is_empty()) || text.chars().any(char::is_control) {
         return Err(garde::Error::new("must be one line of printable text"));
@@ -133,7 +133,7 @@ fn printable(text: &str, (): &()) -> garde::Result {
     Ok(())
 }
 
-/// Postgres stores any text but the zero character.
+/// Checks that a text has no zero character, the only character that Postgres does not store.
 fn storable(text: &str, (): &()) -> garde::Result {
     if text.contains('\0') {
         return Err(garde::Error::new("must not contain the zero character"));

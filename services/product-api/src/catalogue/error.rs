@@ -1,16 +1,16 @@
-//! What can go wrong with the catalogue: each variant is a decision for whoever called.
+//! Errors of the catalogue. Each variant requires a different decision of the caller.
 
 use database::{AsDatabaseError, ErrorClass, WriteError};
 use diesel::result::Error as DieselError;
 use runtime::validator::Validator;
 
-/// Why a query or a change was not carried out. Whether a change whose COMMIT failed is in doubt is said by [`WriteError`].
+/// The reason why a query or a change failed. [`WriteError`] says whether a change is in doubt after a failed COMMIT.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// There is no such row.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The client's preconditions do not hold for the row as it is now, whose validator this is.
+    /// The client's preconditions do not hold for the current row, which has this validator.
     #[error("the preconditions do not hold for the current validator {0}")]
     PreconditionFailed(Validator),
     /// The product's category does not exist.
@@ -19,10 +19,10 @@ pub enum CatalogueError {
     /// Another category has that name.
     #[error("another category has that name")]
     NameTaken,
-    /// The database refused or did not answer; the error tells whether that passes.
+    /// The database refused or did not respond. The error says whether the failure is transient.
     #[error("the database: {0}")]
     Database(database::Error),
-    /// A fault of this program.
+    /// A defect of this program.
     #[error("{0}")]
     Internal(String),
 }
@@ -37,7 +37,7 @@ impl From<database::Error> for CatalogueError {
     }
 }
 
-/// For a writer that invalidates nothing: it need not know whether the write is in doubt.
+/// For a writer that invalidates nothing and therefore need not know whether the write is in doubt.
 impl<T> From<WriteError<T, Self>> for CatalogueError {
     fn from(error: WriteError<T, Self>) -> Self {
         error.cause

@@ -1,4 +1,4 @@
-//! The catalogue: the truth in Postgres, read and written without any cache.
+//! The catalogue in Postgres, the source of truth: queries and changes without a cache.
 
 mod categories;
 mod change;
@@ -15,7 +15,7 @@ pub use products::{UpdatedProduct, Writer};
 
 use database::Pool;
 
-/// The catalogue's queries. Cheap to clone.
+/// The queries and changes of the catalogue. Cheap to clone.
 #[derive(Clone)]
 pub struct Catalogue {
     pool: Pool,
@@ -23,17 +23,17 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// A catalogue on a pool of the primary.
+    /// Creates a catalogue on a connection pool of the primary.
     pub fn new(pool: Pool) -> Self {
         Self { pool, writer: None }
     }
 
-    /// The same catalogue for this writer: what it changes is recorded as its own.
+    /// Returns the same catalogue for `writer`, which the outbox records with each change.
     pub fn as_writer(&self, writer: Writer) -> Self {
         Self { pool: self.pool.clone(), writer: Some(writer) }
     }
 
-    /// The connections that it uses.
+    /// Returns the connection pool.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }

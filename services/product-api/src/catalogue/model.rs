@@ -1,4 +1,4 @@
-//! Products and categories as the API shows them, and the ids that name them.
+//! Products and categories as the API returns them, and their ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ macro_rules! id {
         pub struct $name(pub(super) i64);
 
         impl $name {
-            /// The number as the database has it.
+            /// Returns the number that the database stores.
             pub fn get(self) -> i64 {
                 self.0
             }
@@ -40,7 +40,7 @@ macro_rules! id {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                // One address for each: no leading zeros.
+                // No leading zeros, so that each id has exactly one URL.
                 let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = text.parse().ok().filter(|number| digits && *number > 0);
                 number.map(Self).ok_or_else(|| format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX))
@@ -56,40 +56,40 @@ id!(CategoryId, "category");
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
 #[diesel(table_name = products, check_for_backend(Pg))]
 pub struct Product {
-    /// Its id.
+    /// The id.
     pub id: i64,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// A few sentences.
+    /// A description of a few sentences.
     pub description: String,
     /// The price in cents.
     pub price_cents: i64,
-    /// Pieces on the shelf.
+    /// Pieces in stock.
     pub stock: i32,
-    /// Whether it is on the featured list.
+    /// Whether the featured list shows it.
     pub featured: bool,
-    /// The category it is in.
+    /// The category of the product.
     #[diesel(embed)]
     pub category: CategoryRef,
-    /// 1, and one more with every change.
+    /// 1 at first, incremented by every change.
     pub version: i64,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
-/// Which lists a product is on.
+/// The lists that show a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListMembership {
-    /// The list of this category.
+    /// The category whose list shows it.
     pub category: CategoryId,
-    /// The featured list.
+    /// Whether the featured list shows it.
     pub featured: bool,
 }
 
 impl Product {
-    /// Which lists it is on.
+    /// Returns the lists that show the product.
     pub fn list_membership(&self) -> ListMembership {
         ListMembership { category: self.category.id.into(), featured: self.featured }
     }
@@ -99,9 +99,9 @@ impl Product {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
 #[diesel(table_name = categories, check_for_backend(Pg))]
 pub struct CategoryRef {
-    /// Its id.
+    /// The id.
     pub id: i64,
-    /// What it is called.
+    /// The name.
     pub name: String,
 }
 
@@ -109,24 +109,24 @@ pub struct CategoryRef {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
 #[diesel(table_name = categories, check_for_backend(Pg))]
 pub struct Category {
-    /// Its id.
+    /// The id.
     pub id: i64,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// A sentence.
+    /// A description of one sentence.
     pub description: String,
-    /// 1, and one more with every change.
+    /// 1 at first, incremented by every change.
     pub version: i64,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
 /// A page of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProductPage {
-    /// The products, by id.
+    /// The products, in the order of their ids.
     pub products: Vec<Product>,
-    /// Pass it on to get the next page; absent at the end.
+    /// The cursor of the next page, absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -134,7 +134,7 @@ pub struct ProductPage {
 /// The featured list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FeaturedList {
-    /// The featured products, by id.
+    /// The featured products, in the order of their ids.
     pub products: Vec<Product>,
 }
 
@@ -143,9 +143,9 @@ pub struct FeaturedList {
 pub struct CategoryPage {
     /// The category.
     pub category: Category,
-    /// How many products it has.
+    /// The number of its products.
     pub total: i64,
-    /// The first hundred of them, by id.
+    /// The first hundred products, in the order of their ids.
     pub products: Vec<Product>,
 }
 

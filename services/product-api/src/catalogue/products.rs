@@ -15,37 +15,38 @@ use super::{
 };
 use crate::schema::{categories, products};
 
-/// How often an id is asked for.
+/// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
 
-/// A strategy that invalidates its own entry after COMMIT, and no other event-driven lane does it in its place.
+/// A strategy that invalidates its own entry after COMMIT. After an update or a deletion of the product, the relay
+/// removes this entry only if the strategy made the change.
 ///
-/// The name is recorded beside the event, in the transaction of the change (`outbox.writer`). If the writer is killed
-/// before it invalidates, or Redis does not answer it, the relay invalidates this strategy's entry.
+/// The transaction of the change records the name with the event (`outbox.writer`). If the writer is killed before it
+/// invalidates, or Redis does not acknowledge the invalidation, the relay invalidates this strategy's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// Removes its entry.
+    /// The writer of strategy 2, which removes its entry.
     Explicit,
-    /// Replaces its entry.
+    /// The writer of strategy 3, which replaces its entry.
     Writethrough,
 }
 
 /// A committed change.
 #[derive(Clone, Debug)]
 pub struct UpdatedProduct {
-    /// The product as the transaction left it.
+    /// The product after the change.
     pub product: Product,
-    /// Which lists it was on before.
+    /// The lists that showed the product before.
     pub previous: ListMembership,
 }
 
 impl Catalogue {
-    /// The product, in one statement and so in one snapshot.
+    /// Returns the product, read in one statement and therefore in one snapshot.
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>, CatalogueError> {
         self.pool.run(async |connection| Ok(product(connection, id).await?)).await
     }
 
-    /// Products by id, after `cursor`.
+    /// Returns a page of products in the order of their ids, after the id `after`.
     pub async fn page(&self, after: i64, limit: i64) -> Result<ProductPage, CatalogueError> {
         let page = async |connection: &mut AsyncPgConnection| {
             let page = products::table.inner_join(categories::table).filter(products::id.gt(after));
@@ -59,7 +60,7 @@ impl Catalogue {
         Ok(ProductPage { products, next_cursor })
     }
 
-    /// Those of the named products that exist, by id.
+    /// Returns those of the named products that exist, in the order of their ids.
     pub async fn products(&self, ids: &[i64]) -> Result<ProductPage, CatalogueError> {
         let named = async |connection: &mut AsyncPgConnection| {
             let named = products::table.inner_join(categories::table).filter(products::id.eq_any(ids));
@@ -70,7 +71,7 @@ impl Catalogue {
         Ok(ProductPage { products, next_cursor: None })
     }
 
-    /// The featured products.
+    /// Returns the featured products.
     pub async fn featured(&self) -> Result<FeaturedList, CatalogueError> {
         let featured = async |connection: &mut AsyncPgConnection| {
             let featured = products::table.inner_join(categories::table).filter(products::featured);
@@ -81,8 +82,8 @@ impl Catalogue {
         Ok(FeaturedList { products })
     }
 
-    /// Creates a product. The database gives out an id that is free; where somebody else has inserted the same one by hand
-    /// meanwhile, it gives out another.
+    /// Creates a product. The database assigns the id. If another client has inserted that id by hand, the insert is
+    /// retried with the next one.
     pub async fn create(&self, new: &NewProduct) -> Result<Product, WriteError<Product, CatalogueError>> {
         let insert = async |connection: &mut AsyncPgConnection| {
             let insert = diesel::insert_into(products::table).values(new).returning(products::id);
@@ -113,8 +114,8 @@ impl Catalogue {
         updated.map(|(updated, ())| updated).map_err(|error| error.map(|(updated, ())| updated))
     }
 
-    /// Changes a product and commits; `locked` is called inside the transaction, while it holds the row's lock, and again
-    /// when the transaction is repeated.
+    /// Changes a product and commits. Calls `locked` inside the transaction, while it holds the row's lock. When the
+    /// transaction is retried, `locked` is called again.
     pub async fn update_locked<T, Locked>(
         &self,
         id: ProductId,
@@ -135,7 +136,7 @@ impl Catalogue {
                 if !change.fields().is_empty() {
                     diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
                 }
-                // After whatever may be refused, before whatever else is read.
+                // After everything that may be refused, and before the product is read.
                 let held = locked().await;
                 let product = row_as_shown(connection, id).await?;
                 Ok((UpdatedProduct { product, previous }, held))
@@ -143,7 +144,7 @@ impl Catalogue {
             .await
     }
 
-    /// Deletes a product and commits. Returns what it was.
+    /// Deletes a product and commits. Returns the deleted product.
     pub async fn delete(
         &self,
         id: ProductId,
@@ -171,20 +172,20 @@ async fn product(connection: &mut AsyncPgConnection, id: ProductId) -> QueryResu
         .optional()
 }
 
-/// The product, which is there because the caller holds its lock.
+/// Returns the product. It exists because the caller holds its lock.
 async fn row_as_shown(connection: &mut AsyncPgConnection, id: ProductId) -> Result<Product, CatalogueError> {
     product(connection, id).await?.ok_or(CatalogueError::NotFound("product"))
 }
 
-/// Compares the preconditions with the whole representation, while the row is locked. What is compared was read by a
-/// statement that began after the lock was taken, so it is what the transaction is going to change.
+/// Compares the preconditions with the whole representation while the row is locked. The statement that read `current`
+/// began after the lock was taken, so `current` is what the transaction will change.
 fn check(expect: &Preconditions, current: &Product) -> Result<(), CatalogueError> {
     let validator = Validator::of_row(current.version, current)?;
     if expect.hold_for(Some(&validator)) { Ok(()) } else { Err(CatalogueError::PreconditionFailed(validator)) }
 }
 
-/// Takes the row's lock, and records who is going to write, until the end of the transaction. Returns which lists the
-/// product is on.
+/// Takes the row's lock, and records the writer until the end of the transaction. Returns the lists that the product is
+/// on.
 async fn lock(
     connection: &mut AsyncPgConnection,
     id: ProductId,
@@ -199,7 +200,7 @@ async fn lock(
 }
 
 impl Writer {
-    /// As the outbox records it.
+    /// Returns the name that the outbox records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Explicit => "explicit",
@@ -207,7 +208,7 @@ impl Writer {
         }
     }
 
-    /// The writer of an outbox row; `None` for a name that is none of these.
+    /// Returns the writer with this name in an outbox row, or `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Explicit, Self::Writethrough].into_iter().find(|writer| writer.name() == name)
     }

@@ -1,24 +1,25 @@
-//! Invalidates, for every committed change, the entries that it outdates: before the stream hears of the change.
+//! Invalidates the entries that a committed change outdates, before the relay appends the event to the stream.
 //!
-//! The writer has usually done the same before it answered. The relay repeats it for changes made directly in psql, for
-//! a writer that was killed between COMMIT and its invalidation, and for one that Redis did not answer
-//! (`detail=deferred`).
+//! The writer has usually made the same invalidation before its response. The relay repeats it for changes made
+//! directly in psql, for a writer that was killed between COMMIT and its invalidation, and for an invalidation that
+//! Redis did not acknowledge (`detail=deferred`).
 //!
 //! | event | invalidated |
 //! |---|---|
-//! | product created | the product's entry in every lane ("no such product"), the list of its category, and the featured list |
-//! | product updated or deleted | what carries the product's tag (`tags`, `production`), and the lists that it is or was on |
+//! | product created | its entry in every cache ("no such product"), its category's list, and the featured list |
+//! | product updated or deleted | entries with its tag (`tags`, `production`), and the lists that it is or was on |
 //! | product deleted, or its flag changed | the featured list |
-//! | … by `explicit` or `writethrough` | also the product's entry in that writer's own lane, as far as it is older |
-//! | category created, updated or deleted | what carries the category's tag, in every lane that shows its name |
+//! | … by `explicit` or `writethrough` | also the product's entry in that writer's own cache, if it is older |
+//! | category created, updated or deleted | what carries the category's tag, in every cache that shows its name |
 //!
-//! An updated or deleted product is removed from `explicit` and `writethrough` only if it was written through that lane: a
-//! change made elsewhere leaves them, as a writer that does not know their keys would. A change of a category removes its
-//! products from both lanes, whoever has made it. `ttl` and `swr` go by time, and `events` hears of changes over Pub/Sub.
+//! An updated or deleted product is removed from `explicit` and `writethrough` only if it was written through that
+//! strategy. A change made elsewhere leaves these entries, because such a writer does not know their keys. A change of
+//! a category removes its products from both caches, independent of its writer. The entries of `ttl` and `swr` expire,
+//! and the listener of `events` receives changes over Pub/Sub.
 //!
-//! The relay often comes first, or when a reader or the writer has already stored the new value. An update therefore
-//! removes only what is older than the committed version ([`Invalidation::key_older_than`]): a value that write-through has
-//! stored, or is about to store, stays.
+//! The relay often invalidates first, or after a reader or the writer has already stored the new value. An update
+//! therefore removes only what is older than the committed version ([`Invalidation::key_older_than`]). A value that
+//! write-through has stored, or is about to store, stays.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,14 +32,14 @@ use metrics::counter;
 use crate::catalogue::{CategoryId, Writer};
 use crate::keys::{self, Caches};
 
-/// Repeats the invalidations that committed changes call for.
+/// Repeats the invalidations that committed changes require.
 #[derive(Clone, Debug)]
 pub struct InvalidateOnRelay {
     cache: CacheClient,
     caches: Caches,
 }
 
-/// The names of what a batch of events outdates, each once.
+/// The tags and keys that a batch of events outdates, each once.
 #[derive(Debug, Default)]
 struct Names {
     tags: HashSet<Tag>,
@@ -47,7 +48,7 @@ struct Names {
 }
 
 impl InvalidateOnRelay {
-    /// For the entries of `cache`, which lie in `caches`.
+    /// Creates the hook for `caches`, whose entries `cache` stores.
     pub fn new(cache: CacheClient, caches: Caches) -> Self {
         Self { cache, caches }
     }
@@ -62,7 +63,8 @@ impl InvalidateOnRelay {
         outdated.older.into_iter().fold(named, |named, (key, version)| named.key_older_than(key, version))
     }
 
-    /// By key as well as by tag: "there is no such category" carries no tag.
+    /// Returns the key of a category's list. It is invalidated by key as well as by tag, because "there is no such
+    /// category" carries no tag.
     fn list_of(&self, category: i64) -> Key {
         self.caches.by_category.key(CategoryId::from(category))
     }
@@ -114,7 +116,8 @@ impl RelayHook<ProductChange> for InvalidateOnRelay {
     }
 }
 
-/// The cache repeats a deferred one by itself; the events wait until it is certain.
+/// Fails if the invalidation is deferred. The cache retries it by itself, and the relay keeps the events until it
+/// succeeds.
 fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),

@@ -1,7 +1,8 @@
-//! Strategy 4: listens to `product:updates`, and removes what the announced change outdated from the `events` lane.
+//! Strategy 4: listens to `product:updates`, and removes the outdated entries from the `events` cache.
 //!
-//! Pub/Sub forgets who was not there. Whatever may have cost a message (a lost connection, a receiver that lagged)
-//! is therefore answered in the same way: drop the whole `events` lane, and go on. The task ends by its token only.
+//! Pub/Sub does not deliver a message to a subscriber that is disconnected. After anything that may have lost a message
+//! (a lost connection, a receiver that lagged), the listener invalidates the whole `events` cache and continues. Only
+//! its cancellation token ends the task.
 
 use std::time::Duration;
 
@@ -25,16 +26,16 @@ use tracing::{info, warn};
 
 use crate::keys::{self, Caches};
 
-/// The Pub/Sub channel: the relay publishes there what it appends to the stream.
+/// The Pub/Sub channel on which the relay publishes what it appends to the stream.
 const CHANNEL: &str = "product:updates";
 
-/// How long a start waits for the connection where Redis is there.
+/// The longest time that a start waits for the connection if Redis is available.
 const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 
-/// The pauses between two attempts to subscribe.
+/// The shortest and the longest pause between two attempts to subscribe.
 const SUBSCRIBE_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// The listening task of one process.
+/// The listener task of one process.
 #[derive(Debug)]
 pub struct Listener {
     client: SubscriberClient,
@@ -44,14 +45,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Subscribes and starts to listen; where Redis is away, as soon as it is there.
+    /// Subscribes and starts to listen. If Redis is unavailable, the listener subscribes as soon as Redis is available.
     pub async fn start(settings: &CacheSettings, cache: CacheClient, caches: Caches) -> Result<Self, Error> {
         let client = builder(settings)?.build_subscriber_client()?;
         let (listening, mut first) = watch::channel(false);
         let is_up = cache.health().is_in_use();
         let stop = CancellationToken::new();
         let reaction = Reaction { cache, caches, listening };
-        // Before the connection is made, or its event could be missed.
+        // Before the connection is made, because its `reconnect` event could otherwise be missed.
         let (messages, connected) = (client.message_rx(), client.reconnect_rx());
         let task = tokio::spawn({
             let (client, stop) = (client.clone(), stop.clone());
@@ -64,28 +65,29 @@ impl Listener {
             }
         });
         client.connect();
-        // So that the first event after a start is heard; without Redis there is nothing to wait for.
+        // Waits for the subscription, so that the listener receives the first event after a start. Without Redis it
+        // does not wait.
         if is_up {
             let _ = timeout(FIRST_CONNECTION, first.wait_for(|listening| *listening)).await;
         }
         Ok(Self { client, stop, task, listening: first })
     }
 
-    /// Whether it is subscribed, for a readiness report.
+    /// Returns whether the listener is subscribed, for the readiness check.
     pub fn listening(&self) -> watch::Receiver<bool> {
         self.listening.clone()
     }
 
-    /// Stops and waits until it has stopped.
+    /// Stops the task and waits for its end.
     pub async fn stop(self) {
         self.stop.cancel();
-        // It ends by the token; a panic in it has been reported by the runtime.
+        // The token ends the task. The runtime has already reported a panic in it.
         let _ = self.task.await;
         let _ = self.client.quit().await;
     }
 }
 
-/// Never returns.
+/// Handles messages and new connections forever.
 async fn listen(
     client: &SubscriberClient,
     mut messages: Receiver<Message>,
@@ -102,11 +104,11 @@ async fn listen(
             message = messages.recv() => match message {
                 Ok(message) => reaction.handle_message(&message).await,
                 Err(RecvError::Lagged(lost)) => reaction.drop_cache(&format!("{lost} messages came too fast")).await,
-                // The client is gone for good only when it is dropped, and this task holds it.
+                // The client closes the channel only when it is dropped, and this task holds it.
                 Err(RecvError::Closed) => messages = client.message_rx(),
             },
-            // Also the first connection. Subscribed first, then dropped: in the other order, an event between the two
-            // would be neither heard nor made good.
+            // This includes the first connection. The listener subscribes first and then invalidates: in the other
+            // order, an event between the two would neither be received nor be covered by the invalidation.
             _ = connected.recv() => {
                 let mut backoff = Backoff::between(SUBSCRIBE_AGAIN.0, SUBSCRIBE_AGAIN.1);
                 while let Err(error) = subscribe(client).await {
@@ -121,8 +123,8 @@ async fn listen(
     }
 }
 
-/// Subscribes, and asks the server whether that stands: the client takes it for done once it is written, and drops a
-/// refusal.
+/// Subscribes, and asks the server whether the subscription exists: the client reports success as soon as it has
+/// written the command, and ignores a refusal.
 async fn subscribe(client: &SubscriberClient) -> Result<(), Error> {
     client.subscribe(CHANNEL).await?;
     let info: String = client.client_info().await?;
@@ -132,11 +134,11 @@ async fn subscribe(client: &SubscriberClient) -> Result<(), Error> {
     }
 }
 
-/// What an event does to this process' part of the cache.
+/// The event handler of this process.
 struct Reaction {
     cache: CacheClient,
     caches: Caches,
-    /// True while the subscription stands.
+    /// True while the process is subscribed.
     listening: watch::Sender<bool>,
 }
 
@@ -149,7 +151,7 @@ impl Reaction {
         };
         self.cache.feed().event(event.change.kind.name(), Some(event.seq), about(&event.change));
         if let Invalidated::Done { .. } = self.cache.invalidate(self.invalidation_for(&event.change)).await {
-            // The database's clock and ours: on one machine they are the same.
+            // The difference of the clocks of the database and of this process. On one machine they are the same clock.
             let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
             histogram!("product_event_applied_seconds").record(took);
             counter!("product_events_total", "result" => "applied").increment(1);
@@ -166,13 +168,13 @@ impl Reaction {
     async fn drop_cache(&self, why: &str) {
         counter!("product_events_total", "result" => "resync").increment(1);
         info!(why, "events may have been lost; the entries of strategy `events` are removed");
-        // Deferred means that it is repeated: nothing more to do here.
+        // The cache retries a deferred invalidation, so this function need not.
         let _ = self.cache.invalidate(Invalidation::hard().tag(keys::events_lane())).await;
         self.listening.send_replace(true);
     }
 }
 
-/// What the feed says that it is about.
+/// Returns the tag under which the feed shows the change.
 fn about(change: &ProductChange) -> Tag {
     match change.product_id {
         Some(product) => keys::product(product.into()),
@@ -184,13 +186,13 @@ fn parse(value: &Value) -> Option<ProductEvent> {
     ProductEvent::parse(value.as_bytes()?).ok()
 }
 
-/// A connection that fails a command in time, and reconnects for ever.
+/// Returns a connection that fails a command in time, and reconnects forever.
 fn builder(settings: &CacheSettings) -> Result<Builder, Error> {
     let timeout = settings.command_timeout;
     let mut config = Config::from_url(&settings.url)?;
-    // Else a connection that subscribes can do nothing else.
+    // With RESP2, a connection that subscribes cannot send other commands.
     config.version = RespVersion::RESP3;
-    // A Redis that is away at the start is waited for, not given up.
+    // If Redis is unavailable at the start, the client waits for it and does not give up.
     config.fail_fast = false;
     let mut builder = Builder::from_config(config);
     builder

@@ -1,8 +1,9 @@
-//! What the product API itself does with the events of its own catalogue.
+//! How the product API handles the events of its own catalogue.
 //!
-//! They are written by triggers, into the outbox, with the change itself (`migrations/*_outbox`); the relay of
-//! `crates/events` takes them from there. On the way it tells [`InvalidateOnRelay`], which repeats for every change the
-//! invalidations that its writer may not have come to. [`Listener`] is strategy 4: it hears of changes over Pub/Sub.
+//! Triggers write the events into the outbox, in the transaction of the change (`migrations/*_outbox`). The relay of
+//! `crates/events` reads them there. Before it appends them to the stream, it calls [`InvalidateOnRelay`], which
+//! repeats the invalidations that a writer may not have made. [`Listener`] is strategy 4: it receives changes over
+//! Pub/Sub.
 
 mod invalidate_on_relay;
 mod listener;

@@ -1,8 +1,8 @@
-//! `/products` without any cache: the truth, and somebody else's writes.
+//! `/products` without a cache: reads from Postgres, and writes as another service would make them.
 //!
-//! These routes know nothing of the lanes: what a write here outdates is removed by the relay and by the listener. Two things
-//! a write removes before it answers, because its author may look for them at once: what a creation finds remembered as
-//! absent, and the lists that the product enters or leaves.
+//! These routes do not invalidate the entries of a product: the relay and the listener do. Two invalidations happen
+//! before the response, because the client may read these entries at once: a creation removes the absent entries of its
+//! product, and every write removes the lists that its product enters or leaves.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,7 +16,7 @@ use crate::NAME;
 use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage, UpdatedProduct};
 use crate::products::{ProductService, WriteEffect};
 
-/// Products by id: page by page, or those that are named.
+/// Returns one page of the products in the order of their ids, or the products that `ids` names.
 #[utoipa::path(
     get,
     path = "/products",
@@ -41,7 +41,7 @@ pub(super) async fn page(
     Ok(answer.uncached(&request, &page))
 }
 
-/// Creates a product. Before the answer, entries that say it does not exist are removed, and the lists that it enters.
+/// Creates a product. Before the response, removes its absent entries and the lists that it enters.
 #[utoipa::path(
     post,
     path = "/products",
@@ -84,8 +84,8 @@ pub(super) async fn read(
     Ok(answer.row(&request, &product, product.version))
 }
 
-/// Changes a product as somebody else would: no lane is told, but the change is announced. Lists that it enters or leaves are
-/// removed before the answer.
+/// Changes a product as another service would: the writer invalidates no entry of the product, but the relay publishes
+/// the change. The lists that the product enters or leaves are removed before the response.
 #[utoipa::path(
     put,
     path = "/products/{id}",
@@ -118,8 +118,8 @@ pub(super) async fn write(
     Ok(answer.written(&product, WrittenValidator::Row(product.version), effect.word()))
 }
 
-/// Deletes a product as somebody else would: no lane is told, but the deletion is announced. The lists that it was on are
-/// removed before the answer.
+/// Deletes a product as another service would: the writer invalidates no entry of the product, but the relay publishes
+/// the deletion. The lists that showed the product are removed before the response.
 #[utoipa::path(
     delete,
     path = "/products/{id}",

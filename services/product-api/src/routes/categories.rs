@@ -1,4 +1,4 @@
-//! `/categories`: the shelves. A change invalidates whatever shows the category (strategy 6).
+//! `/categories`: the categories. A change invalidates every entry that shows the category (strategy 6).
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,7 +12,7 @@ use crate::catalogue::{Category, CategoryChange, CategoryId};
 use crate::products::ProductService;
 use crate::strategies::tags;
 
-/// All categories, without a cache.
+/// Returns all categories, without a cache.
 #[utoipa::path(
     get,
     path = "/categories",

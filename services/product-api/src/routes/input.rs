@@ -1,4 +1,4 @@
-//! What comes in, parsed into small types or refused with a problem.
+//! Parsing and validation of the input. Invalid input becomes a problem.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use utoipa::IntoParams;
 use crate::catalogue::ProductId;
 use crate::strategies::Strategy;
 
-/// Reads an id from a path.
+/// Parses an id in a path.
 pub(super) fn id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| Problem::malformed(format!("The path names no id: {error}.")))
 }
 
-/// Reads a strategy from a path.
+/// Parses the name of a strategy in a path.
 pub(super) fn strategy(name: &str) -> Result<Strategy, Problem> {
     name.parse().map_err(|()| {
         let names = Strategy::ALL.map(Strategy::name).join(", ");
@@ -34,7 +34,7 @@ pub(super) fn valid<T: Validate<Context = ()>>(input: T) -> Result<T, Problem> {
     }
 }
 
-/// A page of the catalogue.
+/// The query parameters of a page of the catalogue.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -42,24 +42,27 @@ pub(super) struct PageQuery {
     /// 1 to 500 products, 50 by default.
     #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<i64>,
-    /// As `next_cursor` gave it.
+    /// The `next_cursor` of the previous page.
     #[param(nullable = false, pattern = r"^(0|[1-9][0-9]{0,18})$")]
     cursor: Option<String>,
-    /// Instead of a page: these products, as far as they exist; at most 500 ids with commas between them.
+    /// The ids of the products to return instead of a page: at most 500, separated by commas. Unknown ids are left out.
     #[param(nullable = false, pattern = r"^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18}){0,499}$")]
     ids: Option<String>,
 }
 
-/// What is asked for.
+/// The products that a query asks for.
 pub(super) enum Page {
-    /// After this id, so many.
+    /// The products after this id, at most so many.
     After(i64, i64),
-    /// These.
+    /// The products with these ids.
     Of(Vec<i64>),
 }
 
 impl PageQuery {
-    /// What is asked for, or what is wrong with it.
+    /// Returns the products that the query asks for.
+    ///
+    /// # Errors
+    /// Returns a problem that names the invalid parameter.
     pub(super) fn checked(&self) -> Result<Page, Problem> {
         if let Some(ids) = &self.ids {
             return self.named(ids);

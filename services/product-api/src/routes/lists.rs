@@ -11,7 +11,7 @@ use crate::catalogue::{CategoryId, CategoryPage, FeaturedList};
 use crate::products::ProductService;
 use crate::strategies::{swr, tags};
 
-/// The featured products; never waits while a copy exists, fresh or stale.
+/// Returns the featured products. Does not wait for the database while an entry exists, fresh or stale.
 #[utoipa::path(
     get,
     path = "/products/featured",
@@ -24,7 +24,7 @@ pub(super) async fn featured(request: HttpRequest, service: Data<ProductService>
     Ok(answer.cached(&request, &fetched, "list"))
 }
 
-/// The products of a category; invalidated by tags.
+/// Returns the products of a category. Tags invalidate this list.
 #[utoipa::path(
     get,
     path = "/products/by-category/{id}",

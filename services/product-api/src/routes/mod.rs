@@ -1,6 +1,6 @@
-//! The routes of the product API, all of them on this screen.
+//! The routes of the product API, in one table.
 //!
-//! Handlers parse, call and respond; what a strategy does stands in `strategies/`.
+//! Handlers parse the request, call the service and build the response. `strategies/` defines what a strategy does.
 
 mod catalogue;
 mod categories;
@@ -18,9 +18,11 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::catalogue::{Category, CategoryPage, FeaturedList, NewProduct, Product, ProductChange, ProductPage};
 use crate::strategies::Strategy;
 
-/// Mounts the routes. actix tries them in order: the explicit path before the pattern that would match it too.
+/// Registers the routes. actix tries them in this order, so the explicit path precedes the pattern that also matches
+/// it.
 ///
-/// All methods of a path stand in one resource: so any other method is answered by 405 and the list of these.
+/// All methods of a path belong to one resource, so that any other method is answered with 405 and the list of the
+/// allowed methods.
 #[rustfmt::skip] // A table reads better with one path to a line.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(resource("/products/by-category/{id}").get(lists::by_category))
@@ -59,9 +61,10 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
 )]
 pub(crate) struct ApiDoc;
 
-/// Describes `/products/explicit/{id}`, which has one method more, apart from the other strategies.
+/// Describes `/products/explicit/{id}`, which also has DELETE, apart from the other strategies.
 ///
-/// A concrete path hides the pattern that would match it too, so it names all its methods, and the pattern leaves it out.
+/// In OpenAPI a concrete path takes precedence over a pattern that also matches it. The concrete path therefore lists
+/// all its methods, and the pattern does not list this strategy.
 pub(crate) fn describe_explicit(openapi: &mut utoipa::openapi::OpenApi) {
     let paths = &mut openapi.paths.paths;
     let Some(pattern) = paths.get_mut("/products/{strategy}/{id}") else { return };

@@ -8,10 +8,10 @@ use runtime::problem::Problem;
 
 use crate::catalogue::CatalogueError;
 
-/// When a client may try again after a 503.
+/// The `Retry-After` of a 503.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The problem that a client sees for `error`.
+/// Maps an error of the catalogue to the problem that the client receives.
 pub(super) fn catalogue(error: CatalogueError) -> Problem {
     match error {
         CatalogueError::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
@@ -24,7 +24,7 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
     }
 }
 
-/// The problem that a client sees when a read failed.
+/// Maps an error of a read through the cache to the problem that the client receives.
 pub(super) fn fetch(error: GetError) -> Problem {
     match (&error, error.loader_error::<CatalogueError>()) {
         (_, Some(CatalogueError::Internal(cause))) => Problem::internal(cause),

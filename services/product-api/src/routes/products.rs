@@ -1,4 +1,4 @@
-//! `/products/{strategy}/{id}`: one product, seven ways.
+//! `/products/{strategy}/{id}`: one product, through any of the seven strategies.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -36,7 +36,7 @@ pub(super) async fn read(
     Ok(answer.caching(strategy.caching()).cached(&request, &fetched, "product"))
 }
 
-/// Changes a product, and does to its entry what the strategy does.
+/// Changes a product, and updates or invalidates its entry as the strategy defines.
 #[utoipa::path(
     put,
     path = "/products/{strategy}/{id}",
@@ -69,7 +69,7 @@ pub(super) async fn write(
     })
 }
 
-/// Deletes a product, and its entry in the `explicit` lane.
+/// Deletes a product and its entry in the `explicit` cache.
 #[utoipa::path(
     delete,
     path = "/products/explicit/{id}",

@@ -1,4 +1,4 @@
-//! The part of the catalogue that people wrote, `seed/catalogue.json`, and the whole by id.
+//! The hand-written part of the catalogue, `seed/catalogue.json`, and the whole catalogue by id.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::generator;
 
 const WRITTEN: &str = include_str!("../../seed/catalogue.json");
 
-/// A row of `categories` to be.
+/// A future row of `categories`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Category {
     pub(super) id: i64,
@@ -16,7 +16,7 @@ pub(super) struct Category {
     pub(super) description: String,
 }
 
-/// A row of `products` to be.
+/// A future row of `products`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Product {
     pub(super) id: i64,
@@ -28,14 +28,14 @@ pub(super) struct Product {
     pub(super) featured: bool,
 }
 
-/// Every product there could ever be: the written ones, and a generated one for any other id.
+/// Every possible product: the hand-written ones, and a generated one for any other id.
 pub(super) struct Catalogue {
     pub(super) categories: Vec<Category>,
     pub(super) written: HashMap<i64, Product>,
 }
 
 impl Catalogue {
-    /// Reads the file that was compiled in.
+    /// Reads the file that is compiled into the binary.
     pub(super) fn read() -> serde_json::Result<Self> {
         let file: File = serde_json::from_str(WRITTEN)?;
         let mut catalogue = Self { categories: Vec::new(), written: HashMap::new() };
@@ -49,7 +49,7 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The product with this catalogue id, from 1 on.
+    /// Returns the product with this catalogue id. Ids begin at 1.
     pub(super) fn product(&self, id: i64) -> Product {
         self.written.get(&id).cloned().unwrap_or_else(|| generator::product(id))
     }

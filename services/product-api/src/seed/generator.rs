@@ -1,12 +1,12 @@
-//! Products by the number: any id gives one product, always the same one, in any build.
+//! Generates products by number: an id always gives the same product, in any build.
 //!
-//! A product depends on its id alone, not on how many there are, so 2,000 products are the first
-//! 2,000 of 100,000. Everything stays within what the tables and the API accept.
+//! A product depends only on its id, not on the number of products, so 2,000 products are the first 2,000 of 100,000.
+//! All values stay within the bounds of the tables and the API.
 
 use super::catalogue::Product;
 use super::vocabulary::{CLOSINGS, SERIES, SHELVES, Shelf};
 
-/// The product with this catalogue id.
+/// Returns the product with this catalogue id.
 pub(super) fn product(id: i64) -> Product {
     let mut dice = Dice::new(id);
     let shelf = &SHELVES[dice.below(SHELVES.len() as u64) as usize];
@@ -22,7 +22,7 @@ pub(super) fn product(id: i64) -> Product {
         description: describe(&mut dice, shelf, quality, material, thing),
         price_cents: price(&mut dice, low, high),
         stock: stock(&mut dice),
-        // The front page is chosen by hand.
+        // The featured products are chosen by hand.
         featured: false,
     }
 }
@@ -46,7 +46,7 @@ fn describe(dice: &mut Dice, shelf: &Shelf, quality: &str, material: &str, thing
     text
 }
 
-/// Between the two prices, more often near the lower one, and with an ending as shops write it.
+/// Returns a price between the two prices, more often near the lower one, with an ending that is usual in shops.
 fn price(dice: &mut Dice, low: u64, high: u64) -> i64 {
     let span = high - low;
     let whole = low + dice.below(span).min(dice.below(span));
@@ -54,7 +54,7 @@ fn price(dice: &mut Dice, low: u64, high: u64) -> i64 {
     (whole * 100 + ending) as i64
 }
 
-/// One in fourteen is sold out; a few are piled high.
+/// Returns a stock: one in fourteen is sold out, and a few are large.
 fn stock(dice: &mut Dice) -> i32 {
     let pieces = match dice.below(14) {
         0 => 0,
@@ -80,8 +80,8 @@ fn title(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// SplitMix64. Written out, because a crate's generator may change with its next version, and with
-/// it every product.
+/// SplitMix64. It is written out, because the generator of a crate may change with its next version, and every product
+/// with it.
 struct Dice(u64);
 
 impl Dice {
@@ -96,12 +96,12 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `bound - 1`.
+    /// Returns a number from 0 to `bound - 1`.
     fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound.max(1)
     }
 
-    /// The list must not be empty; the vocabulary's test sees to that.
+    /// Returns an element of the list. The list must not be empty; the vocabulary's test checks this.
     fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len() as u64) as usize]
     }

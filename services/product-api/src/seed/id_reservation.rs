@@ -1,7 +1,7 @@
-//! Which catalogue ids are done, which are set aside, and which belong to users.
+//! The catalogue ids that are seeded, those that are reserved, and those that belong to users.
 //!
-//! The state is one row, and its lock is what makes concurrent seeding safe: each step takes it,
-//! reads, acts and commits, so the processes of several replicas simply share the work.
+//! The state is one row, and its lock makes concurrent seeding safe. Each step takes the lock, reads, acts and commits,
+//! so the processes of several replicas share the work.
 
 use database::{Error, Pool};
 use diesel::prelude::*;
@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use crate::schema::seed_state;
 
-/// The row of `seed_state`; the columns are explained there.
+/// The row of `seed_state`; `schema` explains the columns.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = seed_state)]
 pub(super) struct State {
@@ -19,20 +19,20 @@ pub(super) struct State {
     pub(super) reserved_to: i64,
 }
 
-/// Reads the state and keeps it locked to the end of the transaction. That may wait for another process.
+/// Reads the state and locks it until the end of the transaction. This may wait for another process.
 pub(super) async fn lock(connection: &mut AsyncPgConnection) -> QueryResult<State> {
     seed_state::table.select(State::as_select()).for_update().first(connection).await
 }
 
-/// Sets ids up to `target` aside for the catalogue; tells whether any that are set aside still wait
-/// to be seeded. A reservation that was interrupted is filled before the next one begins.
+/// Reserves ids up to `target` for the catalogue. Returns whether reserved ids are still to be seeded. An interrupted
+/// reservation is filled before the next one begins.
 pub(super) async fn reserve(pool: &Pool, target: i64) -> Result<bool, Error> {
     let state = super::transaction(pool)
         .run(async |connection| {
             let mut state = lock(connection).await?;
             if state.seeded_to == state.reserved_to && state.reserved_to < target {
-                // Ids up to here were given to users, whose products may be deleted by now: an id
-                // that came back as another product would also come back with an older version.
+                // Ids up to this one were given to users, whose products may be deleted by now. If such an id returned
+                // as another product, it would also return with an older version.
                 state.seeded_to = state.seeded_to.max(last_id(connection, "products").await?);
                 state.reserved_to = target.max(state.seeded_to);
                 diesel::update(seed_state::table)
@@ -43,9 +43,9 @@ pub(super) async fn reserve(pool: &Pool, target: i64) -> Result<bool, Error> {
             Ok::<_, Error>(state)
         })
         .await?;
-    // After the commit, and again on every start: a sequence does not roll back. Raised first and
-    // killed then, we would find all these ids given away, and never seed them.
-    // A product that draws an id in between keeps it: seeding passes over what is there.
+    // After the commit, and again on every start, because a sequence does not roll back. If the sequence were raised
+    // first and the process then killed, the next start would find all these ids assigned, and never seed them. A
+    // product that draws an id in between keeps it: the seeding skips existing rows.
     let reserved_to = state.reserved_to;
     let raise = async |connection: &mut AsyncPgConnection| {
         Ok::<_, Error>(raise_sequence(connection, "products", reserved_to).await?)
@@ -54,7 +54,7 @@ pub(super) async fn reserve(pool: &Pool, target: i64) -> Result<bool, Error> {
     Ok(state.seeded_to < state.reserved_to)
 }
 
-/// Makes the ids of new rows begin above `id`, if they don't yet. Needs a transaction.
+/// Makes the ids of new rows begin above `id`, if they do not yet. Needs a transaction.
 pub(super) async fn raise_sequence(
     connection: &mut AsyncPgConnection,
     table: &'static str,
@@ -63,8 +63,8 @@ pub(super) async fn raise_sequence(
     if last_id(connection, table).await? >= id {
         return Ok(());
     }
-    // An insert that drew its id between our look and our `setval` would be followed by others with
-    // the same ids. The lock keeps inserts out; hence the second look.
+    // An insert that drew its id between the first check and `setval` would be followed by others with the same ids.
+    // The lock keeps inserts out, so the second check is reliable.
     let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
     connection.batch_execute(&lock).await?;
     if last_id(connection, table).await? < id {
@@ -76,7 +76,7 @@ pub(super) async fn raise_sequence(
     Ok(())
 }
 
-/// The highest id that the table's sequence has given out, 0 for none.
+/// Returns the highest id that the table's sequence has assigned, or 0 for none.
 async fn last_id(connection: &mut AsyncPgConnection, table: &'static str) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Last {

@@ -1,9 +1,9 @@
-//! The words that generated products are made of, in shelves of things that go together.
+//! The words of generated products, grouped by category and material.
 //!
-//! Everything is written as it stands in running text; names get their capitals from the generator.
-//! A change here changes what a fresh database is filled with, and touches no filled one.
+//! Everything is written as in running text; the generator capitalises names. A change here changes the products of a
+//! fresh database, and leaves filled databases unchanged.
 
-/// Things of one category that come in the same materials, and what is said of them.
+/// Things of one category that come in the same materials, and the sentences about them.
 pub(super) struct Shelf {
     pub(super) category_id: i64,
     pub(super) qualities: Words,
@@ -18,14 +18,14 @@ pub(super) struct Shelf {
 
 type Words = &'static [&'static str];
 
-/// Makers and collections, for the first word of a name.
+/// Makers and collections, the first word of a name.
 pub(super) const SERIES: Words = &[
     "Saltmarsh", "Millrace", "Fenwater", "Larkrise", "Stonebeck", "Hazelmoor", "Rookwood", "Eastlight", "Tidewrack",
     "Winterwheat", "Longfurrow", "Greywether", "Applegarth", "Driftyard", "Thistledown", "Coldharbour", "Marrowstone",
     "Oxbow Lane", "Quillfeather", "Hobblebush", "Undercliff", "Sparrowgate", "Ninefields", "Wrenfold",
 ];
 
-/// Last sentences; not every product has one.
+/// Last sentences. Not every product has one.
 pub(super) const CLOSINGS: Words = &[
     "Packed in card, without plastic.",
     "A quiet favourite of our own staff.",

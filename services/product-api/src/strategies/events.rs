@@ -1,4 +1,4 @@
-//! Strategy 4: events. The change is announced on `product:updates`; a listener deletes the entry.
+//! Strategy 4: events. The relay publishes the change on `product:updates`, and a listener deletes the entry.
 //!
 //! ```text
 //! t=0 ms    write     COMMIT version 2 and its outbox row ─ 200 OK
@@ -8,9 +8,10 @@
 //! t=5 ms    read      miss, version 2
 //! ```
 //!
-//! Promises: stale for the time of delivery only, as long as the listener listens, and whoever has written, psql too; the
-//! writer knows no keys, so any number of caches can react. Costs: Pub/Sub forgets who was not there. After a lost
-//! connection the listener therefore drops the whole lane, and the TTL is the last resort. Who cannot live with that reads
+//! Guarantee: while the listener is subscribed, an entry is stale only until its event is delivered. This includes
+//! writes made directly in psql. The writer knows no keys, so any number of caches can handle the event. Cost: Pub/Sub
+//! does not deliver a message to a subscriber that is disconnected. After a lost connection the listener therefore
+//! invalidates its whole cache, and the TTL bounds the staleness in every case. A service that needs every event reads
 //! the stream, as the other services do. The listener is `crate::events::listener`, the relay `events::relay`.
 
 use cache::{Cached, GetError};
@@ -21,7 +22,7 @@ use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
-/// A hit until the listener hears of a change.
+/// Returns the entry until the listener receives the event of a change.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.events;
     let tags =
@@ -29,7 +30,7 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, Get
     lane.get_or_load(&lane.key(id), service.load_product(id, tags)).await
 }
 
-/// Writes to the database, which announces it. The entry is the listener's business.
+/// Writes to the database, whose trigger records the event in the outbox. The listener deletes the entry.
 pub async fn write(
     service: &ProductService,
     id: ProductId,

@@ -1,16 +1,17 @@
-//! Strategy 2: explicit invalidation. The writer deletes the entry, after COMMIT and before it answers.
+//! Strategy 2: explicit invalidation. The writer deletes the entry after COMMIT and before it responds.
 //!
 //! ```text
 //! write  COMMIT version 2 ─ UNLINK product:explicit:1 ─ 200 OK
 //! read                                                         miss, version 2 (slow once)
 //! ```
 //!
-//! Promises: after the answer to a write, no read returns what was before. The delete also takes the lease of a
-//! load that began before it, so the load cannot put the old value back. Costs: the next read is slow, and the
-//! writer must know every key that shows the product; the category's name, which other rows decide, has a tag.
+//! Guarantee: after the response to a write, no read returns the value from before it. The delete also removes the
+//! lease of a load that began earlier, so that load cannot store the old value again. Cost: the next read is slow, and
+//! the writer must know every key that shows the product. The category's name comes from another row, so the entry
+//! carries the category's tag.
 //!
-//! The outbox records that this strategy has written. If the process is killed before the UNLINK, or Redis does not
-//! answer it (`detail=deferred`), the relay removes the entry (`crate::events::invalidate_on_relay`).
+//! The outbox records that this strategy made the change. If the process is killed before the UNLINK, or Redis does not
+//! acknowledge it (`detail=deferred`), the relay removes the entry (`crate::events::invalidate_on_relay`).
 
 use cache::{Cached, GetError, Invalidation};
 
@@ -20,7 +21,7 @@ use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
-/// A hit until somebody writes through this strategy.
+/// Returns the entry until a write through this strategy deletes it.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.explicit;
     lane.get_or_load(
@@ -30,8 +31,8 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, Get
     .await
 }
 
-/// Writes to the database, then deletes the entry. In this order: the other way round, a read in between would
-/// store the old value again.
+/// Writes to the database, then deletes the entry. The order matters: if the entry were deleted first, a read before
+/// the COMMIT would store the old value again.
 pub async fn write(
     service: &ProductService,
     id: ProductId,
@@ -43,7 +44,7 @@ pub async fn write(
     Ok(CacheWrite { updated, effect })
 }
 
-/// Deletes the product, then its entry and the lists that it was on.
+/// Deletes the product, then its entry and the lists that showed it.
 pub async fn delete(
     service: &ProductService,
     id: ProductId,

@@ -1,7 +1,7 @@
-//! The seven strategies. One file each, with the same two functions: `read` and `write`.
+//! The seven strategies. Each has a file with the same two functions, `read` and `write`.
 //!
-//! What differs between them is what the eye catches: which entry, with which tags, and what happens to it after
-//! COMMIT. How they are stored, fenced and shared is the `cache` crate's business.
+//! The strategies differ in the cache that they use, in the tags of its entries, and in what the writer does after
+//! COMMIT. The `cache` crate stores, fences and shares the entries.
 
 pub mod events;
 pub mod explicit;
@@ -23,7 +23,7 @@ use runtime::conditions::Preconditions;
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::products::{CacheWrite, ProductService};
 
-/// The strategies, in the order in which they are told.
+/// The strategies, in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
@@ -33,22 +33,22 @@ pub enum Strategy {
     Explicit,
     /// 3: the writer stores the new value.
     Writethrough,
-    /// 4: the change is announced, a listener deletes the entry.
+    /// 4: the relay publishes the change, a listener deletes the entry.
     Events,
-    /// 5: stale entries are served at once and refreshed behind.
+    /// 5: a stale entry is served at once and refreshed in the background.
     Swr,
-    /// 6: entries carry tags, and are invalidated by tag.
+    /// 6: entries carry tags, and the writer invalidates by tag.
     Tags,
-    /// 7: all of them together.
+    /// 7: TTLs, explicit invalidation, stale-while-revalidate, tags and the relay together.
     Production,
 }
 
 impl Strategy {
-    /// All of them.
+    /// All strategies, in this order.
     pub const ALL: [Self; 7] =
         [Self::Ttl, Self::Explicit, Self::Writethrough, Self::Events, Self::Swr, Self::Tags, Self::Production];
 
-    /// As it stands in paths and keys.
+    /// Returns the name in paths and keys.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ttl => "ttl",
@@ -61,7 +61,8 @@ impl Strategy {
         }
     }
 
-    /// What it allows other caches: staleness, where it allows it to its own.
+    /// Returns what other caches may do with a response. They may serve it stale only where the strategy itself serves
+    /// stale entries.
     pub fn caching(self) -> Caching {
         match self {
             Self::Ttl => Caching::Ttl,
@@ -70,7 +71,7 @@ impl Strategy {
         }
     }
 
-    /// Reads a product by this strategy.
+    /// Reads a product with this strategy.
     pub async fn read(self, service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
         match self {
             Self::Ttl => ttl::read(service, id).await,
@@ -83,8 +84,9 @@ impl Strategy {
         }
     }
 
-    /// Changes a product and does to its entry what this strategy does. Lists that it enters or leaves are invalidated in any
-    /// case: an entry of one product is one strategy's, a list is everybody's.
+    /// Changes a product, and treats its entry in the cache as this strategy does. Every strategy invalidates the lists
+    /// that the product enters or leaves: each strategy has its own entry of a product, but all of them share the
+    /// lists.
     pub async fn write(
         self,
         service: &ProductService,

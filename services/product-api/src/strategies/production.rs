@@ -1,16 +1,16 @@
-//! Strategy 7: production. All of them together, each for what it is good at.
+//! Strategy 7: production. It combines the other strategies, each for its strength.
 //!
-//! | layer | what it is for |
+//! | layer | purpose |
 //! |---|---|
-//! | delete of the key, by the writer | no stale read after the answer to a write |
+//! | delete of the key, by the writer | no stale read after the response to a write |
 //! | tags | the same for entries that the writer does not know |
-//! | the relay | the same, a moment later, for what others wrote, and for writers that were killed after COMMIT |
-//! | soft TTL | hot entries are refreshed before anybody waits for them, and survive a database that is away |
-//! | hard TTL with jitter | nothing lives for ever, and not everything ends at once |
-//! | fail open | without Redis, reads and writes go on, at most so many at a time |
+//! | the relay | the same, a moment later, for changes made elsewhere and for writers that were killed after COMMIT |
+//! | soft TTL | hot entries are refreshed before a reader has to wait, and outlive an outage of the database |
+//! | hard TTL with jitter | no entry lives forever, and entries do not all expire at the same time |
+//! | fail open | without Redis, reads and writes continue; a bulkhead limits the concurrent loads |
 //!
-//! Promises: as explicit invalidation and tags, and a read that stays fast on hot entries. While the database fails,
-//! an entry past its soft TTL is still served, labelled as stale; one that was invalidated never is.
+//! Guarantee: those of explicit invalidation and of tags, and fast reads of hot entries. While the database fails, an
+//! entry past its soft TTL is still served, marked as stale. An invalidated entry is never served.
 
 use cache::{Cached, GetError};
 
@@ -20,13 +20,15 @@ use runtime::conditions::Preconditions;
 use crate::catalogue::{CatalogueError, ProductChange, ProductId, UpdatedProduct};
 use crate::products::{CacheWrite, ProductService};
 
-/// A hit until something that the entry shows has changed; past the soft TTL, at once and refreshed behind.
+/// Returns the entry until something that it shows changes. After the soft TTL, it is returned at once and refreshed in
+/// the background.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.production;
     lane.get_or_load(&lane.key(id), service.load_product(id, tags::shown)).await
 }
 
-/// Writes to the database, and removes the entry and whatever shows it. The others hear of it from the outbox.
+/// Writes to the database, then removes the entry and every other entry that shows the product. The other services
+/// learn of the change through the outbox.
 pub async fn write(
     service: &ProductService,
     id: ProductId,

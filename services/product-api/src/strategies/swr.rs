@@ -1,16 +1,16 @@
-//! Strategy 5: stale-while-revalidate. Past its soft TTL, an entry is served at once and refreshed behind.
+//! Strategy 5: stale-while-revalidate. An entry past its soft TTL is served at once and refreshed in the background.
 //!
 //! ```text
 //! t=0 s    read   miss, stored: soft TTL 5 s, hard TTL 60 s
 //! t=3 s    write  Postgres has version 2
-//! t=6 s    read   version 1 at once (`hit; ttl=-1`); one refresh starts behind
+//! t=6 s    read   version 1 at once (`hit; ttl=-1`); one background refresh starts
 //! t=6.01 s read   hit, version 2
-//! t=66 s   read   miss: nobody came for 60 s
+//! t=66 s   read   miss: no read for 60 s
 //! ```
 //!
-//! Promises: only the first read ever waits for the database; 200 readers of a stale entry cause one refresh, in one
-//! process. A read is never older than the hard TTL. Costs: somebody always gets the old value first.
-//! The featured list is the place for it: everybody reads it, and nobody minds a few seconds.
+//! Guarantee: while an entry exists, no read waits for the database. 200 readers of a stale entry cause one refresh, in
+//! one process. A read is never older than the hard TTL. Cost: the first reader after the soft TTL receives the old
+//! value. The featured list suits this strategy: every client reads it, and a delay of a few seconds does no harm.
 
 use std::collections::BTreeSet;
 
@@ -22,13 +22,13 @@ use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
-/// Never waits while a copy exists, fresh or stale.
+/// Returns the entry without waiting, whether it is fresh or stale. Waits for a load only if there is no entry.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.swr;
     lane.get_or_load(&lane.key(id), service.load_product(id, |_| vec![])).await
 }
 
-/// Writes to the database. The entry becomes stale in its own time.
+/// Writes to the database. The entry stays until its soft TTL ends.
 pub async fn write(
     service: &ProductService,
     id: ProductId,
@@ -39,8 +39,9 @@ pub async fn write(
     Ok(CacheWrite { updated, effect: WriteEffect::None })
 }
 
-/// The featured list; never waits while a copy exists. What it shows of a product may be old; which products are on it is
-/// not: who adds or removes one, or renames a category, invalidates the list.
+/// Returns the featured list. It waits for a load only if there is no entry. The products on the list may be shown with
+/// old data, but the list of products is current: a write that adds or removes a product, or renames a category,
+/// invalidates it.
 pub async fn featured(service: &ProductService) -> Result<Cached, GetError> {
     let lane = &service.caches.featured;
     let catalogue = service.catalogue.clone();

@@ -1,17 +1,19 @@
-//! Strategy 6: cache tags. Entries carry the names of what they show; a write invalidates names, not keys.
+//! Strategy 6: cache tags. Entries carry the names of what they show, and a write invalidates by name instead of by
+//! key.
 //!
 //! ```text
 //! product:tags:1         category:3  product:1
 //! product:by-category:3  category:3  products-of:3
 //!
-//! rename category 3      invalidates category:3                    both entries, and every other one that shows the name
+//! rename category 3      invalidates category:3                    both entries, and all others that show the name
 //! change product 1       invalidates product:1, products-of:3      both entries, and no other product
 //! move 1 from 3 to 4     invalidates … products-of:3, products-of:4  the list it left, and the list it enters
 //! ```
 //!
-//! Promises: as explicit invalidation, for entries that the writer has never heard of. A tag is fenced before it is
-//! emptied, so a load that began before the write, and is in no tag set yet, cannot be stored. Costs: memory for the
-//! tag sets, and a write that takes time in proportion to the entries it removes. What carries no tag is not found.
+//! Guarantee: that of explicit invalidation, and for entries that the writer does not know. A tag is fenced before its
+//! tag set is emptied. A load that began before the write is in no tag set yet, and the fence refuses its fill. Cost:
+//! memory for the tag sets, and a write whose time is proportional to the number of entries that it removes. An entry
+//! without the tag is not removed.
 
 use cache::{Cached, GetError, Invalidation, NewEntry, Tag};
 
@@ -23,13 +25,13 @@ use crate::catalogue::{
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
-/// A hit until something that the entry shows has changed.
+/// Returns the entry until something that it shows changes.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.tags;
     lane.get_or_load(&lane.key(id), service.load_product(id, shown)).await
 }
 
-/// Writes to the database, then invalidates what the write has touched.
+/// Writes to the database, then invalidates the entries that show the product.
 pub async fn write(
     service: &ProductService,
     id: ProductId,
@@ -42,7 +44,7 @@ pub async fn write(
     Ok(CacheWrite { updated, effect })
 }
 
-/// The list of a category.
+/// Returns the list of a category.
 pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cached, GetError> {
     let lane = &service.caches.by_category;
     let catalogue = service.catalogue.clone();
@@ -50,7 +52,7 @@ pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cac
         let catalogue = catalogue.clone();
         async move {
             let Some(page) = catalogue.in_category(id).await? else {
-                // Removed by its key, see `keys`.
+                // An absent entry carries no tag. It is removed by its key, see `keys`.
                 return Ok(NewEntry::absent());
             };
             let loaded = NewEntry::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?;
@@ -60,7 +62,7 @@ pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cac
     lane.get_or_load(&lane.key(id), load).await
 }
 
-/// Changes a category, then invalidates whatever shows it.
+/// Changes a category, then invalidates the entries that show it.
 pub async fn write_category(
     service: &ProductService,
     id: CategoryId,
@@ -72,18 +74,19 @@ pub async fn write_category(
     service.invalidate_after_write(category, |_| Invalidation::hard().key(entry).tag(keys::category(id))).await
 }
 
-/// What an entry of one product shows.
+/// Returns the tags of a product's entry: its category and itself.
 pub fn shown(product: &Product) -> Vec<Tag> {
     vec![keys::category(product.category.id.into()), keys::product(product.id.into())]
 }
 
-/// What a write touches, by tag; and the lists by key as well, because "there is no such category" carries no tag.
+/// Returns the invalidation for a write: its tags, and the lists by key, because "there is no such category" carries no
+/// tag.
 pub fn invalidation_for(service: &ProductService, updated: &UpdatedProduct) -> Invalidation {
     let lists = service.caches.lists_of([updated.previous, updated.product.list_membership()]);
     lists.fold(Invalidation::hard().tags(touched(updated)), Invalidation::key)
 }
 
-/// The tags of what a write touches: the product, the list it is on, and the list it was on.
+/// Returns the tags that a write invalidates: the product, the list that it is on, and the list that it was on.
 pub fn touched(updated: &UpdatedProduct) -> Vec<Tag> {
     let now = updated.product.list_membership();
     let shown = [keys::product(updated.product.id.into()), keys::products_of(now.category)];

@@ -7,8 +7,8 @@
 //! t=10 s  read   miss, version 2
 //! ```
 //!
-//! Promises: a read is never older than the TTL. Costs: every read in that window may be stale, and every expiry
-//! is a slow read, whether the product changed or not.
+//! Guarantee: a read is never older than the TTL. Cost: every read in that window may be stale, and after every expiry
+//! one read is slow, whether the product changed or not.
 
 use cache::{Cached, GetError};
 
@@ -17,13 +17,13 @@ use runtime::conditions::Preconditions;
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
-/// A hit until the TTL ends, whatever happens in the database.
+/// Returns the entry until its TTL ends, also after the product has changed in the database.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.ttl;
     lane.get_or_load(&lane.key(id), service.load_product(id, |_| vec![])).await
 }
 
-/// Writes to the database. The entry is left to its TTL.
+/// Writes to the database. The entry stays until its TTL ends.
 pub async fn write(
     service: &ProductService,
     id: ProductId,

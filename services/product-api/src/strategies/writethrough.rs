@@ -5,12 +5,13 @@
 //! read                                                                                              hit, version 2
 //! ```
 //!
-//! Promises: as explicit invalidation, and the next read is fast. The lease is taken under the row's lock, so of
-//! two writers the one that commits later also stores later. Costs: a round trip to Redis while the row is locked,
-//! and memory for values that nobody may ever read.
+//! Guarantee: that of explicit invalidation, and the next read is fast. The writer takes the lease under the row's
+//! lock, so of two writers the one that commits later also stores later. Cost: a round trip to Redis while the row is
+//! locked, and memory for values that may never be read.
 //!
-//! The outbox records that this strategy has written. If the process is killed before it stores, or Redis does not answer
-//! it (`detail=deferred`), the relay removes what is older than the committed version; a stored value stays.
+//! The outbox records that this strategy made the change. If the process is killed before it stores the value, or Redis
+//! does not acknowledge it (`detail=deferred`), the relay removes an entry that is older than the committed version. It
+//! keeps a value that the writer has stored.
 
 use cache::{Cached, GetError, Invalidation, Tag, WriteLease};
 
@@ -20,13 +21,13 @@ use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Update
 use crate::keys;
 use crate::products::{self, CacheWrite, ProductService};
 
-/// A hit from the first read or write on.
+/// Returns the entry, which the first read or write stores.
 pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
     let lane = &service.caches.writethrough;
     lane.get_or_load(&lane.key(id), service.load_product(id, tags)).await
 }
 
-/// Writes to the database and stores what was committed; where that is no longer sure, deletes the entry.
+/// Writes to the database and stores the committed value. If storing it is no longer safe, deletes the entry.
 pub async fn write(
     service: &ProductService,
     id: ProductId,
@@ -38,7 +39,7 @@ pub async fn write(
     let catalogue = service.catalogue.as_writer(Writer::Writethrough);
     let (updated, lease) = match catalogue.update_locked(id, change, expect, || lane.begin_write(&key)).await {
         Ok(written) => written,
-        // The lease is dropped, which does the same for the entry.
+        // Dropping the lease invalidates the entry.
         Err(error) => {
             let lists = |(updated, _): &(UpdatedProduct, WriteLease)| {
                 service.caches.with_lists_of(Invalidation::hard(), updated)
@@ -50,7 +51,7 @@ pub async fn write(
     Ok(CacheWrite { updated, effect })
 }
 
-/// The name of the category is another row's fact; everything else is the locked row's.
+/// Returns the tag of the category, because its name comes from another row. All other data come from the locked row.
 fn tags(product: &Product) -> Vec<Tag> {
     vec![keys::category(product.category.id.into())]
 }

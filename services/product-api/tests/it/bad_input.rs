@@ -1,18 +1,18 @@
-//! What cannot be used gets a problem that says why, and changes nothing.
+//! Invalid input is answered with a problem that says why, and changes nothing.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{STRATEGIES, Service, Stores};
 
-/// The whole truth, to compare before and after.
+/// Returns a digest of all data, to compare before and after.
 async fn everything(stores: &Stores) -> String {
     stores.sql("SELECT md5(string_agg(p::text, '')) FROM (SELECT * FROM products ORDER BY id) p").await
         + &stores.sql("SELECT md5(string_agg(c::text, '')) FROM (SELECT * FROM categories ORDER BY id) c").await
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_malformed() {
+async fn invalid_ids_are_malformed() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = everything(&stores).await;
@@ -66,7 +66,7 @@ async fn ids_that_are_none_are_malformed() {
 }
 
 #[tokio::test]
-async fn the_largest_id_is_one_and_not_there() {
+async fn largest_id_is_valid_and_not_found() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for strategy in STRATEGIES {
@@ -85,7 +85,7 @@ async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name()
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = everything(&stores).await;
-    // body → status, kind, the field that is named
+    // body → status, kind, the named field
     let cases: [(&str, u16, &str, &str); 25] = [
         ("", 400, "malformed", ""),
         ("{", 400, "malformed", ""),
@@ -214,7 +214,7 @@ async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
             }
         }
         if status == 200 {
-            // That one did change something.
+            // This body was valid and changed the product.
             stores.sql("UPDATE products SET stock = stock WHERE id = 1").await;
         }
     }
@@ -248,7 +248,7 @@ async fn a_body_of_another_type_is_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_strategy_or_address_is_not_found_and_the_strategies_are_named() {
+async fn unknown_strategy_or_path_is_404_and_the_strategies_are_named() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for strategy in ["lru", "TTL", "Ttl", "ttl%20", "%00", "write-through", "featured", "categories"] {
@@ -273,7 +273,7 @@ async fn an_unknown_strategy_or_address_is_not_found_and_the_strategies_are_name
 }
 
 #[tokio::test]
-async fn a_method_that_an_address_does_not_have_is_answered_with_those_that_it_has() {
+async fn unsupported_method_is_405_and_lists_the_allowed_methods() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for (method, path, allow) in [
@@ -321,7 +321,7 @@ async fn pages_are_refused_outside_their_bounds() {
 }
 
 #[tokio::test]
-async fn a_category_takes_a_name_that_is_one_and_that_no_other_has() {
+async fn category_name_must_be_valid_and_unique() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = everything(&stores).await;

@@ -1,4 +1,4 @@
-//! The catalogue without a cache: create, read, change, delete, and page by page.
+//! The catalogue without a cache: create, read, change and delete products, and read them page by page.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn a_product_is_created_read_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn only_what_is_required_must_be_given() {
+async fn product_creation_needs_only_the_required_fields() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let product =
@@ -42,7 +42,7 @@ async fn only_what_is_required_must_be_given() {
     );
 }
 
-/// A version stands for a content: a write that changes nothing is no new version.
+/// A version identifies a content, so a write that changes nothing keeps the version.
 #[tokio::test]
 async fn a_write_that_changes_nothing_keeps_the_version() {
     let stores = Stores::start().await;
@@ -94,7 +94,7 @@ async fn the_categories_are_listed_and_a_change_counts() {
     assert_eq!(shown[2], changed);
 }
 
-/// It knows no cache, so it does without Redis altogether.
+/// The catalogue uses no cache and therefore works without Redis.
 #[tokio::test]
 async fn the_catalogue_neither_reads_nor_fills_the_cache() {
     let stores = Stores::start().await;

@@ -1,4 +1,4 @@
-//! Conditional requests and the headers of answers: `ETag`, `If-Match`, `If-None-Match`, `Age`, `Cache-Status`.
+//! Conditional requests and the headers of responses: `ETag`, `If-Match`, `If-None-Match`, `Age`, `Cache-Status`.
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -20,7 +20,7 @@ fn paths() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_read_of_the_version_that_the_client_has_is_not_sent_again() {
+async fn read_with_a_matching_if_none_match_is_304() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for path in paths() {
@@ -59,7 +59,7 @@ async fn a_write_with_the_wrong_version_changes_nothing() {
         assert_eq!(written.version(), version + 1);
         assert_eq!(written.header("etag"), api.get("/products/1").await.expect(200).header("etag"), "{path}");
         put_if(&api, &path, tag.as_bytes()).await.problem(412, "precondition-failed");
-        // Brings the lanes that hear of nothing up to date for the next round.
+        // Updates the entries of the caches that no event reaches, for the next round.
         stores.redis(&["FLUSHALL"]).await;
     }
     let known = put_if(&api, "/products/1", b"*").await.expect(200).header("etag").to_owned();
@@ -91,7 +91,7 @@ async fn deletes_and_categories_honour_if_match_too() {
     rename(&first, "Renamed once more").await.problem(412, "precondition-failed");
 }
 
-/// Of many writers who all saw the same version, one may write.
+/// Of many writers that all saw the same version, exactly one may write.
 #[tokio::test]
 async fn if_match_lets_one_of_many_writers_through() {
     let stores = Stores::start().await;
@@ -112,12 +112,12 @@ async fn if_match_lets_one_of_many_writers_through() {
 }
 
 #[tokio::test]
-async fn an_answer_says_where_it_came_from_how_old_it_is_and_how_long_it_took() {
+async fn response_headers_state_source_age_and_duration() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "100s"), ("LANES__TTL__JITTER", "0")]).await;
     let miss = api.get("/products/ttl/1").await.expect(200);
     assert_eq!((miss.header("cache-status"), miss.header("age")), ("product-api; fwd=miss; stored", "0"));
-    // As if it had been stored 7.5 s ago: the entry says when, in Redis' own time.
+    // Makes the entry 7.5 s older: it contains its time of storage by the clock of Redis.
     let age = "local v = redis.call('GET', KEYS[1])
                v = v:gsub('at=(%d+)', function(at) return 'at=' .. string.format('%.0f', at - 7500) end, 1)
                redis.call('SET', KEYS[1], v, 'KEEPTTL')";
@@ -145,7 +145,7 @@ async fn an_answer_says_where_it_came_from_how_old_it_is_and_how_long_it_took() 
 }
 
 #[tokio::test]
-async fn if_none_match_of_a_write_forbids_what_it_names() {
+async fn if_none_match_of_a_write_forbids_the_named_versions() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for path in paths() {

@@ -1,11 +1,12 @@
-//! Migrations and seed: run by whoever starts, once, and never over what somebody has changed.
+//! Migrations and seed: each process runs them at its start, they take effect once, and they overwrite no change of a
+//! client.
 
 use testkit::eventually;
 
 use crate::support::{SOON, Stores};
 
 #[tokio::test]
-async fn three_processes_that_start_at_once_fill_the_database_once() {
+async fn three_concurrent_starts_fill_the_database_once() {
     let stores = Stores::start().await;
     let apis = tokio::join!(stores.api(), stores.api(), stores.api());
     for api in [&apis.0, &apis.1, &apis.2] {
@@ -20,7 +21,7 @@ async fn three_processes_that_start_at_once_fill_the_database_once() {
 }
 
 #[tokio::test]
-async fn a_second_start_revives_nothing_and_overwrites_nothing() {
+async fn second_start_restores_no_deleted_product_and_overwrites_nothing() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.delete("/products/explicit/7").await.expect(204);
@@ -38,7 +39,7 @@ async fn a_second_start_revives_nothing_and_overwrites_nothing() {
     assert_eq!(stores.sql("SELECT name FROM categories WHERE id = 2").await, "My shelf");
     api.stop().await;
 
-    // A larger catalogue is added behind what is there, around the ids of others.
+    // A larger catalogue is added after the existing ids, and skips the ids of other products.
     let api = stores.api_with(&[("SEED_PRODUCTS", "150")]).await;
     api.get("/products/7").await.problem(404, "not-found");
     assert_eq!(api.get("/products/8").await.expect(200).json()["name"], "Mine");
@@ -49,7 +50,7 @@ async fn a_second_start_revives_nothing_and_overwrites_nothing() {
 }
 
 #[tokio::test]
-async fn a_seed_of_none_leaves_an_empty_shop_that_works() {
+async fn seed_of_zero_products_leaves_a_working_empty_catalogue() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("SEED_PRODUCTS", "0")]).await;
     assert_eq!(api.get("/products").await.expect(200).json()["products"], serde_json::json!([]));
@@ -58,9 +59,9 @@ async fn a_seed_of_none_leaves_an_empty_shop_that_works() {
     assert_eq!(api.post("/products", &new).await.expect(201).json()["id"], 1);
 }
 
-/// The seed is killed in the middle; the next start goes on where it ended.
+/// The seed is killed midway; the next start continues where it ended.
 #[tokio::test]
-async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
+async fn killed_seed_is_finished_by_the_next_start() {
     let stores = Stores::start().await;
     let process = testkit::ChildProcess::start(&stores.command(&[("SEED_PRODUCTS", "12000")])).expect("it starts");
     eventually("the first chunk", SOON, async || process.output().contains("seeding products")).await;
@@ -70,9 +71,9 @@ async fn a_seed_that_was_killed_is_finished_by_the_next_start() {
     api.get("/products/ttl/12000").await.expect(200);
 }
 
-/// Postgres may be silent for 7 s on an ordinary connection.
+/// On an ordinary connection, Postgres may be silent for at most 7 s.
 #[tokio::test]
-async fn seed_waits_for_another_process_as_long_as_that_takes() {
+async fn seed_waits_for_another_process_without_a_time_limit() {
     let stores = Stores::start().await;
     stores.api_with(&[("SEED_PRODUCTS", "0")]).await.stop().await;
     let mut other = stores.connect().await;
@@ -88,7 +89,7 @@ async fn seed_waits_for_another_process_as_long_as_that_takes() {
     assert!(!api.process.output().contains("to Postgres does not answer"), "{}", api.process.output());
 }
 
-/// `schema.rs` is written by hand: here it is compared with the tables that the migrations make.
+/// `schema.rs` is written by hand. This test compares it with the tables that the migrations create.
 #[tokio::test]
 async fn the_schema_in_the_code_is_the_schema_in_the_database() {
     let stores = Stores::start().await;
@@ -111,7 +112,7 @@ async fn the_schema_in_the_code_is_the_schema_in_the_database() {
     assert_eq!(in_code, in_database);
 }
 
-/// A column's type and whether it may be null, in the words of the information schema.
+/// Returns a column's type and nullability in the words of the information schema.
 fn in_postgres(kind: &str) -> String {
     let (kind, is_nullable) = match kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>')) {
         Some(kind) => (kind, "YES"),

@@ -1,4 +1,4 @@
-//! `/cache/feed`: what reads and writes of the product API do to its entries, as a page sees it live.
+//! `/cache/feed`: the effects of reads and writes of the product API on its entries, as a live page receives them.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tokio::time::timeout;
 
 use crate::support::{Api, SOON, Stores};
 
-/// An open stream.
+/// An open event stream.
 struct Feed {
     response: Response,
     text: String,
 }
 
 impl Feed {
-    /// Opens it; its first record has come.
+    /// Opens the stream and receives its first record.
     async fn of(api: &Api, query: &str) -> Self {
         let response = api.request(Method::GET, &format!("/cache/feed{query}")).send().await.expect("an answer");
         assert_eq!(response.status(), 200);
@@ -40,7 +40,7 @@ impl Feed {
         }
     }
 
-    /// The next records, `[kind, key]` each.
+    /// Receives the next records and compares them with `[kind, key]` each.
     async fn hears<const N: usize>(&mut self, expected: [[&str; 2]; N]) {
         for [kind, key] in expected {
             let record = self.next().await;
@@ -50,7 +50,7 @@ impl Feed {
 }
 
 #[tokio::test]
-async fn reads_and_writes_are_told_as_they_happen() {
+async fn feed_shows_reads_and_writes_as_they_happen() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let mut feed = Feed::of(&api, "?lane=explicit&kind=hit,miss,fill,refused,stale").await;
@@ -64,7 +64,7 @@ async fn reads_and_writes_are_told_as_they_happen() {
 
     api.put("/products/explicit/1", &json!({ "stock": 7 })).await.expect(200);
     let mut told = invalidations.next().await;
-    // The last of the seed may be heard after the start.
+    // The last event of the seed may arrive after the start.
     while told["keys"] != json!([entry]) {
         told = invalidations.next().await;
     }
@@ -74,13 +74,13 @@ async fn reads_and_writes_are_told_as_they_happen() {
 }
 
 #[tokio::test]
-async fn an_event_is_told_when_it_is_heard() {
+async fn feed_shows_an_event_when_the_listener_receives_it() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let mut feed = Feed::of(&api, "?kind=event").await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 5").await;
     let mut event = feed.next().await;
-    // The last of the seed may be heard after the start.
+    // The last event of the seed may arrive after the start.
     while event["name"] != "product.updated" {
         event = feed.next().await;
     }
@@ -88,7 +88,7 @@ async fn an_event_is_told_when_it_is_heard() {
     assert!(event["seq"].as_u64().is_some_and(|seq| seq > 0), "{event}");
 }
 
-/// With a grace time that outlasts the test's patience: it is the stream that ends.
+/// The grace time is longer than the test's timeout, so the stream itself must end.
 #[tokio::test]
 async fn an_open_feed_does_not_hold_up_a_stop() {
     let stores = Stores::start().await;

@@ -1,4 +1,4 @@
-//! Clients that hang up: what was committed is invalidated all the same.
+//! Clients that disconnect: what is committed is invalidated nevertheless.
 
 use serde_json::json;
 use testkit::eventually;
@@ -7,25 +7,25 @@ use tokio::net::TcpStream;
 
 use crate::support::{Api, SOON, Stores};
 
-/// Sends a request and is gone before the answer, with a reset, while `stores` hold up its COMMIT.
+/// Sends a request and resets the connection before the response, while `stores` hold up its COMMIT.
 async fn hang_up_in_the_middle_of(stores: &Stores, api: &Api, request: &str) {
     let mut client = TcpStream::connect(api.address()).await.expect("it listens");
     client.write_all(request.as_bytes()).await.expect("a request");
     stores.until_waiting(1).await;
     client.set_zero_linger().expect("a socket option");
     drop(client);
-    // There is one worker, and it has seen the reset before it has answered these.
+    // There is one worker, and it has seen the reset before it responds to these.
     for _ in 0..5 {
         api.get("/livez").await.expect(200);
     }
 }
 
-/// A write that was dropped with its client would leave its COMMIT to Postgres, and the old entry to its TTL.
+/// If the write were cancelled with its client, its COMMIT would be left to Postgres and the old entry to its TTL.
 #[tokio::test]
 async fn a_client_that_hangs_up_during_the_commit_leaves_no_stale_entry() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("HTTP__WORKERS", "1")]).await;
-    // A COMMIT that takes as long as the test wants.
+    // A COMMIT that takes as long as the test needs.
     stores
         .sql(
             "CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
-//! Which products a list has, after every kind of write, while the relay stands still: what the writer does not invalidate
+//! The products on each list after every kind of write, while the relay is stopped: what the writer does not invalidate
 //! itself stays as it is.
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
@@ -9,7 +9,7 @@ use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
 
 const LISTS: [&str; 3] = ["/products/by-category/1", "/products/by-category/2", "/products/featured"];
 
-/// Keeps events from being numbered, and so from being carried out, as long as it lives.
+/// Prevents the relay from numbering events, and so from applying them, until it is dropped.
 async fn stall_relay(stores: &Stores) -> AsyncPgConnection {
     stores.until_announced().await;
     let mut session = stores.connect().await;
@@ -23,7 +23,7 @@ fn ids(list: &Value) -> Vec<i64> {
     products.iter().map(|product| product["id"].as_i64().expect("an id")).collect()
 }
 
-/// Every list is in the cache.
+/// Loads every list into the cache.
 async fn warm(api: &Api) {
     for list in LISTS {
         api.get(list).await.expect(200);
@@ -31,7 +31,7 @@ async fn warm(api: &Api) {
     }
 }
 
-/// Every list has exactly the products that the database has.
+/// Asserts that every list has exactly the products that the database has.
 async fn assert_current(api: &Api, stores: &Stores, what: &str) {
     for (list, condition) in LISTS.into_iter().zip(["category_id = 1", "category_id = 2", "featured"]) {
         let rows = stores.sql(&format!("SELECT id FROM products WHERE {condition} ORDER BY id LIMIT 100")).await;
@@ -45,13 +45,13 @@ async fn write(api: &Api, method: Method, path: &str, body: &Value) -> TestRespo
     Service::send(api.request(method, path).json(body)).await
 }
 
-/// Category and flag of product 1, whatever the lists hold.
+/// Sets the category and the flag of product 1 without invalidating a list.
 async fn place(stores: &Stores, category: i64, featured: bool) {
     stores.sql(&format!("UPDATE products SET category_id = {category}, featured = {featured} WHERE id = 1")).await;
 }
 
 #[tokio::test]
-async fn a_created_product_is_on_its_lists_before_the_answer() {
+async fn created_product_is_on_its_lists_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let _stalled = stall_relay(&stores).await;
@@ -65,7 +65,7 @@ async fn a_created_product_is_on_its_lists_before_the_answer() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_is_on_no_list_before_the_answer() {
+async fn deleted_product_is_on_no_list_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id IN (1, 2)").await;
@@ -78,9 +78,9 @@ async fn a_deleted_product_is_on_no_list_before_the_answer() {
     }
 }
 
-/// Another category, the featured flag, and both at once: by every route.
+/// Another category, the featured flag, and both at once, by every route.
 #[tokio::test]
-async fn a_changed_product_enters_and_leaves_lists_before_the_answer() {
+async fn changed_product_enters_and_leaves_lists_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let routes = STRATEGIES.iter().map(|strategy| format!("/products/{strategy}/1"));
@@ -100,7 +100,7 @@ async fn a_changed_product_enters_and_leaves_lists_before_the_answer() {
     }
 }
 
-/// A list that a write does not change stays where it is.
+/// A list that a write does not change stays in the cache.
 #[tokio::test]
 async fn a_change_that_moves_no_product_leaves_the_featured_list_alone() {
     let stores = Stores::start().await;
@@ -114,7 +114,7 @@ async fn a_change_that_moves_no_product_leaves_the_featured_list_alone() {
 }
 
 #[tokio::test]
-async fn a_renamed_category_is_shown_by_every_list_before_the_answer() {
+async fn renamed_category_is_shown_by_every_list_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id = 1").await;
@@ -129,9 +129,9 @@ async fn a_renamed_category_is_shown_by_every_list_before_the_answer() {
     }
 }
 
-/// Whoever writes without this API is heard of by the relay, and the featured list with it.
+/// The relay learns of writes made without this API, and also invalidates the featured list.
 #[tokio::test]
-async fn the_relay_invalidates_the_lists_that_a_product_enters_and_leaves_in_psql() {
+async fn relay_invalidates_lists_that_a_product_enters_or_leaves_in_psql() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let insert = "INSERT INTO products (id, name, price_cents, category_id, featured) VALUES (9000, 'New', 1, 2, true)";

@@ -1,4 +1,4 @@
-//! `/cache/stats/{key}` and `/cache/entries`: looking into the service's own part of Redis.
+//! `/cache/stats/{key}` and `/cache/entries`: the inspection of the service's own keys in Redis.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ async fn an_entry_shows_its_state_age_lifetimes_version_tags_and_size() {
 }
 
 #[tokio::test]
-async fn absent_leased_stale_and_unreadable_entries_say_so() {
+async fn entry_details_distinguish_absent_leased_stale_and_unreadable() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("LANES__SWR__SOFT_TTL", "50ms"), ("LANES__SWR__NEGATIVE_TTL", "50ms")]).await;
     let state = async |key: &str| api.get(&format!("/cache/stats/{key}")).await.expect(200).json()["state"].clone();
@@ -41,7 +41,7 @@ async fn absent_leased_stale_and_unreadable_entries_say_so() {
 }
 
 #[tokio::test]
-async fn keys_that_are_not_ours_or_none_at_all_are_refused() {
+async fn foreign_and_invalid_keys_are_refused() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.redis(&["SET", "cart:1", "secret"]).await;
@@ -86,7 +86,7 @@ async fn keys_that_are_not_ours_or_none_at_all_are_refused() {
 }
 
 #[tokio::test]
-async fn the_pages_of_entries_together_hold_every_entry_of_ours_and_no_other_key() {
+async fn pages_of_entries_hold_every_entry_of_the_keyspace_and_no_other_key() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.redis(&["MSET", "cart:1", "x", "search:1", "x", "product", "x", "productX:1", "x"]).await;
@@ -118,7 +118,7 @@ async fn the_pages_of_entries_together_hold_every_entry_of_ours_and_no_other_key
 }
 
 #[tokio::test]
-async fn limits_and_cursors_that_are_none_are_refused_by_name() {
+async fn invalid_limits_and_cursors_are_refused_by_name() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     for (query, status, field) in [

@@ -1,13 +1,13 @@
-//! The connection to Postgres breaks while COMMIT is under way: nobody knows whether the write is committed.
+//! The connection to Postgres breaks during a COMMIT: the writer does not know whether the write is committed.
 //!
-//! The changes are not announced here, so that only the writer can invalidate what they outdate.
+//! The outbox is disabled here, so that only the writer can invalidate what its changes outdate.
 
 use serde_json::{Value, json};
 use testkit::{CommitFault, CommitFaultProxy, eventually};
 
 use crate::support::{Api, FRESH, SOON, Stores};
 
-/// A product API whose changes are not announced, on a wire that loses COMMITs.
+/// A product API whose changes are not recorded in the outbox, behind a proxy that loses COMMITs.
 async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (CommitFaultProxy, Api) {
     let proxy = CommitFaultProxy::to(stores.database_url()).await.expect("a wire to the database");
     let settings = [&[("POSTGRES__URL", proxy.url())], settings].concat();
@@ -28,7 +28,7 @@ async fn stock(api: &Api, path: &str) -> Value {
     api.get(path).await.expect(200).json()["stock"].clone()
 }
 
-/// The entry is stored, and stays.
+/// Loads the entry and requires that it stays.
 async fn fill(api: &Api, path: &str) {
     eventually("a hit", SOON, async || api.get(path).await.source().starts_with("hit")).await;
 }
@@ -44,13 +44,13 @@ async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
         let written = json!({ "stock": 4_000 + strategy.len() });
         api.put(&path, &written).await.problem(503, "unavailable");
         proxy.set(CommitFault::Pass);
-        // The 503 promises nothing, but what was committed must not stay hidden until the TTL.
+        // The 503 guarantees nothing, but a committed value must not stay hidden until the TTL.
         eventually(strategy, SOON, async || stock(&api, &path).await == written["stock"]).await;
     }
 }
 
 #[tokio::test]
-async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_at_once() {
+async fn delete_create_and_rename_with_lost_commit_replies_are_invalidated() {
     let stores = Stores::start().await;
     let (proxy, api) = unannounced(&stores, &[]).await;
     let lost = async |answer: testkit::http::TestResponse| {
@@ -80,11 +80,11 @@ async fn delete_create_and_rename_whose_commit_replies_are_lost_are_invalidated_
     assert_eq!(api.get(&path).await.expect(200).json()["category"]["name"], "Renamed");
 }
 
-/// The client's connection is gone, and Postgres has not read the COMMIT yet: a reader stores the old row meanwhile.
+/// The service's connection is lost before Postgres has read the COMMIT, and a reader stores the old row in between.
 #[tokio::test]
-async fn write_that_commits_after_its_connection_is_lost_is_invalidated_again() {
+async fn write_committed_after_its_connection_was_lost_is_invalidated_again() {
     let stores = Stores::start().await;
-    // Postgres reads the COMMIT within 2 s more than that, or never; the second invalidation comes after 15 s.
+    // Postgres reads the COMMIT within 2 s more than that, or never. The second invalidation follows after 15 s.
     let (proxy, api) = unannounced(&stores, &[("POSTGRES__STATEMENT_TIMEOUT", "6s")]).await;
     for (id, strategy) in (1..).zip(["explicit", "writethrough"]) {
         let path = format!("/products/{strategy}/{id}");

@@ -1,4 +1,4 @@
-//! The operations routes: open on loopback without a token, closed elsewhere, and opened by the token alone.
+//! The operations routes: open on loopback without a token, closed elsewhere, and open to requests with the token.
 
 use reqwest::Method;
 use serde_json::json;
@@ -58,7 +58,7 @@ async fn operations_routes_are_open_on_loopback_without_a_token() {
     }
 }
 
-/// Who can reach the service from elsewhere must not see them, and there is no token that could be checked.
+/// Clients on other hosts must not reach these routes, and without a token there is nothing to check.
 #[tokio::test]
 async fn operations_routes_are_closed_beyond_loopback_without_a_token() {
     let stores = Stores::start().await;

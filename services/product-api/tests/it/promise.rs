@@ -1,9 +1,9 @@
-//! No stale read after an acknowledged write: 32 readers and 4 writers on one product, in two processes.
+//! No stale read after an acknowledged write: 32 readers and 4 writers of one product, in two processes.
 //!
-//! The rule, and what counts as a violation of it, stands in `support/ledger.rs`. Some answers of the database are
-//! late (`support/detour.rs`), or a load would hardly ever meet a write. Each run must also have met the races that it
-//! is about: hits, misses and refused fills, or it has shown nothing. Most of them silence the outbox: the promise is the
-//! writer's, and the events that follow each write would hide a writer that breaks it.
+//! `support/ledger.rs` defines the rule and its violations. Some responses of the database are delayed
+//! (`support/detour.rs`), because otherwise a load would hardly ever overlap with a write. Each run must also have met
+//! the races that it tests: hits, misses and refused fills. Otherwise it proves nothing. Most runs disable the outbox:
+//! the guarantee is the writer's, and the events that follow each write would hide a writer that breaks it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::support::{Answers, Api, Detour, FRESH, Ledger, Load, SOON, Service, Stores, TestResponse, Workload, turn};
 
-/// At least so long.
+/// The minimum duration of a run.
 const DURATION: Duration = Duration::from_secs(3);
 
-/// Writers that queue for a row must not keep the loads from their connections.
+/// Writers that queue for a row must leave connections for the loads.
 const CONNECTIONS: (&str, &str) = ("POSTGRES__MAX_CONNECTIONS", "16");
 
 fn workload(strategy: &'static str, id: i64) -> Workload {
@@ -29,7 +29,7 @@ async fn two(stores: &Stores, settings: &[(&str, &str)]) -> [Arc<Api>; 2] {
     [Arc::new(a), Arc::new(b)]
 }
 
-/// Runs each strategy on a product of its own, all at once, until each has met what it is to meet.
+/// Runs each strategy on its own product, all at the same time, until each has met its races.
 async fn run(apis: &[Arc<Api>], strategies: &[&'static str], has_met: impl Fn(&str, &Ledger) -> bool) -> Vec<Ledger> {
     let mut loads: Vec<Load> = Vec::new();
     for (id, strategy) in (1..).zip(strategies) {
@@ -53,7 +53,7 @@ async fn run(apis: &[Arc<Api>], strategies: &[&'static str], has_met: impl Fn(&s
     ledgers
 }
 
-/// Runs [`FRESH`] while Redis does what it does when its memory is full: entries and leases go, every `pause`.
+/// Runs [`FRESH`] while Redis evicts as if its memory were full: entries and leases disappear, every `pause`.
 async fn run_with_evictions(
     stores: &Stores,
     pause: Duration,
@@ -87,7 +87,7 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
-    // The soft TTL is so short that refreshes behind race with writes all the time.
+    // The soft TTL is so short that background refreshes race with writes all the time.
     let settings = [("LANES__PRODUCTION__SOFT_TTL", "5ms"), ("POSTGRES__URL", detour.url()), CONNECTIONS];
     let apis = two(&stores, &settings).await;
     stores.silence().await;
@@ -95,7 +95,8 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
         let refused = ["lease-lost", "fenced"].map(|why| ledger.reads_from(&format!("fwd=miss; detail={why}")));
         ledger.reads_from("hit") > 0 && ledger.reads_from("fwd=miss; stored") > 0 && refused.iter().sum::<usize>() > 0
     };
-    // Now and then, or a write-through entry would be there all the time: whether a fill meets a write must not be luck.
+    // Occasionally, because otherwise the write-through entry would always exist: whether a fill meets a write must not
+    // depend on chance.
     let ledgers = run_with_evictions(&stores, Duration::from_millis(300), &apis, met).await;
     for (strategy, ledger) in FRESH.iter().zip(ledgers) {
         holds(strategy, &ledger);
@@ -103,7 +104,7 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_read_of_a_key_that_misses_all_the_time_is_older_than_the_last_acknowledged_write() {
+async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
@@ -127,9 +128,9 @@ async fn no_read_of_a_key_that_misses_all_the_time_is_older_than_the_last_acknow
     }
 }
 
-/// What these three promise instead: an end to staleness.
+/// These three guarantee a bound of the staleness instead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ttl_and_swr_stay_within_their_windows_and_events_within_the_time_of_delivery() {
+async fn staleness_of_ttl_swr_and_events_stays_within_its_bounds() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let apis = two(
@@ -145,11 +146,11 @@ async fn ttl_and_swr_stay_within_their_windows_and_events_within_the_time_of_del
     .await;
     let strategies = ["ttl", "swr", "events"];
     let ledgers = run(&apis, &strategies, |strategy, ledger| {
-        // These two are stale at times, or nothing is shown.
+        // These two must be stale at times, or the test shows nothing.
         strategy == "events" || ledger.staleness() > Duration::ZERO
     })
     .await;
-    // A load may take as long as its lease and still be stored; the machine is busy, hence all of 1 s.
+    // A load may take as long as its lease and still be stored. The machine is busy, therefore 1 s.
     let late = Duration::from_secs(1);
     let windows = [Duration::from_millis(300) + late, Duration::from_millis(400) + late, late];
     for ((strategy, ledger), window) in strategies.iter().zip(&ledgers).zip(windows) {
@@ -169,9 +170,9 @@ async fn ttl_and_swr_stay_within_their_windows_and_events_within_the_time_of_del
     }
 }
 
-/// A list is made of many rows: it must show each write to any of them.
+/// A list is made of many rows, and must show a write to any of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_list_of_a_category_is_older_than_the_last_acknowledged_write_to_a_product_on_it() {
+async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
@@ -183,7 +184,7 @@ async fn no_list_of_a_category_is_older_than_the_last_acknowledged_write_to_a_pr
         let strategy = if round % 3 == 0 { "production" } else { "tags" };
         let path = format!("/products/{strategy}/1");
         let change = json!({ "stock": round });
-        // Loads of the list that race with the write.
+        // Loads of the list race with the write.
         let ((), written) = tokio::join!(
             async {
                 for _ in 0..3 {
@@ -202,10 +203,10 @@ async fn no_list_of_a_category_is_older_than_the_last_acknowledged_write_to_a_pr
     }
 }
 
-/// The race itself, step by step: a load has read version 1 and its answer is on the way; elsewhere version 2 is
-/// written and acknowledged. Who asked before may get version 1, who asks from now on may not, and nothing may keep it.
+/// The race, step by step: a load has read version 1 and its result is in flight; another process writes version 2 and
+/// acknowledges it. Requests from before may receive version 1, later requests may not, and no cache may store it.
 #[tokio::test]
-async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_later() {
+async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
@@ -214,7 +215,7 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
     stores.silence().await;
     for strategy in FRESH {
         let path = format!("/products/{strategy}/1");
-        // So that the statement is prepared on the one connection, and its result the only answer.
+        // Prepares the statement on the only connection, so that its result is the only reply.
         slow.get(&format!("/products/{strategy}/2")).await.expect(200);
         let before = slow.get("/products/1").await.expect(200).version();
         detour.set(Answers::Withheld);
@@ -224,7 +225,7 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
         let written = quick.put(&path, &json!({ "stock": before })).await.expect(200).version();
         assert_eq!(written, before + 1);
         let late = read_in_background(&slow, &path);
-        // A request behind it, and a moment more: it is on board, if there is anything to board.
+        // A later request and a short pause: the reader has joined the load by then, if it can be joined.
         slow.get("/livez").await.expect(200);
         tokio::time::sleep(Duration::from_millis(50)).await;
         detour.set(Answers::AtOnce);
@@ -240,7 +241,8 @@ async fn a_load_that_was_overtaken_is_neither_stored_nor_handed_to_who_came_late
     }
 }
 
-/// The evidence that a write leaves for loads under way may be lost, and begin anew: then no load from before counts.
+/// The fences that a write leaves for loads in flight may be lost, and start from the beginning. Then no earlier load
+/// is stored.
 #[tokio::test]
 async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
     let stores = Stores::start().await;
@@ -248,7 +250,7 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
     let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
     let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
-    // So that the clock of the fences is ahead of where it will begin again.
+    // The clock of the fences is now ahead of where it will start again.
     for stock in 0..5 {
         quick.put("/products/tags/2", &json!({ "stock": stock })).await.expect(200);
     }
@@ -264,9 +266,9 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
     assert_eq!(slow.get("/products/tags/1").await.expect(200).version(), written);
 }
 
-/// The same for a refresh behind a stale entry: what was invalidated meanwhile must not be revived by it.
+/// The same for a background refresh of a stale entry: it must not restore what was invalidated meanwhile.
 #[tokio::test]
-async fn a_refresh_that_was_overtaken_revives_nothing() {
+async fn overtaken_refresh_restores_no_invalidated_entry() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let settings =
@@ -294,9 +296,9 @@ async fn a_refresh_that_was_overtaken_revives_nothing() {
     }
 }
 
-/// Two writers of one product: the one that committed first is the last to hear of it, and must not store last.
+/// Two writers of one product: the one that committed first receives its reply last, and must not store last.
 #[tokio::test]
-async fn of_two_writers_the_one_that_committed_first_does_not_overwrite_the_entry_of_the_other() {
+async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
@@ -315,14 +317,14 @@ async fn of_two_writers_the_one_that_committed_first_does_not_overwrite_the_entr
             let read = api.get(&path).await.expect(200);
             assert_eq!(read.version(), second, "{strategy}: {}", read.source());
         }
-        // So that the next round changes the product again.
+        // The next round changes the product again.
         quick.put(&path, &json!({ "stock": 3 })).await.expect(200);
     }
 }
 
-/// Whoever hung up will never be told, but what is committed is invalidated all the same.
+/// The client that disconnected receives no response, but the committed value is invalidated nevertheless.
 #[tokio::test]
-async fn a_write_whose_client_hangs_up_is_invalidated_all_the_same() {
+async fn write_of_a_disconnected_client_is_invalidated() {
     let stores = Stores::start().await;
     let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);

@@ -1,4 +1,5 @@
-//! Redis is away, hangs, and comes back: reads and writes go on, the database is not overrun, nothing stale is served.
+//! Redis is down, hangs, and returns: reads and writes continue, the database is not overloaded, and nothing stale is
+//! served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, turn};
 
-/// What a read and a write at that moment cost.
+/// Returns the time that this share of the requests did not exceed.
 fn percentile(times: &mut [Duration], share: f64) -> Duration {
     times.sort();
     let rank = (times.len() as f64 * share) as usize;
@@ -29,7 +30,7 @@ async fn until_left_alone(api: &Api) {
     eventually("Redis to be left alone", SOON, async || breaker_is_open(api).await).await;
 }
 
-/// Killed in the middle of the load, and restarted, empty: no request fails, and hits return by themselves.
+/// Redis is killed under load and restarted empty: no request fails, and hits return without intervention.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
     let _turn = turn().await;
@@ -54,7 +55,7 @@ async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
         STRATEGIES.map(|lane| metrics.sum("cache_reads_total", &[("lane", lane), ("outcome", "hit")]))
     };
     let before = hits().await;
-    // More than the few that were on their way when they were counted.
+    // More than the few requests that were in flight when they were counted.
     let have_returned = async || hits().await.iter().zip(before).all(|(now, before)| *now > before + 3.0);
     eventually("hits of every strategy after Redis came back", 3 * SOON, have_returned).await;
 
@@ -69,7 +70,7 @@ async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
         let while_down = ledger.reads.iter().filter(|read| read.begin > killed && read.end < returned);
         down.extend(while_down.map(|read| read.end - read.begin));
         if FRESH.contains(&strategy) {
-            // This process is the only one: a write that was deferred counts for it as well.
+            // This process is the only one, so a deferred write counts as acknowledged for it too.
             let violations = ledger.violations(|_| true);
             assert!(violations.is_empty(), "{strategy}: {violations:#?}");
         }
@@ -77,12 +78,12 @@ async fn every_read_and_every_write_succeeds_while_redis_dies_and_returns() {
     let p99 = (percentile(&mut before, 0.99), percentile(&mut down, 0.99));
     println!("p99 of {} reads with Redis {:?}, of {} without {:?}", before.len(), p99.0, down.len(), p99.1);
     assert!(down.len() > 50, "too little was read while Redis was down");
-    // Of a machine that stands still for a moment, the slowest read says more than of Redis.
+    // If the machine stalls for a moment, the slowest read says more about the machine than about Redis.
     let median = percentile(&mut down, 0.5);
     assert!(median < timeout, "reads wait for a Redis that is gone: {median:?}");
 }
 
-/// A command that is not answered costs its timeout once; after two of them nobody asks any more.
+/// A command without a reply costs its timeout once. After two of them, the circuit breaker opens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() {
     let _turn = turn().await;
@@ -133,9 +134,9 @@ async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() 
     until_in_use(&api).await;
 }
 
-/// Its entries have outlived the writes that it did not hear of.
+/// The entries have survived writes whose invalidations Redis did not receive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hung_serves_nothing_that_was_overwritten_meanwhile() {
+async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "100ms")]).await);
@@ -157,7 +158,7 @@ async fn a_redis_that_hung_serves_nothing_that_was_overwritten_meanwhile() {
             written.push((path, answer.version()));
         }
         stores.redis.resume();
-        // Before Redis is in use again, at that moment, and after.
+        // Before Redis is in use again, at that moment, and after it.
         let mut rounds = 0;
         while rounds < 3 || breaker_is_open(&api).await {
             rounds += 1;
@@ -170,7 +171,7 @@ async fn a_redis_that_hung_serves_nothing_that_was_overwritten_meanwhile() {
     for (strategy, id, load) in loads {
         let ledger = load.finish().await;
         println!("{strategy}: {}", ledger.summary());
-        // Deferred is not acknowledged to other processes; to this one it is.
+        // A deferred write is not acknowledged to other processes, but it is to this one.
         let violations = ledger.violations(|_| true);
         assert!(violations.is_empty(), "{strategy}: {violations:#?}");
         assert!(ledger.writes.iter().any(|write| write.deferred), "{strategy}: nothing was deferred");
@@ -190,9 +191,9 @@ async fn until_repaired(api: &Api) {
     .await;
 }
 
-/// Until its invalidation is repeated, this process does not trust the entry; after that, no process has it.
+/// Until its invalidation is retried, this process does not trust the entry. After that, no process has the entry.
 #[tokio::test]
-async fn a_deferred_invalidation_is_repeated_when_redis_answers_again() {
+async fn deferred_invalidation_is_retried_when_redis_responds_again() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]), stores.api());
     let list = "/products/by-category/1";
@@ -221,9 +222,9 @@ async fn a_deferred_invalidation_is_repeated_when_redis_answers_again() {
     }
 }
 
-/// An event is committed with its change: it waits in the outbox until Redis is there to hear of it.
+/// An event is committed with its change, and waits in the outbox until Redis is available.
 #[tokio::test]
-async fn what_was_announced_while_redis_was_away_arrives_when_it_is_back() {
+async fn events_of_a_redis_outage_arrive_when_redis_returns() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]), stores.api());
     let fresh = async |api: &Api, version: i64| {
@@ -245,7 +246,7 @@ async fn what_was_announced_while_redis_was_away_arrives_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_no_more_loads_run_at_once_than_the_setting_allows() {
+async fn without_redis_concurrent_loads_stay_within_max_loads() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let settings = [
@@ -262,7 +263,7 @@ async fn without_redis_no_more_loads_run_at_once_than_the_setting_allows() {
     let mut reads = JoinSet::new();
     for reader in 0..60 {
         let (api, strategy) = (Arc::clone(&api), STRATEGIES[reader % STRATEGIES.len()]);
-        // Different products, and many readers of one: neither may get around the limit.
+        // Different products, and many readers of one: neither may exceed the limit.
         let id = if reader < 30 { reader } else { 1 };
         reads.spawn(async move { api.get(&format!("/products/{strategy}/{}", id + 1)).await });
     }
@@ -277,9 +278,9 @@ async fn without_redis_no_more_loads_run_at_once_than_the_setting_allows() {
     }
 }
 
-/// Empty, and 64 readers come at once: each key is loaded once per process at most, not once per reader.
+/// Redis is empty and 64 readers arrive at once: each process loads each key at most once, not once per reader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_redis_is_back_hits_return_without_a_herd() {
+async fn hits_return_without_a_stampede_after_a_redis_outage() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let (a, b) = tokio::join!(stores.api(), stores.api());
@@ -316,16 +317,16 @@ async fn when_redis_is_back_hits_return_without_a_herd() {
     };
     let fills = stored(apis[0].metrics().await) + stored(apis[1].metrics().await);
     println!("misses {misses}, fills {fills} in all, before and after, of 4 keys");
-    // Four keys before the fall, four after, and again after each relay has met the new Redis and dropped what was
-    // there; a lease that was lost on the way may cost a few more.
+    // Four keys before the failure, four after it, and again after each relay has met the new Redis and purged the
+    // keyspace. A lease that is lost meanwhile may cost a few more.
     assert!(fills <= 24.0, "{fills} fills of 4 keys");
     stop.store(true, SeqCst);
     readers.join_all().await;
 }
 
-/// A service that starts while Redis is away serves without, and picks it up later.
+/// A service that starts while Redis is unavailable serves without it, and uses it later.
 #[tokio::test]
-async fn a_start_without_redis_serves_and_picks_it_up_later() {
+async fn start_without_redis_serves_and_uses_redis_later() {
     let stores = Stores::start().await;
     stores.redis.stop().await.expect("it stops");
     let api = stores.api().await;
@@ -350,14 +351,14 @@ async fn a_start_without_redis_serves_and_picks_it_up_later() {
         api.get(&path).await.expect(200);
         assert_eq!(api.get(&path).await.expect(200).source(), "hit", "{strategy}");
     }
-    // The listener is there as well.
+    // The listener has subscribed as well.
     let written = api.put("/products/events/1", &json!({ "stock": 9 })).await.expect(200).version();
     eventually("the event", SOON, async || api.get("/products/events/1").await.expect(200).version() == written).await;
 }
 
-/// Redis answers and refuses one command, so the invalidation is repeated twenty times a second.
+/// Redis responds and refuses one command, so the invalidation is retried twenty times a second.
 #[tokio::test]
-async fn a_failure_that_repeats_is_logged_when_it_begins_and_when_it_is_over() {
+async fn recurring_failure_is_logged_when_it_begins_and_when_it_ends() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.get("/products/explicit/1").await.expect(200);

@@ -1,5 +1,5 @@
-//! A Redis that answers, but not as the cache needs it: `/readyz` names the state, nothing fails, nothing stale is served,
-//! and the state ends by itself.
+//! A Redis that responds, but not as the cache needs it: `/readyz` names the state, no request fails, nothing stale is
+//! served, and the service recovers without intervention.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Api, FRESH, SOON, STRATEGIES, Stores};
 
 const USER: &str = "product-api";
 
-/// What `/readyz` says of Redis.
+/// Returns what `/readyz` reports about Redis.
 async fn detail(api: &Api) -> String {
     let answer = api.get("/readyz").await.expect(200).json();
     assert!(["ready", "degraded"].contains(&answer["status"].as_str().unwrap_or_default()), "{answer}");
@@ -56,7 +56,7 @@ impl Shop {
         shop
     }
 
-    /// Writes through each strategy. The writer's own process reads the new value at once.
+    /// Writes through each strategy. The process of the writer reads the new value at once.
     async fn write(&mut self) {
         self.stock += 1;
         self.versions.clear();
@@ -81,7 +81,7 @@ impl Shop {
         }
     }
 
-    /// The state has begun: it is named, requests are served, and both processes read what was written last.
+    /// Asserts that the state has begun: it is named, requests are served, and both processes read the latest write.
     async fn is_degraded(&mut self, name: &str) {
         self.write().await;
         for api in &self.apis {
@@ -97,7 +97,7 @@ impl Shop {
         }
     }
 
-    /// The cause is gone: nothing stale is read meanwhile, and then the cache is in use as before.
+    /// Asserts that the state ends: nothing stale is read meanwhile, and then the cache is in use as before.
     async fn recovers(&mut self) {
         for api in &self.apis {
             eventually("Redis to pass its check", 3 * SOON, async || {
@@ -146,7 +146,7 @@ async fn redis(settings: &[(&str, &str)]) -> Redis {
 async fn a_demoted_redis_is_not_read_until_it_is_the_primary_again() {
     let mut shop = Shop::on(redis(&[]).await).await;
     for _ in 0..2 {
-        // Nobody listens on that port: it stays a replica of nothing, with what it holds.
+        // No server listens on that port, so this Redis remains a replica and keeps its data.
         shop.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
         shop.is_degraded("read-only replica").await;
         shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
@@ -194,7 +194,7 @@ async fn a_redis_that_cannot_save_is_not_used_until_it_saves_again() {
 }
 
 #[tokio::test]
-async fn a_redis_at_maxclients_is_named_and_used_again_when_it_accepts_connections() {
+async fn redis_at_maxclients_is_reported_and_used_again_afterwards() {
     let mut shop = Shop::on(redis(&[]).await).await;
     let mut only_client = TcpStream::connect(("127.0.0.1", shop.stores.redis.port())).await.expect("it listens");
     let mut say = async |commands: &[&str]| {
@@ -212,7 +212,7 @@ async fn a_redis_at_maxclients_is_named_and_used_again_when_it_accepts_connectio
 }
 
 #[tokio::test]
-async fn a_changed_password_is_named_and_the_old_one_works_when_it_is_back() {
+async fn changed_redis_password_is_reported_and_its_return_recovers() {
     let mut shop = Shop::on(redis(&[]).await).await;
     let before = shop.redis(&["ACL", "LIST"]).await;
     let rule = before.lines().find(|line| line.contains(&format!("user {USER} "))).expect("the user").to_owned();
@@ -225,7 +225,7 @@ async fn a_changed_password_is_named_and_the_old_one_works_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn an_eviction_policy_that_turns_unsafe_is_noticed_on_a_living_connection() {
+async fn unsafe_eviction_policy_is_detected_on_an_open_connection() {
     let mut shop = Shop::on(redis(&[]).await).await;
     shop.redis(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
     shop.is_degraded("maxmemory-policy is allkeys-lru").await;
@@ -234,7 +234,7 @@ async fn an_eviction_policy_that_turns_unsafe_is_noticed_on_a_living_connection(
 }
 
 #[tokio::test]
-async fn a_full_redis_is_named_and_invalidations_are_carried_out() {
+async fn full_redis_is_reported_and_still_takes_invalidations() {
     let mut shop = Shop::on(redis(&[("maxmemory-policy", "noeviction")]).await).await;
     shop.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
     shop.is_degraded("OOM").await;
@@ -242,10 +242,10 @@ async fn a_full_redis_is_named_and_invalidations_are_carried_out() {
     shop.recovers().await;
 }
 
-/// As managed services do it. The protection that is missing is named, and what can replace it is done: a Redis that comes
-/// back with older data shows none of it.
+/// Managed services behave like this. The missing protection is named, and its substitute works: a Redis that returns
+/// with older data serves none of it.
 #[tokio::test]
-async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_restart() {
+async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     let redis = redis(&[]).await;
     redis.cli(&["ACL", "SETUSER", USER, "-info"]).await.expect("the test's own command");
     redis.cli(&["ACL", "SAVE"]).await.expect("the test's own command");
@@ -288,9 +288,9 @@ async fn a_redis_without_run_id_stays_degraded_and_shows_no_older_data_after_a_r
     shop.recovers().await;
 }
 
-/// As managed services do it, too. Events go on.
+/// Managed services behave like this too. Events continue.
 #[tokio::test]
-async fn a_redis_without_info_is_used_and_given_events() {
+async fn redis_without_info_is_used_and_receives_events() {
     let more = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(more.path(), "rename-command INFO \"\"\n").expect("it is written");
     let redis = redis(&[("include", more.path().to_str().expect("a path"))]).await;
@@ -307,9 +307,9 @@ async fn a_redis_without_info_is_used_and_given_events() {
     assert_eq!(shop.stores.stream().await.last().map(|event| event["product_id"].clone()), Some(json!(7)));
 }
 
-/// Strategy 4 hears nothing; everything else goes on.
+/// Strategy 4 receives nothing; everything else continues.
 #[tokio::test]
-async fn a_listener_that_may_not_subscribe_shows_in_the_readiness() {
+async fn readiness_reports_a_listener_that_may_not_subscribe() {
     let shop = Shop::on(redis(&[]).await).await;
     let listener = async || shop.apis[0].get("/readyz").await.expect(200).json()["checks"]["listener"].clone();
     eventually("the listener", SOON, async || listener().await["status"] == "ok").await;
@@ -326,7 +326,7 @@ async fn a_listener_that_may_not_subscribe_shows_in_the_readiness() {
 
 /// The cause of a state lasts; the log does not repeat it.
 #[tokio::test]
-async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over() {
+async fn redis_state_is_logged_once_at_its_beginning_and_once_at_its_end() {
     let shop = Shop::on(redis(&[]).await).await;
     let api = &shop.apis[0];
     let lines = |text: &str| api.process.output().lines().filter(|line| line.contains(text)).count();
@@ -339,6 +339,6 @@ async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over
     shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
     until_ready(api).await;
     assert_eq!(lines("Redis answers; the cache uses it"), over + 1);
-    // Once as the state that began, once as the one that is over.
+    // Once when the state began, once when it ended.
     assert_eq!(lines("read-only replica"), began + 2, "{}", api.process.output());
 }

@@ -1,6 +1,6 @@
 //! A cache between the client and this service that obeys `Cache-Control` never serves what the strategy forbids.
 //!
-//! The decisions of that cache are those of `http-cache-semantics` (RFC 9111, shared), at any moment one likes to ask about.
+//! `http-cache-semantics` (RFC 9111, shared cache) makes the decisions of that cache, for any point in time.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Api, Service, Stores, TestResponse};
 
-/// An answer as a shared cache keeps it.
+/// A response as a shared cache stores it.
 struct Kept {
     path: String,
     policy: CachePolicy,
@@ -21,7 +21,7 @@ struct Kept {
 impl Kept {
     async fn get(api: &Api, path: &str) -> Self {
         let answer = api.get(path).await;
-        // Any moment will do: nothing is compared with a real clock.
+        // The time is arbitrary: nothing is compared with a real clock.
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
         let mut response = http::Response::builder().status(answer.status).body(()).expect("a response");
         *response.headers_mut() = answer.headers.clone();
@@ -30,12 +30,12 @@ impl Kept {
         Self { path: path.to_owned(), policy, at, answer }
     }
 
-    /// Whether it would be served without a question `after` so long.
+    /// Returns whether the cache would serve it without revalidation after this time.
     fn is_served(&self, after: Duration) -> bool {
         matches!(self.policy.before_request(&request(&self.path), self.at + after), BeforeRequest::Fresh(_))
     }
 
-    /// What the cache asks once it must, and the answer.
+    /// Sends the cache's revalidation and returns the response.
     async fn revalidated(&self, api: &Api) -> TestResponse {
         let BeforeRequest::Stale { request: parts, .. } = self.policy.before_request(&request(&self.path), self.at)
         else {
@@ -57,7 +57,7 @@ fn seconds(answer: &TestResponse, directive: &str) -> Option<u64> {
     control.into_iter().find_map(|one| one.strip_prefix(directive)?.strip_prefix('=')?.parse().ok())
 }
 
-/// Makes an entry older than it is: it says when it was stored, in Redis' own time.
+/// Makes an entry older: it contains its time of storage by the clock of Redis.
 async fn age(stores: &Stores, key: &str, by_ms: u64) {
     let script = "local v = redis.call('GET', KEYS[1])
                   v = v:gsub('at=(%d+)', function(at) return 'at=' .. string.format('%.0f', at - ARGV[1]) end, 1)
@@ -66,7 +66,7 @@ async fn age(stores: &Stores, key: &str, by_ms: u64) {
 }
 
 #[tokio::test]
-async fn a_shared_cache_asks_before_it_serves_what_must_be_fresh() {
+async fn shared_cache_revalidates_responses_that_must_be_fresh() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let lanes = ["explicit", "writethrough", "events", "tags", "production"];
@@ -91,7 +91,7 @@ async fn a_shared_cache_asks_before_it_serves_what_must_be_fresh() {
 }
 
 #[tokio::test]
-async fn a_shared_cache_keeps_a_ttl_entry_no_longer_than_it_lives() {
+async fn shared_cache_keeps_a_ttl_entry_no_longer_than_its_ttl() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("LANES__TTL__HARD_TTL", "1000s"), ("LANES__TTL__JITTER", "0")]).await;
     let stored = Kept::get(&api, "/products/ttl/1").await;
@@ -108,14 +108,14 @@ async fn a_shared_cache_keeps_a_ttl_entry_no_longer_than_it_lives() {
 }
 
 #[tokio::test]
-async fn a_shared_cache_keeps_an_swr_entry_no_longer_than_it_lives() {
+async fn shared_cache_keeps_an_swr_entry_no_longer_than_its_hard_ttl() {
     let stores = Stores::start().await;
     let settings = [("LANES__SWR__SOFT_TTL", "500s"), ("LANES__SWR__HARD_TTL", "1000s"), ("LANES__SWR__JITTER", "0")];
     let api = stores.api_with(&settings).await;
     let fresh = api.get("/products/swr/1").await.expect(200);
     assert_eq!((seconds(&fresh, "max-age"), seconds(&fresh, "stale-while-revalidate")), (Some(499), Some(500)));
     age(&stores, "product:swr:1", 700_000).await;
-    // Nobody is to refresh it: it is read once only.
+    // The entry is read only once, so that no read refreshes it.
     let kept = Kept::get(&api, "/products/swr/1").await;
     assert_eq!(kept.answer.source(), "stale");
     let beyond = seconds(&kept.answer, "stale-while-revalidate").expect("the strategy allows some");

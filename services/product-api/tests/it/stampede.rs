@@ -1,4 +1,5 @@
-//! Many readers of a cold key at once, in two processes: one load; and what the death of the loading process costs.
+//! Many readers of a cold key at once, in two processes, cause one load. The death of the loading process costs at most
+//! its lease.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, turn};
 
 const READERS: usize = 1_000;
 
-/// Readers on both processes, all at once.
+/// Starts readers on both processes, all at once.
 async fn read(apis: &[Arc<Api>], path: &str, readers: usize) -> JoinSet<TestResponse> {
     let together = Arc::new(Barrier::new(readers + 1));
     let mut reads = JoinSet::new();
@@ -38,7 +39,7 @@ fn sources(answers: &[TestResponse]) -> HashMap<String, usize> {
 async fn a_thousand_readers_of_a_cold_key_in_two_processes_cause_one_load() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    // The load is held up until everybody is there; that must not cost the lease.
+    // The load is held up until all readers have arrived; that must not cost the lease.
     let settings =
         [("LANES__EXPLICIT__LEASE", "40s"), ("LANES__EXPLICIT__WAIT", "40s"), ("POSTGRES__STATEMENT_TIMEOUT", "30s")];
     let (a, b) = tokio::join!(stores.api_with(&settings), stores.api_with(&settings));
@@ -47,7 +48,7 @@ async fn a_thousand_readers_of_a_cold_key_in_two_processes_cause_one_load() {
     let lock = stores.lock_products().await;
     let reads = read(&apis, "/products/explicit/1", READERS).await;
     stores.until_waiting(1).await;
-    // Each process has answered a request that was sent after all others: its share is on board.
+    // Each process has responded to a request that was sent after all others, so its readers have joined the load.
     for api in &apis {
         api.get("/livez").await.expect(200);
     }
@@ -62,7 +63,7 @@ async fn a_thousand_readers_of_a_cold_key_in_two_processes_cause_one_load() {
     assert_eq!(Api::loads(&[&apis[0], &apis[1]], "explicit").await, 1.0);
 }
 
-/// Nothing is held up: whoever comes late finds the value, and still nobody loads twice.
+/// Nothing is held up: late readers find the value, and still no key is loaded twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_strategy_loads_a_cold_key_once() {
     let _turn = turn().await;
@@ -80,7 +81,7 @@ async fn every_strategy_loads_a_cold_key_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most() {
+async fn death_of_a_loading_process_delays_readers_by_at_most_its_lease() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let lease = Duration::from_secs(6);
@@ -110,13 +111,13 @@ async fn the_death_of_a_loading_process_delays_the_others_by_its_lease_at_most()
     assert!(lost.await.expect("no panic").is_err(), "its reader has no answer");
     println!("the lease had {acquired} ms left, the others were answered after {delay:?}: {:?}", sources(&answers));
     assert!(answers.iter().all(|answer| answer.status == 200));
-    // Without its end, they would wait for 30 s.
+    // If the process had not died, they would wait for 30 s.
     assert!(delay < lease + Duration::from_secs(10), "{delay:?}");
     assert_eq!(Api::loads(&[&other], "explicit").await, 1.0, "one of them took over, and only one");
     assert_eq!(other.get("/products/explicit/1").await.expect(200).source(), "hit");
 }
 
-/// A client that hangs up does not take the load with it, on which others wait.
+/// A client that disconnects does not cancel the load that others wait for.
 #[tokio::test]
 async fn a_reader_that_hangs_up_does_not_end_the_load() {
     let stores = Stores::start().await;

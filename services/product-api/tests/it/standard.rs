@@ -1,4 +1,4 @@
-//! What every service has: health, metrics, the API's description and its page, the explanation of problems.
+//! The routes that every service has: health, metrics, the API's description and its page, the explanation of problems.
 
 use serde_json::json;
 use testkit::http::{assert_description_holds, assert_head_as_get};
@@ -17,7 +17,7 @@ async fn a_service_with_both_stores_is_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn without_redis_it_is_degraded_and_not_unready() {
+async fn without_redis_the_service_is_degraded_and_not_unready() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.redis.stop().await.expect("it stops");
@@ -27,9 +27,9 @@ async fn without_redis_it_is_degraded_and_not_unready() {
     eventually("the report of the return", SOON, async || api.get("/readyz").await.json()["status"] == "ready").await;
 }
 
-/// Without its database it serves what it has, says 503 for the rest, and gets well by itself.
+/// Without its database the service serves its hits, returns 503 for the rest, and recovers without intervention.
 #[tokio::test]
-async fn without_postgres_it_is_unready_serves_hits_and_recovers_by_itself() {
+async fn without_postgres_the_service_is_unready_serves_hits_and_recovers() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let api = stores.api_with(&[("POSTGRES__WAIT_TIMEOUT", "500ms")]).await;
@@ -99,7 +99,7 @@ async fn metrics_are_prometheus_text_and_count_reads_loads_and_requests() {
 }
 
 #[tokio::test]
-async fn the_description_is_openapi_3_1_and_has_every_route_with_its_methods() {
+async fn openapi_document_is_3_1_and_has_every_route_with_its_methods() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let description = api.get("/openapi.json").await.expect(200);
@@ -157,7 +157,7 @@ async fn the_description_is_openapi_3_1_and_has_every_route_with_its_methods() {
         "put /products/{strategy}/{id}",
     ];
     assert_eq!(routes, expected);
-    // Every reference leads somewhere.
+    // Every reference can be resolved.
     let text = description.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(description.pointer(reference).is_some(), "{reference} leads nowhere");
@@ -196,7 +196,7 @@ async fn head_is_answered_like_get_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_description_holds_for_every_route() {
+async fn openapi_document_holds_for_every_route() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     assert_description_holds(&api, &[("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]).await;

@@ -1,10 +1,10 @@
-//! Settings that contradict, or that the stores contradict, are refused at the start with a sentence that names them.
+//! Settings that contradict each other or the stores are refused at the start, with a sentence that names them.
 
 use testkit::{ChildProcess, Redis};
 
 use crate::support::{SOON, Stores};
 
-/// Starts it with settings that must not do; returns what it said.
+/// Starts the service with invalid settings and returns its output.
 async fn refused(stores: &Stores, settings: &[(&str, &str)]) -> String {
     let mut command = stores.command(&[("REDIS__COMMAND_TIMEOUT", "200ms")]);
     let process = ChildProcess::start(command.envs(settings.iter().copied())).expect("the binary has been built");
@@ -54,7 +54,7 @@ async fn a_setting_that_contradicts_or_does_not_exist_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn addresses_that_lead_nowhere_are_refused_by_their_setting_and_without_the_password() {
+async fn unusable_urls_are_refused_with_their_setting_and_without_the_password() {
     let stores = Stores::start().await;
     for (name, value) in [
         ("REDIS__URL", "nonsense"),
@@ -94,7 +94,7 @@ async fn a_redis_that_may_evict_the_fences_is_refused() {
 #[tokio::test]
 async fn a_redis_that_refuses_the_login_is_refused() {
     let redis = Redis::start().await.expect("a private Redis");
-    // Not at the start: testkit itself logs in without a password.
+    // Not at the start, because testkit itself logs in without a password.
     redis.cli(&["ACL", "SETUSER", "shop", "on", ">right", "~product:*", "&product:*", "+@all"]).await.expect("a user");
     let stores = Stores::with_redis(redis).await;
     let url = |login: &str| stores.redis.url().replace("redis://", &format!("redis://{login}@"));
@@ -119,7 +119,7 @@ async fn a_port_that_is_taken_and_more_workers_than_there_can_be_are_refused() {
 }
 
 #[tokio::test]
-async fn a_file_sets_what_the_environment_does_not() {
+async fn settings_file_applies_where_the_environment_sets_nothing() {
     let stores = Stores::start().await;
     let file = std::env::temp_dir().join(format!("product-api-{}.toml", std::process::id()));
     let write = |text: &str| std::fs::write(&file, text).expect("a temporary file");
@@ -138,7 +138,7 @@ async fn a_file_sets_what_the_environment_does_not() {
 }
 
 #[tokio::test]
-async fn the_commands_beside_serving_are_healthcheck_and_openapi() {
+async fn healthcheck_and_openapi_are_subcommands() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let port = api.address().rsplit_once(':').map(|(_, port)| port.to_owned()).expect("a port");

@@ -1,4 +1,4 @@
-//! How it ends: SIGTERM finishes what is under way, kill -9 loses nothing that was acknowledged.
+//! The end of the process: SIGTERM completes requests in flight, and `kill -9` loses no acknowledged write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::support::{FRESH, SOON, Service, Stores, turn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
+async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api().await);
@@ -46,9 +46,9 @@ async fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
     assert!(api.process.output().contains("the product API has stopped"));
 }
 
-/// A request that does not end is cut off at the end of the grace time; so is its load.
+/// A request that does not end is cut off at the end of the grace time, and so is its load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() {
+async fn hanging_request_delays_the_shutdown_by_at_most_the_grace_time() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api_with(&[("HTTP__GRACE", "1s"), ("POSTGRES__STATEMENT_TIMEOUT", "40s")]).await);
@@ -69,7 +69,7 @@ async fn a_request_that_does_not_end_delays_the_end_by_the_grace_time_at_most() 
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_at_once_when_there_is_nothing_to_do_even_without_redis() {
+async fn sigterm_ends_an_idle_process_at_once_even_without_redis() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("HTTP__GRACE", "60s")]).await;
     api.get("/products/ttl/1").await.expect(200);
@@ -82,9 +82,9 @@ async fn sigterm_ends_it_at_once_when_there_is_nothing_to_do_even_without_redis(
     assert!(exit.code == 0 && exit.took < Duration::from_secs(20), "Redis hangs: {exit:?}");
 }
 
-/// An invalidation that waits for Redis when the service is told to stop is carried out when Redis comes back.
+/// An invalidation that waits for Redis when the service stops is made when Redis returns.
 #[tokio::test]
-async fn deferred_invalidations_are_carried_out_within_the_grace_time() {
+async fn deferred_invalidations_are_made_within_the_grace_time() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms"), ("HTTP__GRACE", "60s")]).await;
     stores.until_announced().await;
@@ -100,7 +100,7 @@ async fn deferred_invalidations_are_carried_out_within_the_grace_time() {
     });
     eventually("the listener to close", SOON, async || tokio::net::TcpStream::connect(api.address()).await.is_err())
         .await;
-    // Longer than a stop takes that has nothing to wait for.
+    // Longer than a stop without pending work takes.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(!ending.is_finished(), "{}", api.process.output());
     stores.redis.resume();
@@ -110,9 +110,9 @@ async fn deferred_invalidations_are_carried_out_within_the_grace_time() {
 }
 
 #[tokio::test]
-async fn sigterm_during_the_start_ends_it_too() {
+async fn sigterm_during_the_start_ends_the_process() {
     let stores = Stores::start().await;
-    // It waits for a Postgres that never comes, for a minute.
+    // The start waits up to a minute for a Postgres that never becomes available.
     let nobody = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());
     let process = testkit::ChildProcess::start(&stores.command(&[("POSTGRES__URL", &nobody)])).expect("it starts");
     eventually("the first complaint", SOON, async || process.output().contains("waiting for Postgres")).await;
@@ -120,7 +120,7 @@ async fn sigterm_during_the_start_ends_it_too() {
     assert!(exit.took < Duration::from_secs(20), "{exit:?}");
 }
 
-/// The acknowledgement is the promise: what was answered with 200 is in the database, whenever the process died.
+/// A write that was answered with 200 is in the database, whenever the process died.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_no_acknowledged_write() {
     let _turn = turn().await;
@@ -156,7 +156,7 @@ async fn kill_9_loses_no_acknowledged_write() {
         let acknowledged = writers.join_all().await;
         assert!(acknowledged.iter().any(|(_, _, version)| *version > 1), "nothing was written");
 
-        // A lease or an entry that the dead process left must not outlive its write either.
+        // A lease or an entry of the dead process must not outlive its write either.
         let api = stores.api().await;
         for (id, strategy, version) in acknowledged {
             let stored: i64 =

@@ -1,4 +1,4 @@
-//! An `ETag` identifies the representation: it changes with everything that the body shows, and never comes back.
+//! An `ETag` identifies the representation: it changes with everything that the body shows, and never repeats.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
 
-/// Every address of a representation that shows product 1 or its category.
+/// Returns the URL of every representation that shows product 1 or its category.
 fn addresses() -> Vec<String> {
     let lanes = STRATEGIES.iter().map(|strategy| format!("/products/{strategy}/1"));
     let others = ["/products/1", "/products", "/products?ids=1,2", "/categories", "/products/featured"];
@@ -18,7 +18,7 @@ async fn get_if(api: &Api, path: &str, known: &str) -> TestResponse {
     Service::send(api.request(Method::GET, path).header("if-none-match", known)).await
 }
 
-/// Reads every address, and requires that an `ETag` that was seen before belongs to the same bytes as before.
+/// Reads every URL, and requires that an `ETag` that was seen before belongs to the same bytes.
 async fn record(api: &Api, stores: &Stores, seen: &mut HashMap<(String, String), Vec<u8>>) {
     stores.redis(&["FLUSHALL"]).await;
     for path in addresses() {
@@ -38,7 +38,7 @@ async fn record(api: &Api, stores: &Stores, seen: &mut HashMap<(String, String),
 }
 
 #[tokio::test]
-async fn a_renamed_category_changes_the_validator_of_everything_that_shows_its_name() {
+async fn renamed_category_changes_every_validator_that_shows_its_name() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET featured = true, category_id = 1 WHERE id = 1").await;
@@ -50,7 +50,7 @@ async fn a_renamed_category_changes_the_validator_of_everything_that_shows_its_n
     }
     api.put("/categories/1", &json!({ "name": "Another name" })).await.expect(200);
     stores.until_announced().await;
-    // The lanes that no event reaches keep what they have; a fresh load must not be taken for it.
+    // The caches that no event reaches keep their entries, which must not be taken for a fresh load.
     stores.redis(&["FLUSHALL"]).await;
     for (path, known) in addresses().iter().zip(&known) {
         let now = get_if(&api, path, known).await.expect(200);
@@ -64,7 +64,7 @@ async fn a_renamed_category_changes_the_validator_of_everything_that_shows_its_n
     }
 }
 
-/// Changes of every shown column, of the category, a deletion and a second creation under the same id and version.
+/// Changes of every shown column and of the category, a deletion, and a second creation under the same id and version.
 #[tokio::test]
 async fn representations_with_different_bytes_never_share_a_validator() {
     let stores = Stores::start().await;

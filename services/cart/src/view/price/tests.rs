@@ -1,4 +1,4 @@
-//! What a line says for each state of its product, and what is counted.
+//! The line for each state of its product, and the totals.
 
 use super::*;
 use crate::carts::NewCart;
@@ -11,7 +11,7 @@ fn gone(price_cents: i64) -> ProductInfo {
     ProductInfo::fresh(State::Gone(Some(ProductFields { name: "A".to_owned(), price_cents, stock: 9, version: 3 })))
 }
 
-/// A cart of so many pieces of each product, all added at 100.
+/// Returns a cart with so many pieces of each product, all added at 100 cents.
 fn view(lines: &[(i32, ProductInfo)]) -> View {
     let head = NewCart { id: uuid::Uuid::nil(), created_at: chrono::DateTime::UNIX_EPOCH };
     let numbered = || (1..).zip(lines);
@@ -26,7 +26,7 @@ fn view(lines: &[(i32, ProductInfo)]) -> View {
 }
 
 #[test]
-fn a_line_says_what_can_be_bought_and_counts_that() {
+fn line_shows_and_counts_only_pieces_that_can_be_bought() {
     use Availability::{InStock, NoLongerSold, OnlyLeft, SoldOut, Unknown};
     for (quantity, word, availability, buyable, total) in [
         (2, sold(100, 6), InStock, 2, 200),
@@ -71,7 +71,7 @@ fn one_stale_line_makes_the_view_stale() {
 }
 
 #[test]
-fn an_amount_that_cannot_be_written_is_left_out() {
+fn amount_beyond_64_bits_is_null() {
     let half = i64::MAX / 2;
     let fits = view(&[(1, sold(half, 9)), (1, sold(half, 9))]);
     assert_eq!(fits.totals.total_cents, Some(half * 2));

@@ -1,34 +1,34 @@
-//! One cart at a service.
+//! A cart of a service under test.
 
 use serde_json::{Value, json};
 use testkit::eventually;
 
 use super::{SOON, Service, TestResponse};
 
-/// A cart, and the service that is asked about it.
+/// A cart, and the service through which the test accesses it.
 pub(crate) struct CartOf<'a> {
     pub(crate) service: &'a Service,
     pub(crate) id: String,
 }
 
 impl<'a> CartOf<'a> {
-    /// A new cart.
+    /// Creates a cart.
     pub(crate) async fn at(service: &'a Service) -> Self {
         let created = service.post("/carts", &json!({})).await.expect(201).json();
         Self { service, id: created["id"].as_str().expect("an id").to_owned() }
     }
 
-    /// The same cart, asked for elsewhere.
+    /// Returns the same cart, accessed through another service.
     pub(crate) fn through<'b>(&self, service: &'b Service) -> CartOf<'b> {
         CartOf { service, id: self.id.clone() }
     }
 
-    /// The name under which others know it.
+    /// Returns the reference of the cart.
     pub(crate) fn reference(&self) -> String {
         events::contract::cart_reference(self.id.parse().expect("a UUID")).to_string()
     }
 
-    /// The key of its view.
+    /// Returns the key of the cart's view.
     pub(crate) fn key(&self) -> String {
         view_key(&self.id)
     }
@@ -45,7 +45,8 @@ impl<'a> CartOf<'a> {
         self.service.get(&self.path()).await
     }
 
-    /// The view, once it is cached: what removes it behind (the relay after a write, a new group's resync) has settled.
+    /// Returns the view once it is cached: the invalidations in the background (the relay after a write, a new group's
+    /// resync) have ended.
     pub(crate) async fn cached(&self) -> TestResponse {
         eventually("a hit", SOON, async || {
             let view = self.view().await.expect(200);
@@ -62,18 +63,18 @@ impl<'a> CartOf<'a> {
         self.service.delete(&self.item(product)).await
     }
 
-    /// The line of a product in the view; null when there is none.
+    /// Returns the line of a product in the view, or null if there is none.
     pub(crate) async fn line(&self, product: i64) -> Value {
         line(&self.view().await.expect(200).json(), product)
     }
 }
 
-/// The key of the view of the cart `id`.
+/// Returns the key of the view of the cart `id`.
 pub(crate) fn view_key(id: &str) -> String {
     format!("cart:view:{}", events::contract::cart_reference(id.parse().expect("a UUID")))
 }
 
-/// The line of a product in a view; null when there is none.
+/// Returns the line of a product in a view, or null if there is none.
 #[track_caller]
 pub(crate) fn line(view: &Value, product: i64) -> Value {
     let lines = view["lines"].as_array().unwrap_or_else(|| panic!("no lines in {view}"));

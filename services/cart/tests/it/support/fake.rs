@@ -1,4 +1,4 @@
-//! A product API that says what the test wants: older facts than its events tell of, nothing at all, or late.
+//! A fake product API whose responses the test controls: older data than its events report, none at all, or late.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,29 +9,29 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use testkit::Redis;
 
-/// It ends with the test.
+/// A fake product API. It ends with the test.
 pub(crate) struct Fake {
     says: Arc<Mutex<Says>>,
     url: String,
     handle: actix_web::dev::ServerHandle,
 }
 
-/// What it says.
+/// The responses of the fake.
 #[derive(Default)]
 struct Says {
     products: BTreeMap<i64, Value>,
-    /// Numbers of products that were asked for together, one entry per request.
+    /// The numbers of products in each request, one entry per request.
     asked: Vec<usize>,
     away: bool,
-    /// An answer is composed at once, and sent after up to this.
+    /// A response is composed at once, and sent after a random delay up to this.
     late: Duration,
-    /// An answer is composed at once, and sent after this.
+    /// A response is composed at once, and sent after this delay.
     slow: Duration,
     seq: i64,
 }
 
 impl Fake {
-    /// One that knows products 1 to `products`: price 100 × id, 50 in stock, version 1.
+    /// Starts a fake that has the products 1 to `products`: price 100 × id, 50 in stock, version 1.
     pub(crate) async fn start(products: i64) -> Self {
         let says = Arc::new(Mutex::new(Says::default()));
         let data = Data::from(Arc::clone(&says));
@@ -56,7 +56,7 @@ impl Fake {
         &self.url
     }
 
-    /// From now on it says this of a product.
+    /// Sets what it returns for a product.
     pub(crate) fn says(&self, id: i64, version: i64, fields: &Value) {
         let mut product = json!({
             "id": id, "name": format!("Product {id}"), "description": "", "price_cents": 100 * id, "stock": 50,
@@ -69,38 +69,38 @@ impl Fake {
         said(&self.says).products.insert(id, product);
     }
 
-    /// From now on it says that there is no such product.
+    /// Makes it return that there is no such product.
     pub(crate) fn says_none(&self, id: i64) {
         said(&self.says).products.remove(&id);
     }
 
-    /// Whether it answers 503.
+    /// Sets whether it returns 503.
     pub(crate) fn set_away(&self, away: bool) {
         said(&self.says).away = away;
     }
 
-    /// By how much its answers may be late.
+    /// Sets the maximum random delay of its responses.
     pub(crate) fn set_late(&self, late: Duration) {
         said(&self.says).late = late;
     }
 
-    /// By how much its answers are late.
+    /// Sets the delay of its responses.
     pub(crate) fn set_slow(&self, slow: Duration) {
         said(&self.says).slow = slow;
     }
 
-    /// How many products were asked for by each request since the last call.
+    /// Returns how many products each request since the last call has named.
     pub(crate) fn asked(&self) -> Vec<usize> {
         std::mem::take(&mut said(&self.says).asked)
     }
 
-    /// Appends an event about a product to the stream; returns its number.
+    /// Appends an event about a product to the stream, and returns its number.
     pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> i64 {
         self.announces_at_once(redis, kind, &[id], version).await
     }
 
-    /// Appends an event about each of these products, all in one step, so that one reader is given all of them; returns
-    /// the number of the last.
+    /// Appends an event about each of these products in one step, so that one consumer receives all of them. Returns
+    /// the number of the last event.
     pub(crate) async fn announces_at_once(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> i64 {
         let append = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end";
         let mut command = ["EVAL", append, "1", "product:events"].map(str::to_owned).to_vec();
@@ -126,7 +126,7 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        // Sent at once; nobody needs to wait until it has stopped.
+        // The stop is sent at once; the test need not wait for it.
         drop(self.handle.stop(false));
     }
 }

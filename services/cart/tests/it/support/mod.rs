@@ -1,4 +1,4 @@
-//! What the tests stand on: stores of their own, the services as their users run them, a product API that lies.
+//! The fixtures of the tests: stores, the services as their users run them, and a fake product API.
 
 mod cart;
 mod fake;
@@ -11,5 +11,5 @@ pub(crate) use fake::Fake;
 pub(crate) use stores::Stores;
 pub(crate) use testkit::http::{Service, TestResponse};
 
-/// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.
+/// The timeout for what should happen at once: long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

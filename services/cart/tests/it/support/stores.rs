@@ -1,4 +1,4 @@
-//! Databases and a Redis that one test has to itself, and the services over them.
+//! The databases and the Redis of one test, and the services on them.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use testkit::{Postgres, Redis, eventually, shared_database, sibling};
 
 use super::{CartOf, Fake, SOON, Service};
 
-/// Settings of every test, unless it says otherwise. A busy machine must not look like a Redis that is down.
+/// The settings of every test, unless it overrides them. A busy machine must not look like a Redis that is down.
 const DEFAULTS: [(&str, &str); 6] = [
     ("HTTP__HOST", "127.0.0.1"),
     ("HTTP__PORT", "0"),
@@ -17,14 +17,14 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("REDIS__COMMAND_TIMEOUT", "2s"),
 ];
 
-/// What a test has to itself.
+/// The stores of one test.
 pub(crate) struct Stores {
     pub(crate) redis: Redis,
     cart: String,
     shop: String,
 }
 
-/// A lock that the test holds, of a table or of rows: who writes there waits until it is released.
+/// A lock that the test holds, on a table or on rows. A writer waits until it is released.
 pub(crate) struct Lock(AsyncPgConnection);
 
 impl Stores {
@@ -33,14 +33,14 @@ impl Stores {
         Self { redis, cart: shared_database().await, shop: shared_database().await }
     }
 
-    /// With a cart's database on a Postgres that the test may stop.
+    /// Creates the cart's database on a Postgres that the test may stop.
     pub(crate) async fn on(postgres: &Postgres) -> Self {
         let redis = Redis::start().await.expect("a private Redis");
         let cart = postgres.create_database("cart").await.expect("a new cluster has no such database");
         Self { redis, cart, shop: shared_database().await }
     }
 
-    /// Where the cart's database is.
+    /// Returns the URL of the cart's database.
     pub(crate) fn cart_url(&self) -> &str {
         &self.cart
     }
@@ -54,50 +54,50 @@ impl Stores {
         command
     }
 
-    /// The command that starts a cart which asks the product API at `url`.
+    /// Returns the command that starts a cart that uses the product API at `url`.
     pub(crate) fn cart_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_cart"));
         let mut command = self.command(program, &self.cart, &[("PRODUCT_API__URL", url)]);
-        // Nobody's timeout is to be taken for an absence.
+        // A timeout must not be mistaken for an absent product.
         command.env("PRODUCT_API__TIMEOUT", "5s").envs(settings.iter().copied());
         command
     }
 
-    /// A cart beside `fake`.
+    /// Starts a cart that uses `fake`.
     pub(crate) async fn cart(&self, fake: &Fake) -> Service {
         self.cart_with(fake.url(), &[]).await
     }
 
-    /// A cart that asks the product API at `url`, with settings of its own.
+    /// Starts a cart that uses the product API at `url`, with its own settings.
     pub(crate) async fn cart_with(&self, url: &str, settings: &[(&str, &str)]) -> Service {
         Service::start(&self.cart_command(url, settings)).await
     }
 
-    /// The real product API, at `port` or anywhere.
+    /// Starts the real product API, at `port` or at any port.
     pub(crate) async fn product_api(&self, port: &str) -> Service {
         let settings = [("SEED_PRODUCTS", "130"), ("HTTP__PORT", port)];
         Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
     }
 
-    /// The real product API, with settings of its own.
+    /// Starts the real product API with its own settings.
     pub(crate) async fn product_api_with(&self, settings: &[(&str, &str)]) -> Service {
         let settings = [&[("SEED_PRODUCTS", "130"), ("HTTP__PORT", "0")], settings].concat();
         Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
     }
 
-    /// The real product API, and a cart beside it.
+    /// Starts the real product API, and a cart that uses it.
     pub(crate) async fn both(&self) -> (Service, Service) {
         let api = self.product_api("0").await;
         let cart = self.cart_with(api.url(), &[]).await;
         (api, cart)
     }
 
-    /// The name of the cart's database.
+    /// Returns the name of the cart's database.
     pub(crate) fn cart_database(&self) -> &str {
         name(&self.cart)
     }
 
-    /// Runs SQL in the cart's database; a line per row, columns separated by `|`.
+    /// Runs SQL in the cart's database and returns a line per row, with columns separated by `|`.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         self.try_sql(sql).await.expect("the test's own SQL")
     }
@@ -112,7 +112,7 @@ impl Stores {
         self.lock("LOCK TABLE cart_items IN EXCLUSIVE MODE").await
     }
 
-    /// Holds up each reaction to an event about a product up to this one, all of which lie in carts.
+    /// Holds up the handling of each event about a product up to this one, all of which are in carts.
     pub(crate) async fn hold_reactions(&self, up_to: i64) -> Lock {
         self.lock(&format!("SELECT FROM known_products WHERE id <= {up_to} FOR UPDATE")).await
     }
@@ -123,8 +123,8 @@ impl Stores {
         Lock(connection)
     }
 
-    /// Ends the statements of the cart that wait for a lock: what a killed process has asked for, Postgres does otherwise
-    /// as soon as it can.
+    /// Ends the statements of the cart that wait for a lock: otherwise Postgres would execute the statements of a
+    /// killed process as soon as it can.
     pub(crate) async fn end_waiting(&self) {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
                    AND application_name = 'cart' AND wait_event_type = 'Lock'";
@@ -139,7 +139,7 @@ impl Stores {
         eventually(&what, SOON, async || self.sql(waiting).await == count.to_string()).await;
     }
 
-    /// Runs SQL in the shop's database.
+    /// Runs SQL in the product API's database.
     pub(crate) async fn shop_sql(&self, sql: &str) -> String {
         Postgres::shared().await.sql(name(&self.shop), sql).await.expect("the test's own SQL")
     }
@@ -149,27 +149,27 @@ impl Stores {
         self.redis.cli(arguments).await.expect("the test's own command")
     }
 
-    /// Reads an event in the name of the cart's group, as a process does that is killed before it has carried it out.
+    /// Reads an event in the name of the cart's group, as a process that is killed before it has applied the event.
     pub(crate) async fn read_and_vanish(&self) -> String {
         let read = ["XREADGROUP", "GROUP", "cart", "gone", "COUNT", "1", "STREAMS", "product:events", ">"];
         self.redis(&read).await
     }
 
-    /// The events that members of the cart's group were given and have not carried out: each with who has it.
+    /// Returns the events that members of the cart's group have received and not yet applied, each with its consumer.
     pub(crate) async fn pending(&self) -> Vec<(i64, String)> {
         let pending = self.redis(&["XPENDING", "product:events", "cart", "-", "+", "100"]).await;
         let lines: Vec<&str> = pending.lines().collect();
-        // Of each its id, the consumer, since when, and how often.
+        // Each entry has its id, the consumer, the idle time, and the number of deliveries.
         let number = |id: &str| id.trim_end_matches("-0").parse().expect("a number");
         lines.chunks_exact(4).map(|entry| (number(entry[0]), entry[1].to_owned())).collect()
     }
 
-    /// Waits until the cart's consumer group has carried out everything up to event `seq`.
+    /// Waits until the cart's consumer group has applied every event up to `seq`.
     pub(crate) async fn until_carried_out(&self, seq: i64) {
         eventually(&format!("event {seq} to be carried out"), SOON, async || self.carried_out(seq).await).await;
     }
 
-    /// Whether it has.
+    /// Returns whether the group has applied every event up to `seq`.
     pub(crate) async fn carried_out(&self, seq: i64) -> bool {
         let script = "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
                           if group[2] == 'cart' and group[6] == 0 then return group[8] end

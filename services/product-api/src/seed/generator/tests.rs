@@ -1,4 +1,4 @@
-//! What the seeded catalogue promises, without a database.
+//! Properties of the seeded catalogue, tested without a database.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ fn fits_the_tables(product: &Product) -> bool {
 
 #[test]
 fn an_id_always_gives_the_same_product() {
-    // Known answers: they fail when a change would give the ids of a filled database other products.
+    // Known results: they fail if a change would assign other products to the ids of a filled database.
     let cases = [
         (121, "Marrowstone Sturdy Galvanised Steel Spade, Natural", 4_390, 6),
         (2_000, "Hobblebush Tall Cast Iron Window Box, Natural", 5_299, 108),
@@ -42,7 +42,7 @@ fn every_product_fits_the_tables() {
 }
 
 #[test]
-fn the_catalogue_is_believable_as_a_whole() {
+fn generated_catalogue_has_plausible_proportions() {
     let products: Vec<_> = SAMPLE.map(product).collect();
     let share = |test: fn(&Product) -> bool| products.iter().filter(|p| test(p)).count() * 100 / products.len();
     assert!((4..=10).contains(&share(|p| p.stock == 0)), "sold out");
@@ -58,7 +58,7 @@ fn the_catalogue_is_believable_as_a_whole() {
 }
 
 #[test]
-fn the_vocabulary_leaves_nothing_to_chance() {
+fn vocabulary_lists_are_long_enough_and_unique() {
     for (index, shelf) in SHELVES.iter().enumerate() {
         for list in [shelf.qualities, shelf.materials, shelf.variants, shelf.openings, shelf.uses, shelf.details] {
             assert!(list.len() >= 4, "shelf {index}");
@@ -69,7 +69,7 @@ fn the_vocabulary_leaves_nothing_to_chance() {
 }
 
 #[test]
-fn the_written_part_is_complete() {
+fn hand_written_catalogue_is_complete() {
     let Catalogue { categories, written } = Catalogue::read().expect("the file is compiled in");
     let ids: Vec<i64> = categories.iter().map(|category| category.id).collect();
     assert_eq!(ids, (1..=12).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! A change is announced whoever makes it and however.
+//! Every change is recorded in the outbox, by any role and under any session settings.
 
 use serde_json::Value;
 use testkit::Postgres;
@@ -7,7 +7,7 @@ use crate::support::Stores;
 
 const CHANGE: &str = "UPDATE public.products SET stock = stock + 1 WHERE id = 1";
 
-/// What was announced meanwhile: types and products.
+/// Returns the types and products of the events after `head`.
 async fn announced(stores: &Stores, head: i64) -> Vec<(String, i64)> {
     let bare = |event: Value| {
         let kind = event["type"].as_str().expect("a type").to_owned();
@@ -39,7 +39,7 @@ async fn change_is_announced_under_any_session_settings() {
         stores.sql(&format!("SET {setting}; {CHANGE}")).await;
         assert_eq!(announced(&stores, head).await, [("product.updated".to_owned(), 1)], "{setting}");
     }
-    // Tables of the session with the same names.
+    // Temporary tables with the same names.
     let head = stores.settled_head().await;
     stores.sql(&format!("CREATE TEMP TABLE outbox (event jsonb); CREATE TEMP TABLE products (id int); {CHANGE}")).await;
     assert_eq!(announced(&stores, head).await, [("product.updated".to_owned(), 1)]);
@@ -49,7 +49,7 @@ async fn change_is_announced_under_any_session_settings() {
 async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
-    // Roles are not of one database, and so named after it.
+    // Roles belong to the whole server, so this one is named after the database.
     let role = format!("writer_{}", stores.database());
     stores.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON products TO {role}")).await;
     let head = stores.settled_head().await;
@@ -86,7 +86,7 @@ async fn every_kind_of_statement_is_announced() {
         stores.sql(&sql).await;
     }
     let mut announced = announced(&stores, head).await;
-    // The order of the two halves of a MERGE is not promised.
+    // The order of the two halves of a MERGE is not guaranteed.
     announced[2..4].sort();
     let expected = [
         ("product.created", 9001),
@@ -127,7 +127,7 @@ async fn data_only_restore_brings_back_and_announces_every_row() {
         sql("SELECT count(*) FROM outbox WHERE seq IS NOT NULL").await,
         stores.sql("SELECT count(*) FROM outbox").await
     );
-    // And the sequences are right.
+    // The sequences are correct as well.
     sql("INSERT INTO products (name, price_cents, category_id) VALUES ('new', 1, 1)").await;
     assert_eq!(sql("SELECT max(id) FROM products").await, "131");
 }

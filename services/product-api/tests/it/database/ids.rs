@@ -1,4 +1,4 @@
-//! Ids that the database gives out, where others were inserted by hand.
+//! Ids that the database assigns after other ids were inserted by hand.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn new_product_gets_the_next_free_id_after_any_number_inserted_by_hand() {
     assert_eq!(create(&api).await, 1133);
     stores.sql(&by_hand("unnest(ARRAY[1134, 1136, 1138, 9223372036854775807])")).await;
     assert_eq!([create(&api).await, create(&api).await, create(&api).await], [1135, 1137, 1139]);
-    // Many at once.
+    // Many ids at once.
     stores.sql(&by_hand("generate_series(1140, 1200)")).await;
     let mut ids = futures_util::future::join_all((0..16).map(|_| create(&api))).await;
     ids.sort_unstable();
@@ -62,7 +62,7 @@ async fn generated_category_and_outbox_ids_pass_over_those_inserted_by_hand() {
     stores.sql(&by_hand).await;
     api.put("/products/1", &json!({ "stock": 1 })).await.expect(200);
     api.put("/products/2", &json!({ "stock": 1 })).await.expect(200);
-    // A restore that lowers the sequence.
+    // A restore sets the sequence back.
     stores.sql("SELECT setval('outbox_id_seq', 5)").await;
     api.put("/products/3", &json!({ "stock": 1 })).await.expect(200);
     stores.whole_stream().await;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{Api, STRATEGIES, Stores};
 
-/// Requests at once, so that every connection of the pool has prepared each statement.
+/// Sends concurrent requests, so that every connection of the pool has prepared each statement.
 async fn all_succeed(api: &Api, round: usize) {
     let requests = (0..24).map(|number| async move {
         let id = number % 8 + 1;
@@ -26,7 +26,7 @@ async fn column_type_changed_online_fails_no_request() {
     for (round, kind) in ["varchar(200)", "text", "varchar(250)"].into_iter().enumerate() {
         all_succeed(&api, round).await;
         stores.sql(&format!("ALTER TABLE products ALTER name TYPE {kind}")).await;
-        // The relay's connection has statements of its own.
+        // The relay's connection has its own statements.
         stores.sql(&format!("ALTER TABLE outbox_head ALTER run_id TYPE {kind}")).await;
         all_succeed(&api, round).await;
         api.get("/events?after=0&limit=5").await.expect(200);

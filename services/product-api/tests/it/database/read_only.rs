@@ -1,5 +1,5 @@
-//! The database is read-only for a while, as in a failover: reads go on, writes are told to come back, and nothing has to
-//! be restarted.
+//! The database is temporarily read-only, as in a failover: reads continue, writes receive 503 with `Retry-After`, and
+//! no restart is needed.
 
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};
@@ -44,7 +44,7 @@ async fn everything_is_written(api: &Api) {
 }
 
 #[tokio::test]
-async fn read_only_database_serves_reads_refuses_writes_and_recovers_without_a_restart() {
+async fn read_only_database_serves_reads_refuses_writes_and_recovers() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let postgres = Postgres::shared().await;

@@ -1,11 +1,11 @@
-//! Errors of Postgres by their SQLSTATE, whatever their message says; and a pool without a free connection.
+//! Errors of Postgres are classified by their SQLSTATE, not by their message; and a pool without a free connection.
 
 use serde_json::json;
 use testkit::eventually;
 
 use crate::support::{SOON, Stores};
 
-/// Updates are refused with this SQLSTATE so many times. The sequence counts across rollbacks.
+/// Refuses this many updates with this SQLSTATE. The sequence counts across rollbacks.
 async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
     let refuse = format!(
         "DROP SEQUENCE IF EXISTS attempts; CREATE SEQUENCE attempts;
@@ -22,7 +22,7 @@ async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
 }
 
 #[tokio::test]
-async fn contention_is_repeated_and_want_of_a_resource_is_503() {
+async fn contention_is_retried_and_exhausted_resources_are_503() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let change = json!({ "stock": 7 });

@@ -1,13 +1,14 @@
-//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) have no effect on the service's own sessions.
+//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) do not affect the service's own
+//! sessions.
 
 use serde_json::json;
 use testkit::{FOREIGN_SETTINGS, Postgres, eventually};
 
 use crate::support::{Api, SOON, STRATEGIES, Stores};
 
-/// Every route that needs the database is of use, and changes are announced.
+/// Asserts that every route that needs the database works, and that changes are recorded in the outbox.
 async fn all_is_well(stores: &Stores, api: &Api, round: usize, setting: &str) {
-    // The sessions of before have been ended.
+    // The earlier sessions have been terminated.
     eventually("new sessions", SOON, async || api.get("/categories").await.status == 200).await;
     eventually("a write", SOON, async || api.put("/products/2", &json!({ "stock": round })).await.status == 200).await;
     let head = stores.settled_head().await;

@@ -1,4 +1,4 @@
-//! A start on a database that is read-only.
+//! A start on a read-only database.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use testkit::{ChildProcess, Postgres, eventually};
 
 use crate::support::{Api, SOON, Stores};
 
-/// It serves reads, refuses writes and says so.
+/// Asserts that the service serves reads, refuses writes and reports both.
 async fn is_degraded(api: &Api) {
     for path in ["/products/3", "/products?limit=5", "/categories", "/products/ttl/3", "/events?after=0&limit=5"] {
         api.get(path).await.expect(200);
@@ -24,7 +24,7 @@ async fn is_degraded(api: &Api) {
     assert_eq!(report["checks"]["postgres-writes"]["status"], "failing", "{report}");
 }
 
-/// It needs no restart.
+/// Asserts that the service recovers without a restart.
 async fn recovers(stores: &Stores, api: &Api, sql: impl AsyncFn(&str) -> String) {
     eventually("a write", SOON, async || api.put("/products/1", &json!({ "stock": 7 })).await.status == 200).await;
     eventually("the readiness", SOON, async || api.get("/readyz").await.json()["status"] == "ready").await;
@@ -38,7 +38,7 @@ async fn start_on_a_read_only_database_is_degraded_and_seeds_nothing() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     stores.api().await.stop().await;
     postgres.set_read_only(stores.database(), true).await.expect("the test's own SQL");
-    // More than were seeded before.
+    // More products than were seeded before.
     let api = stores.api_with(&[("SEED_PRODUCTS", "140")]).await;
     is_degraded(&api).await;
     let said = api.process.output();

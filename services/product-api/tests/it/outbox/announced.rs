@@ -1,4 +1,4 @@
-//! Who is announced, with which words; and who is not.
+//! Which changes cause an event, with which content, and which do not.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{STRATEGIES, Stores, seq};
 
-/// What happened, without the envelope. Checks the envelope.
+/// Returns the changes without the envelope, and checks the envelope.
 fn bare(events: Vec<Value>) -> Vec<Value> {
     let mut ids = Vec::new();
     let strip = |mut event: Value| {
@@ -71,7 +71,7 @@ async fn every_write_through_the_api_is_announced_with_what_it_changed() {
 }
 
 #[tokio::test]
-async fn every_row_that_somebody_changes_with_psql_is_announced() {
+async fn every_row_changed_in_psql_is_announced() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     let head = stores.settled_head().await;
@@ -79,7 +79,7 @@ async fn every_row_that_somebody_changes_with_psql_is_announced() {
     for sql in [
         "INSERT INTO products (id, name, price_cents, category_id) VALUES (9001, 'a', 1, 1), (9002, 'b', 2, 2)",
         "UPDATE products SET stock = 77, version = 400, updated_at = 'epoch' WHERE id = 9001",
-        // One of the two has that price already.
+        // One of the two already has that price.
         "UPDATE products SET price_cents = 2 WHERE id > 9000",
         "BEGIN; UPDATE products SET name = 'c' WHERE id = 9001; UPDATE products SET featured = true WHERE id = 9001; COMMIT",
         "INSERT INTO products (id, name, price_cents, category_id) VALUES (9002, 'd', 2, 2), (9003, 'e', 3, 3)
@@ -97,7 +97,7 @@ async fn every_row_that_somebody_changes_with_psql_is_announced() {
     let mut into_twelve = product("updated", 3, 2, 12, &["category_id"]);
     into_twelve["previous_category_id"] = json!(moved);
     let mut announced = bare(stores.announced_after(head).await);
-    // An upsert is an INSERT and an UPDATE, and which of them is announced first is for Postgres to say.
+    // An upsert is an INSERT and an UPDATE, and Postgres decides which of them is recorded first.
     announced[6..8].sort_by_key(|event| event["product_id"].as_i64());
     let expected = [
         product("created", 9001, 1, 1, &[]),
@@ -120,7 +120,7 @@ async fn every_row_that_somebody_changes_with_psql_is_announced() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_whole_catalogue_announces_each_product_once() {
+async fn change_of_the_whole_catalogue_records_one_event_per_product() {
     let stores = Stores::start().await;
     let _api = stores.api_with(&[("SEED_PRODUCTS", "1500")]).await;
     let head = stores.settled_head().await;
@@ -134,7 +134,7 @@ async fn a_change_of_the_whole_catalogue_announces_each_product_once() {
 }
 
 #[tokio::test]
-async fn what_was_not_committed_and_what_changes_nothing_is_not_announced() {
+async fn rollbacks_and_changes_without_effect_are_not_announced() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let head = stores.settled_head().await;
@@ -160,7 +160,7 @@ async fn what_was_not_committed_and_what_changes_nothing_is_not_announced() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_announced_is_refused_with_a_reason() {
+async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     let head = stores.settled_head().await;

@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! The retention of events, and the length of the stream.
 
 use serde_json::json;
 use testkit::eventually;
@@ -13,7 +13,7 @@ async fn until_pruned(stores: &Stores) {
 }
 
 #[tokio::test]
-async fn who_asks_for_what_is_no_longer_kept_is_told_to_begin_anew() {
+async fn log_query_for_pruned_events_is_410() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SHORT).await;
     until_pruned(&stores).await;
@@ -32,7 +32,7 @@ async fn who_asks_for_what_is_no_longer_kept_is_told_to_begin_anew() {
 }
 
 #[tokio::test]
-async fn what_is_not_announced_yet_is_kept_however_old() {
+async fn unpublished_events_are_kept_at_any_age() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SHORT).await;
     until_pruned(&stores).await;
@@ -47,9 +47,9 @@ async fn what_is_not_announced_yet_is_kept_however_old() {
     until_pruned(&stores).await;
 }
 
-/// Nothing to replay: the stream begins with the next event, under its number.
+/// There is nothing to replay: the stream begins with the next event, under its number.
 #[tokio::test]
-async fn an_empty_redis_after_a_quiet_time_begins_with_the_next_number() {
+async fn empty_redis_without_recent_events_begins_with_the_next_number() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SHORT).await;
     until_pruned(&stores).await;
@@ -71,7 +71,7 @@ async fn the_stream_keeps_about_as_many_events_as_it_may() {
     let stream = stores.stream().await;
     assert!((100..=300).contains(&stream.len()), "{}", stream.len());
     assert_eq!(stream.last().map(seq), Some(2_012));
-    // What was trimmed is in the log, and no more than the stream may hold is given to a new one.
+    // The log still has the trimmed events, and a new stream receives no more than it may hold.
     assert_eq!(seq(&api.get("/events?limit=1").await.expect(200).json()["events"][0]), 1);
     stores.redis(&["DEL", STREAM]).await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 1").await;

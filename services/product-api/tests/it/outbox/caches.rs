@@ -1,4 +1,4 @@
-//! What a change by psql does to the lanes that live by events: nobody but the outbox tells this service of it.
+//! The effect of a change made in psql on the caches that depend on events: only the outbox reports it to this service.
 
 use serde_json::json;
 use testkit::eventually;
@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{SOON, Stores};
 
 #[tokio::test]
-async fn a_change_by_psql_drops_the_product_and_the_lists_that_show_it() {
+async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api(), stores.api());
     let shelf: i64 = stores.sql("SELECT category_id FROM products WHERE id = 1").await.parse().expect("an id");
@@ -36,7 +36,7 @@ async fn a_change_by_psql_drops_the_product_and_the_lists_that_show_it() {
             .await;
         }
     }
-    // Those that know no events pay their own price.
+    // The caches without events show the old value, as their strategies allow.
     api.get("/products/explicit/2").await.expect(200);
     stores.sql("UPDATE products SET stock = 777 WHERE id = 2").await;
     stores.until_announced().await;
@@ -44,7 +44,7 @@ async fn a_change_by_psql_drops_the_product_and_the_lists_that_show_it() {
 }
 
 #[tokio::test]
-async fn a_category_that_is_renamed_or_created_by_psql_is_shown_as_it_is() {
+async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1 WHERE id = 1").await;
@@ -68,7 +68,7 @@ async fn a_category_that_is_renamed_or_created_by_psql_is_shown_as_it_is() {
     api.get("/products/by-category/900").await.problem(404, "not-found");
 }
 
-/// "No such product" is forgotten when psql creates it, and what psql deletes is gone.
+/// An absent entry is removed when psql creates the product, and a product that psql deletes disappears.
 #[tokio::test]
 async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
     let stores = Stores::start().await;
@@ -89,9 +89,10 @@ async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
     }
 }
 
-/// The caches forget before the stream hears: a subscriber that asks for what it has heard of gets no older answer.
+/// The entries are removed before the stream receives the event: a subscriber that reads after an event gets no older
+/// value.
 #[tokio::test]
-async fn whoever_hears_of_a_change_and_asks_gets_that_version() {
+async fn read_after_a_received_event_returns_that_version() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api(), stores.api());
     stores.until_announced().await;

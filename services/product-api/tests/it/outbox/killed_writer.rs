@@ -1,12 +1,13 @@
-//! A writer that has committed and is killed before its invalidation is acknowledged: the outbox knows who wrote, and
-//! the relay repeats the invalidation for that writer's lane.
+//! A writer has committed and is killed before Redis acknowledges its invalidation: the outbox records the writer, and
+//! the relay repeats the invalidation for that writer's cache.
 
 use serde_json::json;
 use testkit::{Proxy, eventually};
 
 use crate::support::{Api, FRESH, SOON, Stores, TestResponse};
 
-/// A writer whose commands can be kept from Redis for good: what waits on the wire when it is cut never arrives.
+/// A writer whose commands can be kept from Redis permanently: commands that wait in the proxy when it is cut never
+/// arrive.
 struct Victim {
     stores: Stores,
     wire: Proxy,
@@ -19,7 +20,7 @@ impl Victim {
         let wire = Proxy::to(stores.redis.port()).await.expect("a wire");
         let url = stores.redis.url_of("product-api");
         let url = url.replace(&format!(":{}", stores.redis.port()), &format!(":{}", wire.port()));
-        // Short, because it waits for each of its commands in vain.
+        // Short, because the writer waits for each of its commands in vain.
         let settings = [("REDIS__URL", url.as_str()), ("REDIS__COMMAND_TIMEOUT", "300ms")];
         let api = stores.api_with(&settings).await;
         stores.until_announced().await;
@@ -37,12 +38,13 @@ impl Victim {
         }
     }
 
-    /// From now on Redis hears nothing of it.
+    /// From now on Redis receives no command of this process.
     fn stall(&self) {
         self.wire.hold_requests();
     }
 
-    /// `kill -9`, and what it has sent is lost. Another process starts, and carries out what the dead one has left.
+    /// `kill -9`; the commands that it has sent are lost. Another process starts, and applies what the dead one has
+    /// left.
     async fn replace(self) -> (Stores, Api) {
         drop(self.api);
         self.wire.cut();
@@ -63,7 +65,7 @@ async fn deferred_update_is_invalidated_after_the_death_of_its_writer() {
     victim.fill(&paths).await;
     victim.stall();
     for path in &paths {
-        // Twice: the last version counts.
+        // Twice, because the last version counts.
         for stock in [7001, 7002] {
             deferred(&victim.api.put(path, &json!({ "stock": stock })).await.expect(200));
         }
@@ -79,9 +81,9 @@ async fn deferred_update_is_invalidated_after_the_death_of_its_writer() {
 }
 
 #[tokio::test]
-async fn deferred_deletion_and_creation_are_invalidated_after_the_death_of_their_writer() {
+async fn deferred_delete_and_create_are_invalidated_after_their_writer_dies() {
     let victim = Victim::start().await;
-    // The next id that the database gives: nobody else writes here.
+    // The next id that the database assigns: there is no other writer.
     let next: i64 = victim.stores.sql("SELECT max(id) + 1 FROM products").await.parse().expect("an id");
     let made = json!({ "name": "A thing", "price_cents": 100, "category_id": 1 });
     let probe = victim.api.post("/products", &made).await.expect(201).json()["id"].as_i64().expect("an id");
@@ -118,7 +120,7 @@ async fn deferred_category_change_is_invalidated_after_the_death_of_its_writer()
     }
 }
 
-/// It need not die: the relay of any process does it, as soon as the change is committed.
+/// The writer need not die: the relay of any process makes the invalidation as soon as the change is committed.
 #[tokio::test]
 async fn deferred_invalidation_of_one_process_is_done_by_the_relay_of_another() {
     let victim = Victim::start().await;
@@ -136,7 +138,7 @@ async fn deferred_invalidation_of_one_process_is_done_by_the_relay_of_another() 
     }
 }
 
-/// The relay meets the writer's lease, or what the writer has stored already, and leaves both alone.
+/// The relay meets the writer's lease, or the value that the writer has already stored, and keeps both.
 #[tokio::test]
 async fn stored_value_of_write_through_survives_the_relay() {
     let stores = Stores::start().await;
@@ -153,7 +155,7 @@ async fn stored_value_of_write_through_survives_the_relay() {
     }
 }
 
-/// Nor does it remove what a reader has loaded after the writer's own invalidation.
+/// The relay also keeps what a reader has loaded after the writer's own invalidation.
 #[tokio::test]
 async fn value_loaded_after_an_explicit_write_survives_the_relay() {
     let stores = Stores::start().await;
@@ -170,9 +172,9 @@ async fn value_loaded_after_an_explicit_write_survives_the_relay() {
 }
 
 #[tokio::test]
-async fn relay_leaves_the_lanes_of_other_writers_alone() {
+async fn relay_keeps_the_entries_of_other_writers() {
     let stores = Stores::start().await;
-    // Nothing ends or is refreshed while this runs.
+    // No entry expires or is refreshed during this test.
     let settings = ["LANES__TTL__HARD_TTL", "LANES__SWR__SOFT_TTL", "LANES__SWR__HARD_TTL"].map(|name| (name, "1h"));
     let api = stores.api_with(&settings).await;
     stores.until_announced().await;

@@ -1,4 +1,5 @@
-//! The log over HTTP, for consumers that have missed something; and several products in one request, for them too.
+//! The log over HTTP, for consumers that have missed events, and several products in one request, for the same
+//! consumers.
 
 use serde_json::{Value, json};
 
@@ -9,14 +10,14 @@ fn numbers(page: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn the_pages_of_the_log_together_are_the_stream() {
+async fn pages_of_the_log_together_equal_the_stream() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("SEED_PRODUCTS", "600")]).await;
     stores.sql("UPDATE products SET stock = 777 WHERE id < 5").await;
     let stream = stores.whole_stream().await;
     for limit in [1, 37, 500] {
         let (mut events, mut after) = (Vec::new(), 0);
-        // Page by page, the last few only where the pages are small.
+        // Page by page; for small pages only the last few events.
         after += if limit == 1 { 600 } else { 0 };
         loop {
             let page = api.get(&format!("/events?after={after}&limit={limit}")).await.expect(200).json();
@@ -33,7 +34,7 @@ async fn the_pages_of_the_log_together_are_the_stream() {
     assert_eq!(numbers(&page), (1..=500).collect::<Vec<i64>>(), "from the beginning, 500 at once");
     let page = api.get("/events?after=610&limit=3").await.expect(200).json();
     assert_eq!((numbers(&page), &page["head"]), (vec![611, 612, 613], &json!(616)));
-    // Nothing to tell: up to date, or ahead, as after a restore of the database.
+    // No events: the client is up to date, or ahead, as after a restore of the database.
     for after in ["616", "617", "100000", "9223372036854775807", "18446744073709551615"] {
         let page = api.get(&format!("/events?after={after}")).await.expect(200).json();
         assert_eq!((&page["events"], &page["head"]), (&json!([]), &json!(616)), "after {after}");
@@ -41,7 +42,7 @@ async fn the_pages_of_the_log_together_are_the_stream() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_by_the_parameters_name() {
+async fn invalid_query_is_refused_with_the_name_of_the_parameter() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let too_many = (1..=501).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
@@ -75,7 +76,7 @@ async fn a_question_that_makes_no_sense_is_refused_by_the_parameters_name() {
 }
 
 #[tokio::test]
-async fn several_products_come_in_one_answer_as_far_as_they_exist() {
+async fn several_products_in_one_request_return_those_that_exist() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let ids = async |ids: &str| {
@@ -89,7 +90,7 @@ async fn several_products_come_in_one_answer_as_far_as_they_exist() {
     assert_eq!(ids("4711").await, [0; 0]);
     let many = (1..=500).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
     assert_eq!(ids(&many).await, (1..=130).collect::<Vec<i64>>());
-    // As fresh as the database, and the same as one by one.
+    // As recent as the database, and the same as one by one.
     stores.sql("UPDATE products SET stock = 888 WHERE id = 3").await;
     let page = api.get("/products?ids=3").await.expect(200).json();
     assert_eq!(page["products"][0], api.get("/products/3").await.expect(200).json());

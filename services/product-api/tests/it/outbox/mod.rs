@@ -1,15 +1,15 @@
-//! The outbox, the relay and the stream: every committed change is announced, in order, once, whatever happens.
+//! The outbox, the relay and the stream: every committed change is published, in order, once, after any failure.
 //!
-//! | module | what is tested |
+//! | module | subject |
 //! |---|---|
-//! | `announced` | who is announced, with which words; who is not |
+//! | `announced` | which changes cause an event, and its content |
 //! | `order` | numbers without holes, under concurrent writers, several relays and crashes |
-//! | `redis_away` | Redis that is down, hangs, comes back empty, older or as somebody else's |
-//! | `redis_full` | Redis without memory, filled by others or by caches |
+//! | `redis_away` | Redis that is down, hangs, or returns empty, older or with foreign data |
+//! | `redis_full` | Redis without memory, filled by other data or by caches |
 //! | `postgres_away` | lost notifications, lost connections, a Postgres that is killed |
-//! | `caches` | what a change by psql does to the lanes that live by events |
+//! | `caches` | the effect of a change made in psql on the caches that depend on events |
 //! | `killed_writer` | a writer that dies before its invalidation is acknowledged |
-//! | `outages` | what is logged and reported while the relay cannot go on; one event that cannot be carried out |
+//! | `outages` | logs and readiness while the relay is blocked; one event that cannot be applied |
 //! | `log` | `GET /events` and `GET /products?ids=` |
 //! | `bounds` | retention, and the length of the stream |
 

@@ -1,4 +1,4 @@
-//! Numbers without holes: under concurrent writers, with several relays, and when one of them dies in the middle.
+//! Numbers without gaps: under concurrent writers, with several relays, and when one relay dies midway.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::support::{SOON, Stores, seq, turn};
 
-/// Four sessions, each of which changes the same 20 products and more, `rounds` times, and commits late at times: ids
-/// of outbox rows are taken in another order than they become visible.
+/// Four sessions, each of which changes the same 20 products and more, `rounds` times, and sometimes commits late: the
+/// ids of outbox rows are taken in another order than they become visible.
 async fn write_from_four_sessions(stores: &Stores, rounds: usize) {
     let mut sessions = JoinSet::new();
     for session in 0..4 {
@@ -36,12 +36,12 @@ async fn write_from_four_sessions(stores: &Stores, rounds: usize) {
     sessions.join_all().await;
 }
 
-/// Of each product, its versions one after the other: created, updated…, deleted.
+/// Asserts that each product's versions follow each other: created, updated…, deleted.
 fn assert_in_version_order(events: &[Value]) {
     let mut last = std::collections::HashMap::new();
     for event in events {
         let (row, version) = ((event["product_id"].as_i64(), event["category_id"].clone()), event["version"].as_i64());
-        // A product may change its category, a category has no product.
+        // A product may change its category; an event about a category has no product.
         let row = if row.0.is_some() { (row.0, json!(null)) } else { row };
         let before = last.insert(row, version).flatten();
         let follows = match event["type"].as_str() {
@@ -54,7 +54,7 @@ fn assert_in_version_order(events: &[Value]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stream_and_channel_have_every_event_once_and_each_products_in_order() {
+async fn stream_and_channel_have_every_event_once_in_order_per_product() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let _api = stores.api().await;
@@ -71,7 +71,7 @@ async fn stream_and_channel_have_every_event_once_and_each_products_in_order() {
     channel.close().await;
 }
 
-/// No relay knows of the other, and none is a leader.
+/// No relay knows of the others, and none is a leader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_relays_append_every_event_once() {
     let _turn = turn().await;
@@ -107,9 +107,9 @@ async fn three_relays_append_every_event_once() {
     channel.close().await;
 }
 
-/// Wherever it dies: between number and append, between append and done, in the middle of a batch.
+/// At every point: between number and append, between append and done, in the middle of a batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_relay_left_is_taken_up_by_the_others_or_by_its_successor() {
+async fn work_of_a_killed_relay_is_continued_by_the_others_or_its_successor() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let survivor = stores.api().await;
@@ -131,7 +131,7 @@ async fn what_a_killed_relay_left_is_taken_up_by_the_others_or_by_its_successor(
     };
     let (kills, ()) = tokio::join!(killing, writing);
     assert_in_version_order(&stores.whole_stream().await);
-    // And all of them at once.
+    // All of them at once.
     write_from_four_sessions(&stores, 30).await;
     survivor.process.kill9().await.expect("it is killed");
     stores.sql("UPDATE products SET featured = NOT featured").await;
@@ -140,7 +140,7 @@ async fn what_a_killed_relay_left_is_taken_up_by_the_others_or_by_its_successor(
     println!("{kills} were killed");
 }
 
-/// By hand, what a process leaves that is killed between the two: a numbered row that nobody is told of.
+/// Simulates a process that is killed between the two steps: a numbered row without a notification.
 const LEFT_BEHIND: &str = "
     WITH head AS (UPDATE outbox_head SET seq = seq + 1 RETURNING seq)
     INSERT INTO outbox (event, seq)
@@ -152,7 +152,7 @@ async fn left_behind(stores: &Stores) -> i64 {
 }
 
 #[tokio::test]
-async fn a_number_without_an_entry_is_found_by_polling_and_its_product_is_dropped() {
+async fn numbered_event_without_an_entry_is_found_by_polling_and_applied() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.until_announced().await;
@@ -163,9 +163,9 @@ async fn a_number_without_an_entry_is_found_by_polling_and_its_product_is_droppe
     assert!(!stores.has_entry("product:production:5").await, "whoever relays it also drops what it outdates");
 }
 
-/// Also here, the caches forget first.
+/// Here too, the entries are removed before the event is appended.
 #[tokio::test]
-async fn a_number_without_an_entry_is_appended_before_those_that_follow() {
+async fn numbered_event_without_an_entry_is_appended_before_later_events() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
     let mut expected = stores.settled_head().await;
@@ -181,9 +181,10 @@ async fn a_number_without_an_entry_is_appended_before_those_that_follow() {
     }
 }
 
-/// Numbers are given under one lock: who waits for it goes on where the other ended, and not where it began to wait.
+/// Numbers are assigned under one lock: a relay that waited for it continues after the numbers of the other relay, not
+/// where it began to wait.
 #[tokio::test]
-async fn a_relay_that_waited_for_its_turn_goes_on_behind_the_other() {
+async fn relay_that_waited_for_the_lock_continues_after_the_other_relay() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
     stores.until_announced().await;
@@ -202,9 +203,9 @@ async fn a_relay_that_waited_for_its_turn_goes_on_behind_the_other() {
     assert!(!api.process.output().contains("starts again"), "{}", api.process.output());
 }
 
-/// The seed itself: it is announced, whoever starts, however many at once.
+/// The seed itself is published, for any number of concurrent starts.
 #[tokio::test]
-async fn a_first_start_announces_the_catalogue() {
+async fn first_start_publishes_the_seeded_catalogue() {
     let stores = Stores::start().await;
     let _apis = tokio::join!(stores.api(), stores.api(), stores.api());
     let stream = stores.whole_stream().await;

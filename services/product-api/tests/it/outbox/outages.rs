@@ -1,4 +1,5 @@
-//! While the relay cannot go on: one log line, pauses between attempts, `degraded` in /readyz; and it recovers by itself.
+//! While the relay is blocked: one log line, pauses between attempts, `degraded` in /readyz, and recovery without
+//! intervention.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::support::{Api, SOON, Stores, seq};
 const FAILING: &str = "the relay cannot publish events";
 const RECOVERED: &str = "the relay publishes events again";
 
-/// How the relay is in /readyz: `ok`, or the reason why the service is degraded.
+/// Returns the state of the relay in /readyz: `ok`, or the reason why the service is degraded.
 async fn relay(api: &Api) -> String {
     let report = api.get("/readyz").await.expect(200).json();
     let check = &report["checks"]["relay"];
@@ -31,7 +32,7 @@ fn lines(api: &Api, text: &str) -> Vec<String> {
     api.process.output().lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
 
-/// The attempts that failed in the one outage there was, and how many seconds it lasted, as the log says.
+/// Returns the failed attempts of the only outage and its duration in seconds, as the log reports them.
 async fn one_outage(api: &Api) -> (f64, f64) {
     eventually("the end of the outage to be logged", SOON, async || !lines(api, RECOVERED).is_empty()).await;
     let (failing, recovered) = (lines(api, FAILING), lines(api, RECOVERED));
@@ -55,7 +56,7 @@ async fn redis_that_is_a_replica_degrades_the_service_and_is_logged_once() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     until_relay_is(&api, "ok").await;
-    // As after a failover: it answers, and accepts no writes.
+    // As after a failover: Redis responds, and accepts no writes.
     stores.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
     stores.sql("UPDATE products SET stock = 901 WHERE id = 1").await;
     until_relay_is(&api, "waits in the outbox").await;
@@ -88,7 +89,7 @@ async fn database_that_is_read_only_degrades_the_service_and_is_logged_once() {
         stores.sql(&alter).await;
     };
     read_only("on").await;
-    // A setting of the database is that of its next sessions, and the relay begins one after each failure.
+    // A setting of the database applies to its next sessions, and the relay begins a new session after each failure.
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND application_name = 'relay'";
     stores.sql(end).await;
@@ -101,13 +102,13 @@ async fn database_that_is_read_only_degrades_the_service_and_is_logged_once() {
     assert_paused(one_outage(&api).await);
 }
 
-/// One batch, in which the invalidation of one event is refused.
+/// One batch, in which Redis refuses the invalidation of one event.
 #[tokio::test]
-async fn event_that_cannot_be_carried_out_holds_up_only_what_follows_it() {
+async fn event_that_cannot_be_applied_holds_up_only_later_events() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let head = stores.settled_head().await;
-    // What the tag's members are moved to is no set.
+    // The key to which the tag's members are moved is not a set.
     let poison = "product:~drain:product:7";
     stores.redis(&["SET", poison, "not a set"]).await;
     stores.sql("UPDATE products SET stock = 901 WHERE id BETWEEN 1 AND 20").await;

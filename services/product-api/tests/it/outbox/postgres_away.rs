@@ -1,4 +1,4 @@
-//! Lost notifications, lost connections, and a Postgres that is killed: the relay goes on by itself.
+//! Lost notifications, lost connections, and a Postgres that is killed: the relay continues without intervention.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const UNHEARD: &str = "INSERT INTO outbox (event)
     SELECT announce('product.updated', '{\"product_id\": 5, \"version\": 1, \"category_id\": 1, \"changed\": []}')";
 
 #[tokio::test]
-async fn a_change_that_nobody_was_notified_of_is_found_by_polling() {
+async fn change_without_a_notification_is_found_by_polling() {
     let stores = Stores::start().await;
     let _api = stores.api_with(&[("RELAY__POLL", "100ms")]).await;
     for _ in 0..3 {
@@ -23,7 +23,7 @@ async fn a_change_that_nobody_was_notified_of_is_found_by_polling() {
     stores.whole_stream().await;
 }
 
-/// Without polling it would not end: this is what the notification is for.
+/// The poll interval is one hour, so only the notification can wake the relay.
 #[tokio::test]
 async fn a_change_is_relayed_at_once_and_not_at_the_next_poll() {
     let stores = Stores::start().await;
@@ -62,7 +62,7 @@ async fn a_postgres_that_is_killed_and_restarted_is_relayed_again() {
     for round in 0..3 {
         sql(&format!("UPDATE products SET stock = 900 + {round}")).await;
         postgres.kill().await.expect("it is killed");
-        // Its shared memory is in use until the last backend is gone.
+        // Postgres' shared memory is in use until the last backend has exited.
         eventually("the restart", SOON, async || postgres.restart().await.is_ok()).await;
         eventually("the service to get well", SOON, async || api.get("/readyz").await.status == 200).await;
         let written = api.put("/products/production/1", &json!({ "stock": 800 + round })).await.expect(200);
@@ -75,14 +75,14 @@ async fn a_postgres_that_is_killed_and_restarted_is_relayed_again() {
     }
 }
 
-/// The relay waits for an answer that does not come; the end does not wait for the relay.
+/// The relay waits for a reply that does not arrive; the shutdown does not wait for the relay.
 #[tokio::test]
-async fn sigterm_ends_it_within_the_grace_time_while_postgres_hangs() {
+async fn sigterm_ends_the_process_within_the_grace_time_while_postgres_hangs() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let api = stores.api_with(&[("HTTP__GRACE", "1s")]).await;
     postgres.pause();
-    tokio::time::sleep(Duration::from_millis(600)).await; // A poll is under way.
+    tokio::time::sleep(Duration::from_millis(600)).await; // A poll is in flight.
     let exit = api.stop().await;
     postgres.resume();
     assert!(exit.code == 0 && exit.took < Duration::from_secs(8), "{exit:?}");

@@ -1,5 +1,5 @@
-//! Redis is down, hangs, or comes back: empty, older, or with what somebody else put there. Nothing is lost, nothing
-//! is numbered anew.
+//! Redis is down, hangs, or returns: empty, older, or with foreign data. No event is lost, and no event gets another
+//! number.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use testkit::eventually;
 
 use crate::support::{Api, SOON, STREAM, Stores, seq, turn};
 
-/// Waits until the stream ends with the last number given.
+/// Waits until the stream ends with the last assigned number.
 async fn until_caught_up(stores: &Stores) {
     let head = stores.settled_head().await;
     eventually("the stream", SOON, async || stores.stream().await.last().map(seq) == Some(head)).await;
@@ -20,7 +20,7 @@ async fn log_after(api: &Api, after: i64) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn while_redis_is_down_changes_are_numbered_and_served_and_appended_later() {
+async fn changes_during_a_redis_outage_are_numbered_and_appended_later() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let head = stores.settled_head().await;
@@ -38,9 +38,9 @@ async fn while_redis_is_down_changes_are_numbered_and_served_and_appended_later(
     assert!(api.metrics().await.sum("relay_replays_total", &[("stream", STREAM)]) >= 1.0);
 }
 
-/// A command may be carried out long after its caller has given up.
+/// Redis may execute a command long after its caller has timed out.
 #[tokio::test]
-async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
+async fn hung_redis_gets_every_event_once_when_it_continues() {
     let stores = Stores::start().await;
     let (api, _other) = tokio::join!(stores.api(), stores.api());
     let mut channel = stores.subscribe().await;
@@ -54,7 +54,7 @@ async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
         }
         stores.until_numbered_and_waiting(3).await;
         assert_eq!(log_after(&api, head).await.len(), 3);
-        // Long enough for both to have given up on their first attempts.
+        // Long enough for the first attempts of both to time out.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         stores.redis.resume();
         for event in &stores.whole_stream().await[head as usize..] {
@@ -64,9 +64,9 @@ async fn a_redis_that_hangs_gets_every_event_once_when_it_goes_on() {
     channel.close().await;
 }
 
-/// What was heard is not said again: a replay is for those who read the stream.
+/// Subscribers do not receive published events again: a replay is for consumers of the stream.
 #[tokio::test]
-async fn a_stream_that_was_lost_is_given_back_under_the_same_numbers() {
+async fn lost_stream_is_refilled_under_the_same_numbers() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     let before = stores.whole_stream().await;
@@ -91,9 +91,9 @@ async fn a_stream_that_was_lost_is_given_back_under_the_same_numbers() {
     }
 }
 
-/// The whole of Redis is from yesterday: entries, tags, fences, stream.
+/// All data of Redis are from an older time: entries, tags, fences, stream.
 #[tokio::test]
-async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_date() {
+async fn redis_restored_from_older_data_serves_nothing_stale() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.until_announced().await;
@@ -120,9 +120,9 @@ async fn a_redis_that_comes_back_older_serves_nothing_old_and_is_brought_up_to_d
     }
 }
 
-/// As after a failover to a replica that was behind.
+/// As after a failover to a replica that lagged behind.
 #[tokio::test]
-async fn a_stream_that_has_lost_its_end_is_continued_where_it_ends() {
+async fn stream_that_lost_its_end_continues_at_its_last_entry() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = stores.whole_stream().await;
@@ -169,9 +169,9 @@ async fn a_stream_of_another_database_is_replaced_at_the_start() {
     }
 }
 
-/// Whoever shares a Redis by mistake: what it appends must not swallow what is ours.
+/// Another program shares the Redis by mistake: what it appends must not hide the service's events.
 #[tokio::test]
-async fn a_stream_that_somebody_else_writes_to_begins_anew() {
+async fn stream_with_foreign_entries_is_replaced() {
     let stores = Stores::start().await;
     let _apis = tokio::join!(stores.api(), stores.api());
     for round in 0..3 {
@@ -183,9 +183,9 @@ async fn a_stream_that_somebody_else_writes_to_begins_anew() {
     }
 }
 
-/// Whoever comes second finds the stream of the first, and leaves it alone.
+/// The second relay finds the stream of the first and keeps it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn relays_that_meet_a_foreign_stream_at_once_replace_it_once() {
+async fn concurrent_relays_replace_a_foreign_stream_once() {
     let _turn = turn().await;
     let settings = [("SEED_PRODUCTS", "600"), ("RELAY__BATCH", "20")];
     for _ in 0..3 {
@@ -202,7 +202,7 @@ async fn relays_that_meet_a_foreign_stream_at_once_replace_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_restarts_in_the_middle_of_a_replay_is_given_all_of_it() {
+async fn redis_restarted_during_a_replay_receives_the_whole_replay() {
     let _turn = turn().await;
     let stores = Stores::start().await;
     let settings = [("SEED_PRODUCTS", "600"), ("RELAY__BATCH", "5")];
@@ -219,7 +219,7 @@ async fn a_redis_that_restarts_in_the_middle_of_a_replay_is_given_all_of_it() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_within_the_grace_time_while_redis_is_away_and_the_next_start_appends_its_events() {
+async fn sigterm_without_redis_keeps_events_for_the_next_start() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms"), ("HTTP__GRACE", "1s")]).await;
     stores.until_announced().await;

@@ -1,8 +1,8 @@
-//! Redis is full: events are appended all the same.
+//! Redis is full: events are appended nevertheless.
 
 use crate::support::Stores;
 
-/// Nothing can be evicted, as when data without a TTL fills Redis.
+/// Redis can evict nothing, as when data without a TTL fill it.
 #[tokio::test]
 async fn events_are_appended_while_redis_has_no_memory_left() {
     let stores = Stores::start().await;
@@ -19,7 +19,7 @@ async fn events_are_appended_while_redis_has_no_memory_left() {
     assert_eq!(after, before + 3);
 }
 
-/// Reads of ids that belong to nothing leave no tag set, and a creation removes what they have left.
+/// Reads of unknown ids leave no tag set, and a creation removes the entries that they have left.
 #[tokio::test]
 async fn reads_of_unknown_ids_leave_no_tag_sets() {
     let stores = Stores::start().await;

@@ -1,19 +1,19 @@
-//! The database is restored from an older backup while Redis stays up: numbers are given again, to other events.
+//! The database is restored from an older backup while Redis stays up: numbers are assigned again, to other events.
 
 use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::support::{SOON, STREAM, Stores, seq};
 
-/// Takes the last `count` events back, as a backup from before them would. What they changed stays changed: that makes no
-/// difference to the log.
+/// Removes the last `count` events, as a backup from before them would. Their changes stay, which makes no difference
+/// to the log.
 pub(crate) async fn restore(stores: &Stores, count: i64) {
     let head = stores.head().await;
     stores.sql(&format!("DELETE FROM outbox WHERE seq > {}", head - count)).await;
     stores.sql(&format!("UPDATE outbox_head SET seq = {}", head - count)).await;
 }
 
-/// Waits until the stream ends with the last number given.
+/// Waits until the stream ends with the last assigned number.
 async fn until_caught_up(stores: &Stores) {
     eventually("the stream", SOON, async || {
         let head = stores.settled_head().await;
@@ -28,7 +28,7 @@ fn ids(events: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn relay_replaces_the_stream_of_a_lost_history_whatever_its_height() {
-    // Behind the old height, at it, and above it; numbered by a relay that cannot append, too.
+    // Below the old height, at it, and above it; also numbered by a relay that cannot append.
     for (lost, changed, without_stream) in [(5, 4, false), (5, 5, false), (5, 6, false), (5, 6, true), (142, 3, false)]
     {
         let stores = Stores::start().await;
@@ -53,7 +53,7 @@ async fn relay_replaces_the_stream_of_a_lost_history_whatever_its_height() {
         let kept = before.len() - usize::try_from(lost).expect("a few");
         assert_eq!(ids(&stream[..kept]), ids(&before[..kept]), "what was before the backup is the same");
         assert_eq!(stream.len(), kept + usize::try_from(changed).expect("a few"));
-        // What this service itself had cached may be of the lost history.
+        // The service's own entries may belong to the lost history.
         for lane in ["explicit", "ttl"] {
             let read = api.get(&format!("/products/{lane}/1")).await.expect(200).json();
             assert_eq!(read["stock"], 907, "{lane}");
@@ -80,7 +80,7 @@ async fn relay_that_keeps_running_notices_a_head_that_was_lowered() {
 }
 
 #[tokio::test]
-async fn relay_that_is_merely_started_anew_leaves_the_stream_alone() {
+async fn restarted_relay_keeps_the_stream() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.until_announced().await;

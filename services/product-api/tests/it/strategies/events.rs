@@ -1,4 +1,4 @@
-//! Strategy 4: every change is announced, a listener deletes the entry.
+//! Strategy 4: every change is published, a listener deletes the entry.
 
 use serde_json::json;
 use testkit::eventually;
@@ -7,7 +7,8 @@ use crate::support::{Api, SOON, Stores};
 
 const KEY: &str = "product:events:1";
 
-/// A product API that hears what it says. It is ready a moment before that: it serves without Redis, too.
+/// Starts a product API and waits until its listener receives events. It is ready a moment earlier, because it also
+/// serves without Redis.
 async fn listening(stores: &Stores) -> Api {
     let api = stores.api().await;
     let applied = async || api.metrics().await.sum("product_events_total", &[("result", "applied")]);
@@ -33,7 +34,7 @@ async fn written_and_heard(api: &Api, path: &str, stock: i64) {
 }
 
 #[tokio::test]
-async fn whoever_writes_the_listener_deletes_the_entry() {
+async fn listener_deletes_the_entry_after_a_change_by_any_writer() {
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     let elsewhere = listening(&stores).await;
@@ -51,7 +52,7 @@ async fn whoever_writes_the_listener_deletes_the_entry() {
 }
 
 #[tokio::test]
-async fn an_event_says_what_happened_and_only_after_it_was_committed() {
+async fn event_describes_the_change_and_is_published_after_the_commit() {
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     let mut heard = stores.subscribe().await;
@@ -89,7 +90,7 @@ async fn an_event_says_what_happened_and_only_after_it_was_committed() {
 }
 
 #[tokio::test]
-async fn messages_that_are_no_events_are_counted_and_ignored() {
+async fn invalid_messages_are_counted_and_ignored() {
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     api.get("/products/events/1").await.expect(200);
@@ -114,9 +115,10 @@ async fn messages_that_are_no_events_are_counted_and_ignored() {
     written_and_heard(&api, "/products/events/1", 1).await;
 }
 
-/// Pub/Sub forgets who was not there; so a listener whose connection was lost trusts nothing that it holds.
+/// Pub/Sub does not deliver to a disconnected subscriber, so a listener that lost its connection does not trust its
+/// entries.
 #[tokio::test]
-async fn a_listener_that_lost_its_connection_drops_its_lane_and_listens_again() {
+async fn listener_purges_its_cache_and_resubscribes_after_a_lost_connection() {
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     for round in 1..=3 {
@@ -132,7 +134,7 @@ async fn a_listener_that_lost_its_connection_drops_its_lane_and_listens_again() 
 
 /// The window in which an event is lost: between the end of one connection and the next.
 #[tokio::test]
-async fn an_event_that_nobody_heard_is_made_good() {
+async fn event_missed_by_the_listener_leaves_no_stale_entry() {
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     for round in 0..3 {

@@ -18,9 +18,9 @@ async fn a_write_deletes_the_entry_and_the_next_read_loads() {
     }
 }
 
-/// The race that a delete alone would lose: somebody's load has begun, but is not stored yet.
+/// The race that a delete alone would lose: a load has begun, but its value is not stored yet.
 #[tokio::test]
-async fn a_write_takes_the_lease_of_a_load_under_way() {
+async fn write_removes_the_lease_of_a_load_in_flight() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let lease = format!("L{}", "0".repeat(32));
@@ -30,14 +30,14 @@ async fn a_write_takes_the_lease_of_a_load_under_way() {
 }
 
 #[tokio::test]
-async fn a_deleted_product_is_gone_at_once_and_remembered_as_absent() {
+async fn deleted_product_is_gone_at_once_and_cached_as_absent() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.get("/products/explicit/1").await.expect(200);
     let deleted = api.delete("/products/explicit/1").await.expect(204);
     assert_eq!((deleted.source(), deleted.body.len()), ("fwd=method; detail=invalidated", 0));
     api.get("/products/explicit/1").await.problem(404, "not-found");
-    // The announcement drops what is remembered as absent once more.
+    // The event removes the absent entry once more.
     stores.until_announced().await;
     stores.redis(&["UNLINK", "product:explicit:1"]).await;
     for source in ["fwd=miss; stored", "hit"] {
@@ -49,7 +49,7 @@ async fn a_deleted_product_is_gone_at_once_and_remembered_as_absent() {
     api.put("/products/explicit/1", &json!({ "stock": 1 })).await.problem(404, "not-found");
 }
 
-/// The other strategies leave deletions to the catalogue.
+/// With the other strategies, a product is deleted through the catalogue routes.
 #[tokio::test]
 async fn no_other_strategy_deletes() {
     let stores = Stores::start().await;
@@ -62,9 +62,9 @@ async fn no_other_strategy_deletes() {
     api.get("/products/1").await.expect(200);
 }
 
-/// What it costs: the writer must come this way.
+/// The cost of the strategy: only its own writes invalidate the entry.
 #[tokio::test]
-async fn a_write_past_the_strategy_is_not_heard_of() {
+async fn write_outside_the_strategy_leaves_the_entry_stale() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = api.get("/products/explicit/1").await.expect(200).version();

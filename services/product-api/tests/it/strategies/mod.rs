@@ -1,4 +1,4 @@
-//! Each strategy's own behaviour, in a file of the same name as the strategy's.
+//! The behaviour of each strategy, in a file with the name of the strategy.
 
 mod events;
 mod explicit;
@@ -29,7 +29,7 @@ async fn a_first_read_is_a_miss_and_the_second_a_hit_with_the_same_bytes() {
     }
 }
 
-/// Three processes: one writes, one has the entry, one has never heard of the product.
+/// Three processes: one writes, one has the entry, one has never read the product.
 #[tokio::test]
 async fn a_write_in_one_process_is_seen_at_once_in_every_other() {
     let stores = Stores::start().await;
@@ -47,7 +47,7 @@ async fn a_write_in_one_process_is_seen_at_once_in_every_other() {
     }
 }
 
-/// A write through one leaves the others' alone, but for those that live by events: these follow.
+/// A write through one strategy keeps the entries of the others, except of those that depend on events: these follow.
 #[tokio::test]
 async fn each_strategy_has_entries_of_its_own() {
     let stores = Stores::start().await;
@@ -66,9 +66,9 @@ async fn each_strategy_has_entries_of_its_own() {
     }
 }
 
-/// "No such product" is remembered, and forgotten by whoever creates the product.
+/// "No such product" is cached, and removed by the writer that creates the product.
 #[tokio::test]
-async fn an_absent_product_is_cached_as_absent_and_seen_as_soon_as_it_is_created() {
+async fn absent_product_is_cached_as_absent_until_its_creation() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let other = stores.api().await;
@@ -93,7 +93,7 @@ async fn an_absent_product_is_cached_as_absent_and_seen_as_soon_as_it_is_created
     }
 }
 
-/// What is refused must not have cost the entry, nor left a lease that others wait for.
+/// A refused write must not remove the entry, nor leave a lease that other readers wait for.
 #[tokio::test]
 async fn a_refused_write_leaves_entry_and_readers_alone() {
     let stores = Stores::start().await;

@@ -1,4 +1,4 @@
-//! Strategy 7: all of them together.
+//! Strategy 7: the combination of all strategies.
 
 use serde_json::json;
 use testkit::eventually;
@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{SOON, Stores};
 
 #[tokio::test]
-async fn a_write_drops_the_entry_and_whatever_shows_the_product() {
+async fn write_removes_the_entry_and_every_entry_that_shows_the_product() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let before = api.get("/products/production/1").await.expect(200);
@@ -21,7 +21,7 @@ async fn a_write_drops_the_entry_and_whatever_shows_the_product() {
 }
 
 #[tokio::test]
-async fn somebody_elses_write_arrives_by_event() {
+async fn write_made_elsewhere_is_invalidated_by_event() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let elsewhere = stores.api().await;
@@ -32,12 +32,12 @@ async fn somebody_elses_write_arrives_by_event() {
 }
 
 #[tokio::test]
-async fn a_hot_entry_is_refreshed_behind_and_survives_a_database_that_is_away() {
+async fn hot_entry_is_refreshed_in_the_background_and_outlives_an_outage() {
     let stores = Stores::start().await;
     let settings = [("LANES__PRODUCTION__SOFT_TTL", "200ms"), ("LANES__PRODUCTION__LEASE", "10s")];
     let api = stores.api_with(&settings).await;
     let before = api.get("/products/production/1").await.expect(200).version();
-    // A change that nobody announces: the only way to a stale entry here.
+    // A change without an event: the only way to a stale entry here.
     stores.silence().await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 1").await;
     stores.until_stale(&api, "product:production:1").await;
@@ -53,9 +53,9 @@ async fn a_hot_entry_is_refreshed_behind_and_survives_a_database_that_is_away() 
     .await;
 }
 
-/// Expired may be served while it is refreshed; removed on purpose may not.
+/// An expired entry may be served while it is refreshed; an invalidated entry may not.
 #[tokio::test]
-async fn what_was_invalidated_is_not_served_even_while_the_database_is_held_up() {
+async fn invalidated_entry_is_not_served_while_the_database_is_blocked() {
     let stores = Stores::start().await;
     let api =
         stores.api_with(&[("LANES__PRODUCTION__SOFT_TTL", "100ms"), ("POSTGRES__STATEMENT_TIMEOUT", "300ms")]).await;

@@ -1,4 +1,4 @@
-//! Strategy 5: stale entries are served at once and refreshed behind.
+//! Strategy 5: stale entries are served at once and refreshed in the background.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crate::support::{Api, SOON, Service, Stores};
 
 const SETTINGS: [(&str, &str); 2] = [("LANES__SWR__SOFT_TTL", "300ms"), ("LANES__SWR__LEASE", "10s")];
 
-/// The database is held up meanwhile, so nobody can have waited for it.
+/// The database is held up meanwhile, so no reader can have waited for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_readers_of_a_stale_entry_wait_for_nothing_and_cause_one_refresh() {
+async fn readers_of_a_stale_entry_do_not_wait_and_cause_one_refresh() {
     let _turn = crate::support::turn().await;
     let stores = Stores::start().await;
     let api = Arc::new(stores.api_with(&SETTINGS).await);
@@ -39,7 +39,7 @@ async fn two_hundred_readers_of_a_stale_entry_wait_for_nothing_and_cause_one_ref
 }
 
 #[tokio::test]
-async fn past_the_hard_ttl_a_read_waits_and_is_fresh() {
+async fn read_after_the_hard_ttl_waits_and_is_fresh() {
     let stores = Stores::start().await;
     let short =
         [("LANES__SWR__SOFT_TTL", "100ms"), ("LANES__SWR__HARD_TTL", "200ms"), ("LANES__SWR__NEGATIVE_TTL", "100ms")];
@@ -52,10 +52,11 @@ async fn past_the_hard_ttl_a_read_waits_and_is_fresh() {
 }
 
 #[tokio::test]
-async fn the_featured_list_never_waits_while_a_copy_exists() {
+async fn featured_list_never_waits_while_an_entry_exists() {
     let stores = Stores::start().await;
     let api = stores.api_with(&SETTINGS).await;
-    // What happens next is heard of by nobody: a change that is announced, or made through the API, removes the list at once.
+    // No process learns of the following change: a published change, or one made through the API, removes the list at
+    // once.
     stores.silence().await;
     let first = api.get("/products/featured").await.expect(200);
     let listed = first.json()["products"].as_array().expect("a list").clone();
@@ -83,7 +84,7 @@ async fn the_featured_list_never_waits_while_a_copy_exists() {
     .await;
 }
 
-/// A refresh that fails costs nobody anything: the copy stays, up to its hard TTL.
+/// A refresh that fails harms no reader: the entry stays, up to its hard TTL.
 #[tokio::test]
 async fn a_stale_entry_outlives_a_database_that_fails() {
     let stores = Stores::start().await;

@@ -1,4 +1,4 @@
-//! Strategy 6: entries carry tags, and are invalidated by tag.
+//! Strategy 6: entries carry tags, and the writer invalidates by tag.
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -11,7 +11,7 @@ struct Shelves {
     api: Api,
     here: i64,
     there: i64,
-    /// Two here, one there.
+    /// Two products in one category, one in the other.
     ids: [i64; 3],
 }
 
@@ -30,7 +30,7 @@ impl Shelves {
     }
 
     async fn fill(&self) {
-        // Changes that are yet to be announced would remove what is put there now.
+        // Changes that are not published yet would remove the new entries.
         self.stores.until_announced().await;
         for path in self.paths() {
             self.api.get(&path).await.expect(200);
@@ -44,7 +44,7 @@ impl Shelves {
         [one, two, three, here, there]
     }
 
-    /// Which of [`paths`](Self::paths) are hits now.
+    /// Returns which of [`paths`](Self::paths) are hits now.
     async fn hits(&self) -> [bool; 5] {
         let mut hits = [false; 5];
         for (hit, path) in hits.iter_mut().zip(self.paths()) {
@@ -60,7 +60,7 @@ impl Shelves {
 }
 
 #[tokio::test]
-async fn a_renamed_category_drops_its_carriers_and_nothing_else() {
+async fn category_rename_invalidates_only_entries_with_its_tag() {
     let shelves = Shelves::stocked().await;
     let path = format!("/categories/{}", shelves.here);
     let renamed = shelves.api.put(&path, &json!({ "name": "Renamed" })).await.expect(200);
@@ -77,14 +77,14 @@ async fn a_renamed_category_drops_its_carriers_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_changed_product_drops_itself_and_its_list_and_nothing_else() {
+async fn product_change_invalidates_only_its_entry_and_its_list() {
     let shelves = Shelves::stocked().await;
     let written = shelves.api.put(&shelves.paths()[0], &json!({ "price_cents": 5 })).await.expect(200);
     assert_eq!(written.source(), "fwd=method; detail=invalidated");
     assert_eq!(shelves.hits().await, [false, true, true, false, true]);
 }
 
-/// A list cannot carry the tag of a product that was not on it: that is what collection tags are for.
+/// A list cannot carry the tag of a product that was not on it: collection tags serve this purpose.
 #[tokio::test]
 async fn a_moved_product_leaves_one_list_and_enters_the_other_at_once() {
     let shelves = Shelves::stocked().await;
@@ -97,7 +97,7 @@ async fn a_moved_product_leaves_one_list_and_enters_the_other_at_once() {
 }
 
 #[tokio::test]
-async fn somebody_elses_change_creation_and_deletion_reach_the_lists_by_event() {
+async fn changes_made_elsewhere_reach_the_lists_by_event() {
     let shelves = Shelves::stocked().await;
     let api = &shelves.api;
     let new = json!({ "name": "Another", "price_cents": 100, "category_id": shelves.here });
@@ -137,7 +137,7 @@ async fn a_category_that_does_not_exist_is_cached_as_absent() {
     api.put("/categories/4711", &json!({ "name": "x" })).await.problem(404, "not-found");
 }
 
-/// More members than one script call removes.
+/// The tag has more members than one script call removes.
 #[tokio::test]
 async fn a_tag_on_many_entries_is_emptied_completely() {
     let stores = Stores::start().await;

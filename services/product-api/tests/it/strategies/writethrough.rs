@@ -18,7 +18,7 @@ async fn the_read_after_a_write_is_a_hit_with_the_new_value() {
     }
 }
 
-/// Of two writers, the one that commits later must also be the one whose value stays.
+/// Of two writers, the value of the one that commits later must stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writers_leave_the_last_version_behind() {
     let stores = Stores::start().await;
@@ -39,7 +39,7 @@ async fn concurrent_writers_leave_the_last_version_behind() {
 }
 
 #[tokio::test]
-async fn a_write_that_its_condition_refuses_does_not_touch_the_entry() {
+async fn write_with_a_failed_precondition_does_not_touch_the_entry() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     api.get("/products/writethrough/1").await.expect(200);
@@ -48,9 +48,9 @@ async fn a_write_that_its_condition_refuses_does_not_touch_the_entry() {
     assert_eq!(api.get("/products/writethrough/1").await.expect(200).source(), "hit");
 }
 
-/// The category's name is another row's fact: the row lock does not cover it, its tag does.
+/// The category's name comes from another row: the row lock does not cover it, but its tag does.
 #[tokio::test]
-async fn a_renamed_category_is_not_served_from_what_was_written_before() {
+async fn renamed_category_is_not_served_from_a_written_through_entry() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let written = api.put("/products/writethrough/1", &json!({ "stock": 1 })).await.expect(200).json();

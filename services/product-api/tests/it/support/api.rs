@@ -1,4 +1,4 @@
-//! The product API as a process of its own.
+//! The product API as a separate process.
 
 use std::ops::Deref;
 use std::process::Command;
@@ -8,7 +8,7 @@ use testkit::http::Service;
 
 use super::{Metrics, Stores};
 
-/// Settings of every test, unless it says otherwise. A busy machine must not look like a Redis that is down.
+/// The settings of every test, unless it overrides them. A busy machine must not look like a Redis that is down.
 const DEFAULTS: [(&str, &str); 7] = [
     ("HTTP__HOST", "127.0.0.1"),
     ("HTTP__PORT", "0"),
@@ -31,7 +31,7 @@ impl Deref for Api {
 }
 
 impl Api {
-    /// The command that starts it over `stores`, with settings that differ from the defaults.
+    /// Returns the command that starts it on `stores`, with settings that differ from the defaults.
     pub(crate) fn command(stores: &Stores, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_product-api"));
         command.env_remove("CONFIG_FILE").envs(DEFAULTS);
@@ -45,7 +45,7 @@ impl Api {
         Self(Service::start(&Self::command(stores, settings)).await)
     }
 
-    /// SIGTERM; it must end in good order.
+    /// Sends SIGTERM and requires a clean exit.
     pub(crate) async fn stop(self) -> Exit {
         self.0.stop().await
     }
@@ -54,13 +54,13 @@ impl Api {
         Metrics::parse(&self.get("/metrics").await.expect(200).text())
     }
 
-    /// The version that lies in the cache now, if any does; looks without loading.
+    /// Returns the version that is in the cache now, if any, without loading.
     pub(crate) async fn cached_version(&self, key: &str) -> Option<i64> {
         let answer = self.get(&format!("/cache/stats/{key}")).await;
         answer.json()["version"].as_i64().filter(|_| answer.status == 200)
     }
 
-    /// How many loads `apis` have begun in `lane` so far.
+    /// Returns how many loads `apis` have begun in `lane` so far.
     pub(crate) async fn loads(apis: &[&Self], lane: &str) -> f64 {
         let mut total = 0.0;
         for api in apis {

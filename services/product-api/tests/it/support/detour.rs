@@ -1,8 +1,8 @@
-//! A detour on the way to Postgres, on which answers are late: so that races happen, not just may.
+//! A proxy to Postgres that delays replies, so that races happen reliably.
 //!
-//! A load whose answer is late meets a write that began after it and is acknowledged before it: the value that the
-//! load brings is then outdated, and must not be stored. The relay's answers are never late: it asks all the time, and
-//! would be taken for the load that a test waits for.
+//! A load whose reply is late meets a write that began after the load and is acknowledged before it. The loaded value
+//! is then outdated, and must not be stored. The relay's replies are never delayed: the relay queries all the time, and
+//! a test would mistake its query for the load that it waits for.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -15,15 +15,15 @@ use tokio::task::JoinSet;
 
 use super::SOON;
 
-/// One answer in so many is late.
+/// One reply in this many is late.
 const SHARE: u32 = 12;
-/// And by up to so much.
+/// The maximum delay of a late reply.
 const DELAY: Duration = Duration::from_millis(40);
 
-/// What a relay says first on each of its connections.
+/// What a relay sends first on each of its connections.
 const RELAY: &[u8] = b"application_name = 'relay'";
 
-/// A proxy that ends when it is dropped. It has a thread to itself: the test's own are busy with readers.
+/// A proxy that ends when it is dropped. It has its own thread, because the test's threads are busy with readers.
 pub(crate) struct Detour {
     url: String,
     answers: watch::Sender<Answers>,
@@ -31,21 +31,21 @@ pub(crate) struct Detour {
     _alive: oneshot::Sender<()>,
 }
 
-/// When answers arrive.
+/// When the proxy forwards replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
-    /// As soon as they are given.
+    /// At once.
     AtOnce,
     /// Some of them late, at random.
     SomeLate,
-    /// Not until this changes.
+    /// Not until this value changes.
     Withheld,
-    /// As soon as they are given, but for the answer to a COMMIT.
+    /// At once, except for the reply to a COMMIT.
     CommitsWithheld,
 }
 
 impl Detour {
-    /// A way to the database at `url`.
+    /// Starts a proxy to the database at `url`.
     pub(crate) async fn to(url: &str, answers: Answers) -> Self {
         let (login, place) = url.split_once('@').expect("a login in the URL");
         let (server, database) = place.split_once('/').expect("a database in the URL");
@@ -69,12 +69,12 @@ impl Detour {
         Self { url: format!("{login}@127.0.0.1:{port}/{database}"), answers, withheld, _alive: alive }
     }
 
-    /// Changes when answers arrive, also those that are withheld.
+    /// Sets when replies are forwarded, including those that are withheld.
     pub(crate) fn set(&self, answers: Answers) {
         self.answers.send_replace(answers);
     }
 
-    /// Waits until an answer is withheld: its statement has been executed then.
+    /// Waits until a reply is withheld: its statement has been executed then.
     pub(crate) async fn until_withheld(&mut self) {
         let withheld = tokio::time::timeout(SOON, self.withheld.wait_for(|withheld| *withheld)).await;
         withheld.expect("an answer in time").expect("the proxy lives");

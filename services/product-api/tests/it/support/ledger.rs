@@ -1,53 +1,53 @@
-//! Everything that was written and read of one product, and what must hold between them.
+//! A record of all writes and reads of one product, and the rules between them.
 //!
-//! The floor of a read is the highest version that had been acknowledged when the read began. A version below the
-//! floor is stale; one above the ceiling (as many versions as writes had begun when the read ended) is invented; a
-//! body in which the fields of two versions meet is torn.
+//! The floor of a read is the highest version that had been acknowledged when the read began. A version below the floor
+//! is stale. A version above the ceiling (as many versions as writes had begun when the read ended) is invented. A body
+//! in which the fields of two versions meet is torn.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// One write that was answered with success.
+/// A successful write.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) begin: Instant,
     pub(crate) end: Instant,
     pub(crate) version: i64,
     pub(crate) content: i64,
-    /// Not acknowledged to everybody: Redis did not take the invalidation yet.
+    /// Redis has not acknowledged the invalidation yet, so the write is not acknowledged to other processes.
     pub(crate) deferred: bool,
 }
 
-/// One read that was answered with success.
+/// A successful read.
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) begin: Instant,
     pub(crate) end: Instant,
     pub(crate) version: i64,
-    /// The number of which all fields were made; `None` when they disagree.
+    /// The number from which all fields were made; `None` if they disagree.
     pub(crate) content: Option<i64>,
     pub(crate) source: String,
 }
 
-/// What happened to one product.
+/// The history of one product.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// The version before the first write.
     pub(crate) base: i64,
     pub(crate) writes: Vec<Write>,
     pub(crate) reads: Vec<Read>,
-    /// Answers that were no success, and requests without an answer.
+    /// Failed responses, and requests without a response.
     pub(crate) failures: Vec<String>,
 }
 
-/// The fields of content number `n`: any two of different numbers can be told apart.
+/// The fields of content number `n`: the fields of any two numbers differ.
 pub(crate) fn fields(n: i64) -> Value {
     json!({ "name": format!("number {n}"), "description": format!("{n}, {n}"), "price_cents": n, "stock": n % 1000 })
 }
 
-/// The number that a product's fields were made of, if they agree.
+/// Returns the number from which a product's fields were made, if they agree.
 pub(crate) fn content(product: &Value) -> Option<i64> {
     let n = product["price_cents"].as_i64()?;
     let expected = fields(n);
@@ -56,7 +56,7 @@ pub(crate) fn content(product: &Value) -> Option<i64> {
 }
 
 impl Ledger {
-    /// The reads that broke a promise, with `counted` writes as acknowledged.
+    /// Returns the reads that broke a guarantee, with `counted` writes as acknowledged.
     pub(crate) fn violations(&self, counted: impl Fn(&Write) -> bool) -> Vec<String> {
         let written: HashMap<i64, i64> = self.writes.iter().map(|write| (write.version, write.content)).collect();
         let floors = Self::rising(self.writes.iter().filter(|write| counted(write)).map(|w| (w.end, w.version)));
@@ -66,7 +66,7 @@ impl Ledger {
         for read in &self.reads {
             let acknowledged = floors.partition_point(|(at, _)| *at < read.begin);
             let floor = floors[..acknowledged].last().map_or(self.base, |(_, version)| *version);
-            // Failed writes have begun as well, hence no exact count when there are any.
+            // Failed writes have begun as well, so there is no exact count if there are any.
             let ceiling = self.base + begins.partition_point(|at| *at < read.end) as i64 + self.failures.len() as i64;
             if read.version < floor {
                 violations.push(format!("stale: {floor} was acknowledged before {read:?}"));
@@ -85,7 +85,7 @@ impl Ledger {
         violations
     }
 
-    /// The longest time between the end of a write and the begin of a read that did not see it.
+    /// Returns the longest time between the end of a write and the start of a read that did not see it.
     pub(crate) fn staleness(&self) -> Duration {
         let mut writes: Vec<(i64, Instant)> = self.writes.iter().map(|write| (write.version, write.end)).collect();
         writes.sort();
@@ -103,7 +103,7 @@ impl Ledger {
         staleness.max().unwrap_or_default()
     }
 
-    /// How many reads were answered from there.
+    /// Returns how many reads came from this source.
     pub(crate) fn reads_from(&self, source: &str) -> usize {
         self.reads.iter().filter(|read| read.source == source).count()
     }
@@ -125,7 +125,7 @@ impl Ledger {
         )
     }
 
-    /// Each moment with the highest version up to then.
+    /// Returns each time with the highest version up to then.
     fn rising(versions: impl Iterator<Item = (Instant, i64)>) -> Vec<(Instant, i64)> {
         let mut versions: Vec<_> = versions.collect();
         versions.sort();
@@ -138,7 +138,7 @@ impl Ledger {
     }
 }
 
-/// A check that cannot fail proves nothing: so the checker is checked.
+/// A check that cannot fail proves nothing, so this tests the checker.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,8 +169,8 @@ mod tests {
         };
         for (read, verdict) in [
             (read(0, 5, 1, None), ""),
-            (read(15, 16, 1, None), ""),     // the write is under way
-            (read(15, 16, 2, Some(20)), ""), // seen before it was acknowledged
+            (read(15, 16, 1, None), ""),     // the write is in flight
+            (read(15, 16, 2, Some(20)), ""), // read before it was acknowledged
             (read(21, 22, 2, Some(20)), ""),
             (read(21, 45, 1, None), "stale: 2 was"), // the seed's content is not checked
             (read(45, 46, 2, Some(20)), "stale: 3 was"),

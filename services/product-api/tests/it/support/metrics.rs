@@ -12,7 +12,7 @@ struct Sample {
 }
 
 impl Metrics {
-    /// Reads Prometheus' text format, and refuses what is not.
+    /// Parses the Prometheus text format, and refuses invalid lines.
     #[track_caller]
     pub(crate) fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| {

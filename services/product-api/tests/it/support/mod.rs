@@ -1,4 +1,4 @@
-//! What the tests stand on: stores of their own, the service as its users run it, and ways to look behind it.
+//! The fixtures of the tests: stores, the service as its users run it, and access to its internals.
 
 mod api;
 mod detour;
@@ -21,17 +21,17 @@ pub(crate) use stream::{STREAM, seq};
 pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};
 
-/// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.
+/// The timeout for what should happen at once: long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// All seven, as they stand in paths and keys.
+/// The names of the seven strategies in paths and keys.
 pub(crate) const STRATEGIES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
 
-/// Those that promise fresh reads after an acknowledged write.
+/// The strategies that guarantee fresh reads after an acknowledged write.
 pub(crate) const FRESH: [&str; 4] = ["explicit", "writethrough", "tags", "production"];
 
-/// Tests that load the machine or measure time take turns, two at once: however many cores there are, they do not
-/// measure one another.
+/// Limits tests that load the machine or measure time to two at once, on any number of cores, so that they do not
+/// affect each other's measurements.
 pub(crate) async fn turn() -> SemaphorePermit<'static> {
     static TURNS: Semaphore = Semaphore::const_new(2);
     TURNS.acquire().await.expect("it is never closed")

@@ -1,4 +1,4 @@
-//! A database and a Redis that one test has to itself, and ways to look into them and to hold them up.
+//! The database and the Redis of one test, and functions that inspect and delay them.
 
 use std::process::Command;
 
@@ -7,13 +7,13 @@ use testkit::{Postgres, Redis, eventually, shared_database};
 
 use super::{Api, SOON};
 
-/// What a test has to itself.
+/// The stores of one test.
 pub(crate) struct Stores {
     pub(crate) redis: Redis,
     database_url: String,
 }
 
-/// A lock that the test holds, of a table or an advisory one: who needs it waits until it is released.
+/// A lock that the test holds, on a table or an advisory one. A session that needs it waits until it is released.
 pub(crate) struct Lock(AsyncPgConnection);
 
 impl Stores {
@@ -25,7 +25,7 @@ impl Stores {
         Self { redis, database_url: shared_database().await }
     }
 
-    /// On a Postgres that the test may kill.
+    /// Uses a Postgres that the test may kill.
     pub(crate) async fn on(postgres: &Postgres) -> Self {
         let database_url = postgres.create_database("shop").await.expect("a new cluster has no such database");
         Self { redis: Redis::start().await.expect("a private Redis"), database_url }
@@ -39,27 +39,27 @@ impl Stores {
         self.database_url.rsplit_once('/').map_or("", |(_, name)| name)
     }
 
-    /// One product API over these stores.
+    /// Starts a product API on these stores.
     pub(crate) async fn api(&self) -> Api {
         Api::start(self, &[]).await
     }
 
-    /// One product API over these stores, with settings of its own.
+    /// Starts a product API on these stores with its own settings.
     pub(crate) async fn api_with(&self, settings: &[(&str, &str)]) -> Api {
         Api::start(self, settings).await
     }
 
-    /// The command that starts one.
+    /// Returns the command that starts a product API.
     pub(crate) fn command(&self, settings: &[(&str, &str)]) -> Command {
         Api::command(self, settings)
     }
 
-    /// Runs SQL; a line per row, columns separated by `|`.
+    /// Runs SQL and returns a line per row, with columns separated by `|`.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         Postgres::shared().await.sql(self.database(), sql).await.expect("the test's own SQL")
     }
 
-    /// Runs SQL that may be refused.
+    /// Runs SQL that the database may refuse.
     pub(crate) async fn try_sql(&self, sql: &str) -> anyhow::Result<String> {
         Postgres::shared().await.sql(self.database(), sql).await
     }
@@ -73,19 +73,20 @@ impl Stores {
         self.redis(&["EXISTS", key]).await == "1"
     }
 
-    /// Waits until every committed change is in the stream, and so out of the lanes that events keep.
+    /// Waits until every committed change is in the stream, and therefore removed from the caches that depend on
+    /// events.
     pub(crate) async fn until_announced(&self) {
         let waiting = "SELECT count(*) FROM outbox WHERE done_at IS NULL";
         eventually("everything to be announced", 2 * SOON, async || self.sql(waiting).await == "0").await;
     }
 
-    /// From now on, changes of products are not announced: what a writer does not invalidate itself stays.
+    /// Disables events about products: what a writer does not invalidate itself stays.
     pub(crate) async fn silence(&self) {
         self.until_announced().await;
         self.sql("ALTER TABLE products DISABLE TRIGGER products_announce_update").await;
     }
 
-    /// A session of somebody else's.
+    /// Opens a session of another client.
     pub(crate) async fn connect(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.database_url).await.expect("the database is there")
     }
@@ -98,7 +99,7 @@ impl Stores {
         Lock(connection)
     }
 
-    /// Holds up every COMMIT that asks for the advisory lock `id`.
+    /// Delays every COMMIT that requests the advisory lock `id`.
     pub(crate) async fn hold_commits(&self, id: u32) -> Lock {
         let mut connection = self.connect().await;
         let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({id})");
@@ -106,7 +107,7 @@ impl Stores {
         Lock(connection)
     }
 
-    /// How many statements of the product API wait for a lock.
+    /// Returns how many statements of the product API wait for a lock.
     pub(crate) async fn waiting(&self) -> usize {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND application_name = 'product-api'

@@ -1,4 +1,4 @@
-//! The stream and the channel, as a subscriber sees them.
+//! The stream and the channel, as a subscriber receives them.
 
 use fred::clients::SubscriberClient;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
@@ -10,17 +10,17 @@ use tokio::sync::broadcast::Receiver;
 
 use super::{SOON, Stores};
 
-/// Where every committed change is to be found.
+/// The stream of every committed change.
 pub(crate) const STREAM: &str = "product:events";
 
-/// What the outbox says that the stream must hold.
+/// The events that the stream must hold according to the outbox.
 const ROWS: &str = "SELECT (event || jsonb_strip_nulls(jsonb_build_object('seq', seq, 'epoch', (
         SELECT epoch FROM outbox_epochs WHERE first_seq <= seq ORDER BY first_seq DESC LIMIT 1))))::text
     FROM outbox ORDER BY seq";
 
 impl Stores {
-    /// The events in the stream, oldest first. Each must be a single JSON under the id of its number, and each must
-    /// follow its predecessor.
+    /// Returns the events in the stream, oldest first. Each must be a single JSON document under the id of its number,
+    /// and follow its predecessor.
     pub(crate) async fn stream(&self) -> Vec<Value> {
         let printed = self.redis(&["XRANGE", STREAM, "-", "+"]).await;
         let lines: Vec<&str> = printed.lines().filter(|line| !line.is_empty()).collect();
@@ -39,7 +39,7 @@ impl Stores {
         events
     }
 
-    /// The stream, once everything is announced. It must hold all events there ever were, as the outbox has them.
+    /// Returns the stream after everything is published. It must hold all events of the outbox.
     pub(crate) async fn whole_stream(&self) -> Vec<Value> {
         self.until_announced().await;
         let stream = self.stream().await;
@@ -51,30 +51,30 @@ impl Stores {
         stream
     }
 
-    /// What was announced behind number `after`.
+    /// Returns the events after number `after`.
     pub(crate) async fn announced_after(&self, after: i64) -> Vec<Value> {
         self.until_announced().await;
         self.stream().await.into_iter().filter(|event| seq(event) > after).collect()
     }
 
-    /// The last number given.
+    /// Returns the last assigned number.
     pub(crate) async fn head(&self) -> i64 {
         self.sql("SELECT seq FROM outbox_head").await.parse().expect("a number")
     }
 
-    /// The last number given, once everything is announced.
+    /// Returns the last assigned number after everything is published.
     pub(crate) async fn settled_head(&self) -> i64 {
         self.until_announced().await;
         self.head().await
     }
 
-    /// Waits until that many committed changes have no place in the stream yet, but a number.
+    /// Waits until this many committed changes have a number, but no entry in the stream.
     pub(crate) async fn until_numbered_and_waiting(&self, count: usize) {
         let counts = "SELECT count(*) FILTER (WHERE seq IS NULL), count(*) FROM outbox WHERE done_at IS NULL";
         eventually("the numbers", SOON, async || self.sql(counts).await == format!("0|{count}")).await;
     }
 
-    /// Listens to the channel, as a fourth strategy elsewhere would.
+    /// Subscribes to the channel, as another service with strategy 4 would.
     pub(crate) async fn subscribe(&self) -> Channel {
         let config = Config::from_url(&self.redis.url()).expect("testkit's own URL");
         let mut builder = Builder::from_config(config);
@@ -87,7 +87,7 @@ impl Stores {
     }
 }
 
-/// What is heard on the channel.
+/// A subscription to the channel.
 pub(crate) struct Channel {
     client: SubscriberClient,
     heard: Receiver<Message>,
@@ -100,7 +100,7 @@ impl Channel {
         serde_json::from_slice(message.value.as_bytes().expect("a text")).expect("an event is JSON")
     }
 
-    /// Nothing more is wanted.
+    /// Ends the subscription.
     pub(crate) async fn close(self) {
         self.client.quit().await.expect("Redis is there");
     }

@@ -1,4 +1,4 @@
-//! Many readers and a few writers on one product, everything they see in a ledger.
+//! Many readers and a few writers of one product, whose results are recorded in a ledger.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use super::ledger::{self, Read, Write};
 use super::{Api, Ledger, Service, TestResponse};
 
-/// The longest that somebody pauses between two requests.
+/// The longest pause of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Who does what to which product.
+/// The clients of a workload, and their product.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Workload {
     pub(crate) strategy: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Workload {
     pub(crate) writers: usize,
 }
 
-/// A workload under way.
+/// A running workload.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     tasks: JoinSet<()>,
@@ -38,7 +38,7 @@ enum Seen {
 }
 
 impl Workload {
-    /// Starts all readers and writers at once, spread over `apis`.
+    /// Starts all readers and writers at once, distributed over `apis`.
     pub(crate) async fn start(self, apis: &[Arc<Api>]) -> Load {
         let base = apis[0].get(&format!("/products/{}", self.id)).await.expect(200).version();
         let path: Arc<str> = format!("/products/{}/{}", self.strategy, self.id).into();
@@ -61,8 +61,8 @@ impl Workload {
                     if sender.send(seen).is_err() {
                         return;
                     }
-                    // Half of the readers are back at once. The others may come at any moment, also while a load is
-                    // under way that began before the last write.
+                    // Half of the readers continue at once. The others may arrive at any time, including during a load
+                    // that began before the last write.
                     if number >= self.readers || number & 2 == 0 {
                         tokio::time::sleep(rand::random_range(Duration::ZERO..PAUSE)).await;
                     }
@@ -74,7 +74,7 @@ impl Workload {
 }
 
 impl Load {
-    /// What has happened so far.
+    /// Returns what has happened so far.
     pub(crate) fn so_far(&mut self) -> &Ledger {
         while let Ok(seen) = self.seen.try_recv() {
             match seen {
@@ -86,7 +86,7 @@ impl Load {
         &self.ledger
     }
 
-    /// Lets everybody finish what is under way, and sums up.
+    /// Lets all clients finish their requests, and returns the result.
     pub(crate) async fn finish(mut self) -> Ledger {
         self.stop.store(true, SeqCst);
         while let Some(ended) = self.tasks.join_next().await {
