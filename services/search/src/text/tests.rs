@@ -96,8 +96,8 @@ fn a_word_with_signs_and_a_run_know_their_bytes() {
     assert_eq!(placed(text)[2].letters, [4..7, 7..10]);
 }
 
-/// Whoever changes what a text is split into has to raise `VERSION` in `index/schema.rs`, so that every index is built
-/// anew, and then the number here.
+/// A change of how texts are split requires a higher `VERSION` in `index/schema.rs`, so that every index is rebuilt,
+/// and then the new number here.
 #[test]
 fn the_version_of_the_index_stands_for_what_the_analysis_gives() {
     let sample = "Résumé re\u{301}sume\u{301} Größe running C++ ASP.NET AT&T Wi-Fi t shirt a\u{200b}b 智能手机 コーヒー กาแฟ हिन्दी Ёлка 한국 ﬁ ½ x2²";
