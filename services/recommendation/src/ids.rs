@@ -1,4 +1,4 @@
-//! The ids that a request names, parsed at the edge.
+//! The ids in a request, parsed and validated.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,19 +15,19 @@ pub struct ProductId(i64);
 pub struct CartId(Uuid);
 
 impl ProductId {
-    /// As the database has it.
+    /// Returns the id as the database stores it.
     pub fn get(self) -> i64 {
         self.0
     }
 }
 
 impl CartId {
-    /// The name under which events and keys know it; see [`cart_reference`].
+    /// Returns the reference that events and keys use instead of the id; see [`cart_reference`].
     pub fn reference(self) -> Uuid {
         cart_reference(self.0)
     }
 
-    /// As the database has it.
+    /// Returns the id as a UUID.
     pub fn get(self) -> Uuid {
         self.0
     }
@@ -49,7 +49,7 @@ impl FromStr for ProductId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // One address for each: no leading zeros.
+        // Leading zeros are refused, so that each product has one URL.
         let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && *number > 0);
         number.map(Self).ok_or_else(|| format!("a product id is a number from 1 to {}", i64::MAX))
@@ -60,7 +60,7 @@ impl FromStr for CartId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        // The parser takes braces, URNs and bare digits as well; a cart has one name.
+        // The parser also accepts braces, URNs and bare digits; they are refused, so that each cart has one name.
         let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
         parsed.map(Self).ok_or("a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8")
     }
