@@ -1,4 +1,4 @@
-//! What cannot be used gets a problem that says why.
+//! Invalid requests get a problem that says why.
 
 use reqwest::Method;
 

@@ -1,4 +1,5 @@
-//! A change of a product reaches the lists, whoever made it; what does not concern a list leaves it alone.
+//! A change of a product reaches the lists, including changes made in psql. A change that does not concern a list
+//! leaves it in the cache.
 
 use reqwest::Method;
 use serde_json::json;
@@ -62,7 +63,7 @@ async fn a_category_that_is_renamed_shows_its_new_name() {
     assert_eq!(list["similar"][0]["category"], json!({ "id": 1, "name": "Out of doors" }));
 }
 
-/// One transaction: when its events are carried out, no product that was known to be in the category is in it any more.
+/// One transaction: when its events are applied, no product that was known to be in the category is in it any more.
 #[tokio::test]
 async fn category_that_is_renamed_while_all_its_products_leave_it_shows_its_new_name() {
     let stores = Stores::start().await;
@@ -92,7 +93,7 @@ async fn an_id_that_is_used_again_is_another_product() {
     stores.until_all_is_heard().await;
     let list = ours.get("/recommendations/1").await.expect(200).json();
     assert_eq!(item(&list, 25).unwrap()["name"], "A rucksack");
-    // Both at once: the copy never sees it gone.
+    // Deletion and insertion in one transaction: the copy never observes the deletion.
     let at_once =
         format!("BEGIN; DELETE FROM products WHERE id = 25; {}; COMMIT", again.replace("A rucksack", "A pack"));
     stores.shop_sql("UPDATE products SET price_cents = 14000 WHERE id = 25").await;
@@ -111,7 +112,7 @@ async fn a_change_that_concerns_no_list_leaves_them_all() {
         ours.get("/recommendations/1").await.expect(200).source() == "hit"
     })
     .await;
-    // Another category; and in the same one, what nobody sees.
+    // A change in another category, and one in the same category that no list shows.
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 2").await;
     stores.shop_sql("UPDATE products SET featured = true WHERE id = 61").await;
     stores.until_all_is_heard().await;

@@ -1,4 +1,5 @@
-//! Events that cannot be used: each is counted, lies in the dead letters with its reason, and stops nobody.
+//! Events that cannot be applied: each is counted, becomes a dead letter with the reason, and does not block further
+//! events.
 
 use events::contract::cart_reference;
 use serde_json::json;
@@ -59,7 +60,7 @@ async fn events_of_products_that_nobody_knows_are_carried_out() {
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;
     let seq: u64 = stores.shop_sql("SELECT seq FROM outbox_head").await.parse().unwrap();
-    // As if it had come and gone before anybody looked.
+    // The product is created and deleted before the service can fetch it.
     let values = "(900001, 'Here and gone', 1, 1, 1)";
     let insert = format!("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES {values}");
     stores.shop_sql(&format!("BEGIN; {insert}; DELETE FROM products WHERE id = 900001; COMMIT")).await;

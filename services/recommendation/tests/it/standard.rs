@@ -1,4 +1,4 @@
-//! What every service has: health, metrics, the API's description, a look into the cache.
+//! The behaviour that every service has: health, metrics, the OpenAPI description, and access to the cache.
 
 use events::contract::cart_reference;
 use serde_json::json;

@@ -1,11 +1,11 @@
-//! The service's database is a standby, or read-only, while it runs or when it starts.
+//! The service's database is a standby, or read-only, while the service runs or when it starts.
 
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};
 
 use crate::support::{SOON, Service, Stores, ids, item, until_list};
 
-/// It serves lists, from the cache and from the database, and says that it cannot learn anything.
+/// Asserts that the service serves lists, from the cache and from the database, and reports that it cannot write.
 async fn is_degraded(service: &Service) -> Value {
     let path = "/recommendations/13";
     eventually("a read", 2 * SOON, async || service.get(path).await.status == 200).await;
@@ -26,7 +26,7 @@ async fn is_degraded(service: &Service) -> Value {
     report
 }
 
-/// What happened meanwhile is carried out, without a restart.
+/// Asserts that the service applies the changes of the outage without a restart.
 async fn recovers(service: &Service) {
     let is_new = |list: &Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_901);
     until_list(service, "/recommendations/13", "the price of meanwhile", is_new).await;

@@ -1,5 +1,5 @@
-//! It starts in any order: without the product API, without Redis, without the cart; and refuses settings that do not do
-//! by their names.
+//! The service starts in any order with the product API, Redis and the cart, and refuses invalid settings with their
+//! names.
 
 use testkit::{ChildProcess, eventually, free_port};
 
@@ -15,7 +15,7 @@ async fn it_starts_without_the_product_api_and_is_ready_when_the_catalogue_is_co
     assert!(unready["checks"]["catalogue"]["detail"].as_str().unwrap().contains("product API"), "{unready}");
     ours.get("/livez").await.expect(200);
     ours.get("/recommendations/1").await.problem(503, "unavailable");
-    // What happens to carts is heard of already.
+    // Events about carts are already applied.
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(5, &[2, 26]).await;

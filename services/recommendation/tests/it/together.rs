@@ -1,4 +1,4 @@
-//! What is learned from carts.
+//! Learning from carts.
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use events::contract::cart_reference;
@@ -15,7 +15,7 @@ async fn what_shares_carts_more_often_than_by_chance_is_recommended_both_ways() 
     assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [] as [i64; 0]);
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
-    // Everybody buys 37: that it shares carts with 1 says nothing.
+    // Product 37 is in most carts, so sharing carts with 1 is not significant.
     carts.many(3, &[1, 37]).await;
     carts.many(32, &[37, 50]).await;
     carts.many(1, &[1, 26]).await;
@@ -126,7 +126,7 @@ async fn what_is_taken_out_of_carts_again_is_unlearned() {
     assert_eq!(together().await, [] as [i64; 0]);
 }
 
-/// Postgres may be silent for 7 s on an ordinary connection.
+/// An ordinary connection to Postgres is given up after 7 s without a response.
 #[tokio::test]
 async fn lesson_that_takes_longer_than_a_request_may_is_finished() {
     let stores = Stores::start().await;
@@ -143,7 +143,7 @@ async fn lesson_that_takes_longer_than_a_request_may_is_finished() {
     tokio::time::sleep(std::time::Duration::from_millis(7_500)).await;
     assert_eq!(stores.sql(waiting).await, learns, "the same session still waits");
     other.batch_execute("COMMIT").await.expect("the session lives");
-    // The next lesson comes much later, because this one has taken so long.
+    // The next run comes much later, because this one has taken so long.
     let learned = "SELECT number > 0 FROM lessons WHERE name = 'learned'";
     eventually("the lesson to be finished", SOON, async || stores.sql(learned).await == "t").await;
     assert!(!ours.process.output().contains("to Postgres does not answer"), "{}", ours.process.output());

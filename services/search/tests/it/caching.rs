@@ -1,4 +1,4 @@
-//! Pages in Redis: stored, shared, and removed by what they show and by what could enter them.
+//! Result pages in Redis: stored, shared, and invalidated by changes of what they show and by products that enter them.
 
 use reqwest::Method;
 use serde_json::json;
@@ -27,7 +27,8 @@ async fn queries_that_mean_the_same_share_a_page() {
     }
 }
 
-/// A page is gone when what it shows changes, and when something enters or leaves it. All others stay.
+/// A page is invalidated when a product that it shows changes, and when a product enters or leaves it. All other pages
+/// stay.
 #[tokio::test]
 async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
     let shop = Shop::start().await;
@@ -89,7 +90,7 @@ async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
     }
 }
 
-/// What a page counts without showing it counts too.
+/// A page also depends on products that it counts without showing them.
 #[tokio::test]
 async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_show() {
     let shop = Shop::start().await;
@@ -131,7 +132,8 @@ async fn an_unchanged_page_is_not_sent_again() {
     assert_eq!((unchanged.header("etag"), unchanged.body.len()), (page.header("etag"), 0));
 }
 
-/// A page shows how far the index is, which moves with every event: the same page with another number is other bytes.
+/// A page shows the position of the index, which moves with every event: the same page with another position has other
+/// bytes.
 #[tokio::test]
 async fn representations_with_different_bytes_never_share_a_validator() {
     let shop = Shop::start().await;

@@ -1,4 +1,4 @@
-//! What becomes of a change in the catalogue, whoever made it.
+//! The effect of changes in the catalogue, including changes made in psql.
 
 use serde_json::json;
 use testkit::eventually;
@@ -33,7 +33,7 @@ async fn a_change_in_psql_is_found() {
     let id = before.ids()[0];
     shop.sql(&format!("UPDATE products SET name = 'Vermilion Anvil', stock = 0 WHERE id = {id}")).await;
     search.until_found("vermilion", &["Vermilion Anvil"]).await;
-    // One statement, many products; and a transaction that never was.
+    // One statement that changes many products, and a transaction that is rolled back.
     shop.sql("UPDATE products SET description = 'Everything smells of juniper.'").await;
     eventually("all of them", SOON, async || search.find("juniper").await.total() == 50).await;
     shop.sql("BEGIN; UPDATE products SET description = 'Nothing smells of sandalwood.'; ROLLBACK").await;
@@ -65,12 +65,13 @@ async fn a_category_that_is_renamed_is_found_and_shown_by_its_new_name() {
     assert_eq!(shown["hits"][0]["category"]["name"], "Turntables");
     assert_eq!(shown["facets"][0]["category"]["name"], "Turntables");
 
-    // A product moves there.
+    // A product moves into the category.
     shop.put(&format!("/products/{}", ids[2]), &json!({ "category_id": 3 })).await;
     search.until_found("turntables", &["Horn", "Needle", "Spade"]).await;
 }
 
-/// The name is learned from the product API, not from products that were in the category and may have left it.
+/// The indexer reads the name from the product API, and not from products that were in the category and may have left
+/// it.
 #[tokio::test]
 async fn a_category_is_known_by_its_new_name_though_most_products_leave_it_at_the_same_time() {
     let shop = Shop::start().await;

@@ -1,4 +1,5 @@
-//! The stream cannot be read: the search reads the product API's log, and says when that does not answer either.
+//! When the stream cannot be read, the search reads the product API's log, and is stale when the log is unavailable
+//! too.
 
 use serde_json::{Value, json};
 use testkit::eventually;

@@ -1,4 +1,4 @@
-//! Page by page.
+//! Paging through results.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ async fn all_pages_together_are_the_result_each_product_once() {
     assert!(search.find("cotton").await.total() > 7, "the test is about nothing");
 }
 
-/// A number of products to skip would show one twice when another comes in before it.
+/// With an offset instead of a cursor, a product would be repeated when another one is added before it.
 #[tokio::test]
 async fn a_cursor_keeps_its_place_while_products_come_and_go() {
     let shop = Shop::start().await;
@@ -43,7 +43,7 @@ async fn a_cursor_keeps_its_place_while_products_come_and_go() {
     assert_eq!(first.ids(), whole[..3]);
     let cursor = first.json()["next_cursor"].as_str().expect("a next page").to_owned();
 
-    // One comes before the place, one before it goes, one behind it changes its price.
+    // One product is added before the cursor, one is deleted before it, and one after it changes its price.
     let new = shop.create(&[Product { name: "Amber", ..Product::default() }]).await;
     shop.delete(whole[0]).await;
     shop.put(&format!("/products/{}", whole[4]), &json!({ "price_cents": 77 })).await;

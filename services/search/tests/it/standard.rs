@@ -1,4 +1,4 @@
-//! What every service has.
+//! The routes and the behaviour that every service has.
 
 use std::process::Command;
 
