@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_product_id_is_a_positive_number_and_nothing_else() {
+    fn product_id_is_a_positive_number() {
         assert_eq!("9223372036854775807".parse::<ProductId>().map(ProductId::get), Ok(i64::MAX));
         for text in ["", "0", "-1", "+1", "01", "1.0", "1e3", "abc", " 1", "9223372036854775808"] {
             assert!(text.parse::<ProductId>().is_err(), "{text}");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cart_id_has_one_form_but_for_its_case() {
+    fn cart_id_has_one_form_in_either_case() {
         let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
         assert_eq!(id.to_uppercase().parse::<CartId>().map(|id| id.to_string()), Ok(id.to_owned()));
         for text in ["", "1", &id[1..], &format!("urn:uuid:{id}"), &format!("{{{id}}}"), &id.replace('-', "")] {

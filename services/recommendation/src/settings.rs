@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_valid() {
         assert_eq!(load(&[]).unwrap().http.port, 8007);
     }
 
     #[test]
-    fn contradictions_are_refused_by_the_name_of_the_setting() {
+    fn invalid_settings_are_refused_by_name() {
         for (name, value) in [
             ("LANES__LIST__SOFT_TTL", "1h"),
             ("LANES__BASKET__HARD_TTL", "0s"),

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_stale_until_it_is_known_to_be_current_and_again_when_nobody_says_so() {
+    fn copy_is_stale_unless_it_was_recently_known_to_be_current() {
         let (state, t0) = (CatalogueStatus::default(), Instant::now());
         assert!(state.catalogue(t0).stale);
         state.observe_head(7, 7, t0);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keeps_up_is_current_though_it_never_has_the_newest() {
+    fn copy_that_keeps_up_is_current_without_the_newest_event() {
         let (state, t0) = (CatalogueStatus::default(), Instant::now());
         let at = |second: u64| t0 + Duration::from_secs(second);
         for second in 0..20 {

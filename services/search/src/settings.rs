@@ -95,14 +95,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_valid() {
         let settings = Settings::from_vars([]).unwrap();
         assert_eq!((settings.http.port, settings.index.memory), (8006, 64));
         assert_eq!(settings.events, ConsumerSettings::default());
     }
 
     #[test]
-    fn contradictions_are_refused_by_the_name_of_the_setting() {
+    fn invalid_settings_are_refused_by_name() {
         for (name, value) in [
             ("LANES__PAGE__SOFT_TTL", "20m"),
             ("LANES__PAGE__LEASE", "2m"),

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_significant_is_left_out_and_the_rest_goes_both_ways() {
+    fn significant_associations_are_kept_in_both_directions() {
         let mut best = best([(1, 2, 5.04), (1, 3, 3.2), (2, 3, -9.0)].into_iter(), 3.3);
         best.sort_by_key(|one| one.product);
         let expected = [(1, 2), (2, 1)].map(|(product, other)| Association { product, other, score: 5.0 });
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_product_the_best_are_remembered() {
+    fn each_product_keeps_its_best_associations() {
         let many = (2..200).map(|other| (1, other, other as f64));
         let mut ones: Vec<i64> =
             best(many, 3.3).into_iter().filter(|one| one.product == 1).map(|one| one.other).collect();

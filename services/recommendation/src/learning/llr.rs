@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn bigrams_of_the_paper_get_the_values_of_the_paper() {
+    fn ratios_equal_those_of_dunnings_paper() {
         // Dunning 1993, table 1: bigrams of a text about Swiss banking.
         let published = [
             ("the swiss", [110, 2442, 111, 29114], 270.72),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_roots_are_those_that_mahout_publishes() {
+    fn roots_and_ratios_equal_those_that_mahout_publishes() {
         // Owen, Anil, Dunning, Friedman, "Mahout in Action", and Dunning's blog of 2008.
         for (table, root) in [
             ([13, 1000, 1000, 100_000], 0.90),
@@ -102,19 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rarely_met_together_is_negative() {
+    fn root_is_negative_for_products_that_rarely_occur_together() {
         let avoided = Counts { both: 1, first: 100, second: 100, all: 1000 };
         assert!(avoided.ratio() > 10.0 && avoided.signed_root() < -3.0, "{}", avoided.signed_root());
     }
 
     #[test]
-    fn independent_things_and_things_in_every_basket_say_nothing() {
+    fn ratio_is_zero_for_independent_or_ubiquitous_products() {
         assert!(Counts { both: 10, first: 100, second: 100, all: 1000 }.ratio() < 1e-6);
         assert!(Counts { both: 50, first: 50, second: 50, all: 50 }.ratio() < 1e-6);
     }
 
     #[test]
-    fn counts_that_contradict_one_another_give_a_number() {
+    fn contradictory_counts_give_a_finite_number() {
         for counts in [
             Counts { both: 0, first: 0, second: 0, all: 0 },
             Counts { both: 9, first: 1, second: 1, all: 1 },

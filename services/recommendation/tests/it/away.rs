@@ -6,7 +6,7 @@ use testkit::{eventually, free_port};
 use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
 
 #[tokio::test]
-async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_so() {
+async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -39,7 +39,7 @@ async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_s
 }
 
 #[tokio::test]
-async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_it_again() {
+async fn outdated_list_is_not_stored_again_before_the_new_row_arrives() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -67,7 +67,7 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
 }
 
 #[tokio::test]
-async fn what_may_be_sold_out_is_not_shown_for_as_long_as_nobody_can_say() {
+async fn product_that_may_be_sold_out_is_hidden_until_its_row_arrives() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -98,7 +98,7 @@ async fn change_as_the_api_dies(stores: &Stores, change: &str) {
 /// The event handler then opens a connection, several calls below the consumer that runs it: the deepest stack of the
 /// service.
 #[tokio::test]
-async fn connections_to_the_database_that_end_are_replaced_and_end_nothing_else() {
+async fn terminated_database_connections_are_replaced() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;
@@ -116,7 +116,7 @@ async fn connections_to_the_database_that_end_are_replaced_and_end_nothing_else(
 }
 
 #[tokio::test]
-async fn without_redis_every_list_is_made_for_its_reader() {
+async fn lists_without_redis_bypass_the_cache() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
@@ -138,7 +138,7 @@ async fn without_redis_every_list_is_made_for_its_reader() {
 
 /// Redis has lost everything: entries, streams and groups. Postgres has the data of the service and its positions.
 #[tokio::test]
-async fn what_changes_while_redis_is_lost_is_made_good_from_the_logs() {
+async fn changes_during_the_loss_of_redis_are_read_from_the_logs() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[]).await;
@@ -161,7 +161,7 @@ async fn what_changes_while_redis_is_lost_is_made_good_from_the_logs() {
 
 /// The log no longer has the missed events, so the service copies the whole catalogue again.
 #[tokio::test]
-async fn what_was_missed_and_is_no_longer_kept_is_found_by_copying_the_catalogue_again() {
+async fn catalogue_is_copied_again_when_the_log_lacks_missed_events() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[]).await;

@@ -20,7 +20,7 @@ async fn until_events_fail(ours: &Service, stream: &str) {
 }
 
 #[tokio::test]
-async fn recommendation_without_access_to_the_streams_says_that_its_lists_may_be_stale() {
+async fn lists_are_stale_without_access_to_the_streams() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &SETTINGS).await;
@@ -48,7 +48,7 @@ async fn recommendation_without_access_to_the_streams_says_that_its_lists_may_be
 
 /// Only events about carts are missing: the list of a product does not depend on those.
 #[tokio::test]
-async fn recommendation_without_events_about_carts_says_that_lists_for_carts_may_be_stale() {
+async fn cart_lists_are_stale_without_events_about_carts() {
     let stores = Stores::start().await;
     let (_api, cart, ours) = stores.all_with(&SETTINGS).await;
     let path = format!("/recommendations?cart={}", Uuid::new_v4());

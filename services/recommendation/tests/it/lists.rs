@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Stores, ids, item};
 
 #[tokio::test]
-async fn similar_is_what_is_of_the_same_category_and_can_be_bought_and_is_not_itself() {
+async fn similar_products_are_other_available_products_of_the_category() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let answer = ours.get("/recommendations/1").await.expect(200);
@@ -24,7 +24,7 @@ async fn similar_is_what_is_of_the_same_category_and_can_be_bought_and_is_not_it
 }
 
 #[tokio::test]
-async fn the_same_words_and_the_same_price_are_more_similar_than_either() {
+async fn products_with_equal_words_and_price_are_the_most_similar() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let products = [
@@ -49,7 +49,7 @@ async fn the_same_words_and_the_same_price_are_more_similar_than_either() {
 }
 
 #[tokio::test]
-async fn of_each_kind_no_more_than_asked_for_is_shown() {
+async fn lists_have_at_most_as_many_items_as_the_limit() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let all = ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
@@ -61,7 +61,7 @@ async fn of_each_kind_no_more_than_asked_for_is_shown() {
 }
 
 #[tokio::test]
-async fn of_an_unknown_product_nothing_is_said_and_of_a_lonely_one_lists_are_empty() {
+async fn unknown_product_is_not_found_and_lone_product_has_empty_lists() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     for _ in 0..2 {
@@ -100,7 +100,7 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_list_is_told_that_it_has_not_changed() {
+async fn unchanged_list_is_not_sent_again() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let first = ours.get("/recommendations/1").await.expect(200);

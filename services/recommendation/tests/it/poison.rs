@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{Carts, SOON, Stores};
 
 #[tokio::test]
-async fn a_malformed_event_becomes_a_dead_letter_and_the_next_one_counts() {
+async fn malformed_event_becomes_a_dead_letter_and_the_next_is_applied() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -37,7 +37,7 @@ async fn a_malformed_event_becomes_a_dead_letter_and_the_next_one_counts() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_later_day_is_set_aside_and_the_next_one_counts() {
+async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
     let stores = Stores::start().await;
     let (_api, _ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -55,7 +55,7 @@ async fn an_event_of_a_later_day_is_set_aside_and_the_next_one_counts() {
 }
 
 #[tokio::test]
-async fn events_of_products_that_nobody_knows_are_carried_out() {
+async fn events_of_unknown_products_are_applied() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;

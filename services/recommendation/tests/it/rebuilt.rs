@@ -56,7 +56,7 @@ async fn until_complete(stores: &Stores, ours: &Service) {
 }
 
 #[tokio::test]
-async fn recommendation_that_is_new_beside_an_old_cart_reads_the_baskets_from_it() {
+async fn new_recommendation_reads_the_baskets_of_an_existing_cart_service() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let cart = stores.cart(api.url(), "0").await;
@@ -74,7 +74,7 @@ async fn recommendation_that_is_new_beside_an_old_cart_reads_the_baskets_from_it
 }
 
 #[tokio::test]
-async fn baskets_are_right_again_after_events_were_lost_while_the_recommendation_was_away() {
+async fn baskets_are_correct_again_after_events_were_lost_during_downtime() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let cart_port = testkit::free_port().to_string();

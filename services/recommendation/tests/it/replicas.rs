@@ -11,7 +11,7 @@ use crate::support::{Carts, SOON, Service, Stores, ids, item};
 const IN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test]
-async fn two_share_the_events_and_show_the_same() {
+async fn two_replicas_share_the_events_and_show_the_same_lists() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let (a, b) = tokio::join!(stores.ours_with(api.url(), &[]), stores.ours_with(api.url(), &[]));
@@ -42,7 +42,7 @@ async fn two_share_the_events_and_show_the_same() {
 /// One replica is killed in the middle of the transaction for three events. The other replica is not blocked, and has
 /// applied two more events by then.
 #[tokio::test]
-async fn what_one_was_killed_over_the_other_takes_over_in_time() {
+async fn replica_takes_over_the_events_of_a_killed_replica_in_time() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];

@@ -55,7 +55,7 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
 }
 
 #[tokio::test]
-async fn recommendation_whose_own_database_was_restored_gets_its_events_again() {
+async fn recommendation_with_a_restored_database_gets_its_events_again() {
     let stores = Stores::start().await;
     let (api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);

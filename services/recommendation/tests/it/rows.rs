@@ -73,7 +73,7 @@ fn product(version: i64, stock: i32) -> Product {
 }
 
 #[tokio::test]
-async fn an_older_answer_changes_nothing() {
+async fn older_response_changes_nothing() {
     let rows = Rows::start().await;
     rows.live(12, 3, 1).await;
     rows.live(11, 2, 1).await;
@@ -85,7 +85,7 @@ async fn an_older_answer_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_does_not_come_back_with_an_older_answer() {
+async fn older_response_does_not_restore_a_deleted_product() {
     let rows = Rows::start().await;
     rows.live(10, 3, 1).await;
     rows.gone(12, 3).await;
@@ -99,7 +99,7 @@ async fn what_was_deleted_does_not_come_back_with_an_older_answer() {
 }
 
 #[tokio::test]
-async fn a_later_life_of_the_same_id_begins_with_version_one() {
+async fn recreated_product_begins_with_version_one() {
     let rows = Rows::start().await;
     rows.live(10, 8, 1).await;
     rows.gone(11, 8).await;
@@ -115,7 +115,7 @@ async fn a_later_life_of_the_same_id_begins_with_version_one() {
 }
 
 #[tokio::test]
-async fn whether_it_can_be_bought_again_is_said_once_more_when_the_event_comes_once_more() {
+async fn repeated_event_reports_the_availability_change_again() {
     let rows = Rows::start().await;
     assert!(rows.live(10, 1, 0).await, "it was not there before: nobody knows");
     assert!(!rows.live(11, 2, 0).await);
@@ -127,7 +127,7 @@ async fn whether_it_can_be_bought_again_is_said_once_more_when_the_event_comes_o
 
 /// A text is expensive to analyse, and nearly all changes concern prices and stock.
 #[tokio::test]
-async fn search_text_is_computed_anew_only_when_a_text_changes() {
+async fn search_text_is_recomputed_only_when_a_text_changes() {
     let rows = Rows::start().await;
     let name = |name: &str, version, stock| Product { name: name.to_owned(), ..product(version, stock) };
     let write = async |seq, product| {
@@ -143,7 +143,7 @@ async fn search_text_is_computed_anew_only_when_a_text_changes() {
 
 /// One batch with rows that keep their texts, rows with new texts, new rows, and deleted rows.
 #[tokio::test]
-async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
+async fn mixed_batch_writes_each_row_as_a_single_row_would() {
     let rows = Rows::start().await;
     let of = |id: i64, name: &str, version: i64, stock: i32| Product {
         id,
@@ -166,7 +166,7 @@ async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
 }
 
 #[tokio::test]
-async fn the_position_is_below_the_first_event_that_is_missing() {
+async fn position_is_below_the_first_missing_event() {
     let rows = Rows::start().await;
     let position = async || rows.positions.of("product:events").await.unwrap().map(|position| position.seq);
     assert_eq!(position().await, None);

@@ -64,7 +64,7 @@ async fn recommendation_that_starts_on_a_standby_is_degraded_until_it_is_promote
 }
 
 #[tokio::test]
-async fn recommendation_that_starts_on_a_read_only_database_is_degraded_until_it_is_not() {
+async fn recommendation_on_a_read_only_database_is_degraded_until_writable() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     let (api, before) = stores.both().await;
     before.stop().await;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{Carts, SOON, Stores, ids, item};
 
 #[tokio::test]
-async fn what_shares_carts_more_often_than_by_chance_is_recommended_both_ways() {
+async fn products_that_share_carts_significantly_recommend_each_other() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [] as [i64; 0]);
@@ -29,7 +29,7 @@ async fn what_shares_carts_more_often_than_by_chance_is_recommended_both_ways() 
 }
 
 #[tokio::test]
-async fn what_cannot_be_bought_is_not_recommended_and_comes_back_when_it_can() {
+async fn unavailable_product_is_recommended_again_when_available() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -52,7 +52,7 @@ async fn what_cannot_be_bought_is_not_recommended_and_comes_back_when_it_can() {
 }
 
 #[tokio::test]
-async fn for_a_cart_it_is_what_goes_with_all_of_it_and_nothing_that_it_holds() {
+async fn cart_list_fits_the_whole_cart_and_excludes_its_products() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -79,7 +79,7 @@ async fn for_a_cart_it_is_what_goes_with_all_of_it_and_nothing_that_it_holds() {
 }
 
 #[tokio::test]
-async fn for_a_cart_that_nobody_has_heard_of_there_is_nothing_and_nothing_is_stored() {
+async fn unknown_cart_gets_empty_lists_that_are_not_stored() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     for _ in 0..2 {
@@ -90,7 +90,7 @@ async fn for_a_cart_that_nobody_has_heard_of_there_is_nothing_and_nothing_is_sto
 }
 
 #[tokio::test]
-async fn an_event_that_comes_twice_or_too_late_has_no_effect() {
+async fn repeated_or_late_event_has_no_effect() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -107,7 +107,7 @@ async fn an_event_that_comes_twice_or_too_late_has_no_effect() {
 }
 
 #[tokio::test]
-async fn what_is_taken_out_of_carts_again_is_unlearned() {
+async fn products_removed_from_carts_are_unlearned() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -128,7 +128,7 @@ async fn what_is_taken_out_of_carts_again_is_unlearned() {
 
 /// An ordinary connection to Postgres is given up after 7 s without a response.
 #[tokio::test]
-async fn lesson_that_takes_longer_than_a_request_may_is_finished() {
+async fn learning_run_longer_than_a_request_timeout_is_finished() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut other = diesel_async::AsyncPgConnection::establish(stores.ours()).await.expect("the database is there");

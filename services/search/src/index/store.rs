@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_holds_the_documents_and_its_record() {
+    fn commit_stores_the_documents_and_its_record() {
         let directory = tempfile::tempdir().expect("a directory");
         let (mut store, commit) = Store::open(directory.path(), 64).expect("an empty directory");
         assert_eq!(commit, None);

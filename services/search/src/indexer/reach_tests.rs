@@ -79,7 +79,7 @@ fn queries() -> BTreeSet<String> {
 }
 
 #[test]
-fn a_product_raises_a_tag_of_every_page_that_shows_it() {
+fn creating_a_product_invalidates_a_tag_of_every_page_that_shows_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut store, _) = Store::open(directory.path(), 64).expect("an empty directory");
     let products: Vec<Product> = TEXTS.iter().enumerate().map(|(at, text)| product(at + 1, text)).collect();

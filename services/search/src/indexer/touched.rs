@@ -167,7 +167,7 @@ mod tests {
     const TEXTS: &str = "in:any typo:any word:a word:ab word:b word:bc word:r word:re word:red";
 
     #[test]
-    fn stock_touches_nothing_more_and_a_price_what_is_chosen_by_price() {
+    fn stock_adds_no_tags_and_price_adds_tags_of_price_filtered_pages() {
         assert_eq!(tags(Some(row(1, "Ab", 5)), Some(row(2, "Ab", 5)), &[updated(2, &["stock"])]), "");
         let price = tags(Some(row(1, "Ab", 5)), Some(row(2, "Ab", 6)), &[updated(2, &["price_cents", "stock"])]);
         assert_eq!(
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_touches_the_words_that_it_had_and_has() {
+    fn changed_text_invalidates_the_words_before_and_after() {
         assert_eq!(tags(Some(row(1, "Ab", 5)), Some(row(2, "Bc", 5)), &[updated(2, &["name"])]), TEXTS);
         assert_eq!(
             tags(Some(row(1, "Ab", 5)), Some(row(3, "Bc", 5)), &[updated(2, &["name"]), updated(3, &["stock"])]),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_was_skipped_touches_every_page_if_its_text_may_have_been_another() {
+    fn skipped_version_with_a_possibly_different_text_invalidates_every_page() {
         let (old, new) = (|| Some(row(1, "Ab", 5)), || Some(row(3, "Bc", 5)));
         for (before, after, events) in [
             // The row was fetched after a change whose event is not in this batch.
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_category_and_very_much_at_once_touch_every_page() {
+    fn renamed_category_or_too_many_tags_invalidate_every_page() {
         let mut touched = ChangedTags::default();
         touched.category(&event(ProductChangeKind::CategoryUpdated, 2, &["description"]));
         assert_eq!(touched, ChangedTags::default());

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_can_be_read_back_and_belongs_to_one_query() {
+    fn cursor_can_be_parsed_back_and_belongs_to_one_query() {
         for likeness in [MatchMode::Strict, MatchMode::Typo, MatchMode::Partial] {
             let cursor = Cursor::new(likeness, SortPosition { score: 7_001, id: i64::MAX }, "q=lamp");
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_a_cursor() {
+    fn malformed_text_is_not_a_cursor() {
         for text in [
             "",
             "s",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_better_score_comes_first_then_the_smaller_id() {
+    fn higher_score_comes_first_then_the_smaller_id() {
         let mut places = [(1, 9), (2, 5), (1, 3)].map(|(score, id)| SortPosition { score, id });
         places.sort();
         assert_eq!(places.map(|place| (place.score, place.id)), [(2, 5), (1, 3), (1, 9)]);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matches_is_bold_and_all_else_is_escaped() {
+    fn matches_are_bold_and_all_other_text_is_escaped() {
         assert_eq!(
             snippet("lamps", "A <b>lamp</b> & a \"lamp\"."),
             "A &lt;b&gt;<b>lamp</b>&lt;/b&gt; &amp; a &quot;<b>lamp</b>&quot;."
@@ -190,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_partial_match_the_pairs_that_it_has_are_bold() {
+    fn partial_match_shows_its_matching_pairs_in_bold() {
         let html = |q: &str, text: &str| Highlight::new(&QueryTerms::parse(q), MatchMode::Partial).whole(text);
         assert_eq!(html("便宜智能手机壳", "智能手机保护壳"), "<b>智能手机</b>保护壳");
         assert_eq!(html("手机护壳 red", "智能手机保护壳 Red"), "智能<b>手机</b>保<b>护壳</b> <b>Red</b>");
     }
 
     #[test]
-    fn of_a_long_text_the_part_with_most_matches_is_shown() {
+    fn snippet_shows_the_part_of_a_long_text_with_most_matches() {
         let text =
             format!("A lamp. {} Here a lamp, there a lamp. {}", "So it goes. ".repeat(30), "The end. ".repeat(30));
         let shown = snippet("lamp", &text);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_cut_inside_a_character() {
+    fn snippet_never_cuts_inside_a_character() {
         for text in [
             "ü".repeat(500),
             "日本 ".repeat(200),

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_that_mean_the_same_have_the_same_key() {
+    fn queries_with_the_same_meaning_have_the_same_key() {
         for (q, key) in [
             ("", "q=&category=&price=-&limit=20"),
             ("  \t", "q=&category=&price=-&limit=20"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_match_has_half_of_the_units_of_a_query() {
+    fn partial_match_has_half_of_the_units_of_a_query() {
         for (q, expected) in [
             ("", None),
             ("lamp", None),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_carries_the_tags_of_what_could_enter_it() {
+    fn page_carries_the_tags_of_texts_that_could_enter_it() {
         let priced = |q: &str| Search { filter: Filter { min_price: Some(1), ..Filter::default() }, ..search(q) };
         let category = |q: &str| Search { filter: Filter { category: Some(3), ..Filter::default() }, ..search(q) };
         for (search, reach, expected) in [

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_by_its_name() {
+    fn invalid_parameter_is_refused_by_name() {
         let q = |q: &str| SearchQuery { q: Some(q.to_owned()), ..SearchQuery::default() };
         let cursor = |cursor: String| SearchQuery { cursor: Some(cursor), ..q("lamp") };
         for (query, field) in [

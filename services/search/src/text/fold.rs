@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_one_text_fold_to_the_same_letters() {
+    fn equivalent_forms_of_a_text_fold_to_the_same_letters() {
         for (one, other) in [
             ("Résumé", "Re\u{301}sume\u{301}"),
             ("RÉSUMÉ", "resume"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_are_letters_stay() {
+    fn folding_keeps_marks_that_make_another_letter() {
         for (one, other) in [("हिन्दी", "हनद"), ("ที่", "ท"), ("ガ", "カ"), ("мой", "мои"), ("கி", "க")]
         {
             assert_ne!(folded(one), folded(other), "{one} {other}");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_letter_knows_its_bytes_in_the_text() {
+    fn folded_letters_know_their_bytes_in_the_text() {
         let text = "xe\u{301}ﬁ";
         let places: Vec<_> = letters(text).into_iter().map(|letter| (letter.char, &text[letter.bytes])).collect();
         assert_eq!(places, [('x', "x"), ('e', "e\u{301}"), ('f', "ﬁ"), ('i', "ﬁ")]);

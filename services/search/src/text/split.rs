@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_that_are_part_of_a_name_make_a_piece_of_their_own() {
+    fn signs_of_a_name_make_a_separate_piece() {
         for (text, expected) in [
             ("Oak, Lamps!", "oak lamps"),
             ("C++", "c++! c"),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_word_is_cut_and_never_left_out() {
+    fn long_word_is_cut_but_not_left_out() {
         assert_eq!(split(&"x".repeat(1_000)), "x".repeat(LONGEST));
         assert_eq!(split(&"7".repeat(200)), "7".repeat(200));
     }

@@ -3,7 +3,7 @@
 use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
-async fn every_parameter_that_cannot_be_meant_is_refused_by_its_name() {
+async fn search_refuses_every_invalid_parameter_by_name() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     let long = "x".repeat(201);
@@ -41,7 +41,7 @@ async fn every_parameter_that_cannot_be_meant_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_query_of_operators_and_signs_is_searched_for_like_any_other() {
+async fn query_of_operators_and_signs_is_searched_like_any_other() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Plain \"Quoted\" (Thing)", ..Product::default() }]).await;
     let search = Search::of(&shop).await;

@@ -7,7 +7,7 @@ use testkit::eventually;
 use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn the_first_start_takes_in_the_whole_catalogue() {
+async fn first_start_indexes_the_whole_catalogue() {
     // More than one page of the catalogue.
     let shop = Shop::with_products(1_200).await;
     let search = Search::of(&shop).await;
@@ -25,7 +25,7 @@ async fn the_first_start_takes_in_the_whole_catalogue() {
 
 /// The indexer reads page after page while products are created, changed and deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_changes_while_the_index_is_built_is_in_it() {
+async fn changes_during_the_index_build_are_indexed() {
     let shop = Shop::with_products(3_000).await;
     let directory = TempDir::new().expect("a directory");
     let search = Search::start(&shop, directory, &[]).await;
@@ -46,7 +46,7 @@ async fn what_changes_while_the_index_is_built_is_in_it() {
 }
 
 #[tokio::test]
-async fn without_a_product_api_it_waits_and_becomes_ready_when_there_is_one() {
+async fn first_start_waits_for_the_product_api() {
     let mut shop = Shop::start().await;
     shop.create(&[Product { name: "Willow Basket", ..Product::default() }]).await;
     shop.stop_api().await;
@@ -64,7 +64,7 @@ async fn without_a_product_api_it_waits_and_becomes_ready_when_there_is_one() {
 }
 
 #[tokio::test]
-async fn progress_can_be_read_while_the_index_is_built() {
+async fn readiness_reports_the_progress_of_the_index_build() {
     let shop = Shop::with_products(1_200).await;
     let detour = Detour::to(shop.api.url()).await;
     detour.close();
@@ -84,7 +84,7 @@ async fn progress_can_be_read_while_the_index_is_built() {
 
 /// The search keeps serving its index, and marks responses as stale.
 #[tokio::test]
-async fn when_the_product_api_goes_away_searches_go_on_and_say_that_they_age() {
+async fn searches_without_the_product_api_continue_and_are_marked_stale() {
     let mut shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Slate Clock", ..Product::default() }]).await[0];
     let search = Search::of(&shop).await;

@@ -8,7 +8,7 @@ use testkit::http::Service;
 use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn queries_that_mean_the_same_share_a_page() {
+async fn queries_with_the_same_meaning_share_a_page() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Copper Kettle", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -30,7 +30,7 @@ async fn queries_that_mean_the_same_share_a_page() {
 /// A page is invalidated when a product that it shows changes, and when a product enters or leaves it. All other pages
 /// stay.
 #[tokio::test]
-async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
+async fn change_invalidates_only_the_pages_that_it_concerns() {
     let shop = Shop::start().await;
     let product = |name, price_cents, category_id| Product { name, price_cents, category_id, ..Product::default() };
     let ids = shop
@@ -92,7 +92,7 @@ async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
 
 /// A page also depends on products that it counts without showing them.
 #[tokio::test]
-async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_show() {
+async fn totals_and_facets_of_a_stored_page_follow_products_not_shown() {
     let shop = Shop::start().await;
     for number in 0..5 {
         shop.create(&[Product { name: &format!("Saffron {number}"), ..Product::default() }]).await;
@@ -112,7 +112,7 @@ async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_sho
 }
 
 #[tokio::test]
-async fn an_unchanged_page_is_not_sent_again() {
+async fn unchanged_page_is_not_sent_again() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Onyx", ..Product::default() }]).await;
     let search = Search::of(&shop).await;

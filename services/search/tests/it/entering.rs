@@ -13,7 +13,7 @@ async fn create(shop: &Shop, search: &Search, name: &str, category_id: i64) {
 }
 
 #[tokio::test]
-async fn a_product_that_enters_a_page_invalidates_it() {
+async fn product_that_enters_a_page_invalidates_it() {
     let shop = Shop::start().await;
     let names = ["Red Shoes", "Red Mug", "手机保护壳", "กาแฟ", "Résumé", NUMBER, "C++ Primer", ".NET Primer", "AT&T"];
     let products = names.map(|name| Product { name, ..Product::default() });
@@ -60,7 +60,7 @@ async fn a_product_that_enters_a_page_invalidates_it() {
 }
 
 #[tokio::test]
-async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
+async fn price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
     let shop = Shop::start().await;
     let products = ["Red Mug", "Mug in Red"].map(|name| Product { name, price_cents: 9_000, ..Product::default() });
     let ids = shop.create(&products).await;
@@ -148,7 +148,7 @@ async fn product_that_matches_part_of_a_run_invalidates_the_page() {
 
 /// The facets of a page count the products of all categories, whichever is chosen.
 #[tokio::test]
-async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_it() {
+async fn product_of_another_category_invalidates_pages_whose_facets_count_it() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Oak Stool", category_id: 2, ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -169,7 +169,7 @@ async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_
 
 /// A product that no query of a page can match leaves the page in the cache.
 #[tokio::test]
-async fn a_product_that_does_not_concern_a_page_leaves_it_in_the_cache() {
+async fn product_that_does_not_concern_a_page_leaves_it_in_the_cache() {
     let shop = Shop::start().await;
     let products = ["Red Mug", "手机保护壳", "กาแฟ", "Résumé", "C++ Primer"];
     let products = products.map(|name| Product { name, ..Product::default() });

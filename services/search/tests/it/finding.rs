@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
-async fn words_match_by_stem_by_beginning_and_nearly() {
+async fn words_match_by_stem_by_beginning_and_with_typos() {
     let shop = Shop::start().await;
     let product = |name, description| Product { name, description, ..Product::default() };
     shop.create(&[
@@ -48,7 +48,7 @@ async fn words_match_by_stem_by_beginning_and_nearly() {
 }
 
 #[tokio::test]
-async fn a_name_counts_more_than_a_category_and_that_more_than_a_description() {
+async fn name_counts_more_than_category_and_category_more_than_description() {
     let shop = Shop::start().await;
     shop.put("/categories/2", &json!({ "name": "Zithers" })).await;
     let product = |name, description, category_id| Product { name, description, category_id, ..Product::default() };
@@ -70,7 +70,7 @@ async fn a_name_counts_more_than_a_category_and_that_more_than_a_description() {
 }
 
 #[tokio::test]
-async fn filters_narrow_the_result_and_facets_count_all_of_it() {
+async fn filters_narrow_the_result_and_facets_ignore_the_chosen_category() {
     let shop = Shop::start().await;
     let product = |name, price_cents, category_id| Product { name, price_cents, category_id, ..Product::default() };
     shop.create(&[

@@ -27,7 +27,7 @@ async fn past_the_cache(settings: &[(&str, &str)]) -> (Shop, Search) {
 }
 
 #[tokio::test]
-async fn while_redis_is_down_equal_searches_share_one() {
+async fn equal_searches_run_as_one_while_redis_is_down() {
     let (_shop, search) = past_the_cache(&[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
     let searches = async || {
         let metrics = search.get("/metrics").await.expect(200).text();
@@ -44,7 +44,7 @@ async fn while_redis_is_down_equal_searches_share_one() {
 }
 
 #[tokio::test]
-async fn while_redis_is_down_no_more_searches_run_at_once_than_with_it() {
+async fn search_limit_holds_while_redis_is_down() {
     let settings = [("REDIS__MAX_LOADS", "1"), ("REDIS__LOAD_QUEUE", "1ms"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
     let (_shop, search) = past_the_cache(&settings).await;
     let queries: Vec<String> = (0..60).map(slow).collect();

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
-async fn all_pages_together_are_the_result_each_product_once() {
+async fn pages_together_contain_each_result_exactly_once() {
     let shop = Shop::with_products(300).await;
     let search = Search::of(&shop).await;
     for q in ["", "a", "cotton", "in for", "lihgt"] {
@@ -26,7 +26,7 @@ async fn all_pages_together_are_the_result_each_product_once() {
 
 /// With an offset instead of a cursor, a product would be repeated when another one is added before it.
 #[tokio::test]
-async fn a_cursor_keeps_its_place_while_products_come_and_go() {
+async fn cursor_keeps_its_position_while_products_are_added_and_removed() {
     let shop = Shop::start().await;
     let description = |times: usize| "amber ".repeat(times);
     for times in 1..=9 {

@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {
+async fn searches_without_redis_are_uncached_and_see_changes() {
     let shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Ochre Mat", ..Product::default() }]).await[0];
     let search = Search::of(&shop).await;
@@ -31,7 +31,7 @@ async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {
 
 /// Redis returns with all its data, including pages that have become outdated meanwhile.
 #[tokio::test]
-async fn a_redis_that_hung_serves_no_page_that_was_outdated_meanwhile() {
+async fn redis_that_hung_serves_no_page_that_became_outdated() {
     let shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Teak Deck 0", ..Product::default() }]).await[0];
     let search = Search::with(&shop, &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
@@ -53,7 +53,7 @@ async fn a_redis_that_hung_serves_no_page_that_was_outdated_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_start_without_redis_serves_and_picks_it_up_later() {
+async fn search_starts_without_redis_and_uses_it_when_it_returns() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Rowan Bead", ..Product::default() }]).await;
     shop.redis.stop().await.expect("it stops");

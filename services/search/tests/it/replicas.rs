@@ -9,7 +9,7 @@ use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 /// The connection of the lagging replica to the product API is blocked, so it receives the event but cannot index it.
 /// It keeps searching.
 #[tokio::test]
-async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdated() {
+async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Basalt Bookend", ..Product::default() }]).await;
     let detour = Detour::to(shop.api.url()).await;
@@ -58,7 +58,7 @@ async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdate
 
 /// A replica is paused and resumed repeatedly, at any point of its work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
+async fn paused_replica_stores_no_outdated_page_when_it_resumes() {
     let shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Jasper Dial 0", ..Product::default() }]).await[0];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::of(&shop));
@@ -81,7 +81,7 @@ async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
 
 /// FLUSHALL removes the shared watermarks. A floor replaces them before any replica stores a page.
 #[tokio::test]
-async fn a_horizon_that_was_lost_begins_anew_above_everything_that_was_in_it() {
+async fn lost_watermarks_are_replaced_by_a_floor_above_all_of_them() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Tin Whistle", ..Product::default() }]).await;
     let detour = Detour::to(shop.api.url()).await;

@@ -12,7 +12,7 @@ use crate::support::{Found, Product, SOON, Search, Shop};
 const VERSION: &str = "v3";
 
 #[tokio::test]
-async fn after_kill_9_it_resumes_where_its_last_commit_was() {
+async fn search_resumes_at_its_last_commit_after_kill_9() {
     let shop = Shop::with_products(700).await;
     let search = Search::of(&shop).await;
     let id = shop.create(&[Product { name: "Amaranth Pot", ..Product::default() }]).await[0];
@@ -34,7 +34,7 @@ async fn after_kill_9_it_resumes_where_its_last_commit_was() {
 
 /// The process is killed at any point of its work, and the index is correct after the last start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whenever_it_is_killed_the_index_equals_the_catalogue_in_the_end() {
+async fn index_equals_the_catalogue_after_repeated_kills() {
     let shop = Shop::with_products(200).await;
     let mut search = Search::of(&shop).await;
     for round in 0..6 {
@@ -59,7 +59,7 @@ async fn whenever_it_is_killed_the_index_equals_the_catalogue_in_the_end() {
 }
 
 #[tokio::test]
-async fn without_a_product_api_an_index_of_before_serves_at_once() {
+async fn existing_index_serves_at_once_without_a_product_api() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Larch Ladder", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -73,7 +73,7 @@ async fn without_a_product_api_an_index_of_before_serves_at_once() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_damaged_is_built_anew() {
+async fn damaged_index_is_rebuilt() {
     let shop = Shop::with_products(300).await;
     let mut search = Search::of(&shop).await;
     for damage in [cut, overwrite, remove] {
@@ -88,7 +88,7 @@ async fn an_index_that_is_damaged_is_built_anew() {
 }
 
 #[tokio::test]
-async fn an_index_of_another_version_is_removed_and_built_anew() {
+async fn index_of_another_version_is_removed_and_rebuilt() {
     let shop = Shop::with_products(50).await;
     let directory = Search::of(&shop).await.kill().await;
     let old = directory.path().join("v1");
@@ -132,7 +132,7 @@ fn remove(index: &Path) {
 
 /// The search was down for longer than events are retained.
 #[tokio::test]
-async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue() {
+async fn search_reindexes_the_catalogue_after_missed_events() {
     let shop = Shop::with_products(100).await;
     let search = Search::of(&shop).await;
     let directory = search.kill().await;
@@ -153,7 +153,7 @@ async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue(
 }
 
 #[tokio::test]
-async fn an_index_of_another_database_is_compared_with_the_whole_catalogue() {
+async fn search_reindexes_the_catalogue_of_another_database() {
     let (large, small) = tokio::join!(Shop::with_products(300), Shop::start());
     let directory = Search::of(&large).await.kill().await;
     small.create(&[Product { name: "Mauve Mitten", ..Product::default() }]).await;
@@ -170,7 +170,7 @@ async fn an_index_of_another_database_is_compared_with_the_whole_catalogue() {
 /// Two processes that write to one directory would damage the index. The second process waits, and then exits with an
 /// error.
 #[tokio::test]
-async fn a_directory_belongs_to_one_process() {
+async fn index_directory_belongs_to_one_process() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     let second = testkit::ChildProcess::start(&crate::support::command(&shop, search.index(), &[])).expect("it starts");

@@ -47,7 +47,7 @@ async fn search_finds_what_a_restored_catalogue_holds_and_caches_again() {
 }
 
 #[tokio::test]
-async fn search_that_was_down_during_the_restore_builds_its_index_anew() {
+async fn search_that_was_down_during_the_restore_rebuilds_its_index() {
     for is_redis_empty in [false, true] {
         let mut shop = Shop::with_products(50).await;
         let search = Search::of(&shop).await;

@@ -59,7 +59,7 @@ async fn joined_hyphenated_and_separate_spellings_find_each_other() {
 }
 
 #[tokio::test]
-async fn letters_that_mean_the_same_find_each_other() {
+async fn letters_with_the_same_meaning_find_each_other() {
     let (_shop, search) = search_for(&[
         "Café Crème",
         "USB Hub",

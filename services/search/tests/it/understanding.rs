@@ -58,7 +58,7 @@ async fn composed_decomposed_and_missing_accents_find_each_other() {
 }
 
 #[tokio::test]
-async fn scripts_without_spaces_are_found_by_any_part_of_a_text() {
+async fn text_in_a_script_without_spaces_is_found_by_any_part() {
     let (_shop, search) =
         search_for(&["智能手机保护壳", "保护手机", "ガラスのコップ", "กาแฟเย็น", "हिन्दी किताब", "한국어 사전"]).await;
     find(
@@ -84,14 +84,14 @@ async fn scripts_without_spaces_are_found_by_any_part_of_a_text() {
 }
 
 #[tokio::test]
-async fn a_category_in_a_script_without_spaces_is_found_by_a_part_of_its_name() {
+async fn category_in_a_script_without_spaces_is_found_by_part_of_its_name() {
     let (shop, search) = search_for(&["Thing"]).await;
     shop.put("/categories/1", &serde_json::json!({ "name": "手机配件" })).await;
     search.until_found("配件", &["Thing"]).await;
 }
 
 #[tokio::test]
-async fn a_word_with_signs_is_a_word_of_its_own() {
+async fn word_with_signs_is_a_separate_word() {
     let names = ["C++ Primer", "C# Primer", "Cable Primer", "ASP.NET Primer", "Net Primer", "AT&T Phone", "At Home"];
     let (shop, search) = search_for(&names).await;
     // The new name of the category does not begin with a "c".
@@ -124,7 +124,7 @@ async fn a_word_with_signs_is_a_word_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_long_article_number_is_found_exactly() {
+async fn long_article_number_is_found_exactly() {
     assert_eq!(NUMBER.len(), 70);
     let other = format!("{}8", &NUMBER[..69]);
     let longest = "9".repeat(150);
@@ -144,7 +144,7 @@ async fn a_long_article_number_is_found_exactly() {
 }
 
 #[tokio::test]
-async fn a_word_that_no_product_has_leaves_the_best_partial_matches() {
+async fn word_that_no_product_has_leaves_the_best_partial_matches() {
     let names = ["Red Shoes", "Red Shoes for Rain", "Red Hat", "Blue Shoes", "Mug", "保护壳 Red"];
     let (_shop, search) = search_for(&names).await;
     for (q, expected) in [
