@@ -1,8 +1,8 @@
 //! Invalidation of result pages for all replicas, through Redis.
 //!
 //! The invalidator advances the watermarks first and invalidates the tags second; [`watermarks`](crate::watermarks)
-//! explains the order. When either step fails, an invalidation of all pages is pending. Until Redis has
-//! accepted it, this replica serves no page from the cache, and records the pending invalidation in its commits.
+//! explains the order. When either step fails, an invalidation of all pages is pending. Until Redis has accepted it,
+//! this replica serves no page from the cache, and records the pending invalidation in its commits.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl Invalidator {
     /// page until the watermarks are known again.
     ///
     /// # Errors
-    /// Fails when Redis does not carry out both steps.
+    /// Fails when either step fails in Redis.
     pub async fn reset_shared_state(&self, position: u64) -> Result<(), String> {
         self.horizon.forget().await.map_err(|error| error.to_string())?;
         self.drop_all(position).await

@@ -58,7 +58,9 @@ pub(super) struct ForCart {
     limit: Option<i64>,
 }
 
-/// Recommends products that go with a product. The lists never contain that product.
+/// Recommends products that go with a product.
+///
+/// The lists never contain that product.
 #[utoipa::path(
     get,
     path = "/recommendations/{product_id}",
@@ -85,8 +87,9 @@ pub(super) async fn beside(
     answered(answer, &request, &fetched, limit, Shown { catalogue: shelves.catalogue(), baskets: None })
 }
 
-/// Recommends products that go with the products in a cart. The lists never contain a product of the cart. For an
-/// unknown cart, the lists are empty.
+/// Recommends products that go with the products in a cart.
+///
+/// The lists never contain a product of the cart. For an unknown cart, the lists are empty.
 #[utoipa::path(
     get,
     path = "/recommendations",

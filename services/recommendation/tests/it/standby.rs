@@ -37,7 +37,7 @@ async fn recovers(service: &Service) {
 const CHANGE: &str = "UPDATE products SET price_cents = 13901 WHERE id = 25";
 
 #[tokio::test]
-async fn recommendation_on_a_demoted_primary_is_degraded_until_it_is_promoted() {
+async fn recommendation_on_a_demoted_primary_is_degraded_until_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let (_api, ours) = stores.both().await;
@@ -50,7 +50,7 @@ async fn recommendation_on_a_demoted_primary_is_degraded_until_it_is_promoted() 
 }
 
 #[tokio::test]
-async fn recommendation_that_starts_on_a_standby_is_degraded_until_it_is_promoted() {
+async fn recommendation_started_on_a_standby_is_degraded_until_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let (api, before) = stores.both().await;

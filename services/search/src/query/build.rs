@@ -103,8 +103,8 @@ fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Q
     Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(counts)), (Occur::Should, Box::new(worth))]))
 }
 
-/// Builds the clauses for single ideographs, which also have a meaning alone: of two phones, one in a 壳, that one is
-/// more likely a 手机壳. They change only the order of partial matches.
+/// Builds the clauses for single ideographs, which also have a meaning alone: of two products with 手机 (phone), the one
+/// that also has 壳 (case) is more likely a 手机壳 (phone case). They change only the order of partial matches.
 fn ideographs(units: &Units, fields: &Fields) -> Clauses {
     let pairs = units.words.iter().filter(|(asked, _)| asked.word.is_ideographic());
     let letters: BTreeSet<char> = pairs.flat_map(|(asked, _)| asked.word.word.chars()).collect();
