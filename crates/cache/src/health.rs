@@ -13,7 +13,7 @@ pub enum Health {
     Up,
     /// Redis is in use, but it refuses some commands, or a protection is missing.
     Degraded(Reason),
-    /// Redis is not in use; reads go to the database and invalidations are deferred.
+    /// the cache does not use Redis; reads go to the database and invalidations are deferred.
     Down(Reason),
 }
 

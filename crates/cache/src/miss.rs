@@ -235,7 +235,7 @@ impl LoadIo for MissContext {
             Ok(AcquireReply::Held(StoredValue::Lease)) => LeaseReply::Taken,
             Ok(AcquireReply::Held(StoredValue::Unreadable)) => {
                 if self.cache.inner.unreadable.failed() {
-                    warn!(%key, "an entry that this version cannot read is removed, and so are others like it");
+                    warn!(%key, "an entry has a format that this version cannot read; it is removed, and so are others like it");
                 }
                 self.cache.inner.unreadable.recovered();
                 match store.unlink(std::slice::from_ref(key)).await {

@@ -145,7 +145,7 @@ impl PendingInvalidations {
     /// Logs once that invalidations are deferred, however many follow.
     pub(crate) fn log_deferred(&self, error: &StoreError) {
         if self.deferring.failed() {
-            warn!(%error, "invalidations are deferred; they are repeated until Redis carries them out");
+            warn!(%error, "invalidations are deferred; they are retried until Redis acknowledges them");
         }
     }
 
@@ -154,10 +154,10 @@ impl PendingInvalidations {
             return;
         }
         if let Some(over) = self.deferring.recovered() {
-            info!(invalidations = over.times, lasted = ?over.lasted, "all deferred invalidations are carried out");
+            info!(invalidations = over.times, lasted = ?over.lasted, "Redis has acknowledged all deferred invalidations");
         }
         if let Some(over) = self.refusal.recovered() {
-            info!(refusals = over.times, lasted = ?over.lasted, "Redis no longer refuses deferred invalidations");
+            info!(refusals = over.times, lasted = ?over.lasted, "Redis accepts deferred invalidations again");
         }
     }
 
@@ -206,7 +206,7 @@ impl Inner {
         if pending.everything.is_some() {
             match self.purge().await {
                 Ok(entries) => {
-                    info!(entries, "the keyspace is dropped, as a deferred invalidation wanted");
+                    info!(entries, "the keyspace is purged by a deferred invalidation");
                     self.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(Some(entries))));
                 }
                 Err(_) => return,
@@ -225,7 +225,7 @@ impl Inner {
                 // Redis refuses a part of this chunk; the other chunks should not wait for it.
                 Err(StoreError::Server(error)) => {
                     if self.pending.refusal.failed() {
-                        warn!(error, "Redis refuses a deferred invalidation; it is tried again");
+                        warn!(error, "Redis refuses a deferred invalidation; it is retried");
                     }
                     continue;
                 }

@@ -44,7 +44,9 @@ impl Cache {
                 // If the loader declines the fill, the stale entry and the refresh lock stay, as after a failure.
                 Ok(loaded) => drop(cache.commit(key, grant, loaded).await),
                 // The refresh lock stays for the lease time: readers keep the stale value, and no load follows at once.
-                Err(error) => debug!(%key, %error, "a refresh failed; the stale entry stays until its hard TTL"),
+                Err(error) => {
+                    debug!(%key, %error, "a background refresh failed; the stale entry is kept until its hard TTL")
+                }
             }
         });
     }

@@ -50,7 +50,7 @@ impl Cache {
     pub async fn begin_write(&self, key: &Key) -> WriteLease {
         let grant = self.inner.store.take_over(key, self.definition.policy.lease_duration()).await;
         if let Err(error) = &grant {
-            debug!(%key, %error, "no lease for a write; the entry will be invalidated instead");
+            debug!(%key, %error, "Redis granted no lease for a write-through; the entry is invalidated after the write");
         }
         WriteLease { cache: self.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
     }

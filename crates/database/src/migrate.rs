@@ -81,7 +81,7 @@ pub async fn migrate(
     };
     let count = run(connection, migrations).await.map_err(failed)?;
     if count > 0 {
-        info!(migrations = count, "brought the tables up to date");
+        info!(migrations = count, "migrations applied");
     }
     Ok(count)
 }

@@ -131,13 +131,13 @@ impl ModeProbe {
             DatabaseMode::Writable => {
                 if read_only.take().is_some() {
                     self.opener.renew();
-                    info!("the database can be written to; sessions that cannot are replaced");
+                    info!("the database accepts writes again; read-only sessions are replaced");
                 }
             }
             DatabaseMode::Standby | DatabaseMode::ReadOnly => {
                 let known = read_only.replace(ReadOnly { looked_at: Instant::now(), is_confirmed: true });
                 if !known.is_some_and(|read_only| read_only.is_confirmed) {
-                    warn!(?mode, "the database is read-only; writes are refused until it is not");
+                    warn!(?mode, "the database is read-only; writes are refused until it accepts them");
                 }
             }
             DatabaseMode::NoConnectionLeft => {}

@@ -290,7 +290,7 @@ impl<'p> Attempts<'p> {
                 self.reusable = Some(connection);
             }
             ErrorClass::Contention => {
-                debug!(%cause, attempt = self.number, "a transaction lost against another one and is repeated");
+                debug!(%cause, attempt = self.number, "Postgres rolled back a transaction for a temporary reason; it is retried");
                 drop(connection);
                 let jittered = rand::rng().random_range(Duration::ZERO..self.pause);
                 sleep(jittered).await;

@@ -273,8 +273,8 @@ impl Consumer {
             max_attempts: u64::from(settings.max_attempts.max(1)),
             apply_failure: RecurringFailure::new(
                 source.stream,
-                "events are heard in vain",
-                "events have their effect again",
+                "the event handler fails; events have no effect",
+                "the event handler succeeds again",
             ),
             applied,
         };

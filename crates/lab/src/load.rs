@@ -94,7 +94,9 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     let failure = streams.iter().find_map(|stream| stream.failure());
     let answered: u64 = view.total.iter().map(|seen| seen.reads.len() + seen.writes.len()).sum();
     match failure {
-        Some(failure) if answered == 0 => bail!("nobody answers at {}: {failure}; make up", options.service),
+        Some(failure) if answered == 0 => {
+            bail!("the product API at {} does not answer: {failure}; start the stack with `make up`", options.service)
+        }
         Some(failure) => println!("the last failure: {failure}"),
         None => {}
     }
@@ -107,7 +109,9 @@ async fn ensure_there(options: &Options, last: u64) -> Result<()> {
     let answer = reqwest::Client::builder().no_proxy().build()?.get(url).send().await;
     let status = match answer {
         Ok(answer) => answer.status(),
-        Err(error) => bail!("nobody answers at {}: {error}; make up", options.service),
+        Err(error) => {
+            bail!("the product API at {} does not answer: {error}; start the stack with `make up`", options.service)
+        }
     };
     ensure!(
         status != reqwest::StatusCode::NOT_FOUND,

@@ -34,8 +34,8 @@ pub struct ApiDoc;
     responses(
         (status = 200, body = EventPage), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 422, body = Problem),
-        (status = 409, body = Problem, description = "The log has another history than `after` in `epoch`: begin anew"),
-        (status = 410, body = Problem, description = "The next event is no longer kept: begin anew"),
+        (status = 409, body = Problem, description = "The log has a different history than `after` in `epoch`: read the current state again"),
+        (status = 410, body = Problem, description = "The next event is no longer kept: read the current state again"),
         (status = 503, body = Problem),
     )
 )]

@@ -15,6 +15,6 @@ pub async fn shut_down_cache(cache: &CacheClient, deadline: Instant, pending_not
     let grace = deadline.saturating_duration_since(Instant::now()).saturating_sub(CLOSING);
     let pending = cache.shutdown(grace).await;
     if pending > 0 {
-        warn!(pending, "the grace time is over; deferred invalidations {pending_note}");
+        warn!(pending, "the grace period is over; deferred invalidations {pending_note}");
     }
 }

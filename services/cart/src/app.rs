@@ -67,7 +67,7 @@ pub async fn run(
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
-    info!(address = %listener.local_addr()?, "the cart is ready");
+    info!(address = %listener.local_addr()?, "the cart service is ready");
     let upstream = service.upstream.clone();
     let watching = tokio::spawn(async move { upstream.watch().await });
     let data = Data::new(service.clone());
@@ -98,8 +98,8 @@ pub async fn run(
         .await;
     });
     match stopped.await {
-        Ok(()) => info!("the cart has stopped"),
-        Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
+        Ok(()) => info!("the cart service has stopped"),
+        Err(_) => warn!("the grace period is over; unfinished loads are dropped"),
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ impl EventHandler for CartEventHandler {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "events about products may have been missed: everything cached is dropped");
+        info!(?why, "product events may have been missed; the keyspace is purged");
         self.snapshots.reset_versions().await.map_err(unavailable)?;
         drop_everything(&self.cache).await?;
         Ok(None)

@@ -92,7 +92,7 @@ pub async fn run(
     });
     match stopped.await {
         Ok(()) => info!("the product API has stopped"),
-        Err(_) => warn!("the grace time is over; loads that were still under way are dropped"),
+        Err(_) => warn!("the grace period is over; unfinished loads are dropped"),
     }
     Ok(())
 }

@@ -72,11 +72,11 @@ pub async fn run(
     let Started { shelves, cache, tasks, .. } = started;
     // The server accepts requests from now on. /readyz reports whether the service can recommend anything.
     let address = listener.local_addr()?;
-    info!(%address, "the recommendation listens");
+    info!(%address, "the recommendation service accepts connections");
     let state = shelves.state.clone();
     let telling = tokio::spawn(async move {
         state.usable().await;
-        info!(%address, "the recommendation is ready");
+        info!(%address, "the recommendation service is ready");
     });
     let (data, routes_cache) = (Data::new(shelves), cache.clone());
     let ends = shutdown.clone();
@@ -103,8 +103,8 @@ pub async fn run(
         shut_down_cache(&cache, deadline, "are lost with this process").await;
     });
     match stopped.await {
-        Ok(()) => info!("the recommendation has stopped"),
-        Err(_) => warn!("the grace time is over; what was still under way is dropped"),
+        Ok(()) => info!("the recommendation service has stopped"),
+        Err(_) => warn!("the grace period is over; unfinished work is dropped"),
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
             async move {
                 match catalogue.stale {
                     false => Ok(()),
-                    true => Err(format!("the catalogue may be behind: {} events, as far as is known", catalogue.lag)),
+                    true => Err(format!("the copy of the catalogue may lag by {} events", catalogue.lag)),
                 }
             }
         })

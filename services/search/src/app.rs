@@ -64,11 +64,11 @@ pub async fn run(
     };
     // The server accepts requests from now on. /readyz reports whether the index can be searched.
     let address = listener.local_addr()?;
-    info!(%address, "the search listens");
+    info!(%address, "the search service accepts connections");
     let state = Arc::clone(&searching.state);
     let telling = tokio::spawn(async move {
         state.usable().await;
-        info!(%address, "the search is ready");
+        info!(%address, "the search service is ready");
     });
     let (data, routes_cache) = (Data::new(searching), cache.clone());
     let ends = shutdown.clone();
@@ -96,8 +96,8 @@ pub async fn run(
         horizon.close().await;
     });
     match stopped.await {
-        Ok(()) => info!("the search has stopped"),
-        Err(_) => warn!("the grace time is over; what was still under way is dropped"),
+        Ok(()) => info!("the search service has stopped"),
+        Err(_) => warn!("the grace period is over; unfinished work is dropped"),
     }
     Ok(())
 }
@@ -122,7 +122,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
             state.set_pending(commit.position);
         }
         state.publish(store.snapshot(commit));
-        info!(position = commit.position, "the index of the last run is there");
+        info!(position = commit.position, "the index of the previous run is loaded");
     }
     let announcer = Invalidator::new(cache.clone(), horizon.clone(), Arc::clone(&state));
     let lane = keys::pages(&cache, &settings.lanes)?;
@@ -169,7 +169,7 @@ async fn open(settings: &IndexSettings) -> Result<(Store, Option<Commit>), anyho
         let settings = settings.clone();
         match spawn_blocking(move || Store::open(&settings.path, settings.memory)).await? {
             Err(error @ StoreError::InUse(_)) if Instant::now() < deadline => {
-                warn!(%error, "waiting for it");
+                warn!(%error, "the index directory is in use; waiting for the previous process to release it");
                 sleep(Duration::from_millis(500)).await;
             }
             opened => return Ok(opened?),
@@ -219,7 +219,7 @@ impl EventFollower {
             Ok(Err(LogError::Diverged(position))) => {
                 warn!(
                     position,
-                    "the index is of another history than the catalogue's log; it is compared with the catalogue"
+                    "the index has a different history than the catalogue's event log; it is compared with the catalogue"
                 );
                 // The event numbers of this index belong to another history, so its pages would appear newer than they
                 // are.
@@ -254,7 +254,7 @@ fn readiness(searching: &SearchService, cache: &CacheClient, shutdown: Cancellat
             async move {
                 match index.stale {
                     false => Ok(()),
-                    true => Err(format!("the index may be behind: {} events, as far as is known", index.lag)),
+                    true => Err(format!("the index may lag by {} events", index.lag)),
                 }
             }
         })

@@ -72,7 +72,7 @@ impl Invalidator {
     pub async fn reset_history(&self) {
         self.state.mark_not_current();
         if let Err(error) = self.reset_shared_state(0).await {
-            warn!(error, "pages of another history cannot be invalidated yet");
+            warn!(error, "pages with a different history cannot be invalidated yet");
             self.set_pending(1, &error);
         }
     }
@@ -96,7 +96,7 @@ impl Invalidator {
 
     fn set_pending(&self, position: u64, error: &str) {
         if self.state.owed().is_none() {
-            warn!(error, "pages cannot be invalidated; they are not used until all of them are");
+            warn!(error, "pages cannot be invalidated; cached pages are not used until all of them are");
         }
         self.state.set_pending(position);
     }

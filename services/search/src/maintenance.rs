@@ -51,7 +51,7 @@ impl Maintenance {
             if self.cache.health().is_in_use() {
                 self.announcer.retry_pending().await;
                 if let Err(error) = self.maintain_watermarks().await {
-                    debug!(%error, "the horizon has to wait");
+                    debug!(%error, "the watermarks cannot be initialized now");
                 }
             }
         }
@@ -71,13 +71,17 @@ impl Maintenance {
         if let Ok(head) = self.head(None).await
             && highest > head.seq
         {
-            warn!(highest, head = head.seq, "the horizon is of another history of the catalogue; it begins anew");
+            warn!(
+                highest,
+                head = head.seq,
+                "the watermarks have a different history than the catalogue; they start again"
+            );
             self.announcer.reset_history().await;
         }
         if self.horizon.required_position(&[]).await?.is_none()
             && self.horizon.initialize(async { self.head(None).await.map(|head| head.seq) }).await?
         {
-            info!("the horizon begins anew; pages are stored again");
+            info!("the watermarks start again; pages are cached again");
         }
         self.compare().await?;
         let tags = self.horizon.size().await?;

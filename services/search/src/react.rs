@@ -54,7 +54,7 @@ impl EventHandler for Reaction {
                 Ok(None)
             }
             Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory => {
-                warn!(?why, "events were missed: the index is compared with the whole catalogue");
+                warn!(?why, "events were missed; the index is compared with the whole catalogue");
                 if why == Resync::OtherHistory {
                     self.announcer.reset_history().await;
                 }

@@ -162,12 +162,12 @@ impl Connection {
         let Some(before) = before else { return };
         let before = before.reason().map(ToString::to_string);
         match now {
-            Health::Up => info!(before, "Redis answers; the cache is in use"),
-            Health::Degraded(reason) => warn!(%reason, before, "Redis is in use, but degraded"),
+            Health::Up => info!(before, "Redis answers; the cache uses it"),
+            Health::Degraded(reason) => warn!(%reason, before, "the cache uses Redis, but a protection is missing"),
             Health::Down(reason) if reason.needs_operator() => {
-                error!(%reason, before, "Redis is not in use; reads go to the database");
+                error!(%reason, before, "the cache does not use Redis; reads go to the database");
             }
-            Health::Down(reason) => warn!(%reason, before, "Redis is not in use; reads go to the database"),
+            Health::Down(reason) => warn!(%reason, before, "the cache does not use Redis; reads go to the database"),
         }
     }
 

@@ -73,7 +73,7 @@ impl Connection {
             match refusals.reason.clone() {
                 Some(reason @ Reason::Login(_)) => return self.start_degraded(reason),
                 reason if Instant::now() >= deadline => {
-                    warn!(%error, "Redis does not answer; starting without it, reads go to the database");
+                    warn!(%error, "Redis does not answer; the cache starts without it, and reads go to the database");
                     self.leave(reason.unwrap_or(Reason::NoAnswer));
                     return Ok(());
                 }
@@ -199,7 +199,7 @@ impl Connection {
             before.is_none_or(|(before, connection)| before.is_same(identity).unwrap_or(connection == number));
         let was_outdated = self.outdated.swap(false, SeqCst);
         if !is_same {
-            warn!("Redis was restarted or replaced; its entries are dropped before they are used again");
+            warn!("Redis was restarted or replaced; the keyspace is purged before it is used again");
         }
         if !is_same || was_outdated {
             on_server_replaced();

@@ -360,7 +360,7 @@ impl Store {
                 self.connection.breaker.answered();
                 return match self.connection.epoch.is_verified() {
                     true => Ok(value),
-                    false => Err(StoreError::Unavailable("nobody knows yet who has answered".to_owned())),
+                    false => Err(StoreError::Unavailable("connection not yet verified".to_owned())),
                 };
             }
             Err(error) => error,

@@ -60,7 +60,7 @@ impl<R: EventHandler> Reactor<R> {
                 Err(LogError::Unavailable(why)) => {
                     attempts += 1;
                     if during_log_outage == DuringLogOutage::GiveUp && attempts == ATTEMPTS {
-                        tracing::warn!(reason = %why, "the log does not answer");
+                        tracing::warn!(reason = %why, "the event log does not answer");
                         return Ok(BackfillResult::Missing);
                     }
                     self.monitor.meter.retries.increment(1);

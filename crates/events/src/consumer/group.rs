@@ -82,7 +82,7 @@ impl<R: EventHandler> Group<R> {
         }
         // The consumer was stopped. A consumer without pending entries can be removed from the group.
         if let Err(error) = stream.prune_consumers(self.name, Duration::ZERO, Some(&self.consumer)).await {
-            debug!(%error, "this consumer stays in the group; the next one will remove it");
+            debug!(%error, "the consumer could not be removed from its group; a later consumer will remove it");
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ async fn extend_claim(
         ticks.tick().await;
         // If this fails, a peer may claim the batch, and both processes apply it.
         if let Err(error) = stream.extend_claim(group, consumer, ids, count).await {
-            debug!(%error, "cannot keep a batch");
+            debug!(%error, "the claim of a batch cannot be extended");
             sleep(every).await;
         }
     }

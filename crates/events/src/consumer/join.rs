@@ -66,7 +66,7 @@ impl<R: EventHandler> Group<R> {
             group = self.name,
             acknowledged = look.done,
             position = position.seq,
-            "this service has lost events that it had acknowledged; the group hands them out again"
+            "the database of this service has lost events that were acknowledged; the group delivers them again"
         );
         // The recently applied events of this process are no longer applied in the restored database.
         self.reactor.applied = Some(RecentEvents::default());

@@ -120,7 +120,7 @@ pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, monitor: 
                     monitor.verified(at);
                 }
             }
-            Err(error) => debug!(%error, "cannot look up the lag"),
+            Err(error) => debug!(%error, "the lag of the consumer cannot be read"),
         }
     }
 }

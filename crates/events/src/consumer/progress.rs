@@ -43,7 +43,7 @@ pub enum ProgressError {
     #[error("the events of {0} have not been read to their end yet")]
     NotYet(&'static str),
     /// The consumer last reached the end too long ago.
-    #[error("the events of {0} have not been carried out up to the newest for more than {1:?}")]
+    #[error("the events of {0} have not been applied up to the newest for more than {1:?}")]
     Overdue(&'static str, Duration),
     /// Redis responds and refuses reads of the stream.
     #[error("Redis refuses to let the stream {0} be read")]
@@ -156,7 +156,7 @@ mod tests {
         let late = judge(Some(at), at + limit + Duration::from_millis(1)).expect_err("it is overdue");
         assert_eq!(
             late.to_string(),
-            "the events of product:events have not been carried out up to the newest for more than 5s"
+            "the events of product:events have not been applied up to the newest for more than 5s"
         );
         assert!(progress.verified().is_err(), "no consumer is followed");
     }

@@ -39,12 +39,15 @@ impl<R: EventHandler> Listener<R> {
             breaks = breaks.resubscribe();
             self.subscribe(&client).await?;
             self.reactor.monitor.connected(true);
-            info!(channel = self.channel, "listens; what it misses is lost");
+            info!(
+                channel = self.channel,
+                "subscribed to the channel; events published during a disconnection are lost"
+            );
             tokio::select! {
                 () = self.hear(messages) => Ok(()),
                 never = self.attest() => match never {},
                 // A connection that only listens does not notice that its peer is gone.
-                () = redis::wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "nobody answers").into()),
+                () = redis::wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "Redis does not answer").into()),
                 broken = breaks.recv() => match broken {
                     Ok((error, _)) => Err(error.into()),
                     Err(_) => Ok(()),
@@ -111,7 +114,7 @@ impl<R: EventHandler> Listener<R> {
         match Event::parse(json) {
             Ok(event) => Some(event),
             Err(error) => {
-                warn!(%error, channel = self.channel, "a message is left out");
+                warn!(%error, channel = self.channel, "a message of the channel cannot be read and is skipped");
                 self.reactor.monitor.meter.lost.increment(1);
                 None
             }

@@ -72,7 +72,7 @@ impl<R: EventHandler> Reactor<R> {
                         None => BackfillResult::Missing,
                     };
                     if backfilled == BackfillResult::Missing {
-                        warn!(?after, until, "events are missing and the log does not have them");
+                        warn!(?after, until, "events are missing, and the event log no longer has them");
                         outcome.from = self.resync(Resync::Gap).await?;
                         self.skip(until).await?;
                     }

@@ -149,7 +149,7 @@ impl<R: EventHandler> Reader<R> {
                     }
                 }
                 Err(error @ (LogError::Pruned(_) | LogError::Diverged(_))) => {
-                    warn!(after = self.position.seq, %error, "the log cannot be read on from here");
+                    warn!(after = self.position.seq, %error, "the event log cannot be read from this position");
                     let why = if matches!(error, LogError::Pruned(_)) { Resync::Gap } else { Resync::OtherHistory };
                     if !self.resync_and_restart(why).await? {
                         // There is no position to continue from in the log: the stream will deliver the next events.
@@ -175,7 +175,12 @@ impl<R: EventHandler> Reader<R> {
     /// continues without Redis.
     async fn set_aside(&self, stream: Option<&Stream>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
         for letter in &outcome.dead_letters {
-            warn!(id = letter.id, reason = letter.reason, detail = letter.detail, "an event is set aside");
+            warn!(
+                id = letter.id,
+                reason = letter.reason,
+                detail = letter.detail,
+                "an event is written to the dead letters"
+            );
             if let Some(stream) = stream {
                 stream.dead_letter(&self.session.dead_letters, letter.fields(self.reactor.stream)).await?;
             }

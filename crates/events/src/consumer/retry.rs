@@ -65,7 +65,7 @@ impl<R: EventHandler> Reactor<R> {
             }
             attempts += 1;
         }
-        error!(seq = event.seq, reason = %why, "an event is refused; it becomes a dead letter");
+        error!(seq = event.seq, reason = %why, "the event handler refuses an event; it becomes a dead letter");
         if let Some(entry) = entry {
             outcome.set_aside(DeadLetter::refused(entry, why));
         }
@@ -76,8 +76,11 @@ impl<R: EventHandler> Reactor<R> {
     /// refuses the events.
     async fn apply_until_answered(&mut self, events: &[Event<R::Data>]) -> Result<Result<(), String>, Stopped> {
         let mut backoff = Backoff::new();
-        let outage =
-            RecurringFailure::new(self.stream, "events wait for something that is away", "events wait no longer");
+        let outage = RecurringFailure::new(
+            self.stream,
+            "the event handler is unavailable; events wait",
+            "the event handler is available again",
+        );
         loop {
             // On the heap: without optimisation, the handler's future in the consumer's future has overflowed a
             // thread's stack.
@@ -175,7 +178,7 @@ impl<R: EventHandler> Reactor<R> {
                     return Ok(done);
                 }
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => "a panic, reported above".to_owned(),
+                Err(_) => "it panicked; the panic was logged".to_owned(),
             };
             outage.failed(reason);
             self.monitor.meter.retries.increment(1);

@@ -69,7 +69,7 @@ impl<R: EventHandler> Task<R> {
             let trouble = match ended {
                 Ok(Ok(()) | Err(SessionEnd::Stopped)) => break,
                 Ok(Err(SessionEnd::Redis(error))) => error.to_string(),
-                Err(_) => "a panic, reported above".to_owned(),
+                Err(_) => "it panicked; the panic was logged".to_owned(),
             };
             self.reactor().monitor.connected(false);
             if began.elapsed() >= STABLE_AFTER {

@@ -34,8 +34,8 @@ pub(super) struct RelayHealth {
 
 impl RelayHealth {
     pub(super) fn new(stream: &'static str, status_sender: watch::Sender<Option<RelayFailure>>) -> Self {
-        let failing = "the relay cannot carry out events; they wait in the outbox";
-        let outage = RecurringFailure::new(stream, failing, "the relay carries out events again");
+        let failing = "the relay cannot publish events; they wait in the outbox";
+        let outage = RecurringFailure::new(stream, failing, "the relay publishes events again");
         Self { outage, backoff: Mutex::new(Backoff::between(PAUSES.0, PAUSES.1)), status_sender }
     }
 

@@ -68,7 +68,7 @@ pub(super) async fn listen(url: String, wake: Arc<Notify>, stop: CancellationTok
                     continue;
                 }
                 Ok(Ok(())) => backoff.reset(),
-                Ok(Err(error)) => debug!(%error, "cannot listen to the outbox; the relay polls meanwhile"),
+                Ok(Err(error)) => debug!(%error, "the relay cannot listen to the outbox; it polls meanwhile"),
             }
             sleep(backoff.pause()).await;
         }

@@ -115,7 +115,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
                     match AssertUnwindSafe(work).catch_unwind().await {
                         Ok(Ok(())) => break,
                         Ok(Err(error)) => (RelayFailure::Outbox, error),
-                        Err(_) => (RelayFailure::Invalidation, "a panic, reported above".to_owned()),
+                        Err(_) => (RelayFailure::Invalidation, "it panicked; the panic was logged".to_owned()),
                     }
                 }
                 Err(error) => (RelayFailure::Outbox, error.to_string()),
@@ -270,7 +270,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
             }
             self.hook.history_changed().await?;
             state.has_diverged = false;
-            if self.remove(last, "it is of another database, or of before a restore").await? {
+            if self.remove(last, "it belongs to another database, or to the time before a restore").await? {
                 break (0, head.seq, is_new);
             }
             // A peer was faster: read the new state.
@@ -290,7 +290,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let reached = self.stream.append(rows, false).await?;
         if reached > last.seq && reached > outbox::head(connection).await?.seq {
-            self.remove_now(reached, "somebody else writes to it").await?;
+            self.remove_now(reached, "another process writes to it").await?;
             self.replay(connection).await
         } else if reached >= last.seq {
             Ok(())
@@ -307,7 +307,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         while from <= to {
             let rows = outbox::between(connection, from, to, self.batch_size.rows()).await?;
             let Some(last) = rows.last().map(|row| row.seq).filter(|_| rows[0].seq == from) else {
-                self.remove_now(from - 1, "it is too old to be continued").await?;
+                self.remove_now(from - 1, "it is too old to continue").await?;
                 return self.replay(connection).await;
             };
             self.replay_page(&rows, false).await?;
@@ -322,7 +322,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
         let is_removed = self.stream.remove(last).await?;
         if is_removed {
             counter!("relay_streams_removed_total", "stream" => stream).increment(1);
-            warn!(why, stream, "the stream is removed and begins anew");
+            warn!(why, stream, "the stream is removed and starts again");
         }
         Ok(is_removed)
     }
@@ -357,7 +357,7 @@ impl<T: EventData, H: RelayHook<T>> Worker<T, H> {
             info!(
                 events = from - begin,
                 stream = self.stream.source.stream,
-                "an empty stream was given the last events again"
+                "an empty stream received the latest events again"
             );
         }
         Ok(())
@@ -415,7 +415,7 @@ fn warn_of_unreadable<T: EventData>(rows: &[Row], read: &[OutboxEvent<T>]) {
     let all_read = rows.len() == read.len();
     for row in rows.iter().filter(|_| !all_read) {
         if let Err(error) = Event::<T>::parse(row.event.as_bytes()) {
-            warn!(seq = row.seq, %error, "a row of the outbox is not an event; it is appended as it is");
+            warn!(seq = row.seq, %error, "a row of the outbox is not a valid event; it is appended unchanged");
         }
     }
 }

@@ -90,7 +90,7 @@ impl Source {
 fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> {
     match remembered {
         Err(error) if error.is_read_only() => {
-            debug!(%error, "what was fetched is not remembered");
+            debug!(%error, "products that were fetched cannot be saved as last known products");
             Ok(())
         }
         remembered => remembered,

@@ -86,7 +86,7 @@ impl Upstream {
         let before =
             std::mem::replace(&mut *self.open_until.lock().unwrap_or_else(PoisonError::into_inner), open_until);
         match (&answer, before) {
-            (Err(error), None) => warn!(%error, "last known facts are shown until it answers"),
+            (Err(error), None) => warn!(%error, "the product API does not answer; carts show the last known products"),
             (Ok(_), Some(_)) => info!("the product API answers again"),
             _ => {}
         }

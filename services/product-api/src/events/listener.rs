@@ -165,7 +165,7 @@ impl Reaction {
 
     async fn drop_cache(&self, why: &str) {
         counter!("product_events_total", "result" => "resync").increment(1);
-        info!(why, "events may have been lost; the entries of the events lane are dropped");
+        info!(why, "events may have been lost; the entries of strategy `events` are removed");
         // Deferred means that it is repeated: nothing more to do here.
         let _ = self.cache.invalidate(Invalidation::hard().tag(keys::events_lane())).await;
         self.listening.send_replace(true);

@@ -377,7 +377,7 @@ async fn a_failure_that_repeats_is_logged_when_it_begins_and_when_it_is_over() {
     assert_eq!(lines("Redis refuses a deferred invalidation"), 1, "{}", api.process.output());
     assert_eq!(lines("invalidations are deferred"), 1, "{}", api.process.output());
     stores.redis(&["ACL", "SETUSER", "product-api", "+unlink"]).await;
-    for told in ["all deferred invalidations are carried out", "no longer refuses deferred invalidations"] {
+    for told in ["Redis has acknowledged all deferred invalidations", "accepts deferred invalidations again"] {
         eventually(told, SOON, async || lines(told) == 1).await;
     }
 }

@@ -330,15 +330,15 @@ async fn a_state_of_redis_is_logged_once_when_it_begins_and_once_when_it_is_over
     let shop = Shop::on(redis(&[]).await).await;
     let api = &shop.apis[0];
     let lines = |text: &str| api.process.output().lines().filter(|line| line.contains(text)).count();
-    let (began, over) = (lines("read-only replica"), lines("Redis answers; the cache is in use"));
+    let (began, over) = (lines("read-only replica"), lines("Redis answers; the cache uses it"));
     shop.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
     until_named(api, "read-only replica").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     api.get("/readyz").await.expect(200);
-    assert_eq!(lines("Redis is not in use"), 1, "{}", api.process.output());
+    assert_eq!(lines("the cache does not use Redis"), 1, "{}", api.process.output());
     shop.redis(&["REPLICAOF", "NO", "ONE"]).await;
     until_ready(api).await;
-    assert_eq!(lines("Redis answers; the cache is in use"), over + 1);
+    assert_eq!(lines("Redis answers; the cache uses it"), over + 1);
     // Once as the state that began, once as the one that is over.
     assert_eq!(lines("read-only replica"), began + 2, "{}", api.process.output());
 }

@@ -48,7 +48,7 @@ impl CatalogueSync {
             head => (head?, false),
         };
         if is_other {
-            warn!(head = head.seq, "the catalogue has another history than its copy: it is copied anew");
+            warn!(head = head.seq, "the catalogue has a different history than its copy; it is copied again");
             self.forget().await?;
         }
         let (mut products, mut after, mut cursor) = (0, 0, None::<String>);

@@ -109,8 +109,8 @@ impl Learner {
             match self.learn_once().await {
                 Ok(()) => {}
                 // The next run retries. Only an error that a retry cannot fix is a warning.
-                Err(error) if error.is_transient() => debug!(%error, "learning has to wait"),
-                Err(error) => warn!(%error, "nothing was learned"),
+                Err(error) if error.is_transient() => debug!(%error, "the recommendation service cannot learn now"),
+                Err(error) => warn!(%error, "learning from the baskets failed"),
             }
             sleep(self.settings.every.max(began.elapsed() * SHARE)).await;
         }

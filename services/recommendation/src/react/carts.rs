@@ -50,7 +50,7 @@ impl EventHandler for CartEventHandler {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "events about carts may have been missed; all baskets are read from the cart");
+        info!(?why, "cart events may have been missed; all baskets are read from the cart service");
         if why == Resync::OtherHistory {
             self.baskets.forget_versions().await.map_err(refused)?;
             // The position is reset to the beginning of the log, as far as the log retains it.

@@ -101,7 +101,7 @@ async fn begin_products(products: &ProductEventHandler) {
     let sync = &products.sync;
     if let Err(failure) = sync.catalogue.prune_processes().await {
         // The rows do no harm, and the next start removes them.
-        debug!(reason = %failure, "expectations of processes that are gone cannot be removed now");
+        debug!(reason = %failure, "pending refreshes of ended processes cannot be removed now");
     }
     let mut rest = StartBackoff::default();
     loop {
@@ -140,7 +140,9 @@ async fn begin_carts(carts: &CartEventHandler) {
             let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(()) };
             match maintenance::head(&carts.log, Some(position.newest)).await {
                 Err(LogError::Diverged(_)) => {
-                    warn!("the log of carts has another history than the baskets: they are read anew");
+                    warn!(
+                        "the event log of the cart has a different history than the baskets; the baskets are read again"
+                    );
                     carts.resync(Resync::OtherHistory).await.map_err(failure).map(drop)
                 }
                 _ => Ok(()),
@@ -169,7 +171,7 @@ struct StartBackoff {
 impl StartBackoff {
     async fn after(&mut self, failure: &RecommendationError) {
         if self.failures == 0 {
-            warn!(reason = %failure, "the start waits for something that is away");
+            warn!(reason = %failure, "a dependency is unavailable; the start is retried");
         }
         self.failures += 1;
         sleep((Duration::from_millis(50) * 2u32.pow(self.failures.min(8))).min(LONGEST)).await;

@@ -68,7 +68,7 @@ impl EventHandler for ProductEventHandler {
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
-        info!(?why, "events about products may have been missed: the catalogue is copied again");
+        info!(?why, "product events may have been missed; the catalogue is copied again");
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
             // The entries may be of any age or of another history, and the product API may be unavailable for long.
             require_done(self.cache.purge().await)?;

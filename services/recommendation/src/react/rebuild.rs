@@ -101,7 +101,7 @@ impl BasketRebuild {
         require_done(self.cache.purge().await).map_err(|error| RecommendationError::Unavailable(error.to_string()))?;
         if self.positions.set_complete(CART_EVENTS.stream, losses).await? {
             self.state.baskets_incomplete(false);
-            info!(changed, head, took = ?began.elapsed(), "all baskets have been read from the cart");
+            info!(changed, head, took = ?began.elapsed(), "all baskets were read from the cart service");
         }
         Ok(())
     }

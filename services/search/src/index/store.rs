@@ -56,7 +56,7 @@ impl Store {
         match Self::open_in(&directory, memory, &lock) {
             Ok(opened) => Ok(opened),
             Err(error) => {
-                warn!(%error, path = %directory.display(), "the index cannot be used; it is removed and built anew");
+                warn!(%error, path = %directory.display(), "the index cannot be read; it is removed and built again");
                 fs::remove_dir_all(&directory).map_err(trouble)?;
                 Self::open_in(&directory, memory, &lock)
             }
@@ -141,7 +141,7 @@ fn remove_other_versions(path: &Path) -> io::Result<()> {
         let name = entry.file_name();
         let version: Option<u32> = name.to_str().and_then(|name| name.strip_prefix('v')?.parse().ok());
         if version.is_some_and(|version| version != VERSION) && entry.file_type()?.is_dir() {
-            warn!(path = %entry.path().display(), "the index was built by another version; it is removed and built anew");
+            warn!(path = %entry.path().display(), "the index was built by another version; it is removed and built again");
             fs::remove_dir_all(entry.path())?;
         }
     }

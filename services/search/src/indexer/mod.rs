@@ -237,7 +237,7 @@ impl Indexer {
     async fn failed(&self, trouble: &Trouble, pause: &mut Duration) {
         counter!("search_index_failures_total").increment(1);
         if *pause == PAUSE {
-            warn!(%trouble, "the index cannot be changed; it is tried again");
+            warn!(%trouble, "the index cannot be changed; the change is retried");
         }
         sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);

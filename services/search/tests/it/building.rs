@@ -20,7 +20,10 @@ async fn first_start_indexes_the_whole_catalogue() {
     assert_eq!(counted, counts.lines().collect::<Vec<_>>());
     assert_eq!(search.metric("search_index_documents", "").await, 1_200.0);
     let output = search.process.output();
-    assert!(output.contains("the index has the whole catalogue") && output.contains("the search is ready"), "{output}");
+    assert!(
+        output.contains("the index has the whole catalogue") && output.contains("the search service is ready"),
+        "{output}"
+    );
 }
 
 /// The indexer reads page after page while products are created, changed and deleted.

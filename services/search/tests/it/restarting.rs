@@ -25,7 +25,7 @@ async fn search_resumes_at_its_last_commit_after_kill_9() {
     let search = Search::start(&shop, directory, &[]).await;
     search.ready().await;
     let output = search.process.output();
-    assert!(output.contains(&format!("the index of the last run is there position={position}")), "{output}");
+    assert!(output.contains(&format!("the index of the previous run is loaded position={position}")), "{output}");
     search.until_found("viridian", &["Viridian Pot"]).await;
     search.until_found("amaranth", &[]).await;
     eventually("the deletions", SOON, async || search.find("").await.total() == 601).await;
@@ -83,7 +83,7 @@ async fn damaged_index_is_rebuilt() {
         search.ready().await;
         assert_eq!(search.find("").await.total(), 300);
         let output = search.process.output();
-        assert!(output.contains("the index cannot be used; it is removed and built anew"), "{output}");
+        assert!(output.contains("the index cannot be read; it is removed and built again"), "{output}");
     }
 }
 

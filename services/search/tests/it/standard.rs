@@ -38,7 +38,7 @@ async fn search_stops_cleanly_on_sigterm() {
     let search = Search::of(&shop).await;
     let exit = search.process.term().await.expect("it ends");
     assert_eq!(exit.code, 0, "{}", search.process.output());
-    assert!(search.process.output().contains("the search has stopped"), "{}", search.process.output());
+    assert!(search.process.output().contains("the search service has stopped"), "{}", search.process.output());
 }
 
 #[test]

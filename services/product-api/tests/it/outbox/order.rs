@@ -199,7 +199,7 @@ async fn a_relay_that_waited_for_its_turn_goes_on_behind_the_other() {
         eventually("both", SOON, async || stores.stream().await.last().map(seq) == Some(head().await)).await;
         assert_eq!(head().await, 142 + 2 * (round + 1));
     }
-    assert!(!api.process.output().contains("begins again"), "{}", api.process.output());
+    assert!(!api.process.output().contains("starts again"), "{}", api.process.output());
 }
 
 /// The seed itself: it is announced, whoever starts, however many at once.

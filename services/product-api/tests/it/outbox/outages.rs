@@ -7,8 +7,8 @@ use testkit::eventually;
 
 use crate::support::{Api, SOON, Stores, seq};
 
-const FAILING: &str = "the relay cannot carry out events";
-const RECOVERED: &str = "the relay carries out events again";
+const FAILING: &str = "the relay cannot publish events";
+const RECOVERED: &str = "the relay publishes events again";
 
 /// How the relay is in /readyz: `ok`, or the reason why the service is degraded.
 async fn relay(api: &Api) -> String {
