@@ -154,7 +154,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     Ok(Started { shelves: RecommendationService { lists, state, progress }, cache, positions, tasks })
 }
 
-/// Runs `work` until `shutdown`. The transaction of a work that is dropped midway is rolled back.
+/// Runs `work` until `shutdown`. If `work` is dropped midway, its transaction is rolled back.
 async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         () = work => {}

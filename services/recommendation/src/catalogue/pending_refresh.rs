@@ -76,7 +76,7 @@ impl Catalogue {
             .await
     }
 
-    /// Removes the rows of processes that ended at least a day ago.
+    /// Removes the rows of processes whose last refresh expired at least a day ago.
     ///
     /// # Errors
     /// Fails when the database does not respond.

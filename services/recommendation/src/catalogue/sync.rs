@@ -77,7 +77,8 @@ impl CatalogueSync {
         Ok(())
     }
 
-    /// Writes one page, and marks all other products in its range of ids as deleted.
+    /// Writes one page, and marks all other products in its range of ids as deleted, unless a later event has written
+    /// them.
     async fn page(
         &self,
         products: Vec<Product>,
