@@ -11,7 +11,7 @@
 //! | `product:{id}` | pages that show the product | the product changes |
 //! | `category:{id}` | pages that show the category's name, in a hit or in a facet | the category changes |
 //! | `word:{abc}` | pages whose query has a word with this beginning | the text of a product with such a word changes |
-//! | `word:{ab}` | pages whose query has a run of letters with this beginning | the text of a product with these letters changes |
+//! | `word:{ab}` | pages whose query has a run with this beginning | the text of a product with these letters changes |
 //! | `typo:any` | pages whose query matched only approximately, or not at all | the text of any product changes |
 //! | `in:any` | all pages without a query | a product with another text enters or leaves |
 //! | `priced-…` | as each of the four above, where a price filter is set | a price changes |

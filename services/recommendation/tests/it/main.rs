@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `lists` | which products are recommended, and which never are |
 //! | `together` | learning from carts |
-//! | `changes` | a change of a product reaches the lists; a change that does not concern a list leaves it in the cache |
+//! | `changes` | a change of a product reaches the lists; other changes leave them in the cache |
 //! | `rows` | responses and events in any order, and more than once |
 //! | `poison` | events that cannot be applied |
 //! | `away` | the product API or Redis is unavailable, and returns |
@@ -14,7 +14,8 @@
 //! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
 //! | `rebuilt` · `restored` | baskets after the loss of events about carts; restored databases |
 //! | `replicas` · `starting` | two replicas; any order of starts |
-//! | `bad_input` · `hostile` · `operations` · `standard` | HTTP; hostile clients; access to the operations routes; health, docs |
+//! | `bad_input` · `hostile` | invalid requests; hostile clients |
+//! | `operations` · `standard` | access to the operations routes; health, docs |
 
 mod away;
 mod bad_input;
