@@ -1,4 +1,4 @@
-//! The migrations are compiled in: a new one has to cause a build.
+//! The migrations are compiled in, so a new migration must trigger a build.
 fn main() {
     println!("cargo::rerun-if-changed=migrations");
 }

@@ -1,4 +1,4 @@
-//! The service from its parts: stores, cache, consumers, learner, server; and the way back when it is told to stop.
+//! Starts the service from its parts (stores, cache, consumers, learner, server), and stops them in order.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -38,10 +38,10 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// How long a start waits for Postgres.
 const DATABASE_WAIT: Duration = Duration::from_secs(60);
-/// What a stop may take at least after the last request.
+/// The minimum time for shutdown after the last request.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
-/// What runs, and what has to be stopped.
+/// The running parts, and the tasks that a shutdown waits for.
 struct Started {
     shelves: RecommendationService,
     cache: CacheClient,
@@ -49,10 +49,10 @@ struct Started {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+/// Serves until `shutdown`, then finishes the requests in flight within the grace time.
 ///
 /// # Errors
-/// When a setting leads nowhere, or the listener fails.
+/// Fails when a setting cannot be used, when Postgres is unavailable at the start, or when the listener fails.
 pub async fn run(
     listener: TcpListener,
     settings: Settings,
@@ -70,7 +70,7 @@ pub async fn run(
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
     let Started { shelves, cache, tasks, .. } = started;
-    // It answers from now on; whether it can recommend anything, /readyz says.
+    // The server accepts requests from now on. /readyz reports whether the service can recommend anything.
     let address = listener.local_addr()?;
     info!(%address, "the recommendation service accepts connections");
     let state = shelves.state.clone();
@@ -97,7 +97,7 @@ pub async fn run(
     let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
     let stopped = timeout_at(deadline, async {
         for task in tasks {
-            // They end by the token; a panic has been reported by the runtime.
+            // The token ends the tasks. The runtime has already reported a panic.
             let _ = task.await;
         }
         shut_down_cache(&cache, deadline, "are lost with this process").await;
@@ -109,10 +109,10 @@ pub async fn run(
     Ok(())
 }
 
-/// Connects to the stores, brings the schema up to date, and starts what runs beside the requests. Redis, the product API
-/// and the cart may be away.
+/// Connects to the stores, migrates the schema, and starts the background tasks. Redis, the product API and the cart
+/// may be unavailable.
 async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
-    // The cache first: settings that it refuses should not wait for Postgres.
+    // The cache comes first, so that a setting which it refuses is reported without waiting for Postgres.
     let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
     let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
@@ -154,7 +154,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     Ok(Started { shelves: RecommendationService { lists, state, progress }, cache, positions, tasks })
 }
 
-/// Does what never ends until it is time to stop. What is dropped half way is a transaction that is rolled back.
+/// Runs `work` until `shutdown`. If `work` is dropped midway, its transaction is rolled back.
 async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         () = work => {}
@@ -162,15 +162,15 @@ async fn until(shutdown: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// The description of all routes.
+/// Returns the OpenAPI description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
     docs::complete(openapi)
 }
 
-/// Without its database or a catalogue there is nothing to recommend; without Redis lists are slower, without the others
-/// they age.
+/// Requires the database and a copy of the catalogue, and prefers the rest: without Redis, lists are slower; without
+/// the product API or the cart, they become outdated.
 fn readiness(started: &Started, shutdown: CancellationToken) -> Readiness {
     let limit = Duration::from_secs(1);
     let progress = started.shelves.progress.clone();

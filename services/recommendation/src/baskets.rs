@@ -1,7 +1,8 @@
-//! What lies in carts: the table `basket_items`, a set that is kept by events, and read from the cart where events are lost.
+//! The contents of carts, in the table `basket_items`. Events keep them current, and they are read from the cart
+//! service when events were lost.
 //!
-//! An event says how a line is, not what has become of it, and with which version. So an event that comes twice, or after
-//! a later one, has no effect.
+//! An event holds the whole state of a line with its version, not a difference. So an event that arrives twice, or
+//! after a later one, has no effect.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +18,22 @@ use uuid::Uuid;
 use crate::error::RecommendationError;
 use crate::positions::{mark, signed};
 
-/// The baskets. Cheap to clone.
+/// The contents of carts. Cheap to clone.
 #[derive(Clone)]
 pub struct BasketItems {
     pool: Pool,
 }
 
 impl BasketItems {
-    /// The table in the database of `pool`.
+    /// Creates access to the table in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
-    /// The log of carts has another history than before: versions of lines are counted anew.
+    /// Resets the versions of all lines, because the log of carts has another history and counts them from the start.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn forget_versions(&self) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
@@ -43,13 +44,13 @@ impl BasketItems {
             .await
     }
 
-    /// Writes what lies in the carts whose references are after `range.0`, up to `range.1`, and nothing else lies in them.
-    /// Returns how many lines have changed.
+    /// Replaces the contents of the carts whose references are after `range.0`, up to `range.1`, with `lines`. Returns
+    /// how many lines have changed.
     ///
-    /// `lines` were read after event `head` was the newest: what a later event has told stays.
+    /// `lines` were read after the log had the event `head`; lines that a later event has written stay.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn replace(
         &self,
         range: (Uuid, Uuid),
@@ -60,7 +61,7 @@ impl BasketItems {
         let products: Vec<i64> = lines.iter().map(|line| line.product_id).collect();
         self.pool
             .transaction(async |connection| {
-                // One statement, by key: no two writers wait for each other in a circle.
+                // One statement, ordered by key, so that two writers cannot deadlock.
                 let changed = sql("WITH shown AS MATERIALIZED (
                          SELECT * FROM unnest($1, $2, $3, $4) AS shown (cart_id, product_id, version, quantity)),
                      gone AS (
@@ -90,12 +91,12 @@ impl BasketItems {
             .await
     }
 
-    /// Writes what events tell, and that they are carried out, and commits. Returns how many lines have changed.
+    /// Writes the lines of `events`, marks the events as applied, and commits. Returns how many lines have changed.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn apply(&self, events: &[CartEvent]) -> Result<usize, RecommendationError> {
-        // A statement may touch a row once only; the order of keys keeps two writers from waiting in a circle.
+        // A statement may change a row only once. The order of keys prevents a deadlock of two writers.
         let mut lines: BTreeMap<(Uuid, i64), (i64, i32, u64)> = BTreeMap::new();
         for event in events {
             let change = &event.change;
@@ -127,7 +128,7 @@ impl BasketItems {
     }
 }
 
-/// So many lines have changed: there is something to learn.
+/// Counts changed lines, so that the learner sees that there is something to learn.
 async fn count(connection: &mut AsyncPgConnection, changed: usize) -> Result<(), RecommendationError> {
     if changed > 0 {
         sql("UPDATE lessons SET number = number + $1 WHERE name = 'changes'")

@@ -1,4 +1,4 @@
-//! What a request, a reaction or a lesson can fail with. Each variant is a decision for somebody.
+//! Errors of requests, event handlers and learning runs. The variants differ in how the caller proceeds.
 
 use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
@@ -6,13 +6,13 @@ use events::carts::SnapshotError;
 use events::log::LogError;
 use events::product_api::ProductApiError;
 
-/// Why something was not done.
+/// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RecommendationError {
-    /// Something that it needs is away, or has no time to spare: worth another try.
+    /// A dependency is unavailable or overloaded; a later attempt may succeed.
     #[error("not available: {0}")]
     Unavailable(String),
-    /// The database refused or did not answer; the error tells whether that passes.
+    /// The database refused the statement or did not respond; the error says whether it is transient.
     #[error("the database: {0}")]
     Database(database::Error),
     /// A fault of this program.
@@ -21,7 +21,7 @@ pub enum RecommendationError {
 }
 
 impl RecommendationError {
-    /// Whether a later attempt may succeed, without a change of this program or of its settings.
+    /// Returns whether a later attempt may succeed without a change of this program or of its settings.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,

@@ -1,4 +1,4 @@
-//! The ids that a request names, parsed at the edge.
+//! The ids in a request, parsed and validated.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,19 +15,19 @@ pub struct ProductId(i64);
 pub struct CartId(Uuid);
 
 impl ProductId {
-    /// As the database has it.
+    /// Returns the id as the database stores it.
     pub fn get(self) -> i64 {
         self.0
     }
 }
 
 impl CartId {
-    /// The name under which events and keys know it; see [`cart_reference`].
+    /// Returns the reference that events and keys use instead of the id; see [`cart_reference`].
     pub fn reference(self) -> Uuid {
         cart_reference(self.0)
     }
 
-    /// As the database has it.
+    /// Returns the id as a UUID.
     pub fn get(self) -> Uuid {
         self.0
     }
@@ -49,7 +49,7 @@ impl FromStr for ProductId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // One address for each: no leading zeros.
+        // Leading zeros are refused, so that each product has one URL.
         let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|number| digits && *number > 0);
         number.map(Self).ok_or_else(|| format!("a product id is a number from 1 to {}", i64::MAX))
@@ -60,7 +60,7 @@ impl FromStr for CartId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        // The parser takes braces, URNs and bare digits as well; a cart has one name.
+        // The parser also accepts braces, URNs and bare digits; they are refused, so that each cart has one name.
         let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
         parsed.map(Self).ok_or("a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8")
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_product_id_is_a_positive_number_and_nothing_else() {
+    fn product_id_is_a_positive_number() {
         assert_eq!("9223372036854775807".parse::<ProductId>().map(ProductId::get), Ok(i64::MAX));
         for text in ["", "0", "-1", "+1", "01", "1.0", "1e3", "abc", " 1", "9223372036854775808"] {
             assert!(text.parse::<ProductId>().is_err(), "{text}");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cart_id_has_one_form_but_for_its_case() {
+    fn cart_id_has_one_form_in_either_case() {
         let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
         assert_eq!(id.to_uppercase().parse::<CartId>().map(|id| id.to_string()), Ok(id.to_owned()));
         for text in ["", "1", &id[1..], &format!("urn:uuid:{id}"), &format!("{{{id}}}"), &id.replace('-', "")] {

@@ -1,21 +1,21 @@
-//! Every key and every tag that the recommendation owns, in one place.
+//! Every key and every tag that the recommendation service owns.
 //!
 //! | key | holds |
 //! |---|---|
-//! | `recommendation:list:{id}` | what is recommended beside a product |
-//! | `recommendation:basket:{reference}` | what is recommended for a cart |
+//! | `recommendation:list:{id}` | the recommendations for a product |
+//! | `recommendation:basket:{reference}` | the recommendations for a cart |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
-//! | `product:{id}` | lists of the product, lists that show it, lists that would if it could be bought | it changes |
+//! | `product:{id}` | lists of the product, lists that show it, lists that would if it were not sold out | it changes |
 //! | `category:{id}` | lists that show the category's name | it changes |
-//! | `products-of:{id}` | lists whose similar products are of the category | a change in it can let others in |
-//! | `together:{id}` | lists that use what is bought together with the product | something else was learned |
-//! | `basket:{reference}` | the list of the cart | something is put into the cart or taken out |
+//! | `products-of:{id}` | lists whose similar products are of the category | a change in it can add products |
+//! | `together:{id}` | lists that use what is bought together with the product | the learned scores change |
+//! | `basket:{reference}` | the list of the cart | an item is added to the cart or removed |
 //!
-//! A cart's [reference](events::contract::cart_reference) is all that this service knows of it: events carry no ids of carts.
-//! `products-of` is a collection tag: a list cannot carry the tag of a product that is not on it yet. Other names in the
-//! keyspace: `recommendation:~dead-letters` holds events that could not be carried out.
+//! This service knows a cart only by its [reference](events::contract::cart_reference): events carry no ids of carts.
+//! `products-of` is a collection tag: a list cannot carry the tag of a product that is not in it yet. Another key in
+//! the keyspace: `recommendation:~dead-letters` holds events that could not be applied.
 
 use cache::{Cache, CacheClient, PolicyError, Tag};
 use uuid::Uuid;
@@ -28,23 +28,23 @@ pub const KEYSPACE: &str = "recommendation";
 /// The consumer group in which all replicas share the events of each stream.
 pub const GROUP: &str = "recommendation";
 
-/// The stream of events that could not be carried out.
+/// The stream of events that could not be applied.
 pub const DEAD_LETTERS: &str = "recommendation:~dead-letters";
 
-/// The lanes of the keyspace.
+/// The caches of the keyspace.
 #[derive(Clone, Debug)]
 pub struct Caches {
-    /// Lists beside products.
+    /// Lists for products.
     pub list: Cache,
     /// Lists for carts.
     pub basket: Cache,
 }
 
 impl Caches {
-    /// Makes the lanes.
+    /// Creates the caches.
     ///
     /// # Errors
-    /// When a lifetime contradicts itself.
+    /// Fails when the settings of a cache contradict one another.
     pub fn new(cache: &CacheClient, lanes: &PolicySettings) -> Result<Self, PolicyError> {
         Ok(Self {
             list: cache.cache("list", lanes.list.policy())?,
@@ -53,27 +53,27 @@ impl Caches {
     }
 }
 
-/// The facts of a product.
+/// Returns the tag of lists that depend on the product.
 pub fn product(id: i64) -> Tag {
     Tag::new("product", id)
 }
 
-/// The name of a category.
+/// Returns the tag of lists that show the name of the category.
 pub fn category(id: i64) -> Tag {
     Tag::new("category", id)
 }
 
-/// Which products of a category can be bought, and what they are like.
+/// Returns the tag of lists that depend on which products of the category can be bought, and on their contents.
 pub fn products_of(id: i64) -> Tag {
     Tag::new("products-of", id)
 }
 
-/// What is bought together with a product.
+/// Returns the tag of lists that depend on what is bought together with the product.
 pub fn together(id: i64) -> Tag {
     Tag::new("together", id)
 }
 
-/// What lies in a cart, by the cart's reference.
+/// Returns the tag of the list for a cart, by the cart's reference.
 pub fn basket(reference: Uuid) -> Tag {
     Tag::new("basket", reference)
 }

@@ -1,21 +1,21 @@
-//! The recommendation: what is bought together, learned from carts, and what is similar, from the catalogue.
+//! Recommendations: products that are bought together, learned from carts, and similar products, from the catalogue.
 //!
-//! It shares no table and no entry with the other services. It keeps a copy of the catalogue and of the baskets, both
-//! made from events, so a list is one look into its own database, whoever else is away. How current the copy is stands
-//! in every answer (`catalogue`).
+//! The service shares no table and no entry with the other services. Events keep its own copy of the catalogue and of
+//! the baskets current. So a list needs only its own database, whichever other service is unavailable. Every response
+//! says how current the copy is (`catalogue`).
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`lists`] | what is recommended, and what a cached list depends on |
-//! | [`catalogue`] | the copy of the catalogue: filled page by page, kept by events |
-//! | [`baskets`] | what lies in carts |
-//! | [`learning`] | from baskets to "bought together": a measure of significance, not raw counts |
-//! | [`react`] | event → effect |
+//! | [`lists`] | the lists, and the data on which a cached list depends |
+//! | [`catalogue`] | the copy of the catalogue: filled page by page, kept current by events |
+//! | [`baskets`] | the contents of carts |
+//! | [`learning`] | learns from baskets what is bought together, by significance instead of raw counts |
+//! | [`react`] | the handlers of events |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`positions`] | which events are carried out |
+//! | [`positions`] | which events have been applied |
 //! | [`state`] · [`maintenance`] | how current the copy is |
-//! | `routes` | HTTP in, HTTP out |
-//! | [`app`] · [`settings`] | how it starts |
+//! | `routes` | the HTTP routes |
+//! | [`app`] · [`settings`] | start, shutdown and configuration |
 
 pub mod app;
 pub mod baskets;
@@ -32,5 +32,5 @@ mod routes;
 pub mod settings;
 pub mod state;
 
-/// What the service is called: in logs, in the database, in `Cache-Status`.
+/// The name of the service in logs, in the database and in `Cache-Status`.
 pub const NAME: &str = "recommendation";

@@ -1,5 +1,5 @@
-//! `recommendation` serves; `recommendation healthcheck` asks a running one whether it is ready; `recommendation openapi`
-//! prints the description of its API.
+//! `recommendation` serves. `recommendation healthcheck` asks a running server whether it is ready.
+//! `recommendation openapi` prints the OpenAPI description.
 
 use std::process::ExitCode;
 

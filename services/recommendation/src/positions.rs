@@ -1,10 +1,11 @@
-//! Which events are carried out: one row per stream, written in the transaction of the effect.
+//! Which events have been applied: one row per stream, written in the transaction of the effect.
 //!
-//! Replicas share the events of a stream, and one may be done with 11 to 20 while another still works on 5. What the row
-//! holds is therefore a set of ranges. Where Redis has lost the consumer group, the next one begins before the first
-//! number that is missing in the set; what is carried out once more then has no second effect.
+//! Replicas share the events of a stream, and one may have applied 11 to 20 while another still applies 5. So the row
+//! holds a set of ranges. If Redis has lost the consumer group, the next group begins before the first number that is
+//! missing in the set. Events that are applied again then have no second effect.
 //!
-//! The newest of them says which history of the log they are of: a log whose database was restored does not know it.
+//! The newest applied event identifies the history of the log: after a restore of its database, the log does not know
+//! that event.
 
 use database::{Pool, sql};
 use diesel::OptionalExtension;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::error::RecommendationError;
 
-/// So far behind the newest one, a missing number is passed over: it is of an event that became a dead letter.
+/// A missing number that is this far behind the newest one counts as applied: its event has become a dead letter.
 const LATEST: i64 = 100_000;
 
 /// The table `streams`. Cheap to clone.
@@ -42,15 +43,15 @@ struct Losses {
 }
 
 impl Positions {
-    /// The table in the database of `pool`.
+    /// Creates access to the table in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool }
     }
 
-    /// How far this service is; `None` when the stream has never been begun.
+    /// Returns the position of the service in the stream; `None` if the stream has no row yet.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn of(&self, stream: &str) -> Result<Option<Position>, RecommendationError> {
         let first = "SELECT (SELECT upper(first) - 1 FROM unnest(applied) AS first ORDER BY first LIMIT 1) AS done,
                          newest_seq, newest_epoch
@@ -67,10 +68,10 @@ impl Positions {
         }))
     }
 
-    /// From now on everything up to `mark` counts as carried out. Nothing above counts that was not carried out.
+    /// Marks every event up to `mark` as applied. The ranges above `mark` stay as they are.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn begin(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
@@ -91,10 +92,10 @@ impl Positions {
             .await
     }
 
-    /// The log has another history than before: everything up to `mark` of that counts as carried out, and nothing else.
+    /// Marks every event up to `mark` in the new history of the log as applied, and no other.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn replace(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
@@ -110,10 +111,10 @@ impl Positions {
             .await
     }
 
-    /// Events are lost: what they told has to be read as a whole.
+    /// Records that events were lost, so that their data must be read as a whole.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn set_incomplete(&self, stream: &str) -> Result<(), RecommendationError> {
         self.pool
             .run(async |connection| {
@@ -128,10 +129,10 @@ impl Positions {
             .await
     }
 
-    /// How often events were lost, if what they told has not been read as a whole since.
+    /// Returns how often events were lost, if their data has not been read as a whole since.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn losses(&self, stream: &str) -> Result<Option<i64>, RecommendationError> {
         let read = async |connection: &mut AsyncPgConnection| {
             let losses = sql("SELECT losses FROM streams WHERE name = $1 AND incomplete").bind::<Text, _>(stream);
@@ -141,11 +142,11 @@ impl Positions {
         Ok(row.map(|row| row.losses))
     }
 
-    /// What events told has been read as a whole, after they had been lost `losses` times. Returns whether that is still
-    /// all.
+    /// Records that the data was read as a whole, after events had been lost `losses` times. Returns `false` and
+    /// records nothing if more events were lost since.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn set_complete(&self, stream: &str, losses: i64) -> Result<bool, RecommendationError> {
         self.pool
             .run(async |connection| {
@@ -159,22 +160,23 @@ impl Positions {
             .await
     }
 
-    /// These events were set aside: they count as carried out.
+    /// Marks events that became dead letters as applied.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn skip_dead_letters(&self, stream: &str, numbers: &[u64]) -> Result<(), RecommendationError> {
         let marks = || numbers.iter().map(|number| LogPosition::from(*number));
         self.pool.run(async |connection| mark(connection, stream, marks()).await).await
     }
 
-    /// The connections that it uses.
+    /// Returns the connection pool.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 }
 
-/// These events are carried out, if the transaction commits. Its last statement: writers of a stream wait here.
+/// Marks events as applied, if the transaction commits. This must be the last statement of the transaction, because the
+/// writers of a stream wait for one another here.
 pub(crate) async fn mark(
     connection: &mut AsyncPgConnection,
     stream: &str,
@@ -205,7 +207,7 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// As Postgres has numbers.
+/// Converts an event number into a `bigint` of Postgres.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The settings of the recommendation: `settings.toml` holds the defaults and explains each.
+//! The settings of the recommendation service. `settings.toml` holds the defaults and explains each setting.
 
 use std::time::Duration;
 
@@ -18,55 +18,55 @@ use crate::learning::LearningSettings;
 
 const DEFAULTS: &str = include_str!("settings.toml");
 
-/// Everything that can be set.
+/// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where it listens and how it stops.
+    /// The HTTP server: address, limits and shutdown.
     pub http: HttpSettings,
-    /// Who may use `/events`, `/cache/*` and `/metrics`.
+    /// Access to `/events`, `/cache/*` and `/metrics`.
     pub operations: OperationsSettings,
-    /// What it logs.
+    /// The log.
     pub log: LogSettings,
     /// The database.
     pub postgres: PostgresSettings,
-    /// The cache's connection and limits.
+    /// The connection and the limits of the cache.
     pub redis: CacheSettings,
-    /// Where the catalogue is copied from.
+    /// The product API, from which the catalogue is copied.
     pub product_api: ProductApiSettings,
-    /// Where missed events about carts are fetched.
+    /// The cart service, from which missed events are fetched.
     pub cart: CartSettings,
-    /// How events reach it.
+    /// The consumers of events.
     pub events: ConsumerSettings,
-    /// How it learns.
+    /// Learning from baskets.
     pub learning: LearningSettings,
-    /// How long entries live.
+    /// The TTLs of entries.
     pub lanes: PolicySettings,
 }
 
-/// Where the cart is.
+/// The address of the cart service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CartSettings {
-    /// `http://host:port`
+    /// The base URL: `http://host:port`.
     pub url: String,
 }
 
-/// The lifetimes of entries.
+/// The TTLs of entries, per cache.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
-    /// Lists beside products.
+    /// Lists for products.
     pub list: CachePolicySettings,
     /// Lists for carts.
     pub basket: CachePolicySettings,
 }
 
 impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and validates the result.
     ///
     /// # Errors
-    /// By the name of the setting that is wrong.
+    /// Fails when a setting is invalid. The error names the setting.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::load(runtime::settings::environment())
     }
@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_valid() {
         assert_eq!(load(&[]).unwrap().http.port, 8007);
     }
 
     #[test]
-    fn contradictions_are_refused_by_the_name_of_the_setting() {
+    fn invalid_settings_are_refused_by_name() {
         for (name, value) in [
             ("LANES__LIST__SOFT_TTL", "1h"),
             ("LANES__BASKET__HARD_TTL", "0s"),

@@ -1,4 +1,4 @@
-//! How current the copy of the catalogue is, and whether there is one.
+//! The status of the copy of the catalogue: whether it is complete, and how current it is.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,86 +9,86 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-/// A copy that has not been known to be current for so long is called stale.
+/// The copy counts as stale when it was last known to be current longer ago than this.
 const STALE: Duration = Duration::from_secs(5);
 
-/// Shared by all parts of the service. Cheap to clone.
+/// The status that all parts of the service share. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogueStatus(Arc<SharedState>);
 
 #[derive(Debug, Default)]
 struct SharedState {
     filled: watch::Sender<bool>,
-    /// Products read so far by the fill under way.
+    /// The number of products that the running catalogue sync has read.
     read: AtomicU64,
     head: Mutex<Head>,
-    /// Events about carts are lost, and what they told has not been read from the cart yet.
+    /// Whether events about carts were lost, and the baskets have not been read from the cart since.
     baskets_incomplete: AtomicBool,
 }
 
-/// What is known of the newest event of all.
+/// The newest event of the log, as far as this process knows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
     number: u64,
     position: u64,
     asked: Option<Instant>,
-    /// When the copy was last known to have everything.
+    /// When the copy last included every event of the log.
     current: Option<Instant>,
 }
 
-/// How current the copy of the catalogue is that an answer came from.
+/// How current the copy of the catalogue is from which a response was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CatalogueState {
-    /// Every event up to this number is in it.
+    /// The number of the last event in the copy; all earlier ones are included.
     pub position: u64,
-    /// How many events it is behind, as far as is known.
+    /// The number of events that the copy is known to lack.
     pub lag: u64,
-    /// Whether it may be more than five seconds behind: the product API does not answer, there is a backlog, or nobody knows
-    /// whether events are carried out.
+    /// Whether the copy may be more than five seconds behind: the product API is unavailable, there is a backlog, or it
+    /// is unknown whether events are being applied.
     pub stale: bool,
 }
 
-/// How current the baskets are that an answer came from.
+/// How current the baskets are from which a response was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BasketsState {
-    /// Whether changes of the cart may be missing: events about carts were lost and the baskets have not been read from the
-    /// cart yet, or nobody knows whether events are carried out.
+    /// Whether changes of the cart may be missing: events about carts were lost and the baskets have not been read from
+    /// the cart yet, or it is unknown whether events are being applied.
     pub stale: bool,
 }
 
 impl CatalogueStatus {
-    /// Events about carts are lost, or the baskets have been read from the cart since.
+    /// Records whether events about carts were lost and the baskets have not been read from the cart since.
     pub fn baskets_incomplete(&self, are_incomplete: bool) {
         self.0.baskets_incomplete.store(are_incomplete, Relaxed);
         gauge!("recommendation_baskets_incomplete").set(if are_incomplete { 1.0 } else { 0.0 });
     }
 
-    /// Whether events about carts are lost, and the baskets have not been read from the cart since.
+    /// Returns whether events about carts were lost and the baskets have not been read from the cart since.
     pub fn are_baskets_incomplete(&self) -> bool {
         self.0.baskets_incomplete.load(Relaxed)
     }
 
-    /// So many products have been read.
+    /// Records how many products the catalogue sync has read.
     pub fn set_copy_progress(&self, products: u64) {
         self.0.read.store(products, Relaxed);
         gauge!("recommendation_fill_products").set(products as f64);
     }
 
-    /// The copy is there.
+    /// Records that the copy is complete.
     pub fn set_copied(&self) {
         self.0.filled.send_replace(true);
     }
 
-    /// Waits until the copy is there.
+    /// Waits until the copy is complete.
     pub async fn usable(&self) {
-        // The sender is here, so it cannot be gone.
+        // `self` owns the sender, so the channel cannot be closed.
         let _ = self.0.filled.subscribe().wait_for(|filled| *filled).await;
     }
 
-    /// `Err` says why nothing can be recommended yet.
+    /// Returns whether the service can recommend anything.
     ///
     /// # Errors
-    /// Until the catalogue has been copied for the first time.
+    /// Returns the reason until the catalogue has been copied for the first time.
     pub fn readiness(&self) -> Result<(), String> {
         match (*self.0.filled.borrow(), self.0.read.load(Relaxed)) {
             (true, _) => Ok(()),
@@ -97,13 +97,13 @@ impl CatalogueStatus {
         }
     }
 
-    /// The copy is at `position`, and the newest event of all was `number` when it was asked for just now.
+    /// Records that the copy is at `position`, and that the newest event of the log had `number` at `now`.
     pub fn observe_head(&self, number: u64, position: u64, now: Instant) {
         let mut head = self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= number {
             head.current = Some(now);
         } else if position >= head.number && head.asked.is_some() {
-            // What was the newest when it was asked last is in the copy: it is behind by that much at most.
+            // The copy includes the head of the previous check, so it is behind by at most the time since then.
             head.current = head.current.max(head.asked);
         }
         (head.number, head.position, head.asked) = (number, position, Some(now));
@@ -111,12 +111,13 @@ impl CatalogueStatus {
         gauge!("recommendation_catalogue_lag").set(number.saturating_sub(position) as f64);
     }
 
-    /// The log says that the copy is of another history: it is not current, whatever its position.
+    /// Marks the copy as not current, because the log reports that it belongs to another history, whatever its
+    /// position.
     pub fn mark_not_current(&self) {
         self.0.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
     }
 
-    /// How current the copy is.
+    /// Returns how current the copy is.
     pub fn catalogue(&self, now: Instant) -> CatalogueState {
         let head = *self.0.head.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = head.current.is_some_and(|current| now.saturating_duration_since(current) <= STALE);
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_stale_until_it_is_known_to_be_current_and_again_when_nobody_says_so() {
+    fn copy_is_stale_unless_it_was_recently_known_to_be_current() {
         let (state, t0) = (CatalogueStatus::default(), Instant::now());
         assert!(state.catalogue(t0).stale);
         state.observe_head(7, 7, t0);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keeps_up_is_current_though_it_never_has_the_newest() {
+    fn copy_that_keeps_up_is_current_without_the_newest_event() {
         let (state, t0) = (CatalogueStatus::default(), Instant::now());
         let at = |second: u64| t0 + Duration::from_secs(second);
         for second in 0..20 {

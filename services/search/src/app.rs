@@ -1,4 +1,4 @@
-//! The service from its parts: index, cache, indexer, consumer, server; and the way back when it is told to stop.
+//! Starts the service from its parts (index, cache, indexer, consumer, server), and stops them in order.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -36,14 +36,15 @@ use crate::settings::{IndexSettings, Settings};
 use crate::state::IndexStatus;
 use crate::watermarks::TagWatermarks;
 
-/// How long a start waits for the directory of the index, which a predecessor may still hold.
+/// How long a start waits for the directory of the index, which the previous process may still use.
 const LOCK_WAIT: Duration = Duration::from_secs(15);
-/// Batches of events that wait for the indexer while it commits; then the consumer waits, and pages stay for longer.
+/// Batches of events that wait while the indexer commits. When the queue is full, the consumer waits, and outdated
+/// pages stay in the cache for longer.
 const QUEUE: usize = 512;
-/// What a stop may take at least after the last request.
+/// The minimum time for shutdown after the last request.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
-/// Serves until `shutdown`, then finishes what is in flight, within the grace time.
+/// Serves until `shutdown`, then finishes the requests in flight within the grace time.
 pub async fn run(
     listener: TcpListener,
     settings: Settings,
@@ -61,7 +62,7 @@ pub async fn run(
         metrics,
         docs: Docs::new(&openapi()).context("the API's description")?,
     };
-    // It answers from now on; whether it can search, /readyz says.
+    // The server accepts requests from now on. /readyz reports whether the index can be searched.
     let address = listener.local_addr()?;
     info!(%address, "the search service accepts connections");
     let state = Arc::clone(&searching.state);
@@ -88,7 +89,7 @@ pub async fn run(
     let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
     let stopped = timeout_at(deadline, async {
         for task in tasks {
-            // They end by the token; a panic has been reported by the runtime.
+            // The token ends the tasks. The runtime has already reported a panic.
             let _ = task.await;
         }
         shut_down_cache(&cache, deadline, "are lost with this process").await;
@@ -101,7 +102,7 @@ pub async fn run(
     Ok(())
 }
 
-/// What runs, and what has to be stopped.
+/// The running parts, and the tasks that a shutdown waits for.
 struct Started {
     searching: SearchService,
     cache: CacheClient,
@@ -109,7 +110,7 @@ struct Started {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Connects, opens the index, and starts what runs beside the requests. Redis and the product API may be away.
+/// Connects, opens the index, and starts the background tasks. Redis and the product API may be unavailable.
 async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationToken) -> anyhow::Result<Started> {
     let cache = CacheClient::connect(Keyspace::new(KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
     let horizon = TagWatermarks::connect(&settings.redis.url).context("REDIS__URL")?;
@@ -161,7 +162,7 @@ async fn start(settings: &Settings, token: Option<&str>, shutdown: CancellationT
     Ok(Started { searching: SearchService { pages, state, progress }, cache, horizon, tasks: vec![keeping, following] })
 }
 
-/// Opens the index; waits for a predecessor that still has it.
+/// Opens the index, and waits for a previous process that still uses it.
 async fn open(settings: &IndexSettings) -> Result<(Store, Option<Commit>), anyhow::Error> {
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
@@ -206,12 +207,12 @@ impl EventFollower {
                 indexer.run(queue, shutdown).await;
                 consumer.stop().await;
             }
-            // The cache has taken this URL.
+            // Unreachable in practice: the cache has accepted this URL.
             Err(error) => error!(%error, "events cannot be read"),
         }
     }
 
-    /// The position that the stream is followed from.
+    /// Returns the position from which the consumer follows the stream.
     async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> LogPosition {
         let Some(commit) = commit else { return indexer.reindex().await };
         match timeout(Duration::from_secs(2), self.api.events().head(Some(commit.mark()))).await {
@@ -220,7 +221,8 @@ impl EventFollower {
                     position,
                     "the index has a different history than the catalogue's event log; it is compared with the catalogue"
                 );
-                // Its numbers mean nothing: pages of it would pass for newer than they are.
+                // The event numbers of this index belong to another history, so its pages would appear newer than they
+                // are.
                 self.state.withdraw();
                 self.announcer.reset_history().await;
                 indexer.reindex().await
@@ -230,14 +232,15 @@ impl EventFollower {
     }
 }
 
-/// The description of all routes.
+/// Returns the OpenAPI description of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut openapi = routes::ApiDoc::openapi();
     openapi.merge(runtime::cache_routes::description(KEYSPACE));
     docs::complete(openapi)
 }
 
-/// Without an index there is nothing to search; without Redis searches are slower, without the product API they age.
+/// Requires the index and prefers the rest: without Redis, searches are slower; without the product API, the index
+/// becomes outdated.
 fn readiness(searching: &SearchService, cache: &CacheClient, shutdown: CancellationToken) -> Readiness {
     let (building, ageing) = (Arc::clone(&searching.state), Arc::clone(&searching.state));
     let progress = searching.progress.clone();

@@ -1,7 +1,8 @@
-//! Telling all replicas, by Redis, what events have outdated.
+//! Invalidation of result pages for all replicas, through Redis.
 //!
-//! The watermarks first, then the invalidation: see `watermarks`. When Redis takes either of them not, this replica owes it an
-//! invalidation of everything, serves no page from the cache until that is paid, and notes the debt in its commits.
+//! The invalidator advances the watermarks first and invalidates the tags second; [`watermarks`](crate::watermarks)
+//! explains the order. When either step fails, an invalidation of all pages is pending. Until Redis has accepted it,
+//! this replica serves no page from the cache, and records the pending invalidation in its commits.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tracing::warn;
 use crate::state::IndexStatus;
 use crate::watermarks::TagWatermarks;
 
-/// The way to tell. Cheap to clone.
+/// Invalidates result pages in Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Invalidator {
     cache: CacheClient,
@@ -20,17 +21,18 @@ pub struct Invalidator {
 }
 
 impl Invalidator {
-    /// Tells through `watermarks` and `cache`, and notes in `state` what could not be told.
+    /// Creates an invalidator that writes to `horizon` and `cache`, and records pending invalidations in `state`.
     pub fn new(cache: CacheClient, horizon: TagWatermarks, state: Arc<IndexStatus>) -> Self {
         Self { cache, horizon, state }
     }
 
-    /// Events up to `position` have touched `tags`.
+    /// Invalidates pages with `tags`, which events up to `position` have outdated.
     pub async fn touched(&self, position: u64, tags: Vec<Tag>) {
         if tags.is_empty() {
             return;
         }
-        // Not even tried while Redis is left alone: who announces must not wait for it again and again.
+        // While the circuit breaker is open, the call fails without a command, so that the caller does not wait for a
+        // timeout each time.
         let raised = match self.cache.health().is_in_use() {
             true => self.horizon.advance(position, &tags).await.map_err(|error| error.to_string()),
             false => Err("Redis is not in use".to_owned()),
@@ -47,24 +49,26 @@ impl Invalidator {
         }
     }
 
-    /// Everything that is made of an index before `position` is outdated.
+    /// Invalidates every page that was built from an index before `position`.
     pub async fn invalidate_all(&self, position: u64) {
         if let Err(error) = self.drop_all(position).await {
             self.set_pending(position, &error);
         }
     }
 
-    /// What Redis holds may be of any age: nothing is stored until the horizon is known again, and nothing is kept.
+    /// Resets the watermarks and purges all pages, because the data in Redis may be of any age. No replica stores a
+    /// page until the watermarks are known again.
     ///
     /// # Errors
-    /// When Redis does not do it.
+    /// Fails when either step fails in Redis.
     pub async fn reset_shared_state(&self, position: u64) -> Result<(), String> {
         self.horizon.forget().await.map_err(|error| error.to_string())?;
         self.drop_all(position).await
     }
 
-    /// Everything in Redis is of another history of the catalogue: its numbers mean nothing. Where Redis does not answer, the
-    /// walk that follows owes the pages, and the keeper finds numbers that are too high.
+    /// Invalidates everything in Redis after the history of the catalogue has changed: the event numbers there are no
+    /// longer comparable. If Redis does not respond, the invalidation of the pages stays pending until the reindex that
+    /// follows, and the maintenance task detects the watermarks that are too high.
     pub async fn reset_history(&self) {
         self.state.mark_not_current();
         if let Err(error) = self.reset_shared_state(0).await {
@@ -73,7 +77,7 @@ impl Invalidator {
         }
     }
 
-    /// Does what is owed, if anything is and Redis is there.
+    /// Retries the pending invalidation, if there is one and Redis is in use.
     pub async fn retry_pending(&self) {
         if let Some(owed) = self.state.owed().filter(|_| self.cache.health().is_in_use())
             && self.drop_all(owed).await.is_ok()

@@ -1,26 +1,26 @@
-//! Every key and every tag that the search owns, in one place.
+//! Every key and every tag that the search service owns.
 //!
 //! | key | holds |
 //! |---|---|
 //! | `search:page:{query}` | one page of results, under its normalised query |
-//! | `search:~horizon` | for each tag the number of the last event that touched it; see [`watermarks`](crate::watermarks) |
+//! | `search:~horizon` | the number of the latest event of each tag; see [`watermarks`](crate::watermarks) |
 //! | `search:~dead-letters` | events that could not be read |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
 //! | `product:{id}` | pages that show the product | the product changes |
 //! | `category:{id}` | pages that show the category's name, in a hit or in a facet | the category changes |
-//! | `word:{abc}` | pages whose query has a word that begins so | the text of a product with such a word changes |
-//! | `word:{ab}` | pages whose query has a run of letters that begins so | the text of a product with these letters changes |
+//! | `word:{abc}` | pages whose query has a word with this beginning | the text of a product with such a word changes |
+//! | `word:{ab}` | pages whose query has a run with this beginning | the text of a product with these letters changes |
 //! | `typo:any` | pages whose query matched only approximately, or not at all | the text of any product changes |
 //! | `in:any` | all pages without a query | a product with another text enters or leaves |
 //! | `priced-…` | as each of the four above, where a price filter is set | a price changes |
-//! | `page:any` | every page | it is not known what an event has touched |
+//! | `page:any` | every page | it is unknown which pages an event has outdated |
 //!
-//! The tags of the upper two rows are for what a page shows. The others are for what it does not show yet: a product
-//! enters a page (or changes a total) only if it has *all* words of the query, so one word's tag is enough, and a page
-//! carries that of its longest word, and of what that word is part of in another spelling (`t-shirt`: `tshirt`). A page of
-//! partial matches carries those of all words, and of all pairs of letters in runs.
+//! The first two tags cover what a page shows. The others cover what a page does not show yet. A product enters a page
+//! (or changes a total) only if it has *all* words of the query, so the tag of one word is enough. A page carries the
+//! tag of its longest word, and of each joined spelling that contains this word (`t-shirt`: `tshirt`). A page of
+//! partial matches carries the tags of all words, and of all pairs of letters in runs.
 
 use cache::{Cache, CacheClient, PolicyError, Tag};
 
@@ -29,33 +29,33 @@ use crate::settings::PolicySettings;
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "search";
 
-/// Where events go that cannot be read.
+/// The key of the dead letters: events that cannot be read.
 pub const DEAD_LETTERS: &str = "search:~dead-letters";
 
-/// The sorted set of the horizon.
+/// The key of the sorted set of watermarks.
 pub const HORIZON: &str = "search:~horizon";
 
-/// The lane of result pages.
+/// Returns the cache of result pages.
 pub fn pages(cache: &CacheClient, lanes: &PolicySettings) -> Result<Cache, PolicyError> {
     cache.cache("page", lanes.page.policy())
 }
 
-/// What a page shows of a product.
+/// Returns the tag of pages that show the product.
 pub fn product(id: i64) -> Tag {
     Tag::new("product", id)
 }
 
-/// What a page shows of a category: its name.
+/// Returns the tag of pages that show the name of the category.
 pub fn category(id: i64) -> Tag {
     Tag::new("category", id)
 }
 
-/// Every page.
+/// Returns the tag that every page carries.
 pub fn every_page() -> Tag {
     Tag::new("page", "any")
 }
 
-/// Which products a page is made of: by text alone, or by price too.
+/// How the products of a page are selected: by text alone, or also by price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PageBasis {
     /// By text and category.
@@ -65,17 +65,17 @@ pub enum PageBasis {
 }
 
 impl PageBasis {
-    /// Pages with a word that begins so.
+    /// Returns the tag of pages whose query has a word with this beginning.
     pub fn word(self, beginning: &str) -> Tag {
         self.tag("word", "priced-word", beginning)
     }
 
-    /// Pages that matched only approximately.
+    /// Returns the tag of pages that matched only approximately.
     pub fn typo(self) -> Tag {
         self.tag("typo", "priced-typo", "any")
     }
 
-    /// Pages without a query. Their facets count products of all categories.
+    /// Returns the tag of pages without a query. Their facets count products of all categories.
     pub fn anything(self) -> Tag {
         self.tag("in", "priced-in", "any")
     }

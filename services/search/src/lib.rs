@@ -1,18 +1,18 @@
-//! Full-text search over the catalogue, in an index of its own that events keep current.
+//! Full-text search over the catalogue. Events keep the service's own index current.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`query`] | from what was asked to a page of results |
-//! | [`text`] | from text to words, the same way everywhere |
+//! | [`query`] | turns a query into a page of results |
+//! | [`text`] | splits text into words, in the same way everywhere |
 //! | [`index`] | the index on disk |
-//! | [`indexer`] | the one task that changes it, by events and by walks through the catalogue |
-//! | [`react`] | what an event does |
+//! | [`indexer`] | the only task that changes the index, from events and by reindexing the catalogue |
+//! | [`react`] | the handler of product events |
 //! | [`pages`] | result pages through the cache |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`watermarks`] · [`invalidator`] | how replicas keep one another from caching what is outdated |
-//! | [`state`] · [`maintenance`] | what is current, owed, known; and who sees to it |
-//! | `routes` | HTTP in, HTTP out |
-//! | [`app`] · [`settings`] | how it starts |
+//! | [`watermarks`] · [`invalidator`] | prevent replicas from caching outdated pages |
+//! | [`state`] · [`maintenance`] | the status of the index, and the task that maintains it |
+//! | `routes` | the HTTP routes |
+//! | [`app`] · [`settings`] | start, shutdown and configuration |
 
 pub mod app;
 pub mod index;

@@ -1,4 +1,5 @@
-//! `search` serves; `search healthcheck` asks a running one whether it is ready; `search openapi` prints its description.
+//! `search` serves. `search healthcheck` asks a running server whether it is ready. `search openapi` prints the OpenAPI
+//! description.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What has to be seen to again and again: how current the index is, what Redis is owed, and the horizon.
+//! Periodic maintenance: checks how current the index is, retries pending invalidations, and maintains the watermarks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,28 +16,28 @@ use crate::watermarks::{TagWatermarks, WatermarkError};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A product API that takes longer to say how far its log is counts as away.
+/// The product API counts as unavailable when it takes longer than this to return the head of its log.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// More tags than this are not remembered one by one.
+/// The maximum number of tags with watermarks of their own. Above it, the floor is raised.
 const MOST_TAGS: u64 = 50_000;
 
-/// Sees to it.
+/// Periodic maintenance of the index status, pending invalidations and watermarks.
 pub struct Maintenance {
-    /// Asked how far its log is.
+    /// Returns the head of the event log.
     pub api: ProductApi,
-    /// Asked whether Redis is in use.
+    /// Knows whether Redis is in use.
     pub cache: CacheClient,
-    /// Pays what is owed.
+    /// Retries the pending invalidation.
     pub announcer: Invalidator,
-    /// Established when it is unknown, and kept small.
+    /// The watermarks. Maintenance initializes them when they are unknown, and keeps the set small.
     pub horizon: TagWatermarks,
-    /// Told how current the index is.
+    /// Records how current the index is.
     pub state: Arc<IndexStatus>,
 }
 
 impl Maintenance {
-    /// Never returns.
+    /// Runs the maintenance once per second, forever.
     pub async fn run(&self) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,14 +57,16 @@ impl Maintenance {
         }
     }
 
-    /// The newest event of all, in time; with `mark`, also whether that is of the log's history.
+    /// Returns the position of the newest event within [`LOG_TIMEOUT`]. With `mark`, the log also checks that `mark`
+    /// belongs to its history.
     async fn head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
         let late = |_| Err(LogError::Unavailable("no answer in time".to_owned()));
         timeout(LOG_TIMEOUT, self.api.events().head(mark)).await.unwrap_or_else(late)
     }
 
     async fn maintain_watermarks(&self) -> Result<(), WatermarkError> {
-        // Before the head: whatever it has been raised to by then was numbered before.
+        // The highest watermark is read before the head: its event was numbered before it was read, so within one
+        // history it cannot exceed the head.
         let highest = self.horizon.highest().await?;
         if let Ok(head) = self.head(None).await
             && highest > head.seq
@@ -92,7 +94,8 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Asks, once for each horizon and each walk, whether the index is of the history that the log has now.
+    /// Checks, once for each set of watermarks and each reindex, whether the index belongs to the current history of
+    /// the log.
     async fn compare(&self) -> Result<(), WatermarkError> {
         let (Some(horizon), Some(snapshot)) = (self.horizon.required_position(&[]).await?, self.state.snapshot())
         else {

@@ -1,4 +1,4 @@
-//! Result pages: found in the cache, or searched for and stored, if they may be.
+//! Result pages: read from the cache, or searched for and stored if no newer event has outdated them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::query::search::Search;
 use crate::state::IndexStatus;
 use crate::watermarks::{TagWatermarks, Watermark};
 
-/// The detail of a page that is read past the cache, because invalidations are still to be carried out.
+/// The bypass reason of a page that is not read from the cache because an invalidation is pending.
 const INVALIDATIONS_PENDING: &str = "repair-pending";
 
-/// Where pages come from. Cheap to clone.
+/// The result pages, through the cache. Cheap to clone.
 #[derive(Clone)]
 pub struct ResultPages {
     cache: CacheClient,
@@ -28,36 +28,36 @@ pub struct ResultPages {
     longest_wait: Duration,
 }
 
-/// The index that a page is from.
+/// The position and the lineage of the index from which a page was built.
 #[derive(Clone, Copy, Debug)]
 struct From {
     position: u64,
     lineage: u64,
 }
 
-/// A search that failed.
+/// Why a search failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// The index has not been built yet.
     #[error("the index is being built")]
     Building,
-    /// Too many searches run already.
+    /// Too many searches are running.
     #[error("too many searches are running")]
     Overloaded,
-    /// The index does not work.
+    /// The index returned an error.
     #[error("the index: {0}")]
     Index(#[from] tantivy::TantivyError),
     /// The search panicked.
     #[error("the search: {0}")]
     Panic(#[from] JoinError),
-    /// The page cannot be written down.
+    /// The page cannot be serialised.
     #[error("the page: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 impl ResultPages {
-    /// Pages in `lane` of `cache`. As many searches run at once as `limits` allow loads, whether they go through the cache
-    /// or not: a search without Redis costs as much as one with it.
+    /// Creates the pages in cache `lane` of the client `cache`. `limits` bounds the concurrent searches, whether they
+    /// go through the cache or bypass it: a search without Redis costs as much as one with it.
     pub fn new(
         cache: CacheClient,
         lane: Cache,
@@ -69,10 +69,10 @@ impl ResultPages {
         Self { cache, lane, horizon, state, searches, longest_wait: limits.load_queue }
     }
 
-    /// The page that `search` asks for.
+    /// Returns the page for `search`.
     ///
     /// # Errors
-    /// When the index cannot be searched, or too many searches run already.
+    /// Fails when the index cannot be searched, or when too many searches are running.
     pub async fn find(&self, search: Search) -> Result<Cached, GetError> {
         let key = self.lane.key(&search);
         let (pages, search) = (self.clone(), Arc::new(search));
@@ -81,13 +81,14 @@ impl ResultPages {
             async move { pages.load(search).await }
         };
         match self.state.owed() {
-            // The cache may still hold what this replica knows to be outdated.
+            // The cache may still hold a page that this replica knows to be outdated.
             Some(_) => self.lane.load_uncached(&key, INVALIDATIONS_PENDING, load).await,
             None => self.lane.get_or_load(&key, load).await,
         }
     }
 
-    /// Runs under the lease of the page. The index first, then the horizon: both after the lease was taken.
+    /// Searches and builds the entry, under the lease of the page. The search comes first and the watermarks second,
+    /// both after the lease was taken.
     async fn load(&self, search: Arc<Search>) -> Result<NewEntry, SearchError> {
         let (finding, from) = self.search_index(search).await?;
         let loaded = NewEntry::json(&finding.page)?;
@@ -103,7 +104,7 @@ impl ResultPages {
         let began = Instant::now();
         let snapshot = self.state.snapshot().ok_or(SearchError::Building)?;
         let from = From { position: snapshot.position, lineage: snapshot.lineage };
-        // A client that goes away ends neither the search nor its turn.
+        // When the client disconnects, the search still runs to its end and keeps its permit until then.
         let search = spawn_blocking(move || {
             let finding = page::find(&search, &snapshot);
             drop(turn);
@@ -114,12 +115,12 @@ impl ResultPages {
         Ok((finding, from))
     }
 
-    /// Whether the index that a page is from has all that has touched `tags`, and is of the history that these are numbered
-    /// in. Not known is no.
+    /// Returns whether the index of a page includes every event that invalidates `tags`, and belongs to the history in
+    /// which these events are numbered. Returns `false` when this is unknown.
     async fn may_store(&self, tags: &[Tag], from: From) -> bool {
         let covers =
             |horizon: Watermark| horizon.number <= from.position && self.state.is_compared(horizon.id, from.lineage);
-        // Without Redis nothing is stored, and nobody should wait for its answer.
+        // Without Redis nothing is stored, so the request must not wait for a response of Redis.
         self.cache.health().is_in_use()
             && self.state.owed().is_none()
             && self.horizon.required_position(tags).await.is_ok_and(|horizon| horizon.is_some_and(covers))

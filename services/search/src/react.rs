@@ -1,8 +1,10 @@
-//! What an event does: pages that show the row are gone at once, and the indexer gets the rest to do.
+//! The handler of product events: it invalidates pages that show the changed row at once, and queues the rest for the
+//! indexer.
 //!
-//! The two halves are apart so that the first is quick: it takes a few commands to Redis, while a commit of the index
-//! takes tens of milliseconds, and others may be under way. An event counts as carried out when it is in the indexer's
-//! queue. If this process dies then, nothing is lost: it resumes at the position of the last commit.
+//! The two steps are separate so that the first is fast: it takes a few commands to Redis, while a commit of the index
+//! takes tens of milliseconds, and other commits may be in progress. An event counts as applied when it is in the
+//! indexer's queue. If this process dies then, no event is lost: the next process resumes at the position of the last
+//! commit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +21,13 @@ use crate::invalidator::Invalidator;
 use crate::keys;
 use crate::state::IndexStatus;
 
-/// What this service does with product events.
+/// The handler of product events.
 pub struct Reaction {
-    /// For those who watch what happens.
+    /// Publishes each event in the feed of the cache.
     pub cache: CacheClient,
-    /// Tells Redis.
+    /// Invalidates pages in Redis.
     pub announcer: Invalidator,
-    /// How far the index is.
+    /// The status of the index.
     pub state: Arc<IndexStatus>,
     /// The indexer's queue.
     pub work: mpsc::Sender<Work>,
@@ -69,7 +71,7 @@ impl EventHandler for Reaction {
     }
 }
 
-/// The tag of what pages show of the changed row.
+/// Returns the tag of pages that show the changed row.
 fn shown(change: &ProductChange) -> Tag {
     match change.product_id {
         Some(id) => keys::product(id),

@@ -1,4 +1,4 @@
-//! The settings of the search: `settings.toml` holds the defaults and explains each.
+//! The settings of the search service. `settings.toml` holds the defaults and explains each setting.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use serde::Deserialize;
 
 const DEFAULTS: &str = include_str!("settings.toml");
 
-/// Everything that can be set.
+/// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where it listens and how it stops.
+    /// The HTTP server: address, limits and shutdown.
     pub http: HttpSettings,
-    /// Who may use `/events`, `/cache/*` and `/metrics`.
+    /// Access to `/events`, `/cache/*` and `/metrics`.
     pub operations: OperationsSettings,
-    /// What it logs.
+    /// The log.
     pub log: LogSettings,
-    /// The cache's connection and limits.
+    /// The connection and the limits of the cache.
     pub redis: CacheSettings,
-    /// Where the catalogue comes from.
+    /// The product API, which is the source of the catalogue.
     pub product_api: ProductApiSettings,
-    /// How changes arrive.
+    /// The consumer of events.
     pub events: ConsumerSettings,
     /// The index on disk.
     pub index: IndexSettings,
-    /// How long entries live.
+    /// The TTLs of entries.
     pub lanes: PolicySettings,
 }
 
@@ -44,14 +44,14 @@ pub struct Settings {
 pub struct IndexSettings {
     /// A directory that no other process uses.
     pub path: PathBuf,
-    /// MiB that the indexing threads fill before they write a segment.
+    /// Memory in MiB that the indexing threads fill before they write a segment.
     pub memory: usize,
-    /// Under load, changes are gathered for this long between two commits.
+    /// The minimum interval between two commits; changes within it share a commit.
     #[serde(with = "humantime_serde")]
     pub commit_every: Duration,
 }
 
-/// The lifetimes of entries.
+/// The TTLs of entries, per cache.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySettings {
@@ -60,12 +60,12 @@ pub struct PolicySettings {
 }
 
 impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE`, and the environment, and checks that they agree.
+    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and validates the result.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::checked(runtime::settings::load_from_env(DEFAULTS)?)
     }
 
-    /// As [`from_env`](Self::from_env), from given variables.
+    /// Reads the settings like [`from_env`](Self::from_env), from the given variables.
     pub fn from_vars<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingsError> {
         let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self::checked(runtime::settings::load(DEFAULTS, vars)?)
@@ -95,14 +95,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_agree() {
+    fn default_settings_are_valid() {
         let settings = Settings::from_vars([]).unwrap();
         assert_eq!((settings.http.port, settings.index.memory), (8006, 64));
         assert_eq!(settings.events, ConsumerSettings::default());
     }
 
     #[test]
-    fn contradictions_are_refused_by_the_name_of_the_setting() {
+    fn invalid_settings_are_refused_by_name() {
         for (name, value) in [
             ("LANES__PAGE__SOFT_TTL", "20m"),
             ("LANES__PAGE__LEASE", "2m"),

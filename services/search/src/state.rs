@@ -1,5 +1,4 @@
-//! What the parts of the service know of one another: the index as it is now, how current it is, and what Redis has not
-//! been told yet.
+//! State that the parts of the service share: the current index, how current it is, and the pending invalidation.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,40 +11,40 @@ use utoipa::ToSchema;
 
 use crate::index::Snapshot;
 
-/// An index that has not been known to be current for so long is called stale.
+/// An index counts as stale when it was last known to be current longer ago than this.
 const STALE: Duration = Duration::from_secs(5);
 
-/// Shared by all parts of the service.
+/// The status of the index, shared by all parts of the service.
 pub struct IndexStatus {
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
-    /// Products read so far by the walk under way.
+    /// The number of products that the running reindex has read.
     walked: AtomicU64,
     is_walking: AtomicBool,
-    /// The greatest event number of which Redis has not been told what it outdates; 0 for none.
+    /// The highest event number up to which an invalidation of all pages is pending; 0 if none is.
     owed: AtomicU64,
     head: Mutex<Head>,
-    /// The horizon with which an index is known to be of one history, and the lineage of that index.
+    /// The id of the watermarks and the lineage of the index that are known to belong to one history.
     compared: Mutex<Option<(i64, u64)>>,
 }
 
-/// What is known of the newest event of all.
+/// The newest event of the log, as far as this process knows.
 #[derive(Default)]
 struct Head {
     number: u64,
-    /// When the index was last known to have everything.
+    /// When the index last included every event of the log.
     current: Option<Instant>,
     asked: Option<Instant>,
 }
 
-/// How current the index is that an answer came from.
+/// How current the index is from which a response was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct IndexState {
-    /// Every event up to this number is in it.
+    /// The number of the last event in the index; all earlier ones are included.
     pub position: u64,
-    /// How many events it is behind, as far as is known.
+    /// The number of events that the index is known to lack.
     pub lag: u64,
-    /// Whether it may be more than five seconds behind: the product API does not answer, there is a backlog, or nobody knows
-    /// whether events are carried out.
+    /// Whether the index may be more than five seconds behind: the product API is unavailable, there is a backlog, or
+    /// it is unknown whether events are being applied.
     pub stale: bool,
 }
 
@@ -63,43 +62,46 @@ impl Default for IndexStatus {
 }
 
 impl IndexStatus {
-    /// The index as it is now; `None` until it can be used.
+    /// Returns the current index; `None` until there is a usable one.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.borrow().clone()
     }
 
-    /// From now on this is the index.
+    /// Replaces the current index with `snapshot`.
     pub fn publish(&self, snapshot: Snapshot) {
         gauge!("search_index_documents").set(snapshot.len() as f64);
         gauge!("search_index_position").set(snapshot.position as f64);
         self.snapshot.send_replace(Some(Arc::new(snapshot)));
     }
 
-    /// From now on there is none: what there was is of another database.
+    /// Removes the current index, because it was built from another database.
     pub fn withdraw(&self) {
         self.snapshot.send_replace(None);
     }
 
     /// Waits until the index can be used.
     pub async fn usable(&self) {
-        // The sender is here, so it cannot be gone.
+        // `self` owns the sender, so the channel cannot be closed.
         let _ = self.snapshot.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// A walk through the catalogue begins, or ends.
+    /// Records that a reindex begins or ends.
     pub fn set_reindexing(&self, is_walking: bool) {
         self.walked.store(0, SeqCst);
         self.is_walking.store(is_walking, SeqCst);
     }
 
-    /// The walk has read so many products more; returns how many by now.
+    /// Adds `more` products to the count of the running reindex, and returns the new count.
     pub fn reindexed(&self, more: u64) -> u64 {
         let walked = self.walked.fetch_add(more, SeqCst) + more;
         gauge!("search_build_products").set(walked as f64);
         walked
     }
 
-    /// `Err` says why the index cannot be used yet.
+    /// Returns whether the index can be used.
+    ///
+    /// # Errors
+    /// Returns the reason when the index cannot be used yet.
     pub fn readiness(&self) -> Result<(), String> {
         if self.snapshot.borrow().is_some() {
             return Ok(());
@@ -111,54 +113,57 @@ impl IndexStatus {
         }
     }
 
-    /// Redis has not been told what events up to `number` outdate.
+    /// Records that an invalidation of all pages for events up to `number` is pending.
     pub fn set_pending(&self, number: u64) {
         self.owed.fetch_max(number.max(1), SeqCst);
         gauge!("search_invalidations_owed").set(1.0);
     }
 
-    /// Up to which event Redis has to be told that everything is outdated, if it has.
+    /// Returns the event number up to which an invalidation of all pages is pending, if one is.
     pub fn owed(&self) -> Option<u64> {
         Some(self.owed.load(SeqCst)).filter(|owed| *owed > 0)
     }
 
-    /// Redis has been told up to `number`. More may be owed by now.
+    /// Clears the pending invalidation up to `number`. One for a higher number that was recorded since then stays
+    /// pending.
     pub fn clear_pending(&self, number: u64) {
         if self.owed.compare_exchange(number, 0, SeqCst, SeqCst).is_ok() {
             gauge!("search_invalidations_owed").set(0.0);
         }
     }
 
-    /// The newest event of all had this number just now.
+    /// Records that the newest event of the log had this number at `now`.
     pub fn observe_head(&self, number: u64, now: Instant) {
         let position = self.position();
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= number {
             head.current = Some(now);
         } else if position >= head.number && head.asked.is_some() {
-            // What was the newest when it was asked last is in the index: it is behind by that much at most.
+            // The index includes the head of the previous check, so it is behind by at most the time since then.
             head.current = head.current.max(head.asked);
         }
         (head.number, head.asked) = (number, Some(now));
         gauge!("search_index_lag").set(number.saturating_sub(position) as f64);
     }
 
-    /// The log says that the index is of another history: it is not current, whatever its position.
+    /// Marks the index as not current, because the log reports that it belongs to another history, whatever its
+    /// position.
     pub fn mark_not_current(&self) {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
     }
 
-    /// The log has said that an index of `lineage` is part of the history that it had after `horizon` was begun.
+    /// Records that the log has confirmed an index of `lineage` as part of its history, after the watermarks `horizon`
+    /// were initialized.
     pub fn set_lineage_checked(&self, horizon: i64, lineage: u64) {
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((horizon, lineage));
     }
 
-    /// Whether it has.
+    /// Returns whether the log has confirmed this lineage for these watermarks.
     pub fn is_compared(&self, horizon: i64, lineage: u64) -> bool {
         *self.compared.lock().unwrap_or_else(PoisonError::into_inner) == Some((horizon, lineage))
     }
 
-    /// How current the index is.
+    /// Returns how current the index is.
     pub fn index(&self, now: Instant) -> IndexState {
         let position = self.position();
         let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,10 @@
--- What the service knows: a copy of the catalogue, the baskets, and what was learned from them.
+-- The data of the service: a copy of the catalogue, the baskets, and the learned associations.
 --
--- All of it is made from events, which come in any order and more than once. So every row says how far it is, by the
--- version of the row that it copies or by the number of the event that brought it.
+-- All data comes from events, which arrive in any order and more than once. So every row says how new it is, by the
+-- version of the row that it copies or by the number of the event that wrote it.
 
--- Which events of a stream are carried out, written in the transaction of their effect. Replicas share the events of a
--- stream, so the finished ones may have gaps; up to the first gap, the stream is done with.
+-- Which events of a stream have been applied, written in the transaction of their effect. Replicas share the events of
+-- a stream, so the applied numbers may have gaps; every event before the first gap has been applied.
 create table streams (
     name    text primary key,
     applied int8multirange not null
@@ -16,7 +16,7 @@ create table categories (
     seq  bigint not null
 );
 
--- A product that was deleted stays, so that an older answer cannot bring it back.
+-- The row of a deleted product stays, so that an older response cannot restore it.
 create table products (
     id          bigint primary key,
     name        text not null,
@@ -33,11 +33,11 @@ create table products (
                     || setweight(to_tsvector('english', description), 'B')) stored
 );
 
--- Those that may be recommended, as the search for similar ones goes through them.
+-- Products that may be recommended, in the order in which `similar_products` reads them.
 create index products_by_price on products (category_id, price_cents, id) where stock > 0 and not deleted;
 
--- What is about to change: lists with these tags are made for their reader only, until the rows are here. Not logged, so
--- that nobody waits for a disk: what a crash forgets costs a list that is removed a little later.
+-- Pending refreshes: lists with these tags are not stored until the new rows arrive. The table is not logged, so that a
+-- write does not wait for the disk: after a crash, the lost rows only delay the invalidation of a list a little.
 create unlogged table awaited (
     process uuid primary key,
     tags    text[] not null,
@@ -60,25 +60,26 @@ create table together (
     primary key (product_id, other_id)
 );
 
--- What has changed in the baskets, and how much of that has been learned from. Two rows, because learning takes a while
--- and the one who counts must not wait for it.
+-- How many changes of baskets there were, and how many of them have been learned from. These are two rows, because
+-- learning takes a while and the writer of a change must not wait for it.
 create table lessons (
     name   text primary key,
     number bigint not null default 0
 );
 insert into lessons (name) values ('changes'), ('learned');
 
--- Products whose row in `together` has changed and whose cached lists have not been removed yet.
+-- Products whose row in `together` has changed and whose cached lists have not been invalidated yet.
 create table outdated (
     product_id bigint primary key
 );
 
--- What is similar to a product: of its category, alike in text and price. Compared are the 250 above and the 250 below
--- that are nearest in price; most categories have fewer.
+-- Returns products that are similar to `asked`: of its category, similar in text and price. It compares the 250
+-- products above and the 250 below that are nearest in price; most categories have fewer.
 --
--- Text: ts_rank of the product's own lexemes, those of a name counting five times those of a description, as a share of
--- what the product itself would get. Price: the smaller by the greater, which is 1 for the same and 0.5 for double or
--- half; a tenth of a euro or a dollar more or less is no difference between cheap things.
+-- Text: ts_rank of the product's own lexemes, where lexemes of a name count five times those of a description, as a
+-- share of the rank that the product itself has. Price: the smaller divided by the greater, which is 1 for equal prices
+-- and 0.5 for double or half; 10 cents are added to both, so that small differences between cheap products do not
+-- count.
 create function similar_products(asked bigint, most integer)
 returns table (product_id bigint, score double precision, alike double precision, near double precision)
 language sql stable as $$

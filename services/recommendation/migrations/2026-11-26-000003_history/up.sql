@@ -1,4 +1,5 @@
--- Which history of its log the effects of a stream are of, and whether some of them are missing; see docs/adr/0019.
+-- The history of the log to which the effects of a stream belong, and whether some effects are missing; see
+-- docs/adr/0019.
 alter table streams
     add column newest_seq   bigint  not null default 0,
     add column newest_epoch uuid,

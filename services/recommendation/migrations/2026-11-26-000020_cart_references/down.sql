@@ -1,2 +1,2 @@
--- The ids cannot be had back from the references: baskets are learned again from the events of the last hour.
+-- The ids cannot be computed from the references, so baskets are read again from the events of the last hour.
 delete from basket_items;

@@ -1,8 +1,8 @@
--- Every list reads this table, and a standby cannot read one that is not logged. A write does not wait for the disk all the
--- same: what is expected is written without waiting for its commit record. A crash may leave rows behind, which end by their time.
+-- Every list reads this table, and a standby cannot read an unlogged table. A write still does not wait for the disk,
+-- because it does not wait for its commit record. A crash may leave rows behind; they expire.
 alter table awaited set logged;
 
--- As before, but for the qualified names: it finds its table whatever the session's search_path is.
+-- As before, but with qualified names, so that it finds its table whatever the session's search_path is.
 create or replace function similar_products(asked bigint, most integer)
 returns table (product_id bigint, score double precision, alike double precision, near double precision)
 language sql stable as $$

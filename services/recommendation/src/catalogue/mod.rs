@@ -1,8 +1,9 @@
 //! The copy of the catalogue: the tables `products` and `categories`.
 //!
-//! Rows come from answers of the product API, in any order and more than once. Each comes with the number of an event
-//! that it is at least as new as, because it was asked for after that event was heard. Within the life of a product the
-//! greater version is the newer one. Across a deletion versions may begin anew, and the number decides.
+//! Rows come from responses of the product API, in any order and more than once. Each row has the number of an event
+//! that it is at least as new as, because it was requested after that event was received. Between the creation and the
+//! deletion of a product, the higher version is the newer one. Versions may start again after a deletion, so the number
+//! decides then.
 
 mod pending_refresh;
 mod rows;
@@ -25,24 +26,24 @@ use uuid::Uuid;
 use crate::error::RecommendationError;
 use crate::positions::{mark, signed};
 
-/// The copy. Cheap to clone.
+/// The copy of the catalogue. Cheap to clone.
 #[derive(Clone)]
 pub struct Catalogue {
     pool: Pool,
-    /// Whose expectations these are.
+    /// The id of this process in the table of pending refreshes.
     process: Uuid,
 }
 
-/// What is to be written into it.
+/// Rows to be written to the copy.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Products as they were answered, each with the number that it is at least as new as.
+    /// Existing products, each with the number of an event that it is at least as new as.
     pub live: Vec<(Product, u64)>,
-    /// Products that are not there: id, version as far as is known, number.
+    /// Products that do not exist: the id, the last known version, and the event number.
     pub gone: Vec<(i64, i64, u64)>,
-    /// Those among them that may have begun a new life.
+    /// The ids of products that may have been deleted and created again.
     pub may_be_new_row: HashSet<i64>,
-    /// Names of categories as they were answered, each with the number that it is at least as new as.
+    /// Category names, each with the id of the category and the number of an event that it is at least as new as.
     pub names: Vec<(i64, String, u64)>,
 }
 
@@ -53,15 +54,16 @@ struct Id {
 }
 
 impl Catalogue {
-    /// The tables in the database of `pool`.
+    /// Creates access to the tables in the database of `pool`.
     pub fn new(pool: Pool) -> Self {
         Self { pool, process: Uuid::now_v7() }
     }
 
-    /// Writes what events have led to, and that they are carried out, and commits. Returns the products that can be bought again, or no longer, with one of these events: the same ones when it is called once more.
+    /// Writes `changes`, marks `events` as applied, and commits. Returns the products that these events made available
+    /// again or unavailable. A repeated call returns the same products.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn apply(&self, changes: &Changes, events: &[LogPosition]) -> Result<HashSet<i64>, RecommendationError> {
         self.pool
             .transaction(async |connection| {
@@ -76,8 +78,7 @@ impl Catalogue {
     }
 }
 
-/// Writes `changes`. Returns which of these products can be bought again, or
-/// no longer, since event `first`.
+/// Writes `changes`. Returns which of these products became available again or unavailable since event `first`.
 async fn write(
     connection: &mut AsyncPgConnection,
     changes: &Changes,
@@ -91,7 +92,7 @@ async fn write(
     rows.write(connection, &names(changes), first).await
 }
 
-/// The newest name of each category.
+/// Returns the newest name of each category.
 fn names(changes: &Changes) -> BTreeMap<i64, (&str, u64)> {
     let mut newest = BTreeMap::new();
     let of_products =
@@ -106,7 +107,8 @@ fn names(changes: &Changes) -> BTreeMap<i64, (&str, u64)> {
     newest
 }
 
-/// Lets versions begin anew where nothing newer is known.
+/// Resets the known version of a product that may have been created again with a lower version, unless a newer event
+/// has written its row.
 async fn begin_anew(connection: &mut AsyncPgConnection, changes: &Changes) -> Result<(), RecommendationError> {
     let may_be_new_row = changes.live.iter().filter(|(product, _)| changes.may_be_new_row.contains(&product.id));
     let (rows, numbers): (Vec<(i64, i64)>, Vec<i64>) =

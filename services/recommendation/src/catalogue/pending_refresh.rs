@@ -1,20 +1,21 @@
-//! What is about to change: the table `awaited`.
+//! Pending refreshes: rows that are about to change, in the table `awaited`.
 //!
-//! An event says that a row has changed; the row itself is fetched, and here some milliseconds later. The lists that were
-//! made of the old one are removed at once, and until the new one is here, nobody stores such a list again:
+//! An event says that a row has changed. The row itself is fetched, and arrives some milliseconds later. The lists that
+//! were built from the old row are invalidated at once, and until the new row arrives, no replica stores such a list:
 //!
 //! ```text
-//! event ─► expect ─► remove the lists ─► fetch ─► write the rows, no longer expected ─► remove the lists
+//! event ─► expect ─► invalidate the lists ─► fetch ─► write the rows, clear the refresh ─► invalidate the lists
 //! ```
 //!
-//! A product that may be sold out is not shown in between, however long that takes: while the product API is away, say.
+//! A product that may be sold out is not shown in between, however long that takes, for example while the product API
+//! is unavailable.
 //!
-//! A load reads this table after the rows. If it is stored all the same, then its rows are the new ones, or it began before
-//! the last step, which removes it or refuses it. So nothing depends on what stands here: without it lists are outdated
-//! for some milliseconds longer.
+//! A load reads this table after the rows. If its list is stored all the same, then either its rows are the new ones,
+//! or the load began before the last step, which removes the list or refuses the fill. So correctness does not depend
+//! on this table: without it, lists are outdated for some milliseconds longer.
 //!
-//! Each process has one row, because it carries out one batch at a time; a row that is only ever updated leaves nothing
-//! behind that would have to be vacuumed.
+//! Each process has one row, because it applies one batch at a time. A row that is only ever updated leaves little for
+//! vacuum to do.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -28,7 +29,8 @@ use uuid::Uuid;
 use super::Catalogue;
 use crate::error::RecommendationError;
 
-/// Rows that are not here by then have been given up, or the product API is away: lists are cached as they are.
+/// How long a refresh stays pending. A refresh that takes longer was abandoned, or the product API is unavailable; then
+/// lists are cached from the old rows.
 const PENDING_TTL: Duration = Duration::from_secs(10);
 
 #[derive(diesel::QueryableByName)]
@@ -37,21 +39,21 @@ struct Name {
     name: String,
 }
 
-/// What is about to change of a list that was just made.
+/// The pending refreshes that concern a list which was just built.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct PendingRefresh {
-    /// Whether it is about to be outdated.
+    /// Whether a row of the list is about to change.
     pub(crate) any: bool,
-    /// Products of it of which nobody can say whether they can still be bought.
+    /// Products of the list that may be sold out.
     pub(crate) in_doubt: HashSet<i64>,
 }
 
 impl Catalogue {
-    /// Lists with these tags are outdated, and the rows to make new ones of are not here yet; the products `in_doubt` may
-    /// be sold out. Takes the place of what this process expected before.
+    /// Records that lists with these tags are outdated and that their new rows have not arrived yet; the products
+    /// `in_doubt` may be sold out. Replaces the previous pending refresh of this process.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn expect(
         &self,
         tags: impl IntoIterator<Item = &Tag>,
@@ -59,7 +61,8 @@ impl Catalogue {
     ) -> Result<(), RecommendationError> {
         let mut names: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
         names.extend(in_doubt.into_iter().map(doubt));
-        // Nobody waits for the disk here: what a crash forgets costs a list that is removed a little later.
+        // The commit does not wait for the disk: after a crash, the lost row only delays the invalidation of a list a
+        // little.
         let expect = "INSERT INTO awaited
              SELECT $1, $2, clock_timestamp() + make_interval(secs => $3)
              FROM (SELECT set_config('synchronous_commit', 'off', true)) AS this_transaction
@@ -73,10 +76,10 @@ impl Catalogue {
             .await
     }
 
-    /// Forgets what processes expected that are long gone.
+    /// Removes the rows of processes whose last refresh expired at least a day ago.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn prune_processes(&self) -> Result<(), RecommendationError> {
         let forget = "DELETE FROM awaited WHERE until < clock_timestamp() - interval '1 day'";
         self.pool
@@ -88,7 +91,7 @@ impl Catalogue {
     }
 }
 
-/// With this transaction, what `process` expected is here.
+/// Clears the pending refresh of `process`, because this transaction writes its rows.
 pub(super) async fn clear_pending(
     connection: &mut AsyncPgConnection,
     process: Uuid,
@@ -98,7 +101,7 @@ pub(super) async fn clear_pending(
     Ok(())
 }
 
-/// What is about to change of a list with these tags, which shows these products.
+/// Returns the pending refreshes of a list that has these tags and shows these products.
 pub(crate) async fn awaited(
     connection: &mut AsyncPgConnection,
     tags: impl IntoIterator<Item = &Tag>,
@@ -114,7 +117,7 @@ pub(crate) async fn awaited(
     Ok(PendingRefresh { any: !about.is_empty(), in_doubt })
 }
 
-/// Stands for a product whose stock has changed; no tag begins like this.
+/// Returns the name of a product in the table whose stock may have changed. No tag has this prefix.
 fn doubt(product: i64) -> String {
     format!("stock:{product}")
 }

@@ -1,12 +1,12 @@
-//! Rows on their way into the copy: two statements, whatever their number.
+//! Writes rows to the copy in two statements, whatever their number.
 //!
-//! The first locks the rows that are known and tells whose texts stay as they are. The second writes. Nearly all changes
-//! are of prices and stocks, and a text is expensive: its `tsvector` takes ten times as long as the rest of the row, and
-//! Postgres computes it for whatever an INSERT proposes. So only rows with a new text are inserted over the old ones; the
-//! others are updated in place.
+//! The first statement locks the known rows and determines whose texts are unchanged. The second statement writes.
+//! Nearly all changes concern prices and stock, and a text is expensive: its `tsvector` takes ten times as long as the
+//! rest of the row, and Postgres computes it for every row that an INSERT proposes. So only rows with a new text are
+//! inserted over the old ones; the others are updated in place.
 //!
-//! Both go by id, known rows before new ones and products before categories, so that two replicas wait for one another
-//! and not in a circle.
+//! Both statements process rows by id, known rows before new ones and products before categories, so that two replicas
+//! may wait for one another but cannot deadlock.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -30,7 +30,7 @@ pub(super) struct Rows<'a> {
     versions: Vec<i64>,
     deleted: Vec<bool>,
     numbers: Vec<i64>,
-    /// Whether the known row has the same texts. It is locked, so that this stays true.
+    /// Whether the known row has the same texts. The row is locked, so this stays true.
     same_text: Vec<bool>,
 }
 
@@ -39,8 +39,8 @@ const LOCK: &str = "
     FROM products AS known JOIN unnest($1, $2, $3) AS new (id, name, description) USING (id)
     ORDER BY known.id FOR NO KEY UPDATE OF known";
 
-/// A row is written when it is at least as new as the known one: by its version within the life of a product, and by the
-/// number across a deletion. Of a category's names the one counts that was answered later.
+/// A row is written when it is at least as new as the known one: by its version between creation and deletion, and by
+/// the event number across a deletion. The category name with the higher event number wins.
 const WRITE: &str = "
     WITH new AS MATERIALIZED (
         SELECT * FROM unnest($4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -120,7 +120,7 @@ impl<'a> Rows<'a> {
         self.same_text.push(false);
     }
 
-    /// Locks those that are known, until the end of the transaction.
+    /// Locks the known rows until the end of the transaction.
     pub(super) async fn lock(&mut self, connection: &mut AsyncPgConnection) -> Result<(), RecommendationError> {
         let locked: Vec<Locked> = sql(LOCK)
             .bind::<Array<BigInt>, _>(&self.ids)
@@ -133,7 +133,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Writes them, and the names of categories with the numbers that they are at least as new as.
+    /// Writes the rows, and the category names with the event numbers that they are at least as new as.
     pub(super) async fn write(
         &self,
         connection: &mut AsyncPgConnection,

@@ -1,8 +1,8 @@
-//! The catalogue as a whole, page by page: the first time, and when events were missed.
+//! Copying of the whole catalogue, page by page: the first time, and when events were missed.
 //!
-//! The number of the newest event is asked for *before* the first page. What changes while pages are read has a greater
-//! number, so its event comes afterwards and is carried out on top. Pages are in the order of ids: a product that lies
-//! between two products of a page and is not on it does not exist, unless a later event has told of it.
+//! The sync reads the number of the newest event *before* the first page. A change that happens while pages are read
+//! has a higher number, so its event is applied afterwards. Pages are in the order of ids: a product whose id lies
+//! between two products of a page and that is not on the page does not exist, unless a later event has written it.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -21,24 +21,24 @@ use crate::maintenance;
 use crate::positions::{Positions, signed};
 use crate::state::CatalogueStatus;
 
-/// Reads the catalogue into its copy. Cheap to clone.
+/// Copies the catalogue into the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CatalogueSync {
-    /// Where it is read from.
+    /// The source of the catalogue.
     pub api: ProductApi,
-    /// Where it is written.
+    /// The copy.
     pub catalogue: Catalogue,
-    /// Told how far that is.
+    /// Records the position of the copy.
     pub positions: Positions,
-    /// Told as well.
+    /// Records the progress of the copy and how current it is.
     pub state: CatalogueStatus,
 }
 
 impl CatalogueSync {
-    /// Makes the copy right, and notes up to which event it is. Whatever was cached before is not touched.
+    /// Copies the whole catalogue, and records its position. Does not invalidate cached lists.
     ///
     /// # Errors
-    /// When the product API or the database does not answer. What was read until then stays.
+    /// Fails when the product API or the database does not respond. The pages that were written until then stay.
     pub async fn fill(&self) -> Result<(), RecommendationError> {
         let began = Instant::now();
         let known = self.positions.of(PRODUCT_EVENTS.stream).await?;
@@ -66,7 +66,7 @@ impl CatalogueSync {
                 break;
             }
         }
-        // Not before: until then, the position says that the copy is of the history before.
+        // Only now: until then, the position shows that the copy belongs to the previous history.
         match is_other {
             true => self.positions.replace(PRODUCT_EVENTS.stream, head).await?,
             false => self.positions.begin(PRODUCT_EVENTS.stream, head).await?,
@@ -77,7 +77,8 @@ impl CatalogueSync {
         Ok(())
     }
 
-    /// Writes one page, and that nothing else is in its range of ids.
+    /// Writes one page, and marks all other products in its range of ids as deleted, unless a later event has written
+    /// them.
     async fn page(
         &self,
         products: Vec<Product>,
@@ -105,7 +106,7 @@ impl CatalogueSync {
             .await
     }
 
-    /// Numbers of another database mean nothing.
+    /// Resets the event numbers of all rows, because the numbers of another history are not comparable.
     async fn forget(&self) -> Result<(), RecommendationError> {
         self.catalogue
             .pool

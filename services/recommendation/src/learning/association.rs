@@ -1,4 +1,4 @@
-//! The table `together`: which associations are kept, and what a lesson changes.
+//! The table `together`: which associations are kept, and how a learning run changes them.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::RecommendationError;
 
-/// How many others are remembered of each product: more than are shown, because some may be sold out.
+/// The maximum number of associations per product. It is more than a list shows, because some products may be sold out.
 const REMEMBERED: usize = 50;
 
 /// One row of `together`.
@@ -19,11 +19,11 @@ pub(super) struct Association {
     pub(super) score: f64,
 }
 
-/// Both directions of what is significant, and of each product the best only.
+/// Returns both directions of each significant association, and only the best ones of each product.
 pub(super) fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) -> Vec<Association> {
     let mut by_product: HashMap<i64, Vec<Association>> = HashMap::new();
     for (first, second, score) in scored.filter(|(.., score)| *score >= least && *score > 0.0) {
-        // A list changes when it says something else, not with every cart.
+        // The score is rounded, so that not every cart changes the lists.
         let score = (score * 10.0).round() / 10.0;
         for (product, other) in [(first, second), (second, first)] {
             by_product.entry(product).or_default().push(Association { product, other, score });
@@ -36,7 +36,7 @@ pub(super) fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) ->
     by_product.into_values().flatten().collect()
 }
 
-/// Changes what is different, and notes the products of which it is.
+/// Writes the associations that differ, and records the products whose lists become outdated.
 pub(super) async fn write(
     connection: &mut AsyncPgConnection,
     associations: &[Association],
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_significant_is_left_out_and_the_rest_goes_both_ways() {
+    fn significant_associations_are_kept_in_both_directions() {
         let mut best = best([(1, 2, 5.04), (1, 3, 3.2), (2, 3, -9.0)].into_iter(), 3.3);
         best.sort_by_key(|one| one.product);
         let expected = [(1, 2), (2, 1)].map(|(product, other)| Association { product, other, score: 5.0 });
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_product_the_best_are_remembered() {
+    fn each_product_keeps_its_best_associations() {
         let many = (2..200).map(|other| (1, other, other as f64));
         let mut ones: Vec<i64> =
             best(many, 3.3).into_iter().filter(|one| one.product == 1).map(|one| one.other).collect();

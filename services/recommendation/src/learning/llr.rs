@@ -1,34 +1,35 @@
-//! The log-likelihood ratio: how surprising it is that two things are met together.
+//! The log-likelihood ratio: how surprising it is that two things occur together.
 //!
-//! T. Dunning, "Accurate Methods for the Statistics of Surprise and Coincidence", Computational Linguistics 19 (1), 1993.
-//! Raw counts recommend what everybody buys; this measure asks whether two products share more carts than their own
-//! frequencies explain, and does not overrate what was seen once or twice. Under independence it is distributed as χ²
-//! with one degree of freedom, so its root above 3.3 has a probability below 0.001.
+//! T. Dunning, "Accurate Methods for the Statistics of Surprise and Coincidence", Computational Linguistics 19 (1),
+//! 1993. Raw counts recommend what is popular everywhere. This measure asks whether two products share more carts than
+//! their own frequencies explain, and it does not overrate what was seen once or twice. Under independence it is
+//! distributed as χ² with one degree of freedom, so its root above 3.3 has a probability below 0.001.
 
-/// In how many baskets two products are.
+/// The numbers of baskets that contain two products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Both.
+    /// The number of baskets with both products.
     pub both: u64,
-    /// The first, with or without the second.
+    /// The number of baskets with the first product, with or without the second.
     pub first: u64,
-    /// The second, with or without the first.
+    /// The number of baskets with the second product, with or without the first.
     pub second: u64,
-    /// All baskets.
+    /// The number of all baskets.
     pub all: u64,
 }
 
 impl Counts {
-    /// The log-likelihood ratio, `-2 log λ`; never negative.
+    /// Returns the log-likelihood ratio, `-2 log λ`; never negative.
     pub fn ratio(self) -> f64 {
         let [k11, k12, k21, k22] = self.table();
         let rows = entropy(&[k11 + k12, k21 + k22]);
         let columns = entropy(&[k11 + k21, k12 + k22]);
-        // Rounding may take independent counts a little below zero.
+        // Rounding may take independent counts slightly below zero.
         (2.0 * (rows + columns - entropy(&[k11, k12, k21, k22]))).max(0.0)
     }
 
-    /// Its root, negative where the two are met together less often than their frequencies explain.
+    /// Returns the root of the ratio, negative where the two products occur together less often than their frequencies
+    /// explain.
     pub fn signed_root(self) -> f64 {
         let root = self.ratio().sqrt();
         // both / first < second / all, without the division.
@@ -36,7 +37,7 @@ impl Counts {
         if is_rare { -root } else { root }
     }
 
-    /// Both, only the first, only the second, neither.
+    /// Returns the counts of: both, only the first, only the second, neither.
     fn table(self) -> [f64; 4] {
         let first_only = self.first.saturating_sub(self.both);
         let second_only = self.second.saturating_sub(self.both);
@@ -45,7 +46,7 @@ impl Counts {
     }
 }
 
-/// `N log N - Σ k log k`: the entropy of the counts, times their sum.
+/// Returns `N log N - Σ k log k`: the entropy of the counts, times their sum.
 fn entropy(counts: &[f64]) -> f64 {
     let x_log_x = |x: f64| if x > 0.0 { x * x.ln() } else { 0.0 };
     x_log_x(counts.iter().sum()) - counts.iter().copied().map(x_log_x).sum::<f64>()
@@ -55,13 +56,13 @@ fn entropy(counts: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// From the table as papers print it: both, only one, only the other, neither.
+    /// Converts a table as papers print it: both, only the first, only the second, neither.
     fn counts([k11, k12, k21, k22]: [u64; 4]) -> Counts {
         Counts { both: k11, first: k11 + k12, second: k11 + k21, all: k11 + k12 + k21 + k22 }
     }
 
     #[test]
-    fn bigrams_of_the_paper_get_the_values_of_the_paper() {
+    fn ratios_equal_those_of_dunnings_paper() {
         // Dunning 1993, table 1: bigrams of a text about Swiss banking.
         let published = [
             ("the swiss", [110, 2442, 111, 29114], 270.72),
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_roots_are_those_that_mahout_publishes() {
+    fn roots_and_ratios_equal_those_that_mahout_publishes() {
         // Owen, Anil, Dunning, Friedman, "Mahout in Action", and Dunning's blog of 2008.
         for (table, root) in [
             ([13, 1000, 1000, 100_000], 0.90),
@@ -101,19 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rarely_met_together_is_negative() {
+    fn root_is_negative_for_products_that_rarely_occur_together() {
         let avoided = Counts { both: 1, first: 100, second: 100, all: 1000 };
         assert!(avoided.ratio() > 10.0 && avoided.signed_root() < -3.0, "{}", avoided.signed_root());
     }
 
     #[test]
-    fn independent_things_and_things_in_every_basket_say_nothing() {
+    fn ratio_is_zero_for_independent_or_ubiquitous_products() {
         assert!(Counts { both: 10, first: 100, second: 100, all: 1000 }.ratio() < 1e-6);
         assert!(Counts { both: 50, first: 50, second: 50, all: 50 }.ratio() < 1e-6);
     }
 
     #[test]
-    fn counts_that_contradict_one_another_give_a_number() {
+    fn contradictory_counts_give_a_finite_number() {
         for counts in [
             Counts { both: 0, first: 0, second: 0, all: 0 },
             Counts { both: 9, first: 1, second: 1, all: 1 },

@@ -1,11 +1,12 @@
-//! From baskets to "bought together".
+//! Learning from baskets what is bought together.
 //!
-//! Whenever baskets have changed, and at most every `LEARNING__EVERY`, all pairs are counted anew, and the table
-//! `together` is changed where another score comes out. Lists that use a changed row are removed from the cache. In
-//! between nothing changes: however many carts are filled, a list stays as it is, and every replica gives the same.
+//! When baskets have changed, and at most every `LEARNING__EVERY`, the learner counts all pairs again, and updates the
+//! rows of the table `together` whose score has changed. Then it invalidates the lists that use a changed row. Between
+//! two runs a list stays as it is, however many carts are filled, and it is the same on every replica.
 //!
-//! Counting anew beats keeping counts: a score depends on the number of all baskets, so one new cart changes every score
-//! a little, and a count that went wrong would stay wrong. It costs 0.5 s for 100,000 lines, behind the requests.
+//! A full count is better than incremental counts: a score depends on the number of all baskets, so one new cart
+//! changes every score a little, and a wrong incremental count would stay wrong. The full count takes 0.5 s for 100,000
+//! lines, in the background.
 
 mod association;
 mod llr;
@@ -28,29 +29,29 @@ use crate::error::RecommendationError;
 use crate::keys;
 use association::{Association, best, write};
 
-/// Any number will do, as long as nobody else in the database locks it.
+/// The key of the advisory lock. Any number works that no other lock in the database uses.
 const LOCK: i64 = 0x6c65_6172_6e69_6e67;
 
-/// How long one of its statements may take.
+/// The statement timeout of learning.
 const STATEMENT: Duration = Duration::from_secs(60);
 
-/// Learning takes a tenth of the time at most.
+/// The pause after a run is at least this many times as long as the run, so learning takes at most a tenth of the time.
 const SHARE: u32 = 10;
 
-/// How learning goes. The `[learning]` section.
+/// The settings of learning. The `[learning]` section.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LearningSettings {
-    /// How often at most.
+    /// The minimum interval between two runs.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
-    /// In how many baskets two products must be together.
+    /// The minimum number of baskets that contain both products.
     pub min_support: u32,
-    /// What the root of the log-likelihood ratio must be at least; 3.3 is a probability of 0.001.
+    /// The minimum root of the log-likelihood ratio; 3.3 is a probability of 0.001.
     pub least_score: f64,
 }
 
-/// Learns, as long as it is asked to.
+/// The task that learns from baskets.
 #[derive(Clone)]
 pub struct Learner {
     pool: Pool,
@@ -90,24 +91,24 @@ struct LockRow {
     yes: bool,
 }
 
-/// The baskets have changed: there is something to learn, or a list to remove.
+/// Sets the metric that shows whether baskets wait to be learned from or lists to be invalidated.
 pub(crate) fn pending(is_pending: bool) {
     gauge!("recommendation_learning_pending").set(f64::from(u8::from(is_pending)));
 }
 
 impl Learner {
-    /// Learns from the baskets in the database of `pool`.
+    /// Creates a learner for the baskets in the database of `pool`.
     pub fn new(pool: Pool, cache: CacheClient, settings: LearningSettings) -> Self {
         Self { pool, cache, settings }
     }
 
-    /// Never returns.
+    /// Runs learning forever.
     pub async fn learn(&self) {
         loop {
             let began = Instant::now();
             match self.learn_once().await {
                 Ok(()) => {}
-                // It is tried again; a warning only where that will not help.
+                // The next run retries. Only an error that a retry cannot fix is a warning.
                 Err(error) if error.is_transient() => debug!(%error, "the recommendation service cannot learn now"),
                 Err(error) => warn!(%error, "learning from the baskets failed"),
             }
@@ -115,7 +116,7 @@ impl Learner {
         }
     }
 
-    /// Learns if there is something to learn, and removes what that outdates.
+    /// Learns if baskets have changed, and invalidates the outdated lists.
     async fn learn_once(&self) -> Result<(), RecommendationError> {
         let is_done = self.revise().await? & self.forget().await?;
         if is_done {
@@ -124,15 +125,15 @@ impl Learner {
         Ok(())
     }
 
-    /// It takes longer than a request may.
+    /// Returns a transaction with a longer statement timeout than requests have.
     fn transaction(&self) -> Transaction<'_> {
         self.pool.build_transaction().statement_timeout(Some(STATEMENT))
     }
 
-    /// Brings `together` up to date; notes which lists that outdates, in the same transaction. Returns whether nothing was
-    /// left to a peer.
+    /// Updates `together`, and records the outdated lists in the same transaction. Returns `false` when another replica
+    /// holds the lock.
     async fn revise(&self) -> Result<bool, RecommendationError> {
-        // One snapshot: the counts have to fit together.
+        // Repeatable read, because all counts must come from one snapshot.
         let revision = self.transaction().repeatable_read().run(async |connection| {
             if !is_ours(connection).await? {
                 return Ok(false);
@@ -158,7 +159,8 @@ impl Learner {
         revision.await
     }
 
-    /// Removes the lists that were noted. A process that dies in between leaves the notes to the next one.
+    /// Invalidates the recorded lists. If the process dies in between, the records stay for the next run of any
+    /// replica. Returns `false` when another replica holds the lock.
     async fn forget(&self) -> Result<bool, RecommendationError> {
         self.transaction()
             .run(async |connection| {
@@ -173,7 +175,7 @@ impl Learner {
                 let lists = Invalidation::hard().tags(noted.iter().map(|product| keys::together(product.id)));
                 match self.cache.invalidate(lists).await {
                     Invalidated::Done { .. } => Ok(true),
-                    // The notes stay: the transaction is rolled back.
+                    // The error rolls the transaction back, so the records stay.
                     Invalidated::Deferred => {
                         Err(RecommendationError::Unavailable("Redis did not take the invalidation".to_owned()))
                     }
@@ -182,7 +184,7 @@ impl Learner {
             .await
     }
 
-    /// What is significantly often together, the best first.
+    /// Returns the significant associations of all products.
     async fn associations(&self, connection: &mut AsyncPgConnection) -> Result<Vec<Association>, RecommendationError> {
         let frequencies = "SELECT product_id AS id, count(*) AS count FROM basket_items WHERE quantity > 0 GROUP BY 1";
         let frequencies: Vec<Count> = sql(frequencies).load(connection).await?;
@@ -205,7 +207,7 @@ impl Learner {
     }
 }
 
-/// Whether this replica is the one that learns, until the end of the transaction.
+/// Tries to take the lock of the learner until the end of the transaction, and returns whether this replica has it.
 async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, RecommendationError> {
     let lock = sql("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
     Ok(lock.get_result::<LockRow>(connection).await?.yes)

@@ -1,16 +1,17 @@
-//! Lists, cached: computed from the copy of the catalogue and from what was learned.
+//! Cached lists, computed from the copy of the catalogue and from the learned associations.
 //!
-//! A load reads after its lease was taken, and whoever changes a row invalidates after the change is committed. So a list
-//! that was made of an older row is refused or removed by that invalidation, provided it carries the tags of all that it
-//! depends on. That is more than what it shows:
+//! A load reads the rows after it took its lease, and a writer invalidates after it has committed a change. So the
+//! invalidation removes a list that was built from an older row, or the fence refuses its fill, provided that the list
+//! carries the tags of everything it depends on. These are more than the products that it shows:
 //!
-//! * a product that would be shown if it were not sold out, because it may come back;
-//! * the category whose products were compared, because another one may get into the list;
-//! * what was learned about each product that it is for.
+//! * a product that the list would show if it were not sold out, because it may become available again;
+//! * the category whose products were compared, because another product may enter the list;
+//! * the associations of each product that the list is for.
 //!
-//! Between an event and the new row, a list of the old one is not stored: [`catalogue::Catalogue::expect`].
+//! Between an event and the arrival of the new row, a list from the old row is not stored:
+//! [`catalogue::Catalogue::expect`].
 //!
-//! It is not flagged as stale: how current the copy is stands beside it in the answer, and is true of that moment.
+//! The entry has no flag for staleness. The response says how current the copy is at that moment.
 
 mod model;
 mod queries;
@@ -29,10 +30,10 @@ use crate::ids::{CartId, ProductId};
 use crate::keys::{self, Caches};
 use queries::Candidate;
 
-/// Similar products are looked for to so many products of a cart: those that were put into it last.
+/// The number of products in a cart for which similar products are searched: the ones that were changed last.
 const LATEST: usize = 3;
 
-/// The way to lists. Cheap to clone.
+/// The lists, through the cache. Cheap to clone.
 #[derive(Clone)]
 pub struct Lists {
     caches: Caches,
@@ -40,15 +41,15 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Lists cached in `caches`, computed from the database of `pool`.
+    /// Creates lists that are cached in `caches` and computed from the database of `pool`.
     pub fn new(caches: Caches, pool: Pool) -> Self {
         Self { caches, pool }
     }
 
-    /// What goes with a product; absent when there is no such product.
+    /// Returns the recommendations for a product; absent when the product does not exist.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn beside(&self, product: ProductId) -> Result<Cached, GetError> {
         let lists = self.clone();
         let load = move || {
@@ -58,10 +59,10 @@ impl Lists {
         self.caches.list.get_or_load(&self.caches.list.key(product), load).await
     }
 
-    /// What goes with the products in a cart. Of a cart of which nothing is known, nothing.
+    /// Returns the recommendations for the products in a cart. For an unknown cart, the lists are empty.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// Fails when the database does not respond.
     pub async fn for_cart(&self, cart: CartId) -> Result<Cached, GetError> {
         let lists = self.clone();
         let load = move || {
@@ -82,7 +83,8 @@ impl Lists {
 
 async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewEntry, RecommendationError> {
     let Some(category) = queries::category(connection, product).await? else {
-        // No tag: an id that belongs to nothing leaves no tag set. The creation of the product removes the entry by its key.
+        // No tag, so that an id without a product leaves no tag set. The creation of the product removes the entry by
+        // its key.
         return Ok(NewEntry::absent());
     };
     let together = queries::together(connection, &[product]).await?;
@@ -110,11 +112,11 @@ async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<Ne
     let similar: Vec<Item> = similar.into_iter().map(Candidate::similar).collect();
     let list = Recommendations { product_id: None, cart_id: Some(cart.get()), bought_together, similar };
     let loaded = loaded(connection, list, tags).await?;
-    // Anybody can ask for any cart: what is not known is not remembered.
+    // Any client can request any cart id, so the list of an unknown or empty cart is not stored.
     Ok(if lines.is_empty() { loaded.do_not_store() } else { loaded })
 }
 
-/// Those that can be bought, and the tags of all that were looked at for it.
+/// Returns the candidates that can be bought, and `tags` with those of all candidates that were examined.
 fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTreeSet<Tag>) {
     let mut items = Vec::with_capacity(MOST);
     for candidate in candidates {
@@ -129,8 +131,8 @@ fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTr
     (items, tags)
 }
 
-/// The list with the tags of what it shows; good for this answer only, if a change of it is on its way, and then without
-/// what may be sold out.
+/// Builds the entry with the tags of everything that the list shows. If a refresh of one of its rows is pending, the
+/// entry is not stored, and the list leaves out products that may be sold out.
 async fn loaded(
     connection: &mut AsyncPgConnection,
     mut list: Recommendations,

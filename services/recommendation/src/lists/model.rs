@@ -1,41 +1,42 @@
-//! What is recommended, as it is cached and sent.
+//! The lists as they are cached and sent.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The most items of each list; what a cached list has.
+/// The maximum number of items of each list, and the size of a cached list.
 pub const MOST: usize = 12;
 
-/// What is recommended, beside a product or for a cart.
+/// The recommendations for a product or for a cart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recommendations {
-    /// The product that they are for.
+    /// The product to which the recommendations belong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_id: Option<i64>,
-    /// The cart that they are for.
+    /// The cart to which the recommendations belong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cart_id: Option<Uuid>,
-    /// What lies in the same carts significantly more often than by chance, the strongest first.
+    /// Products that are in the same carts significantly more often than by chance, the strongest first.
     pub bought_together: Vec<Item>,
-    /// What is of the same category, and alike in text and price; the most alike first.
+    /// Products of the same category that are similar in text and price, the most similar first.
     pub similar: Vec<Item>,
 }
 
-/// A product that is recommended. It can be bought.
+/// A recommended product. It can be bought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Item {
-    /// The product.
+    /// The id of the product.
     pub product_id: i64,
-    /// What it is called.
+    /// The name of the product.
     pub name: String,
-    /// What it costs.
+    /// The price in cents.
     pub price_cents: i64,
-    /// Where it is.
+    /// The category of the product.
     pub category: Category,
-    /// Comparable within its list only: the signed root of the log-likelihood ratio, or a similarity from 0 to 1.
+    /// The signed root of the log-likelihood ratio, or a similarity from 0 to 1. Scores are comparable only within
+    /// their list.
     pub score: f64,
-    /// Why it is there.
+    /// Why the product is recommended.
     pub reason: Reason,
 }
 
@@ -51,16 +52,16 @@ pub struct Category {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It lies in the same carts.
+    /// The product is often in the same carts.
     OftenInTheSameCarts,
-    /// It is of the same category, and described in the same words.
+    /// The product is of the same category, and described in similar words.
     SameKind,
-    /// It is of the same category, and costs about as much.
+    /// The product is of the same category, and has a similar price.
     SamePriceRange,
 }
 
 impl Recommendations {
-    /// No more than `limit` of each.
+    /// Truncates each list to at most `limit` items.
     pub fn truncate(&mut self, limit: usize) {
         self.bought_together.truncate(limit);
         self.similar.truncate(limit);

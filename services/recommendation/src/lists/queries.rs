@@ -1,4 +1,4 @@
-//! What a list is computed from: one look into each of the tables, by index.
+//! The queries for a list: each is one statement that uses indexes.
 
 use database::sql;
 use diesel::OptionalExtension;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::model::{Category, Item, Reason};
 use crate::error::RecommendationError;
 
-/// A product that may be shown.
+/// A product that a list may show.
 #[derive(diesel::QueryableByName)]
 pub(super) struct Candidate {
     #[diesel(sql_type = BigInt)]
@@ -39,12 +39,12 @@ struct Found {
 }
 
 impl Candidate {
-    /// As bought together.
+    /// Converts the candidate into an item that is bought together.
     pub(super) fn together(self) -> Item {
         self.item(Reason::OftenInTheSameCarts)
     }
 
-    /// As similar.
+    /// Converts the candidate into a similar item.
     pub(super) fn similar(self) -> Item {
         let reason = if self.by_price { Reason::SamePriceRange } else { Reason::SameKind };
         self.item(reason)
@@ -62,7 +62,7 @@ impl Candidate {
     }
 }
 
-/// The category of a product that exists.
+/// Returns the category of a product, if the product exists.
 pub(super) async fn category(
     connection: &mut AsyncPgConnection,
     product: i64,
@@ -72,7 +72,8 @@ pub(super) async fn category(
     Ok(found.map(|found| found.category_id))
 }
 
-/// What lies in a cart, with its category if the product exists (else 0); what was touched last comes first.
+/// Returns the products in a cart, each with its category (0 if the product does not exist); the line with the newest
+/// event comes first.
 pub(super) async fn basket(
     connection: &mut AsyncPgConnection,
     cart: Uuid,
@@ -84,7 +85,9 @@ pub(super) async fn basket(
     Ok(lines.into_iter().map(|line| (line.id, line.category_id)).collect())
 }
 
-/// What is bought together with any of these and is none of them, the strongest first, also what cannot be bought now.
+/// Returns the products that are bought together with any of `of`, the strongest first, including those that cannot be
+/// bought now, but none of `of`.
+///
 /// Scores add up, as Deshpande and Karypis do in "Item-Based Top-N Recommendation Algorithms", ACM TOIS 22 (1), 2004.
 pub(super) async fn together(
     connection: &mut AsyncPgConnection,
@@ -99,14 +102,14 @@ pub(super) async fn together(
     Ok(sql(others).bind::<Array<BigInt>, _>(of).load(connection).await?)
 }
 
-/// What is similar to any of these and none of `except`, the most similar first.
+/// Returns the products that are similar to any of `to`, the most similar first, without those in `except`.
 pub(super) async fn similar(
     connection: &mut AsyncPgConnection,
     to: &[i64],
     except: &[i64],
     most: usize,
 ) -> Result<Vec<Candidate>, RecommendationError> {
-    // As many more as may have to be left out.
+    // The limit per product includes those that may have to be left out.
     let wide = most + except.len();
     let others = "SELECT other.id, p.name, p.price_cents, p.category_id, c.name AS category, other.score,
                       true AS can_be_bought, other.by_price

@@ -1,6 +1,6 @@
-//! A cart has changed: its line is written, and what is recommended for the cart is removed.
+//! The handler of cart events: it writes the changed lines, and invalidates the lists of the carts.
 //!
-//! What is bought together is learned from it a little later ([`crate::learning`]).
+//! The learner uses the changed lines a little later ([`crate::learning`]).
 
 use std::collections::HashSet;
 
@@ -16,16 +16,16 @@ use crate::baskets::BasketItems;
 use crate::positions::Positions;
 use crate::{keys, learning};
 
-/// What the recommendation does when carts change.
+/// The handler of cart events.
 #[derive(Clone, Debug)]
 pub struct CartEventHandler {
-    /// Where lists are removed.
+    /// The cache whose lists are invalidated.
     pub cache: CacheClient,
-    /// What lies in carts.
+    /// The contents of carts.
     pub baskets: BasketItems,
-    /// How far that is.
+    /// The position of the service in the stream.
     pub positions: Positions,
-    /// The cart's log of events.
+    /// The event log of the cart service.
     pub log: EventLog,
 }
 
@@ -43,7 +43,8 @@ impl EventHandler for CartEventHandler {
         if self.baskets.apply(events).await.map_err(refused)? > 0 {
             learning::pending(true);
         }
-        // Also where nothing has changed: the one who changed it may have died before it came to this.
+        // Also invalidates when no line has changed: the process that changed the line may have died before its
+        // invalidation.
         let carts: HashSet<_> = events.iter().map(|event| event.change.cart_id).collect();
         require_done(self.cache.invalidate(Invalidation::hard().tags(carts.into_iter().map(keys::basket))).await)
     }
@@ -52,18 +53,19 @@ impl EventHandler for CartEventHandler {
         info!(?why, "cart events may have been missed; all baskets are read from the cart service");
         if why == Resync::OtherHistory {
             self.baskets.forget_versions().await.map_err(refused)?;
-            // From its beginning, as far as it is kept.
+            // The position is reset to the beginning of the log, as far as the log retains it.
             self.positions.replace(CART_EVENTS.stream, LogPosition::default()).await.map_err(refused)?;
         }
         if why != Resync::RedisChanged {
-            // The cart may be away: the baskets are read beside the events (`rebuild.rs`), which need not wait for that.
+            // The cart service may be unavailable. So `rebuild.rs` reads the baskets in the background, and events do
+            // not wait for it.
             self.positions.set_incomplete(CART_EVENTS.stream).await.map_err(refused)?;
         }
         require_done(self.cache.purge().await)?;
         Ok(None)
     }
 
-    /// Baskets that were never begun begin with the first event of all.
+    /// Returns the position in the stream. Without a row in the database it is the beginning of the log.
     async fn position(&self) -> Result<Option<Position>, HandlerError> {
         let position = self.positions.of(CART_EVENTS.stream).await.map_err(refused)?;
         Ok(Some(position.unwrap_or_default()))

@@ -16,20 +16,20 @@ use crate::error::RecommendationError;
 use crate::settings::Settings;
 use crate::{keys, maintenance};
 
-/// How long it rests after a failure: twice as long each time, up to this.
+/// The maximum pause after a failure; the pause doubles up to this.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// How far the events of both streams are carried out. Cheap to clone.
+/// Whether the events of both streams have been applied. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct BothProgress {
-    /// Those about products.
+    /// Events about products.
     pub products: EventProgress,
-    /// Those about carts.
+    /// Events about carts.
     pub carts: EventProgress,
 }
 
 impl BothProgress {
-    /// Unverified, until both consumers read.
+    /// Creates the progress of both streams, unverified until both consumers read.
     pub fn new(settings: &ConsumerSettings) -> Self {
         Self {
             products: EventProgress::new(PRODUCT_EVENTS, settings),
@@ -38,25 +38,25 @@ impl BothProgress {
     }
 }
 
-/// The task that holds the consumers.
+/// The task that owns the consumers.
 #[derive(Debug)]
 pub struct Follower {
-    /// How events reach it.
+    /// The settings of the consumers.
     pub settings: Settings,
-    /// What changes of products do.
+    /// The handler of product events.
     pub products: ProductEventHandler,
-    /// What changes of carts do.
+    /// The handler of cart events.
     pub carts: CartEventHandler,
-    /// Told how far the events of each are carried out.
+    /// Follows the progress of both consumers.
     pub progress: BothProgress,
 }
 
 impl Follower {
-    /// Ends when it is told to.
+    /// Starts both consumers, and stops them on `shutdown`.
     pub async fn follow(self, shutdown: CancellationToken) {
         let Self { settings, products, carts, progress } = self;
         let consumers = async {
-            // The one does not wait for the other: carts may be heard of before there is a catalogue.
+            // The streams start independently: cart events may arrive before there is a copy of the catalogue.
             tokio::join!(
                 async {
                     begin_products(&products).await;
@@ -91,16 +91,16 @@ fn start<R: EventHandler>(
     let subscription = Subscription { source, delivery, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
     Consumer::start(&settings.events, &settings.redis.url, subscription, handler)
         .inspect(|consumer| progress.follow(consumer))
-        // The cache has taken this URL.
+        // Unreachable in practice: the cache has accepted this URL.
         .inspect_err(|error| error!(%error, "events cannot be read"))
         .ok()
 }
 
-/// Sees to it that there is a copy of the catalogue, and that its position is one of this log.
+/// Ensures that there is a copy of the catalogue, and that its position belongs to the history of the log.
 async fn begin_products(products: &ProductEventHandler) {
     let sync = &products.sync;
     if let Err(failure) = sync.catalogue.prune_processes().await {
-        // Nothing waits for them: the next start forgets them.
+        // The rows do no harm, and the next start removes them.
         debug!(reason = %failure, "pending refreshes of ended processes cannot be removed now");
     }
     let mut rest = StartBackoff::default();
@@ -131,7 +131,7 @@ async fn begin_products(products: &ProductEventHandler) {
     }
 }
 
-/// Sees to it that the position of the baskets is one of this log.
+/// Ensures that the position of the baskets belongs to the history of the log.
 async fn begin_carts(carts: &CartEventHandler) {
     let positions = &carts.positions;
     let mut rest = StartBackoff::default();
@@ -162,7 +162,7 @@ fn failure(error: HandlerError) -> RecommendationError {
     }
 }
 
-/// Pauses that grow.
+/// Exponential backoff between attempts to start.
 #[derive(Default)]
 struct StartBackoff {
     failures: u32,

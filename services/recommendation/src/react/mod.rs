@@ -1,6 +1,6 @@
-//! Events and their effects. Both consumers do the same in the same order: what is known is changed and committed, then the
-//! lists that were made of it are removed, then the event is acknowledged. A list that is made in between is made of what
-//! is known by then.
+//! The event handlers and the consumers. Both handlers work in the same order: they commit the changed data, then
+//! invalidate the lists that were built from the old data, and then the consumer acknowledges the event. A list that is
+//! built in between uses the committed data.
 
 mod carts;
 mod follower;
@@ -17,7 +17,8 @@ use events::consumer::HandlerError;
 
 use crate::error::RecommendationError;
 
-/// The cache repeats a deferred one by itself; the events wait until it is certain.
+/// Requires a completed invalidation. The cache retries a deferred one by itself, but the events stay unacknowledged
+/// until one is complete.
 fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
     match invalidated {
         Invalidated::Done { .. } => Ok(()),

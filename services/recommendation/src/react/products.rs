@@ -1,13 +1,14 @@
-//! A product or a category has changed: the lists that were made of it are removed, and the rows are fetched into the copy
-//! of the catalogue.
+//! The handler of product events: it invalidates the outdated lists, and fetches the changed rows into the copy of the
+//! catalogue.
 //!
-//! In two halves, so that nobody waits for the product API to be rid of an outdated list. The first removes the lists that
-//! the events name; until the rows are here, such a list is made for its reader only ([`Catalogue::expect`]). The second
-//! fetches, writes, and removes the lists once more, because one may have been made of the old rows in between; and those
-//! that a product enters or leaves because it is sold out or back.
+//! It works in two steps, so that the invalidation of an outdated list does not wait for the product API. The first
+//! step invalidates the lists that the events name; until the rows arrive, such a list is not stored
+//! ([`Catalogue::expect`]). The second step fetches and writes the rows. It invalidates the lists once more, because
+//! one may have been built from the old rows in between, and also those that a product enters or leaves because it is
+//! sold out or available again.
 //!
-//! A batch of events costs one request, one transaction and two invalidations. What was deleted is not asked for: it goes
-//! at once, also while the product API is away.
+//! A batch of events costs one request for products, one transaction and two invalidations. A deleted product is not
+//! requested, so it is removed even while the product API is unavailable.
 //!
 //! [`Catalogue::expect`]: crate::catalogue::Catalogue::expect
 
@@ -26,17 +27,17 @@ use crate::catalogue::{CatalogueSync, Changes};
 use crate::error::RecommendationError;
 use crate::keys;
 
-/// A change of nothing else lets nobody into a list, unless it begins or ends to be available.
+/// Columns whose change does not let other products enter a list, unless the product becomes available or unavailable.
 const COLUMNS_WITHOUT_ENTRY: [&str; 2] = ["stock", "featured"];
 
-/// What the recommendation does when products change.
+/// The handler of product events.
 #[derive(Clone, Debug)]
 pub struct ProductEventHandler {
-    /// Where lists are removed.
+    /// The cache whose lists are invalidated.
     pub cache: CacheClient,
-    /// The lists beside products.
+    /// The cache of lists for products.
     pub lists: Cache,
-    /// The copy, and where its rows come from.
+    /// The copy of the catalogue and its source.
     pub sync: CatalogueSync,
 }
 
@@ -60,7 +61,7 @@ impl EventHandler for ProductEventHandler {
         let marks: Vec<LogPosition> =
             events.iter().map(|event| LogPosition { seq: event.seq, epoch: event.epoch }).collect();
         let flipped = self.sync.catalogue.apply(&changes, &marks).await.map_err(refused)?;
-        // Only now: a list that is made from here on is made of the new rows.
+        // Only now: a list that is built from here on uses the new rows.
         let appeared = appeared(events, &flipped).into_iter().map(|product| self.lists.key(product));
         let invalidation = appeared.fold(Invalidation::hard().tags(outdated(events, &flipped)), Invalidation::key);
         require_done(self.cache.invalidate(invalidation).await)
@@ -69,7 +70,7 @@ impl EventHandler for ProductEventHandler {
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {
         info!(?why, "product events may have been missed; the catalogue is copied again");
         if matches!(why, Resync::RedisChanged | Resync::OtherHistory) {
-            // What lies there may be of any age or of another history, and the product API may be away for long.
+            // The entries may be of any age or of another history, and the product API may be unavailable for long.
             require_done(self.cache.purge().await)?;
         }
         self.sync.fill().await.map_err(refused)?;
@@ -101,7 +102,7 @@ impl ProductEventHandler {
         }
     }
 
-    /// The rows as they are now, of all that these events are about.
+    /// Fetches the current rows that these events affect.
     async fn fetched(
         &self,
         events: &[ProductEvent],
@@ -122,15 +123,15 @@ impl ProductEventHandler {
         products.retain(|id, _| !deleted.contains_key(id));
         let ids: Vec<i64> = products.keys().copied().collect();
         let answered = if ids.is_empty() { Vec::new() } else { self.sync.api.products(&ids).await? };
-        // After the products: a name that came with one of them is not newer. Not from products of the category: by now all
-        // that are known may have left it.
+        // Names are requested after the products, so that a name that came with a product is not newer. They are not
+        // taken from the products of the category, because every known product may have left it by now.
         let names = if categories.is_empty() { Vec::new() } else { self.sync.api.categories().await? };
         let named = |name: CategoryRef| categories.get(&name.id).map(|number| (name.id, name.name, *number));
         let gone = deleted.iter().map(|(id, (version, seq))| (*id, *version, *seq));
         let names = names.into_iter().filter_map(named).collect();
         let mut changes = Changes { gone: gone.collect(), may_be_new_row, names, ..Changes::default() };
         for product in answered {
-            // It was asked for after all of these events were heard.
+            // The product was requested after all of these events were received.
             if let Some((_, number)) = products.remove(&product.id) {
                 changes.live.push((product, number));
             }
@@ -139,7 +140,7 @@ impl ProductEventHandler {
         Ok(changes)
     }
 
-    /// Removes what was deleted. The events are not carried out with that.
+    /// Removes deleted products without marking their events as applied.
     async fn remove(&self, deleted: BTreeMap<i64, (i64, u64)>) -> Result<(), HandlerError> {
         if deleted.is_empty() {
             return Ok(());
@@ -152,7 +153,7 @@ impl ProductEventHandler {
     }
 }
 
-/// Products of which the last that is heard is that they were deleted: version and number.
+/// Returns the products whose last event in the batch is their deletion, with version and event number.
 fn deleted(events: &[ProductEvent]) -> BTreeMap<i64, (i64, u64)> {
     let mut last = BTreeMap::new();
     for ProductEvent { seq, change, .. } in events {
@@ -164,21 +165,22 @@ fn deleted(events: &[ProductEvent]) -> BTreeMap<i64, (i64, u64)> {
     deleted.map(|(id, (_, version, seq))| (id, (version, seq))).collect()
 }
 
-/// Products that may be sold out with these events.
+/// Returns the products that may be sold out after these events.
 fn in_doubt(events: &[ProductEvent]) -> HashSet<i64> {
     let may =
         |change: &ProductChange| change.changed.is_empty() || change.changed.iter().any(|column| column == "stock");
     events.iter().filter(|event| may(&event.change)).filter_map(|event| event.change.product_id).collect()
 }
 
-/// Products that may have been unknown until these events. That there is no such product is remembered without a tag.
+/// Returns the products that may have been unknown until these events. The negative entry of an unknown product has no
+/// tag, so it is removed by its key.
 fn appeared(events: &[ProductEvent], flipped: &HashSet<i64>) -> BTreeSet<i64> {
     let created =
         events.iter().filter(|event| event.change.kind == Kind::ProductCreated || event.change.changed.is_empty());
     created.filter_map(|event| event.change.product_id).chain(flipped.iter().copied()).collect()
 }
 
-/// The tags of the lists that were made of the old rows.
+/// Returns the tags of the lists that were built from the old rows.
 fn outdated(events: &[ProductEvent], flipped: &HashSet<i64>) -> HashSet<Tag> {
     let mut tags = HashSet::new();
     for ProductEvent { change, .. } in events {

@@ -1,8 +1,8 @@
-//! Events about carts are lost: all baskets are read from the cart, beside the events that still come.
+//! Reads all baskets from the cart service after events about carts were lost, while further events are applied.
 //!
-//! The number of the newest event is asked for *before* the first page, so whatever a lost event told is in the pages. An
-//! event that comes meanwhile is later than that number, or has been carried out before: in either case its line is told by
-//! the greater version. It does not matter how many replicas do this at once, or how far an attempt has come that fails.
+//! The rebuild reads the number of the newest event *before* the first page, so the pages include the effect of every
+//! lost event. An event that arrives meanwhile either has a higher number, or was applied before; in both cases the
+//! higher version of its line wins. Several replicas may rebuild at once, and an attempt may fail at any point.
 
 use std::time::{Duration, Instant};
 
@@ -21,33 +21,33 @@ use crate::positions::Positions;
 use crate::state::CatalogueStatus;
 use crate::{learning, maintenance};
 
-/// How often it is looked whether events are lost.
+/// The interval of the check for lost events.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Between two attempts: from here …
+/// The pause after the first failed attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// … up to here.
+/// The maximum pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Reads the baskets where they are incomplete.
+/// Reads the baskets from the cart service when they are incomplete.
 #[derive(Debug)]
 pub struct BasketRebuild {
-    /// Where they are read from.
+    /// The source of the baskets.
     pub snapshot: CartSnapshot,
-    /// The cart's log of events.
+    /// The event log of the cart service.
     pub log: EventLog,
-    /// Where they are written.
+    /// The table of baskets.
     pub baskets: BasketItems,
-    /// Says whether events are lost.
+    /// Records whether events were lost.
     pub positions: Positions,
-    /// Where lists for carts are removed.
+    /// The cache whose lists are invalidated.
     pub cache: CacheClient,
-    /// Told whether the baskets are incomplete.
+    /// Shows whether the baskets are incomplete.
     pub state: CatalogueStatus,
 }
 
 impl BasketRebuild {
-    /// Never returns.
+    /// Checks for lost events forever, and rebuilds the baskets when there are some.
     pub async fn keep(&self) {
         let outage = RecurringFailure::new(
             CART_EVENTS.stream,
@@ -71,7 +71,8 @@ impl BasketRebuild {
     }
 
     async fn look(&self) -> Result<(), RecommendationError> {
-        // A database that does not answer says nothing about the baskets; readiness tells of it.
+        // When the database is unavailable, the state of the baskets is unknown. The readiness check reports the
+        // database.
         let Ok(losses) = self.positions.losses(CART_EVENTS.stream).await else { return Ok(()) };
         self.state.baskets_incomplete(losses.is_some());
         match losses {
@@ -96,7 +97,7 @@ impl BasketRebuild {
         if changed > 0 {
             learning::pending(true);
         }
-        // Also where nothing has changed: an earlier attempt may have changed it, and died before it came to this.
+        // Also purges when no line has changed: an earlier attempt may have changed lines, and failed before its purge.
         require_done(self.cache.purge().await).map_err(|error| RecommendationError::Unavailable(error.to_string()))?;
         if self.positions.set_complete(CART_EVENTS.stream, losses).await? {
             self.state.baskets_incomplete(false);

@@ -1,4 +1,4 @@
-//! The routes of the recommendation, all of them on this screen. Handlers parse, call and respond.
+//! The routes of the recommendation service. Handlers parse, call and respond.
 
 mod problems;
 mod recommendations;
@@ -16,7 +16,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         .service(resource("/recommendations/{product_id}").get(recommendations::beside));
 }
 
-/// The description of the API, served at `/openapi.json` and shown at `/docs`.
+/// The OpenAPI description, served at `/openapi.json` and shown at `/docs`.
 #[derive(OpenApi, Debug)]
 #[openapi(
     info(

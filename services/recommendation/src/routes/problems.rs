@@ -7,15 +7,15 @@ use runtime::problem::Problem;
 
 use crate::error::RecommendationError;
 
-/// When a client may try again after a 503.
+/// The `Retry-After` of a 503.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Nothing can be recommended yet.
+/// Returns the problem for a request before the catalogue has been copied.
 pub(super) fn not_yet(why: String) -> Problem {
     Problem::overloaded(RETRY_AFTER, why)
 }
 
-/// The problem that a client sees when a list could not be made.
+/// Returns the problem for a list that could not be built.
 pub(super) fn fetch(error: GetError) -> Problem {
     match error.loader_error::<RecommendationError>() {
         Some(cause) if !cause.is_transient() => Problem::internal(cause.clone()),

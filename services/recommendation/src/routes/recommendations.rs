@@ -1,4 +1,4 @@
-//! `/recommendations`: beside a product, and for a cart.
+//! The routes under `/recommendations`: for a product, and for a cart.
 
 use std::time::Instant;
 
@@ -18,16 +18,16 @@ use crate::lists::{Lists, MOST, Recommendations};
 use crate::react::BothProgress;
 use crate::state::{BasketsState, CatalogueState, CatalogueStatus};
 
-/// What the handlers work with.
+/// The dependencies of the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct RecommendationService {
     pub(crate) lists: Lists,
     pub(crate) state: CatalogueStatus,
-    /// How far events are carried out.
+    /// Whether the consumers have applied the events.
     pub(crate) progress: BothProgress,
 }
 
-/// What is recommended, and how current that is which it was made of: the copy of the catalogue and, for a cart, the baskets.
+/// The recommendations, and how current their sources are: the copy of the catalogue and, for a cart, the baskets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Answered {
     #[serde(flatten)]
@@ -41,7 +41,7 @@ pub(crate) struct Answered {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    /// The most of each kind: 1 to 12, 12 by default.
+    /// The maximum number of items in each list: 1 to 12, by default 12.
     #[param(nullable = false, minimum = 1, maximum = 12)]
     limit: Option<i64>,
 }
@@ -50,15 +50,17 @@ pub(super) struct ListQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ForCart {
-    /// The cart, by its id.
+    /// The id of the cart.
     #[param(required = true, nullable = false, format = Uuid, pattern = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     cart: Option<String>,
-    /// The most of each kind: 1 to 12, 12 by default.
+    /// The maximum number of items in each list: 1 to 12, by default 12.
     #[param(nullable = false, minimum = 1, maximum = 12)]
     limit: Option<i64>,
 }
 
-/// What goes with a product, which is never among it itself.
+/// Recommends products that go with a product.
+///
+/// The lists never contain that product.
 #[utoipa::path(
     get,
     path = "/recommendations/{product_id}",
@@ -85,7 +87,9 @@ pub(super) async fn beside(
     answered(answer, &request, &fetched, limit, Shown { catalogue: shelves.catalogue(), baskets: None })
 }
 
-/// What goes with the products in a cart, none of which is among it. A cart of which nothing is known gets empty lists.
+/// Recommends products that go with the products in a cart.
+///
+/// The lists never contain a product of the cart. For an unknown cart, the lists are empty.
 #[utoipa::path(
     get,
     path = "/recommendations",
@@ -123,7 +127,7 @@ impl RecommendationService {
     }
 }
 
-/// What is true of the moment of an answer; an object of at least one field.
+/// The status at the time of the response; as JSON an object with at least one field.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Shown {
     catalogue: CatalogueState,
@@ -138,7 +142,8 @@ fn few(limit: Option<i64>) -> Result<usize, Problem> {
         .ok_or_else(|| Problem::invalid_field("limit", format!("must be between 1 and {MOST}")))
 }
 
-/// The list as it lies in the cache, or the beginning of it; what is true of this moment is put in before its last brace.
+/// Builds the response. The list is sent as it is stored in the cache, or truncated; the current status is inserted
+/// before its last brace.
 fn answered(
     answer: CacheResponse,
     request: &HttpRequest,

@@ -1,4 +1,4 @@
-//! The product API or Redis is away: lists are made of what is known, and say so.
+//! The product API, Redis or the database is unavailable: lists come from the last known data, and say so.
 
 use serde_json::json;
 use testkit::{eventually, free_port};
@@ -6,7 +6,7 @@ use testkit::{eventually, free_port};
 use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
 
 #[tokio::test]
-async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_so() {
+async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -24,7 +24,7 @@ async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_s
     assert_eq!(item(&fresh.json(), 25).unwrap()["price_cents"], 13_900);
     let hit = ours.get("/recommendations/13").await.expect(200);
     assert!(hit.header("cache-status").contains("detail=catalogue-stale"), "{hit:?}");
-    // What is put into carts counts all the same.
+    // Changes of carts still have an effect.
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(5, &[2, 26]).await;
@@ -39,7 +39,7 @@ async fn without_the_product_api_lists_are_made_of_what_was_last_known_and_say_s
 }
 
 #[tokio::test]
-async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_it_again() {
+async fn outdated_list_is_not_stored_again_before_the_new_row_arrives() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -54,7 +54,7 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
     eventually("the list to be gone", SOON, async || source(1).await == "fwd=miss; detail=not-stored").await;
     for _ in 0..3 {
         assert_eq!(source(1).await, "fwd=miss; detail=not-stored");
-        // Flagged, where that takes longer than the copy counts as current.
+        // The hit is marked as stale if the loop takes longer than the copy counts as current.
         let other = source(2).await;
         assert!(other.starts_with("hit"), "{other}");
     }
@@ -67,7 +67,7 @@ async fn an_outdated_list_is_gone_before_the_new_row_is_here_and_nobody_stores_i
 }
 
 #[tokio::test]
-async fn what_may_be_sold_out_is_not_shown_for_as_long_as_nobody_can_say() {
+async fn product_that_may_be_sold_out_is_hidden_until_its_row_arrives() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
@@ -84,7 +84,8 @@ async fn what_may_be_sold_out_is_not_shown_for_as_long_as_nobody_can_say() {
     until_list(&ours, "/recommendations/1", "it to be back", |list| item(list, 25).is_some()).await;
 }
 
-/// Changes one row; its relay gets as far as the stream, and who could be asked for the row is away.
+/// Changes one row, and appends its event to the stream as the relay does. The product API, which has the new row, is
+/// already down.
 async fn change_as_the_api_dies(stores: &Stores, change: &str) {
     stores.shop_sql(change).await;
     let numbered = "SELECT head.seq + 1, event || jsonb_build_object('seq', head.seq + 1)
@@ -94,9 +95,10 @@ async fn change_as_the_api_dies(stores: &Stores, change: &str) {
     stores.redis(&["XADD", "product:events", &format!("{seq}-0"), "event", event]).await;
 }
 
-/// A reaction then opens a connection, several calls below the consumer that runs it: the deepest stack of the service.
+/// The event handler then opens a connection, several calls below the consumer that runs it: the deepest stack of the
+/// service.
 #[tokio::test]
-async fn connections_to_the_database_that_end_are_replaced_and_end_nothing_else() {
+async fn terminated_database_connections_are_replaced() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;
@@ -114,7 +116,7 @@ async fn connections_to_the_database_that_end_are_replaced_and_end_nothing_else(
 }
 
 #[tokio::test]
-async fn without_redis_every_list_is_made_for_its_reader() {
+async fn lists_without_redis_bypass_the_cache() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
@@ -134,9 +136,9 @@ async fn without_redis_every_list_is_made_for_its_reader() {
     eventually("hits", SOON, async || ours.get("/recommendations/1").await.expect(200).source() == "hit").await;
 }
 
-/// Everything that Redis had is gone: entries, streams, groups. What is known lies in Postgres, and so does how far it is.
+/// Redis has lost everything: entries, streams and groups. Postgres has the data of the service and its positions.
 #[tokio::test]
-async fn what_changes_while_redis_is_lost_is_made_good_from_the_logs() {
+async fn changes_during_the_loss_of_redis_are_read_from_the_logs() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[]).await;
@@ -157,9 +159,9 @@ async fn what_changes_while_redis_is_lost_is_made_good_from_the_logs() {
     assert_eq!(ids(&list, "bought_together"), [14]);
 }
 
-/// The log no longer has what was missed: the whole catalogue is compared.
+/// The log no longer has the missed events, so the service copies the whole catalogue again.
 #[tokio::test]
-async fn what_was_missed_and_is_no_longer_kept_is_found_by_copying_the_catalogue_again() {
+async fn catalogue_is_copied_again_when_the_log_lacks_missed_events() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[]).await;

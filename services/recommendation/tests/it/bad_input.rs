@@ -1,11 +1,11 @@
-//! What cannot be used gets a problem that says why.
+//! Invalid requests get a problem that says why.
 
 use reqwest::Method;
 
 use crate::support::{Service, Stores};
 
 #[tokio::test]
-async fn ids_that_are_none_are_malformed() {
+async fn invalid_product_ids_are_malformed() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     for id in ["abc", "0", "-1", "+1", "1.0", "1e3", "%20", "1%20", "%00", "9223372036854775808", "%FF", "'1'"] {
@@ -15,7 +15,7 @@ async fn ids_that_are_none_are_malformed() {
 }
 
 #[tokio::test]
-async fn parameters_that_do_not_do_are_named() {
+async fn invalid_parameters_are_refused_by_name() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let cart = "67e55044-10b1-426f-9247-bb680e5fe0c8";

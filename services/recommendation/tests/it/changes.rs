@@ -1,4 +1,5 @@
-//! A change of a product reaches the lists, whoever made it; what does not concern a list leaves it alone.
+//! A change of a product reaches the lists, including changes made in psql. A change that does not concern a list
+//! leaves it in the cache.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,7 +8,7 @@ use testkit::eventually;
 use crate::support::{SOON, Service, Stores, ids, item};
 
 #[tokio::test]
-async fn a_price_changed_in_psql_reaches_the_lists_that_show_the_product() {
+async fn price_changed_in_psql_reaches_the_lists_that_show_the_product() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
@@ -20,7 +21,7 @@ async fn a_price_changed_in_psql_reaches_the_lists_that_show_the_product() {
 }
 
 #[tokio::test]
-async fn what_is_sold_out_or_deleted_goes_and_what_is_new_or_restocked_comes() {
+async fn unavailable_products_leave_lists_and_available_ones_enter() {
     let stores = Stores::start().await;
     let (api, ours) = stores.both().await;
     let similar = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
@@ -39,7 +40,7 @@ async fn what_is_sold_out_or_deleted_goes_and_what_is_new_or_restocked_comes() {
 }
 
 #[tokio::test]
-async fn a_product_that_moves_leaves_the_lists_of_one_category_and_enters_those_of_the_other() {
+async fn moved_product_leaves_and_enters_the_lists_of_its_categories() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let similar = async |id: i64| ids(&ours.get(&format!("/recommendations/{id}")).await.expect(200).json(), "similar");
@@ -52,7 +53,7 @@ async fn a_product_that_moves_leaves_the_lists_of_one_category_and_enters_those_
 }
 
 #[tokio::test]
-async fn a_category_that_is_renamed_shows_its_new_name() {
+async fn lists_show_the_new_name_of_a_renamed_category() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     ours.get("/recommendations/1").await.expect(200);
@@ -62,9 +63,9 @@ async fn a_category_that_is_renamed_shows_its_new_name() {
     assert_eq!(list["similar"][0]["category"], json!({ "id": 1, "name": "Out of doors" }));
 }
 
-/// One transaction: when its events are carried out, no product that was known to be in the category is in it any more.
+/// One transaction: when its events are applied, no product that was known to be in the category is in it any more.
 #[tokio::test]
-async fn category_that_is_renamed_while_all_its_products_leave_it_shows_its_new_name() {
+async fn copy_has_the_new_name_of_a_category_that_all_products_leave() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     ours.get("/recommendations/1").await.expect(200);
@@ -77,7 +78,7 @@ async fn category_that_is_renamed_while_all_its_products_leave_it_shows_its_new_
 }
 
 #[tokio::test]
-async fn an_id_that_is_used_again_is_another_product() {
+async fn reused_id_is_another_product() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     for _ in 0..4 {
@@ -92,7 +93,7 @@ async fn an_id_that_is_used_again_is_another_product() {
     stores.until_all_is_heard().await;
     let list = ours.get("/recommendations/1").await.expect(200).json();
     assert_eq!(item(&list, 25).unwrap()["name"], "A rucksack");
-    // Both at once: the copy never sees it gone.
+    // Deletion and insertion in one transaction: the copy never observes the deletion.
     let at_once =
         format!("BEGIN; DELETE FROM products WHERE id = 25; {}; COMMIT", again.replace("A rucksack", "A pack"));
     stores.shop_sql("UPDATE products SET price_cents = 14000 WHERE id = 25").await;
@@ -103,7 +104,7 @@ async fn an_id_that_is_used_again_is_another_product() {
 }
 
 #[tokio::test]
-async fn a_change_that_concerns_no_list_leaves_them_all() {
+async fn change_that_concerns_no_list_leaves_the_lists_in_the_cache() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;
@@ -111,7 +112,7 @@ async fn a_change_that_concerns_no_list_leaves_them_all() {
         ours.get("/recommendations/1").await.expect(200).source() == "hit"
     })
     .await;
-    // Another category; and in the same one, what nobody sees.
+    // A change in another category, and one in the same category that no list shows.
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 2").await;
     stores.shop_sql("UPDATE products SET featured = true WHERE id = 61").await;
     stores.until_all_is_heard().await;
@@ -119,7 +120,7 @@ async fn a_change_that_concerns_no_list_leaves_them_all() {
 }
 
 #[tokio::test]
-async fn lists_from_the_cache_are_those_that_would_be_made_now_whatever_has_changed() {
+async fn cached_lists_equal_new_lists_after_any_change() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let read = async |id: i64| {

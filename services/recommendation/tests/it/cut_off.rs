@@ -1,4 +1,4 @@
-//! Events that cannot be read, or that are not carried out: lists say that they may be stale, and readiness says why.
+//! When events cannot be read or are not applied, lists say that they may be stale, and readiness says why.
 
 use serde_json::json;
 use testkit::eventually;
@@ -20,14 +20,14 @@ async fn until_events_fail(ours: &Service, stream: &str) {
 }
 
 #[tokio::test]
-async fn recommendation_without_access_to_the_streams_says_that_its_lists_may_be_stale() {
+async fn lists_are_stale_without_access_to_the_streams() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &SETTINGS).await;
     let list = "/recommendations/1";
     until_list(&ours, list, "the copy to be current", |list| list["catalogue"]["stale"] == false).await;
 
-    // Nothing changes: what may have changed is not known all the same.
+    // Nothing changes, but the service cannot know that.
     stores.redis.revoke_stream_access("recommendation").await.expect("the rights are taken");
     until_list(&ours, list, "the list to be stale", |list| list["catalogue"]["stale"] == true).await;
     until_events_fail(&ours, "product:events").await;
@@ -46,9 +46,9 @@ async fn recommendation_without_access_to_the_streams_says_that_its_lists_may_be
     .await;
 }
 
-/// Only the events about carts: a product's list does not depend on those.
+/// Only events about carts are missing: the list of a product does not depend on those.
 #[tokio::test]
-async fn recommendation_without_events_about_carts_says_that_lists_for_carts_may_be_stale() {
+async fn cart_lists_are_stale_without_events_about_carts() {
     let stores = Stores::start().await;
     let (_api, cart, ours) = stores.all_with(&SETTINGS).await;
     let path = format!("/recommendations?cart={}", Uuid::new_v4());

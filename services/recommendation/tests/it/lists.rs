@@ -1,18 +1,18 @@
-//! What is recommended beside a product, and what never is.
+//! Which products are recommended for a product, and which never are.
 
 use serde_json::json;
 
 use crate::support::{Stores, ids, item};
 
 #[tokio::test]
-async fn similar_is_what_is_of_the_same_category_and_can_be_bought_and_is_not_itself() {
+async fn similar_products_are_other_available_products_of_the_category() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let answer = ours.get("/recommendations/1").await.expect(200);
     assert_eq!(answer.source(), "fwd=miss; stored");
     let list = answer.json();
     let similar = ids(&list, "similar");
-    // Of the ten that were chosen by hand for the category of product 1, 61 is sold out.
+    // Of the ten products in the category of product 1, which were written by hand, 61 is sold out.
     let category = "SELECT id FROM products WHERE category_id = 1 AND stock > 0 AND id <> 1";
     let there: Vec<i64> = stores.shop_sql(category).await.lines().map(|id| id.parse().unwrap()).collect();
     assert!(similar.len() >= 8 && similar.iter().all(|id| there.contains(id)), "{similar:?} of {there:?}");
@@ -24,7 +24,7 @@ async fn similar_is_what_is_of_the_same_category_and_can_be_bought_and_is_not_it
 }
 
 #[tokio::test]
-async fn the_same_words_and_the_same_price_are_more_similar_than_either() {
+async fn products_with_equal_words_and_price_are_the_most_similar() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let products = [
@@ -49,7 +49,7 @@ async fn the_same_words_and_the_same_price_are_more_similar_than_either() {
 }
 
 #[tokio::test]
-async fn of_each_kind_no_more_than_asked_for_is_shown() {
+async fn lists_have_at_most_as_many_items_as_the_limit() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let all = ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
@@ -61,7 +61,7 @@ async fn of_each_kind_no_more_than_asked_for_is_shown() {
 }
 
 #[tokio::test]
-async fn of_an_unknown_product_nothing_is_said_and_of_a_lonely_one_lists_are_empty() {
+async fn unknown_product_is_not_found_and_lone_product_has_empty_lists() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     for _ in 0..2 {
@@ -69,14 +69,14 @@ async fn of_an_unknown_product_nothing_is_said_and_of_a_lonely_one_lists_are_emp
     }
     stores.shop_sql("INSERT INTO categories (id, name) VALUES (900, 'Alone')").await;
     let lonely = "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (4711, '', 1, 1, 900)";
-    // A name is needed; this one has no words.
+    // A name must not be empty; this one has no words.
     stores.shop_sql(&lonely.replace("''", "'…'")).await;
     stores.until_all_is_heard().await;
     let list = ours.get("/recommendations/4711").await.expect(200).json();
     assert_eq!((&list["similar"], &list["bought_together"]), (&json!([]), &json!([])), "{list}");
 }
 
-/// Reads of ids that belong to nothing leave no tag set, and a creation removes what they have left.
+/// Reads of ids without a product leave no tag set, and the creation of a product removes its negative entry.
 #[tokio::test]
 async fn reads_of_unknown_ids_leave_no_tag_sets() {
     let stores = Stores::start().await;
@@ -90,7 +90,7 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
     assert_eq!(bookkeeping().await, before);
     let entry = async || stores.redis(&["EXISTS", "recommendation:list:9001"]).await;
     assert_eq!(entry().await, "1", "that there is none is remembered");
-    // Sold out, so that it enters no other list.
+    // The product is sold out, so that it enters no other list.
     let sold_out =
         "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (9001, 'Sold out', 1, 0, 1)";
     stores.shop_sql(sold_out).await;
@@ -100,21 +100,21 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_list_is_told_that_it_has_not_changed() {
+async fn unchanged_list_is_not_sent_again() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let first = ours.get("/recommendations/1").await.expect(200);
     let tag = first.header("etag").to_owned();
     let again = || ours.request(reqwest::Method::GET, "/recommendations/1").header("if-none-match", &tag);
     crate::support::Service::send(again()).await.expect(304);
-    // A product that the list shows: the validator is that of the shown bytes.
+    // The change concerns a product in the list: the validator covers the shown bytes.
     let shown = first.json()["similar"][0]["product_id"].clone();
     stores.shop_sql(&format!("UPDATE products SET price_cents = price_cents + 1 WHERE id = {shown}")).await;
     stores.until_all_is_heard().await;
     crate::support::Service::send(again()).await.expect(200);
 }
 
-/// The limit cuts the list, and what is said of the catalogue is true of this moment: both are part of the bytes.
+/// The limit truncates the list, and the status of the catalogue is added to each response: both are part of the bytes.
 #[tokio::test]
 async fn representations_with_different_bytes_never_share_a_validator() {
     let stores = Stores::start().await;

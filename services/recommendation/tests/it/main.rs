@@ -1,19 +1,21 @@
-//! The recommendation from outside: over HTTP, on a real Postgres and a real Redis, beside a real product API.
+//! Integration tests of the recommendation service over HTTP, with a real product API, Postgres and Redis.
 //!
-//! One binary, so that it is linked once. Each test has databases and a Redis of its own and leaves nothing behind.
+//! All tests are in one binary, so that it is linked once. Each test has its own databases and Redis, and removes them.
 //!
 //! | module | what is tested |
 //! |---|---|
-//! | `lists` | what is recommended, and what never is |
-//! | `together` | what is learned from carts |
-//! | `changes` | a change of a product reaches the lists, whoever made it; what does not concern a list leaves it |
-//! | `rows` | answers and events in any order, and more than once |
-//! | `poison` | events that cannot be used |
-//! | `away` | the product API or Redis is away, and comes back |
+//! | `lists` | which products are recommended, and which never are |
+//! | `together` | learning from carts |
+//! | `changes` | a change of a product reaches the lists; other changes leave them in the cache |
+//! | `rows` | responses and events in any order, and more than once |
+//! | `poison` | events that cannot be applied |
+//! | `away` | the product API or Redis is unavailable, and returns |
 //! | `cut_off` | events that cannot be read |
 //! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
-//! | `rebuilt` | baskets after the loss of events about carts |
-//! | `replicas` · `starting` · `bad_input` · `standard` | two of them; any order of starts; HTTP; health, docs |
+//! | `rebuilt` · `restored` | baskets after the loss of events about carts; restored databases |
+//! | `replicas` · `starting` | two replicas; any order of starts |
+//! | `bad_input` · `hostile` | invalid requests; hostile clients |
+//! | `operations` · `standard` | access to the operations routes; health, docs |
 
 mod away;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! The operations routes require their token when there is one, and nothing shows the id of a cart.
+//! The operations routes require their token when one is configured, and no route shows the id of a cart.
 
 use events::contract::cart_reference;
 use reqwest::Method;
@@ -26,7 +26,7 @@ async fn operations_routes_require_the_token_when_there_is_one() {
     for route in ["/cache/entries", "/metrics"] {
         Service::send(with_token(route)).await.expect(200);
     }
-    // Without a log of carts, every list is dropped once after the start.
+    // Without a log of carts, the service purges every list once after the start.
     eventually("an entry", SOON, async || {
         ours.get("/recommendations/1").await.expect(200);
         Service::send(with_token("/cache/stats/recommendation:list:1")).await.status == 200
@@ -43,7 +43,7 @@ async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     let mut carts = Carts::new(&stores.redis);
     let cart = carts.with(&[1, 2]).await;
     stores.until_carried_out("cart:events", carts.last()).await;
-    // By its id it is found all the same.
+    // A client that knows the id still gets the cart's list.
     let key = format!("recommendation:basket:{}", cart_reference(cart));
     eventually("the cart's list to be cached", SOON, async || {
         let list = ours.get(&format!("/recommendations?cart={cart}")).await.expect(200).json();

@@ -1,4 +1,5 @@
-//! Events that cannot be used: each is counted, lies in the dead letters with its reason, and stops nobody.
+//! Events that cannot be applied: each is counted, becomes a dead letter with the reason, and does not block further
+//! events.
 
 use events::contract::cart_reference;
 use serde_json::json;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{Carts, SOON, Stores};
 
 #[tokio::test]
-async fn a_malformed_event_becomes_a_dead_letter_and_the_next_one_counts() {
+async fn malformed_event_becomes_a_dead_letter_and_the_next_is_applied() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -36,7 +37,7 @@ async fn a_malformed_event_becomes_a_dead_letter_and_the_next_one_counts() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_later_day_is_set_aside_and_the_next_one_counts() {
+async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
     let stores = Stores::start().await;
     let (_api, _ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -54,12 +55,12 @@ async fn an_event_of_a_later_day_is_set_aside_and_the_next_one_counts() {
 }
 
 #[tokio::test]
-async fn events_of_products_that_nobody_knows_are_carried_out() {
+async fn events_of_unknown_products_are_applied() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.until_all_is_heard().await;
     let seq: u64 = stores.shop_sql("SELECT seq FROM outbox_head").await.parse().unwrap();
-    // As if it had come and gone before anybody looked.
+    // The product is created and deleted before the service can fetch it.
     let values = "(900001, 'Here and gone', 1, 1, 1)";
     let insert = format!("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES {values}");
     stores.shop_sql(&format!("BEGIN; {insert}; DELETE FROM products WHERE id = 900001; COMMIT")).await;

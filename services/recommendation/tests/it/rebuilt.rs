@@ -1,4 +1,5 @@
-//! Events about carts that nobody has any more: the baskets are read from the cart.
+//! Events about carts that neither the stream nor the log has any more: the service reads the baskets from the cart
+//! service.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use testkit::eventually;
 
 use crate::support::{SOON, Service, Stores, until_list};
 
-/// Creates a cart that holds these; returns its id.
+/// Creates a cart with these products, and returns its id.
 async fn cart_with(cart: &Service, products: &[i64]) -> String {
     let created = cart.post("/carts", &json!({})).await.expect(201).json();
     let id = created["id"].as_str().expect("an id").to_owned();
@@ -18,7 +19,7 @@ async fn cart_with(cart: &Service, products: &[i64]) -> String {
     id
 }
 
-/// Waits until every basket is as the carts are.
+/// Waits until the baskets equal the carts.
 async fn until_known(stores: &Stores, carts: &BTreeMap<String, Vec<i64>>) {
     let mut expected: Vec<String> = Vec::new();
     for (id, products) in carts {
@@ -35,7 +36,7 @@ async fn until_known(stores: &Stores, carts: &BTreeMap<String, Vec<i64>>) {
     .await;
 }
 
-/// From now on neither the stream nor the log has any event about carts that was announced before.
+/// Removes all events about carts that were published so far from the stream and the log.
 async fn lose_events(stores: &Stores) {
     eventually("everything to be announced", SOON, async || {
         stores.cart_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
@@ -55,7 +56,7 @@ async fn until_complete(stores: &Stores, ours: &Service) {
 }
 
 #[tokio::test]
-async fn recommendation_that_is_new_beside_an_old_cart_reads_the_baskets_from_it() {
+async fn new_recommendation_reads_the_baskets_of_an_existing_cart_service() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let cart = stores.cart(api.url(), "0").await;
@@ -67,13 +68,13 @@ async fn recommendation_that_is_new_beside_an_old_cart_reads_the_baskets_from_it
     let ours = stores.ours_with(api.url(), &[("CART__URL", cart.url())]).await;
     until_known(&stores, &carts).await;
     until_complete(&stores, &ours).await;
-    // And it goes on with the next event.
+    // The service then applies the next event.
     carts.insert(cart_with(&cart, &[4]).await, vec![4]);
     until_known(&stores, &carts).await;
 }
 
 #[tokio::test]
-async fn baskets_are_right_again_after_events_were_lost_while_the_recommendation_was_away() {
+async fn baskets_are_correct_again_after_events_were_lost_during_downtime() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let cart_port = testkit::free_port().to_string();
@@ -88,7 +89,7 @@ async fn baskets_are_right_again_after_events_were_lost_while_the_recommendation
     until_complete(&stores, &ours).await;
     ours.process.kill9().await.expect("it is killed");
 
-    // Lines that come and go, a cart that is new, and one that is emptied: nobody tells of any of them.
+    // Lines are added and removed, one cart is new, and one is emptied. No event of these changes reaches the service.
     let ids: Vec<String> = carts.keys().cloned().collect();
     for (id, product) in [(&ids[0], 7), (&ids[1], 8)] {
         cart.put(&format!("/carts/{id}/items/{product}"), &json!({ "quantity": 2 })).await.expect(201);
@@ -101,7 +102,7 @@ async fn baskets_are_right_again_after_events_were_lost_while_the_recommendation
     carts.insert(cart_with(&cart, &[9, 10]).await, vec![9, 10]);
     lose_events(&stores).await;
     let url = cart.url().to_owned();
-    // While the cart is away, too, they are known to be incomplete.
+    // The baskets are known to be incomplete even while the cart service is down.
     cart.process.kill9().await.expect("it is killed");
     let ours = stores.ours_with(api.url(), &[("CART__URL", &url)]).await;
     let path = format!("/recommendations?cart={}", ids[0]);

@@ -1,4 +1,4 @@
-//! Two of them on one database and one Redis: one set of entries, one share each of the events.
+//! Two replicas on one database and one Redis share the entries, and each applies a part of the events.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use testkit::eventually;
 
 use crate::support::{Carts, SOON, Service, Stores, ids, item};
 
-/// What a killed one has left is somebody else's after 1 s here, and carried out by then: at most 1.5 s go by until a peer
-/// looks for it, and a busy machine may need the rest.
+/// The time within which a peer applies the events of a killed replica. They may be claimed after 1 s here, and at most
+/// 1.5 s pass until a peer looks for them; the rest is for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test]
-async fn two_share_the_events_and_show_the_same() {
+async fn two_replicas_share_the_events_and_show_the_same_lists() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let (a, b) = tokio::join!(stores.ours_with(api.url(), &[]), stores.ours_with(api.url(), &[]));
@@ -39,10 +39,10 @@ async fn two_share_the_events_and_show_the_same() {
     assert_eq!(stores.sql("SELECT applied FROM streams WHERE name = 'cart:events'").await, "{[0,81)}");
 }
 
-/// One of them is killed in the middle of the transaction for three events; the other is not held up, and has written two
-/// more by then.
+/// One replica is killed in the middle of the transaction for three events. The other replica is not blocked, and has
+/// applied two more events by then.
 #[tokio::test]
-async fn what_one_was_killed_over_the_other_takes_over_in_time() {
+async fn replica_takes_over_the_events_of_a_killed_replica_in_time() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];

@@ -1,10 +1,10 @@
-//! A database is restored from an older backup while Redis stays up: the shop's, or this service's own.
+//! A database is restored from an older backup while Redis keeps its data: the shop's, or the service's own.
 
 use testkit::{eventually, free_port};
 
 use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
 
-/// Takes the last five events of the shop back while its API is down, and gives their numbers to other changes.
+/// Removes the last five events of the shop while its API is down, and assigns their numbers to other changes.
 async fn restore_shop(stores: &Stores, changes: &str) {
     stores.shop_sql("DELETE FROM outbox WHERE seq > (SELECT seq - 5 FROM outbox_head)").await;
     stores.shop_sql("UPDATE outbox_head SET seq = seq - 5").await;
@@ -46,7 +46,7 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
         };
         let is_back = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_900);
         until_list(&ours, "/recommendations/13", "the price of the backup", is_back).await;
-        // And it goes on from there.
+        // The service follows further changes.
         stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
         let is_new = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_901);
         until_list(&ours, "/recommendations/13", "a new price", is_new).await;
@@ -55,7 +55,7 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
 }
 
 #[tokio::test]
-async fn recommendation_whose_own_database_was_restored_gets_its_events_again() {
+async fn recommendation_with_a_restored_database_gets_its_events_again() {
     let stores = Stores::start().await;
     let (api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -63,7 +63,7 @@ async fn recommendation_whose_own_database_was_restored_gets_its_events_again() 
     carts.many(5, &[2, 26]).await;
     stores.until_learned(carts.last()).await;
     let (rows, streams) = (stores.sql("SELECT count(*) FROM basket_items").await, "UPDATE streams SET applied = ");
-    // As a backup has it from before the last ten lines, and the last two changes of the catalogue.
+    // The backup is older than the last ten lines and the last two changes of the catalogue.
     stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
     stores.shop_sql("UPDATE products SET price_cents = 13902 WHERE id = 25").await;
     stores.until_all_is_heard().await;
@@ -78,11 +78,11 @@ async fn recommendation_whose_own_database_was_restored_gets_its_events_again() 
     let price = "SELECT price_cents FROM products WHERE id = 25";
     eventually("the row", SOON, async || stores.sql(price).await == "13902").await;
     ours.stop().await;
-    // And where it did not run meanwhile.
+    // The same restore while the service is down.
     stores.sql(&backup).await;
     let ours = stores.ours_with(api.url(), &[]).await;
     eventually("the lines", SOON, async || stores.sql("SELECT count(*) FROM basket_items").await == rows).await;
     eventually("the row", SOON, async || stores.sql(price).await == "13902").await;
-    // Learned from all lines again, and not from those of the backup only.
+    // Learned from all lines again, not only from those of the backup.
     until_list(&ours, "/recommendations/1", "what is learned", |list| ids(list, "bought_together") == [14]).await;
 }

@@ -1,4 +1,4 @@
-//! Answers of the product API in any order, and more than once: what stands in the copy in the end.
+//! Responses of the product API in any order, and more than once: the resulting rows of the copy.
 
 use std::collections::HashSet;
 
@@ -48,7 +48,7 @@ impl Rows {
         self.write(Changes { gone: vec![(1, version, seq)], ..Changes::default() }, seq).await
     }
 
-    /// Returns whether it can be bought again, or no longer, with this event.
+    /// Returns whether this event made the product available again or unavailable.
     async fn write(&self, changes: Changes, seq: u64) -> bool {
         !self.catalogue.apply(&changes, &[seq.into()]).await.expect("it is written").is_empty()
     }
@@ -73,25 +73,25 @@ fn product(version: i64, stock: i32) -> Product {
 }
 
 #[tokio::test]
-async fn an_older_answer_changes_nothing() {
+async fn older_response_changes_nothing() {
     let rows = Rows::start().await;
     rows.live(12, 3, 1).await;
     rows.live(11, 2, 1).await;
     assert_eq!(rows.row().await, "v3|f|3|12");
     assert_eq!(rows.stores.sql("SELECT name FROM categories").await, "named 3");
-    // An answer may be newer than the event that it was asked for after.
+    // A response may be newer than the event after which it was requested.
     rows.live(11, 4, 1).await;
     assert_eq!(rows.row().await, "v4|f|4|12");
 }
 
 #[tokio::test]
-async fn what_was_deleted_does_not_come_back_with_an_older_answer() {
+async fn older_response_does_not_restore_a_deleted_product() {
     let rows = Rows::start().await;
     rows.live(10, 3, 1).await;
     rows.gone(12, 3).await;
     rows.live(11, 4, 1).await;
     assert_eq!(rows.row().await, "v3|t|3|12");
-    // Nor does one that was never known.
+    // The same holds for a product that was never known.
     rows.stores.sql("DELETE FROM products").await;
     rows.gone(12, 3).await;
     rows.live(11, 3, 1).await;
@@ -99,23 +99,23 @@ async fn what_was_deleted_does_not_come_back_with_an_older_answer() {
 }
 
 #[tokio::test]
-async fn a_later_life_of_the_same_id_begins_with_version_one() {
+async fn recreated_product_begins_with_version_one() {
     let rows = Rows::start().await;
     rows.live(10, 8, 1).await;
     rows.gone(11, 8).await;
     rows.live(12, 1, 1).await;
     assert_eq!(rows.row().await, "v1|f|1|12");
-    // Also when nobody has seen it gone.
+    // Also when the copy has not observed the deletion.
     rows.live(13, 5, 1).await;
     rows.insert_again(15, 1).await;
     assert_eq!(rows.row().await, "v1|f|1|15");
-    // And a late answer about the old one does not count.
+    // A late deletion of the old product has no effect.
     rows.gone(14, 5).await;
     assert_eq!(rows.row().await, "v1|f|1|15");
 }
 
 #[tokio::test]
-async fn whether_it_can_be_bought_again_is_said_once_more_when_the_event_comes_once_more() {
+async fn repeated_event_reports_the_availability_change_again() {
     let rows = Rows::start().await;
     assert!(rows.live(10, 1, 0).await, "it was not there before: nobody knows");
     assert!(!rows.live(11, 2, 0).await);
@@ -125,9 +125,9 @@ async fn whether_it_can_be_bought_again_is_said_once_more_when_the_event_comes_o
     assert!(rows.live(14, 5, 0).await);
 }
 
-/// A text is expensive to analyse, and nearly all changes are of prices and stocks.
+/// A text is expensive to analyse, and nearly all changes concern prices and stock.
 #[tokio::test]
-async fn search_text_is_computed_anew_only_when_a_text_changes() {
+async fn search_text_is_recomputed_only_when_a_text_changes() {
     let rows = Rows::start().await;
     let name = |name: &str, version, stock| Product { name: name.to_owned(), ..product(version, stock) };
     let write = async |seq, product| {
@@ -141,9 +141,9 @@ async fn search_text_is_computed_anew_only_when_a_text_changes() {
     assert!(write(12, name("Desks", 3, 4)).await.starts_with('|'), "the new text is analysed");
 }
 
-/// In one batch: rows that keep their texts, rows with new ones, rows that are new, and rows that are gone.
+/// One batch with rows that keep their texts, rows with new texts, new rows, and deleted rows.
 #[tokio::test]
-async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
+async fn mixed_batch_writes_each_row_as_a_single_row_would() {
     let rows = Rows::start().await;
     let of = |id: i64, name: &str, version: i64, stock: i32| Product {
         id,
@@ -166,7 +166,7 @@ async fn batch_of_all_kinds_of_rows_is_written_as_each_row_alone() {
 }
 
 #[tokio::test]
-async fn the_position_is_below_the_first_event_that_is_missing() {
+async fn position_is_below_the_first_missing_event() {
     let rows = Rows::start().await;
     let position = async || rows.positions.of("product:events").await.unwrap().map(|position| position.seq);
     assert_eq!(position().await, None);
@@ -179,7 +179,7 @@ async fn the_position_is_below_the_first_event_that_is_missing() {
     assert_eq!(position().await, Some(6));
     rows.catalogue.apply(&nothing, &[7.into()]).await.unwrap();
     assert_eq!(position().await, Some(9));
-    // A number that never came is passed over in the end.
+    // A missing number that is far behind the newest one counts as applied.
     rows.catalogue.apply(&nothing, &[200_000.into()]).await.unwrap();
     assert_eq!(position().await, Some(100_000));
 }

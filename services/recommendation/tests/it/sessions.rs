@@ -1,19 +1,20 @@
-//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) have no effect on the service's own sessions.
+//! Settings that an administrator gives a role or a database (`ALTER ROLE … SET`) have no effect on the service's own
+//! sessions.
 
 use testkit::{FOREIGN_SETTINGS, Postgres, eventually};
 
 use crate::support::{Carts, SOON, Service, Stores, ids, item, until_list};
 
-/// Lists are made, events about products and carts are carried out, and baskets are learned from.
+/// Asserts that lists are built, events about products and carts are applied, and baskets are learned from.
 async fn all_is_well(stores: &Stores, ours: &Service, carts: &mut Carts<'_>, round: i64, setting: &str) {
-    // The sessions of before have been ended.
+    // The previous sessions have been ended.
     let path = format!("/recommendations/{}", 20 + round);
     eventually(&format!("new sessions with {setting}"), SOON, async || ours.get(&path).await.status == 200).await;
     let price = 13_900 + round;
     stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
     let is_new = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == price);
     until_list(ours, "/recommendations/13", &format!("a new price with {setting}"), is_new).await;
-    // None of 43 to 60 is sold out.
+    // None of the products 43 to 60 is sold out.
     carts.many(5, &[20 + round, 43 + round]).await;
     carts.many(5, &[80 + round, 100 + round]).await;
     stores.until_learned(carts.last()).await;
@@ -58,7 +59,7 @@ async fn recommendation_brings_up_an_empty_database_under_foreign_settings() {
     all_is_well(&stores, &ours, &mut Carts::new(&stores.redis), 0, "all of them").await;
 }
 
-/// For people with psql, and for a session that was not set up by this service.
+/// For users of psql, and for sessions that this service did not set up.
 #[tokio::test]
 async fn similar_products_are_found_with_any_search_path() {
     let stores = Stores::start().await;

@@ -1,4 +1,4 @@
-//! What every service has: health, metrics, the API's description, a look into the cache.
+//! The behaviour that every service has: health, metrics, the OpenAPI description, and access to the cache.
 
 use events::contract::cart_reference;
 use serde_json::json;
@@ -8,7 +8,7 @@ use testkit::{ChildProcess, eventually};
 use crate::support::{Carts, SOON, Stores};
 
 #[tokio::test]
-async fn it_is_ready_when_all_that_it_needs_is_there() {
+async fn recommendation_is_ready_when_its_dependencies_are_available() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     eventually("it to be ready", SOON, async || ours.get("/readyz").await.expect(200).json()["status"] == "ready")
@@ -17,7 +17,7 @@ async fn it_is_ready_when_all_that_it_needs_is_there() {
 }
 
 #[tokio::test]
-async fn the_description_names_every_route() {
+async fn openapi_description_names_every_route() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let api = ours.get("/openapi.json").await.expect(200).json();
@@ -36,7 +36,7 @@ async fn the_description_names_every_route() {
 }
 
 #[tokio::test]
-async fn entries_can_be_looked_at_and_name_all_that_they_depend_on() {
+async fn entries_carry_the_tags_of_everything_that_they_depend_on() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -73,7 +73,7 @@ async fn entries_can_be_looked_at_and_name_all_that_they_depend_on() {
 }
 
 #[tokio::test]
-async fn metrics_tell_of_reads_of_events_and_of_the_copy() {
+async fn metrics_show_reads_events_and_the_position_of_the_copy() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 25").await;
@@ -99,7 +99,7 @@ async fn head_is_answered_like_get_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_description_holds_for_every_route() {
+async fn openapi_description_holds_for_every_route() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     assert_description_holds(&ours, &[("product_id", "1"), ("key", "recommendation:list:1")]).await;

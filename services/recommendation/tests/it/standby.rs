@@ -1,11 +1,11 @@
-//! The service's database is a standby, or read-only, while it runs or when it starts.
+//! The service's database is a standby, or read-only, while the service runs or when it starts.
 
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};
 
 use crate::support::{SOON, Service, Stores, ids, item, until_list};
 
-/// It serves lists, from the cache and from the database, and says that it cannot learn anything.
+/// Asserts that the service serves lists, from the cache and from the database, and reports that it cannot write.
 async fn is_degraded(service: &Service) -> Value {
     let path = "/recommendations/13";
     eventually("a read", 2 * SOON, async || service.get(path).await.status == 200).await;
@@ -26,7 +26,7 @@ async fn is_degraded(service: &Service) -> Value {
     report
 }
 
-/// What happened meanwhile is carried out, without a restart.
+/// Asserts that the service applies the changes of the outage without a restart.
 async fn recovers(service: &Service) {
     let is_new = |list: &Value| item(list, 25).is_some_and(|item| item["price_cents"] == 13_901);
     until_list(service, "/recommendations/13", "the price of meanwhile", is_new).await;
@@ -37,7 +37,7 @@ async fn recovers(service: &Service) {
 const CHANGE: &str = "UPDATE products SET price_cents = 13901 WHERE id = 25";
 
 #[tokio::test]
-async fn recommendation_on_a_demoted_primary_is_degraded_until_it_is_promoted() {
+async fn recommendation_on_a_demoted_primary_is_degraded_until_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let (_api, ours) = stores.both().await;
@@ -50,7 +50,7 @@ async fn recommendation_on_a_demoted_primary_is_degraded_until_it_is_promoted() 
 }
 
 #[tokio::test]
-async fn recommendation_that_starts_on_a_standby_is_degraded_until_it_is_promoted() {
+async fn recommendation_started_on_a_standby_is_degraded_until_promotion() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let (api, before) = stores.both().await;
@@ -64,7 +64,7 @@ async fn recommendation_that_starts_on_a_standby_is_degraded_until_it_is_promote
 }
 
 #[tokio::test]
-async fn recommendation_that_starts_on_a_read_only_database_is_degraded_until_it_is_not() {
+async fn recommendation_on_a_read_only_database_is_degraded_until_writable() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     let (api, before) = stores.both().await;
     before.stop().await;

@@ -1,12 +1,12 @@
-//! It starts in any order: without the product API, without Redis, without the cart; and refuses settings that do not do
-//! by their names.
+//! The service starts in any order with the product API, Redis and the cart, and refuses invalid settings with their
+//! names.
 
 use testkit::{ChildProcess, eventually, free_port};
 
 use crate::support::{Carts, SOON, Service, Stores, ids};
 
 #[tokio::test]
-async fn it_starts_without_the_product_api_and_is_ready_when_the_catalogue_is_copied() {
+async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
     let stores = Stores::start().await;
     let port = free_port().to_string();
     let ours = Service::start_without_waiting(&stores.our_command(&format!("http://127.0.0.1:{port}"), &[])).await;
@@ -15,7 +15,7 @@ async fn it_starts_without_the_product_api_and_is_ready_when_the_catalogue_is_co
     assert!(unready["checks"]["catalogue"]["detail"].as_str().unwrap().contains("product API"), "{unready}");
     ours.get("/livez").await.expect(200);
     ours.get("/recommendations/1").await.problem(503, "unavailable");
-    // What happens to carts is heard of already.
+    // Events about carts are already applied.
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(5, &[2, 26]).await;
@@ -28,7 +28,7 @@ async fn it_starts_without_the_product_api_and_is_ready_when_the_catalogue_is_co
 }
 
 #[tokio::test]
-async fn it_starts_without_redis_and_picks_it_up() {
+async fn recommendation_starts_without_redis_and_uses_it_when_it_returns() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     stores.redis.kill().await.expect("it is killed");
@@ -41,7 +41,7 @@ async fn it_starts_without_redis_and_picks_it_up() {
 }
 
 #[tokio::test]
-async fn what_changed_while_it_was_down_shows_after_its_start() {
+async fn changes_during_downtime_show_after_the_start() {
     let stores = Stores::start().await;
     let (api, ours) = stores.both().await;
     ours.get("/recommendations/1").await.expect(200);
@@ -55,7 +55,7 @@ async fn what_changed_while_it_was_down_shows_after_its_start() {
 }
 
 #[tokio::test]
-async fn several_start_at_once_on_an_empty_database_and_stop_in_good_order() {
+async fn replicas_start_at_once_on_an_empty_database_and_stop_cleanly() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let start = || stores.ours_with(api.url(), &[]);
@@ -70,7 +70,7 @@ async fn several_start_at_once_on_an_empty_database_and_stop_in_good_order() {
 }
 
 #[tokio::test]
-async fn settings_that_do_not_do_are_refused_by_their_names() {
+async fn recommendation_refuses_invalid_settings_by_name() {
     let stores = Stores::start().await;
     for (name, value) in [
         ("LANES__LIST__HARD_TTL", "0s"),

@@ -1,4 +1,4 @@
-//! What is learned from carts.
+//! Learning from carts.
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use events::contract::cart_reference;
@@ -9,13 +9,13 @@ use uuid::Uuid;
 use crate::support::{Carts, SOON, Stores, ids, item};
 
 #[tokio::test]
-async fn what_shares_carts_more_often_than_by_chance_is_recommended_both_ways() {
+async fn products_that_share_carts_significantly_recommend_each_other() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [] as [i64; 0]);
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
-    // Everybody buys 37: that it shares carts with 1 says nothing.
+    // Product 37 is in most carts, so sharing carts with 1 is not significant.
     carts.many(3, &[1, 37]).await;
     carts.many(32, &[37, 50]).await;
     carts.many(1, &[1, 26]).await;
@@ -29,7 +29,7 @@ async fn what_shares_carts_more_often_than_by_chance_is_recommended_both_ways() 
 }
 
 #[tokio::test]
-async fn what_cannot_be_bought_is_not_recommended_and_comes_back_when_it_can() {
+async fn unavailable_product_is_recommended_again_when_available() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -52,7 +52,7 @@ async fn what_cannot_be_bought_is_not_recommended_and_comes_back_when_it_can() {
 }
 
 #[tokio::test]
-async fn for_a_cart_it_is_what_goes_with_all_of_it_and_nothing_that_it_holds() {
+async fn cart_list_fits_the_whole_cart_and_excludes_its_products() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -79,7 +79,7 @@ async fn for_a_cart_it_is_what_goes_with_all_of_it_and_nothing_that_it_holds() {
 }
 
 #[tokio::test]
-async fn for_a_cart_that_nobody_has_heard_of_there_is_nothing_and_nothing_is_stored() {
+async fn unknown_cart_gets_empty_lists_that_are_not_stored() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     for _ in 0..2 {
@@ -90,7 +90,7 @@ async fn for_a_cart_that_nobody_has_heard_of_there_is_nothing_and_nothing_is_sto
 }
 
 #[tokio::test]
-async fn an_event_that_comes_twice_or_too_late_has_no_effect() {
+async fn repeated_or_late_event_has_no_effect() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -107,7 +107,7 @@ async fn an_event_that_comes_twice_or_too_late_has_no_effect() {
 }
 
 #[tokio::test]
-async fn what_is_taken_out_of_carts_again_is_unlearned() {
+async fn products_removed_from_carts_are_unlearned() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut carts = Carts::new(&stores.redis);
@@ -126,9 +126,9 @@ async fn what_is_taken_out_of_carts_again_is_unlearned() {
     assert_eq!(together().await, [] as [i64; 0]);
 }
 
-/// Postgres may be silent for 7 s on an ordinary connection.
+/// An ordinary connection to Postgres is given up after 7 s without a response.
 #[tokio::test]
-async fn lesson_that_takes_longer_than_a_request_may_is_finished() {
+async fn learning_run_longer_than_a_request_timeout_is_finished() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
     let mut other = diesel_async::AsyncPgConnection::establish(stores.ours()).await.expect("the database is there");
@@ -143,7 +143,7 @@ async fn lesson_that_takes_longer_than_a_request_may_is_finished() {
     tokio::time::sleep(std::time::Duration::from_millis(7_500)).await;
     assert_eq!(stores.sql(waiting).await, learns, "the same session still waits");
     other.batch_execute("COMMIT").await.expect("the session lives");
-    // The next lesson comes much later, because this one has taken so long.
+    // The next run comes much later, because this one has taken so long.
     let learned = "SELECT number > 0 FROM lessons WHERE name = 'learned'";
     eventually("the lesson to be finished", SOON, async || stores.sql(learned).await == "t").await;
     assert!(!ours.process.output().contains("to Postgres does not answer"), "{}", ours.process.output());

@@ -1,13 +1,13 @@
-//! The index on disk: one document for each product, and in each commit what makes it whole.
+//! The index on disk: one document per product, and a record in each commit.
 //!
-//! A commit is atomic, and carries the [`Commit`] record: the number of the last event that is in it, and the names of
-//! the categories. So a restart, after `kill -9` too, resumes at that number with nothing lost and nothing twice. The
-//! names of categories are not in the documents: a category is renamed by one commit, however many products it has.
+//! A commit is atomic, and carries the [`Commit`] record: the number of the last event in the index, and the category
+//! names. So a restart, even after `kill -9`, resumes at that number; no event is lost or applied twice. The documents
+//! do not contain category names, so one commit renames a category, however many products it has.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
 //! | [`schema`] | the fields, and products as documents |
-//! | [`store`] | the directory: open, repair by beginning anew, change, commit |
+//! | [`store`] | the directory: opens, rebuilds, changes and commits the index |
 //! | [`snapshot`] | the index as of one commit, for searching |
 
 pub mod schema;
@@ -24,25 +24,25 @@ pub use schema::{Fields, Row};
 pub use snapshot::Snapshot;
 pub use store::{Store, StoreError};
 
-/// The names of categories.
+/// The category names by id.
 pub type Categories = BTreeMap<i64, String>;
 
-/// What a commit records beside the documents.
+/// The record that a commit stores with the documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// Every event up to this number is in the documents; later ones may be.
+    /// The documents include every event up to this number, and may include later ones.
     pub position: u64,
-    /// The epoch of that event: which history of the catalogue's log the documents are of.
+    /// The epoch of that event, which identifies the history of the catalogue's log.
     #[serde(default)]
     pub epoch: Option<Uuid>,
-    /// Whether Redis has not been told yet what these events outdate.
+    /// Whether the invalidation of all pages is pending in Redis.
     pub owed: bool,
-    /// The names of categories.
+    /// The category names.
     pub categories: Categories,
 }
 
 impl Commit {
-    /// The last event that is in the documents.
+    /// Returns the position of the last event in the documents.
     pub fn mark(&self) -> LogPosition {
         LogPosition { seq: self.position, epoch: self.epoch }
     }

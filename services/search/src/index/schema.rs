@@ -1,4 +1,4 @@
-//! The fields, and products as documents.
+//! The fields of the index, and products as documents.
 
 use events::product_api::Product;
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,11 @@ use tantivy::schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Sc
 
 use crate::text::{GRAMS, STEMS, WORDS};
 
-/// Goes up with every change of fields or tokenizers: an index of another number is removed and a new one is built.
+/// The version of fields and tokenizers. Every change of them increases it: an index with another number is removed and
+/// rebuilt.
 pub const VERSION: u32 = 3;
 
-/// The fields.
+/// The fields of the index.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Fields {
@@ -27,7 +28,7 @@ pub struct Fields {
     pub row: Field,
 }
 
-/// What a document keeps of its product, to be shown.
+/// The part of a product that its document stores for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Row {
@@ -40,7 +41,7 @@ pub struct Row {
     pub version: i64,
 }
 
-/// The schema, and its fields.
+/// Returns the schema and its fields.
 pub fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let looked_up = || NumericOptions::default().set_indexed().set_fast();
@@ -82,12 +83,12 @@ impl From<&Product> for Row {
 }
 
 impl Row {
-    /// Tells this row from any other, and from itself with another content.
+    /// Returns a hash of the content, which differs for another row or another content.
     pub fn fingerprint(&self) -> Result<u64, serde_json::Error> {
         Ok(fnv1a(&serde_json::to_vec(self)?))
     }
 
-    /// The document of this row.
+    /// Returns the document of this row.
     pub fn document(&self, fields: &Fields) -> Result<TantivyDocument, serde_json::Error> {
         let mut document = TantivyDocument::default();
         document.add_i64(fields.id, self.id);

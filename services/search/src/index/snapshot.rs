@@ -1,4 +1,4 @@
-//! The index as of one commit. It does not change, however long it is held.
+//! The index as of one commit. A snapshot never changes, however long it is held.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,37 +13,37 @@ use super::{Categories, Fields, Row};
 /// The index as of one commit.
 #[derive(Clone)]
 pub struct Snapshot {
-    /// For searching.
+    /// The searcher of tantivy.
     pub searcher: Searcher,
     /// The fields.
     pub fields: Fields,
-    /// The names of categories.
+    /// The category names.
     pub categories: Arc<Categories>,
-    /// Every event up to this number is in it.
+    /// The snapshot includes every event up to this number.
     pub position: u64,
     /// The epoch of that event.
     pub epoch: Option<Uuid>,
-    /// Which walk through the catalogue it descends from: another one may be of another history.
+    /// The reindex from which the snapshot descends. Another lineage may belong to another history.
     pub lineage: u64,
 }
 
 impl Snapshot {
-    /// The last event that is in it.
+    /// Returns the position of the last event in the snapshot.
     pub fn mark(&self) -> LogPosition {
         LogPosition { seq: self.position, epoch: self.epoch }
     }
 
-    /// How many products there are.
+    /// Returns the number of products.
     pub fn len(&self) -> u64 {
         self.searcher.num_docs()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no products.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What a document keeps of its product.
+    /// Returns the stored row of a document.
     pub fn row(&self, address: DocAddress) -> tantivy::Result<Row> {
         let document: TantivyDocument = self.searcher.doc(address)?;
         let bytes = document.get_first(self.fields.row).and_then(|value| value.as_bytes());
@@ -51,13 +51,13 @@ impl Snapshot {
         serde_json::from_slice(bytes).map_err(|error| TantivyError::InternalError(error.to_string()))
     }
 
-    /// The product `id`, if there is one.
+    /// Returns the row of product `id`, if it is indexed.
     pub fn product(&self, id: i64) -> tantivy::Result<Option<Row>> {
         let address = self.address(&Term::from_field_i64(self.fields.id, id))?;
         address.map(|address| self.row(address)).transpose()
     }
 
-    /// The fingerprint of every product.
+    /// Returns the fingerprint of every product.
     pub fn fingerprints(&self) -> tantivy::Result<HashMap<i64, u64>> {
         let mut found = HashMap::with_capacity(usize::try_from(self.len()).unwrap_or_default());
         for segment in self.searcher.segment_readers() {

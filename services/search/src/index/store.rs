@@ -1,7 +1,7 @@
-//! The directory of the index: opened, or begun anew where it cannot be; changed; committed. Everything here blocks.
+//! The directory of the index: it is opened (or rebuilt if damaged), changed and committed. All functions here block.
 //!
-//! The directory belongs to one process, which holds a lock on it that ends with the process. An index that is damaged
-//! (its files have checksums) or of another schema is removed: the catalogue is the truth, the index a copy.
+//! One process owns the directory and holds a lock on it, which ends with the process. An index that is damaged (its
+//! files have checksums) or has another schema is removed and rebuilt from the catalogue.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -17,22 +17,22 @@ use super::schema::{self, VERSION};
 use super::{Commit, Fields, Row, Snapshot};
 use crate::text;
 
-/// Threads that index: more would only help while the index is built.
+/// The number of indexing threads. More would help only while the index is built.
 const THREADS: usize = 2;
 
-/// An index that cannot be used.
+/// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process has it.
+    /// Another process uses the directory.
     #[error("{0} is used by another process; every replica needs a directory of its own")]
     InUse(PathBuf),
-    /// The directory cannot be made, read or written.
+    /// The directory cannot be created, read or written.
     #[error("{0}: {1}")]
     Directory(PathBuf, io::Error),
-    /// The index does not work.
+    /// The index returned an error.
     #[error("the index: {0}")]
     Index(#[from] tantivy::TantivyError),
-    /// A row or a record that is no JSON.
+    /// A row or a record is not valid JSON.
     #[error("the index: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -46,7 +46,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the index in `path`, and says what its last commit was; `None` when it was never built.
+    /// Opens the index in `path`. Also returns the record of its last commit; `None` when the index was never built.
     pub fn open(path: &Path, memory: usize) -> Result<(Self, Option<Commit>), StoreError> {
         let directory = path.join(format!("v{VERSION}"));
         let trouble = |error| StoreError::Directory(path.to_owned(), error);
@@ -81,7 +81,7 @@ impl Store {
         Ok((Self { fields, reader, writer, _lock: lock }, commit))
     }
 
-    /// Puts products in, in place of what was there under their ids.
+    /// Adds products, and replaces the documents with the same ids.
     pub fn put<'a>(&mut self, products: impl IntoIterator<Item = &'a Product>) -> Result<(), StoreError> {
         for product in products {
             let document = Row::from(product).document(&self.fields)?;
@@ -91,14 +91,14 @@ impl Store {
         Ok(())
     }
 
-    /// Takes products out.
+    /// Removes products.
     pub fn delete(&mut self, ids: impl IntoIterator<Item = i64>) {
         for id in ids {
             self.writer.delete_term(Term::from_field_i64(self.fields.id, id));
         }
     }
 
-    /// Takes all products out.
+    /// Removes all products.
     pub fn clear(&mut self) -> Result<(), StoreError> {
         self.writer.delete_all_documents()?;
         Ok(())
@@ -114,13 +114,13 @@ impl Store {
         Ok(self.snapshot(commit))
     }
 
-    /// Forgets all changes since the last commit.
+    /// Discards all changes since the last commit.
     pub fn rollback(&mut self) -> Result<(), StoreError> {
         self.writer.rollback()?;
         Ok(())
     }
 
-    /// The index as of the last commit, which was `commit`.
+    /// Returns the index as of the last commit, whose record is `commit`.
     pub fn snapshot(&self, commit: &Commit) -> Snapshot {
         Snapshot {
             searcher: self.reader.searcher(),
@@ -133,7 +133,8 @@ impl Store {
     }
 }
 
-/// An index that another version of this program has built cannot be searched by this one: its words are others.
+/// Removes indexes of other versions of this program. This version splits text into other words, so it cannot search
+/// them.
 fn remove_other_versions(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -147,7 +148,7 @@ fn remove_other_versions(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock ends with the process, however that ends.
+/// Locks the directory. The lock ends with the process, even if the process is killed.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let trouble = |error| StoreError::Directory(path.to_owned(), error);
     let file = File::create(path.join("lock")).map_err(trouble)?;
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_holds_the_documents_and_its_record() {
+    fn commit_stores_the_documents_and_its_record() {
         let directory = tempfile::tempdir().expect("a directory");
         let (mut store, commit) = Store::open(directory.path(), 64).expect("an empty directory");
         assert_eq!(commit, None);

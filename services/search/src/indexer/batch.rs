@@ -1,4 +1,4 @@
-//! What a batch of events is about: the products and their texts, before and now.
+//! A batch of events with the affected products and their texts, before and after.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use tokio::task::{JoinError, spawn_blocking};
 use super::touched::{Change, ChangedTags};
 use crate::index::{Categories, Row};
 
-/// Events, and what has been fetched because of them.
+/// A batch of events, and the rows that were fetched for it.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     by_product: BTreeMap<i64, Vec<ProductChange>>,
     of_categories: Vec<ProductChange>,
-    /// The products as the index has them.
+    /// The affected products as they are in the index.
     pub(super) before: BTreeMap<i64, Row>,
-    /// The products as they are now; without those that the index has already.
+    /// The current products, without those that the index already has.
     pub(super) now: BTreeMap<i64, Product>,
-    /// The names of categories in the index.
+    /// The category names in the index.
     pub(super) names_before: Categories,
-    /// Their names now.
+    /// The current category names.
     pub(super) names_now: Categories,
 }
 
 impl Batch {
-    /// What `events` are about; nothing is fetched yet.
+    /// Groups `events` by product and category. Nothing is fetched yet.
     pub(super) fn new(events: &[ProductEvent]) -> Self {
         let mut batch = Self::default();
         for event in events {
@@ -37,29 +37,31 @@ impl Batch {
         batch
     }
 
-    /// All products that have an event.
+    /// Returns all products that have an event.
     pub(super) fn products(&self) -> Vec<i64> {
         self.by_product.keys().copied().collect()
     }
 
-    /// Those of them that the index does not have as they are.
+    /// Returns those products whose current version the index may lack.
     pub(super) fn to_be_fetched(&self) -> Vec<i64> {
         let is_new = |(id, events): &(&i64, &Vec<ProductChange>)| !is_indexed(self.before.get(id), events);
         self.by_product.iter().filter(is_new).map(|(id, _)| *id).collect()
     }
 
-    /// Those that were to be fetched and are not there any more.
+    /// Returns the products that were to be fetched and no longer exist.
     pub(super) fn gone(&self) -> Vec<i64> {
         self.to_be_fetched().into_iter().filter(|id| !self.now.contains_key(id)).collect()
     }
 
-    /// Whether a category has changed.
+    /// Returns whether a category has changed.
     pub(super) fn has_categories(&self) -> bool {
         !self.of_categories.is_empty()
     }
 
-    /// The tags of the pages that these events outdate. Splitting the texts into words takes long for many products, so
-    /// that is done on a thread where it holds nothing up. The indexer does one batch at a time: it takes one such thread.
+    /// Computes the tags of the pages that these events outdate.
+    ///
+    /// Splitting the texts of many products into words takes long, so this runs on a thread for blocking work. The
+    /// indexer processes one batch at a time, so it takes only one such thread.
     pub(super) async fn with_tags(self) -> Result<(Self, Vec<cache::Tag>), JoinError> {
         spawn_blocking(move || {
             let tags = self.tags();
@@ -86,8 +88,8 @@ impl Batch {
     }
 }
 
-/// Whether the index has what these events are about already: a walk has met it. A row that was deleted may have come
-/// again, and its versions with it, so that a deletion is always looked into.
+/// Returns whether the index already includes these events, because a reindex has read the row. A deletion is always
+/// looked up: a deleted row may have been inserted again, and its versions may repeat.
 fn is_indexed(row: Option<&Row>, events: &[ProductChange]) -> bool {
     let is_old = |row: &Row, event: &ProductChange| {
         event.kind != ProductChangeKind::ProductDeleted && event.version <= row.version
@@ -121,7 +123,8 @@ mod tests {
         Batch { by_product: [(7, vec![change])].into(), now: [(7, product)].into(), ..Batch::default() }
     }
 
-    /// The only thread for blocking work is held up: what waits for it is not done on the thread that polls.
+    /// The test blocks the only thread for blocking work, so a pending future proves that the polling thread does not
+    /// split the texts itself.
     #[test]
     fn texts_are_split_on_a_thread_for_blocking_work() {
         let runtime = Builder::new_current_thread().max_blocking_threads(1).build().expect("a runtime");

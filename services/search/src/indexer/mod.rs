@@ -1,14 +1,14 @@
-//! The one task that changes the index: it takes events from a queue, fetches what they are about, and commits.
+//! The only task that changes the index: it takes events from a queue, fetches the affected rows, and commits.
 //!
 //! ```text
-//! queue ─► fetch the rows as they are now ─► tell Redis what that outdates ─► change, commit ─► publish the snapshot
+//! queue ─► fetch the current rows ─► invalidate what they outdate in Redis ─► change, commit ─► publish the snapshot
 //! ```
 //!
-//! What is fetched later is newer, and one task does one thing after another; so what it writes last is the newest, and
-//! no version needs to be compared. A row that is not there any more is taken out. Redis is told before the commit: a
-//! process that dies in between tells it again.
+//! A row that is fetched later is newer, and the task works sequentially. So the last write is the newest, and the task
+//! does not need to compare versions. It removes a row that no longer exists. It invalidates before the commit: if the
+//! process dies in between, the next process invalidates again.
 //!
-//! The catalogue as a whole is indexed from page to page (`reindex.rs`): the first time, and whenever events were missed.
+//! `reindex.rs` indexes the whole catalogue page by page: the first time, and whenever events were missed.
 
 mod batch;
 #[cfg(test)]
@@ -35,37 +35,37 @@ use crate::invalidator::Invalidator;
 use crate::state::IndexStatus;
 use batch::Batch;
 
-/// The most events in one commit.
+/// No further batch joins a commit that has this many events.
 const AT_ONCE: usize = 2_000;
 
 /// The pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the indexer has to do.
+/// A task for the indexer.
 pub enum Work {
-    /// Take in what these events are about.
+    /// Index the rows that these events affect.
     Index(Vec<ProductEvent>),
-    /// Compare the index with the whole catalogue; answers with the position from which events count again.
+    /// Compare the index with the whole catalogue, and return the position from which the consumer continues.
     Walk(oneshot::Sender<LogPosition>),
-    /// Nothing is asked for up to this number.
+    /// Advance the position to this number without a change.
     Pass(u64),
 }
 
-/// Changes the index.
+/// The task that changes the index.
 pub struct Indexer {
     api: ProductApi,
     store: Arc<Mutex<Store>>,
     announcer: Invalidator,
     state: Arc<IndexStatus>,
-    /// What the last commit was.
+    /// The record of the last commit.
     commit: Commit,
-    /// How many walks this process has made.
+    /// The number of reindexes in this process. It becomes the lineage of the next snapshot.
     walks: u64,
     commit_every: Duration,
 }
 
-/// Why a change of the index has failed. It is tried again.
+/// Why a change of the index failed. The indexer retries it.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
@@ -81,7 +81,7 @@ enum Trouble {
 }
 
 impl Indexer {
-    /// Changes `store`, which was left at `commit`, if it was ever committed.
+    /// Creates an indexer for `store`, whose last commit was `commit`, if there was one.
     pub fn new(
         api: ProductApi,
         store: Store,
@@ -94,7 +94,7 @@ impl Indexer {
         Self { api, store, announcer, state, commit: commit.unwrap_or_default(), walks: 0, commit_every }
     }
 
-    /// Works until it is told to stop; what is in the queue then is read again after the next start.
+    /// Works through the queue until `stop`. After the next start, the consumer reads the remaining events again.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Work>, stop: CancellationToken) {
         let working = async {
             let mut committed = Instant::now();
@@ -107,7 +107,7 @@ impl Indexer {
                     return;
                 };
                 if let Work::Index(events) = &mut work {
-                    // Under load: what comes within this time shares a commit.
+                    // Events that arrive within this interval share a commit.
                     sleep_until(committed + self.commit_every).await;
                     while events.len() < AT_ONCE {
                         match queue.try_recv() {
@@ -122,7 +122,7 @@ impl Indexer {
                 }
                 match work {
                     Work::Index(events) => self.index(&events).await,
-                    // Nobody waits when the consumer has been stopped.
+                    // The receiver is gone when the consumer has been stopped.
                     Work::Walk(done) => drop(done.send(self.reindex().await)),
                     Work::Pass(number) => self.skip_dead_letters(number).await,
                 }
@@ -135,7 +135,7 @@ impl Indexer {
         }
     }
 
-    /// Stores that the index is at `number`, however often that has to be tried.
+    /// Commits the position `number`, and retries until that succeeds.
     async fn skip_dead_letters(&mut self, number: u64) {
         let mut pause = PAUSE;
         while number > self.commit.position {
@@ -146,7 +146,7 @@ impl Indexer {
         }
     }
 
-    /// Takes in what `events` are about, however often that has to be tried.
+    /// Indexes the rows that `events` affect, and retries until that succeeds.
     async fn index(&mut self, events: &[ProductEvent]) {
         let fresh = events.iter().filter(|event| event.seq > self.commit.position);
         let fresh: Vec<ProductEvent> = fresh.cloned().collect();
@@ -183,7 +183,7 @@ impl Indexer {
         .await
     }
 
-    /// The indexed rows of products.
+    /// Returns the indexed rows of these products.
     async fn rows(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, Row>, Trouble> {
         let Some(snapshot) = self.state.snapshot() else { return Ok(BTreeMap::new()) };
         let found = spawn_blocking(move || {
@@ -196,7 +196,7 @@ impl Indexer {
         Ok(found.await??)
     }
 
-    /// Changes the store and commits; all of it or nothing.
+    /// Changes the store, commits atomically and publishes the snapshot.
     async fn change(
         &mut self,
         commit: Commit,
@@ -217,7 +217,7 @@ impl Indexer {
         Ok(())
     }
 
-    /// Does something that blocks; when it fails, the store is as at its last commit.
+    /// Runs blocking work on the store. When it fails, the store is rolled back to its last commit.
     async fn with_store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,

@@ -1,5 +1,5 @@
-//! What a page carries and what a product raises belong together: whatever way a product gets on a page, its creation
-//! raises one of the page's tags. Otherwise the page would have stayed in the cache without it.
+//! A page and a product share a tag in every way in which the product can match the query: the creation of the product
+//! invalidates one of the page's tags. Otherwise the page would stay in the cache without the product.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ fn product(id: usize, name: &str) -> Product {
     .expect("a product")
 }
 
-/// The tags that its creation raises.
+/// Returns the tags that the creation of the product invalidates.
 fn raised(product: &Product, names: &Categories) -> BTreeSet<Tag> {
     let created = ProductChange {
         kind: ProductChangeKind::ProductCreated,
@@ -60,10 +60,10 @@ fn raised(product: &Product, names: &Categories) -> BTreeSet<Tag> {
     touched.into_tags().into_iter().collect()
 }
 
-/// Every part of every text, by itself and with words that no text has.
+/// Returns every part of every text, alone and with words that no text has.
 fn queries() -> BTreeSet<String> {
     let mut queries = BTreeSet::from(["lamp", "灯", "lamps red", ""].map(str::to_owned));
-    // Other spellings of what texts have.
+    // Other spellings of words in the texts.
     queries
         .extend(["wi-fi", "wi fi", "usb-c", "node.js", "t shirt", "t-shirt", "ax-47-11", "t-shi"].map(str::to_owned));
     for text in TEXTS {
@@ -79,7 +79,7 @@ fn queries() -> BTreeSet<String> {
 }
 
 #[test]
-fn a_product_raises_a_tag_of_every_page_that_shows_it() {
+fn creating_a_product_invalidates_a_tag_of_every_page_that_shows_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut store, _) = Store::open(directory.path(), 64).expect("an empty directory");
     let products: Vec<Product> = TEXTS.iter().enumerate().map(|(at, text)| product(at + 1, text)).collect();

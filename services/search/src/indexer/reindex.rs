@@ -1,9 +1,9 @@
-//! The catalogue as a whole, page by page: how an index is built, and made right after events were missed.
+//! Reindexing of the whole catalogue, page by page: it builds the index, and corrects it after events were missed.
 //!
-//! The number of the newest event is asked for *before* the first page is read. What changes while pages are read has a
-//! greater number, so its event comes afterwards and is taken in on top. A product that is indexed as it is is left alone,
-//! told by a fingerprint: a version may come again where a row was deleted and inserted anew. One that no page has is taken
-//! out. Until the one commit at the end, the index is as it was.
+//! The reindex reads the number of the newest event *before* the first page. A change that happens while pages are read
+//! has a higher number, so its event is applied afterwards. The reindex skips a product whose fingerprint equals the
+//! indexed one. It does not compare versions, because a version may repeat where a row was deleted and inserted again.
+//! It removes products that no page contains. The index stays unchanged until the single commit at the end.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,10 @@ use tracing::info;
 use super::{Indexer, PAUSE, Trouble};
 use crate::index::{Categories, Commit, Row, Store, StoreError};
 
-/// How often the log tells of progress.
+/// The interval of the log messages about progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Puts in those products that are not indexed as they are, and takes all of them off the list of `known` ones.
+/// Indexes the products whose fingerprint differs from the known one, and removes all of them from `known`.
 fn put_changed(
     store: &mut Store,
     products: &[Product],
@@ -35,7 +35,7 @@ fn put_changed(
 }
 
 impl Indexer {
-    /// Compares the index with the catalogue, however often that has to be tried. Returns its position then.
+    /// Compares the index with the catalogue, and retries until that succeeds. Returns the new position.
     pub async fn reindex(&mut self) -> LogPosition {
         self.state.set_reindexing(true);
         let mut pause = PAUSE;
@@ -53,7 +53,7 @@ impl Indexer {
         let mut known = self.known().await?;
         let mut names = Categories::new();
         let mut cursor: Option<String> = None;
-        // What a walk before this one has left behind uncommitted.
+        // An earlier attempt may have left uncommitted changes.
         self.with_store(|store| store.rollback()).await?;
         if self.state.snapshot().is_none() {
             self.with_store(|store| store.clear()).await?;
@@ -77,9 +77,9 @@ impl Indexer {
         }
         let gone: Vec<i64> = known.into_keys().collect();
         changed += gone.len();
-        // Another replica may have stored pages from versions that this one has never seen.
+        // Another replica may have stored pages from versions that this replica has never read.
         self.announcer.invalidate_all(head.seq).await;
-        // Pages of the index from before may be of another history, whatever its position.
+        // Pages from the previous index may belong to another history, whatever its position.
         self.walks += 1;
         let commit =
             Commit { position: head.seq, epoch: head.epoch, owed: self.state.owed().is_some(), categories: names };
@@ -93,13 +93,14 @@ impl Indexer {
         Ok(())
     }
 
-    /// The fingerprint of each product that is indexed.
+    /// Returns the fingerprint of each indexed product.
     async fn known(&self) -> Result<HashMap<i64, u64>, Trouble> {
         let Some(snapshot) = self.state.snapshot() else { return Ok(HashMap::new()) };
         Ok(spawn_blocking(move || snapshot.fingerprints()).await??)
     }
 
-    /// One page, however often that has to be tried: a product API that goes away for a while costs no work.
+    /// Reads one page, and retries until that succeeds, so that an outage of the product API does not restart the
+    /// reindex.
     async fn page(&self, cursor: Option<&str>) -> ProductPage {
         let mut pause = PAUSE;
         loop {

@@ -1,9 +1,10 @@
-//! Which pages a batch of changes can outdate beside those that show what has changed: the tags of the texts that
-//! products had before and have after.
+//! The tags of pages that a batch of changes can outdate, apart from pages that show the changed rows: the tags of the
+//! texts that products had before and have after.
 //!
-//! Such a page has the words of its query in a text before or after. Both texts are known here only if this replica has indexed the very version before an event and fetched the very one
-//! after it. Events come faster than they are fetched, so it may have skipped a version that another replica has
-//! indexed, and has stored pages from. Where a skipped version may have had another text, every page is touched.
+//! The query of such a page has its words in a text before or after the change. This replica knows both texts only if
+//! it has indexed the version right before an event and fetched the version right after it. Events arrive faster than
+//! rows are fetched, so this replica may have skipped a version that another replica has indexed and stored pages from.
+//! Where a skipped version may have had another text, every page is invalidated.
 
 use std::collections::BTreeSet;
 
@@ -14,40 +15,40 @@ use crate::index::{Categories, Row};
 use crate::keys::{self, PageBasis};
 use crate::text;
 
-/// More tags than this, and every page is touched instead, by one.
+/// Above this number of tags, the tag of every page replaces them.
 const MOST: usize = 400;
 
-/// How much of a product a change concerns.
+/// Which pages a change of a product can outdate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum DiffExtent {
-    /// What pages show.
+    /// Pages that show the product.
     Shown,
-    /// Which pages with a price filter it is on.
+    /// Also pages with a price filter, which the product may enter or leave.
     Price,
-    /// Which pages it is on.
+    /// Any page that the product may enter or leave.
     Text,
 }
 
-/// What has been touched so far.
+/// The tags that the batch invalidates.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ChangedTags {
     tags: BTreeSet<Tag>,
     everything: bool,
 }
 
-/// A product before and after, and what was said of it in between.
+/// A product before and after, with the events in between.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
-    /// As the index has it.
+    /// The row in the index.
     pub(super) before: Option<&'a Row>,
-    /// As it is now.
+    /// The current row.
     pub(super) after: Option<&'a Row>,
-    /// Its events, in order.
+    /// The events of the product, in order.
     pub(super) events: &'a [ProductChange],
 }
 
 impl ChangedTags {
-    /// A product has changed. `names` are those of its categories, before and after.
+    /// Adds the tags that the change of a product invalidates. `names` are the category names before and after.
     pub(super) fn product(&mut self, change: &Change<'_>, names: (&Categories, &Categories)) {
         let told = change.events.iter().map(of_event);
         let extent = told.chain([of_rows(change.before, change.after)]).max().unwrap_or(DiffExtent::Shown);
@@ -69,17 +70,18 @@ impl ChangedTags {
         }
     }
 
-    /// A category has changed. Its name is part of the text of all its products, and no version says which one is known.
+    /// Adds the change of a category. Its name is part of the text of all its products, and no version shows which name
+    /// a replica has indexed.
     pub(super) fn category(&mut self, change: &ProductChange) {
         self.everything |= change.changed.iter().any(|column| column == "name");
     }
 
-    /// Whether nothing that could be added makes a difference any more.
+    /// Returns whether every page is invalidated, so that no further tag makes a difference.
     pub(super) fn is_everything(&self) -> bool {
         self.everything || self.tags.len() > MOST
     }
 
-    /// The tags to be invalidated.
+    /// Returns the tags to invalidate.
     pub(super) fn into_tags(self) -> Vec<Tag> {
         if self.is_everything() {
             return vec![keys::every_page()];
@@ -117,14 +119,14 @@ fn of_rows(before: Option<&Row>, after: Option<&Row>) -> DiffExtent {
     }
 }
 
-/// Whether the texts before and after every event are those of `before` and `after`.
+/// Returns whether `before` and `after` hold every text that the product had before and after each event.
 fn knows_all_texts(change: &Change<'_>) -> bool {
     let texts: Vec<_> = change.events.iter().filter(|event| of_event(event) == DiffExtent::Text).collect();
     let [event] = texts[..] else { return texts.is_empty() };
     let before = match event.kind {
-        // There was none.
+        // A created product has no text before.
         ProductChangeKind::ProductCreated => true,
-        // Its version is the last one that the row had.
+        // The version of a deletion is the last one that the row had.
         ProductChangeKind::ProductDeleted => change.before.is_some_and(|row| row.version <= event.version),
         _ => change.before.is_some_and(|row| row.version < event.version),
     };
@@ -165,7 +167,7 @@ mod tests {
     const TEXTS: &str = "in:any typo:any word:a word:ab word:b word:bc word:r word:re word:red";
 
     #[test]
-    fn stock_touches_nothing_more_and_a_price_what_is_chosen_by_price() {
+    fn stock_adds_no_tags_and_price_adds_tags_of_price_filtered_pages() {
         assert_eq!(tags(Some(row(1, "Ab", 5)), Some(row(2, "Ab", 5)), &[updated(2, &["stock"])]), "");
         let price = tags(Some(row(1, "Ab", 5)), Some(row(2, "Ab", 6)), &[updated(2, &["price_cents", "stock"])]);
         assert_eq!(
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_touches_the_words_that_it_had_and_has() {
+    fn changed_text_invalidates_the_words_before_and_after() {
         assert_eq!(tags(Some(row(1, "Ab", 5)), Some(row(2, "Bc", 5)), &[updated(2, &["name"])]), TEXTS);
         assert_eq!(
             tags(Some(row(1, "Ab", 5)), Some(row(3, "Bc", 5)), &[updated(2, &["name"]), updated(3, &["stock"])]),
@@ -189,18 +191,18 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_was_skipped_touches_every_page_if_its_text_may_have_been_another() {
+    fn skipped_version_with_a_possibly_different_text_invalidates_every_page() {
         let (old, new) = (|| Some(row(1, "Ab", 5)), || Some(row(3, "Bc", 5)));
         for (before, after, events) in [
-            // Fetched later than a change that this batch does not have.
+            // The row was fetched after a change whose event is not in this batch.
             (old(), new(), vec![updated(2, &["name"])]),
-            // Indexed before its event came.
+            // The row was indexed before its event arrived.
             (new(), new(), vec![updated(3, &["name"])]),
             (old(), new(), vec![updated(2, &["name"]), updated(3, &["description"])]),
             (None, new(), vec![updated(2, &["name"])]),
             (None, None, vec![event(ProductChangeKind::ProductDeleted, 3, &[])]),
             (None, new(), vec![event(ProductChangeKind::ProductCreated, 1, &[])]),
-            // A column of a later day.
+            // A column that this version does not know.
             (new(), new(), vec![updated(3, &["colour"])]),
         ] {
             assert_eq!(tags(before, after, &events), EVERY_PAGE, "{events:?}");
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_category_and_very_much_at_once_touch_every_page() {
+    fn renamed_category_or_too_many_tags_invalidate_every_page() {
         let mut touched = ChangedTags::default();
         touched.category(&event(ProductChangeKind::CategoryUpdated, 2, &["description"]));
         assert_eq!(touched, ChangedTags::default());

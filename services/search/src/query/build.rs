@@ -1,22 +1,22 @@
-//! The tantivy query: how words match, and what a match is worth.
+//! The tantivy query: how words match, and how a match is scored.
 //!
-//! Every word that carries a meaning must match, in whatever field; the fields may differ from word to word. When no
-//! product has all of them, those match that have half of the query's [units](super::search::Units) or more, ranked by
-//! how many they have (`MatchMode::Partial`).
+//! Every word except stop words must match, in any field; the fields may differ from word to word. When no product has
+//! all of them, a product matches that has at least half of the query's [units](super::search::Units), and the products
+//! with the most units come first (`MatchMode::Partial`).
 //!
 //! | a word matches | in the name | in the category's name | in the description |
 //! |---|---|---|---|
 //! | by its stem | 6 × BM25 | 2.5 | 1 × BM25 |
 //! | by its beginning (the last word) | 0.05 | 0.04 | 0.03 |
-//! | with a letter or two wrong | 0.02 | 0.015 | 0.01 |
+//! | with one or two typos | 0.02 | 0.015 | 0.01 |
 //! | within a run (a script without spaces) | 6 × BM25 | 2.5 | 1 × BM25 |
 //!
-//! BM25 is used without the part that counts in how many products a word occurs: it would weigh the words of a query
-//! against one another, but every result has all of them. For that a score depends on nothing but the query and the
-//! product. So it is the same on every replica, it does not move when other products change, a page in the cache is in
-//! the order in which it would be found now, and a [cursor](super::cursor) keeps its place.
+//! BM25 is used without its inverse document frequency. That would weigh the words of a query against one another, but
+//! every result has all of them. In return, a score depends only on the query and the product. So it is the same on
+//! every replica, and it does not move when other products change; a cached page is in the order that a search would
+//! produce now, and a [cursor](super::cursor) stays valid.
 //!
-//! The query is built from words, never parsed from what was typed: no input can be a syntax error.
+//! The query is built from words and never parsed from the input, so no input can be a syntax error.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ use super::search::{QueryTerms, Units};
 use crate::index::{Categories, Fields};
 use crate::text::{self, Asked, Word};
 
-/// What a match is worth: in the name, in the category's name, in the description.
+/// The weight of a match in the name, in the category's name, and in the description.
 type FieldWeights = [Score; 3];
 
 const BY_STEM: FieldWeights = [6.0, 2.5, 1.0];
@@ -41,16 +41,16 @@ const BY_TYPO: FieldWeights = [0.02, 0.015, 0.01];
 
 const BY_IDEOGRAPH: FieldWeights = [3.0, 0.0, 0.5];
 
-/// No unit of a query is worth more than this, together with its ideographs: BM25 is at most 2.2, times 6 for a name.
+/// An upper bound for the score of one unit with its ideographs: BM25 is at most 2.2, times 6 for a name.
 const MOST_WORTH: Score = 32.0;
 
-/// Each costs a look at all pairs that begin with it.
+/// The maximum number of ideographs that are scored alone: each scans all pairs that begin with it.
 const MOST_IDEOGRAPHS: usize = 16;
 
-/// More words than this are no query that somebody has mistyped.
+/// A query with more words than this is not searched with typos.
 const MOST_WORDS_WITH_TYPOS: usize = 8;
 
-/// How many letters may be wrong in a word of that length. Signs don't count: `c++` is a short word.
+/// Returns how many letters of a word may be wrong, by its length. Signs do not count: `c++` is a short word.
 pub fn tolerance(word: &Word) -> u8 {
     if word.is_run {
         return 0;
@@ -62,7 +62,7 @@ pub fn tolerance(word: &Word) -> u8 {
     }
 }
 
-/// Whether words that are nearly those would be searched for, should these find nothing.
+/// Returns whether a search that finds nothing is repeated with typos.
 pub fn can_have_typos(about: &QueryTerms) -> bool {
     match about {
         QueryTerms::Words(words) => {
@@ -73,7 +73,7 @@ pub fn can_have_typos(about: &QueryTerms) -> bool {
     }
 }
 
-/// The query for `about`.
+/// Builds the query for `about`.
 pub fn build(about: &QueryTerms, likeness: MatchMode, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
     let words = match about {
         QueryTerms::Anything => return Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
@@ -89,8 +89,8 @@ pub fn build(about: &QueryTerms, likeness: MatchMode, fields: &Fields, categorie
     Box::new(BooleanQuery::new(must.chain(should).collect()))
 }
 
-/// The score of a partial match is the number of units that it has, and a part of one for what these matches are worth.
-/// So products with the same number are in the order in which a strict search has them.
+/// Builds the query for partial matches. The score is the number of matched units, plus a fraction for the quality of
+/// these matches. So products with the same number of units are in the order of a strict search.
 fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Query> {
     let (required, mut optional) = clauses(&units.words, MatchMode::Partial, fields, categories);
     let counts =
@@ -103,8 +103,8 @@ fn partial(units: &Units, fields: &Fields, categories: &Categories) -> Box<dyn Q
     Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(counts)), (Occur::Should, Box::new(worth))]))
 }
 
-/// The letters of runs of ideographs, which mean something by themselves too: of two phones, one in a 壳, the one is
-/// rather a 手机壳. They change the order of partial matches only.
+/// Builds the clauses for single ideographs, which also have a meaning alone: of two products with 手机 (phone), the one
+/// that also has 壳 (case) is more likely a 手机壳 (phone case). They change only the order of partial matches.
 fn ideographs(units: &Units, fields: &Fields) -> Clauses {
     let pairs = units.words.iter().filter(|(asked, _)| asked.word.is_ideographic());
     let letters: BTreeSet<char> = pairs.flat_map(|(asked, _)| asked.word.word.chars()).collect();
@@ -120,7 +120,7 @@ fn ideographs(units: &Units, fields: &Fields) -> Clauses {
     letters.into_iter().take(MOST_IDEOGRAPHS).map(clause).collect()
 }
 
-/// The clauses of the words that carry a meaning, and of those that don't.
+/// Returns the clauses of the required words, and those of stop words.
 fn clauses(
     words: &[(Asked, bool)],
     likeness: MatchMode,
@@ -140,7 +140,7 @@ fn clauses(
 
 type Clauses = Vec<Box<dyn Query>>;
 
-/// The words of the names of categories.
+/// The words of the category names.
 type Names = Vec<(i64, Vec<Word>)>;
 
 /// How a word may match.
@@ -156,13 +156,15 @@ impl How {
     }
 }
 
-/// The words that a text may have for this one, and whether each may be unfinished: itself, and what it is part of.
+/// Returns the words that may stand for this one in a text, and whether each may be unfinished: the word itself, and
+/// its joined forms.
 pub fn ways(asked: &Asked, is_last: bool) -> impl Iterator<Item = (&Word, bool)> {
     let joined = asked.joined.iter().map(|joined| (&joined.word, joined.is_last));
     [(&asked.word, is_last)].into_iter().chain(joined)
 }
 
-/// Where each of `t` and `shirt` may be `tshirt`, a product matches that has `tshirt`, or both `t` and `shirt`.
+/// Builds the clause of one word. Where `t` and `shirt` may each be `tshirt`, a product matches that has `tshirt`, or
+/// both `t` and `shirt`.
 fn matches(asked: &Asked, how: How, fields: &Fields, names: &Names) -> Box<dyn Query> {
     let words: Vec<(&Word, How)> =
         ways(asked, how.is_last).map(|(word, is_last)| (word, How { is_last, ..how })).collect();
@@ -180,10 +182,10 @@ fn matches(asked: &Asked, how: How, fields: &Fields, names: &Names) -> Box<dyn Q
     Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, 0.1))
 }
 
-/// The ways in which a run can be part of a text's run: all of its pairs of letters, one after the other.
+/// Returns the clauses for a run within a text's run: all of its pairs of letters in sequence.
 fn run(run: &Word, fields: &Fields) -> Clauses {
     let mut pairs: Vec<&str> = text::grams(&run.word).collect();
-    // The last letter without one after it.
+    // The last gram is a single letter. It counts only in a run of one letter.
     let single = pairs.pop().filter(|_| pairs.is_empty());
     let way = |(field, worth): (Field, Score)| -> Box<dyn Query> {
         if let Some(letter) = single {
@@ -201,7 +203,7 @@ fn run(run: &Word, fields: &Fields) -> Clauses {
     [(fields.name_grams, BY_STEM[0]), (fields.description_grams, BY_STEM[2])].map(way).into()
 }
 
-/// The ways in which a word can be one of a text.
+/// Returns the clauses for a word of a script with spaces.
 fn spaced(word: &Word, how: How, fields: &Fields) -> Clauses {
     let mut ways: Clauses = Vec::with_capacity(8);
     for (field, worth) in [(fields.name_stems, BY_STEM[0]), (fields.description_stems, BY_STEM[2])] {
@@ -227,7 +229,7 @@ fn spaced(word: &Word, how: How, fields: &Fields) -> Clauses {
     ways
 }
 
-/// What it is worth that a category's name has the word `named`.
+/// Returns the weight of a category whose name has the word `named`; `None` when `word` does not match it.
 fn worth_of(word: &Word, named: &Word, how: How) -> Option<Score> {
     if word.stem == named.stem || is_within(word, named) {
         Some(BY_STEM[1])
@@ -240,17 +242,18 @@ fn worth_of(word: &Word, named: &Word, how: How) -> Option<Score> {
     }
 }
 
-/// Whether the run `word` is part of the run `other`.
+/// Returns whether the run `word` is part of the run `other`.
 pub fn is_within(word: &Word, other: &Word) -> bool {
     word.is_run && other.is_run && other.word.contains(&word.word)
 }
 
-/// Whether `other` begins with `word`, which may be unfinished.
+/// Returns whether `other` begins with `word`, which may be unfinished.
 pub fn begins(word: &Word, other: &Word) -> bool {
     !word.is_run && !other.is_run && other.word.starts_with(&word.word)
 }
 
-/// Whether two words, or their stems, differ by at most so many letters; two that have changed places count as one.
+/// Returns whether two words, or their stems, differ by at most `tolerance` letters. Two transposed letters count as
+/// one.
 pub fn is_nearly(one: &Word, other: &Word, tolerance: u8) -> bool {
     let nearly = |one: &str, other: &str| strsim::osa_distance(one, other) <= usize::from(tolerance);
     tolerance > 0 && !other.is_run && (nearly(&one.word, &other.word) || nearly(&one.stem, &other.stem))
@@ -264,10 +267,10 @@ fn automaton(field: Field, word: &str, tolerance: u8, is_beginning: bool) -> Box
     })
 }
 
-/// BM25's statistics, as if every word were in a third of a thousand products, and texts were of usual lengths. The part
-/// that counts occurrences in other products is 1 then.
+/// Fixed BM25 statistics: every word occurs in about a third of a thousand products, and texts have usual lengths. Then
+/// the inverse document frequency is 1.
 pub struct FixedStatistics {
-    /// The fields, to tell names from descriptions.
+    /// The fields, to distinguish names from descriptions.
     pub fields: Fields,
 }
 

@@ -1,6 +1,6 @@
-//! One pass over all matches: how many there are, how many in each category, and the best of them behind the cursor.
+//! One pass over all matches: their number in total and per category, and the best of them after the cursor.
 //!
-//! The facet of categories counts matches as if no category were chosen: it shows what another choice would find.
+//! The category facet counts matches as if no category were chosen, so it shows what another choice would find.
 
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -11,36 +11,36 @@ use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 use super::cursor::SortPosition;
 use super::search::Filter;
 
-/// A score counts in steps of 1/10,000, so that the order in which its parts were added does not show.
+/// Scores are rounded to steps of 1/10,000, so that the order in which their parts were added makes no difference.
 const STEPS: Score = 10_000.0;
 
-/// Category ids below this are counted in an array.
+/// Matches of categories with ids below this are counted in an array.
 const SMALL: usize = 1_024;
 
-/// What to collect.
+/// The collector of the best matches.
 pub struct Best {
-    /// What must hold beside the words.
+    /// The filter that applies in addition to the words.
     pub filter: Filter,
-    /// Results up to this place are counted and not returned.
+    /// Results up to this position are counted but not returned.
     pub after: Option<SortPosition>,
-    /// So many results are returned.
+    /// The maximum number of results to return.
     pub limit: usize,
 }
 
-/// What was found.
+/// The matches of a search.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Products that match the words, whatever the filter.
+    /// The number of products that match the words, before the filter.
     pub unfiltered: u64,
-    /// Products that match.
+    /// The number of products that match the words and the filter.
     pub total: u64,
-    /// How many in each category, whichever is chosen.
+    /// The number of matches per category, as if no category were chosen.
     pub facets: BTreeMap<i64, u64>,
-    /// The best ones, in order.
+    /// The best matches, in order.
     pub best: Vec<(SortPosition, DocAddress)>,
 }
 
-/// The columns of a segment, and what was found in it.
+/// The columns of a segment, and its matches.
 pub struct InSegment {
     ids: Column<i64>,
     categories: Column<i64>,
@@ -50,9 +50,9 @@ pub struct InSegment {
     after: Option<SortPosition>,
     limit: usize,
     found: Found,
-    /// Matches of each category with a small id, which is how ids mostly are: a map would be the dearest part.
+    /// Matches per category with a small id, as most ids are. A map would be the most expensive part of the pass.
     counts: Vec<u64>,
-    // The worst of the best on top.
+    // The heap has the worst of the best matches on top.
     best: BinaryHeap<(SortPosition, DocId)>,
 }
 

@@ -1,18 +1,18 @@
-//! Where a page ended: the place of its last result in the order of all results.
+//! Cursors: the position of a page's last result in the order of all results.
 //!
-//! The next page is what comes behind that place, not what has a certain number. So nothing is shown twice or left out
-//! because something else came or went in between. A place is a score and an id; that works because a score depends on
-//! the query and the product only (see `build.rs`), on every replica and after any change of other products.
+//! The next page begins after that position, not at an offset. So no result is repeated or left out because another
+//! product was added or removed in between. A position is a score and an id. This works because a score depends only on
+//! the query and the product (see `build.rs`), on every replica and after any change of other products.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A place in the order of results: the better score first, then the smaller id.
+/// A position in the order of results: the higher score first, then the smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortPosition {
     /// The rounded score.
     pub score: u32,
-    /// The product.
+    /// The id of the product.
     pub id: i64,
 }
 
@@ -31,36 +31,36 @@ impl PartialOrd for SortPosition {
 /// How words are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchMode {
-    /// As they stand, by stem, and the last one by its beginning.
+    /// By stem, and the last word also by its beginning.
     Strict,
-    /// With a letter or two wrong.
+    /// With one or two typos.
     Typo,
-    /// As they stand, but only half of the query must match.
+    /// Like `Strict`, but only half of the query must match.
     Partial,
 }
 
-/// A place in the results of one query.
+/// A position in the results of one query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// How the pages so far compared words.
     pub likeness: MatchMode,
-    /// The last result so far.
+    /// The position of the last result so far.
     pub place: SortPosition,
     subject: u32,
 }
 
 impl Cursor {
-    /// A cursor for the results of `subject`.
+    /// Creates a cursor for the results of `subject`.
     pub fn new(likeness: MatchMode, place: SortPosition, subject: &str) -> Self {
         Self { likeness, place, subject: hash(subject) }
     }
 
-    /// Whether it came with a page of `subject`.
+    /// Returns whether the cursor belongs to the results of `subject`.
     pub fn is_of(&self, subject: &str) -> bool {
         self.subject == hash(subject)
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote; `None` when it is anything else.
+    /// Parses the output of [`Display`](fmt::Display); returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let likeness = match parts.next()? {
@@ -74,7 +74,7 @@ impl Cursor {
         let id = i64::try_from(hex()?).ok()?;
         let subject = u32::try_from(hex()?).ok()?;
         let cursor = Self { likeness, place: SortPosition { score, id }, subject };
-        // One text for each cursor, or one page would have several keys.
+        // Each cursor has exactly one text; otherwise one page would have several keys.
         (cursor.to_string() == text).then_some(cursor)
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_can_be_read_back_and_belongs_to_one_query() {
+    fn cursor_can_be_parsed_back_and_belongs_to_one_query() {
         for likeness in [MatchMode::Strict, MatchMode::Typo, MatchMode::Partial] {
             let cursor = Cursor::new(likeness, SortPosition { score: 7_001, id: i64::MAX }, "q=lamp");
             assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_a_cursor() {
+    fn malformed_text_is_not_a_cursor() {
         for text in [
             "",
             "s",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_better_score_comes_first_then_the_smaller_id() {
+    fn higher_score_comes_first_then_the_smaller_id() {
         let mut places = [(1, 9), (2, 5), (1, 3)].map(|(score, id)| SortPosition { score, id });
         places.sort();
         assert_eq!(places.map(|place| (place.score, place.id)), [(2, 5), (1, 3), (1, 9)]);

@@ -1,5 +1,5 @@
-//! What of a text is shown, and what of that is bold. The result is HTML: everything from the text is escaped, and `<b>`
-//! is all that is added.
+//! The shown part of a text as HTML, with matches in bold. Everything from the text is escaped, and only `<b>` is
+//! added.
 
 use std::ops::Range;
 
@@ -8,27 +8,27 @@ use super::cursor::MatchMode;
 use super::search::QueryTerms;
 use crate::text::{self, Asked, Placed, Word};
 
-/// About how many bytes of a description are shown.
+/// The approximate length of a snippet, in bytes.
 const SNIPPET: usize = 160;
 
-/// Words before the first bold one, when the beginning of the text is left out.
+/// The number of words before the first bold one, when the snippet does not begin at the beginning of the text.
 const LEAD: usize = 4;
 
-/// What is looked for in a text.
+/// The words that are highlighted in a text.
 pub struct Highlight {
-    /// The words of the query; the units of it, where a partial match is enough.
+    /// The words of the query; its units where partial matches are allowed.
     asked: Vec<Asked>,
     likeness: MatchMode,
 }
 
-/// Where a word of a text stands, and whether it is to be bold.
+/// The position of a word in a text, and whether it is bold.
 struct TextSpan {
     bytes: Range<usize>,
     bold: bool,
 }
 
 impl Highlight {
-    /// Looks for what `about` asks for, compared as `likeness` says.
+    /// Creates a highlighter for `about`, which compares words in the mode `likeness`.
     pub fn new(about: &QueryTerms, likeness: MatchMode) -> Self {
         let units = about.units().filter(|_| likeness == MatchMode::Partial).map(|units| units.words);
         let words = match about {
@@ -38,12 +38,12 @@ impl Highlight {
         Self { asked: words.into_iter().map(|(asked, _)| asked).collect(), likeness }
     }
 
-    /// All of `name`.
+    /// Returns the whole `name` as HTML.
     pub fn whole(&self, name: &str) -> String {
         marked(name, 0..name.len(), &self.places(name))
     }
 
-    /// The part of `description` that has most of the words; its beginning when it has none.
+    /// Returns the part of `description` with the most matches, or its beginning when nothing matches.
     pub fn snippet(&self, description: &str) -> String {
         let places = self.places(description);
         let range = best(description, &places);
@@ -52,7 +52,7 @@ impl Highlight {
         format!("{before}{}{after}", marked(description, range, &places))
     }
 
-    /// The words of a text, none of which overlap: a word with signs counts as one where it matches with them.
+    /// Returns the words of a text without overlaps: a word with signs counts as one where it matches with them.
     fn places(&self, text: &str) -> Vec<TextSpan> {
         let mut places: Vec<TextSpan> = Vec::new();
         for placed in text::placed(text) {
@@ -63,7 +63,7 @@ impl Highlight {
             let place = TextSpan { bold: self.is_asked_for(&placed.word), bytes: placed.bytes };
             match places.last_mut().filter(|last| last.bytes.end > place.bytes.start) {
                 None => places.push(place),
-                // The longer one comes first. If it doesn't match, its parts may.
+                // The longer word comes first. If it does not match, its parts may.
                 Some(last) if !last.bold => *last = place,
                 Some(_) => {}
             }
@@ -71,7 +71,7 @@ impl Highlight {
         places
     }
 
-    /// In a run, every stretch that matches is a place, and so is every other letter.
+    /// Adds the spans of a run: one for every stretch that matches, and one for every other letter.
     fn run(&self, run: &Placed, places: &mut Vec<TextSpan>) {
         let mut bold = vec![false; run.letters.len()];
         for asked in self.asked.iter().map(|asked| &asked.word).filter(|asked| is_within(asked, &run.word)) {
@@ -92,7 +92,7 @@ impl Highlight {
         }
     }
 
-    /// As `build.rs` lets words match.
+    /// Returns whether the query matches the word, by the same rules as `build.rs`.
     fn is_asked_for(&self, word: &Word) -> bool {
         let last = self.asked.len().saturating_sub(1);
         let mut words = self.asked.iter().enumerate().flat_map(|(place, asked)| ways(asked, place == last));
@@ -104,15 +104,15 @@ impl Highlight {
     }
 }
 
-/// The stretch of at most [`SNIPPET`] bytes, from the begin of a word to the end of one, that has most bold words; the
-/// earliest of them.
+/// Returns the earliest stretch of at most [`SNIPPET`] bytes, from the beginning of a word to the end of one, with the
+/// most bold words.
 fn best(text: &str, places: &[TextSpan]) -> Range<usize> {
     if text.len() <= SNIPPET {
         return 0..text.len();
     }
     let (mut best, mut most, mut end, mut bold) = (0..0, 0, 0, 0);
     for (first, place) in places.iter().enumerate() {
-        // At least one word, however long.
+        // A stretch has at least one word, however long.
         while end < places.len() && (end <= first || places[end].bytes.end - place.bytes.start <= SNIPPET) {
             bold += usize::from(places[end].bold);
             end += 1;
@@ -122,7 +122,7 @@ fn best(text: &str, places: &[TextSpan]) -> Range<usize> {
         }
         bold -= usize::from(place.bold);
     }
-    // Words that lead up to it say more than words that come after it.
+    // Words before the match give more context than words after it.
     let lead = if places.get(best.start).is_some_and(|place| place.bold) { LEAD.min(best.start) } else { 0 };
     let (first, last) = (best.start - lead, best.end.saturating_sub(1 + lead).max(best.start));
     let start = places.get(first).filter(|_| first > 0).map_or(0, |place| place.bytes.start);
@@ -130,7 +130,7 @@ fn best(text: &str, places: &[TextSpan]) -> Range<usize> {
     start..end
 }
 
-/// A part of `text` as HTML.
+/// Returns a part of `text` as HTML.
 fn marked(text: &str, range: Range<usize>, places: &[TextSpan]) -> String {
     let mut html = String::with_capacity(range.len() + 32);
     let mut done = range.start;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matches_is_bold_and_all_else_is_escaped() {
+    fn matches_are_bold_and_all_other_text_is_escaped() {
         assert_eq!(
             snippet("lamps", "A <b>lamp</b> & a \"lamp\"."),
             "A &lt;b&gt;<b>lamp</b>&lt;/b&gt; &amp; a &quot;<b>lamp</b>&quot;."
@@ -190,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_partial_match_the_pairs_that_it_has_are_bold() {
+    fn partial_match_shows_its_matching_pairs_in_bold() {
         let html = |q: &str, text: &str| Highlight::new(&QueryTerms::parse(q), MatchMode::Partial).whole(text);
         assert_eq!(html("便宜智能手机壳", "智能手机保护壳"), "<b>智能手机</b>保护壳");
         assert_eq!(html("手机护壳 red", "智能手机保护壳 Red"), "智能<b>手机</b>保<b>护壳</b> <b>Red</b>");
     }
 
     #[test]
-    fn of_a_long_text_the_part_with_most_matches_is_shown() {
+    fn snippet_shows_the_part_of_a_long_text_with_most_matches() {
         let text =
             format!("A lamp. {} Here a lamp, there a lamp. {}", "So it goes. ".repeat(30), "The end. ".repeat(30));
         let shown = snippet("lamp", &text);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_cut_inside_a_character() {
+    fn snippet_never_cuts_inside_a_character() {
         for text in [
             "ü".repeat(500),
             "日本 ".repeat(200),

@@ -1,13 +1,13 @@
-//! A search, from what was asked to a page of results. Plain functions of a query and a snapshot of the index.
+//! A search, from the query to a page of results. All functions depend only on a query and a snapshot of the index.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`search`] | what is asked for, in its normal form: the key of its page and the tags that concern it |
-//! | [`build`] | the tantivy query: how words match, and what a match is worth |
-//! | [`collect`] | one pass over all matches: total, facets, and the best of them behind the cursor |
-//! | [`cursor`] | where a page ended |
-//! | [`highlight`] | what of a text is shown, and what of that is bold |
-//! | [`page`] | the page, from all of these |
+//! | [`search`] | the query in its normal form: the key of its page and the tags that concern it |
+//! | [`build`] | the tantivy query: how words match, and how a match is scored |
+//! | [`collect`] | one pass over all matches: total, facets, and the best of them after the cursor |
+//! | [`cursor`] | the position where a page ended |
+//! | [`highlight`] | the shown part of a text, with matches in bold |
+//! | [`page`] | builds the page from all of these |
 
 pub mod build;
 pub mod collect;

@@ -1,4 +1,4 @@
-//! A page of results, from a search and a snapshot of the index.
+//! Building a page of results from a search and a snapshot of the index.
 
 use cache::Tag;
 use serde::{Deserialize, Serialize};
@@ -15,18 +15,18 @@ use crate::keys;
 /// A page of results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Page {
-    /// How many products match, on all pages.
+    /// The number of products that match, on all pages.
     pub total: u64,
-    /// Whether nothing matched the words, and these are products whose words are nearly those.
+    /// Whether no product matched the words as written, and these products match similar words.
     pub corrected: bool,
-    /// Whether these products have all words of the query, or only most of them.
+    /// Whether these products have all words of the query, or only at least half of them.
     #[serde(rename = "match")]
     pub matched: Match,
-    /// How many matches are in each category, as if no category were chosen; the largest first.
+    /// The number of matches per category, as if no category were chosen; the largest first.
     pub facets: Vec<Facet>,
     /// The products of this page, the best first.
     pub hits: Vec<Hit>,
-    /// Pass it on to get the next page; absent at the end.
+    /// The cursor of the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -35,66 +35,66 @@ pub struct Page {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// All that carry a meaning.
+    /// All words except stop words.
     All,
-    /// At least half of them, the products with most of them first: no product has all. Of a word in a script without
-    /// spaces, the pairs of its letters count.
+    /// At least half of the words, because no product has all of them. Products with the most words come first. In a
+    /// script without spaces, pairs of letters count as words.
     Partial,
 }
 
-/// A category of the result.
+/// The number of matches in one category.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Facet {
     /// The category.
     pub category: CategoryRef,
-    /// Matches in it.
+    /// The number of matches in the category.
     pub count: u64,
 }
 
-/// A category as results show it.
+/// A category of a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CategoryRef {
-    /// Its id.
+    /// The id of the category.
     pub id: i64,
-    /// What it is called.
+    /// The name of the category.
     pub name: String,
 }
 
-/// A product that was found.
+/// A product that matches the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Hit {
-    /// Its id.
+    /// The id of the product.
     pub id: i64,
-    /// What it is called.
+    /// The name of the product.
     pub name: String,
     /// The price in cents.
     pub price_cents: i64,
-    /// Pieces on the shelf.
+    /// The number of pieces in stock.
     pub stock: i32,
-    /// The category it is in.
+    /// The category of the product.
     pub category: CategoryRef,
-    /// The version of the row that this shows.
+    /// The version of the product's row that this hit shows.
     pub version: i64,
-    /// The name as HTML, matches in `<b>`.
+    /// The name as HTML, with matches in `<b>`.
     pub name_html: String,
-    /// The best part of the description as HTML, matches in `<b>`.
+    /// The best part of the description as HTML, with matches in `<b>`.
     pub snippet_html: String,
 }
 
-/// A page, and what it depends on.
+/// A page, and the tags on which it depends.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The page.
     pub page: Page,
-    /// The tags of what can outdate it.
+    /// The tags whose invalidation outdates the page.
     pub tags: Vec<Tag>,
 }
 
-/// Searches. Blocks for as long as that takes.
+/// Searches the index. Blocks until the search is done.
 ///
-/// A later page compares words as the first one did. The first one is strict; if that finds nothing, it is content with
-/// words that are nearly those, and then with half of the query. The filter has no part in that: a category that has no lamp is
-/// no reason to show lambs.
+/// A later page compares words in the mode of the first one. The first page is strict. If no product matches, it allows
+/// typos, and then half of the query. The filter has no influence on the mode: a category without a lamp must not make
+/// the search show lambs.
 pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
     let mut likeness = search.cursor.map_or(MatchMode::Strict, |cursor| cursor.likeness);
     let mut found = search_index(search, likeness, snapshot)?;
@@ -117,8 +117,8 @@ pub fn find(search: &Search, snapshot: &Snapshot) -> tantivy::Result<Finding> {
     Ok(Finding { page, tags })
 }
 
-/// What a search finds that is content with less. The page depends on everything that was tried, also in vain: a product
-/// may come that would have been found by it.
+/// Searches with typos and then for partial matches. The page depends on every mode that was tried, even in vain,
+/// because a product may be added that this mode would have found.
 fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option<(MatchMode, Found)>, TextReach)> {
     let mut reach = TextReach::EveryWord;
     if build::can_have_typos(&search.about) {
@@ -138,7 +138,7 @@ fn look_further(search: &Search, snapshot: &Snapshot) -> tantivy::Result<(Option
 
 fn search_index(search: &Search, likeness: MatchMode, snapshot: &Snapshot) -> tantivy::Result<Found> {
     let query = build::build(&search.about, likeness, &snapshot.fields, &snapshot.categories);
-    // One more than a page has, to know whether there is a next one.
+    // One more result than the page has, to know whether there is a next page.
     let after = search.cursor.map(|cursor| cursor.place);
     let best = Best { filter: search.filter, after, limit: search.limit + 1 };
     let usual = FixedStatistics { fields: snapshot.fields };

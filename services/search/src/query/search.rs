@@ -1,7 +1,7 @@
-//! What is asked for, in its normal form: two queries that mean the same have the same page in the cache.
+//! The query in its normal form: two queries with the same meaning have the same page in the cache.
 //!
-//! Words are folded, each once; all but the last are in alphabetical order, because their order means nothing. The last
-//! word stays last: it may be unfinished, and matches by its beginning too.
+//! Words are folded, and each occurs once. All but the last are in alphabetical order, because their order has no
+//! meaning. The last word stays last: it may be unfinished, so it also matches by its beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,54 +12,54 @@ use super::cursor::Cursor;
 use crate::keys::{self, PageBasis};
 use crate::text::{self, Asked, Joined, Word};
 
-/// A page of results to be found.
+/// A search for one page of results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// What products are to be about.
+    /// The words that products must have.
     pub about: QueryTerms,
-    /// What else must hold.
+    /// The filter that applies in addition.
     pub filter: Filter,
-    /// How many results make a page.
+    /// The maximum number of results on a page.
     pub limit: usize,
-    /// Behind which result the page begins.
+    /// The result after which the page begins.
     pub cursor: Option<Cursor>,
 }
 
-/// What products are to be about.
+/// The words that products must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryTerms {
-    /// Nothing was asked: the whole catalogue, by id.
+    /// The query is empty: the whole catalogue, by id.
     Anything,
-    /// Something was asked that has no letter or digit in it.
+    /// The query has no letter or digit, so nothing matches.
     Nothing,
-    /// These words, in normal order. Those marked `false` carry no meaning and may be missing.
+    /// The words, in normal order. Those marked `false` are stop words and may be missing.
     Words(Vec<(Asked, bool)>),
 }
 
-/// Which texts can change what a search finds.
+/// Which texts can change the result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TextReach {
-    /// Those that have every word of the query.
+    /// Texts with every word of the query.
     EveryWord,
-    /// Those that have any unit of it: a word, or a pair of letters of a run.
+    /// Texts with any unit of the query: a word, or a pair of letters of a run.
     AnyUnit,
-    /// Those that have a word that is nearly one of them: all.
+    /// All texts, because any may have a word that is similar to one of the query.
     AnyText,
 }
 
-/// What must hold beside the words.
+/// The filter that applies in addition to the words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// The category that a product is in.
+    /// The category of the product.
     pub category: Option<i64>,
-    /// The least price.
+    /// The minimum price in cents.
     pub min_price: Option<i64>,
-    /// The greatest price.
+    /// The maximum price in cents.
     pub max_price: Option<i64>,
 }
 
 impl QueryTerms {
-    /// Reads a query as it was typed.
+    /// Parses a query as the client sent it.
     pub fn parse(q: &str) -> Self {
         let mut words = text::asked(q);
         let Some(mut last) = words.pop() else {
@@ -77,20 +77,20 @@ impl QueryTerms {
     }
 }
 
-/// What a product needs to be a partial match.
+/// The requirements for a partial match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Units {
-    /// The words, and in place of each run its pairs of letters, each once. Those marked `false` are not counted.
+    /// The words, with each run replaced by its pairs of letters, each once. Those marked `false` are not counted.
     pub words: Vec<(Asked, bool)>,
-    /// How many of the counted units a product must have at least.
+    /// The minimum number of counted units that a product must have.
     pub fewest: usize,
 }
 
 impl QueryTerms {
-    /// The units of a partial match; `None` where there are too few for that.
+    /// Returns the units of a partial match; `None` where the query has too few.
     ///
-    /// Half of the units is enough. But one pair of letters of an alphabet or a syllabary says nothing by itself: a query
-    /// of such pairs only needs two.
+    /// Half of the units is enough. But one pair of letters of an alphabet or a syllabary has no meaning alone: a query
+    /// of only such pairs needs two.
     pub fn units(&self) -> Option<Units> {
         let Self::Words(words) = self else { return None };
         let (last, others) = words.split_last()?;
@@ -117,12 +117,12 @@ impl QueryTerms {
 }
 
 impl Filter {
-    /// Whether a product of `category` passes.
+    /// Returns whether a product of `category` passes.
     pub fn passes_category(&self, category: i64) -> bool {
         self.category.is_none_or(|wanted| wanted == category)
     }
 
-    /// Whether a product at `price` passes.
+    /// Returns whether a product at `price` passes.
     pub fn passes_price(&self, price: i64) -> bool {
         self.min_price.is_none_or(|least| least <= price) && self.max_price.is_none_or(|most| price <= most)
     }
@@ -133,8 +133,8 @@ impl Filter {
 }
 
 impl Search {
-    /// The tags of events that can change which products this search finds, or counts in a facet: a facet counts what
-    /// all categories have, whichever is chosen.
+    /// Returns the tags of changes that can alter which products this search finds or counts in a facet. A facet counts
+    /// the matches of all categories, whichever is chosen.
     pub fn tags(&self, reach: TextReach) -> Vec<Tag> {
         let made =
             if self.filter.has_price() { &[PageBasis::ByText, PageBasis::ByPrice][..] } else { &[PageBasis::ByText] };
@@ -159,7 +159,7 @@ impl Search {
         tags
     }
 
-    /// The query and the filter without the page: a cursor belongs to one of these.
+    /// Returns the query and the filter without the page. A cursor belongs to one such subject.
     pub fn subject(&self) -> String {
         let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
         let Filter { category, min_price, max_price } = self.filter;
@@ -172,7 +172,7 @@ impl Search {
     }
 }
 
-/// The page's name in the cache.
+/// Writes the id of the page in the cache.
 impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}&limit={}", self.subject(), self.limit)?;
@@ -180,20 +180,22 @@ impl fmt::Display for Search {
     }
 }
 
-/// A word as the key of a page has it. What it is part of depends on the words beside it in the query.
+/// Returns a word as part of the page's key. Its joined forms are included, because they depend on the neighbouring
+/// words of the query.
 fn name(asked: &Asked) -> String {
     let joined =
         asked.joined.iter().map(|joined| format!("~{}{}", joined.word.word, if joined.is_last { "*" } else { "" }));
     [asked.word.word.clone()].into_iter().chain(joined).collect()
 }
 
-/// The beginnings of the longest word that a product must have: no product comes or goes without one that has them.
+/// Returns the beginnings of the longest word that a product must have. No product enters or leaves the page without
+/// one of them in its text.
 fn of_one(words: &[(Asked, bool)]) -> BTreeSet<&str> {
     let longest = required(words).max_by_key(|(_, asked)| asked.word.stem.len());
     longest.map(|(is_last, asked)| beginnings(is_last, asked)).unwrap_or_default()
 }
 
-/// The beginnings of all units of which a product must have some.
+/// Returns the beginnings of all units, of which a product must have some.
 fn of_all(words: &[(Asked, bool)]) -> BTreeSet<&str> {
     required(words).flat_map(|(is_last, asked)| beginnings(is_last, asked)).collect()
 }
@@ -203,7 +205,8 @@ fn required(words: &[(Asked, bool)]) -> impl Iterator<Item = (bool, &Asked)> {
     words.iter().enumerate().filter(|(_, (_, required))| *required).map(move |(at, (asked, _))| (at == last, asked))
 }
 
-/// The last word has two: it matches by what it begins with, and by its stem. So has what a word is part of.
+/// Returns the beginnings of one word. The last word has two: it matches by its beginning and by its stem. Its joined
+/// forms add theirs.
 fn beginnings(is_last: bool, asked: &Asked) -> BTreeSet<&str> {
     let joined = asked.joined.iter().map(|joined| (joined.is_last, &joined.word));
     let words = [(is_last, &asked.word)].into_iter().chain(joined);
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_that_mean_the_same_have_the_same_key() {
+    fn queries_with_the_same_meaning_have_the_same_key() {
         for (q, key) in [
             ("", "q=&category=&price=-&limit=20"),
             ("  \t", "q=&category=&price=-&limit=20"),
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_match_has_half_of_the_units_of_a_query() {
+    fn partial_match_has_half_of_the_units_of_a_query() {
         for (q, expected) in [
             ("", None),
             ("lamp", None),
@@ -264,7 +267,7 @@ mod tests {
             ("手机手机壳", Some((3, 2))),
             ("手机壳 red", Some((3, 2))),
             ("壳 red", Some((2, 1))),
-            // One pair of these letters is no word.
+            // One pair of these letters is not a word.
             ("カラス", Some((2, 2))),
             ("コーヒー豆", Some((4, 2))),
         ] {
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_carries_the_tags_of_what_could_enter_it() {
+    fn page_carries_the_tags_of_texts_that_could_enter_it() {
         let priced = |q: &str| Search { filter: Filter { min_price: Some(1), ..Filter::default() }, ..search(q) };
         let category = |q: &str| Search { filter: Filter { category: Some(3), ..Filter::default() }, ..search(q) };
         for (search, reach, expected) in [

@@ -1,4 +1,4 @@
-//! What comes in, parsed into a [`Search`] or refused with a problem.
+//! Parsing of request parameters into a [`Search`], or into a problem.
 
 use runtime::problem::{FieldError, Problem};
 use serde::Deserialize;
@@ -7,37 +7,40 @@ use utoipa::IntoParams;
 use crate::query::cursor::Cursor;
 use crate::query::search::{Filter, QueryTerms, Search};
 
-/// The longest query, in characters.
+/// The maximum length of a query, in characters.
 const LONGEST: usize = 200;
 
-/// What to search for.
+/// The parameters of a search.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
-    /// At most 200 characters. Words count; signs only in names such as `C++`. The last word may be unfinished. Empty: the
-    /// whole catalogue.
+    /// The query, with at most 200 characters. Only words count; signs count only in names such as `C++`. The last word
+    /// may be unfinished. An empty query returns the whole catalogue.
     #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "lamp")]
     q: Option<String>,
-    /// Only products of this category, by its id.
+    /// Only products in the category with this id.
     #[param(nullable = false, minimum = 1)]
     category: Option<i64>,
-    /// Only products that cost so many cents or more.
+    /// Only products with at least this price in cents.
     #[param(nullable = false, minimum = 0)]
     min_price: Option<i64>,
-    /// Only products that cost so many cents or less.
+    /// Only products with at most this price in cents.
     #[param(nullable = false, minimum = 0)]
     max_price: Option<i64>,
-    /// 1 to 100 products, 20 by default.
+    /// The maximum number of products on the page: 1 to 100, by default 20.
     #[param(nullable = false, minimum = 1, maximum = 100)]
     limit: Option<i64>,
-    /// As `next_cursor` gave it, with the same query and filters.
+    /// The `next_cursor` of the previous page, with the same query and filters.
     #[param(nullable = false, pattern = r"^(s|t|p)\.[0-9a-f]{1,8}\.[0-9a-f]{1,16}\.[0-9a-f]{1,8}$")]
     cursor: Option<String>,
 }
 
 impl SearchQuery {
-    /// What is asked for, or what is wrong with it.
+    /// Validates the parameters.
+    ///
+    /// # Errors
+    /// Returns a problem that names every invalid parameter.
     pub(super) fn checked(self) -> Result<Search, Problem> {
         let mut errors = Vec::new();
         let mut refuse = |holds: bool, field: &str, message: &str| {
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_by_its_name() {
+    fn invalid_parameter_is_refused_by_name() {
         let q = |q: &str| SearchQuery { q: Some(q.to_owned()), ..SearchQuery::default() };
         let cursor = |cursor: String| SearchQuery { cursor: Some(cursor), ..q("lamp") };
         for (query, field) in [

@@ -1,4 +1,4 @@
-//! The routes of the search, all of them on this screen.
+//! The routes of the search service.
 
 mod input;
 mod search;
@@ -17,7 +17,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
     cfg.service(resource("/search").get(search::search));
 }
 
-/// The description of the API, served at `/openapi.json` and shown at `/docs`.
+/// The OpenAPI description, served at `/openapi.json` and shown at `/docs`.
 #[derive(OpenApi, Debug)]
 #[openapi(
     info(

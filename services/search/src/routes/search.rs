@@ -1,4 +1,4 @@
-//! `/search`.
+//! The route `/search`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use crate::pages::{ResultPages, SearchError};
 use crate::query::page::Page;
 use crate::state::{IndexState, IndexStatus};
 
-/// When a client may try again after a 503.
+/// The `Retry-After` of a 503.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What the handler works with.
+/// The dependencies of the handler.
 #[derive(Clone)]
 pub(crate) struct SearchService {
     pub(crate) pages: ResultPages,
     pub(crate) state: Arc<IndexStatus>,
-    /// How far events are carried out.
+    /// Whether the consumer has applied the events.
     pub(crate) progress: EventProgress,
 }
 
@@ -41,16 +41,18 @@ pub(crate) struct Results {
 
 /// Searches the catalogue.
 ///
-/// Every word of the query must match, in the name, the category's name or the description, by its stem; the last word
-/// also by its beginning. Accents mean nothing; a word with signs that are part of a name (`C++`, `.NET`, `AT&T`) matches
-/// with them only. Letters of scripts without spaces (Chinese, Japanese, Thai …) match wherever they follow one another.
+/// Every word of the query must match in the name, the category's name or the description. A word matches by its stem;
+/// the last word also matches by its beginning. Accents are ignored. A word with signs that are part of a name (`C++`,
+/// `.NET`, `AT&T`) matches only with these signs. Letters of scripts without spaces (Chinese, Japanese, Thai …) match
+/// wherever they occur in the same sequence.
 ///
-/// Words that are joined, hyphenated or separated find one another (`wifi`, `Wi-Fi`, `wi fi`).
+/// Joined, hyphenated and separated spellings of a word match one another (`wifi`, `Wi-Fi`, `wi fi`).
 ///
-/// When no product matches, words with a letter or two wrong are looked for, and `corrected` is true. When that finds
-/// nothing either, products that have at least half of the words are looked for, those with more of them first, and `match` is
-/// `partial`. In scripts without spaces, pairs of letters count as words.
-/// A query without words is the whole catalogue, by id.
+/// When no product matches, the search allows up to two wrong letters per word, and `corrected` is true. When that finds
+/// nothing either, it returns products that have at least half of the words, those with the most words first, and
+/// `match` is `partial`. In scripts without spaces, pairs of letters count as words.
+///
+/// A query without words returns the whole catalogue, by id.
 #[utoipa::path(
     get,
     path = "/search",
@@ -84,7 +86,8 @@ pub(super) async fn search(
     with_index(answer.cached(&request, &found, "page"), found.body(), &shown)
 }
 
-/// The page goes out as it lies in the cache; what is true of this moment is put in before its last brace.
+/// Inserts the status of the index before the last brace of the page. The page itself is sent as it is stored in the
+/// cache.
 fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8]) -> Result<HttpResponse, Problem> {
     let Some(page) = page.filter(|_| response.status().is_success()) else { return Ok(response) };
     let open = page.strip_suffix(b"}").ok_or_else(|| Problem::internal("a page that is no object"))?;

@@ -1,7 +1,7 @@
-//! Characters as they are compared: normalised (NFKC), in small letters, without the accents that mean nothing.
+//! Folding of characters for comparison: normalised (NFKC), in lower case, without accents that people leave out.
 //!
-//! A text is folded cluster by cluster, where a cluster is a character with the marks that follow it. So composed and
-//! decomposed forms of a text have the same letters, and each letter still knows which bytes of the text it came from.
+//! The text is folded cluster by cluster; a cluster is a character with the marks that follow it. So composed and
+//! decomposed forms of a text have the same letters, and each letter keeps the range of bytes that it came from.
 //!
 //! Marks of Latin, Greek, Cyrillic, Arabic and Hebrew letters are removed, because people leave them out. Marks of all
 //! other scripts stay: in Hindi, Thai or Japanese they are vowels and consonants.
@@ -19,7 +19,7 @@ pub(super) struct Letter {
     pub(super) bytes: Range<usize>,
 }
 
-/// The letters of `text`, in order; signs and spaces among them.
+/// Returns the folded characters of `text` in order, including signs and spaces.
 pub(super) fn letters(text: &str) -> Vec<Letter> {
     let mut letters = Vec::with_capacity(text.len());
     let mut cluster = String::new();
@@ -53,28 +53,28 @@ fn fold(cluster: &str) -> impl Iterator<Item = char> {
     visible.nfkd().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).filter(is_kept).nfc()
 }
 
-/// Whether `c` belongs to the character before it.
+/// Returns whether `c` belongs to the same cluster as the character before it.
 fn extends(c: char) -> bool {
     match c {
         '\0'..='\u{7f}' => false,
-        // Vowels and final consonants of decomposed Korean; the voice marks of narrow Japanese.
+        // Vowels and final consonants of decomposed Korean, and the voice marks of half-width Japanese.
         '\u{1160}'..='\u{11ff}' | '\u{ff9e}' | '\u{ff9f}' => true,
         c => is_combining_mark(c) || is_invisible(c),
     }
 }
 
-/// Whether `mark` makes another letter of `base`.
+/// Returns whether `mark` turns `base` into another letter.
 fn is_letter_of(base: Option<char>, mark: char) -> bool {
     match base.unwrap_or(mark).script() {
-        // The breve makes й of и, which is another letter; ё is written as е by most people.
+        // The breve turns и into й, which is another letter. Most people write ё as е.
         Script::Cyrillic => mark == '\u{306}',
         Script::Latin | Script::Greek | Script::Arabic | Script::Hebrew | Script::Common | Script::Inherited => false,
         _ => true,
     }
 }
 
-/// Characters within a word that cannot be seen: soft hyphens, joiners, places where a line may break, directions,
-/// variations, fillers; and the Arabic stretch.
+/// Returns whether `c` is invisible within a word: soft hyphens, joiners, line break opportunities, directions,
+/// variation selectors, fillers, and the Arabic tatweel.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -83,7 +83,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Normalised, these would be the letters "TM" and "SM" at the end of a name.
+/// Returns whether `c` is a sign that normalisation would turn into the letters "TM" or "SM" at the end of a name.
 fn is_trade_mark(c: char) -> bool {
     matches!(c, '™' | '℠')
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_one_text_fold_to_the_same_letters() {
+    fn equivalent_forms_of_a_text_fold_to_the_same_letters() {
         for (one, other) in [
             ("Résumé", "Re\u{301}sume\u{301}"),
             ("RÉSUMÉ", "resume"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_are_letters_stay() {
+    fn folding_keeps_marks_that_make_another_letter() {
         for (one, other) in [("हिन्दी", "हनद"), ("ที่", "ท"), ("ガ", "カ"), ("мой", "мои"), ("கி", "க")]
         {
             assert_ne!(folded(one), folded(other), "{one} {other}");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_letter_knows_its_bytes_in_the_text() {
+    fn folded_letters_know_their_bytes_in_the_text() {
         let text = "xe\u{301}ﬁ";
         let places: Vec<_> = letters(text).into_iter().map(|letter| (letter.char, &text[letter.bytes])).collect();
         assert_eq!(places, [('x', "x"), ('e', "e\u{301}"), ('f', "ﬁ"), ('i', "ﬁ")]);

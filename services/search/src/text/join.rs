@@ -1,31 +1,31 @@
-//! Words that are written apart in one place and together in another: `Wi-Fi`, `wi fi`, `wifi`.
+//! Joined forms of words that one text separates and another joins: `Wi-Fi`, `wi fi`, `wifi`.
 //!
-//! Such words have a joined form beside themselves, in a text as in a query:
+//! Such words have a joined form in addition to themselves, in a text as in a query:
 //!
 //! | in the text | joined |
 //! |---|---|
 //! | `Wi-Fi`, `Node.js`, `women's`, `km/h` | two words that one of these signs connects |
 //! | `AX-47-C` | `ax47`, `47c`, and the whole |
 //! | `t shirt`, `USB C`, `200 ml` | two words with a space between, one of them of one or two letters |
-//! | `3.5`, `1/2`, `5 10`, `a lamp` | nothing: other numbers, and words without a meaning |
+//! | `3.5`, `1/2`, `5 10`, `a lamp` | nothing: other numbers, and stop words |
 //!
-//! So a word has one joined form with its successor at most, and a chain of words has one more.
+//! So a word has at most one joined form with its successor, and a chain of words has one more.
 
 use std::ops::Range;
 
 use super::split::{Class, Kind, LONGEST, Piece, Text};
 
-/// Letters of a word that is written together with its neighbour by some people.
+/// The maximum length, in letters, of a word that is also joined with its neighbour across a space.
 const SHORT: usize = 2;
 
-/// English words that carry no meaning; the ones that tantivy's filter takes out.
+/// English stop words: the list of tantivy's filter.
 const STOP_WORDS: [&str; 33] = [
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
     "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with",
 ];
 
 impl Text<'_> {
-    /// The joined forms that begin with the word at `at`, the longer first.
+    /// Returns the joined forms that begin with the word at `at`, the longer first.
     pub(super) fn joins(&self, at: &Range<usize>) -> impl Iterator<Item = Piece> + use<> {
         let by_sign = self.connected(at);
         let next = by_sign.clone().or_else(|| self.beside(at));
@@ -46,7 +46,7 @@ impl Text<'_> {
         Piece { kind: Kind::Joined, text, letters: start..end }
     }
 
-    /// The word that a sign connects to the one at `at`.
+    /// Returns the word that a sign connects to the one at `at`.
     fn connected(&self, at: &Range<usize>) -> Option<Range<usize>> {
         let sign = self.char(at.end);
         let next = self.word_at(at.end + 1)?;
@@ -63,7 +63,7 @@ impl Text<'_> {
         connects(sign) && (is_hyphen(sign) || !self.are_digits(before, at.start))
     }
 
-    /// The word behind a space, where either is short and both stand by themselves.
+    /// Returns the word after a space, if either word is short and no sign connects either of them to another word.
     fn beside(&self, at: &Range<usize>) -> Option<Range<usize>> {
         let spaces = (at.end..).take_while(|place| self.char(*place) == ' ' && *place < self.0.len()).count();
         let next = self.word_at(at.end + spaces).filter(|_| spaces > 0)?;

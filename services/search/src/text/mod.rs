@@ -1,16 +1,16 @@
-//! From text to words: the same way for what is indexed, what is asked for, and what is highlighted.
+//! Splitting of text into words, in the same way for indexing, queries and highlighting.
 //!
-//! A word is a run of letters and digits, folded, with the signs that are part of a name (`C++`). Its *stem* is what it
-//! shares with its other forms (`lamps`, `lamp`). Both are indexed: stems are what a word matches by, words are what a
-//! prefix or a typo is compared with. In scripts without spaces (Chinese, Japanese, Thai …) nothing says where a word
-//! ends, so a *run* of such letters is indexed as pairs of letters, and matches wherever it occurs in another run.
+//! A word is a run of letters and digits, folded, with the signs that are part of a name (`C++`). Its *stem* is the
+//! part that it shares with its other forms (`lamps`, `lamp`). Both are indexed: words match by their stems; prefixes
+//! and typos are compared with the words. Scripts without spaces (Chinese, Japanese, Thai …) do not mark the end of a
+//! word. So a *run* of such letters is indexed as pairs of letters, and matches wherever it occurs in another run.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `fold` | characters as they are compared |
-//! | `split` | where words begin and end |
-//! | `join` | words that other people write together |
-//! | `tokenize` | the same for tantivy |
+//! | `fold` | folds characters for comparison |
+//! | `split` | finds where words begin and end |
+//! | `join` | adds joined forms of separated words |
+//! | `tokenize` | the tokenizers for tantivy |
 
 mod fold;
 mod join;
@@ -28,32 +28,32 @@ use fold::Letter;
 use split::{Kind, Piece};
 pub use tokenize::{GRAMS, STEMS, WORDS, tokenizers};
 
-/// Characters of a word that a tag is made of; see `keys.rs`.
+/// The maximum number of characters of a word in a tag; see `keys.rs`.
 const TAGGED: usize = 3;
 
 /// A word and its stem, or a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Word {
-    /// As it stands in the text, but folded.
+    /// The folded word.
     pub word: String,
-    /// What it shares with its other forms. A run is its own stem.
+    /// The stem, which the word shares with its other forms. A run is its own stem.
     pub stem: String,
-    /// Whether it is of a script without spaces.
+    /// Whether the word is a run of a script without spaces.
     pub is_run: bool,
 }
 
-/// A word at its place in a text.
+/// A word at its position in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// The word.
     pub word: Word,
-    /// Its bytes in the text.
+    /// The range of its bytes in the text.
     pub bytes: Range<usize>,
-    /// Of a run: the bytes of each of its letters.
+    /// The bytes of each letter of a run; empty for other words.
     pub letters: Vec<Range<usize>>,
 }
 
-/// The words of `text`, in order, with and without their signs.
+/// Returns the words of `text` in order, with and without their signs.
 pub fn words(text: &str) -> Vec<Word> {
     let pieces = split::pieces(&fold::letters(text));
     to_words(&pieces)
@@ -64,20 +64,20 @@ pub fn words(text: &str) -> Vec<Word> {
 pub struct Asked {
     /// The word.
     pub word: Word,
-    /// What it is part of if it is written together with its neighbours. A text may have that in place of the word.
+    /// The joined forms of this word and its neighbours. A text may have one of them in place of the word.
     pub joined: BTreeSet<Joined>,
 }
 
-/// Words of a query as if they were written together.
+/// Neighbouring words of a query, written as one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Joined {
-    /// All of them, as one.
+    /// The joined word.
     pub word: Word,
-    /// Whether the last word of the query is one of them, so that it may be unfinished.
+    /// Whether the joined word includes the last word of the query, so that it may be unfinished.
     pub is_last: bool,
 }
 
-/// The words that a query asks for, in order: those with signs in place of those without.
+/// Returns the words of a query in order. A word with signs replaces the words without them.
 pub fn asked(query: &str) -> Vec<Asked> {
     let mut pieces = split::pieces(&fold::letters(query));
     pieces.retain(|piece| piece.kind != Kind::Inner);
@@ -102,7 +102,7 @@ pub fn asked(query: &str) -> Vec<Asked> {
     pieces.iter().zip(to_words(&pieces)).map(|(piece, word)| Asked { word, joined: parts(piece) }).collect()
 }
 
-/// The words of `text` with their places.
+/// Returns the words of `text` with their positions.
 pub fn placed(text: &str) -> Vec<Placed> {
     let letters = fold::letters(text);
     let pieces = split::pieces(&letters);
@@ -129,7 +129,7 @@ fn to_words(pieces: &[Piece]) -> Vec<Word> {
         .collect()
 }
 
-/// Those of `words` that carry a meaning; all of them when none does.
+/// Returns for each word whether it must match: all except stop words, or all of them when every word is a stop word.
 pub fn required(words: &[Asked]) -> Vec<bool> {
     let Some(stop) = StopWordFilter::new(Language::English) else { return vec![true; words.len()] };
     let mut keeps = TextAnalyzer::builder(RawTokenizer::default()).filter(stop).build();
@@ -137,13 +137,13 @@ pub fn required(words: &[Asked]) -> Vec<bool> {
     if kept.contains(&true) { kept } else { vec![true; words.len()] }
 }
 
-/// Of a run: every pair of letters that follow one another, and the last letter.
+/// Returns the pairs of adjacent letters of a run, and its last letter.
 pub fn grams(run: &str) -> impl Iterator<Item = &str> {
     run.char_indices().map(|(start, _)| first(&run[start..], 2))
 }
 
-/// The beginnings by which pages know that a text with these words may concern them: of each word the first one, two
-/// and three characters, and the first three of its stem; of each run every letter and every pair of letters.
+/// Returns the beginnings from which the tags of a text with these words are made: of each word the first one, two and
+/// three characters, and the first three of its stem; of each run every letter and every pair of letters.
 pub fn beginnings(words: &[Word]) -> BTreeSet<&str> {
     let mut beginnings = BTreeSet::new();
     for word in words {
@@ -158,26 +158,27 @@ pub fn beginnings(words: &[Word]) -> BTreeSet<&str> {
 }
 
 impl Word {
-    /// One of the [`beginnings`] of every text that this word matches by its stem, or as a run.
+    /// Returns one of the [`beginnings`] that every text has which this word matches by its stem, or as a run.
     pub fn beginning(&self) -> &str {
         if self.is_run { first(&self.word, 2) } else { first(&self.stem, TAGGED) }
     }
 
-    /// One of the [`beginnings`] of every text with a word that begins with this one.
+    /// Returns one of the [`beginnings`] that every text has which contains a word with this prefix.
     pub fn beginning_as_prefix(&self) -> &str {
         if self.is_run { self.beginning() } else { first(&self.word, TAGGED) }
     }
 }
 
 impl Word {
-    /// The pairs of letters of a run; a run of one letter is its own only part.
+    /// Returns the pairs of letters of a run. A run of one letter is its own only part.
     pub fn pairs(&self) -> impl Iterator<Item = Self> + '_ {
         let letters = self.word.chars().count();
         let parts = grams(&self.word).take(letters.saturating_sub(1).max(1));
         parts.map(|part| Self { word: part.to_owned(), stem: part.to_owned(), is_run: true })
     }
 
-    /// Whether it consists of ideographs. Two of them are mostly a word; two letters of any other script are not.
+    /// Returns whether the run consists of ideographs. Two ideographs are usually a word; two letters of another script
+    /// are not.
     pub fn is_ideographic(&self) -> bool {
         self.is_run && self.word.chars().all(|letter| letter.script() == Script::Han)
     }

@@ -1,4 +1,4 @@
-//! Where words begin and end.
+//! Splitting of folded text into pieces.
 //!
 //! | in the text | pieces |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `Wi-Fi`, `wi fi` | `wifi` joined, and `wi`, `fi`; see `join.rs` |
 //! | `智能手机` | one run: a script without spaces is not split into words |
 //!
-//! A text has all of these pieces. A query has the whole ones only: `C++` does not ask for `c`.
+//! A text has all of these pieces. A query has only the whole ones: `C++` does not search for `c`.
 
 use std::ops::Range;
 
@@ -19,7 +19,8 @@ use unicode_script::{Script, UnicodeScript};
 
 use super::fold::Letter;
 
-/// Characters: a longer word is cut, in a text as in a query. A query has at most 200.
+/// The maximum length of a word, in characters. A longer word is cut, in a text as in a query. A query has at most 200
+/// characters.
 pub(super) const LONGEST: usize = 256;
 
 /// A piece of a text.
@@ -27,26 +28,26 @@ pub(super) const LONGEST: usize = 256;
 pub(super) struct Piece {
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// Which letters it consists of.
+    /// The range of its letters.
     pub(super) letters: Range<usize>,
 }
 
-/// What a piece is.
+/// The kind of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Letters and digits.
     Word,
     /// A word with its signs, or words that a sign joins.
     Signed,
-    /// As `Signed`, where a query would rather mean the words without the sign.
+    /// Like `Signed`, but a query searches for the words without the sign instead.
     Inner,
-    /// Words as if they were written together.
+    /// Separate words, written as one.
     Joined,
     /// Letters of a script without spaces.
     Run,
 }
 
-/// The pieces of a text, by their beginnings, the longer first.
+/// Returns the pieces of a text by their beginnings, the longer first.
 pub(super) fn pieces(letters: &[Letter]) -> Vec<Piece> {
     let text = Text(letters);
     let mut pieces = Vec::new();
@@ -79,7 +80,7 @@ fn class(c: char) -> Class {
     if c.is_ascii() {
         return if c.is_ascii_alphanumeric() { Class::Spaced } else { Class::Sign };
     }
-    // The apostrophe that Unicode counts as a letter.
+    // Unicode counts this apostrophe as a letter.
     if (!c.is_alphanumeric() && !is_combining_mark(c)) || c == '\u{2bc}' {
         return Class::Sign;
     }
@@ -109,7 +110,7 @@ impl Text<'_> {
         Piece { kind, text, letters }
     }
 
-    /// The word at `at` with its signs, with the next ones, and by itself.
+    /// Returns the word at `at` with its signs, with the words that a sign joins to it, and alone.
     fn word(&self, at: Range<usize>) -> impl Iterator<Item = Piece> {
         let before = self.dot_before(&at).map(|kind| self.piece(kind, at.start - 1..at.end));
         let after = self.signs_after(at.end).map(|end| self.piece(Kind::Signed, at.start..end));
@@ -117,7 +118,7 @@ impl Text<'_> {
         before.into_iter().chain(self.joined(&at)).chain(self.joins(&at)).chain(after).chain([word])
     }
 
-    /// `.net`, not `…net` or `.5`.
+    /// Returns the kind of a word with a dot before it: `.net`, but not `…net` or `.5`.
     fn dot_before(&self, at: &Range<usize>) -> Option<Kind> {
         let dot = at.start.checked_sub(1).filter(|dot| self.char(*dot) == '.')?;
         let before = dot.checked_sub(1);
@@ -130,14 +131,15 @@ impl Text<'_> {
         }
     }
 
-    /// The end of `c++` or `c#`: one or two signs, which do not join two words as in `wifi+usb`.
+    /// Returns the end of `c++` or `c#`: one or two signs that do not join two words as in `wifi+usb`.
     fn signs_after(&self, end: usize) -> Option<usize> {
         let signs = (end..).take_while(|place| matches!(self.char(*place), '+' | '#')).take(3).count();
         let joins = signs == 1 && self.class(end + 1) == Class::Spaced;
         ((1..=2).contains(&signs) && !joins).then_some(end + signs)
     }
 
-    /// The word, `&`, and the words that it joins to it, with or without spaces. A chain begins at its first word only.
+    /// Returns the word with the words that `&` joins to it, with or without spaces. A chain begins only at its first
+    /// word.
     fn joined(&self, at: &Range<usize>) -> Option<Piece> {
         if self.is_joined_to_the_one_before(at.start) {
             return None;
@@ -155,7 +157,7 @@ impl Text<'_> {
         (end > at.end).then_some(Piece { kind, text, letters: at.start..end })
     }
 
-    /// Where the word begins that an `&` behind `end` joins.
+    /// Returns the beginning of the word that an `&` after `end` joins.
     fn after_ampersand(&self, end: usize) -> Option<usize> {
         let sign = end + usize::from(self.char(end) == ' ');
         let next = sign + 1 + usize::from(self.char(sign + 1) == ' ');
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_that_are_part_of_a_name_make_a_piece_of_their_own() {
+    fn signs_of_a_name_make_a_separate_piece() {
         for (text, expected) in [
             ("Oak, Lamps!", "oak lamps"),
             ("C++", "c++! c"),
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_word_is_cut_and_never_left_out() {
+    fn long_word_is_cut_but_not_left_out() {
         assert_eq!(split(&"x".repeat(1_000)), "x".repeat(LONGEST));
         assert_eq!(split(&"7".repeat(200)), "7".repeat(200));
     }

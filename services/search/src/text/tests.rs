@@ -18,7 +18,7 @@ fn text_becomes_words_and_stems() {
 }
 
 #[test]
-fn a_query_asks_for_words_with_their_signs_only() {
+fn query_word_with_signs_replaces_its_plain_word() {
     for (query, expected) in [
         ("C++", vec!["c++"]),
         ("learn C# fast", vec!["learn", "c#", "fast"]),
@@ -35,7 +35,7 @@ fn a_query_asks_for_words_with_their_signs_only() {
 }
 
 #[test]
-fn words_that_a_query_joins_are_known_to_each_of_them() {
+fn joined_words_of_a_query_are_known_to_each_of_their_parts() {
     for (query, expected) in [
         ("Wi-Fi", "wi{wifi*} fi{wifi*}"),
         ("t shirt red", "t{tshirt} shirt{tshirt} red{}"),
@@ -56,14 +56,14 @@ fn words_that_a_query_joins_are_known_to_each_of_them() {
 }
 
 #[test]
-fn words_without_a_meaning_are_not_required_unless_there_is_nothing_else() {
+fn stop_words_are_required_only_in_a_query_without_other_words() {
     assert_eq!(required(&asked("the lamp of")), [false, true, false]);
     assert_eq!(required(&asked("to be")), [true, true]);
     assert_eq!(required(&[]), [true; 0]);
 }
 
 #[test]
-fn whatever_matches_a_word_shares_a_beginning_with_it() {
+fn matching_text_shares_a_beginning_with_the_word() {
     for (query, text) in [
         ("lamps", "lamp"),
         ("dying", "die"),
@@ -88,7 +88,7 @@ fn whatever_matches_a_word_shares_a_beginning_with_it() {
 }
 
 #[test]
-fn a_word_with_signs_and_a_run_know_their_bytes() {
+fn words_with_signs_and_runs_know_their_bytes() {
     let text = "C++ 智能é";
     let places: Vec<_> = placed(text).into_iter().map(|place| (place.word.word, &text[place.bytes])).collect();
     let expected = [("c++", "C++"), ("c", "C"), ("智能", "智能"), ("e", "é")];
@@ -96,10 +96,10 @@ fn a_word_with_signs_and_a_run_know_their_bytes() {
     assert_eq!(placed(text)[2].letters, [4..7, 7..10]);
 }
 
-/// Whoever changes what a text is split into has to raise `VERSION` in `index/schema.rs`, so that every index is built
-/// anew, and then the number here.
+/// A change of how texts are split requires a higher `VERSION` in `index/schema.rs`, so that every index is rebuilt,
+/// and then the new number here.
 #[test]
-fn the_version_of_the_index_stands_for_what_the_analysis_gives() {
+fn index_version_changes_with_the_text_analysis() {
     let sample = "Résumé re\u{301}sume\u{301} Größe running C++ ASP.NET AT&T Wi-Fi t shirt a\u{200b}b 智能手机 コーヒー กาแฟ हिन्दी Ёлка 한국 ﬁ ½ x2²";
     let mut found = String::new();
     for word in words(sample) {

@@ -1,4 +1,4 @@
-//! The pieces of a text as tantivy takes them.
+//! The tokenizers for tantivy.
 
 use std::vec::IntoIter;
 
@@ -10,14 +10,14 @@ use super::fold::letters;
 use super::grams;
 use super::split::{Kind, pieces};
 
-/// The tokenizer of fields that hold words.
+/// The name of the tokenizer for fields of words.
 pub const WORDS: &str = "words";
-/// The tokenizer of fields that hold stems.
+/// The name of the tokenizer for fields of stems.
 pub const STEMS: &str = "stems";
-/// The tokenizer of fields that hold pairs of letters of scripts without spaces.
+/// The name of the tokenizer for fields of letter pairs of scripts without spaces.
 pub const GRAMS: &str = "grams";
 
-/// The tokenizers that the index knows by name.
+/// Returns the tokenizers that the index knows by name.
 pub fn tokenizers() -> TokenizerManager {
     let tokenizers = TokenizerManager::default();
     tokenizers.register(WORDS, TextAnalyzer::builder(plain(Words)).build());
@@ -26,17 +26,17 @@ pub fn tokenizers() -> TokenizerManager {
     tokenizers
 }
 
-/// Letters that have no decomposition but an equivalent: `ø`, `ß`, `ł`.
+/// Folds letters that have no decomposition but an equivalent: `ø`, `ß`, `ł`.
 fn plain(tokenizer: impl Tokenizer) -> impl Tokenizer {
     AsciiFoldingFilter.transform(tokenizer)
 }
 
-/// Folds words further, each by itself.
+/// Folds each word further.
 pub(super) fn fold_each(words: Vec<String>) -> Vec<String> {
     collect(TextAnalyzer::builder(plain(Replay(words))).build())
 }
 
-/// The stem of each word.
+/// Returns the stem of each word.
 pub(super) fn stem_each(words: Vec<String>) -> Vec<String> {
     collect(TextAnalyzer::builder(Replay(words)).filter(Stemmer::new(Language::English)).build())
 }
@@ -47,7 +47,7 @@ fn collect(mut analyzer: TextAnalyzer) -> Vec<String> {
     words
 }
 
-/// Words, with and without their signs.
+/// Splits a text into words, with and without their signs.
 #[derive(Clone)]
 struct Words;
 
@@ -60,8 +60,8 @@ impl Tokenizer for Words {
     }
 }
 
-/// Of each run, every pair of letters that follow one another, and the last letter. So every letter begins a token, and
-/// tokens at consecutive positions are of the same run.
+/// Splits each run into the pairs of adjacent letters and the last letter. So every letter begins a token, and tokens
+/// at consecutive positions belong to the same run.
 #[derive(Clone)]
 struct Grams;
 
@@ -74,7 +74,7 @@ impl Tokenizer for Grams {
     }
 }
 
-/// Words that are there already, whatever the text.
+/// Returns prepared words as tokens and ignores the text.
 #[derive(Clone)]
 struct Replay(Vec<String>);
 

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Begins the horizon anew: it is unknown, and remembers nothing of before.
--- KEYS  1 the horizon          ARGV  1 the claim, a number below zero
--- Race closed: what was touched before has a number up to the head of the log as it is read after this, so it may go;
--- what is touched from here on stays.
+-- Resets the watermarks: removes all of them, and marks them as unknown.
+-- KEYS  1 the watermarks       ARGV  1 the claim, a negative number
+-- Race closed: an event that advanced a watermark before this script has a number up to the head of the log, which the
+-- caller reads afterwards, so its watermark may be removed. Watermarks that are advanced from now on stay.
 redis.call('UNLINK', KEYS[1])
 redis.call('ZADD', KEYS[1], ARGV[1], '*')
 return 1

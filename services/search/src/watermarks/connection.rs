@@ -1,4 +1,4 @@
-//! The horizon's connection to Redis: fails a command in time, and reconnects for ever.
+//! The Redis connection of the watermarks. A command fails within a fixed time, and the client reconnects forever.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use fred::interfaces::ClientLike;
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, RespVersion};
 
-/// A command that is slower than this has failed.
+/// The timeout of a command and of a connection attempt.
 const COMMAND: Duration = Duration::from_millis(500);
 
-/// A Redis URL that cannot be used. The message does not repeat it: it may hold a password.
+/// A Redis URL that cannot be used. The message does not contain the URL, because it may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
 pub struct RedisUrlError(String);
@@ -19,7 +19,7 @@ pub(super) fn connect(url: &str) -> Result<Client, RedisUrlError> {
     let bad = |error: fred::error::Error| RedisUrlError(error.details().to_owned());
     let mut config = Config::from_url(url).map_err(bad)?;
     config.version = RespVersion::RESP3;
-    // A Redis that is away at the start is waited for, not given up.
+    // If Redis is unavailable at the start, the client keeps trying to connect.
     config.fail_fast = false;
     let client = Builder::from_config(config)
         .with_performance_config(|performance: &mut PerformanceConfig| performance.default_command_timeout = COMMAND)

@@ -1,4 +1,4 @@
 #!lua flags=no-writes
--- Returns the highest number that the horizon holds; 0 when it holds none.
--- KEYS  1 the horizon
+-- Returns the highest watermark; 0 when there is none.
+-- KEYS  1 the watermarks
 return redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or '0'

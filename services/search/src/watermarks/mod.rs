@@ -1,25 +1,27 @@
-//! What keeps a replica that lags from storing a page that others know to be outdated.
+//! Watermarks prevent a lagging replica from storing a page that other replicas know to be outdated.
 //!
-//! Every replica has an index of its own, and each is at a place of its own in the stream of events. The horizon is
-//! what they share: a sorted set in Redis that holds, for each tag, the number of the last event that touched it. A
-//! page may be stored only by a replica whose index had all those events when it searched.
+//! Every replica has its own index and its own position in the stream of events. All replicas share the watermarks: a
+//! sorted set in Redis that holds, for each tag, the number of the latest event that invalidates it. A replica may
+//! store a page only if its index included all those events when it searched.
 //!
 //! ```text
-//! who hears of event 42:   ZADD GT 42 tag   ─►  invalidate tag  ─►  index, commit
-//! who fills a page:        lease  ─►  search (index at 41)  ─►  ZMSCORE: 42 > 41  ─►  not stored
+//! replica that applies event 42:   ZADD GT 42 tag   ─►  invalidate tag  ─►  index, commit
+//! replica that fills a page:       lease  ─►  search (index at 41)  ─►  ZMSCORE: 42 > 41  ─►  not stored
 //! ```
 //!
-//! The orders matter: the horizon is raised *before* the tag is invalidated, and read *after* the lease was taken. A
-//! lease taken before the invalidation is refused by the fence; one taken after it reads the raised horizon. The whole
-//! argument is in [ADR 9](../../../../docs/adr/0009-search-pages-and-lagging-replicas.md).
+//! The order matters: a replica advances the watermark *before* it invalidates the tag, and reads it *after* it took
+//! the lease. The fence refuses a lease that was taken before the invalidation; a replica that takes a lease after the
+//! invalidation reads the advanced watermark. [ADR 9](../../../../docs/adr/0009-search-pages-and-lagging-replicas.md)
+//! has the whole argument.
 //!
-//! Numbers can be compared within one history of the catalogue's log only. So each horizon has a random id, the score of
-//! the member `#`, and a replica stores pages under it only after the log has said that its own index is of the history
-//! that the log has now. A horizon with a number above the log's head is of another history, and begins anew.
+//! Event numbers are comparable only within one history of the catalogue's log. So each set of watermarks has a random
+//! id, the score of the member `#`. A replica stores pages under it only after the log has confirmed that the replica's
+//! index belongs to the current history. A watermark above the head of the log belongs to another history; then the set
+//! is initialized again.
 //!
-//! The member `*` is the *floor*: a number that every tag counts as touched by at least. While it is not there, the
-//! horizon is unknown, because Redis has lost it, and nobody stores anything; [`TagWatermarks::initialize`] begins it anew.
-//! Raising the floor makes the members below it superfluous: that is how the set is kept small.
+//! The member `*` is the *floor*: the minimum watermark of every tag. While it is missing, because Redis has lost it,
+//! the watermarks are unknown and no replica stores a page; [`TagWatermarks::initialize`] sets them again. Raising the
+//! floor makes the members below it redundant, and removing these keeps the set small.
 
 mod connection;
 
@@ -37,10 +39,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::keys::HORIZON;
 pub use connection::RedisUrlError;
 
-/// The floor's member. No tag can be called so.
+/// The member of the floor. No tag can have this name.
 const FLOOR: &str = "*";
 
-/// The member whose score is the horizon's id.
+/// The member whose score is the id of the watermarks.
 const ID: &str = "#";
 
 const FINISH: &str = include_str!("finish.lua");
@@ -49,7 +51,7 @@ const CLAIM: &str = include_str!("claim.lua");
 const TOUCH: &str = include_str!("touch.lua");
 const HIGHEST: &str = include_str!("highest.lua");
 
-/// A client of the shared horizon. Cheap to clone.
+/// A client of the shared watermarks. Cheap to clone.
 #[derive(Clone)]
 pub struct TagWatermarks {
     client: Client,
@@ -58,29 +60,29 @@ pub struct TagWatermarks {
     claim: Script,
     touch: Script,
     highest: Script,
-    /// Ends with the last of them.
+    /// The task that checks the connection. It ends with the last clone of the client.
     _looks: Arc<AbortOnDropHandle<()>>,
 }
 
-/// How far an index must be for a page to be stored.
+/// The position that an index must have reached for its page to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermark {
-    /// The number of the last event that touched one of the page's tags, or of the floor.
+    /// The number of the latest event that invalidates one of the page's tags, or the floor if that is higher.
     pub number: u64,
-    /// Which horizon it is of.
+    /// The id of the watermarks.
     pub id: i64,
 }
 
-/// Redis did not do it.
+/// A Redis command of the watermarks failed.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis: {0}")]
 pub struct WatermarkError(String);
 
 impl TagWatermarks {
-    /// A client; it connects behind, and waits for a Redis that is away.
+    /// Creates a client. It connects in the background, and keeps trying while Redis is unavailable.
     ///
     /// # Errors
-    /// When the URL cannot be used.
+    /// Fails when the URL cannot be used.
     pub fn connect(redis_url: &str) -> Result<Self, RedisUrlError> {
         let client = connection::connect(redis_url)?;
         let looks = tokio::spawn({
@@ -92,7 +94,7 @@ impl TagWatermarks {
         Ok(Self { client, finish, raise, claim, touch, highest, _looks: looks })
     }
 
-    /// Event number `position` has touched `tags`. To be called before they are invalidated.
+    /// Advances the watermarks of `tags` to event number `position`. The caller invalidates the tags afterwards.
     pub async fn advance(&self, position: u64, tags: impl IntoIterator<Item = &Tag>) -> Result<(), WatermarkError> {
         let mut args = vec![position.to_string()];
         args.extend(tags.into_iter().map(|tag| tag.as_str().to_owned()));
@@ -102,8 +104,8 @@ impl TagWatermarks {
         Ok(self.touch.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
     }
 
-    /// The number that an index must have reached for a page with `tags` to be stored; `None` while it is unknown. To be
-    /// called after the lease was taken.
+    /// Returns the position that an index must have reached for a page with `tags` to be stored; `None` while it is
+    /// unknown. The caller takes the lease first.
     pub async fn required_position(&self, tags: &[Tag]) -> Result<Option<Watermark>, WatermarkError> {
         let mut args = vec![Value::from(HORIZON), ID.into(), FLOOR.into()];
         args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
@@ -113,16 +115,16 @@ impl TagWatermarks {
         if *floor < 0.0 {
             return Ok(None);
         }
-        // A number of events stays far below 2⁵³, up to which doubles are exact; and so does an id.
+        // Event numbers and ids stay far below 2⁵³, up to which doubles are exact.
         let number = scores[1..].iter().flatten().copied().fold(*floor, f64::max) as u64;
         Ok(Some(Watermark { number, id: *id as i64 }))
     }
 
-    /// Begins the horizon anew where it is unknown. `head` asks for the number of the newest event of all.
+    /// Initializes the watermarks where they are unknown. `head` reads the number of the newest event of the log.
     ///
-    /// Whatever was touched before Redis lost the horizon has a number up to that head; so the head has to be read
-    /// after the loss. A claim proves it: it is made first, and if Redis loses everything once more, it is gone, and
-    /// what this call would set is refused.
+    /// An event that advanced a watermark before Redis lost it has a number up to that head, so the head must be read
+    /// after the loss. The claim ensures this: it is written first, and if Redis loses its data once more, the claim is
+    /// gone and the script refuses to set the floor.
     pub async fn initialize<E>(&self, head: impl Future<Output = Result<u64, E>>) -> Result<bool, WatermarkError>
     where
         E: std::fmt::Display,
@@ -134,25 +136,25 @@ impl TagWatermarks {
         Ok(done == 1)
     }
 
-    /// Makes the horizon unknown: what Redis holds may be of any age.
+    /// Makes the watermarks unknown, because the data in Redis may be of any age.
     pub async fn forget(&self) -> Result<(), WatermarkError> {
         self.begin_reset().await.map(drop)
     }
 
-    /// Counts every tag as touched by event `position`, and removes what that makes superfluous. Does nothing while the
-    /// horizon is unknown: then nothing is stored anyway.
+    /// Raises the minimum watermark of every tag to event `position`, and removes the redundant members. Does nothing
+    /// while the watermarks are unknown: no page is stored then.
     pub async fn raise_floor(&self, position: u64) -> Result<(), WatermarkError> {
         let args = vec![position.to_string()];
         Ok(self.raise.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
     }
 
-    /// The highest number that it holds.
+    /// Returns the highest watermark; 0 when there is none.
     pub async fn highest(&self) -> Result<u64, WatermarkError> {
         let highest: f64 = self.highest.evalsha_with_reload(&self.client, vec![HORIZON], Vec::<Value>::new()).await?;
         Ok(highest.max(0.0) as u64)
     }
 
-    /// How many tags are remembered.
+    /// Returns the number of members: the tags, the floor and the id.
     pub async fn size(&self) -> Result<u64, WatermarkError> {
         let zcard = CustomCommand::new_static("ZCARD", ClusterHash::FirstKey, false);
         Ok(self.client.custom(zcard, vec![HORIZON]).await?)
@@ -160,11 +162,12 @@ impl TagWatermarks {
 
     /// Closes the connection.
     pub async fn close(&self) {
-        // The server notices a dropped connection as well.
+        // The server also notices a dropped connection.
         let _ = self.client.quit().await;
     }
 
-    /// A floor below zero is nobody's number: it stands for "unknown", and for who is about to change that.
+    /// Writes a new claim as the floor. A floor below zero means "unknown", and names the caller that is about to set
+    /// it.
     async fn begin_reset(&self) -> Result<i64, WatermarkError> {
         let claim = -rand::random_range(1..1_i64 << 52);
         let args = vec![claim.to_string()];

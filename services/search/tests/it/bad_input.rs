@@ -1,9 +1,9 @@
-//! What cannot be meant is refused; what can, however it looks, is never a fault.
+//! Invalid parameters are refused. A valid query never causes an error, whatever characters it has.
 
 use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
-async fn every_parameter_that_cannot_be_meant_is_refused_by_its_name() {
+async fn search_refuses_every_invalid_parameter_by_name() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     let long = "x".repeat(201);
@@ -41,14 +41,14 @@ async fn every_parameter_that_cannot_be_meant_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_query_of_operators_and_signs_is_searched_for_like_any_other() {
+async fn query_of_operators_and_signs_is_searched_like_any_other() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Plain \"Quoted\" (Thing)", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
     let long_word = "z".repeat(200);
     let many_words = "ab ".repeat(66);
     let different = (0..50).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
-    // 100 words, each of one letter, and 100 parts of one word.
+    // 100 words of one letter each, and 100 parts of one word.
     let letters: Vec<String> = ('\u{400}'..='\u{463}').map(String::from).collect();
     let (one_letter_words, one_chain) = (letters.join(" "), letters.join("-"));
     let ideographs: String = ('\u{4e00}'..).take(200).collect();
@@ -106,7 +106,7 @@ async fn a_query_of_operators_and_signs_is_searched_for_like_any_other() {
         assert_eq!(search.ask(&[("q", q)]).await.expect(200).json()["hits"], answer.json()["hits"], "{q}");
     }
     assert_eq!(search.find("+plain (\"quoted\" thing)").await.total(), 1);
-    // Bytes that are no UTF-8.
+    // Bytes that are not UTF-8.
     search.get("/search?q=%ff%fe").await.expect(200);
     search.get("/search?q=%").await.expect(200);
 }

@@ -1,4 +1,4 @@
-//! The first index: from the catalogue, page by page, with or without a product API at the start.
+//! Building the first index from the catalogue, page by page, with or without a product API at the start.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -7,8 +7,8 @@ use testkit::eventually;
 use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn the_first_start_takes_in_the_whole_catalogue() {
-    // More than one page of it.
+async fn first_start_indexes_the_whole_catalogue() {
+    // More than one page of the catalogue.
     let shop = Shop::with_products(1_200).await;
     let search = Search::of(&shop).await;
     let all = search.find("").await;
@@ -26,9 +26,9 @@ async fn the_first_start_takes_in_the_whole_catalogue() {
     );
 }
 
-/// Page after page is read while products come, change and go.
+/// The indexer reads page after page while products are created, changed and deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_changes_while_the_index_is_built_is_in_it() {
+async fn changes_during_the_index_build_are_indexed() {
     let shop = Shop::with_products(3_000).await;
     let directory = TempDir::new().expect("a directory");
     let search = Search::start(&shop, directory, &[]).await;
@@ -49,7 +49,7 @@ async fn what_changes_while_the_index_is_built_is_in_it() {
 }
 
 #[tokio::test]
-async fn without_a_product_api_it_waits_and_becomes_ready_when_there_is_one() {
+async fn first_start_waits_for_the_product_api() {
     let mut shop = Shop::start().await;
     shop.create(&[Product { name: "Willow Basket", ..Product::default() }]).await;
     shop.stop_api().await;
@@ -67,7 +67,7 @@ async fn without_a_product_api_it_waits_and_becomes_ready_when_there_is_one() {
 }
 
 #[tokio::test]
-async fn progress_can_be_read_while_the_index_is_built() {
+async fn readiness_reports_the_progress_of_the_index_build() {
     let shop = Shop::with_products(1_200).await;
     let detour = Detour::to(shop.api.url()).await;
     detour.close();
@@ -85,13 +85,13 @@ async fn progress_can_be_read_while_the_index_is_built() {
     assert!(search.get("/readyz").await.expect(200).json()["checks"]["index"].get("detail").is_none());
 }
 
-/// It goes on with what it has, and says so.
+/// The search keeps serving its index, and marks responses as stale.
 #[tokio::test]
-async fn when_the_product_api_goes_away_searches_go_on_and_say_that_they_age() {
+async fn searches_without_the_product_api_continue_and_are_marked_stale() {
     let mut shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Slate Clock", ..Product::default() }]).await[0];
     let search = Search::of(&shop).await;
-    // A page is cached once the log has said that the index is of its history.
+    // A page is cached only after the log has confirmed that the index belongs to its history.
     search.cached(&[("q", "slate")]).await;
     shop.stop_api().await;
     shop.sql(&format!("UPDATE products SET name = 'Quartz Clock' WHERE id = {id}")).await;

@@ -1,4 +1,4 @@
-//! Pages in Redis: stored, shared, and removed by what they show and by what could enter them.
+//! Result pages in Redis: stored, shared, and invalidated by changes of what they show and by products that enter them.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use testkit::http::Service;
 use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn queries_that_mean_the_same_share_a_page() {
+async fn queries_with_the_same_meaning_share_a_page() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Copper Kettle", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -27,9 +27,10 @@ async fn queries_that_mean_the_same_share_a_page() {
     }
 }
 
-/// A page is gone when what it shows changes, and when something enters or leaves it. All others stay.
+/// A page is invalidated when a product that it shows changes, and when a product enters or leaves it. All other pages
+/// stay.
 #[tokio::test]
-async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
+async fn change_invalidates_only_the_pages_that_it_concerns() {
     let shop = Shop::start().await;
     let product = |name, price_cents, category_id| Product { name, price_cents, category_id, ..Product::default() };
     let ids = shop
@@ -89,9 +90,9 @@ async fn a_change_removes_the_pages_that_it_concerns_and_no_others() {
     }
 }
 
-/// What a page counts without showing it counts too.
+/// A page also depends on products that it counts without showing them.
 #[tokio::test]
-async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_show() {
+async fn totals_and_facets_of_a_stored_page_follow_products_not_shown() {
     let shop = Shop::start().await;
     for number in 0..5 {
         shop.create(&[Product { name: &format!("Saffron {number}"), ..Product::default() }]).await;
@@ -111,7 +112,7 @@ async fn totals_and_facets_of_a_stored_page_follow_products_that_it_does_not_sho
 }
 
 #[tokio::test]
-async fn an_unchanged_page_is_not_sent_again() {
+async fn unchanged_page_is_not_sent_again() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Onyx", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -131,7 +132,8 @@ async fn an_unchanged_page_is_not_sent_again() {
     assert_eq!((unchanged.header("etag"), unchanged.body.len()), (page.header("etag"), 0));
 }
 
-/// A page shows how far the index is, which moves with every event: the same page with another number is other bytes.
+/// A page shows the position of the index, which moves with every event: the same page with another position has other
+/// bytes.
 #[tokio::test]
 async fn representations_with_different_bytes_never_share_a_validator() {
     let shop = Shop::start().await;

@@ -1,4 +1,4 @@
-//! What becomes of a change in the catalogue, whoever made it.
+//! The effect of changes in the catalogue, including changes made in psql.
 
 use serde_json::json;
 use testkit::eventually;
@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn a_product_that_is_created_changed_and_deleted_is_found_as_it_is() {
+async fn search_follows_a_product_that_is_created_changed_and_deleted() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     assert_eq!(search.find("cobalt").await.total(), 0);
@@ -26,14 +26,14 @@ async fn a_product_that_is_created_changed_and_deleted_is_found_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_change_in_psql_is_found() {
+async fn search_finds_a_change_made_in_psql() {
     let shop = Shop::with_products(50).await;
     let search = Search::of(&shop).await;
     let before = search.ask(&[("limit", "1")]).await.expect(200);
     let id = before.ids()[0];
     shop.sql(&format!("UPDATE products SET name = 'Vermilion Anvil', stock = 0 WHERE id = {id}")).await;
     search.until_found("vermilion", &["Vermilion Anvil"]).await;
-    // One statement, many products; and a transaction that never was.
+    // One statement that changes many products, and a transaction that is rolled back.
     shop.sql("UPDATE products SET description = 'Everything smells of juniper.'").await;
     eventually("all of them", SOON, async || search.find("juniper").await.total() == 50).await;
     shop.sql("BEGIN; UPDATE products SET description = 'Nothing smells of sandalwood.'; ROLLBACK").await;
@@ -43,7 +43,7 @@ async fn a_change_in_psql_is_found() {
 }
 
 #[tokio::test]
-async fn a_category_that_is_renamed_is_found_and_shown_by_its_new_name() {
+async fn renamed_category_is_found_and_shown_by_its_new_name() {
     let shop = Shop::start().await;
     shop.put("/categories/3", &json!({ "name": "Gramophones" })).await;
     let ids = shop
@@ -65,14 +65,15 @@ async fn a_category_that_is_renamed_is_found_and_shown_by_its_new_name() {
     assert_eq!(shown["hits"][0]["category"]["name"], "Turntables");
     assert_eq!(shown["facets"][0]["category"]["name"], "Turntables");
 
-    // A product moves there.
+    // A product moves into the category.
     shop.put(&format!("/products/{}", ids[2]), &json!({ "category_id": 3 })).await;
     search.until_found("turntables", &["Horn", "Needle", "Spade"]).await;
 }
 
-/// The name is learned from the product API, not from products that were in the category and may have left it.
+/// The indexer reads the name from the product API, and not from products that were in the category and may have left
+/// it.
 #[tokio::test]
-async fn a_category_is_known_by_its_new_name_though_most_products_leave_it_at_the_same_time() {
+async fn renamed_category_keeps_its_new_name_when_most_products_leave_it() {
     let shop = Shop::start().await;
     shop.put("/categories/3", &json!({ "name": "Gramophones" })).await;
     shop.sql(

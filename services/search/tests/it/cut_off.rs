@@ -1,4 +1,5 @@
-//! The stream cannot be read: the search reads the product API's log, and says when that does not answer either.
+//! When the stream cannot be read, the search reads the product API's log, and is stale when the log is unavailable
+//! too.
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -14,7 +15,7 @@ async fn is_stale(search: &Search) -> bool {
 }
 
 #[tokio::test]
-async fn search_without_access_to_the_stream_reads_the_log_and_without_both_is_stale() {
+async fn search_without_the_stream_reads_the_log_and_is_stale_without_both() {
     let mut shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Alpha lamp", ..Product::default() }]).await;
     let search = Search::with(&shop, &[("EVENTS__STALE_AFTER", "3s")]).await;

@@ -1,5 +1,5 @@
-//! A page in the cache is invalidated when a product comes that enters it, however the query matches that product; and
-//! it stays when a product comes that does not concern it.
+//! A cached page is invalidated when a product enters it, however the query matches that product. It stays in the cache
+//! when a product does not concern it.
 
 use serde_json::json;
 
@@ -13,19 +13,19 @@ async fn create(shop: &Shop, search: &Search, name: &str, category_id: i64) {
 }
 
 #[tokio::test]
-async fn a_product_that_enters_a_page_invalidates_it() {
+async fn product_that_enters_a_page_invalidates_it() {
     let shop = Shop::start().await;
     let names = ["Red Shoes", "Red Mug", "手机保护壳", "กาแฟ", "Résumé", NUMBER, "C++ Primer", ".NET Primer", "AT&T"];
     let products = names.map(|name| Product { name, ..Product::default() });
     shop.create(&products).await;
     let search = Search::of(&shop).await;
     for (q, entering) in [
-        // Partial matches: as good as the others, and then with all words.
+        // Partial matches: first a product as good as the others, then a product with all words.
         ("red shoes cheap", "Red Running Shoes"),
         ("red shoes cheap", "Cheap Red Shoes"),
         ("red mug xyz", "Mug in Red"),
         ("red mug xyz", "Red Mug XYZ"),
-        // Too little so far, too little for a partial match until now.
+        // First too little even for a partial match, then enough for one.
         ("ox zoo pi", "Zoo"),
         ("ox zoo pi", "Ox in a Zoo"),
         ("保护壳", "智能手机保护壳"),
@@ -60,7 +60,7 @@ async fn a_product_that_enters_a_page_invalidates_it() {
 }
 
 #[tokio::test]
-async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
+async fn price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
     let shop = Shop::start().await;
     let products = ["Red Mug", "Mug in Red"].map(|name| Product { name, price_cents: 9_000, ..Product::default() });
     let ids = shop.create(&products).await;
@@ -73,7 +73,7 @@ async fn a_price_that_lets_a_partial_match_enter_a_page_invalidates_it() {
     assert_eq!(search.ask(&page).await.expect(200).names(), ["Mug in Red"]);
 }
 
-/// A product may enter a page by another spelling, which need not begin as the longest word of the query does.
+/// A product may enter a page by another spelling, which may begin differently from the longest word of the query.
 #[tokio::test]
 async fn product_in_another_spelling_invalidates_the_page() {
     let shop = Shop::start().await;
@@ -96,7 +96,7 @@ async fn product_in_another_spelling_invalidates_the_page() {
         let after = search.find(q).await;
         assert!(after.names().iter().any(|name| name == entering), "{q}: {} does not show {entering}", after.text());
         assert_eq!((&after.json()["match"], &after.json()["corrected"]), (&json!("all"), &json!(false)), "{q}");
-        // Of a page that has a match already.
+        // A page that already has a match.
         let again = format!("{entering} again");
         search.cached(&[("q", q)]).await;
         create(&shop, &search, &again, 1).await;
@@ -104,7 +104,7 @@ async fn product_in_another_spelling_invalidates_the_page() {
     }
 }
 
-/// A product may enter a page of partial matches by any pair of letters, and need not have the first one of the query.
+/// A product may enter a page of partial matches by any pair of letters, not only by the first pair of the query.
 #[tokio::test]
 async fn product_that_matches_part_of_a_run_invalidates_the_page() {
     let shop = Shop::start().await;
@@ -112,11 +112,11 @@ async fn product_that_matches_part_of_a_run_invalidates_the_page() {
     let ids = shop.create(&products).await;
     let search = Search::of(&shop).await;
     for (q, entering) in [
-        // A page of partial matches.
+        // Pages with partial matches.
         ("便宜智能手机保护壳", "新手机保护壳"),
         ("手机壳", "电视机壳"),
         ("手机保护壳 cheap", "电机保护壳"),
-        // A page without any.
+        // Pages without a match.
         ("便宜充电宝", "小充电宝"),
         ("安いケーキ", "ケーキ"),
         ("ซื้อชาเขียว", "ชาเขียวเย็น"),
@@ -128,7 +128,7 @@ async fn product_that_matches_part_of_a_run_invalidates_the_page() {
         assert!(after.names().iter().any(|name| name == entering), "{q}: {} does not show {entering}", after.text());
         assert_eq!(after.json()["match"], "partial", "{q}");
     }
-    // A product that is changed, in its name, its description, or its category.
+    // Changes of a product: its name, its description, or its category.
     shop.put("/categories/5", &json!({ "name": "旧手提电脑" })).await;
     for (q, id, body) in [
         ("新款手提包", ids[1], json!({ "name": "手提包" })),
@@ -148,7 +148,7 @@ async fn product_that_matches_part_of_a_run_invalidates_the_page() {
 
 /// The facets of a page count the products of all categories, whichever is chosen.
 #[tokio::test]
-async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_it() {
+async fn product_of_another_category_invalidates_pages_whose_facets_count_it() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Oak Stool", category_id: 2, ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -167,9 +167,9 @@ async fn a_product_of_another_category_invalidates_the_pages_whose_facets_count_
     }
 }
 
-/// What no query of a page can match leaves the page alone.
+/// A product that no query of a page can match leaves the page in the cache.
 #[tokio::test]
-async fn a_product_that_does_not_concern_a_page_leaves_it_in_the_cache() {
+async fn product_that_does_not_concern_a_page_leaves_it_in_the_cache() {
     let shop = Shop::start().await;
     let products = ["Red Mug", "手机保护壳", "กาแฟ", "Résumé", "C++ Primer"];
     let products = products.map(|name| Product { name, ..Product::default() });

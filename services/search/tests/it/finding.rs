@@ -1,12 +1,12 @@
-//! What is found, in which order, and how it is shown.
-//! What people type that is no plain English word is in `understanding.rs`.
+//! Which products a search finds, in which order, and how it shows them. `understanding.rs` tests queries that are not
+//! plain English words.
 
 use serde_json::json;
 
 use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
-async fn words_match_by_stem_by_beginning_and_nearly() {
+async fn words_match_by_stem_by_beginning_and_with_typos() {
     let shop = Shop::start().await;
     let product = |name, description| Product { name, description, ..Product::default() };
     shop.create(&[
@@ -21,18 +21,18 @@ async fn words_match_by_stem_by_beginning_and_nearly() {
         ("lantern", vec!["Quillon Lanterns", "Marrow Kettle"]),
         ("burning", vec!["Quillon Lanterns"]),
         ("MORNING", vec!["Marrow Kettle"]),
-        // Every word must match; their order means nothing.
+        // Every word must match; the order of the words has no meaning.
         ("kettle lantern", vec!["Marrow Kettle"]),
         ("lantern kettles", vec!["Marrow Kettle"]),
-        // The last word may be unfinished; the others not.
+        // The last word may be unfinished; the others must be complete.
         ("lan", vec!["Quillon Lanterns", "Marrow Kettle"]),
         ("kettle lan", vec!["Marrow Kettle"]),
         ("q", vec!["Quillon Lanterns", "Marrow Kettle"]),
-        // Accents and signs mean nothing; words without a meaning may be missing.
+        // Accents and signs are ignored; stop words may be missing.
         ("cafe", vec!["Café Grinder"]),
         ("CAFÉ, grinder!", vec!["Café Grinder"]),
         ("the grinder of the cafe", vec!["Café Grinder"]),
-        // A letter or two wrong, when nothing else is found.
+        // One or two wrong letters, when no product matches otherwise.
         ("lanturn", vec!["Quillon Lanterns", "Marrow Kettle"]),
         ("kettel", vec!["Marrow Kettle"]),
         ("gridner", vec!["Café Grinder"]),
@@ -48,7 +48,7 @@ async fn words_match_by_stem_by_beginning_and_nearly() {
 }
 
 #[tokio::test]
-async fn a_name_counts_more_than_a_category_and_that_more_than_a_description() {
+async fn name_counts_more_than_category_and_category_more_than_description() {
     let shop = Shop::start().await;
     shop.put("/categories/2", &json!({ "name": "Zithers" })).await;
     let product = |name, description, category_id| Product { name, description, category_id, ..Product::default() };
@@ -70,7 +70,7 @@ async fn a_name_counts_more_than_a_category_and_that_more_than_a_description() {
 }
 
 #[tokio::test]
-async fn filters_narrow_the_result_and_facets_count_all_of_it() {
+async fn filters_narrow_the_result_and_facets_ignore_the_chosen_category() {
     let shop = Shop::start().await;
     let product = |name, price_cents, category_id| Product { name, price_cents, category_id, ..Product::default() };
     shop.create(&[
@@ -92,7 +92,7 @@ async fn filters_narrow_the_result_and_facets_count_all_of_it() {
     for (parameters, names, facets) in [
         (vec![("q", "oak")], vec!["Oak Stool", "Oak Bench", "Oak Frame"], vec![(1, 2), (2, 1)]),
         (vec![("q", "oak"), ("limit", "1")], vec!["Oak Stool"], vec![(1, 2), (2, 1)]),
-        // As if no category were chosen, but with the other filters.
+        // Facets as if no category were chosen, but with the other filters.
         (vec![("q", "oak"), ("category", "2")], vec!["Oak Frame"], vec![(1, 2), (2, 1)]),
         (vec![("q", "oak"), ("category", "2"), ("max_price", "3000")], vec!["Oak Frame"], vec![(1, 1), (2, 1)]),
         (vec![("q", "oak"), ("min_price", "3000")], vec!["Oak Stool", "Oak Bench"], vec![(1, 2)]),
@@ -102,7 +102,7 @@ async fn filters_narrow_the_result_and_facets_count_all_of_it() {
         (vec![("category", "3")], vec![], vec![(1, 2), (2, 2)]),
         (vec![], vec!["Oak Stool", "Oak Bench", "Oak Frame", "Ash Frame"], vec![(1, 2), (2, 2)]),
         (vec![("q", "  ")], vec!["Oak Stool", "Oak Bench", "Oak Frame", "Ash Frame"], vec![(1, 2), (2, 2)]),
-        // Nothing in that category: no reason to show what is called nearly so.
+        // No match in that category: the search must not show products with similar words instead.
         (vec![("q", "stool"), ("category", "2")], vec![], vec![(1, 1)]),
     ] {
         let answer = search.ask(&parameters).await.expect(200);
@@ -132,11 +132,11 @@ async fn matches_are_bold_and_everything_else_is_escaped() {
     assert!(snippet.contains("<b>bell</b>") && snippet.contains('…'), "{snippet}");
     assert!(!snippet.replace("<b>", "").replace("</b>", "").contains(['<', '>']), "{snippet}");
     assert!(snippet.chars().count() < 400, "{snippet}");
-    // What matched by its beginning, and what by a typo.
+    // A match by its beginning, and a match with a typo.
     let html = |answer: serde_json::Value| answer["hits"][0]["snippet_html"].as_str().map(str::to_owned);
     assert_eq!(html(search.find("belf").await.json()).as_deref(), Some("No such thing here, but a <b>belfry</b>."));
     assert_eq!(html(search.find("belfri").await.json()).as_deref(), Some("No such thing here, but a <b>belfry</b>."));
-    // Nothing to be bold.
+    // Nothing matches, so nothing is bold.
     let all = search.find("").await.json();
     assert_eq!(all["hits"][1]["snippet_html"], "No such thing here, but a belfry.");
     assert!(all["hits"][0]["snippet_html"].as_str().is_some_and(|text| text.ends_with('…') && !text.contains("<b>")));

@@ -1,4 +1,4 @@
-//! Clients that send anything at all.
+//! Hostile clients that send arbitrary bytes.
 
 use testkit::http::{HOSTILE_SETTINGS, assert_survives_hostile_clients};
 

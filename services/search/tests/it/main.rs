@@ -1,23 +1,25 @@
-//! The search from outside: over HTTP, beside a real product API on a real Postgres, with a real Redis.
+//! Integration tests of the search over HTTP, with a real product API, Postgres and Redis.
 //!
-//! One binary, so that it is linked once. Each test has a database, a Redis and an index of its own and leaves nothing
-//! behind.
+//! All tests are in one binary, so that it is linked once. Each test has its own database, Redis and index, and removes
+//! them.
 //!
 //! | module | what is tested |
 //! |---|---|
-//! | `finding` · `paging` | what is found, in which order, how it is shown; page by page |
+//! | `finding` · `paging` | which products are found, in which order, and how they are shown; page by page |
 //! | `understanding` | accents, scripts without spaces, signs in names, long numbers, words that no product has |
-//! | `spellings` | words joined, hyphenated or apart; letters that mean the same |
-//! | `partial` | products that have half of a query or more; facets of what matches approximately |
+//! | `spellings` | joined, hyphenated and separate spellings; letters with the same meaning |
+//! | `partial` | products with at least half of a query; facets of approximate matches |
 //! | `entering` | a cached page is invalidated when a product enters it by any of these |
 //! | `overload` | more searches than may run at once |
-//! | `changes` | what becomes of a change in the catalogue, whoever made it |
-//! | `caching` | pages in Redis: stored, and removed by what they show and by what could enter them |
-//! | `replicas` | several processes, one of which lags |
-//! | `building` · `restarting` | the first index, the next start, kill -9, damage |
-//! | `redis_down` | no Redis, and its return, empty |
+//! | `changes` | changes in the catalogue, including changes made in psql |
+//! | `caching` | result pages in Redis: stored, shared and invalidated |
+//! | `replicas` | several replicas, one of which lags |
+//! | `building` · `restarting` | the first index, restarts, kill -9, damage |
+//! | `restored` | the shop's database is restored from a backup |
+//! | `redis_down` | Redis is unavailable, and returns |
 //! | `cut_off` | events that cannot be read |
-//! | `bad_input` · `standard` | refusals; health, metrics, the API's description |
+//! | `bad_input` · `hostile` | invalid parameters; hostile clients |
+//! | `standard` · `operations` | health, metrics, the OpenAPI description; access to the operations routes |
 
 mod bad_input;
 mod building;

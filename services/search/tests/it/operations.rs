@@ -1,4 +1,4 @@
-//! The operations routes require their token when there is one.
+//! The operations routes require their token when one is configured.
 
 use reqwest::Method;
 use testkit::http::Service;

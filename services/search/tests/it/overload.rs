@@ -1,4 +1,4 @@
-//! More searches than may run at once: the rest is refused, and told when to try again, with Redis or without it.
+//! More searches than may run at once: the service refuses the rest with a Retry-After, with and without Redis.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -6,12 +6,12 @@ use testkit::eventually;
 
 use crate::support::{Found, Product, SOON, Search, Shop};
 
-/// Eight long words that no product has, each to be compared with all words that there are.
+/// Returns eight long words that no product has; each is compared with all words of the index.
 fn slow(number: usize) -> String {
     (0..8).map(|word| format!("incomprehensibility{number}x{word}")).collect::<Vec<_>>().join(" ")
 }
 
-/// A search after Redis has missed an invalidation, so that no page may come from the cache: every search goes to the index.
+/// Starts a search that bypasses the cache, because Redis has missed an invalidation: every search goes to the index.
 async fn past_the_cache(settings: &[(&str, &str)]) -> (Shop, Search) {
     let shop = Shop::with_products(2_000).await;
     let id = shop.create(&[Product { name: "Ochre Mat", ..Product::default() }]).await[0];
@@ -27,7 +27,7 @@ async fn past_the_cache(settings: &[(&str, &str)]) -> (Shop, Search) {
 }
 
 #[tokio::test]
-async fn while_redis_is_down_equal_searches_share_one() {
+async fn equal_searches_run_as_one_while_redis_is_down() {
     let (_shop, search) = past_the_cache(&[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
     let searches = async || {
         let metrics = search.get("/metrics").await.expect(200).text();
@@ -44,7 +44,7 @@ async fn while_redis_is_down_equal_searches_share_one() {
 }
 
 #[tokio::test]
-async fn while_redis_is_down_no_more_searches_run_at_once_than_with_it() {
+async fn search_limit_holds_while_redis_is_down() {
     let settings = [("REDIS__MAX_LOADS", "1"), ("REDIS__LOAD_QUEUE", "1ms"), ("REDIS__COMMAND_TIMEOUT", "200ms")];
     let (_shop, search) = past_the_cache(&settings).await;
     let queries: Vec<String> = (0..60).map(slow).collect();
@@ -56,6 +56,6 @@ async fn while_redis_is_down_no_more_searches_run_at_once_than_with_it() {
         answer.problem(503, "unavailable");
         assert_eq!(answer.header("retry-after"), "1");
     }
-    // The places are free again.
+    // The permits are free again.
     eventually("a search", SOON, async || search.ask(&[("q", "umber")]).await.status == 200).await;
 }

@@ -1,4 +1,4 @@
-//! Page by page.
+//! Paging through results.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Found, Product, Search, Shop};
 
 #[tokio::test]
-async fn all_pages_together_are_the_result_each_product_once() {
+async fn pages_together_contain_each_result_exactly_once() {
     let shop = Shop::with_products(300).await;
     let search = Search::of(&shop).await;
     for q in ["", "a", "cotton", "in for", "lihgt"] {
@@ -24,9 +24,9 @@ async fn all_pages_together_are_the_result_each_product_once() {
     assert!(search.find("cotton").await.total() > 7, "the test is about nothing");
 }
 
-/// A number of products to skip would show one twice when another comes in before it.
+/// With an offset instead of a cursor, a product would be repeated when another one is added before it.
 #[tokio::test]
-async fn a_cursor_keeps_its_place_while_products_come_and_go() {
+async fn cursor_keeps_its_position_while_products_are_added_and_removed() {
     let shop = Shop::start().await;
     let description = |times: usize| "amber ".repeat(times);
     for times in 1..=9 {
@@ -43,7 +43,7 @@ async fn a_cursor_keeps_its_place_while_products_come_and_go() {
     assert_eq!(first.ids(), whole[..3]);
     let cursor = first.json()["next_cursor"].as_str().expect("a next page").to_owned();
 
-    // One comes before the place, one before it goes, one behind it changes its price.
+    // One product is added before the cursor, one is deleted before it, and one after it changes its price.
     let new = shop.create(&[Product { name: "Amber", ..Product::default() }]).await;
     shop.delete(whole[0]).await;
     shop.put(&format!("/products/{}", whole[4]), &json!({ "price_cents": 77 })).await;

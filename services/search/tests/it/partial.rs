@@ -1,4 +1,4 @@
-//! Partial matches: products that have half of a query or more, because no product has all of it.
+//! Partial matches: products with at least half of a query, when no product has all of it.
 
 use serde_json::Value;
 
@@ -29,9 +29,9 @@ async fn run_of_letters_matches_partially_by_half_of_its_pairs() {
     for (q, expected) in [
         // "cheap smartphone case": 6 of 8 pairs, then 4.
         ("便宜智能手机保护壳", vec!["智能手机保护壳", "手机保护壳"]),
-        // "phone case", as people say it: one of two pairs. The products that have the third letter too come first.
+        // "phone case", as people say it: one of two pairs. Products that also have the third letter come first.
         ("手机壳", vec!["手机保护壳", "智能手机保护壳", "保护手机", "手机充电器"]),
-        // Two of three pairs, but not one after the other.
+        // Two of three pairs, but not in sequence.
         ("手机护壳", vec!["手机保护壳", "智能手机保护壳"]),
         ("高いコーヒー豆", vec!["安いコーヒー豆"]),
         ("กาแฟดำ", vec!["กาแฟเย็น"]),
@@ -41,12 +41,13 @@ async fn run_of_letters_matches_partially_by_half_of_its_pairs() {
         assert_eq!(answer.names(), expected, "{q}: {}", answer.text());
         assert_eq!((answer.total(), &answer.json()["match"]), (expected.len() as u64, &"partial".into()), "{q}");
     }
-    // Less than half; and one pair of letters of a syllabary is no word: a crow is no glass.
+    // Less than half of a query. One pair of letters of a syllabary is not a word: カラス (crow) must not find ガラス
+    // (glass).
     for q in ["便宜的新款耳机保护", "カラス", "壶"] {
         let answer = search.find(q).await;
         assert_eq!((answer.names(), &answer.json()["match"]), (vec![], &"all".into()), "{q}");
     }
-    // A match of the whole run is the only one that counts.
+    // A match of the whole run excludes partial matches.
     let exact = search.find("智能手机保护壳").await;
     assert_eq!((exact.names(), &exact.json()["match"]), (vec!["智能手机保护壳".to_owned()], &"all".into()));
     let html = search.find("便宜智能手机壳").await.json()["hits"][0]["name_html"].clone();
@@ -69,7 +70,7 @@ async fn partial_matches_are_ranked_by_coverage_on_every_page() {
     assert_eq!(found, expected);
 }
 
-/// A query, its filter, how it matches, what it finds, and the facets.
+/// A query, its filter, how it matches, the products that it finds, and the facets.
 type Case<'a> = (&'a str, &'a str, (&'a str, bool), &'a [&'a str], &'a [(i64, u64)]);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! No Redis, and its return.
+//! Redis is unavailable, and returns.
 
 use serde_json::json;
 use testkit::eventually;
@@ -6,7 +6,7 @@ use testkit::eventually;
 use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
-async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {
+async fn searches_without_redis_are_uncached_and_see_changes() {
     let shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Ochre Mat", ..Product::default() }]).await[0];
     let search = Search::of(&shop).await;
@@ -17,7 +17,7 @@ async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {
     assert!(answer.source().starts_with("fwd=bypass"), "{}", answer.source());
     assert_eq!(search.get("/readyz").await.expect(200).json()["status"], "degraded");
 
-    // The log over HTTP takes the stream's place.
+    // The consumer reads the log over HTTP instead of the stream.
     shop.put(&format!("/products/{id}"), &json!({ "name": "Umber Mat" })).await;
     search.until_found("umber", &["Umber Mat"]).await;
 
@@ -29,9 +29,9 @@ async fn without_redis_searches_go_on_uncached_and_changes_still_arrive() {
     search.until_found("umber", &[]).await;
 }
 
-/// It comes back with all that it had: pages that are outdated since.
+/// Redis returns with all its data, including pages that have become outdated meanwhile.
 #[tokio::test]
-async fn a_redis_that_hung_serves_no_page_that_was_outdated_meanwhile() {
+async fn redis_that_hung_serves_no_page_that_became_outdated() {
     let shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Teak Deck 0", ..Product::default() }]).await[0];
     let search = Search::with(&shop, &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
@@ -42,7 +42,7 @@ async fn a_redis_that_hung_serves_no_page_that_was_outdated_meanwhile() {
         shop.sql(&format!("UPDATE products SET name = '{name}' WHERE id = {id}")).await;
         search.until_found("teak", &[&name]).await;
         shop.redis.resume();
-        // Before Redis is in use again, at that moment, and after.
+        // Checks before Redis is in use again, at that moment, and after it.
         eventually("pages to be stored again", SOON, async || {
             let answer = search.find("teak").await;
             assert_eq!(answer.names(), [name.as_str()], "{}", answer.source());
@@ -53,7 +53,7 @@ async fn a_redis_that_hung_serves_no_page_that_was_outdated_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_start_without_redis_serves_and_picks_it_up_later() {
+async fn search_starts_without_redis_and_uses_it_when_it_returns() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Rowan Bead", ..Product::default() }]).await;
     shop.redis.stop().await.expect("it stops");

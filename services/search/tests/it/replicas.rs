@@ -1,20 +1,22 @@
-//! Several processes with an index each, and one cache: one that lags must not store what others know to be outdated.
+//! Several replicas with their own indexes and one cache: a lagging replica must not store a page that others know to
+//! be outdated.
 
 use serde_json::json;
 use testkit::eventually;
 
 use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 
-/// Its way to the product API is closed, so it hears of the change and cannot index it; it goes on searching.
+/// The connection of the lagging replica to the product API is blocked, so it receives the event but cannot index it.
+/// It keeps searching.
 #[tokio::test]
-async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdated() {
+async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Basalt Bookend", ..Product::default() }]).await;
     let detour = Detour::to(shop.api.url()).await;
     let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     for (search, other) in [(&ahead, "flint"), (&behind, "shale")] {
-        // Each caches pages of its own before they differ.
+        // Each replica caches its own pages before the indexes differ.
         search.cached(&[("q", other)]).await;
         search.until_found("basalt", &["Basalt Bookend"]).await;
         assert_eq!(search.find("granite").await.total(), 0);
@@ -24,11 +26,13 @@ async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdate
     let heard = behind.metric("events_applied_total", "").await;
     shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Granite Bookend" })).await;
     ahead.until_current(&shop).await;
-    // Its first half: it removes pages that show the product, and must not do so between what follows.
+    // The first step of the handler invalidates pages that show the product. It must be done before the next
+    // assertions.
     eventually("it to hear of it", SOON, async || behind.metric("events_applied_total", "").await > heard).await;
     assert_eq!(behind.position().await, position, "the test is about nothing");
 
-    // It comes first to each page: by what it shows, by what enters it, and both of one.
+    // The lagging replica is the first to read each page: one that showed the product, one that the product enters, and
+    // two that are both.
     let mut answered = Vec::new();
     for q in ["basalt", "granite", "bookend", ""] {
         for _ in 0..3 {
@@ -40,7 +44,7 @@ async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdate
         assert_eq!(new.source(), "fwd=miss; stored", "{q}");
         let expected: &[&str] = if q == "basalt" { &[] } else { &["Granite Bookend"] };
         assert_eq!(new.names(), expected, "{q}");
-        // What the other has stored is newer than what it has itself.
+        // The page that the other replica has stored is newer than the lagging index.
         let shared = behind.find(q).await;
         assert_eq!((shared.source(), shared.names()), ("hit", new.names()), "{q}");
     }
@@ -52,9 +56,9 @@ async fn a_replica_that_lags_answers_from_what_it_has_and_stores_nothing_outdate
     assert_eq!(behind.find("granit").await.names(), ["Granite Bookend"]);
 }
 
-/// Frozen and thawed again and again, in the middle of whatever it was doing.
+/// A replica is paused and resumed repeatedly, at any point of its work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
+async fn paused_replica_stores_no_outdated_page_when_it_resumes() {
     let shop = Shop::start().await;
     let id = shop.create(&[Product { name: "Jasper Dial 0", ..Product::default() }]).await[0];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::of(&shop));
@@ -64,7 +68,8 @@ async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
         shop.put(&format!("/products/{id}"), &json!({ "name": name })).await;
         ahead.until_current(&shop).await;
         behind.process.resume();
-        // It may answer from its old index for a moment. What it stores, the other one finds.
+        // The resumed replica may respond from its old index for a moment. A page that it stores would be visible to
+        // the other replica.
         for _ in 0..10 {
             let (_, seen) = tokio::join!(behind.find("jasper"), ahead.find("jasper"));
             assert_eq!(seen.names(), [name.as_str()], "round {round}: {}", seen.source());
@@ -74,9 +79,9 @@ async fn a_replica_that_was_frozen_stores_nothing_outdated_when_it_wakes() {
     }
 }
 
-/// The set that replicas compare with is gone with Redis' memory; a floor takes its place before anything is stored.
+/// FLUSHALL removes the shared watermarks. A floor replaces them before any replica stores a page.
 #[tokio::test]
-async fn a_horizon_that_was_lost_begins_anew_above_everything_that_was_in_it() {
+async fn lost_watermarks_are_replaced_by_a_floor_above_all_of_them() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Tin Whistle", ..Product::default() }]).await;
     let detour = Detour::to(shop.api.url()).await;
@@ -88,7 +93,7 @@ async fn a_horizon_that_was_lost_begins_anew_above_everything_that_was_in_it() {
     ahead.until_current(&shop).await;
 
     shop.redis(&["FLUSHALL"]).await;
-    // The one that lags finds nothing that speaks against its old page, and nothing that speaks for it either.
+    // The lagging replica finds no watermark that refuses its old page, and no floor that allows it.
     for _ in 0..40 {
         let old = behind.find("whistle").await;
         assert_eq!(old.source(), "fwd=miss; detail=not-stored");

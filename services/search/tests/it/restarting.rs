@@ -1,4 +1,4 @@
-//! The next start: where the last commit was, whatever ended the process, or anew where that is not to be had.
+//! Restarts: the search resumes at its last commit, however the process ended, or rebuilds the index if it is unusable.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{Found, Product, SOON, Search, Shop};
 const VERSION: &str = "v3";
 
 #[tokio::test]
-async fn after_kill_9_it_resumes_where_its_last_commit_was() {
+async fn search_resumes_at_its_last_commit_after_kill_9() {
     let shop = Shop::with_products(700).await;
     let search = Search::of(&shop).await;
     let id = shop.create(&[Product { name: "Amaranth Pot", ..Product::default() }]).await[0];
@@ -32,9 +32,9 @@ async fn after_kill_9_it_resumes_where_its_last_commit_was() {
     assert!(!search.process.output().contains("the index has the whole catalogue"), "it was built anew");
 }
 
-/// Killed in the middle of whatever it is doing, it is right again after each start.
+/// The process is killed at any point of its work, and the index is correct after the last start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whenever_it_is_killed_the_index_equals_the_catalogue_in_the_end() {
+async fn index_equals_the_catalogue_after_repeated_kills() {
     let shop = Shop::with_products(200).await;
     let mut search = Search::of(&shop).await;
     for round in 0..6 {
@@ -59,7 +59,7 @@ async fn whenever_it_is_killed_the_index_equals_the_catalogue_in_the_end() {
 }
 
 #[tokio::test]
-async fn without_a_product_api_an_index_of_before_serves_at_once() {
+async fn existing_index_serves_at_once_without_a_product_api() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Larch Ladder", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -73,7 +73,7 @@ async fn without_a_product_api_an_index_of_before_serves_at_once() {
 }
 
 #[tokio::test]
-async fn an_index_that_is_damaged_is_built_anew() {
+async fn damaged_index_is_rebuilt() {
     let shop = Shop::with_products(300).await;
     let mut search = Search::of(&shop).await;
     for damage in [cut, overwrite, remove] {
@@ -88,7 +88,7 @@ async fn an_index_that_is_damaged_is_built_anew() {
 }
 
 #[tokio::test]
-async fn an_index_of_another_version_is_removed_and_built_anew() {
+async fn index_of_another_version_is_removed_and_rebuilt() {
     let shop = Shop::with_products(50).await;
     let directory = Search::of(&shop).await.kill().await;
     let old = directory.path().join("v1");
@@ -130,9 +130,9 @@ fn remove(index: &Path) {
     fs::write(index.join(VERSION).join("meta.json"), "{").expect("it can be written");
 }
 
-/// It was away for longer than events are kept.
+/// The search was down for longer than events are retained.
 #[tokio::test]
-async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue() {
+async fn search_reindexes_the_catalogue_after_missed_events() {
     let shop = Shop::with_products(100).await;
     let search = Search::of(&shop).await;
     let directory = search.kill().await;
@@ -145,7 +145,7 @@ async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue(
 
     let search = Search::start(&shop, directory, &[]).await;
     search.ready().await;
-    // Nothing tells it that there is a hole before there is something behind it.
+    // The consumer detects the gap only when an event after it arrives.
     shop.create(&[Product { name: "Celadon Saucer", ..Product::default() }]).await;
     search.until_found("celadon", &["Celadon Cup", "Celadon Saucer"]).await;
     assert_eq!(search.find("").await.total(), 91);
@@ -153,12 +153,13 @@ async fn when_events_were_missed_the_index_is_compared_with_the_whole_catalogue(
 }
 
 #[tokio::test]
-async fn an_index_of_another_database_is_compared_with_the_whole_catalogue() {
+async fn search_reindexes_the_catalogue_of_another_database() {
     let (large, small) = tokio::join!(Shop::with_products(300), Shop::start());
     let directory = Search::of(&large).await.kill().await;
     small.create(&[Product { name: "Mauve Mitten", ..Product::default() }]).await;
     let search = Search::start(&small, directory, &[]).await;
-    // It is not served while that takes, or pages of it would be stored: by its position it is ahead of everything.
+    // The old index is not served during the comparison. By its position it is ahead of everything, so its pages would
+    // be stored.
     eventually("only what there is", SOON, async || {
         let answers = [search.ask(&[("q", "mauve")]).await, search.ask(&[]).await];
         answers.iter().all(|answer| answer.status == 200 && answer.names() == ["Mauve Mitten"])
@@ -166,9 +167,10 @@ async fn an_index_of_another_database_is_compared_with_the_whole_catalogue() {
     .await;
 }
 
-/// Two that write to one directory would ruin it; the later one waits, and then says why it gives up.
+/// Two processes that write to one directory would damage the index. The second process waits, and then exits with an
+/// error.
 #[tokio::test]
-async fn a_directory_belongs_to_one_process() {
+async fn index_directory_belongs_to_one_process() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     let second = testkit::ChildProcess::start(&crate::support::command(&shop, search.index(), &[])).expect("it starts");

@@ -1,12 +1,13 @@
-//! The shop's database is restored from an older backup while Redis stays up: numbers are given again, to other events.
+//! The shop's database is restored from an older backup while Redis keeps its data: event numbers are assigned again,
+//! to other events.
 
 use serde_json::json;
 use testkit::eventually;
 
 use crate::support::{Found, Product, SOON, Search, Shop};
 
-/// Takes the last `count` events back while the product API is down, and changes the names of the first products, which
-/// gives those numbers again, and one more.
+/// Removes the last `count` events while the product API is down, and changes the names of the first `changed`
+/// products, which assigns the numbers again.
 async fn restore(shop: &mut Shop, count: i64, changed: i64) {
     shop.stop_api().await;
     shop.sql(&format!("DELETE FROM outbox WHERE seq > (SELECT seq - {count} FROM outbox_head)")).await;
@@ -15,7 +16,7 @@ async fn restore(shop: &mut Shop, count: i64, changed: i64) {
     shop.start_api().await;
 }
 
-/// Waits until a page is a hit: pages are stored again.
+/// Waits until a page is a hit, so that pages are known to be stored again.
 async fn until_cached(search: &Search, q: &str) {
     eventually(&format!("a page of {q:?} to be cached"), SOON, async || {
         search.find(q).await.source().starts_with("hit")
@@ -37,7 +38,7 @@ async fn search_finds_what_a_restored_catalogue_holds_and_caches_again() {
         until_cached(&search, "heliotrope").await;
         until_cached(&search, "").await;
         eventually("a current index", SOON, async || search.find("!").await.json()["index"]["stale"] == false).await;
-        // And it goes on from there.
+        // The search follows further changes.
         shop.put("/products/1", &json!({ "name": "Viridian Vase" })).await;
         search.until_found("viridian", &["Viridian Vase"]).await;
         until_cached(&search, "viridian").await;
@@ -46,7 +47,7 @@ async fn search_finds_what_a_restored_catalogue_holds_and_caches_again() {
 }
 
 #[tokio::test]
-async fn search_that_was_down_during_the_restore_builds_its_index_anew() {
+async fn search_that_was_down_during_the_restore_rebuilds_its_index() {
     for is_redis_empty in [false, true] {
         let mut shop = Shop::with_products(50).await;
         let search = Search::of(&shop).await;
@@ -71,7 +72,7 @@ async fn search_that_was_down_during_the_restore_builds_its_index_anew() {
     }
 }
 
-/// The numbers in Redis are of the lost history, and above all that are given now.
+/// The watermarks in Redis belong to the lost history, and are higher than all new event numbers.
 #[tokio::test]
 async fn search_caches_again_where_the_restored_log_is_far_below_the_old_one() {
     let mut shop = Shop::with_products(50).await;
@@ -87,7 +88,7 @@ async fn search_caches_again_where_the_restored_log_is_far_below_the_old_one() {
     until_cached(&search, "amaranth").await;
 }
 
-/// Another replica is still at the lost history: nothing of it may be stored beside what is known now.
+/// The other replica still has an index of the lost history. No page from it may be stored.
 #[tokio::test]
 async fn two_replicas_agree_after_the_restore() {
     let mut shop = Shop::with_products(50).await;

@@ -1,4 +1,5 @@
-//! One word in several spellings: joined, hyphenated or apart; letters that look different and mean the same.
+//! One word in several spellings: joined, hyphenated or separate, and with letters that look different but mean the
+//! same.
 
 use crate::support::{Found, Product, Search, Shop};
 
@@ -6,14 +7,14 @@ async fn search_for(names: &[&str]) -> (Shop, Search) {
     let shop = Shop::start().await;
     let products: Vec<_> = names.iter().map(|name| Product { name, ..Product::default() }).collect();
     shop.create(&products).await;
-    // So that its name has none of the words that are asked for.
+    // The new name of the category has none of the words in the queries.
     shop.put("/categories/1", &serde_json::json!({ "name": "Shelf" })).await;
     let search = Search::of(&shop).await;
     search.until_current(&shop).await;
     (shop, search)
 }
 
-/// Every spelling finds exactly these products, by all of its words and without a correction.
+/// Asserts that every spelling finds exactly these products, by all of its words and without a correction.
 async fn all_find(search: &Search, spellings: &[&str], names: &[&str]) {
     for q in spellings {
         let answer = search.find(q).await;
@@ -51,14 +52,14 @@ async fn joined_hyphenated_and_separate_spellings_find_each_other() {
     all_find(&search, &["red t-shirt", "t shirt red", "tshirt red"], &["Tshirt red"]).await;
     all_find(&search, &["women's", "womens", "women’s boots", "womens boots"], &["Women's Boots"]).await;
     all_find(&search, &["AX4711", "ax-47-11", "ax47-11", "ax 47 11"], &["Bolt AX-47-11"]).await;
-    // Digits that a dot separates are another number without it.
+    // Digits that a dot separates are a different number without the dot.
     all_find(&search, &["475"], &[]).await;
     let html = search.find("wifi router").await.json()["hits"][0]["name_html"].clone();
     assert_eq!(html, "<b>Wi-Fi</b> <b>Router</b>");
 }
 
 #[tokio::test]
-async fn letters_that_mean_the_same_find_each_other() {
+async fn letters_with_the_same_meaning_find_each_other() {
     let (_shop, search) = search_for(&[
         "Café Crème",
         "USB Hub",
@@ -81,6 +82,6 @@ async fn letters_that_mean_the_same_find_each_other() {
     all_find(&search, &["musli", "MÜSLI", "mu\u{308}sli"], &["Müsli Bowl"]).await;
     all_find(&search, &["οδος", "οδοσ", "ΟΔΟΣ"], &["ΟΔΟΣ"]).await;
     all_find(&search, &["supermarket"], &["super\u{200b}market"]).await;
-    // "ue" is no "ü", but a letter too many.
+    // "ue" does not fold like "ü": it has one letter too many.
     assert_eq!(search.find("muesli").await.json()["corrected"], true);
 }

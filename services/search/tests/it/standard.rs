@@ -1,4 +1,4 @@
-//! What every service has.
+//! The routes and the behaviour that every service has.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use testkit::http::{assert_description_holds, assert_head_as_get};
 use crate::support::{Product, Search, Shop};
 
 #[tokio::test]
-async fn it_has_the_routes_that_every_service_has() {
+async fn search_has_the_routes_of_every_service() {
     let shop = Shop::start().await;
     shop.create(&[Product { name: "Moss Lamp", ..Product::default() }]).await;
     let search = Search::of(&shop).await;
@@ -33,7 +33,7 @@ async fn it_has_the_routes_that_every_service_has() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_in_good_order() {
+async fn search_stops_cleanly_on_sigterm() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     let exit = search.process.term().await.expect("it ends");
@@ -42,7 +42,7 @@ async fn sigterm_ends_it_in_good_order() {
 }
 
 #[test]
-fn a_wrong_setting_is_refused_by_its_name() {
+fn search_refuses_a_wrong_setting_by_name() {
     for (name, value) in [("INDEX__MEMORY", "1"), ("INDEX__PAHT", "x"), ("REDIS__URL", "http://x")] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_search"));
         command.env_remove("CONFIG_FILE").env("HTTP__PORT", "0");
@@ -64,7 +64,7 @@ async fn head_is_answered_like_get_on_every_route() {
 }
 
 #[tokio::test]
-async fn the_description_holds_for_every_route() {
+async fn openapi_description_holds_for_every_route() {
     let shop = Shop::start().await;
     let search = Search::of(&shop).await;
     assert_description_holds(&search, &[("key", "search:page:1")]).await;

@@ -1,4 +1,5 @@
-//! What people type: accents or none, scripts without spaces, signs in names, long numbers, words that no product has.
+//! Queries as people type them: with or without accents, in scripts without spaces, with signs, long numbers, and words
+//! that no product has.
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ async fn search_for(names: &[&str]) -> (Shop, Search) {
     (shop, search)
 }
 
-/// Searches that find exactly these, in whatever order.
+/// Asserts that each query finds exactly these products, in any order.
 async fn find(search: &Search, expected: &[(&str, &[&str])]) {
     for (q, names) in expected {
         let answer = search.find(q).await;
@@ -57,7 +58,7 @@ async fn composed_decomposed_and_missing_accents_find_each_other() {
 }
 
 #[tokio::test]
-async fn scripts_without_spaces_are_found_by_any_part_of_a_text() {
+async fn text_in_a_script_without_spaces_is_found_by_any_part() {
     let (_shop, search) =
         search_for(&["智能手机保护壳", "保护手机", "ガラスのコップ", "กาแฟเย็น", "हिन्दी किताब", "한국어 사전"]).await;
     find(
@@ -83,17 +84,17 @@ async fn scripts_without_spaces_are_found_by_any_part_of_a_text() {
 }
 
 #[tokio::test]
-async fn a_category_in_a_script_without_spaces_is_found_by_a_part_of_its_name() {
+async fn category_in_a_script_without_spaces_is_found_by_part_of_its_name() {
     let (shop, search) = search_for(&["Thing"]).await;
     shop.put("/categories/1", &serde_json::json!({ "name": "手机配件" })).await;
     search.until_found("配件", &["Thing"]).await;
 }
 
 #[tokio::test]
-async fn a_word_with_signs_is_a_word_of_its_own() {
+async fn word_with_signs_is_a_separate_word() {
     let names = ["C++ Primer", "C# Primer", "Cable Primer", "ASP.NET Primer", "Net Primer", "AT&T Phone", "At Home"];
     let (shop, search) = search_for(&names).await;
-    // So that its name does not begin with a "c".
+    // The new name of the category does not begin with a "c".
     shop.put("/categories/1", &serde_json::json!({ "name": "Shelf" })).await;
     search.until_current(&shop).await;
     find(
@@ -117,13 +118,13 @@ async fn a_word_with_signs_is_a_word_of_its_own() {
     .await;
     assert_eq!(html(&search.find("C++").await), "<b>C++</b> Primer");
     assert_eq!(html(&search.find("AT&T").await), "<b>AT&amp;T</b> Phone");
-    // A sign too many in an ordinary word is a typo.
+    // An extra sign in an ordinary word is a typo.
     let corrected = search.find("cable+").await;
     assert_eq!((corrected.names(), &corrected.json()["corrected"]), (vec!["Cable Primer".to_owned()], &true.into()));
 }
 
 #[tokio::test]
-async fn a_long_article_number_is_found_exactly() {
+async fn long_article_number_is_found_exactly() {
     assert_eq!(NUMBER.len(), 70);
     let other = format!("{}8", &NUMBER[..69]);
     let longest = "9".repeat(150);
@@ -143,7 +144,7 @@ async fn a_long_article_number_is_found_exactly() {
 }
 
 #[tokio::test]
-async fn a_word_that_no_product_has_leaves_the_best_partial_matches() {
+async fn word_that_no_product_has_leaves_the_best_partial_matches() {
     let names = ["Red Shoes", "Red Shoes for Rain", "Red Hat", "Blue Shoes", "Mug", "保护壳 Red"];
     let (_shop, search) = search_for(&names).await;
     for (q, expected) in [
@@ -157,17 +158,17 @@ async fn a_word_that_no_product_has_leaves_the_best_partial_matches() {
         assert_eq!(answer.names(), expected, "{q}");
         assert_eq!((answer.total(), &answer.json()["match"]), (expected.len() as u64, &"partial".into()), "{q}");
     }
-    // Less than half of the words is no match.
+    // Less than half of the words is not a match.
     for q in ["cheap", "red cheap quick", "cheap quick"] {
         let answer = search.find(q).await;
         assert_eq!((answer.names(), &answer.json()["match"]), (vec![], &"all".into()), "{q}");
     }
-    // What has all of the words, nearly, is better.
+    // A product with all words and a typo takes precedence over partial matches.
     let corrected = search.find("red shoos rain").await.json();
     assert_eq!((&corrected["match"], &corrected["corrected"]), (&"all".into(), &true.into()), "{corrected}");
     let html = search.find("cheap red shoes").await.json()["hits"][0]["name_html"].clone();
     assert_eq!(html, "<b>Red</b> <b>Shoes</b>");
-    // The second page goes on with the same kind of matches.
+    // The second page continues with the same kind of matches.
     let first = search.ask(&[("q", "red shoes cheap"), ("limit", "1")]).await.expect(200).json();
     let cursor = first["next_cursor"].as_str().expect("a next page");
     let second = search.ask(&[("q", "red shoes cheap"), ("limit", "1"), ("cursor", cursor)]).await.expect(200);

@@ -26,7 +26,7 @@ fn tags(events: &[ProductEvent], flipped: &[i64]) -> Vec<String> {
 }
 
 #[test]
-fn a_new_price_or_text_can_let_it_into_other_lists_of_its_category() {
+fn new_price_or_text_invalidates_the_lists_of_the_category() {
     for changed in
         [&["price_cents"] as &[&str], &["name"], &["description", "stock"], &[], &["a column of a later day"]]
     {
@@ -36,25 +36,25 @@ fn a_new_price_or_text_can_let_it_into_other_lists_of_its_category() {
 }
 
 #[test]
-fn a_new_stock_concerns_others_only_when_it_begins_or_ends() {
+fn new_stock_invalidates_other_lists_only_when_availability_changes() {
     let updated = event(1, Kind::ProductUpdated, Some(3), &["stock", "featured"]);
     assert_eq!(tags(std::slice::from_ref(&updated), &[]), ["product:3"]);
     assert_eq!(tags(&[updated], &[3]), ["product:3", "products-of:7"]);
 }
 
 #[test]
-fn one_that_moves_concerns_both_categories() {
+fn moved_product_invalidates_the_lists_of_both_categories() {
     let moved = event(1, Kind::ProductUpdated, Some(3), &["category_id"]);
     assert_eq!(tags(&[moved], &[]), ["product:3", "products-of:7", "products-of:8"]);
 }
 
 #[test]
-fn a_category_concerns_the_lists_that_show_its_name() {
+fn category_change_invalidates_the_lists_that_show_its_name() {
     assert_eq!(tags(&[event(1, Kind::CategoryUpdated, None, &["name"])], &[]), ["category:7"]);
 }
 
 #[test]
-fn deleted_is_what_was_deleted_last() {
+fn product_counts_as_deleted_if_its_last_event_is_the_deletion() {
     let events = [
         event(1, Kind::ProductDeleted, Some(1), &[]),
         event(2, Kind::ProductCreated, Some(1), &[]),

@@ -1,4 +1,4 @@
-//! Carts that exist as events only.
+//! Carts that exist only as events.
 
 use events::contract::cart_reference;
 use serde_json::{Value, json};
@@ -12,12 +12,12 @@ pub(crate) struct Carts<'a> {
 }
 
 impl<'a> Carts<'a> {
-    /// A stream of which nothing is there.
+    /// Creates a writer for an empty stream.
     pub(crate) fn new(redis: &'a Redis) -> Self {
         Self { redis, seq: 0 }
     }
 
-    /// A new cart that holds these.
+    /// Creates a cart with these products.
     pub(crate) async fn with(&mut self, products: &[i64]) -> Uuid {
         let cart = Uuid::new_v4();
         for product in products {
@@ -26,21 +26,21 @@ impl<'a> Carts<'a> {
         cart
     }
 
-    /// So many carts that hold these.
+    /// Creates `count` carts with these products.
     pub(crate) async fn many(&mut self, count: usize, products: &[i64]) {
         for _ in 0..count {
             self.with(products).await;
         }
     }
 
-    /// A line is so; returns the number of the event.
+    /// Appends an event with the state of a line, and returns its number.
     pub(crate) async fn line(&mut self, cart: Uuid, product: i64, quantity: i32, version: i64) -> u64 {
         let event = Self::event(self.seq + 1, cart, product, quantity, version);
         self.append(&event).await
     }
 
-    /// The line of a product in each of these carts is so: all in one step, so that one reader is given all of it. Returns
-    /// the number of the last event.
+    /// Appends an event for the line of a product in each of these carts. All are appended in one step, so that one
+    /// reader receives all of them. Returns the number of the last event.
     pub(crate) async fn lines_at_once(&mut self, carts: &[Uuid], product: i64, quantity: i32, version: i64) -> u64 {
         let append = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end";
         let mut command = ["EVAL", append, "1", "cart:events"].map(str::to_owned).to_vec();
@@ -62,7 +62,7 @@ impl<'a> Carts<'a> {
         })
     }
 
-    /// Anything, with the next number.
+    /// Appends any text as an event with the next number.
     pub(crate) async fn append(&mut self, event: &Value) -> u64 {
         self.seq += 1;
         let text = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
@@ -71,7 +71,7 @@ impl<'a> Carts<'a> {
         self.seq
     }
 
-    /// The number of the last one.
+    /// Returns the number of the last event.
     pub(crate) fn last(&self) -> u64 {
         self.seq
     }

@@ -1,4 +1,4 @@
-//! What the tests stand on: stores of their own, the services as their users run them, carts that exist as events only.
+//! Fixtures of the tests: stores per test, the services as processes, and carts that exist only as events.
 
 mod carts;
 mod lists;
@@ -11,5 +11,5 @@ pub(crate) use lists::{ids, item};
 pub(crate) use stores::{Stores, until_both_are_read, until_list};
 pub(crate) use testkit::http::Service;
 
-/// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.
+/// How long a test waits for an effect that normally comes at once. It is long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

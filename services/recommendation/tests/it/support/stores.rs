@@ -1,4 +1,4 @@
-//! Databases and a Redis that one test has to itself, and the services over them.
+//! Databases and a Redis for one test, and the services over them.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use testkit::{Postgres, Redis, eventually, shared_database, sibling};
 
 use super::{SOON, Service};
 
-/// Settings of every test, unless it says otherwise. A busy machine must not look like a Redis that is down.
+/// Settings of every test, unless the test overrides them. A busy machine must not look like a Redis that is down.
 const DEFAULTS: [(&str, &str); 6] = [
     ("HTTP__HOST", "127.0.0.1"),
     ("HTTP__PORT", "0"),
@@ -19,7 +19,7 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("REDIS__COMMAND_TIMEOUT", "2s"),
 ];
 
-/// What a test has to itself.
+/// The databases and the Redis of one test.
 pub(crate) struct Stores {
     pub(crate) redis: Redis,
     ours: String,
@@ -27,7 +27,7 @@ pub(crate) struct Stores {
     carts: String,
 }
 
-/// A lock of rows that the test holds: who writes there waits until it is released.
+/// Row locks that the test holds. A writer of these rows waits until they are released.
 pub(crate) struct Lock(AsyncPgConnection);
 
 impl Stores {
@@ -36,7 +36,7 @@ impl Stores {
         Self { redis, ours: shared_database().await, shop: shared_database().await, carts: shared_database().await }
     }
 
-    /// With our database on a Postgres that the test may stop.
+    /// Creates stores whose recommendation database is on a Postgres that the test may stop.
     pub(crate) async fn on(postgres: &Postgres) -> Self {
         let ours = postgres.create_database("recommendation").await.expect("a new cluster has no such database");
         Self { ours, ..Self::start().await }
@@ -51,28 +51,29 @@ impl Stores {
         command
     }
 
-    /// The command that starts a recommendation beside the product API at `url`, and no cart.
+    /// Returns the command that starts a recommendation service with the product API at `url`, and no cart service.
     pub(crate) fn our_command(&self, url: &str, settings: &[(&str, &str)]) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_recommendation"));
         let mut command = self.command(program, &self.ours, &[("PRODUCT_API__URL", url)]);
-        // Nobody listens there. Lessons come at once.
+        // No server listens at this cart URL. Learning runs start without delay.
         command.env("CART__URL", "http://127.0.0.1:9").env("LEARNING__EVERY", "100ms");
         command.envs(settings.iter().copied());
         command
     }
 
-    /// A recommendation that is ready.
+    /// Starts a recommendation service, and waits until it is ready.
     pub(crate) async fn ours_with(&self, url: &str, settings: &[(&str, &str)]) -> Service {
         Service::start(&self.our_command(url, settings)).await
     }
 
-    /// The real product API, at `port` or anywhere, with products 1 to 120 chosen by hand in 12 categories.
+    /// Starts the real product API at `port` (0: any). Its products 1 to 120 in 12 categories are written by hand.
     pub(crate) async fn product_api(&self, port: &str) -> Service {
         let settings = [("SEED_PRODUCTS", "130"), ("HTTP__PORT", port)];
         Service::start(&self.command(&sibling("product-api"), &self.shop, &settings)).await
     }
 
-    /// The real product API, and a recommendation beside it that has heard of all that was seeded.
+    /// Starts the real product API and a recommendation service, and waits until the service has applied all events of
+    /// the seeding.
     pub(crate) async fn both(&self) -> (Service, Service) {
         let api = self.product_api("0").await;
         let ours = self.ours_with(api.url(), &[]).await;
@@ -81,13 +82,13 @@ impl Stores {
         (api, ours)
     }
 
-    /// The real cart, at `port` or anywhere, beside the product API at `url`.
+    /// Starts the real cart service at `port` (0: any), with the product API at `url`.
     pub(crate) async fn cart(&self, url: &str, port: &str) -> Service {
         let settings = [("PRODUCT_API__URL", url), ("PRODUCT_API__TIMEOUT", "5s"), ("HTTP__PORT", port)];
         Service::start(&self.command(&sibling("cart"), &self.carts, &settings)).await
     }
 
-    /// The real product API and the real cart, and a recommendation beside them with settings of its own.
+    /// Starts the real product API, the real cart service, and a recommendation service with additional settings.
     pub(crate) async fn all_with(&self, settings: &[(&str, &str)]) -> (Service, Service, Service) {
         let api = self.product_api("0").await;
         let cart = self.cart(api.url(), "0").await;
@@ -96,7 +97,7 @@ impl Stores {
         (api, cart, ours)
     }
 
-    /// Runs SQL in our database; a line per row, columns separated by `|`.
+    /// Runs SQL in the recommendation database. Returns one line per row, with columns separated by `|`.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         Postgres::shared().await.sql(name(&self.ours), sql).await.expect("the test's own SQL")
     }
@@ -106,12 +107,12 @@ impl Stores {
         Postgres::shared().await.sql(name(&self.carts), sql).await.expect("the test's own SQL")
     }
 
-    /// Where our database is.
+    /// Returns the URL of the recommendation database.
     pub(crate) fn ours(&self) -> &str {
         &self.ours
     }
 
-    /// The name of our database.
+    /// Returns the name of the recommendation database.
     pub(crate) fn our_database(&self) -> &str {
         name(&self.ours)
     }
@@ -126,7 +127,7 @@ impl Stores {
         self.redis.cli(arguments).await.expect("the test's own command")
     }
 
-    /// Holds up each reaction to an event about a line that is known by now.
+    /// Locks all known lines, so that handlers of events about them wait.
     pub(crate) async fn hold_reactions(&self) -> Lock {
         let mut connection = AsyncPgConnection::establish(&self.ours).await.expect("the database is there");
         let lock = "BEGIN; SELECT FROM basket_items FOR UPDATE";
@@ -134,7 +135,7 @@ impl Stores {
         Lock(connection)
     }
 
-    /// Waits until that many of our statements wait for a lock.
+    /// Waits until `count` statements of the service wait for a lock.
     pub(crate) async fn until_waiting(&self, count: usize) {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                        AND application_name = 'recommendation' AND wait_event_type = 'Lock'";
@@ -142,16 +143,16 @@ impl Stores {
         eventually(&what, SOON, async || self.sql(waiting).await == count.to_string()).await;
     }
 
-    /// The events of a stream that members of our group were given and have not carried out: each with who has it.
+    /// Returns the pending entries of a stream in the service's group: the number of each event, and its consumer.
     pub(crate) async fn pending(&self, stream: &str) -> Vec<(u64, String)> {
         let pending = self.redis(&["XPENDING", stream, "recommendation", "-", "+", "100"]).await;
         let lines: Vec<&str> = pending.lines().collect();
-        // Of each its id, the consumer, since when, and how often.
+        // XPENDING returns for each entry its id, the consumer, the idle time, and the number of deliveries.
         let number = |id: &str| id.trim_end_matches("-0").parse().expect("a number");
         lines.chunks_exact(4).map(|entry| (number(entry[0]), entry[1].to_owned())).collect()
     }
 
-    /// Waits until our group has carried out all events of a stream up to `seq`.
+    /// Waits until the service's group has applied all events of a stream up to `seq`.
     pub(crate) async fn until_carried_out(&self, stream: &str, seq: u64) {
         let script = "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
                           if group[2] == 'recommendation' and group[6] == 0 then return group[8] end
@@ -163,7 +164,7 @@ impl Stores {
         .await;
     }
 
-    /// Waits until all that was committed in the shop has had its effect.
+    /// Waits until the service has applied every change that was committed in the shop.
     pub(crate) async fn until_all_is_heard(&self) {
         eventually("the shop's changes to be announced", SOON, async || {
             self.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
@@ -173,7 +174,8 @@ impl Stores {
         self.until_carried_out("product:events", head).await;
     }
 
-    /// Waits until everything up to event `seq` of carts has been learned from, and the lists are gone.
+    /// Waits until the service has learned from every event about carts up to `seq`, and has invalidated the outdated
+    /// lists.
     pub(crate) async fn until_learned(&self, seq: u64) {
         self.until_carried_out("cart:events", seq).await;
         eventually("it to be learned", SOON, async || {
@@ -190,14 +192,14 @@ impl Lock {
     }
 }
 
-/// Waits until both streams are read. Nobody has a log of carts in these tests: that is found out after a while, and every
-/// list is dropped then.
+/// Waits until both streams are read. Without a cart service the log of carts is unavailable; the service detects this
+/// after a while, and then purges every list.
 pub(crate) async fn until_both_are_read(ours: &Service) {
     let events = async || ours.get("/readyz").await.json()["checks"]["events"]["status"] == "ok";
     eventually("both streams to be read", SOON, events).await;
 }
 
-/// Waits until a list at `path` is as the test says.
+/// Waits until the list at `path` satisfies `is_so`.
 pub(crate) async fn until_list(service: &Service, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     eventually(what, SOON, async || Some(service.get(path).await.expect(200).json()).filter(|list| is_so(list))).await
 }

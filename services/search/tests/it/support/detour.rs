@@ -1,11 +1,11 @@
-//! A way to the product API that can be closed: connections stay, nothing comes through.
+//! A proxy for the product API that can be closed: connections stay open, but no byte passes.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Passes bytes on, or holds them back.
+/// A proxy that forwards bytes, or holds them back while it is closed.
 pub(crate) struct Detour {
     pub(crate) url: String,
     open: watch::Sender<bool>,
@@ -13,7 +13,7 @@ pub(crate) struct Detour {
 }
 
 impl Detour {
-    /// A way to `target` (`http://host:port`), open.
+    /// Starts an open proxy for `target` (`http://host:port`).
     pub(crate) async fn to(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));

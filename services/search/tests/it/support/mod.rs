@@ -1,4 +1,4 @@
-//! What the tests stand on: a shop of their own, the search as its users run it, and ways to hold things up.
+//! Fixtures of the tests: a shop per test, the search as a process, and a proxy that can block a connection.
 
 mod detour;
 mod search;
@@ -11,5 +11,5 @@ pub(crate) use search::{Found, Search, command};
 pub(crate) use shop::{Product, Shop};
 pub(crate) use testkit::http::TestResponse;
 
-/// How long a test waits for what should happen at once: long enough for a machine that is busy with other things.
+/// How long a test waits for an effect that normally comes at once. It is long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

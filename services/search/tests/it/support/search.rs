@@ -1,4 +1,4 @@
-//! The search as a process of its own.
+//! The search service as a separate process.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -12,19 +12,19 @@ use testkit::http::{Service, TestResponse};
 
 use super::{SOON, Shop};
 
-/// A running search. It is killed when this is dropped, and its index is removed.
+/// A running search process. Dropping it kills the process and removes its index.
 pub(crate) struct Search {
     service: Service,
     directory: Option<TempDir>,
 }
 
-/// What a page of results says.
+/// Reads the parts of a result page.
 pub(crate) trait Found {
-    /// The names of the products found, in order.
+    /// Returns the names of the products on the page, in order.
     fn names(&self) -> Vec<String>;
-    /// Their ids.
+    /// Returns the ids of the products on the page, in order.
     fn ids(&self) -> Vec<i64>;
-    /// How many there are on all pages.
+    /// Returns the number of products on all pages.
     fn total(&self) -> u64;
 }
 
@@ -59,12 +59,12 @@ impl Deref for Search {
 }
 
 impl Search {
-    /// Starts it over `shop` and waits until it is ready.
+    /// Starts a search over `shop`, and waits until it is ready.
     pub(crate) async fn of(shop: &Shop) -> Self {
         Self::with(shop, &[]).await
     }
 
-    /// As `of`, with settings of its own.
+    /// Starts a search like `of`, with additional settings.
     pub(crate) async fn with(shop: &Shop, settings: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().expect("a directory");
         let search = Self::start(shop, directory, settings).await;
@@ -72,13 +72,13 @@ impl Search {
         search
     }
 
-    /// Starts it on an index of before, or on an empty directory; does not wait until it is ready.
+    /// Starts a search on an existing index or an empty directory, and does not wait until it is ready.
     pub(crate) async fn start(shop: &Shop, directory: TempDir, settings: &[(&str, &str)]) -> Self {
         let service = Service::start_without_waiting(&command(shop, directory.path(), settings)).await;
         Self { service, directory: Some(directory) }
     }
 
-    /// Ends it by `kill -9` and returns its index.
+    /// Kills the process with `kill -9`, and returns its index.
     pub(crate) async fn kill(mut self) -> TempDir {
         self.process.kill9().await.expect("it is killed");
         self.directory.take().expect("it is taken once")
@@ -88,7 +88,7 @@ impl Search {
         self.directory.as_ref().expect("it is there until the end").path()
     }
 
-    /// The pages of the result, from the first to the last.
+    /// Returns all pages of the result, in order.
     pub(crate) async fn pages(&self, parameters: &[(&str, &str)]) -> Vec<TestResponse> {
         let (mut pages, mut cursor) = (Vec::new(), None::<String>);
         loop {
@@ -108,18 +108,18 @@ impl Search {
         Service::send(self.request(Method::GET, "/search").query(parameters)).await
     }
 
-    /// Searches for `q` and expects an answer.
+    /// Searches for `q`, and expects a result page.
     pub(crate) async fn find(&self, q: &str) -> TestResponse {
         self.ask(&[("q", q)]).await.expect(200)
     }
 
-    /// Waits until a search for `q` finds exactly these, in this order.
+    /// Waits until a search for `q` finds exactly these products, in this order.
     pub(crate) async fn until_found(&self, q: &str, names: &[&str]) {
         let what = format!("a search for {q:?} to find {names:?}");
         eventually(&what, SOON, async || self.find(q).await.names() == names).await;
     }
 
-    /// Waits until the page for `parameters` is a hit, current or flagged, and returns it.
+    /// Waits until the page for `parameters` is a hit, current or marked as stale, and returns it.
     pub(crate) async fn cached(&self, parameters: &[(&str, &str)]) -> TestResponse {
         eventually(&format!("the page of {parameters:?} to be cached"), SOON, async || {
             let answer = self.ask(parameters).await.expect(200);
@@ -128,7 +128,7 @@ impl Search {
         .await
     }
 
-    /// Waits until every event up to now is in the index.
+    /// Waits until the index includes every event up to now.
     pub(crate) async fn until_current(&self, shop: &Shop) {
         let events = "SELECT count(*) = 0 FROM outbox WHERE done_at IS NULL";
         eventually("the relay", SOON, async || shop.sql(events).await == "t").await;
@@ -137,14 +137,14 @@ impl Search {
         eventually("the index to be current", SOON, async || self.position().await >= head).await;
     }
 
-    /// The number of the last event in the index.
+    /// Returns the number of the last event in the index.
     pub(crate) async fn position(&self) -> u64 {
-        // Without a cache in between: signs find nothing.
+        // Each response has the current position, even when the page is a hit. A query of signs matches no product.
         self.find("!").await.json()["index"]["position"].as_u64().expect("a position")
     }
 }
 
-/// The command that starts it.
+/// Returns the command that starts a search.
 pub(crate) fn command(shop: &Shop, directory: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_search"));
     command.env_remove("CONFIG_FILE").envs([

@@ -1,4 +1,4 @@
-//! A shop that one test has to itself: a database, a Redis, and a product API over them.
+//! A shop for one test: a database, a Redis, and a product API over them.
 
 use std::process::Command;
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use testkit::http::{Service, TestResponse};
 use testkit::{Postgres, Redis, shared_database, sibling};
 
-/// A running product API and its stores. It is killed when this is dropped.
+/// A running product API and its stores. Dropping it kills the process.
 pub(crate) struct Shop {
     pub(crate) redis: Redis,
     pub(crate) api: Service,
     database_url: String,
 }
 
-/// A product to be created; what is left out does not matter to the test.
+/// A product to create. The defaults are values that do not matter to the test.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     pub(crate) name: &'a str,
@@ -29,12 +29,12 @@ impl Default for Product<'_> {
 }
 
 impl Shop {
-    /// A shop with a dozen categories and nothing in them but what the test puts there.
+    /// Starts a shop with a dozen categories and no products.
     pub(crate) async fn start() -> Self {
         Self::with_products(0).await
     }
 
-    /// A shop with the first so many products of the demo catalogue.
+    /// Starts a shop with the first `count` products of the demo catalogue.
     pub(crate) async fn with_products(count: u64) -> Self {
         let redis = Redis::start().await.expect("a private Redis");
         let database_url = shared_database().await;
@@ -47,13 +47,13 @@ impl Shop {
         self.api.process.kill9().await.expect("it is killed");
     }
 
-    /// Starts it again, on the same port.
+    /// Starts the product API again, on the same port.
     pub(crate) async fn start_api(&mut self) {
         let (_, port) = self.api.address().split_once(':').expect("a port");
         self.api = start(&self.redis, &self.database_url, 0, port).await;
     }
 
-    /// Creates products and returns their ids.
+    /// Creates products, and returns their ids.
     pub(crate) async fn create(&self, products: &[Product<'_>]) -> Vec<i64> {
         let mut ids = Vec::new();
         for Product { name, description, price_cents, category_id } in products {
@@ -76,7 +76,7 @@ impl Shop {
         self.api.delete(&format!("/products/{id}")).await.expect(204);
     }
 
-    /// Runs SQL beside the product API.
+    /// Runs SQL in the shop's database, bypassing the product API.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         let database = self.database_url.rsplit_once('/').map_or("", |(_, name)| name);
         Postgres::shared().await.sql(database, sql).await.expect("the test's own SQL")
