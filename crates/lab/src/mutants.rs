@@ -3,8 +3,7 @@
 //! The tests are built once, with `--cfg mutants`, so that the cache reads its scripts from the folder that
 //! `CACHE_SCRIPTS` names. A mutant is a copy of the scripts without one defence. It is caught when Redis accepts the
 //! script and the one test that its entry names fails. That test has passed with the unchanged scripts before. A test
-//! that
-//! does not end, or cannot be run, catches nothing: it ends the run with an error.
+//! that does not end, or cannot be run, catches nothing: it ends the run with an error.
 
 mod build;
 mod list;

@@ -1,6 +1,5 @@
 //! Second half of the events demo: one write and the cache of every service, a change in psql, and a subscriber that
-//! was
-//! stopped when the event was published.
+//! was stopped when the event was published.
 
 use std::time::{Duration, Instant};
 

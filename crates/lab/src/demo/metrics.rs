@@ -39,8 +39,7 @@ impl Metrics {
     }
 
     /// Returns how often the cache worked without Redis: bypassed reads, values that were not stored, deferred deletes,
-    /// and
-    /// purges of the `events` cache because announcements may have been missed.
+    /// and purges of the `events` cache because announcements may have been missed.
     pub(crate) fn without_redis(&self) -> u64 {
         let signs = [
             ("cache_reads_total", "outcome", "bypass"),

@@ -51,8 +51,7 @@ impl Paint {
 }
 
 /// Breaks `text` between words into lines of at most `width` characters. A longer word gets a line of its own. Text
-/// that
-/// fits on one line is not changed.
+/// that fits on one line is not changed.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     if text.chars().count() <= width {
         return vec![text.to_owned()];

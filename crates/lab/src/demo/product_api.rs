@@ -138,8 +138,7 @@ impl ProductApiClient {
     }
 
     /// Reads until there is a fresh entry that lives for at least `life` more, so that it does not expire in the middle
-    /// of
-    /// what the demo shows. Returns the last read, and the entry that it left.
+    /// of what the demo shows. Returns the last read, and the entry that it left.
     pub(super) async fn warm(&self, path: &str, key: &str, life: Duration) -> Result<(Answer, Entry)> {
         let deadline = Instant::now() + life + TIMEOUT;
         loop {
@@ -205,8 +204,7 @@ impl ProductApiClient {
             };
             let answer = request.send().await.with_context(|| format!("{method} {}{path}", self.base))?;
             // This response does not belong to this request: the server closed a connection that had been idle from the
-            // start,
-            // just when this request was sent on it. RFC 9110 (15.5.9) allows the client to repeat it on another
+            // start, just when this request was sent on it. RFC 9110 (15.5.9) allows the client to repeat it on another
             // connection.
             if answer.status() != StatusCode::REQUEST_TIMEOUT || tries == 3 {
                 return Ok(answer);

@@ -62,8 +62,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
         let (entry, truth) = (subject.entry().await?, subject.truth().await?);
         let read = subject.read().await?;
         // A missing entry is not a contradiction: when the first writer finds that its lease is gone, it deletes the
-        // entry that
-        // may be wrong.
+        // entry that may be wrong.
         same += usize::from(entry.as_ref().is_none_or(|entry| entry.version == Some(truth)));
         stored += usize::from(entry.is_some());
         fresh += usize::from(read.version == Some(truth));

@@ -1,4 +1,4 @@
-//! One subject, ready to be read and written: what is sent, and what an answer shows.
+//! One subject, ready to be read and written: the requests, and what their responses show.
 
 use std::collections::HashMap;
 
@@ -15,17 +15,17 @@ use super::workload::Choice;
 pub(super) struct Prepared {
     /// Its name.
     pub name: String,
-    /// What it promises.
+    /// The promise about its staleness.
     pub promise: Promise,
-    /// The products, by the order in which the workload counts them.
+    /// The products, in the order of the workload's indices.
     pub products: Vec<Product>,
-    /// The subject's own part of the keys that records have: that of its first product.
+    /// The key of its first product in the records; the keys of its other products follow.
     pub first_key: u32,
-    /// Which product it is.
+    /// The choice of the next product.
     pub choice: Choice,
-    /// The replicas that are read and written.
+    /// The replicas that are read, and those that are written.
     pub nodes: (Vec<String>, Vec<String>),
-    /// How its answers are read.
+    /// How its responses are interpreted.
     pub reading: Reading,
     /// How its products are written.
     pub writing: Writing,
@@ -34,51 +34,51 @@ pub(super) struct Prepared {
 /// A product of the run.
 #[derive(Debug)]
 pub(super) struct Product {
-    /// What the service calls it.
+    /// Its id in the service.
     pub id: u64,
     /// A word that no other product has.
     pub word: String,
-    /// Where it is read.
+    /// The path at which it is read.
     pub read_path: String,
-    /// Where it is written.
+    /// The path at which it is written.
     pub write_path: String,
 }
 
-/// How an answer is read.
+/// How a response is interpreted.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Where the list is, if it is one.
+    /// Where the list is, if the response is a list.
     pub items: Option<String>,
-    /// What the list shows.
+    /// The content of the list.
     pub lists: Lists,
-    /// Where the answer says that it may be outdated.
+    /// Where the response says that it may be outdated.
     pub flagged: Option<String>,
     /// What an item shows.
     pub shown: Shown,
-    /// The subject's products by what the service calls them.
+    /// The keys of the subject's products, by their ids in the service.
     pub keys: HashMap<u64, u32>,
 }
 
-/// How a product is written; the fields of [`super::map::Writing`].
+/// How a product is written: the fields of [`super::map::Writing`].
 #[derive(Debug)]
 pub(super) struct Writing {
-    /// PUT, as a rule.
+    /// The method, normally PUT.
     pub method: Method,
-    /// With `{n}`.
+    /// The body, with `{n}`.
     pub body: Value,
-    /// Where the answer has the version.
+    /// Where the response has the version.
     pub version: String,
-    /// How it says that the invalidation has not happened yet.
+    /// The text by which a response says that the invalidation has not happened yet.
     pub unacknowledged: Option<String>,
 }
 
 impl Prepared {
-    /// Where a product is read.
+    /// Returns the path at which a product is read.
     pub(super) fn read_path(&self, product: usize) -> &str {
         &self.products[product].read_path
     }
 
-    /// What is sent to write a product: method, path and body.
+    /// Returns the request that writes a product: method, path and body.
     pub(super) fn write(&self, product: usize, number: u32) -> (Method, &str, Bytes) {
         let product = &self.products[product];
         let (id, writing) = (product.id.to_string(), &self.writing);
@@ -86,7 +86,7 @@ impl Prepared {
         (writing.method.clone(), &product.write_path, body.to_string().into())
     }
 
-    /// The version that a write has made, and whether it is acknowledged.
+    /// Returns the version that a write has made, and whether its invalidation is acknowledged.
     pub(super) fn written(&self, body: &[u8], cache_status: &str) -> Option<(u32, bool)> {
         let answer: Value = serde_json::from_slice(body).ok()?;
         let version = u32::try_from(answer.pointer(&self.writing.version)?.as_u64()?).ok()?;
@@ -94,7 +94,8 @@ impl Prepared {
         Some((version, !deferred))
     }
 
-    /// The products of this run that an answer to reading `product` shows, and whether it says that it may be outdated.
+    /// Returns the products of this run that the response to a read of `product` shows, and whether the response is
+    /// flagged as possibly outdated.
     pub(super) fn seen(&self, product: usize, body: &[u8]) -> (Vec<(u32, Seen)>, bool) {
         let key = self.first_key + product as u32;
         let Ok(answer) = serde_json::from_slice::<Value>(body) else { return (vec![(key, Seen::Torn)], false) };
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// Above what fits into 32 bits.
+    /// An id that does not fit into 32 bits.
     const FIRST: u64 = 5_000_000_000;
 
     fn prepared(items: Option<&str>, lists: Lists) -> Prepared {

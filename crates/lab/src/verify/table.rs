@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-/// A head and rows of as many cells; the columns from the `left`th on hold numbers.
+/// A header and rows with as many cells. The columns from number `left` on hold numbers.
 pub(super) struct Table {
     pub(super) left: usize,
     pub(super) head: Vec<String>,

@@ -1,8 +1,7 @@
 //! The list of mutants: each removes one defence from one script, and names the test that must fail.
 //!
 //! The list covers only the cache's own scripts. The scripts of the relay, of the consumers and of the search's
-//! watermarks
-//! have no mutants.
+//! watermarks have no mutants.
 
 mod fills;
 mod older;
