@@ -1,20 +1,20 @@
-//! The median of some numbers, and between which they lie.
+//! The median of some numbers, and their range.
 
 use serde::Serialize;
 
-/// The median of some numbers, and between which they lie.
+/// The median of some numbers, and their range.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// The middle one.
+    /// The median.
     pub median: f64,
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Sums up; of an even number, the median is the mean of the middle two.
+    /// Computes the spread. For an even number of values, the median is the mean of the middle two.
     pub fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = numbers.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
