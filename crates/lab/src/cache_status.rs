@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_the_header_has_its_source() {
+    fn every_header_form_maps_to_its_source() {
         for (header, source) in [
             ("product-api; hit; ttl=23", Source::Hit),
             ("product-api; hit; ttl=0", Source::Hit),

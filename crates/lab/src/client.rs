@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_do_without_a_port_and_have_a_prefix() {
+    fn address_port_is_optional_and_prefix_is_kept() {
         for (url, address, prefix) in [
             ("http://a:8004", "a:8004", ""),
             ("http://a:8004/", "a:8004", ""),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_speak_to_is_refused() {
+    fn unsupported_address_is_refused() {
         assert!(Place::of("https://a").unwrap_err().to_string().contains("only plain http"));
         assert!(Place::of("a:8004").is_err() && Place::of("http:///shop").is_err());
     }

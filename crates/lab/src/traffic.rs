@@ -353,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_is_stale_since_the_first_newer_version_was_acknowledged() {
+    fn read_is_stale_since_the_first_newer_version_was_acknowledged() {
         let (mut floors, start) = (Floors::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         floors.acknowledged(3, at(30));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_answered_counts_with_the_time_that_it_took() {
+    async fn unanswered_request_counts_with_its_duration() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", silent.local_addr().unwrap());
         let place = Place { name: String::new(), base, path: "/".to_owned(), first: 1, count: 1 };
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_come_due_at_the_rate_asked_for() {
+    async fn requests_come_due_at_the_requested_rate() {
         let mut due = arrivals(2_000.0, Duration::from_millis(500));
         let (mut count, mut last) = (0_u32, None);
         while let Some(at) = due.recv().await {

@@ -95,14 +95,14 @@ Transfer/sec:     19.32MB
 ";
 
     #[test]
-    fn a_run_is_read() {
+    fn wrk_output_is_parsed() {
         let load = parse(RUN).unwrap();
         assert_eq!((load.requests, load.rate), (173_234, 43_293.21));
         assert_eq!((load.p50, load.p99), (Duration::from_micros(812), Duration::from_micros(3250)));
     }
 
     #[test]
-    fn a_run_with_failures_is_an_error() {
+    fn wrk_run_with_failures_is_an_error() {
         for failure in ["  Non-2xx or 3xx responses: 12\n", "  Socket errors: connect 0, read 3, write 0, timeout 0\n"]
         {
             assert!(parse(&format!("{RUN}{failure}")).is_err());

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn recovery_ends_with_the_last_window_that_was_worse() {
+    fn recovery_ends_with_the_last_worse_window() {
         let usual = seen(100, 0, 1);
         let at = |tenths: u64| Duration::from_millis(100 * tenths);
         let good = || seen(100, 0, 1);

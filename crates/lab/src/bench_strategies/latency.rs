@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_down_says_the_same_when_it_is_read_again() {
+    fn stored_histogram_yields_the_same_quantiles() {
         let latency = Latency::of(&times((1..=5_000).chain([9_000_000])));
         assert_eq!(latency.again(), latency);
         let off = (latency.p50 - 2.5).abs() / 2.5;

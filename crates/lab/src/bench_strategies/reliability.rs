@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_is_distrusted_when_its_own_reference_varied() {
+    fn column_is_unreliable_when_its_reference_varied() {
         let quiet = Noise { p50: 1.1, p99: 1.2, peak: 1.05 };
         assert!(unreliable(&[("constant", quiet), ("get", quiet)], 0.0).is_empty());
         let one = |unrest| unreliable(&[("constant", quiet), ("get", unrest)], 0.0);

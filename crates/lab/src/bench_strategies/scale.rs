@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_value_lies_on_the_frame_and_no_label_is_there_twice() {
+    fn values_lie_inside_the_frame_and_labels_are_unique() {
         for values in [vec![0.18, 7.0], vec![0.3], vec![0.001, 20_000.0], vec![10.0, 100_000.0], vec![0.0]] {
             let scale = Scale::around(values.iter().copied(), 100, 800);
             for value in values.iter().filter(|value| **value > 0.0) {

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_happened_is_never_shown_as_zero() {
+    fn nonzero_figure_is_never_shown_as_zero() {
         assert_eq!(share_of_stale((2, 14_470)), "2 of 14,470");
         assert_eq!(share_of_stale((0, 14_470)), "0");
         assert_eq!(share_of_stale((4_000, 14_470)), "27.6 %");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_whose_range_includes_one_is_not_told_apart() {
+    fn ratio_whose_range_includes_one_is_marked_as_equal() {
         let of = |median, min, max| ratio(Spread { median, min, max });
         assert_eq!(of(0.97, 0.91, 1.05), "0.97 (0.91–1.05) ≈");
         assert_eq!(of(0.88, 0.85, 0.93), "0.88 (0.85–0.93)");

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_was_about_nothing_is_wrong() {
+    fn chaos_run_that_proves_nothing_fails() {
         let mut report = Report { writes: 1, kills: vec![("redis", 0), ("cart", 1)], ..Report::default() };
         report.hits = [1, 1, 0, 1];
         report.doubt(2);

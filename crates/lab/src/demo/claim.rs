@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_false_claim_says_what_was_expected_and_what_was_seen() {
+    fn false_claim_shows_expected_and_observed_value() {
         assert_eq!(Verdict::equal(3, 3), Verdict::Holds);
         assert_eq!(Verdict::equal(3, 4), Verdict::False { expected: "3".to_owned(), seen: "4".to_owned() });
         assert_eq!(Verdict::at_most(1.0, 1.0), Verdict::Holds);

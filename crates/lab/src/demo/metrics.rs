@@ -72,7 +72,7 @@ not a sample
 "#;
 
     #[test]
-    fn going_without_redis_is_counted_by_every_sign_of_it() {
+    fn without_redis_sums_every_counter_of_degraded_operation() {
         let sample = |name: &str, label: &str, value: &str| format!("{name}{{{label}=\"{value}\"}} 2\n");
         let text = [
             sample("cache_reads_total", "outcome", "bypass"),
@@ -86,7 +86,7 @@ not a sample
     }
 
     #[test]
-    fn series_are_summed_over_the_labels_that_are_left_out() {
+    fn sum_covers_every_series_with_the_given_labels() {
         let metrics = Metrics::parse(TEXT);
         assert_eq!(metrics.loads("swr"), 3);
         assert_eq!(metrics.sum("cache_loads_total", &[]), 7.0);

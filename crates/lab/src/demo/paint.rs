@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_text_stays_as_it_is() {
+    fn text_is_unchanged_without_colours() {
         assert_eq!(Paint { on: false }.bold("x"), "x");
         assert_eq!(Paint { on: true }.bold("x"), "\x1b[1mx\x1b[0m");
     }

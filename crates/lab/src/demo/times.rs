@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn percentile_is_a_measured_time() {
         let times: Times = (1..=200).rev().map(f64::from).collect();
         assert_eq!((times.min(), times.median(), times.percentile(99.0), times.max()), (1.0, 100.0, 198.0, 200.0));
         assert_eq!(Times::from_iter([7.0]).median(), 7.0);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_the_unit_that_suits_them() {
+    fn human_time_has_a_unit_that_fits_its_size() {
         let shown = [0.836, 12.34, 999.0, 4210.0, f64::NAN].map(human);
         assert_eq!(shown, ["0.84 ms", "12.3 ms", "999.0 ms", "4.21 s", "-"]);
     }

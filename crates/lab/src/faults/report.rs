@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_holds_only_if_nothing_broke_and_it_was_about_something() {
+    fn outcome_holds_only_with_kept_promises_and_enough_evidence() {
         assert_eq!(good().verdict(), Vec::<String>::new());
         let spoilt: [(&str, Spoil); 10] = [
             ("a broken promise", |it| it.broken = 1),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_only_where_nothing_may_fail() {
+    fn failures_count_only_when_requests_must_not_fail() {
         let mut outcome = good();
         (outcome.must_not_fail, outcome.failed_reads, outcome.failed_writes) = (false, 3, 3);
         assert!(outcome.holds());

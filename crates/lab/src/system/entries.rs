@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_entry_has_the_address_that_reads_it() {
+    fn every_kind_of_entry_maps_to_the_path_that_reads_it() {
         let carts = HashMap::from([("5e1f".to_owned(), "0f3a".to_owned())]);
         for (key, expected) in [
             ("product:ttl:1", "/products/ttl/1"),

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_outdated_by_an_acknowledged_write_when_the_read_began_is_stale() {
+    fn version_outdated_before_the_read_began_is_stale() {
         let old = |begin, end| read(begin, end, CREATION, 1);
         assert_eq!(fault(&old(21, 22), Promise::Never), Some(Fault::Stale));
         assert_eq!(fault(&old(19, 30), Promise::Never), None, "it began before the answer to the write");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn staleness_counts_from_the_first_newer_version_and_the_promise_bounds_it() {
+    fn staleness_since_the_first_newer_version_is_bounded_by_the_promise() {
         let mut judge = judge();
         judge.learn(vec![write(40, 50, 8, Written::Acknowledged(3))]);
         let judged = judge.judge(&read(60, 61, CREATION, 1), Promise::AtMost(Duration::from_millis(45)));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_an_acknowledgement_raises_no_floor() {
+    fn unacknowledged_write_does_not_raise_the_floor() {
         for outcome in [Written::Deferred(3), Written::Unknown] {
             let mut judge = judge();
             judge.learn(vec![write(30, 40, 8, outcome)]);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_two_writes_made_means_that_one_of_them_was_lost() {
+    fn two_writes_with_the_same_version_mean_a_lost_write() {
         for (first, second) in [
             (Written::Acknowledged(3), Written::Acknowledged(3)),
             (Written::Deferred(3), Written::Acknowledged(3)),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deferred_write_is_committed_and_must_not_be_lost() {
+    fn deferred_write_must_not_be_lost() {
         let mut judge = judge();
         assert_eq!(judge.acknowledged(1), 2);
         judge.learn(vec![write(30, 40, 8, Written::Deferred(3)), write(50, 60, 9, Written::Unknown)]);
@@ -278,25 +278,25 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_see_what_nobody_has_begun_to_write() {
+    fn read_of_a_write_that_has_not_begun_is_future() {
         assert_eq!(fault(&read(5, 9, 7, 2), Promise::Never), Some(Fault::Future));
         assert_eq!(fault(&read(5, 11, 7, 2), Promise::Never), None, "it may have been committed at once");
         assert_eq!(fault(&read(21, 22, 99, 2), Promise::Never), Some(Fault::Future));
     }
 
     #[test]
-    fn a_version_belongs_to_one_write() {
+    fn version_belongs_to_exactly_one_write() {
         assert_eq!(fault(&read(21, 22, CREATION, 2), Promise::Never), Some(Fault::Torn));
         assert_eq!(fault(&Read { seen: Seen::Torn, ..read(21, 22, 7, 2) }, Promise::Never), Some(Fault::Torn));
     }
 
     #[test]
-    fn a_product_that_is_there_is_not_absent() {
+    fn existing_product_must_not_be_absent() {
         assert_eq!(fault(&Read { seen: Seen::Absent, ..read(1, 2, 7, 2) }, Promise::Never), Some(Fault::Stale));
     }
 
     #[test]
-    fn a_session_does_not_go_back_but_after_an_answer_that_no_cache_keeps() {
+    fn session_may_go_back_only_after_a_response_that_no_cache_keeps() {
         let promise = Promise::AtMost(Duration::from_secs(9));
         let mut judge = judge();
         assert_eq!(judge.judge(&Read { kept: false, ..read(12, 13, 7, 2) }, promise).fault, None);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_flagged_and_kept_by_no_cache_may_be_outdated_but_not_torn() {
+    fn flagged_response_outside_caches_may_be_outdated_but_not_torn() {
         let promise = Promise::AtMost(Duration::from_millis(1));
         let flagged = Read { flagged: true, kept: false, ..read(58, 59, CREATION, 1) };
         let mut judge = judge();

@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_map_is_one() {
+    fn default_map_is_valid() {
         let map = Map::load(None, &["cart=http://a:1/,http://b:2".to_owned()]).unwrap();
         assert_eq!(map.services["cart"], ["http://a:1", "http://b:2"]);
         let never = map.subjects.iter().filter(|subject| subject.stale == Promise::Never);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_the_map_does_not_know_is_refused() {
+    fn service_unknown_to_the_map_is_refused() {
         assert!(Map::load(None, &["till=http://a:1".to_owned()]).is_err());
         assert!(Map::load(None, &["cart".to_owned()]).is_err());
     }

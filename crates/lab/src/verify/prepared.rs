@@ -189,7 +189,7 @@ mod tests {
     const WHOLE: Seen = Seen::Write { number: 9, version: Some(2) };
 
     #[test]
-    fn an_answer_shows_a_write_or_parts_of_several() {
+    fn response_shows_one_write_or_is_torn() {
         let product = prepared(None, Lists::Itself);
         assert_eq!(seen(&product, &item(FIRST, 2, 9, 9)), [(7, WHOLE)]);
         assert_eq!(seen(&product, &item(FIRST, 2, 9, 8)), [(7, Seen::Torn)], "the name is another write's");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_is_not_on_its_page_is_absent() {
+    fn requested_product_missing_from_its_page_is_absent() {
         let page = prepared(Some("/items"), Lists::Itself);
         let both = json!({ "items": [item(FIRST, 2, 9, 9), item(FIRST + 1, 2, 9, 9), item(3, 1, 1, 1)] });
         assert_eq!(seen(&page, &both), [(7, WHOLE), (8, WHOLE)]);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_flagged_when_it_says_so() {
+    fn response_is_flagged_by_its_own_field() {
         let page = prepared(Some("/items"), Lists::Itself);
         let flagged = |stale: Value| page.seen(0, json!({ "items": [], "stale": stale }).to_string().as_bytes()).1;
         assert!(flagged(json!(true)));
@@ -220,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_others_shows_whom_it_shows() {
+    fn list_of_others_may_omit_the_requested_product() {
         let others = prepared(Some("/items"), Lists::Others);
         assert_eq!(seen(&others, &json!({ "items": [item(FIRST + 1, 2, 9, 9)] })), [(8, WHOLE)]);
         assert_eq!(seen(&others, &json!({ "items": [] })), []);
     }
 
     #[test]
-    fn a_list_that_is_not_where_the_map_says_is_torn() {
+    fn list_missing_at_its_mapped_path_is_torn() {
         for lists in [Lists::Itself, Lists::Others] {
             let page = prepared(Some("/items"), lists);
             for answer in [json!({ "lines": [] }), json!({ "items": {} }), json!([])] {

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_easy_to_read() {
+    fn numbers_are_rounded_and_grouped() {
         assert_eq!([0, 999, 1_000, 5_123_456].map(thousands), ["0", "999", "1 000", "5 123 456"]);
         assert_eq!(percent(3.0 / 5e6), "0.000060 %");
         assert_eq!(percent(0.123), "12.3 %");

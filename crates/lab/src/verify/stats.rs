@@ -207,13 +207,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn none_in_n_means_at_most_three_in_n() {
+    fn rule_of_three_bounds_a_share_without_events() {
         assert_eq!(share_at_most(0, 3_000), 0.001);
         assert_eq!(share_at_most(0, 0), 1.0);
     }
 
     #[test]
-    fn wilsons_bound_lies_above_the_share_and_comes_closer_with_more_reads() {
+    fn wilson_bound_approaches_the_share_with_more_reads() {
         let (few, many) = (share_at_most(10, 100), share_at_most(10_000, 100_000));
         assert!((0.15..0.17).contains(&few) && (0.101..0.102).contains(&many), "{few} {many}");
         assert!(share_at_most(7, 7) <= 1.0);

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_on_the_left_and_numbers_on_the_right() {
+    fn names_are_left_aligned_and_numbers_right_aligned() {
         let text = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let rows = vec![text(["explicit", "7"]), text(["ttl", "12 345"])];
         let table = Table { left: 1, head: text(["subject", "reads"]), rows };

@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_read_enough_from_a_cache_and_broke_nothing_passes() {
+    fn run_with_enough_cached_reads_and_kept_promises_passes() {
         assert_eq!(failures_of(|_| {}), Vec::<String>::new());
     }
 
     #[test]
-    fn a_run_that_proves_nothing_fails_and_says_why() {
+    fn run_that_proves_nothing_fails_with_its_reason() {
         type Change = fn(&mut Report);
         let checks: [(Change, &str); 9] = [
             (|report| report.subjects[0].faults = [(Fault::Stale, 2)].into(), "broken 2 times"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_said() {
+    fn every_failure_is_reported() {
         let failures = failures_of(|report| {
             report.subjects[0].writes = 0;
             report.subjects.push(SubjectStats::new("cart", Promise::Never));
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn hits_are_not_asked_for_where_no_answer_says_where_it_came_from() {
+    fn hits_are_not_required_without_cache_status() {
         let failures = failures_of(|report| (report.subjects[0].hits, report.says_source) = (0, false));
         assert_eq!(failures, Vec::<String>::new());
     }
 
     #[test]
-    fn it_is_remarked_when_the_missing_pattern_hits() {
+    fn hits_of_the_missing_pattern_are_remarked() {
         for (hits, remarks_made) in [(300, 0), (400, 1)] {
             let mut report = report();
             report.subjects[0].patterns.insert("missing", Figures { reads: 1_000, hits, collapsed: 0 });

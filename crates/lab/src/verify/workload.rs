@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_have_products_of_their_own_and_zipf_has_favourites() {
+    fn hot_and_missing_have_own_products_and_zipf_is_skewed() {
         let (choice, mut rng) = (Choice::of(60), StdRng::seed_from_u64(7));
         let mut counts = [0_u32; 60];
         for _ in 0..10_000 {
