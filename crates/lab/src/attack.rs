@@ -1,12 +1,13 @@
-//! A flood of reads of things that do not exist, at full speed, while Redis has little memory.
+//! A flood of reads of unknown ids, at full speed, while Redis has little memory.
 //!
-//! The four services with private stores. Clients read unknown products, lists, recommendations and search words, each id
-//! once. Meanwhile another client reads ten products that exist, and a writer changes products in SQL. The run fails unless
+//! The four services run with private stores. Clients read unknown products, lists, recommendations and search words,
+//! each id once. At the same time another client reads ten products that exist, and a writer changes products in SQL.
+//! The run fails unless
 //!
 //! * no request of the flood gets a 5xx other than 503,
 //! * Redis uses no more than its `maxmemory` (and a margin for its clients),
-//! * every change is carried out by every consumer within 30 s,
-//! * the products that exist are hits when the flood is over, and mostly so while it lasts.
+//! * every consumer applies every change within 30 s,
+//! * reads of the existing products are hits after the flood, and mostly hits during it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,15 +24,15 @@ use tokio::time::sleep;
 use crate::bench_events::{lag, settled};
 use crate::private_system::{PrivateSystem, Service};
 
-/// Ids from here on belong to nothing.
+/// Ids from here on do not exist.
 const UNKNOWN: u64 = 1_000_000_000;
-/// The longest that a change may take until every consumer has carried it out, on a machine that is busy with the flood.
+/// Maximum time until every consumer has applied a change, on a machine that is busy with the flood.
 const DELIVERED: Duration = Duration::from_secs(30);
-/// What Redis may use beyond `maxmemory`: it evicts before it runs a command, not after it.
+/// The memory that Redis may use beyond `maxmemory`: it evicts before it runs a command, not after it.
 const MARGIN: u64 = 1 << 20;
-/// The products that exist and are read all the while.
+/// The number of existing products that are read during the flood.
 const HOT: u64 = 10;
-/// The least share of their reads that must be hits while the flood lasts.
+/// The minimum share of their reads that must be hits during the flood.
 const HITS: f64 = 0.9;
 
 /// The options of `lab attack`.
@@ -60,10 +61,10 @@ struct Tally {
     hits: AtomicU64,
 }
 
-/// Runs the flood and prints what it did.
+/// Runs the flood and prints its results.
 ///
 /// # Errors
-/// When a promise is broken, or the services do not start.
+/// Returns an error if a promise is broken, or if the services do not start.
 pub async fn run(options: &Options) -> Result<()> {
     let programs = options.programs.clone().map_or_else(crate::private_system::programs, Ok)?;
     let settings = [("LOG__FILTER", "warn"), ("REDIS__COMMAND_TIMEOUT", "500ms")];
@@ -119,7 +120,7 @@ pub async fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Reads unknown things, each once, until all clients together have sent `requests`.
+/// Reads unknown ids, each once, until all clients together have sent `requests`.
 async fn client(world: Arc<PrivateSystem>, http: Client, tally: Arc<Tally>, requests: u64) -> Result<()> {
     let api = world.url(Service::ProductApi);
     let (search, recommendation) = (world.url(Service::Search), world.url(Service::Recommendation));
@@ -139,7 +140,7 @@ async fn client(world: Arc<PrivateSystem>, http: Client, tally: Arc<Tally>, requ
         };
         let answer = http.get(url).send().await.context("the flood")?;
         let status = answer.status();
-        // Read to the end, so that the connection is used again.
+        // The body is read to its end, so that the connection can be reused.
         answer.bytes().await.context("the flood")?;
         match status {
             StatusCode::SERVICE_UNAVAILABLE => _ = tally.shed.fetch_add(1, Relaxed),
@@ -149,7 +150,7 @@ async fn client(world: Arc<PrivateSystem>, http: Client, tally: Arc<Tally>, requ
     }
 }
 
-/// Reads the products that exist.
+/// Reads the existing products.
 async fn hot(world: &PrivateSystem, http: &Client, tally: &Tally) -> Result<()> {
     for id in 1..=HOT {
         let answer = http.get(format!("{}/products/production/{id}", world.url(Service::ProductApi))).send().await?;
@@ -160,7 +161,7 @@ async fn hot(world: &PrivateSystem, http: &Client, tally: &Tally) -> Result<()> 
     Ok(())
 }
 
-/// Changes a product that nobody reads, and waits until every consumer has carried that out.
+/// Changes a product that no client reads, and waits until every consumer has applied the change.
 async fn change(world: &PrivateSystem, http: &Client) -> Result<Duration> {
     let began = Instant::now();
     world.postgres.sql("shop_db", "UPDATE products SET price_cents = price_cents + 1 WHERE id = 100").await?;
@@ -171,7 +172,7 @@ async fn change(world: &PrivateSystem, http: &Client) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// A number of Redis' INFO.
+/// Returns a number from Redis' INFO.
 async fn info(world: &PrivateSystem, section: &str, name: &str) -> Result<u64> {
     let info = world.redis.cli(&["INFO", section]).await?;
     let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

@@ -1,4 +1,4 @@
-//! What the benchmarks share: cores and their use, a closed-loop load generator, medians with their spread.
+//! Shared parts of the benchmarks: cores and their use, a closed-loop load generator, medians with their spread.
 
 pub mod cores;
 mod spread;

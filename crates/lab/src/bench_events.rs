@@ -1,17 +1,18 @@
-//! How long a committed change takes until it is gone from every cache, and how many changes a second the relay carries.
+//! Measures how long a committed change takes until it is gone from every cache, and how many changes per second the
+//! relay processes.
 //!
-//! The four services with private stores, on this machine's cores together with the load. Two parts:
+//! The four services and their private stores share this machine's cores with the load. There are two parts:
 //!
-//! * **delay**: writes at a steady rate over the product API (open loop: a late answer delays no later write). Some of the
-//!   products, the probes, lie in a cache of every service; for each write of a probe, the time until Redis no longer
-//!   has the entry, per service, as Redis itself tells it (keyspace notifications). Nobody outside of Postgres sees the
-//!   COMMIT itself, but it lies between the request and the answer: what is counted from the request is an upper bound
-//!   of the delay, what is counted from the answer a lower one. A request counts from when it was due; the entries are
-//!   filled some time before that. A probe whose entries were gone before it was sent tells nothing: it is discarded, and
-//!   it is said how many were. The baseline beside it: the same writes, and a bare
-//!   subscriber on the Pub/Sub channel.
-//! * **throughput**: writes in SQL at a steady rate, one row and one COMMIT each, in several sessions at once; the rate
-//!   that was reached, and the lag of the outbox and of every consumer, each second.
+//! * **delay**: writes at a steady rate through the product API (open loop: a late response delays no later write).
+//!   Some of the products, the probes, have an entry in the cache of every service. For each write of a probe, the
+//!   benchmark measures per service the time until Redis removes the entry, as reported by Redis itself (keyspace
+//!   notifications). The time of the COMMIT itself is not visible outside of Postgres, but it lies between the request
+//!   and the response: the time from the request is an upper bound of the delay, and the time from the response is a
+//!   lower bound. A request counts from when it was due; the entries are filled some time before that. A probe whose
+//!   entries were gone before it was sent proves nothing: it is discarded, and the report shows how many were. The
+//!   baseline in the same rounds: the same writes, and a bare subscriber on the Pub/Sub channel.
+//! * **throughput**: writes in SQL at a steady rate, one row and one COMMIT each, in several concurrent sessions; the
+//!   rate that was reached, and the lag of the outbox and of every consumer, each second.
 
 mod verdict;
 
@@ -70,16 +71,16 @@ pub struct Options {
     json: Option<PathBuf>,
 }
 
-/// An entry that is still there by then was not invalidated.
+/// An entry that still exists after this time was not invalidated.
 const LOST: Duration = Duration::from_secs(5);
-/// So long before a write of a probe is due its entries are filled.
+/// How long before a write of a probe is due its entries are filled.
 const AHEAD: Duration = Duration::from_millis(50);
 /// The Pub/Sub channel of changes.
 const UPDATES: &str = "product:updates";
-/// The caches, and the channel beside them.
+/// The services, all of them together, and the bare subscriber on the channel.
 const PLACES: [&str; 6] = ["product-api", "cart", "search", "recommendation", "all four", "bare subscriber"];
 
-/// By place, a list for each round.
+/// For each of [`PLACES`], a list of delays per round.
 type Delays = BTreeMap<&'static str, Vec<Vec<f64>>>;
 
 #[derive(Debug, Default, Serialize)]
@@ -88,20 +89,20 @@ struct Figures {
     rate: u32,
     probes: usize,
     lost: usize,
-    /// Probes that tell nothing, by the reason.
+    /// Discarded probes, by reason.
     discarded: BTreeMap<&'static str, usize>,
-    /// Milliseconds until the entry was gone: since the request was due, which is before COMMIT.
+    /// Milliseconds until the entry was gone, since the request was due, which is before COMMIT.
     from_request: Delays,
-    /// The same since the answer was there, which is after COMMIT; 0 where the entry was gone by then.
+    /// The same since the response arrived, which is after COMMIT; 0 if the entry was gone by then.
     from_answer: Delays,
     rows: u32,
     sessions: u32,
     rows_written: u64,
-    /// How long that took.
+    /// Duration of these writes in seconds.
     written_s: f64,
-    /// Each second: outbox rows not done, and the greatest lag of a consumer.
+    /// For each second: the outbox rows that are not done, and the greatest lag of a consumer.
     lag: Vec<(i64, f64)>,
-    /// Seconds after the last row until nothing lagged.
+    /// Seconds from the last row until no consumer lagged.
     drained_s: f64,
 }
 
@@ -122,7 +123,7 @@ pub async fn run(options: &Options) -> Result<()> {
     throughput(&world, &http, options, &mut figures).await?;
     print(&figures);
     for service in Service::ALL {
-        // Warnings are all that is logged: a figure that stands out may have its reason there.
+        // The services log only warnings: they may explain an outlier in the figures.
         for line in world.output(service).await.lines() {
             println!("{}: {line}", service.name());
         }
@@ -141,7 +142,7 @@ pub async fn run(options: &Options) -> Result<()> {
 struct Probe {
     id: i64,
     cart: String,
-    /// One key per service, and the addresses that fill them.
+    /// One key per service, and the addresses that fill the entries.
     keys: [String; 4],
     urls: [String; 4],
 }
@@ -156,7 +157,7 @@ impl Probe {
         http.put(item).json(&json!({ "quantity": 1 })).send().await?.error_for_status()?;
         let product: Value =
             http.get(format!("{}/products/{id}", at(Service::ProductApi))).send().await?.json().await?;
-        // The whole name finds the product on the first page.
+        // A query for the whole name shows the product on the first page.
         let name = product["name"].as_str().context("a product has a name")?;
         let mut search = reqwest::Url::parse(&format!("{}/search", at(Service::Search)))?;
         search.query_pairs_mut().append_pair("q", name).append_pair("limit", "5");
@@ -173,7 +174,7 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Fills the entry, and finds its key by what its tags say.
+    /// Fills the entry of a service, and returns its key. The key of a search page is found by its tags.
     async fn find(&self, world: &PrivateSystem, http: &Client, service: Service) -> Result<String> {
         let url = &self.urls[service as usize];
         http.get(url).send().await?.error_for_status()?;
@@ -185,7 +186,7 @@ impl Probe {
         }
         let began = Instant::now();
         loop {
-            // An event that is still under way may keep it from being stored.
+            // An event that is still being delivered may prevent the fill.
             if let Some(key) = tagged(&world.url(service), http, &format!("product:{}", self.id)).await? {
                 return Ok(key);
             }
@@ -195,16 +196,16 @@ impl Probe {
         }
     }
 
-    /// Fills all four. Returns since when they have been there; `None` where an event that was still under way has removed
-    /// one again.
+    /// Fills all four entries. Returns the time since when they have existed, or `None` if an event that was still
+    /// being delivered has removed one again.
     async fn warm(&self, http: &Client, redis: &Redis) -> Result<Option<Instant>> {
         for url in &self.urls {
             http.get(url).send().await?.error_for_status()?;
         }
-        // Whatever is removed from here on counts, so that nothing is waited for that was removed in between.
+        // Removals count from here on: an entry that is removed between here and the write must not be waited for.
         let began = Instant::now();
         for key in &self.keys {
-            // A lease is not an entry.
+            // An entry begins with `V`, a lease does not.
             if redis.getrange::<Option<String>, _>(key, 0, 0).await?.as_deref() != Some("V") {
                 return Ok(None);
             }
@@ -213,7 +214,7 @@ impl Probe {
     }
 }
 
-/// The key of an entry that carries `tag`.
+/// Returns the key of an entry that carries `tag`.
 async fn tagged(base: &str, http: &Client, tag: &str) -> Result<Option<String>> {
     let mut cursor = String::new();
     loop {
@@ -266,14 +267,14 @@ async fn delay(world: &Arc<PrivateSystem>, http: &Client, options: &Options, fig
     Ok(())
 }
 
-/// What came of a probe.
+/// The result of a probe.
 enum Probed {
     Measured(Write),
-    /// It tells nothing, for this reason.
+    /// The probe proves nothing, for this reason.
     Discarded(&'static str),
 }
 
-/// A write of a probe: when it was due and answered, when each entry was gone, and when the subscriber was told.
+/// A write of a probe: when it was due and answered, when each entry was gone, and when the subscriber was notified.
 struct Write {
     due: Instant,
     answered: Instant,
@@ -282,7 +283,7 @@ struct Write {
 }
 
 impl Write {
-    /// Milliseconds since `since`, in the order of [`PLACES`].
+    /// Returns the milliseconds since `since`, in the order of [`PLACES`].
     fn delays(&self, since: Instant) -> impl Iterator<Item = f64> {
         let since = |at: Instant| millis(at.saturating_duration_since(since));
         let gone = self.gone.map(|at| at.map_or(f64::INFINITY, since));
@@ -291,7 +292,7 @@ impl Write {
     }
 }
 
-/// Writes for some seconds.
+/// Writes at a steady rate for some seconds.
 async fn round(
     world: &PrivateSystem,
     http: &Client,
@@ -305,7 +306,7 @@ async fn round(
     let mut writes = JoinSet::new();
     let mut probed = Vec::new();
     for number in 0..options.rate * options.seconds {
-        // Everything is due a little after its tick, so that there is time to fill the entries of a probe.
+        // A write is due a little after its tick, so that there is time to fill the entries of a probe.
         let due = ticks.tick().await + AHEAD;
         let (http, redis, heard) = (http.clone(), redis.clone(), heard.clone());
         let shop = world.url(Service::ProductApi);
@@ -350,14 +351,14 @@ async fn round(
     Ok(probed)
 }
 
-/// What Redis says: that an entry is gone, and, as a bare subscriber hears it, that a product has changed.
+/// The notifications of Redis: that an entry is gone, and, for the bare subscriber, that a product has changed.
 #[derive(Clone)]
 struct Heard {
     said: Arc<std::sync::Mutex<Said>>,
     _client: SubscriberClient,
 }
 
-/// When it was said last.
+/// The time of the latest notification.
 #[derive(Default)]
 struct Said {
     gone: BTreeMap<String, Instant>,
@@ -397,23 +398,23 @@ impl Heard {
         Ok(Self { said, _client: client })
     }
 
-    /// Whether an entry was removed after `began`, as far as is known now.
+    /// Returns whether a notification says that an entry was removed after `began`.
     fn any_gone(&self, keys: &[String], began: Instant) -> bool {
         let said = self.said.lock().expect("nobody panics with it");
         keys.iter().any(|key| said.gone.get(key).is_some_and(|at| *at >= began))
     }
 
-    /// When an entry was removed after `began`.
+    /// Returns when an entry was removed after `began`.
     async fn gone(&self, key: &str, began: Instant) -> Option<Instant> {
         self.find(|said| said.gone.get(key).copied().filter(|at| *at >= began)).await
     }
 
-    /// When the subscriber was told of a version of a product.
+    /// Returns when the subscriber was notified of a version of a product.
     async fn told(&self, id: i64, version: i64) -> Option<Instant> {
         self.find(|said| said.told.remove(&(id, version))).await
     }
 
-    /// Looks every few milliseconds; what counts is when it was heard, not when it is looked at.
+    /// Polls every few milliseconds. The result is the time of the notification, not the time of the poll.
     async fn find(&self, mut look: impl FnMut(&mut Said) -> Option<Instant>) -> Option<Instant> {
         let began = Instant::now();
         while began.elapsed() < LOST {
@@ -428,7 +429,7 @@ impl Heard {
 
 async fn throughput(world: &Arc<PrivateSystem>, http: &Client, options: &Options, figures: &mut Figures) -> Result<()> {
     settled(world, http).await?;
-    // Each session is on time by itself: after a pause it catches up, so that the rate is reached where it can be.
+    // Each session keeps its own schedule: after a pause it catches up, so that the rate is reached if possible.
     let session = |number: u32| {
         let rows = (options.rows * options.seconds + number) / figures.sessions;
         format!(
@@ -486,7 +487,7 @@ pub(crate) async fn lag(world: &PrivateSystem, http: &Client) -> Result<(i64, f6
     Ok((undone.trim().parse()?, greatest))
 }
 
-/// Waits until nothing lags.
+/// Waits until no consumer lags.
 pub(crate) async fn settled(world: &PrivateSystem, http: &Client) -> Result<()> {
     let began = Instant::now();
     while lag(world, http).await? != (0, 0.0) {
@@ -496,14 +497,14 @@ pub(crate) async fn settled(world: &PrivateSystem, http: &Client) -> Result<()> 
     Ok(())
 }
 
-/// A percentile, of each round.
+/// Returns a percentile of each round.
 fn spread(delays: &Delays, place: &str, percent: f64) -> Times {
     let rounds = delays.get(place).into_iter().flatten();
     rounds.map(|ms| ms.iter().copied().collect::<Times>().percentile(percent)).collect()
 }
 
 impl Figures {
-    /// Rows that were really written a second.
+    /// Returns the number of rows that were written per second.
     fn reached(&self) -> f64 {
         self.rows_written as f64 / self.written_s.max(f64::EPSILON)
     }
@@ -547,7 +548,7 @@ fn print(figures: &Figures) {
     println!("drained {:.2} s after the last row", figures.drained_s);
 }
 
-/// The commit that was measured, as far as git knows.
+/// Returns the measured commit, according to git.
 fn commit() -> String {
     let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()

@@ -1,7 +1,8 @@
-//! How long the search takes: to build its index, to answer what it has not cached, to show what has changed.
+//! Measures the search: the time to build its index, to respond to a query that is not cached, and to show a change.
 //!
-//! Postgres, Redis, the product API and the search, with private stores, on this machine's cores together with the load:
-//! one request at a time. Every query is asked once, so no answer comes from the cache; the answers say so themselves.
+//! Postgres, Redis, the product API and the search run with private stores, and share this machine's cores with the
+//! load, which sends one request at a time. Every query is sent once, so no response comes from the cache;
+//! `Cache-Status` confirms it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ fn row(kind: &str, took: Vec<f64>) {
     println!("{kind:<28} {count:>8} {:>10} {:>10} {:>10} {:>10}", at(50.0), at(95.0), at(99.0), human(took.max()));
 }
 
-/// Queries of several kinds, made of words that products have; no two are the same.
+/// Returns queries of several kinds, made of words in products' names. No query occurs twice.
 async fn queries(world: &PrivateSystem, http: &Client, count: usize) -> Result<Vec<(&'static str, Vec<String>)>> {
     let mut names = Vec::new();
     let mut cursor = String::new();
@@ -120,7 +121,7 @@ async fn queries(world: &PrivateSystem, http: &Client, count: usize) -> Result<V
         letters.swap(1, 2);
         letters.into_iter().collect::<String>()
     };
-    // The beginning of one word may be another word.
+    // The prefix of one word may be another word.
     let mut asked = BTreeSet::new();
     let mut some = |queries: BTreeSet<String>| -> Vec<String> {
         queries.into_iter().filter(|query| asked.insert(query.clone())).take(count).collect()
@@ -137,7 +138,7 @@ async fn queries(world: &PrivateSystem, http: &Client, count: usize) -> Result<V
     ])
 }
 
-/// Milliseconds until the answer is there; it must not come from the cache.
+/// Returns the milliseconds until the response arrives. It must not come from the cache.
 async fn ask(world: &PrivateSystem, http: &Client, query: &str) -> Result<f64> {
     let mut url = Url::parse(&format!("{}/search", world.url(Service::Search)))?;
     url.query_pairs_mut().append_pair("q", query);
@@ -151,7 +152,7 @@ async fn ask(world: &PrivateSystem, http: &Client, query: &str) -> Result<f64> {
     Ok(took)
 }
 
-/// Gives a product a name that none has; milliseconds from the answer to that until the search finds it.
+/// Gives a product a unique name. Returns the milliseconds from the response until the search finds it.
 async fn change(world: &PrivateSystem, http: &Client, id: i64, number: u32) -> Result<f64> {
     let word = format!("quux{}", char::from(b'a' + (number % 26) as u8)).repeat(1 + (number / 26) as usize);
     let url = format!("{}/products/{id}", world.url(Service::ProductApi));
@@ -174,7 +175,7 @@ async fn metrics(world: &PrivateSystem, http: &Client) -> Result<Metrics> {
     Ok(Metrics::parse(&text))
 }
 
-/// The seed has been announced: it is not to be relayed while the index is built.
+/// Waits until the seed's events are published, so that the relay does not run while the index is built.
 async fn until_relayed(world: &PrivateSystem) -> Result<()> {
     let began = Instant::now();
     while world.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {

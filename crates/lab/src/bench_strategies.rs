@@ -1,14 +1,15 @@
-//! What each strategy costs and how stale it is, beside what one would do without it: the table of the README.
+//! Measures the cost and the staleness of each strategy, and of the alternatives without it: the table of the README.
 //!
-//! Every case answers the same products over HTTP. The server under test has one core and one worker; load, Redis and
-//! Postgres have another. Cases take turns, round by round, and begin with another one each time, so that a figure is
-//! compared with figures of the same minute. Quantiles are those of all rounds' histograms together; beside them stand
-//! the least and the greatest of the rounds. How busy the machine was with other things is measured too, and said.
+//! Every case serves the same products over HTTP. The server under test has one core and one worker; the load, Redis
+//! and Postgres share another core. The cases take turns, round by round, and each round begins with another case, so
+//! that a figure is compared with figures of the same minute. Quantiles are taken from the merged histograms of all
+//! rounds, and are reported with the least and the greatest of the rounds. The other load of the machine is measured
+//! and reported too.
 //!
 //! | case | |
 //! |---|---|
-//! | `constant` | a bare actix handler, without any store: what HTTP costs |
-//! | `get` | a bare handler with one fred `GET`: what a hit costs at least |
+//! | `constant` | a bare actix handler without any store: the cost of HTTP |
+//! | `get` | a bare handler with one fred `GET`: the minimum cost of a hit |
 //! | `no cache` | the product API's plain routes |
 //! | `naive` | cache-aside as it is usually written by hand (`src/bin/baseline.rs`), with all its races |
 //! | the seven strategies | |
@@ -74,38 +75,38 @@ pub struct Options {
     pub readme: Option<PathBuf>,
 }
 
-/// How much of everything.
+/// The amount of every measurement.
 #[derive(Clone, Copy, Debug)]
 struct Extent {
     rounds: u32,
-    /// Of each open-loop measurement.
+    /// Duration of each open-loop measurement.
     hits: Duration,
     misses: Duration,
     writes: Duration,
-    /// Of reads with some writes, while Redis' commands are counted.
+    /// Duration of the reads with some writes during which Redis' commands are counted.
     counted: Duration,
-    /// Of the mixed load, in which all cases take part at once; 0 for none. Longer than a TTL.
+    /// Duration of the mixed load of all cases together; 0 for none. It is longer than a TTL.
     mixed: Duration,
-    /// Trials of the stale-fill race, and how long what they leave stale is watched: longer than the TTL of `ttl`.
+    /// Number of trials of the stale-fill race, and how long stale entries are watched: longer than the TTL of `ttl`.
     races: u32,
     watched: Duration,
-    /// Repetitions of the cold start, and how long each may take to recover.
+    /// Repetitions of the cold start, and the maximum time for each recovery.
     cold_starts: u32,
     recovery: Duration,
-    /// Writes that are each followed by a read.
+    /// Number of writes that are followed by a read.
     read_backs: u32,
-    /// Whether the reference's peak is measured beside that of every case, or once a round.
+    /// Whether the reference's peak is measured next to that of every case, or once a round.
     beside: bool,
     /// Whether the loads of the case without a cache are counted, which takes half a minute.
     counts_loads: bool,
-    /// Of each open-loop measurement at one size of the catalogue, and how often it is made.
+    /// Duration of each open-loop measurement at one size of the catalogue, and its number of rounds.
     growth: Duration,
     growth_rounds: u32,
-    /// Members of tags.
+    /// Numbers of members of a tag.
     members: &'static [usize],
-    /// Entries in Redis.
+    /// Numbers of entries in Redis.
     entries: &'static [usize],
-    /// Processes of the product API.
+    /// Numbers of processes of the product API.
     processes: &'static [usize],
 }
 
@@ -152,10 +153,10 @@ const QUICK: Extent = Extent {
     processes: &[],
 };
 
-/// What a quick look may take.
+/// Maximum duration of a quick run.
 const QUICK_AT_MOST: Duration = Duration::from_secs(60);
 
-/// Measures everything, prints it, and writes it down.
+/// Runs all measurements, prints the results and writes the files.
 pub async fn run_cli(options: &Options) -> Result<()> {
     ensure!(options.server_core != options.load_core, "the server and its load need a core each");
     let began = Instant::now();
@@ -184,7 +185,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Whether the table in this file is the one that was made from the figures beside it.
+/// Checks that the table in this file was generated from the figures next to it.
 pub fn is_as_measured(readme: &Path) -> Result<()> {
     report::check(readme)
 }
@@ -196,7 +197,7 @@ async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
     let mut figures = Figures::new(machine::describe(&stand).await?, extent.rounds, options.quick);
     let wrk = Wrk { connections: 64, seconds: 1, core: options.load_core };
     for case in stand.cases() {
-        // In the order in which they are reported.
+        // This adds the cases in the order in which they are reported.
         figures.of(&case.name);
     }
     for round in 1..=extent.rounds {
@@ -231,7 +232,7 @@ async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
     Ok(figures)
 }
 
-/// A line on a terminal, lines elsewhere.
+/// Progress: one line that is updated on a terminal, otherwise new lines.
 struct Progress(ProgressBar);
 
 impl Progress {

@@ -1,32 +1,32 @@
-//! `Cache-Status` (RFC 9211) as a client reads it: where did this answer come from?
+//! `Cache-Status` (RFC 9211) as a client reads it: the source of a response.
 
 use std::fmt;
 
 use serde::Serialize;
 use sfv::{List, ListEntry, Parser};
 
-/// Where an answer came from.
+/// The source of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// From the cache, fresh.
     Hit,
-    /// From the cache, past its soft TTL.
+    /// From the cache, after its soft TTL.
     Stale,
     /// From the database, because the cache did not have it.
     Miss,
-    /// From somebody else's load of the same entry.
+    /// From another request's load of the same entry.
     Collapsed,
-    /// From the database, beside a cache that could not be used.
+    /// From the database, because the cache was bypassed.
     Bypass,
-    /// No cache was asked: a write, or the plain catalogue.
+    /// No cache is involved: a write, or the plain catalogue.
     Uncached,
 }
 
 impl Source {
-    /// Reads the header's value; of several caches, the one nearest to the client counts, which is the last.
+    /// Parses the header. Of several caches, the one nearest to the client counts, which is the last.
     ///
-    /// What is no structured field (RFC 9651) says nothing of a cache.
+    /// A value that is not a structured field (RFC 9651) says nothing about a cache.
     pub fn parse(header: &str) -> Self {
         let Ok(caches) = Parser::new(header).parse::<List>() else { return Self::Uncached };
         let Some(ListEntry::Item(nearest)) = caches.last() else { return Self::Uncached };
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_the_header_has_its_source() {
+    fn every_header_form_maps_to_its_source() {
         for (header, source) in [
             ("product-api; hit; ttl=23", Source::Hit),
             ("product-api; hit; ttl=0", Source::Hit),
@@ -77,7 +77,7 @@ mod tests {
             ("product-api; fwd=method; detail=invalidated", Source::Uncached),
             ("origin; fwd=miss; stored, edge; hit; ttl=3", Source::Hit),
             ("hit; fwd=miss", Source::Miss),
-            // A semicolon and a comma inside a string part nothing.
+            // A semicolon and a comma inside a string are not separators.
             ("edge; detail=\"x; hit, y\"; fwd=miss; stored", Source::Miss),
             ("edge; hit=?0; fwd=bypass", Source::Bypass),
             ("edge; hit;;", Source::Uncached),

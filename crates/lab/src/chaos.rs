@@ -1,8 +1,8 @@
-//! Nothing is lost: writes by four writers while everything is killed and started again at random.
+//! No write is lost: four writers write while random processes are killed and started again.
 //!
-//! When the dust has settled, the acknowledged writes are there, every outbox row is done, the streams have no holes, the
-//! search index equals the catalogue, and whatever any service still holds in its cache equals what it would load now.
-//! The faults end with the writes; the run ends by itself.
+//! When all events are applied, the acknowledged writes are in the databases, every outbox row is done, the streams
+//! have no gaps, the search index equals the catalogue, and every entry that a service still has in its cache equals
+//! what a load would return now. The faults end with the writes; the run ends by itself.
 
 mod faults;
 mod ledger;
@@ -28,9 +28,9 @@ use crate::private_system::PrivateSystem;
 use ledger::Ledger;
 pub use report::Report;
 
-/// How long the readers go on when everything has settled: an empty cache would prove nothing.
+/// How long the readers continue after everything is applied: empty caches would prove nothing.
 const READ_ON: Duration = Duration::from_secs(1);
-/// So many categories has the catalogue.
+/// The number of categories in the catalogue.
 const CATEGORIES: i64 = 12;
 
 /// The options of `lab chaos`.
@@ -53,7 +53,7 @@ pub struct Options {
     pub report: PathBuf,
 }
 
-/// What writers, readers and faults share.
+/// State that writers, readers and faults share.
 struct Stage {
     world: PrivateSystem,
     http: Client,
@@ -69,7 +69,7 @@ struct Stage {
     quiet: CancellationToken,
 }
 
-/// Runs it, and says what is wrong in the report. An error means that the run itself did not work.
+/// Runs the experiment. Violations are in the report; an error means that the run itself failed.
 pub async fn run(options: &Options) -> Result<Report> {
     let programs = options.programs.clone().map_or_else(crate::private_system::programs, Ok)?;
     let settings = [("LOG__FILTER", "warn"), ("EVENTS__CLAIM_AFTER", "1s"), ("POSTGRES__MAX_CONNECTIONS", "8")];
@@ -98,7 +98,8 @@ pub async fn run(options: &Options) -> Result<Report> {
     let took = began.elapsed();
     stage.stop.cancel();
     let kills = faults.await??;
-    // The caches fill again while the last events are still under way: just then something could be stored for good.
+    // The caches fill again while the last events are still being delivered, because a fill in this phase could store
+    // an outdated value permanently.
     let mut report = Report { took, kills, ..Report::default() };
     settle::wait(&stage, &mut report).await;
     sleep(READ_ON).await;
@@ -111,7 +112,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-/// Runs it for a person, and fails when anything is wrong.
+/// Runs the experiment and prints its report. Fails when something is wrong.
 pub async fn run_cli(options: &Options) -> Result<()> {
     println!("{} writes while everything is killed at random …", options.writes);
     let report = run(options).await?;

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection of one session, kept open, one request at a time: the cheapest client that is a whole one.
+//! One HTTP/1.1 connection of one session, kept open, with one request at a time: a complete client at minimal cost.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use tokio::time::timeout;
 
 use crate::cache_status::Source;
 
-/// A replica that takes longer has not answered.
+/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection to one replica, opened when it is needed.
+/// A connection to one replica, opened on demand.
 #[derive(Debug)]
 pub(crate) struct Connection {
     place: Place,
     open: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// Where a replica is.
+/// The address of a replica.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
-    /// What is connected to: host and port.
+    /// The address of the connection: host and port.
     address: String,
-    /// The same as the base address has it.
+    /// The authority as written in the base address.
     authority: String,
-    /// What every path begins with.
+    /// The prefix of every path.
     prefix: String,
 }
 
 impl Place {
-    /// Of `http://host`, `http://host:port` or `http://host:port/prefix`.
+    /// Parses `http://host`, `http://host:port` or `http://host:port/prefix`.
     fn of(url: &str) -> Result<Self> {
         ensure!(
             !url.starts_with("https://"),
@@ -52,24 +52,24 @@ impl Place {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// Its `Cache-Status` (RFC 9211), empty when there is none.
+    /// Its `Cache-Status` (RFC 9211); empty if it has none.
     pub cache_status: String,
     /// Its body.
     pub body: Bytes,
 }
 
 impl Connection {
-    /// To `http://host:port/prefix`; without a port, to port 80.
+    /// Creates a connection to `http://host:port/prefix`; the default port is 80.
     pub(crate) fn new(url: &str) -> Result<Self> {
         Ok(Self { place: Place::of(url)?, open: None })
     }
 
-    /// Sends a request and reads the whole answer. A connection that breaks is opened anew the next time.
+    /// Sends a request and reads the whole response. A broken connection is replaced at the next request.
     pub(crate) async fn send(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer> {
         let answer = timeout(TIMEOUT, self.exchange(method, path, body)).await;
         let answer = answer.unwrap_or_else(|_| bail!("no answer within {TIMEOUT:?}"));
@@ -108,7 +108,7 @@ impl Connection {
             let stream = TcpStream::connect(&self.place.address).await?;
             stream.set_nodelay(true)?;
             let (connection, driver) = handshake(TokioIo::new(stream)).await?;
-            // It ends with the connection, which ends with this value.
+            // The task ends with the connection, which ends when this value is dropped.
             tokio::spawn(driver);
             self.open = Some(connection);
         }
@@ -117,12 +117,12 @@ impl Connection {
 }
 
 impl Answer {
-    /// Where it came from.
+    /// Returns the source of the response.
     pub(crate) fn source(&self) -> Source {
         Source::parse(&self.cache_status)
     }
 
-    /// Whether a cache held it, or holds it now; taken for granted where nobody says.
+    /// Returns whether a cache held the response, or holds it now. Without `Cache-Status`, it is assumed to.
     pub(crate) fn kept(&self) -> bool {
         match self.source() {
             Source::Hit | Source::Stale | Source::Uncached => true,
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_do_without_a_port_and_have_a_prefix() {
+    fn address_port_is_optional_and_prefix_is_kept() {
         for (url, address, prefix) in [
             ("http://a:8004", "a:8004", ""),
             ("http://a:8004/", "a:8004", ""),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_speak_to_is_refused() {
+    fn unsupported_address_is_refused() {
         assert!(Place::of("https://a").unwrap_err().to_string().contains("only plain http"));
         assert!(Place::of("a:8004").is_err() && Place::of("http:///shop").is_err());
     }

@@ -1,14 +1,14 @@
-//! Faults under load: one after the other is made while the checker reads and writes, and after each everything is
+//! Faults under load: each fault is made in turn while the checker reads and writes, and after each fault everything is
 //! compared.
 //!
-//! | what must hold | how it is seen |
+//! | promise | how it is checked |
 //! |---|---|
-//! | nothing stale after an acknowledged write, where that is promised | the [checker](crate::verify), before, during and after |
-//! | no acknowledged write is lost | the versions in Postgres, afterwards |
-//! | nothing fails while only Redis is away | the checker's reads and writes |
-//! | nothing stays stale once all events are carried out, whatever became of the write | every entry of every cache, against a fresh load; somebody with psql has written too |
+//! | no stale read after an acknowledged write, where a cache promises that | the [checker](crate::verify), before, during and after the fault |
+//! | no acknowledged write is lost | the versions in Postgres, after the fault |
+//! | no request fails while only Redis is unavailable | the checker's reads and writes |
+//! | nothing stays stale once all events are applied, whatever the result of the write | every entry of every cache is compared with a fresh load; rows are also written directly in SQL |
 //!
-//! On private processes, or on the running stack by its script: natively, or in Compose.
+//! The faults are made on private processes, or on the running stack by its script (natively or in Compose).
 
 mod concurrent_edits;
 mod crash;
@@ -44,9 +44,9 @@ pub use report::{Outcome, Report};
 use stack::Stack;
 use target::Target;
 
-/// The longest that a service takes to be ready again, and the system to come to rest.
+/// The longest time until a service is ready again, and until the system is idle.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// These may show for long what is outdated: that is how they work.
+/// These strategies may show outdated values for their TTL.
 const BY_TIME: [&str; 2] = ["ttl", "swr"];
 
 /// The options of `lab faults`.
@@ -75,7 +75,7 @@ pub struct Options {
     pub report: PathBuf,
 }
 
-/// Makes the faults for a person; fails when anything did not hold.
+/// Runs the faults and prints the outcomes. Fails when a promise was broken.
 pub async fn run_cli(options: &Options) -> Result<()> {
     let report = run(options, |outcome| println!("{outcome}")).await?;
     let file = report.save(&options.report)?;
@@ -89,9 +89,10 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Makes the faults, one after the other. What goes wrong in one is in its outcome; an error means that none could be made.
+/// Runs the faults one after the other. A failure during a fault is part of its outcome; an error means that no fault
+/// could be made.
 ///
-/// Ctrl-C ends the fault that lasts, puts back what was changed, and leaves the report of what was done.
+/// Ctrl-C ends the current fault, undoes its changes, and returns the report of the faults so far.
 pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Report> {
     let chosen = |fault: &Fault| {
         options.only.is_empty() || options.only.iter().any(|piece| fault.name().contains(piece.as_str()))
@@ -134,7 +135,7 @@ async fn all(
         .timeout(Duration::from_secs(10))
         .default_headers(options.operations.headers()?)
         .build()?;
-    // What lies there from before may have been outdated on purpose, by whoever played with the strategies.
+    // Existing entries may be outdated on purpose, because a person has tried the strategies by hand.
     for service in Service::ALL {
         system::forget(site, service).await?;
     }
@@ -154,11 +155,11 @@ async fn all(
     Ok(report)
 }
 
-/// What is read and written here, and how stale it may be while faults are made.
+/// Returns the map for this target, with the staleness that is allowed during faults.
 ///
-/// What promises to be never stale, promises it in a fault as well. `ttl` and `swr` keep their TTL whatever happens; a load
-/// that a fault holds up is stored when the fault is over, after [`HOLD`]. What lives by events is stale
-/// until they come, so until the fault is over and everybody has recovered.
+/// A cache that promises never to be stale keeps this promise during a fault too. `ttl` and `swr` keep their TTL in any
+/// case; a load that a fault delays is stored when the fault is over, after [`HOLD`]. Caches that rely on events are
+/// stale until the events arrive, which is when the fault is over and all services have recovered.
 async fn map(site: &Target) -> Result<Map> {
     let mut replaced = Vec::new();
     for service in Service::ALL {
@@ -184,12 +185,12 @@ async fn private(options: &Options) -> Result<Target> {
     Ok(Target::Private(Box::new(PrivateSystem::prepare(programs, 2_000, &settings).await?)))
 }
 
-/// Ctrl-C, once: the run comes to an end. Twice: this process does.
+/// Handles Ctrl-C and SIGTERM: the first one ends the run in an orderly way, the second one exits the process.
 fn stopped_by_signals() -> Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let told = stop.clone();
-    // It waits for as long as this process lives.
+    // This task runs as long as the process.
     tokio::spawn(async move {
         loop {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
@@ -203,7 +204,7 @@ fn stopped_by_signals() -> Result<CancellationToken> {
     Ok(stop)
 }
 
-/// A bar on a terminal.
+/// A progress bar on a terminal.
 struct Progress(ProgressBar);
 
 impl Progress {

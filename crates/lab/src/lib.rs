@@ -1,17 +1,17 @@
-//! Experiments against real processes, and what they are made of.
+//! Experiments against real processes, and the modules that they share.
 //!
-//! * [`attack`]: what a flood of reads of unknown ids does to caches and events.
-//! * [`bench_events`]: how long an event takes from COMMIT to its last effect.
-//! * [`bench_search`]: what the search takes to build its index, to answer, and to show a change.
-//! * [`bench_strategies`]: what each strategy costs and how stale it is: the table of the README.
-//! * [`chaos`]: nothing is lost, whoever is killed.
-//! * [`demo`]: what each strategy does, told and asserted on the running stack.
-//! * [`faults`]: what each fault does under load, and what must hold all the same.
-//! * [`load`]: load until it is stopped, and what it does, live.
-//! * [`model`]: the protocol of the cache, explored completely.
-//! * [`mutants`]: whether the tests notice when a defence is taken out of the cache.
-//! * [`private`]: the whole system on private processes, while another program uses it.
-//! * [`verify`]: whether every cache keeps what it promises, and how stale its answers are.
+//! * [`attack`]: how caches and events cope with a flood of reads of unknown ids.
+//! * [`bench_events`]: the time from a COMMIT until the last effect of its event.
+//! * [`bench_search`]: the time that the search takes to build its index, to respond, and to show a change.
+//! * [`bench_strategies`]: the cost and the staleness of each strategy; writes the table of the README.
+//! * [`chaos`]: no write is lost, whichever process is killed.
+//! * [`demo`]: what each strategy does, shown and asserted on the running stack.
+//! * [`faults`]: what each fault does under load, and which promises hold nevertheless.
+//! * [`load`]: load that runs until it is stopped, with live figures.
+//! * [`model`]: a complete exploration of the cache's protocol.
+//! * [`mutants`]: whether the tests fail when a defence is removed from the cache.
+//! * [`private`]: the whole system on private processes, for the time that another program uses it.
+//! * [`verify`]: whether every cache keeps its promises, and how stale its responses are.
 //! * [`private_system`]: the four services and their stores as private processes.
 
 pub mod attack;

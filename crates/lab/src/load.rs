@@ -1,4 +1,4 @@
-//! Load on the running stack until it is stopped, and what it does, live: rate, hits, latency, staleness.
+//! Load on the running stack until it is stopped, with live figures: rate, hits, latency, staleness.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ use crate::bench::cores::allow_open_files;
 use crate::demo::times::human;
 use crate::traffic::{LANES, Order, Place, Plan, Seen, Stream};
 
-/// More than there are requests under way at once.
+/// More than the maximum number of requests in flight.
 const OPEN_FILES: u32 = 16_384;
-/// What stands for "for ever" where a length is needed: some years.
+/// A duration that stands for "forever": some years.
 const UNLIMITED: Duration = Duration::from_secs(100_000_000);
-/// How often the view changes.
+/// The interval between updates of the view.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often a line is written where there is no terminal.
+/// Without a terminal, a table is printed after this number of updates.
 const SELDOM: u32 = 10;
 
 /// The options of `lab load`.
@@ -49,7 +49,7 @@ pub struct Options {
     pub service: String,
 }
 
-/// Loads until Ctrl-C, or until the time is over where one was given.
+/// Runs the load until Ctrl-C, or until the time given in the options is over.
 pub async fn run_cli(options: &Options) -> Result<()> {
     let lanes: Vec<(usize, &str)> = LANES.into_iter().enumerate().filter(|(_, lane)| chosen(options, lane)).collect();
     if let Some(unknown) = options.only.iter().find(|lane| !LANES.contains(&lane.as_str())) {
@@ -103,7 +103,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to read products that the catalogue does not have.
+/// Checks that the catalogue has all products that are read.
 async fn ensure_there(options: &Options, last: u64) -> Result<()> {
     let url = format!("{}/products/{last}", options.service);
     let answer = reqwest::Client::builder().no_proxy().build()?.get(url).send().await;
@@ -136,16 +136,16 @@ async fn watch(streams: &[Rc<Stream>], view: &mut View<'_>) {
     }
 }
 
-/// A table that changes in place on a terminal, and a table now and then elsewhere.
+/// The view: a table that is updated in place on a terminal, or printed from time to time without one.
 struct View<'a> {
     names: &'a [&'a str],
-    /// Requests a second that are asked for.
+    /// The requested rate, in requests per second.
     wanted: f64,
     lines: Vec<ProgressBar>,
     live: bool,
     shown: u32,
     since: Instant,
-    /// Since the last line was written, where there is no terminal.
+    /// The figures since the last printed table, without a terminal.
     lately: Vec<Seen>,
     total: Vec<Seen>,
 }
@@ -208,7 +208,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// A row for each strategy, and one for all, which says how much was asked for.
+/// Returns a row for each strategy, and one for all, which includes the requested rate.
 fn rows(names: &[&str], seen: &[Seen], wanted: f64, elapsed: Duration) -> Vec<String> {
     let mut all = Seen::default();
     seen.iter().for_each(|seen| all.add(seen));

@@ -1,9 +1,9 @@
-//! The mutation run: each defence is taken out of the scripts, one at a time, and the test that stands for it must notice.
+//! The mutation run: removes each defence from the scripts, one at a time; the test of that defence must fail.
 //!
-//! The tests are built once, with `--cfg mutants`, by which the cache reads its scripts from the folder that
-//! `CACHE_SCRIPTS` names. A mutant is a copy of the scripts with one defence taken out. It is caught when Redis accepts the
-//! script and the one test that its entry names fails; that test has passed with the whole scripts before. A test that does
-//! not end, or cannot be run, catches nothing: it ends the run.
+//! The tests are built once, with `--cfg mutants`, so that the cache reads its scripts from the folder that
+//! `CACHE_SCRIPTS` names. A mutant is a copy of the scripts without one defence. It is caught when Redis accepts the
+//! script and the one test that its entry names fails. That test has passed with the unchanged scripts before. A test
+//! that does not end, or cannot be run, catches nothing: it ends the run with an error.
 
 mod build;
 mod list;
@@ -23,9 +23,9 @@ use tokio::time::timeout;
 
 use list::{Mutant, all};
 
-/// Longer than any test.
+/// Timeout of a test run; longer than any test takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Mutants that are tested at once: a test mostly waits.
+/// Number of mutants that are tested concurrently: a test mostly waits.
 const AT_ONCE: usize = 8;
 
 /// The options of `lab mutants`.
@@ -42,14 +42,14 @@ pub struct Options {
     pub every: u16,
 }
 
-/// How a run of tests ended.
+/// The result of a run of tests.
 enum TestResult {
     Passed,
-    /// … with what the first of them said.
+    /// A test failed; with the message of the first failure.
     Failed(String),
 }
 
-/// Runs them for a person; fails when one survives.
+/// Runs the mutants and prints the result. Fails when a mutant survives.
 pub async fn run_cli(options: &Options) -> Result<()> {
     let wanted = options.only.as_deref().unwrap_or_default();
     let mutants: Vec<_> = all()
@@ -89,7 +89,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What the test said that caught it; `None` when it has passed.
+/// Returns the message of the test that caught the mutant, or `None` if the test passed.
 async fn verdict<'a>(
     mutant: &'a Mutant,
     scripts: &Path,
@@ -97,7 +97,7 @@ async fn verdict<'a>(
     redis: &Redis,
 ) -> Result<(&'a Mutant, Option<String>)> {
     let folder = scripts_without(scripts, Some(mutant))?;
-    // A script that Redis does not even take would fail every test.
+    // Redis must accept the script: every test would fail with a script that does not load.
     let source = std::fs::read_to_string(folder.path().join(mutant.script))?;
     redis.cli(&["SCRIPT", "LOAD", &source]).await.with_context(|| format!("{}: {}", mutant.script, mutant.name))?;
     let ended = run(tests, folder.path(), [mutant.caught_by]).await;
@@ -107,7 +107,7 @@ async fn verdict<'a>(
     }
 }
 
-/// A copy of the scripts, one of them changed.
+/// Returns a copy of the scripts, with one of them changed.
 fn scripts_without(scripts: &Path, mutant: Option<&Mutant>) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for entry in std::fs::read_dir(scripts).with_context(|| format!("reading {}", scripts.display()))? {
@@ -123,7 +123,7 @@ fn scripts_without(scripts: &Path, mutant: Option<&Mutant>) -> Result<TempDir> {
     Ok(folder)
 }
 
-/// Runs these tests, all of them and no other, with these scripts.
+/// Runs exactly these tests with these scripts.
 async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>) -> Result<TestResult> {
     let names: Vec<_> = names.into_iter().collect();
     let running = Command::new(tests)
@@ -144,7 +144,7 @@ async fn run(tests: &Path, scripts: &Path, names: impl IntoIterator<Item = &str>
     }
 }
 
-/// The lines after the first `panicked at`, up to the note on backtraces.
+/// Returns the lines after the first `panicked at`, up to the note on backtraces.
 fn panic_message(said: &str) -> String {
     let lines = said.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
     let lines: Vec<_> = lines.take_while(|line| !line.starts_with("note:")).take(3).map(str::trim).collect();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-/// Where the token is; a stack whose services listen on loopback only needs none.
+/// The location of the token. A stack whose services listen on loopback only needs none.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Operations {
     /// The file with the token of the operations routes (/events, /cache/*, /metrics), if they require one
@@ -15,7 +15,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// The headers that every request carries.
+    /// Returns the headers that every request carries.
     pub(crate) fn headers(&self) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         if let Some(file) = &self.token_file {

@@ -1,6 +1,7 @@
-//! The whole system as private processes, while another program uses it: for tools that speak HTTP and know nothing of us.
+//! The whole system on private processes, for the time that another program uses it: for general HTTP tools.
 //!
-//! The services require a token for their operations routes, as they do wherever they can be reached from another machine.
+//! The services require a token for their operations routes, as they do whenever they can be reached from another
+//! machine.
 
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub struct Options {
 /// Starts the system, runs the program, and ends the system.
 ///
 /// # Errors
-/// When the system does not start, when the program fails, or when a service has logged an error.
+/// Returns an error if the system does not start, if the program fails, or if a service has logged an error.
 pub async fn run(options: &Options) -> Result<()> {
     let programs = match &options.programs {
         Some(folder) => folder.clone(),

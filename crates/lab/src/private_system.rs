@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use testkit::{ChildProcess, Postgres, Proxy, Redis, free_port};
 use tokio::sync::Mutex;
 
-/// A service that is not ready by then does not work.
+/// Maximum time until a service is ready.
 const START: Duration = Duration::from_secs(60);
 
 /// The services, in the order in which they are started.
@@ -24,12 +24,12 @@ pub enum Service {
 }
 
 impl Service {
-    /// All of them.
+    /// All services.
     pub const ALL: [Self; 4] = [Self::ProductApi, Self::Cart, Self::Search, Self::Recommendation];
-    /// Those that live by events.
+    /// The services that consume events.
     pub const SUBSCRIBERS: [Self; 3] = [Self::Cart, Self::Search, Self::Recommendation];
 
-    /// Its program, and the prefix of its keys.
+    /// Returns the name of its program, which is also the prefix of its keys.
     pub fn name(self) -> &'static str {
         match self {
             Self::ProductApi => "product-api",
@@ -39,7 +39,7 @@ impl Service {
         }
     }
 
-    /// Whether it knows the setting; it would refuse one that it does not know.
+    /// Returns whether the service has the setting; it would refuse an unknown one.
     fn has(self, setting: &str) -> bool {
         match setting.split_once("__").map_or(setting, |(section, _)| section) {
             "HTTP" | "LOG" | "OPERATIONS" | "REDIS" => true,
@@ -51,14 +51,14 @@ impl Service {
     }
 }
 
-/// The running system. It ends with this value, and with this process however it ends.
+/// The running system. It ends when this value is dropped, and when this process ends for any reason.
 #[derive(Debug)]
 pub struct PrivateSystem {
-    /// One server, three databases.
+    /// One server with three databases.
     pub postgres: Postgres,
-    /// One server, four keyspaces.
+    /// One server with four keyspaces.
     pub redis: Redis,
-    /// The services' wires to Postgres and Redis, where there are any.
+    /// The proxies between the services and Postgres and Redis, if there are any.
     pub proxies: Option<Proxies>,
     programs: PathBuf,
     ports: [u16; 4],
@@ -68,12 +68,12 @@ pub struct PrivateSystem {
     running: [Mutex<Option<ChildProcess>>; 4],
 }
 
-/// What lies between the services and their stores.
+/// The proxies between the services and their stores.
 #[derive(Debug)]
 pub struct Proxies {
-    /// All connections to Postgres.
+    /// The proxy for all connections to Postgres.
     pub postgres: Proxy,
-    /// All connections to Redis.
+    /// The proxy for all connections to Redis.
     pub redis: Proxy,
 }
 
@@ -85,11 +85,11 @@ struct Databases {
 }
 
 impl PrivateSystem {
-    /// Starts all of it with the programs that lie in `programs`, with so many products, and with these settings for
-    /// every service that has them.
+    /// Starts the system with the programs in the folder `programs`, with this number of products, and with these
+    /// settings for every service that has them.
     pub async fn start(programs: PathBuf, products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let world = Self::prepare(programs, products, settings).await?;
-        // The product API first, because it fills the catalogue; then nobody waits for anybody.
+        // The product API starts first, because it fills the catalogue. The other services do not wait for each other.
         world.start_and_wait(Service::ProductApi).await?;
         tokio::try_join!(
             world.start_and_wait(Service::Cart),
@@ -99,7 +99,7 @@ impl PrivateSystem {
         Ok(world)
     }
 
-    /// As [`start`](Self::start), but no service runs yet.
+    /// Does the same as [`start`](Self::start), but starts no service yet.
     pub async fn prepare(programs: PathBuf, products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
         let databases = Databases {
@@ -122,7 +122,7 @@ impl PrivateSystem {
         })
     }
 
-    /// From the next start on, services reach their stores over wires that can be cut.
+    /// Adds proxies: from their next start on, services connect to their stores through proxies that can be cut.
     pub async fn add_proxies(&mut self) -> Result<()> {
         let (postgres, redis) = (Proxy::to(self.postgres.port()).await?, Proxy::to(self.redis.port()).await?);
         self.proxies = Some(Proxies { postgres, redis });
@@ -136,19 +136,19 @@ impl PrivateSystem {
         }
     }
 
-    /// Ends a pause.
+    /// Resumes a frozen service.
     pub async fn resume(&self, service: Service) {
         if let Some(process) = self.running[service as usize].lock().await.as_ref() {
             process.resume();
         }
     }
 
-    /// `http://127.0.0.1:port`
+    /// Returns the base URL of a service: `http://127.0.0.1:port`.
     pub fn url(&self, service: Service) -> String {
         format!("http://127.0.0.1:{}", self.ports[service as usize])
     }
 
-    /// `kill -9`.
+    /// Kills a service (`kill -9`).
     pub async fn kill(&self, service: Service) -> Result<()> {
         match self.running[service as usize].lock().await.take() {
             Some(process) => process.kill9().await,
@@ -156,8 +156,8 @@ impl PrivateSystem {
         }
     }
 
-    /// Starts a service that does not run, without waiting until it is ready. One that has ended by itself is started
-    /// again, as its supervisor would do it: while a store is away, a start may fail.
+    /// Starts a service that does not run, without waiting until it is ready. A service that has exited by itself is
+    /// started again, as its supervisor would do: while a store is unavailable, a start may fail.
     pub async fn start_without_waiting(&self, service: Service) -> Result<()> {
         let mut running = self.running[service as usize].lock().await;
         if running.as_ref().is_none_or(|process| !process.is_alive()) {
@@ -180,12 +180,12 @@ impl PrivateSystem {
         }
     }
 
-    /// What a service has said so far.
+    /// Returns the output of a service so far.
     pub async fn output(&self, service: Service) -> String {
         self.running[service as usize].lock().await.as_ref().map(ChildProcess::output).unwrap_or_default()
     }
 
-    /// The process id of a service, while it runs.
+    /// Returns the process id of a service, if it runs.
     pub async fn pid(&self, service: Service) -> Option<u32> {
         self.running[service as usize].lock().await.as_ref().map(ChildProcess::pid)
     }
@@ -223,7 +223,7 @@ impl PrivateSystem {
     }
 }
 
-/// The folder of the programs that were built with this one: the target folder, from a test as from `lab` itself.
+/// Returns the folder of the programs that were built with this one: the target folder, both for a test and for `lab`.
 pub fn programs() -> Result<PathBuf> {
     let us = std::env::current_exe()?;
     let folder = us.ancestors().skip(1).take(2).find(|folder| folder.join("product-api").is_file());

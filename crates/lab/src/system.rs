@@ -1,4 +1,5 @@
-//! What any running system can be asked from outside: is it at rest, and do its caches hold what they would load now?
+//! Checks of any running system from outside: whether it is idle, and whether its caches hold what a load would return
+//! now.
 
 mod compare;
 mod entries;
@@ -14,18 +15,19 @@ use crate::demo::metrics::Metrics;
 use crate::private_system::{PrivateSystem, Service};
 pub(crate) use compare::{Comparison, compare};
 
-/// So long nothing may change before the system counts as stuck: longer than any claim time, time-out and retry in it together.
+/// If nothing changes for this time, the system counts as stuck: longer than all claim times, timeouts and retries
+/// together.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest that it may take, however slowly it makes progress.
+/// Maximum time until the system is idle, however slow its progress is.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// A system with four services, Postgres and Redis.
 pub(crate) trait System {
-    /// The address of a service.
+    /// Returns the base URL of a service.
     fn url(&self, service: Service) -> impl Future<Output = Result<String>>;
-    /// Rows of one of the databases, their columns between bars.
+    /// Returns rows of one of the databases, with columns separated by `|`.
     fn sql(&self, database: &str, sql: &str) -> impl Future<Output = Result<String>>;
-    /// A command to Redis, as its admin.
+    /// Sends a command to Redis as the admin user.
     fn redis(&self, arguments: &[&str]) -> impl Future<Output = Result<String>>;
 }
 
@@ -43,8 +45,8 @@ impl System for PrivateSystem {
     }
 }
 
-/// Waits until everything is relayed and applied, for as long as there is progress: how fast depends on the machine. Returns
-/// how long that took; the error says what is still under way.
+/// Waits until everything is relayed and applied, as long as there is progress: the speed depends on the machine.
+/// Returns the time that this took; the error lists the pending work.
 pub(crate) async fn wait_until_idle(ground: &impl System, http: &Client) -> Result<Duration> {
     let began = Instant::now();
     let (mut before, mut changed) = (Vec::new(), began);
@@ -63,7 +65,7 @@ pub(crate) async fn wait_until_idle(ground: &impl System, http: &Client) -> Resu
     }
 }
 
-/// What is still under way.
+/// Returns the pending work.
 async fn pending_work(ground: &impl System, http: &Client) -> Vec<String> {
     let mut under_way = Vec::new();
     for database in ["shop_db", "cart_db"] {
@@ -92,7 +94,7 @@ async fn pending_work(ground: &impl System, http: &Client) -> Vec<String> {
         for name in busy {
             under_way.extend(metrics.nonzero(name).map(|sample| format!("{}: {sample}", service.name())));
         }
-        // An event is in the index a moment after it counts as carried out.
+        // An event is in the index a moment after it counts as applied.
         let position = metrics.sum("search_index_position", &[]);
         if service == Service::Search && Some(position) != head {
             under_way.push(format!("the index is at {position}, and the outbox at {head:?}"));
@@ -114,7 +116,7 @@ async fn metrics(ground: &impl System, http: &Client, service: Service) -> Resul
     Ok(Metrics::parse(&answer.text().await?))
 }
 
-/// Removes every entry of a service behind its back.
+/// Removes every entry of a service directly in Redis, without the service.
 pub(crate) async fn forget(ground: &impl System, service: Service) -> Result<()> {
     let scan = "local cursor = '0' repeat local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000, 'TYPE', 'string') \
                 cursor = page[1] for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end until cursor == '0'";

@@ -1,10 +1,11 @@
-//! Open-loop load: every request has a time at which it is due, and is sent then, however late the answers to others are.
+//! Open-loop load: every request is sent when it is due, however late the responses to other requests are.
 //!
-//! Latency counts from when a request was due, not from when it could be sent. A closed loop, in which the next request
-//! waits for the last answer, sends the fewest requests just when the server is slowest, and so does not measure how slow
-//! it was ("coordinated omission": Tene, "How NOT to Measure Latency", 2013; Schroeder et al., "Open Versus Closed",
-//! NSDI 2006). Arrivals are a Poisson process. A request that fails or is given up counts with at least the time that it
-//! took. How late requests were sent is counted as well: a generator that is late measures itself.
+//! Latency counts from when a request was due, not from when it could be sent. In a closed loop, the next request waits
+//! for the last response. So it sends the fewest requests just when the server is slowest, and does not measure how
+//! slow it was ("coordinated omission": Tene, "How NOT to Measure Latency", 2013; Schroeder et al., "Open Versus
+//! Closed", NSDI 2006). Arrivals are a Poisson process. A request that fails or is given up counts with at least the
+//! time that it took. The delay with which requests are sent is measured as well: a generator that is late measures
+//! itself.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -29,66 +30,67 @@ use crate::client::Connection;
 
 /// The strategies of the product API.
 pub(crate) const LANES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
-/// So many requests may wait for their answers; those that come due beyond are given up, and counted.
+/// Maximum number of requests in flight; requests that come due beyond it are given up and counted.
 const IN_FLIGHT: usize = 2_000;
-/// So many of the last versions of a product are remembered.
+/// The number of recent versions of a product that are remembered.
 const REMEMBERED: usize = 256;
 
-/// What is read and written: products `first..first + count` under one path.
+/// A range of products that is read and written: `first..first + count` under one path.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// What it is called in reports.
+    /// Its name in reports.
     pub(crate) name: String,
     /// `http://127.0.0.1:8004`
     pub(crate) base: String,
-    /// What stands before a product's id: `/products/ttl/`.
+    /// The path before a product's id: `/products/ttl/`.
     pub(crate) path: String,
     /// The first product.
     pub(crate) first: u64,
-    /// How many there are.
+    /// The number of products.
     pub(crate) count: u64,
 }
 
-/// How a product is chosen.
+/// The order in which products are chosen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
-    /// By chance, some far more often than others: Zipf's law with this exponent; 0 for all alike.
+    /// At random, some far more often than others: Zipf's law with this exponent; 0 for equal probability.
     Zipf(f64),
     /// One after the other, each once.
     Each,
 }
 
-/// How much of it, and for how long.
+/// The rate and the length of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// Requests a second, on average.
+    /// Requests per second, on average.
     pub(crate) rate: f64,
     /// The share of them that are writes.
     pub(crate) writes: f64,
-    /// Which products.
+    /// The order of the products.
     pub(crate) order: Order,
-    /// How long requests come due.
+    /// The time during which requests come due.
     pub(crate) length: Duration,
 }
 
-/// What came of it.
+/// The results of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    /// Latency of reads, from when they were due, in microseconds; of those without an answer, how long it was waited for.
+    /// Latency of reads since they were due, in microseconds; for reads without a response, the time until they were
+    /// given up.
     pub(crate) reads: Histogram<u64>,
-    /// The same of writes.
+    /// The same for writes.
     pub(crate) writes: Histogram<u64>,
-    /// The same of reads that were answered, by where the answers came from, in the order of [`SOURCES`].
+    /// The same for reads with a response, by the source of the response, in the order of [`SOURCES`].
     pub(crate) sources: [Histogram<u64>; 6],
-    /// How long after they were due requests were sent.
+    /// The delay between the time when requests were due and the time when they were sent.
     pub(crate) late: Histogram<u64>,
-    /// Reads that showed what an acknowledged write had replaced when they were sent.
+    /// Reads that showed a version which an acknowledged write had replaced when they were sent.
     pub(crate) stale: u64,
-    /// For how long it had been replaced, in microseconds.
+    /// How long that version had been replaced, in microseconds.
     pub(crate) staleness: Histogram<u64>,
-    /// Requests without a useful answer.
+    /// Requests without a usable response.
     pub(crate) failed: u64,
-    /// Requests that were not sent, because too many were under way.
+    /// Requests that were not sent, because too many were in flight.
     pub(crate) given_up: u64,
 }
 
@@ -113,20 +115,20 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Latency of the reads from `source`.
+    /// Returns the latency of the reads from `source`.
     pub(crate) fn from(&self, source: Source) -> &Histogram<u64> {
         &self.sources[SOURCES.iter().position(|it| *it == source).expect("every source is listed")]
     }
 
-    /// The share of reads that a cache answered.
+    /// Returns the share of reads that a cache answered.
     pub(crate) fn hit_ratio(&self) -> f64 {
         let hits = self.from(Source::Hit).len() + self.from(Source::Stale).len();
         hits as f64 / self.sources.iter().map(Histogram::len).sum::<u64>().max(1) as f64
     }
 
-    /// Adds what another has seen.
+    /// Adds the results of another stream.
     pub(crate) fn add(&mut self, other: &Self) {
-        // The histograms grow as they need to, so adding cannot fail.
+        // The histograms resize themselves, so adding cannot fail.
         let _ = self.reads.add(&other.reads);
         let _ = self.writes.add(&other.writes);
         let _ = self.staleness.add(&other.staleness);
@@ -140,13 +142,13 @@ impl Seen {
     }
 }
 
-/// One stream of requests to one place. What it has seen so far can be looked at while it runs.
+/// One stream of requests to one place. Its results so far can be read while it runs.
 #[derive(Debug)]
 pub(crate) struct Stream {
     place: Place,
     plan: Plan,
     idle: RefCell<Vec<Connection>>,
-    /// When those that are under way were due, by their number.
+    /// The due times of the requests in flight, by their numbers.
     under_way: RefCell<BTreeMap<u64, Instant>>,
     floors: RefCell<HashMap<u64, Floors>>,
     seen: RefCell<Seen>,
@@ -171,17 +173,17 @@ impl Stream {
         })
     }
 
-    /// What was seen since this was asked last.
+    /// Returns the results since the last call.
     pub(crate) fn take(&self) -> Seen {
         self.seen.take()
     }
 
-    /// The last failure.
+    /// Returns the latest failure.
     pub(crate) fn failure(&self) -> Option<String> {
         self.failure.borrow().clone()
     }
 
-    /// Opens so many connections by reading one product on each, which is not counted.
+    /// Opens `count` connections by reading one product on each. These reads are not counted.
     pub(crate) async fn open(&self, count: usize, id: u64) -> Result<()> {
         let mut all = (0..count).map(|_| Connection::new(&self.place.base)).collect::<Result<Vec<_>>>()?;
         let path = self.path(id);
@@ -193,7 +195,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends requests as they come due, until the plan's length is over and all are answered.
+    /// Sends requests as they come due, until the plan's length is over and all have a response.
     pub(crate) async fn run(self: Rc<Self>) {
         let mut due = arrivals(self.plan.rate, self.plan.length);
         let zipf = match self.plan.order {
@@ -222,7 +224,8 @@ impl Stream {
         local.await;
     }
 
-    /// It would have to wait at least as long as the oldest one has waited already.
+    /// Counts a request that is not sent with the time that the oldest request in flight has waited, because it would
+    /// have to wait at least as long.
     fn give_up(&self, due: Instant, write: bool) {
         let oldest = self.under_way.borrow().first_key_value().map_or(due, |(_, due)| *due);
         self.seen.borrow_mut().given_up += 1;
@@ -297,7 +300,7 @@ impl Stream {
     }
 }
 
-/// When which version of a product was acknowledged.
+/// The acknowledged versions of a product, with the time of each acknowledgement.
 #[derive(Debug, Default)]
 struct Floors(VecDeque<(u64, Instant)>);
 
@@ -310,7 +313,7 @@ impl Floors {
         }
     }
 
-    /// For how long `shown` had been replaced by an acknowledged version when a read was sent.
+    /// Returns how long `shown` had been replaced by an acknowledged version when a read was sent.
     fn stale_for(&self, shown: u64, sent: Instant) -> Option<Duration> {
         let newer = self.0.partition_point(|(known, _)| *known <= shown);
         let first = self.0.iter().skip(newer).map(|(_, at)| *at).min()?;
@@ -318,7 +321,8 @@ impl Floors {
     }
 }
 
-/// When requests come due. A thread of its own tells it, because the timers of the runtime are a millisecond apart.
+/// Returns the times at which requests come due. A separate thread produces them, because the timers of the runtime
+/// have a resolution of a millisecond.
 #[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
 fn arrivals(rate: f64, length: Duration) -> UnboundedReceiver<Instant> {
     let (tell, told) = unbounded_channel();
@@ -349,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_is_stale_since_the_first_newer_version_was_acknowledged() {
+    fn read_is_stale_since_the_first_newer_version_was_acknowledged() {
         let (mut floors, start) = (Floors::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         floors.acknowledged(3, at(30));
@@ -361,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_answered_counts_with_the_time_that_it_took() {
+    async fn unanswered_request_counts_with_its_duration() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", silent.local_addr().unwrap());
         let place = Place { name: String::new(), base, path: "/".to_owned(), first: 1, count: 1 };
@@ -380,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_come_due_at_the_rate_asked_for() {
+    async fn requests_come_due_at_the_requested_rate() {
         let mut due = arrivals(2_000.0, Duration::from_millis(500));
         let (mut count, mut last) = (0_u32, None);
         while let Some(at) = due.recv().await {

@@ -1,33 +1,37 @@
-//! The checker: does every cache keep what it promises? Black box, over HTTP, of any implementation that the [`map`] can
-//! describe; ours by default.
+//! The checker: whether every cache keeps its promises. It works as a black box over HTTP, for any implementation that
+//! the [`map`] can describe; by default for this repository's stack.
 //!
-//! Sessions read and write products of their own, all at once; every operation is recorded on one clock; and every read is
-//! judged against all writes (`judge.rs`):
+//! Concurrent sessions read and write products of their own. Every operation is recorded with the times of one clock,
+//! and every read is judged against all writes (`judge.rs`):
 //!
-//! * **stale**: a version below the floor, the highest that was acknowledged before the read began;
-//! * **future**: what nobody had begun to write; **torn**: parts of two writes; **backwards**: less than the same session
-//!   had seen before;
-//! * **lost**: two writes were answered with the same version.
+//! * **stale**: a version below the floor, which is the highest version that was acknowledged before the read began;
+//! * **future**: a version that no client had begun to write; **torn**: parts of two writes; **backwards**: an older
+//!   version than the same session had seen before;
+//! * **lost**: two writes received the same version in their responses.
 //!
-//! How stale a stale read was is measured for all subjects, also for those that promise nothing better. They take part
-//! from the beginning, without a break, for several of their TTLs; after that, those that promise never to be stale are
-//! alone until there were enough reads. In the end, everything is read once more, of every replica.
+//! The staleness of stale reads is measured for all subjects, also for those that promise a bound above zero. These
+//! take part from the beginning, without a break, for several of their TTLs. After that, the subjects that promise
+//! never to be stale run alone until there are enough reads. In the end, everything is read once more, from every
+//! replica.
 //!
-//! A run fails when a promise was broken, and also when it proves nothing (`verdict.rs`).
+//! A run fails when a promise was broken, and also when the run proves nothing (`verdict.rs`).
 //!
-//! # What it cannot see
-//! A write is known to be there when its answer is. So a read that shows the old value between COMMIT and the answer
-//! counts as right, and staleness as shorter than it was by up to the duration of the write; the window, which begins with
-//! the write's request and ends with the read's answer, is longer than it was by as much.
+//! # Limits
+//! The checker knows that a write is committed only when it has the response. So a read that shows the old value
+//! between COMMIT and the response counts as right, and the measured staleness is too short by up to the duration of
+//! the write. The window begins with the write's request and ends with the read's response, so it is too long by as
+//! much.
 //!
-//! What a session sees is compared with what it saw before only where a cache holds that, or holds it now. An answer that
-//! no cache keeps shows the database, which a cache may be behind of until the write is acknowledged; going back from it
-//! is not *backwards*. An answer of somebody else's load (`collapsed`) does not say whether it was kept: that load is
-//! refused when it was outdated meanwhile, and who had joined it early gets its value all the same. So these are judged,
-//! and not compared with. The report counts both.
+//! A read is compared with what its session saw before only if a cache held that earlier response, or holds it now. A
+//! response that no cache keeps shows the state of the database, and a cache may be behind it until the write is
+//! acknowledged; going back from such a response is not *backwards*. A response from another request's load
+//! (`collapsed`) does not say whether the value was stored: the fill is refused when the value became outdated during
+//! the load, but the requests that joined the load early receive the value nevertheless. So these reads are judged, but
+//! later reads are not compared with them. The report counts both kinds.
 //!
-//! An answer can say itself that it may be outdated (`flagged` in the map: the cart, while the product API does not answer).
-//! If no cache keeps it, nothing is promised about how recent it is; a run in which most answers are flagged proves nothing.
+//! A response can say itself that it may be outdated (`flagged` in the map: the cart, while the product API does not
+//! respond). If no cache keeps it, nothing is promised about its age. A run in which most responses are flagged proves
+//! nothing.
 
 mod files;
 mod fixture;
@@ -61,7 +65,7 @@ pub(crate) use run::Run;
 pub use stats::SubjectStats;
 pub use violation::{Fault, Violation};
 
-/// How often what was seen is judged.
+/// The time between two judgements of the recorded operations.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// The options of `lab verify`.
@@ -94,13 +98,13 @@ pub struct Options {
     /// A folder for the log of all operations (about 70 bytes each): reads.csv, writes.csv, keys.csv
     #[arg(long)]
     pub log: Option<PathBuf>,
-    /// Goes on when a promise is broken, until it is in this way
+    /// Continues when a promise is broken, until a promise is broken in this way.
     #[arg(skip)]
     pub until: Option<Fault>,
 }
 
 impl Default for Options {
-    /// What the command line has by default.
+    /// Returns the defaults of the command line.
     fn default() -> Self {
         #[derive(clap::Parser)]
         struct Line {
@@ -111,7 +115,7 @@ impl Default for Options {
     }
 }
 
-/// Runs it for a person; fails when a promise was broken.
+/// Runs the checker and prints its report. Fails when a promise was broken.
 pub async fn run_cli(options: &Options) -> Result<()> {
     let mut map = Map::load(options.map.as_deref(), &options.service)?;
     map.only(&options.only)?;
@@ -124,7 +128,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Reads until there were enough reads, or the time is over, or promises were broken.
+/// Reads and writes until there are enough reads, the time is over, or promises were broken.
 pub async fn run(map: &Map, options: &Options) -> Result<Report> {
     let progress = Progress::new(options.reads);
     let files = Files::in_folder(options.log.as_deref())?;
@@ -149,7 +153,7 @@ pub async fn run(map: &Map, options: &Options) -> Result<Report> {
     })
 }
 
-/// How the work went, apart from what was seen.
+/// Figures of the run itself, apart from the recorded operations.
 struct Worked {
     seconds: f64,
     together_seconds: f64,
@@ -180,7 +184,7 @@ async fn work(run: &mut Run, options: &Options, progress: &Progress) -> Result<W
     Ok(Worked { seconds, together_seconds, own_cpu_share })
 }
 
-/// Whether a promise was broken that ends it.
+/// Returns whether a promise was broken that ends the run.
 fn is_over(run: &Run, options: &Options) -> bool {
     match options.until {
         Some(fault) => run.found(fault) > 0,
@@ -188,14 +192,14 @@ fn is_over(run: &Run, options: &Options) -> bool {
     }
 }
 
-/// The first line of what a program says; "unknown" when there is no such program.
+/// Returns the first line of a program's output, or "unknown" if the program cannot be run.
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stderr(Stdio::null()).output();
     let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
     text.lines().next().filter(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
 }
 
-/// A bar on a terminal, a line now and then elsewhere.
+/// Progress: a bar on a terminal, otherwise a line from time to time.
 struct Progress(ProgressBar);
 
 impl Progress {

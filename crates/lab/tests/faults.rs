@@ -3,7 +3,7 @@
 use lab::faults::{Options, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_stale_or_lost_whatever_breaks() {
+async fn no_read_is_stale_and_no_write_is_lost_under_faults() {
     let faults = [
         "redis killed",
         "redis frozen",

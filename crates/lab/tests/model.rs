@@ -3,7 +3,7 @@
 use lab::model::check_all;
 
 #[test]
-fn every_defence_is_needed_and_together_they_suffice() {
+fn every_defence_is_necessary_and_all_together_suffice() {
     let verdicts = check_all(true);
     for verdict in &verdicts {
         println!("{verdict}");

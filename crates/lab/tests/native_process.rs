@@ -12,7 +12,7 @@ fn bash(script: &str) -> String {
 }
 
 #[test]
-fn a_process_that_becomes_another_program_runs() {
+fn process_counts_as_running_after_exec() {
     let denials = bash(
         "denials=0
          for ((i = 0; i < 300; i++)); do
@@ -26,7 +26,7 @@ fn a_process_that_becomes_another_program_runs() {
 }
 
 #[test]
-fn one_that_has_ended_does_not_run_though_its_parent_has_not_noticed() {
+fn zombie_process_does_not_count_as_running() {
     let said = bash(
         // The parent becomes a program that never asks for its child.
         "{ read -r parent; read -r child; } < <(bash -c 'echo $$; sleep 0.3 & echo $!; exec sleep 30 >&-')

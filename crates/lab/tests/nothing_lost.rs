@@ -3,7 +3,7 @@
 use lab::chaos::{Options, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_write_is_lost_and_nothing_stays_stale_whoever_is_killed() {
+async fn no_write_is_lost_and_no_entry_stays_stale_under_random_kills() {
     let report = tempfile::tempdir().expect("a folder").path().to_owned();
     let options = Options { writes: 1_500, products: 60, seed: 0, programs: None, report };
     let report = run(&options).await.expect("the run itself");

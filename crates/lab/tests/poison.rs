@@ -96,7 +96,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_stops_a_subscriber_and_what_comes_after_it_counts() {
+async fn invalid_event_stops_no_subscriber_and_later_events_are_applied() {
     let programs = programs().expect("the programs have been built");
     let world =
         PrivateSystem::start(programs, 130, &[("REDIS__COMMAND_TIMEOUT", "2s")]).await.expect("the four services");

@@ -26,21 +26,21 @@ fn tampered(file: &str, change: impl FnOnce(&str) -> String) -> anyhow::Result<(
 }
 
 #[test]
-fn the_table_of_the_readme_is_made_of_the_figures_beside_it() {
+fn readme_table_is_generated_from_the_published_figures() {
     if let Err(error) = is_as_measured(&root().join("README.md")) {
         panic!("{error:#}");
     }
 }
 
 #[test]
-fn a_table_that_was_edited_by_hand_is_refused() {
+fn hand_edited_table_is_refused() {
     // The first digit of the first row of figures.
     let refused = tampered("README.md", |text| text.replacen("| *bare `GET`* | – |", "| *bare `GET`* | 0 |", 1));
     assert!(refused.unwrap_err().to_string().starts_with("the table in"));
 }
 
 #[test]
-fn figures_that_their_histograms_do_not_say_are_refused() {
+fn figures_that_differ_from_their_histograms_are_refused() {
     // One request more in the first histogram that has any.
     let refused = tampered("docs/bench/histograms.json", |text| {
         let mut all: serde_json::Value = serde_json::from_str(text).unwrap();

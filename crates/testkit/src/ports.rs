@@ -42,13 +42,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_port_is_given_twice() {
+    fn free_port_returns_no_port_twice() {
         let ports: HashSet<u16> = (0..500).map(|_| free_port()).collect();
         assert_eq!(ports.len(), 500);
     }
 
     #[test]
-    fn a_given_port_is_reserved() {
+    fn returned_port_is_reserved() {
         let port = free_port();
         assert!(reserve(port).is_none(), "a name is bound once, whoever asks");
     }

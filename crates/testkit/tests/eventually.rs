@@ -7,7 +7,7 @@ use testkit::eventually;
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn it_asks_until_the_answer_is_yes() {
+async fn eventually_polls_until_the_condition_is_true() {
     let mut asked = 0;
     eventually("three questions", Duration::from_secs(5), async || {
         asked += 1;
@@ -20,13 +20,13 @@ async fn it_asks_until_the_answer_is_yes() {
 
 #[tokio::test]
 #[should_panic(expected = "waited in vain for Godot: asked")]
-async fn it_says_what_did_not_come() {
+async fn eventually_panics_with_the_name_of_the_condition() {
     eventually("Godot", Duration::from_millis(30), async || false).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "waited in vain for an answer: attempt 1 had no answer")]
-async fn it_does_not_wait_for_a_question_that_hangs() {
+async fn eventually_times_out_on_a_hanging_condition() {
     let waiting = eventually("an answer", Duration::from_millis(30), async || pending::<bool>().await);
     timeout(Duration::from_secs(20), waiting).await.expect("it goes on waiting");
 }

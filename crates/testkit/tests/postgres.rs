@@ -8,7 +8,7 @@ use testkit::{Postgres, shared_database};
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn a_killed_postgres_keeps_what_it_acknowledged() -> Result<()> {
+async fn killed_postgres_keeps_acknowledged_commits() -> Result<()> {
     let postgres = Postgres::start().await?;
     postgres.create_database("shop").await?;
     assert_eq!(postgres.sql("shop", "SHOW server_encoding").await?, "UTF8");

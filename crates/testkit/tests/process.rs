@@ -37,7 +37,7 @@ async fn term_reports_the_exit_code_and_the_time() -> Result<()> {
 }
 
 #[tokio::test]
-async fn kill9_leaves_no_time_for_anything() -> Result<()> {
+async fn kill9_ends_a_process_that_traps_signals() -> Result<()> {
     let process = ChildProcess::start(&shell("trap 'echo no' TERM; while :; do sleep 0.01; done"))?;
     process.kill9().await?;
     assert!(!process.is_alive());
@@ -78,7 +78,7 @@ async fn wait_for_http_returns_at_the_first_success() -> Result<()> {
 }
 
 #[tokio::test]
-async fn wait_for_http_does_not_wait_for_the_dead_and_shows_their_last_words() -> Result<()> {
+async fn wait_for_http_fails_at_once_with_the_output_of_an_exited_process() -> Result<()> {
     let process = ChildProcess::start(&shell("echo no database; exit 1"))?;
     let url = format!("http://127.0.0.1:{}/", free_port());
     let error = process.wait_for_http(&url, Duration::from_secs(60)).await.expect_err("it has ended");

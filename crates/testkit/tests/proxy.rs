@@ -42,7 +42,7 @@ async fn a_close_is_passed_on_in_both_directions() -> Result<()> {
 }
 
 #[tokio::test]
-async fn on_a_dead_wire_neither_end_hears_that_the_other_has_closed() -> Result<()> {
+async fn dead_connection_hides_a_close_from_the_other_end() -> Result<()> {
     let (wire, client, mut server) = connected().await?;
     wire.drop_packets();
     drop(client);
@@ -64,7 +64,7 @@ async fn on_a_dead_wire_neither_end_hears_that_the_other_has_closed() -> Result<
 }
 
 #[tokio::test]
-async fn a_cut_acts_while_something_is_held_or_delayed_and_what_waits_is_lost() -> Result<()> {
+async fn cut_closes_connections_and_drops_held_and_delayed_bytes() -> Result<()> {
     let (wire, mut client, mut server) = connected().await?;
     wire.hold_requests();
     client.write_all(b"held").await?;

@@ -20,7 +20,7 @@ async fn a_private_redis_answers_and_keeps_nothing_on_disk() -> Result<()> {
 }
 
 #[tokio::test]
-async fn settings_can_differ() -> Result<()> {
+async fn private_redis_accepts_different_settings() -> Result<()> {
     let redis = Redis::start_with(&[("maxmemory-policy", "allkeys-lru"), ("maxmemory", "64mb")]).await?;
     assert_eq!(redis.cli(&["CONFIG", "GET", "maxmemory-policy"]).await?, "maxmemory-policy\nallkeys-lru");
     assert_eq!(redis.cli(&["CONFIG", "GET", "maxmemory"]).await?, "maxmemory\n67108864");

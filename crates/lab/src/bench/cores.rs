@@ -1,4 +1,4 @@
-//! Which core a process runs on, and how much of it it used.
+//! The core on which a process runs, and its use of CPU time.
 
 use std::fs;
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// The kernel counts CPU time in these for user space, on every architecture that Rust's tier 1 knows.
+/// The unit in which the kernel counts CPU time for user space, on every architecture of Rust's tier 1.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// `program`, to be started on one core.
+/// Returns a command that starts `program` on one core.
 pub fn command_on(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &core.to_string()]).arg(program);
@@ -26,7 +26,7 @@ pub fn pin(pid: u32, core: usize) -> Result<()> {
     Ok(())
 }
 
-/// Lets this process, and those that it starts from now on, open so many files and connections.
+/// Raises the limit of open files and connections for this process and the processes that it starts from now on.
 pub fn allow_open_files(most: u32) -> Result<()> {
     let output = Command::new("prlimit")
         .args(["--pid", &std::process::id().to_string(), &format!("--nofile={most}:")])
@@ -36,7 +36,7 @@ pub fn allow_open_files(most: u32) -> Result<()> {
     Ok(())
 }
 
-/// What this process and the whole machine have used since some moment.
+/// The CPU time of this process and of the whole machine since some moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     own: Duration,
@@ -44,19 +44,19 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// From now on.
+    /// Starts counting.
     pub fn now() -> Result<Self> {
         Ok(Self { own: cpu_time(std::process::id())?, all: all_cpu_time()? })
     }
 
-    /// Which share of the CPU time that was used since then this process used.
+    /// Returns this process' share of the CPU time that was used since then.
     pub fn own_share_since(self) -> Result<f64> {
         let (now, all) = (Self::now()?, all_cpu_time()?.saturating_sub(self.all));
         Ok(now.own.saturating_sub(self.own).as_secs_f64() / all.as_secs_f64().max(f64::MIN_POSITIVE))
     }
 }
 
-/// What a hypervisor has given to others since some moment: time in which something here wanted to run.
+/// The CPU time that a hypervisor gave to others since some moment, while something on this machine wanted to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Stolen {
     stolen: u64,
@@ -64,30 +64,31 @@ pub struct Stolen {
 }
 
 impl Stolen {
-    /// From now on.
+    /// Starts counting.
     pub fn now() -> Result<Self> {
         let ticks = ticks()?;
-        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user.
+        // The fields are user, nice, system, idle, iowait, irq, softirq, steal; the following fields are included in
+        // user.
         Ok(Self { stolen: ticks.get(7).copied().unwrap_or(0), all: ticks.iter().take(8).sum() })
     }
 
-    /// Its share of all cores' time since then.
+    /// Returns its share of all cores' time since then.
     pub fn share_since(self) -> Result<f64> {
         let now = Self::now()?;
         Ok(now.stolen.saturating_sub(self.stolen) as f64 / now.all.saturating_sub(self.all).max(1) as f64)
     }
 }
 
-/// The CPU time of all processes so far, in user space and kernel.
+/// Returns the CPU time of all processes so far, in user space and kernel.
 fn all_cpu_time() -> Result<Duration> {
     let ticks = ticks()?;
-    // user, nice, system, idle, iowait, irq, softirq
+    // The fields are user, nice, system, idle, iowait, irq, softirq.
     let busy: u64 =
         ticks.iter().take(7).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, ticks)| ticks).sum();
     Ok(Duration::from_millis(busy * 1000 / TICKS_PER_SECOND))
 }
 
-/// The first line of `/proc/stat`: what all cores did so far.
+/// Returns the first line of `/proc/stat`: the ticks of all cores so far.
 fn ticks() -> Result<Vec<u64>> {
     let stat = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
     let fields =
@@ -95,11 +96,11 @@ fn ticks() -> Result<Vec<u64>> {
     Ok(fields.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }
 
-/// The CPU time of all threads of a process so far, in user space and kernel.
+/// Returns the CPU time of all threads of a process so far, in user space and kernel.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
     let (_, fields) = stat.rsplit_once(") ").context("/proc/…/stat has another form")?;
-    // Fields 14 and 15 of the file; the third is the first after the name.
+    // Fields 14 and 15 of the file; the third field is the first after the name.
     let ticks: Vec<u64> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
     Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 1000 / TICKS_PER_SECOND))
 }

@@ -1,20 +1,20 @@
-//! The median of some numbers, and between which they lie.
+//! The median of some numbers, and their range.
 
 use serde::Serialize;
 
-/// The median of some numbers, and between which they lie.
+/// The median of some numbers, and their range.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// The middle one.
+    /// The median.
     pub median: f64,
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Sums up; of an even number, the median is the mean of the middle two.
+    /// Computes the spread. For an even number of values, the median is the mean of the middle two.
     pub fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = numbers.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+    fn median_of_an_even_count_is_the_mean_of_the_middle_two() {
         assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { median: 2.5, min: 1.0, max: 4.0 });
         assert_eq!(Spread::of([3.0, 1.0, 2.0]).median, 2.0);
     }

@@ -7,21 +7,21 @@ use tokio::process::Command;
 
 use super::cores;
 
-/// How hard and how long.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Wrk {
     /// Connections, each with one request at a time.
     pub connections: u32,
     /// Duration of a run.
     pub seconds: u32,
-    /// The core it runs on.
+    /// The core on which it runs.
     pub core: usize,
 }
 
-/// What a run achieved.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
-    /// Requests that were answered.
+    /// Requests that received a response.
     pub requests: u64,
     /// Requests per second.
     pub rate: f64,
@@ -32,7 +32,7 @@ pub struct Load {
 }
 
 impl Wrk {
-    /// Loads `url`. An answer without success, or a broken connection, is an error: such a run measures nothing.
+    /// Loads `url`. A response without success, or a broken connection, is an error: such a run measures nothing.
     pub async fn run(&self, url: &str) -> Result<Load> {
         let mut command = Command::from(cores::command_on(self.core, "wrk"));
         command.args(["--latency", "-t1", &format!("-c{}", self.connections), &format!("-d{}s", self.seconds), url]);
@@ -62,7 +62,7 @@ fn parse(text: &str) -> Result<Load> {
     })
 }
 
-/// `812.00us`, `1.37ms`, `2.01s`
+/// Parses `812.00us`, `1.37ms` or `2.01s`.
 fn duration(text: &str) -> Result<Duration> {
     let unit = text.find(|c: char| c.is_ascii_alphabetic()).context("a time without a unit")?;
     let (number, unit) = text.split_at(unit);
@@ -95,14 +95,14 @@ Transfer/sec:     19.32MB
 ";
 
     #[test]
-    fn a_run_is_read() {
+    fn wrk_output_is_parsed() {
         let load = parse(RUN).unwrap();
         assert_eq!((load.requests, load.rate), (173_234, 43_293.21));
         assert_eq!((load.p50, load.p99), (Duration::from_micros(812), Duration::from_micros(3250)));
     }
 
     #[test]
-    fn a_run_with_failures_is_an_error() {
+    fn wrk_run_with_failures_is_an_error() {
         for failure in ["  Non-2xx or 3xx responses: 12\n", "  Socket errors: connect 0, read 3, write 0, timeout 0\n"]
         {
             assert!(parse(&format!("{RUN}{failure}")).is_err());

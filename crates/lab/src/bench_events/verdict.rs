@@ -1,16 +1,16 @@
-//! What `--assert` asks of the figures.
+//! The conditions of `--assert`.
 
 use anyhow::{Result, ensure};
 
 use super::{Figures, spread};
 use crate::demo::times::human;
 
-/// The most that p99 of the delay may be, in ms.
+/// Maximum p99 of the delay, in ms.
 const P99_AT_MOST: f64 = 20.0;
-/// The least share of the rows asked for that may be written a second.
+/// Minimum share of the requested rows that must be written per second.
 const REACHED_AT_LEAST: f64 = 0.95;
 
-/// By how much the lag has grown from the first third of the seconds to the last: the difference of their medians.
+/// Returns the growth of the lag from the first third of the seconds to the last: the difference of their medians.
 fn growth(lag: &[(i64, f64)]) -> f64 {
     let third = (lag.len() / 3).max(1).min(lag.len());
     let median = |seconds: &[(i64, f64)]| {
@@ -22,7 +22,7 @@ fn growth(lag: &[(i64, f64)]) -> f64 {
 }
 
 impl Figures {
-    /// Whether the promises hold at `rows` a second.
+    /// Checks the figures against the targets at `rows` per second.
     pub(super) fn check(&self, rows: f64) -> Result<()> {
         let p99 = spread(&self.from_answer, "all four", 99.0).median();
         ensure!(self.lost == 0, "{} entries were not invalidated", self.lost);
@@ -62,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn lag_that_grows_fails_the_benchmark_and_flat_lag_does_not() {
+    fn growing_lag_fails_the_benchmark_and_flat_lag_does_not() {
         let flat: Vec<f64> = (0..20).map(|second| 300.0 + 700.0 * f64::from(second % 3)).collect();
         figures(&flat).check(2_000.0).expect("it is flat");
-        // As it was found: 750 events a second are left behind.
+        // The observed failure: the lag grows by 750 events per second.
         let growing: Vec<f64> = (0..20).map(|second| 750.0 * f64::from(second)).collect();
         assert!(figures(&growing).check(2_000.0).is_err());
         let slowly: Vec<f64> = (0..20).map(|second| 95.0 * f64::from(second)).collect();

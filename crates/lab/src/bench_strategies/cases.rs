@@ -1,4 +1,4 @@
-//! The servers, each with one worker on the same core, and what is asked of them.
+//! The servers, each with one worker on the same core, and their cases.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,23 +18,23 @@ use crate::cache_status::Source;
 use crate::demo::metrics::Metrics;
 use crate::traffic::{LANES, Place};
 
-/// The case that others are compared with.
+/// The case with which the others are compared.
 pub(super) const REFERENCE: &str = "get";
 /// Products that every case reads and writes.
 pub(super) const WARM: u64 = 200;
-/// Products that no cache has when their measurement begins.
+/// Products that no cache holds when their measurement begins.
 pub(super) const COLD: u64 = 1_500;
-/// Products of each case's own, for the mixed load.
+/// Products that only one case uses, for the mixed load.
 const OWN: u64 = 200;
-/// More than there are readers of one entry at once.
+/// More than the number of concurrent readers of one entry.
 const OPEN_FILES: u32 = 4_096;
-/// Postgres shows what an idle session has counted after 10 s at the latest.
+/// Postgres publishes the counters of an idle session after 10 s at the latest.
 const COUNTED: Duration = Duration::from_secs(11);
-/// A server that does not answer by then does not work.
+/// Maximum time for a server to start.
 const START: Duration = Duration::from_secs(60);
 
-/// KEYS: what stands before the ids of the entries. ARGV: the first and the last id. Returns bytes and entries, as `a/b`.
-/// Of a tag set, and of the registry, an entry has as large a share as any other member.
+/// KEYS: the prefix of the entries' keys. ARGV: the first and the last id. Returns bytes and entries, as `a/b`. An
+/// entry's share of a tag set, and of the registry, is as large as that of any other member.
 const MEMORY: &str = "
     local function usage(key) return redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) or 0 end
     local shares, bytes, entries = {}, 0, 0
@@ -57,37 +57,37 @@ const MEMORY: &str = "
     end
     return string.format('%.0f/%d', bytes, entries)";
 
-/// One thing that is measured.
+/// A case of the benchmark.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub(super) name: String,
     /// `http://127.0.0.1:port`
     pub(super) base: String,
-    /// The process that answers there.
+    /// The process that serves it.
     pub(super) pid: u32,
-    /// What stands before a product's id.
+    /// The path before a product's id.
     pub(super) path: String,
-    /// What stands before a product's id in the key of its entry, where there are entries.
+    /// The key of an entry before the product's id, if the case has entries.
     pub(super) keys: Option<String>,
     /// Whether it reads the products of the shop.
     pub(super) reads_products: bool,
-    /// The first product of its own.
+    /// The first product that only this case uses.
     pub(super) own: u64,
 }
 
 impl Case {
-    /// Whether it keeps a cache of products.
+    /// Returns whether the case caches products.
     pub(super) fn caches(&self) -> bool {
         self.reads_products && self.keys.is_some()
     }
 
-    /// Where the answers come from that cost least.
+    /// Returns the source of the cheapest responses.
     pub(super) fn best(&self) -> Source {
         if self.caches() { Source::Hit } else { Source::Uncached }
     }
 
-    /// Where the answers come from that are read from the database.
+    /// Returns the source of responses that are read from the database.
     pub(super) fn worst(&self) -> Source {
         if self.caches() { Source::Miss } else { Source::Uncached }
     }
@@ -110,18 +110,18 @@ impl Case {
     }
 }
 
-/// Everything that runs. It ends with this value, and with this process however it ends.
+/// All processes of the benchmark. They end when this value is dropped, and when this process ends for any reason.
 pub(super) struct TestBench {
     cases: Vec<Case>,
     pub(super) redis: Redis,
-    /// A connection of our own.
+    /// A Redis connection of the benchmark itself.
     pub(super) client: RedisClient,
     pub(super) http: reqwest::Client,
     pub(super) postgres: Postgres,
     servers: Vec<ChildProcess>,
 }
 
-/// A lock of the shop's products. It ends with this value.
+/// A lock on the shop's products. It is released when this value is dropped.
 pub(super) struct Held {
     session: tokio_postgres::Client,
     _connection: AbortOnDropHandle<Result<(), tokio_postgres::Error>>,
@@ -161,8 +161,7 @@ impl TestBench {
         Ok(stand)
     }
 
-    /// Stores the bodies that the bare `GET` answers, which are those of the strategies. Returns how long they are on
-    /// average.
+    /// Stores the bodies that the bare `GET` returns, which are those of the strategies. Returns their average length.
     async fn copy_products(&self, base: &str) -> Result<String> {
         let mut length = 0;
         for id in 1..=WARM {
@@ -178,19 +177,21 @@ impl TestBench {
         &self.cases
     }
 
-    /// In the order of a round: each begins with another case, so that none is always the one after a certain other.
+    /// Returns the cases in the order of a round. Each round begins with another case, so that a case does not always
+    /// follow the same other case.
     pub(super) fn in_turn(&self, round: u32) -> Vec<&Case> {
         let first = round as usize * 4 % self.cases.len();
         self.cases[first..].iter().chain(&self.cases[..first]).collect()
     }
 
-    /// The case that others are compared with.
+    /// Returns the case with which the others are compared.
     pub(super) fn reference(&self) -> &Case {
         self.cases.iter().find(|case| case.name == REFERENCE).expect("it is one of the cases")
     }
 
-    /// Memory of the entries of these products in bytes, each: the key with all that Redis keeps for it, and its share of
-    /// the tag sets and the registry that name it. The fence is not counted: it grows with what is invalidated, not with what is stored.
+    /// Returns the memory per entry of these products in bytes: the key with everything that Redis keeps for it, and
+    /// its share of the tag sets and the registry that name it. The fence is not counted: it grows with the number of
+    /// invalidations, not with the number of entries.
     pub(super) async fn entry_bytes(&self, case: &Case, place: &Place) -> Result<f64> {
         let keys = case.keys.as_deref().context("it has entries")?;
         let (first, last) = (place.first.to_string(), (place.first + place.count - 1).to_string());
@@ -200,14 +201,15 @@ impl TestBench {
         Ok(bytes.trim().parse::<f64>()? / entries.trim().parse::<f64>()?)
     }
 
-    /// How often Postgres has looked up a product so far. It tells what idle sessions did some seconds later.
+    /// Returns how often Postgres has looked up a product so far. Postgres publishes the work of idle sessions some
+    /// seconds later, so this waits.
     pub(super) async fn products_looked_up(&self) -> Result<u64> {
         sleep(COUNTED).await;
         let sql = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'products_pkey'";
         Ok(self.postgres.sql("shop_db", sql).await?.trim().parse()?)
     }
 
-    /// How often the database was read for a case so far; `None` where nobody counts.
+    /// Returns how often the database was read for a case so far, or `None` if the case does not count that.
     pub(super) async fn loads(&self, case: &Case) -> Result<Option<u64>> {
         if !case.caches() {
             return Ok(None);
@@ -216,26 +218,26 @@ impl TestBench {
         Ok(Some(Metrics::parse(&answer.text().await?).loads(&case.name)))
     }
 
-    /// Waits until all changes so far have been announced, which takes commands of Redis as well.
+    /// Waits until all changes so far have been published, because that takes commands of Redis as well.
     pub(super) async fn settle(&self) -> Result<()> {
         let began = Instant::now();
         while self.postgres.sql("shop_db", "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
             ensure!(began.elapsed() < START, "changes are not announced");
             sleep(Duration::from_millis(50)).await;
         }
-        // What was announced is carried out a moment later.
+        // Published events are applied a moment later.
         sleep(Duration::from_millis(100)).await;
         Ok(())
     }
 
-    /// Removes the entries of these products behind the server's back.
+    /// Removes the entries of these products directly in Redis, without the server.
     pub(super) async fn forget(&self, case: &Case, place: &Place) -> Result<()> {
         let Some(keys) = &case.keys else { return Ok(()) };
         let keys: Vec<String> = (place.first..place.first + place.count).map(|id| format!("{keys}{id}")).collect();
         Ok(self.client.unlink::<(), _>(keys).await?)
     }
 
-    /// From now on nobody can read a product from the database, until it is released.
+    /// Prevents all reads of products from the database until the lock is released.
     pub(super) async fn hold_loads(&self) -> Result<Held> {
         let (session, connection) = tokio_postgres::connect(&self.postgres.url("shop_db"), NoTls).await?;
         let connection = AbortOnDropHandle::new(tokio::spawn(connection));
@@ -243,7 +245,7 @@ impl TestBench {
         Ok(Held { session, _connection: connection })
     }
 
-    /// What Redis says of itself: the number after this name in a section of `INFO`.
+    /// Returns the numbers with these names in a section of Redis' `INFO`.
     pub(super) async fn info(&self, section: &'static str, names: &[&str]) -> Result<Vec<u64>> {
         let command = CustomCommand::new_static("INFO", ClusterHash::FirstKey, false);
         let text: String = self.client.custom(command, vec![section]).await?;
@@ -254,16 +256,17 @@ impl TestBench {
         names.iter().map(value).collect()
     }
 
-    /// Starts one more product API, ready to serve.
+    /// Starts a further product API and waits until it is ready.
     pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
         let mut command = cores::command_on(core, crate::private_system::programs()?.join("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
         command.envs([("POSTGRES__URL", shop), ("REDIS__URL", &self.redis.url()), ("LOG__FILTER", "warn")]);
         command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (LANES.len() as u64 + 2)).to_string());
-        // A core that is shared with all the load is late at times; that is not what is measured.
+        // On a core that is shared with all the load, Redis responds late at times; the benchmark does not measure
+        // that.
         command.env("REDIS__COMMAND_TIMEOUT", "500ms");
-        // Nobody's hits need it, and its commands would be counted as theirs.
+        // Hits do not need the sweep, and its commands would be counted as theirs.
         command.env("REDIS__SWEEP_REST", "1h");
         let base = format!("http://127.0.0.1:{port}");
         let pid = self.serve(&command, &format!("{base}/readyz")).await?;
@@ -288,7 +291,7 @@ impl TestBench {
         Ok(pid)
     }
 
-    /// Ends the servers that were started last, all but so many.
+    /// Ends the servers that were started last, until `count` are left.
     pub(super) fn keep_servers(&mut self, count: usize) {
         self.servers.truncate(count);
     }

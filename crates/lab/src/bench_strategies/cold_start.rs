@@ -1,8 +1,8 @@
-//! Cold start: Redis loses everything under open-loop load, at once and twice what the database can carry. How long does it
-//! take until hit ratio and latency are what they were?
+//! Cold start: Redis loses all data under open-loop load, which is one or two times what the database can carry. The
+//! measurement is the time until the hit ratio and the latency are back to their earlier values.
 //!
-//! The database answers over a wire with a delay, so that the service's pool of connections limits how many loads it can
-//! carry, as a database on another machine does. A cache whose readers each load for themselves needs the database most
+//! The database is behind a proxy with a delay, so that the service's connection pool limits how many loads it can
+//! carry, as with a database on another machine. A cache whose readers each load for themselves needs the database most
 //! when it is busiest, and may not recover while the load lasts (Bronson et al., "Metastable Failures in Distributed
 //! Systems", HotOS 2021).
 
@@ -21,25 +21,25 @@ use super::{Extent, Options, phases};
 use crate::bench::Wrk;
 use crate::traffic::{Order, Place, Plan, Seen, Stream};
 
-/// What the wire to the database adds to each reply.
+/// The delay that the proxy of the database adds to each reply.
 const DELAY: Duration = Duration::from_millis(20);
 /// The load, as multiples of what the database can carry.
 const LOADS: [f64; 2] = [1.0, 2.0];
-/// With and without a lease per load, a bound of loads and one load for all who wait.
+/// Without and with a lease per load, a limit of loads, and one load for all waiting readers.
 const CASES: [&str; 2] = ["naive", "production"];
-/// One window of the time series.
+/// The length of one window of the time series.
 const WINDOW: Duration = Duration::from_millis(100);
-/// How long the load runs before Redis loses everything.
+/// How long the load runs before Redis loses all data.
 const BEFORE: Duration = Duration::from_secs(2);
-/// About what web caches see, as in the mixed load.
+/// About that of requests to web caches, as in the mixed load.
 const SKEW: f64 = super::mixed::SKEW;
-/// Recovered: at least this share of the hit ratio from before …
+/// Condition of recovery: at least this share of the hit ratio from before …
 const HIT_RATIO: f64 = 0.95;
 /// … and a p99 of at most this multiple of the p99 from before, plus some milliseconds for windows of few requests.
 const P99: f64 = 2.0;
 const P99_SLACK_MS: f64 = 10.0;
 
-/// Measures every case at every load, some times.
+/// Measures every case at every load, with repetitions.
 pub(super) async fn measure(stand: &mut TestBench, extent: &Extent, options: &Options) -> Result<Vec<ColdStart>> {
     if extent.cold_starts == 0 {
         return Ok(Vec::new());
@@ -77,7 +77,7 @@ pub(super) async fn measure(stand: &mut TestBench, extent: &Extent, options: &Op
     Ok(all)
 }
 
-/// Runs the load, empties Redis, and notes when hit ratio and latency were back for good.
+/// Runs the load, empties Redis, and returns when hit ratio and latency were back permanently.
 async fn once(
     stand: &TestBench,
     case: &Case,
@@ -118,7 +118,7 @@ async fn once(
     Ok(())
 }
 
-/// The end of the last window that was worse than before; `None` if that was the last window of all.
+/// Returns the end of the last window that was worse than before, or `None` if that was the last window of all.
 fn recovered(usual: &Seen, windows: &[(Duration, Seen)]) -> Option<Duration> {
     let (hit_ratio, p99) = (usual.hit_ratio(), Latency::of(&usual.reads).p99);
     let is_as_before = |seen: &Seen| {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn recovery_ends_with_the_last_window_that_was_worse() {
+    fn recovery_ends_with_the_last_worse_window() {
         let usual = seen(100, 0, 1);
         let at = |tenths: u64| Duration::from_millis(100 * tenths);
         let good = || seen(100, 0, 1);

@@ -1,4 +1,4 @@
-//! What was used while something was measured: commands and bytes of Redis, and CPU time.
+//! The resources that a measurement used: commands and bytes of Redis, and CPU time.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::bench::cores::cpu_time;
 
 const COUNTERS: [&str; 3] = ["total_commands_processed", "total_net_input_bytes", "total_net_output_bytes"];
 
-/// What Redis has done since some moment.
+/// The counters of Redis since some moment.
 pub(super) struct RedisUsage {
     before: Vec<u64>,
-    /// What asking costs, which is taken off.
+    /// The cost of reading the counters, which is subtracted.
     asking: Vec<u64>,
 }
 
@@ -25,7 +25,7 @@ impl RedisUsage {
         Ok(Self { before, asking })
     }
 
-    /// For each of so many reads.
+    /// Returns the cost per read, for `reads` reads.
     pub(super) async fn per(&self, stand: &TestBench, reads: u64) -> Result<Cost> {
         let after = stand.info("stats", &COUNTERS).await?;
         let spent = |at: usize| (after[at] - self.before[at]).saturating_sub(self.asking[at]) as f64;
@@ -34,7 +34,7 @@ impl RedisUsage {
     }
 }
 
-/// Who has used how much of a core since some moment.
+/// The CPU time of each process since some moment.
 pub(super) struct CpuWatch {
     pids: [u32; 3],
     before: [Duration; 3],

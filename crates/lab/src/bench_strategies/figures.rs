@@ -1,4 +1,4 @@
-//! What was measured, round by round, and what is made of it.
+//! The measured figures, round by round, and the values computed from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use super::cases::REFERENCE;
 use super::latency::Latency;
 use crate::bench::Spread;
 
-/// Everything.
+/// All figures of a benchmark.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Figures {
-    /// Where and when.
+    /// The machine and the date.
     pub(super) machine: Machine,
-    /// Less of everything, for a look.
+    /// Whether this was a quick run with fewer measurements.
     pub(super) quick: bool,
     pub(super) rounds: u32,
-    /// In each round, the share of the CPU time that the hypervisor gave to others.
+    /// For each round, the share of the CPU time that the hypervisor gave to others.
     pub(super) steal: Vec<f64>,
     pub(super) cases: Vec<CaseFigures>,
     pub(super) tags: Vec<TagFigures>,
@@ -24,7 +24,7 @@ pub(super) struct Figures {
     pub(super) cold_starts: Vec<ColdStart>,
 }
 
-/// What it was measured on.
+/// The machine of the measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) date: String,
@@ -37,22 +37,22 @@ pub(super) struct Machine {
     pub(super) release: bool,
 }
 
-/// One case.
+/// The figures of one case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct CaseFigures {
     pub(super) name: String,
-    /// Alone, one sample a round.
+    /// Measured alone, one sample per round.
     pub(super) rounds: Vec<Sample>,
-    /// Together with all others, one sample a round.
+    /// Measured together with all other cases, one sample per round.
     pub(super) mixed: Vec<Mixed>,
-    /// The stale-fill race, one set of trials a round.
+    /// The stale-fill race, one set of trials per round.
     #[serde(default)]
     pub(super) races: Vec<Race>,
     /// The histograms of all rounds together.
     pub(super) pooled: Pooled,
 }
 
-/// A case alone, in one round. What a case does not have is absent.
+/// The figures of a case alone, in one round. A figure that does not apply to the case is absent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Sample {
@@ -68,29 +68,30 @@ pub(super) struct Sample {
     /// How late the load generator sent the requests of this sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) late: Option<Latency>,
-    /// Who used how much of a core while it was read.
+    /// The share of a core that each process used during the reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shares: Option<Shares>,
     /// The share of the first reads that showed the write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read_back_fresh: Option<f64>,
-    /// What Redis did for each read of an entry that is there, for each that is not, and for each read beside writes.
+    /// The cost in Redis of each read of an existing entry, of each read of a missing one, and of each read in a load
+    /// with writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_hit: Option<Cost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_miss: Option<Cost>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_mixed: Option<Cost>,
-    /// Memory of Redis for each entry with all that belongs to it, in bytes.
+    /// Memory in Redis per entry, with everything that belongs to it, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) entry_bytes: Option<f64>,
-    /// Loads for 1,000 reads of a case without a cache, as Postgres counts them.
+    /// Loads per 1,000 reads of a case without a cache, as Postgres counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) plain_loads: Option<f64>,
-    /// Loads for 1,000 readers of a missing entry.
+    /// Loads per 1,000 readers of a missing entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stampede_loads: Option<f64>,
-    /// Reads a second, in a closed loop, and those of the reference a second before.
+    /// Reads per second in a closed loop, and those of the reference, measured a second before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peak: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,24 +109,24 @@ pub(super) struct Race {
     pub(super) trials: u32,
     /// Entries that showed an old value when all traffic had ended.
     pub(super) stale: u32,
-    /// Of those that came to show the last write: milliseconds from its acknowledgement until then.
+    /// For those that showed the last write later: milliseconds from its acknowledgement until then.
     pub(super) stale_ms: Vec<f64>,
-    /// Entries that were still stale when they had been read for so long, in milliseconds.
+    /// Entries that were still stale at the end of the watch time, which is in milliseconds.
     pub(super) never_ended: u32,
     pub(super) watched_ms: f64,
 }
 
-/// One case whose Redis has lost everything, at one load. One value for each repetition.
+/// One case whose Redis has lost all data, at one load. The lists have one value for each repetition.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct ColdStart {
     pub(super) name: String,
-    /// As a multiple of `capacity`.
+    /// The load as a multiple of `capacity`.
     pub(super) load: f64,
-    /// Reads that the database can carry, a second.
+    /// Reads per second that the database can carry.
     pub(super) capacity: f64,
-    /// Milliseconds until hit ratio and latency were back; `None` when they were not by the end.
+    /// Milliseconds until hit ratio and latency were back; `None` if they were not back by the end.
     pub(super) recovered_ms: Vec<Option<f64>>,
-    /// Reads without a useful answer.
+    /// Reads without a usable response.
     pub(super) failed: Vec<u64>,
     /// Loads from the database.
     pub(super) loads: Vec<u64>,
@@ -133,11 +134,11 @@ pub(super) struct ColdStart {
     pub(super) p99_after: Vec<f64>,
 }
 
-/// What a read costs Redis.
+/// The cost of a read in Redis.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cost {
     pub(super) commands: f64,
-    /// On the wire, both ways.
+    /// Bytes on the network, in both directions.
     pub(super) bytes: f64,
 }
 
@@ -149,20 +150,20 @@ pub(super) struct Shares {
     pub(super) redis: f64,
 }
 
-/// A case among all others, in one round.
+/// The figures of a case measured together with all others, in one round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Mixed {
     pub(super) reads: u64,
     pub(super) hit_ratio: f64,
-    /// As the server counts them, where it does.
+    /// Loads as the server counts them, if it does.
     pub(super) loads: Option<u64>,
     pub(super) stale: u64,
-    /// How long what stale reads showed had been replaced.
+    /// How long the versions that stale reads showed had been replaced.
     pub(super) staleness: Latency,
     pub(super) late: Latency,
 }
 
-/// The histograms of all rounds, merged. What a case does not have is absent.
+/// The merged histograms of all rounds. A figure that does not apply to the case is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pooled {
     pub(super) hit: Option<Latency>,
@@ -173,28 +174,28 @@ pub(super) struct Pooled {
     pub(super) staleness: Option<Latency>,
 }
 
-/// Invalidating a tag.
+/// The figures of the invalidation of a tag.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct TagFigures {
     pub(super) members: usize,
-    /// Milliseconds, one each round: ours, and `SMEMBERS` with one `UNLINK` of all.
+    /// Milliseconds per round: of the cache crate, and of `SMEMBERS` with one `UNLINK` of all members.
     pub(super) took: Vec<f64>,
     pub(super) naive_took: Vec<f64>,
-    /// The longest that another command had to wait meanwhile, in milliseconds.
+    /// The longest time in milliseconds that another command had to wait during the invalidation.
     pub(super) stall: Vec<f64>,
     pub(super) naive_stall: Vec<f64>,
 }
 
-/// With so many other entries in Redis.
+/// The figures with a certain number of other entries in Redis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct EntryFigures {
     pub(super) entries: usize,
-    /// Of all Redis, in bytes.
+    /// The memory of the whole Redis, in bytes.
     pub(super) used_memory: f64,
     pub(super) cases: Vec<CaseFigures>,
 }
 
-/// With so many processes of the product API.
+/// The figures with a certain number of processes of the product API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ProcessFigures {
     /// The core of each process.
@@ -206,9 +207,9 @@ pub(super) struct ProcessFigures {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct LaneFigures {
     pub(super) name: String,
-    /// Hits a second of all together, one each round.
+    /// Hits per second of all processes together, one value per round.
     pub(super) peak: Vec<f64>,
-    /// Loads for 1,000 readers of a missing entry, spread over all processes.
+    /// Loads per 1,000 readers of a missing entry, spread over all processes.
     pub(super) stampede_loads: Vec<f64>,
 }
 
@@ -218,12 +219,12 @@ impl Figures {
         Self { machine, quick, rounds, steal: vec![], cases, tags, entries, processes, cold_starts }
     }
 
-    /// The figures of this case.
+    /// Returns the figures of this case.
     pub(super) fn of(&mut self, name: &str) -> &mut CaseFigures {
         of(&mut self.cases, name)
     }
 
-    /// Compares peaks that had no reference beside them with the one of their round.
+    /// Gives peaks that were measured without a reference the reference of their round.
     pub(super) fn complete_peaks(&mut self) {
         let reference = self.of(REFERENCE).rounds.last().cloned().unwrap_or_default();
         for sample in self.cases.iter_mut().filter_map(|case| case.rounds.last_mut()) {
@@ -238,7 +239,7 @@ impl Figures {
         self.cases.iter_mut().chain(grown).for_each(CaseFigures::pool);
     }
 
-    /// Every distribution that was measured, by a name of its own: `hit/ttl/round 1`.
+    /// Returns every measured distribution with a unique name: `hit/ttl/round 1`.
     pub(super) fn measured(&mut self) -> Vec<(String, &mut Latency)> {
         let mut all = Vec::new();
         for case in &mut self.cases {
@@ -252,7 +253,7 @@ impl Figures {
         all
     }
 
-    /// Leaves nothing of the histograms that were merged; they can be merged again.
+    /// Clears the merged histograms, which can be merged again.
     pub(super) fn clear_pooled(&mut self) {
         let grown = self.entries.iter_mut().flat_map(|at| &mut at.cases);
         for case in self.cases.iter_mut().chain(grown) {
@@ -266,7 +267,7 @@ impl Figures {
     }
 }
 
-/// The figures of the case of this name, which is added where it is missing.
+/// Returns the figures of the case with this name, which is added if it is missing.
 pub(super) fn of<'a>(cases: &'a mut Vec<CaseFigures>, name: &str) -> &'a mut CaseFigures {
     let at = cases.iter().position(|case| case.name == name).unwrap_or_else(|| {
         cases.push(CaseFigures { name: name.to_owned(), ..CaseFigures::default() });
@@ -276,18 +277,18 @@ pub(super) fn of<'a>(cases: &'a mut Vec<CaseFigures>, name: &str) -> &'a mut Cas
 }
 
 impl CaseFigures {
-    /// A figure of the case alone over the rounds in which it was measured.
+    /// Returns the spread of a figure of the case alone, over the rounds in which it was measured.
     pub(super) fn alone(&self, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Spread> {
         let numbers: Vec<f64> = self.rounds.iter().filter_map(figure).collect();
         (!numbers.is_empty()).then(|| Spread::of(numbers))
     }
 
-    /// Stale reads among all, of all rounds.
+    /// Returns the number of stale reads and of all reads, over all rounds.
     pub(super) fn stale(&self) -> (u64, u64) {
         self.mixed.iter().fold((0, 0), |(stale, reads), it| (stale + it.stale, reads + it.reads))
     }
 
-    /// Loads for 1,000 reads: among the others, or, where nobody counts them there, alone.
+    /// Returns the loads per 1,000 reads: from the mixed load, or, if they are not counted there, from the case alone.
     pub(super) fn loads_per_1000(&self) -> Option<f64> {
         let loads: Option<u64> = self.mixed.iter().map(|it| it.loads).sum();
         match loads {
@@ -296,17 +297,17 @@ impl CaseFigures {
         }
     }
 
-    /// Peaks as multiples of what the reference reached a second before.
+    /// Returns the peaks as multiples of the reference's peak a second before.
     pub(super) fn peak_ratio(&self) -> Option<Spread> {
         self.alone(|it| Some(it.peak? / it.peak_of_reference?))
     }
 
-    /// CPU time of a read at the peak, as a multiple of what the reference needed a second before.
+    /// Returns the CPU time of a read at the peak, as a multiple of the reference's a second before.
     pub(super) fn cpu_ratio(&self) -> Option<Spread> {
         self.alone(|it| Some(it.cpu? / it.cpu_of_reference?))
     }
 
-    /// The trials of all rounds; `None` where there were none.
+    /// Returns the trials of all rounds, or `None` if there were none.
     pub(super) fn race(&self) -> Option<Race> {
         let sum = |mut all: Race, race: &Race| {
             all.trials += race.trials;

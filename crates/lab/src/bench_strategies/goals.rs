@@ -1,16 +1,16 @@
-//! What a run must show: the strategies that promise it were never stale, and the trials were ones in which a cache can
-//! be.
+//! The goals of a run: the strategies that promise it were never stale, and the trials of the race could show
+//! staleness.
 
 use anyhow::{Result, ensure};
 
 use super::figures::Figures;
 
-/// The strategies without a stale read after an acknowledged write.
+/// The strategies that allow no stale read after an acknowledged write.
 const STRICT: [&str; 4] = ["explicit", "writethrough", "tags", "production"];
-/// From so many trials on, naive cache-aside must have lost some; fewer are a look.
+/// From this number of trials on, naive cache-aside must have lost some; a run with fewer trials is only a quick look.
 const PROOF: u32 = 100;
 
-/// An error when a promise was broken, or when the race proved nothing.
+/// Returns an error if a promise was broken, or if the race proved nothing.
 pub(super) fn check(figures: &Figures) -> Result<()> {
     let mut broken = Vec::new();
     for case in &figures.cases {

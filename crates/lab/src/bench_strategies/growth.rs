@@ -1,4 +1,4 @@
-//! What changes with the number of entries in Redis, and with the number of processes: for every strategy, over HTTP.
+//! The effect of the number of entries in Redis and of the number of processes, for every strategy, over HTTP.
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -14,15 +14,15 @@ use crate::traffic::{LANES, Order, Place, Plan};
 const CONNECTIONS: u32 = 64;
 /// Entries that one script stores.
 const BATCH: usize = 7_000;
-/// The entry that is copied.
+/// The key of the copied entry.
 const TEMPLATE: &str = "bench:template";
-/// The first product of the entries that only take room.
+/// The first product id of the entries that only use memory.
 const FOREIGN: usize = 10_000_000;
 /// Reads a second of the bare `GET`.
 const GETS: f64 = 1_000.0;
 
-/// KEYS: an entry to copy. ARGV: what number the copies begin and end with, the first product, then the lanes, which take
-/// turns. Returns nothing.
+/// KEYS: an entry to copy. ARGV: the first and the last number of the copies, the first product, then the caches, which
+/// take turns. Returns nothing.
 const FILL: &str = "
     local value = redis.call('GET', KEYS[1])
     local lanes = #ARGV - 3
@@ -31,7 +31,7 @@ const FILL: &str = "
       redis.call('SET', 'product:' .. ARGV[4 + number % lanes] .. ':' .. id, value, 'EX', 86400)
     end";
 
-/// Fills Redis, and measures every strategy at each size, beside a bare `GET` of entries that are chosen by chance.
+/// Fills Redis, and measures every strategy at each size, together with a bare `GET` of random entries.
 pub(super) async fn entries(stand: &mut TestBench, extent: &Extent, options: &Options) -> Result<Vec<EntryFigures>> {
     let lanes: Vec<Case> = LANES.iter().map(|lane| find(stand, lane)).collect::<Result<_>>()?;
     phases::warm(&find(stand, "tags")?.warm()).await?;
@@ -64,7 +64,7 @@ pub(super) async fn entries(stand: &mut TestBench, extent: &Extent, options: &Op
     Ok(all)
 }
 
-/// Keeps a copy of an entry: the measurements write, and so remove the entry itself.
+/// Copies an entry, because the measurements write and so remove the entry itself.
 async fn keep_template(stand: &TestBench) -> Result<()> {
     let copied = stand.redis.cli(&["COPY", "product:tags:1", TEMPLATE, "REPLACE"]).await?;
     ensure!(copied.trim() == "1", "product:tags:1 is not in Redis");
@@ -91,8 +91,8 @@ fn find(stand: &TestBench, name: &str) -> Result<Case> {
     stand.cases().iter().find(|case| case.name == name).cloned().with_context(|| format!("{name} is no case"))
 }
 
-/// One, two, four processes of the product API: how many hits a second, and whether a missing entry is still loaded once.
-/// The cores take turns, and one of them has the load, Redis and Postgres as well.
+/// Measures one, two and four processes of the product API: the hits per second, and whether a missing entry is still
+/// loaded only once. The processes are distributed over the cores, one of which also has the load, Redis and Postgres.
 pub(super) async fn processes(
     stand: &mut TestBench,
     extent: &Extent,
@@ -130,7 +130,7 @@ pub(super) async fn processes(
     Ok(all)
 }
 
-/// The server's core first, then the one of the load.
+/// Returns the core of a process: the server's core first, then that of the load.
 fn core_of(process: usize, options: &Options) -> usize {
     [options.server_core, options.load_core][process % 2]
 }

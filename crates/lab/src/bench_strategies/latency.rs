@@ -1,9 +1,9 @@
-//! A distribution of times, and its histogram in a form that can be written down and read again.
+//! A distribution of times, and its histogram in a form that can be stored and read again.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Digits that the histograms keep: a time is off by less than 1 %.
+/// Significant digits of the histograms: the error of a time is less than 1 %.
 const DIGITS: u8 = 2;
 
 /// Times in milliseconds.
@@ -13,16 +13,16 @@ pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) max: f64,
-    /// By turns, how many microseconds more than the time before, and how often. Kept apart from what is published.
+    /// Alternately the difference to the previous time in microseconds, and the count. Published in a file of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) histogram: Vec<u64>,
 }
 
 impl Latency {
-    /// Of a histogram of microseconds.
+    /// Converts a histogram of microseconds.
     pub(super) fn of(times: &Histogram<u64>) -> Self {
         let mut coarse = Histogram::new(DIGITS).expect("so many digits are allowed");
-        // The histogram grows as it needs to, so nothing is refused.
+        // The histogram resizes itself, so no value is out of range.
         times.iter_recorded().for_each(|at| {
             let _ = coarse.record_n(at.value_iterated_to(), at.count_at_value());
         });
@@ -41,7 +41,7 @@ impl Latency {
         }
     }
 
-    /// Of all these histograms together; of none, nothing.
+    /// Merges these histograms; returns `None` if there are none.
     pub(super) fn merged<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Self> {
         let mut sum = Histogram::new(DIGITS).expect("so many digits are allowed");
         for (us, count) in all.flat_map(Self::times) {
@@ -50,12 +50,12 @@ impl Latency {
         (!sum.is_empty()).then(|| Self::of(&sum))
     }
 
-    /// Without the histogram.
+    /// Returns a copy without the histogram.
     pub(super) fn short(&self) -> Self {
         Self { histogram: Vec::new(), ..self.clone() }
     }
 
-    /// What its histogram says.
+    /// Computes the quantiles from the histogram again.
     pub(super) fn again(&self) -> Self {
         Self::merged(std::iter::once(self)).unwrap_or_default()
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_down_says_the_same_when_it_is_read_again() {
+    fn stored_histogram_yields_the_same_quantiles() {
         let latency = Latency::of(&times((1..=5_000).chain([9_000_000])));
         assert_eq!(latency.again(), latency);
         let off = (latency.p50 - 2.5).abs() / 2.5;
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn rounds_are_merged_before_a_quantile_is_taken() {
-        // Nine quiet rounds and a bad one: the 99th percentile lies within the bad one.
+        // Nine quiet rounds and a bad one: the 99th percentile of all lies within the bad one.
         let quiet = Latency::of(&times(std::iter::repeat_n(100, 100)));
         let bad = Latency::of(&times(std::iter::repeat_n(10_000, 100)));
         let merged = Latency::merged(std::iter::repeat_n(&quiet, 9).chain([&bad])).unwrap();

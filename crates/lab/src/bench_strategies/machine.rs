@@ -1,4 +1,4 @@
-//! Where and when it was measured.
+//! A description of the machine and the date of the measurement.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::figures::Machine;
 
 pub(super) async fn describe(stand: &TestBench) -> Result<Machine> {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    // Not what this process may use: it is on one core.
+    // All cores of the machine: this process itself is restricted to one.
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let redis = stand.redis.cli(&["INFO", "server"]).await?;
@@ -28,7 +28,7 @@ pub(super) async fn describe(stand: &TestBench) -> Result<Machine> {
     })
 }
 
-/// The first line of what a program says; "unknown" when there is no such program.
+/// Returns the first line of a program's output, or "unknown" if the program cannot be run.
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();

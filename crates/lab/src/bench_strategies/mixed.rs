@@ -1,5 +1,5 @@
-//! All cases at once, each on products of its own: reads and some writes, by which hit ratios, loads and staleness are
-//! counted. It lasts longer than a TTL.
+//! The mixed load: all cases at once, each on products of its own, with reads and some writes. It counts hit ratios,
+//! loads and staleness, and lasts longer than a TTL.
 
 use std::rc::Rc;
 
@@ -13,11 +13,11 @@ use super::latency::Latency;
 use super::phases::{self, CONNECTIONS};
 use crate::traffic::{Order, Plan, Stream};
 
-/// Requests a second, of each case.
+/// Requests per second of each case.
 const RATE: f64 = 120.0;
 /// The share of them that are writes.
 pub(super) const WRITES: f64 = 0.05;
-/// About what web caches see (Breslau et al., INFOCOM 1999).
+/// About that of requests to web caches (Breslau et al., INFOCOM 1999).
 pub(super) const SKEW: f64 = 0.9;
 
 pub(super) async fn measure(stand: &TestBench, extent: &Extent) -> Result<Vec<(String, Mixed)>> {

@@ -1,4 +1,4 @@
-//! What the page with everything has beside the tables of strategies: how it is measured, cold starts, the raw histograms.
+//! The parts of the full page besides the tables of strategies: the method, cold starts, the raw histograms.
 
 use super::figures::ColdStart;
 use super::reliability::thousands;
@@ -45,7 +45,7 @@ times = list(zip(itertools.accumulate(pairs[0::2]), pairs[1::2]))
 The quantiles in [figures.json](figures.json) are made from them; a test does it again and compares.
 ";
 
-/// Nothing where there were none.
+/// Returns an empty text if there were no cold starts.
 pub(super) fn cold_starts(all: &[ColdStart]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! One case alone, in one round.
+//! The phases of one case alone, in one round.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -22,20 +22,20 @@ use crate::bench::cores::cpu_time;
 use crate::client::Connection;
 use crate::traffic::{Order, Place, Plan, Seen, Stream};
 
-/// Requests a second: a small part of what any of the servers can do, so that latency is that of the work and not of a
-/// queue.
+/// Requests per second: a small part of what any of the servers can do, so that the latency is that of the work and not
+/// of a queue.
 const HITS: f64 = 1_000.0;
 const MISSES: f64 = 300.0;
 const WRITES: f64 = 150.0;
-/// While nothing is measured.
+/// Requests per second while nothing is measured.
 const WARMING: f64 = 2_000.0;
-/// Opened before anything is measured; further ones, where they are needed, are part of the latency.
+/// Connections opened before the measurement. Opening further ones, if they are needed, is part of the latency.
 pub(super) const CONNECTIONS: usize = 32;
-/// Readers of one missing entry, all at once.
+/// Concurrent readers of one missing entry.
 const CROWD: usize = 1_000;
-/// Until they have all asked; a fifth of it would do.
+/// The time until all of them have sent their request; a fifth of it would do.
 const GATHERING: Duration = Duration::from_millis(250);
-/// The product whose hits are counted at the peak, and those that readers crowd on.
+/// The product whose hits are counted at the peak, and the first of those that the crowd reads.
 const PEAK: u64 = 1;
 const CROWDED: u64 = 2;
 
@@ -44,7 +44,7 @@ pub(super) async fn measure(stand: &TestBench, case: &Case, extent: &Extent, rou
     let mut sample = Sample::default();
     hits(stand, case, extent.hits, &mut sample).await?;
     if extent.beside {
-        // Within two seconds of each other, so that what disturbs one disturbs both.
+        // The two peaks are measured within two seconds of each other, so that a disturbance affects both.
         let (rate, cpu) = peak(wrk, stand.reference()).await?;
         (sample.peak_of_reference, sample.cpu_of_reference) = (Some(rate), Some(cpu));
     }
@@ -65,7 +65,7 @@ pub(super) async fn measure(stand: &TestBench, case: &Case, extent: &Extent, rou
     Ok(sample)
 }
 
-/// Reads a second in a closed loop, and microseconds of the server's CPU time for each.
+/// Returns the reads per second in a closed loop, and the microseconds of the server's CPU time per read.
 async fn peak(wrk: Wrk, case: &Case) -> Result<(f64, f64)> {
     let before = cpu_time(case.pid)?;
     let run = wrk.run(&format!("{}{}{PEAK}", case.base, case.path)).await.with_context(|| case.name.clone())?;
@@ -73,7 +73,7 @@ async fn peak(wrk: Wrk, case: &Case) -> Result<(f64, f64)> {
     Ok((run.rate, cpu.as_secs_f64() * 1e6 / run.requests.max(1) as f64))
 }
 
-/// Reads what is in the cache. What a case without one reads from the database, is a miss.
+/// Reads entries that are cached. For a case without a cache, the reads from the database count as misses.
 pub(super) async fn hits(stand: &TestBench, case: &Case, length: Duration, sample: &mut Sample) -> Result<()> {
     stand.settle().await?;
     warm(&case.warm()).await?;
@@ -99,7 +99,7 @@ pub(super) async fn hits(stand: &TestBench, case: &Case, length: Duration, sampl
 
 /// Reads everything once, so that it is in the cache.
 pub(super) async fn warm(place: &Place) -> Result<()> {
-    // Arrivals are random: a little longer than it takes on average.
+    // Arrivals are random, so this lasts a little longer than the average time.
     let length = Duration::from_secs_f64(1.3 * place.count as f64 / WARMING);
     load(place, Plan { rate: WARMING, writes: 0.0, order: Order::Each, length }).await.map(drop)
 }
@@ -123,7 +123,7 @@ pub(super) async fn writes(case: &Case, length: Duration, sample: &mut Sample) -
     Ok(())
 }
 
-/// The mixed load of one case alone: what Redis does for each read, with what the writes make it do.
+/// Runs the mixed load of one case alone, and counts the work of Redis per read, including the work that writes cause.
 async fn reads_and_writes(stand: &TestBench, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     warm(&case.own()).await?;
     stand.settle().await?;
@@ -137,7 +137,8 @@ async fn reads_and_writes(stand: &TestBench, case: &Case, extent: &Extent, sampl
     Ok(())
 }
 
-/// Without a cache nobody counts loads but Postgres. It takes its time to tell, so this is done once.
+/// Counts the loads of a case without a cache, which only Postgres counts. Postgres publishes them late, so this is
+/// done only once.
 async fn count_plain_loads(stand: &TestBench, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     let before = stand.products_looked_up().await?;
     let plan = Plan { rate: HITS, writes: 0.0, order: Order::Zipf(0.0), length: extent.hits };
@@ -150,7 +151,7 @@ async fn count_plain_loads(stand: &TestBench, case: &Case, extent: &Extent, samp
     Ok(())
 }
 
-/// Loads for 1,000 readers of a missing entry, all at once, spread over `cases`.
+/// Returns the loads per 1,000 concurrent readers of a missing entry, spread over `cases`.
 pub(super) async fn stampede(stand: &TestBench, cases: &[Case]) -> Result<f64> {
     let mut crowd = Crowd::gather(cases).await?;
     let before = all_loads(stand, cases).await?;
@@ -161,7 +162,7 @@ pub(super) async fn stampede(stand: &TestBench, cases: &[Case]) -> Result<f64> {
 struct Crowd<'a>(Vec<(&'a Case, Connection)>);
 
 impl<'a> Crowd<'a> {
-    /// With connections that are open.
+    /// Opens the connections.
     async fn gather(cases: &'a [Case]) -> Result<Self> {
         let mut all = Vec::with_capacity(CROWD);
         for case in cases.iter().cycle().take(CROWD) {
@@ -172,8 +173,8 @@ impl<'a> Crowd<'a> {
         Ok(Self(all))
     }
 
-    /// All ask for the same missing entry. The database answers nobody until they have all asked; else it would be luck
-    /// how many come before the first has filled it.
+    /// All readers request the same missing entry. The database does not reply until all have sent their request;
+    /// otherwise the number of readers that come before the first fill would be random.
     async fn read_all_at_once(&mut self, stand: &TestBench) -> Result<()> {
         let (case, _) = self.0.first().context("somebody is there")?;
         stand.forget(case, &Place { first: CROWDED, count: 1, ..case.warm() }).await?;
@@ -197,13 +198,13 @@ async fn all_loads(stand: &TestBench, cases: &[Case]) -> Result<u64> {
     Ok(sum)
 }
 
-/// Writes, and reads at once what was written.
+/// Writes, and reads the product immediately afterwards.
 async fn read_back(case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     let mut connection = Connection::new(&case.base)?;
     let (mut times, mut fresh) = (Histogram::<u64>::new(3)?, 0);
     for number in 0..extent.read_backs {
         let id = 10 + u64::from(number) % 50;
-        // So that there is an entry to be stale.
+        // This read creates the entry that could become stale.
         read(&mut connection, case, id).await?;
         let body = Bytes::from(format!("{{\"stock\":{}}}", rand::random_range(1..1_000_000)));
         let written = connection.send(Method::PUT, &format!("{}{id}", case.path), Some(body)).await?;
@@ -229,19 +230,19 @@ async fn load(place: &Place, plan: Plan) -> Result<Seen> {
     load_from(place, PEAK, plan).await
 }
 
-/// Loads over connections that were opened by reading product `id`.
+/// Runs a load over connections that were opened by reading product `id`.
 pub(super) async fn load_from(place: &Place, id: u64, plan: Plan) -> Result<Seen> {
     Ready::opened(place, id, plan).await?.run().await
 }
 
-/// A load whose connections are open, so that opening them is no part of what is measured.
+/// A load with open connections, so that opening them is not measured.
 struct Ready {
     name: String,
     stream: Rc<Stream>,
 }
 
 impl Ready {
-    /// Opened by reading a product that is cached, or that is not looked at.
+    /// Opens the connections by reading a product that is cached, or that is not measured.
     async fn new(place: &Place, plan: Plan) -> Result<Self> {
         Self::opened(place, PEAK, plan).await
     }

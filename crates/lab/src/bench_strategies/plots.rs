@@ -1,4 +1,4 @@
-//! The plots: SVG, for light and for dark pages.
+//! The plots as SVG, for light and for dark pages.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -15,14 +15,14 @@ use super::tables::PHASES;
 
 const WIDTH: i32 = 860;
 const ROW: i32 = 34;
-/// Room for the names at the left, the title and the legend above, the ticks below.
+/// The margins: names on the left, the title and the legend above, the ticks below.
 const LEFT: i32 = 115;
 const RIGHT: i32 = WIDTH - 25;
 const TOP: i32 = 62;
 const BELOW: i32 = 30;
 const FONT: &str = "system-ui, sans-serif";
 
-/// The page that a plot is made for.
+/// The theme of the page for which a plot is made.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Theme {
     Light,
@@ -51,7 +51,7 @@ impl Theme {
         }
     }
 
-    /// Told apart also by those who do not see all colours (Okabe and Ito, "Color Universal Design", 2008).
+    /// Colours that are distinguishable with colour blindness (Okabe and Ito, "Color Universal Design", 2008).
     fn colours(self) -> [RGBColor; 3] {
         match self {
             Self::Light => [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115)],
@@ -64,7 +64,7 @@ impl Theme {
     }
 }
 
-/// What is shown of one row, on a logarithmic axis: from the median to another value, and how far single rounds lie.
+/// One row on a logarithmic axis: from the median to another value, and the range of single rounds.
 struct Bar {
     from: f64,
     to: f64,
@@ -90,7 +90,7 @@ impl Bar {
     }
 }
 
-/// Median and 99th percentile of hits, misses and writes.
+/// Draws the median and the 99th percentile of hits, misses and writes.
 pub(super) fn latency(figures: &Figures, theme: Theme) -> Result<String> {
     let series = PHASES.map(|(name, all, round)| Series {
         name: name.to_owned(),
@@ -101,7 +101,7 @@ pub(super) fn latency(figures: &Figures, theme: Theme) -> Result<String> {
     dots(title, &names, &series, theme)
 }
 
-/// For how long stale reads were stale.
+/// Draws how long stale reads were stale.
 pub(super) fn staleness(figures: &Figures, theme: Theme) -> Result<String> {
     let measured = || figures.cases.iter().filter(|case| !case.mixed.is_empty());
     let rows = measured().map(|case| {
@@ -118,7 +118,7 @@ pub(super) fn staleness(figures: &Figures, theme: Theme) -> Result<String> {
     )
 }
 
-/// Hits beside so many entries in Redis.
+/// Draws the latency of hits by the number of other entries in Redis.
 pub(super) fn growth(figures: &Figures, theme: Theme) -> Result<String> {
     let series: Vec<Series> = figures
         .entries
@@ -133,7 +133,7 @@ pub(super) fn growth(figures: &Figures, theme: Theme) -> Result<String> {
     dots("Hits with so many other entries in Redis, p50 (dot) to p99, ms; thin: of a round", &names, &series, theme)
 }
 
-/// How long other commands had to wait while a tag was invalidated.
+/// Draws how long other commands had to wait during the invalidation of a tag.
 pub(super) fn tags(figures: &Figures, theme: Theme) -> Result<String> {
     let spread = |numbers: &[f64]| crate::bench::Spread::of(numbers.iter().copied());
     let line = |of: fn(&TagFigures) -> &[f64]| -> Vec<_> {
@@ -164,7 +164,7 @@ pub(super) fn tags(figures: &Figures, theme: Theme) -> Result<String> {
     })
 }
 
-/// A row for each name: a dot at the first value of each series, a line to the second.
+/// Draws a row for each name: a dot at the first value of each series, and a line to the second.
 fn dots(title: &str, names: &[&str], series: &[Series], theme: Theme) -> Result<String> {
     let bars = series.iter().flat_map(|it| it.rows.iter().flatten());
     let x = Scale::around(bars.flat_map(|bar| [bar.least, bar.from, bar.to, bar.greatest]), LEFT + 10, RIGHT - 10);
@@ -191,7 +191,7 @@ fn dots(title: &str, names: &[&str], series: &[Series], theme: Theme) -> Result<
     })
 }
 
-/// Lines and labels of the horizontal axis.
+/// Draws lines and labels of the horizontal axis.
 fn ticks(area: &Area<'_>, x: &Scale, bottom: i32, theme: Theme) -> Result<()> {
     for tick in x.ticks() {
         let style = theme.text(13).pos(Pos::new(HPos::Center, VPos::Top));

@@ -1,13 +1,13 @@
-//! The stale-fill race: a missing entry, 16 readers and 10 writes back to back, then quiet. How many entries are still
-//! stale when all traffic has ended, and for how long?
+//! The stale-fill race: a missing entry, 16 readers and 10 writes without pauses, then no traffic. It counts the
+//! entries that are still stale when all traffic has ended, and measures for how long.
 //!
 //! ```text
 //! reader   GET: nothing ─ SELECT: version 1 ──────────────────────── SET version 1, until its TTL
 //! writer                                     UPDATE: version 2 ─ DEL
 //! ```
 //!
-//! Under an ordinary load this is rare and short: another write soon removes the entry. The trial makes it likely, and the
-//! quiet afterwards shows what it leaves behind.
+//! Under an ordinary load the race is rare and its effect is short: another write soon removes the entry. The trial
+//! makes the race likely, and the time without traffic shows what it leaves behind.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -27,9 +27,9 @@ use crate::client::Connection;
 
 const READERS: usize = 16;
 const WRITES: u32 = 10;
-/// A stale entry is read so often until it shows the last write.
+/// The interval between reads of a stale entry until it shows the last write.
 const EVERY: Duration = Duration::from_millis(50);
-/// The first of these reads follow each other closely, because an event takes milliseconds.
+/// The first of these reads have a shorter interval, because an event takes milliseconds.
 const CLOSELY: Duration = Duration::from_millis(1);
 const AT_FIRST: u32 = 40;
 
@@ -40,7 +40,7 @@ struct Stale {
     since: Instant,
 }
 
-/// The trials of one case in one round, one after the other, and how long it took until what they left was gone.
+/// Runs the trials of one case in one round, one after the other, and measures how long stale entries remained.
 pub(super) async fn measure(stand: &TestBench, case: &Case, extent: &Extent, round: u32) -> Result<Race> {
     let mut readers = (0..READERS).map(|_| Connection::new(&case.base)).collect::<Result<Vec<_>>>()?;
     let mut writer = Connection::new(&case.base)?;
@@ -68,7 +68,7 @@ pub(super) async fn measure(stand: &TestBench, case: &Case, extent: &Extent, rou
     Ok(race)
 }
 
-/// One trial. Returns the entry if it is stale after the last answer to any reader or writer.
+/// Runs one trial. Returns the entry if it is stale after the last response to any reader or writer.
 async fn run(
     stand: &TestBench,
     case: &Case,
@@ -97,7 +97,7 @@ async fn run(
     Ok((shown != stock).then_some(Stale { id, stock, since }))
 }
 
-/// Sets a stock that the product has not had. Returns it, and when the write was acknowledged.
+/// Sets a stock that the product has not had. Returns the stock and the time of the acknowledgement.
 async fn write(connection: &mut Connection, case: &Case, id: u64) -> Result<(Value, Instant)> {
     let body = Bytes::from(format!("{{\"stock\":{}}}", rand::random_range(1..1_000_000_000)));
     let answer = connection.send(Method::PUT, &format!("{}{id}", case.path), Some(body)).await?;
@@ -105,7 +105,8 @@ async fn write(connection: &mut Connection, case: &Case, id: u64) -> Result<(Val
     Ok((stock_of(&answer.body)?, Instant::now()))
 }
 
-/// Milliseconds from the acknowledgement of the last write until a read shows it, or `None` if none does `within` that time.
+/// Returns the milliseconds from the acknowledgement of the last write until a read shows it, or `None` if no read does
+/// `within` that time.
 async fn watch(
     case: &Case,
     connection: &mut Connection,

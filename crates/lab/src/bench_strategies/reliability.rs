@@ -1,4 +1,4 @@
-//! How far the figures can be trusted: what varied that should not have, and which columns it touches.
+//! The reliability of the figures: which references varied that should not have, and which columns this affects.
 
 use std::fmt::Write as _;
 
@@ -7,16 +7,16 @@ use super::figures::{CaseFigures, Figures};
 use super::latency::Latency;
 use crate::bench::Spread;
 
-/// The factor by which a reference may vary from round to round.
+/// The maximum factor by which a reference may vary from round to round.
 const REST: f64 = 1.25;
-/// From so many rounds on, that they agree says something.
+/// The minimum number of rounds whose agreement proves something.
 const JUDGED: u32 = 3;
-/// The share of the CPU time that a hypervisor may give to others.
+/// The maximum share of the CPU time that a hypervisor may give to others.
 const STOLEN: f64 = 0.02;
-/// The share of a core from which on a load generator measures itself.
+/// The share of a core above which a load generator measures itself.
 const BUSY: f64 = 0.8;
 
-/// By which factors a case varied that does next to nothing.
+/// The factors by which a case varied that does almost no work.
 #[derive(Clone, Copy, Debug)]
 struct Noise {
     p50: f64,
@@ -28,7 +28,7 @@ impl Noise {
     fn of(figures: &Figures, name: &str) -> Option<Self> {
         let case = figures.cases.iter().find(|case| case.name == name)?;
         let hit = |value: fn(&Latency) -> f64| case.alone(|sample| sample.hit.as_ref().map(value));
-        // The reference's peak is measured beside that of every case.
+        // The reference's peak is measured next to that of every case.
         let beside = figures.cases.iter().flat_map(|case| &case.rounds).filter_map(|sample| sample.peak_of_reference);
         let peak = if name == REFERENCE { Some(Spread::of(beside)) } else { case.alone(|sample| sample.peak) };
         let by = |spread: Option<Spread>| spread.map(|spread| spread.max / spread.min).filter(|by| by.is_finite());
@@ -40,7 +40,7 @@ impl Noise {
     }
 }
 
-/// The columns that a reader should distrust.
+/// Returns the columns that a reader should distrust.
 fn unreliable(references: &[(&str, Noise)], stolen: f64) -> Vec<&'static str> {
     let varies = |of: fn(&Noise) -> f64| references.iter().any(|(_, unrest)| of(unrest) > REST);
     let columns = [
@@ -51,7 +51,7 @@ fn unreliable(references: &[(&str, Noise)], stolen: f64) -> Vec<&'static str> {
     columns.into_iter().filter(|(noisy, _)| *noisy).map(|(_, column)| column).collect()
 }
 
-/// Where it was measured, and how far it can be trusted.
+/// Returns a description of the machine, and of the reliability of the figures.
 pub(super) fn circumstances(figures: &Figures) -> String {
     let machine = &figures.machine;
     let build = if machine.release { "release build" } else { "**dev build: these figures mean nothing**" };
@@ -93,7 +93,7 @@ pub(super) fn circumstances(figures: &Figures) -> String {
     text
 }
 
-/// How many requests of each kind every case has answered at least.
+/// Returns the minimum number of requests of each kind over all cases.
 fn samples(cases: &[CaseFigures]) -> String {
     let least = |of: fn(&CaseFigures) -> Option<&Latency>| cases.iter().filter_map(of).map(|it| it.count).min();
     let counts = [
@@ -106,7 +106,7 @@ fn samples(cases: &[CaseFigures]) -> String {
     if counts.is_empty() { String::new() } else { format!(" (of each case at least {})", counts.join(", ")) }
 }
 
-/// Whether the load generator measured itself.
+/// Returns a warning if the load generator measured itself.
 fn generator(cases: &[CaseFigures]) -> String {
     let share = |case: &CaseFigures| case.alone(|sample| sample.shares.map(|it| it.load)).map_or(0.0, |it| it.max);
     let late = |case: &CaseFigures| case.pooled.late.as_ref().map_or(0.0, |it| it.p99);
@@ -125,7 +125,7 @@ fn generator(cases: &[CaseFigures]) -> String {
     text
 }
 
-/// `14,470`
+/// Formats a number: `14,470`.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_is_distrusted_when_its_own_reference_varied() {
+    fn column_is_unreliable_when_its_reference_varied() {
         let quiet = Noise { p50: 1.1, p99: 1.2, peak: 1.05 };
         assert!(unreliable(&[("constant", quiet), ("get", quiet)], 0.0).is_empty());
         let one = |unrest| unreliable(&[("constant", quiet), ("get", unrest)], 0.0);

@@ -1,4 +1,4 @@
-//! The files: the figures with and without their histograms, the plots, and the block of the README that is made from them.
+//! The files: the figures with and without their histograms, the plots, and the generated block of the README.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +14,10 @@ use super::tables::{block, markdown};
 pub(super) const BEGIN: &str = "<!-- made by `make bench`; a test compares it with docs/bench/figures.json -->";
 pub(super) const END: &str = "<!-- end of what `make bench` made -->";
 
-/// The raw histograms, by the name of what was measured.
+/// The raw histograms, by the name of the distribution.
 type Histograms = BTreeMap<String, Vec<u64>>;
 
-/// Writes everything to a folder.
+/// Writes all files to a folder.
 pub(super) fn save(figures: &Figures, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     fs::write(folder.join("bench.json"), serde_json::to_vec(figures)?)?;
@@ -27,13 +27,13 @@ pub(super) fn save(figures: &Figures, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What [`save`] has written.
+/// Loads the figures that [`save`] has written.
 pub(super) fn load(file: &Path) -> Result<Figures> {
     let json = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     serde_json::from_str(&json).with_context(|| format!("{} has no figures", file.display()))
 }
 
-/// Writes the figures and plots beside the README, and the block into it.
+/// Writes the figures and plots next to the README, and the block into it.
 pub(super) fn publish(figures: &Figures, readme: &Path) -> Result<()> {
     let folder = published(readme);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
@@ -49,7 +49,7 @@ pub(super) fn publish(figures: &Figures, readme: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compares the block and the plots with what the figures say, and the figures with their histograms.
+/// Compares the block and the plots with the figures, and the figures with their histograms.
 pub(super) fn check(readme: &Path) -> Result<()> {
     let folder = published(readme);
     let read = |file: PathBuf| fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()));
@@ -65,7 +65,7 @@ pub(super) fn check(readme: &Path) -> Result<()> {
     recount(figures, histograms)
 }
 
-/// Every quantile, of each round and of all together, is what the histograms say.
+/// Checks that every quantile, of each round and of all together, follows from the histograms.
 fn recount(published: Figures, mut histograms: Histograms) -> Result<()> {
     let mut again = published.clone();
     for (name, latency) in again.measured() {
@@ -94,7 +94,7 @@ fn split(mut figures: Figures) -> (Figures, Histograms) {
     (figures, histograms)
 }
 
-/// A line for each, so that a person can find one.
+/// Formats each histogram on a line of its own, so that a person can find one.
 fn lines(histograms: &Histograms) -> Result<String> {
     let line =
         |(name, histogram)| Ok(format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(histogram)?));
@@ -106,7 +106,7 @@ fn published(readme: &Path) -> PathBuf {
     readme.parent().unwrap_or(Path::new("")).join("docs/bench")
 }
 
-/// Before the block, the block, and after it.
+/// Splits the text into the parts before the block, the block, and after it.
 fn parts(text: &str) -> Result<(&str, &str, &str)> {
     let (before, rest) = text.split_once(BEGIN).context("the marker of the begin is missing")?;
     let (block, after) = rest.split_once(END).context("the marker of the end is missing")?;
@@ -120,7 +120,7 @@ fn draw(figures: &Figures, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The plots by the names of their files.
+/// Draws all plots, with their file names.
 fn drawings(figures: &Figures) -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for theme in [Theme::Light, Theme::Dark] {

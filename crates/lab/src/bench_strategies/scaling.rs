@@ -1,4 +1,4 @@
-//! The tables of what changes with the members of a tag, the entries in Redis and the processes.
+//! The tables by the number of members of a tag, of entries in Redis, and of processes.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The tables: what stands in the README, and the page with everything.
+//! The tables of the README, and those of the full page.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::report::{BEGIN, END};
 use super::scaling;
 use crate::bench::Spread;
 
-/// One phase: of all rounds together, and of a round.
+/// One phase: its figure of all rounds together, and that of one round.
 type Phase = (&'static str, fn(&Pooled) -> Option<&Latency>, fn(&Sample) -> Option<&Latency>);
 pub(super) const PHASES: [Phase; 3] = [
     ("hit", |it| it.hit.as_ref(), |it| it.hit.as_ref()),
@@ -18,12 +18,12 @@ pub(super) const PHASES: [Phase; 3] = [
     ("write", |it| it.write.as_ref(), |it| it.write.as_ref()),
 ];
 
-/// What stands in the README.
+/// Returns the block of the README.
 pub(super) fn block(figures: &Figures) -> String {
     format!("{BEGIN}\n\n{}\n{}\n\n{END}", summary(figures), circumstances(figures))
 }
 
-/// The few figures that a choice depends on most.
+/// Returns the few figures on which a choice depends most.
 fn summary(figures: &Figures) -> String {
     let mut text = String::from(
         "| | still stale after a race | stale reads, for how long at most | hit / miss / write, p50 ms | CPU per hit, × bare `GET` | database loads per 1,000 reads |\n|---|---|---|---|---|---|\n",
@@ -48,7 +48,7 @@ fn summary(figures: &Figures) -> String {
     text
 }
 
-/// `29 of 200, > 12 s`: entries that were stale when all traffic had ended, and for how long the longest was.
+/// Formats `29 of 200, > 12 s`: the entries that were stale when all traffic had ended, and the longest staleness.
 fn raced(race: &Race) -> String {
     let count = format!("{} of {}", race.stale, thousands(race.trials.into()));
     match race.stale {
@@ -58,7 +58,7 @@ fn raced(race: &Race) -> String {
     }
 }
 
-/// A plot, as GitHub shows it on light and on dark pages.
+/// Returns the Markdown of a plot for light and for dark pages of GitHub.
 pub(super) fn picture(folder: &str, name: &str, alt: &str) -> String {
     format!(
         "<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"{folder}{name}-dark.svg\">\n  \
@@ -66,7 +66,7 @@ pub(super) fn picture(folder: &str, name: &str, alt: &str) -> String {
     )
 }
 
-/// Everything, with the spread over the rounds.
+/// Returns the full page, with the spread over the rounds.
 pub(super) fn markdown(figures: &Figures) -> String {
     let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
     text.push_str(page::METHOD);
@@ -113,7 +113,7 @@ fn spread(figures: &Figures) -> String {
     text
 }
 
-/// `0.33 (0.30–0.41)`: of all rounds together, and of the rounds.
+/// Formats `0.33 (0.30–0.41)`: of all rounds together, and of single rounds.
 fn beside(
     case: &CaseFigures,
     all: fn(&Pooled) -> Option<&Latency>,
@@ -126,7 +126,7 @@ fn beside(
     show(Some(Spread { median: value(all), ..rounds }), 2)
 }
 
-/// What readers and writers notice, and what it costs.
+/// Returns the table of what readers and writers notice, and of the cost.
 fn strategies(figures: &Figures) -> String {
     let mut text = String::from(
         "| | still stale after a race | stale reads | stale for, p50 / longest | read at once after a write: new | hit, p50 / p99 ms | miss, p50 / p99 ms | write, p50 / p99 ms |\n|---|---|---|---|---|---|---|---|\n",
@@ -176,7 +176,7 @@ pub(super) fn row<const N: usize>(text: &mut String, name: &str, cells: [Option<
     text.push_str("|\n");
 }
 
-/// `0.98 / 3.02 / 1.20`
+/// Formats `0.98 / 3.02 / 1.20`.
 fn costs(case: &CaseFigures, of: fn(&Cost) -> f64, digits: usize) -> Option<String> {
     let median = |cost: fn(&Sample) -> Option<&Cost>| case.alone(|it| cost(it).map(of)).map(|it| it.median);
     let all = [median(|it| it.per_hit.as_ref()), median(|it| it.per_miss.as_ref()), median(|it| it.per_mixed.as_ref())];
@@ -184,7 +184,7 @@ fn costs(case: &CaseFigures, of: fn(&Cost) -> f64, digits: usize) -> Option<Stri
     all[0].map(|_| all.map(show).join(" / "))
 }
 
-/// `0.97 (0.91–1.05) ≈`
+/// Formats `0.97 (0.91–1.05) ≈`.
 fn ratio(ratio: Spread) -> String {
     let same = if ratio.min <= 1.0 && ratio.max >= 1.0 { " ≈" } else { "" };
     format!("{}{same}", show(Some(ratio), 2))
@@ -200,7 +200,7 @@ pub(super) fn called(name: &str) -> String {
     }
 }
 
-/// A share, or the numbers themselves where there are few.
+/// Formats a share, or the numbers themselves if they are small.
 fn share_of_stale((stale, reads): (u64, u64)) -> String {
     let share = stale as f64 / reads.max(1) as f64;
     match stale {
@@ -210,14 +210,14 @@ fn share_of_stale((stale, reads): (u64, u64)) -> String {
     }
 }
 
-/// Never 0 or 100 for what is only near it.
+/// Formats a percentage; never 0 or 100 for a value that is only close to it.
 fn percent(share: f64) -> String {
     let rounded = (100.0 * share).round();
     let whole = (rounded == 0.0 || rounded == 100.0) && share != 0.0 && share != 1.0;
     if whole { format!("{:.1} %", 100.0 * share) } else { format!("{rounded:.0} %") }
 }
 
-/// Milliseconds, or seconds where there are many; never 0 for what took some time.
+/// Formats milliseconds, or seconds for large values; never 0 for a time above zero.
 pub(super) fn time(ms: f64) -> String {
     match ms {
         ms if ms >= 1_000.0 => format!("{:.1} s", ms / 1e3),
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_happened_is_never_shown_as_zero() {
+    fn nonzero_figure_is_never_shown_as_zero() {
         assert_eq!(share_of_stale((2, 14_470)), "2 of 14,470");
         assert_eq!(share_of_stale((0, 14_470)), "0");
         assert_eq!(share_of_stale((4_000, 14_470)), "27.6 %");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_whose_range_includes_one_is_not_told_apart() {
+    fn ratio_whose_range_includes_one_is_marked_as_equal() {
         let of = |median, min, max| ratio(Spread { median, min, max });
         assert_eq!(of(0.97, 0.91, 1.05), "0.97 (0.91–1.05) ≈");
         assert_eq!(of(0.88, 0.85, 0.93), "0.88 (0.85–0.93)");

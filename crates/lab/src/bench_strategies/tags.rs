@@ -1,5 +1,5 @@
-//! Invalidating a tag with many members: how long it takes, and how long other commands have to wait meanwhile. Beside
-//! it what is usually written: `SMEMBERS`, and one command that removes all of them.
+//! The invalidation of a tag with many members: how long it takes, and how long other commands have to wait during it.
+//! It is compared with the usual implementation: `SMEMBERS`, and one command that removes all members.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -21,13 +21,13 @@ use super::Extent;
 use super::figures::TagFigures;
 use crate::bench::cores;
 
-/// Fills under way at once.
+/// Concurrent fills.
 const AT_ONCE: usize = 64;
-/// Keys of one command while filling.
+/// Keys per command while filling.
 const BATCH: usize = 1_000;
-/// A body as long as a product's.
+/// A body of the length of a product's.
 const BODY: [u8; 400] = [b'x'; 400];
-/// Between two looks at how long Redis takes to answer.
+/// The interval between two probes of Redis' response time.
 const EVERY: Duration = Duration::from_micros(200);
 
 pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<TagFigures>> {
@@ -90,7 +90,7 @@ async fn connect(redis: &Redis) -> Result<Client> {
     Ok(client)
 }
 
-/// Asks Redis for an answer again and again, from a thread and on a connection of its own.
+/// A probe that sends commands to Redis continuously, from its own thread and connection.
 struct Prober {
     stop: Arc<AtomicBool>,
     asking: JoinHandle<io::Result<Duration>>,
@@ -119,7 +119,7 @@ impl Prober {
         Ok(longest)
     }
 
-    /// The longest that an answer took, in milliseconds.
+    /// Returns the longest response time in milliseconds.
     fn longest(self) -> Result<f64> {
         self.stop.store(true, Relaxed);
         let longest = self.asking.join().map_err(|_| anyhow!("the prober has panicked"))??;

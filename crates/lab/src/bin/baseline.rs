@@ -1,12 +1,12 @@
-//! The servers that the product API is measured against: the best that one would write by hand.
+//! The servers with which the product API is compared: the best simple implementations.
 //!
-//! `constant` answers some bytes from memory, which is the floor of HTTP itself. `get` does one Redis `GET` per request
-//! and returns the stored bytes, which is the floor of a cache hit: no policy, no check, no header of its own.
-//! `get-entry` reads entries of the product API's strategy `ttl`, and leaves their header out.
+//! `constant` returns some bytes from memory, which is the minimum cost of HTTP itself. `get` makes one Redis `GET` per
+//! request and returns the stored bytes, which is the minimum cost of a cache hit: no policy, no check, no header of
+//! its own. `get-entry` reads entries of the product API's strategy `ttl`, and omits their header.
 //!
-//! `naive` is cache-aside as it is usually written, on the product API's own table: `GET`, else `SELECT` and `SET … EX`;
-//! `UPDATE` and `DEL`. It has all the races that the cache crate is about. It has as many connections to Postgres as the
-//! product API, and waits for them as long.
+//! `naive` is cache-aside as it is usually written, on the product API's own table: `GET`, or else `SELECT` and `SET …
+//! EX`; `UPDATE` and `DEL`. It has all the races that the cache crate prevents. It has as many connections to Postgres
+//! as the product API, and the same timeout for getting one.
 
 #[path = "baseline/shop.rs"]
 mod shop;
@@ -92,7 +92,7 @@ async fn constant(_id: Path<u64>, body: Data<Bytes>) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(Bytes::clone(&body))
 }
 
-/// JSON of this length, or little more than nothing.
+/// Returns JSON of this length, or of the minimum length.
 fn constant_body(length: usize) -> Bytes {
     let around = r#"{"version":1,"description":""}"#.len();
     let dots = ".".repeat(length.saturating_sub(around));
@@ -121,7 +121,7 @@ struct Patch {
     stock: i32,
 }
 
-/// As long as the product API keeps an entry of its strategy `explicit`.
+/// The TTL of the product API's strategy `explicit`.
 const TTL: Expiration = Expiration::EX(300);
 
 async fn read(id: Path<i64>, redis: Data<Client>, shop: Data<Shop>) -> Result<HttpResponse> {

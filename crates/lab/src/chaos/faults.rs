@@ -1,4 +1,4 @@
-//! Kills: one victim at a time, at random, for as long as there is writing.
+//! Kills processes at random, one at a time, as long as the writers write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::Stage;
 use crate::private_system::Service;
 
-/// Whom it can hit.
+/// The processes that can be killed.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
     Service(Service),
@@ -28,11 +28,12 @@ const VICTIMS: [(Victim, &str); 6] = [
     (Victim::Postgres, "postgres"),
 ];
 
-/// Kills and starts again until it is told to stop; then everything runs. Returns how often it hit whom.
+/// Kills and restarts processes until `stop` is cancelled, and then starts all of them. Returns the number of kills by
+/// victim.
 pub(super) async fn run(stage: Arc<Stage>, seed: u64) -> Result<Vec<(&'static str, u32)>> {
     let mut random = if seed == 0 { StdRng::from_os_rng() } else { StdRng::seed_from_u64(seed) };
     let mut kills = VICTIMS.map(|(_, name)| (name, 0));
-    // Everybody in turn first, so that a short run leaves nobody out.
+    // Every victim is killed once in turn first, so that a short run includes all of them.
     let mut next = 0;
     loop {
         let calm = Duration::from_millis(random.random_range(200..1_500));
@@ -40,7 +41,7 @@ pub(super) async fn run(stage: Arc<Stage>, seed: u64) -> Result<Vec<(&'static st
             () = sleep(calm) => {}
             () = stage.stop.cancelled() => break,
         }
-        // As their supervisor would.
+        // A service may have exited by itself while a store was down: restart it, as its supervisor would.
         for service in Service::ALL {
             stage.world.start_without_waiting(service).await?;
         }

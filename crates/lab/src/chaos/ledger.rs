@@ -1,4 +1,4 @@
-//! What was acknowledged.
+//! The ledger of acknowledged writes.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,19 +12,19 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A write of a product was acknowledged with this version.
+    /// Records that a write of a product was acknowledged with this version.
     pub(super) fn product(&self, id: i64, version: i64) {
         let mut versions = lock(&self.versions);
         let highest = versions.entry(id).or_insert(0);
         *highest = version.max(*highest);
     }
 
-    /// A product was created (true) or deleted (false), and that was acknowledged.
+    /// Records that the creation (true) or deletion (false) of a product was acknowledged.
     pub(super) fn exists(&self, id: i64, exists: bool) {
         lock(&self.created).insert(id, exists);
     }
 
-    /// A line of a cart was set to this quantity, 0 when it was removed; and that was acknowledged.
+    /// Records that a write of a cart's line was acknowledged with this quantity; 0 means that the line was removed.
     pub(super) fn line(&self, cart: &str, product: i64, quantity: i64) {
         lock(&self.lines).insert((cart.to_owned(), product), quantity);
     }

@@ -1,5 +1,5 @@
-//! The writer with psql: changes, moves, makes and deletes products, and gives categories other names. Each statement is a
-//! transaction of its own, which nobody but the outbox announces.
+//! The writer in SQL: it changes, moves, creates and deletes products, and renames categories. Each call is a
+//! transaction of its own, and only the outbox announces it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::{CATEGORIES, Stage};
 
-/// Writes until there were enough writes.
+/// Writes until the writers together have made enough writes.
 pub(super) async fn write(stage: Arc<Stage>) -> Result<()> {
     let (mut own, mut round) = (Vec::new(), 0_u32);
     while !stage.enough() {
@@ -31,7 +31,7 @@ pub(super) async fn write(stage: Arc<Stage>) -> Result<()> {
             }
             2 if own.len() > 5 => {
                 let id = own.swap_remove(rand::rng().random_range(0..own.len()));
-                // Until it is certain: a deletion without an answer may have happened.
+                // Repeat until the deletion is confirmed: one without a response may have happened.
                 while stage.sql(&format!("DELETE FROM products WHERE id = {id} RETURNING id, version")).await?.is_none()
                 {
                 }
@@ -53,7 +53,7 @@ pub(super) async fn write(stage: Arc<Stage>) -> Result<()> {
     Ok(())
 }
 
-/// Several statements; now and then one over many rows.
+/// Returns several statements; from time to time one that changes many rows.
 fn changes(stage: &Stage, round: u32, category: i64) -> String {
     if round.is_multiple_of(21) {
         return "UPDATE products SET price_cents = price_cents + 1 WHERE id % 7 = 0 RETURNING id, version".to_owned();
@@ -67,7 +67,7 @@ fn changes(stage: &Stage, round: u32, category: i64) -> String {
 }
 
 impl Stage {
-    /// The ids and versions of the rows that were written; `None` when nobody knows.
+    /// Returns the ids and versions of the written rows, or `None` if it is not known whether they were committed.
     async fn sql(&self, statements: &str) -> Result<Option<Vec<(i64, i64)>>> {
         let Ok(rows) = self.world.postgres.sql("shop_db", statements).await else {
             self.refused.fetch_add(1, Relaxed);

@@ -1,4 +1,4 @@
-//! Readers: they keep the caches full, so that there is something to be stale. What they are told does not matter here.
+//! Readers that keep the caches full, so that entries can become stale. Their responses are ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::private_system::Service;
 
 const READERS: usize = 4;
 
-/// Words that the catalogue has.
+/// Words that occur in the catalogue.
 pub(super) const QUERIES: [&str; 6] = ["keyboard", "wireless", "coffee", "steel", "light", "a"];
 
-/// The id of a product and of a category that never are.
+/// An id that no product and no category ever has.
 const NEVER: i64 = 7_000_000_000;
 const LANES: [&str; 3] = ["events", "tags", "production"];
 
-/// Starts them; they end a while after the faults.
+/// Starts the readers. They end some time after the faults.
 pub(super) fn start(stage: &Arc<Stage>) -> JoinSet<()> {
     let mut readers = JoinSet::new();
     for _ in 0..READERS {
@@ -38,13 +38,13 @@ async fn read(stage: Arc<Stage>) {
         turn = turn.wrapping_add(1);
         let urls = if turn.is_multiple_of(4) { &fleeting } else { &all };
         let url = &urls[rand::rng().random_range(0..urls.len())];
-        // Nobody may be there to answer.
+        // The service may be down.
         let _ = stage.http.get(url).send().await;
         sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// Every answer that comes from a cache which events keep.
+/// Returns all addresses whose responses come from a cache that events invalidate.
 pub(super) fn urls(stage: &Stage) -> Vec<String> {
     let at = |service| stage.world.url(service);
     let (shop, cart, search, recommendation) =
@@ -63,7 +63,8 @@ pub(super) fn urls(stage: &Stage) -> Vec<String> {
     urls
 }
 
-/// What comes and goes: the products that were made, those that were deleted since among them; and what never was.
+/// Returns the addresses of products that the run created, including those that were deleted since, and of ids that
+/// never exist.
 pub(super) fn fleeting(stage: &Stage) -> Vec<String> {
     let (shop, recommendation) = (stage.world.url(Service::ProductApi), stage.world.url(Service::Recommendation));
     let ids: Vec<i64> = stage.ledger.created().into_keys().chain([NEVER]).collect();

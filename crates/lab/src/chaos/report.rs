@@ -1,4 +1,4 @@
-//! What came of it, for people and for programs. Every figure was counted by this process.
+//! The report of the run, for people and for programs. This process has counted every figure.
 
 use std::fmt;
 use std::fs;
@@ -10,33 +10,33 @@ use serde::Serialize;
 
 use crate::private_system::Service;
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Writes that were acknowledged.
     pub writes: u32,
-    /// Writes that were refused or got no answer while something was down.
+    /// Writes that were refused or got no response while a process was down.
     pub refused: u32,
     /// Kills, by victim.
     pub kills: Vec<(&'static str, u32)>,
-    /// How long the writing took.
+    /// The duration of the writes.
     pub took: Duration,
-    /// How long it took from the last fault until everything was relayed and applied.
+    /// The time from the last fault until everything was relayed and applied.
     pub settled: Duration,
-    /// Lines of carts that the recommendation was found to know.
+    /// Lines of carts that were found in the recommendation service.
     pub baskets: usize,
-    /// Answers that were compared.
+    /// Responses that were compared.
     pub compared: u32,
     /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
     pub hits: [u32; 4],
-    /// How many of these said that there is no such thing.
+    /// How many of these said that the object does not exist.
     pub absent: u32,
-    /// What is wrong; empty when everything holds.
+    /// What is wrong; empty if every check passed.
     pub wrong: Vec<String>,
 }
 
 impl Report {
-    /// A run that was about nothing proves nothing, and that is wrong as well.
+    /// Adds violations for a run that proves nothing, for example because nothing was written or compared.
     pub(super) fn doubt(&mut self, wanted: u32) {
         if self.writes < wanted {
             self.wrong.push(format!("{} of {wanted} writes were acknowledged", self.writes));
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_was_about_nothing_is_wrong() {
+    fn chaos_run_that_proves_nothing_fails() {
         let mut report = Report { writes: 1, kills: vec![("redis", 0), ("cart", 1)], ..Report::default() };
         report.hits = [1, 1, 0, 1];
         report.doubt(2);

@@ -1,4 +1,4 @@
-//! When the dust has settled: is everything there, and is nothing stale?
+//! The checks after all events are applied: nothing is missing, and nothing is stale.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -10,7 +10,8 @@ use super::{Report, Stage, readers};
 use crate::private_system::Service;
 use crate::system;
 
-/// These hear of no writes but their own, or of none; here everybody writes to everything.
+/// Caches that events do not invalidate: each is invalidated only by its own strategy's writes or by its TTL, and this
+/// experiment writes to the products by other paths as well.
 const NOT_BY_EVENTS: [&str; 5] =
     ["product:ttl:", "product:explicit:", "product:writethrough:", "product:swr:", "product:featured:"];
 
@@ -29,7 +30,7 @@ pub(super) async fn wait(stage: &Stage, report: &mut Report) {
     report.settled = began.elapsed();
 }
 
-/// Looks at all that was promised.
+/// Checks all promises.
 pub(super) async fn judge(stage: &Stage, report: &mut Report) -> Result<()> {
     streams(stage, report).await?;
     acknowledged(stage, report).await?;
@@ -38,7 +39,7 @@ pub(super) async fn judge(stage: &Stage, report: &mut Report) -> Result<()> {
     caches(stage, report).await
 }
 
-/// The streams end with the last number, and have no holes.
+/// Checks that the streams end with the last number of the outbox and have no gaps.
 async fn streams(stage: &Stage, report: &mut Report) -> Result<()> {
     for (database, stream) in [("shop_db", "product:events"), ("cart_db", "cart:events")] {
         let head: u64 = stage.world.postgres.sql(database, "SELECT seq FROM outbox_head").await?.parse()?;
@@ -56,7 +57,7 @@ async fn streams(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// No acknowledged write, creation, deletion or line of a cart is missing.
+/// Checks that no acknowledged write, creation, deletion or line of a cart is missing.
 async fn acknowledged(stage: &Stage, report: &mut Report) -> Result<()> {
     let rows = stage.world.postgres.sql("shop_db", "SELECT id, version FROM products").await?;
     let versions: BTreeMap<i64, i64> = pairs(&rows);
@@ -93,9 +94,9 @@ async fn acknowledged(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The recommendation knows every line of every cart, as it is.
+/// Checks that the recommendation service has every line of every cart with its current quantity.
 async fn baskets(stage: &Stage, report: &mut Report) -> Result<()> {
-    // The recommendation knows a cart by its reference only.
+    // The recommendation service stores only a reference of the cart.
     let reference = "encode(substr(sha256(uuid_send(cart_id)), 1, 16), 'hex')::uuid";
     let lines = |cart: &str, table: &str| {
         format!("SELECT {cart}, product_id, quantity FROM {table} WHERE quantity > 0 ORDER BY 1, 2")
@@ -111,7 +112,7 @@ async fn baskets(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The index has every product of the catalogue in its present version, and no other.
+/// Checks that the index has every product of the catalogue in its current version, and no other product.
 async fn index(stage: &Stage, report: &mut Report) -> Result<()> {
     let rows = stage.world.postgres.sql("shop_db", "SELECT id, version FROM products").await?;
     let catalogue: BTreeMap<i64, i64> = pairs(&rows);
@@ -141,7 +142,7 @@ async fn index(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Whatever comes from a cache is what would be loaded now.
+/// Checks that every response from a cache equals what a load would return now.
 async fn caches(stage: &Stage, report: &mut Report) -> Result<()> {
     let urls = [readers::urls(stage), readers::fleeting(stage)].concat();
     let may_differ = |key: &str| NOT_BY_EVENTS.iter().any(|lane| key.starts_with(lane));

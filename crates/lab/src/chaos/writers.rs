@@ -1,4 +1,4 @@
-//! The four writers: two over the product API, one over the cart; the one in SQL stands in `psql.rs`.
+//! The writers: two use the product API, one the cart; the one in SQL is in `psql.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,7 +17,7 @@ use crate::private_system::{PrivateSystem, Service};
 const CARTS: usize = 12;
 const LANES: [&str; 8] = ["ttl/", "explicit/", "writethrough/", "events/", "swr/", "tags/", "production/", ""];
 
-/// Makes the carts.
+/// Creates the carts.
 pub(super) async fn carts(world: &PrivateSystem, http: &Client) -> Result<Vec<String>> {
     let mut carts = Vec::new();
     for _ in 0..CARTS {
@@ -28,7 +28,7 @@ pub(super) async fn carts(world: &PrivateSystem, http: &Client) -> Result<Vec<St
     Ok(carts)
 }
 
-/// Starts the writers; each ends when all of them together have written enough.
+/// Starts the writers. Each ends when all of them together have written enough.
 pub(super) fn start(stage: &Arc<Stage>) -> JoinSet<Result<()>> {
     let mut writers = JoinSet::new();
     writers.spawn(change(Arc::clone(stage)));
@@ -43,12 +43,12 @@ impl Stage {
         self.written.load(Relaxed) >= self.target
     }
 
-    /// One of the products that are never deleted.
+    /// Returns the id of one of the products that are never deleted.
     pub(super) fn any(&self) -> i64 {
         rand::rng().random_range(1..=self.products)
     }
 
-    /// Sends a write; `None` when nobody acknowledged it.
+    /// Sends a write. Returns `None` if it was not acknowledged.
     async fn write(&self, method: Method, service: Service, path: &str, body: &Value) -> Option<(StatusCode, Value)> {
         let request = self.http.request(method, format!("{}{path}", self.world.url(service))).json(body);
         let answer = match request.send().await {
@@ -72,7 +72,7 @@ impl Stage {
     }
 }
 
-/// Changes products by every strategy, and past all of them.
+/// Changes products by every strategy, and through the plain route that bypasses all strategies.
 async fn change(stage: Arc<Stage>) -> Result<()> {
     while !stage.enough() {
         let (id, lane) = (stage.any(), LANES[rand::rng().random_range(0..LANES.len())]);
@@ -127,7 +127,7 @@ async fn create_and_delete(stage: Arc<Stage>) -> Result<()> {
     Ok(())
 }
 
-/// Until it is certain: a deletion without an answer may have happened.
+/// Repeats the deletion until it is confirmed: one without a response may have happened.
 async fn delete(stage: &Stage, id: i64) {
     loop {
         let request = stage.http.delete(format!("{}/products/{id}", stage.world.url(Service::ProductApi)));
@@ -144,7 +144,7 @@ async fn delete(stage: &Stage, id: i64) {
     }
 }
 
-/// Puts products into carts and takes them out; each change until it is acknowledged, so that the last one counts.
+/// Adds products to carts and removes them. Repeats each change until it is acknowledged, so that the last one counts.
 async fn fill_carts(stage: Arc<Stage>) -> Result<()> {
     while !stage.enough() {
         let cart = &stage.carts[rand::rng().random_range(0..stage.carts.len())];

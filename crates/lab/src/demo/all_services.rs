@@ -1,4 +1,5 @@
-//! Events, second half: one write and every service's cache; psql; and a subscriber that was not there.
+//! Second half of the events demo: one write and the cache of every service, a change in psql, and a subscriber that
+//! was stopped when the event was published.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,13 @@ use super::demo_product::DemoProduct;
 use super::other_services::OtherServices;
 use super::times::{Times, human};
 
-/// What a busy machine makes of some milliseconds.
+/// Upper limit in milliseconds, even on a busy machine.
 const LATEST: f64 = 1_000.0;
 const ROUNDS: usize = 10;
-/// How long a started service is given to be as it should.
+/// Maximum time until a started service serves the current state.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
-/// Shows it on the product of `subject`.
+/// Runs this half of the demo on the product of `subject`.
 pub(super) async fn run(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
     let neighbours = OtherServices::of(&subject.product, stage.shop.base(), &stage.neighbours).await?;
     one_write(stage, subject, &neighbours).await?;
@@ -76,7 +77,7 @@ async fn psql(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &Other
     Ok(())
 }
 
-/// The cart is stopped, something changes, the cart is started: once on Pub/Sub, once on the stream.
+/// Stops the cart, changes the product and starts the cart: once on Pub/Sub, once on the stream.
 async fn absent(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
     say.step(

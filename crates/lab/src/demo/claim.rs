@@ -1,17 +1,17 @@
-//! Claims: what a demo says, what was measured, and whether it is true.
+//! Claims of a demo: the text, the measured figure, and whether the claim is true.
 
 use std::fmt::Debug;
 
-/// Whether a claim is true; if not, what it would have taken.
+/// Whether a claim is true, and if not, what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is.
+    /// The claim is true.
     Holds,
-    /// It is not.
+    /// The claim is false.
     False {
         /// What the claim promises.
         expected: String,
-        /// What was the case.
+        /// What was observed.
         seen: String,
     },
 }
@@ -19,24 +19,24 @@ pub(super) enum Verdict {
 /// One claim of a demo.
 #[derive(Clone, Debug)]
 pub(super) struct Assertion {
-    /// The strategy that it is about.
+    /// The strategy that the claim is about.
     pub strategy: &'static str,
-    /// The claim itself.
+    /// The text of the claim.
     pub text: String,
-    /// The figure that was measured.
+    /// The measured figure.
     pub figure: String,
-    /// Whether it is true.
+    /// Whether the claim is true.
     pub verdict: Verdict,
-    /// On what it depends.
+    /// The condition under which the claim has to be true.
     pub holds: Holds,
 }
 
 /// When a claim has to be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// While the service can use its Redis: that a read is a hit, or that it is fast.
+    /// While the service can use its Redis. Examples: a read is a hit, or a read is fast.
     Undisturbed,
-    /// Always: that no read is too old, and none fails.
+    /// Always. Examples: no read is too old, and no read fails.
     Always,
 }
 
@@ -45,45 +45,45 @@ pub(super) enum Holds {
 pub(super) struct Assertions(Vec<Assertion>);
 
 impl Verdict {
-    /// Both are the same.
+    /// Returns `Holds` if both values are equal.
     pub(super) fn equal<T: PartialEq + Debug>(expected: T, seen: T) -> Self {
         Self::that(expected == seen, format!("{expected:?}"), format!("{seen:?}"))
     }
 
-    /// `seen` is `limit` or less.
+    /// Returns `Holds` if `seen` is at most `limit`.
     pub(super) fn at_most<T: PartialOrd + Debug>(limit: T, seen: T) -> Self {
         Self::that(seen <= limit, format!("at most {limit:?}"), format!("{seen:?}"))
     }
 
-    /// `holds` decides; the rest is for those who have to find out why it does not.
+    /// Returns `Holds` if `holds` is true; otherwise the other arguments explain the failure.
     pub(super) fn that(holds: bool, expected: impl Into<String>, seen: impl Into<String>) -> Self {
         if holds { Self::Holds } else { Self::False { expected: expected.into(), seen: seen.into() } }
     }
 }
 
 impl Assertions {
-    /// Keeps a claim, and shows it.
+    /// Records a claim and returns it.
     pub(super) fn add(&mut self, claim: Assertion) -> &Assertion {
         self.0.push(claim);
         &self.0[self.0.len() - 1]
     }
 
-    /// All of them.
+    /// Returns all claims.
     pub(super) fn all(&self) -> &[Assertion] {
         &self.0
     }
 
-    /// Whether one that always has to be true is not, among those from number `first` on.
+    /// Returns whether a claim that always has to be true is false, among those from number `first` on.
     pub(super) fn broken(&self, first: usize) -> bool {
         self.0.iter().skip(first).any(|claim| claim.verdict != Verdict::Holds && claim.holds == Holds::Always)
     }
 
-    /// Takes back all from number `first` on.
+    /// Discards all claims from number `first` on.
     pub(super) fn take_back(&mut self, first: usize) {
         self.0.truncate(first);
     }
 
-    /// How many are false.
+    /// Returns the number of false claims.
     pub(super) fn false_ones(&self) -> usize {
         self.0.iter().filter(|claim| claim.verdict != Verdict::Holds).count()
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_false_claim_says_what_was_expected_and_what_was_seen() {
+    fn false_claim_shows_expected_and_observed_value() {
         assert_eq!(Verdict::equal(3, 3), Verdict::Holds);
         assert_eq!(Verdict::equal(3, 4), Verdict::False { expected: "3".to_owned(), seen: "4".to_owned() });
         assert_eq!(Verdict::at_most(1.0, 1.0), Verdict::Holds);

@@ -1,4 +1,4 @@
-//! What a demo works with: the shop, the stack, a product of its own, somebody to tell it, and somebody to judge it.
+//! The context of a demo: the API client, the stack, the demo's product, the printer and the claims.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,21 @@ use super::product_api::{Category, Product, ProductApiClient};
 use super::stack::Stack;
 use super::{Demo, Options};
 
-/// The products before this one are left to people who try things out by hand.
+/// Products before this index are left to people who try things out by hand.
 const FIRST: usize = 10;
 
-/// What is set up once, and handed from demo to demo.
+/// State that is set up once and handed from demo to demo.
 #[derive(Debug)]
 pub(super) struct DemoContext {
-    /// The API.
+    /// The client of the product API.
     pub shop: ProductApiClient,
-    /// What it stands on.
+    /// The stack that runs the API.
     pub stack: Stack,
-    /// The services beside it.
+    /// The addresses of the other services.
     pub neighbours: Addresses,
-    /// Who tells it.
+    /// The printer.
     pub say: Printer,
-    /// What was claimed so far.
+    /// The claims so far.
     pub claims: Assertions,
     /// When the run began.
     pub began: Instant,
@@ -37,7 +37,7 @@ pub(super) struct DemoContext {
 }
 
 impl DemoContext {
-    /// Sets it up, if the stack runs.
+    /// Sets the context up. Fails if the stack does not run.
     pub(super) async fn open(options: &Options) -> Result<Self> {
         let is_set = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
         let shop = ProductApiClient::open(&options.product_api, options.neighbours.operations.headers()?).await?;
@@ -57,7 +57,7 @@ impl DemoContext {
         })
     }
 
-    /// Makes `demo` the one whose claims follow, once the stack is in a state to be shown.
+    /// Makes `demo` the current demo, once the product API can use its Redis and has no pending invalidation.
     pub(super) async fn enter(&mut self, demo: Demo) -> Result<()> {
         self.demo = demo;
         for _ in 0..500 {
@@ -70,17 +70,17 @@ impl DemoContext {
         bail!("the product API is without its Redis; `make up` starts it")
     }
 
-    /// Prints the head of the demo.
+    /// Prints the head of the current demo.
     pub(super) fn title(&self, about: &str) {
         self.say.title(self.demo.number(), self.demo.name(), about);
     }
 
-    /// Asserts something that is true as long as the service can use its Redis.
+    /// Asserts a claim that is true as long as the service can use its Redis.
     pub(super) fn claim(&mut self, text: impl Into<String>, figure: impl Into<String>, verdict: Verdict) {
         self.assert(text.into(), figure.into(), verdict, Holds::Undisturbed);
     }
 
-    /// Asserts something that is always true.
+    /// Asserts a claim that is always true.
     pub(super) fn promise(&mut self, text: impl Into<String>, figure: impl Into<String>, verdict: Verdict) {
         self.assert(text.into(), figure.into(), verdict, Holds::Always);
     }
@@ -89,12 +89,12 @@ impl DemoContext {
         self.say.claim(self.claims.add(Assertion { strategy: self.demo.name(), text, figure, verdict, holds }));
     }
 
-    /// Keeps the write that takes back what a demo is about to change.
+    /// Records the write that undoes a change which a demo is about to make.
     pub(super) fn undo_later(&mut self, path: impl Into<String>, original: Value) {
         self.undo.push((path.into(), original));
     }
 
-    /// Takes back what was changed, the last change first.
+    /// Undoes all changes, the latest first.
     pub(super) async fn undo(&mut self) -> Result<()> {
         while let Some((path, original)) = self.undo.pop() {
             self.shop.put(&path, &original).await?;
@@ -102,17 +102,17 @@ impl DemoContext {
         Ok(())
     }
 
-    /// The product of `demo`, under its strategy; each demo has another one.
+    /// Returns the product of `demo`, under its strategy. Each demo has a different product.
     pub(super) fn subject(&mut self, demo: Demo) -> Result<DemoProduct> {
         self.extra(demo, demo.number())
     }
 
-    /// More products under the strategy of `demo`, which no other demo has.
+    /// Returns further products under the strategy of `demo`, which no other demo uses.
     pub(super) fn subjects(&mut self, demo: Demo, count: usize) -> Result<Vec<DemoProduct>> {
         (1..=count).map(|number| self.extra(demo, Demo::ALL.len() + number)).collect()
     }
 
-    /// Two categories, the products of the first (two at least), and those of the second.
+    /// Returns two categories, each with its products (two at least).
     pub(super) fn two_categories(&self) -> Result<[(Category, Vec<Product>); 2]> {
         let of = |category: &Category| -> Vec<Product> {
             self.products.iter().filter(|product| product.category.id == category.id).cloned().collect()

@@ -1,4 +1,4 @@
-//! One product under one strategy: what a demo reads, writes and looks at.
+//! One product under one strategy: a demo reads it, writes it and inspects its entry.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::product_api::{Answer, Entry, Product, ProductApiClient};
 use super::times::Times;
 
-/// A product, read and written through one strategy. Cheap to clone; clones count their writes together.
+/// A product that is read and written through one strategy. Cheap to clone; clones share their count of writes.
 #[derive(Clone, Debug)]
 pub(super) struct DemoProduct {
-    /// The API.
+    /// The client of the product API.
     pub shop: ProductApiClient,
     /// The product as it was before the demo.
     pub product: Arc<Product>,
@@ -23,53 +23,53 @@ pub(super) struct DemoProduct {
 }
 
 impl DemoProduct {
-    /// `product`, read and written through `strategy`.
+    /// Creates a handle for `product`, read and written through `strategy`.
     pub(super) fn new(shop: &ProductApiClient, strategy: &'static str, product: Product) -> Self {
         Self { shop: shop.clone(), product: Arc::new(product), strategy, writes: Arc::default() }
     }
 
-    /// Its entry's key.
+    /// Returns the key of the entry.
     pub(super) fn key(&self) -> String {
         format!("product:{}:{}", self.strategy, self.product.id)
     }
 
-    /// Where it is read and written.
+    /// Returns the path of the product under its strategy.
     pub(super) fn path(&self) -> String {
         format!("/products/{}/{}", self.strategy, self.product.id)
     }
 
-    /// Reads it.
+    /// Reads the product.
     pub(super) async fn read(&self) -> Result<Answer> {
         self.shop.read(&self.path()).await
     }
 
-    /// Raises its price by one more cent.
+    /// Writes the product: raises its price by one more cent.
     pub(super) async fn write(&self) -> Result<Answer> {
         self.put(&self.path()).await
     }
 
-    /// The same past the strategy, as another program would: through the plain catalogue.
+    /// Writes the product through the plain catalogue, which bypasses the strategy, as another program would.
     pub(super) async fn write_as_somebody_else(&self) -> Result<Answer> {
         self.put(&format!("/products/{}", self.product.id)).await
     }
 
-    /// What lies in Redis.
+    /// Returns the entry in Redis.
     pub(super) async fn entry(&self) -> Result<Option<Entry>> {
         self.shop.entry(&self.key()).await
     }
 
-    /// Reads until there is an entry that is fresh for another `life`.
+    /// Reads until there is an entry that stays fresh for another `life`.
     pub(super) async fn warm(&self, life: Duration) -> Result<(Answer, Entry)> {
         self.shop.warm(&self.path(), &self.key(), life).await
     }
 
-    /// The row's version in the database.
+    /// Returns the row's version in the database.
     pub(super) async fn truth(&self) -> Result<u64> {
         let row = self.shop.read(&format!("/products/{}", self.product.id)).await?;
         row.version.context("a product without a version")
     }
 
-    /// How long `count` reads take, one after the other.
+    /// Returns the times of `count` reads, one after the other.
     pub(super) async fn reads(&self, count: usize) -> Result<Times> {
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
@@ -78,13 +78,13 @@ impl DemoProduct {
         Ok(times.into_iter().collect())
     }
 
-    /// The change that gives it back the price that it had.
+    /// Returns the change that restores the original price.
     pub(super) fn original(&self) -> Value {
         json!({"price_cents": self.product.price_cents})
     }
 
     async fn put(&self, path: &str) -> Result<Answer> {
-        // Each write another price: a write that changes nothing makes no new version.
+        // Each write sets a different price, because a write that changes nothing makes no new version.
         let cents = self.product.price_cents + 1 + self.writes.fetch_add(1, Relaxed);
         self.shop.put(path, &json!({"price_cents": cents})).await
     }

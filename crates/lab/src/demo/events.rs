@@ -1,4 +1,4 @@
-//! Events: how long it takes from the announcement of a change until the listener has deleted the entry.
+//! The events strategy: the time from the publication of a change until the listener has deleted the entry.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::times::{Times, human, millis};
 
 const LIFE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 20;
-/// A delivery takes about a millisecond; what a busy machine makes of it is still below this.
+/// Upper limit in milliseconds: a delivery takes about one, and stays below this even on a busy machine.
 const LATEST: f64 = 1_000.0;
 
 /// Runs the demo.
@@ -94,7 +94,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     Ok(())
 }
 
-/// Milliseconds until the entry is gone, or a newer one in its place.
+/// Returns the milliseconds until the entry is gone or replaced by a newer one.
 async fn until_gone(subject: &DemoProduct, written: &Answer) -> Result<f64> {
     let began = Instant::now();
     while subject.entry().await?.is_some_and(|entry| entry.version < written.version) {
@@ -105,7 +105,7 @@ async fn until_gone(subject: &DemoProduct, written: &Answer) -> Result<f64> {
     Ok(millis(began.elapsed()))
 }
 
-/// Mean milliseconds between announcement and delete, of the events between two readings of the counters.
+/// Returns the mean milliseconds between publication and delete, of the events between two readings of the counters.
 fn applied_in(before: &Metrics, after: &Metrics) -> f64 {
     let delta = |name: &str| after.sum(name, &[]) - before.sum(name, &[]);
     1_000.0 * delta("product_event_applied_seconds_sum") / delta("product_event_applied_seconds_count")

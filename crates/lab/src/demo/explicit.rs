@@ -1,4 +1,4 @@
-//! Explicit invalidation: the next read is fresh, and slow; and no reader gets the old value back in between.
+//! Explicit invalidation: the next read is fresh and slow, and no reader can store the old value again in between.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Readers and a writer on the same products, and the question whether a read was ever older than an acknowledged
-//! write: what counts is the last write that was acknowledged before the read began.
+//! Readers and a writer on the same products. They check whether a read was ever older than the last write that was
+//! acknowledged before the read began.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -12,25 +12,25 @@ use super::demo_product::DemoProduct;
 use super::times::{Times, millis};
 use crate::cache_status::Source;
 
-/// How much is read and written at once.
+/// The number of readers, and the pauses between requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Readers, each with one request at a time.
     pub readers: usize,
-    /// What a reader rests between two reads.
+    /// The pause of a reader between two reads.
     pub read_pause: Duration,
-    /// What the one writer rests between two writes.
+    /// The pause of the single writer between two writes.
     pub write_pause: Duration,
 }
 
-/// A load that runs until it is told to finish, or is dropped.
+/// A load that runs until [`finish`](Self::finish) is called or the load is dropped.
 #[derive(Debug)]
 pub(super) struct Load {
     done: Arc<AtomicBool>,
     tasks: JoinSet<Traffic>,
 }
 
-/// What came of it.
+/// The requests of a load.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     /// Every read.
@@ -44,11 +44,11 @@ pub(super) struct Traffic {
 pub(super) struct Request {
     /// When it began.
     pub began: Instant,
-    /// What it took.
+    /// How long it took, in milliseconds.
     pub ms: f64,
-    /// What went wrong, or where the answer came from.
+    /// The error, or the source of the response.
     pub result: Result<Source, String>,
-    /// How many versions the answer was behind the last write acknowledged before the request began.
+    /// How many versions the response was behind the last write acknowledged before the request began.
     pub behind: u64,
 }
 
@@ -58,7 +58,7 @@ struct Target {
 }
 
 impl Load {
-    /// Starts to read and write `subjects`, in turn.
+    /// Starts to read and write `subjects` in turn.
     pub(super) fn start(subjects: &[DemoProduct], pace: Pace) -> Self {
         let target = |subject: &DemoProduct| Target { subject: subject.clone(), acknowledged: AtomicU64::new(0) };
         let targets: Arc<Vec<Target>> = Arc::new(subjects.iter().map(target).collect());
@@ -71,7 +71,7 @@ impl Load {
         Self { done, tasks }
     }
 
-    /// Ends the load, and returns what came of it.
+    /// Ends the load and returns its requests.
     pub(super) async fn finish(mut self) -> Traffic {
         self.done.store(true, SeqCst);
         let mut all = Traffic::default();
@@ -124,12 +124,12 @@ impl Request {
 }
 
 impl Traffic {
-    /// How many reads were older than the last write acknowledged before they began.
+    /// Returns the number of reads that were older than the last write acknowledged before they began.
     pub(super) fn outdated(&self) -> usize {
         self.reads.iter().filter(|read| read.behind > 0).count()
     }
 
-    /// What went wrong, reads and writes alike.
+    /// Returns the errors of all reads and writes.
     pub(super) fn failures(&self) -> Vec<&str> {
         self.reads
             .iter()
@@ -140,12 +140,12 @@ impl Traffic {
     }
 }
 
-/// The times of some requests.
+/// Returns the times of some requests.
 pub(super) fn times(requests: &[&Request]) -> Times {
     requests.iter().map(|request| request.ms).collect()
 }
 
-/// How many of them have one of these sources.
+/// Returns how many of the requests have one of these sources.
 pub(super) fn from(requests: &[&Request], sources: &[Source]) -> usize {
     requests.iter().filter(|request| request.result.as_ref().is_ok_and(|source| sources.contains(source))).count()
 }

@@ -1,4 +1,4 @@
-//! The service's counters, as Prometheus would read them.
+//! The service's counters, in the text format of Prometheus.
 
 /// One reading of `/metrics`.
 #[derive(Clone, Debug, Default)]
@@ -7,7 +7,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Reads the text format; lines that are no samples are passed over.
+    /// Parses the text format. Lines that are not samples are skipped.
     pub(crate) fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
@@ -16,7 +16,7 @@ impl Metrics {
         Self { samples: samples.collect() }
     }
 
-    /// The sum of all series of `name` that have these labels; 0 where there are none.
+    /// Returns the sum of all series of `name` that have these labels, or 0 if there are none.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let matching = self.samples.iter().filter(|(series, _)| {
             let (of, rest) = series.split_once('{').unwrap_or((series, ""));
@@ -26,20 +26,20 @@ impl Metrics {
         matching.map(|(_, value)| value).sum()
     }
 
-    /// The series of `name` that are not zero, as they were read.
+    /// Returns the series of `name` that are not zero, as text.
     pub(crate) fn nonzero(&self, name: &str) -> impl Iterator<Item = String> {
         let of = move |series: &str| series.split_once('{').map_or(series, |(of, _)| of) == name;
         let samples = self.samples.iter().filter(move |(series, value)| of(series) && *value != 0.0);
         samples.map(|(series, value)| format!("{series} is {value}"))
     }
 
-    /// How often the database was read for entries of `lane`.
+    /// Returns how often the database was read for entries of the cache `lane`.
     pub(crate) fn loads(&self, lane: &str) -> u64 {
         self.sum("cache_loads_total", &[("lane", lane)]) as u64
     }
 
-    /// How often the cache went without Redis: reads past it, values not stored, deletes put off, and the lane of events
-    /// dropped because announcements may have been missed.
+    /// Returns how often the cache worked without Redis: bypassed reads, values that were not stored, deferred deletes,
+    /// and purges of the `events` cache because announcements may have been missed.
     pub(crate) fn without_redis(&self) -> u64 {
         let signs = [
             ("cache_reads_total", "outcome", "bypass"),
@@ -50,7 +50,7 @@ impl Metrics {
         signs.iter().map(|(name, label, value)| self.sum(name, &[(label, value)])).sum::<f64>() as u64
     }
 
-    /// How many change events the listener has acted on.
+    /// Returns how many change events the listener has applied.
     pub(crate) fn events_applied(&self) -> u64 {
         self.sum("product_events_total", &[("result", "applied")]) as u64
     }
@@ -72,7 +72,7 @@ not a sample
 "#;
 
     #[test]
-    fn going_without_redis_is_counted_by_every_sign_of_it() {
+    fn without_redis_sums_every_counter_of_degraded_operation() {
         let sample = |name: &str, label: &str, value: &str| format!("{name}{{{label}=\"{value}\"}} 2\n");
         let text = [
             sample("cache_reads_total", "outcome", "bypass"),
@@ -86,7 +86,7 @@ not a sample
     }
 
     #[test]
-    fn series_are_summed_over_the_labels_that_are_left_out() {
+    fn sum_covers_every_series_with_the_given_labels() {
         let metrics = Metrics::parse(TEXT);
         assert_eq!(metrics.loads("swr"), 3);
         assert_eq!(metrics.sum("cache_loads_total", &[]), 7.0);

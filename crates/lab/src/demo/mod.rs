@@ -1,13 +1,13 @@
-//! Seven demos against the running stack, one per strategy: what is written, what is read, what lies in Redis, and
-//! what that shows. Every claim is asserted; a false one is printed with what was seen instead, and fails the run.
+//! Seven demos against the running stack, one per strategy. Each shows writes, reads and entries in Redis, and asserts
+//! every claim. A false claim is printed with the observed value and fails the run.
 //!
 //! | file | is |
 //! |---|---|
 //! | `ttl.rs` … `production.rs` | the demos, one strategy each |
-//! | `context.rs` | what a demo works with |
+//! | `context.rs` | the context of a demo |
 //! | `all_services.rs` | the second half of `events.rs`: one write in the caches of all services |
-//! | `product_api.rs`, `demo_product.rs`, `load.rs`, `stack.rs` | the API, one product of it, many readers of it, and the script that runs it all |
-//! | `other_services.rs` | the other services, as far as a product can be seen in them |
+//! | `product_api.rs`, `demo_product.rs`, `load.rs`, `stack.rs` | the API, one product, many readers of it, and the script that runs the stack |
+//! | `other_services.rs` | the responses and entries of the other services that show a product |
 //! | `narrate.rs`, `claim.rs`, `table.rs` | what is printed and asserted |
 
 mod all_services;
@@ -41,7 +41,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use context::DemoContext;
 
-/// How often a demo is tried on a machine that is too busy for it.
+/// How often a demo is tried when the service could not use its Redis because the machine is too busy.
 const ATTEMPTS: u32 = 4;
 
 /// The demos, in the order in which they are shown.
@@ -55,25 +55,25 @@ pub enum Demo {
     Writethrough,
     /// The writer announces the change, a listener deletes the entry.
     Events,
-    /// Stale entries are served at once and refreshed behind.
+    /// Stale entries are served at once and refreshed in the background.
     Swr,
     /// Entries carry tags, and are invalidated by tag.
     Tags,
-    /// All of them together, and Redis goes away meanwhile.
+    /// All of them together, with an outage of Redis.
     Production,
 }
 
 impl Demo {
-    /// All of them. The last one empties Redis.
+    /// All demos. The last one empties Redis.
     pub const ALL: [Self; 7] =
         [Self::Ttl, Self::Explicit, Self::Writethrough, Self::Events, Self::Swr, Self::Tags, Self::Production];
 
-    /// Its place in that order, from 1 on.
+    /// Returns the position in that order, from 1 on.
     pub fn number(self) -> usize {
         self as usize + 1
     }
 
-    /// The strategy's name, as it stands in paths and keys.
+    /// Returns the strategy's name, as used in paths and keys.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ttl => "ttl",
@@ -140,7 +140,7 @@ impl FromStr for Selection {
 /// Runs the demos and prints the table of their claims.
 pub async fn run(options: &Options) -> Result<()> {
     let mut stage = DemoContext::open(options).await?;
-    // On an interrupt the demo is dropped, what it has stopped is started again, and what it has changed taken back.
+    // On an interrupt the demo is dropped: the stopped processes are started again, and the changes are undone.
     let played = tokio::select! {
         played = play(&mut stage, &options.demos.0) => Some(played),
         () = interrupted() => None,
@@ -167,7 +167,7 @@ async fn interrupted() {
 
 async fn play(stage: &mut DemoContext, demos: &[Demo]) -> Result<()> {
     if demos.len() > 1 && demos.contains(&Demo::Swr) {
-        // Its entries have to grow old. They can do so while the others run.
+        // The entries of this demo have to become stale. They can do so while the other demos run.
         swr::prepare(stage).await?;
     }
     for demo in demos {
@@ -178,8 +178,8 @@ async fn play(stage: &mut DemoContext, demos: &[Demo]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a demo; once more where a claim turned out false while the service was without its Redis. On a machine that is
-/// busy with other things, Redis' answers come too late, and the service goes past the cache for a moment, as it should.
+/// Runs a demo, and repeats it if a claim was false while the service was without its Redis. On a machine that is busy
+/// with other work, Redis responds too late, and the service bypasses the cache for a moment, as designed.
 async fn perform(stage: &mut DemoContext, demo: Demo) -> Result<()> {
     let mut attempt = 1;
     loop {

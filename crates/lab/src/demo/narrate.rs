@@ -1,4 +1,4 @@
-//! How a demo is told: a line per read, write and look into Redis, aligned so that the eye finds the difference.
+//! The output of a demo: one line per read, write and inspection of Redis, aligned so that differences stand out.
 
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::product_api::{Answer, Entry};
 use super::times::human;
 use crate::cache_status::Source;
 
-/// The column in which the second and later lines of something go on.
+/// The column in which continuation lines begin.
 const INDENT: usize = 10;
 
 /// Prints to standard output.
@@ -21,23 +21,23 @@ pub(super) struct Printer {
     is_live: bool,
 }
 
-/// Something that takes its time, shown while it does.
+/// The progress bar of a step that takes a while.
 #[derive(Debug)]
 pub(super) struct Wait(ProgressBar);
 
 impl Printer {
-    /// Colours and progress bars are for terminals; `plain` does without them even there.
+    /// Creates a printer. Colours and progress bars need a terminal; `plain` disables them even there.
     pub(super) fn new(plain: bool, colourless: bool) -> Self {
         let terminal = stdout().is_terminal();
         Self { paint: Paint { on: terminal && !plain && !colourless }, is_live: terminal && !plain }
     }
 
-    /// The colours.
+    /// Returns the colours.
     pub(super) fn paint(&self) -> Paint {
         self.paint
     }
 
-    /// The head of a demo: its name, and what the strategy is.
+    /// Prints the head of a demo: its name and its strategy.
     pub(super) fn title(&self, number: usize, name: &str, about: &str) {
         let head = format!("{number} · {name} ");
         let rule = "─".repeat(WIDTH.saturating_sub(head.chars().count()));
@@ -47,7 +47,7 @@ impl Printer {
         }
     }
 
-    /// What is about to be done.
+    /// Prints what the demo does next.
     pub(super) fn step(&self, text: &str) {
         println!();
         for line in wrap(text, WIDTH - 2) {
@@ -55,22 +55,22 @@ impl Printer {
         }
     }
 
-    /// Something to know about what was just shown.
+    /// Prints a remark on what was just shown.
     pub(super) fn note(&self, text: &str) {
         self.labelled("", Colour::Dim, text);
     }
 
-    /// A read and what it returned.
+    /// Prints a read and its response.
     pub(super) fn read(&self, answer: &Answer, note: &str) {
         self.request("read", answer, note);
     }
 
-    /// A write and what it did to the cache.
+    /// Prints a write and its effect on the cache.
     pub(super) fn write(&self, answer: &Answer, note: &str) {
         self.request("write", answer, note);
     }
 
-    /// What lies in Redis under `key`.
+    /// Prints the entry in Redis under `key`.
     pub(super) fn redis(&self, key: &str, entry: Option<&Entry>) {
         let Some(entry) = entry else { return self.labelled("redis", Colour::Plain, &format!("{key:<23} no entry")) };
         let seconds = |ms: u64| format!("{:.1}", ms as f64 / 1000.0);
@@ -84,14 +84,14 @@ impl Printer {
         self.labelled("redis", Colour::Plain, &text);
     }
 
-    /// What `redis-cli GET` shows of an entry: its header, of which the id is shortened.
+    /// Prints what `redis-cli GET` shows of an entry: its header, with a shortened id.
     pub(super) fn raw(&self, header: &str) {
         let (id, rest) = header.split_once(' ').unwrap_or((header, ""));
         let id: String = id.chars().take(9).collect();
         self.labelled("GET", Colour::Plain, &format!("{id}… {rest}"));
     }
 
-    /// A claim, and whether it is true.
+    /// Prints a claim and whether it is true.
     pub(super) fn claim(&self, claim: &Assertion) {
         let text =
             if claim.figure.is_empty() { claim.text.clone() } else { format!("{} · {}", claim.text, claim.figure) };
@@ -105,14 +105,14 @@ impl Printer {
         }
     }
 
-    /// The lesson, and its price.
+    /// Prints what the demo shows, and what the strategy costs.
     pub(super) fn lesson(&self, shows: &str, costs: &str) {
         println!();
         self.labelled("shows", Colour::Bold, shows);
         self.labelled("costs", Colour::Bold, costs);
     }
 
-    /// A line of `text` under `label`, wrapped.
+    /// Prints `text` under `label`, wrapped.
     pub(super) fn labelled(&self, label: &str, colour: Colour, text: &str) {
         for (number, line) in wrap(text, WIDTH - INDENT).into_iter().enumerate() {
             let label = if number == 0 { label } else { "" };
@@ -121,13 +121,13 @@ impl Printer {
         }
     }
 
-    /// Shows that `total` passes, and why one waits.
+    /// Shows a progress bar for a wait of `total`, with its reason.
     pub(super) fn wait(&self, why: &str, total: Duration) -> Wait {
         let said = format!("{why}, {:.1} s", total.as_secs_f64());
         self.progress(&said, total.as_millis() as u64)
     }
 
-    /// Shows how `what` goes on, in `steps` steps.
+    /// Shows a progress bar for `what`, with `steps` steps.
     pub(super) fn progress(&self, what: &str, steps: u64) -> Wait {
         if !self.is_live {
             self.labelled("wait", Colour::Plain, what);
@@ -167,18 +167,18 @@ fn colour_of(source: Source) -> Colour {
 }
 
 impl Wait {
-    /// `passed` of the time is over, and this is the state of things.
+    /// Updates the bar: `passed` of the time is over.
     pub(super) fn at(&self, passed: Duration, state: String) {
         self.step(passed.as_millis() as u64, state);
     }
 
-    /// So many steps are done, and this is the state of things.
+    /// Updates the bar: `done` steps are done.
     pub(super) fn step(&self, done: u64, state: String) {
         self.0.set_position(done);
         self.0.set_message(state);
     }
 
-    /// It is over; the bar goes, what follows takes its place.
+    /// Removes the bar, so that the following output takes its place.
     pub(super) fn over(self) {
         self.0.finish_and_clear();
     }

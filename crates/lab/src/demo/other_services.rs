@@ -1,4 +1,4 @@
-//! The other services, as far as a product can be seen in them: an answer of each that shows it, and the entry behind it.
+//! The other services: for each, a response that shows a product, and the entry of that response.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use super::product_api::Product;
 use super::times::millis;
 use crate::operations::Operations;
 
-/// An entry that is still there by then was not invalidated.
+/// An entry that still exists after this time was not invalidated.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the services answer.
+/// The addresses of the other services.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Addresses {
     /// Where the cart answers
@@ -33,7 +33,7 @@ pub(super) struct Addresses {
     pub operations: Operations,
 }
 
-/// A cached answer that shows the product.
+/// A cached response that shows the product.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     /// The service.
@@ -48,12 +48,12 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct OtherServices {
     http: Client,
-    /// The product API's own first.
+    /// The cached responses; the product API's own is the first.
     pub places: Vec<Place>,
 }
 
 impl OtherServices {
-    /// Puts the product into a cart of its own, and finds the answers that show it.
+    /// Puts the product into a new cart, and finds the responses that show it.
     pub(super) async fn of(product: &Product, shop: &str, at: &Addresses) -> Result<Self> {
         let http =
             Client::builder().no_proxy().timeout(2 * TIMEOUT).default_headers(at.operations.headers()?).build()?;
@@ -87,7 +87,7 @@ impl OtherServices {
         Ok(neighbours)
     }
 
-    /// The answer of the cart.
+    /// Returns the cart, and the `Cache-Status` of the response.
     pub(super) async fn cart(&self) -> Result<(Value, String)> {
         let answer = self.http.get(&self.places[1].url).send().await?.error_for_status()?;
         let status = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -95,7 +95,7 @@ impl OtherServices {
         Ok((answer.json().await?, status))
     }
 
-    /// Reads all of them until all are in their caches.
+    /// Reads all responses until each service has cached its own.
     pub(super) async fn warm(&self) -> Result<()> {
         let began = Instant::now();
         loop {
@@ -111,7 +111,7 @@ impl OtherServices {
         }
     }
 
-    /// Milliseconds from `began` until each entry was gone, by service.
+    /// Returns the milliseconds from `began` until each entry was gone, by service.
     pub(super) async fn gone(&self, began: Instant) -> Result<Vec<(&'static str, f64)>> {
         try_join_all(self.places.iter().map(async |place| {
             while self.is_there(place).await? {
@@ -138,7 +138,8 @@ impl OtherServices {
         }
     }
 
-    /// The entry of a service that carries `tag`. An event that is still under way may keep it from being stored.
+    /// Returns the key of a service's entry that carries `tag`. An event that is still being delivered may prevent the
+    /// fill.
     async fn tagged(&self, index: usize, tag: &str) -> Result<String> {
         let (place, began) = (&self.places[index], Instant::now());
         loop {

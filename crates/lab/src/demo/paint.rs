@@ -1,9 +1,9 @@
 //! Colours and line breaks.
 
-/// The widest line.
+/// The maximum width of a line.
 pub(super) const WIDTH: usize = 100;
 
-/// A colour of a terminal, by its name.
+/// A colour of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     Plain,
@@ -16,7 +16,7 @@ pub(super) enum Colour {
     Magenta,
 }
 
-/// Colours text, or leaves it as it is.
+/// Colours text, or returns it unchanged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
     /// Whether colours are wanted.
@@ -24,7 +24,7 @@ pub(super) struct Paint {
 }
 
 impl Paint {
-    /// `text` in `colour`.
+    /// Returns `text` in `colour`.
     pub(super) fn colour(self, colour: Colour, text: &str) -> String {
         let code = match colour {
             Colour::Plain => return text.to_owned(),
@@ -39,19 +39,19 @@ impl Paint {
         if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// `text` in bold.
+    /// Returns `text` in bold.
     pub(super) fn bold(self, text: &str) -> String {
         self.colour(Colour::Bold, text)
     }
 
-    /// `text`, less conspicuous.
+    /// Returns `text` dimmed.
     pub(super) fn dim(self, text: &str) -> String {
         self.colour(Colour::Dim, text)
     }
 }
 
-/// Breaks `text` between words into lines of at most `width` characters; a longer word gets a line of its own, and what
-/// fits on one line stays as it is.
+/// Breaks `text` between words into lines of at most `width` characters. A longer word gets a line of its own. Text
+/// that fits on one line is not changed.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     if text.chars().count() <= width {
         return vec![text.to_owned()];
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_text_stays_as_it_is() {
+    fn text_is_unchanged_without_colours() {
         assert_eq!(Paint { on: false }.bold("x"), "x");
         assert_eq!(Paint { on: true }.bold("x"), "\x1b[1mx\x1b[0m");
     }

@@ -1,4 +1,4 @@
-//! The product API as its client sees it: reads, writes, the entries in Redis, the counters.
+//! A client of the product API: reads, writes, the entries in Redis, the counters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,9 +14,10 @@ use super::metrics::Metrics;
 use super::times::millis;
 use crate::cache_status::Source;
 
-/// Longer than any honest answer.
+/// Timeout of a request; longer than any normal response.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Within the service, as long as it waits for one command of Redis: an answer that took this long may have given up.
+/// The time in milliseconds that the service waits for one command of Redis: after a slower response, it may have given
+/// up.
 const SLOW: f64 = 40.0;
 
 /// A product API. Cheap to clone.
@@ -27,33 +28,33 @@ pub(super) struct ProductApiClient {
     slow: Arc<AtomicU64>,
 }
 
-/// One answer to a read or write.
+/// A response to a read or write.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The version of the row; `None` for lists.
     pub version: Option<u64>,
-    /// Where it came from.
+    /// Where the response came from.
     pub source: Source,
-    /// The `Cache-Status` header as it came.
+    /// The `Cache-Status` header, unchanged.
     pub cache_status: String,
-    /// From the request's first byte to the answer's last, at this client.
+    /// Milliseconds from the first byte of the request to the last byte of the response, measured by this client.
     pub ms: f64,
-    /// The same within the service, by its `Server-Timing`.
+    /// The same within the service, from its `Server-Timing` header.
     pub server_ms: f64,
-    /// The JSON.
+    /// The JSON body.
     pub body: Value,
 }
 
-/// A product, as far as the demos need to know it.
+/// A product, with the fields that the demos use.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Product {
     /// Its id.
     pub id: i64,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What it costs, in cents.
+    /// Its price in cents.
     pub price_cents: i64,
-    /// The category it is in.
+    /// Its category.
     pub category: Category,
 }
 
@@ -62,11 +63,11 @@ pub(super) struct Product {
 pub(super) struct Category {
     /// Its id.
     pub id: i64,
-    /// What it is called.
+    /// Its name.
     pub name: String,
 }
 
-/// An entry as it lies in Redis, by `GET /cache/stats/{key}`.
+/// An entry in Redis, as `GET /cache/stats/{key}` returns it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Entry {
     pub state: String,
@@ -79,7 +80,7 @@ pub(super) struct Entry {
 }
 
 impl ProductApiClient {
-    /// The API at `base`, if it answers.
+    /// Connects to the API at `base`. Fails if it does not respond.
     pub(super) async fn open(base: &str, headers: HeaderMap) -> Result<Self> {
         let http = Client::builder().timeout(TIMEOUT).default_headers(headers).build()?;
         let shop = Self { http, base: base.trim_end_matches('/').to_owned(), slow: Arc::default() };
@@ -89,28 +90,28 @@ impl ProductApiClient {
         Ok(shop)
     }
 
-    /// Where it answers.
+    /// Returns the base URL.
     pub(super) fn base(&self) -> &str {
         &self.base
     }
 
-    /// Whether it answers at all; this asks neither database nor cache.
+    /// Checks that the service responds. The request uses neither the database nor the cache.
     pub(super) async fn alive(&self) -> Result<()> {
         self.send(Method::GET, "/livez", None).await?.error_for_status()?;
         Ok(())
     }
 
-    /// `GET path`.
+    /// Sends `GET path`.
     pub(super) async fn read(&self, path: &str) -> Result<Answer> {
         self.ask(Method::GET, path, None).await
     }
 
-    /// `PUT path` with the fields to change.
+    /// Sends `PUT path` with the fields to change.
     pub(super) async fn put(&self, path: &str, change: &Value) -> Result<Answer> {
         self.ask(Method::PUT, path, Some(change)).await
     }
 
-    /// The entry under `key`; `None` when there is none, or only somebody's lease.
+    /// Returns the entry under `key`, or `None` if there is none, or only a lease.
     pub(super) async fn entry(&self, key: &str) -> Result<Option<Entry>> {
         let (path, began) = (format!("/cache/stats/{key}"), Instant::now());
         loop {
@@ -121,7 +122,7 @@ impl ProductApiClient {
                     let entry: Entry = serde_json::from_slice(&answer.bytes().await?).context(path)?;
                     return Ok((entry.state != "leased").then_some(entry));
                 }
-                // Redis did not answer in time. To look again changes nothing.
+                // Redis did not respond in time. Another look changes nothing.
                 StatusCode::SERVICE_UNAVAILABLE if began.elapsed() < TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -130,13 +131,14 @@ impl ProductApiClient {
         }
     }
 
-    /// How often, so far, the service may have been without its Redis: by its own count, and by its slow answers.
+    /// Returns how often the service may have been without its Redis so far: by its own count, and by its slow
+    /// responses.
     pub(super) async fn disturbances(&self) -> Result<u64> {
         Ok(self.metrics().await?.without_redis() + self.slow.load(Relaxed))
     }
 
-    /// Reads until there is a fresh entry with at least `life` to go: one that is about to end would end in the
-    /// middle of what is to be shown. Returns the last read, and the entry that it left.
+    /// Reads until there is a fresh entry that lives for at least `life` more, so that it does not expire in the middle
+    /// of what the demo shows. Returns the last read, and the entry that it left.
     pub(super) async fn warm(&self, path: &str, key: &str, life: Duration) -> Result<(Answer, Entry)> {
         let deadline = Instant::now() + life + TIMEOUT;
         loop {
@@ -154,13 +156,13 @@ impl ProductApiClient {
         }
     }
 
-    /// The service's counters.
+    /// Returns the service's counters.
     pub(super) async fn metrics(&self) -> Result<Metrics> {
         let answer = self.send(Method::GET, "/metrics", None).await?.error_for_status()?;
         Ok(Metrics::parse(&answer.text().await?))
     }
 
-    /// Waits until the listener has acted on `count` events: a late one must not fall into the next step.
+    /// Waits until the listener has applied `count` events, so that a late event does not fall into the next step.
     pub(super) async fn events_applied(&self, count: u64) -> Result<bool> {
         for _ in 0..200 {
             if self.metrics().await?.events_applied() >= count {
@@ -201,8 +203,9 @@ impl ProductApiClient {
                 None => request,
             };
             let answer = request.send().await.with_context(|| format!("{method} {}{path}", self.base))?;
-            // Not this request's answer: the server gave up on a connection that had been idle from the start, just
-            // when this request was sent on it. RFC 9110 (15.5.9) has it repeated on another one.
+            // This response does not belong to this request: the server closed a connection that had been idle from the
+            // start, just when this request was sent on it. RFC 9110 (15.5.9) allows the client to repeat it on another
+            // connection.
             if answer.status() != StatusCode::REQUEST_TIMEOUT || tries == 3 {
                 return Ok(answer);
             }

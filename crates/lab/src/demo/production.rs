@@ -1,4 +1,5 @@
-//! Production: every layer at work, and then Redis goes away in the middle of the traffic, and comes back empty.
+//! The production strategy: every layer together, then an outage of Redis under traffic, and a Redis that restarts
+//! empty.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,11 @@ use crate::cache_status::Source;
 const LIFE: Duration = Duration::from_secs(3);
 const SUBJECTS: usize = 6;
 const PACE: Pace = Pace { readers: 8, read_pause: Duration::from_millis(5), write_pause: Duration::from_millis(50) };
-/// How long each phase lasts: Redis there, Redis away, Redis there again.
+/// The duration of each phase: Redis available, Redis unavailable, Redis available again.
 const PHASE: Duration = Duration::from_millis(1_500);
-/// What may pass between Redis' return and the first hit, on however busy a machine.
+/// Maximum time between the return of Redis and the first hit, even on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(10);
-/// A delivery takes about a millisecond.
+/// Upper limit of a delivery in milliseconds; it normally takes about one.
 const DELIVERY: f64 = 1_000.0;
 
 /// Runs the demo.
@@ -67,7 +68,7 @@ async fn layers(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
         human(read.ms),
         Verdict::equal((Source::Miss, written.version), (read.source, read.version)),
     );
-    // The announcement of that write deletes the entry a second time; not in the middle of what follows.
+    // The event of that write deletes the entry a second time; wait, so that it does not do so during the next steps.
     stage.shop.events_applied(events + 1).await?;
 
     subject.warm(LIFE).await?;

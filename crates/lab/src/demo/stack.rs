@@ -1,4 +1,4 @@
-//! The stack around the API, by its script: a look into Redis, Redis away, Postgres held up.
+//! The stack that runs the API, controlled by its script: reads from Redis, stops Redis, blocks Postgres.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ pub(super) struct Stack {
     script: PathBuf,
 }
 
-/// Redis is stopped. It is started again by [`start`](Self::start), or when this is dropped, whatever happened.
+/// A stopped Redis. [`start`](Self::start) starts it again, and so does a drop, even after an error.
 #[derive(Debug)]
 #[must_use = "dropping it starts Redis again"]
 pub(super) struct RedisDown {
@@ -21,7 +21,7 @@ pub(super) struct RedisDown {
     is_down: bool,
 }
 
-/// A service that a demo may stop, and start with other settings. Dropped, it is as it was before.
+/// A service that a demo may stop, and start with other settings. A drop restores its original settings.
 #[derive(Debug)]
 #[must_use = "dropping it starts the service as it was"]
 pub(super) struct StoppedService {
@@ -30,7 +30,7 @@ pub(super) struct StoppedService {
     is_changed: std::cell::Cell<bool>,
 }
 
-/// Postgres answers no query on products until this is released or dropped.
+/// A lock under which Postgres executes no query on products, until it is released or dropped.
 #[derive(Debug)]
 pub(super) struct PostgresLock {
     psql: Child,
@@ -38,7 +38,7 @@ pub(super) struct PostgresLock {
 }
 
 impl Stack {
-    /// The stack behind `script`.
+    /// Creates a handle for the stack that `script` controls.
     pub(super) fn new(script: &Path) -> Result<Self> {
         let found = script.canonicalize().with_context(|| {
             format!("there is no stack script at {}; LAB_STACK names it, or use `make demo`", script.display())
@@ -46,31 +46,31 @@ impl Stack {
         Ok(Self { script: found })
     }
 
-    /// The first line of what `redis-cli GET key` prints: an entry's header is text, its body follows.
+    /// Returns the first line of what `redis-cli GET key` prints: an entry's header is text, and its body follows.
     pub(super) async fn redis_get(&self, key: &str) -> Result<String> {
         let output = run(&self.script, &["redis-cli", "GET", key]).await?;
         Ok(output.lines().next().unwrap_or_default().to_owned())
     }
 
-    /// Runs SQL as somebody else, in psql.
+    /// Runs SQL in psql, as another program would.
     pub(super) async fn psql(&self, sql: &str) -> Result<String> {
         run(&self.script, &["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql]).await
     }
 
-    /// Takes a service over.
+    /// Returns a handle that can stop and start a service.
     pub(super) fn borrow(&self, service: &'static str) -> StoppedService {
         StoppedService { script: self.script.clone(), service, is_changed: false.into() }
     }
 
     /// Stops Redis.
     pub(super) async fn stop_redis(&self) -> Result<RedisDown> {
-        // The guard first: a stop that fails half-way is undone as well.
+        // The guard is created first, so that a stop that fails half-way is undone too.
         let down = RedisDown { script: self.script.clone(), is_down: true };
         run(&self.script, &["stop", "redis"]).await?;
         Ok(down)
     }
 
-    /// Locks the table against everybody, as a long migration would.
+    /// Locks the table against all other sessions, as a long migration would.
     pub(super) async fn hold_postgres(&self) -> Result<PostgresLock> {
         let mut psql = Command::new(&self.script)
             .args(["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
@@ -93,19 +93,19 @@ impl Stack {
 }
 
 impl StoppedService {
-    /// Stops it.
+    /// Stops the service.
     pub(super) async fn stop(&self) -> Result<()> {
         self.is_changed.set(true);
         run(&self.script, &["stop", self.service]).await.map(drop)
     }
 
-    /// Starts it, or starts it anew, with settings of its own: `SECTION__NAME=value`.
+    /// Starts or restarts the service with additional settings: `SECTION__NAME=value`.
     pub(super) async fn start(&self, settings: &[&str]) -> Result<()> {
         self.is_changed.set(true);
         run(&self.script, &[&["start", self.service], settings].concat()).await.map(drop)
     }
 
-    /// Starts it as it was.
+    /// Starts the service with its original settings.
     pub(super) async fn give_back(self) -> Result<()> {
         self.start(&[]).await?;
         self.is_changed.set(false);
@@ -147,10 +147,10 @@ impl Drop for RedisDown {
 }
 
 impl PostgresLock {
-    /// Lets everybody go on.
+    /// Releases the lock, so that waiting queries continue.
     pub(super) async fn release(mut self) -> Result<()> {
         self.session.write_all(b"commit;\n").await?;
-        // The end of its input ends psql.
+        // psql exits at the end of its input.
         drop(self.session);
         ensure!(self.psql.wait().await?.success(), "psql could not give the lock back");
         Ok(())

@@ -1,7 +1,7 @@
-//! Stale-while-revalidate: past the soft TTL nobody waits, and one refresh brings the entry up to date behind.
+//! Stale-while-revalidate: after the soft TTL, no reader waits, and one background refresh updates the entry.
 //!
-//! To show that nobody waits for the database, the demo holds it up: while 200 readers come, a lock keeps Postgres
-//! from answering any query on products.
+//! To show that no reader waits for the database, the demo blocks it: while 200 readers send requests, a lock keeps
+//! Postgres from executing any query on products.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -18,22 +18,22 @@ use super::times::{Times, human, millis};
 use crate::cache_status::Source;
 
 const READERS: usize = 200;
-/// The longest that Postgres is held up: less than a lease, so that the refresh can still store.
+/// The longest time that Postgres is blocked: less than a lease, so that the refresh can still store its value.
 const HOLD: Duration = Duration::from_millis(1_500);
-/// Nobody wants to watch longer than this.
+/// The longest time that a viewer should have to watch.
 const LONGEST: Duration = Duration::from_secs(30);
-/// What must be left of the hard TTL when the entry has become stale.
+/// What must be left of the hard TTL when the entry becomes stale.
 const LIFE: Duration = Duration::from_secs(8);
 const LIST: (&str, &str) = ("/products/featured", "product:featured:list");
 
-/// What the readers got, those of the product and the one of the list.
+/// The responses to the readers of the product, and to the reader of the list.
 struct Crowd {
     answers: Vec<Answer>,
     featured: Answer,
     held_for: f64,
 }
 
-/// Fills the entries, so that they are old when their turn comes.
+/// Fills the entries early, so that they are stale when this demo runs.
 pub(super) async fn prepare(stage: &mut DemoContext) -> Result<()> {
     let subject = stage.subject(Demo::Swr)?;
     growing_old(&stage.shop, &subject.path(), &subject.key()).await?;
@@ -68,7 +68,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     say.redis(&subject.key(), stale.as_ref());
 
     say.step(&format!("Postgres is held up by a lock on the table. {READERS} readers come at once."));
-    // Over connections that are open already.
+    // Opens the connections first, so that the readers use open ones.
     try_join_all((0..READERS).map(|_| stage.shop.alive())).await?;
     let before = stage.shop.metrics().await?;
     let Crowd { answers, featured, held_for } = crowd(stage, &subject).await?;
@@ -129,13 +129,13 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     Ok(())
 }
 
-/// Sends the readers while Postgres is held up.
+/// Sends the readers while Postgres is blocked.
 async fn crowd(stage: &DemoContext, subject: &DemoProduct) -> Result<Crowd> {
     let held = stage.stack.hold_postgres().await?;
     let locked = Instant::now();
     let readers = try_join_all((0..READERS).map(|_| subject.read()));
     let mut reading = pin!(try_join(readers, stage.shop.read(LIST.0)));
-    // The lock ends in any case: who had to go to the database after all waits for it.
+    // The lock ends in any case, because a reader that does go to the database waits for it.
     let meanwhile = tokio::time::timeout(HOLD, &mut reading).await;
     let held_for = millis(locked.elapsed());
     held.release().await?;
@@ -146,7 +146,7 @@ async fn crowd(stage: &DemoContext, subject: &DemoProduct) -> Result<Crowd> {
     Ok(Crowd { answers, featured, held_for })
 }
 
-/// The entry under `key`, fresh or stale, filled if it has to be, which lives long enough to become stale.
+/// Returns the entry under `key`, fresh or stale, which lives long enough to become stale. Fills it if necessary.
 async fn growing_old(shop: &ProductApiClient, path: &str, key: &str) -> Result<Entry> {
     for _ in 0..100 {
         if let Some(entry) = shop.entry(key).await? {
@@ -160,7 +160,7 @@ async fn growing_old(shop: &ProductApiClient, path: &str, key: &str) -> Result<E
                 return Ok(entry);
             }
         }
-        // A miss fills it; a stale hit has it refreshed.
+        // A miss fills the entry; a stale hit starts its refresh.
         shop.read(path).await?;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

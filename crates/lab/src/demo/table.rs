@@ -1,4 +1,4 @@
-//! The last screen: every claim, what was measured, and whether it is true.
+//! The last screen: every claim, the measured figure, and whether the claim is true.
 
 use super::claim::{Assertions, Verdict};
 use super::paint::{Colour, Paint, wrap};

@@ -1,4 +1,4 @@
-//! Tags: a change of one category drops every entry that shows it, and no other.
+//! The tags strategy: a change of one category invalidates every entry that shows it, and no other.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::product_api::{Answer, Category, Product, ProductApiClient};
 use super::times::human;
 
 const LIFE: Duration = Duration::from_secs(3);
-/// What a renamed category has in addition; a run that was killed leaves it behind for the next one to take away.
+/// The suffix of a renamed category. If a run is killed, the suffix stays, and the next run removes it.
 const MARK: &str = " (renamed)";
 
-/// An entry that is looked at.
+/// An entry that the demo inspects.
 #[derive(Clone, Debug)]
 struct Slot {
     path: String,
@@ -53,7 +53,7 @@ async fn rename(
     carriers.extend(["explicit", "writethrough", "events", "production"].map(|lane| Slot::product(lane, &of_a[0])));
     carriers.push(Slot::list(a));
     let others = ["tags", "explicit", "production"].map(|lane| Slot::product(lane, of_b));
-    // The swr lane of the same product carries no tags: what is not tagged is not found.
+    // The `swr` cache of the same product carries no tags, so an invalidation by tag does not find it.
     let others: Vec<Slot> = others.into_iter().chain([Slot::list(b), Slot::product("swr", &of_a[0])]).collect();
     let mut tagged = 0;
     for slot in carriers.iter().chain(&others) {
@@ -129,8 +129,8 @@ async fn move_product(
     Ok(())
 }
 
-/// Renames the category, and waits for the echo: the change is also announced, and a late event must not remove what
-/// the next step has filled.
+/// Renames the category, and waits until its event was applied: a late event must not remove what the next step has
+/// filled.
 async fn name(stage: &DemoContext, category: &Category, name: &str) -> Result<Answer> {
     let events = stage.shop.metrics().await?.events_applied();
     let written = stage.shop.put(&format!("/categories/{}", category.id), &json!({"name": name})).await?;
@@ -138,7 +138,7 @@ async fn name(stage: &DemoContext, category: &Category, name: &str) -> Result<An
     Ok(written)
 }
 
-/// Those of `slots` that hold nothing.
+/// Returns the keys of those `slots` that have no entry.
 async fn missing(shop: &ProductApiClient, slots: &[Slot]) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for slot in slots {

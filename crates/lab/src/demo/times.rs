@@ -1,4 +1,4 @@
-//! Milliseconds: how they are summed up, and how they are printed.
+//! Times in milliseconds: statistics and formatting.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use std::time::Duration;
 pub(crate) struct Times(Vec<f64>);
 
 impl Times {
-    /// The time that `percent` of all did not exceed (nearest rank); NaN where there are none.
+    /// Returns the time that `percent` of all times did not exceed (nearest rank), or NaN if there are no times.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let rank = (percent / 100.0 * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
-    /// The middle one.
+    /// Returns the median.
     pub(crate) fn median(&self) -> f64 {
         self.percentile(50.0)
     }
 
-    /// The shortest.
+    /// Returns the shortest time.
     pub(crate) fn min(&self) -> f64 {
         self.percentile(0.0)
     }
 
-    /// The longest.
+    /// Returns the longest time.
     pub(crate) fn max(&self) -> f64 {
         self.percentile(100.0)
     }
@@ -37,12 +37,12 @@ impl FromIterator<f64> for Times {
     }
 }
 
-/// A duration in milliseconds.
+/// Converts a duration to milliseconds.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// Milliseconds as people read them: `0.84 ms`, `12.3 ms`, `4.21 s`.
+/// Formats milliseconds for people: `0.84 ms`, `12.3 ms`, `4.21 s`.
 pub(crate) fn human(ms: f64) -> String {
     match ms {
         ms if ms.is_nan() => "-".to_owned(),
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn percentile_is_a_measured_time() {
         let times: Times = (1..=200).rev().map(f64::from).collect();
         assert_eq!((times.min(), times.median(), times.percentile(99.0), times.max()), (1.0, 100.0, 198.0, 200.0));
         assert_eq!(Times::from_iter([7.0]).median(), 7.0);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_the_unit_that_suits_them() {
+    fn human_time_has_a_unit_that_fits_its_size() {
         let shown = [0.836, 12.34, 999.0, 4210.0, f64::NAN].map(human);
         assert_eq!(shown, ["0.84 ms", "12.3 ms", "999.0 ms", "4.21 s", "-"]);
     }

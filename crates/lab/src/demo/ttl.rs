@@ -1,4 +1,4 @@
-//! TTL: the window in which reads are stale, from the write to the first read of the new version.
+//! The TTL strategy: the window in which reads are stale, from the write to the first read of the new version.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use super::context::DemoContext;
 use super::times::{human, millis};
 use crate::cache_status::Source;
 
-/// Nobody wants to watch longer than this.
+/// The longest time that a viewer should have to watch.
 const LONGEST: Duration = Duration::from_secs(30);
-/// An entry that has less to live is waited out first.
+/// An entry that expires sooner than this is left to expire first.
 const LIFE: Duration = Duration::from_secs(4);
-/// What a busy machine may add to the end of the window.
+/// The delay that a busy machine may add to the end of the window.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Runs the demo.
@@ -61,7 +61,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     let fresh = loop {
         let read = subject.read().await?;
         *seen.entry(read.version).or_insert(0) += 1;
-        // A read past the cache, because Redis answered too late, says nothing about the entry.
+        // A read that bypassed the cache, because Redis responded too late, says nothing about the entry.
         let is_new = read.version >= written.version && read.source != Source::Bypass;
         if is_new || acknowledged.elapsed() > hard + 5 * TOLERANCE {
             break read;

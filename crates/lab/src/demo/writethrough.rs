@@ -1,4 +1,5 @@
-//! Write-through: the next read is a hit with the new value, and of two writers the last one is what stays.
+//! Write-through: the next read is a hit with the new value, and of two concurrent writers the last one determines the
+//! entry.
 
 use std::time::Duration;
 
@@ -60,7 +61,8 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
         try_join(subject.write(), subject.write()).await?;
         let (entry, truth) = (subject.entry().await?, subject.truth().await?);
         let read = subject.read().await?;
-        // No entry is no contradiction: where the first writer finds its right gone, it deletes what may be wrong.
+        // A missing entry is not a contradiction: when the first writer finds that its lease is gone, it deletes the
+        // entry that may be wrong.
         same += usize::from(entry.as_ref().is_none_or(|entry| entry.version == Some(truth)));
         stored += usize::from(entry.is_some());
         fresh += usize::from(read.version == Some(truth));

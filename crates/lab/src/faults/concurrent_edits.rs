@@ -1,6 +1,6 @@
-//! Somebody with psql, while a fault lasts: products come and go, change and move between categories, categories get other
-//! names. And readers of all that: of the products, those that are not there included, and of the lists and pages on which
-//! they are or are not. Nobody judges what these readers see; they fill the caches with what may become outdated.
+//! Edits in SQL during a fault: products are created, deleted, changed and moved between categories, and categories are
+//! renamed. Readers read all of that: the products (also ids that do not exist), and the lists and pages that may show
+//! them. Their responses are not judged. The readers fill the caches with entries that may become outdated.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use super::target::Target;
 use crate::private_system::Service;
 use crate::system::System;
 
-/// Their ids: far above those that a database gives by itself.
+/// The first id of the edited products, far above those that the database generates.
 const FIRST: i64 = 7_000_000_000;
-/// These come and go; as many more are never there.
+/// The number of products that are created and deleted. As many further ids never exist.
 const PRODUCTS: i64 = 12;
-/// The categories between which they move, and one that nobody touches.
+/// The categories between which the products move, and one that never changes.
 const MOVES: [u32; 3] = [2, 3, 4];
 const QUIET: u32 = 7;
-/// Between two changes.
+/// The pause between two changes.
 const PAUSE: Duration = Duration::from_millis(80);
-/// A change that takes longer was in vain.
+/// Timeout of a change.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What they work with.
+/// The addresses that are read, and the state to restore.
 #[derive(Debug)]
 pub(super) struct ConcurrentEdits {
     urls: Vec<String>,
-    /// What the categories were called.
+    /// The original names of the categories.
     names: Vec<String>,
 }
 
@@ -60,22 +60,22 @@ impl ConcurrentEdits {
         for id in FIRST + PRODUCTS..FIRST + 2 * PRODUCTS {
             urls.extend(["explicit", "writethrough", "tags"].map(|lane| format!("{shop}/products/{lane}/{id}")));
         }
-        // The last category is one that there is not.
+        // The last category does not exist.
         urls.push(format!("{shop}/products/by-category/{FIRST}"));
         Ok(Self { urls, names })
     }
 
-    /// Changes and reads until it is told to stop. Returns how many changes were made.
+    /// Changes and reads until `stop` is cancelled. Returns the number of changes.
     pub(super) async fn work(&self, site: &Target, http: &Client, stop: &CancellationToken) -> u32 {
         let (changes, ..) = tokio::join!(change(site, stop), self.read(http, stop), self.read(http, stop));
         changes
     }
 
-    /// Reads until it is told to stop.
+    /// Reads until `stop` is cancelled.
     pub(super) async fn read(&self, http: &Client, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let url = &self.urls[rand::rng().random_range(0..self.urls.len())];
-            // Nobody may be there to answer.
+            // The service may be down.
             if let Ok(answer) = http.get(url).send().await {
                 let _ = answer.bytes().await;
             }
@@ -83,7 +83,7 @@ impl ConcurrentEdits {
         }
     }
 
-    /// Removes the products, and gives the categories their names back.
+    /// Removes the products, and restores the names of the categories.
     pub(super) async fn clear(&self, site: &Target) -> Result<()> {
         let mut sql = format!("DELETE FROM products WHERE id >= {FIRST}");
         for (category, name) in MOVES.iter().zip(&self.names) {
@@ -108,7 +108,7 @@ async fn change(site: &Target, stop: &CancellationToken) -> u32 {
         });
         match made.await {
             Ok(Ok(())) => changes += 1,
-            // While Postgres is away; the next change takes a new connection.
+            // Postgres is unavailable; the next change opens a new connection.
             _ => psql = None,
         }
         sleep(PAUSE).await;
@@ -116,7 +116,7 @@ async fn change(site: &Target, stop: &CancellationToken) -> u32 {
     changes
 }
 
-/// One change, chosen by chance.
+/// Returns a random change.
 fn statement() -> String {
     let mut random = rand::rng();
     let id = FIRST + random.random_range(0..PRODUCTS);

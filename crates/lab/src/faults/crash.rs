@@ -1,4 +1,5 @@
-//! A crash point that chance would seldom hit: the wire to Redis is held until the product API is where it is to die.
+//! A crash point that random kills would seldom hit: the proxy holds the requests to Redis until the product API has
+//! reached the point at which it is killed.
 
 use std::time::Duration;
 
@@ -14,20 +15,20 @@ use crate::system::System;
 
 pub(super) const API: Component = Component::Service(Service::ProductApi);
 
-/// What is written when it dies: through each strategy whose writers alone know of their entries.
+/// The writes during which the process is killed: one for each strategy whose entries only the writer invalidates.
 const WRITTEN: [(&str, u32); 2] = [("explicit", 1), ("writethrough", 2)];
 
-/// The longest that it takes to get there.
+/// Maximum time until the crash point is reached.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Writes whose COMMITs are done and whose invalidations are not: the process is killed in between.
+/// Starts writes and kills the process after their COMMITs and before their invalidations.
 pub(super) async fn after_commit(site: &Target) -> Result<()> {
     let wire = &site.proxies()?.redis;
     let (http, url) = (client()?, site.url(Service::ProductApi).await?);
     let probes = WRITTEN.map(|(lane, id)| format!("{url}/products/{lane}/{id}"));
     let entries = WRITTEN.map(|(lane, id)| format!("product:{lane}:{id}"));
     let are_cached = async || -> Result<bool> {
-        // A lease is not an entry.
+        // An entry begins with `V`, a lease does not.
         let mut held = Vec::new();
         for entry in &entries {
             held.push(site.redis(&["GETRANGE", entry, "0", "0"]).await?);
@@ -42,7 +43,7 @@ pub(super) async fn after_commit(site: &Target) -> Result<()> {
     })
     .await?;
     let ids = WRITTEN.map(|(_, id)| id.to_string()).join(", ");
-    // Each write raises one of them.
+    // Each write increments one of these versions.
     let versions = async || -> Result<u64> {
         Ok(site.sql("shop_db", &format!("SELECT sum(version) FROM products WHERE id IN ({ids})")).await?.parse()?)
     };
@@ -55,7 +56,7 @@ pub(super) async fn after_commit(site: &Target) -> Result<()> {
     let cached = are_cached().await?;
     committed.context("the writes were not committed")?;
     for writing in writing {
-        // A write that had no answer, or was answered as deferred, is what this is about.
+        // The fault concerns writes that had no response, or a response that says `deferred`.
         let acknowledged = writing.await?.is_ok_and(|answer| {
             let said = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
             said.contains("invalidated") || said.contains("stored")
@@ -66,8 +67,8 @@ pub(super) async fn after_commit(site: &Target) -> Result<()> {
     Ok(())
 }
 
-/// The products of [`after_commit`] where the outbox makes up for the writer, in a cache: their own lanes, and those that
-/// live by events.
+/// Returns the addresses of the products of [`after_commit`], each in the cache of its strategy and in those that
+/// events invalidate. For all of them, the outbox makes up for the killed writer. Reads them, so that they are cached.
 pub(super) async fn written(site: &Target) -> Result<Vec<String>> {
     let url = site.url(Service::ProductApi).await?;
     let lanes = |(own, id)| [own, "events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
@@ -76,7 +77,7 @@ pub(super) async fn written(site: &Target) -> Result<Vec<String>> {
     Ok(urls)
 }
 
-/// Reads these, so that they are in a cache.
+/// Reads these addresses, so that their entries are in a cache.
 pub(super) async fn fill(urls: &[String]) -> Result<()> {
     let http = client()?;
     let reads = stream::iter(urls.iter().map(|url| http.get(url).send())).buffer_unordered(8);

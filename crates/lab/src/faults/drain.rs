@@ -1,5 +1,5 @@
-//! The other crash point: the product API dies while it removes the members of a tag. That takes a tag with many members,
-//! so there are products of the fault's own, made and removed in SQL.
+//! Another crash point: the product API is killed while it removes the members of a tag. This requires a tag with many
+//! members, so the fault creates and removes its own products in SQL.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use super::target::Target;
 use crate::private_system::Service;
 use crate::system::{self, System};
 
-/// The category whose tag it is; and where the members lie that are to be removed, 512 a call.
+/// The category whose tag is invalidated, and the set from which the members are removed, 512 per call.
 const CATEGORY: u32 = 1;
 const TAGGED: &str = "product:~tag:category:1";
 const DRAINED: &str = "product:~drain:category:1";
-/// So many products, in two lanes each, are some calls.
+/// The number of products: with two caches each, the tag needs several calls.
 const PRODUCTS: u32 = 2_000;
-/// By this the products are known.
+/// The description by which the products are recognized.
 const NAME_PREFIX: &str = "made for a tag with many members";
-/// How often it is tried: a drain may be over before it is seen.
+/// The number of attempts: a drain may be over before it is observed.
 const TRIES: u64 = 5;
 
-/// What the category is called.
+/// Returns the name of the category.
 pub(super) async fn name(site: &Target) -> Result<String> {
     site.sql("shop_db", &format!("SELECT name FROM categories WHERE id = {CATEGORY}")).await
 }
 
-/// Makes the products, waits until everybody has heard of them, and reads them into the caches.
+/// Creates the products, waits until all events are applied, and reads the products into the caches.
 pub(super) async fn products(site: &Target) -> Result<Vec<String>> {
     let rows = format!(
         "INSERT INTO products (name, description, price_cents, category_id) \
@@ -43,7 +43,7 @@ pub(super) async fn products(site: &Target) -> Result<Vec<String>> {
     Ok(urls)
 }
 
-/// Removes the products, and gives the category its name back.
+/// Removes the products, and restores the name of the category.
 pub(super) async fn clear(site: &Target, name: Option<&str>) -> Result<()> {
     site.sql("shop_db", &format!("DELETE FROM products WHERE description = '{NAME_PREFIX}'")).await?;
     if let Some(name) = name {
@@ -53,21 +53,22 @@ pub(super) async fn clear(site: &Target, name: Option<&str>) -> Result<()> {
     system::wait_until_idle(site, &client()?).await.map(drop)
 }
 
-/// An invalidation of the tag: the process is killed when some members are gone and some are not.
+/// Invalidates the tag, and kills the process when some members are removed and others are not.
 pub(super) async fn interrupted(site: &Target, members: &[String]) -> Result<()> {
     let wire = &site.proxies()?.redis;
     let (http, url) = (client()?, site.url(Service::ProductApi).await?);
     let mut redis = site.redis_session()?;
     let mut count = async |set: &str| -> Result<u64> { Ok(redis.ask(&format!("SCARD {set}")).await?.parse()?) };
     for attempt in 0..TRIES {
-        // Late enough that the drain takes a while, not so late that Redis counts as down; later when it was over too soon.
+        // The delay is long enough that the drain takes a while, and short enough that Redis does not count as down. It
+        // grows when the drain was over too soon.
         wire.delay(Duration::from_millis(8 + 4 * attempt));
         let all = count(TAGGED).await?;
         let name = format!("Shelf {}", rand::random::<u32>());
         let renaming =
             tokio::spawn(http.put(format!("{url}/categories/{CATEGORY}")).json(&json!({ "name": name })).send());
         let begun = until(async || Ok((1..all).contains(&count(DRAINED).await?) || renaming.is_finished())).await;
-        // From here on nothing is removed but by the call that Redis may be busy with.
+        // From here on, only the call that Redis may be executing removes members.
         wire.hold_requests();
         begun.context("the category was not renamed")?;
         let mut left = count(DRAINED).await?;

@@ -1,37 +1,37 @@
-//! The faults, and what they are called. How each begins and ends stands in `make.rs`.
+//! The faults and their names. How each begins and ends is in `make.rs`.
 
 use std::time::Duration;
 
 use super::target::Component;
 use crate::private_system::Service;
 
-/// What is done to the system.
+/// A fault of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Stopped in good order, away for a while.
+    /// Stopped in an orderly way, and unavailable for [`HOLD`](super::make::HOLD).
     Stop(Component),
-    /// `kill -9`, away for a while.
+    /// `kill -9`, and unavailable for the same time.
     Kill(Component),
-    /// SIGSTOP, for a while.
+    /// SIGSTOP for the same time.
     Freeze(Component),
-    /// `kill -9`, and at once again, with nothing in it.
+    /// `kill -9` and an immediate restart with empty data.
     RestartEmpty,
-    /// `kill -9`, and again with what it held some time ago.
+    /// `kill -9` and a restart with an earlier snapshot of the data.
     RestartOld,
     FlushAll,
-    /// All connections are closed by Redis, again and again.
+    /// Redis closes all connections repeatedly.
     ClientKill,
-    /// Redis takes no more data.
+    /// Redis accepts no more data.
     FullMemory,
-    /// All connections to it break, and no new one is possible, for a while.
+    /// All connections to the component break, and no new one is possible, for the same time.
     Cut(Component),
-    /// Its connections go dead, and nobody is told.
+    /// The connections to the component go dead without notice to either end.
     HalfOpen(Component),
-    /// Its answers come late.
+    /// The replies of the component are delayed.
     Delay(Component, Duration),
-    /// The product API dies between COMMIT and the invalidation.
+    /// The product API is killed between COMMIT and the invalidation.
     CrashAfterCommit,
-    /// The product API dies while it removes the members of a tag.
+    /// The product API is killed while it removes the members of a tag.
     CrashInDrain,
 }
 
@@ -41,7 +41,7 @@ use Fault::{
     RestartOld, Stop,
 };
 
-/// All of them, in the order in which they are made.
+/// All faults, in the order in which they are made.
 pub(super) const ALL: [Fault; 27] = [
     Stop(Redis),
     Kill(Redis),
@@ -73,7 +73,7 @@ pub(super) const ALL: [Fault; 27] = [
 ];
 
 impl Fault {
-    /// As it is called in the report, and by `--only`.
+    /// Returns the name in the report and for `--only`.
     pub(super) fn name(self) -> String {
         match self {
             Stop(part) => format!("{} stopped", part.name()),
@@ -92,7 +92,7 @@ impl Fault {
         }
     }
 
-    /// Whether only Redis is away: then every read and every write succeeds all the same.
+    /// Returns whether only Redis is unavailable: then every read and every write must succeed.
     pub(super) fn is_of_redis_alone(self) -> bool {
         match self {
             RestartEmpty | RestartOld | FlushAll | ClientKill | FullMemory => true,

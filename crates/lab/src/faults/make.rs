@@ -1,8 +1,8 @@
-//! How each fault begins, how it ends, and how it is known that it happened.
+//! How each fault is prepared, made, ended, proved and cleaned up.
 //!
-//! `prepare`, `make`, `lift`, `prove`, `clear`: in this order, under load from before the second until after the fourth.
-//! `lift` and `clear` put everything back whatever became of the steps before, and do no harm when there is nothing to put
-//! back. Each fault proves that it was one: a fault that does nothing would hold whatever is promised.
+//! The order is `prepare`, `make`, `end_fault`, `prove`, `clear`, with load from before `make` until after `prove`.
+//! `end_fault` and `clear` restore everything, whatever the result of the earlier steps, and are harmless when there is
+//! nothing to restore. Each fault proves that it happened, because a fault without effect would keep every promise.
 
 use std::time::Duration;
 
@@ -21,25 +21,25 @@ use super::{crash, drain};
 use crate::private_system::Service;
 use crate::system::System;
 
-/// How long one lasts.
+/// The duration of a fault.
 pub(super) const HOLD: Duration = Duration::from_secs(2);
 
-/// A key of nobody's, by which is seen what became of Redis' data.
+/// A key that no service uses. Its value shows which data Redis has.
 const MARK: &str = "lab:mark";
 
-/// What was made ready for a fault, and what is to be put back after it.
+/// State that a fault prepares, and the original settings that it restores.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    /// Addresses beside those of the load: they are in a cache when it begins, and are compared when it has ended.
+    /// Further addresses that are cached when the fault begins and are compared when it has ended.
     pub(super) witnesses: Vec<String>,
-    /// What Redis may use, and what it does then.
+    /// The original memory limit and eviction policy of Redis.
     memory: Option<(String, String)>,
-    /// What the category was called.
+    /// The original name of the category.
     name: Option<String>,
 }
 
 impl Fault {
-    /// Before the load.
+    /// Prepares the fault, before the load.
     pub(super) async fn prepare(self, site: &Target, prepared: &mut Prepared) -> Result<()> {
         match self {
             RestartOld => site.give_redis_a_disk().await?,
@@ -57,7 +57,7 @@ impl Fault {
         Ok(())
     }
 
-    /// It begins, and lasts. When this returns without an error, it has been one.
+    /// Makes the fault and waits for its duration. If this returns without an error, the fault has happened.
     pub(super) async fn make(self, site: &Target, prepared: &Prepared) -> Result<()> {
         match self {
             Stop(part) => {
@@ -118,7 +118,7 @@ impl Fault {
         Ok(())
     }
 
-    /// It ends: everything runs.
+    /// Ends the fault: every process runs again.
     pub(super) async fn end_fault(self, site: &Target, prepared: &Prepared) -> Result<()> {
         match self {
             Stop(part) | Kill(part) => site.start(part).await,
@@ -139,7 +139,7 @@ impl Fault {
             }
             CrashAfterCommit | CrashInDrain => {
                 let wire = probe::wire(site, Redis)?;
-                // What the dead process has sent, and is held, must not arrive now.
+                // The requests of the killed process that the proxy still holds must not arrive now.
                 wire.cut();
                 wire.release_requests();
                 wire.delay(Duration::ZERO);
@@ -149,7 +149,7 @@ impl Fault {
         }
     }
 
-    /// What can be seen only when it has ended.
+    /// Checks what can be observed only after the fault.
     pub(super) async fn prove(self, site: &Target) -> Result<()> {
         let expected = match self {
             RestartEmpty | FlushAll => "",
@@ -161,7 +161,7 @@ impl Fault {
         Ok(())
     }
 
-    /// After the comparison: nothing is left behind.
+    /// Removes all traces of the fault, after the comparison.
     pub(super) async fn clear(self, site: &Target, prepared: &Prepared) -> Result<()> {
         match self {
             RestartOld => site.forget_what_redis_saved().await?,

@@ -1,6 +1,7 @@
-//! One fault, under load from before it begins until after everybody has recovered; then everything is compared.
+//! One fault, under load from before it begins until after all services have recovered, and then the comparison.
 //!
-//! Whatever fails on the way is in the outcome, and the rest is done all the same: above all, everything is put back.
+//! A failure of a step is noted in the outcome, and the other steps run nevertheless: above all, everything is
+//! restored.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -23,32 +24,32 @@ use crate::system::{self, System};
 use crate::verify::Run;
 use crate::verify::record::{Clock, Nanos, millis};
 
-/// Load before the fault.
+/// The duration of the load before the fault.
 const BEFORE: Duration = Duration::from_millis(1_500);
-/// Load after its end, at least.
+/// The minimum duration of the load after the fault.
 const AFTER: Duration = Duration::from_millis(3_000);
-/// How long the checker reads and writes before it judges.
+/// The duration of a round of the checker, after which it judges.
 const ROUND: Duration = Duration::from_millis(1_000);
-/// The longest that there is more load, until nothing fails or goes past the caches any more.
+/// Maximum duration of further load, until no request fails or bypasses the caches.
 const RECOVERY: Duration = Duration::from_secs(30);
-/// How long the readers go on when everything has come to rest: an empty cache would prove nothing.
+/// How long the readers continue after the system is idle: empty caches would prove nothing.
 const READ_ON: Duration = Duration::from_secs(1);
-/// The longest that a fault takes, made by a script on a busy machine.
+/// Maximum duration of a fault that a script makes on a busy machine.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// What one fault works with.
+/// The context of one fault.
 pub(super) struct Stage<'a> {
     pub(super) site: &'a Target,
     pub(super) http: &'a Client,
     pub(super) stop: &'a CancellationToken,
 }
 
-/// When it was over.
+/// The times at which the fault ended.
 #[derive(Clone, Copy, Debug, Default)]
 struct Times {
-    /// Just before what is broken is started again.
+    /// Just before the broken component is started again.
     lifted: Nanos,
-    /// When every service said that it is ready.
+    /// When every service reported that it is ready.
     ready: Nanos,
 }
 
@@ -98,7 +99,8 @@ impl Stage<'_> {
         outcome.ready_ms = millis(times.ready.saturating_sub(times.lifted));
         outcome.recovered_ms = millis(load.trouble.saturating_sub(times.lifted));
         outcome.writes_recovered_ms = millis(load.trouble_writes.saturating_sub(times.lifted));
-        // The caches fill again while the last events are still under way: just then something could be stored for good.
+        // The caches fill again while the last events are still being delivered, because a fill in this phase could
+        // store an outdated value permanently.
         let reading = CancellationToken::new();
         let addresses = load.addresses(|_| true);
         let resting = async {
@@ -115,7 +117,7 @@ impl Stage<'_> {
         outcome.note("comparing", judged);
     }
 
-    /// Makes the fault and ends it. What cannot be done is noted, and the rest is done.
+    /// Makes the fault and ends it. A failed step is noted, and the following steps run nevertheless.
     async fn act(&self, fault: Fault, prepared: &Prepared, clock: Clock, outcome: &mut Outcome) -> Times {
         sleep(BEFORE).await;
         let making = async {
@@ -136,7 +138,7 @@ impl Stage<'_> {
         Times { lifted, ready }
     }
 
-    /// Load until the fault is over and nothing fails or goes past the caches any more.
+    /// Creates load until the fault is over and no request fails or bypasses the caches any more.
     async fn load(&self, load: &mut Run, over: &Cell<Option<Nanos>>) -> Result<()> {
         let nanos = |time: Duration| time.as_nanos() as Nanos;
         loop {
@@ -166,7 +168,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Lost writes, and the full comparison.
+    /// Checks for lost writes, and compares everything.
     async fn judge(&self, load: &Run, prepared: &Prepared, outcome: &mut Outcome) -> Result<()> {
         let rows = self.site.sql("shop_db", "SELECT id, version FROM products").await?;
         let parse = |row: &str| -> Option<(u64, u32)> {
@@ -179,8 +181,9 @@ impl Stage<'_> {
         outcome.lost_writes = acknowledged.iter().filter(lost).count() as u64;
         let by_time =
             |key: &str| ["product:ttl:", "product:swr:", "product:featured:"].iter().any(|of| key.starts_with(of));
-        // Also what is in no cache just now. Whatever became of a write, its event has been carried out by now, and with it
-        // the invalidation of the writer's own entry: acknowledged, deferred or never answered, nothing may differ.
+        // This includes addresses that are not cached now. Whatever the result of a write, its event has been applied
+        // by now, and with it the invalidation of the writer's own entry. So no response may differ, whether the write
+        // was acknowledged, deferred or never answered.
         let mut urls = load.addresses(|name| !BY_TIME.contains(&name));
         urls.extend(prepared.witnesses.iter().cloned());
         let compared = system::compare(self.site, self.http, &urls, by_time);

@@ -1,4 +1,4 @@
-//! Does it answer? Asked past the services, over the wires, so that a fault is known to be one.
+//! Probes whether a component responds, directly or through its proxy, to prove that a fault takes effect.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -12,27 +12,27 @@ use tokio::time::{sleep, timeout};
 use super::target::{Component, Target};
 use crate::system::System;
 
-/// Who has not answered by then will not, for now.
+/// A component that has not replied after this time counts as silent.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// What became of a question.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// There was an answer, after so long.
+    /// There was a reply, after this time.
     Answers(Duration),
     /// The connection was refused or closed.
     Closed,
-    /// Nothing.
+    /// There was no reply.
     Silent,
 }
 
-/// The wire to a store.
+/// Returns the proxy of a store.
 pub(super) fn wire(site: &Target, part: Component) -> Result<&Proxy> {
     let proxies = site.proxies()?;
     Ok(if part == Component::Postgres { &proxies.postgres } else { &proxies.redis })
 }
 
-/// Asks a store over its wire, a service directly.
+/// Probes a store through its proxy, or a service directly.
 pub(super) async fn reach(site: &Target, part: Component) -> Result<Reach> {
     let address = match part {
         Component::Service(service) => site.url(service).await?.trim_start_matches("http://").to_owned(),
@@ -50,7 +50,7 @@ pub(super) async fn reach(site: &Target, part: Component) -> Result<Reach> {
     })
 }
 
-/// The connections there are go dead, and last so; new ones work.
+/// Makes the existing connections dead for the rest of `hold`, and checks that new connections work.
 pub(super) async fn half_open(site: &Target, part: Component, hold: Duration) -> Result<()> {
     let wire = wire(site, part)?;
     let mut before = TcpStream::connect(wire.address()).await?;
@@ -64,16 +64,16 @@ pub(super) async fn half_open(site: &Target, part: Component, hold: Duration) ->
     Ok(())
 }
 
-/// A question to which there is an answer without a password.
+/// Sends a request that is answered without a password, and waits for the reply.
 async fn ask(stream: &mut TcpStream, part: Component) -> std::io::Result<()> {
     let question: &[u8] = match part {
-        // To be encrypted from here on; the answer is yes or no. See "SSLRequest" in Postgres' message formats.
+        // SSLRequest, to which Postgres replies with one byte, yes or no (see "SSLRequest" in its message formats).
         Component::Postgres => &[0, 0, 0, 8, 4, 210, 22, 47],
         Component::Redis => b"PING\r\n",
         Component::Service(_) => b"GET /livez HTTP/1.1\r\nHost: lab\r\n\r\n",
     };
     stream.write_all(question).await?;
-    // The whole of it, which is short: what is left would be the answer to the next question.
+    // Reads the whole reply, which is short: a rest would be taken for the reply to the next request.
     match stream.read(&mut [0; 1_024]).await? {
         0 => Err(ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! What each fault did, for people and for programs; and whether everything held.
+//! The outcome of each fault, for people and for programs, and whether every promise held.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -12,45 +12,45 @@ use crate::private_system::Service;
 use crate::system::Comparison;
 use crate::verify::SubjectStats;
 
-/// One fault, and what it did.
+/// The outcome of one fault.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Outcome {
-    /// What was done.
+    /// The name of the fault.
     pub fault: String,
-    /// From the end of the fault until every service said that it is ready, in milliseconds; it ends just before what is
-    /// broken is started again.
+    /// Milliseconds from the end of the fault until every service reported that it is ready. The fault ends just before
+    /// the broken component is started again.
     pub ready_ms: f64,
-    /// From the end of the fault until no read failed or had to go past its cache any more, in milliseconds.
+    /// Milliseconds from the end of the fault until the last read that failed or bypassed its cache.
     pub recovered_ms: f64,
-    /// From the end of the fault until no write failed or had to put its invalidation off any more, in milliseconds.
+    /// Milliseconds from the end of the fault until the last write that failed or deferred its invalidation.
     pub writes_recovered_ms: f64,
-    /// Until every event was relayed and carried out, in milliseconds; from the end of the load.
+    /// Milliseconds from the end of the load until every event was relayed and applied.
     pub settled_ms: f64,
     /// Products that were read.
     pub reads: u64,
-    /// Reads without a useful answer.
+    /// Reads without a usable response.
     pub failed_reads: u64,
-    /// Whether nothing may fail: only Redis was away.
+    /// Whether no request may fail, because only Redis was unavailable.
     pub must_not_fail: bool,
     /// Acknowledged writes.
     pub writes: u64,
     /// Writes whose invalidation was deferred.
     pub deferred: u64,
-    /// Writes without a useful answer.
+    /// Writes without a usable response.
     pub failed_writes: u64,
-    /// Changes that somebody made in psql meanwhile.
+    /// Changes in SQL during the load.
     pub changes: u32,
-    /// Stale reads where nothing may be stale, and other broken promises.
+    /// Stale reads of subjects that promise none, and other broken promises.
     pub broken: u64,
-    /// The longest that a read was stale where the strategy allows it, except ttl and swr, in milliseconds.
+    /// The longest staleness of a subject whose promise allows some, except ttl and swr, in milliseconds.
     pub longest_allowed_ms: f64,
     /// Acknowledged writes that are not in the database.
     pub lost_writes: u64,
-    /// Answers that were compared with a fresh load.
+    /// Responses that were compared with a fresh load.
     pub compared: u32,
     /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
     pub hits: [u32; 4],
-    /// How many of these said that there is no such thing.
+    /// How many of these said that the object does not exist.
     pub absent: u32,
     /// What is wrong, in words.
     pub wrong: Vec<String>,
@@ -61,18 +61,18 @@ pub struct Outcome {
 /// All faults of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Where, for people.
+    /// The target, for people.
     pub site: String,
-    /// Where: private, native or docker.
+    /// The kind of target: private, native or docker.
     pub kind: String,
-    /// What they did.
+    /// The outcomes of the faults.
     pub outcomes: Vec<Outcome>,
     /// What is wrong with the run itself.
     pub wrong: Vec<String>,
 }
 
 impl Outcome {
-    /// Keeps an error, and goes on.
+    /// Records an error and returns `None`, so that the caller can continue.
     pub(super) fn note<T>(&mut self, what: &str, outcome: Result<T>) -> Option<T> {
         outcome.map_err(|error| self.wrong.push(format!("{what}: {error:#}"))).ok()
     }
@@ -92,12 +92,12 @@ impl Outcome {
         self.wrong.extend(comparison.wrong);
     }
 
-    /// Whether everything held that must.
+    /// Returns whether every promise held and the outcome proves something.
     pub fn holds(&self) -> bool {
         self.verdict().is_empty()
     }
 
-    /// Everything that did not hold, or that proves nothing.
+    /// Returns every broken promise, and everything that makes the outcome prove nothing.
     pub fn verdict(&self) -> Vec<String> {
         let mut verdict = Vec::new();
         let mut unless = |holds: bool, wrong: String| {
@@ -122,7 +122,7 @@ impl Outcome {
         verdict
     }
 
-    /// The operations that failed last, and the first broken promises, for whoever looks for the reason.
+    /// Returns the latest failed operations and the first broken promises, as a help to find the reason.
     fn details(&self) -> Vec<String> {
         let failed = self.subjects.iter().filter(|tally| self.must_not_fail && tally.failure.is_some());
         let failed = failed.map(|tally| format!("{}: {}", tally.subject, tally.failure.as_deref().unwrap_or_default()));
@@ -132,7 +132,7 @@ impl Outcome {
 }
 
 impl Report {
-    /// Writes `faults-KIND.json` and `faults-KIND.md`; returns the path of the latter.
+    /// Writes `faults-KIND.json` and `faults-KIND.md`, and returns the path of the latter.
     pub fn save(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let file = folder.join(format!("faults-{}.md", self.kind));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_holds_only_if_nothing_broke_and_it_was_about_something() {
+    fn outcome_holds_only_with_kept_promises_and_enough_evidence() {
         assert_eq!(good().verdict(), Vec::<String>::new());
         let spoilt: [(&str, Spoil); 10] = [
             ("a broken promise", |it| it.broken = 1),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_only_where_nothing_may_fail() {
+    fn failures_count_only_when_requests_must_not_fail() {
         let mut outcome = good();
         (outcome.must_not_fail, outcome.failed_reads, outcome.failed_writes) = (false, 3, 3);
         assert!(outcome.holds());

@@ -1,4 +1,5 @@
-//! A client program that stays: one line in, one line out. Starting one takes longer than some faults last.
+//! A client program that keeps running: one line of input gives one line of output. Starting a program for each
+//! question would take longer than some faults last.
 
 use std::process::Stdio;
 
@@ -6,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// It ends with this value.
+/// The session. The program is killed when the session is dropped.
 #[derive(Debug)]
 pub(super) struct Session {
     asks: ChildStdin,
@@ -23,7 +24,7 @@ impl Session {
         Ok(Self { asks, answers, _client: client })
     }
 
-    /// Sends something whose answer is one line, and returns that.
+    /// Sends a line whose reply is one line, and returns the reply.
     pub(super) async fn ask(&mut self, what: &str) -> Result<String> {
         self.asks.write_all(format!("{what}\n").as_bytes()).await.context("the client has ended")?;
         let mut answer = String::new();

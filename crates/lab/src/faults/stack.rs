@@ -1,6 +1,8 @@
-//! The running stack, natively or in Compose, by its script; with wires of our own between its services and their stores.
+//! The running stack, natively or in Compose, controlled by its script, with proxies between its services and their
+//! stores.
 //!
-//! The wires belong to this process. So the services are started anew to use them, and once more at the end, without.
+//! The proxies belong to this process. So the services are restarted to use them, and restarted without them at the
+//! end.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,9 +17,9 @@ use tokio::time::timeout;
 
 use crate::private_system::{Proxies, Service};
 
-/// The longest that its script may take: longer than it waits itself.
+/// Timeout of the stack's script; longer than the script's own timeouts.
 const TIMEOUT: Duration = Duration::from_secs(180);
-/// Within that, a command reaches Redis over a wire, or it never will.
+/// Maximum time until a command reaches Redis through the proxy.
 const REACH: Duration = Duration::from_secs(10);
 
 /// A running stack.
@@ -27,12 +29,12 @@ pub(super) struct Stack {
     pub(super) kind: String,
     urls: Vec<String>,
     pub(super) proxies: Option<Proxies>,
-    /// Whether Redis is started so that it can save.
+    /// Whether Redis is started with a disk to which it can save.
     pub(super) on_disk: AtomicBool,
 }
 
 impl Stack {
-    /// That of the script.
+    /// Returns the stack that `script` controls.
     pub(super) async fn of(script: &Path) -> Result<Self> {
         let script = script.canonicalize().context("the script of the stack")?;
         let on_disk = AtomicBool::new(false);
@@ -49,7 +51,7 @@ impl Stack {
         &self.urls[service as usize]
     }
 
-    /// Puts wires before Postgres and Redis, and starts the services so that they use them.
+    /// Puts proxies in front of Postgres and Redis, and restarts the services so that they use them.
     pub(super) async fn add_proxies(&mut self) -> Result<()> {
         let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
         let mut proxies = Vec::new();
@@ -59,7 +61,7 @@ impl Stack {
             proxies.push(Proxy::at(us, port.with_context(|| format!("where {store} is: {at:?}"))?).await?);
         }
         let (redis, postgres) = (proxies.pop().context("two")?, proxies.pop().context("two")?);
-        // From where Redis runs, which in Compose is where the services do.
+        // The PING runs where Redis runs, which in Compose is the network of the services.
         let port = redis.port().to_string();
         let ping = ["-h", &us.to_string(), "-p", &port, "PING"];
         let reply = timeout(REACH, self.run(&[&["redis-cli"], &ping[..]].concat())).await;
@@ -73,7 +75,7 @@ impl Stack {
         self.start_services().await
     }
 
-    /// Starts the services as they were.
+    /// Restarts the services with their original settings.
     pub(super) async fn remove_proxies(&mut self) -> Result<()> {
         self.proxies = None;
         self.start_services().await
@@ -86,11 +88,11 @@ impl Stack {
         Ok(())
     }
 
-    /// The script with these arguments.
+    /// Returns the script as a command with these arguments.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.script);
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-        // Ctrl-C is this process' to act on: it has something to put back.
+        // Ctrl-C must reach only this process, which has to restore the system first.
         command.process_group(0);
         if let Some(proxies) = &self.proxies {
             let (postgres, redis) = (proxies.postgres.address(), proxies.redis.address());
@@ -102,7 +104,7 @@ impl Stack {
         command
     }
 
-    /// Runs it, and returns what it prints.
+    /// Runs the script, and returns its output.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String> {
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         let line = || format!("`{} {}`", self.script.display(), arguments.join(" "));

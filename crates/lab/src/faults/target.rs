@@ -1,4 +1,4 @@
-//! Where faults are made: private processes, or the running stack by its script, natively or in Compose.
+//! The target of the faults: private processes, or the running stack by its script, natively or in Compose.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,7 +9,7 @@ use super::stack::Stack;
 use crate::private_system::{PrivateSystem, Proxies, Service};
 use crate::system::System;
 
-/// What can be killed.
+/// A component that a fault can hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Component {
     Redis,
@@ -30,14 +30,14 @@ impl Component {
 /// The system that is put under load.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// Private processes, which end with this.
+    /// Private processes, which end when this value is dropped.
     Private(Box<PrivateSystem>),
     /// The running stack.
     Stack(Box<Stack>),
 }
 
 impl Target {
-    /// For people.
+    /// Returns the name of the target, for people.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Private(_) => "private processes".to_owned(),
@@ -45,7 +45,7 @@ impl Target {
         }
     }
 
-    /// For the names of files.
+    /// Returns the kind of target, for file names.
     pub(super) fn kind(&self) -> &str {
         match self {
             Self::Private(_) => "private",
@@ -62,7 +62,7 @@ impl Target {
         }
     }
 
-    /// In good order.
+    /// Stops a component in an orderly way.
     pub(super) async fn stop(&self, part: Component) -> Result<()> {
         match (self, part) {
             (Self::Private(world), Component::Redis) => world.redis.stop().await,
@@ -72,7 +72,7 @@ impl Target {
         }
     }
 
-    /// After a kill or a stop; nothing happens to what runs.
+    /// Starts a component after a kill or a stop. A running component is not changed.
     pub(super) async fn start(&self, part: Component) -> Result<()> {
         match (self, part) {
             (Self::Private(world), Component::Redis) if world.redis.is_alive() => Ok(()),
@@ -104,14 +104,14 @@ impl Target {
         Ok(())
     }
 
-    /// Gives Redis a disk to save to, where it has none: it is started anew, and empty.
+    /// Gives Redis a disk to which it can save, if it has none. Redis is restarted for this, and is empty.
     pub(super) async fn give_redis_a_disk(&self) -> Result<()> {
         let Self::Stack(stack) = self else { return Ok(()) };
         stack.on_disk.store(true, Relaxed);
         stack.run(&["start", "redis"]).await.map(drop)
     }
 
-    /// Takes it away again, with what was saved there.
+    /// Removes the saved data, and restarts the Redis of a stack without a disk.
     pub(super) async fn forget_what_redis_saved(&self) -> Result<()> {
         match self {
             Self::Private(world) => {
@@ -126,7 +126,7 @@ impl Target {
         }
     }
 
-    /// Lays proxies between the services and their stores, which can be cut.
+    /// Adds proxies between the services and their stores, which can be cut.
     pub(super) async fn add_proxies(&mut self) -> Result<()> {
         match self {
             Self::Private(world) => world.add_proxies().await,
@@ -134,7 +134,7 @@ impl Target {
         }
     }
 
-    /// Leaves everything as it was.
+    /// Removes the proxies and restarts the services without them.
     pub(super) async fn leave(&mut self) -> Result<()> {
         match self {
             Self::Private(_) => Ok(()),
@@ -142,7 +142,7 @@ impl Target {
         }
     }
 
-    /// Those proxies.
+    /// Returns the proxies.
     pub(super) fn proxies(&self) -> Result<&Proxies> {
         let proxies = match self {
             Self::Private(world) => world.proxies.as_ref(),
@@ -151,7 +151,7 @@ impl Target {
         proxies.context("no proxies are laid")
     }
 
-    /// A client of Redis that stays, for questions that come fast.
+    /// Starts a Redis client that keeps running, for many quick commands.
     pub(super) fn redis_session(&self) -> Result<Session> {
         match self {
             Self::Private(world) => Session::start(world.redis.client()?),
@@ -159,7 +159,7 @@ impl Target {
         }
     }
 
-    /// A client of the shop's database that stays.
+    /// Starts a client of the shop's database that keeps running.
     pub(super) fn psql_session(&self) -> Result<Session> {
         match self {
             Self::Private(world) => Session::start(world.postgres.client("shop_db")?),

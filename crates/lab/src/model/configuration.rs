@@ -1,20 +1,20 @@
-//! What a small world is made of.
+//! The configuration of a scenario.
 
 use super::defence::Defence;
 use super::state::Goal;
 
-/// How a write reaches the cache.
+/// How a writer invalidates or updates the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Writes {
-    /// It removes the key.
+    /// Removes the key.
     Key,
-    /// It invalidates the tag.
+    /// Invalidates the tag.
     Tag,
-    /// It stores the new value.
+    /// Stores the new value (write-through).
     Through,
-    /// It marks the key as stale.
+    /// Marks the key as stale.
     SoftKey,
-    /// It marks what carries the tag as stale.
+    /// Marks the entries with the tag as stale.
     SoftTag,
 }
 
@@ -23,49 +23,51 @@ pub(super) enum Writes {
 pub enum Promise {
     /// No stale read after an acknowledged invalidation.
     Reads,
-    /// Nothing stays stale when all is at rest.
+    /// Nothing stays stale once no process has a step left.
     Rest,
 }
 
-/// What is taken out together, and the promise that this breaks.
+/// The defences that are removed together, and the promise that this breaks.
 pub(super) type Variant = (&'static [Defence], Promise);
 
-/// A small world.
+/// A scenario: a small system that is made for one race.
 #[derive(Clone, Debug)]
 pub(super) struct Configuration {
     pub(super) name: &'static str,
     pub(super) writes: Writes,
     pub(super) readers: usize,
     pub(super) writers: usize,
-    /// Whether a value of version 1 lies there from the start.
+    /// Whether Redis has a value of version 1 at the start.
     pub(super) filled: bool,
-    /// Whether readers are of one process and share flights.
+    /// Whether the readers belong to one process and share loads in flight.
     pub(super) joins: bool,
-    /// Whether writers may die after COMMIT.
+    /// Whether writers may crash after COMMIT.
     pub(super) crashes: bool,
-    /// Whether the relay may die while it invalidates.
+    /// Whether the relay may crash while it invalidates.
     pub(super) relay_dies: bool,
-    /// Whether a reader may die while it has the lease.
+    /// Whether a reader may crash while it holds the lease.
     pub(super) loader_dies: bool,
-    /// Whether the entry, lease or value, may vanish.
+    /// Whether the entry (lease or value) may be evicted.
     pub(super) evictions: bool,
     /// Whether a value may become stale by its age.
     pub(super) ages: bool,
-    /// Whether the fence table alone may vanish.
+    /// Whether the fence table alone may be lost.
     pub(super) table_loss: bool,
-    /// Whether everything may vanish together.
+    /// Whether all data may be lost together.
     pub(super) flushes: bool,
-    /// Whether Redis may come back as it was some time ago.
+    /// Whether Redis may restart with an earlier snapshot of its data.
     pub(super) old_data: bool,
-    /// Whether there is no room for single fences.
+    /// Whether there is no room for single fences, so that they are folded into the floor.
     pub(super) folds: bool,
     /// How many of the faults of Redis may happen.
     pub(super) faults: u8,
-    /// Whether nothing may be stale when all is at rest: where somebody repeats what a dead writer left.
+    /// Whether nothing may be stale once no process has a step left: true where the relay repeats what a crashed writer
+    /// did not do.
     pub(super) at_rest: bool,
-    /// What must come true somewhere, so that the promises are not kept by nothing ever happening.
+    /// The goals that must be reached in some state, so that the promises are not kept only because nothing ever
+    /// happens.
     pub(super) sights: &'static [Goal],
-    /// What breaks it when it is taken out.
+    /// The sets of defences without which a promise is broken.
     pub(super) needs: &'static [Variant],
 }
 
@@ -92,12 +94,13 @@ pub(super) const PLAIN: Configuration = Configuration {
 };
 
 impl Configuration {
-    /// Readers that share flights are of one process; everybody else is a process of their own.
+    /// Returns the number of reading processes: readers that share loads belong to one process. Every other reader and
+    /// every writer is a process of its own.
     pub(super) fn reading_processes(&self) -> usize {
         if self.joins { 1 } else { self.readers }
     }
 
-    /// The same race among as few as will do.
+    /// Returns the same race with as few readers as suffice.
     pub(super) fn quick(self) -> Self {
         match self {
             Self { joins: true, .. } => self,

@@ -1,65 +1,65 @@
-//! What can be taken out of the protocol.
+//! The defences of the protocol, which the model can remove.
 
-/// One defence.
+/// A defence of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Defence {
-    /// A fill takes place only where the entry still holds the load's own lease, or the value that it refreshes.
+    /// A fill is stored only if the entry still holds the load's own lease, or the value that it refreshes.
     LeaseId,
-    /// A lease that is gone is never treated as if it were still there.
+    /// A lease that is gone is never treated as if it still existed.
     NoRenewal,
-    /// Asking for the lease is sent once: nothing on the wire can take it again later.
+    /// The request for the lease is sent only once, so no copy of it can take the lease again later.
     SentOnce,
-    /// A fill is refused when the fence table is another one.
+    /// A fill is refused when the fence table has another generation.
     Generation,
     /// A fill is refused when its tag was invalidated after its load had begun.
     Fence,
-    /// Where single fences are forgotten, a floor stands for them.
+    /// When single fences are dropped, a floor takes their place.
     Floor,
     /// A value is registered in the set of its tag.
     Registration,
-    /// … in the same step that stores it.
+    /// … in the same step that stores the value.
     OneStep,
-    /// … also where it does not show the row yet: the list that the row will enter, the answer that there is none.
+    /// … also if it does not show the row yet, such as the list that the row will enter, or a "not found".
     CollectionTags,
     /// Tag sets are never evicted: they have no TTL, and the policy is `volatile-*` or `noeviction`.
     NoEviction,
-    /// Members are removed whatever the clock was when they were registered.
+    /// Members are removed regardless of the clock at their registration.
     NoScores,
-    /// The invalidation of a key removes leases, too.
+    /// The invalidation of a key also removes a lease.
     KillsLeases,
     /// The invalidation comes after COMMIT.
     AfterCommit,
-    /// What a crashed drain has left is drained by the next one.
+    /// The members that a crashed drain has left are drained by the next one.
     Leftovers,
-    /// A reader that joined during a load takes its value only if the commit has vouched for it.
+    /// A reader that joined during a load takes its value only if the commit vouches for it.
     JoinRule,
-    /// A flight cannot be joined once its COMMIT is sent.
+    /// Readers cannot join a load once its COMMIT is sent.
     ClosedBeforeCommit,
-    /// A commit vouches for nobody while this process has an invalidation pending.
+    /// A commit vouches for no reader while its process has a pending invalidation.
     QuietCommit,
-    /// Write-through takes the lease under the row lock, and stores under it.
+    /// Write-through takes the lease while it holds the row lock, and stores under this lease.
     StolenLease,
-    /// … and what it cannot store that way it does not compare by version, but removes.
+    /// … and a value that it cannot store in this way is not compared by version: the entry is removed.
     NoVersionCompare,
-    /// The change and the note that it is to be announced are one transaction.
+    /// The change and its outbox row are committed in one transaction.
     Outbox,
-    /// The relay ticks a change off when its invalidation is over, not when it begins.
+    /// The relay marks a change as done when its invalidation is over, not when it begins.
     DoneAfterwards,
-    /// A Redis that was restarted is noticed, and emptied (ADR 10).
+    /// A process detects that Redis was restarted, and empties it (ADR 10).
     Distrust,
-    /// … and not believed before it is empty.
+    /// … and does not trust its entries before it is empty.
     EmptiedFirst,
-    /// What is answered over another connection than the one that was checked is not believed.
+    /// A reply over a connection other than the verified one is not trusted.
     CheckedConnection,
     /// A value that is marked as stale gets another id.
     FreshMark,
-    /// To mark an entry as stale removes a lease that lies there.
+    /// Marking an entry as stale removes a lease.
     SoftKillsLeases,
-    /// The soft invalidation of a tag fences it before it marks its entries.
+    /// The soft invalidation of a tag raises its fence before it marks its entries.
     SoftFence,
 }
 
-/// What is left out; nothing, in the whole protocol.
+/// The defences that are removed; none in the whole protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Without(pub(super) &'static [Defence]);
 

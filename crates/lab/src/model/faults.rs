@@ -1,4 +1,4 @@
-//! What befalls the processes and Redis.
+//! The faults of the processes and of Redis.
 
 use super::defence::Defence;
 use super::redis::{Entry, Redis};
@@ -40,7 +40,7 @@ impl Protocol {
         }
     }
 
-    /// `None` when nothing changes.
+    /// Applies a fault. Returns `None` if nothing changes.
     pub(super) fn apply_fault(&self, state: &mut State, fault: Step) -> Option<()> {
         match fault {
             Step::WriterDies(at) => state.writers[at] = Writer::Dead,
@@ -84,7 +84,7 @@ impl Protocol {
         Some(())
     }
 
-    /// A process goes one step further towards believing Redis again.
+    /// A process takes the next step towards trusting Redis again.
     fn recover(&self, state: &mut State, process: usize) {
         state.belief[process] = match state.belief[process] {
             Trust::Unaware => Trust::Away,

@@ -1,22 +1,22 @@
-//! The protocol of the cache as a model, explored completely: every order in which the steps of readers, writers, the relay
-//! and faults can happen, in small worlds that are each made for one race.
+//! A model of the cache's protocol, explored completely: every order in which the steps of readers, writers, the relay
+//! and faults can happen, in small scenarios that are each made for one race.
 //!
-//! Whole, it must keep its promises; without a defence, it must break the promise that the defence is for, in the world that
-//! was made for it, or the model would prove nothing. Beside the promises stand sights that must come true somewhere: that the
-//! world's race or fault took place, and mattered.
+//! The whole protocol must keep its promises. Without a defence, the scenario that was made for the defence must break
+//! the promise that the defence is for; otherwise the model would prove nothing. Each scenario also has goals that must
+//! be reached in some state, which shows that its race or fault took place and had an effect.
 //!
-//! A step is what Redis or Postgres does at once: a script, a COMMIT, a snapshot. Time does not pass: where a world says so, a
-//! lease ends, an entry is evicted or a value grows stale between any two steps. Small means one key, one tag, two or three
-//! readers, one or two writes, one fault. Out of scope: partitions, how long anything takes, and where versions come from (a
-//! trigger counts them, ADR 4; `updated_at` would not do).
+//! A step is what Redis or Postgres does atomically: a script, a COMMIT, a snapshot. There is no clock: where a
+//! scenario allows it, a lease ends, an entry is evicted or a value becomes stale between any two steps. Small means
+//! one key, one tag, two or three readers, one or two writes, one fault. Out of scope: partitions, durations, and the
+//! source of versions (a trigger counts them, ADR 4; `updated_at` would not do).
 //!
-//! | file | is |
+//! | file | content |
 //! |---|---|
 //! | `redis.rs` | the scripts |
-//! | `state.rs` | everybody, at one moment |
-//! | `reader.rs`, `writer.rs`, `faults.rs` | their steps |
-//! | `system.rs` | who may take one, and what must hold |
-//! | `defence.rs`, `scenarios.rs` | what can be taken out, and where it is missed |
+//! | `state.rs` | the state of all processes and stores |
+//! | `reader.rs`, `writer.rs`, `faults.rs` | the steps |
+//! | `system.rs` | which steps are possible, and which properties must hold |
+//! | `defence.rs`, `scenarios.rs` | the defences, and the scenarios that need them |
 
 mod configuration;
 mod defence;
@@ -56,29 +56,30 @@ pub struct Options {
     pub out: PathBuf,
 }
 
-/// What the exploration of one world has found.
+/// The result of exploring one scenario.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The world.
+    /// The scenario.
     pub world: &'static str,
-    /// What was taken out.
+    /// The removed defences.
     pub without: Without,
     /// The promise that must be broken; `None` for the whole protocol.
     pub breaks: Option<Promise>,
     /// The promises that were broken.
     pub broken: Vec<&'static str>,
-    /// What should have come true somewhere and did not.
+    /// The goals that should have been reached in some state and were not.
     pub vacuous: Vec<&'static str>,
-    /// How many different states there are; fewer than all when a promise was broken.
+    /// The number of distinct states; not all of them if a promise was broken, because the exploration then ends early.
     pub states: usize,
     /// How long it took.
     pub took: Duration,
-    /// A way to the first violation.
+    /// A path to the first violation.
     pub path: Option<String>,
 }
 
 impl Verdict {
-    /// Whether it is as it must be: kept when whole, and without a defence that promise broken which it is for.
+    /// Returns whether the result is as expected: the whole protocol keeps its promises, and without a defence the
+    /// promise that it is for is broken.
     pub fn is_as_expected(&self) -> bool {
         match self.breaks {
             None => self.broken.is_empty() && self.vacuous.is_empty(),
@@ -87,7 +88,8 @@ impl Verdict {
     }
 }
 
-/// Explores every world, whole and without each of the defences that it needs; `quick` with as few readers as will do.
+/// Explores every scenario, with the whole protocol and without each of the defences that it needs. `quick` uses as few
+/// readers as suffice.
 pub fn check_all(quick: bool) -> Vec<Verdict> {
     let variants = |world: Configuration| {
         let broken = world.needs.iter().map(|(without, promise)| (Without(without), Some(*promise)));
@@ -105,7 +107,7 @@ fn check(world: &Configuration, without: Without, breaks: Option<Promise>) -> Ve
         None => HasDiscoveries::All,
         Some(promise) => HasDiscoveries::AllOf(BTreeSet::from([promise.words()])),
     };
-    // Breadth first: what it finds is a short way.
+    // The search is breadth first, so the path that it finds is short.
     let checker = protocol.checker().finish_when(enough).spawn_bfs().join();
     let mut verdict = Verdict {
         world: world.name,
@@ -133,7 +135,7 @@ fn check(world: &Configuration, without: Without, breaks: Option<Promise>) -> Ve
     verdict
 }
 
-/// Explores everything for a person; fails when anything is not as it must be.
+/// Explores all scenarios and prints the results. Fails when a result is not as expected.
 pub fn run_cli(options: &Options) -> Result<()> {
     let verdicts = check_all(options.quick);
     for verdict in &verdicts {

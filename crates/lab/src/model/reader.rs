@@ -1,4 +1,4 @@
-//! What a reader does next.
+//! The steps of a reader.
 
 use super::defence::Defence;
 use super::redis::{Entry, Grant, Refused, Version};
@@ -9,11 +9,11 @@ impl Protocol {
     pub(super) fn read(&self, state: &mut State, at: usize) {
         let away = state.belief[self.process(at)] == Trust::Away;
         state.readers[at] = match state.readers[at] {
-            // It loads by itself: what it has is of now.
+            // Redis is unavailable: the reader loads from the database and does not use the cache.
             Reader::Ready | Reader::Asked { .. } | Reader::Missed { .. } if away => self.lands_alone(state, at),
             Reader::Ready => {
                 let floor = state.acknowledged;
-                // Only where Redis may become another one does it matter when the answer comes.
+                // The GET and its reply are separate steps only if Redis may be replaced in between.
                 if self.world.old_data { Reader::Asked { floor } } else { self.look(state, at, floor) }
             }
             Reader::Asked { floor } => self.look(state, at, floor),
@@ -21,7 +21,7 @@ impl Protocol {
             Reader::Served { id } => {
                 let fresh = state.fresh_id();
                 match state.redis.refresh(id, fresh) {
-                    // Whoever waits for it has been served.
+                    // The reader has been served with the stale value already, so no floor applies to the refresh.
                     Some(grant) => Reader::Granted { floor: 0, grant },
                     None => Reader::Done,
                 }
@@ -44,7 +44,8 @@ impl Protocol {
             }
             Reader::Joined { floor, of, phase } => match state.readers[of] {
                 Reader::Landed { version, stored } => {
-                    // The load is phase 2: who came before takes it, who came during it only if the commit vouches for it.
+                    // The load is phase 2. A reader that joined before it takes the value; one that joined during it
+                    // takes the value only if the commit vouches for it.
                     if phase < 2 {
                         self.see(state, Goal::JoinedBefore);
                         self.takes(state, version, floor)
@@ -61,7 +62,7 @@ impl Protocol {
         };
     }
 
-    /// The answer to its GET.
+    /// Handles the reply to the GET.
     fn look(&self, state: &mut State, at: usize, floor: Version) -> Reader {
         if self.is_unchecked(state, self.process(at)) {
             return Reader::Done;
@@ -80,7 +81,7 @@ impl Protocol {
                 self.takes(state, version, floor)
             }
             (_, Some((of, phase))) if self.world.joins => Reader::Joined { floor, of, phase },
-            // Whoever meets another's lease loads by itself and stores nothing.
+            // Another reader holds the lease: this reader loads from the database and stores nothing.
             (Entry::Lease(_), _) => Reader::Done,
             (Entry::Nothing, _) => {
                 state.flight = self.world.joins.then_some((at, 1)).or(state.flight);
@@ -106,7 +107,7 @@ impl Protocol {
         }
     }
 
-    /// Sends COMMIT; whether the answer says that the value is stored, and vouches for it.
+    /// Sends COMMIT. Returns whether the reply says that the value is stored, and vouches for it.
     fn commit(&self, state: &mut State, at: usize, grant: Grant, version: Version) -> bool {
         let id = state.fresh_id();
         let replaces = matches!(state.redis.entry, Entry::Value { .. });
@@ -140,7 +141,8 @@ impl Protocol {
         committed.is_ok() && quiet && !self.is_unchecked(state, self.process(at))
     }
 
-    /// Whether what a process is answered now comes over a connection that it has not checked, and is not believed.
+    /// Returns whether the current reply to a process comes over a connection that it has not verified, and is not
+    /// trusted.
     pub(super) fn is_unchecked(&self, state: &mut State, process: usize) -> bool {
         let unchecked = state.belief[process] == Trust::Unaware && !self.without.lacks(Defence::CheckedConnection);
         if unchecked {
@@ -154,12 +156,12 @@ impl Protocol {
             || self.without.lacks(Defence::EmptiedFirst)
     }
 
-    /// The process of a reader.
+    /// Returns the process of a reader.
     fn process(&self, reader: usize) -> usize {
         if self.world.joins { 0 } else { reader }
     }
 
-    /// It takes what it loads by itself, and nobody can join it.
+    /// The reader returns the value of its own load, and no other reader can join it.
     fn lands_alone(&self, state: &mut State, at: usize) -> Reader {
         self.close(state, at);
         Reader::Done
@@ -169,7 +171,7 @@ impl Protocol {
         state.flight = state.flight.filter(|(of, _)| *of != at);
     }
 
-    /// A reader that began at `floor` takes this as a fresh value.
+    /// A reader that began at `floor` takes this version as fresh.
     fn takes(&self, state: &mut State, version: Version, floor: Version) -> Reader {
         state.stale |= version < floor;
         Reader::Done

@@ -1,32 +1,32 @@
-//! Redis, with one key and one tag: each function is one script, and so one step.
+//! Redis with one key and one tag. Each function is one script, and so one step.
 
 use super::defence::{Defence, Without};
 
 /// A version of the row.
 pub(super) type Version = u8;
 
-/// What Redis holds.
+/// The data in Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Redis {
     pub(super) entry: Entry,
-    /// Whether the key is in the set of its tag, and in the set that is being drained.
+    /// Whether the key is in the set of its tag, and whether it is in the set that is being drained.
     pub(super) tagged: bool,
     pub(super) draining: bool,
-    /// What the clock was when the key was registered, where somebody looks at that.
+    /// The clock at the registration of the key, for the variant without [`Defence::NoScores`] that compares it.
     score: u8,
-    /// The fence table; 0 stands for a field that is not there.
+    /// The fence table; 0 stands for a missing field.
     pub(super) generation: u8,
     pub(super) clock: u8,
     pub(super) fence: u8,
     pub(super) floor: u8,
 }
 
-/// What the key holds.
+/// The value of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Entry {
     #[default]
     Nothing,
-    /// A lease, and whose.
+    /// A lease and its id.
     Lease(u8),
     Value {
         id: u8,
@@ -35,7 +35,7 @@ pub(super) enum Entry {
     },
 }
 
-/// What a load begins with.
+/// The data that a load receives at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Grant {
     pub(super) id: u8,
@@ -52,11 +52,11 @@ pub(super) enum Refused {
     Fenced,
 }
 
-/// How far the invalidation of a tag is.
+/// The stage of an invalidation of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
     Begin,
-    /// What another run has moved aside is drained first.
+    /// The set that another run has moved aside is drained first.
     Queue,
     Drain,
     Done,
@@ -67,12 +67,12 @@ impl Redis {
         Self { generation: 1, ..Self::default() }
     }
 
-    /// With a value of version 1.
+    /// Returns a Redis with a value of version 1.
     pub(super) fn filled() -> Self {
         Self { entry: Entry::Value { id: 0, version: 1, stale: false }, tagged: true, ..Self::new() }
     }
 
-    /// The fence table is lost, and nothing else.
+    /// Drops the fence table, and nothing else.
     pub(super) fn lose_fences(&mut self) {
         *self = Self {
             entry: self.entry,
@@ -83,7 +83,7 @@ impl Redis {
         };
     }
 
-    /// `acquire.lua` and `steal.lua`: the lease, if nothing is there or it is taken by force.
+    /// `acquire.lua` and `steal.lua`: takes the lease if the key is empty, or in any case with `by_force`.
     pub(super) fn acquire(&mut self, id: u8, by_force: bool) -> Option<Grant> {
         if self.entry != Entry::Nothing && !by_force {
             return None;
@@ -92,7 +92,7 @@ impl Redis {
         Some(self.grant(id, id))
     }
 
-    /// `refresh.lua`: the right to replace the value with that id.
+    /// `refresh.lua`: grants the right to replace the value with that id.
     pub(super) fn refresh(&mut self, id: u8, fresh: u8) -> Option<Grant> {
         let same = matches!(self.entry, Entry::Value { id: other, .. } if other == id);
         same.then(|| self.grant(id, fresh))
@@ -100,7 +100,7 @@ impl Redis {
 
     fn grant(&mut self, id: u8, fresh: u8) -> Grant {
         if self.generation == 0 {
-            // No earlier load has it.
+            // No earlier load has this generation.
             self.generation = fresh + 100;
         }
         Grant { id, generation: self.generation, clock: self.clock }
@@ -139,7 +139,7 @@ impl Redis {
         Ok(())
     }
 
-    /// The registration of the value under its tag: a part of `commit.lua`.
+    /// Registers the value under its tag: a part of `commit.lua`.
     pub(super) fn register(&mut self, without: Without) {
         self.tagged |= !without.lacks(Defence::Registration);
         if without.lacks(Defence::NoScores) {
@@ -155,7 +155,7 @@ impl Redis {
         }
     }
 
-    /// `soften.lua`.
+    /// `soften.lua`: marks the value as stale, and removes a lease.
     pub(super) fn soften(&mut self, fresh: u8, without: Without) {
         match &mut self.entry {
             Entry::Value { id, stale, .. } => {
@@ -169,13 +169,14 @@ impl Redis {
         }
     }
 
-    /// A call of `invalidate_tag.lua`; returns how far the run is then. The first call fences, and `folds` when the fence
-    /// table is full. It removes nothing yet, as if the set were so large that this member comes later.
+    /// One call of `invalidate_tag.lua`; returns the stage after it. The first call raises the fence, and `folds` it
+    /// into the floor when the fence table is full. It removes nothing yet, as if the set were so large that this
+    /// member comes later.
     pub(super) fn invalidate_tag(&mut self, mut stage: Stage, folds: bool, without: Without) -> Stage {
         let begins = stage == Stage::Begin;
         if begins {
             self.raise_fence(folds);
-            // As if the set that is being drained were always one's own.
+            // Without this defence, the run treats the set being drained as its own.
             if without.lacks(Defence::Leftovers) {
                 self.draining = false;
             }
@@ -194,8 +195,8 @@ impl Redis {
         if stage == Stage::Drain && !self.draining { Stage::Done } else { stage }
     }
 
-    /// A step of the soft invalidation of a tag: `fence_tag.lua`, then `soften.lua` on the tag set and on the set being
-    /// drained, in that order.
+    /// One step of the soft invalidation of a tag: `fence_tag.lua`, then `soften.lua` on the tag set and on the set
+    /// being drained, in that order.
     pub(super) fn soften_tag(&mut self, stage: Stage, fresh: u8, without: Without) -> Stage {
         match stage {
             Stage::Begin => {

@@ -1,11 +1,11 @@
-//! What was found, for people: a line for each exploration, a summary, a table.
+//! The results for people: a line for each exploration, a summary, a table.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use super::{Verdict, Without};
 
-/// How much was explored, in one sentence.
+/// Returns a one-sentence summary of the explorations.
 pub(super) fn summary(verdicts: &[Verdict]) -> String {
     let (whole, broken): (Vec<_>, Vec<_>) = verdicts.iter().partition(|verdict| verdict.breaks.is_none());
     let states: usize = whole.iter().map(|verdict| verdict.states).sum();
@@ -19,7 +19,7 @@ pub(super) fn summary(verdicts: &[Verdict]) -> String {
     )
 }
 
-/// Everything as Markdown.
+/// Returns all results as a Markdown table.
 pub(super) fn table(verdicts: &[Verdict]) -> String {
     let mut table = "| world | protocol | states | found |\n|---|---|---:|---|\n".to_owned();
     for verdict in verdicts {

@@ -1,4 +1,4 @@
-//! The small worlds, each made for one race; and which defences it takes there.
+//! The scenarios, each made for one race, and the defences that it needs.
 
 use super::configuration::Promise::{Reads, Rest};
 use super::configuration::{Configuration, PLAIN, Writes};
@@ -9,7 +9,7 @@ use super::defence::Defence::{
 };
 use super::state::Goal;
 
-/// All of them.
+/// Returns all scenarios.
 pub(super) fn all() -> Vec<Configuration> {
     let mut all = of_keys();
     all.extend(of_tags());

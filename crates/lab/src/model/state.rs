@@ -1,107 +1,107 @@
-//! Everything there is in a world at one moment.
+//! The state of a scenario.
 
 use super::configuration::Configuration;
 use super::redis::{Entry, Grant, Redis, Stage, Version};
 
-/// Everything there is.
+/// The state of all processes and stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) redis: Redis,
-    /// The committed version of the row, and the highest whose invalidation was acknowledged.
+    /// The committed version of the row, and the highest version whose invalidation was acknowledged.
     pub(super) committed: Version,
     pub(super) acknowledged: Version,
-    /// How many rows there are in the outbox that are not ticked off.
+    /// The number of outbox rows that are not done.
     pub(super) outbox: u8,
     pub(super) relay: Option<Relay>,
     pub(super) relay_died: bool,
-    /// Whose transaction holds the row.
+    /// The writer whose transaction holds the row lock.
     pub(super) row_lock: Option<usize>,
     pub(super) readers: Vec<Reader>,
     pub(super) writers: Vec<Writer>,
-    /// The flight that can be joined: whose it is, and its phase.
+    /// The load that readers can join: its reader and its phase.
     pub(super) flight: Option<(usize, u8)>,
     pub(super) snapshot: Option<Redis>,
-    /// How far each process believes Redis: those of the readers, then those of the writers.
+    /// The trust of each process in Redis: first of the reading processes, then of the writers.
     pub(super) belief: Vec<Trust>,
     pub(super) next_id: u8,
     pub(super) faults_left: u8,
-    /// Whether a reader has got an old value as a fresh one.
+    /// Whether a reader has taken an outdated value as fresh.
     pub(super) stale: bool,
-    /// What has been seen on the way here, of what the world wants to see.
+    /// The goals that were reached on the path to this state, of those that the scenario has.
     pub(super) seen: u32,
 }
 
-/// What the relay is at: how far it is, and how many rows of the outbox it has taken up.
+/// The progress of the relay: its stage, and the number of outbox rows that it processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Relay {
     pub(super) stage: Stage,
     pub(super) rows: u8,
 }
 
-/// What shows that something happened, and mattered.
+/// An observation which shows that something happened and had an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
     Hit,
     StoredNew,
-    /// A COMMIT that was sent was refused because its lease, or the value that it refreshes, is not there any more.
+    /// A COMMIT was refused because its lease, or the value that it refreshes, no longer exists.
     Lost,
-    /// … before anything was written: only a fault can have taken it.
+    /// … before any write: only a fault can have removed it.
     LostToFault,
     Generation,
     Floor,
     Fenced,
-    /// A value was stored after a loader had died with its lease.
+    /// A value was stored after a loader had crashed with its lease.
     StoredAfterDeath,
     JoinedBefore,
-    /// A reader has taken the value of a load that had begun before it came, because the commit vouches for it.
+    /// A reader has taken the value of a load that had begun before the reader came, because the commit vouches for it.
     JoinedDuring,
     Published,
     NotPublished,
     Leftovers,
-    /// The relay has removed what a dead writer left.
+    /// The relay has removed an entry that a crashed writer did not invalidate.
     Relayed,
-    /// … after the relay had died itself.
+    /// … after the relay itself had crashed.
     RelayedAgain,
-    /// A value of a Redis that had been restarted was not believed.
+    /// A value of a restarted Redis was not trusted.
     Disbelieved,
-    /// An answer over a connection that nobody had checked was not believed.
+    /// A reply over an unverified connection was not trusted.
     Unchecked,
     /// A stale value was served as such.
     Stale,
     Refreshed,
 }
 
-/// What a process thinks of Redis, when that was restarted (ADR 10).
+/// The trust of a process in a Redis that was restarted (ADR 10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Trust {
     Full,
-    /// It has not noticed yet. Its commands go out over a connection that the library has made anew.
+    /// The process has not detected it yet. Its commands use a connection that the library has opened again.
     Unaware,
-    /// Its breaker is open: it sends nothing.
+    /// The circuit breaker is open: the process sends nothing.
     Away,
-    /// It has seen that this is another Redis, and does not believe what it finds there.
+    /// The process has detected that this is another Redis, and does not trust its entries.
     None,
-    /// It has dropped the fence table, and not yet the entries.
+    /// The process has dropped the fence table, but not the entries yet.
     Emptying,
 }
 
-/// A read of the one key.
+/// A read of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reader {
     Ready,
-    /// Its GET is sent; it began when this much was acknowledged.
+    /// The GET is sent; the read began when this version was acknowledged.
     Asked {
         floor: Version,
     },
-    /// It has found nothing.
+    /// The key was empty.
     Missed {
         floor: Version,
     },
-    /// It has been served this stale value, and goes on to refresh it.
+    /// The reader has been served this stale value, and is about to refresh it.
     Served {
         id: u8,
     },
-    /// It has the right to load.
+    /// The reader has the right to load.
     Granted {
         floor: Version,
         grant: Grant,
@@ -111,19 +111,19 @@ pub(super) enum Reader {
         grant: Grant,
         version: Version,
     },
-    /// Its COMMIT is done; the reply is on its way.
+    /// The COMMIT is done; its reply has not arrived yet.
     Committed {
         floor: Version,
         version: Version,
         stored: bool,
     },
-    /// It waits for another's flight, which was in this phase when it joined.
+    /// The reader waits for the load of another reader, which was in this phase when it joined.
     Joined {
         floor: Version,
         of: usize,
         phase: u8,
     },
-    /// Its flight has landed: with this version, read in this phase.
+    /// The load is complete: with this version, and whether the commit vouches for it.
     Landed {
         version: Version,
         stored: bool,
@@ -132,27 +132,27 @@ pub(super) enum Reader {
     Dead,
 }
 
-/// A write of the one row.
+/// A write of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Writer {
     Ready,
-    /// It has invalidated before COMMIT, as one should not.
+    /// The writer has invalidated before COMMIT, which is wrong.
     TooEarly,
-    /// It holds the row, and perhaps the lease.
+    /// The writer holds the row lock, and perhaps the lease.
     Locked {
         grant: Option<Grant>,
     },
-    /// Its version is committed.
+    /// The version is committed.
     Committed {
         version: Version,
         grant: Option<Grant>,
     },
-    /// It invalidates the tag.
+    /// The writer invalidates the tag.
     Draining {
         version: Version,
         stage: Stage,
     },
-    /// It could not store, and is about to remove.
+    /// The writer's COMMIT to Redis was refused; it is about to remove the entry.
     Refused {
         version: Version,
     },
@@ -197,7 +197,7 @@ impl State {
         read && written && believed && self.outbox == 0 && self.relay.is_none()
     }
 
-    /// Whether what lies in Redis shows the row as it is, or is marked as stale.
+    /// Returns whether the value in Redis shows the current row, or is marked as stale.
     pub(super) fn is_up_to_date(&self) -> bool {
         match self.redis.entry {
             Entry::Value { version, stale, .. } => stale || version == self.committed,

@@ -1,4 +1,4 @@
-//! Readers, writers, the relay and the faults around one Redis: who may do what next.
+//! The system of readers, writers, the relay and the faults around one Redis: the possible steps and the properties.
 
 use stateright::{Model, Property};
 
@@ -6,17 +6,17 @@ use super::configuration::{Configuration, Promise};
 use super::defence::Without;
 use super::state::{Goal, Reader, State, Writer};
 
-/// The protocol in one world, whole or without some of its defences.
+/// The protocol in one scenario, whole or without some of its defences.
 #[derive(Clone, Debug)]
 pub(super) struct Protocol {
     pub(super) world: Configuration,
     pub(super) without: Without,
 }
 
-/// What every world must see.
+/// The goals of every scenario.
 const EVERYWHERE: [Goal; 2] = [Goal::Hit, Goal::StoredNew];
 
-/// A step of somebody.
+/// A step of one actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Read(usize),
@@ -25,7 +25,7 @@ pub(super) enum Step {
     WriterDies(usize),
     LoaderDies(usize),
     RelayDies,
-    /// A copy of its request for the lease, sent by the library, arrives late.
+    /// A copy of the reader's request for the lease, sent by the client library, arrives late.
     LeaseTakenAgain(usize),
     EntryEvicted,
     ValueAges,
@@ -92,7 +92,7 @@ impl Model for Protocol {
 }
 
 impl Protocol {
-    /// Remembers a sight, where this world wants to see it: what nobody asks for would only multiply the states.
+    /// Records a goal, if this scenario has it: recording others would only multiply the states.
     pub(super) fn see(&self, state: &mut State, sight: Goal) {
         if EVERYWHERE.contains(&sight) || self.world.sights.contains(&sight) {
             state.seen |= 1 << sight as u32;
@@ -101,7 +101,7 @@ impl Protocol {
 }
 
 impl Promise {
-    /// In words.
+    /// Returns the promise in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Reads => "no stale read after an acknowledged invalidation",
@@ -110,7 +110,7 @@ impl Promise {
     }
 }
 
-/// A property takes a plain function, so each sight has its own.
+/// A property takes a plain function, so each goal has its own function.
 macro_rules! sights {
     ($($sight:ident: $words:literal,)+) => {
         impl Goal {

@@ -1,4 +1,4 @@
-//! What a writer does next, and the relay, which repeats what a writer may not have come to.
+//! The steps of a writer, and of the relay, which repeats the invalidations that a crashed writer may not have made.
 
 use super::configuration::Writes;
 use super::defence::Defence;
@@ -29,11 +29,11 @@ impl Protocol {
                 state.outbox += u8::from(self.world.crashes && !without.lacks(Defence::Outbox));
                 Writer::Committed { version: state.committed, grant }
             }
-            // Not acknowledged; it is made up for when everything is dropped.
+            // The write is not acknowledged. Its invalidation is made up for when the process empties Redis.
             Writer::Committed { .. } if state.belief[process] == Trust::Away => Writer::Done,
             Writer::Committed { version, .. } => {
                 let next = self.invalidate(state, at, version);
-                // What was done is done, but who knows by whom.
+                // The invalidation is done, but perhaps by an unverified Redis, so the write is not acknowledged.
                 if self.is_unchecked(state, process) { Writer::Done } else { self.settled(state, next) }
             }
             Writer::Draining { version, stage } => {
@@ -83,7 +83,7 @@ impl Protocol {
                 self.store_unless_newer(state, version);
                 true
             }
-            // Without a lease of its own: whatever is there is overwritten.
+            // Without a lease of its own, the writer overwrites whatever the key holds.
             None => {
                 state.redis.entry = Entry::Value { id, version, stale: false };
                 true
@@ -93,7 +93,7 @@ impl Protocol {
         stored
     }
 
-    /// A step of the invalidation of the tag, of the kind that this world has.
+    /// One step of the invalidation of the tag, hard or soft according to the scenario.
     fn next_stage(&self, state: &mut State, stage: Stage) -> Stage {
         if self.world.writes == Writes::SoftTag {
             let fresh = state.fresh_id();
@@ -115,7 +115,7 @@ impl Protocol {
         }
     }
 
-    /// It invalidates the tag, whatever the writer does: every entry carries the tags of the rows that it shows.
+    /// Invalidates the tag, whatever the writer does: every entry carries the tags of the rows that it shows.
     pub(super) fn relay(&self, state: &mut State) {
         let Relay { stage, rows } = state.relay.unwrap_or(Relay { stage: Stage::Begin, rows: state.outbox });
         if stage == Stage::Begin && self.without.lacks(Defence::DoneAfterwards) {

@@ -1,4 +1,4 @@
-//! The tests of the cache, built so that they read its scripts from a folder.
+//! Builds the cache's tests such that they read the cache's scripts from a folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// Builds them and returns the program.
+/// Builds the tests and returns the path of the program.
 pub(super) async fn tests(root: &Path) -> Result<PathBuf> {
     let wrapper = root.join("crates/lab/src/mutants/rustc").canonicalize().context("looking for the checkout")?;
     let output = Command::new("cargo")

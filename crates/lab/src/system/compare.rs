@@ -1,8 +1,8 @@
-//! The full comparison: whatever any cache holds is what would be loaded now.
+//! The full comparison: every entry of every cache must equal what a load would return now.
 //!
-//! Every entry is looked up and read by the address that shows it, then the caches are emptied and all of it is read again:
-//! products of each lane, lists, carts, search pages, recommendations, and "there is no such thing". What a cart knows of a
-//! product has no address of its own; its version is compared with the row's.
+//! Every entry is looked up and read through the address that shows it. Then the caches are emptied, and everything is
+//! read again: products of each cache, lists, carts, search pages, recommendations, and "not found" entries. The cart's
+//! data about a product has no address of its own; its version is compared with that of the row.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -19,25 +19,26 @@ use super::{System, forget};
 use crate::cache_status::Source;
 use crate::private_system::Service;
 
-/// What a comparison has found.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// Answers that were compared.
+    /// Responses that were compared.
     pub(crate) compared: u32,
     /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
     pub(crate) hits: [u32; 4],
-    /// How many of these said that there is no such thing.
+    /// How many of these said that the object does not exist.
     pub(crate) absent: u32,
-    /// Those that differ.
+    /// The differences.
     pub(crate) wrong: Vec<String>,
 }
 
-/// An answer from beside a cache does not say what the cache holds; for so long in all it is asked for again.
+/// A response that bypassed the cache does not say what the cache holds. The read is repeated, for at most this time in
+/// total.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// So many reads at once.
+/// Number of concurrent reads.
 const AT_ONCE: usize = 8;
 
-/// Compares every entry but those whose key `may_differ`, and these addresses.
+/// Compares these addresses, and every entry except those whose key `may_differ`.
 pub(crate) async fn compare(
     ground: &impl System,
     http: &Client,
@@ -85,20 +86,20 @@ pub(crate) async fn compare(
     Ok(comparison)
 }
 
-/// The versions of all products, by their ids.
+/// Returns the versions of all products, by id.
 async fn versions(ground: &impl System) -> Result<HashMap<String, i64>> {
     let rows = ground.sql("shop_db", "SELECT id, version FROM products").await?;
     let parse = |row: &str| row.split_once('|').and_then(|(id, version)| Some((id.to_owned(), version.parse().ok()?)));
     Ok(rows.lines().filter_map(parse).collect())
 }
 
-/// The ids of all carts, by the references that keys name them by.
+/// Returns the ids of all carts, by the references that are used in keys.
 async fn carts(ground: &impl System) -> Result<HashMap<String, String>> {
     let rows = ground.sql("cart_db", "SELECT id FROM carts").await?;
     rows.lines().map(|id| Ok((cart_reference(id.parse()?).to_string(), id.to_owned()))).collect()
 }
 
-/// What is wrong with what the cart knows of a product.
+/// Returns the difference between the cart's data about a product and its row.
 fn differs(entry: &Entry, row: Option<i64>) -> Option<String> {
     (entry.version != row).then(|| format!("{}: version {:?}, and the row has {row:?}", entry.key, entry.version))
 }
@@ -126,7 +127,7 @@ async fn read(http: &Client, url: &str) -> Result<Seen> {
     let header = answer.headers().get("cache-status").and_then(|value| value.to_str().ok());
     let source = Source::parse(header.unwrap_or_default());
     let mut body: Value = answer.json().await.with_context(|| format!("{url} is not JSON"))?;
-    // How far the index, the copy of the catalogue or the baskets were is not what the answer says.
+    // The progress of the index, of the catalogue's copy and of the cart events is not part of the compared content.
     if let Some(body) = body.as_object_mut() {
         body.remove("index");
         body.remove("catalogue");

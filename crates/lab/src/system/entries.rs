@@ -1,4 +1,4 @@
-//! Every entry of every service, and the address that reads it.
+//! The entries of every service, and the address that reads each.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use super::System;
 use crate::private_system::Service;
 
-/// One entry, as `/cache/entries` tells of it.
+/// One entry, as `/cache/entries` lists it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    /// Its whole name.
+    /// Its full key.
     pub(super) key: String,
-    /// Fresh, stale, absent, leased, unreadable.
+    /// Fresh, stale, absent, leased or unreadable.
     pub(super) state: String,
-    /// That of the row, when it holds one.
+    /// The version of the row, if the entry holds one.
     pub(super) version: Option<i64>,
 }
 
@@ -26,7 +26,7 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// All entries of a service; one may come twice.
+/// Returns all entries of a service; an entry may occur twice.
 pub(super) async fn of(ground: &impl System, http: &Client, service: Service) -> Result<Vec<Entry>> {
     let base = ground.url(service).await?;
     let (mut entries, mut cursor) = (Vec::new(), String::new());
@@ -41,8 +41,8 @@ pub(super) async fn of(ground: &impl System, http: &Client, service: Service) ->
     }
 }
 
-/// The path that reads an entry, at the service that it belongs to; `None` for what no path reads. A key names a cart by its
-/// reference, a path by its id: `carts` has the ids by the references.
+/// Returns the path that reads an entry at its service, or `None` if no path reads it. A key names a cart by its
+/// reference, and a path by its id; `carts` maps references to ids.
 pub(super) fn path(key: &str, carts: &HashMap<String, String>) -> Option<String> {
     let (keyspace, rest) = key.split_once(':')?;
     let (lane, id) = rest.split_once(':')?;
@@ -57,15 +57,16 @@ pub(super) fn path(key: &str, carts: &HashMap<String, String>) -> Option<String>
     })
 }
 
-/// A search from its normal form: `q=oak+lamp&category=3&price=-5000&limit=20`. Words may have the signs in them that stand
-/// between words and fields: `q=c+++at&t&category=…` is `c++` and `at&t`. No word has a `=`, or begins with a `+`.
+/// Converts the normal form of a search, `q=oak+lamp&category=3&price=-5000&limit=20`, to a path. Words may contain the
+/// characters that separate words and fields: `q=c+++at&t&category=…` is `c++` and `at&t`. No word contains a `=` or
+/// begins with a `+`.
 fn search(page: &str) -> Option<String> {
     let (words, rest) = page.strip_prefix("q=")?.split_once("&category=")?;
     let (category, rest) = rest.split_once("&price=")?;
     let mut rest = rest.split('&');
     let (least, most) = rest.next()?.split_once('-')?;
     let mut query = form_urlencoded::Serializer::new(String::new());
-    // A dash: something was asked that has no letter or digit in it.
+    // A dash stands for a query without any letter or digit.
     query.append_pair("q", &if words == "-" { "!".to_owned() } else { spaced(words) });
     for (name, value) in [("category", category), ("min_price", least), ("max_price", most)] {
         if !value.is_empty() {
@@ -79,7 +80,8 @@ fn search(page: &str) -> Option<String> {
     Some(format!("/search?{}", query.finish()))
 }
 
-/// Words with spaces between them instead of `+`: the last `+` before a letter stands between words, any other is a sign.
+/// Replaces the `+` between words by spaces: the last `+` before a letter separates words, and any other belongs to a
+/// word.
 fn spaced(words: &str) -> String {
     let mut letters = words.chars().peekable();
     let mut spaced = String::with_capacity(words.len());
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_entry_has_the_address_that_reads_it() {
+    fn every_kind_of_entry_maps_to_the_path_that_reads_it() {
         let carts = HashMap::from([("5e1f".to_owned(), "0f3a".to_owned())]);
         for (key, expected) in [
             ("product:ttl:1", "/products/ttl/1"),

@@ -1,13 +1,13 @@
-//! The log of every operation, where one is asked for.
+//! The log of every operation, if the options ask for one.
 //!
-//! | file | a line for |
+//! | file | one line for |
 //! |---|---|
-//! | `keys.csv` | each product: what the other two call `key`, its subject, and what the service calls it |
-//! | `writes.csv` | each write, answered or not |
-//! | `reads.csv` | each product that an answer showed, and each read without a useful answer: its `source` is `failed` |
+//! | `keys.csv` | each product: its `key` in the other two files, its subject, and its id in the service |
+//! | `writes.csv` | each write, with or without a response |
+//! | `reads.csv` | each product that a response showed, and each read without a usable response: its `source` is `failed` |
 //!
-//! Times are nanoseconds of the one clock. The reads of one answer have the same begin and session. The writes that made
-//! the products came before the first of them.
+//! Times are nanoseconds of the run's clock. The reads of one response have the same begin and session. The writes that
+//! created the products came before the first of these operations.
 
 use std::fs::{File, create_dir_all};
 use std::io::{BufWriter, Write as _};
@@ -19,7 +19,7 @@ use super::judge::Judgement;
 use super::record::{Failed, Read, Seen, Write, Written};
 use super::workload::Pattern;
 
-/// Three files of comma-separated values, or none.
+/// Three open files of comma-separated values, or none.
 #[derive(Debug, Default)]
 pub struct Files(Option<Open>);
 
@@ -31,7 +31,7 @@ struct Open {
 }
 
 impl Files {
-    /// In this folder; nothing without a folder.
+    /// Creates the files in this folder; creates none without a folder.
     pub fn in_folder(folder: Option<&Path>) -> Result<Self> {
         let Some(folder) = folder else { return Ok(Self::default()) };
         create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
@@ -86,7 +86,7 @@ impl Files {
         Ok(())
     }
 
-    /// Writes what is still in memory. Without this, nobody hears that the disk is full.
+    /// Flushes the buffers. Without this call, an error such as a full disk would be lost.
     pub(super) fn close(&mut self) -> Result<()> {
         let Some(open) = &mut self.0 else { return Ok(()) };
         for file in [&mut open.keys, &mut open.reads, &mut open.writes] {

@@ -1,5 +1,5 @@
-//! What a run reads and writes: products of its own, and the pages that show them. The products are removed when it is over;
-//! the pages stay, without them.
+//! The fixture of a run: its own products, and the pages that show them. The products are removed after the run. The
+//! pages stay, without products.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::prepared::{Prepared, Product, Reading, Writing};
 use super::workload::Choice;
 use crate::client::Connection;
 
-/// All subjects, and what has to be cleaned up.
+/// All subjects, and the call that removes their products.
 #[derive(Debug)]
 pub(super) struct Fixture {
     /// The subjects.
@@ -23,7 +23,7 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    /// Makes `products` of each subject, and the pages that show them. `judge` is told of their first versions.
+    /// Creates `products` of each subject, and the pages that show them. `judge` receives their first versions.
     pub(super) async fn create(
         map: &Map,
         products: usize,
@@ -74,7 +74,7 @@ impl Fixture {
         Ok(Self { subjects, remove })
     }
 
-    /// Removes the products. What cannot be removed is left behind: the run has been judged already.
+    /// Removes the products. A failure is ignored, because the run has been judged already.
     pub(super) async fn remove(self) {
         let Some((call, url)) = self.remove else { return };
         let (Ok(mut connection), Ok(method)) = (Connection::new(&url), call.method.parse::<Method>()) else { return };
@@ -85,7 +85,7 @@ impl Fixture {
     }
 }
 
-/// Makes products and pages.
+/// Creates products and pages.
 struct FixtureBuilder<'m> {
     map: &'m Map,
     connections: HashMap<String, Connection>,
@@ -107,7 +107,7 @@ impl FixtureBuilder<'_> {
         Ok(serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
     }
 
-    /// A product, and its version.
+    /// Creates a product and returns it with its version.
     async fn product(&mut self, subject: &Subject, key: u32) -> Result<(Product, u32)> {
         let word = word(key);
         let writing = &self.map.writing;
@@ -140,7 +140,7 @@ impl FixtureBuilder<'_> {
         Ok((Product { id, word, read_path, write_path }, u32::try_from(version)?))
     }
 
-    /// Puts the products on pages, if the subject has pages.
+    /// Adds the products to pages, if the subject has pages.
     async fn pages(&mut self, subject: &Subject, products: &mut [Product]) -> Result<()> {
         let Some(page) = &subject.page else { return Ok(()) };
         for shown in products.chunks_mut(page.products.max(1)) {
@@ -160,8 +160,8 @@ impl FixtureBuilder<'_> {
     }
 }
 
-/// A word that no other product has, and whose beginning none has either: a search that goes by the beginning of words
-/// must not confuse the writes to one with those to another.
+/// Returns a word that no other product has, and whose beginning no other product's word has: a search by prefix must
+/// not confuse the writes to one product with those to another.
 fn word(key: u32) -> String {
     let letter = |at: u32| char::from(b'a' + (at % 26) as u8);
     format!("q{}{}{:06x}{key}", letter(key / 26), letter(key), rand::random::<u32>() & 0xff_ffff)

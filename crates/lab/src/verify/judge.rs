@@ -1,13 +1,13 @@
-//! Which reads broke a promise: every read against all that was written before and while it was made.
+//! Judges which reads broke a promise: every read against all writes that were made before it and at the same time.
 //!
 //! ```text
 //! write    begin ───── COMMIT ─── end        acknowledged with version 5
 //! read                              begin ─── end      must show 5 or later: the floor
 //! read             begin ─────────────── end           may show 4 or 5
-//! read  begin ─ end                                    cannot show 5: nobody had begun to write it
+//! read  begin ─ end                                    cannot show 5: its write had not begun
 //! ```
 //!
-//! Reads are judged when all writes that began before their end are known, so by the round.
+//! A read can be judged when all writes that began before its end are known. So reads are judged after each round.
 
 use std::collections::HashMap;
 
@@ -16,36 +16,36 @@ use super::record::{Nanos, Read, Seen, Write, Written};
 use super::violation::{Fault, Lost};
 use crate::cache_status::Source;
 
-/// The number of the write that made a product.
+/// The number of the write that created a product.
 pub(super) const CREATION: u32 = 1;
 
 /// The judgement of one read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Judgement {
-    /// What is wrong with it, as far as the promise goes.
+    /// The fault of the read under the subject's promise, if any.
     pub fault: Option<Fault>,
     /// The version that it showed.
     pub version: Option<u32>,
-    /// The least that had been acknowledged when it began.
+    /// The highest version that had been acknowledged when the read began.
     pub floor: u32,
-    /// How long before its begin the first newer version had been acknowledged: 0 when it was not stale.
+    /// How long before the read began the first newer version had been acknowledged; 0 if the read was not stale.
     pub stale_for: Nanos,
-    /// How long before its end that newer version had begun to be written: the window is at most so long.
+    /// The time from the begin of that newer version's write to the end of the read: an upper bound of the window.
     pub window: Nanos,
-    /// The version that its session had seen of the product before, and the read that saw it.
+    /// The version that the session had seen of the product before, and the read that saw it.
     pub before: Option<(u32, Read)>,
 }
 
-/// All that is known of the writes to one product.
+/// All known writes to one product.
 #[derive(Debug, Default)]
 struct History {
-    /// Acknowledged writes by the end of their answers, each with the highest version up to then.
+    /// The ends of acknowledged writes, each with the highest version acknowledged up to then.
     floors: Vec<(Nanos, u32)>,
-    /// Acknowledged versions, with the begin and the end of their writes, by version.
+    /// Acknowledged versions, with the begin and the end of their writes, ordered by version.
     versions: Vec<(u32, Nanos, Nanos)>,
-    /// The writes that were answered with the version they made, acknowledged or deferred: each has its own.
+    /// The writes by the version in their response, acknowledged or deferred: each write has its own version.
     made: HashMap<u32, Write>,
-    /// The writes, by number: when they began, and the version they made, as soon as that is known.
+    /// The writes by number: their begin, and their version as soon as it is known.
     writes: HashMap<u32, (Nanos, Option<u32>)>,
 }
 
@@ -57,14 +57,14 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// Takes note of a product that was made before the first read.
+    /// Records a product that was created before the first read.
     pub(super) fn created(&mut self, key: u32, number: u32, version: u32) {
         let outcome = Written::Acknowledged(version);
         let (begin, end, session, node, source) = (0, 0, 0, 0, Source::Uncached);
         self.learn(vec![Write { begin, end, key, session, node, source, number, outcome }]);
     }
 
-    /// Takes note of a round's writes, and returns those that were lost.
+    /// Records the writes of a round, and returns those that were lost.
     pub(super) fn learn(&mut self, mut writes: Vec<Write>) -> Vec<Lost> {
         let mut lost = Vec::new();
         writes.sort_by_key(|write| write.end);
@@ -89,13 +89,13 @@ impl Judge {
         lost
     }
 
-    /// The highest version of a product that a write was answered with: it is committed, whether its invalidation was
-    /// acknowledged or deferred.
+    /// Returns the highest version in the responses to writes of a product. It is committed, whether its invalidation
+    /// was acknowledged or deferred.
     pub(super) fn acknowledged(&self, key: u32) -> u32 {
         self.histories.get(&key).and_then(|history| history.made.keys().max().copied()).unwrap_or(0)
     }
 
-    /// Judges one read. The reads of a session come in the order in which they were made.
+    /// Judges one read. The reads of a session must be passed in the order in which they were made.
     pub(super) fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
         let Some(history) = self.histories.get_mut(&read.key) else {
             return Judgement { fault: Some(Fault::Future), ..Judgement::default() };
@@ -105,7 +105,7 @@ impl Judge {
             Ok(version) => version,
             Err(fault) => return Judgement { fault: Some(fault), floor, ..Judgement::default() },
         };
-        // A write of which nobody knows the version, shown without one: as good as any later one.
+        // A write whose version is unknown, shown without a version: it cannot be distinguished from a later one.
         let Some(version) = version else { return Judgement { floor, ..Judgement::default() } };
         let mut judgement = Judgement { version: Some(version), floor, ..Judgement::default() };
         if version < floor
@@ -116,7 +116,7 @@ impl Judge {
         }
         judgement.before = self.seen_before(read, version);
         judgement.fault = match promise {
-            // It says so itself, and no cache keeps it for anyone else.
+            // The response says that it may be outdated, and no cache keeps it for other clients.
             _ if read.flagged && !read.kept => None,
             Promise::Never if version < floor => Some(Fault::Stale),
             Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
@@ -128,8 +128,9 @@ impl Judge {
 }
 
 impl Judge {
-    /// What the session had seen of the product before. What no cache keeps shows the database as it is: a cache may
-    /// well be behind that until the write is acknowledged, so it is not what later reads are compared with.
+    /// Returns what the session had seen of the product before. A response that no cache keeps shows the current state
+    /// of the database, and a cache may be behind it until the write is acknowledged. So later reads are not compared
+    /// with it.
     fn seen_before(&mut self, read: &Read, version: u32) -> Option<(u32, Read)> {
         match read.kept {
             true => self.sessions.insert((read.session, read.key), (version, *read)),
@@ -139,19 +140,19 @@ impl Judge {
 }
 
 impl History {
-    /// Takes note of an acknowledged version. Nearly always it is the highest so far.
+    /// Records an acknowledged version, which is nearly always the highest so far.
     fn insert(&mut self, version: u32, begin: Nanos, end: Nanos) {
         let at = self.versions.partition_point(|(other, ..)| *other <= version);
         self.versions.insert(at, (version, begin, end));
     }
 
-    /// The highest version that was acknowledged before `begin`.
+    /// Returns the highest version that was acknowledged before `begin`.
     fn floor(&self, begin: Nanos) -> u32 {
         let known = self.floors.partition_point(|(at, _)| *at < begin);
         known.checked_sub(1).map_or(0, |last| self.floors[last].1)
     }
 
-    /// Begin and end of the write that was the first to be acknowledged of all those newer than `version`.
+    /// Returns the begin and end of the write that was acknowledged first among those newer than `version`.
     fn outdated(&self, version: u32) -> Option<(Nanos, Nanos)> {
         let newer = self.versions.partition_point(|(other, ..)| *other <= version);
         self.versions[newer..].iter().map(|(_, begin, end)| (*begin, *end)).min_by_key(|(_, end)| *end)
@@ -206,7 +207,7 @@ mod tests {
         Write { begin, end, key: 1, session: 2, node: 0, source, number, outcome }
     }
 
-    /// Version 1 from the start, version 2 written from 10 to 20 ms.
+    /// A product with version 1 from the start, and version 2 written from 10 to 20 ms.
     fn judge() -> Judge {
         let mut judge = Judge::default();
         judge.created(1, CREATION, 1);
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_outdated_by_an_acknowledged_write_when_the_read_began_is_stale() {
+    fn version_outdated_before_the_read_began_is_stale() {
         let old = |begin, end| read(begin, end, CREATION, 1);
         assert_eq!(fault(&old(21, 22), Promise::Never), Some(Fault::Stale));
         assert_eq!(fault(&old(19, 30), Promise::Never), None, "it began before the answer to the write");
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn staleness_counts_from_the_first_newer_version_and_the_promise_bounds_it() {
+    fn staleness_since_the_first_newer_version_is_bounded_by_the_promise() {
         let mut judge = judge();
         judge.learn(vec![write(40, 50, 8, Written::Acknowledged(3))]);
         let judged = judge.judge(&read(60, 61, CREATION, 1), Promise::AtMost(Duration::from_millis(45)));
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_an_acknowledgement_raises_no_floor() {
+    fn unacknowledged_write_does_not_raise_the_floor() {
         for outcome in [Written::Deferred(3), Written::Unknown] {
             let mut judge = judge();
             judge.learn(vec![write(30, 40, 8, outcome)]);
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_two_writes_made_means_that_one_of_them_was_lost() {
+    fn two_writes_with_the_same_version_mean_a_lost_write() {
         for (first, second) in [
             (Written::Acknowledged(3), Written::Acknowledged(3)),
             (Written::Deferred(3), Written::Acknowledged(3)),
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deferred_write_is_committed_and_must_not_be_lost() {
+    fn deferred_write_must_not_be_lost() {
         let mut judge = judge();
         assert_eq!(judge.acknowledged(1), 2);
         judge.learn(vec![write(30, 40, 8, Written::Deferred(3)), write(50, 60, 9, Written::Unknown)]);
@@ -277,25 +278,25 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_see_what_nobody_has_begun_to_write() {
+    fn read_of_a_write_that_has_not_begun_is_future() {
         assert_eq!(fault(&read(5, 9, 7, 2), Promise::Never), Some(Fault::Future));
         assert_eq!(fault(&read(5, 11, 7, 2), Promise::Never), None, "it may have been committed at once");
         assert_eq!(fault(&read(21, 22, 99, 2), Promise::Never), Some(Fault::Future));
     }
 
     #[test]
-    fn a_version_belongs_to_one_write() {
+    fn version_belongs_to_exactly_one_write() {
         assert_eq!(fault(&read(21, 22, CREATION, 2), Promise::Never), Some(Fault::Torn));
         assert_eq!(fault(&Read { seen: Seen::Torn, ..read(21, 22, 7, 2) }, Promise::Never), Some(Fault::Torn));
     }
 
     #[test]
-    fn a_product_that_is_there_is_not_absent() {
+    fn existing_product_must_not_be_absent() {
         assert_eq!(fault(&Read { seen: Seen::Absent, ..read(1, 2, 7, 2) }, Promise::Never), Some(Fault::Stale));
     }
 
     #[test]
-    fn a_session_does_not_go_back_but_after_an_answer_that_no_cache_keeps() {
+    fn session_may_go_back_only_after_a_response_that_no_cache_keeps() {
         let promise = Promise::AtMost(Duration::from_secs(9));
         let mut judge = judge();
         assert_eq!(judge.judge(&Read { kept: false, ..read(12, 13, 7, 2) }, promise).fault, None);
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_flagged_and_kept_by_no_cache_may_be_outdated_but_not_torn() {
+    fn flagged_response_outside_caches_may_be_outdated_but_not_torn() {
         let promise = Promise::AtMost(Duration::from_millis(1));
         let flagged = Read { flagged: true, kept: false, ..read(58, 59, CREATION, 1) };
         let mut judge = judge();

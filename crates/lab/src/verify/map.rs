@@ -1,4 +1,4 @@
-//! The map: which addresses are read and written, what their answers show, and what each cache promises.
+//! The map: which addresses are read and written, what their responses show, and what each cache promises.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,22 +9,22 @@ use config::{Config, File, FileFormat};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Our own stack.
+/// The map of this repository's stack.
 const OURS: &str = include_str!("map.toml");
 
-/// Everything that the checker knows about an implementation.
+/// The checker's description of an implementation.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
     /// The addresses of each service, one for each replica.
     pub services: BTreeMap<String, Vec<String>>,
-    /// What is written to.
+    /// The products that are written.
     pub products: Products,
-    /// How.
+    /// How they are written.
     pub writing: Writing,
-    /// What an answer shows, unless the subject says otherwise.
+    /// What a response shows, unless the subject specifies something else.
     pub shown: Shown,
-    /// Whether answers say where they came from (`Cache-Status`). Where they do not, nobody can ask for hits.
+    /// Whether responses say where they came from (`Cache-Status`). If they do not, the checker does not require hits.
     #[serde(default = "yes")]
     pub cache_status: bool,
     /// The caches.
@@ -35,15 +35,15 @@ fn yes() -> bool {
     true
 }
 
-/// The products of a run: made for it, or there before.
+/// The products of a run: created for it, or existing ones.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Products {
-    /// Makes one.
+    /// The call that creates a product.
     pub create: Option<Call>,
-    /// Removes it when the run is over.
+    /// The call that removes a product when the run is over.
     pub remove: Option<Call>,
-    /// Those that are there; shared out among the subjects.
+    /// The ids of existing products, which are divided among the subjects.
     #[serde(default)]
     pub ids: Vec<u64>,
 }
@@ -54,41 +54,41 @@ pub struct Products {
 pub struct Call {
     /// GET, PUT, …
     pub method: String,
-    /// The service it is sent to.
+    /// The service to which the request is sent.
     pub service: String,
-    /// With `{id}`, `{word}` or `{page}`.
+    /// The path, with `{id}`, `{word}` or `{page}`.
     pub path: String,
-    /// Where the answer has the id of what was made, as a JSON pointer (RFC 6901).
+    /// Where the response has the id of the created object, as a JSON pointer (RFC 6901).
     pub id: Option<String>,
-    /// What is sent.
+    /// The body of the request.
     pub body: Option<Value>,
 }
 
-/// What all writes have in common.
+/// The common properties of all writes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Writing {
-    /// PUT, as a rule.
+    /// The method, normally PUT.
     pub method: String,
-    /// With `{n}`, by which the write is known again; a subject may have another one.
+    /// The body, with `{n}`, which identifies the write. A subject may have a different body.
     pub body: Value,
-    /// Where the answer has the version that the write made, as a JSON pointer.
+    /// Where the response has the version that the write made, as a JSON pointer.
     pub version: String,
-    /// A piece of the answer's `Cache-Status` by which it says that the invalidation has not happened yet.
+    /// The part of the response's `Cache-Status` which says that the invalidation has not happened yet.
     pub unacknowledged: Option<String>,
 }
 
-/// Where a product is shown, as JSON pointers from the answer's root or from one of its items.
+/// Where a product is shown, as JSON pointers from the root of the response or from one of its items.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
     /// Its id.
     pub id: String,
-    /// Its version, where it is shown.
+    /// Its version, if it is shown.
     pub version: Option<String>,
     /// The number of the write.
     pub number: String,
-    /// What else is of the same write.
+    /// Further values that must come from the same write.
     #[serde(default)]
     pub others: BTreeMap<String, String>,
 }
@@ -99,58 +99,58 @@ pub struct Shown {
 pub struct Subject {
     /// Its name in the report.
     pub name: String,
-    /// What it promises.
+    /// The promise about its staleness.
     pub stale: Promise,
-    /// What is read.
+    /// What is read from it.
     pub read: Reading,
-    /// What is written.
+    /// What is written to it.
     pub write: Target,
-    /// A page that shows several products, when it must be made first.
+    /// A page that shows several products, if it must be created first.
     pub page: Option<Page>,
-    /// What the body of the call that makes its products has besides, or instead.
+    /// Additional or replaced fields in the body of the call that creates its products.
     #[serde(default)]
     pub create: serde_json::Map<String, Value>,
-    /// What an item of the answer shows, when that differs from the others.
+    /// What an item of the response shows, if it differs from the other subjects.
     pub shown: Option<Shown>,
 }
 
-/// Where something is written.
+/// The address of writes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The service.
     pub service: String,
-    /// With `{id}`, `{word}` or `{page}`.
+    /// The path, with `{id}`, `{word}` or `{page}`.
     pub path: String,
-    /// The body, when it is another one than that of all writes.
+    /// The body, if it differs from that of all writes.
     pub body: Option<Value>,
 }
 
-/// Where something is read.
+/// The address of reads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
     /// The service.
     pub service: String,
-    /// With `{id}`, `{word}` or `{page}`.
+    /// The path, with `{id}`, `{word}` or `{page}`.
     pub path: String,
-    /// Where the list of products is, as a JSON pointer; without it, the answer is the product.
+    /// Where the list of products is, as a JSON pointer. Without it, the response is the product itself.
     pub items: Option<String>,
-    /// Whether the product that is asked for is in that list.
+    /// Whether that list contains the requested product.
     #[serde(default)]
     pub lists: Lists,
-    /// Where the answer says that it may be outdated (true or false), as a JSON pointer.
+    /// Where the response says that it may be outdated (true or false), as a JSON pointer.
     pub flagged: Option<String>,
 }
 
-/// What a list shows.
+/// The content of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lists {
-    /// The product that was asked for, and perhaps others: when it is not there, it is absent.
+    /// The requested product, and perhaps others. If it is not there, it is absent.
     #[default]
     Itself,
-    /// Others, and never that one.
+    /// Other products, and never the requested one.
     Others,
 }
 
@@ -158,9 +158,9 @@ pub enum Lists {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
-    /// Makes it.
+    /// The call that creates the page.
     pub create: Call,
-    /// Puts a product on it.
+    /// The call that adds a product to the page.
     pub add: Call,
     /// How many products it shows.
     pub products: usize,
@@ -169,14 +169,14 @@ pub struct Page {
 /// How stale a read may be that begins after a write was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promise {
-    /// Not at all.
+    /// Never stale.
     Never,
-    /// So long after the acknowledgement.
+    /// Stale for at most this time after the acknowledgement.
     AtMost(Duration),
 }
 
 impl Map {
-    /// Reads a map; ours when no file is given. `services` replaces addresses: `NAME=URL,URL`.
+    /// Loads a map; without a file, the map of this repository's stack. `services` replaces addresses: `NAME=URL,URL`.
     pub fn load(file: Option<&Path>, services: &[String]) -> Result<Self> {
         let source = match file {
             Some(path) => std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?,
@@ -193,7 +193,7 @@ impl Map {
         Ok(map)
     }
 
-    /// Leaves only the subjects of these names.
+    /// Removes all subjects except those with these names.
     pub fn only(&mut self, names: &[String]) -> Result<()> {
         for name in names {
             ensure!(self.subjects.iter().any(|subject| subject.name == *name), "the map has no subject {name:?}");
@@ -204,12 +204,12 @@ impl Map {
         Ok(())
     }
 
-    /// What an answer of this subject shows.
+    /// Returns what a response of this subject shows.
     pub fn shown<'a>(&'a self, subject: &'a Subject) -> &'a Shown {
         subject.shown.as_ref().unwrap_or(&self.shown)
     }
 
-    /// What is sent to write a product of this subject.
+    /// Returns the body of a write to a product of this subject.
     pub fn body<'a>(&'a self, subject: &'a Subject) -> &'a Value {
         subject.write.body.as_ref().unwrap_or(&self.writing.body)
     }
@@ -243,7 +243,7 @@ impl<'de> Deserialize<'de> for Promise {
     }
 }
 
-/// Fills in a template: every `{name}`; a text that is nothing but `{n}` becomes the number.
+/// Fills in a template by replacing every `{name}`. A text that consists only of `{n}` becomes the number.
 pub(super) fn fill(template: &Value, names: &[(&str, &str)], n: u32) -> Value {
     match template {
         Value::String(text) if text == "{n}" => n.into(),
@@ -258,7 +258,7 @@ pub(super) fn fill(template: &Value, names: &[(&str, &str)], n: u32) -> Value {
     }
 }
 
-/// Fills in a path.
+/// Fills in the names of a path.
 pub(super) fn fill_text(template: &str, names: &[(&str, &str)]) -> String {
     names.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_map_is_one() {
+    fn default_map_is_valid() {
         let map = Map::load(None, &["cart=http://a:1/,http://b:2".to_owned()]).unwrap();
         assert_eq!(map.services["cart"], ["http://a:1", "http://b:2"]);
         let never = map.subjects.iter().filter(|subject| subject.stale == Promise::Never);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_the_map_does_not_know_is_refused() {
+    fn service_unknown_to_the_map_is_refused() {
         assert!(Map::load(None, &["till=http://a:1".to_owned()]).is_err());
         assert!(Map::load(None, &["cart".to_owned()]).is_err());
     }

@@ -1,4 +1,4 @@
-//! One subject, ready to be read and written: what is sent, and what an answer shows.
+//! One subject, ready to be read and written: the requests, and what their responses show.
 
 use std::collections::HashMap;
 
@@ -15,17 +15,17 @@ use super::workload::Choice;
 pub(super) struct Prepared {
     /// Its name.
     pub name: String,
-    /// What it promises.
+    /// The promise about its staleness.
     pub promise: Promise,
-    /// The products, by the order in which the workload counts them.
+    /// The products, in the order of the workload's indices.
     pub products: Vec<Product>,
-    /// The subject's own part of the keys that records have: that of its first product.
+    /// The key of its first product in the records; the keys of its other products follow.
     pub first_key: u32,
-    /// Which product it is.
+    /// The choice of the next product.
     pub choice: Choice,
-    /// The replicas that are read and written.
+    /// The replicas that are read, and those that are written.
     pub nodes: (Vec<String>, Vec<String>),
-    /// How its answers are read.
+    /// How its responses are interpreted.
     pub reading: Reading,
     /// How its products are written.
     pub writing: Writing,
@@ -34,51 +34,51 @@ pub(super) struct Prepared {
 /// A product of the run.
 #[derive(Debug)]
 pub(super) struct Product {
-    /// What the service calls it.
+    /// Its id in the service.
     pub id: u64,
     /// A word that no other product has.
     pub word: String,
-    /// Where it is read.
+    /// The path at which it is read.
     pub read_path: String,
-    /// Where it is written.
+    /// The path at which it is written.
     pub write_path: String,
 }
 
-/// How an answer is read.
+/// How a response is interpreted.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Where the list is, if it is one.
+    /// Where the list is, if the response is a list.
     pub items: Option<String>,
-    /// What the list shows.
+    /// The content of the list.
     pub lists: Lists,
-    /// Where the answer says that it may be outdated.
+    /// Where the response says that it may be outdated.
     pub flagged: Option<String>,
     /// What an item shows.
     pub shown: Shown,
-    /// The subject's products by what the service calls them.
+    /// The keys of the subject's products, by their ids in the service.
     pub keys: HashMap<u64, u32>,
 }
 
-/// How a product is written; the fields of [`super::map::Writing`].
+/// How a product is written: the fields of [`super::map::Writing`].
 #[derive(Debug)]
 pub(super) struct Writing {
-    /// PUT, as a rule.
+    /// The method, normally PUT.
     pub method: Method,
-    /// With `{n}`.
+    /// The body, with `{n}`.
     pub body: Value,
-    /// Where the answer has the version.
+    /// Where the response has the version.
     pub version: String,
-    /// How it says that the invalidation has not happened yet.
+    /// The text by which a response says that the invalidation has not happened yet.
     pub unacknowledged: Option<String>,
 }
 
 impl Prepared {
-    /// Where a product is read.
+    /// Returns the path at which a product is read.
     pub(super) fn read_path(&self, product: usize) -> &str {
         &self.products[product].read_path
     }
 
-    /// What is sent to write a product: method, path and body.
+    /// Returns the request that writes a product: method, path and body.
     pub(super) fn write(&self, product: usize, number: u32) -> (Method, &str, Bytes) {
         let product = &self.products[product];
         let (id, writing) = (product.id.to_string(), &self.writing);
@@ -86,7 +86,7 @@ impl Prepared {
         (writing.method.clone(), &product.write_path, body.to_string().into())
     }
 
-    /// The version that a write has made, and whether it is acknowledged.
+    /// Returns the version that a write has made, and whether its invalidation is acknowledged.
     pub(super) fn written(&self, body: &[u8], cache_status: &str) -> Option<(u32, bool)> {
         let answer: Value = serde_json::from_slice(body).ok()?;
         let version = u32::try_from(answer.pointer(&self.writing.version)?.as_u64()?).ok()?;
@@ -94,7 +94,8 @@ impl Prepared {
         Some((version, !deferred))
     }
 
-    /// The products of this run that an answer to reading `product` shows, and whether it says that it may be outdated.
+    /// Returns the products of this run that the response to a read of `product` shows, and whether the response is
+    /// flagged as possibly outdated.
     pub(super) fn seen(&self, product: usize, body: &[u8]) -> (Vec<(u32, Seen)>, bool) {
         let key = self.first_key + product as u32;
         let Ok(answer) = serde_json::from_slice::<Value>(body) else { return (vec![(key, Seen::Torn)], false) };
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// Above what fits into 32 bits.
+    /// An id that does not fit into 32 bits.
     const FIRST: u64 = 5_000_000_000;
 
     fn prepared(items: Option<&str>, lists: Lists) -> Prepared {
@@ -188,7 +189,7 @@ mod tests {
     const WHOLE: Seen = Seen::Write { number: 9, version: Some(2) };
 
     #[test]
-    fn an_answer_shows_a_write_or_parts_of_several() {
+    fn response_shows_one_write_or_is_torn() {
         let product = prepared(None, Lists::Itself);
         assert_eq!(seen(&product, &item(FIRST, 2, 9, 9)), [(7, WHOLE)]);
         assert_eq!(seen(&product, &item(FIRST, 2, 9, 8)), [(7, Seen::Torn)], "the name is another write's");
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_is_not_on_its_page_is_absent() {
+    fn requested_product_missing_from_its_page_is_absent() {
         let page = prepared(Some("/items"), Lists::Itself);
         let both = json!({ "items": [item(FIRST, 2, 9, 9), item(FIRST + 1, 2, 9, 9), item(3, 1, 1, 1)] });
         assert_eq!(seen(&page, &both), [(7, WHOLE), (8, WHOLE)]);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_flagged_when_it_says_so() {
+    fn response_is_flagged_by_its_own_field() {
         let page = prepared(Some("/items"), Lists::Itself);
         let flagged = |stale: Value| page.seen(0, json!({ "items": [], "stale": stale }).to_string().as_bytes()).1;
         assert!(flagged(json!(true)));
@@ -219,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_others_shows_whom_it_shows() {
+    fn list_of_others_may_omit_the_requested_product() {
         let others = prepared(Some("/items"), Lists::Others);
         assert_eq!(seen(&others, &json!({ "items": [item(FIRST + 1, 2, 9, 9)] })), [(8, WHOLE)]);
         assert_eq!(seen(&others, &json!({ "items": [] })), []);
     }
 
     #[test]
-    fn a_list_that_is_not_where_the_map_says_is_torn() {
+    fn list_missing_at_its_mapped_path_is_torn() {
         for lists in [Lists::Itself, Lists::Others] {
             let page = prepared(Some("/items"), lists);
             for answer in [json!({ "lines": [] }), json!({ "items": {} }), json!([])] {

@@ -1,4 +1,4 @@
-//! What was done and seen: one record for every operation, on one monotonic clock.
+//! The records of all operations, with the times of one monotonic clock.
 
 use std::time::{Duration, Instant};
 
@@ -6,61 +6,61 @@ use serde::Serialize;
 
 use crate::cache_status::Source;
 
-/// Nanoseconds since the run began. One clock for all operations: they are all made by this process.
+/// Nanoseconds since the run began. This process makes all operations, so one clock covers them all.
 pub(crate) type Nanos = u64;
 
-/// The one clock.
+/// The clock of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
 
 impl Clock {
-    /// Begins now.
+    /// Starts the clock.
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// The time now.
+    /// Returns the time since the start.
     pub(crate) fn now(self) -> Nanos {
         Nanos::try_from(self.0.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
     }
 }
 
-/// A product as one answer showed it. Page reads make several of these.
+/// A product as one response showed it. A read of a page makes several of these records.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Read {
     /// When the request was sent.
     pub begin: Nanos,
-    /// When the answer was there.
+    /// When the response was complete.
     pub end: Nanos,
-    /// Which product, counted through all subjects.
+    /// The product, by an index over all subjects.
     pub key: u32,
-    /// Who read: reads of one session come one after the other.
+    /// The session that read. The reads of one session come one after the other.
     pub session: u32,
-    /// Which replica answered.
+    /// The replica that responded.
     pub node: u8,
-    /// Where the answer came from.
+    /// Where the response came from.
     pub source: Source,
-    /// Whether a cache held the answer, or holds it now.
+    /// Whether a cache held the response, or holds it now.
     pub kept: bool,
-    /// Whether the answer itself says that it may be outdated.
+    /// Whether the response itself says that it may be outdated.
     pub flagged: bool,
     /// What it showed.
     pub seen: Seen,
 }
 
-/// What an answer showed of a product.
+/// What a response showed of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Seen {
-    /// That there is none.
+    /// The product does not exist.
     Absent,
-    /// The write of this number, and the version, where it is shown.
+    /// The write of this number, with the version if it is shown.
     Write {
         /// Its number.
         number: u32,
         /// The version.
         version: Option<u32>,
     },
-    /// Parts of two writes, or something that nobody wrote.
+    /// Parts of two writes, or a value that no client wrote.
     Torn,
 }
 
@@ -69,50 +69,51 @@ pub enum Seen {
 pub struct Write {
     /// When the request was sent.
     pub begin: Nanos,
-    /// When the answer was there, or it was given up.
+    /// When the response was complete, or the request was given up.
     pub end: Nanos,
-    /// Which product.
+    /// The product.
     pub key: u32,
-    /// Who wrote.
+    /// The session that wrote.
     pub session: u32,
-    /// Which replica was asked.
+    /// The replica to which the request was sent.
     pub node: u8,
-    /// What the answer's `Cache-Status` says of where it came from.
+    /// The source according to the response's `Cache-Status`.
     pub source: Source,
     /// Its number, which no other write has.
     pub number: u32,
-    /// What became of it.
+    /// The result of the write.
     pub outcome: Written,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Written {
-    /// It made this version, and what the cache held before is gone, or announced: what the strategy does is done.
+    /// The write made this version, and the strategy's work is done: the earlier entry is gone, or its invalidation is
+    /// announced.
     Acknowledged(u32),
-    /// It made this version; the invalidation is still to come.
+    /// The write made this version; the invalidation is pending.
     Deferred(u32),
-    /// Nobody knows.
+    /// It is not known whether the write was committed.
     Unknown,
 }
 
-/// A read without a useful answer.
+/// A read without a usable response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     /// When the request was sent.
     pub begin: Nanos,
-    /// When it was given up.
+    /// When the request was given up.
     pub end: Nanos,
-    /// Which product was asked for.
+    /// The requested product.
     pub key: u32,
-    /// Who read.
+    /// The session that read.
     pub session: u32,
-    /// Which replica was asked.
+    /// The replica to which the request was sent.
     pub node: u8,
 }
 
-/// Milliseconds, for people.
+/// Converts nanoseconds to milliseconds.
 pub(crate) fn millis(nanos: Nanos) -> f64 {
     Duration::from_nanos(nanos).as_secs_f64() * 1e3
 }

@@ -1,4 +1,4 @@
-//! What the checker says in the end: tables for people, JSON with the raw histograms for programs.
+//! The checker's report: tables for people, JSON with the raw histograms for programs.
 
 use std::fmt;
 use std::fs;
@@ -11,51 +11,52 @@ use super::stats::SubjectStats;
 use super::table::Table;
 use super::verdict;
 
-/// So many violations of a subject are shown.
+/// How many violations of a subject are shown.
 const SHOWN: usize = 3;
 
 /// A finished run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The day it was made.
+    /// The date of the run.
     pub date: String,
-    /// The commit of the folder it was made in.
+    /// The checked-out commit of the working directory.
     pub commit: String,
     /// The subjects.
     pub subjects: Vec<SubjectStats>,
-    /// How many reads were asked for.
+    /// The number of reads that the options asked for.
     pub wanted_reads: u64,
-    /// Whether answers say where they came from.
+    /// Whether responses say where they came from.
     pub says_source: bool,
-    /// How long it read and wrote, in seconds.
+    /// How long the run read and wrote, in seconds.
     pub seconds: f64,
-    /// For how long of that all subjects took part, before those were alone that promise never to be stale.
+    /// The part of that time in which all subjects took part; after it, the subjects that promise never to be stale ran
+    /// alone.
     pub together_seconds: f64,
-    /// The share of the CPU time that was used on this machine meanwhile which the checker itself used.
+    /// The checker's share of the CPU time that was used on this machine during the run.
     pub own_cpu_share: f64,
-    /// Whether it ended early because promises were broken.
+    /// Whether the run ended early because promises were broken.
     pub ended_early: bool,
 }
 
 impl Report {
-    /// Promises that were broken, over all subjects.
+    /// Returns the number of broken promises of all subjects.
     pub fn broken(&self) -> u64 {
         self.subjects.iter().map(SubjectStats::broken).sum()
     }
 
-    /// Reads of the subjects that promise never to be stale; of all, if none does.
+    /// Returns the number of reads of the subjects that promise never to be stale; of all subjects, if none does.
     pub fn counted_reads(&self) -> u64 {
         let none = self.subjects.iter().all(|subject| subject.promise_ms > 0.0);
         let counted = self.subjects.iter().filter(|subject| none || subject.promise_ms == 0.0);
         counted.map(|subject| subject.reads).sum()
     }
 
-    /// What is wrong with the run; nothing when it proves what it is for.
+    /// Returns what is wrong with the run; empty if the run proves what it should.
     pub fn failures(&self) -> Vec<String> {
         verdict::failures(self)
     }
 
-    /// Writes `verify.json` and `verify.md`.
+    /// Writes `verify.json` and `verify.md` to `folder`.
     pub fn save(&self, folder: &Path) -> Result<()> {
         #[derive(Serialize)]
         struct Judged<'a> {
@@ -84,7 +85,7 @@ impl Report {
         text
     }
 
-    /// How it was done.
+    /// Describes the course of the run.
     fn course(&self) -> String {
         let Self { seconds, together_seconds, own_cpu_share, .. } = self;
         let own = 100.0 * own_cpu_share;
@@ -103,7 +104,7 @@ impl Report {
         lines
     }
 
-    /// What went wrong, by subject.
+    /// Returns the failures and violations, by subject.
     fn details(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for SubjectStats { subject, failed_reads, failed_writes, deferred, failure, faults, violations, .. } in
@@ -139,7 +140,7 @@ impl Report {
         Table { left: 2, head: head.map(str::to_owned).to_vec(), rows: self.subjects.iter().map(figures).collect() }
     }
 
-    /// Reads and the share of hits of each pattern.
+    /// Returns the table of reads and hit shares by pattern.
     fn patterns(&self) -> Table {
         const ALL: [&str; 5] = ["hot", "zipf", "uniform", "missing", "sweep"];
         let head = ["subject"].into_iter().chain(ALL).chain(["collapsed", "kept by no cache", "flagged"]);
@@ -158,7 +159,7 @@ impl Report {
     }
 }
 
-/// One line of the table.
+/// Returns one row of the table.
 fn figures(tally: &SubjectStats) -> Vec<String> {
     let staleness = match tally.stale {
         0 => "–".to_owned(),
@@ -183,7 +184,7 @@ fn figures(tally: &SubjectStats) -> Vec<String> {
     ]
 }
 
-/// With as many digits as tell something.
+/// Formats a share with as many digits as are significant.
 fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     match percent {
@@ -193,7 +194,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// `1 234 567`
+/// Formats a number with spaces: `1 234 567`.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_easy_to_read() {
+    fn numbers_are_rounded_and_grouped() {
         assert_eq!([0, 999, 1_000, 5_123_456].map(thousands), ["0", "999", "1 000", "5 123 456"]);
         assert_eq!(percent(3.0 / 5e6), "0.000060 %");
         assert_eq!(percent(0.123), "12.3 %");

@@ -1,4 +1,4 @@
-//! One run of the checker: rounds of reading and writing, each judged when it is over.
+//! One run of the checker: rounds of reads and writes, each judged after it is over.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -18,10 +18,10 @@ use super::sessions::{Log, Session, Shared};
 use super::stats::SubjectStats;
 use super::violation::Fault;
 
-/// How long nobody writes before everything is read once more: whatever is to be announced has been by then.
+/// The pause without writes before the final reads: all pending events are applied in this time.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// A run under way.
+/// A run in progress.
 #[derive(Debug)]
 pub(crate) struct Run {
     prepared: Vec<Arc<Prepared>>,
@@ -29,17 +29,17 @@ pub(crate) struct Run {
     judge: Judge,
     shared: Arc<Shared>,
     files: Files,
-    /// What is known so far, by subject.
+    /// The figures so far, by subject.
     pub(crate) tallies: Vec<SubjectStats>,
-    /// When the last read ended that had none, or that had to go past the cache.
+    /// When the last read ended that failed or bypassed the cache.
     pub(crate) trouble: Nanos,
-    /// When the last write ended that had no answer, or that put its invalidation off.
+    /// When the last write ended that failed or deferred its invalidation.
     pub(crate) trouble_writes: Nanos,
     struck: Option<Fixture>,
 }
 
 impl Run {
-    /// Makes what is needed; `progress` is told how many products there are so far.
+    /// Creates the fixture. `progress` is called with the number of products created so far.
     pub(crate) async fn prepare(
         map: &Map,
         products: usize,
@@ -72,12 +72,12 @@ impl Run {
         })
     }
 
-    /// Reads and writes for so long, and judges what was seen.
+    /// Reads and writes for `length`, and judges the recorded operations.
     pub(crate) async fn round(&mut self, length: Duration) -> Result<()> {
         self.round_of(length, |_| true).await
     }
 
-    /// The same with the subjects alone that promise never to be stale; with all, if none does.
+    /// Does the same with only the subjects that promise never to be stale; with all, if none does.
     pub(crate) async fn strict_round(&mut self, length: Duration) -> Result<()> {
         let none = !self.prepared.iter().any(is_strict);
         let strict: Vec<bool> = self.prepared.iter().map(|subject| none || is_strict(subject)).collect();
@@ -96,7 +96,7 @@ impl Run {
         self.collect(working).await
     }
 
-    /// Waits until all is quiet, and reads everything once more, of every replica.
+    /// Waits for pending events, and reads everything once more, from every replica.
     pub(crate) async fn sweep(&mut self) -> Result<()> {
         sleep(SETTLE).await;
         let mut working = JoinSet::new();
@@ -113,12 +113,12 @@ impl Run {
         self.collect(working).await
     }
 
-    /// Writes what is still to be logged.
+    /// Flushes the log files.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.files.close()
     }
 
-    /// Removes what was made.
+    /// Removes the fixture and returns the figures.
     pub(crate) async fn remove(mut self) -> Vec<SubjectStats> {
         if let Some(mut stage) = self.struck.take() {
             self.sessions.clear();
@@ -128,46 +128,48 @@ impl Run {
         self.tallies
     }
 
-    /// Reads so far of the subjects that promise never to be stale; of all, if none does.
+    /// Returns the number of reads so far of the subjects that promise never to be stale; of all subjects, if none
+    /// does.
     pub(crate) fn strict_reads(&self) -> u64 {
         let none = !self.prepared.iter().any(is_strict);
         let counted = self.prepared.iter().zip(&self.tallies).filter(|(subject, _)| none || is_strict(subject));
         counted.map(|(_, tally)| tally.reads).sum()
     }
 
-    /// Whether a subject takes part that may be stale.
+    /// Returns whether a subject takes part that may be stale.
     pub(crate) fn has_bounded(&self) -> bool {
         !self.prepared.iter().all(is_strict)
     }
 
-    /// How often this was found.
+    /// Returns how often this fault was found.
     pub(crate) fn found(&self, fault: Fault) -> u64 {
         self.tallies.iter().filter_map(|tally| tally.faults.get(&fault)).sum()
     }
 
-    /// Promises that were broken so far, as far as [`SubjectStats::broken`] counts them.
+    /// Returns the number of broken promises so far, as [`SubjectStats::broken`] counts them.
     pub(crate) fn broken(&self) -> u64 {
         self.tallies.iter().map(SubjectStats::broken).sum()
     }
 
-    /// The clock of all records.
+    /// Returns the clock of all records.
     pub(crate) fn clock(&self) -> Clock {
         self.shared.clock
     }
 
-    /// What is known since this was asked last.
+    /// Returns the figures since the last call, and starts new ones.
     pub(crate) fn take(&mut self) -> Vec<SubjectStats> {
         let fresh = self.prepared.iter().map(|subject| SubjectStats::new(&subject.name, subject.promise)).collect();
         std::mem::replace(&mut self.tallies, fresh)
     }
 
-    /// The products of the run by what the service calls them, with the highest version that a write was answered with.
+    /// Returns the ids of the run's products in the service, each with the highest version in the responses to its
+    /// writes.
     pub(crate) fn acknowledged(&self) -> Vec<(u64, u32)> {
         let products = self.prepared.iter().flat_map(|subject| subject.products.iter().zip(subject.first_key..));
         products.map(|(product, key)| (product.id, self.judge.acknowledged(key))).collect()
     }
 
-    /// Everything that is read, of the subjects whose answers are current once all events are carried out.
+    /// Returns all addresses that are read, of the subjects for which `counts` is true.
     pub(crate) fn addresses(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
         let mut all: Vec<String> = self
             .prepared
@@ -187,7 +189,7 @@ impl Run {
         while let Some(worked) = working.join_next().await {
             done.push(worked.context("a session has ended")?);
         }
-        // All writes first: a read may have seen one that another session made.
+        // Writes first: a read may have seen a write of another session.
         let writes: Vec<_> = done.iter().flat_map(|(_, log)| log.writes.iter().copied()).collect();
         self.files.writes(&writes)?;
         for lost in self.judge.learn(writes) {
@@ -206,7 +208,7 @@ impl Run {
             for failed in &log.failed_reads {
                 self.files.failed(failed, log.pattern)?;
             }
-            // No two answers to one session are to requests of the same nanosecond.
+            // No two requests of one session begin in the same nanosecond.
             for answer in log.reads.chunk_by(|one, next| one.begin == next.begin) {
                 let mut stale = false;
                 for read in answer {

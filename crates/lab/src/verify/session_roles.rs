@@ -1,16 +1,16 @@
-//! What the sessions of a subject do.
+//! The roles of a subject's sessions.
 //!
-//! Hot, Zipf and uniform have readers and a writer each, which go their own ways. The missing products have a writer that
-//! calls and readers that wait for it, because a reader that goes its own way finds what another has filled:
+//! The patterns hot, Zipf and uniform have independent readers and a writer each. The missing products have a writer
+//! that signals its readers, because an independent reader would find an entry that another reader has filled:
 //!
 //! ```text
-//! writer  write ── pause ── call ── write again ── read, where nothing stale may be seen
-//! reader                     └──── read            the entry is gone since the first write: it fills
-//! reader                     └──── read            so does this one, at the same time
+//! writer  write ── pause ── signal ── write again ── read, which must not be stale
+//! reader                      └──── read            the entry is gone since the first write: it fills
+//! reader                      └──── read            so does this one, at the same time
 //! ```
 //!
-//! In the pause, announced invalidations arrive. A cache that keeps an entry through a write of its product (write-through,
-//! or one that goes by time) has hits all the same; the report says how many.
+//! Announced invalidations arrive during the pause. A cache that keeps an entry through a write of its product
+//! (write-through, or a cache that relies on TTLs) has hits nevertheless; the report says how many.
 
 use std::time::Duration;
 
@@ -19,25 +19,25 @@ use tokio::sync::watch;
 use super::map::Promise;
 use super::workload::Pattern;
 
-/// What a session does, as it is written down here.
+/// The static part of a session's role.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionRole {
     pub(super) pattern: Pattern,
     writes: bool,
-    /// The longest pause after an operation, or in a call.
+    /// The maximum pause after an operation, or before a signal.
     pub(super) pause: Duration,
 }
 
-/// What a session does, with what it takes.
+/// The part of a session, with its channel if it needs one.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// It reads, and reads again.
+    /// Reads in a loop.
     Reads,
-    /// It writes, and looks at once: no read could begin sooner after the acknowledgement.
+    /// Writes, and reads immediately: no read can begin sooner after the acknowledgement.
     Writes,
-    /// It writes a missing product, and calls its readers.
+    /// Writes a missing product, and signals its readers.
     Calls(watch::Sender<usize>),
-    /// It reads what it is called to.
+    /// Reads the product of each signal.
     Waits(watch::Receiver<usize>),
 }
 
@@ -49,7 +49,7 @@ const fn writes(pattern: Pattern, pause_ms: u64) -> SessionRole {
     SessionRole { pattern, writes: true, pause: Duration::from_millis(pause_ms) }
 }
 
-/// Where nothing stale may be seen, readers never rest.
+/// Where nothing stale is allowed, readers do not pause.
 const STRICT: [SessionRole; 11] = [
     reads(Pattern::Hot, 0),
     reads(Pattern::Hot, 0),
@@ -64,7 +64,7 @@ const STRICT: [SessionRole; 11] = [
     writes(Pattern::Missing, 100),
 ];
 
-/// Where the window is measured, it takes fewer.
+/// Where the staleness window is measured, fewer sessions suffice.
 const BOUNDED: [SessionRole; 9] = [
     reads(Pattern::Hot, 20),
     reads(Pattern::Zipf, 20),
@@ -78,7 +78,7 @@ const BOUNDED: [SessionRole; 9] = [
 ];
 
 impl SessionRole {
-    /// The roles of a subject with this promise, and the parts of those who play them.
+    /// Returns the roles of a subject with this promise, each with its part.
     pub(super) fn all(promise: Promise) -> Vec<(Self, Part)> {
         let roles: &[Self] = if promise == Promise::Never { &STRICT } else { &BOUNDED };
         let (caller, called) = watch::channel(0);
@@ -93,7 +93,7 @@ impl SessionRole {
 }
 
 impl Part {
-    /// Whether it takes a connection to write.
+    /// Returns whether the part needs a connection for writes.
     pub(super) fn writes(&self) -> bool {
         matches!(self, Self::Writes | Self::Calls(_))
     }

@@ -1,4 +1,5 @@
-//! Who reads and writes: sessions with a connection each, one operation after the other, every one of them recorded.
+//! Sessions that read and write. Each has its own connection, makes one operation after the other, and records every
+//! one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -17,14 +18,14 @@ use super::workload::Pattern;
 use crate::cache_status::Source;
 use crate::client::{Answer, Connection};
 
-/// After an operation without a useful answer.
+/// The pause after an operation without a usable response.
 const REST: Duration = Duration::from_millis(20);
 
-/// What all sessions share.
+/// State that all sessions share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) clock: Clock,
-    /// The number of the last write.
+    /// The number of the latest write.
     pub(super) number: AtomicU32,
 }
 
@@ -41,26 +42,26 @@ pub(super) struct Session {
     rng: StdRng,
 }
 
-/// What a session did in one round.
+/// The operations of a session in one round.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) pattern: Pattern,
     pub(super) reads: Vec<Read>,
     pub(super) writes: Vec<Write>,
-    /// Reads without a useful answer.
+    /// Reads without a usable response.
     pub(super) failed_reads: Vec<Failed>,
-    /// Writes without one.
+    /// The number of writes without a usable response.
     pub(super) failed_writes: u64,
-    /// The last of them.
+    /// The latest error.
     pub(super) failure: Option<String>,
-    /// When the last read ended that had none, or that had to go past the cache.
+    /// When the last read ended that failed or bypassed the cache.
     pub(super) trouble: Nanos,
-    /// When the last write ended that had none, or that put its invalidation off.
+    /// When the last write ended that failed or deferred its invalidation.
     pub(super) trouble_writes: Nanos,
 }
 
 impl Session {
-    /// The sessions of one subject, numbered from `first`.
+    /// Creates the sessions of one subject, numbered from `first`.
     pub(super) fn of(subject: usize, prepared: &Arc<Prepared>, first: u32, seed: u64) -> anyhow::Result<Vec<Self>> {
         let (read, write) = &prepared.nodes;
         let session = |((role, part), id): ((SessionRole, Part), u32)| {
@@ -81,7 +82,7 @@ impl Session {
         SessionRole::all(prepared.promise).into_iter().zip(first..).map(session).collect()
     }
 
-    /// Works until `end`.
+    /// Reads and writes until `end`.
     pub(super) async fn work(mut self, shared: Arc<Shared>, end: Nanos) -> (Self, Log) {
         let mut log = Log::of(self.role.pattern);
         while shared.clock.now() < end {
@@ -94,7 +95,7 @@ impl Session {
         (self, log)
     }
 
-    /// Reads every product of the subject once, of every replica.
+    /// Reads every product of the subject once, from every replica.
     pub(super) async fn sweep(mut self, shared: Arc<Shared>) -> (Self, Log) {
         let mut log = Log::of(Pattern::Sweep);
         for product in 0..self.prepared.products.len() {
@@ -124,7 +125,8 @@ impl Session {
                     readers.send_replace(product);
                 }
                 self.write(shared, product, log).await;
-                // Elsewhere it would be a hit as a rule: what is to invalidate the entry is under way.
+                // For other promises this read would normally be a hit, because the invalidation of the entry is still
+                // on its way.
                 if self.prepared.promise == Promise::Never {
                     self.read(shared, product, log).await;
                 }
@@ -139,7 +141,7 @@ impl Session {
         }
     }
 
-    /// Not beyond the end: all others would wait for it.
+    /// Pauses, but not beyond the end of the round: all other sessions would wait for this one.
     async fn pause(&mut self, shared: &Shared, end: Nanos) {
         if !self.role.pause.is_zero() {
             let left = Duration::from_nanos(end.saturating_sub(shared.clock.now()));
@@ -232,7 +234,7 @@ impl Log {
     }
 }
 
-/// An answer of no use, with the begin of what it says.
+/// Describes an unusable response, with the beginning of its body.
 fn refusal(what: &str, path: &str, answer: &Answer) -> String {
     let says: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
     format!("{what} {path}: {} {says}", answer.status)

@@ -1,4 +1,4 @@
-//! What the checker found out about one subject, summed up.
+//! The checker's figures of one subject.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::violation::{Fault, Lost, Misread, Violation};
 use super::workload::Pattern;
 use crate::cache_status::Source;
 
-/// So many violations are kept with all that belongs to them.
+/// How many violations are kept with all their details.
 const KEPT: usize = 20;
 
 /// One subject's figures.
@@ -20,35 +20,36 @@ const KEPT: usize = 20;
 pub struct SubjectStats {
     /// Its name.
     pub subject: String,
-    /// What it promises: the longest staleness in milliseconds; 0 for none.
+    /// Its promise: the longest staleness in milliseconds; 0 for never stale.
     pub promise_ms: f64,
-    /// Products that were read, a page counting once for each that it showed.
+    /// Products that were read. A page counts once for each product that it showed.
     pub reads: u64,
     /// Of these, answered by a cache.
     pub hits: u64,
     /// Reads by pattern.
     pub patterns: BTreeMap<&'static str, Figures>,
-    /// Reads of what no cache keeps: they are judged, but what the session reads later is not compared with them.
+    /// Reads of responses that no cache keeps. They are judged, but later reads of the session are not compared with
+    /// them.
     pub unkept: u64,
-    /// Reads of answers that say themselves that they may be outdated: nothing is promised about how recent they are.
+    /// Reads of responses that say themselves that they may be outdated: nothing is promised about their age.
     pub flagged: u64,
-    /// Answers: a page is one of these, however many products it showed.
+    /// Responses: a page counts once, however many products it showed.
     pub answers: u64,
-    /// Answers that showed something stale.
+    /// Responses that showed something stale.
     pub stale_answers: u64,
-    /// Reads without a useful answer.
+    /// Reads without a usable response.
     pub failed_reads: u64,
     /// Acknowledged writes.
     pub writes: u64,
-    /// Writes whose invalidation was deferred: they raise no floor.
+    /// Writes whose invalidation was deferred: they do not raise the floor.
     pub deferred: u64,
-    /// Writes without a useful answer.
+    /// Writes without a usable response.
     pub failed_writes: u64,
-    /// The last operation without a useful answer.
+    /// The error of the last operation without a usable response.
     pub failure: Option<String>,
-    /// Reads that showed what had been outdated when they began, promised or not.
+    /// Reads that showed a version which was outdated when they began, whether the promise allows it or not.
     pub stale: u64,
-    /// For how long, in microseconds: what had been outdated, when the read began.
+    /// The staleness in microseconds: how long the shown version had been outdated when the read began.
     #[serde(serialize_with = "buckets")]
     pub staleness: Histogram<u64>,
     /// The longest time from the begin of a write to the end of a read that did not show it yet, in milliseconds.
@@ -59,26 +60,26 @@ pub struct SubjectStats {
     pub violations: Vec<Violation>,
 }
 
-/// What the reads of one pattern came to.
+/// The figures of one pattern's reads.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Figures {
     /// Reads.
     pub reads: u64,
     /// Of these, answered by a cache.
     pub hits: u64,
-    /// Of these, answered by somebody else's load.
+    /// Of these, answered by another request's load.
     pub collapsed: u64,
 }
 
 impl Figures {
-    /// The share of hits.
+    /// Returns the share of hits.
     pub fn hit_share(&self) -> f64 {
         self.hits as f64 / self.reads.max(1) as f64
     }
 }
 
 impl SubjectStats {
-    /// Nothing yet.
+    /// Creates empty figures.
     pub fn new(subject: &str, promise: Promise) -> Self {
         let promise_ms = match promise {
             Promise::Never => 0.0,
@@ -107,7 +108,7 @@ impl SubjectStats {
         }
     }
 
-    /// Takes note of an answer: of all that it showed.
+    /// Records a response with all products that it showed.
     pub(super) fn answer(&mut self, stale: bool) {
         self.answers += 1;
         self.stale_answers += u64::from(stale);
@@ -125,7 +126,7 @@ impl SubjectStats {
         figures.collapsed += u64::from(read.source == Source::Collapsed);
         if judgement.stale_for > 0 {
             self.stale += 1;
-            // It grows as it needs to, so there is no value that it could not take.
+            // The histogram resizes itself, so no value is out of range.
             let _ = self.staleness.record((judgement.stale_for / 1_000).max(1));
             self.longest_window_ms = self.longest_window_ms.max(millis(judgement.window));
         }
@@ -153,35 +154,35 @@ impl SubjectStats {
         }
     }
 
-    /// How many promises were broken.
+    /// Returns the number of broken promises.
     pub fn broken(&self) -> u64 {
         self.faults.values().sum()
     }
 
-    /// The share of stale answers is below this with a probability of 95 %. Of answers, because the products of one page
-    /// are outdated together: they are not so many observations.
+    /// Returns the upper bound of the share of stale responses, with a probability of 95 %. It counts responses,
+    /// because the products of one page are outdated together: they are not independent observations.
     pub fn stale_share_at_most(&self) -> f64 {
         share_at_most(self.stale_answers, self.answers)
     }
 
-    /// The share of hits.
+    /// Returns the share of hits.
     pub fn hit_share(&self) -> f64 {
         self.hits as f64 / self.reads.max(1) as f64
     }
 
-    /// Staleness at this quantile, in milliseconds.
+    /// Returns the staleness at this quantile, in milliseconds.
     pub fn staleness_ms(&self, quantile: f64) -> f64 {
         self.staleness.value_at_quantile(quantile) as f64 / 1e3
     }
 
-    /// The greatest staleness, in milliseconds.
+    /// Returns the greatest staleness, in milliseconds.
     pub fn max_staleness_ms(&self) -> f64 {
         self.staleness.max() as f64 / 1e3
     }
 }
 
-/// The upper end of the one-sided 95 % confidence interval of a share: the rule of three when nothing was seen (Hanley and
-/// Lippman-Hand, JAMA 249, 1983), Wilson's interval (JASA 22, 1927) otherwise.
+/// Returns the upper end of the one-sided 95 % confidence interval of a share: the rule of three if no event was seen
+/// (Hanley and Lippman-Hand, JAMA 249, 1983), Wilson's interval (JASA 22, 1927) otherwise.
 fn share_at_most(seen: u64, of: u64) -> f64 {
     const Z: f64 = 1.645;
     let (k, n) = (seen as f64, of as f64);
@@ -196,7 +197,7 @@ fn share_at_most(seen: u64, of: u64) -> f64 {
     }
 }
 
-/// The raw histogram: pairs of microseconds and counts.
+/// Serializes the raw histogram as pairs of microseconds and counts.
 fn buckets<S: Serializer>(histogram: &Histogram<u64>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())))
 }
@@ -206,13 +207,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn none_in_n_means_at_most_three_in_n() {
+    fn rule_of_three_bounds_a_share_without_events() {
         assert_eq!(share_at_most(0, 3_000), 0.001);
         assert_eq!(share_at_most(0, 0), 1.0);
     }
 
     #[test]
-    fn wilsons_bound_lies_above_the_share_and_comes_closer_with_more_reads() {
+    fn wilson_bound_approaches_the_share_with_more_reads() {
         let (few, many) = (share_at_most(10, 100), share_at_most(10_000, 100_000));
         assert!((0.15..0.17).contains(&few) && (0.101..0.102).contains(&many), "{few} {many}");
         assert!(share_at_most(7, 7) <= 1.0);

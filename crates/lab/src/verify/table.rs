@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-/// A head and rows of as many cells; the columns from the `left`th on hold numbers.
+/// A header and rows with as many cells. The columns from number `left` on hold numbers.
 pub(super) struct Table {
     pub(super) left: usize,
     pub(super) head: Vec<String>,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_on_the_left_and_numbers_on_the_right() {
+    fn names_are_left_aligned_and_numbers_right_aligned() {
         let text = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let rows = vec![text(["explicit", "7"]), text(["ttl", "12 345"])];
         let table = Table { left: 1, head: text(["subject", "reads"]), rows };

@@ -1,17 +1,17 @@
-//! Whether a run proves anything: what has to hold besides that no promise was broken.
+//! The verdict on a run: the conditions besides kept promises under which the run proves something.
 //!
-//! A run in which nobody read, nothing was cached or everything failed breaks no promise either.
+//! A run without reads, without cached responses or with failures only breaks no promise either.
 
 use super::report::Report;
 use super::stats::SubjectStats;
 
-/// The checker takes less of the CPU time than this, or it measures itself.
+/// The maximum share of the checker in the CPU time. Above it, the checker would measure itself.
 const OWN_CPU: f64 = 1.0 / 3.0;
 
-/// Missing products have fewer hits than this, or their reads are not what they are for.
+/// The maximum share of hits among reads of missing products. Above it, these reads do not test what they should.
 const MISSING_HITS: f64 = 1.0 / 3.0;
 
-/// What is wrong with a run; nothing when every promise was kept, and the run is worth something.
+/// Returns what is wrong with a run; empty if every promise was kept and the run proves something.
 pub(super) fn failures(report: &Report) -> Vec<String> {
     let mut failures = Vec::new();
     let broken = report.broken();
@@ -46,7 +46,7 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
     failures
 }
 
-/// What a reader of the figures should know, though it is no failure.
+/// Returns remarks for readers of the figures that are not failures.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
     let share = |tally: &SubjectStats| tally.patterns.get("missing").map_or(0.0, |missing| missing.hit_share());
     let often: Vec<String> = report
@@ -71,7 +71,7 @@ mod tests {
     use super::super::violation::Fault;
     use super::*;
 
-    /// A run in which nothing is wrong.
+    /// A run without any failure.
     fn report() -> Report {
         let mut tally = SubjectStats::new("explicit", Promise::Never);
         (tally.reads, tally.hits, tally.writes) = (1_000, 900, 50);
@@ -95,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_read_enough_from_a_cache_and_broke_nothing_passes() {
+    fn run_with_enough_cached_reads_and_kept_promises_passes() {
         assert_eq!(failures_of(|_| {}), Vec::<String>::new());
     }
 
     #[test]
-    fn a_run_that_proves_nothing_fails_and_says_why() {
+    fn run_that_proves_nothing_fails_with_its_reason() {
         type Change = fn(&mut Report);
         let checks: [(Change, &str); 9] = [
             (|report| report.subjects[0].faults = [(Fault::Stale, 2)].into(), "broken 2 times"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_said() {
+    fn every_failure_is_reported() {
         let failures = failures_of(|report| {
             report.subjects[0].writes = 0;
             report.subjects.push(SubjectStats::new("cart", Promise::Never));
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn hits_are_not_asked_for_where_no_answer_says_where_it_came_from() {
+    fn hits_are_not_required_without_cache_status() {
         let failures = failures_of(|report| (report.subjects[0].hits, report.says_source) = (0, false));
         assert_eq!(failures, Vec::<String>::new());
     }
 
     #[test]
-    fn it_is_remarked_when_the_missing_pattern_hits() {
+    fn hits_of_the_missing_pattern_are_remarked() {
         for (hits, remarks_made) in [(300, 0), (400, 1)] {
             let mut report = report();
             report.subjects[0].patterns.insert("missing", Figures { reads: 1_000, hits, collapsed: 0 });

@@ -1,4 +1,4 @@
-//! Broken promises, each with what it takes to believe it.
+//! Broken promises, each with its evidence.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use super::record::{Nanos, Read, Seen, Write, millis};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// It showed an older version than the floor, for longer than the subject promises.
+    /// The read showed an older version than the floor, for longer than the subject promises.
     Stale,
-    /// It showed what nobody had begun to write, or what was never written.
+    /// The read showed a version whose write had not begun, or that was never written.
     Future,
-    /// It showed parts of two writes, or a version together with another version's contents.
+    /// The read showed parts of two writes, or a version together with the contents of another version.
     Torn,
-    /// It showed an older version than its own session had seen before.
+    /// The read showed an older version than its own session had seen before.
     Backwards,
-    /// Two answered writes of a product made the same version: one of them was lost.
+    /// Two writes of a product received the same version: one of them was lost.
     Lost,
 }
 
@@ -26,9 +26,9 @@ pub enum Fault {
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Violation {
-    /// A read showed what it must not.
+    /// A read showed something that it must not.
     Read(Misread),
-    /// A write is gone.
+    /// A write was lost.
     Write(Lost),
 }
 
@@ -37,26 +37,26 @@ pub enum Violation {
 pub struct Lost {
     /// [`Fault::Lost`].
     pub fault: Fault,
-    /// What both made.
+    /// The version that both made.
     pub version: u32,
-    /// The two, the one that was answered first in front.
+    /// The two writes, in the order of their responses.
     pub writes: [Write; 2],
 }
 
-/// A read that broke a promise, with what it takes to believe that.
+/// A read that broke a promise, with its evidence.
 #[derive(Clone, Debug, Serialize)]
 pub struct Misread {
     /// What is wrong.
     pub fault: Fault,
     /// The read.
     pub read: Read,
-    /// The version that it showed, if one can be told.
+    /// The version that it showed, if it is known.
     pub version: Option<u32>,
-    /// The version that it should have shown at least.
+    /// The minimum version that it should have shown.
     pub floor: u32,
-    /// For how long the version that it showed had been outdated when it began.
+    /// How long the shown version had been outdated when the read began.
     pub stale_for: Nanos,
-    /// What its session had seen of the product last, before it.
+    /// What its session had last seen of the product before.
     pub before: Option<(u32, Read)>,
 }
 

@@ -1,42 +1,42 @@
-//! Which product is read or written next.
+//! The workload: the choice of the next product to read or write.
 //!
-//! | pattern | what it is for |
+//! | pattern | purpose |
 //! |---|---|
-//! | hot | two products that everybody reads and somebody writes all the time: the race of a fill with an invalidation |
-//! | Zipf | many products, few of them popular: what a shop looks like |
-//! | uniform | the same products, all alike: entries that are mostly there and seldom asked for |
-//! | missing | products whose entry is written away before they are read: fills against fills, and against the next write |
-//! | sweep | all of them once, of every replica, when all is quiet |
+//! | hot | two products that all sessions read and a writer changes continuously: the race of a fill with an invalidation |
+//! | Zipf | many products, few of them popular: the access pattern of a shop |
+//! | uniform | the same products with equal probability: entries that usually exist and are seldom read |
+//! | missing | products whose entry a write removes before they are read: fills against fills, and against the next write |
+//! | sweep | every product once, from every replica, after all events are applied |
 
 use rand::Rng;
 use rand::distr::Distribution;
 use rand_distr::Zipf;
 
-/// Products of each pattern, in every subject. Zipf and uniform share theirs.
+/// Number of products of each pattern, in every subject. Zipf and uniform share theirs.
 const HOT: usize = 2;
 const MISSING: usize = 8;
 
-/// How popular the popular ones are; about what web caches see (Breslau et al., "Web Caching and Zipf-like
-/// Distributions", INFOCOM 1999).
+/// The exponent of the Zipf distribution; about that of requests to web caches (Breslau et al., "Web Caching and
+/// Zipf-like Distributions", INFOCOM 1999).
 const SKEW: f64 = 0.9;
 
 /// How products are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pattern {
-    /// Always the same few.
+    /// Always the same few products.
     Hot,
-    /// Some far more often than others.
+    /// Some products far more often than others.
     Zipf,
-    /// All alike.
+    /// All products with equal probability.
     Uniform,
-    /// Written just before.
+    /// Products that were written just before.
     Missing,
-    /// Each once, in the end.
+    /// Each product once, at the end.
     Sweep,
 }
 
 impl Pattern {
-    /// Its name in the report.
+    /// Returns its name in the report.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Hot => "hot",
@@ -56,16 +56,16 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// The fewest products that there must be.
+    /// The minimum number of products.
     pub(super) const FEWEST: usize = HOT + MISSING + 1;
 
-    /// Of so many products.
+    /// Creates the choice among `all` products.
     pub(super) fn of(all: usize) -> Self {
         let others = all.saturating_sub(HOT + MISSING).max(1) as f64;
         Self { all, zipf: Zipf::new(others, SKEW).expect("there is at least one, and the skew is positive") }
     }
 
-    /// Which one, counted from 0.
+    /// Returns the index of the next product, from 0 on.
     pub(super) fn next(&self, pattern: Pattern, rng: &mut impl Rng) -> usize {
         let others = HOT + MISSING;
         match pattern {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_have_products_of_their_own_and_zipf_has_favourites() {
+    fn hot_and_missing_have_own_products_and_zipf_is_skewed() {
         let (choice, mut rng) = (Choice::of(60), StdRng::seed_from_u64(7));
         let mut counts = [0_u32; 60];
         for _ in 0..10_000 {

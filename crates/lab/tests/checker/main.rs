@@ -63,7 +63,7 @@ async fn is_caught(flaw: Flaw, promise: Promise, fault: Fault) {
 }
 
 #[tokio::test]
-async fn a_sound_server_with_a_cache_keeps_every_promise_in_every_pattern() {
+async fn sound_server_keeps_every_promise_in_every_pattern() {
     for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
         let report = check(Flaw::None, 1, promise, 6, None).await;
         println!("{report}");
@@ -95,32 +95,32 @@ async fn newer_version_wins_is_caught() {
 }
 
 #[tokio::test]
-async fn a_lost_event_is_caught_though_some_staleness_is_allowed() {
+async fn lost_event_is_caught_under_a_staleness_bound() {
     is_caught(Flaw::LostEvent, Promise::AtMost(Duration::from_millis(500)), Fault::Stale).await;
 }
 
 #[tokio::test]
-async fn an_entry_of_two_writes_is_caught() {
+async fn torn_entry_is_caught() {
     is_caught(Flaw::Torn, Promise::Never, Fault::Torn).await;
 }
 
 #[tokio::test]
-async fn a_write_that_is_shown_and_rolled_back_is_caught() {
+async fn rolled_back_write_in_the_cache_is_caught() {
     is_caught(Flaw::BeforeCommit, Promise::Never, Fault::Backwards).await;
 }
 
 #[tokio::test]
-async fn a_server_that_shows_what_nobody_wrote_is_caught() {
+async fn read_of_an_unwritten_value_is_caught() {
     is_caught(Flaw::Prophecy, Promise::Never, Fault::Future).await;
 }
 
 #[tokio::test]
-async fn a_lost_write_is_caught_though_the_next_one_makes_the_same_version() {
+async fn lost_write_is_caught_when_its_version_is_reused() {
     is_caught(Flaw::LostWrite, Promise::AtMost(Duration::from_secs(3_600)), Fault::Lost).await;
 }
 
 #[tokio::test]
-async fn a_session_that_goes_back_between_replicas_is_caught() {
+async fn session_that_goes_back_between_replicas_is_caught() {
     let promise = Promise::AtMost(Duration::from_secs(3_600));
     // Each has a cache of its own, and hears of its own writes only.
     let report = check(Flaw::None, 2, promise, CAUGHT, Some(Fault::Backwards)).await;

@@ -44,7 +44,7 @@ async fn a_run_without_a_cache_or_with_refused_reads_fails() {
 }
 
 #[tokio::test]
-async fn the_report_has_the_verdict_the_patterns_and_what_went_wrong() {
+async fn report_has_verdict_patterns_and_failures() {
     let folder = tempfile::tempdir().unwrap();
     let report = check_with(Flaw::Prophecy, 1, Promise::Never, &options()).await;
     report.save(folder.path()).unwrap();

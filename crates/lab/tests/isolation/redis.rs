@@ -195,7 +195,7 @@ async fn each(guarded: &Guarded, user: &str, cases: &[String], may: bool) -> Res
 }
 
 #[tokio::test]
-async fn a_service_can_do_with_its_own_keys_what_it_needs() -> Result<()> {
+async fn service_may_run_its_commands_on_its_own_keys() -> Result<()> {
     let guarded = Guarded::start().await?;
     for (user, keyspace) in USERS {
         each(&guarded, user, &OWN.map(|case| case.replace("{}", keyspace)), true).await?;
@@ -204,7 +204,7 @@ async fn a_service_can_do_with_its_own_keys_what_it_needs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_only_some_need_only_they_can_do() -> Result<()> {
+async fn special_commands_are_allowed_only_to_services_that_need_them() -> Result<()> {
     let guarded = Guarded::start().await?;
     for (user, keyspace) in USERS {
         guarded.may(user, &["XADD", &format!("{keyspace}:events"), "1-0", "event", "{}"]).await?;
@@ -216,7 +216,7 @@ async fn what_only_some_need_only_they_can_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_service_can_do_what_is_meant_for_an_operator_or_needed_by_nobody() -> Result<()> {
+async fn operator_commands_and_unused_commands_are_denied_to_services() -> Result<()> {
     let guarded = Guarded::start().await?;
     for (user, keyspace) in USERS {
         each(&guarded, user, &NEVER.map(|case| case.replace("{}", keyspace)), false).await?;
@@ -225,7 +225,7 @@ async fn no_service_can_do_what_is_meant_for_an_operator_or_needed_by_nobody() -
 }
 
 #[tokio::test]
-async fn no_service_can_reach_a_key_of_another() -> Result<()> {
+async fn service_cannot_reach_keys_of_another_service() -> Result<()> {
     let guarded = Guarded::start().await?;
     guarded.script("return 1").await?;
     for (user, own) in USERS {
@@ -242,7 +242,7 @@ async fn no_service_can_reach_a_key_of_another() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_password_or_with_another_ones() -> Result<()> {
+async fn login_requires_the_password_of_that_user() -> Result<()> {
     let guarded = Guarded::start().await?;
     assert!(guarded.reply_to_stranger(&[], &["TIME"]).await?.starts_with("-NOAUTH"));
     let cart = guarded.password_of("cart");

@@ -32,7 +32,7 @@ async fn settled(world: &PrivateSystem, http: &Client) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn nothing_that_a_service_does_is_refused() -> Result<()> {
+async fn redis_refuses_no_command_of_a_running_service() -> Result<()> {
     let world = PrivateSystem::start(programs()?, 60, &[("LANES__SWR__SOFT_TTL", "50ms")]).await?;
     let http = Client::builder().no_proxy().build()?;
     let [shop, cart, search, recommendation] = Service::ALL.map(|service| world.url(service));

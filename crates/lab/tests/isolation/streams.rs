@@ -83,7 +83,7 @@ async fn streams() -> Result<Guarded> {
 }
 
 #[tokio::test]
-async fn a_stream_is_read_by_those_whom_it_concerns_and_by_nobody_else() -> Result<()> {
+async fn stream_is_readable_only_by_its_consumers() -> Result<()> {
     let guarded = streams().await?;
     let look = guarded.script("return redis.call('XRANGE', KEYS[1], '-', '+')").await?;
     for (user, own) in USERS {
@@ -106,7 +106,7 @@ async fn a_stream_is_read_by_those_whom_it_concerns_and_by_nobody_else() -> Resu
 }
 
 #[tokio::test]
-async fn nobody_but_its_owner_can_change_a_stream() -> Result<()> {
+async fn stream_is_writable_only_by_its_owner() -> Result<()> {
     let guarded = streams().await?;
     let append = guarded.script("return redis.call('XADD', KEYS[1], '*', 'event', 'forged')").await?;
     let remove = guarded.script("return redis.call('UNLINK', KEYS[1])").await?;
@@ -127,7 +127,7 @@ async fn nobody_but_its_owner_can_change_a_stream() -> Result<()> {
 }
 
 #[tokio::test]
-async fn only_the_product_api_speaks_on_its_channel_and_the_others_listen() -> Result<()> {
+async fn product_channel_accepts_messages_only_from_the_product_api() -> Result<()> {
     let guarded = Guarded::start().await?;
     let publish = guarded.script("return redis.call('PUBLISH', ARGV[1], 'forged')").await?;
     for (user, _) in USERS {

@@ -1,4 +1,4 @@
-//! The product API's table, without the product API: a pool of connections, two statements, and JSON made here.
+//! The product API's table without the product API: a connection pool, two statements, and JSON that is made here.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
-/// As many as the product API has, and as long as it waits for one.
+/// The size and the timeout of the product API's connection pool.
 const CONNECTIONS: usize = 16;
 const WAIT: Duration = Duration::from_secs(2);
-/// As long as a statement of the product API may take.
+/// The statement timeout of the product API.
 const OPTIONS: &str = "-c statement_timeout=5000";
 
 const SELECT: &str = "SELECT p.id, p.name, p.description, p.price_cents, p.stock, p.featured, c.id, c.name, p.version, \
@@ -70,7 +70,7 @@ impl Shop {
         self.with(None, id).await
     }
 
-    /// The product as it is then.
+    /// Changes the stock, and returns the changed product.
     pub(crate) async fn change(&self, id: i64, stock: i32) -> Result<Option<Bytes>> {
         self.with(Some(stock), id).await
     }
@@ -83,7 +83,7 @@ impl Shop {
             Some(connection) => connection,
             None => Connection::open(&self.config).await.map_err(error::ErrorBadGateway)?,
         };
-        // A connection that failed is not used again.
+        // A connection that failed is not reused.
         let row = connection.run(stock, id).await.map_err(error::ErrorBadGateway)?;
         self.idle.lock().map_err(|_| error::ErrorInternalServerError("a panic"))?.push(connection);
         row.map(|row| serialised(&row).map_err(error::ErrorInternalServerError)).transpose()

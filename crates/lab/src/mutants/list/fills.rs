@@ -1,4 +1,4 @@
-//! `commit.lua`, and the leases that it asks for.
+//! Mutants of `commit.lua`, and of the leases that it checks.
 
 use super::{Mutant, mutant};
 

@@ -1,22 +1,23 @@
-//! The mutants: each takes one defence out of one script, and names the test that must notice.
+//! The list of mutants: each removes one defence from one script, and names the test that must fail.
 //!
-//! Only the cache's own scripts: those of the relay, of the consumers and of the search's horizon have none.
+//! The list covers only the cache's own scripts. The scripts of the relay, of the consumers and of the search's
+//! watermarks have no mutants.
 
 mod fills;
 mod older;
 mod refreshes;
 mod tags;
 
-/// One change of one script.
+/// One change to one script.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mutant {
-    /// What is taken out.
+    /// The defence that is removed.
     pub(super) name: &'static str,
-    /// The script's file.
+    /// The file name of the script.
     pub(super) script: &'static str,
-    /// What stands there, once.
+    /// The text that is replaced. It occurs once in the script.
     pub(super) defence: &'static str,
-    /// What stands there instead.
+    /// The replacement.
     pub(super) instead: &'static str,
     /// The test that must fail.
     pub(super) caught_by: &'static str,
@@ -32,7 +33,7 @@ const fn mutant(
     Mutant { name, script, defence, instead, caught_by }
 }
 
-/// All of them.
+/// Returns all mutants.
 pub(super) fn all() -> impl Iterator<Item = Mutant> {
     [fills::COMMIT, fills::LEASES, older::ALL, refreshes::ALL, tags::REMOVAL, tags::FENCE, tags::EXAMINE, tags::SWEEP]
         .into_iter()

@@ -1,4 +1,4 @@
-//! `remove_older.lua`, and what `commit.lua` does with the mark that it leaves on a lease.
+//! Mutants of `remove_older.lua`, and of the way in which `commit.lua` handles the mark that it leaves on a lease.
 
 use super::{Mutant, mutant};
 

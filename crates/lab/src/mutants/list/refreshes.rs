@@ -1,4 +1,4 @@
-//! `refresh.lua` and `soften.lua`: what is stale, and brought up to date behind.
+//! Mutants of the scripts for stale entries and their background refresh.
 
 use super::{Mutant, mutant};
 

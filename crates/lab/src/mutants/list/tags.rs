@@ -1,4 +1,4 @@
-//! The invalidation of a tag, hard and soft, and the sweep of the sets.
+//! Mutants of the invalidation of a tag, hard and soft, and of the sweep of the tag sets.
 
 use super::{Mutant, mutant};
 
