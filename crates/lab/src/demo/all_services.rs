@@ -29,7 +29,9 @@ pub(super) async fn run(stage: &mut DemoContext, subject: &DemoProduct) -> Resul
 
 async fn one_write(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
-    say.step("The same product lies in the caches of four services. One write, and each forgets it by itself.");
+    say.step(
+        "The caches of four services hold the same product. After one write, each service invalidates its own entry.",
+    );
     let mut delays: Vec<Vec<f64>> = vec![Vec::new(); neighbours.places.len()];
     for round in 0..ROUNDS {
         neighbours.warm().await?;
@@ -38,7 +40,11 @@ async fn one_write(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &
         if round == 0 {
             say.write(&written, "");
             for (place, (service, ms)) in neighbours.places.iter().zip(&gone) {
-                say.note(&format!("{service:<15} {:<28} gone {} after the answer", shortened(&place.key), human(*ms)));
+                say.note(&format!(
+                    "{service:<15} {:<28} gone {} after the response",
+                    shortened(&place.key),
+                    human(*ms)
+                ));
             }
         }
         for (all, (_, ms)) in delays.iter_mut().zip(gone) {
@@ -48,7 +54,7 @@ async fn one_write(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &
     for (place, delays) in neighbours.places.iter().zip(delays) {
         let delays: Times = delays.into_iter().collect();
         stage.claim(
-            format!("{}: from answer to gone (median / max of {ROUNDS})", place.name),
+            format!("{}: from response to invalidation (median / max of {ROUNDS})", place.name),
             format!("{:.1} / {}", delays.median(), human(delays.max())),
             Verdict::at_most(LATEST, delays.max()),
         );
@@ -58,7 +64,7 @@ async fn one_write(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &
 
 async fn psql(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
-    say.step("Somebody changes the price in psql. No service is told; the trigger has written the event with the row.");
+    say.step("The price changes in psql, without any service. The trigger writes the event in the same transaction.");
     neighbours.warm().await?;
     let price = subject.product.price_cents + 4_242;
     let sql = format!("UPDATE products SET price_cents = {price} WHERE id = {}", subject.product.id);
@@ -81,7 +87,7 @@ async fn psql(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &Other
 async fn absent(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &OtherServices) -> Result<()> {
     let say = stage.say;
     say.step(
-        "The cart is put on plain Pub/Sub, and is not there when the price changes. Nobody keeps the event for it.",
+        "The cart service uses plain Pub/Sub, and is stopped while the price changes. Pub/Sub does not keep the event.",
     );
     let cart = stage.stack.borrow("cart");
     cart.start(&["EVENTS__TRANSPORT=pubsub"]).await?;
@@ -94,22 +100,18 @@ async fn absent(stage: &mut DemoContext, subject: &DemoProduct, neighbours: &Oth
     say.write(&written, "while the cart was stopped");
     say.note(&format!("the cart says {old} ({status}), the catalogue {new}"));
     stage.claim(
-        "Pub/Sub: what was announced meanwhile is lost",
+        "Pub/Sub: the event published meanwhile is lost",
         format!("{old} instead of {new}, until its TTL"),
         Verdict::that(old != new && status.contains("hit"), "a stale hit", format!("{old}, {status}")),
     );
 
-    say.step("Back on the stream, where its group had stopped reading: it catches up with all that it has missed.");
+    say.step("The cart service uses the stream again and continues where its group stopped reading.");
     cart.give_back().await?;
     let began = Instant::now();
     until_price(neighbours, new).await?;
-    stage.claim(
-        "the stream: what was missed is made good",
-        human(super::times::millis(began.elapsed())),
-        Verdict::Holds,
-    );
+    stage.claim("the stream: missed events are applied", human(super::times::millis(began.elapsed())), Verdict::Holds);
 
-    say.step("Stopped, changed, started once more, on the stream all the time.");
+    say.step("The same again, this time with the stream throughout.");
     neighbours.warm().await?;
     let cart = stage.stack.borrow("cart");
     cart.stop().await?;

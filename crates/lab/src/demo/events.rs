@@ -21,13 +21,13 @@ const LATEST: f64 = 1_000.0;
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "The change is announced on the channel product:updates; a listener deletes what it outdates. The writer knows \
+        "The relay publishes the change on the channel product:updates, and a listener removes the entry. The writer knows \
          no keys, so any number of caches can listen.",
     );
     let say = stage.say;
     let subject = stage.subject(Demo::Events)?;
 
-    say.step("An entry is there. A write does not touch it; the event was committed with the row, and the relay publishes it.");
+    say.step("The entry exists. The write does not remove it; the event is committed with the row, and the relay publishes it.");
     say.note(&subject.to_string());
     let (first, entry) = subject.warm(LIFE).await?;
     say.read(&first, "");
@@ -37,7 +37,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     let gone = until_gone(&subject, &written).await?;
     say.write(&written, "");
     say.redis(&subject.key(), subject.entry().await?.as_ref());
-    say.note(&format!("the listener's delete was seen {} after the answer", human(gone)));
+    say.note(&format!("the listener removed the entry {} after the response", human(gone)));
     say.read(&subject.read().await?, "");
 
     let wait = say.progress(&format!("the same, {ROUNDS} times in all"), ROUNDS as u64);
@@ -52,14 +52,14 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     wait.over();
     let delays: Times = delays.into_iter().collect();
     stage.claim(
-        "from answer to delete (min / median / max)",
+        "from response to removal (min / median / max)",
         format!("{:.1} / {:.1} / {}", delays.min(), delays.median(), human(delays.max())),
         Verdict::at_most(LATEST, delays.max()),
     );
     let heard = stage.shop.events_applied(before.events_applied() + ROUNDS as u64).await?;
     let mean = applied_in(&before, &stage.shop.metrics().await?);
     stage.claim(
-        "from announcement to delete, in the service",
+        "from event to removal, in the service",
         format!("{} on average", human(mean)),
         Verdict::that(
             heard && mean <= LATEST,
@@ -67,9 +67,9 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
             format!("{mean} ms"),
         ),
     );
-    stage.claim("a read after the delete is fresh", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
+    stage.claim("a read after the removal is fresh", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
 
-    say.step("Somebody else writes: past the strategy, through PUT /products/{id}, which knows nothing of this lane.");
+    say.step("Another client writes through PUT /products/{id}, which does not invalidate this cache.");
     subject.warm(LIFE).await?;
     let written = subject.write_as_somebody_else().await?;
     let gone = until_gone(&subject, &written).await?;
@@ -77,7 +77,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     say.write(&written, "");
     say.read(&read, "");
     stage.claim(
-        "somebody else's write reaches the lane, too",
+        "the write of another client invalidates the entry, too",
         format!("gone after {}", human(gone)),
         Verdict::that(
             gone <= LATEST && read.version >= written.version,
@@ -87,9 +87,9 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     );
     all_services::run(stage, &subject).await?;
     say.lesson(
-        "Stale for the time of a delivery only, whoever wrote.",
-        "Pub/Sub forgets who was not there: after a lost connection the listener drops its whole lane, and the TTL is \
-         the last resort. The stream forgets nobody, and costs an outbox, a relay and a consumer that acknowledges.",
+        "Stale only until delivery, for every writer.",
+        "Pub/Sub does not redeliver: after a lost connection the listener removes all entries of this cache, and the TTL is \
+         the last resort. A stream redelivers, and costs an outbox, a relay and a consumer that acknowledges.",
     );
     Ok(())
 }

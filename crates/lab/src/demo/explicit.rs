@@ -20,13 +20,13 @@ const RACE: Duration = Duration::from_millis(800);
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "The writer deletes the entry after its COMMIT and before it answers. Whoever reads after that answer \
+        "The writer removes the entry after COMMIT and before it answers. A read that begins after the response \
          reads what was written.",
     );
     let say = stage.say;
     let subject = stage.subject(Demo::Explicit)?;
 
-    say.step("An entry is there, and reads are hits.");
+    say.step("The entry exists, and reads are hits.");
     say.note(&subject.to_string());
     let (first, entry) = subject.warm(LIFE).await?;
     say.read(&first, "");
@@ -35,7 +35,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     say.read(&subject.read().await?, "");
     say.note(&format!("{HITS} more hits: median {}, slowest {}", human(hits.median()), human(hits.max())));
 
-    say.step(&format!("A write deletes it, the next read loads it again; {ROUNDS} times."));
+    say.step(&format!("A write removes it, and the next read loads it again; {ROUNDS} times."));
     let (mut misses, mut gone, mut fresh) = (Vec::new(), 0, 0);
     for round in 0..ROUNDS {
         let written = subject.write().await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
         format!("{gone} of {ROUNDS}"),
         Verdict::equal(ROUNDS, gone),
     );
-    stage.claim("the next read loads what was written", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
+    stage.claim("the next read loads the written value", format!("{fresh} of {ROUNDS}"), Verdict::equal(ROUNDS, fresh));
     stage.claim(
         "that read is slower than a hit (medians)",
         format!("{} against {}", human(misses.median()), human(hits.median())),
@@ -68,20 +68,22 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
         ),
     );
 
-    say.step(&format!("The race: {READERS} readers load and store it all the time while a writer goes on writing."));
+    say.step(&format!("The race: {READERS} readers load and store the entry while a writer keeps writing."));
     let pace = Pace { readers: READERS, read_pause: Duration::ZERO, write_pause: Duration::from_millis(10) };
     let load = Load::start(std::slice::from_ref(&subject), pace);
     tokio::time::sleep(RACE).await;
     let traffic = load.finish().await;
     let (reads, writes) = (traffic.reads.len(), traffic.writes.len());
-    say.note("A load that began before a delete loses its lease to it, and cannot store the old value afterwards.");
+    say.note(
+        "A removal also removes the lease of a load that began before it, so that load cannot store the old value.",
+    );
     stage.promise(
         "no read is older than an acknowledged write",
         format!("{} of {reads} reads, {writes} writes", traffic.outdated()),
         Verdict::equal((0, Vec::new()), (traffic.outdated(), traffic.failures())),
     );
     say.lesson(
-        "After the answer to a write, the old value is never returned again.",
+        "After the response to a write, no read returns the old value.",
         "The next read waits for the database, and the writer has to know every key that shows the product.",
     );
     Ok(())

@@ -152,8 +152,11 @@ pub async fn run(options: &Options) -> Result<()> {
     table::print(&stage.claims, stage.say.paint());
     played?;
     let (all, wrong) = (stage.claims.all().len(), stage.claims.false_ones());
-    ensure!(wrong == 0, "{wrong} of {all} claims are false; each says above what was expected and what was seen");
-    println!("All {all} claims hold, measured in {:.0} s.", stage.began.elapsed().as_secs_f64());
+    ensure!(
+        wrong == 0,
+        "{wrong} of {all} assertions failed; the lines above show the expected and the observed values"
+    );
+    println!("All {all} assertions hold, measured in {:.0} s.", stage.began.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -171,9 +174,7 @@ async fn play(stage: &mut DemoContext, demos: &[Demo]) -> Result<()> {
         swr::prepare(stage).await?;
     }
     for demo in demos {
-        perform(stage, *demo)
-            .await
-            .with_context(|| format!("the demo `{}` could not be played to its end", demo.name()))?;
+        perform(stage, *demo).await.with_context(|| format!("the demo `{}` did not finish", demo.name()))?;
     }
     Ok(())
 }
@@ -199,7 +200,7 @@ async fn perform(stage: &mut DemoContext, demo: Demo) -> Result<()> {
         stage.claims.take_back(first);
         let why = played.err().map_or(String::new(), |error| format!(" ({error:#})"));
         stage.say.step(&format!(
-            "Redis answered too late for the service, which went past the cache{why}. On a quieter machine these claims \
+            "Redis answered too late, so the service bypassed the cache{why}. On a quieter machine these assertions \
              hold: attempt {attempt} of {ATTEMPTS}."
         ));
     }

@@ -106,7 +106,7 @@ impl OtherServices {
             if there.iter().all(|there| *there) {
                 return Ok(());
             }
-            ensure!(began.elapsed() < TIMEOUT, "the answers do not stay in their caches: {:?}", self.places);
+            ensure!(began.elapsed() < TIMEOUT, "the responses are not cached: {:?}", self.places);
             sleep(Duration::from_millis(20)).await;
         }
     }

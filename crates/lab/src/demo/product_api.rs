@@ -149,7 +149,7 @@ impl ProductApiClient {
                 Some(entry) if left >= life.as_millis() as u64 => return Ok((answer, entry)),
                 _ => ensure!(
                     Instant::now() < deadline,
-                    "no entry under {key} lives for {life:?}; is the TTL of its lane shorter?"
+                    "no entry under {key} lives for {life:?}; is the TTL of its cache shorter?"
                 ),
             }
             tokio::time::sleep(Duration::from_millis(left + 20)).await;

@@ -28,35 +28,35 @@ const DELIVERY: f64 = 1_000.0;
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "All of them together, each for what it is good at: the writer deletes, tags reach what it does not know, events \
+        "All of them combined: the writer removes the entry by key, tags reach entries that the writer does not know, events \
          reach other writers' changes, the soft TTL keeps hot entries warm, and without Redis everything goes on.",
     );
     let subject = stage.subject(Demo::Production)?;
     layers(stage, &subject).await?;
     outage(stage).await?;
     stage.say.lesson(
-        "The cache is an accelerator, never a dependency: its loss costs time, no request, and no truth.",
-        "Every layer of the others, and a database that can carry the bounded load of an outage.",
+        "The cache is not a dependency: without it, reads are slower, but no request fails and no read is stale.",
+        "The cost of every other strategy, and a database that can serve the bounded load during an outage.",
     );
     Ok(())
 }
 
 async fn layers(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
     let say = stage.say;
-    say.step("Layer by layer: two lifetimes and tags on the entry.");
+    say.step("The entry has a soft TTL, a hard TTL and tags.");
     say.note(&subject.to_string());
     let (_, entry) = subject.warm(LIFE).await?;
     say.read(&subject.read().await?, "");
     say.redis(&subject.key(), Some(&entry));
     let (soft, hard) = (entry.soft_ttl_ms.unwrap_or(0), entry.hard_ttl_ms.unwrap_or(0));
     stage.claim(
-        "refreshed from the soft, gone at the hard TTL",
+        "refreshed after the soft TTL, removed at the hard TTL",
         format!("{:.1} s and {:.1} s", soft as f64 / 1e3, hard as f64 / 1e3),
         Verdict::that(0 < soft && soft < hard, "0 < soft < hard", format!("{soft} and {hard} ms")),
     );
 
     say.step(
-        "Its own write deletes the key; a write through another lane reaches it by its tag; somebody else's by event.",
+        "Its own write removes the entry by key, a write through another strategy by tag, and any other write by event.",
     );
     let events = stage.shop.metrics().await?.events_applied();
     let written = subject.write().await?;
@@ -79,7 +79,7 @@ async fn layers(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
     say.write(&written, "by the tags lane");
     say.read(&read, "");
     stage.claim(
-        "another lane's write reaches it by tag",
+        "a write through another strategy invalidates it by tag",
         human(read.ms),
         Verdict::equal((Source::Miss, written.version), (read.source, read.version)),
     );
@@ -91,11 +91,11 @@ async fn layers(stage: &mut DemoContext, subject: &DemoProduct) -> Result<()> {
     while read.version < written.version && millis(began.elapsed()) < 5.0 * DELIVERY {
         read = subject.read().await?;
     }
-    say.write(&written, "somebody else");
+    say.write(&written, "another client");
     say.read(&read, "");
     let delay = millis(began.elapsed());
     stage.claim(
-        "somebody else's write reaches it by event",
+        "any other write invalidates it by event",
         format!("{} until the fresh read", human(delay)),
         Verdict::that(
             read.version >= written.version && delay <= DELIVERY,
@@ -113,7 +113,7 @@ async fn outage(stage: &mut DemoContext) -> Result<()> {
         subject.warm(LIFE).await?;
     }
     say.step(&format!(
-        "{} readers and a writer on {SUBJECTS} products. Redis is stopped under them, and started again.",
+        "{} readers and a writer use {SUBJECTS} products while Redis is stopped and started again.",
         PACE.readers
     ));
     let load = Load::start(&subjects, PACE);
@@ -166,7 +166,7 @@ async fn outage(stage: &mut DemoContext) -> Result<()> {
     println!();
     let (reads, writes) = (traffic.reads.len(), traffic.writes.len());
     stage.promise(
-        "Redis goes away: no read and no write fails",
+        "Redis is down: no read and no write fails",
         format!("{} of {reads} reads, {writes} writes", traffic.failures().len()),
         Verdict::equal(Vec::new(), traffic.failures()),
     );
@@ -174,7 +174,7 @@ async fn outage(stage: &mut DemoContext) -> Result<()> {
     let (hits, bypassed) = (from(&without, &[Source::Hit, Source::Stale]), from(&without, &[Source::Bypass]));
     let during = times(&phases[1].1);
     stage.promise(
-        "meanwhile reads go past the cache",
+        "meanwhile reads bypass the cache",
         format!("{bypassed}, p50 {}, p99 {}", human(during.median()), human(during.percentile(99.0))),
         Verdict::that(hits == 0 && bypassed > 0, "reads by bypass only", format!("{hits} hits, {bypassed} by bypass")),
     );
@@ -184,7 +184,7 @@ async fn outage(stage: &mut DemoContext) -> Result<()> {
         Verdict::equal(0, traffic.outdated()),
     );
     stage.promise(
-        "Redis is back: so are hits, without a restart",
+        "Redis is up again: reads are hits, without a restart of the service",
         format!("after {}", human(millis(back))),
         Verdict::at_most(RECOVERY, back),
     );
@@ -209,7 +209,7 @@ async fn first_hit(subject: &DemoProduct) -> Result<super::product_api::Answer> 
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    bail!("no read was a hit within {:?} of Redis' return", 2 * RECOVERY)
+    bail!("no read was a hit within {:?} after Redis was up again", 2 * RECOVERY)
 }
 
 fn load_began(reads: &[Request]) -> Instant {

@@ -43,13 +43,13 @@ pub(super) async fn prepare(stage: &mut DemoContext) -> Result<()> {
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "Each entry has two lifetimes. Past the soft TTL it is still served, at once, and one refresh runs behind; at \
-         the hard TTL it is gone. For what everybody reads and nobody minds being a few seconds old.",
+        "Each entry has a soft and a hard TTL. After the soft TTL it is still served at once, and one refresh runs in the \
+         background; at the hard TTL it is removed. For data that is read often and may be some seconds old.",
     );
     let say = stage.say;
     let subject = stage.subject(Demo::Swr)?;
 
-    say.step("An entry grows old. Meanwhile the row changes, and the entry is left alone.");
+    say.step("The entry passes its soft TTL. Meanwhile the row changes, and the entry stays unchanged.");
     say.note(&subject.to_string());
     let list = growing_old(&stage.shop, LIST.0, LIST.1).await?;
     let entry = growing_old(&stage.shop, &subject.path(), &subject.key()).await?;

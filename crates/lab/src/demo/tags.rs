@@ -24,8 +24,8 @@ struct Slot {
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "Entries carry the names of what they show. A write invalidates a name, and whatever carries it is gone: \
-         also what the writer has never heard of.",
+        "Entries carry the tags of the rows that they show. A write invalidates a tag, and with it every entry that \
+         carries the tag, including entries that the writer does not know.",
     );
     let [(a, of_a), (b, of_b)] = stage.two_categories()?;
     let a = Category { name: a.name.trim_end_matches(MARK).to_owned(), ..a };

@@ -21,13 +21,13 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "Each entry lives for a fixed time, and the writer does nothing. The least work, and the widest window: \
-         until the entry ends, every read returns what was true when it was stored.",
+        "Each entry lives for a fixed time, and the writer does nothing. This is the least work and the longest staleness: \
+         until the entry expires, every read returns the value from when it was stored.",
     );
     let say = stage.say;
     let subject = stage.subject(Demo::Ttl)?;
 
-    say.step("A read fills the entry, unless one is there that still has some time to go.");
+    say.step("A read fills the entry, unless one exists that does not expire soon.");
     say.note(&subject.to_string());
     let (first, entry) = subject.warm(LIFE).await?;
     let hard = Duration::from_millis(entry.hard_ttl_ms.context("an entry without a hard TTL")?);
@@ -95,13 +95,13 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
         Verdict::equal(entry.version.into_iter().chain(fresh.version).collect(), versions),
     );
     stage.claim(
-        "the first read past the end loads",
+        "the first read after expiry loads",
         format!("{}, a hit takes {}", human(fresh.ms), human(hits.median())),
         Verdict::equal(Source::Miss, fresh.source),
     );
     say.lesson(
-        "Staleness has an upper bound that nobody has to work for: the TTL that is left when the write happens.",
-        "Every read in the window is stale, and every end of a window is a slow read, changed or not.",
+        "Staleness is bounded without any work: by the rest of the TTL at the time of the write.",
+        "Every read until then is stale, and the first read after each expiry is slow, even if nothing has changed.",
     );
     Ok(())
 }

@@ -19,13 +19,13 @@ const RACES: usize = 20;
 /// Runs the demo.
 pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
     stage.title(
-        "The writer stores the new value itself, so that nobody has to load it. The right to store is taken while \
-         the row is locked: who commits last also stores last.",
+        "The writer stores the new value itself, so that no reader has to load it. The writer takes the lease while \
+         it holds the lock of the row, so the writer that commits last also stores last.",
     );
     let say = stage.say;
     let subject = stage.subject(Demo::Writethrough)?;
 
-    say.step("An entry is there.");
+    say.step("The entry exists.");
     say.note(&subject.to_string());
     let (first, entry) = subject.warm(LIFE).await?;
     say.read(&first, "");
@@ -79,8 +79,8 @@ pub(super) async fn run(stage: &mut DemoContext) -> Result<()> {
         Verdict::equal(RACES, fresh),
     );
     say.lesson(
-        "The cache never falls behind, and no reader ever pays for a write.",
-        "A round trip to Redis while the row is locked, and memory for values that nobody may read.",
+        "The cache always has the committed value, and no reader waits for a load after a write.",
+        "A round trip to Redis while the row is locked, and memory for values that may never be read.",
     );
     Ok(())
 }
