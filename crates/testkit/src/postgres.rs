@@ -54,7 +54,7 @@ impl Postgres {
             match postgres.run().await {
                 Ok(()) => return Ok(postgres),
                 Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1, // most likely, somebody else took the port
+                Err(_) => attempt += 1, // most likely, another process took the port
             }
         }
     }

@@ -50,7 +50,7 @@ impl Redis {
             match redis.run().await {
                 Ok(()) => return Ok(redis),
                 Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1, // most likely, somebody else took the port
+                Err(_) => attempt += 1, // most likely, another process took the port
             }
         }
     }

@@ -35,7 +35,7 @@ async fn refusal(postgres: &Postgres, role: &str, database: &str, sql: &str) -> 
 async fn a_role_can_connect_to_its_own_database_only() -> Result<()> {
     let postgres = Postgres::start().await?;
     create(&postgres).await?;
-    create(&postgres).await?; // as at every `up`
+    create(&postgres).await?; // again, as every `up` does
     for (database, role, _) in DATABASES {
         postgres.sql_as(role, database, "CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)").await?;
         let others = DATABASES.iter().map(|(other, _, _)| *other).filter(|other| *other != database);
