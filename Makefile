@@ -1,6 +1,6 @@
-# What one does with this workspace. `make` alone lists it; the work is done by cargo and the scripts in deploy/.
+# The tasks of this workspace. `make` without arguments lists them; cargo and the scripts in deploy/ do the work.
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
-#   PROFILE=dev|release   how it is compiled (default: dev, which is built soonest)
+#   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
 
 # Every recipe runs in a clean environment, whatever the caller's shell has set.
 SHELL := deploy/shell
@@ -43,7 +43,7 @@ $(strategies:%=demo-%): demo-%:
 	@deploy/lab demo $*
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
-# What is given on the command line goes to the lab as it is: make verify args='--only explicit --reads 100000'
+# `args` is passed to the lab unchanged: make verify args='--only explicit --reads 100000'
 .PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-events bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/lab alone
@@ -104,11 +104,11 @@ clippy:
 	cargo clippy --package cache --lib -- -D warnings --cfg mutants
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
-# What others take home must not live off the features that somebody else in this workspace asks for.
+# A reusable crate must not depend on features that only another crate of this workspace enables.
 alone: ## the crates that others can take home compile by themselves
 	cargo check --package cache
 	cargo check --package events
-# Only what depends on this repository alone: an unchanged commit stays green. Advisories: `make audit`.
+# Only checks that depend on this repository alone, so that an unchanged commit stays green. Advisories: `make audit`.
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check bans licenses sources; \
 	else echo 'deny: skipped, cargo-deny is not installed (cargo install --locked cargo-deny; it takes some minutes)'; fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The environment that every script here runs in, independent of the caller's shell. Sourced first, by each script and by
+# The environment of every script in this folder, independent of the caller's shell. Sourced first, by each script and by
 # `deploy/shell`, which runs the Makefile's recipes. Sourcing it twice changes nothing.
 #
 # Removed: options, functions and locale that change what bash does, and the variables by which Postgres, Redis, Compose

@@ -6,7 +6,7 @@
 # shellcheck source=deploy/services.sh
 . "$root/deploy/services.sh"
 
-# Tells this checkout from others on the same machine.
+# Distinguishes this checkout from others on the same machine.
 checkout_id() { printf %s "$root" | sha256sum | cut -c1-8; }
 
 say() { printf '\033[1m[stack]\033[0m %s\n' "$*"; }
@@ -51,9 +51,9 @@ check_ports() {
   done
 }
 
-# Compiles the workspace and notes where cargo has put its programs. Only cargo knows: its configuration may name another
-# target folder, or another target. The whole workspace, because with `-p` cargo would choose other features, and the
-# tests would compile everything again.
+# Compiles the workspace and records where cargo has put its programs. Only cargo knows: its configuration may set
+# another target folder, or another target. It compiles the whole workspace, because with `-p` cargo would choose other
+# features, and the tests would compile everything again.
 programs=$root/.stack-programs
 compile() {
   local found

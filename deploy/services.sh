@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The services: their names and ports, which of the caller's settings each is given, and when one is ready.
-# A service more is a name and a port here, and what it is started with in native/service.sh and docker-compose.yml.
+# A new service needs a name and a port here, and its start settings in native/service.sh and docker-compose.yml.
 # Sourced by lib.sh.
 
 services=(product-api cart search recommendation)
@@ -38,8 +38,8 @@ has_section() { # SERVICE VARIABLE
 
 is_setting() { [[ $1 =~ ^[A-Z][A-Z0-9_]*__[A-Z0-9_]+(=|$) ]]; }
 
-# The variables of the environment that are settings of SERVICE, as NAME=value lines. Where a service listens and what it
-# connects to is the stack's to say.
+# The variables of the environment that are settings of SERVICE, as NAME=value lines. The stack itself sets where a
+# service listens and what it connects to.
 callers_settings() { # SERVICE
   local name
   while read -r name; do
@@ -48,7 +48,7 @@ callers_settings() { # SERVICE
   done < <(compgen -e | sort)
 }
 
-# Refuses what `start SERVICE` was given and the service would not read.
+# Refuses settings of `start SERVICE` that the service would not read.
 check_settings() { # SERVICE [NAME=value…]
   local service=$1 setting
   shift
@@ -59,7 +59,7 @@ check_settings() { # SERVICE [NAME=value…]
   done
 }
 
-# What a caller sets and nobody reads is most likely a slip.
+# A variable that no service reads is most likely a typing error.
 warn_of_strays() {
   local name service
   while read -r name; do
@@ -81,7 +81,7 @@ ready() { # SERVICE
   [[ $status == 200 ]]
 }
 
-# What to try next, printed at the end of `up`.
+# Suggests the next commands, at the end of `up`.
 print_urls() {
   local service
   printf '\n'

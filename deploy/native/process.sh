@@ -2,7 +2,7 @@
 # Owners, pid files and log files of the processes that the native stack runs. Sourced by `stack`.
 
 # Postgres refuses to run as root. Root therefore runs the stores as the `postgres` user, below /var/lib,
-# because the checkout may lie in a folder that this user cannot enter; anybody else runs them as themselves.
+# because the checkout may be in a folder that this user cannot enter. Any other user runs them as that user.
 if ((EUID == 0)); then
   owner=postgres
   state=${STACK_STATE:-/var/lib/shop-cache-$(checkout_id)}
@@ -42,8 +42,8 @@ socket_dir() {
 
 log_of() { echo "$state/$1/log"; }
 
-# A process that has ended and was not waited for yet, a zombie, does not run. The state says so; an empty command line
-# does not, because every process has one for a moment while it becomes another program.
+# A zombie, which has ended and was not waited for yet, does not run. The state shows this; an empty command line does
+# not, because every process has one for a moment during exec.
 is_running() { # PID
   local stat
   if [[ -d /proc/self ]]; then
@@ -59,14 +59,14 @@ command_of() { # PID
   if [[ -d /proc/self ]]; then tr '\0' ' ' <"/proc/$1/cmdline"; else ps -o args= -p "$1"; fi 2>/dev/null || true
 }
 
-# The pid in FILE, if it runs and is ours: a pid file may outlive its process, and the number get a new owner.
+# The pid in FILE, if it runs and belongs to this stack: a pid file may outlive its process, and the pid may be reused.
 pid_of() { # FILE (below the state folder) PART-OF-ITS-COMMAND-LINE
   local pid
   pid=$(head -n 1 "$state/$1" 2>/dev/null) || return 1
   [[ $(command_of "$pid") == *"$2"* ]] && echo "$pid"
 }
 
-end_process() { # PID: ask, wait, then insist
+end_process() { # PID: sends a request to exit, waits, and then kills it
   local waited
   kill -TERM "$1" 2>/dev/null || return 0
   for ((waited = 0; waited < 200; waited++)); do

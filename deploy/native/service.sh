@@ -6,7 +6,7 @@ build() {
   compile
 }
 
-# What a service is started with; of two lines with one name the later counts, so that a start can be given anything.
+# Prints the settings of a start; of two lines with one name the later counts, so that a start can override everything.
 settings_of() { # SERVICE [NAME=value…]
   local service=$1
   shift
@@ -39,14 +39,14 @@ settings_of() { # SERVICE [NAME=value…]
   if (($#)); then printf '%s\n' "$@"; fi
 }
 
-# POSTGRES_AT and REDIS_AT (host:port) put something between a service and these.
+# POSTGRES_AT and REDIS_AT (host:port) are the addresses of proxies in front of these, if there are any.
 database_url() { # shop|cart|recommendation
   local password=${1^^}_DB_PASSWORD
   echo "POSTGRES__URL=postgres://${1}_user:${!password}@${POSTGRES_AT:-127.0.0.1:$POSTGRES_PORT}/${1}_db"
 }
 redis_url() { echo "REDIS__URL=redis://$1:$2@${REDIS_AT:-127.0.0.1:$REDIS_PORT}"; } # USER PASSWORD
 
-# Left alone if it already runs this binary with these settings. It does not wait until the service is ready.
+# Does nothing if the service already runs this binary with these settings. Does not wait until the service is ready.
 start_service() { # SERVICE [NAME=value…]
   local service=$1 folder=$state/$1 pid program settings
   program=$(binary "$service")
@@ -69,7 +69,7 @@ start_service() { # SERVICE [NAME=value…]
   )
 }
 
-# Neither another service's settings nor its passwords.
+# The service gets neither the settings nor the passwords of another service.
 only_these_settings() {
   local name line
   while read -r name; do

@@ -4,7 +4,7 @@
 postgres_ctl() { as_owner "$(postgres_bin)/pg_ctl" -D "$state/postgres/data" "$@"; }
 postgres_pid() { pid_of postgres/data/postmaster.pid "$state/postgres/data"; }
 
-# The superuser has no password and no way in but the socket, as the user who owns the data.
+# The superuser has no password, and can connect only through the socket, as the user who owns the data.
 start_postgres() {
   local data=$state/postgres/data options
   if postgres_pid >/dev/null; then
@@ -26,7 +26,7 @@ start_postgres() {
     fail_with_log postgres "Postgres did not start." "Data from another major version? make reset deletes it, then: make up"
 }
 
-# Every role and database, with the passwords of today's .env.
+# Creates every role and database, with the passwords of the current .env.
 create_databases() {
   PGHOST=$(socket_dir) PGPORT=$POSTGRES_PORT PGUSER=$owner PATH=$(postgres_bin):$PATH as_owner sh -s <"$root/deploy/postgres/databases" ||
     fail_with_log postgres "the databases could not be created."

@@ -1,4 +1,4 @@
-//! The links of the documentation lead somewhere, and the glossary names items that exist.
+//! Tests of the documentation: its links lead to existing files, and the glossary names existing items.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
 }
 
-/// The Markdown files at the top, in `docs` and beside the crates.
+/// Returns the Markdown files at the top level, in `docs` and next to the crates.
 fn documents() -> Vec<PathBuf> {
     let mut documents = markdown_in(&root());
     for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies"] {
@@ -25,7 +25,7 @@ fn markdown_in(folder: &Path) -> Vec<PathBuf> {
     files.filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// The text and the target of each inline link to a file.
+/// Returns the text and the target of each inline link to a file.
 fn links(markdown: &str) -> Vec<(&str, &str)> {
     let mut links = Vec::new();
     let mut rest = markdown;

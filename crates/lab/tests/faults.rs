@@ -1,4 +1,4 @@
-//! Faults under load: a few of them. `make chaos` makes them all.
+//! A few of the faults under load; `make chaos` runs all of them.
 
 use lab::faults::{Options, run};
 
@@ -20,7 +20,8 @@ async fn no_read_is_stale_and_no_write_is_lost_under_faults() {
         stack: None,
         operations: lab::operations::Operations::default(),
         programs: None,
-        // A busy machine must not look like a Redis that is down: what answers late would be one more fault, without an end.
+        // On a busy machine, slow replies must not look like a Redis that is down: that would be a further fault
+        // without an end.
         settings: vec!["REDIS__COMMAND_TIMEOUT=1s".to_owned()],
         report: tempfile::tempdir().expect("a folder").path().to_owned(),
     };

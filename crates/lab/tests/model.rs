@@ -1,4 +1,5 @@
-//! The protocol as a model: whole it holds, without any of its defences it does not. `make model` has larger worlds.
+//! The model of the protocol: the whole protocol keeps its promises, and without any one of its defences it does not.
+//! `make model` explores larger scenarios.
 
 use lab::model::check_all;
 

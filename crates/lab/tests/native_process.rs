@@ -1,8 +1,8 @@
-//! Whether a process runs, as the scripts of the native stack tell it: a wrong no ends a start that is going well.
+//! The native stack's check whether a process runs. A wrong negative aborts a start that is going well.
 
 use std::process::Command;
 
-/// Runs `script` in bash, with the functions of the stack at hand.
+/// Runs `script` in bash, with the functions of the stack.
 fn bash(script: &str) -> String {
     let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
     let prelude = format!("set -euo pipefail; . '{deploy}/lib.sh'; . '{deploy}/native/process.sh';");
@@ -28,7 +28,7 @@ fn process_counts_as_running_after_exec() {
 #[test]
 fn zombie_process_does_not_count_as_running() {
     let said = bash(
-        // The parent becomes a program that never asks for its child.
+        // The parent becomes a program that never waits for its child.
         "{ read -r parent; read -r child; } < <(bash -c 'echo $$; sleep 0.3 & echo $!; exec sleep 30 >&-')
          while is_running $child; do sleep 0.01; done
          grep '^State:' /proc/$child/status

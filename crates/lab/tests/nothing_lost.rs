@@ -1,4 +1,4 @@
-//! Nothing is lost, whoever is killed: the short run. `make chaos` is the long one.
+//! No write is lost when random processes are killed: the short run. `make chaos` is the long one.
 
 use lab::chaos::{Options, run};
 

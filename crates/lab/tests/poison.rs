@@ -1,7 +1,7 @@
-//! Events that cannot be carried out, written where every subscriber must meet them: into the outboxes, by hand.
+//! Invalid events in the outboxes, where every consumer receives them.
 //!
-//! None of the subscribers stops; each counts them and sets the poisonous ones aside with the reason; and what comes after
-//! them has its effect everywhere.
+//! No consumer stops. Each counts the invalid events and stores them as dead letters with the reason, and later events
+//! are applied everywhere.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use testkit::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What is not as it should be, and the reason with which it is set aside.
+/// Invalid events, and the reason that the dead letter must have.
 const POISON: [(&str, &str); 3] = [
     (r#"{"type": "product.updated", "product_id": "three"}"#, "malformed"),
     (r#"{"type": "product.praised", "product_id": 3, "version": 1, "category_id": 3, "changed": []}"#, "unknown-type"),
@@ -22,7 +22,7 @@ const POISON: [(&str, &str); 3] = [
     ),
 ];
 
-/// Well-formed: a product that nobody has, and a line of a cart that nobody has.
+/// Well-formed events about a product and about a cart's line that do not exist.
 const GONE: &str =
     r#"{"type": "product.updated", "product_id": 987654321, "version": 3, "category_id": 3, "changed": ["name"]}"#;
 const GONE_CART: &str = r#"{"type": "cart.item_added", "cart_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -45,7 +45,7 @@ impl Shop {
         answer.error_for_status().expect("it is taken").json().await.expect("JSON")
     }
 
-    /// Writes an event into an outbox as if it were one of the service's own.
+    /// Writes an event into an outbox, as if the service had written it.
     async fn announce(&self, database: &str, event: &str) {
         let sql = format!(
             "INSERT INTO outbox (event) SELECT jsonb_build_object('event_id', gen_random_uuid(),
@@ -67,13 +67,13 @@ impl Shop {
         reasons.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// The last number of the product API's outbox, when every row has one.
+    /// Returns the last number of the product API's outbox, if every row has one.
     async fn head(&self) -> Option<f64> {
         let head = "SELECT seq FROM outbox_head WHERE NOT EXISTS (SELECT FROM outbox WHERE done_at IS NULL)";
         self.world.postgres.sql("shop_db", head).await.expect("the test's own SQL").parse().ok()
     }
 
-    /// Whether what the service stores as its position is the last number of all.
+    /// Returns whether the position that the service has stored is the last number of the outbox.
     async fn is_past_all(&self, service: Service) -> bool {
         let url = format!("{}/metrics", self.world.url(service));
         let text = self.http.get(url).send().await.expect("an answer").text().await.expect("text");
@@ -103,7 +103,7 @@ async fn invalid_event_stops_no_subscriber_and_later_events_are_applied() {
     let shop = Shop { world, http: Client::builder().no_proxy().timeout(SOON).build().expect("a plain client") };
     let at = |service| shop.world.url(service);
 
-    // What each of them knows of product 1 before.
+    // The data that each consumer has about product 1 before the test.
     let created = shop.send(shop.http.post(format!("{}/carts", at(Service::Cart))).json(&json!({}))).await;
     let cart = created["id"].as_str().expect("an id").to_owned();
     let line = shop.http.put(format!("{}/carts/{cart}/items/1", at(Service::Cart)));
@@ -119,7 +119,8 @@ async fn invalid_event_stops_no_subscriber_and_later_events_are_applied() {
     for (stock, (event, _)) in (5..).zip(POISON) {
         shop.announce("shop_db", event).await;
         shop.announce("cart_db", &event.replace("product.updated", "cart.item_added")).await;
-        // One at a time: the search's answer to poison is to compare everything, which may well cover the next event too.
+        // One event at a time: the search reacts to an invalid event by comparing everything, which may include the
+        // effect of the next event.
         let marker = shop.http.put(format!("{}/products/2", at(Service::ProductApi)));
         shop.send(marker.json(&json!({ "stock": stock }))).await;
         eventually("the index to be past it", SOON, async || shop.is_past_all(Service::Search).await).await;
@@ -160,7 +161,7 @@ async fn invalid_event_stops_no_subscriber_and_later_events_are_applied() {
         assert_eq!(reasons, wanted, "{what}");
         assert_eq!(shop.counted(service, stream).await, 3.0, "{what}, as they are counted");
     }
-    // One of an unknown type, and nothing after it: nobody counts as behind for that.
+    // An event of an unknown type with nothing after it: no consumer counts as lagging because of it.
     shop.announce("shop_db", POISON[1].0).await;
     for service in [Service::Search, Service::Recommendation] {
         eventually("it to be past the last event", SOON, async || shop.is_past_all(service).await).await;

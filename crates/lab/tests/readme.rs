@@ -1,4 +1,4 @@
-//! The README's table of figures is the one that was measured.
+//! The README's table of figures is generated from the measured figures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A copy of what is compared, in which something is replaced in one file.
+/// Checks a copy of the compared files in which `change` was applied to one file.
 fn tampered(file: &str, change: impl FnOnce(&str) -> String) -> anyhow::Result<()> {
     let copy = tempfile::tempdir()?;
     fs::create_dir_all(copy.path().join("docs/bench"))?;
@@ -34,14 +34,14 @@ fn readme_table_is_generated_from_the_published_figures() {
 
 #[test]
 fn hand_edited_table_is_refused() {
-    // The first digit of the first row of figures.
+    // Changes the first digit of the first row of figures.
     let refused = tampered("README.md", |text| text.replacen("| *bare `GET`* | – |", "| *bare `GET`* | 0 |", 1));
     assert!(refused.unwrap_err().to_string().starts_with("the table in"));
 }
 
 #[test]
 fn figures_that_differ_from_their_histograms_are_refused() {
-    // One request more in the first histogram that has any.
+    // Adds a request to the first histogram that has any.
     let refused = tampered("docs/bench/histograms.json", |text| {
         let mut all: serde_json::Value = serde_json::from_str(text).unwrap();
         let hits = all["hit/ttl/round 1"].as_array_mut().unwrap();

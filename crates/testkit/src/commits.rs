@@ -1,4 +1,4 @@
-//! A wire to Postgres on which a COMMIT is lost: its reply, or for a while the COMMIT itself.
+//! A proxy for Postgres that loses a COMMIT's reply, or delays the COMMIT itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,21 +8,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-/// As the client sends it, and as Postgres confirms it.
+/// The COMMIT in a request of the client, and in the reply of Postgres.
 const COMMIT: &[u8] = b"COMMIT\0";
 
-/// What happens to a COMMIT.
+/// What the proxy does with a COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitFault {
-    /// It passes, and so does its reply.
+    /// Passes the COMMIT and its reply.
     Pass,
-    /// It is executed, and the client's connection is closed instead of being told so.
+    /// Passes the COMMIT, and closes the client's connection instead of passing the reply.
     LoseReply,
-    /// The client's connection is closed, and the COMMIT reaches Postgres when they pass again.
+    /// Closes the client's connection, and passes the COMMIT to Postgres as soon as the rule is [`Pass`](Self::Pass)
+    /// again.
     Delay,
 }
 
-/// Passes bytes between a service and its database.
+/// A proxy between a service and its database.
 #[derive(Debug)]
 pub struct CommitFaultProxy {
     url: String,
@@ -31,7 +32,7 @@ pub struct CommitFaultProxy {
 }
 
 impl CommitFaultProxy {
-    /// A wire to the database at `url`: `postgres://user@host:port/name`.
+    /// Starts a proxy for the database at `url`: `postgres://user@host:port/name`.
     pub async fn to(url: &str) -> Result<Self> {
         let (login, rest) = url.split_once('@').ok_or_else(|| anyhow::anyhow!("no login in {url}"))?;
         let (server, database) = rest.split_once('/').ok_or_else(|| anyhow::anyhow!("no database in {url}"))?;
@@ -51,12 +52,12 @@ impl CommitFaultProxy {
         Ok(Self { url: format!("{login}@{address}/{database}"), rule, runtime: Some(runtime) })
     }
 
-    /// What happens to a COMMIT from now on, and to one that is delayed.
+    /// Sets the rule for further COMMITs, and for one that is delayed.
     pub fn set(&self, commits: CommitFault) {
         self.rule.send_replace(commits);
     }
 
-    /// The database, at the other end of the wire.
+    /// Returns the address of the database through the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -71,7 +72,7 @@ impl Drop for CommitFaultProxy {
     }
 }
 
-/// One connection, until either end has closed or a COMMIT is lost.
+/// Forwards one connection until either end has closed or a COMMIT is lost.
 async fn forward_connection(mut client: TcpStream, mut server: TcpStream, mut rule: watch::Receiver<CommitFault>) {
     let (mut request, mut reply) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
@@ -82,7 +83,7 @@ async fn forward_connection(mut client: TcpStream, mut server: TcpStream, mut ru
                     drop(client);
                     if rule.wait_for(|rule| *rule != CommitFault::Delay).await.is_ok() {
                         let _ = server.write_all(bytes).await;
-                        // Until Postgres has carried it out.
+                        // Waits until Postgres has executed the COMMIT.
                         let _ = server.read(&mut reply).await;
                     }
                     return;

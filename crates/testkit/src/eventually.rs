@@ -1,15 +1,15 @@
-//! How a test waits: until something is true, at most so long.
+//! Waiting in tests: polls a condition, with a time limit.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// What [`eventually`] may ask for: `bool` (is it so?) or `Option` (is it there, and which?).
+/// The results that [`eventually`] can poll: `bool`, or `Option` with the awaited value.
 pub trait PollResult {
-    /// What is known once the answer is yes.
+    /// The value of a successful poll.
     type Known;
 
-    /// The yes, if it is one.
+    /// Returns the value if the poll was successful.
     fn known(self) -> Option<Self::Known>;
 }
 
@@ -29,10 +29,11 @@ impl<T> PollResult for Option<T> {
     }
 }
 
-/// Asks again and again until the answer is yes.
+/// Polls until the result is `true` or `Some`, and returns its value.
 ///
 /// # Panics
-/// When it is not within `at_most`; a question that hangs counts as a no. `what` completes "waited in vain for …".
+/// Panics if that does not happen within `at_most`; a poll that hangs counts as unsuccessful. `what` completes the
+/// message "waited in vain for …".
 pub async fn eventually<A: PollResult>(what: &str, at_most: Duration, mut ask: impl AsyncFnMut() -> A) -> A::Known {
     let start = Instant::now();
     let deadline = start + at_most;

@@ -1,4 +1,4 @@
-//! Our services as their users meet them: a process, and HTTP.
+//! The project's services as their users see them: a process that serves HTTP.
 
 mod description;
 mod head;

@@ -2,18 +2,19 @@
 //!
 //! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
 //!   restarted.
-//! * [`Proxy`] is a wire to one of them, which can be held up, slowed down or cut.
-//! * [`CommitFaultProxy`] is a wire to a Postgres database on which a COMMIT, or its reply, is lost.
-//! * [`ChildProcess`] runs one of our own binaries the same way and waits until it answers; [`http::Service`] is one that serves.
-//! * [`eventually`] is how a test waits: until something is true, at most so long.
+//! * [`Proxy`] is a proxy for one of them, which can hold, delay or cut connections.
+//! * [`CommitFaultProxy`] is a proxy for a Postgres database that loses a COMMIT or its reply.
+//! * [`ChildProcess`] runs one of the project's binaries in the same way and waits until it responds; [`http::Service`]
+//!   is a binary that serves HTTP.
+//! * [`eventually`] polls a condition in a test, with a time limit.
 //!
-//! # What it promises
-//! However the process ends (it returns, panics, gets Ctrl-C or `kill -9`), within two seconds its servers are gone and
-//! so are their directories. Each server is the child of a small shell script which reads the test's orders from a
+//! # Guarantees
+//! However the process ends (it returns, panics, or receives Ctrl-C or `kill -9`), its servers and their directories
+//! are gone within two seconds. Each server is the child of a small shell script that reads commands of the test from a
 //! pipe; when the pipe closes, the script kills the server and removes the directory (`supervisor.sh`).
 //!
-//! # What can still go wrong
-//! It is for Linux: it looks into `/proc`. Killing the shell script itself leaves its server behind.
+//! # Limitations
+//! This crate works only on Linux, because it reads `/proc`. Killing the shell script itself leaves its server running.
 //!
 //! # Example
 //! ```no_run
@@ -27,7 +28,7 @@
 //! assert_eq!(redis.cli(&["GET", "greeting"]).await?, "");
 //! # Ok(()) }
 //! ```
-//! By hand: `cargo run -p testkit --bin testkit-hold` starts one of each and says where they are, until Ctrl-D.
+//! By hand: `cargo run -p testkit --bin testkit-hold` starts one of each and prints where they are, until Ctrl-D.
 
 mod commits;
 mod eventually;

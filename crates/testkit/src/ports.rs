@@ -6,15 +6,15 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::{Mutex, PoisonError};
 
-/// What holds the ports that this process was given, until it ends.
+/// The reservations of the ports that this process was given; they last until the process ends.
 static RESERVED_PORTS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
-/// A loopback port on which nothing listens now, and which no other call returns, in any process, until this one ends:
-/// two servers that are started at the same time would otherwise be given the same port now and then, and a client of
-/// the one would talk to the other. A program that does not ask here may still take it before you do.
+/// Returns a loopback port on which no process listens now. No other call returns it, in any process, until this
+/// process ends. Otherwise two servers that are started at the same time would sometimes get the same port, and a
+/// client of one would connect to the other. A program that does not call this function may still take the port first.
 ///
-/// The ports lie below the range from which the kernel gives outgoing connections theirs. A server that is down for a
-/// while can therefore return to its port; otherwise a client that tries to reconnect may be given that very port, and
+/// The ports are below the range from which the kernel chooses the ports of outgoing connections. So a server that is
+/// down for a while can return to its port; otherwise a client that tries to reconnect may be given that very port and
 /// connect to itself.
 pub fn free_port() -> u16 {
     loop {
@@ -29,7 +29,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Takes a name that exists once in the network namespace, as the port does, and that goes with its owner.
+/// Binds a name that is unique in the network namespace, like the port, and that is released when its owner ends.
 fn reserve(port: u16) -> Option<UnixListener> {
     let name = SocketAddr::from_abstract_name(format!("testkit-port-{port}")).expect("it is a short name");
     UnixListener::bind_addr(&name).ok()

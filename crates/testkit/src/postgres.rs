@@ -1,7 +1,7 @@
-//! A private Postgres: a cluster of its own in a temporary directory, on loopback, without passwords.
+//! A private Postgres: a new cluster in a temporary directory, on loopback, without passwords.
 //!
-//! It does not wait for the disk (`fsync` is off), so it is fast and would not survive a power cut. A killed server
-//! still keeps every acknowledged commit, as `synchronous_commit` is on and the kernel has the data.
+//! It does not wait for the disk (`fsync` is off), so it is fast and would not survive a power failure. A killed server
+//! still keeps every acknowledged commit, because `synchronous_commit` is on and the kernel has the data.
 
 mod query;
 mod states;
@@ -22,7 +22,7 @@ use crate::ports::free_port;
 use crate::supervisor::Supervisor;
 use crate::tools;
 
-/// Postgres refuses to run as root, and becomes this user then.
+/// Postgres refuses to run as root, and is run as this user then.
 const SYSTEM_USER: &str = "postgres";
 
 /// A running Postgres server.
@@ -35,7 +35,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a new cluster and starts its server: one to two seconds. Tests rather use [`shared_database`].
+    /// Creates a cluster and starts its server, which takes one to two seconds. Most tests use [`shared_database`]
+    /// instead.
     pub async fn start() -> Result<Self> {
         let programs = tools::find(&["initdb"])?.parent().context("initdb lies in no folder")?.to_owned();
         let root = std::fs::metadata("/proc/self").context("there is no /proc")?.uid() == 0;
@@ -53,15 +54,16 @@ impl Postgres {
             match postgres.run().await {
                 Ok(()) => return Ok(postgres),
                 Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1, // most likely, somebody else took the port
+                Err(_) => attempt += 1, // most likely, another process took the port
             }
         }
     }
 
-    /// The server that all tests of this process share; each takes a database of its own, see [`shared_database`].
+    /// Returns the server that all tests of this process share. Each test uses its own database, see
+    /// [`shared_database`].
     ///
     /// # Panics
-    /// When it cannot be started; the message says what to do.
+    /// Panics if the server cannot be started; the message says what to do.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         match SHARED.get_or_try_init(Self::start).await {
@@ -70,32 +72,33 @@ impl Postgres {
         }
     }
 
-    /// The address of a database, for a superuser without a password.
+    /// Returns the address of a database, for a superuser without a password.
     pub fn url(&self, database: &str) -> String {
         self.url_as("postgres", database)
     }
 
     /// Creates an empty database and returns its address.
     pub async fn create_database(&self, name: &str) -> Result<String> {
-        // Not from template1: nobody may be connected to that while it is copied, but two tests may come at once.
+        // Postgres allows no other connection to template1 during the copy, and two tests may create a database at the
+        // same time.
         self.sql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE template0")).await?;
         Ok(self.url(name))
     }
 
-    /// Runs SQL, all of it in one transaction, and returns its rows as `psql --tuples-only --no-align` prints them: a line per
-    /// row, columns separated by `|`.
+    /// Runs SQL in one transaction, and returns its rows as `psql --tuples-only --no-align` prints them: one line per
+    /// row, with columns separated by `|`.
     pub async fn sql(&self, database: &str, sql: &str) -> Result<String> {
         self.sql_as("postgres", database, sql).await
     }
 
-    /// As [`sql`](Self::sql), but connected as this role, which needs no password either.
+    /// Does the same as [`sql`](Self::sql), connected as this role, which needs no password either.
     pub async fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String> {
         query::run(&self.url_as(role, database), sql)
             .await
             .map_err(|error| anyhow!("{role} in {database}: {sql}: {error:#}"))
     }
 
-    /// `psql`, which takes statements as arguments, or line by line as its input.
+    /// Returns a `psql` command, which takes statements as arguments, or line by line on its input.
     pub fn client(&self, database: &str) -> Result<Command> {
         let mut client = Command::new(tools::find(&["psql"])?);
         client.args(["-X", "-q", "-A", "-t", "-d", &self.url(database)]);
@@ -106,49 +109,49 @@ impl Postgres {
         format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The port, which a restart keeps.
+    /// Returns the port, which a restart keeps.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The process id of the server.
+    /// Returns the process id of the server.
     pub fn pid(&self) -> u32 {
         self.supervisor.pid()
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the server is running.
     pub fn is_alive(&self) -> bool {
         self.supervisor.is_alive()
     }
 
-    /// Ends the server in good order; open connections are closed.
+    /// Shuts the server down in an orderly way; open connections are closed.
     pub async fn stop(&self) -> Result<()> {
         self.supervisor.signal("INT");
         self.supervisor.reap(Duration::from_secs(20)).await?;
         Ok(())
     }
 
-    /// `kill -9` for the server and all its backends.
+    /// Kills the server and all its backends (`kill -9`).
     pub async fn kill(&self) -> Result<()> {
         self.supervisor.kill().await
     }
 
-    /// Freezes the server and its backends: connections stay open, nothing is answered.
+    /// Freezes the server and its backends: connections stay open, and requests get no reply.
     pub fn pause(&self) {
         self.supervisor.signal_tree("STOP");
     }
 
-    /// Ends a pause.
+    /// Resumes the server.
     pub fn resume(&self) {
         self.supervisor.signal_tree("CONT");
     }
 
-    /// The same data on the same port, after a kill or a stop, or in place of the running server.
+    /// Starts the server with the same data on the same port, after a kill or a stop, or as a restart.
     pub async fn restart(&self) -> Result<()> {
         if self.supervisor.is_alive() {
             self.stop().await?;
         }
-        // After a kill, the last backend may take a moment to let go of the shared memory.
+        // After a kill, the last backend may take a moment to release the shared memory.
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             match self.run().await {
@@ -194,7 +197,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Whether this very process takes connections: it says so in its pid file, as `pg_ctl` reads it too.
+    /// Returns whether this process itself accepts connections, according to its pid file, which `pg_ctl` reads too.
     fn is_ready(&self) -> bool {
         let file = std::fs::read_to_string(format!("{}/postmaster.pid", self.data())).unwrap_or_default();
         let mut lines = file.lines();
@@ -216,10 +219,10 @@ impl Postgres {
     }
 }
 
-/// The address of a new, empty database on the server that all tests of this process share.
+/// Returns the address of a new, empty database on the server that all tests of this process share.
 ///
 /// # Panics
-/// When there is no server or no database to be had; the message says what to do.
+/// Panics if no server can be started or no database can be created; the message says what to do.
 pub async fn shared_database() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));

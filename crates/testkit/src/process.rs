@@ -1,4 +1,4 @@
-//! One of our own binaries, run as its users run it: by its environment, its port and its signals.
+//! One of the project's binaries, run as its users run it: controlled by its environment, its port and signals.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::supervisor::Supervisor;
 
-/// A running program. It is killed when this is dropped.
+/// A running program. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct ChildProcess {
     supervisor: Supervisor,
     program: String,
 }
 
-/// How a program ended.
+/// The exit of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
     /// Its exit code as a shell reports it: 128 + n when signal n killed it.
     pub code: i32,
-    /// How long that took.
+    /// How long the exit took.
     pub took: Duration,
 }
 
 impl ChildProcess {
-    /// Starts what `command` describes: program, arguments, environment and working directory. Output goes to a file.
+    /// Starts `command` with its program, arguments, environment and working directory. The output goes to a file.
     pub fn start(command: &Command) -> Result<Self> {
         let supervisor = Supervisor::new("process", None, |shell| {
             for (name, value) in command.get_envs() {
@@ -44,17 +44,17 @@ impl ChildProcess {
         Ok(Self { supervisor, program: command.get_program().to_string_lossy().into_owned() })
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.supervisor.pid()
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the program is running.
     pub fn is_alive(&self) -> bool {
         self.supervisor.is_alive()
     }
 
-    /// What it has written to standard output and error so far.
+    /// Returns what the program has written to standard output and error so far.
     pub fn output(&self) -> String {
         self.supervisor.output()
     }
@@ -78,29 +78,29 @@ impl ChildProcess {
         }
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Kills the program (`kill -9`) and waits until it is gone.
     pub async fn kill9(&self) -> Result<()> {
         self.supervisor.kill().await
     }
 
-    /// Asks it to end (SIGTERM) and waits for that, at most 60 seconds.
+    /// Asks the program to exit (SIGTERM), and waits for at most 60 seconds.
     pub async fn term(&self) -> Result<Exit> {
         let start = Instant::now();
         self.supervisor.signal("TERM");
         self.wait(start).await
     }
 
-    /// Waits until it ends by itself, at most 60 seconds.
+    /// Waits until the program exits by itself, for at most 60 seconds.
     pub async fn exit(&self) -> Result<Exit> {
         self.wait(Instant::now()).await
     }
 
-    /// Freezes it.
+    /// Freezes the program.
     pub fn pause(&self) {
         self.supervisor.signal("STOP");
     }
 
-    /// Ends a pause.
+    /// Resumes the program.
     pub fn resume(&self) {
         self.supervisor.signal("CONT");
     }
@@ -111,7 +111,7 @@ impl ChildProcess {
     }
 }
 
-/// The status of one GET.
+/// Returns the status of one GET.
 async fn status(url: &str) -> Result<u16> {
     let rest = url.strip_prefix("http://").context("only http:// addresses can be waited for")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));

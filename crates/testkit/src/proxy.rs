@@ -1,4 +1,4 @@
-//! A wire to a server that can be held up, slowed down or broken, with or without anybody noticing.
+//! A proxy for a server that can hold, delay or break connections, visibly or silently.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Passes bytes between clients and one server on this machine.
+/// A proxy between clients and one server on this machine.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -19,39 +19,39 @@ pub struct Proxy {
     runtime: Option<Runtime>,
 }
 
-/// What the wire does to what is sent over it.
+/// The state of the proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Link {
-    /// Requests wait, and do not reach the server.
+    /// Requests are held and do not reach the server.
     holds_requests: bool,
-    /// Replies wait.
+    /// Replies are held.
     holds_replies: bool,
-    /// Each piece of a reply comes so much later.
+    /// The delay of each piece of a reply.
     delay: Duration,
     /// New connections are closed at once.
     is_cut: bool,
     /// Connections made before this number was raised are closed.
     closed_below: u64,
-    /// Connections made before this number was raised are dead, though they look alive.
+    /// Connections made before this number was raised are dead, though they look open.
     dead_below: u64,
 }
 
 impl Proxy {
-    /// A wire to the server on this port, for clients on this machine.
+    /// Starts a proxy for the server on this port, for clients on this machine.
     pub async fn to(server: u16) -> Result<Self> {
         Self::at(Ipv4Addr::LOCALHOST.into(), server).await
     }
 
-    /// A wire that begins at this address of this machine, for clients elsewhere, such as in containers.
+    /// Starts a proxy that listens on this address of this machine, for clients elsewhere, such as in containers.
     pub async fn at(address: IpAddr, server: u16) -> Result<Self> {
-        // A thread of its own: what passes over it must not wait for whoever is busy in this one.
+        // A separate thread: the traffic must not wait for busy tasks of the caller's thread.
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("wire").enable_all().build()?;
         let listener = runtime.spawn(TcpListener::bind((address, 0))).await?;
         let listener = listener.with_context(|| format!("{address} is no address of this machine"))?;
         let address = listener.local_addr()?;
         let (wire, seen) = watch::channel(Link::default());
         runtime.spawn(async move {
-            // A connection that cannot be taken is the client's trouble.
+            // If a connection cannot be accepted, only its client is affected.
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 let born = *seen.borrow();
@@ -66,42 +66,42 @@ impl Proxy {
         Ok(Self { address, wire, runtime: Some(runtime) })
     }
 
-    /// Where the wire begins.
+    /// Returns the address on which the proxy listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its port.
+    /// Returns the port on which the proxy listens.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The server gets and runs what is sent from now on, but its replies wait.
+    /// Holds replies from now on. The server still receives and executes requests.
     pub fn delay_replies(&self) {
         self.wire.send_modify(|wire| wire.holds_replies = true);
     }
 
-    /// What is sent from now on does not reach the server before it is released, if it is.
+    /// Holds requests from now on. They do not reach the server until they are released.
     pub fn hold_requests(&self) {
         self.wire.send_modify(|wire| wire.holds_requests = true);
     }
 
-    /// They wait no longer.
+    /// Passes the held requests, and further ones.
     pub fn release_requests(&self) {
         self.wire.send_modify(|wire| wire.holds_requests = false);
     }
 
-    /// They wait no longer.
+    /// Passes the held replies, and further ones.
     pub fn release_replies(&self) {
         self.wire.send_modify(|wire| wire.holds_replies = false);
     }
 
-    /// Each piece of a reply comes so much later from now on.
+    /// Delays each piece of a reply by this time from now on.
     pub fn delay(&self, delay: Duration) {
         self.wire.send_modify(|wire| wire.delay = delay);
     }
 
-    /// All connections are closed, and new ones as soon as they are made. What waits on the wire is lost.
+    /// Closes all connections, and new ones as soon as they are made. Held and delayed data is lost.
     pub fn cut(&self) {
         self.wire.send_modify(|wire| {
             wire.is_cut = true;
@@ -109,13 +109,14 @@ impl Proxy {
         });
     }
 
-    /// New connections work again.
+    /// Accepts new connections again.
     pub fn restore(&self) {
         self.wire.send_modify(|wire| wire.is_cut = false);
     }
 
-    /// The connections there are go dead without a word, as when a cable is cut: half-open. New ones work. Neither end of a
-    /// dead one hears of the other again, not even that it has closed; both stay open as long as the wire.
+    /// Makes the existing connections half-open without notice, as when a cable is cut. New ones work. Neither end of a
+    /// dead connection receives anything from the other end, not even its close. Both ends stay open as long as the
+    /// proxy.
     pub fn drop_packets(&self) {
         self.wire.send_modify(|wire| wire.dead_below += 1);
     }
@@ -136,7 +137,7 @@ enum Direction {
     Replies,
 }
 
-/// One connection, from when it is made until both have closed, or the wire is cut or gone.
+/// Forwards one connection until both ends have closed, or the proxy is cut or dropped.
 async fn connect(mut client: TcpStream, mut server: TcpStream, mut wire: watch::Receiver<Link>, born: Link) {
     let (requests, replies) = (wire.clone(), wire.clone());
     let is_broken = |wire: &Link| wire.closed_below > born.closed_below || wire.dead_below > born.dead_below;
@@ -149,18 +150,19 @@ async fn connect(mut client: TcpStream, mut server: TcpStream, mut wire: watch::
                 pass(from_server, to_client, replies, Direction::Replies)
             )
         };
-        // The wire first: nothing gets over it once it is broken, also what is being delayed or held.
+        // The state of the proxy is checked first: after a cut, nothing passes, not even data that is being delayed or
+        // held.
         tokio::select! {
             biased;
             broken = wire.wait_for(is_broken) => broken.is_ok_and(|wire| wire.dead_below > born.dead_below),
             _ = passing => false,
         }
     };
-    // Both ends stay open; they are closed when the wire goes, which ends this loop.
+    // Both ends stay open; they are closed when the proxy is dropped, which ends this loop.
     while is_dead && wire.changed().await.is_ok() {}
 }
 
-/// One direction, until its sender has closed; the other end is told.
+/// Forwards one direction until its sender has closed, and passes the close on to the other end.
 async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut wire: watch::Receiver<Link>, direction: Direction) {
     let mut buffer = vec![0; 64 * 1024];
     loop {

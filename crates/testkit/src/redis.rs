@@ -1,4 +1,4 @@
-//! A private Redis (or Valkey): nothing on disk, on loopback, gone with the test.
+//! A private Redis (or Valkey) on loopback, without persistence, which is removed with the test.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::ports::free_port;
 use crate::supervisor::Supervisor;
 use crate::tools;
 
-/// The users of the stack and how they are rendered, so that a test's services may do what they may do there.
+/// The ACL users of the stack and the script that renders them, so that services have the same rights in tests.
 const TEMPLATE: &str = include_str!("../../../deploy/redis/users.acl.template");
 const RENDER: &str = include_str!("../../../deploy/redis/render-acl");
 
-/// The password of every user but `default`: the tests themselves need none.
+/// The password of every user except `default`: the tests themselves need none.
 const PASSWORD: &str = "of-a-test";
 
 /// A running Redis server, with the users of the stack.
@@ -36,7 +36,7 @@ impl Redis {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server with settings of `redis.conf` that differ, such as `("maxmemory-policy", "allkeys-lru")`.
+    /// Starts a server with settings that differ from the defaults, such as `("maxmemory-policy", "allkeys-lru")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
         let program = tools::find(&["redis-server", "valkey-server"])?;
         let supervisor = Supervisor::new("redis", None, |_| ())?;
@@ -50,64 +50,64 @@ impl Redis {
             match redis.run().await {
                 Ok(()) => return Ok(redis),
                 Err(error) if attempt == 5 => return Err(error),
-                Err(_) => attempt += 1, // most likely, somebody else took the port
+                Err(_) => attempt += 1, // most likely, another process took the port
             }
         }
     }
 
-    /// `redis://127.0.0.1:port`, where everything is allowed.
+    /// Returns the address for the user with all rights: `redis://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The same as the user of a service: what it may not do in the stack, is refused here as well.
+    /// Returns the address for the user of a service, which has the same rights as in the stack.
     pub fn url_of(&self, service: &str) -> String {
         format!("redis://{service}:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
-    /// The port, which a restart keeps.
+    /// Returns the port, which a restart keeps.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The process id of the server.
+    /// Returns the process id of the server.
     pub fn pid(&self) -> u32 {
         self.supervisor.pid()
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the server is running.
     pub fn is_alive(&self) -> bool {
         self.supervisor.is_alive()
     }
 
-    /// Its directory, where it saves when it is told to.
+    /// Returns its directory, to which SAVE writes.
     pub fn directory(&self) -> &Path {
         self.supervisor.directory()
     }
 
-    /// Ends the server in good order.
+    /// Shuts the server down in an orderly way.
     pub async fn stop(&self) -> Result<()> {
         self.supervisor.signal("TERM");
         self.supervisor.reap(Duration::from_secs(10)).await?;
         Ok(())
     }
 
-    /// `kill -9`: connections break at once.
+    /// Kills the server (`kill -9`): connections break at once.
     pub async fn kill(&self) -> Result<()> {
         self.supervisor.kill().await
     }
 
-    /// Freezes the server: connections stay open, nothing is answered.
+    /// Freezes the server: connections stay open, and commands get no reply.
     pub fn pause(&self) {
         self.supervisor.signal("STOP");
     }
 
-    /// Ends a pause.
+    /// Resumes the server.
     pub fn resume(&self) {
         self.supervisor.signal("CONT");
     }
 
-    /// An empty server on the same port, after a kill or a stop, or in place of the running one.
+    /// Starts an empty server on the same port, after a kill or a stop, or as a restart.
     pub async fn restart(&self) -> Result<()> {
         if self.supervisor.is_alive() {
             self.kill().await?;
@@ -115,22 +115,22 @@ impl Redis {
         self.run().await
     }
 
-    /// Runs `redis-cli` with these arguments and returns what it prints; an absent value is an empty string.
+    /// Runs `redis-cli` with these arguments and returns its output. An absent value is an empty string.
     pub async fn cli(&self, arguments: &[&str]) -> Result<String> {
         tools::run(self.client()?.args(arguments)).await
     }
 
-    /// Takes away a service's rights on keys that are not its own: the streams of others.
+    /// Revokes a service's rights on keys of other services, which are their streams.
     pub async fn revoke_stream_access(&self, service: &str) -> Result<()> {
         self.cli(&["ACL", "SETUSER", service, "clearselectors"]).await.map(drop)
     }
 
-    /// Gives all users their rights of the start again.
+    /// Restores the original rights of all users.
     pub async fn restore_users(&self) -> Result<()> {
         self.cli(&["ACL", "LOAD"]).await.map(drop)
     }
 
-    /// `redis-cli`, which takes commands as arguments, or line by line as its input.
+    /// Returns a `redis-cli` command, which takes commands as arguments, or line by line on its input.
     pub fn client(&self) -> Result<Command> {
         let mut client = Command::new(tools::find(&["redis-cli", "valkey-cli"])?);
         client.args(["-e", "-p", &self.port.to_string()]);
@@ -168,11 +168,11 @@ impl Redis {
         Ok(())
     }
 
-    /// Whether this very process answers on the port, not somebody else's.
+    /// Returns whether this process itself responds on the port, and not another server.
     async fn answers(&self) -> bool {
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            // Its folder is its own, and a test may have renamed INFO.
+            // The directory is unique to this server. INFO is not used, because a test may have renamed it.
             stream.write_all(b"CONFIG GET dir\r\n").await?;
             let folder = self.supervisor.directory().canonicalize()?;
             let (mut reply, needle) = (Vec::new(), format!("\r\n{}\r\n", folder.display()).into_bytes());
@@ -187,9 +187,9 @@ impl Redis {
     }
 }
 
-/// Writes the file of users, and returns its path.
+/// Writes the ACL file, and returns its path.
 async fn users(directory: &Path) -> Result<String> {
-    // The same for every server of this process.
+    // The content is the same for every server of this process.
     static USERS: OnceCell<String> = OnceCell::const_new();
     let users = USERS.get_or_try_init(|| render_users(directory)).await?;
     let file = directory.join("users.acl");
@@ -200,7 +200,7 @@ async fn users(directory: &Path) -> Result<String> {
 async fn render_users(directory: &Path) -> Result<String> {
     std::fs::write(directory.join("users.acl.template"), TEMPLATE)?;
     let mut render = Command::new("sh");
-    // It looks for the template beside itself.
+    // The script looks for the template in its own folder.
     render.arg("-c").arg(RENDER).arg(directory.join("render-acl"));
     for user in ["ADMIN", "PRODUCT_API", "CART", "SEARCH", "RECOMMENDATION"] {
         render.env(format!("REDIS_{user}_PASSWORD"), PASSWORD);

@@ -1,11 +1,11 @@
-//! Where the other programs of this workspace are.
+//! The paths of the other programs of this workspace.
 
 use std::path::PathBuf;
 
-/// The program `name` of this workspace, beside the running test in cargo's target folder.
+/// Returns the path of the workspace's program `name`, next to the running test in cargo's target folder.
 ///
 /// # Panics
-/// When it has not been built; the message says what to do.
+/// Panics if the program has not been built; the message says what to do.
 pub fn sibling(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let found = test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|program| program.is_file());

@@ -1,4 +1,4 @@
-//! The Rust side of `supervisor.sh`: the owner of one server, its directory and its signals.
+//! The Rust side of `supervisor.sh`: it owns one server with its directory, and sends it signals.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,10 +13,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::time::{Instant, sleep};
 
-/// One server and its temporary directory. Dropping it kills the one and removes the other.
+/// One server and its temporary directory. A drop kills the server and removes the directory.
 ///
-/// Orders are answered at once, so they are sent without leaving the thread. What takes time, waiting for the server to
-/// end, is asynchronous.
+/// The shell replies to commands at once, so they are sent synchronously. Waiting for the server to end takes time, so
+/// it is asynchronous.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     shell: Mutex<SupervisorShell>,
@@ -31,8 +31,8 @@ struct SupervisorShell {
 }
 
 impl Supervisor {
-    /// Starts the shell and makes the directory, but no server yet. `prepare` may set the environment that the server
-    /// inherits.
+    /// Starts the shell and creates the directory, but starts no server yet. `prepare` may set the environment that the
+    /// server inherits.
     pub(crate) fn new(name: &str, owner: Option<&str>, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
         let mut command = Command::new("sh");
         command
@@ -40,7 +40,8 @@ impl Supervisor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // A group of its own: Ctrl-C and a kill of the test's group must not hit the one that cleans up.
+            // The shell has its own process group: Ctrl-C and a kill of the test's group must not hit it, because it
+            // cleans up.
             .process_group(0);
         prepare(&mut command);
         let mut child = command.spawn().context("cannot run sh")?;
@@ -50,30 +51,30 @@ impl Supervisor {
         Ok(Self { shell: Mutex::new(shell), directory, pid: AtomicU32::new(0) })
     }
 
-    /// The directory, which lives as long as this value.
+    /// Returns the directory, which exists as long as this value.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The process id of the server that was spawned last.
+    /// Returns the process id of the server that was spawned last.
     pub(crate) fn pid(&self) -> u32 {
         self.pid.load(Ordering::SeqCst)
     }
 
-    /// What the server has written to its standard output and error so far.
+    /// Returns what the server has written to its standard output and error so far.
     pub(crate) fn output(&self) -> String {
         let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last lines of the output, for error messages.
+    /// Returns the last lines of the output, for error messages.
     pub(crate) fn last_output(&self) -> String {
         let output = self.output();
         let lines: Vec<_> = output.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
-    /// Starts `program`. The one that was spawned before must have been reaped.
+    /// Starts `program`. The previously spawned server must have been reaped.
     pub(crate) fn spawn<A: Into<OsString>>(&self, argv: impl IntoIterator<Item = A>) -> Result<()> {
         let mut order = String::from("spawn");
         for argument in argv {
@@ -98,9 +99,9 @@ impl Supervisor {
         self.order(&format!("tree {name}")).expect("the supervisor lives as long as its owner");
     }
 
-    /// Whether the server has not ended.
+    /// Returns whether the server is running.
     pub(crate) fn is_alive(&self) -> bool {
-        // "pid (name) state …"; the name may hold anything, also brackets.
+        // The format is "pid (name) state …"; the name may contain any character, including brackets.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
     }
@@ -116,7 +117,7 @@ impl Supervisor {
         code.parse().with_context(|| format!("the supervisor answered {code:?} for an exit code"))
     }
 
-    /// Kills the server and its children, as `kill -9` does, and waits for the end. Nothing happens when there is none.
+    /// Kills the server and its children (`kill -9`), and waits until they are gone. Does nothing if no server runs.
     pub(crate) async fn kill(&self) -> Result<()> {
         self.signal_tree("KILL");
         self.reap(Duration::from_secs(10)).await?;

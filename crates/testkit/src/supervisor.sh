@@ -1,24 +1,24 @@
 #!/bin/sh
-# Starts one server in a directory of its own, and removes both when its orders end.
-# Arguments: a name for the directory, and the user who shall own it (empty: whoever runs this).
-# It first says the directory. Then one order a line on standard input, one line of answer each:
+# Starts one server in a directory of its own, and removes both at the end of its input.
+# Arguments: a name for the directory, and the user who shall own it (empty: the user who runs this script).
+# It first prints the directory. Then it reads one command per line from standard input, and prints one line for each:
 #   spawn 'program' 'argument' …   → its process id
 #   signal NAME                    → ok     (the server alone)
 #   tree NAME                      → ok     (the server and its children)
-#   reap                           → its exit code, 128 + n for signal n; waits for the end; asked again, says it again
-# End of input means that whoever gave the orders is gone, in whatever way.
+#   reap                           → its exit code, 128 + n for signal n; waits for the exit; can be repeated
+# The end of input means that the process which sent the commands has ended, for any reason.
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/testkit-$1-XXXXXX") || exit 1
 [ -z "$2" ] || chown "$2" "$dir"
 echo "$dir"
 
-# When the owner dies while the server is stopped, the kernel sends this group a hangup; there is work to do then.
+# When the owner dies while the server is stopped, the kernel sends this group a SIGHUP. The script must then clean up.
 trap '' HUP
 
 pid=
 tree() {
     [ -n "$pid" ] || return 0
-    # The parent is stopped before its children are listed, so that none is born in between.
+    # The parent is stopped before its children are listed, so that no child is created in between.
     # shellcheck disable=SC2046 # a word per child
     kill -s STOP "$pid" && kill -s "$1" $(cat "/proc/$pid/task/$pid/children") "$pid"
 }

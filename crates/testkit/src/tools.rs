@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-/// The first of `names` on the search path, or where Debian keeps the programs of Postgres, newest version first.
+/// Returns the first of `names` on the search path, or in Debian's folders of Postgres programs, newest version first.
 pub(crate) fn find(names: &[&str]) -> Result<PathBuf> {
     let on_path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
     let mut versions: Vec<_> = fs::read_dir("/usr/lib/postgresql")
@@ -28,8 +28,8 @@ pub(crate) fn find(names: &[&str]) -> Result<PathBuf> {
         })
 }
 
-/// Debian's `psql` on the search path is a Perl script that chooses a version and takes five times as long to start as the
-/// program itself, which lies in the version's own folder.
+/// Returns whether `file` is Debian's `psql` on the search path: a Perl script that chooses a version and takes five
+/// times as long to start as the program itself, which is in the version's own folder.
 fn is_wrapper(file: &Path) -> bool {
     fs::canonicalize(file).is_ok_and(|file| file.ends_with("pg_wrapper"))
 }
@@ -42,7 +42,7 @@ fn version(bin: &Path) -> u32 {
         .unwrap_or(0)
 }
 
-/// Runs a client program to its end and returns what it printed, without the last line break.
+/// Runs a client program to its end and returns its output, without the last line break.
 pub(crate) async fn run(command: &mut Command) -> Result<String> {
     let output = command.kill_on_drop(true).output().await.with_context(|| format!("cannot run {command:?}"))?;
     let printed = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned();

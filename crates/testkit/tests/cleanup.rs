@@ -1,4 +1,4 @@
-//! The promise that makes the rest pleasant: nothing stays behind, however a test ends.
+//! Cleanup: no server and no directory remains, however a test ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use testkit::{Redis, eventually};
 
-/// The temporary directory of a server: there lies the file to which it writes its standard output.
+/// Returns the temporary directory of a server, which contains the file of its standard output.
 async fn directory(pid: u32) -> PathBuf {
     eventually("a server that writes to its log", Duration::from_secs(2), async || {
         let log = fs::read_link(format!("/proc/{pid}/fd/1")).ok()?;

@@ -1,4 +1,4 @@
-//! How a test waits.
+//! Tests of `eventually`.
 
 use std::future::pending;
 use std::time::Duration;

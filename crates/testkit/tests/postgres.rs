@@ -1,4 +1,4 @@
-//! What a test may do to a private Postgres.
+//! Operations of a test on a private Postgres.
 
 use std::collections::HashSet;
 use std::time::Duration;

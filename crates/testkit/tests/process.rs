@@ -1,4 +1,4 @@
-//! What a test may do to one of our binaries; a shell and a Redis stand in for it here.
+//! Operations of a test on a process; a shell and a Redis take the place of the project's binaries here.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What a wire can do to a connection.
+//! The effects of a proxy on a connection.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
-/// Who has heard nothing for so long will not.
+/// A side that has received nothing after this time counts as silent.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// A connection over a wire: the wire, the client's end, the server's end.
+/// Returns a connection through a proxy: the proxy, the client's end, the server's end.
 async fn connected() -> Result<(Proxy, TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let wire = Proxy::to(listener.local_addr()?.port()).await?;
@@ -25,7 +25,7 @@ async fn connected() -> Result<(Proxy, TcpStream, TcpStream)> {
     Ok((wire, client, server))
 }
 
-/// Whether the other end has closed, as this one sees it; `None` while there is nothing to be seen.
+/// Returns whether this end sees that the other one has closed, or `None` if it sees nothing.
 async fn sees_the_end(end: &mut TcpStream, within: Duration) -> Option<bool> {
     timeout(within, end.read_u8()).await.ok().map(|read| read.is_err())
 }

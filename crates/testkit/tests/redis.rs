@@ -1,4 +1,4 @@
-//! What a test may do to a private Redis.
+//! Operations of a test on a private Redis.
 
 use std::time::Duration;
 

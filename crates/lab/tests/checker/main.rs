@@ -1,4 +1,4 @@
-//! The checker is checked: it finds what is wrong with servers that are wrong on purpose, and nothing in one that is not.
+//! Tests of the checker: it detects every deliberate flaw of a server, and reports nothing for a server without a flaw.
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod output;
@@ -11,7 +11,7 @@ use lab::verify::map::{Map, Promise};
 use lab::verify::{Fault, Options, Report, run};
 use shop::{Flaw, Server};
 
-/// The longest that a broken server may go unnoticed.
+/// The maximum time in seconds until a flaw must be detected.
 const CAUGHT: u64 = 30;
 
 const MAP: &str = r#"
@@ -35,7 +35,7 @@ read = { service = "shop", path = "/products/{id}" }
 write = { service = "shop", path = "/products/{id}" }
 "#;
 
-/// Checks so many replicas with this flaw, for at most so long; until this fault is found, if one is given.
+/// Checks a number of replicas with this flaw for at most `seconds`, or until the fault `until` is found.
 async fn check(flaw: Flaw, replicas: usize, promise: Promise, seconds: u64, until: Option<Fault>) -> Report {
     let options = Options { reads: u64::MAX, seconds, products: 16, until, ..Options::default() };
     check_with(flaw, replicas, promise, &options).await
@@ -53,7 +53,7 @@ async fn check_with(flaw: Flaw, replicas: usize, promise: Promise, options: &Opt
     run(&map, options).await.unwrap()
 }
 
-/// A server with this flaw is caught, for this reason among others.
+/// Asserts that a server with this flaw is caught, and that `fault` is among the reasons.
 async fn is_caught(flaw: Flaw, promise: Promise, fault: Fault) {
     let began = Instant::now();
     let report = check(flaw, 1, promise, CAUGHT, Some(fault)).await;
@@ -122,7 +122,7 @@ async fn lost_write_is_caught_when_its_version_is_reused() {
 #[tokio::test]
 async fn session_that_goes_back_between_replicas_is_caught() {
     let promise = Promise::AtMost(Duration::from_secs(3_600));
-    // Each has a cache of its own, and hears of its own writes only.
+    // Each replica has a cache of its own, and is notified only of its own writes.
     let report = check(Flaw::None, 2, promise, CAUGHT, Some(Fault::Backwards)).await;
     println!("{report}");
     assert!(report.subjects[0].faults.contains_key(&Fault::Backwards), "{report}");

@@ -1,4 +1,4 @@
-//! What a run leaves behind: the verdict, the report and the log of operations.
+//! The output of a run: the verdict, the report and the log of operations.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::shop::Flaw;
 use super::{check, check_with};
 
-/// Enough reads that a broken pipe of figures would show.
+/// Enough reads to detect an error in the collection of the figures.
 const READS: u64 = 2_000;
 
 fn options() -> Options {
     Options { reads: READS, seconds: 60, together: 1, products: 16, ..Options::default() }
 }
 
-/// The machine is shared: how much of it the checker takes is not what these tests are about.
+/// The machine is shared, and these tests do not judge the checker's share of the CPU time.
 fn failures(mut report: lab::verify::Report) -> Vec<String> {
     report.own_cpu_share = 0.1;
     report.failures()
@@ -62,7 +62,7 @@ async fn report_has_verdict_patterns_and_failures() {
     assert_eq!(json["wanted_reads"], READS);
 }
 
-/// The lines of a file, each as its columns by name.
+/// Returns the lines of a file, each as a map of columns by name.
 fn lines(folder: &Path, name: &str) -> Vec<HashMap<String, String>> {
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! A small shop with a cache, in this process, that is wrong on purpose.
+//! A small shop with a cache, in this process, with a deliberate flaw.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -11,28 +11,28 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-/// What is wrong with it.
+/// The flaw of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// Nothing: a fill is refused when an invalidation came after its load had begun.
+    /// No flaw: a fill is refused when an invalidation came after its load had begun.
     None,
-    /// Nothing, but that there is no cache.
+    /// No flaw, and no cache.
     NoCache,
     /// A fill is never refused.
     NaiveCacheAside,
     /// The entry is removed before the write is committed, and not after.
     DeleteBeforeCommit,
-    /// Readers and writers store what they have unless something newer is there; entries expire.
+    /// Readers and writers store their value unless a newer one is there; entries expire.
     NewerVersionWins,
-    /// The entry is removed by an event, and one of 25 is lost.
+    /// The entry is removed by an event, and one of 25 events is lost.
     LostEvent,
     /// The name and the price are stored one after the other.
     Torn,
-    /// What is written is in the cache before it is committed, and some writes are rolled back.
+    /// A written value is in the cache before it is committed, and some writes are rolled back.
     BeforeCommit,
-    /// One of 50 reads shows what nobody has written yet.
+    /// One of 50 reads shows a value that no client has written yet.
     Prophecy,
-    /// One of 25 writes is gone again before the next begins, and has been removed from the cache like any other.
+    /// One of 25 writes is undone before the next one begins, and is removed from the cache like any other.
     LostWrite,
     /// One of 10 reads is refused.
     Refusals,
@@ -43,7 +43,7 @@ pub(crate) enum Flaw {
 struct Product {
     version: u64,
     number: u64,
-    /// The number of the write that the name is of; another one only in a torn entry.
+    /// The number of the write that the name belongs to; it differs from the other number only in a torn entry.
     name: u64,
 }
 
@@ -53,18 +53,18 @@ struct Entry {
     stored: Instant,
 }
 
-/// One key of the cache: what it holds, and how often it was invalidated.
+/// One key of the cache: its entry, and how often it was invalidated.
 #[derive(Debug, Default)]
 struct Slot {
     entry: Option<Entry>,
     generation: u64,
 }
 
-/// What several replicas share.
+/// The database that several replicas share.
 #[derive(Debug, Default)]
 pub(crate) struct Database {
     rows: Mutex<HashMap<u64, Product>>,
-    /// Writers of all rows wait for each other here, and are counted.
+    /// The lock that serializes the writers of all rows, and the number of writes.
     row_lock: tokio::sync::Mutex<u64>,
 }
 
@@ -75,7 +75,7 @@ struct Shop {
     cache: Mutex<HashMap<u64, Slot>>,
 }
 
-/// A running shop; it ends with this.
+/// A running shop, which ends when this value is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     handle: ServerHandle,
@@ -129,14 +129,14 @@ fn shown(id: u64, product: Product) -> Value {
     json!({ "id": id, "version": version, "price_cents": number, "name": format!("Write {name}") })
 }
 
-/// The way to a store and back, now and then a long one.
+/// Simulates the way to a store and back, which is a long one from time to time.
 async fn way() {
     let slow = rand::random_ratio(1, 10);
     sleep(Duration::from_micros(if slow { 12_000 } else { rand::random_range(100..600) })).await;
 }
 
 impl Shop {
-    /// The product, and where it came from.
+    /// Returns the product and the source of the response.
     async fn read(&self, id: u64) -> (Option<Product>, &'static str) {
         let begun = {
             let mut cache = self.cache.lock().unwrap();
@@ -157,7 +157,7 @@ impl Shop {
         }
     }
 
-    /// Whether it is there now.
+    /// Stores a loaded row. Returns whether it is stored.
     fn fill(&self, id: u64, row: Product, begun: u64) -> bool {
         let mut cache = self.cache.lock().unwrap();
         let slot = cache.entry(id).or_default();
@@ -174,7 +174,7 @@ impl Shop {
         allowed
     }
 
-    /// `None` when it was rolled back.
+    /// Writes the product. Returns `None` if the write was rolled back.
     async fn write(&self, id: u64, number: u64) -> Option<Product> {
         let mut writes = self.database.row_lock.lock().await;
         *writes += 1;

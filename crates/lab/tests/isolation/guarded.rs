@@ -1,4 +1,4 @@
-//! A private Redis with the project's users, and somebody who tries commands as one of them.
+//! A private Redis with the project's users, and a client that tries commands as one of them.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -23,10 +23,11 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Starts it with an empty file of users, because nobody but testkit waits for it, and then loads the real one.
+    /// Starts the server with an empty ACL file, because testkit's readiness check has no password, and then loads the
+    /// real file.
     pub(crate) async fn start() -> Result<Self> {
         let mut users = tempfile::NamedTempFile::new()?;
-        // DEBUG is switched off in the stack; here it is on, so that it is the rules that refuse it.
+        // The stack disables DEBUG. It is enabled here, so that only the ACL rules can refuse it.
         let settings = [("aclfile", &*users.path().to_string_lossy()), ("enable-debug-command", "yes")];
         let redis = Redis::start_with(&settings).await?;
         let passwords: HashMap<_, _> =
@@ -40,17 +41,17 @@ impl Guarded {
         Ok(guarded)
     }
 
-    /// The user does this, and Redis does not refuse.
+    /// Asserts that the user may run this command.
     pub(crate) async fn may(&self, user: &str, command: &[&str]) -> Result<String> {
         let reply = self.reply(user, command).await?;
         ensure!(!reply.starts_with('-'), "{user} must be able to: {command:?}: {reply}");
         Ok(reply)
     }
 
-    /// The user tries this, and Redis refuses because of its rules.
+    /// Asserts that Redis refuses this command of the user because of its ACL rules.
     pub(crate) async fn may_not(&self, user: &str, command: &[&str]) -> Result<()> {
         let reply = self.reply(user, command).await?;
-        // Inside a script a refusal is worded otherwise, and not by every version in the same way.
+        // Inside a script, the message of a refusal differs, also between versions of Redis.
         let refused = reply.starts_with("-NOPERM")
             || reply.contains("The user executing the script can't")
             || reply.contains("ACL failure in script");
@@ -58,7 +59,7 @@ impl Guarded {
         Ok(())
     }
 
-    /// Loads a script as the admin; a service runs it by its hash.
+    /// Loads a script as the admin user. A service runs it by its hash.
     pub(crate) async fn script(&self, lua: &str) -> Result<String> {
         let mut connection = self.connect("default").await?;
         send(&mut connection, &["SCRIPT", "LOAD", lua]).await?;
@@ -66,14 +67,15 @@ impl Guarded {
         line(&mut connection).await
     }
 
-    /// The first line of the reply, in Redis' own words: `+OK`, `$5`, `*2`, `:1`, `-ERR …`.
+    /// Returns the first line of the reply in the Redis protocol: `+OK`, `$5`, `*2`, `:1`, `-ERR …`.
     pub(crate) async fn reply(&self, user: &str, command: &[&str]) -> Result<String> {
         let mut connection = self.connect(user).await?;
         send(&mut connection, command).await?;
         line(&mut connection).await
     }
 
-    /// The first line of the reply to somebody who has given this name and password, or to the login if that fails.
+    /// Returns the first line of the reply to a client with this user name and password, or of the reply to the login
+    /// if that fails.
     pub(crate) async fn reply_to_stranger(&self, login: &[&str], command: &[&str]) -> Result<String> {
         let mut connection = self.open().await?;
         if !login.is_empty() {
@@ -87,7 +89,7 @@ impl Guarded {
         line(&mut connection).await
     }
 
-    /// The password of this user.
+    /// Returns the password of this user.
     pub(crate) fn password_of(&self, user: &str) -> &str {
         &self.passwords[user]
     }
@@ -105,7 +107,7 @@ impl Guarded {
     }
 }
 
-/// What `deploy/redis/render-acl` prints for these passwords.
+/// Returns the output of `deploy/redis/render-acl` for these passwords.
 async fn render(passwords: &HashMap<&'static str, String>) -> Result<Vec<u8>> {
     let mut script = Command::new(deploy("redis/render-acl"));
     for (user, password) in passwords {
@@ -116,7 +118,7 @@ async fn render(passwords: &HashMap<&'static str, String>) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// The variable that `render-acl` takes a user's password from.
+/// Returns the name of the variable from which `render-acl` reads a user's password.
 pub(crate) fn variable(user: &str) -> String {
     let name = if user == "default" { "admin" } else { user };
     format!("REDIS_{}_PASSWORD", name.to_uppercase().replace('-', "_"))

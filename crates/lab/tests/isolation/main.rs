@@ -1,7 +1,7 @@
-//! What is one service's, is no other's: the rules that the stack runs with, tried on real servers.
+//! Isolation of the services: the stack's access rules, tried on real servers.
 //!
-//! `deploy/redis/render-acl` and `deploy/postgres/databases` are run as the stack runs them; then each user does what it
-//! must be able to do, and tries what it must not.
+//! `deploy/redis/render-acl` and `deploy/postgres/databases` are run as the stack runs them. Then each user runs the
+//! commands that it must be able to run, and tries those that it must not.
 
 mod guarded;
 mod postgres;
@@ -9,12 +9,12 @@ mod redis;
 mod services;
 mod streams;
 
-/// A script of the folder `deploy`.
+/// Returns the path of a script in the folder `deploy`.
 fn deploy(script: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(script)
 }
 
-/// Nobody could guess it.
+/// Returns a password that cannot be guessed.
 fn password() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

@@ -1,4 +1,4 @@
-//! Databases: a role can connect to its own, and is nobody special there.
+//! Databases: a role can connect only to its own database, and has no special rights there.
 
 use anyhow::{Result, ensure};
 use testkit::Postgres;
@@ -6,14 +6,14 @@ use tokio::process::Command;
 
 use crate::{deploy, password};
 
-/// Each service's database, role, and the variable with its password.
+/// The database and the role of each service, and the variable with its password.
 const DATABASES: [(&str, &str, &str); 3] = [
     ("shop_db", "shop_user", "SHOP_DB_PASSWORD"),
     ("cart_db", "cart_user", "CART_DB_PASSWORD"),
     ("recommendation_db", "recommendation_user", "RECOMMENDATION_DB_PASSWORD"),
 ];
 
-/// Runs the script that creates them.
+/// Runs the script that creates the databases.
 async fn create(postgres: &Postgres) -> Result<()> {
     let mut script = Command::new("sh");
     script.arg(deploy("postgres/databases"));
@@ -35,7 +35,7 @@ async fn refusal(postgres: &Postgres, role: &str, database: &str, sql: &str) -> 
 async fn a_role_can_connect_to_its_own_database_only() -> Result<()> {
     let postgres = Postgres::start().await?;
     create(&postgres).await?;
-    create(&postgres).await?; // as at every `up`
+    create(&postgres).await?; // again, as every `up` does
     for (database, role, _) in DATABASES {
         postgres.sql_as(role, database, "CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)").await?;
         let others = DATABASES.iter().map(|(other, _, _)| *other).filter(|other| *other != database);

@@ -1,4 +1,4 @@
-//! Keys, commands and logins: a service has its own keyspace, the commands that it needs, and no others.
+//! Keys, commands and logins: a service has its own keyspace, and only the commands that it needs.
 
 use anyhow::Result;
 use tokio::process::Command;
@@ -6,7 +6,7 @@ use tokio::process::Command;
 use crate::deploy;
 use crate::guarded::{Guarded, USERS, variable};
 
-/// What every service does with its own keys, `{}` being its keyspace.
+/// Commands that every service may run on its own keys. `{}` stands for its keyspace.
 const OWN: [&str; 37] = [
     "CLIENT ID",
     "CLIENT INFO",
@@ -47,7 +47,7 @@ const OWN: [&str; 37] = [
     "EVAL return(redis.call('TIME')) 0",
 ];
 
-/// What only some do with their own keys.
+/// Commands that only some services may run on their own keys.
 const OWN_OF_SOME: [(&str, &[&str]); 5] = [
     ("ZCARD {}:~horizon", &["search"]),
     ("ZSCORE {}:~horizon t", &["search"]),
@@ -56,7 +56,8 @@ const OWN_OF_SOME: [(&str, &[&str]); 5] = [
     ("XINFO STREAM {}:events", &["product-api", "cart"]),
 ];
 
-/// What no service may do, even if it names its own keys: what is for operators, and a sample of what nobody needs.
+/// Commands that no service may run, even on its own keys: those for operators, and a sample of those that no service
+/// needs.
 const NEVER: [&str; 84] = [
     "KEYS {}:*",
     "RANDOMKEY",
@@ -139,13 +140,13 @@ const NEVER: [&str; 84] = [
     "XTRIM {}:events MAXLEN 0",
     "XDEL {}:events 1-0",
     "XGROUP CREATE {}:events g 0",
-    // Nor where a script would do it for it.
+    // They are refused inside a script too.
     "EVAL return(redis.call('LPUSH',KEYS[1],'x')) 1 {}:list",
     "EVAL return(redis.call('GEOADD',KEYS[1],1,1,'x')) 1 {}:places",
     "EVAL return(redis.call('FLUSHALL')) 0",
 ];
 
-/// What no service may do with a key of another one, `{}` being its own keyspace and `[]` the other's.
+/// Commands that no service may run on a key of another one. `{}` stands for its own keyspace, `[]` for the other's.
 const FOREIGN: [&str; 27] = [
     "GET []:key",
     "GETRANGE []:key 0 1",
@@ -176,7 +177,7 @@ const FOREIGN: [&str; 27] = [
     "EVAL return(redis.call('UNLINK','[]:key')) 0", // a key that the script does not announce
 ];
 
-/// `EVAL return 1 …` has a blank inside an argument; nothing else has.
+/// Splits a command into words. Only `EVAL return 1 …` has a blank inside an argument.
 fn words(case: &str) -> Vec<String> {
     let joined = case.replace("return 1 ", "return\u{a0}1 ");
     joined.split(' ').map(|word| word.replace('\u{a0}', " ")).collect()

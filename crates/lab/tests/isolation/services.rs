@@ -1,4 +1,4 @@
-//! The services themselves: each works as its user, and asks for nothing that it is refused.
+//! The services themselves: each works as its Redis user, and runs no command that is refused.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-/// Long enough for a machine that is busy with other things.
+/// A timeout that is long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 async fn read(http: &Client, url: &str) -> Result<Value> {
     Ok(http.get(url).send().await?.error_for_status()?.json().await?)
 }
 
-/// Whether every change is announced, and every subscriber has carried it out.
+/// Returns whether every change is published, and every consumer has applied it.
 async fn settled(world: &PrivateSystem, http: &Client) -> Result<bool> {
     for database in ["shop_db", "cart_db"] {
         if world.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {

@@ -1,10 +1,10 @@
-//! Streams and channels: whose they are writes, the others read, and some may not even do that.
+//! Streams and channels: only the owner writes them, and only the consumers read them.
 
 use anyhow::Result;
 
 use crate::guarded::{Guarded, USERS};
 
-/// Who reads which of the streams of others, and whether in a consumer group.
+/// The consumers of the streams of other services, and whether each uses a consumer group.
 const READERS: [(&str, &str, bool); 4] = [
     ("cart", "product:events", true),
     ("recommendation", "product:events", true),
@@ -12,13 +12,13 @@ const READERS: [(&str, &str, bool); 4] = [
     ("search", "product:events", false),
 ];
 
-/// What every reader does, `{}` being the stream.
+/// Commands of every consumer. `{}` stands for the stream.
 const READ: [&str; 2] = ["XINFO STREAM {}", "XRANGE {} - +"];
 
-/// What one does that reads all of it.
+/// Commands of a consumer without a group.
 const READ_ALONE: [&str; 1] = ["XREAD COUNT 10 BLOCK 10 STREAMS {} 0-0"];
 
-/// What the members of a group do; in this order it does something.
+/// Commands of the members of a group, in an order in which each has an effect.
 const READ_IN_A_GROUP: [&str; 9] = [
     "XGROUP CREATE {} [] 0-0 MKSTREAM",
     "XREADGROUP GROUP [] me COUNT 2 STREAMS {} >",
@@ -34,13 +34,13 @@ const READ_IN_A_GROUP: [&str; 9] = [
 /// The services whose relay appends to their stream: it compares the end of the stream with its database.
 const RELAYS: [&str; 2] = ["product-api", "cart"];
 
-/// The recommendation service alone sets its group back, when its own database was restored.
+/// Only the recommendation service resets its group, when its own database was restored.
 const SET_BACK: [&str; 1] = ["XGROUP SETID {} [] 0"];
 
-/// What none of them needs.
+/// Read commands that no service needs.
 const READ_OTHERWISE: [&str; 3] = ["XLEN {}", "XAUTOCLAIM {} [] me 0 0-0", "XGROUP CREATECONSUMER {} [] third"];
 
-/// Nobody but its owner does this to a stream.
+/// Commands that only the owner of a stream may run on it.
 const CHANGE: [&str; 11] = [
     "XADD {} * event x",
     "XADD {} 9-0 event x",
@@ -71,7 +71,7 @@ async fn all(guarded: &Guarded, user: &str, stream: &str, cases: &[&str], may: b
     Ok(())
 }
 
-/// Three events in the stream of each keyspace, appended by its owner.
+/// Returns a server with three events in the stream of each keyspace, appended by its owner.
 async fn streams() -> Result<Guarded> {
     let guarded = Guarded::start().await?;
     for (user, keyspace) in USERS {

@@ -1,4 +1,5 @@
-//! Starts a private Postgres, a private Redis and a sleeping process, and says where they are. Ends with its input.
+//! Starts a private Postgres, a private Redis and a sleeping process, and prints where they are. Exits at the end of
+//! its input.
 
 use std::io;
 use std::process::Command;

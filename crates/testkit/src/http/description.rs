@@ -1,4 +1,4 @@
-//! The promise that a service does what its OpenAPI document says, for every route. Schemathesis tests the same at random.
+//! Checks for every route that a service does what its OpenAPI document says. Schemathesis tests the same at random.
 
 use reqwest::Method;
 use serde_json::{Map, Value};
@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 use super::Service;
 use super::head::concrete;
 
-/// Compares the document of a service with its answers: the methods of each path, the form of errors, and what is said of
-/// bodies that cannot be used.
+/// Compares the OpenAPI document of a service with its responses: the methods of each path, the form of errors, and the
+/// responses to unusable bodies.
 ///
 /// `values` fills in the parameters of paths.
 ///
 /// # Panics
-/// Where they differ, or when a parameter has no value.
+/// Panics if they differ, or if a parameter has no value.
 pub async fn assert_description_holds(service: &Service, values: &[(&str, &str)]) {
     let description = service.get("/openapi.json").await.expect(200).json();
     for (path, methods) in description["paths"].as_object().expect("a description has paths") {
@@ -27,7 +27,7 @@ pub async fn assert_description_holds(service: &Service, values: &[(&str, &str)]
     }
 }
 
-/// OPTIONS and 405 list the methods that the document has.
+/// Checks that OPTIONS and 405 list the methods that the document has.
 async fn assert_methods(service: &Service, path: &str, methods: &Map<String, Value>) {
     let mut documented: Vec<String> = methods.keys().map(|method| method.to_uppercase()).collect();
     documented.push("OPTIONS".to_owned());
@@ -41,7 +41,7 @@ async fn assert_methods(service: &Service, path: &str, methods: &Map<String, Val
     }
 }
 
-/// Every error is documented as a problem; HEAD has no bodies.
+/// Checks that every error is documented as a problem. HEAD has no bodies.
 fn assert_errors_are_problems(name: &str, method: &str, operation: &Value) {
     let responses = operation["responses"].as_object().expect("an operation has responses");
     let with_body = if operation["requestBody"].is_object() { ["413", "415", "422"].as_slice() } else { &[] };
@@ -55,7 +55,7 @@ fn assert_errors_are_problems(name: &str, method: &str, operation: &Value) {
     }
 }
 
-/// What is no JSON, no object, or of another type is refused, with a status that the document has.
+/// Checks that a body that is not JSON, not an object, or has a wrong content type is refused with a documented status.
 async fn assert_bodies_are_refused(service: &Service, method: &str, path: &str, operation: &Value) {
     let method: Method = method.to_uppercase().parse().expect("a method");
     for (media_type, body, status) in [

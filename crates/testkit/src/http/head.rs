@@ -1,18 +1,18 @@
-//! The promise that HEAD is answered like GET, for every route of a service.
+//! Checks that HEAD is answered like GET, for every route of a service.
 
 use reqwest::Method;
 
 use super::Service;
 
-/// Routes that every service has and that its description does not name.
+/// Routes that every service has and its OpenAPI document does not name.
 const STANDARD: [&str; 6] = ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs/", "/problems/not-found"];
 
-/// Sends HEAD and GET to every GET route that the service describes, and compares status and headers.
+/// Sends HEAD and GET to every GET route in the service's OpenAPI document, and compares status and headers.
 ///
-/// `values` fills in the parameters of paths; a query goes behind the path that is its name: `("/search", "?q=lamp")`.
+/// `values` fills in the parameters of paths. A query follows the path that is its name: `("/search", "?q=lamp")`.
 ///
 /// # Panics
-/// Where they differ, or when a parameter has no value.
+/// Panics if they differ, or if a parameter has no value.
 pub async fn assert_head_as_get(service: &Service, values: &[(&str, &str)]) {
     let description = service.get("/openapi.json").await.expect(200).json();
     let paths = description["paths"].as_object().expect("a description has paths");
@@ -22,7 +22,7 @@ pub async fn assert_head_as_get(service: &Service, values: &[(&str, &str)]) {
     }
 }
 
-/// The path of a description with `values` in the place of its parameters.
+/// Returns the path of a document with `values` in place of its parameters.
 pub(super) fn concrete(path: &str, values: &[(&str, &str)]) -> String {
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     let mut filled = String::new();
@@ -37,7 +37,7 @@ async fn assert_alike(service: &Service, path: &str) {
     let head = Service::send(service.request(Method::HEAD, path)).await;
     assert!(head.body.is_empty(), "HEAD {path} has a body");
     assert!(!head.header("cache-control").is_empty(), "HEAD {path} has no Cache-Control");
-    // Not to its end: the body of a stream has none.
+    // The body is not read to its end, because the body of a stream has none.
     let get = service.request(Method::GET, path).send().await.expect("an answer");
     let header = |name: &str| get.headers().get(name).map_or("", |value| value.to_str().expect("visible ASCII"));
     assert_eq!((head.status, get.status().as_u16()), (200, 200), "{path}");

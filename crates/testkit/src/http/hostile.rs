@@ -1,4 +1,4 @@
-//! Clients that send anything at all: a service must refuse them politely, stay up, and get rid of them.
+//! Clients that send invalid requests: a service must refuse them with a problem, stay up, and close their connections.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tokio::time::{sleep, timeout};
 use super::Service;
 use crate::eventually;
 
-/// Requests of a run, and how many clients send them at once.
+/// The number of requests of a run, and of clients that send them concurrently.
 const REQUESTS: usize = 600;
 const CLIENTS: usize = 60;
-/// Long enough for a machine that is busy; the settings below end a connection much sooner.
+/// A timeout for a busy machine; the settings below end a connection much sooner.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Limits that let a run end soon; pass them to the service.
+/// Limits that make a run short; pass them to the service.
 pub const HOSTILE_SETTINGS: [(&str, &str); 4] = [
     ("HTTP__HEADERS_TIMEOUT", "500ms"),
     ("HTTP__BODY_TIMEOUT", "500ms"),
@@ -101,11 +101,11 @@ const BODIES: [&str; 12] = [
     "{\"stock\":9223372036854775807}",
 ];
 
-/// Sends hundreds of requests that are more or less wrong to `paths`, as anybody could, some of them slowly.
+/// Sends hundreds of requests that are more or less wrong to `paths`, as any client could, some of them slowly.
 ///
 /// # Panics
-/// When a response is a 5xx other than 503 with `Retry-After`, when an error has no problem in it, when a connection does
-/// not end, when connections stay behind, or when the service logs an error.
+/// Panics when a response is a 5xx other than 503 with `Retry-After`, when an error response is not a problem, when a
+/// connection does not end, when connections remain, or when the service logs an error.
 pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], seed: u64) {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -132,7 +132,7 @@ pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], 
     }
 }
 
-/// A request, and in how many pieces it is sent.
+/// Returns a request, and the number of pieces in which it is sent.
 fn request(random: &mut StdRng, paths: &[&str]) -> (Vec<u8>, usize) {
     fn one<'a>(random: &mut StdRng, of: &[&'a str]) -> &'a str {
         of.choose(random).copied().unwrap_or_default()
@@ -151,7 +151,7 @@ fn request(random: &mut StdRng, paths: &[&str]) -> (Vec<u8>, usize) {
     text.push_str("\r\n");
     text.push_str(one(random, &BODIES));
     let mut bytes = text.into_bytes();
-    // A byte that is not what it should be.
+    // Corrupts one byte.
     if random.random_bool(0.1) {
         let at = random.random_range(0..bytes.len());
         bytes[at] = random.random();
@@ -162,13 +162,13 @@ fn request(random: &mut StdRng, paths: &[&str]) -> (Vec<u8>, usize) {
     (bytes, if random.random_bool(0.2) { random.random_range(2..30) } else { 1 })
 }
 
-/// What the service says until it closes.
+/// Returns what the service sends until it closes the connection.
 async fn exchange(address: &str, request: &[u8], pieces: usize, pause: Duration) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("the service listens");
     let (mut reading, mut writing) = stream.split();
     let send = async {
         for piece in request.chunks(request.len().div_ceil(pieces).max(1)) {
-            // It may have had enough.
+            // The service may have closed the connection already.
             if writing.write_all(piece).await.is_err() {
                 break;
             }
@@ -187,7 +187,7 @@ async fn exchange(address: &str, request: &[u8], pieces: usize, pause: Duration)
     answer
 }
 
-/// Checks the first response; no response at all is what a client gets that has sent nothing.
+/// Checks the first response. A client that has sent nothing gets no response at all.
 fn check(answer: &[u8], request: &[u8]) {
     let text = String::from_utf8_lossy(answer);
     let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&text);

@@ -1,10 +1,10 @@
-//! An HTTP answer, read to its end.
+//! An HTTP response, read to its end.
 
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// What no problem may show of the inside.
+/// Implementation details that no problem may reveal.
 const INSIDE: [&str; 8] = ["SELECT", "INSERT", "diesel", "tantivy", "panicked", "src/", "postgres://", "redis://"];
 
 /// Status, headers and body.
@@ -19,42 +19,43 @@ pub struct TestResponse {
 }
 
 impl TestResponse {
-    /// Reads the body.
+    /// Reads the body of `response`.
     pub async fn read(response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Self { status, headers, body: response.bytes().await?.to_vec() })
     }
 
-    /// This answer, which must have `status`.
+    /// Returns this response, which must have `status`.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:#?}\n{}", self.text());
         self
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body, which must be JSON.
+    /// Returns the body, which must be JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}: {self:?}", self.text()))
     }
 
-    /// A header's text; empty when it is absent.
+    /// Returns a header's text, or an empty text if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("our headers are visible ASCII"))
     }
 
-    /// The version in the body.
+    /// Returns the version in the body.
     #[track_caller]
     pub fn version(&self) -> i64 {
         self.json()["version"].as_i64().unwrap_or_else(|| panic!("no version in {}", self.text()))
     }
 
-    /// `Cache-Status` without the cache's name; `hit` for a fresh hit and `stale` for a stale one, with nothing to add.
+    /// Returns `Cache-Status` without the cache's name: `hit` for a fresh hit, and `stale` for a stale one, without
+    /// parameters.
     pub fn source(&self) -> &str {
         let text = self.header("cache-status");
         let source = text.split_once("; ").map_or(text, |(_, source)| source);
@@ -65,7 +66,8 @@ impl TestResponse {
         }
     }
 
-    /// The body, which must be a whole problem of that status and kind, and tell nothing of the inside.
+    /// Returns the body, which must be a complete problem of that status and kind, and must not reveal implementation
+    /// details.
     #[track_caller]
     pub fn problem(&self, status: u16, kind: &str) -> Value {
         let context = format!("{self:#?}\n{}", self.text());

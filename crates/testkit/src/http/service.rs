@@ -1,4 +1,4 @@
-//! One of our services as a process of its own.
+//! One of the project's services as a process of its own.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use serde_json::Value;
 use super::TestResponse;
 use crate::{ChildProcess, Exit, eventually};
 
-/// How long it may take to start, and a third of what an answer may take: long enough for a machine that is busy.
+/// The timeout of a start, and a third of the timeout of a response: long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running service. It is killed when this is dropped.
+/// A running service. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Service {
-    /// Its process.
+    /// The process of the service.
     pub process: ChildProcess,
     url: String,
     client: Client,
 }
 
 impl Service {
-    /// Starts it and waits until it is ready.
+    /// Starts the service and waits until it is ready.
     pub async fn start(command: &Command) -> Self {
         let service = Self::start_without_waiting(command).await;
         service.ready().await;
         service
     }
 
-    /// Starts it and waits until its log says where it listens.
+    /// Starts the service and waits until its log says where it listens.
     pub async fn start_without_waiting(command: &Command) -> Self {
         let process = ChildProcess::start(command).expect("the binary has been built");
         let url = eventually("the address that it listens at", PATIENCE, async || {
@@ -44,64 +44,64 @@ impl Service {
         Self { process, url, client: client.expect("a plain client") }
     }
 
-    /// Waits until it is ready.
+    /// Waits until the service is ready.
     pub async fn ready(&self) {
         self.process.wait_for_http(&format!("{}/readyz", self.url), PATIENCE).await.expect("it gets ready");
     }
 
-    /// Where it is: `http://host:port`.
+    /// Returns its base URL: `http://host:port`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// `host:port`, for those who speak HTTP themselves.
+    /// Returns `host:port`, for tests that use their own HTTP client.
     pub fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 
-    /// A request to be made by hand; the path begins with a slash.
+    /// Returns a request to the service; the path begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// What it answers.
+    /// Sends a GET and returns the response.
     pub async fn get(&self, path: &str) -> TestResponse {
         Self::send(self.request(Method::GET, path)).await
     }
 
-    /// What it answers to JSON.
+    /// Sends a PUT with JSON and returns the response.
     pub async fn put(&self, path: &str, body: &Value) -> TestResponse {
         Self::send(self.request(Method::PUT, path).json(body)).await
     }
 
-    /// What it answers to JSON.
+    /// Sends a POST with JSON and returns the response.
     pub async fn post(&self, path: &str, body: &Value) -> TestResponse {
         Self::send(self.request(Method::POST, path).json(body)).await
     }
 
-    /// What it answers.
+    /// Sends a DELETE and returns the response.
     pub async fn delete(&self, path: &str) -> TestResponse {
         Self::send(self.request(Method::DELETE, path)).await
     }
 
-    /// Sends a request that must be answered, whatever the answer.
+    /// Sends a request that must get a response, whatever its status.
     pub async fn send(request: RequestBuilder) -> TestResponse {
         Self::try_send(request).await.expect("an answer")
     }
 
-    /// Sends a request that may find nobody.
+    /// Sends a request to a service that may be down.
     pub async fn try_send(request: RequestBuilder) -> reqwest::Result<TestResponse> {
         TestResponse::read(request.send().await?).await
     }
 
-    /// The sum over all series of a metric that carry this text among their labels.
+    /// Returns the sum over all series of a metric that have this text in their labels.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
         let text = self.get("/metrics").await.expect(200).text();
         let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(labels));
         series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
-    /// SIGTERM; it must end in good order.
+    /// Sends SIGTERM and waits; the service must shut down in an orderly way.
     pub async fn stop(self) -> Exit {
         self.process.term().await.expect("it ends")
     }

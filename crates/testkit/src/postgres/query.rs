@@ -3,10 +3,10 @@
 use anyhow::{Error, Result, anyhow};
 use tokio_postgres::{NoTls, SimpleQueryMessage, connect};
 
-/// What `sql` answers: a line per row, columns separated by `|`, nothing for NULL.
+/// Returns the result of `sql`: one line per row, columns separated by `|`, nothing for NULL.
 pub(super) async fn run(url: &str, sql: &str) -> Result<String> {
     let (client, connection) = connect(url, NoTls).await.map_err(readable)?;
-    // In this task, so that a caller who gives up closes the connection.
+    // The connection runs in this task, so that it closes when the caller gives up.
     let messages = tokio::select! {
         messages = client.simple_query(sql) => messages.map_err(readable)?,
         Err(error) = connection => return Err(readable(error)),
@@ -21,7 +21,7 @@ pub(super) async fn run(url: &str, sql: &str) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// An error that says what the server said.
+/// Returns an error with the message of the server.
 fn readable(error: tokio_postgres::Error) -> Error {
     match error.as_db_error() {
         Some(said) => anyhow!("{}: {}", said.severity(), said.message()),

@@ -1,10 +1,10 @@
-//! States that an administrator or a failover puts a server, a database or a role into.
+//! States into which an administrator or a failover puts a server, a database or a role.
 
 use anyhow::Result;
 
 use super::Postgres;
 
-/// Settings of a role or a database that must not harm a service: each has made one fail, or might.
+/// Settings of a role or a database that must not harm a service: each has made a service fail, or might.
 pub const FOREIGN_SETTINGS: [&str; 18] = [
     "search_path = ''",
     "search_path = nowhere, pg_catalog",
@@ -27,10 +27,10 @@ pub const FOREIGN_SETTINGS: [&str; 18] = [
 ];
 
 impl Postgres {
-    /// Makes a role that owns this database and everything that will be in it, and may do nothing else. Returns the database's
+    /// Creates a role that owns this database and everything in it, and has no other rights. Returns the database's
     /// address for that role.
     pub async fn create_owner(&self, database: &str) -> Result<String> {
-        // Roles are not of one database, and so named after it.
+        // Roles belong to the whole server, so this one is named after the database.
         let role = owner(database);
         let create = format!("CREATE ROLE \"{role}\" LOGIN; ALTER DATABASE \"{database}\" OWNER TO \"{role}\"");
         self.sql("postgres", &create).await?;
@@ -38,8 +38,7 @@ impl Postgres {
         Ok(format!("postgres://{role}@127.0.0.1:{}/{database}", self.port))
     }
 
-    /// Gives new sessions of the owner these settings (`name = value`) in place of those of before, and ends the sessions that
-    /// there are.
+    /// Replaces the owner's settings for new sessions (`name = value`), and ends the existing sessions.
     pub async fn set_for_owner(&self, database: &str, settings: &[&str]) -> Result<()> {
         let role = owner(database);
         let mut alter = format!("ALTER ROLE \"{role}\" RESET ALL");
@@ -51,13 +50,14 @@ impl Postgres {
         self.sql("postgres", &end).await.map(drop)
     }
 
-    /// Lets new sessions in this database write, or not. Where they may not, the sessions that there are end.
+    /// Allows or forbids writes in new sessions of this database. If it forbids them, it also ends the existing
+    /// sessions.
     pub async fn set_read_only(&self, database: &str, is_read_only: bool) -> Result<()> {
         let turn = format!("ALTER DATABASE \"{database}\" SET default_transaction_read_only = {is_read_only}");
-        // Elsewhere, because this database may refuse it.
+        // Connected to another database, because this one may be read-only and refuse the statement.
         self.sql("postgres", &turn).await?;
         if is_read_only {
-            // They keep what they began with.
+            // Existing sessions would keep the settings with which they began.
             let end =
                 format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'");
             self.sql("postgres", &end).await?;
@@ -65,13 +65,13 @@ impl Postgres {
         Ok(())
     }
 
-    /// The same as a hot standby, which serves reads until [`promote`](Self::promote).
+    /// Turns the server into a hot standby, which serves reads until [`promote`](Self::promote).
     pub async fn demote(&self) -> Result<()> {
         std::fs::write(format!("{}/standby.signal", self.data()), "")?;
         self.restart().await
     }
 
-    /// Ends being a standby.
+    /// Ends the standby mode.
     pub async fn promote(&self) -> Result<()> {
         self.sql("postgres", "SELECT pg_promote()").await.map(drop)
     }
