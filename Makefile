@@ -16,19 +16,19 @@ help:
 
 ##@ Run
 .PHONY: up down reset ps logs psql redis-cli openapi
-up: ## build and start everything, seeded and healthy
+up: ## build and start the stack, seed it, and wait until it is healthy
 	@deploy/stack up
-down: ## stop everything, keep the data
+down: ## stop the stack, keep its data
 	@deploy/stack down
-reset: ## stop everything, delete the data
+reset: ## stop the stack, delete its data
 	@deploy/stack reset
-ps: ## what runs
+ps: ## list the processes of the stack
 	@deploy/stack ps
-logs: ## the logs, of one service with s=cart
+logs: ## show the logs; s=cart shows those of one service
 	@deploy/stack logs $(s)
-psql: ## a shell in the shop's database; another service's with s=cart or s=recommendation
+psql: ## open psql in the product API's database; s=cart or s=recommendation: in that of another service
 	@deploy/stack psql $(s)
-redis-cli: ## a shell in Redis, as its admin
+redis-cli: ## open redis-cli as the admin of Redis
 	@deploy/stack redis-cli
 openapi: ## print the OpenAPI document of the running product API, or of s=cart
 	@deploy/native/tools curl >&2
@@ -36,7 +36,7 @@ openapi: ## print the OpenAPI document of the running product API, or of s=cart
 
 ##@ Watch the strategies
 .PHONY: demo $(strategies:%=demo-%)
-demo: ## all seven, narrated, each claim asserted; starts the stack
+demo: ## start the stack and show all seven strategies; every claim is asserted
 	@deploy/lab demo all
 ##- demo-ttl demo-explicit demo-writethrough demo-events demo-swr demo-tags demo-production: one of them
 $(strategies:%=demo-%): demo-%:
@@ -47,39 +47,39 @@ $(strategies:%=demo-%): demo-%:
 .PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-events bench-search load
 measured = $(or $(PROFILE),release)
 alone = PROFILE=$(measured) deploy/lab alone
-verify: ## read and write the running stack, check what every cache promises, measure how stale it is (some minutes)
+verify: ## read and write the running stack, check the promises of every cache, measure its staleness (some minutes)
 	@PROFILE=$(measured) deploy/lab verify $(args)
-chaos: ## every fault under load, then 10,000 writes while everything is killed at random, on private processes
+chaos: ## every fault under load, then 10,000 writes while processes are killed at random, on private processes
 	@$(alone) 'postgres redis' faults $(args)
 	@$(alone) 'postgres redis' chaos --writes $(or $(writes),10000)
-chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services start anew for it
+chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services are restarted for it
 	@PROFILE=$(measured) deploy/lab faults $(args)
 attack: ## read unknown ids at full speed while Redis has 24 MB, on private processes: requests=1000000
 	@$(alone) 'postgres redis' attack $(requests:%=--requests=%) $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
 	@$(alone) '' model $(args)
-orders: ## flights, shared reads and repairs in 10,000 orders of their steps each, whole and broken; a part of `make test`
+orders: ## single-flight, shared reads and deferred invalidations in 10,000 orders of steps each; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
-mutants: ## take each defence out of the cache's scripts, one at a time; the test that stands for it must notice
+mutants: ## remove each defence from the cache's Lua scripts, one at a time; the test that guards it must fail
 	@PROFILE=dev deploy/lab alone redis mutants $(args)
-bench: ## every strategy beside doing without: latency, peak, loads, staleness, memory; writes the README's table
+bench: ## compare all strategies with no cache: latency, peak, loads, staleness, memory; writes the README's table
 	@$(alone) 'postgres redis wrk' bench --readme README.md $(args)
-bench-quick: ## the same in less than a minute, for a look: writes nothing but target/lab/quick
+bench-quick: ## the same in less than a minute; writes only target/lab/quick
 	@$(alone) 'postgres redis wrk' bench --quick $(args)
-bench-events: ## how long a change takes until every cache has forgotten it; fails when events do not keep up
+bench-events: ## time until every cache has removed a changed entry; fails when events do not keep up
 	@$(alone) 'postgres redis' bench-events --assert $(args)
-bench-search: ## how long the search takes to index 100,000 products, and to answer
+bench-search: ## time to index 100,000 products, and to answer a search
 	@$(alone) 'postgres redis' bench-search $(args)
 
-load: ## load on the running stack until Ctrl-C, shown live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
+load: ## send requests to the running stack until Ctrl-C, and show the results live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
 	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
 .PHONY: schemathesis test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
 # Most tests wait for a server most of the time.
 test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
-test: ## every test, on private Postgres and Redis instances
+test: ## run every test on private Postgres and Redis instances
 	@deploy/native/tools cargo compiler postgres redis
 	cargo test --workspace
 test-programs:
@@ -91,7 +91,7 @@ schemathesis: ## test the four services against their OpenAPI documents, on priv
 	@if deploy/schemathesis/install; \
 	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/lab alone 'postgres redis' private -- deploy/schemathesis/run; \
 	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
-hostile-shells: ## make ps and a demo under environments that have broken scripts; needs the running stack
+hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
 check: fmt clippy docs alone deny shellcheck ## formatting, lints, documentation, dependencies, scripts
 fmt:
@@ -105,7 +105,7 @@ clippy:
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 # A reusable crate must not depend on features that only another crate of this workspace enables.
-alone: ## the crates that others can take home compile by themselves
+alone: ## compile the reusable crates by themselves
 	cargo check --package cache
 	cargo check --package events
 # Only checks that depend on this repository alone, so that an unchanged commit stays green. Advisories: `make audit`.

@@ -26,7 +26,8 @@ pub struct Cached {
 pub enum Outcome {
     /// A fresh entry from the cache.
     Hit,
-    /// An entry from the cache after its soft TTL; a refresh is in flight.
+    /// An entry from the cache after its soft TTL. `get_or_load` has started a background refresh, unless the entry
+    /// replaces a load that timed out.
     Stale,
     /// Loaded by this read.
     Miss(Fill),
@@ -54,7 +55,7 @@ pub enum Fill {
 pub enum FillRefusal {
     /// The lease expired, a writer took it over, or an invalidation removed it.
     LeaseLost,
-    /// The fence table vanished during the load (`FLUSHALL`, restart).
+    /// The generation changed during the load: Redis lost its data, or the keyspace was purged.
     Generation,
     /// The load is older than the fences that are kept.
     BelowFloor,

@@ -2,7 +2,7 @@
 //!
 //! The client does not use Redis in a state in which a read could be stale: while an invalidation cannot be carried
 //! out, no process can tell the others that an entry is outdated. The probe runs twice a second, so a state ends soon
-//! after its cause is gone ([`redis/probe.rs`](../src/redis/probe.rs), ADR 10).
+//! after its cause is gone ([`redis/probe.rs`](../src/redis/probe.rs), ADR 17).
 
 use std::fmt;
 
@@ -140,7 +140,7 @@ impl fmt::Display for Reason {
             }
             Self::Full => f.write_str("Redis has reached maxmemory (OOM); no further entries are stored"),
             Self::Forbidden => {
-                f.write_str("Redis refuses a command to this user (NOPERM); what needs it does not work")
+                f.write_str("Redis refuses a command to this user (NOPERM); operations that need it fail")
             }
             Self::NoInfo => f.write_str(
                 "INFO is refused or shows neither run_id nor maxmemory_policy: a restart with older data is recognised \

@@ -46,7 +46,7 @@ enum Step {
 
 /// The result of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a deferred invalidation is not acknowledged: say so to who asked"]
+#[must_use = "a deferred invalidation is not acknowledged: report it to the caller"]
 pub enum Invalidated {
     /// Acknowledged: these entries are removed (or marked stale), and no older load can be stored.
     Done {

@@ -33,7 +33,7 @@ pub struct WriteLease {
 
 /// The result of publishing a written value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a deferred invalidation is not acknowledged: say so to who asked"]
+#[must_use = "a deferred invalidation is not acknowledged: report it to the caller"]
 pub enum Published {
     /// The value is stored; the next read is a hit.
     Stored,

@@ -65,7 +65,7 @@ impl Problem {
     /// 400 for a single query parameter.
     pub fn malformed_parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
         let error = FieldError::new(name, message);
-        let detail = format!("the query can't be read: {}: {}", error.field, error.message);
+        let detail = format!("the query cannot be read: {}: {}", error.field, error.message);
         Self { errors: vec![error], ..Self::malformed(detail) }
     }
 
@@ -112,9 +112,9 @@ impl Problem {
     /// 422: the request was read, but these fields cannot be used.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
-            [] => Cow::Borrowed("the request can't be used as it is"),
+            [] => Cow::Borrowed("the request cannot be used as it is"),
             [one] => Cow::Owned(format!("{}: {}", one.field, one.message)),
-            many => Cow::Owned(format!("{} fields can't be used", many.len())),
+            many => Cow::Owned(format!("{} fields cannot be used", many.len())),
         };
         Self { errors, ..Self::new(Kind::InvalidFields, detail) }
     }

@@ -115,7 +115,7 @@ impl HttpSettings {
     pub fn bind(&self) -> io::Result<TcpListener> {
         let address = SocketAddr::new(self.host, self.port);
         listen(address).map_err(|error| {
-            let reason = format!("HTTP__HOST and HTTP__PORT: can't listen at {address}: {error}");
+            let reason = format!("HTTP__HOST and HTTP__PORT: cannot listen on {address}: {error}");
             io::Error::new(error.kind(), reason)
         })
     }

@@ -34,7 +34,7 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 ///
 /// `T` should have `#[serde(deny_unknown_fields)]` at every level, or misspelt names are accepted. Variables outside
 /// the sections of `defaults` belong to other programs and are ignored, unless their section is similar to one of
-/// `defaults`: `CAHCE__X` is a typo, not a variable of another program.
+/// `defaults`: `REIDS__URL` is a typo, not a variable of another program.
 pub fn load<T: DeserializeOwned>(
     defaults: &str,
     env: impl IntoIterator<Item = (String, String)>,

@@ -51,7 +51,7 @@ impl TryFrom<String> for LogFormat {
         match text.as_str() {
             "pretty" => Ok(Self::Pretty),
             "json" => Ok(Self::Json),
-            other => Err(format!("there is pretty and json, not {other:?}")),
+            other => Err(format!("expected `pretty` or `json`, got {other:?}")),
         }
     }
 }
@@ -60,7 +60,7 @@ impl TryFrom<String> for LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter is invalid.
-    #[error("LOG__FILTER can't be used: {0}")]
+    #[error("LOG__FILTER cannot be used: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Other code in this process has already installed a logger or a metrics recorder.
     #[error("telemetry is set up already: {0}")]

@@ -3,6 +3,7 @@
 //! | representation | validator |
 //! |---|---|
 //! | a row | `<version>-<digest of the body>` |
+//! | a numbered state, such as a line of a cart | `<version>` |
 //! | any other cached or computed value | `<digest of the body>` |
 //! | a cached value with additional current data | `<digest of the value>-<digest of the additional data>` |
 //!

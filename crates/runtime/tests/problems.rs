@@ -317,16 +317,16 @@ async fn unknown_address_gets_404_and_wrong_method_405() {
 async fn paths_and_queries_that_do_not_parse_are_malformed() {
     let server = server();
     let table = [
-        ("/products/one", "the path can't be read: can not parse \"one\" to a i64", json!(null)),
-        ("/products/%00", "the path can't be read: can not parse \"\\0\" to a i64", json!(null)),
+        ("/products/one", "the path cannot be read: can not parse \"one\" to a i64", json!(null)),
+        ("/products/%00", "the path cannot be read: can not parse \"\\0\" to a i64", json!(null)),
         (
             "/products/99999999999999999999",
-            "the path can't be read: can not parse \"99999999999999999999\" to a i64",
+            "the path cannot be read: can not parse \"99999999999999999999\" to a i64",
             json!(null),
         ),
         (
             "/products?limit=x",
-            "the query can't be read: limit: invalid digit found in string",
+            "the query cannot be read: limit: invalid digit found in string",
             json!([{"field": "limit", "message": "invalid digit found in string"}]),
         ),
     ];

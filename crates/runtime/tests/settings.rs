@@ -118,7 +118,11 @@ fn invalid_settings_are_refused_with_an_exact_message() {
         ("LANE__TTL__HARD_TTL", "1s", "LANE__TTL__HARD_TTL is not a setting; did you mean LANES__TTL__HARD_TTL?"),
         ("LANES__TLL__HARD_TTL", "1s", "LANES__TLL is not a setting; did you mean LANES__TTL?"),
         ("LANES__TTL__HARDTTL", "1s", "LANES__TTL__HARDTTL is not a setting; did you mean LANES__TTL__HARD_TTL?"),
-        ("HTTP__COLOUR", "red", "HTTP__COLOUR is not a setting; there is HTTP__PORT, HTTP__RATIO, HTTP__VERBOSE"),
+        (
+            "HTTP__COLOUR",
+            "red",
+            "HTTP__COLOUR is not a setting; expected one of HTTP__PORT, HTTP__RATIO, HTTP__VERBOSE",
+        ),
         ("HTTP__PORT", "eighty", "HTTP__PORT must be a number, not \"eighty\""),
         ("HTTP__PORT", "yes", "HTTP__PORT must be a number, not \"yes\""),
         ("HTTP__PORT", "", "HTTP__PORT must be a number, not \"\""),
@@ -127,13 +131,17 @@ fn invalid_settings_are_refused_with_an_exact_message() {
         ("HTTP__PORT", "80.5", "HTTP__PORT must be an integer, not string \"80.5\""),
         ("HTTP__VERBOSE", "maybe", "HTTP__VERBOSE must be a boolean, not string \"maybe\""),
         ("REDIS__POOL", "many", "REDIS__POOL must be an integer, not string \"many\""),
-        ("REDIS__TIMEOUT", "soon", "REDIS__TIMEOUT can't be used: invalid value: string \"soon\", expected a duration"),
-        ("LANES__TTL", "60s", "LANES__TTL can't be used: invalid type: string \"60s\", expected struct Lane"),
+        (
+            "REDIS__TIMEOUT",
+            "soon",
+            "REDIS__TIMEOUT cannot be used: invalid value: string \"soon\", expected a duration",
+        ),
+        ("LANES__TTL", "60s", "LANES__TTL cannot be used: invalid type: string \"60s\", expected struct Lane"),
         ("HTTP__PORT__X", "1", "HTTP__PORT must be an integer, not map"),
         (
             "CONFIG_FILE",
             "/does/not/exist",
-            "CONFIG_FILE names /does/not/exist, which can't be used: No such file or directory (os error 2)",
+            "CONFIG_FILE names /does/not/exist, which cannot be used: No such file or directory (os error 2)",
         ),
     ];
     let mut wrong = Vec::new();
@@ -181,5 +189,5 @@ fn settings_file_is_checked_like_the_environment() {
     writeln!(file, "[http").unwrap();
     let path = file.path().to_str().unwrap().to_owned();
     let refusal = load(&[("CONFIG_FILE", &path)]).unwrap_err().to_string();
-    assert!(refusal.starts_with(&format!("CONFIG_FILE names {path}, which can't be used: ")), "{refusal}");
+    assert!(refusal.starts_with(&format!("CONFIG_FILE names {path}, which cannot be used: ")), "{refusal}");
 }

@@ -6,7 +6,7 @@ use runtime::telemetry::{self, LogFormat, LogSettings, Metrics, TelemetryError};
 async fn telemetry_is_set_up_once() {
     let wrong = LogSettings { filter: "cache=loud".to_owned(), ..LogSettings::default() };
     let refusal = telemetry::init(&wrong).unwrap_err().to_string();
-    assert!(refusal.starts_with("LOG__FILTER can't be used: "), "{refusal}");
+    assert!(refusal.starts_with("LOG__FILTER cannot be used: "), "{refusal}");
 
     let settings = LogSettings { filter: "off".to_owned(), format: LogFormat::Json };
     let telemetry = telemetry::init(&settings).unwrap();
@@ -20,5 +20,5 @@ async fn telemetry_is_set_up_once() {
 #[test]
 fn unknown_log_format_is_refused_with_the_known_formats() {
     let refusal = LogFormat::try_from("xml".to_owned()).unwrap_err();
-    assert_eq!(refusal, "there is pretty and json, not \"xml\"");
+    assert_eq!(refusal, "expected `pretty` or `json`, got \"xml\"");
 }

@@ -21,7 +21,7 @@ pub enum CartError {
     #[error("the cart is full")]
     Full,
     /// The price of so many pieces exceeds 64 bits.
-    #[error("so many pieces cost too much")]
+    #[error("the price of the line would exceed 9223372036854775807 cents")]
     TooMuch,
     /// Nothing is known of the product at the moment.
     #[error("the product API does not answer, and nothing is known of product {0}")]

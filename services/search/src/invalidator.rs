@@ -40,7 +40,7 @@ impl Invalidator {
         let told = match raised {
             Ok(()) => match self.cache.invalidate(Invalidation::hard().tags(tags)).await {
                 Invalidated::Done { .. } => Ok(()),
-                Invalidated::Deferred => Err("Redis did not take an invalidation".to_owned()),
+                Invalidated::Deferred => Err("Redis did not acknowledge an invalidation".to_owned()),
             },
             Err(error) => Err(error),
         };
@@ -90,13 +90,16 @@ impl Invalidator {
         self.horizon.raise_floor(position).await.map_err(|error| error.to_string())?;
         match self.cache.purge().await {
             Invalidated::Done { .. } => Ok(()),
-            Invalidated::Deferred => Err("Redis did not take an invalidation".to_owned()),
+            Invalidated::Deferred => Err("Redis did not acknowledge an invalidation".to_owned()),
         }
     }
 
     fn set_pending(&self, position: u64, error: &str) {
         if self.state.owed().is_none() {
-            warn!(error, "pages cannot be invalidated; cached pages are not used until all of them are");
+            warn!(
+                error,
+                "the invalidation of result pages failed; this replica bypasses cached pages until it succeeds"
+            );
         }
         self.state.set_pending(position);
     }

@@ -4,13 +4,13 @@
 //! |---|---|
 //! | `search:page:{query}` | one page of results, under its normalised query |
 //! | `search:~horizon` | the number of the latest event of each tag; see [`watermarks`](crate::watermarks) |
-//! | `search:~dead-letters` | events that could not be read |
+//! | `search:~dead-letters` | events that could not be parsed or applied |
 //!
 //! | tag | carried by | invalidated when |
 //! |---|---|---|
 //! | `product:{id}` | pages that show the product | the product changes |
 //! | `category:{id}` | pages that show the category's name, in a hit or in a facet | the category changes |
-//! | `word:{abc}` | pages whose query has a word with this beginning | the text of a product with such a word changes |
+//! | `word:{abc}` | pages whose longest query word has this beginning; pages of partial matches: any word | the text of a product with such a word changes |
 //! | `word:{ab}` | pages whose query has a run with this beginning | the text of a product with these letters changes |
 //! | `typo:any` | pages whose query matched only approximately, or not at all | the text of any product changes |
 //! | `in:any` | all pages without a query | a product with another text enters or leaves |
@@ -29,7 +29,7 @@ use crate::settings::PolicySettings;
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "search";
 
-/// The key of the dead letters: events that cannot be read.
+/// The key of the dead letters: events that cannot be parsed or applied.
 pub const DEAD_LETTERS: &str = "search:~dead-letters";
 
 /// The key of the sorted set of watermarks.

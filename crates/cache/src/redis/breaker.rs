@@ -1,7 +1,8 @@
 //! The circuit breaker: no command is sent while Redis is down, so a read then costs only the time of the database.
 //!
 //! ```text
-//! open ──probe answers──▶ closed ──threshold failures in a row, or the connection drops──▶ open
+//! open ──probe succeeds──▶ closed ──threshold failures in a row, a dropped connection,──▶ open
+//!                                  or a state that forbids the use of Redis
 //! ```
 //!
 //! It starts open. Only the probe, a background task, closes it: no request has to try whether Redis answers again.

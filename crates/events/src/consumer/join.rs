@@ -42,7 +42,12 @@ impl<R: EventHandler> Group<R> {
             None => {}
         }
         self.run_id = Some(run_id);
-        info!(group = self.name, after = self.last.map(|last| last.seq), existed = look.group, "reads the stream");
+        info!(
+            group = self.name,
+            after = self.last.map(|last| last.seq),
+            existed = look.group,
+            "the consumer has joined its group"
+        );
         Ok(())
     }
 

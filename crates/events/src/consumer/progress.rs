@@ -46,7 +46,7 @@ pub enum ProgressError {
     #[error("the events of {0} have not been applied up to the newest for more than {1:?}")]
     Overdue(&'static str, Duration),
     /// Redis responds and refuses reads of the stream.
-    #[error("Redis refuses to let the stream {0} be read")]
+    #[error("Redis denies this service read access to the stream {0}")]
     Refused(&'static str),
     /// The consumer has no connection to read the stream from.
     #[error("the stream {0} cannot be read")]

@@ -65,7 +65,11 @@ impl<R: EventHandler> Reader<R> {
         }
         self.run_id = Some(run_id);
         self.reactor.monitor.connected(true);
-        info!(stream = self.session.stream, after = self.position.seq, "reads the stream");
+        info!(
+            stream = self.session.stream,
+            after = self.position.seq,
+            "the consumer reads the stream from its stored position"
+        );
         let (log, monitor) = (self.reactor.log.clone(), self.reactor.monitor.clone());
         tokio::select! {
             ended = self.read(&stream) => ended,

@@ -57,8 +57,8 @@ pub(crate) fn configure(cfg: &mut web::ServiceConfig) {
 
 fn unreadable_path(error: &PathError) -> Problem {
     match error {
-        PathError::Deserialize(reason) => Problem::malformed(format!("the path can't be read: {reason}")),
-        _ => Problem::malformed("the path can't be read"),
+        PathError::Deserialize(reason) => Problem::malformed(format!("the path cannot be read: {reason}")),
+        _ => Problem::malformed("the path cannot be read"),
     }
 }
 

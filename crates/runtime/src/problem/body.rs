@@ -104,7 +104,7 @@ async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| match error {
             PayloadError::Overflow => Problem::body_too_large(BODY_LIMIT),
-            other => Problem::malformed(format!("the body can't be read: {other}")),
+            other => Problem::malformed(format!("the body cannot be read: {other}")),
         })?;
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(Problem::body_too_large(BODY_LIMIT));
@@ -120,9 +120,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
     let value = T::deserialize(StrictJson(tracked)).map_err(|error| match error.classify() {
         Category::Data => invalid(&track.path().to_string(), &error),
-        _ => Problem::malformed(format!("the body isn't JSON: {error}")),
+        _ => Problem::malformed(format!("the body is not valid JSON: {error}")),
     })?;
-    json.end().map_err(|error| Problem::malformed(format!("the body isn't JSON: {error}")))?;
+    json.end().map_err(|error| Problem::malformed(format!("the body is not valid JSON: {error}")))?;
     Ok(value)
 }
 

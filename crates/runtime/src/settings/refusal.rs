@@ -39,7 +39,7 @@ impl SettingsError {
     }
 
     pub(super) fn file(path: &str, error: impl std::fmt::Display) -> Self {
-        Self::wrong(super::FILE_VARIABLE, format!("names {path}, which can't be used: {error}"))
+        Self::wrong(super::FILE_VARIABLE, format!("names {path}, which cannot be used: {error}"))
     }
 }
 
@@ -70,14 +70,14 @@ fn explain_message(parent: Option<&str>, message: &str) -> SettingsError {
             let known: Vec<&str> = quoted.collect();
             let hint = match nearest(unknown, known.iter().copied()) {
                 Some(near) => format!("did you mean {}?", full(near)),
-                None if known.is_empty() => "there is none at that place".to_owned(),
-                None => format!("there is {}", known.into_iter().map(full).collect::<Vec<_>>().join(", ")),
+                None if known.is_empty() => "no setting exists there".to_owned(),
+                None => format!("expected one of {}", known.into_iter().map(full).collect::<Vec<_>>().join(", ")),
             };
             SettingsError::Unknown { setting: full(unknown), hint }
         }
         _ => {
             let setting = parent.map_or_else(|| "A setting".to_owned(), env_form);
-            SettingsError::wrong(setting, format!("can't be used: {message}"))
+            SettingsError::wrong(setting, format!("cannot be used: {message}"))
         }
     }
 }

@@ -42,7 +42,8 @@ pub enum State {
 pub struct Snapshot {
     /// The data as last fetched.
     pub facts: Option<ProductFields>,
-    /// Data are stored only if their version is higher. It is mostly the version of `facts`.
+    /// The version of the stored data; 0 after a reset. Fetched data replace them if their version is higher, or if the
+    /// product was deleted.
     pub version: i64,
     /// The version in the last event; 0 if no event was received.
     pub floor: i64,

@@ -165,6 +165,6 @@ impl ProductSnapshots {
 
 impl std::fmt::Debug for ProductSnapshots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Known")
+        f.write_str("ProductSnapshots")
     }
 }

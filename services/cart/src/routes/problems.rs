@@ -18,7 +18,9 @@ pub(super) fn shop(error: CartError) -> Problem {
         CartError::NoProduct => Problem::not_found("There is no such product."),
         CartError::PreconditionFailed(current) => conditions::failed(current.as_ref()),
         CartError::Full => Problem::conflict("The cart holds as many products as a cart may: 100."),
-        CartError::TooMuch => Problem::invalid_field("quantity", "so many cost more than can be reckoned with"),
+        CartError::TooMuch => {
+            Problem::invalid_field("quantity", "the price of so many pieces would exceed 9223372036854775807 cents")
+        }
         CartError::Overloaded => Problem::overloaded(RETRY_AFTER, error.to_string()),
         CartError::ProductUnknown(_) | CartError::Unavailable(_) => Problem::unavailable(RETRY_AFTER, error),
         CartError::Database(cause) if cause.is_transient() => Problem::unavailable(RETRY_AFTER, cause),

@@ -5,11 +5,11 @@
 //! t=3 s    write  Postgres has version 2
 //! t=6 s    read   version 1 at once (`hit; ttl=-1`); one background refresh starts
 //! t=6.01 s read   hit, version 2
-//! t=66 s   read   miss: no read for 60 s
+//! t=67 s   read   miss: the entry of t=6.01 s has reached its hard TTL
 //! ```
 //!
-//! Guarantee: while an entry exists, no read waits for the database. 200 readers of a stale entry cause one refresh, in
-//! one process. A read is never older than the hard TTL. Cost: the first reader after the soft TTL receives the old
+//! Guarantee: while an entry exists, no read waits for the database. 200 readers of a stale entry cause one refresh,
+//! in whatever number of processes. A read is never older than the hard TTL plus the time of its load. Cost: the first reader after the soft TTL receives the old
 //! value. The featured list suits this strategy: every client reads it, and a delay of a few seconds does no harm.
 
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@
 //! t=10 s  read   miss, version 2
 //! ```
 //!
-//! Guarantee: a read is never older than the TTL. Cost: every read in that window may be stale, and after every expiry
+//! Guarantee: a read is never older than the TTL plus the time of its load. Cost: every read in that window may be stale, and after every expiry
 //! one read is slow, whether the product changed or not.
 
 use cache::{Cached, GetError};

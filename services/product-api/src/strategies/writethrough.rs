@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Guarantee: that of explicit invalidation, and the next read is fast. The writer takes the lease under the row's
-//! lock, so of two writers the one that commits later also stores later. Cost: a round trip to Redis while the row is
-//! locked, and memory for values that may never be read.
+//! lock, so of two writers the one that commits later takes the lease later, and the store of the other is refused. Cost:
+//! a round trip to Redis while the row is locked, and memory for values that may never be read.
 //!
 //! The outbox records that this strategy made the change. If the process is killed before it stores the value, or Redis
 //! does not acknowledge it (`detail=deferred`), the relay removes an entry that is older than the committed version. It
