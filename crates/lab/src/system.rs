@@ -74,8 +74,11 @@ async fn pending_work(ground: &impl System, http: &Client) -> Vec<String> {
             under_way.push(format!("{database} has outbox rows that are not done: {undone:?}"));
         }
     }
-    let head = ground.sql("shop_db", "SELECT seq FROM outbox_head").await;
-    let head: Option<f64> = head.ok().and_then(|head| head.parse().ok());
+    let head = head_of(ground, "shop_db").await;
+    for (stream, head) in [("product:events", head), ("cart:events", head_of(ground, "cart_db").await)] {
+        under_way.extend(groups_behind(ground, stream, head).await);
+    }
+    let head = head.map(|head| head as f64);
     for service in Service::ALL {
         let metrics = match metrics(ground, http, service).await {
             Ok(metrics) => metrics,
@@ -109,6 +112,32 @@ async fn pending_work(ground: &impl System, http: &Client) -> Vec<String> {
         }
     }
     under_way
+}
+
+/// Returns the number of the last event of a database.
+async fn head_of(ground: &impl System, database: &str) -> Option<u64> {
+    ground.sql(database, "SELECT seq FROM outbox_head").await.ok()?.trim().parse().ok()
+}
+
+/// Returns the consumer groups of a stream that have not acknowledged every event up to `head`. Redis is asked, because the
+/// metrics of a consumer lag behind: one that has just started has not measured its backlog yet.
+async fn groups_behind(ground: &impl System, stream: &str, head: Option<u64>) -> Vec<String> {
+    let groups = "local lines = {} for _, pairs in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do local group = {} \
+                  for i = 1, #pairs, 2 do group[pairs[i]] = pairs[i + 1] end \
+                  lines[#lines + 1] = group.name .. ' ' .. group.pending .. ' ' .. group['last-delivered-id'] end return lines";
+    let groups = match ground.redis(&["EVAL", groups, "1", stream]).await {
+        Ok(groups) => groups,
+        // No event was appended, and no consumer has connected; the metrics say so.
+        Err(error) if format!("{error:#}").contains("no such key") => return Vec::new(),
+        Err(error) => return vec![format!("{stream} has no groups: {error:#}")],
+    };
+    let is_done = |group: &str| {
+        let mut fields = group.split(' ').skip(1);
+        let (pending, last) = (fields.next(), fields.next().and_then(|id| id.split('-').next()?.parse().ok()));
+        pending == Some("0") && last == head
+    };
+    let behind = groups.lines().map(str::trim).filter(|group| !group.is_empty() && !is_done(group));
+    behind.map(|group| format!("a group of {stream} is behind event {head:?}: {group}")).collect()
 }
 
 async fn metrics(ground: &impl System, http: &Client, service: Service) -> Result<Metrics> {
