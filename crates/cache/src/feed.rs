@@ -150,7 +150,7 @@ mod tests {
         events.has_subscribers.store(true, Relaxed);
         events.add(0, event());
         let name = events.state().name.clone();
-        assert_eq!(events.state().records.len(), 1, "somebody may come back");
+        assert_eq!(events.state().records.len(), 1, "a subscriber may resume");
 
         let long_ago = Instant::now().checked_sub(2 * IDLE_RETENTION).expect("the machine has been up for longer");
         events.state().left = long_ago;

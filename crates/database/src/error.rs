@@ -52,8 +52,8 @@ impl Error {
         self.class == ErrorClass::UniqueViolation && self.constraint() == Some(constraint)
     }
 
-    /// Adds the SQLSTATE, which diesel does not pass on, from the errors that were received on the connection. Both
-    /// errors are matched by the text of their message, whatever the text is.
+    /// Adds the SQLSTATE, which diesel does not pass on, from the errors that were received on the connection. Two
+    /// errors belong together if their messages are equal; no decision depends on the words of a message.
     pub(crate) fn complete(&mut self, refusals: &[ServerError]) {
         let refusal = refusals.iter().rev().find(|refusal| refusal.message == self.message);
         if let Some(refusal) = refusal.filter(|_| self.sqlstate.is_none()) {

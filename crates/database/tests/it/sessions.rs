@@ -62,9 +62,9 @@ async fn read_only_database_without_missing_migrations_is_accepted() {
 async fn migrate_waits_for_a_read_only_database_and_then_reports_it() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
-    let (began, patience) = (Instant::now(), Duration::from_millis(600));
-    let error = database::migrate(&settings(&database.url), MIGRATIONS, patience).await.expect_err("it is read-only");
-    assert!(matches!(error, StartupError::ReadOnly { .. }) && began.elapsed() >= patience, "{error}");
+    let (began, max_wait) = (Instant::now(), Duration::from_millis(600));
+    let error = database::migrate(&settings(&database.url), MIGRATIONS, max_wait).await.expect_err("it is read-only");
+    assert!(matches!(error, StartupError::ReadOnly { .. }) && began.elapsed() >= max_wait, "{error}");
     for word in ["read-only", "20260101000001", "20260101000002"] {
         assert!(error.to_string().contains(word), "{error}");
     }

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Guarantee: while an entry exists, no read waits for the database. 200 readers of a stale entry cause one refresh,
-//! in whatever number of processes. A read is never older than the hard TTL plus the time of its load. Cost: the first reader after the soft TTL receives the old
-//! value. The featured list suits this strategy: every client reads it, and a delay of a few seconds does no harm.
+//! in any number of processes. A read is never older than the hard TTL plus the time of its load. Cost: the first reader
+//! after the soft TTL receives the old value. The featured list suits this strategy: every client reads it, and a delay
+//! of a few seconds does no harm.
 
 use std::collections::BTreeSet;
 
