@@ -33,6 +33,7 @@
 mod commits;
 mod eventually;
 pub mod http;
+pub mod imports;
 mod ports;
 mod postgres;
 mod process;
