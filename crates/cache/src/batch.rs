@@ -13,19 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tokio::sync::watch;
 
-use crate::Cache;
-use crate::bulkhead::{BulkheadFull, Permit, SharedPermit};
+use crate::bulkhead::SharedPermit;
 
-/// Reads that belong together. Cheap to clone: every clone is the same batch.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    cache: Cache,
-    counts: BatchState,
-}
-
-/// The shared state of the reads of a batch.
+/// Reads of one client that belong together. Cheap to clone: every clone is the same batch.
 #[derive(Clone, Debug, Default)]
-struct BatchState {
+pub struct Batch {
     /// Number of reads that may still begin a load.
     not_started: Arc<watch::Sender<usize>>,
     permit: SharedPermit,
@@ -34,42 +26,14 @@ struct BatchState {
 /// One read of a batch.
 #[derive(Debug)]
 pub(crate) struct BatchMember {
-    counts: BatchState,
+    batch: Batch,
     is_counted: AtomicBool,
 }
 
-impl Cache {
-    /// Creates a batch: reads whose loads become one request.
-    pub fn batch(&self) -> Batch {
-        Batch { cache: Self { member: None, ..self.clone() }, counts: BatchState::default() }
-    }
-
-    /// Waits for a permit of the bulkhead. All loads of a batch share one.
-    pub(crate) async fn acquire_permit(&self) -> Result<Permit, BulkheadFull> {
-        match &self.member {
-            Some(member) => self.inner.bulkhead.acquire_shared(&member.counts.permit).await,
-            None => self.inner.bulkhead.acquire_permit().await,
-        }
-    }
-
-    /// Tells the batch not to wait for this read: its loader has registered what it needs, or it waits for another
-    /// reader.
-    pub(crate) fn mark_decided(&self) {
-        if let Some(member) = &self.member {
-            member.uncount();
-        }
-    }
-}
-
 impl Batch {
-    /// Returns the cache for one read of this batch.
-    ///
-    /// The read counts from this call on. So call this method for all reads before the first read is polled, and drop a
-    /// cache that is not used.
-    pub fn cache(&self) -> Cache {
-        self.counts.not_started.send_modify(|not_started| *not_started += 1);
-        let member = BatchMember { counts: self.counts.clone(), is_counted: AtomicBool::new(true) };
-        Cache { member: Some(Arc::new(member)), ..self.cache.clone() }
+    /// Creates a batch: reads whose loads become one request.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Waits until no read of this batch can begin a load, except those that wait for another reader's load.
@@ -78,20 +42,32 @@ impl Batch {
     /// wait takes no longer than a few commands of Redis.
     pub async fn all_started(&self) {
         // The sender is a part of `self`, so this does not fail.
-        let _ = self.counts.not_started.subscribe().wait_for(|not_started| *not_started == 0).await;
+        let _ = self.not_started.subscribe().wait_for(|not_started| *not_started == 0).await;
     }
 }
 
 impl BatchMember {
-    fn uncount(&self) {
+    /// Adds a read to the batch, which counts it from now on.
+    pub(crate) fn of(batch: &Batch) -> Arc<Self> {
+        batch.not_started.send_modify(|not_started| *not_started += 1);
+        Arc::new(Self { batch: batch.clone(), is_counted: AtomicBool::new(true) })
+    }
+
+    /// Returns the permit that all loads of the batch share.
+    pub(crate) fn permit(&self) -> &SharedPermit {
+        &self.batch.permit
+    }
+
+    /// Tells the batch not to wait for this read any more.
+    pub(crate) fn mark_decided(&self) {
         if self.is_counted.swap(false, SeqCst) {
-            self.counts.not_started.send_modify(|not_started| *not_started -= 1);
+            self.batch.not_started.send_modify(|not_started| *not_started -= 1);
         }
     }
 }
 
 impl Drop for BatchMember {
     fn drop(&mut self) {
-        self.uncount();
+        self.mark_decided();
     }
 }

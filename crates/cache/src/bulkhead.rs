@@ -1,13 +1,24 @@
-//! The bulkhead: bounds the concurrent loads of a client, above all while Redis is down.
+//! The bulkhead: bounds the concurrent loads of a client, above all while Redis is down: a number of loads in total, and
+//! one load of a key.
+//!
+//! A load that stores nothing leaves the table of loads in flight before it begins, so that no reader takes a value that
+//! was read before the reader joined. Readers that arrive during the load join the next one, which waits here for the
+//! lock of the key until the load is over. So a hot key costs one load at a time, however many readers there are, with
+//! or without Redis.
 
-use std::sync::{Arc, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use crate::keyspace::Key;
+use crate::sync::Mutex;
 
 #[derive(Debug)]
 pub(crate) struct Bulkhead {
+    pub(crate) key_locks: KeyLocks,
     permits: Arc<Semaphore>,
     queue: Duration,
 }
@@ -17,38 +28,103 @@ pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// The permit that the loads of one batch share, while there is one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedPermit(Arc<Mutex<Weak<OwnedSemaphorePermit>>>);
-
-/// No permit became free in time.
-#[derive(Debug)]
-pub(crate) struct BulkheadFull;
+pub(crate) struct SharedPermit(Arc<Queue<Weak<OwnedSemaphorePermit>>>);
 
 impl Bulkhead {
     pub(crate) fn new(permits: usize, queue: Duration) -> Self {
-        Self { permits: Arc::new(Semaphore::new(permits.max(1))), queue }
+        Self { key_locks: KeyLocks::default(), permits: Arc::new(Semaphore::new(permits.max(1))), queue }
     }
 
-    /// Waits for a permit; first come, first served.
-    pub(crate) async fn acquire_permit(&self) -> Result<Permit, BulkheadFull> {
-        timeout(self.queue, self.permit()).await.unwrap_or(Err(BulkheadFull))
-    }
-
-    /// Returns the permit of this batch; its first load waits for one, and the other loads wait with it.
-    pub(crate) async fn acquire_shared(&self, shared: &SharedPermit) -> Result<Permit, BulkheadFull> {
+    /// Waits for a permit, first come, first served; `None` when none became free in time.
+    ///
+    /// With `shared`, returns the permit of that batch: its first load waits for one, and the other loads wait with it.
+    pub(crate) async fn acquire_permit(&self, shared: Option<&SharedPermit>) -> Option<Permit> {
         let entering = async {
+            let Some(shared) = shared else { return self.permit().await };
             let mut taken = shared.0.lock().await;
             if let Some(permit) = taken.upgrade() {
-                return Ok(permit);
+                return Some(permit);
             }
             let permit = self.permit().await?;
             *taken = Arc::downgrade(&permit);
-            Ok(permit)
+            Some(permit)
         };
-        // Each load has its own timeout, so that the loads do not wait one after the other.
-        timeout(self.queue, entering).await.unwrap_or(Err(BulkheadFull))
+        // Each load has its own timeout, so that the loads of a batch do not wait one after the other.
+        timeout(self.queue, entering).await.ok().flatten()
     }
 
-    async fn permit(&self) -> Result<Permit, BulkheadFull> {
-        Arc::clone(&self.permits).acquire_owned().await.map(Arc::new).map_err(|_| BulkheadFull)
+    async fn permit(&self) -> Option<Permit> {
+        Arc::clone(&self.permits).acquire_owned().await.ok().map(Arc::new)
+    }
+}
+
+/// Keys, each with the queue of loads that wait for its lock; first come, first served.
+type Queues = Mutex<HashMap<Key, Arc<Queue<()>>>>;
+
+/// The locks of the keys that are being loaded.
+#[derive(Debug, Default)]
+pub(crate) struct KeyLocks(Arc<Queues>);
+
+/// The right to load one key; released when dropped.
+#[derive(Debug)]
+pub(crate) struct KeyLock {
+    queues: Arc<Queues>,
+    key: Key,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl KeyLocks {
+    /// Waits until no other load of `key` is in flight, then locks the key.
+    pub(crate) async fn take(&self, key: &Key) -> KeyLock {
+        let queue = {
+            let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(queues.entry(key.clone()).or_default())
+        };
+        // Created before the wait, so that dropping this future also removes the key from the map.
+        let mut lock = KeyLock { queues: Arc::clone(&self.0), key: key.clone(), held: None };
+        lock.held = Some(queue.lock_owned().await);
+        lock
+    }
+}
+
+impl Drop for KeyLock {
+    fn drop(&mut self) {
+        drop(self.held.take());
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        // No other load can enter the queue while the map is locked.
+        if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
+            queues.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use shuttle::future::block_on;
+
+    use super::*;
+    use crate::keyspace::Keyspace;
+    use crate::sync::in_any_order;
+
+    #[test]
+    fn key_locks_are_exclusive_and_removed_after_use() {
+        in_any_order(|| {
+            let key_locks = KeyLocks::default();
+            let keyspace = Keyspace::new("test").unwrap();
+            let (key, other) = (keyspace.key("a", 1), keyspace.key("a", 2));
+            block_on(async {
+                let first = key_locks.take(&key).await;
+                let _other = key_locks.take(&other).await;
+                let mut second = Box::pin(key_locks.take(&key));
+                assert!(poll!(&mut second).is_pending());
+                let mut dropped = Box::pin(key_locks.take(&key));
+                assert!(poll!(&mut dropped).is_pending());
+                drop(dropped);
+                drop(first);
+                drop(second.await);
+            });
+            assert!(key_locks.0.lock().unwrap().is_empty());
+        });
     }
 }

@@ -1,57 +1,33 @@
-//! A cache: entries of one kind, under one policy. This module implements its reads.
-//!
-//! A hit is one `GET` and takes only [`Cache::lookup`] from this file. `miss.rs` handles a miss, `refresh.rs` a stale
-//! hit.
+//! A cache: entries of one kind, under one policy.
 
 use std::error::Error;
 use std::fmt::Display;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::batch::BatchMember;
-use crate::client::Inner;
-use crate::entry::{StoredEntry, StoredValue};
-use crate::metrics::Metrics;
-use crate::{Bypass, CacheEvent, Cached, EntryRecord, GetError, Key, LoaderError, NewEntry, Outcome, Policy};
+use crate::batch::{Batch, BatchMember};
+use crate::entry::Cached;
+use crate::error::{GetError, LoaderError};
+use crate::keyspace::Key;
+use crate::new_entry::NewEntry;
+use crate::outcome::Bypass;
+use crate::policy::Policy;
+use crate::region::{Loader, Lookup, Region};
+use crate::write_through::{self, WriteLease};
 
 /// Entries of one kind in a keyspace: `product:ttl:*`. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Cache {
-    pub(crate) inner: Arc<Inner>,
-    pub(crate) definition: Arc<CacheDefinition>,
-    /// The read of a batch that this cache is for, if any.
-    pub(crate) member: Option<Arc<BatchMember>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct CacheDefinition {
-    pub(crate) name: Arc<str>,
-    pub(crate) policy: Policy,
-    pub(crate) metrics: Metrics,
-}
-
-/// A loader in the form that background tasks keep.
-pub(crate) type Loader =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, LoaderError>> + Send>> + Send + Sync>;
-
-/// The result of a lookup in Redis.
-pub(crate) enum Lookup {
-    Fresh(Cached),
-    Stale(Cached, StoredEntry),
-    Miss,
-    Bypass(Bypass),
-}
+pub struct Cache(pub(crate) Region);
 
 impl Cache {
     /// Returns the key of entry `id` in this cache.
     pub fn key(&self, id: impl Display) -> Key {
-        self.inner.keyspace.key(&self.definition.name, id)
+        self.0.shared.store.keyspace.key(&self.0.definition.name, id)
     }
 
     /// Returns the policy of this cache.
     pub fn policy(&self) -> &Policy {
-        &self.definition.policy
+        &self.0.definition.policy
     }
 
     /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it.
@@ -76,26 +52,19 @@ impl Cache {
         Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
         E: Error + Send + Sync + 'static,
     {
-        let cached = match self.lookup(key).await {
-            Lookup::Fresh(cached) => {
-                self.inner.emit(|| CacheEvent::Hit(self.seen(key, &cached)));
-                cached
-            }
+        let cached = match self.0.lookup(key).await {
+            Lookup::Fresh(cached) => cached,
             Lookup::Stale(cached, entry) => {
-                self.inner.emit(|| CacheEvent::Stale(self.seen(key, &cached)));
-                self.refresh_in_background(key, &entry, loader(load));
+                self.0.refresh_in_background(key, &entry, loader(load));
                 cached
             }
             Lookup::Miss => {
-                self.inner.emit(|| CacheEvent::Miss(self.record(key, None)));
-                self.miss(key, loader(load), None).await?
+                self.0.definition.observer.missed(key);
+                self.0.miss(key, loader(load), None).await?
             }
-            Lookup::Bypass(why) => self.miss(key, loader(load), Some(why)).await?,
+            Lookup::Bypass(why) => self.0.miss(key, loader(load), Some(why)).await?,
         };
-        if let Outcome::Bypass(why) = cached.outcome {
-            self.inner.emit(|| CacheEvent::Bypass(self.record(key, Some(why.as_str()))));
-        }
-        self.definition.metrics.read(cached.outcome);
+        self.0.definition.observer.observe(key, cached.outcome, cached.version, cached.ttl_ms);
         Ok(cached)
     }
 
@@ -113,50 +82,33 @@ impl Cache {
         Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
         E: Error + Send + Sync + 'static,
     {
-        let cached = self.miss(key, loader(load), Some(Bypass::Requested(why))).await?;
-        self.inner.emit(|| CacheEvent::Bypass(self.record(key, Some(why))));
-        self.definition.metrics.read(cached.outcome);
+        let cached = self.0.miss(key, loader(load), Some(Bypass::Requested(why))).await?;
+        self.0.definition.observer.observe(key, cached.outcome, cached.version, cached.ttl_ms);
         Ok(cached)
-    }
-
-    /// Returns the feed record of an entry.
-    pub(crate) fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
-        let cache = Arc::clone(&self.definition.name);
-        EntryRecord { cache, key: key.clone(), version: None, ttl_ms: None, tags: Vec::new(), detail }
-    }
-
-    fn seen(&self, key: &Key, cached: &Cached) -> EntryRecord {
-        EntryRecord { version: cached.version, ttl_ms: Some(cached.ttl_ms), ..self.record(key, None) }
     }
 
     /// Returns the entry without loading or refreshing it; `None` when there is no usable entry, or when Redis is
     /// unavailable.
     pub async fn get(&self, key: &Key) -> Option<Cached> {
-        match self.lookup(key).await {
+        match self.0.lookup(key).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(cached),
             Lookup::Miss | Lookup::Bypass(_) => None,
         }
     }
 
-    pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
-        let epoch = self.inner.pending.epoch();
-        let entry = match self.inner.store.get(key).await {
-            Ok(Some(StoredValue::Value(entry))) => entry,
-            Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
-            Err(_) => return Lookup::Bypass(Bypass::RedisDown),
-        };
-        if self.inner.pending.is_suspect(epoch, key, &entry) {
-            return Lookup::Bypass(Bypass::InvalidationPending);
-        }
-        let now = self.inner.store.connection.clock.now_ms();
-        if entry.is_fresh(now) {
-            return Lookup::Fresh(Cached::from_stored(&entry, now, Outcome::Hit));
-        }
-        // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
-        if entry.age(now) >= entry.hard {
-            return Lookup::Miss;
-        }
-        Lookup::Stale(Cached::from_stored(&entry, now, Outcome::Stale), entry)
+    /// Returns this cache for one read of `batch`.
+    ///
+    /// The read counts from this call on. So call this method for all reads before the first read is polled, and drop a
+    /// cache that is not used.
+    pub fn in_batch(&self, batch: &Batch) -> Self {
+        Self(Region { member: Some(BatchMember::of(batch)), ..self.0.clone() })
+    }
+
+    /// Takes over the entry's lease for a write. Call it inside the transaction, after the row is locked.
+    ///
+    /// If Redis does not answer, the lease is empty, and `publish` invalidates the entry.
+    pub async fn begin_write(&self, key: &Key) -> WriteLease {
+        write_through::begin(&self.0, key).await
     }
 }
 

@@ -4,48 +4,35 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::interfaces::ClientLike;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bulkhead::Bulkhead;
-use crate::cache::CacheDefinition;
-use crate::feed::EventBuffer;
-use crate::flight::SingleFlight;
-use crate::keyspace::is_valid_name;
-use crate::metrics::Metrics;
+use crate::cache::Cache;
+use crate::feed::{EventBuffer, Feed};
+use crate::health::Health;
+use crate::invalidate::Invalidator;
+use crate::invalidation::{Invalidated, Invalidation};
+use crate::keyspace::{Keyspace, is_valid_name};
+use crate::outcome::Observer;
 use crate::pending::PendingInvalidations;
-use crate::recurring_failure::RecurringFailure;
-use crate::redis::Store;
-use crate::refresh::RefreshSet;
-use crate::{Cache, CacheSettings, ConnectError, Health, Keyspace, Policy, PolicyError};
+use crate::policy::{Policy, PolicyError};
+use crate::redis::{ConnectError, Store};
+use crate::region::{Definition, Region, Shared};
+use crate::retry::run_retries;
+use crate::settings::CacheSettings;
+use crate::single_flight::SingleFlight;
+use crate::sweep::run_sweep;
 
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CacheClient {
-    pub(crate) inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) keyspace: Keyspace,
-    pub(crate) store: Store,
-    pub(crate) single_flight: SingleFlight,
-    pub(crate) refreshing: Arc<RefreshSet>,
-    pub(crate) bulkhead: Bulkhead,
-    pub(crate) pending: PendingInvalidations,
-    /// Entries that another version of the program wrote.
-    pub(crate) unreadable: RecurringFailure,
-    pub(crate) events: EventBuffer,
-    pub(crate) stop: CancellationToken,
-    /// Loads, refreshes and invalidations.
-    tasks: TaskTracker,
+    pub(crate) shared: Arc<Shared>,
     /// Tasks that run until the client stops. They outlive the other tasks, which may need them.
     background: TaskTracker,
-    runtime: Handle,
+    stop: CancellationToken,
 }
 
 impl CacheClient {
@@ -59,32 +46,56 @@ impl CacheClient {
     /// Returns an error when the URL cannot be used, or when the server is too old, refuses the login or may evict the
     /// fence table.
     pub async fn connect(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
-        let inner = Arc::new(Inner {
-            store: Store::open(keyspace.clone(), settings).await?,
+        let pending = PendingInvalidations::new(keyspace.name());
+        let store = Arc::new(Store::open(keyspace, settings).await?);
+        let connection = Arc::clone(&store.connection);
+        let events = Arc::new(EventBuffer::new(move || connection.now_ms()));
+        let (tasks, runtime) = (TaskTracker::new(), Handle::current());
+        let invalidator = Arc::new(Invalidator {
+            store: Arc::clone(&store),
+            pending,
+            events,
+            tasks: tasks.clone(),
+            runtime: runtime.clone(),
+        });
+        let shared = Arc::new(Shared {
+            store,
+            invalidator,
             single_flight: SingleFlight::default(),
             refreshing: Arc::default(),
             bulkhead: Bulkhead::new(settings.max_loads, settings.load_queue),
-            pending: PendingInvalidations::new(keyspace.name()),
-            unreadable: RecurringFailure::default(),
-            events: EventBuffer::new(),
-            tasks: TaskTracker::new(),
-            background: TaskTracker::new(),
-            runtime: Handle::current(),
-            stop: CancellationToken::new(),
-            keyspace,
+            tasks,
+            runtime,
         });
-        let (for_probe, for_pending, for_sweep) = (Arc::clone(&inner), Arc::clone(&inner), Arc::clone(&inner));
-        inner.spawn_until_stopped(async move {
+        let client = Self { shared, background: TaskTracker::new(), stop: CancellationToken::new() };
+        client.start_background_tasks(settings.sweep_rest);
+        Ok(client)
+    }
+
+    fn start_background_tasks(&self, sweep_rest: Duration) {
+        let (store, invalidator) = (&self.shared.store, &self.shared.invalidator);
+        let (probed, for_probe) = (Arc::clone(&store.connection), Arc::clone(invalidator));
+        self.spawn_until_stopped(async move {
             // The client returns no entry until the purge has dropped the keyspace. The purge also removes what a load
             // stored before it. A load that began before the purge and commits after it is refused, because the
             // generation has changed.
-            let on_server_replaced = || for_probe.pending.add_everything();
-            for_probe.store.connection.run_probe(on_server_replaced).await;
+            probed.run_probe(|| for_probe.pending.add_everything()).await;
         });
-        inner.spawn_until_stopped(async move { for_pending.run_pending().await });
-        let rest = settings.sweep_rest;
-        inner.spawn_until_stopped(async move { for_sweep.run_sweep(rest).await });
-        Ok(Self { inner })
+        let for_retries = Arc::clone(invalidator);
+        self.spawn_until_stopped(async move { run_retries(&for_retries).await });
+        let swept = Arc::clone(store);
+        self.spawn_until_stopped(async move { run_sweep(&swept, sweep_rest).await });
+    }
+
+    fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        let task = async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        self.background.spawn_on(task, &self.shared.runtime);
     }
 
     /// Returns the cache `name`, which holds entries of one kind under one policy; its keys read `keyspace:name:…`.
@@ -97,24 +108,52 @@ impl CacheClient {
         if !is_valid_name(name) {
             return Err(PolicyError::CacheName(name.to_owned()));
         }
-        let metrics = Metrics::new(self.inner.keyspace.name(), name);
-        let definition = Arc::new(CacheDefinition { name: name.into(), policy, metrics });
-        Ok(Cache { inner: Arc::clone(&self.inner), definition, member: None })
+        let observer = Observer::new(self.keyspace().name(), name, Arc::clone(&self.shared.invalidator.events));
+        let definition = Arc::new(Definition { name: name.to_owned(), policy, observer });
+        Ok(Cache(Region { shared: Arc::clone(&self.shared), definition, member: None }))
     }
 
     /// Returns the keyspace, for parsing keys that come from outside.
     pub fn keyspace(&self) -> &Keyspace {
-        &self.inner.keyspace
+        &self.shared.store.keyspace
+    }
+
+    /// Returns the feed of events on entries.
+    pub fn feed(&self) -> Feed {
+        Feed::new(Arc::clone(&self.shared.invalidator.events), self.stop.clone())
+    }
+
+    /// Invalidates entries, and returns when the invalidation is done everywhere or deferred. Call it after COMMIT.
+    ///
+    /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
+    pub async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
+        self.shared.invalidator.invalidate(invalidation).await
+    }
+
+    /// Invalidates at once, and again after `commit_bound`, for a write that may or may not be committed, because its
+    /// COMMIT was not answered.
+    ///
+    /// `commit_bound` is the longest time for which a COMMIT can still take effect after its connection is lost. The
+    /// returned future waits only for the first invalidation, and returns its result. Both run in their own tasks: once
+    /// the future has been polled, dropping it stops nothing. A graceful shutdown waits for the second one within its
+    /// grace period.
+    pub async fn invalidate_in_doubt(&self, invalidation: Invalidation, commit_bound: Duration) -> Invalidated {
+        self.shared.invalidator.invalidate_in_doubt(invalidation, commit_bound).await
+    }
+
+    /// Removes every entry of the keyspace, for a consumer that missed changes.
+    pub async fn purge(&self) -> Invalidated {
+        self.shared.invalidator.purge().await
     }
 
     /// Returns whether Redis is in use now, and what is wrong with it.
     pub fn health(&self) -> Health {
-        self.inner.store.connection.health()
+        self.shared.store.connection.health()
     }
 
     /// Returns how many keys and tags have a deferred invalidation; a deferred purge counts as one.
     pub fn pending_invalidations(&self) -> usize {
-        self.inner.pending.len()
+        self.shared.invalidator.pending.len()
     }
 
     /// Shuts the client down and returns how many keys and tags are still to be invalidated.
@@ -123,46 +162,18 @@ impl CacheClient {
     /// them out, and closes the connection. It takes `grace` at most. A deferred invalidation exists only in the memory
     /// of the process, so a caller that must not lose it needs a log of its own (an outbox).
     pub async fn shutdown(&self, grace: Duration) -> usize {
-        let inner = &self.inner;
-        inner.tasks.close();
+        let Shared { store, invalidator, tasks, .. } = &*self.shared;
+        tasks.close();
         let drained = async {
-            // In this order, because a task in flight may defer an invalidation. The probe and `run_pending` still run.
-            inner.tasks.wait().await;
-            inner.pending.wait_until_empty().await;
+            // In this order, because a task in flight may defer an invalidation. The probe and the retries still run.
+            tasks.wait().await;
+            invalidator.pending.wait_until_empty().await;
         };
         let _ = timeout(grace, drained).await;
-        inner.stop.cancel();
-        inner.background.close();
-        inner.background.wait().await;
-        // The server also notices a dropped connection.
-        let _ = inner.store.connection.client.quit().await;
-        inner.pending.len()
-    }
-}
-
-impl Cache {
-    pub(crate) fn cache(&self) -> CacheClient {
-        CacheClient { inner: Arc::clone(&self.inner) }
-    }
-}
-
-impl Inner {
-    /// Starts a task that outlives its caller, on the runtime on which the client was created.
-    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        self.tasks.spawn_on(task, &self.runtime)
-    }
-
-    fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        let task = async move {
-            tokio::select! {
-                () = task => {}
-                () = stop.cancelled() => {}
-            }
-        };
-        self.background.spawn_on(task, &self.runtime);
+        self.stop.cancel();
+        self.background.close();
+        self.background.wait().await;
+        store.connection.close().await;
+        invalidator.pending.len()
     }
 }

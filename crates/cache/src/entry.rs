@@ -1,4 +1,4 @@
-//! The bytes under an entry's key in Redis.
+//! The bytes under an entry's key in Redis, and the result of a read.
 //!
 //! ```text
 //! L<id>                                                                    a lease: a load or a write is in flight
@@ -11,10 +11,13 @@
 //! [`Digest`](crate::Digest), or `-` for a negative entry. The header is text, so `redis-cli GET` shows it. The body
 //! follows as stored, and is served without decoding.
 
-use bytes::Bytes;
-use std::fmt::Write as _;
+use std::time::Duration;
 
-use crate::{NewEntry, Tag};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::new_entry::NewEntry;
+use crate::outcome::Outcome;
 
 /// Length of `V<id>` and `L<id>`, which the scripts compare.
 const TOKEN_LEN: usize = 33;
@@ -47,6 +50,19 @@ pub(crate) struct StoredEntry {
     pub(crate) version: Option<u64>,
     /// Whether it is a negative entry.
     pub(crate) absent: bool,
+}
+
+/// The result of a read.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    pub(crate) body: Option<Bytes>,
+    pub(crate) version: Option<u64>,
+    pub(crate) digest: Option<Bytes>,
+    pub(crate) id: Option<Bytes>,
+    pub(crate) age_ms: u64,
+    pub(crate) ttl_ms: i64,
+    pub(crate) hard_ttl_ms: u64,
+    pub(crate) outcome: Outcome,
 }
 
 impl StoredValue {
@@ -127,6 +143,82 @@ impl StoredEntry {
     }
 }
 
+impl Cached {
+    pub(crate) fn from_stored(entry: &StoredEntry, now: u64, outcome: Outcome) -> Self {
+        Self {
+            body: (!entry.absent).then(|| entry.body()),
+            version: entry.version,
+            digest: (!entry.absent).then(|| entry.digest()),
+            id: Some(entry.id()),
+            age_ms: entry.age(now),
+            ttl_ms: entry.ttl(now),
+            hard_ttl_ms: entry.hard.saturating_sub(entry.age(now)),
+            outcome,
+        }
+    }
+
+    pub(crate) fn from_new_entry(loaded: &NewEntry, outcome: Outcome) -> Self {
+        Self {
+            body: loaded.body.clone(),
+            version: loaded.version,
+            digest: loaded.digest.map(|digest| digest.to_string().into()),
+            id: None,
+            age_ms: 0,
+            ttl_ms: 0,
+            hard_ttl_ms: 0,
+            outcome,
+        }
+    }
+
+    /// Returns the stored bytes; `None` for a negative entry.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref()
+    }
+
+    /// Returns the value, decoded from JSON; `None` for a negative entry.
+    ///
+    /// # Errors
+    /// Returns an error when the body is not the JSON of a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.body.as_ref().map(|body| serde_json::from_slice(body)).transpose()
+    }
+
+    /// Returns the version of the row, when the value is one row.
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
+
+    /// Returns the [`Digest`](crate::Digest) of the body, as stored with it; `None` for a negative entry.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_ref().and_then(|digest| std::str::from_utf8(digest).ok())
+    }
+
+    /// Returns the unique id of the fill, 32 hex digits; `None` when the value is not in the cache.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
+    }
+
+    /// Returns the time since the value was stored, by Redis' clock.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.age_ms)
+    }
+
+    /// Returns the remaining freshness in milliseconds; negative once the value is stale.
+    pub fn ttl_ms(&self) -> i64 {
+        self.ttl_ms
+    }
+
+    /// Returns the milliseconds until the entry is removed; 0 when the value is not in the cache.
+    pub fn hard_ttl_ms(&self) -> u64 {
+        self.hard_ttl_ms
+    }
+
+    /// Returns the source of the value.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}
+
 /// The unparsed rest of a header.
 struct Header<'a>(&'a [u8]);
 
@@ -146,101 +238,5 @@ impl Header<'_> {
     }
 }
 
-/// Returns the header of a new value after `at=…`; the script fills in `at`, because only Redis knows its time.
-pub(crate) fn header(loaded: &NewEntry, soft: u64, hard: u64) -> String {
-    let mut header = format!("soft={soft} hard={hard} ver=");
-    match loaded.version {
-        Some(version) => write!(header, "{version}"),
-        None => write!(header, "-"),
-    }
-    .and_then(|()| match loaded.digest {
-        Some(digest) => write!(header, " sum={digest}"),
-        None => write!(header, " sum=-"),
-    })
-    .expect("writing to a String cannot fail");
-    header.push_str(if loaded.body.is_none() { " absent=1 tags=" } else { " absent=0 tags=" });
-    for (i, tag) in loaded.tags.iter().map(Tag::as_str).enumerate() {
-        if i > 0 {
-            header.push(',');
-        }
-        header.push_str(tag);
-    }
-    header
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Digest;
-
-    fn stored(loaded: &NewEntry) -> StoredValue {
-        let id = "0123456789abcdef0123456789abcdef";
-        let body = loaded.body.clone().unwrap_or_default();
-        let mut raw = format!("V{id} at=1000 {}\n", header(loaded, 5_000, 9_000)).into_bytes();
-        raw.extend_from_slice(&body);
-        StoredValue::parse(raw.into())
-    }
-
-    #[test]
-    fn value_is_parsed_as_it_was_stored() {
-        let loaded = NewEntry::value("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
-        let StoredValue::Value(entry) = stored(&loaded) else { panic!("not a value") };
-        assert_eq!(entry.body(), "{\"a\":\n1}");
-        assert_eq!(entry.digest(), Digest::of(b"{\"a\":\n1}").to_string());
-        assert_eq!((entry.version, entry.absent, entry.at), (Some(7), false, 1_000));
-        assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1", "category:3"]);
-        assert_eq!((entry.ttl(5_999), entry.ttl(6_001), entry.age(1_500)), (1, -1, 500));
-        assert_eq!(entry.token(), "V0123456789abcdef0123456789abcdef");
-    }
-
-    #[test]
-    fn softly_invalidated_value_is_stale_at_age_zero() {
-        let raw = |soft: u64| format!("V{} at=1000 soft={soft} hard=9000 ver=- sum=- absent=0 tags=\n", "0".repeat(32));
-        let is_fresh = |soft, now| match StoredValue::parse(raw(soft).into()) {
-            StoredValue::Value(entry) => entry.is_fresh(now),
-            _ => panic!("not a value"),
-        };
-        assert!([999, 1_000, 1_001].iter().all(|now| !is_fresh(0, *now)), "also by a clock that lags");
-        assert!(is_fresh(1, 1_000) && !is_fresh(1, 1_001));
-        assert!(is_fresh(5_000, 5_999) && !is_fresh(5_000, 6_000));
-    }
-
-    #[test]
-    fn negative_entry_is_a_value_with_tags() {
-        let StoredValue::Value(entry) = stored(&NewEntry::absent().tag(Tag::new("product", 1))) else {
-            panic!("not a value")
-        };
-        assert!(entry.absent && entry.body().is_empty() && entry.version.is_none());
-        assert_eq!(entry.digest(), "-");
-        assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1"]);
-    }
-
-    #[test]
-    fn a_value_without_tags_has_none() {
-        let StoredValue::Value(entry) = stored(&NewEntry::value("x")) else { panic!("not a value") };
-        assert_eq!(entry.tags().count(), 0);
-    }
-
-    #[test]
-    fn leases_and_foreign_bytes_are_distinguished() {
-        let lease = format!("L{}", "0".repeat(32));
-        assert!(matches!(StoredValue::parse(format!("{lease} least=7").into()), StoredValue::Lease));
-        assert!(matches!(StoredValue::parse(lease.into()), StoredValue::Lease));
-        for foreign in ["", "L", "V", "hello", "V0123 at=1", "V0123456789abcdef0123456789abcdef at=x\n"] {
-            assert!(
-                matches!(StoredValue::parse(Bytes::copy_from_slice(foreign.as_bytes())), StoredValue::Unreadable),
-                "{foreign}"
-            );
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_make_the_parser_panic(raw: Vec<u8>) {
-            let _ = StoredValue::parse(raw.clone().into());
-            let mut value = b"V0123456789abcdef0123456789abcdef".to_vec();
-            value.extend(raw);
-            let _ = StoredValue::parse(value.into());
-        }
-    }
-}
+mod tests;

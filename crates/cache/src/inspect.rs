@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::client::CacheClient;
 use crate::entry::StoredValue;
+use crate::keyspace::Key;
 use crate::keyspace::fnv1a;
 use crate::redis::{InspectedEntry, StoreError};
-use crate::{CacheClient, Key, Tag};
+use crate::tag::Tag;
 
 /// Names that one SCAN examines, including those of other keyspaces.
 const NAMES: u32 = 256;
@@ -83,7 +85,7 @@ impl CacheClient {
     /// # Errors
     /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn inspect(&self, key: &Key) -> Result<Option<EntryInfo>, InspectError> {
-        let seen = self.inner.store.inspect(std::slice::from_ref(key)).await?.pop().flatten();
+        let seen = self.shared.store.inspect(std::slice::from_ref(key)).await?.pop().flatten();
         Ok(seen.map(|seen| self.info(key, &seen)))
     }
 
@@ -98,7 +100,7 @@ impl CacheClient {
         let mut number = || numbers.next().ok_or(InvalidCursor)?;
         let (partition, scan, after) = (number()?, number()?, number()?);
         let partition = u16::try_from(partition).map_err(|_| InvalidCursor)?;
-        if partition >= self.inner.keyspace.partitions() || numbers.next().is_some() {
+        if partition >= self.shared.store.keyspace.partitions() || numbers.next().is_some() {
             return Err(InvalidCursor);
         }
         Ok(EntryCursor { partition, scan: scan.to_string(), after })
@@ -112,11 +114,11 @@ impl CacheClient {
     /// # Errors
     /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn entries(&self, mut cursor: EntryCursor, limit: usize) -> Result<EntryPage, InspectError> {
-        let (limit, store) = (limit.max(1), &self.inner.store);
+        let (limit, store) = (limit.max(1), &self.shared.store);
         let mut entries = Vec::new();
         for _ in 0..SCANS {
             let (next, names) = store.scan(cursor.partition, &cursor.scan, NAMES).await?;
-            let keys = names.iter().filter_map(|name| self.inner.keyspace.parse(name));
+            let keys = names.iter().filter_map(|name| self.shared.store.keyspace.parse(name));
             let mut keys: Vec<(u64, Key)> = keys.map(|key| (fnv1a(key.as_str().as_bytes()), key)).collect();
             keys.sort_unstable_by_key(|(hash, _)| *hash);
             // Earlier pages had the entries before `after`.
@@ -131,7 +133,7 @@ impl CacheClient {
                 None if next == "0" => EntryCursor { partition: cursor.partition + 1, ..EntryCursor::default() },
                 None => EntryCursor { scan: next, after: 0, ..cursor },
             };
-            if cursor.partition >= self.inner.keyspace.partitions() {
+            if cursor.partition >= self.shared.store.keyspace.partitions() {
                 return Ok(EntryPage { entries, next_cursor: None });
             }
             if rest.is_some() || entries.len() >= limit {
@@ -148,8 +150,8 @@ impl CacheClient {
     /// Returns an error when Redis does not answer, or refuses the command.
     pub async fn tag_size(&self, tag: &Tag) -> Result<u64, InspectError> {
         let mut total = 0;
-        for partition in 0..self.inner.keyspace.partitions() {
-            total += self.inner.store.tag_size(partition, tag).await?;
+        for partition in 0..self.shared.store.keyspace.partitions() {
+            total += self.shared.store.tag_size(partition, tag).await?;
         }
         Ok(total)
     }
@@ -171,7 +173,7 @@ impl CacheClient {
             StoredValue::Unreadable => {}
             StoredValue::Lease => info.state = EntryState::Leased,
             StoredValue::Value(entry) => {
-                let now = self.inner.store.connection.clock.now_ms();
+                let now = self.shared.store.connection.now_ms();
                 info.state = match (entry.absent, entry.is_fresh(now)) {
                     (true, _) => EntryState::Absent,
                     (false, true) => EntryState::Fresh,

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
-use crate::Tag;
-
 /// The part of Redis that belongs to one service.
 #[derive(Clone, Debug)]
 pub struct Keyspace {
@@ -127,12 +125,12 @@ impl Keyspace {
     }
 
     /// Returns the name of the set of local names in a partition that carry `tag`.
-    pub(crate) fn tag_set(&self, partition: u16, tag: &Tag) -> String {
+    pub(crate) fn tag_set(&self, partition: u16, tag: impl Display) -> String {
         format!("{}~tag:{tag}", self.prefix(partition))
     }
 
     /// Returns the name of the set that an invalidation of `tag` has moved aside and empties.
-    pub(crate) fn emptying_set(&self, partition: u16, tag: &Tag) -> String {
+    pub(crate) fn emptying_set(&self, partition: u16, tag: impl Display) -> String {
         format!("{}~drain:{tag}", self.prefix(partition))
     }
 

@@ -3,27 +3,27 @@
 mod batch;
 mod bulkhead;
 mod cache;
-mod cached;
 mod client;
-mod digest;
 mod entry;
 mod error;
 mod feed;
-mod flight;
 mod health;
-mod in_doubt;
 mod inspect;
 mod invalidate;
+mod invalidation;
 mod keyspace;
-mod metrics;
-mod miss;
+mod load;
 mod new_entry;
+mod outcome;
 mod pending;
 mod policy;
 mod recurring_failure;
 mod redis;
 mod refresh;
+mod region;
+mod retry;
 mod settings;
+mod single_flight;
 mod sweep;
 mod sync;
 mod tag;
@@ -31,9 +31,8 @@ mod write_through;
 
 pub use batch::Batch;
 pub use cache::Cache;
-pub use cached::{Bypass, Cached, Fill, FillRefusal, Outcome};
 pub use client::CacheClient;
-pub use digest::Digest;
+pub use entry::Cached;
 pub use error::{GetError, LoaderError};
 pub use feed::{
     CacheEvent, CacheEventKind, EntryRecord, Feed, FeedRecord, FeedSubscription, InvalidationRecord,
@@ -41,9 +40,10 @@ pub use feed::{
 };
 pub use health::{Health, Reason};
 pub use inspect::{EntryCursor, EntryInfo, EntryPage, EntryState, InspectError, InvalidCursor};
-pub use invalidate::{Invalidated, Invalidation};
+pub use invalidation::{Invalidated, Invalidation};
 pub use keyspace::{Key, Keyspace, KeyspaceError};
-pub use new_entry::NewEntry;
+pub use new_entry::{Digest, NewEntry};
+pub use outcome::{Bypass, Fill, FillRefusal, Outcome};
 pub use policy::{Policy, PolicyError};
 pub use redis::ConnectError;
 pub use settings::CacheSettings;

@@ -10,24 +10,23 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
 
 use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use crate::client::Inner;
 use crate::entry::StoredEntry;
+use crate::invalidation::Invalidation;
+use crate::keyspace::Key;
 use crate::recurring_failure::RecurringFailure;
 use crate::redis::StoreError;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
-use crate::{CacheEvent, Invalidation, InvalidationRecord, Key, Tag};
+use crate::tag::Tag;
 
 /// Pending names above which the whole keyspace is purged instead.
 const LIMIT: usize = 10_000;
 /// Keys, and tags, in one chunk of a retry at most.
 const CHUNK: usize = 128;
-const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct PendingInvalidations {
@@ -48,7 +47,7 @@ pub(crate) struct PendingInvalidations {
 /// Pending names, each with the number of its latest invalidation: a retry that began earlier does not complete a later
 /// one.
 #[derive(Debug, Default, Clone)]
-struct PendingSet {
+pub(crate) struct PendingSet {
     number: u64,
     keys: HashMap<Key, u64>,
     tags: HashMap<Tag, u64>,
@@ -122,11 +121,12 @@ impl PendingInvalidations {
         self.added.notify_one();
     }
 
-    fn done(&self, repaired: &PendingSet) {
+    /// Removes what has been carried out, unless it was added again since.
+    pub(crate) fn done(&self, retried: &PendingSet) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        remove_if_unchanged(&mut pending.keys, &repaired.keys);
-        remove_if_unchanged(&mut pending.tags, &repaired.tags);
-        if repaired.everything.is_some() && pending.everything == repaired.everything {
+        remove_if_unchanged(&mut pending.keys, &retried.keys);
+        remove_if_unchanged(&mut pending.tags, &retried.tags);
+        if retried.everything.is_some() && pending.everything == retried.everything {
             pending.everything = None;
         }
         self.counted(&pending);
@@ -149,7 +149,14 @@ impl PendingInvalidations {
         }
     }
 
-    fn log_recovered(&self) {
+    /// Logs that Redis refuses a deferred invalidation, once while it lasts.
+    pub(crate) fn log_refused(&self, error: &str) {
+        if self.refusal.failed() {
+            warn!(error, "Redis refuses a deferred invalidation; it is retried");
+        }
+    }
+
+    pub(crate) fn log_recovered(&self) {
         if self.len() > 0 {
             return;
         }
@@ -159,6 +166,19 @@ impl PendingInvalidations {
         if let Some(over) = self.refusal.recovered() {
             info!(refusals = over.times, lasted = ?over.lasted, "Redis accepts deferred invalidations again");
         }
+    }
+
+    /// Waits until something is pending.
+    pub(crate) async fn wait_until_pending(&self) {
+        // A loop, because a notification may be left over from invalidations that were carried out long ago.
+        while self.len() == 0 {
+            self.added.notified().await;
+        }
+    }
+
+    /// Returns what is pending.
+    pub(crate) fn snapshot(&self) -> PendingSet {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until nothing is pending.
@@ -179,66 +199,25 @@ impl PendingInvalidations {
     }
 }
 
-fn remove_if_unchanged<T: Eq + Hash>(pending: &mut HashMap<T, u64>, repaired: &HashMap<T, u64>) {
-    pending.retain(|name, number| repaired.get(name) != Some(number));
-}
-
-impl Inner {
-    /// Retries deferred invalidations until the future is dropped. Never returns.
-    pub(crate) async fn run_pending(&self) {
-        loop {
-            // A loop, because a notification may be left over from invalidations that were carried out long ago.
-            while self.pending.len() == 0 {
-                self.pending.added.notified().await;
-            }
-            // Only while Redis is in use. Polling is enough, because the probe polls as well.
-            if self.store.connection.breaker.is_closed() {
-                self.repair().await;
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// Retries what is pending, one chunk at a time. Each chunk is completed on its own, so an interrupted retry makes
-    /// progress.
-    async fn repair(&self) {
-        let pending = self.pending.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if pending.everything.is_some() {
-            match self.purge().await {
-                Ok(entries) => {
-                    info!(entries, "the keyspace is purged by a deferred invalidation");
-                    self.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(Some(entries))));
-                }
-                Err(_) => return,
-            }
-            self.pending.done(&pending);
-            self.pending.log_recovered();
-            return;
-        }
-        for chunk in pending.chunks() {
-            let mut invalidation = Invalidation::hard().tags(chunk.tags.keys().cloned());
-            invalidation.keys.extend(chunk.keys.keys().cloned());
-            let entries = match self.invalidate(&invalidation).await {
-                Ok(entries) => entries,
-                // Redis is unavailable again.
-                Err(StoreError::Unavailable(_)) => return,
-                // Redis refuses a part of this chunk; the other chunks should not wait for it.
-                Err(StoreError::Server(error)) => {
-                    if self.pending.refusal.failed() {
-                        warn!(error, "Redis refuses a deferred invalidation; it is retried");
-                    }
-                    continue;
-                }
-            };
-            self.pending.done(&chunk);
-            self.emit(|| CacheEvent::Invalidate(invalidation.record(Some(entries))));
-        }
-        self.pending.log_recovered();
-    }
+fn remove_if_unchanged<T: Eq + Hash>(pending: &mut HashMap<T, u64>, retried: &HashMap<T, u64>) {
+    pending.retain(|name, number| retried.get(name) != Some(number));
 }
 
 impl PendingSet {
-    fn chunks(self) -> Vec<Self> {
+    /// Returns whether a purge of the keyspace is pending, which covers every name.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.everything.is_some()
+    }
+
+    /// Returns the invalidation of the names in this set.
+    pub(crate) fn invalidation(&self) -> Invalidation {
+        let mut invalidation = Invalidation::hard().tags(self.tags.keys().cloned());
+        invalidation.keys.extend(self.keys.keys().cloned());
+        invalidation
+    }
+
+    /// Divides the names into parts, each of which is retried and completed on its own.
+    pub(crate) fn chunks(self) -> Vec<Self> {
         let (mut keys, mut tags) = (self.keys.into_iter().peekable(), self.tags.into_iter().peekable());
         let mut chunks = Vec::new();
         while keys.peek().is_some() || tags.peek().is_some() {
@@ -255,7 +234,7 @@ pub(crate) mod orders;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Keyspace;
+    use crate::keyspace::Keyspace;
     use crate::sync::in_any_order;
 
     #[test]

@@ -15,38 +15,35 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, counter};
 use tokio::time::sleep;
 
-use crate::client::Inner;
-use crate::redis::StoreError;
+use crate::redis::{Store, StoreError};
 
 /// The shortest pause, whatever the settings: without Redis, nothing else would slow the loop down.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-impl Inner {
-    /// Sweeps until the future is dropped. Never returns.
-    pub(crate) async fn run_sweep(&self, rest: Duration) {
-        let swept = counter!("cache_tag_members_swept_total", "keyspace" => self.keyspace.name().to_owned());
-        let partitions = self.keyspace.partitions();
-        loop {
-            for partition in 0..partitions {
-                sleep((rest / u32::from(partitions)).max(SHORTEST)).await;
-                match self.sweep(partition, &swept).await {
-                    // If Redis is unavailable, or refuses, the next round repeats it.
-                    Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Server(_)) => {}
-                }
+/// Sweeps until the future is dropped. Never returns.
+pub(crate) async fn run_sweep(store: &Store, rest: Duration) {
+    let swept = counter!("cache_tag_members_swept_total", "keyspace" => store.keyspace.name().to_owned());
+    let partitions = store.keyspace.partitions();
+    loop {
+        for partition in 0..partitions {
+            sleep((rest / u32::from(partitions)).max(SHORTEST)).await;
+            match sweep(store, partition, &swept).await {
+                // If Redis is unavailable, or refuses, the next round repeats it.
+                Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Server(_)) => {}
             }
         }
     }
+}
 
-    async fn sweep(&self, partition: u16, swept: &Counter) -> Result<(), StoreError> {
-        loop {
-            let began = Instant::now();
-            let found = self.store.sweep(partition).await?;
-            swept.increment(found.removed);
-            if !found.more {
-                return Ok(());
-            }
-            // The sweep takes half of the time at most, however slow Redis is.
-            sleep(began.elapsed().max(SHORTEST)).await;
+async fn sweep(store: &Store, partition: u16, swept: &Counter) -> Result<(), StoreError> {
+    loop {
+        let began = Instant::now();
+        let found = store.sweep(partition).await?;
+        swept.increment(found.removed);
+        if !found.more {
+            return Ok(());
         }
+        // The sweep takes half of the time at most, however slow Redis is.
+        sleep(began.elapsed().max(SHORTEST)).await;
     }
 }

@@ -14,8 +14,12 @@
 
 use tracing::debug;
 
+use crate::invalidation::{Invalidated, Invalidation};
+use crate::keyspace::Key;
+use crate::new_entry::NewEntry;
+use crate::outcome::{Fill, Outcome};
 use crate::redis::Grant;
-use crate::{Cache, Fill, Invalidated, Invalidation, Key, NewEntry, Outcome};
+use crate::region::Region;
 
 /// A writer's lease on an entry, held from within its transaction until after its COMMIT.
 ///
@@ -24,7 +28,7 @@ use crate::{Cache, Fill, Invalidated, Invalidation, Key, NewEntry, Outcome};
 #[derive(Debug)]
 #[must_use = "readers wait until the lease is published, abandoned, dropped or over"]
 pub struct WriteLease {
-    cache: Cache,
+    region: Region,
     key: Key,
     grant: Option<Grant>,
     /// Neither published nor abandoned.
@@ -43,17 +47,13 @@ pub enum Published {
     Deferred,
 }
 
-impl Cache {
-    /// Takes over the entry's lease for a write. Call it inside the transaction, after the row is locked.
-    ///
-    /// If Redis does not answer, the lease is empty, and `publish` invalidates the entry.
-    pub async fn begin_write(&self, key: &Key) -> WriteLease {
-        let grant = self.inner.store.take_over(key, self.definition.policy.lease_duration()).await;
-        if let Err(error) = &grant {
-            debug!(%key, %error, "Redis granted no lease for a write-through; the entry is invalidated after the write");
-        }
-        WriteLease { cache: self.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
+/// Takes over the lease of `key` for a write.
+pub(crate) async fn begin(region: &Region, key: &Key) -> WriteLease {
+    let grant = region.shared.store.take_over(key, region.definition.policy.lease_duration()).await;
+    if let Err(error) = &grant {
+        debug!(%key, %error, "Redis granted no lease for a write-through; the entry is invalidated after the write");
     }
+    WriteLease { region: region.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
 }
 
 impl WriteLease {
@@ -61,16 +61,17 @@ impl WriteLease {
     ///
     /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
     pub async fn publish(mut self, loaded: NewEntry) -> Published {
-        let inner = self.cache.inner.clone();
-        let task = inner.spawn(async move {
+        let region = self.region.clone();
+        let task = region.spawn(async move {
             self.is_open = false;
             if let Some(grant) = self.grant.take() {
-                let cached = self.cache.commit(&self.key, grant, loaded).await;
+                let cached = self.region.commit(&self.key, grant, loaded).await;
                 if cached.outcome == Outcome::Miss(Fill::Stored) {
                     return Published::Stored;
                 }
             }
-            match self.cache.cache().invalidate(Invalidation::hard().key(self.key.clone())).await {
+            let gone = Invalidation::hard().key(self.key.clone());
+            match self.region.shared.invalidator.invalidate(gone).await {
                 Invalidated::Done { .. } => Published::Invalidated,
                 Invalidated::Deferred => Published::Deferred,
             }
@@ -82,8 +83,7 @@ impl WriteLease {
     pub async fn abandon(mut self) {
         self.is_open = false;
         if let Some(grant) = self.grant.take() {
-            // If this fails, the lease expires by itself.
-            let _ = self.cache.inner.store.release(&self.key, grant).await;
+            self.region.shared.store.release(&self.key, grant).await;
         }
     }
 }
@@ -92,10 +92,10 @@ impl Drop for WriteLease {
     /// Invalidates as in doubt: the COMMIT of the transaction may still be in flight.
     fn drop(&mut self) {
         if self.is_open {
-            let (cache, key) = (self.cache.clone(), self.key.clone());
-            self.cache.inner.spawn(async move {
-                let gone = Invalidation::hard().key(key);
-                let _ = cache.cache().invalidate_in_doubt(gone, cache.definition.policy.commit_bound).await;
+            let (region, gone) = (self.region.clone(), Invalidation::hard().key(self.key.clone()));
+            self.region.spawn(async move {
+                let bound = region.definition.policy.commit_bound;
+                let _ = region.shared.invalidator.invalidate_in_doubt(gone, bound).await;
             });
         }
     }

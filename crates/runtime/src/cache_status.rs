@@ -15,47 +15,30 @@ use cache::{Cached, Outcome};
 
 /// Returns the header for the result `fetched` of `cache` (its name in the header).
 pub fn of(cache: &str, fetched: &Cached) -> HeaderValue {
-    value(text(cache, fetched))
+    value(text(cache, fetched, None))
 }
 
 /// Returns the header as [`of`], with `detail` if the result has none.
 pub(crate) fn with_detail(cache: &str, fetched: &Cached, detail: Option<&str>) -> HeaderValue {
-    let mut text = text(cache, fetched);
-    if let Some(detail) = detail.filter(|_| !text.contains("; detail=")) {
-        text.push_str("; ");
-        add_detail(&mut text, detail);
-    }
-    value(text)
+    value(text(cache, fetched, detail))
 }
 
-fn text(cache: &str, fetched: &Cached) -> String {
+fn text(cache: &str, fetched: &Cached, detail: Option<&str>) -> String {
+    let outcome = fetched.outcome();
     let mut text = String::with_capacity(64);
-    text.push_str(cache);
-    match fetched.outcome() {
-        Outcome::Hit | Outcome::Stale => {
-            text.push_str("; hit; ttl=");
-            // Rounded down, so that a stale response never shows `ttl=0`.
-            text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
-        }
-        Outcome::Collapsed => text.push_str("; fwd=miss; collapsed"),
-        Outcome::Miss(fill) => {
-            text.push_str("; fwd=miss; ");
-            match fill.detail() {
-                None => text.push_str("stored"),
-                Some(detail) => add_detail(&mut text, detail),
-            }
-        }
-        Outcome::Bypass(why) => {
-            text.push_str("; fwd=bypass; ");
-            add_detail(&mut text, why.as_str());
-        }
+    for part in [cache, "; ", outcome.cache_status()] {
+        text.push_str(part);
+    }
+    if let Outcome::Hit | Outcome::Stale = outcome {
+        text.push_str("; ttl=");
+        // Rounded down, so that a stale response never shows `ttl=0`.
+        text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
+    }
+    if let Some(detail) = outcome.detail().or(detail) {
+        text.push_str("; detail=");
+        text.push_str(detail);
     }
     text
-}
-
-fn add_detail(text: &mut String, detail: &str) {
-    text.push_str("detail=");
-    text.push_str(detail);
 }
 
 /// Returns the header for a request that the cache never answers, with the effect on the entry.

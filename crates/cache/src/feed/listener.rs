@@ -2,12 +2,16 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{CacheEvent, FeedRecord, MAX_SUBSCRIBERS, TooManySubscribers};
-use crate::client::Inner;
+use super::buffer::EventBuffer;
+use super::record::{CacheEvent, FeedRecord};
+
+/// Concurrent subscribers.
+const MAX_SUBSCRIBERS: usize = 64;
 
 /// Records returned at once.
 const BATCH: usize = 256;
@@ -15,10 +19,15 @@ const BATCH: usize = 256;
 /// one.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
 
+/// The maximum number of subscribers is reached.
+#[derive(Debug, thiserror::Error)]
+#[error("the limit of {MAX_SUBSCRIBERS} feed subscribers is reached")]
+pub struct TooManySubscribers;
+
 /// A subscription that receives events from one position on. Dropping it releases its slot.
 #[derive(Debug)]
 pub struct FeedSubscription {
-    inner: Arc<Inner>,
+    events: Arc<EventBuffer>,
     stop: CancellationToken,
     name: String,
     next: u64,
@@ -26,28 +35,32 @@ pub struct FeedSubscription {
 }
 
 impl FeedSubscription {
-    pub(super) fn new(inner: &Arc<Inner>, last_id: Option<&str>) -> Result<Self, TooManySubscribers> {
-        let mut state = inner.events.state();
+    pub(super) fn new(
+        events: &Arc<EventBuffer>,
+        stop: CancellationToken,
+        last_id: Option<&str>,
+    ) -> Result<Self, TooManySubscribers> {
+        let mut state = events.state();
         if state.subscribers == MAX_SUBSCRIBERS {
             return Err(TooManySubscribers);
         }
         state.subscribers += 1;
-        inner.events.has_subscribers.store(true, std::sync::atomic::Ordering::Relaxed);
+        events.has_subscribers.store(true, Relaxed);
         let last = last_id.and_then(|id| id.split_once('-')).filter(|(name, _)| *name == state.name);
         let last = last.and_then(|(_, id)| id.parse::<u64>().ok()).filter(|id| *id < state.next);
         let next = last.map_or(state.next, |id| id + 1);
-        let (name, stop) = (state.name.clone(), inner.stop.clone());
+        let name = state.name.clone();
         drop(state);
-        Ok(Self { inner: Arc::clone(inner), stop, name, next, begin: Some(last.is_some()) })
+        Ok(Self { events: Arc::clone(events), stop, name, next, begin: Some(last.is_some()) })
     }
 
     /// Waits for events and returns one record or several; `None` when the client shuts down.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Vec<Arc<FeedRecord>>> {
-        let inner = Arc::clone(&self.inner);
+        let events = Arc::clone(&self.events);
         loop {
-            let mut added = pin!(inner.events.added.notified());
+            let mut added = pin!(events.added.notified());
             // Before `take`, or a record that is added in between would not wake this subscriber.
             added.as_mut().enable();
             let batch = self.take();
@@ -77,12 +90,12 @@ impl FeedSubscription {
     }
 
     fn take(&mut self) -> Vec<Arc<FeedRecord>> {
-        let at_ms = self.inner.store.connection.clock.now_ms();
+        let at_ms = self.events.now_ms();
         let mut batch = Vec::new();
         if let Some(resumed) = self.begin.take() {
             batch.push(Arc::new(FeedRecord { id: self.next - 1, at_ms, what: CacheEvent::Begin { resumed } }));
         }
-        let state = self.inner.events.state();
+        let state = self.events.state();
         let first = state.first();
         if self.next < first {
             let lost = first - self.next;
@@ -101,7 +114,7 @@ impl FeedSubscription {
 
 impl Drop for FeedSubscription {
     fn drop(&mut self) {
-        let mut state = self.inner.events.state();
+        let mut state = self.events.state();
         state.subscribers -= 1;
         state.left = Instant::now();
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{Key, Tag};
+use crate::keyspace::Key;
+use crate::tag::Tag;
 
 /// One record of the feed.
 #[derive(Debug, Serialize)]
@@ -105,7 +106,7 @@ pub struct ServiceEventRecord {
 
 /// The kinds of events by which a subscriber can filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is explained at the variant of `Happening` that it is named after")]
+#[expect(missing_docs, reason = "each is explained at the variant of `CacheEvent` that it is named after")]
 pub enum CacheEventKind {
     Hit,
     Stale,

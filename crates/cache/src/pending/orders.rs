@@ -7,9 +7,10 @@ use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::thread;
 
-use super::{PendingInvalidations, PoisonError};
+use super::PendingInvalidations;
 use crate::entry::{StoredEntry, StoredValue};
-use crate::{Invalidation, Key, Keyspace};
+use crate::invalidation::Invalidation;
+use crate::keyspace::{Key, Keyspace};
 
 const ORDERS: usize = 10_000;
 
@@ -51,9 +52,9 @@ impl Shop {
         }
     }
 
-    fn repair(&self) {
+    fn retry(&self) {
         for _ in 0..2 {
-            self.pending.make_good(|| *self.redis.lock().unwrap() = None);
+            self.pending.retry(|| *self.redis.lock().unwrap() = None);
             // A client stores the current version.
             let version = self.row.load(SeqCst);
             if self.pending.len() == 0 {
@@ -64,11 +65,11 @@ impl Shop {
 }
 
 impl PendingInvalidations {
-    /// Does what `Inner::repair` does.
-    pub(crate) fn make_good(&self, remove: impl FnOnce()) {
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// Does what `retry.rs` does.
+    pub(crate) fn retry(&self, remove: impl FnOnce()) {
+        let retried = self.snapshot();
         remove();
-        self.done(&pending);
+        self.done(&retried);
     }
 }
 
@@ -90,7 +91,7 @@ fn in_many_orders(epoch: Mark) {
                 row: AtomicU64::new(1),
                 floor: AtomicU64::new(1),
             });
-            let steps: [fn(&Shop, Mark); 4] = [Shop::read, Shop::read, |shop, _| shop.write(), |shop, _| shop.repair()];
+            let steps: [fn(&Shop, Mark); 4] = [Shop::read, Shop::read, |shop, _| shop.write(), |shop, _| shop.retry()];
             let threads = steps.map(|step| {
                 let shop = Arc::clone(&shop);
                 thread::spawn(move || step(&shop, epoch))

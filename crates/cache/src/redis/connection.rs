@@ -5,50 +5,31 @@
 //! answers with an error that names a state in which a read could be stale. The probe closes it (`probe.rs`).
 
 use std::mem;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fred::clients::Client;
-use fred::interfaces::ClientLike;
-use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
-use fred::types::{Builder, RespVersion};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, EventInterface};
+use fred::types::config::Server;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::breaker::Breaker;
-use super::clock::Clock;
-use super::epoch::ConnectionEpoch;
+use super::connect::{ConnectError, build_client};
+use super::error::{Result, StoreError};
 use super::server::{Identity, classify_error};
-use crate::{CacheSettings, Health, Reason};
-
-/// The reason why a client cannot connect. A Redis that is only down is not one of them.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The URL cannot be parsed. The message does not repeat it, because it may contain a password.
-    #[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
-    Url(String),
-    /// The server may evict the fence table and tag sets, which would make stale reads possible.
-    #[error(
-        "Redis' maxmemory-policy is `{0}`, which may evict the cache's fence table; set it to `volatile-lru`, another \
-         `volatile-*` policy or `noeviction`"
-    )]
-    EvictionPolicy(String),
-    /// The server is older than the scripts require.
-    #[error("Redis {0} is too old: at least version 7.0 is needed")]
-    Version(String),
-    /// The credentials are wrong.
-    #[error("Redis refuses the login: {0}")]
-    Login(String),
-}
+use crate::health::{Health, Reason};
+use crate::settings::CacheSettings;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) client: Client,
-    pub(crate) breaker: Breaker,
-    pub(crate) epoch: ConnectionEpoch,
-    pub(crate) clock: Clock,
+    pub(super) client: Client,
+    breaker: Breaker,
+    epoch: ConnectionEpoch,
+    clock: Clock,
     breaker_gauge: metrics::Gauge,
     failures: metrics::Counter,
     health: watch::Sender<Health>,
@@ -60,59 +41,129 @@ pub(crate) struct Connection {
     pub(super) forbidden: Mutex<Option<Instant>>,
 }
 
-impl Connection {
-    /// Opens the connection and waits for the first probe, at most [`FIRST_PROBE`](super::probe::FIRST_PROBE).
-    pub(crate) async fn open(settings: &CacheSettings, keyspace: &str) -> Result<Self, ConnectError> {
-        if !settings.url.starts_with("redis://") {
-            return Err(ConnectError::Url("it does not begin with redis://".to_owned()));
-        }
-        let mut config =
-            Config::from_url(&settings.url).map_err(|error| ConnectError::Url(error.details().to_owned()))?;
-        config.version = RespVersion::RESP3;
-        config.fail_fast = false;
-        let timeout = settings.command_timeout;
-        let client = Builder::from_config(config)
-            .with_performance_config(|performance: &mut PerformanceConfig| {
-                performance.default_command_timeout = timeout
-            })
-            .with_connection_config(|connection: &mut ConnectionConfig| {
-                connection.connection_timeout = Duration::from_millis(500);
-                connection.internal_command_timeout = Duration::from_millis(500);
-                connection.max_command_attempts = 1;
-                connection.reconnect_on_auth_error = true;
-                connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-            })
-            .set_policy(ReconnectPolicy::new_constant(0, 100))
-            .build()
-            .map_err(|error| ConnectError::Url(error.details().to_owned()))?;
-        let epoch = ConnectionEpoch::of(&client);
-        client.connect();
+/// The circuit breaker: no command is sent while Redis is down, so a read then costs only the time of the database.
+///
+/// ```text
+/// open ──probe succeeds──▶ closed ──threshold failures in a row, a dropped connection,──▶ open
+///                                  or a state that forbids the use of Redis
+/// ```
+///
+/// It starts open. Only the probe, a background task, closes it: no request has to try whether Redis answers again.
+#[derive(Debug)]
+struct Breaker {
+    closed: AtomicBool,
+    failures: AtomicU32,
+    threshold: u32,
+}
 
-        let gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.to_owned());
-        let breaker = Breaker::new(settings.breaker_threshold);
-        gauge.set(1.0);
-        let connection = Self {
+/// The epoch of the connection: whether the server that answers has been verified.
+///
+/// A command on a broken connection waits in the client library for the next connection. The server that then answers
+/// may be another one than the one that was verified last, and may have lost acknowledged invalidations (ADR 10). So a
+/// reply counts only if no connection has been made since the verification. This is exact and does not depend on
+/// timing: fred announces a new connection before it sends anything over it.
+#[derive(Debug)]
+struct ConnectionEpoch {
+    /// Never received from, so it holds one announcement for each connection so far.
+    announced: Receiver<Server>,
+    verified: AtomicUsize,
+}
+
+/// Redis' time, read without a round trip.
+///
+/// Ages are measured on one clock: that of the server that wrote the entry. The probe reads `TIME` twice a second; in
+/// between, the monotonic clock of this process advances it. Wall clocks of clients are never compared.
+#[derive(Debug)]
+struct Clock {
+    started: Instant,
+    offset_ms: AtomicI64,
+}
+
+impl Connection {
+    /// Creates the connection and begins to connect. It is in use once a probe has succeeded.
+    pub(super) fn open(settings: &CacheSettings, keyspace: &str) -> std::result::Result<Self, ConnectError> {
+        let client = build_client(settings)?;
+        let epoch = ConnectionEpoch { announced: client.reconnect_rx(), verified: AtomicUsize::new(0) };
+        client.connect();
+        let breaker_gauge = metrics::gauge!("cache_breaker_open", "keyspace" => keyspace.to_owned());
+        breaker_gauge.set(1.0);
+        Ok(Self {
             client,
-            breaker,
+            breaker: Breaker::new(settings.breaker_threshold),
             epoch,
-            clock: Clock::new(),
-            breaker_gauge: gauge,
+            clock: Clock { started: Instant::now(), offset_ms: AtomicI64::new(0) },
+            breaker_gauge,
             failures: metrics::counter!("cache_redis_failures_total", "keyspace" => keyspace.to_owned()),
             health: watch::Sender::new(Health::Down(Reason::NoAnswer)),
             server: Mutex::default(),
             outdated: AtomicBool::new(false),
             forbidden: Mutex::default(),
-        };
-        if let Err(error) = connection.first_probe().await {
-            // Otherwise the client would keep trying to log in.
-            let _ = connection.client.quit().await;
-            return Err(error);
+        })
+    }
+
+    /// Returns whether commands may be sent to Redis.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.breaker.closed.load(Relaxed)
+    }
+
+    /// Fails if no command may be sent.
+    pub(super) fn ready(&self) -> Result<()> {
+        match self.is_in_use() {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable("left alone until it answers a probe".to_owned())),
         }
-        Ok(connection)
+    }
+
+    /// Returns the value of a reply, if the server that gave it is verified; records a failure.
+    pub(super) fn accept<T>(&self, reply: std::result::Result<T, Error>) -> Result<T> {
+        let error = match reply {
+            Ok(value) => {
+                self.breaker.answered();
+                return match self.epoch.is_verified() {
+                    true => Ok(value),
+                    false => Err(StoreError::Unavailable("connection not yet verified".to_owned())),
+                };
+            }
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::IO | ErrorKind::Timeout | ErrorKind::Canceled | ErrorKind::Backpressure => {
+                self.failed(&error);
+                Err(StoreError::Unavailable(error.details().to_owned()))
+            }
+            _ => {
+                self.breaker.answered();
+                self.refused(error.details());
+                Err(StoreError::Server(error.details().to_owned()))
+            }
+        }
+    }
+
+    /// Returns milliseconds since 1970 by Redis' clock. Meaningful once the breaker has closed for the first time,
+    /// which requires a probe; nothing is read from Redis before that.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let since_start = self.clock.started.elapsed().as_millis() as i64;
+        (self.clock.offset_ms.load(Relaxed) + since_start).max(0) as u64
+    }
+
+    /// Sets the server's time, which was read between `asked` and now.
+    pub(super) fn set_time(&self, server_ms: u64, asked: Instant) {
+        let middle = asked.duration_since(self.clock.started) + asked.elapsed() / 2;
+        self.clock.offset_ms.store(server_ms as i64 - middle.as_millis() as i64, Relaxed);
+    }
+
+    /// Returns the number of the current connection, or of the last one.
+    pub(super) fn number(&self) -> usize {
+        self.epoch.announced.len()
+    }
+
+    /// Marks the server of this connection as verified.
+    pub(super) fn verify(&self, number: usize) {
+        self.epoch.verified.store(number, SeqCst);
     }
 
     /// Records that a command was not answered in time.
-    pub(crate) fn failed(&self, error: &dyn std::fmt::Display) {
+    pub(super) fn failed(&self, error: &dyn std::fmt::Display) {
         self.failures.increment(1);
         if self.breaker.failed() {
             debug!(%error, "Redis did not answer");
@@ -121,7 +172,7 @@ impl Connection {
     }
 
     /// Records an error reply: it may name a state in which Redis must not be used, before the probe detects it.
-    pub(crate) fn refused(&self, error: &str) {
+    fn refused(&self, error: &str) {
         match classify_error(error) {
             Some(Reason::Forbidden) => {
                 *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now())
@@ -174,5 +225,69 @@ impl Connection {
     /// Returns whether Redis is in use now, and what is wrong with it.
     pub(crate) fn health(&self) -> Health {
         self.health.borrow().clone()
+    }
+
+    /// Closes the connection.
+    pub(crate) async fn close(&self) {
+        // The server also notices a dropped connection.
+        let _ = self.client.quit().await;
+    }
+}
+
+impl Breaker {
+    fn new(threshold: u32) -> Self {
+        Self { closed: AtomicBool::new(false), failures: AtomicU32::new(0), threshold: threshold.max(1) }
+    }
+
+    /// Closes the breaker after a successful probe.
+    fn close(&self) {
+        self.failures.store(0, Relaxed);
+        self.closed.store(true, Relaxed);
+    }
+
+    /// Opens the breaker, because Redis must not be used. Returns whether that changed its state.
+    fn open(&self) -> bool {
+        self.closed.swap(false, Relaxed)
+    }
+
+    /// Records that a command was answered, even by an error.
+    fn answered(&self) {
+        if self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
+        }
+    }
+
+    /// Records that a command was not answered. Returns whether that opened the breaker.
+    fn failed(&self) -> bool {
+        self.failures.fetch_add(1, Relaxed) + 1 >= self.threshold && self.open()
+    }
+}
+
+impl ConnectionEpoch {
+    /// Returns whether the server that gave the replies received so far is verified.
+    fn is_verified(&self) -> bool {
+        self.verified.load(SeqCst) == self.announced.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaker_opens_at_the_threshold_and_only_the_probe_closes_it() {
+        let breaker = Breaker::new(2);
+        let is_closed = || breaker.closed.load(Relaxed);
+        assert!(!is_closed());
+        breaker.close();
+        assert!(!breaker.failed() && is_closed());
+        breaker.answered();
+        assert!(!breaker.failed() && is_closed(), "failures count in a row only");
+        assert!(breaker.failed() && !is_closed());
+        breaker.answered();
+        assert!(!is_closed(), "a late answer does not close it");
+        breaker.close();
+        assert!(is_closed() && breaker.open() && !is_closed());
+        assert!(!breaker.open(), "it is open already");
     }
 }

@@ -1,15 +1,19 @@
 //! Redis and its client library. No type of `fred` leaves this module.
 
-mod breaker;
-mod clock;
+mod connect;
 mod connection;
-mod epoch;
+mod error;
+mod leases;
 mod probe;
 mod reads;
+mod removals;
+mod scans;
 mod scripts;
 mod server;
 mod store;
 
-pub use connection::ConnectError;
-pub(crate) use connection::Connection;
-pub(crate) use store::{AcquireReply, CommitReply, Grant, InspectedEntry, Store, StoreError};
+pub use connect::ConnectError;
+pub(crate) use error::StoreError;
+pub(crate) use leases::{Grant, LeaseReply};
+pub(crate) use scans::InspectedEntry;
+pub(crate) use store::Store;

@@ -18,10 +18,10 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tracing::warn;
 
-use super::Connection;
-use super::connection::ConnectError;
+use super::connect::ConnectError;
+use super::connection::Connection;
 use super::server::{Identity, ServerInfo, classify_error};
-use crate::Reason;
+use crate::health::Reason;
 
 const PROBE_CLOSED: Duration = Duration::from_millis(500);
 const PROBE_OPEN: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ const MAX_UNEXPLAINED_ATTEMPTS: u32 = 20;
 /// Probes without an answer, after which an earlier reason no longer holds: a busy server may be late once.
 const MAX_SILENT_PROBES: u32 = 5;
 /// How long a start waits for Redis before it continues without Redis.
-pub(super) const FIRST_PROBE: Duration = Duration::from_secs(2);
+const FIRST_PROBE: Duration = Duration::from_secs(2);
 /// How long a forbidden command is reported after its last refusal.
 const FORBIDDEN: Duration = Duration::from_secs(5);
 
@@ -41,7 +41,7 @@ const FORBIDDEN: Duration = Duration::from_secs(5);
 const MAY_WRITE: &str = "#!lua\nreturn 1";
 
 /// The reason why Redis must not be used.
-pub(super) enum ProbeError {
+enum ProbeError {
     /// Redis does not answer.
     NoAnswer(Error),
     /// Redis answers, and is in this state.
@@ -105,13 +105,13 @@ impl Connection {
         // The time of the last answer, or of the last forced reconnect.
         let mut since = Instant::now();
         loop {
-            let pause = if self.breaker.is_closed() { PROBE_CLOSED } else { PROBE_OPEN };
+            let pause = if self.is_in_use() { PROBE_CLOSED } else { PROBE_OPEN };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // A lagged or closed channel counts as an event: probe the server now.
                 dropped = refusals.errors.recv() => {
                     refusals.hear(dropped.ok().map(|(error, _)| error));
-                    if self.breaker.is_closed() {
+                    if self.is_in_use() {
                         self.leave(refusals.reason.clone().unwrap_or(Reason::NoAnswer));
                     }
                     tokio::time::sleep(PROBE_OPEN / 2).await;
@@ -152,8 +152,8 @@ impl Connection {
         let time = CustomCommand::new_static("TIME", ClusterHash::Random, false);
         let time: Result<(u64, u64), Error> = self.client.custom(time, Vec::<String>::new()).await;
         let (seconds, micros) = time.map_err(ProbeError::of)?;
-        self.clock.set(seconds * 1000 + micros / 1000, asked);
-        let number = self.epoch.number();
+        self.set_time(seconds * 1000 + micros / 1000, asked);
+        let number = self.number();
         let server = self.read_server_info().await?;
         if let Some(reason) = server.forbids_use() {
             return Err(ProbeError::State(reason));
@@ -162,7 +162,7 @@ impl Connection {
         self.compare(&server.identity, number, on_server_replaced);
         // After `on_server_replaced`, so that a reader that trusts this connection already distrusts its entries. A
         // connection made in the meantime stays unverified.
-        self.epoch.check(number);
+        self.verify(number);
         self.enter(refused.or_else(|| self.was_forbidden()).or_else(|| server.missing_protection()));
         Ok(())
     }

@@ -16,6 +16,10 @@ use fred::interfaces::KeysInterface;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::connection::Connection;
+use super::error::{Result as StoreResult, StoreError};
+use crate::entry::StoredValue;
+use crate::keyspace::Key;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Keys of one `MGET` at most, so that it stays short for Redis.
@@ -23,8 +27,37 @@ const MAX_MGET_KEYS: usize = 128;
 
 type Reply = Result<Option<Bytes>, Error>;
 
+/// Reads entries, as on a hit.
+#[derive(Debug)]
+pub(crate) struct EntryReads {
+    connection: Arc<Connection>,
+    /// `None` for a keyspace with several partitions: their keys are in different slots, and an `MGET` must not span
+    /// slots.
+    shared: Option<Arc<ReadCoalescer>>,
+}
+
+impl EntryReads {
+    pub(super) fn new(connection: Arc<Connection>, partitions: u16) -> Self {
+        let shared = (partitions == 1).then(|| ReadCoalescer::new(connection.client.clone()));
+        Self { connection, shared }
+    }
+
+    /// Reads an entry: one plain `GET`, or a part of an `MGET`.
+    pub(crate) async fn get(&self, key: &Key) -> StoreResult<Option<StoredValue>> {
+        self.connection.ready()?;
+        let raw = match &self.shared {
+            Some(shared) => shared.get(key.bytes()).await,
+            None => self.connection.client.get(key.bytes()).await,
+        };
+        match self.connection.accept(raw) {
+            Err(StoreError::Server(error)) if error.starts_with("WRONGTYPE") => Ok(Some(StoredValue::Unreadable)),
+            raw => Ok(raw?.map(StoredValue::parse)),
+        }
+    }
+}
+
 /// Sends commands and starts tasks: on Redis and a runtime, or in a test that chooses the order of the steps.
-pub(crate) trait ReadTransport: Sized + Send + Sync + 'static {
+trait ReadTransport: Sized + Send + Sync + 'static {
     fn get(&self, key: Bytes) -> impl Future<Output = Reply> + Send;
     fn mget(&self, keys: Vec<Bytes>) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send;
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
@@ -32,7 +65,7 @@ pub(crate) trait ReadTransport: Sized + Send + Sync + 'static {
 
 /// The reads of one process that wait for a reply.
 #[derive(Debug)]
-pub(crate) struct ReadCoalescer<W = (Client, Handle)> {
+struct ReadCoalescer<W = (Client, Handle)> {
     wire: W,
     queue: Mutex<Queue>,
 }
@@ -45,7 +78,7 @@ struct Queue {
 }
 
 impl ReadCoalescer {
-    pub(crate) fn new(client: Client) -> Arc<Self> {
+    fn new(client: Client) -> Arc<Self> {
         Self::over((client, Handle::current()))
     }
 }
@@ -56,7 +89,7 @@ impl<W: ReadTransport> ReadCoalescer<W> {
     }
 
     /// Returns the bytes under `key`.
-    pub(crate) async fn get(self: &Arc<Self>, key: Bytes) -> Reply {
+    async fn get(self: &Arc<Self>, key: Bytes) -> Reply {
         let reply = {
             let mut queue = self.queue();
             if queue.busy {

@@ -4,8 +4,8 @@ use crate::health::Reason;
 
 /// What `INFO` shows of a server. A field is `None` if it is hidden (by a managed service, a proxy or an ACL).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ServerInfo {
-    pub(crate) identity: Identity,
+pub(super) struct ServerInfo {
+    pub(super) identity: Identity,
     version: Option<String>,
     is_replica: bool,
     is_loading: bool,
@@ -14,7 +14,7 @@ pub(crate) struct ServerInfo {
 
 /// The identity of a server and of its dataset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(super) struct Identity {
     /// Changes with every start of the process.
     run_id: Option<String>,
     /// Changes with every promotion; on a replica, it is that of the primary.
@@ -22,7 +22,7 @@ pub(crate) struct Identity {
 }
 
 impl ServerInfo {
-    pub(crate) fn parse(info: &str) -> Self {
+    pub(super) fn parse(info: &str) -> Self {
         // Valkey reports the Redis version with which it is compatible (7.2.4) here, and its own version in another
         // field.
         Self {
@@ -35,7 +35,7 @@ impl ServerInfo {
     }
 
     /// Returns the reason why this server must not be used, if there is one.
-    pub(crate) fn forbids_use(&self) -> Option<Reason> {
+    pub(super) fn forbids_use(&self) -> Option<Reason> {
         let major = self.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
         if let Some(version) = self.version.clone().filter(|_| major.is_some_and(|major: u32| major < 7)) {
             return Some(Reason::Version(version));
@@ -51,7 +51,7 @@ impl ServerInfo {
     }
 
     /// Returns the protection that is missing, if any.
-    pub(crate) fn missing_protection(&self) -> Option<Reason> {
+    pub(super) fn missing_protection(&self) -> Option<Reason> {
         match (&self.identity.run_id, &self.eviction_policy) {
             (None, None) => Some(Reason::NoInfo),
             (None, Some(_)) => Some(Reason::NoRunId),
@@ -63,7 +63,7 @@ impl ServerInfo {
 
 impl Identity {
     /// Returns whether a server with this identity has the dataset that `other` had; `None` if `INFO` does not show it.
-    pub(crate) fn is_same(&self, other: &Self) -> Option<bool> {
+    pub(super) fn is_same(&self, other: &Self) -> Option<bool> {
         let run_id = self.run_id.as_ref().zip(other.run_id.as_ref()).map(|(one, other)| one == other)?;
         let promoted = self.replication_id.as_ref().zip(other.replication_id.as_ref());
         Some(run_id && promoted.is_none_or(|(one, other)| one == other))
@@ -76,7 +76,7 @@ fn field(info: &str, name: &str) -> Option<String> {
 }
 
 /// Returns the state of the server that an error names, if any. Only this function knows the error codes.
-pub(crate) fn classify_error(error: &str) -> Option<Reason> {
+pub(super) fn classify_error(error: &str) -> Option<Reason> {
     match error.split_whitespace().next().unwrap_or_default() {
         "READONLY" | "MASTERDOWN" => Some(Reason::Replica),
         "LOADING" => Some(Reason::Loading),

@@ -10,13 +10,13 @@ use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, patient, r
 
 /// Starts a read of each of these entries, all in one batch.
 fn fetch_all(node: &Node, ids: impl IntoIterator<Item = u32>, load: &Loader) -> Vec<Reading> {
-    let batch = node.cache.batch();
+    let batch = Batch::new();
     let members: Vec<_> = ids.into_iter().map(|id| (id, member(node, &batch))).collect();
     members.into_iter().map(|(id, member)| member.start(id, load)).collect()
 }
 
 fn member(node: &Node, batch: &Batch) -> Node {
-    Node { cache: batch.cache(), ..node.clone() }
+    Node { cache: node.cache.in_batch(batch), ..node.clone() }
 }
 
 /// Loads that register, wait for the rest of their batch, and return as the version the number that had registered by
@@ -39,10 +39,10 @@ async fn loads_of_a_batch_wait_until_the_last_one_has_started() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(0, &row).await;
-    let batch = node.cache.batch();
+    let batch = Batch::new();
     let load = gathering(&batch);
     let members: Vec<_> = (0..40).map(|id| (id, member(&node, &batch))).collect();
-    let unused = batch.cache();
+    let unused = node.cache.in_batch(&batch);
     let mut readings = Vec::new();
     for (id, member) in members {
         readings.push(member.start(id, &load));
@@ -70,7 +70,7 @@ async fn a_batch_does_not_wait_for_loads_of_other_readers() {
     let there = peer.start(2, &gated);
     let loading_there = gate.began().await;
 
-    let batch = node.cache.batch();
+    let batch = Batch::new();
     let load = gathering(&batch);
     let members: Vec<_> = (1..=5).map(|id| (id, member(&node, &batch))).collect();
     let mut readings: Vec<_> = members.into_iter().map(|(id, member)| member.start(id, &load)).collect();

@@ -15,6 +15,7 @@ mod feed;
 mod fills;
 mod foreign_bytes;
 mod generations;
+mod imports;
 mod joining;
 mod key_older_than;
 mod memory;

@@ -24,7 +24,7 @@ pub use upstream::{Upstream, UpstreamDown};
 
 use std::collections::HashMap;
 
-use cache::{Cache, Cached, GetError, NewEntry};
+use cache::{Batch, Cache, Cached, GetError, NewEntry};
 use events::consumer::EventProgress;
 use futures_util::future::join_all;
 
@@ -66,7 +66,7 @@ impl ProductSource {
     }
 
     /// Reads one product. With `together`, its load waits until the loads of the other products have begun.
-    async fn fetch(&self, lane: Cache, together: Option<cache::Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
+    async fn fetch(&self, lane: Cache, together: Option<Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
         let batch = self.batch.clone();
         let load = move || {
             // The load registers its request before the future is polled.
@@ -93,9 +93,9 @@ impl ProductSource {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, GetError> {
-        let together = self.lane.batch();
+        let together = Batch::new();
         let one = |id: i64| {
-            let (lane, together) = (together.cache(), together.clone());
+            let (lane, together) = (self.lane.in_batch(&together), together.clone());
             async move { Ok((id, self.fetch(lane, Some(together), id.into()).await?)) }
         };
         join_all(ids.iter().copied().map(one)).await.into_iter().collect()

@@ -1,8 +1,8 @@
 //! Loads in flight under many thousand interleavings, chosen by shuttle: no reader takes a value that was outdated when
 //! the reader began. Without any one part of the rule, some reader does.
 //!
-//! The loads run the code of `flight.rs`, `steps.rs` and `pending.rs`. The rest is a small [`LoadIo`]: Redis is a lock,
-//! and each script is one critical section. Not covered: `Cache::miss` and `Cache::lookup`, which [`Shop::read`]
+//! The loads run the code of `single_flight.rs`, `bulkhead.rs` and `pending.rs`. The rest is a small [`LoadIo`]: Redis is a lock,
+//! and each script is one critical section. Not covered: `load.rs` and `Region::lookup`, which [`Shop::read`]
 //! follows, and tags. `make model` explores the protocol completely, and covers those.
 
 use std::sync::Arc;
@@ -14,10 +14,17 @@ use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::thread;
 
-use super::{InFlight, Join, KeyLock, LeaseReply, LoadIo, SingleFlight, run_load};
+use super::{InFlight, Join, LoadIo, SingleFlight, run_load};
+use crate::bulkhead::{KeyLock, KeyLocks};
+use crate::entry::Cached;
+use crate::error::GetError;
+use crate::invalidation::Invalidation;
+use crate::keyspace::{Key, Keyspace};
+use crate::new_entry::NewEntry;
+use crate::outcome::{Bypass, Fill, FillRefusal, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::pending::orders::entry;
-use crate::{Cached, Fill, FillRefusal, GetError, Invalidation, Key, Keyspace, NewEntry, Outcome};
+use crate::redis::LeaseReply;
 
 /// Interleavings that a test tries.
 const ORDERS: usize = 10_000;
@@ -56,6 +63,7 @@ struct Shop {
     case: Case,
     key: Key,
     single_flight: SingleFlight,
+    key_locks: KeyLocks,
     pending: PendingInvalidations,
     redis: Mutex<Stored>,
     row: AtomicU64,
@@ -69,7 +77,7 @@ struct Shop {
 /// One load in flight of the shop.
 struct MissContext {
     shop: Arc<Shop>,
-    flight: Arc<InFlight>,
+    in_flight: Arc<InFlight>,
     pauses: AtomicU32,
     /// Never has a pending invalidation.
     quiet: PendingInvalidations,
@@ -78,10 +86,6 @@ struct MissContext {
 impl LoadIo for MissContext {
     type Grant = u64;
     type Permit = Option<KeyLock>;
-
-    fn single_flight(&self) -> &SingleFlight {
-        &self.shop.single_flight
-    }
 
     fn pending(&self) -> &PendingInvalidations {
         if self.shop.case == Case::PendingIgnored { &self.quiet } else { &self.shop.pending }
@@ -94,7 +98,7 @@ impl LoadIo for MissContext {
     async fn acquire_permit(&self, key: &Key) -> Option<Option<KeyLock>> {
         match self.shop.case {
             Case::NoKeyLocks => Some(None),
-            _ => Some(Some(self.shop.single_flight.lock_key(key).await)),
+            _ => Some(Some(self.shop.key_locks.take(key).await)),
         }
     }
 
@@ -119,7 +123,7 @@ impl LoadIo for MissContext {
         self.pauses.fetch_add(1, SeqCst) < 2
     }
 
-    async fn load(&self) -> Result<NewEntry, GetError> {
+    async fn load(&self, _permit: Option<KeyLock>) -> Result<NewEntry, GetError> {
         assert_eq!(self.shop.loading.fetch_add(1, SeqCst), 0, "two loads of a key at once");
         let version = self.shop.row.load(SeqCst);
         yield_now().await;
@@ -132,11 +136,15 @@ impl LoadIo for MissContext {
     }
 
     async fn commit(&self, key: &Key, grant: u64, loaded: NewEntry) -> Cached {
+        let table = &self.shop.single_flight.table;
         if self.shop.case == Case::ClosedLate {
-            self.shop.single_flight.table.lock().unwrap().insert(key.clone(), Arc::clone(&self.flight));
+            table.lock().unwrap().insert(key.clone(), Arc::clone(&self.in_flight));
         }
         let fill = self.store(grant, &loaded);
         yield_now().await;
+        if self.shop.case == Case::ClosedLate {
+            table.lock().unwrap().remove(key);
+        }
         Cached::from_new_entry(&loaded, Outcome::Miss(fill))
     }
 
@@ -167,42 +175,39 @@ impl Shop {
 
     fn read(self: &Arc<Self>) {
         let floor = self.floor.load(SeqCst);
-        for single_flight in 0..3 {
+        for attempt in 0..3 {
             let epoch = self.pending.epoch();
             let found = *self.redis.lock().unwrap();
-            let mut past = self.is_away().then_some(crate::Bypass::RedisDown);
+            let mut bypass = self.is_away().then_some(Bypass::RedisDown);
             if let Stored::Value(version) = found {
                 if !self.pending.is_suspect(epoch, &self.key, &entry(version)) {
                     return assert!(version >= floor, "a stale hit");
                 }
-                past = Some(crate::Bypass::InvalidationPending);
+                bypass = Some(Bypass::InvalidationPending);
             }
-            let is_last = single_flight == 2;
+            let is_last = attempt == 2;
             let join = match is_last {
                 true => self.single_flight.join_bypass(&self.key),
                 false => self.single_flight.join(&self.key),
             };
             if is_last {
-                past = Some(crate::Bypass::Contended);
+                bypass = Some(Bypass::Contended);
             }
             let ticket = match join {
                 Join::Follower(ticket) => ticket,
                 Join::Leader(flight, ticket) => {
                     let quiet = PendingInvalidations::new("quiet");
-                    let errand = MissContext { shop: Arc::clone(self), flight, pauses: AtomicU32::new(0), quiet };
-                    thread::spawn(move || {
-                        let result = block_on(run_load(&errand, &errand.flight, past));
-                        errand.shop.single_flight.close(&errand.flight);
-                        errand.flight.complete(result);
-                    });
+                    let (shop, in_flight) = (Arc::clone(self), Arc::clone(&flight.in_flight));
+                    let context = MissContext { shop, in_flight, pauses: AtomicU32::new(0), quiet };
+                    thread::spawn(move || block_on(run_load(&context, flight, bypass)));
                     ticket
                 }
             };
-            let (result, joined_in) = block_on(ticket.result()).expect("flights land");
-            assert!(!is_last || result.valid_for(joined_in), "a flight beside the cache was boarded too late");
+            let (result, joined_in) = block_on(ticket.result()).expect("loads end with a result");
+            assert!(!is_last || result.valid_for(joined_in), "a reader joined a load that bypasses the cache too late");
             if self.case == Case::NoPhases || result.valid_for(joined_in) {
                 let Ok(cached) = result.result else { return };
-                return assert!(cached.version().unwrap() >= floor, "a stale value of a flight");
+                return assert!(cached.version().unwrap() >= floor, "a stale value of a shared load");
             }
         }
     }
@@ -215,7 +220,7 @@ impl Shop {
         } else if matches!(self.case, Case::Deferred | Case::PendingIgnored) {
             self.pending.add(Invalidation::hard().key(self.key.clone()));
             self.floor.store(2, SeqCst);
-            self.pending.make_good(|| *self.redis.lock().unwrap() = Stored::Nothing);
+            self.pending.retry(|| *self.redis.lock().unwrap() = Stored::Nothing);
         } else {
             *self.redis.lock().unwrap() = Stored::Nothing;
             self.floor.store(2, SeqCst);
@@ -234,6 +239,7 @@ fn in_many_orders(case: Case) {
                 case,
                 key: Keyspace::new("test").unwrap().key("a", 1),
                 single_flight: SingleFlight::default(),
+                key_locks: KeyLocks::default(),
                 pending: PendingInvalidations::new("test"),
                 redis: Mutex::new(Stored::Nothing),
                 row: AtomicU64::new(1),
@@ -285,19 +291,19 @@ fn no_reader_takes_a_value_with_a_pending_invalidation() {
 }
 
 #[test]
-#[should_panic(expected = "a stale value of a flight")]
+#[should_panic(expected = "a stale value of a shared load")]
 fn reader_takes_a_stale_value_without_phases() {
     in_many_orders(Case::NoPhases);
 }
 
 #[test]
-#[should_panic(expected = "a stale value of a flight")]
+#[should_panic(expected = "a stale value of a shared load")]
 fn reader_that_joins_during_the_commit_takes_a_stale_value() {
     in_many_orders(Case::ClosedLate);
 }
 
 #[test]
-#[should_panic(expected = "a stale value of a flight")]
+#[should_panic(expected = "a stale value of a shared load")]
 fn reader_takes_a_stale_value_if_pending_invalidations_are_ignored() {
     in_many_orders(Case::PendingIgnored);
 }

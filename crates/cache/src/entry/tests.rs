@@ -1,0 +1,75 @@
+//! Parsing what a fill stores, leases, and foreign bytes.
+
+use super::*;
+use crate::{Digest, Tag};
+
+fn stored(loaded: &NewEntry) -> StoredValue {
+    let id = "0123456789abcdef0123456789abcdef";
+    let body = loaded.body.clone().unwrap_or_default();
+    let mut raw = format!("V{id} at=1000 {}\n", loaded.header(5_000, 9_000)).into_bytes();
+    raw.extend_from_slice(&body);
+    StoredValue::parse(raw.into())
+}
+
+#[test]
+fn value_is_parsed_as_it_was_stored() {
+    let loaded = NewEntry::value("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
+    let StoredValue::Value(entry) = stored(&loaded) else { panic!("not a value") };
+    assert_eq!(entry.body(), "{\"a\":\n1}");
+    assert_eq!(entry.digest(), Digest::of(b"{\"a\":\n1}").to_string());
+    assert_eq!((entry.version, entry.absent, entry.at), (Some(7), false, 1_000));
+    assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1", "category:3"]);
+    assert_eq!((entry.ttl(5_999), entry.ttl(6_001), entry.age(1_500)), (1, -1, 500));
+    assert_eq!(entry.token(), "V0123456789abcdef0123456789abcdef");
+}
+
+#[test]
+fn softly_invalidated_value_is_stale_at_age_zero() {
+    let raw = |soft: u64| format!("V{} at=1000 soft={soft} hard=9000 ver=- sum=- absent=0 tags=\n", "0".repeat(32));
+    let is_fresh = |soft, now| match StoredValue::parse(raw(soft).into()) {
+        StoredValue::Value(entry) => entry.is_fresh(now),
+        _ => panic!("not a value"),
+    };
+    assert!([999, 1_000, 1_001].iter().all(|now| !is_fresh(0, *now)), "also by a clock that lags");
+    assert!(is_fresh(1, 1_000) && !is_fresh(1, 1_001));
+    assert!(is_fresh(5_000, 5_999) && !is_fresh(5_000, 6_000));
+}
+
+#[test]
+fn negative_entry_is_a_value_with_tags() {
+    let StoredValue::Value(entry) = stored(&NewEntry::absent().tag(Tag::new("product", 1))) else {
+        panic!("not a value")
+    };
+    assert!(entry.absent && entry.body().is_empty() && entry.version.is_none());
+    assert_eq!(entry.digest(), "-");
+    assert_eq!(entry.tags().collect::<Vec<_>>(), ["product:1"]);
+}
+
+#[test]
+fn a_value_without_tags_has_none() {
+    let StoredValue::Value(entry) = stored(&NewEntry::value("x")) else { panic!("not a value") };
+    assert_eq!(entry.tags().count(), 0);
+}
+
+#[test]
+fn leases_and_foreign_bytes_are_distinguished() {
+    let lease = format!("L{}", "0".repeat(32));
+    assert!(matches!(StoredValue::parse(format!("{lease} least=7").into()), StoredValue::Lease));
+    assert!(matches!(StoredValue::parse(lease.into()), StoredValue::Lease));
+    for foreign in ["", "L", "V", "hello", "V0123 at=1", "V0123456789abcdef0123456789abcdef at=x\n"] {
+        assert!(
+            matches!(StoredValue::parse(Bytes::copy_from_slice(foreign.as_bytes())), StoredValue::Unreadable),
+            "{foreign}"
+        );
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(raw: Vec<u8>) {
+        let _ = StoredValue::parse(raw.clone().into());
+        let mut value = b"V0123456789abcdef0123456789abcdef".to_vec();
+        value.extend(raw);
+        let _ = StoredValue::parse(value.into());
+    }
+}

@@ -1,0 +1,203 @@
+//! A miss: one load for all readers that wait, stored only if nothing that could have outdated it happened in the
+//! meantime. A stale hit: one load in the background.
+//!
+//! ```text
+//! reader ── join ──▶ load in flight: ACQUIRE ─▶ load ─▶ COMMIT ─▶ complete ──▶ reader
+//!                       │ another client holds the lease: poll, at most `wait`
+//!                       │ Redis is down: load, store nothing
+//!                       │ the load takes too long: abort it, return what the cache holds by then
+//! ```
+//!
+//! The load runs in its own task, so a caller that disconnects does not end it. `single_flight.rs` has its steps; this
+//! module has what each step does to Redis and the database.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tracing::debug;
+
+use crate::bulkhead::{KeyLock, Permit};
+use crate::entry::{Cached, StoredEntry};
+use crate::error::GetError;
+use crate::keyspace::Key;
+use crate::new_entry::NewEntry;
+use crate::outcome::{Bypass, Outcome};
+use crate::pending::PendingInvalidations;
+use crate::redis::{Grant, LeaseReply};
+use crate::refresh::RefreshSet;
+use crate::region::{Loader, Lookup, Region};
+use crate::single_flight::{Join, LoadIo, run_load};
+
+/// How often a reader joins a load whose value is too old for it, before it bypasses the cache.
+const FLIGHTS: usize = 4;
+
+/// The context of a load in flight: an entry of this region.
+struct MissContext {
+    region: Region,
+    load: Loader,
+    /// When the wait for another client's lease ends.
+    deadline: Instant,
+}
+
+impl Region {
+    /// Loads the entry through single-flight.
+    ///
+    /// `bypass` is the reason not to use the cache, if there is one. For a bypass that the caller requested, only the
+    /// value of a load with the same bypass is valid, because any other load may have found its value in the cache.
+    pub(crate) async fn miss(&self, key: &Key, load: Loader, mut bypass: Option<Bypass>) -> Result<Cached, GetError> {
+        let requested = bypass.filter(|why| matches!(why, Bypass::Requested(_)));
+        for _ in 0..FLIGHTS {
+            let shared = self.await_shared(self.shared.single_flight.join(key), &load, bypass).await?;
+            if let Some(why) = requested {
+                match shared {
+                    Some(Ok(found)) if found.outcome != Outcome::Bypass(why) => continue,
+                    Some(result) => return result,
+                    None => continue,
+                }
+            }
+            if let Some(result) = shared {
+                return self.or_cached_value(key, result).await;
+            }
+            // The value was read before this reader joined. Usually, the entry is in the cache by now.
+            match self.lookup(key).await {
+                Lookup::Fresh(cached) => return Ok(cached),
+                Lookup::Stale(cached, entry) => {
+                    self.refresh_in_background(key, &entry, load);
+                    return Ok(cached);
+                }
+                Lookup::Miss => bypass = None,
+                Lookup::Bypass(why) => bypass = Some(why),
+            }
+        }
+        if let Some(why) = requested {
+            let _lock = self.shared.bulkhead.key_locks.take(key).await;
+            let _permit = self.acquire_permit().await.ok_or(GetError::Overloaded)?;
+            let loaded = self.load(&load).await?;
+            return Ok(Cached::from_new_entry(&loaded, Outcome::Bypass(why)));
+        }
+        let join = self.shared.single_flight.join_bypass(key);
+        let shared = self.await_shared(join, &load, Some(Bypass::Contended)).await?;
+        // A bypass load is closed before it begins, so no reader joins it too late.
+        self.or_cached_value(key, shared.unwrap_or(Err(GetError::Aborted))).await
+    }
+
+    /// Waits for a load in flight, and starts it if this reader is the leader. Returns `None` when its value is too old
+    /// for this reader.
+    async fn await_shared(
+        &self,
+        join: Join,
+        load: &Loader,
+        bypass: Option<Bypass>,
+    ) -> Result<Option<Result<Cached, GetError>>, GetError> {
+        let (ticket, mine) = match join {
+            Join::Leader(flight, ticket) => {
+                let (region, load) = (self.clone(), Arc::clone(load));
+                self.spawn(async move {
+                    let deadline = Instant::now() + region.definition.policy.wait;
+                    run_load(&MissContext { region, load, deadline }, flight, bypass).await;
+                });
+                (ticket, true)
+            }
+            Join::Follower(ticket) => {
+                self.mark_decided();
+                (ticket, false)
+            }
+        };
+        let (result, joined_in) = ticket.result().await.ok_or(GetError::Aborted)?;
+        if !result.valid_for(joined_in) {
+            return Ok(None);
+        }
+        let result = result.result.map(|cached| match cached.outcome {
+            Outcome::Miss(_) if !mine => Cached { outcome: Outcome::Collapsed, ..cached },
+            _ => cached,
+        });
+        Ok(Some(result))
+    }
+
+    /// After a load that timed out, returns what another process has stored in the meantime, even if it is stale by
+    /// now.
+    async fn or_cached_value(&self, key: &Key, result: Result<Cached, GetError>) -> Result<Cached, GetError> {
+        let Err(GetError::TimedOut(_)) = &result else { return result };
+        match self.lookup(key).await {
+            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Ok(cached),
+            Lookup::Miss | Lookup::Bypass(_) => result,
+        }
+    }
+
+    /// Starts a refresh of `entry`, unless this process already has one in flight.
+    pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: Loader) {
+        let Some(turn) = RefreshSet::begin(&self.shared.refreshing, key) else { return };
+        let (region, token) = (self.clone(), entry.token());
+        self.spawn(async move {
+            let key = &turn.key;
+            // In the order of a miss. The key lock: one load of a key at a time. The permit: the refresh lock must not
+            // expire in a queue.
+            let _lock = region.shared.bulkhead.key_locks.take(key).await;
+            let Some(_permit) = region.acquire_permit().await else { return };
+            // Nothing to report: another process refreshes, the entry has changed, or Redis is down.
+            let lock = region.definition.policy.lease_duration();
+            let Ok(Some(grant)) = region.shared.store.refresh(key, token, lock).await else { return };
+            match region.load(&load).await {
+                // If the loader declines the fill, the stale entry and the refresh lock stay, as after a failure.
+                Ok(loaded) => drop(region.commit(key, grant, loaded).await),
+                // The refresh lock stays for the lease time: readers keep the stale value, and no load follows at once.
+                Err(error) => {
+                    debug!(%key, %error, "a background refresh failed; the stale entry is kept until its hard TTL")
+                }
+            }
+        });
+    }
+}
+
+impl LoadIo for MissContext {
+    type Grant = Grant;
+    type Permit = (KeyLock, Permit);
+
+    fn pending(&self) -> &PendingInvalidations {
+        &self.region.shared.invalidator.pending
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.region.shared.store.connection.now_ms()
+    }
+
+    async fn acquire_permit(&self, key: &Key) -> Option<Self::Permit> {
+        // The key lock first: a load that waits for it holds no permit that others could use.
+        let mut lock = pin!(self.region.shared.bulkhead.key_locks.take(key));
+        let lock = match (&mut lock).now_or_never() {
+            Some(lock) => lock,
+            None => {
+                self.region.mark_decided();
+                lock.await
+            }
+        };
+        Some((lock, self.region.acquire_permit().await?))
+    }
+
+    async fn acquire(&self, key: &Key) -> LeaseReply {
+        self.region.shared.store.acquire(key, self.region.definition.policy.lease_duration()).await
+    }
+
+    async fn pause(&self) -> bool {
+        let may_wait = Instant::now() < self.deadline;
+        if may_wait {
+            self.region.mark_decided();
+            tokio::time::sleep(Duration::from_micros(rand::random_range(2_000..6_000))).await;
+        }
+        may_wait
+    }
+
+    async fn load(&self, _permit: Self::Permit) -> Result<NewEntry, GetError> {
+        self.region.load(&self.load).await
+    }
+
+    async fn commit(&self, key: &Key, grant: Grant, loaded: NewEntry) -> Cached {
+        self.region.commit(key, grant, loaded).await
+    }
+
+    async fn release(&self, key: &Key, grant: Grant) {
+        self.region.shared.store.release(key, grant).await;
+    }
+}

@@ -1,0 +1,286 @@
+//! What became of a read or a fill, and the one place that reports it: to the metrics, the feed and `Cache-Status`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::feed::{CacheEvent, EntryRecord, EventBuffer};
+use crate::keyspace::Key;
+use crate::new_entry::NewEntry;
+
+/// The source of a value, in the terms of RFC 9211 (`Cache-Status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A fresh entry from the cache.
+    Hit,
+    /// An entry from the cache after its soft TTL. `get_or_load` has started a background refresh, unless the entry
+    /// replaces a load that timed out.
+    Stale,
+    /// Loaded by this read.
+    Miss(Fill),
+    /// Loaded by another reader, or found in Redis by the reader that was about to load.
+    Collapsed,
+    /// Loaded without the cache, and not stored.
+    Bypass(Bypass),
+}
+
+/// The result of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fill {
+    /// The value is in the cache.
+    Stored,
+    /// The fill was refused, because the value may have changed since the load began.
+    Refused(FillRefusal),
+    /// The loader asked not to store the value ([`NewEntry::do_not_store`]).
+    Declined,
+    /// Redis did not answer the commit, or refused it for lack of memory.
+    Failed,
+}
+
+/// The reason for a refused fill. Each is a race that would have stored an outdated value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FillRefusal {
+    /// The lease expired, a writer took it over, or an invalidation removed it.
+    LeaseLost,
+    /// The generation changed during the load: Redis lost its data, or the keyspace was purged.
+    Generation,
+    /// The load is older than the fences that are kept.
+    BelowFloor,
+    /// One of the value's tags was invalidated during the load.
+    Fenced,
+    /// A later version of the row is known to be committed
+    /// ([`Invalidation::key_older_than`](crate::Invalidation::key_older_than)).
+    VersionOutdated,
+}
+
+/// The reason why a read bypassed the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bypass {
+    /// Redis does not answer, or not in time.
+    RedisDown,
+    /// Another process holds the lease for longer than the policy's wait.
+    LeaseHeld,
+    /// An invalidation of this entry is pending; until it succeeds, this process does not trust the entry.
+    InvalidationPending,
+    /// Invalidations came faster than loads could be shared.
+    Contended,
+    /// The caller requested the bypass ([`Cache::load_uncached`](crate::Cache::load_uncached)) and gave this reason.
+    Requested(&'static str),
+}
+
+/// Reports what happens to the entries of one cache. Its metrics are resolved once, so that counting a hit is one atomic
+/// addition.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    cache: Arc<str>,
+    events: Arc<EventBuffer>,
+    reads: [Counter; 5],
+    fills: [Counter; 4],
+    loads: Counter,
+    load_errors: Counter,
+    load_seconds: Histogram,
+}
+
+const READS: [&str; 5] = ["hit", "stale", "miss", "collapsed", "bypass"];
+const FILLS: [&str; 4] = ["stored", "refused", "declined", "failed"];
+
+impl Outcome {
+    /// Returns the outcome as one word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        READS[self.index()]
+    }
+
+    /// Returns the index of the outcome's label in [`READS`].
+    fn index(self) -> usize {
+        match self {
+            Self::Hit => 0,
+            Self::Stale => 1,
+            Self::Miss(_) => 2,
+            Self::Collapsed => 3,
+            Self::Bypass(_) => 4,
+        }
+    }
+
+    /// Returns the parameters of `Cache-Status` without the TTL and the [`detail`](Self::detail).
+    pub fn cache_status(self) -> &'static str {
+        match self {
+            Self::Hit | Self::Stale => "hit",
+            Self::Miss(Fill::Stored) => "fwd=miss; stored",
+            Self::Miss(Fill::Refused(_) | Fill::Declined | Fill::Failed) => "fwd=miss",
+            Self::Collapsed => "fwd=miss; collapsed",
+            Self::Bypass(_) => "fwd=bypass",
+        }
+    }
+
+    /// Returns why the value was not stored, or why the cache was bypassed, as the `detail` of `Cache-Status`.
+    pub fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::Miss(fill) => fill.detail(),
+            Self::Bypass(why) => Some(why.as_str()),
+            Self::Hit | Self::Stale | Self::Collapsed => None,
+        }
+    }
+}
+
+/// As the parameters of `Cache-Status`: `fwd=miss; detail=fenced`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.cache_status())?;
+        self.detail().map_or(Ok(()), |detail| write!(f, "; detail={detail}"))
+    }
+}
+
+impl Fill {
+    /// Returns why nothing was stored, as a token for `Cache-Status`.
+    pub fn detail(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Stored => return None,
+            Self::Refused(FillRefusal::LeaseLost) => "lease-lost",
+            Self::Refused(FillRefusal::Generation) => "generation",
+            Self::Refused(FillRefusal::BelowFloor) => "floor",
+            Self::Refused(FillRefusal::Fenced) => "fenced",
+            Self::Refused(FillRefusal::VersionOutdated) => "outdated",
+            Self::Declined => "not-stored",
+            Self::Failed => "redis-down",
+        })
+    }
+
+    /// Returns the index of the fill's label in [`FILLS`].
+    fn index(self) -> usize {
+        match self {
+            Self::Stored => 0,
+            Self::Refused(_) => 1,
+            Self::Declined => 2,
+            Self::Failed => 3,
+        }
+    }
+}
+
+impl FillRefusal {
+    /// Parses the name that the commit script uses.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "lost" => Self::LeaseLost,
+            "generation" => Self::Generation,
+            "floor" => Self::BelowFloor,
+            "fenced" => Self::Fenced,
+            "outdated" => Self::VersionOutdated,
+            _ => return None,
+        })
+    }
+}
+
+impl Bypass {
+    /// Returns the reason, as a token for `Cache-Status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RedisDown => "redis-down",
+            Self::LeaseHeld => "lease-held",
+            Self::InvalidationPending => "repair-pending",
+            Self::Contended => "contended",
+            Self::Requested(why) => why,
+        }
+    }
+}
+
+impl Observer {
+    pub(crate) fn new(keyspace: &str, cache: &str, events: Arc<EventBuffer>) -> Self {
+        let labelled = |name: &'static str, label: &'static str, value: &'static str| counter!(name, "keyspace" => keyspace.to_owned(), "lane" => cache.to_owned(), label => value);
+        Self {
+            cache: cache.into(),
+            events,
+            reads: READS.map(|outcome| labelled("cache_reads_total", "outcome", outcome)),
+            fills: FILLS.map(|result| labelled("cache_fills_total", "result", result)),
+            loads: labelled("cache_loads_total", "source", "database"),
+            load_errors: labelled("cache_load_errors_total", "source", "database"),
+            load_seconds: histogram!("cache_load_seconds", "keyspace" => keyspace.to_owned(), "lane" => cache.to_owned()),
+        }
+    }
+
+    /// Reports the result of a read. `version` and `ttl_ms` are those of the value.
+    pub(crate) fn observe(&self, key: &Key, outcome: Outcome, version: Option<u64>, ttl_ms: i64) {
+        self.reads[outcome.index()].increment(1);
+        let seen = || EntryRecord { version, ttl_ms: Some(ttl_ms), ..self.record(key, None) };
+        match outcome {
+            Outcome::Hit => self.emit(|| CacheEvent::Hit(seen())),
+            Outcome::Stale => self.emit(|| CacheEvent::Stale(seen())),
+            Outcome::Bypass(why) => self.emit(|| CacheEvent::Bypass(self.record(key, Some(why.as_str())))),
+            // The feed has shown the miss when it was found.
+            Outcome::Miss(_) | Outcome::Collapsed => {}
+        }
+    }
+
+    /// Reports that a read has found no entry, and will load it or wait for a load.
+    pub(crate) fn missed(&self, key: &Key) {
+        self.emit(|| CacheEvent::Miss(self.record(key, None)));
+    }
+
+    /// Reports a load that took so long.
+    pub(crate) fn loaded(&self, took: Duration, ok: bool) {
+        self.loads.increment(1);
+        self.load_seconds.record(took);
+        if !ok {
+            self.load_errors.increment(1);
+        }
+    }
+
+    /// Reports a fill with `loaded`, which is fresh for `ttl_ms` if it is stored.
+    pub(crate) fn filled(&self, key: &Key, fill: Fill, loaded: &NewEntry, ttl_ms: i64) {
+        self.fills[fill.index()].increment(1);
+        self.emit(|| {
+            let record = EntryRecord { version: loaded.version, ..self.record(key, fill.detail()) };
+            match fill {
+                Fill::Stored => {
+                    CacheEvent::Fill(EntryRecord { ttl_ms: Some(ttl_ms), tags: loaded.tags.clone(), ..record })
+                }
+                Fill::Refused(_) | Fill::Declined | Fill::Failed => CacheEvent::Refused(record),
+            }
+        });
+    }
+
+    /// Emits an event if there are subscribers. On the path of every read.
+    #[inline]
+    fn emit(&self, what: impl FnOnce() -> CacheEvent) {
+        if self.events.has_subscribers.load(Relaxed) {
+            self.events.add(what());
+        }
+    }
+
+    fn record(&self, key: &Key, detail: Option<&'static str>) -> EntryRecord {
+        let cache = Arc::clone(&self.cache);
+        EntryRecord { cache, key: key.clone(), version: None, ttl_ms: None, tags: Vec::new(), detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_and_fill_has_its_own_label_and_cache_status() {
+        for (outcome, label, status) in [
+            (Outcome::Hit, "hit", "hit"),
+            (Outcome::Stale, "stale", "hit"),
+            (Outcome::Miss(Fill::Stored), "miss", "fwd=miss; stored"),
+            (Outcome::Miss(Fill::Failed), "miss", "fwd=miss; detail=redis-down"),
+            (Outcome::Miss(Fill::Declined), "miss", "fwd=miss; detail=not-stored"),
+            (Outcome::Miss(Fill::Refused(FillRefusal::Fenced)), "miss", "fwd=miss; detail=fenced"),
+            (Outcome::Collapsed, "collapsed", "fwd=miss; collapsed"),
+            (Outcome::Bypass(Bypass::RedisDown), "bypass", "fwd=bypass; detail=redis-down"),
+            (Outcome::Bypass(Bypass::Requested("why")), "bypass", "fwd=bypass; detail=why"),
+        ] {
+            assert_eq!((outcome.as_str(), outcome.to_string().as_str()), (label, status));
+        }
+        for (fill, label) in [
+            (Fill::Stored, "stored"),
+            (Fill::Refused(FillRefusal::LeaseLost), "refused"),
+            (Fill::Declined, "declined"),
+            (Fill::Failed, "failed"),
+        ] {
+            assert_eq!(FILLS[fill.index()], label);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The operations that look through a partition: the scan of its names, the sweep of its registry, the inspection of
+//! entries.
+
+use bytes::Bytes;
+use fred::interfaces::{KeysInterface, SetsInterface};
+use fred::types::scan::ScanType;
+
+use super::error::Result;
+use super::store::{Store, args};
+use crate::entry::StoredValue;
+use crate::keyspace::Key;
+use crate::tag::Tag;
+
+/// Registrations that one script call of the sweep examines.
+const SWEEP: u64 = 128;
+
+/// An entry without its body.
+#[derive(Debug)]
+pub(crate) struct InspectedEntry {
+    pub(crate) held: StoredValue,
+    /// Bytes of header and body.
+    pub(crate) size: usize,
+    /// Remaining time to live in milliseconds.
+    pub(crate) left: i64,
+}
+
+/// The result of one call of the sweep.
+#[derive(Debug)]
+pub(crate) struct SweepReply {
+    /// Registrations that it removed.
+    pub(crate) removed: u64,
+    /// Whether another call right now would find about as many.
+    pub(crate) more: bool,
+}
+
+impl Store {
+    /// Returns the next cursor (`0` at the end) and one page of the names of strings under the prefix, without the
+    /// cache's own names. A stream under the prefix belongs to another program.
+    pub(crate) async fn scan(&self, partition: u16, cursor: &str, count: u32) -> Result<(String, Vec<String>)> {
+        self.connection.ready()?;
+        // A keyspace name contains no character that is special in a pattern.
+        let pattern = format!("{}[^~]*", self.keyspace.prefix(partition));
+        let kind = Some(ScanType::String);
+        let page = self.connection.client.scan_page(cursor.to_owned(), pattern, Some(count), kind).await;
+        let (next, names): (String, Vec<Bytes>) = self.connection.accept(page)?;
+        // A name that is not text is not a name of this cache.
+        Ok((next, names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect()))
+    }
+
+    /// Removes registrations of entries that are gone: examines those that are due, and a random sample of the others.
+    pub(crate) async fn sweep(&self, partition: u16) -> Result<SweepReply> {
+        let args = args![self.keyspace.prefix(partition), SWEEP.to_string()];
+        let registry = vec![self.keyspace.registry(partition)];
+        let (examined, removed, due): (u64, u64, u64) = self.run(&self.scripts.sweep, registry, args).await?;
+        // As in the active expiry of Redis itself: if many entries of the random sample are gone, many others are as
+        // well.
+        Ok(SweepReply { removed, more: due == SWEEP || (removed > 0 && 4 * removed >= examined) })
+    }
+
+    /// Inspects entries of one partition. A key that is not a string, or has no TTL, is not an entry.
+    pub(crate) async fn inspect(&self, keys: &[Key]) -> Result<Vec<Option<InspectedEntry>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = keys.iter().map(Key::to_string).collect();
+        let seen: Vec<Option<(Bytes, usize, i64)>> = self.run(&self.scripts.inspect, names, Vec::new()).await?;
+        let seen = seen.into_iter().map(|seen| {
+            let (line, size, left) = seen?;
+            Some(InspectedEntry { held: StoredValue::parse(line), size, left })
+        });
+        Ok(seen.collect())
+    }
+
+    /// Returns how many entries of a partition are registered under `tag`.
+    pub(crate) async fn tag_size(&self, partition: u16, tag: &Tag) -> Result<u64> {
+        self.connection.ready()?;
+        self.connection.accept(self.connection.client.scard(self.keyspace.tag_set(partition, tag)).await)
+    }
+}

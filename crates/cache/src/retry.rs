@@ -1,0 +1,51 @@
+//! Retries deferred invalidations until Redis has carried them out.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::feed::{CacheEvent, InvalidationRecord};
+use crate::invalidate::Invalidator;
+use crate::redis::StoreError;
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Retries deferred invalidations until the future is dropped. Never returns.
+pub(crate) async fn run_retries(invalidator: &Invalidator) {
+    loop {
+        invalidator.pending.wait_until_pending().await;
+        // Only while Redis is in use. Polling is enough, because the probe polls as well.
+        if invalidator.store.connection.is_in_use() {
+            retry(invalidator).await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Retries what is pending, one chunk at a time. Each chunk is completed on its own, so an interrupted retry makes
+/// progress.
+async fn retry(invalidator: &Invalidator) {
+    let (pending, events) = (&invalidator.pending, &invalidator.events);
+    let retried = pending.snapshot();
+    if retried.is_everything() {
+        let Ok(entries) = invalidator.run_purge().await else { return };
+        info!(entries, "the keyspace is purged by a deferred invalidation");
+        events.emit(|| CacheEvent::Invalidate(InvalidationRecord::everything(Some(entries))));
+        pending.done(&retried);
+        return pending.log_recovered();
+    }
+    for chunk in retried.chunks() {
+        let invalidation = chunk.invalidation();
+        match invalidator.run(&invalidation).await {
+            Ok(entries) => {
+                pending.done(&chunk);
+                events.emit(|| CacheEvent::Invalidate(invalidation.record(Some(entries))));
+            }
+            // Redis is unavailable again.
+            Err(StoreError::Unavailable(_)) => return,
+            // Redis refuses a part of this chunk; the other chunks should not wait for it.
+            Err(StoreError::Server(error)) => pending.log_refused(&error),
+        }
+    }
+    pending.log_recovered();
+}
