@@ -6,7 +6,7 @@
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production
-shell_scripts := .ci/run deploy/schemathesis/install deploy/schemathesis/run crates/lab/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/lab deploy/secrets deploy/shell deploy/stack \
+shell_scripts := .ci/run deploy/schemathesis/install deploy/schemathesis/run crates/proofs/src/mutants/rustc deploy/hostile-shells deploy/repeat-tests deploy/secrets deploy/shell deploy/stack deploy/tool \
 	deploy/docker/stack deploy/native/stack deploy/native/tools deploy/native/apt-install deploy/postgres/databases deploy/redis/render-acl deploy/redis/start
 
 .PHONY: help
@@ -37,43 +37,43 @@ openapi: ## print the OpenAPI document of the running product API, or of s=cart
 ##@ Watch the strategies
 .PHONY: demo $(strategies:%=demo-%)
 demo: ## start the stack and show all seven strategies; every claim is asserted
-	@deploy/lab demo all
+	@deploy/tool demo show all
 ##- demo-ttl demo-explicit demo-writethrough demo-events demo-swr demo-tags demo-production: one of them
 $(strategies:%=demo-%): demo-%:
-	@deploy/lab demo $*
+	@deploy/tool demo show $*
 
 ##@ Prove and measure (the release build, unless PROFILE says otherwise)
-# `args` is passed to the lab unchanged: make verify args='--only explicit --reads 100000'
+# `args` is passed to the tool unchanged: make verify args='--only explicit --reads 100000'
 .PHONY: verify chaos chaos-stack attack model orders mutants bench bench-quick bench-events bench-search load
 measured = $(or $(PROFILE),release)
-alone = PROFILE=$(measured) deploy/lab alone
+alone = PROFILE=$(measured) deploy/tool alone
 verify: ## read and write the running stack, check the promises of every cache, measure its staleness (some minutes)
-	@PROFILE=$(measured) deploy/lab verify $(args)
+	@PROFILE=$(measured) deploy/tool checker verify $(args)
 chaos: ## every fault under load, then 10,000 writes while processes are killed at random, on private processes
-	@$(alone) 'postgres redis' faults $(args)
-	@$(alone) 'postgres redis' chaos --writes $(or $(writes),10000)
+	@$(alone) 'postgres redis' checker faults $(args)
+	@$(alone) 'postgres redis' checker chaos --writes $(or $(writes),10000)
 chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services are restarted for it
-	@PROFILE=$(measured) deploy/lab faults $(args)
+	@PROFILE=$(measured) deploy/tool checker faults $(args)
 attack: ## read unknown ids at full speed while Redis has 24 MB, on private processes: requests=1000000
-	@$(alone) 'postgres redis' attack $(requests:%=--requests=%) $(args)
+	@$(alone) 'postgres redis' checker attack $(requests:%=--requests=%) $(args)
 model: ## explore every order of steps of the cache's protocol, whole and without each of its defences
-	@$(alone) '' model $(args)
+	@$(alone) '' proofs model $(args)
 orders: ## single-flight, shared reads and deferred invalidations in 10,000 orders of steps each; a part of `make test`
 	@deploy/native/tools cargo compiler
 	cargo test --package cache --lib orders::
 mutants: ## remove each defence from the cache's Lua scripts, one at a time; the test that guards it must fail
-	@PROFILE=dev deploy/lab alone redis mutants $(args)
+	@PROFILE=dev deploy/tool alone redis proofs mutants $(args)
 bench: ## compare all strategies with no cache: latency, peak, loads, staleness, memory; writes the README's table
-	@$(alone) 'postgres redis wrk' bench --readme README.md $(args)
-bench-quick: ## the same in less than a minute; writes only target/lab/quick
-	@$(alone) 'postgres redis wrk' bench --quick $(args)
+	@$(alone) 'postgres redis wrk' bench strategies --readme README.md $(args)
+bench-quick: ## the same in less than a minute; writes only target/reports/quick
+	@$(alone) 'postgres redis wrk' bench strategies --quick $(args)
 bench-events: ## time until every cache has removed a changed entry; fails when events do not keep up
-	@$(alone) 'postgres redis' bench-events --assert $(args)
+	@$(alone) 'postgres redis' bench events --assert $(args)
 bench-search: ## time to index 100,000 products, and to answer a search
-	@$(alone) 'postgres redis' bench-search $(args)
+	@$(alone) 'postgres redis' bench search $(args)
 
 load: ## send requests to the running stack until Ctrl-C, and show the results live: rps=350 mix=0.05 (share of writes) skew=0.9 (Zipf)
-	@PROFILE=$(measured) deploy/lab load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
+	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
 .PHONY: schemathesis test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
@@ -89,7 +89,7 @@ repeat-tests: ## make test, runs=20 times beside a busy compiler; prints how man
 	@deploy/repeat-tests $(or $(runs),20)
 schemathesis: ## test the four services against their OpenAPI documents, on private processes: examples=25 for each operation, seed=…
 	@if deploy/schemathesis/install; \
-	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/lab alone 'postgres redis' private -- deploy/schemathesis/run; \
+	then EXAMPLES=$(or $(examples),25) SEED=$(seed) PROFILE=dev deploy/tool alone 'postgres redis' checker private -- deploy/schemathesis/run; \
 	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
 hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells

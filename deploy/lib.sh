@@ -51,13 +51,15 @@ check_ports() {
   done
 }
 
-# Compiles the workspace and records where cargo has put its programs. Only cargo knows: its configuration may set
-# another target folder, or another target. It compiles the whole workspace, because with `-p` cargo would choose other
-# features, and the tests would compile everything again.
+# Compiles the services and one tool, and records where cargo has put the programs. Only cargo knows: its configuration may
+# set another target folder, or another target. It excludes the other tools instead of naming packages, because with `-p`
+# cargo would choose other features, and the tests would compile everything again.
+tools=(demo checker bench proofs)
 programs=$root/.stack-programs
-compile() {
-  local found
-  found=$(cd "$root" && cargo build --workspace --profile "$PROFILE" --message-format json-render-diagnostics) ||
+compile() { # TOOL
+  local name found excluded=(--exclude testkit --exclude client)
+  for name in "${tools[@]}"; do if [[ $name != "$1" ]]; then excluded+=(--exclude "$name"); fi; done
+  found=$(cd "$root" && cargo build --workspace "${excluded[@]}" --profile "$PROFILE" --message-format json-render-diagnostics) ||
     die "the build failed; cargo's message is above."
   sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$found" >"$programs"
 }

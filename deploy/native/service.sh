@@ -3,7 +3,7 @@
 
 build() {
   say "building with cargo (PROFILE=$PROFILE; the first time takes some minutes)"
-  compile
+  compile demo
 }
 
 # Prints the settings of a start; of two lines with one name the later counts, so that a start can override everything.

@@ -1,9 +1,10 @@
-//! For tests, demos and benchmarks only: real servers that are private to the process which started them.
+//! For tests, the checker, benchmarks and proofs only: real servers that are private to the process which started them.
 //!
 //! * [`Postgres`] and [`Redis`] run on a free loopback port in a temporary directory; they can be killed, frozen and
 //!   restarted.
 //! * [`Proxy`] is a proxy for one of them, which can hold, delay or cut connections.
 //! * [`CommitFaultProxy`] is a proxy for a Postgres database that loses a COMMIT or its reply.
+//! * [`private_system`] runs all four services and their stores as private processes.
 //! * [`ChildProcess`] runs one of the project's binaries in the same way and waits until it responds; [`http::Service`]
 //!   is a binary that serves HTTP.
 //! * [`eventually`] polls a condition in a test, with a time limit.
@@ -36,6 +37,7 @@ pub mod http;
 pub mod imports;
 mod ports;
 mod postgres;
+pub mod private_system;
 mod process;
 mod proxy;
 mod redis;

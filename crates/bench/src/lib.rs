@@ -1,0 +1,12 @@
+//! The benchmarks.
+//!
+//! * [`strategies`]: the cost and the staleness of each strategy; writes the table of the README.
+//! * [`events`]: the time from a COMMIT until the last effect of its event.
+//! * [`search`]: the time that the search takes to build its index, to respond, and to show a change.
+
+mod cores;
+pub mod events;
+pub mod search;
+mod spread;
+pub mod strategies;
+mod wrk;

@@ -1,0 +1,165 @@
+//! Cold start: Redis loses all data under open-loop load, which is one or two times what the database can carry. The
+//! measurement is the time until the hit ratio and the latency are back to their earlier values.
+//!
+//! The database is behind a proxy with a delay, so that the service's connection pool limits how many loads it can
+//! carry, as with a database on another machine. A cache whose readers each load for themselves needs the database most
+//! when it is busiest, and may not recover while the load lasts (Bronson et al., "Metastable Failures in Distributed
+//! Systems", HotOS 2021).
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
+use testkit::Proxy;
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use super::cases::{Case, TestBench};
+use super::figures::ColdStart;
+use super::latency::Latency;
+use super::{Extent, Options, phases};
+use crate::wrk::Wrk;
+
+/// The delay that the proxy of the database adds to each reply.
+const DELAY: Duration = Duration::from_millis(20);
+/// The load, as multiples of what the database can carry.
+const LOADS: [f64; 2] = [1.0, 2.0];
+/// Without and with a lease per load, a limit of loads, and one load for all waiting readers.
+const CASES: [&str; 2] = ["naive", "production"];
+/// The length of one window of the time series.
+const WINDOW: Duration = Duration::from_millis(100);
+/// How long the load runs before Redis loses all data.
+const BEFORE: Duration = Duration::from_secs(2);
+/// About that of requests to web caches, as in the mixed load.
+const SKEW: f64 = super::mixed::SKEW;
+/// Condition of recovery: at least this share of the hit ratio from before …
+const HIT_RATIO: f64 = 0.95;
+/// … and a p99 of at most this multiple of the p99 from before, plus some milliseconds for windows of few requests.
+const P99: f64 = 2.0;
+const P99_SLACK_MS: f64 = 10.0;
+
+/// Measures every case at every load, with repetitions.
+pub(super) async fn measure(bench: &mut TestBench, extent: &Extent, options: &Options) -> Result<Vec<ColdStart>> {
+    if extent.cold_starts == 0 {
+        return Ok(Vec::new());
+    }
+    let before = bench.servers();
+    let wire = Proxy::to(bench.postgres.port()).await?;
+    wire.delay(DELAY);
+    let url = bench.postgres.url("shop_db");
+    let slow = url.replace(&format!(":{}/", bench.postgres.port()), &format!(":{}/", wire.port()));
+    anyhow::ensure!(slow != url, "the address of the database has its port in it");
+    let api = bench.product_api(&slow, options.server_core).await?;
+    let naive = bench.baseline("naive", &["--postgres", &slow], options.server_core).await?;
+    let products = |name: &str| -> Result<(Case, ProductRange)> {
+        let case = bench.cases().iter().find(|case| case.name == name).context("it is one of the cases")?;
+        let (base, pid) = if name == "naive" { naive.clone() } else { api.clone() };
+        let case = Case { base, pid, ..case.clone() };
+        let products = ProductRange { count: case.cold().first + case.cold().count - 1, ..case.warm() };
+        Ok((case, products))
+    };
+    let wrk = Wrk { connections: 64, seconds: 2, core: options.load_core };
+    let (plain, _) = products("no cache")?;
+    let capacity = wrk.run(&format!("{}{}1", plain.base, plain.path)).await?.rate;
+    let mut all = Vec::new();
+    for load in LOADS {
+        for name in CASES {
+            let (case, products) = products(name)?;
+            let mut figures = ColdStart { name: case.name.clone(), load, capacity, ..ColdStart::default() };
+            for _ in 0..extent.cold_starts {
+                once(bench, &case, &products, load * capacity, extent.recovery, &mut figures).await?;
+            }
+            all.push(figures);
+        }
+    }
+    bench.keep_servers(before);
+    Ok(all)
+}
+
+/// Runs the load, empties Redis, and returns when hit ratio and latency were back permanently.
+async fn once(
+    bench: &TestBench,
+    case: &Case,
+    products: &ProductRange,
+    rate: f64,
+    recovery: Duration,
+    figures: &mut ColdStart,
+) -> Result<()> {
+    phases::warm(products).await?;
+    let plan = Plan { rate, writes: 0.0, order: Order::Zipf(SKEW), length: BEFORE + recovery };
+    let stream = Stream::new(products, plan);
+    stream.open(phases::CONNECTIONS, products.first).await?;
+    let loads = bench.loads(case).await?;
+    let local = LocalSet::new();
+    let running = local.spawn_local(Rc::clone(&stream).run());
+    let (usual, windows) = local
+        .run_until(async {
+            sleep(BEFORE).await;
+            let usual = stream.take();
+            bench.redis.cli(&["FLUSHALL"]).await?;
+            let (began, mut windows) = (Instant::now(), Vec::new());
+            while began.elapsed() < recovery {
+                sleep(WINDOW).await;
+                windows.push((began.elapsed(), stream.take()));
+            }
+            running.await?;
+            anyhow::Ok((usual, windows))
+        })
+        .await?;
+    let mut after = Seen::default();
+    windows.iter().for_each(|(_, seen)| after.add(seen));
+    after.add(&stream.take());
+    figures.recovered_ms.push(recovered(&usual, &windows).map(|after| after.as_secs_f64() * 1e3));
+    figures.failed.push(after.failed + after.given_up);
+    figures.loads.push(bench.loads(case).await?.zip(loads).map_or(0, |(now, before)| now - before));
+    figures.p99_before.push(Latency::of(&usual.reads).p99);
+    figures.p99_after.push(Latency::of(&after.reads).p99);
+    Ok(())
+}
+
+/// Returns the end of the last window that was worse than before, or `None` if that was the last window of all.
+fn recovered(usual: &Seen, windows: &[(Duration, Seen)]) -> Option<Duration> {
+    let (hit_ratio, p99) = (usual.hit_ratio(), Latency::of(&usual.reads).p99);
+    let is_as_before = |seen: &Seen| {
+        seen.failed + seen.given_up == 0
+            && seen.hit_ratio() >= HIT_RATIO * hit_ratio
+            && Latency::of(&seen.reads).p99 <= P99 * p99 + P99_SLACK_MS
+    };
+    match windows.iter().rposition(|(_, seen)| !is_as_before(seen)) {
+        None => Some(Duration::ZERO),
+        Some(last) if last + 1 == windows.len() => None,
+        Some(last) => Some(windows[last].0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use client::Source;
+    use client::traffic::SOURCES;
+
+    fn seen(hits: u64, misses: u64, ms: u64) -> Seen {
+        let mut seen = Seen::default();
+        for (source, count) in [(Source::Hit, hits), (Source::Miss, misses)] {
+            let at = SOURCES.iter().position(|it| *it == source).unwrap();
+            seen.sources[at].record_n(1_000 * ms, count).unwrap();
+            seen.reads.record_n(1_000 * ms, count).unwrap();
+        }
+        seen
+    }
+
+    #[test]
+    fn recovery_ends_with_the_last_worse_window() {
+        let usual = seen(100, 0, 1);
+        let at = |tenths: u64| Duration::from_millis(100 * tenths);
+        let good = || seen(100, 0, 1);
+        assert_eq!(recovered(&usual, &[(at(1), good()), (at(2), good())]), Some(Duration::ZERO));
+        let few_hits = [(at(1), seen(10, 90, 1)), (at(2), good()), (at(3), seen(90, 10, 1)), (at(4), good())];
+        assert_eq!(recovered(&usual, &few_hits), Some(at(3)));
+        assert_eq!(recovered(&usual, &[(at(1), seen(100, 0, 100)), (at(2), good())]), Some(at(1)), "slow is worse");
+        assert_eq!(recovered(&usual, &[(at(1), good()), (at(2), seen(10, 90, 1))]), None);
+        let failing = Seen { failed: 1, ..good() };
+        assert_eq!(recovered(&usual, &[(at(1), failing), (at(2), good())]), Some(at(1)));
+    }
+}

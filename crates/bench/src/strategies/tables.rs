@@ -1,0 +1,255 @@
+//! The tables of the README, and those of the full page.
+
+use std::fmt::Write as _;
+
+use super::figures::{CaseFigures, Cost, Figures, Pooled, Race, Sample};
+use super::latency::Latency;
+use super::page;
+use super::reliability::{circumstances, thousands};
+use super::report::{BEGIN, END};
+use super::scaling;
+use crate::spread::Spread;
+
+/// One phase: its figure of all rounds together, and that of one round.
+type Phase = (&'static str, fn(&Pooled) -> Option<&Latency>, fn(&Sample) -> Option<&Latency>);
+pub(super) const PHASES: [Phase; 3] = [
+    ("hit", |it| it.hit.as_ref(), |it| it.hit.as_ref()),
+    ("miss", |it| it.miss.as_ref(), |it| it.miss.as_ref()),
+    ("write", |it| it.write.as_ref(), |it| it.write.as_ref()),
+];
+
+/// Returns the block of the README.
+pub(super) fn block(figures: &Figures) -> String {
+    format!("{BEGIN}\n\n{}\n{}\n\n{END}", summary(figures), circumstances(figures))
+}
+
+/// Returns the few figures on which a choice depends most.
+fn summary(figures: &Figures) -> String {
+    let mut text = String::from(
+        "| | still stale after a race | stale reads, for how long at most | hit / miss / write, p50 ms | CPU per hit, × bare `GET` | database loads per 1,000 reads |\n|---|---|---|---|---|---|\n",
+    );
+    for case in figures.cases.iter().filter(|case| case.name != "constant") {
+        let p50 = |latency: &Option<Latency>| latency.as_ref().map_or("–".to_owned(), |it| format!("{:.2}", it.p50));
+        let stale = match (case.mixed.is_empty(), &case.pooled.staleness) {
+            (true, _) => None,
+            (false, None) => Some("0".to_owned()),
+            (false, Some(staleness)) => Some(format!("{}, {}", share_of_stale(case.stale()), time(staleness.max))),
+        };
+        let all = &case.pooled;
+        let cells = [
+            case.race().map(|race| raced(&race)),
+            stale,
+            Some([&all.hit, &all.miss, &all.write].map(p50).join(" / ")),
+            case.cpu_ratio().map(|ratio| show(Some(ratio), 2)),
+            case.loads_per_1000().map(|loads| format!("{loads:.0}")),
+        ];
+        row(&mut text, &case.name, cells);
+    }
+    text
+}
+
+/// Formats `29 of 200, > 12 s`: the entries that were stale when all traffic had ended, and the longest staleness.
+fn raced(race: &Race) -> String {
+    let count = format!("{} of {}", race.stale, thousands(race.trials.into()));
+    match race.stale {
+        0 => count,
+        _ if race.never_ended > 0 => format!("{count}, > {}", time(race.watched_ms)),
+        _ => format!("{count}, {}", time(race.stale_ms.iter().copied().fold(0.0, f64::max))),
+    }
+}
+
+/// Returns the Markdown of a plot for light and for dark pages of GitHub.
+pub(super) fn picture(folder: &str, name: &str, alt: &str) -> String {
+    format!(
+        "<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"{folder}{name}-dark.svg\">\n  \
+         <img alt=\"{alt}\" src=\"{folder}{name}-light.svg\">\n</picture>\n\n"
+    )
+}
+
+/// Returns the full page, with the spread over the rounds.
+pub(super) fn markdown(figures: &Figures) -> String {
+    let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
+    text.push_str(page::METHOD);
+    text.push_str(&picture("", "latency", "Latency of hits, misses and writes, by strategy"));
+    text.push_str(&picture("", "staleness", "For how long stale reads were stale, by strategy"));
+    text.push_str(&spread(figures));
+    text.push_str(&page::cold_starts(&figures.cold_starts));
+    text.push_str(&scaling::everything(figures));
+    text.push_str(page::RAW);
+    text
+}
+
+fn spread(figures: &Figures) -> String {
+    let mut text = String::from(
+        "## With the spread over the rounds\n\nOf all rounds together (least–greatest of the rounds); latencies in ms, n requests. Late: how long after it was due a request was sent. CPU: shares of a core of server, load generator and Redis while hits are read.\n\n| | n | hit p50 | hit p99 | n | miss p50 | miss p99 | n | write p50 | write p99 | first read after a write p50 | reads/s at the peak | longest staleness | late p99 | CPU |\n|---|---:|---|---|---:|---|---|---:|---|---|---|---|---|---|---|\n",
+    );
+    for case in &figures.cases {
+        let _ = write!(text, "| {} ", case.name);
+        for (_, all, round) in PHASES {
+            let count = all(&case.pooled).map_or("–".to_owned(), |it| thousands(it.count));
+            let _ = write!(text, "| {count} ");
+            for value in [|it: &Latency| it.p50, |it: &Latency| it.p99] {
+                let _ = write!(text, "| {} ", beside(case, all, round, value));
+            }
+        }
+        let longest = case.pooled.staleness.as_ref().map(|it| time(it.max));
+        let share = |of: fn(&super::figures::Shares) -> f64| {
+            let share = case.alone(|sample| sample.shares.as_ref().map(of));
+            share.map_or("–".to_owned(), |share| format!("{:.0} %", 100.0 * share.median))
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} / {} / {} |",
+            beside(case, |it| it.read_back.as_ref(), |it| it.read_back.as_ref(), |it| it.p50),
+            show(case.alone(|sample| sample.peak), 0),
+            longest.unwrap_or_else(|| "–".to_owned()),
+            beside(case, |it| it.late.as_ref(), |it| it.late.as_ref(), |it| it.p99),
+            share(|it| it.server),
+            share(|it| it.load),
+            share(|it| it.redis),
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// Formats `0.33 (0.30–0.41)`: of all rounds together, and of single rounds.
+fn beside(
+    case: &CaseFigures,
+    all: fn(&Pooled) -> Option<&Latency>,
+    round: fn(&Sample) -> Option<&Latency>,
+    value: fn(&Latency) -> f64,
+) -> String {
+    let (Some(all), Some(rounds)) = (all(&case.pooled), case.alone(|sample| round(sample).map(value))) else {
+        return "–".to_owned();
+    };
+    show(Some(Spread { median: value(all), ..rounds }), 2)
+}
+
+/// Returns the table of what readers and writers notice, and of the cost.
+fn strategies(figures: &Figures) -> String {
+    let mut text = String::from(
+        "| | still stale after a race | stale reads | stale for, p50 / longest | read at once after a write: new | hit, p50 / p99 ms | miss, p50 / p99 ms | write, p50 / p99 ms |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for case in &figures.cases {
+        let both = |latency: &Option<Latency>| latency.as_ref().map(|it| format!("{:.2} / {:.2}", it.p50, it.p99));
+        let fresh = case.alone(|sample| sample.read_back_fresh);
+        let always = |share: Spread| match share.min {
+            1.0 => "always".to_owned(),
+            _ => percent(share.median),
+        };
+        let cells = [
+            case.race().map(|race| raced(&race)),
+            (!case.mixed.is_empty()).then(|| share_of_stale(case.stale())),
+            case.pooled.staleness.as_ref().map(|it| format!("{} / {}", time(it.p50), time(it.max))),
+            fresh.map(always),
+            both(&case.pooled.hit),
+            both(&case.pooled.miss),
+            both(&case.pooled.write),
+        ];
+        row(&mut text, &case.name, cells);
+    }
+    text.push_str(
+        "\n| | CPU per hit, × bare `GET` | reads/s at the peak, × bare `GET` | database loads per 1,000 reads | … per 1,000 readers of one missing entry | Redis commands per hit / miss / read beside writes | bytes per hit / miss / read beside writes | Redis memory per entry |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for case in &figures.cases {
+        let cells = [
+            case.cpu_ratio().map(ratio),
+            case.peak_ratio().map(ratio),
+            case.loads_per_1000().map(|loads| format!("{loads:.0}")),
+            case.alone(|it| it.stampede_loads).map(|loads| format!("{:.0}", loads.median)),
+            costs(case, |it| it.commands, 2),
+            costs(case, |it| it.bytes, 0),
+            case.alone(|it| it.entry_bytes).map(|bytes| format!("{:.0} B", bytes.median)),
+        ];
+        row(&mut text, &case.name, cells);
+    }
+    text.push_str("\n≈: not told apart from a bare `GET`, because the range of the rounds includes 1.\n");
+    text
+}
+
+pub(super) fn row<const N: usize>(text: &mut String, name: &str, cells: [Option<String>; N]) {
+    let _ = write!(text, "| {} ", called(name));
+    for cell in cells {
+        let _ = write!(text, "| {} ", cell.unwrap_or_else(|| "–".to_owned()));
+    }
+    text.push_str("|\n");
+}
+
+/// Formats `0.98 / 3.02 / 1.20`.
+fn costs(case: &CaseFigures, of: fn(&Cost) -> f64, digits: usize) -> Option<String> {
+    let median = |cost: fn(&Sample) -> Option<&Cost>| case.alone(|it| cost(it).map(of)).map(|it| it.median);
+    let all = [median(|it| it.per_hit.as_ref()), median(|it| it.per_miss.as_ref()), median(|it| it.per_mixed.as_ref())];
+    let show = |cost: Option<f64>| cost.map_or("–".to_owned(), |cost| format!("{cost:.digits$}"));
+    all[0].map(|_| all.map(show).join(" / "))
+}
+
+/// Formats `0.97 (0.91–1.05) ≈`.
+fn ratio(ratio: Spread) -> String {
+    let same = if ratio.min <= 1.0 && ratio.max >= 1.0 { " ≈" } else { "" };
+    format!("{}{same}", show(Some(ratio), 2))
+}
+
+pub(super) fn called(name: &str) -> String {
+    match name {
+        "constant" => "*no store at all*".to_owned(),
+        "get" => "*bare `GET`*".to_owned(),
+        "no cache" => "*no cache*".to_owned(),
+        "naive" => "*naive cache-aside*".to_owned(),
+        lane => format!("**{lane}**"),
+    }
+}
+
+/// Formats a share, or the numbers themselves if they are small.
+fn share_of_stale((stale, reads): (u64, u64)) -> String {
+    let share = stale as f64 / reads.max(1) as f64;
+    match stale {
+        0 => "0".to_owned(),
+        _ if share < 0.001 => format!("{} of {}", thousands(stale), thousands(reads)),
+        _ => format!("{:.1} %", 100.0 * share),
+    }
+}
+
+/// Formats a percentage; never 0 or 100 for a value that is only close to it.
+fn percent(share: f64) -> String {
+    let rounded = (100.0 * share).round();
+    let whole = (rounded == 0.0 || rounded == 100.0) && share != 0.0 && share != 1.0;
+    if whole { format!("{:.1} %", 100.0 * share) } else { format!("{rounded:.0} %") }
+}
+
+/// Formats milliseconds, or seconds for large values; never 0 for a time above zero.
+pub(super) fn time(ms: f64) -> String {
+    match ms {
+        ms if ms >= 1_000.0 => format!("{:.1} s", ms / 1e3),
+        ms if ms >= 10.0 => format!("{ms:.0} ms"),
+        ms if ms >= 1.0 => format!("{ms:.1} ms"),
+        ms if ms >= 0.01 => format!("{ms:.2} ms"),
+        _ => "< 0.01 ms".to_owned(),
+    }
+}
+
+pub(super) fn show(spread: Option<Spread>, digits: usize) -> String {
+    let Some(Spread { median, min, max }) = spread else { return "–".to_owned() };
+    format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonzero_figure_is_never_shown_as_zero() {
+        assert_eq!(share_of_stale((2, 14_470)), "2 of 14,470");
+        assert_eq!(share_of_stale((0, 14_470)), "0");
+        assert_eq!(share_of_stale((4_000, 14_470)), "27.6 %");
+        assert_eq!([0.001, 0.04, 1.04, 45.2, 9_510.0].map(time), ["< 0.01 ms", "0.04 ms", "1.0 ms", "45 ms", "9.5 s"]);
+        assert_eq!([0.0, 0.002, 0.5, 0.998].map(percent), ["0 %", "0.2 %", "50 %", "99.8 %"]);
+    }
+
+    #[test]
+    fn ratio_whose_range_includes_one_is_marked_as_equal() {
+        let of = |median, min, max| ratio(Spread { median, min, max });
+        assert_eq!(of(0.97, 0.91, 1.05), "0.97 (0.91–1.05) ≈");
+        assert_eq!(of(0.88, 0.85, 0.93), "0.88 (0.85–0.93)");
+    }
+}

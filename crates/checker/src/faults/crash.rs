@@ -1,0 +1,99 @@
+//! A crash point that random kills would seldom hit: the proxy holds the requests to Redis until the product API has
+//! reached the point at which it is killed.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Client;
+use serde_json::json;
+use testkit::private_system::Service;
+use tokio::time::{Instant, sleep};
+
+use super::target::{Component, Target};
+use crate::system::System;
+
+pub(super) const API: Component = Component::Service(Service::ProductApi);
+
+/// The writes during which the process is killed: one for each strategy whose entries only the writer invalidates.
+const WRITTEN: [(&str, u32); 2] = [("explicit", 1), ("writethrough", 2)];
+
+/// Maximum time until the crash point is reached.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Starts writes and kills the process after their COMMITs and before their invalidations.
+pub(super) async fn after_commit(site: &Target) -> Result<()> {
+    let wire = &site.proxies()?.redis;
+    let (http, url) = (client()?, site.url(Service::ProductApi).await?);
+    let probes = WRITTEN.map(|(lane, id)| format!("{url}/products/{lane}/{id}"));
+    let entries = WRITTEN.map(|(lane, id)| format!("product:{lane}:{id}"));
+    let are_cached = async || -> Result<bool> {
+        // An entry begins with `V`, a lease does not.
+        let mut held = Vec::new();
+        for entry in &entries {
+            held.push(site.redis(&["GETRANGE", entry, "0", "0"]).await?);
+        }
+        Ok(held.iter().all(|first| first.trim() == "V"))
+    };
+    until(async || {
+        for probe in &probes {
+            http.get(probe).send().await?.error_for_status()?;
+        }
+        are_cached().await
+    })
+    .await?;
+    let ids = WRITTEN.map(|(_, id)| id.to_string()).join(", ");
+    // Each write increments one of these versions.
+    let versions = async || -> Result<u64> {
+        Ok(site.sql("shop_db", &format!("SELECT sum(version) FROM products WHERE id IN ({ids})")).await?.parse()?)
+    };
+    let (before, price) = (versions().await?, rand::random_range(1..1_000_000_u32));
+    wire.hold_requests();
+    let body = json!({ "price_cents": price });
+    let writing = probes.each_ref().map(|probe| tokio::spawn(http.put(probe).json(&body).send()));
+    let committed = until(async || Ok(versions().await? >= before + WRITTEN.len() as u64)).await;
+    site.kill(API).await?;
+    let cached = are_cached().await?;
+    committed.context("the writes were not committed")?;
+    for writing in writing {
+        // The fault concerns writes that had no response, or a response that says `deferred`.
+        let acknowledged = writing.await?.is_ok_and(|answer| {
+            let said = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            said.contains("invalidated") || said.contains("stored")
+        });
+        ensure!(!acknowledged, "a write was acknowledged before the process died");
+    }
+    ensure!(cached, "an entry was gone before the process died");
+    Ok(())
+}
+
+/// Returns the addresses of the products of [`after_commit`], each in the cache of its strategy and in those that
+/// events invalidate. For all of them, the outbox makes up for the killed writer. Reads them, so that they are cached.
+pub(super) async fn written(site: &Target) -> Result<Vec<String>> {
+    let url = site.url(Service::ProductApi).await?;
+    let lanes = |(own, id)| [own, "events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
+    let urls: Vec<String> = WRITTEN.into_iter().flat_map(lanes).collect();
+    fill(&urls).await?;
+    Ok(urls)
+}
+
+/// Reads these addresses, so that their entries are in a cache.
+pub(super) async fn fill(urls: &[String]) -> Result<()> {
+    let http = client()?;
+    let reads = stream::iter(urls.iter().map(|url| http.get(url).send())).buffer_unordered(8);
+    reads.try_for_each(|answer| std::future::ready(answer.error_for_status().map(drop))).await?;
+    Ok(())
+}
+
+pub(super) fn client() -> Result<Client> {
+    Ok(Client::builder().no_proxy().timeout(TIMEOUT).build()?)
+}
+
+pub(super) async fn until(mut done: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let began = Instant::now();
+    while !done().await? {
+        ensure!(began.elapsed() < TIMEOUT, "it took longer than {TIMEOUT:?}");
+        sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! The outcome of each fault, for people and for programs, and whether every promise held.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use testkit::private_system::Service;
+
+use super::BY_TIME;
+use crate::system::Comparison;
+use crate::verify::SubjectStats;
+
+/// The outcome of one fault.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Outcome {
+    /// The name of the fault.
+    pub fault: String,
+    /// Milliseconds from the end of the fault until every service reported that it is ready. The fault ends just before
+    /// the broken component is started again.
+    pub ready_ms: f64,
+    /// Milliseconds from the end of the fault until the last read that failed or bypassed its cache.
+    pub recovered_ms: f64,
+    /// Milliseconds from the end of the fault until the last write that failed or deferred its invalidation.
+    pub writes_recovered_ms: f64,
+    /// Milliseconds from the end of the load until every event was relayed and applied.
+    pub settled_ms: f64,
+    /// Products that were read.
+    pub reads: u64,
+    /// Reads without a usable response.
+    pub failed_reads: u64,
+    /// Whether no request may fail, because only Redis was unavailable.
+    pub must_not_fail: bool,
+    /// Acknowledged writes.
+    pub writes: u64,
+    /// Writes whose invalidation was deferred.
+    pub deferred: u64,
+    /// Writes without a usable response.
+    pub failed_writes: u64,
+    /// Changes in SQL during the load.
+    pub changes: u32,
+    /// Stale reads of subjects that promise none, and other broken promises.
+    pub broken: u64,
+    /// The longest staleness of a subject whose promise allows some, except ttl and swr, in milliseconds.
+    pub longest_allowed_ms: f64,
+    /// Acknowledged writes that are not in the database.
+    pub lost_writes: u64,
+    /// Responses that were compared with a fresh load.
+    pub compared: u32,
+    /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
+    pub hits: [u32; 4],
+    /// How many of these said that the object does not exist.
+    pub absent: u32,
+    /// What is wrong, in words.
+    pub wrong: Vec<String>,
+    /// The figures of each subject.
+    pub subjects: Vec<SubjectStats>,
+}
+
+/// All faults of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// The target, for people.
+    pub site: String,
+    /// The kind of target: private, native or docker.
+    pub kind: String,
+    /// The outcomes of the faults.
+    pub outcomes: Vec<Outcome>,
+    /// What is wrong with the run itself.
+    pub wrong: Vec<String>,
+}
+
+impl Outcome {
+    /// Records an error and returns `None`, so that the caller can continue.
+    pub(super) fn note<T>(&mut self, what: &str, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.wrong.push(format!("{what}: {error:#}"))).ok()
+    }
+
+    pub(super) fn count(&mut self, subjects: Vec<SubjectStats>) {
+        let sum = |field: fn(&SubjectStats) -> u64| subjects.iter().map(field).sum();
+        (self.reads, self.failed_reads) = (sum(|tally| tally.reads), sum(|tally| tally.failed_reads));
+        (self.writes, self.failed_writes) = (sum(|tally| tally.writes), sum(|tally| tally.failed_writes));
+        (self.deferred, self.broken) = (sum(|tally| tally.deferred), sum(SubjectStats::broken));
+        let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));
+        self.longest_allowed_ms = allowed.map(SubjectStats::max_staleness_ms).fold(0.0, f64::max);
+        self.subjects = subjects;
+    }
+
+    pub(super) fn compared(&mut self, comparison: Comparison) {
+        (self.compared, self.hits, self.absent) = (comparison.compared, comparison.hits, comparison.absent);
+        self.wrong.extend(comparison.wrong);
+    }
+
+    /// Returns whether every promise held and the outcome proves something.
+    pub fn holds(&self) -> bool {
+        self.verdict().is_empty()
+    }
+
+    /// Returns every broken promise, and everything that makes the outcome prove nothing.
+    pub fn verdict(&self) -> Vec<String> {
+        let mut verdict = Vec::new();
+        let mut unless = |holds: bool, wrong: String| {
+            if !holds {
+                verdict.push(wrong);
+            }
+        };
+        unless(self.broken == 0, format!("{} promises were broken", self.broken));
+        unless(self.lost_writes == 0, format!("{} acknowledged writes are lost", self.lost_writes));
+        let failed = self.failed_reads + self.failed_writes;
+        unless(
+            !self.must_not_fail || failed == 0,
+            format!("{} reads and {} writes failed though only Redis was away", self.failed_reads, self.failed_writes),
+        );
+        unless(self.reads > 0 && self.writes > 0, "nothing was read, or no write was acknowledged".to_owned());
+        unless(self.changes > 0, "nobody has changed anything in psql".to_owned());
+        for (service, hits) in Service::ALL.into_iter().zip(self.hits) {
+            unless(hits > 0, format!("no answer came from the cache of {}: comparing proves nothing", service.name()));
+        }
+        unless(self.absent > 0, "no cache held that there is no such thing".to_owned());
+        verdict.extend(self.wrong.iter().cloned());
+        verdict
+    }
+
+    /// Returns the latest failed operations and the first broken promises, as a help to find the reason.
+    fn details(&self) -> Vec<String> {
+        let failed = self.subjects.iter().filter(|tally| self.must_not_fail && tally.failure.is_some());
+        let failed = failed.map(|tally| format!("{}: {}", tally.subject, tally.failure.as_deref().unwrap_or_default()));
+        let broken = self.subjects.iter().flat_map(|tally| tally.violations.iter().take(2));
+        failed.chain(broken.map(ToString::to_string)).collect()
+    }
+}
+
+impl Report {
+    /// Writes `faults-KIND.json` and `faults-KIND.md`, and returns the path of the latter.
+    pub fn save(&self, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let file = folder.join(format!("faults-{}.md", self.kind));
+        fs::write(file.with_extension("json"), serde_json::to_vec_pretty(self)?)?;
+        fs::write(&file, self.markdown()?)?;
+        Ok(file)
+    }
+
+    fn markdown(&self) -> Result<String, fmt::Error> {
+        let mut text = format!("# Faults under load, on {}\n\n", self.site);
+        text.push_str(
+            "| fault | held | ready, ms | reads recovered, ms | writes recovered, ms | settled, ms | reads | failed | \
+             writes | deferred | unanswered | in psql | stale | lost | compared | from a cache | of these absent | longest \
+             allowed staleness, ms |\n\
+             |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        );
+        for it in &self.outcomes {
+            let held = if it.holds() { "yes" } else { "**no**" };
+            let hits: u32 = it.hits.iter().sum();
+            writeln!(
+                text,
+                "| {} | {held} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {hits} | {} | {:.0} |",
+                it.fault,
+                it.ready_ms,
+                it.recovered_ms,
+                it.writes_recovered_ms,
+                it.settled_ms,
+                it.reads,
+                it.failed_reads,
+                it.writes,
+                it.deferred,
+                it.failed_writes,
+                it.changes,
+                it.broken,
+                it.lost_writes,
+                it.compared,
+                it.absent,
+                it.longest_allowed_ms
+            )?;
+        }
+        text.push_str(
+            "\nReady, recovered: from the end of the fault, just before what is broken is started again, until every service \
+             says that it is ready; until no read failed or went past its cache, and no write failed or put its invalidation \
+             off. Settled: every event was relayed and carried out, from the end of the load. Stale: reads that showed what \
+             an acknowledged write had replaced, where the strategy promises that there are none, and other broken \
+             promises.\n",
+        );
+        for it in self.outcomes.iter().filter(|it| !it.holds()) {
+            writeln!(text, "\n## {}\n", it.fault)?;
+            for wrong in it.verdict().into_iter().chain(it.details()) {
+                writeln!(text, "* {wrong}")?;
+            }
+        }
+        for wrong in &self.wrong {
+            writeln!(text, "\n**{wrong}**")?;
+        }
+        Ok(text)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hits: u32 = self.hits.iter().sum();
+        write!(
+            f,
+            "{:<32} ready {:>5.0} ms, reads recovered {:>5.0} ms, writes {:>5.0} ms, settled {:>5.0} ms · {:>7} reads, {:>5} failed · {:>5} writes, {:>4} deferred, {:>3} unanswered, {:>3} in psql · {} stale, {} lost · {} compared, {hits} from a cache, {} of them absent",
+            self.fault,
+            self.ready_ms,
+            self.recovered_ms,
+            self.writes_recovered_ms,
+            self.settled_ms,
+            self.reads,
+            self.failed_reads,
+            self.writes,
+            self.deferred,
+            self.failed_writes,
+            self.changes,
+            self.broken,
+            self.lost_writes,
+            self.compared,
+            self.absent
+        )?;
+        if !self.holds() {
+            write!(f, "\n  WRONG")?;
+            for wrong in self.verdict().into_iter().chain(self.details()) {
+                write!(f, "\n  {wrong}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Spoil = fn(&mut Outcome);
+
+    fn good() -> Outcome {
+        let mut outcome = Outcome { must_not_fail: true, reads: 9, writes: 9, changes: 1, ..Outcome::default() };
+        (outcome.hits, outcome.absent) = ([1; 4], 1);
+        outcome
+    }
+
+    #[test]
+    fn outcome_holds_only_with_kept_promises_and_enough_evidence() {
+        assert_eq!(good().verdict(), Vec::<String>::new());
+        let spoilt: [(&str, Spoil); 10] = [
+            ("a broken promise", |it| it.broken = 1),
+            ("a lost write", |it| it.lost_writes = 1),
+            ("a failed read", |it| it.failed_reads = 1),
+            ("a failed write", |it| it.failed_writes = 1),
+            ("no reads", |it| it.reads = 0),
+            ("no writes", |it| it.writes = 0),
+            ("nothing in psql", |it| it.changes = 0),
+            ("a service without a hit", |it| it.hits[3] = 0),
+            ("nothing absent", |it| it.absent = 0),
+            ("an error on the way", |it| it.wrong.push("making it: no".to_owned())),
+        ];
+        for (what, spoil) in spoilt {
+            let mut outcome = good();
+            spoil(&mut outcome);
+            assert!(!outcome.holds(), "{what}");
+        }
+    }
+
+    #[test]
+    fn failures_count_only_when_requests_must_not_fail() {
+        let mut outcome = good();
+        (outcome.must_not_fail, outcome.failed_reads, outcome.failed_writes) = (false, 3, 3);
+        assert!(outcome.holds());
+    }
+}

@@ -1,0 +1,117 @@
+//! The running stack, natively or in Compose, controlled by its script, with proxies between its services and their
+//! stores.
+//!
+//! The proxies belong to this process. So the services are restarted to use them, and restarted without them at the
+//! end.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use testkit::Proxy;
+use testkit::private_system::{Proxies, Service};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Timeout of the stack's script; longer than the script's own timeouts.
+const TIMEOUT: Duration = Duration::from_secs(180);
+/// Maximum time until a command reaches Redis through the proxy.
+const REACH: Duration = Duration::from_secs(10);
+
+/// A running stack.
+#[derive(Debug)]
+pub(super) struct Stack {
+    script: PathBuf,
+    pub(super) kind: String,
+    urls: Vec<String>,
+    pub(super) proxies: Option<Proxies>,
+    /// Whether Redis is started with a disk to which it can save.
+    pub(super) on_disk: AtomicBool,
+}
+
+impl Stack {
+    /// Returns the stack that `script` controls.
+    pub(super) async fn of(script: &Path) -> Result<Self> {
+        let script = script.canonicalize().context("the script of the stack")?;
+        let on_disk = AtomicBool::new(false);
+        let mut stack = Self { script, kind: String::new(), urls: Vec::new(), proxies: None, on_disk };
+        stack.kind = stack.run(&["kind"]).await?;
+        for service in Service::ALL {
+            let url = stack.run(&["url", service.name()]).await?;
+            stack.urls.push(url);
+        }
+        Ok(stack)
+    }
+
+    pub(super) fn url(&self, service: Service) -> &str {
+        &self.urls[service as usize]
+    }
+
+    /// Puts proxies in front of Postgres and Redis, and restarts the services so that they use them.
+    pub(super) async fn add_proxies(&mut self) -> Result<()> {
+        let us: IpAddr = self.run(&["address"]).await?.parse().context("this machine, as the services see it")?;
+        let mut proxies = Vec::new();
+        for store in ["postgres", "redis"] {
+            let at = self.run(&["address", store]).await?;
+            let port = at.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+            proxies.push(Proxy::at(us, port.with_context(|| format!("where {store} is: {at:?}"))?).await?);
+        }
+        let (redis, postgres) = (proxies.pop().context("two")?, proxies.pop().context("two")?);
+        // The PING runs where Redis runs, which in Compose is the network of the services.
+        let port = redis.port().to_string();
+        let ping = ["-h", &us.to_string(), "-p", &port, "PING"];
+        let reply = timeout(REACH, self.run(&[&["redis-cli"], &ping[..]].concat())).await;
+        let reached = reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply == "PONG"));
+        ensure!(
+            reached,
+            "Redis does not run, or the services cannot reach this process at {us}:{port}: does a firewall keep containers from this machine, or \
+             does the Docker engine run on another one?"
+        );
+        self.proxies = Some(Proxies { postgres, redis });
+        self.start_services().await
+    }
+
+    /// Restarts the services with their original settings.
+    pub(super) async fn remove_proxies(&mut self) -> Result<()> {
+        self.proxies = None;
+        self.start_services().await
+    }
+
+    async fn start_services(&self) -> Result<()> {
+        for service in Service::ALL {
+            self.run(&["start", service.name()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the script as a command with these arguments.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.script);
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        // Ctrl-C must reach only this process, which has to restore the system first.
+        command.process_group(0);
+        if let Some(proxies) = &self.proxies {
+            let (postgres, redis) = (proxies.postgres.address(), proxies.redis.address());
+            command.env("POSTGRES_AT", postgres.to_string()).env("REDIS_AT", redis.to_string());
+        }
+        if self.on_disk.load(Relaxed) {
+            command.env("REDIS_ON_DISK", "1");
+        }
+        command
+    }
+
+    /// Runs the script, and returns its output.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<String> {
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        let line = || format!("`{} {}`", self.script.display(), arguments.join(" "));
+        let Ok(output) = timeout(TIMEOUT, self.command(arguments).output()).await else {
+            bail!("{} takes longer than {TIMEOUT:?}", line())
+        };
+        let output = output.with_context(line)?;
+        ensure!(output.status.success(), "{}: {} {}", line(), said(&output.stderr), said(&output.stdout));
+        Ok(said(&output.stdout))
+    }
+}

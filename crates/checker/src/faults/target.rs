@@ -1,0 +1,199 @@
+//! The target of the faults: private processes, or the running stack by its script, natively or in Compose.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use anyhow::{Context, Result};
+use testkit::private_system::{PrivateSystem, Proxies, Service};
+
+use super::session::Session;
+use super::stack::Stack;
+use crate::system::System;
+
+/// A component that a fault can hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Component {
+    Redis,
+    Postgres,
+    Service(Service),
+}
+
+impl Component {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Postgres => "postgres",
+            Self::Service(service) => service.name(),
+        }
+    }
+}
+
+/// The system that is put under load.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// Private processes, which end when this value is dropped.
+    Private(Box<PrivateSystem>),
+    /// The running stack.
+    Stack(Box<Stack>),
+}
+
+impl Target {
+    /// Returns the name of the target, for people.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Private(_) => "private processes".to_owned(),
+            Self::Stack(stack) => format!("the running stack ({})", stack.kind),
+        }
+    }
+
+    /// Returns the kind of target, for file names.
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Self::Private(_) => "private",
+            Self::Stack(stack) => &stack.kind,
+        }
+    }
+
+    pub(super) async fn kill(&self, part: Component) -> Result<()> {
+        match (self, part) {
+            (Self::Private(system), Component::Redis) => system.redis.kill().await,
+            (Self::Private(system), Component::Postgres) => system.postgres.kill().await,
+            (Self::Private(system), Component::Service(service)) => system.kill(service).await,
+            (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "KILL"]).await.map(drop),
+        }
+    }
+
+    /// Stops a component in an orderly way.
+    pub(super) async fn stop(&self, part: Component) -> Result<()> {
+        match (self, part) {
+            (Self::Private(system), Component::Redis) => system.redis.stop().await,
+            (Self::Private(system), Component::Postgres) => system.postgres.stop().await,
+            (Self::Private(system), Component::Service(service)) => system.kill(service).await,
+            (Self::Stack(stack), part) => stack.run(&["stop", part.name()]).await.map(drop),
+        }
+    }
+
+    /// Starts a component after a kill or a stop. A running component is not changed.
+    pub(super) async fn start(&self, part: Component) -> Result<()> {
+        match (self, part) {
+            (Self::Private(system), Component::Redis) if system.redis.is_alive() => Ok(()),
+            (Self::Private(system), Component::Postgres) if system.postgres.is_alive() => Ok(()),
+            (Self::Private(system), Component::Redis) => system.redis.restart().await,
+            (Self::Private(system), Component::Postgres) => system.postgres.restart().await,
+            (Self::Private(system), Component::Service(service)) => system.start_and_wait(service).await,
+            (Self::Stack(stack), part) => stack.run(&["start", part.name()]).await.map(drop),
+        }
+    }
+
+    pub(super) async fn pause(&self, part: Component) -> Result<()> {
+        match (self, part) {
+            (Self::Private(system), Component::Redis) => system.redis.pause(),
+            (Self::Private(system), Component::Postgres) => system.postgres.pause(),
+            (Self::Private(system), Component::Service(service)) => system.pause(service).await,
+            (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "STOP"]).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    pub(super) async fn resume(&self, part: Component) -> Result<()> {
+        match (self, part) {
+            (Self::Private(system), Component::Redis) => system.redis.resume(),
+            (Self::Private(system), Component::Postgres) => system.postgres.resume(),
+            (Self::Private(system), Component::Service(service)) => system.resume(service).await,
+            (Self::Stack(stack), part) => stack.run(&["signal", part.name(), "CONT"]).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Gives Redis a disk to which it can save, if it has none. Redis is restarted for this, and is empty.
+    pub(super) async fn give_redis_a_disk(&self) -> Result<()> {
+        let Self::Stack(stack) = self else { return Ok(()) };
+        stack.on_disk.store(true, Relaxed);
+        stack.run(&["start", "redis"]).await.map(drop)
+    }
+
+    /// Removes the saved data, and restarts the Redis of a stack without a disk.
+    pub(super) async fn forget_what_redis_saved(&self) -> Result<()> {
+        match self {
+            Self::Private(system) => {
+                let saved = system.redis.directory().join("dump.rdb");
+                if saved.exists() { std::fs::remove_file(saved).context("what Redis has saved") } else { Ok(()) }
+            }
+            Self::Stack(stack) => {
+                stack.on_disk.store(false, Relaxed);
+                stack.run(&["forget", "redis"]).await?;
+                stack.run(&["start", "redis"]).await.map(drop)
+            }
+        }
+    }
+
+    /// Adds proxies between the services and their stores, which can be cut.
+    pub(super) async fn add_proxies(&mut self) -> Result<()> {
+        match self {
+            Self::Private(system) => system.add_proxies().await,
+            Self::Stack(stack) => stack.add_proxies().await,
+        }
+    }
+
+    /// Removes the proxies and restarts the services without them.
+    pub(super) async fn leave(&mut self) -> Result<()> {
+        match self {
+            Self::Private(_) => Ok(()),
+            Self::Stack(stack) => stack.remove_proxies().await,
+        }
+    }
+
+    /// Returns the proxies.
+    pub(super) fn proxies(&self) -> Result<&Proxies> {
+        let proxies = match self {
+            Self::Private(system) => system.proxies.as_ref(),
+            Self::Stack(stack) => stack.proxies.as_ref(),
+        };
+        proxies.context("no proxies are laid")
+    }
+
+    /// Starts a Redis client that keeps running, for many quick commands.
+    pub(super) fn redis_session(&self) -> Result<Session> {
+        match self {
+            Self::Private(system) => Session::start(system.redis.client()?),
+            Self::Stack(stack) => Session::start(stack.command(&["redis-cli"])),
+        }
+    }
+
+    /// Starts a client of the shop's database that keeps running.
+    pub(super) fn psql_session(&self) -> Result<Session> {
+        match self {
+            Self::Private(system) => Session::start(system.postgres.client("shop_db")?),
+            Self::Stack(stack) => Session::start(stack.command(&["psql", "-X", "-q", "-A", "-t"])),
+        }
+    }
+}
+
+impl System for Target {
+    async fn redis(&self, arguments: &[&str]) -> Result<String> {
+        match self {
+            Self::Private(system) => system.redis.cli(arguments).await,
+            Self::Stack(stack) => stack.run(&[&["redis-cli", "-e"], arguments].concat()).await,
+        }
+    }
+
+    async fn sql(&self, database: &str, sql: &str) -> Result<String> {
+        let quiet =
+            ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command", sql];
+        let of: &[&str] = match database {
+            "cart_db" => &["psql", "cart"],
+            "recommendation_db" => &["psql", "recommendation"],
+            _ => &["psql"],
+        };
+        match self {
+            Self::Private(system) => system.postgres.sql(database, sql).await,
+            Self::Stack(stack) => stack.run(&[of, &quiet].concat()).await,
+        }
+    }
+
+    async fn url(&self, service: Service) -> Result<String> {
+        Ok(match self {
+            Self::Private(system) => system.url(service),
+            Self::Stack(stack) => stack.url(service).to_owned(),
+        })
+    }
+}

@@ -1,0 +1,322 @@
+//! Judges which reads broke a promise: every read against all writes that were made before it and at the same time.
+//!
+//! ```text
+//! write    begin ───── COMMIT ─── end        acknowledged with version 5
+//! read                              begin ─── end      must show 5 or later: the floor
+//! read             begin ─────────────── end           may show 4 or 5
+//! read  begin ─ end                                    cannot show 5: its write had not begun
+//! ```
+//!
+//! A read can be judged when all writes that began before its end are known. So reads are judged after each round.
+
+use std::collections::HashMap;
+
+use client::Source;
+
+use super::map::Promise;
+use super::record::{Nanos, Read, Seen, Write, Written};
+use super::violation::{Fault, Lost};
+
+/// The number of the write that created a product.
+pub(super) const CREATION: u32 = 1;
+
+/// The judgement of one read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Judgement {
+    /// The fault of the read under the subject's promise, if any.
+    pub fault: Option<Fault>,
+    /// The version that it showed.
+    pub version: Option<u32>,
+    /// The highest version that had been acknowledged when the read began.
+    pub floor: u32,
+    /// How long before the read began the first newer version had been acknowledged; 0 if the read was not stale.
+    pub stale_for: Nanos,
+    /// The time from the begin of that newer version's write to the end of the read: an upper bound of the window.
+    pub window: Nanos,
+    /// The version that the session had seen of the product before, and the read that saw it.
+    pub before: Option<(u32, Read)>,
+}
+
+/// All known writes to one product.
+#[derive(Debug, Default)]
+struct History {
+    /// The ends of acknowledged writes, each with the highest version acknowledged up to then.
+    floors: Vec<(Nanos, u32)>,
+    /// Acknowledged versions, with the begin and the end of their writes, ordered by version.
+    versions: Vec<(u32, Nanos, Nanos)>,
+    /// The writes by the version in their response, acknowledged or deferred: each write has its own version.
+    made: HashMap<u32, Write>,
+    /// The writes by number: their begin, and their version as soon as it is known.
+    writes: HashMap<u32, (Nanos, Option<u32>)>,
+}
+
+/// The histories of all products, and what each session saw last.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    histories: HashMap<u32, History>,
+    sessions: HashMap<(u32, u32), (u32, Read)>,
+}
+
+impl Judge {
+    /// Records a product that was created before the first read.
+    pub(super) fn created(&mut self, key: u32, number: u32, version: u32) {
+        let outcome = Written::Acknowledged(version);
+        let (begin, end, session, node, source) = (0, 0, 0, 0, Source::Uncached);
+        self.learn(vec![Write { begin, end, key, session, node, source, number, outcome }]);
+    }
+
+    /// Records the writes of a round, and returns those that were lost.
+    pub(super) fn learn(&mut self, mut writes: Vec<Write>) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        writes.sort_by_key(|write| write.end);
+        for write in writes {
+            let history = self.histories.entry(write.key).or_default();
+            let version = match write.outcome {
+                Written::Acknowledged(version) | Written::Deferred(version) => Some(version),
+                Written::Unknown => None,
+            };
+            history.writes.insert(write.number, (write.begin, version));
+            if let Some(version) = version
+                && let Some(first) = history.made.insert(version, write)
+            {
+                lost.push(Lost { fault: Fault::Lost, version, writes: [first, write] });
+            }
+            if let Written::Acknowledged(version) = write.outcome {
+                let highest = history.floors.last().map_or(0, |(_, floor)| *floor);
+                history.floors.push((write.end, highest.max(version)));
+                history.insert(version, write.begin, write.end);
+            }
+        }
+        lost
+    }
+
+    /// Returns the highest version in the responses to writes of a product. It is committed, whether its invalidation
+    /// was acknowledged or deferred.
+    pub(super) fn acknowledged(&self, key: u32) -> u32 {
+        self.histories.get(&key).and_then(|history| history.made.keys().max().copied()).unwrap_or(0)
+    }
+
+    /// Judges one read. The reads of a session must be passed in the order in which they were made.
+    pub(super) fn judge(&mut self, read: &Read, promise: Promise) -> Judgement {
+        let Some(history) = self.histories.get_mut(&read.key) else {
+            return Judgement { fault: Some(Fault::Future), ..Judgement::default() };
+        };
+        let floor = history.floor(read.begin);
+        let version = match history.version_of(read) {
+            Ok(version) => version,
+            Err(fault) => return Judgement { fault: Some(fault), floor, ..Judgement::default() },
+        };
+        // A write whose version is unknown, shown without a version: it cannot be distinguished from a later one.
+        let Some(version) = version else { return Judgement { floor, ..Judgement::default() } };
+        let mut judgement = Judgement { version: Some(version), floor, ..Judgement::default() };
+        if version < floor
+            && let Some((begin, end)) = history.outdated(version)
+        {
+            judgement.stale_for = read.begin.saturating_sub(end);
+            judgement.window = read.end.saturating_sub(begin);
+        }
+        judgement.before = self.seen_before(read, version);
+        judgement.fault = match promise {
+            // The response says that it may be outdated, and no cache keeps it for other clients.
+            _ if read.flagged && !read.kept => None,
+            Promise::Never if version < floor => Some(Fault::Stale),
+            Promise::AtMost(most) if u128::from(judgement.stale_for) > most.as_nanos() => Some(Fault::Stale),
+            _ if judgement.before.is_some_and(|(before, _)| version < before) => Some(Fault::Backwards),
+            _ => None,
+        };
+        judgement
+    }
+}
+
+impl Judge {
+    /// Returns what the session had seen of the product before. A response that no cache keeps shows the current state
+    /// of the database, and a cache may be behind it until the write is acknowledged. So later reads are not compared
+    /// with it.
+    fn seen_before(&mut self, read: &Read, version: u32) -> Option<(u32, Read)> {
+        match read.kept {
+            true => self.sessions.insert((read.session, read.key), (version, *read)),
+            false => self.sessions.get(&(read.session, read.key)).copied(),
+        }
+    }
+}
+
+impl History {
+    /// Records an acknowledged version, which is nearly always the highest so far.
+    fn insert(&mut self, version: u32, begin: Nanos, end: Nanos) {
+        let at = self.versions.partition_point(|(other, ..)| *other <= version);
+        self.versions.insert(at, (version, begin, end));
+    }
+
+    /// Returns the highest version that was acknowledged before `begin`.
+    fn floor(&self, begin: Nanos) -> u32 {
+        let known = self.floors.partition_point(|(at, _)| *at < begin);
+        known.checked_sub(1).map_or(0, |last| self.floors[last].1)
+    }
+
+    /// Returns the begin and end of the write that was acknowledged first among those newer than `version`.
+    fn outdated(&self, version: u32) -> Option<(Nanos, Nanos)> {
+        let newer = self.versions.partition_point(|(other, ..)| *other <= version);
+        self.versions[newer..].iter().map(|(_, begin, end)| (*begin, *end)).min_by_key(|(_, end)| *end)
+    }
+
+    fn version_of(&mut self, read: &Read) -> Result<Option<u32>, Fault> {
+        let (number, shown) = match read.seen {
+            Seen::Absent => return Ok(Some(0)),
+            Seen::Torn => return Err(Fault::Torn),
+            Seen::Write { number, version } => (number, version),
+        };
+        let Some((begin, made)) = self.writes.get_mut(&number) else { return Err(Fault::Future) };
+        if *begin >= read.end {
+            return Err(Fault::Future);
+        }
+        match (*made, shown) {
+            (Some(made), Some(shown)) if made != shown => Err(Fault::Torn),
+            (None, Some(shown)) => {
+                *made = Some(shown);
+                Ok(Some(shown))
+            }
+            (made, _) => Ok(made),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    fn read(begin: Nanos, end: Nanos, number: u32, version: u32) -> Read {
+        let seen = Seen::Write { number, version: Some(version) };
+        Read {
+            begin: begin * MS,
+            end: end * MS,
+            key: 1,
+            session: 1,
+            node: 0,
+            source: Source::Hit,
+            kept: true,
+            flagged: false,
+            seen,
+        }
+    }
+
+    fn write(begin: Nanos, end: Nanos, number: u32, outcome: Written) -> Write {
+        let (begin, end, source) = (begin * MS, end * MS, Source::Uncached);
+        Write { begin, end, key: 1, session: 2, node: 0, source, number, outcome }
+    }
+
+    /// A product with version 1 from the start, and version 2 written from 10 to 20 ms.
+    fn judge() -> Judge {
+        let mut judge = Judge::default();
+        judge.created(1, CREATION, 1);
+        judge.learn(vec![write(10, 20, 7, Written::Acknowledged(2))]);
+        judge
+    }
+
+    fn fault(read: &Read, promise: Promise) -> Option<Fault> {
+        judge().judge(read, promise).fault
+    }
+
+    #[test]
+    fn version_outdated_before_the_read_began_is_stale() {
+        let old = |begin, end| read(begin, end, CREATION, 1);
+        assert_eq!(fault(&old(21, 22), Promise::Never), Some(Fault::Stale));
+        assert_eq!(fault(&old(19, 30), Promise::Never), None, "it began before the answer to the write");
+        assert_eq!(fault(&old(1, 5), Promise::Never), None);
+        assert_eq!(fault(&read(21, 22, 7, 2), Promise::Never), None);
+    }
+
+    #[test]
+    fn staleness_since_the_first_newer_version_is_bounded_by_the_promise() {
+        let mut judge = judge();
+        judge.learn(vec![write(40, 50, 8, Written::Acknowledged(3))]);
+        let judged = judge.judge(&read(60, 61, CREATION, 1), Promise::AtMost(Duration::from_millis(45)));
+        assert_eq!((judged.fault, judged.floor, judged.stale_for, judged.window), (None, 3, 40 * MS, 51 * MS));
+        let judged = judge.judge(&read(66, 67, CREATION, 1), Promise::AtMost(Duration::from_millis(45)));
+        assert_eq!(judged.fault, Some(Fault::Stale));
+    }
+
+    #[test]
+    fn unacknowledged_write_does_not_raise_the_floor() {
+        for outcome in [Written::Deferred(3), Written::Unknown] {
+            let mut judge = judge();
+            judge.learn(vec![write(30, 40, 8, outcome)]);
+            assert_eq!(judge.judge(&read(50, 51, 7, 2), Promise::Never).fault, None, "{outcome:?}");
+            assert_eq!(judge.judge(&read(52, 53, 8, 3), Promise::Never).fault, None, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn two_writes_with_the_same_version_mean_a_lost_write() {
+        for (first, second) in [
+            (Written::Acknowledged(3), Written::Acknowledged(3)),
+            (Written::Deferred(3), Written::Acknowledged(3)),
+            (Written::Acknowledged(3), Written::Deferred(3)),
+        ] {
+            let mut judge = judge();
+            assert!(judge.learn(vec![write(30, 40, 8, first)]).is_empty());
+            let lost = judge.learn(vec![write(60, 70, 9, second)]);
+            assert_eq!((lost.len(), lost[0].version, lost[0].writes.map(|write| write.number)), (1, 3, [8, 9]));
+        }
+        let mut judge = judge();
+        assert_eq!(
+            judge.learn(vec![write(30, 40, 8, Written::Acknowledged(1))]).len(),
+            1,
+            "it made the first one again"
+        );
+        assert!(judge.learn(vec![Write { key: 2, ..write(50, 60, 9, Written::Acknowledged(2)) }]).is_empty());
+    }
+
+    #[test]
+    fn deferred_write_must_not_be_lost() {
+        let mut judge = judge();
+        assert_eq!(judge.acknowledged(1), 2);
+        judge.learn(vec![write(30, 40, 8, Written::Deferred(3)), write(50, 60, 9, Written::Unknown)]);
+        assert_eq!(judge.acknowledged(1), 3);
+    }
+
+    #[test]
+    fn read_of_a_write_that_has_not_begun_is_future() {
+        assert_eq!(fault(&read(5, 9, 7, 2), Promise::Never), Some(Fault::Future));
+        assert_eq!(fault(&read(5, 11, 7, 2), Promise::Never), None, "it may have been committed at once");
+        assert_eq!(fault(&read(21, 22, 99, 2), Promise::Never), Some(Fault::Future));
+    }
+
+    #[test]
+    fn version_belongs_to_exactly_one_write() {
+        assert_eq!(fault(&read(21, 22, CREATION, 2), Promise::Never), Some(Fault::Torn));
+        assert_eq!(fault(&Read { seen: Seen::Torn, ..read(21, 22, 7, 2) }, Promise::Never), Some(Fault::Torn));
+    }
+
+    #[test]
+    fn existing_product_must_not_be_absent() {
+        assert_eq!(fault(&Read { seen: Seen::Absent, ..read(1, 2, 7, 2) }, Promise::Never), Some(Fault::Stale));
+    }
+
+    #[test]
+    fn session_may_go_back_only_after_a_response_that_no_cache_keeps() {
+        let promise = Promise::AtMost(Duration::from_secs(9));
+        let mut judge = judge();
+        assert_eq!(judge.judge(&Read { kept: false, ..read(12, 13, 7, 2) }, promise).fault, None);
+        assert_eq!(judge.judge(&read(14, 15, CREATION, 1), promise).fault, None);
+        assert_eq!(judge.judge(&read(16, 17, 7, 2), promise).fault, None);
+        assert_eq!(judge.judge(&read(18, 19, CREATION, 1), promise).fault, Some(Fault::Backwards));
+        let other = Read { session: 2, ..read(18, 19, CREATION, 1) };
+        assert_eq!(judge.judge(&other, promise).fault, None);
+    }
+
+    #[test]
+    fn flagged_response_outside_caches_may_be_outdated_but_not_torn() {
+        let promise = Promise::AtMost(Duration::from_millis(1));
+        let flagged = Read { flagged: true, kept: false, ..read(58, 59, CREATION, 1) };
+        let mut judge = judge();
+        assert_eq!(judge.judge(&read(50, 51, 7, 2), promise).fault, None);
+        assert_eq!(judge.judge(&flagged, promise).fault, None, "neither too old nor backwards");
+        assert_eq!(judge.judge(&Read { kept: true, ..flagged }, promise).fault, Some(Fault::Stale));
+        assert_eq!(judge.judge(&Read { flagged: false, ..flagged }, promise).fault, Some(Fault::Stale));
+        assert_eq!(judge.judge(&Read { seen: Seen::Torn, ..flagged }, promise).fault, Some(Fault::Torn));
+    }
+}

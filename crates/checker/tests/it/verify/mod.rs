@@ -1,0 +1,129 @@
+//! Tests of the checker: it detects every deliberate flaw of a server, and reports nothing for a server without a flaw.
+
+mod output;
+mod shop;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use checker::verify::map::{Map, Promise};
+use checker::verify::{Fault, Options, Report, run};
+
+use shop::{Flaw, Server};
+
+/// The maximum time in seconds until a flaw must be detected.
+const CAUGHT: u64 = 30;
+
+const MAP: &str = r#"
+[services]
+shop = []
+[products]
+ids = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+[writing]
+method = "PUT"
+body = { price_cents = "{n}" }
+version = "/version"
+[shown]
+id = "/id"
+version = "/version"
+number = "/price_cents"
+others = { "/name" = "Write {n}" }
+[[subjects]]
+name = "shop"
+stale = "never"
+read = { service = "shop", path = "/products/{id}" }
+write = { service = "shop", path = "/products/{id}" }
+"#;
+
+/// Checks a number of replicas with this flaw for at most `seconds`, or until the fault `until` is found.
+async fn check(flaw: Flaw, replicas: usize, promise: Promise, seconds: u64, until: Option<Fault>) -> Report {
+    let options = Options { reads: u64::MAX, seconds, products: 16, until, ..Options::default() };
+    check_with(flaw, replicas, promise, &options).await
+}
+
+async fn check_with(flaw: Flaw, replicas: usize, promise: Promise, options: &Options) -> Report {
+    let database = Arc::default();
+    let servers: Vec<Server> = (0..replicas).map(|_| Server::start(flaw, &database)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("map.toml");
+    std::fs::write(&file, MAP).unwrap();
+    let urls: Vec<&str> = servers.iter().map(|server| server.url.as_str()).collect();
+    let mut map = Map::load(Some(&file), &[format!("shop={}", urls.join(","))]).unwrap();
+    map.subjects[0].stale = promise;
+    run(&map, options).await.unwrap()
+}
+
+/// Asserts that a server with this flaw is caught, and that `fault` is among the reasons.
+async fn is_caught(flaw: Flaw, promise: Promise, fault: Fault) {
+    let began = Instant::now();
+    let report = check(flaw, 1, promise, CAUGHT, Some(fault)).await;
+    println!("{flaw:?}, caught after {:.1} s\n{report}", began.elapsed().as_secs_f64());
+    assert!(report.subjects[0].faults.contains_key(&fault), "{flaw:?} went unnoticed: {report}");
+    assert!(report.failures()[0].contains("promises were broken"), "{report}");
+}
+
+#[tokio::test]
+async fn sound_server_keeps_every_promise_in_every_pattern() {
+    for promise in [Promise::Never, Promise::AtMost(Duration::from_secs(1))] {
+        let report = check(Flaw::None, 1, promise, 6, None).await;
+        println!("{report}");
+        let tally = &report.subjects[0];
+        assert_eq!((tally.broken(), tally.stale, tally.failed_reads), (0, 0, 0), "{report}");
+        assert!(tally.reads > 500 && tally.writes > 20, "it was about nothing: {report}");
+        for pattern in ["hot", "zipf", "uniform", "missing", "sweep"] {
+            assert!(tally.patterns.get(pattern).is_some_and(|it| it.reads > 5), "no {pattern}: {report}");
+        }
+        assert!(tally.patterns["hot"].hit_share() > 0.5, "it has no cache: {report}");
+        assert!(tally.patterns["missing"].hit_share() < 0.25, "what is to be missing is there: {report}");
+        assert!(tally.answers == tally.reads, "an answer shows one product: {report}");
+    }
+}
+
+#[tokio::test]
+async fn naive_cache_aside_is_caught() {
+    is_caught(Flaw::NaiveCacheAside, Promise::Never, Fault::Stale).await;
+}
+
+#[tokio::test]
+async fn a_delete_before_the_commit_is_caught() {
+    is_caught(Flaw::DeleteBeforeCommit, Promise::Never, Fault::Stale).await;
+}
+
+#[tokio::test]
+async fn newer_version_wins_is_caught() {
+    is_caught(Flaw::NewerVersionWins, Promise::Never, Fault::Stale).await;
+}
+
+#[tokio::test]
+async fn lost_event_is_caught_under_a_staleness_bound() {
+    is_caught(Flaw::LostEvent, Promise::AtMost(Duration::from_millis(500)), Fault::Stale).await;
+}
+
+#[tokio::test]
+async fn torn_entry_is_caught() {
+    is_caught(Flaw::Torn, Promise::Never, Fault::Torn).await;
+}
+
+#[tokio::test]
+async fn rolled_back_write_in_the_cache_is_caught() {
+    is_caught(Flaw::BeforeCommit, Promise::Never, Fault::Backwards).await;
+}
+
+#[tokio::test]
+async fn read_of_an_unwritten_value_is_caught() {
+    is_caught(Flaw::Prophecy, Promise::Never, Fault::Future).await;
+}
+
+#[tokio::test]
+async fn lost_write_is_caught_when_its_version_is_reused() {
+    is_caught(Flaw::LostWrite, Promise::AtMost(Duration::from_secs(3_600)), Fault::Lost).await;
+}
+
+#[tokio::test]
+async fn session_that_goes_back_between_replicas_is_caught() {
+    let promise = Promise::AtMost(Duration::from_secs(3_600));
+    // Each replica has a cache of its own, and is notified only of its own writes.
+    let report = check(Flaw::None, 2, promise, CAUGHT, Some(Fault::Backwards)).await;
+    println!("{report}");
+    assert!(report.subjects[0].faults.contains_key(&Fault::Backwards), "{report}");
+}

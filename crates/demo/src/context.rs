@@ -1,0 +1,134 @@
+//! The context of a demo: the API client, the stack, the demo's product, the printer and the claims.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::claim::{Assertion, Assertions, Holds, Verdict};
+use crate::demo_product::DemoProduct;
+use crate::demos::Demo;
+use crate::narrate::Printer;
+use crate::options::Options;
+use crate::other_services::Addresses;
+use crate::product_api::{Category, Product, ProductApiClient};
+use crate::stack::Stack;
+
+/// Products before this index are left to people who try things out by hand.
+const FIRST: usize = 10;
+
+/// State that is set up once and handed from demo to demo.
+#[derive(Debug)]
+pub(crate) struct DemoContext {
+    /// The client of the product API.
+    pub shop: ProductApiClient,
+    /// The stack that runs the API.
+    pub stack: Stack,
+    /// The addresses of the other services.
+    pub other_services: Addresses,
+    /// The printer.
+    pub say: Printer,
+    /// The claims so far.
+    pub claims: Assertions,
+    /// When the run began.
+    pub began: Instant,
+    demo: Demo,
+    products: Vec<Product>,
+    undo: Vec<(String, Value)>,
+}
+
+impl DemoContext {
+    /// Sets the context up. Fails if the stack does not run.
+    pub(crate) async fn open(options: &Options) -> Result<Self> {
+        let is_set = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
+        let shop = ProductApiClient::open(&options.product_api, options.other_services.operations.headers()?).await?;
+        let mut page = shop.read("/products?limit=100").await?.body;
+        let products: Vec<Product> = serde_json::from_value(page.get_mut("products").map_or(Value::Null, Value::take))?;
+        ensure!(products.len() >= 40, "the demos need 40 products, and there are {}: make reset up", products.len());
+        Ok(Self {
+            shop,
+            stack: Stack::new(&options.stack)?,
+            other_services: options.other_services.clone(),
+            say: Printer::new(is_set(&options.ci), is_set(&options.no_color)),
+            claims: Assertions::default(),
+            began: Instant::now(),
+            demo: Demo::Ttl,
+            products,
+            undo: Vec::new(),
+        })
+    }
+
+    /// Makes `demo` the current demo, once the product API can use its Redis and has no pending invalidation.
+    pub(crate) async fn enter(&mut self, demo: Demo) -> Result<()> {
+        self.demo = demo;
+        for _ in 0..500 {
+            let metrics = self.shop.metrics().await?;
+            if metrics.sum("cache_breaker_open", &[]) + metrics.sum("cache_repairs_pending", &[]) == 0.0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bail!("the product API is without its Redis; `make up` starts it")
+    }
+
+    /// Prints the head of the current demo.
+    pub(crate) fn title(&self, about: &str) {
+        self.say.title(self.demo.number(), self.demo.name(), about);
+    }
+
+    /// Asserts a claim that is true as long as the service can use its Redis.
+    pub(crate) fn claim(&mut self, text: impl Into<String>, figure: impl Into<String>, verdict: Verdict) {
+        self.assert(text.into(), figure.into(), verdict, Holds::Undisturbed);
+    }
+
+    /// Asserts a claim that is always true.
+    pub(crate) fn promise(&mut self, text: impl Into<String>, figure: impl Into<String>, verdict: Verdict) {
+        self.assert(text.into(), figure.into(), verdict, Holds::Always);
+    }
+
+    fn assert(&mut self, text: String, figure: String, verdict: Verdict, holds: Holds) {
+        self.say.claim(self.claims.add(Assertion { strategy: self.demo.name(), text, figure, verdict, holds }));
+    }
+
+    /// Records the write that undoes a change which a demo is about to make.
+    pub(crate) fn undo_later(&mut self, path: impl Into<String>, original: Value) {
+        self.undo.push((path.into(), original));
+    }
+
+    /// Undoes all changes, the latest first.
+    pub(crate) async fn undo(&mut self) -> Result<()> {
+        while let Some((path, original)) = self.undo.pop() {
+            self.shop.put(&path, &original).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the product of `demo`, under its strategy. Each demo has a different product.
+    pub(crate) fn subject(&mut self, demo: Demo) -> Result<DemoProduct> {
+        self.extra(demo, demo.number())
+    }
+
+    /// Returns further products under the strategy of `demo`, which no other demo uses.
+    pub(crate) fn subjects(&mut self, demo: Demo, count: usize) -> Result<Vec<DemoProduct>> {
+        (1..=count).map(|number| self.extra(demo, Demo::ALL.len() + number)).collect()
+    }
+
+    /// Returns two categories, each with its products (two at least).
+    pub(crate) fn two_categories(&self) -> Result<[(Category, Vec<Product>); 2]> {
+        let of = |category: &Category| -> Vec<Product> {
+            self.products.iter().filter(|product| product.category.id == category.id).cloned().collect()
+        };
+        let mut shelves =
+            self.products.iter().skip(FIRST).map(|product| (product.category.clone(), of(&product.category)));
+        let first = shelves.find(|(_, products)| products.len() >= 2).context("no category has two products")?;
+        let second = shelves.find(|(category, products)| *category != first.0 && products.len() >= 2);
+        Ok([first, second.context("only one category has two products")?])
+    }
+
+    fn extra(&mut self, demo: Demo, number: usize) -> Result<DemoProduct> {
+        let product = self.products.get(FIRST + number).cloned().context("too few products")?;
+        let subject = DemoProduct::new(&self.shop, demo.name(), product);
+        self.undo_later(subject.path(), subject.original());
+        Ok(subject)
+    }
+}

@@ -1,0 +1,39 @@
+//! Seven narrated demos, one per strategy, and live load, on the running stack.
+//!
+//! | file | is |
+//! |---|---|
+//! | `show.rs`, `options.rs` | runs the demos |
+//! | `demos.rs` | the list of demos |
+//! | `ttl.rs` … `production.rs` | the demos, one strategy each |
+//! | `context.rs` | the context of a demo |
+//! | `all_services.rs` | the second half of `events.rs`: one write in the caches of all services |
+//! | `product_api.rs`, `demo_product.rs`, `readers.rs`, `stack.rs` | the API, one product, many readers of it, and the script that runs the stack |
+//! | `other_services.rs` | the responses and entries of the other services that show a product |
+//! | `narrate.rs`, `claim.rs`, `table.rs` | what is printed and asserted |
+//! | `load.rs` | load that runs until it is stopped, with live figures |
+
+mod all_services;
+mod claim;
+mod context;
+mod demo_product;
+mod demos;
+mod events;
+mod explicit;
+pub mod load;
+mod narrate;
+mod options;
+mod other_services;
+mod paint;
+mod product_api;
+mod production;
+mod readers;
+pub mod show;
+mod stack;
+mod swr;
+mod table;
+mod tags;
+mod ttl;
+mod writethrough;
+
+pub use demos::Demo;
+pub use options::Options;

@@ -1,0 +1,165 @@
+//! The stack that runs the API, controlled by its script: reads from Redis, stops Redis, blocks Postgres.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+/// The script that runs the stack.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    script: PathBuf,
+}
+
+/// A stopped Redis. [`start`](Self::start) starts it again, and so does a drop, even after an error.
+#[derive(Debug)]
+#[must_use = "dropping it starts Redis again"]
+pub(crate) struct RedisDown {
+    script: PathBuf,
+    is_down: bool,
+}
+
+/// A service that a demo may stop, and start with other settings. A drop restores its original settings.
+#[derive(Debug)]
+#[must_use = "dropping it starts the service as it was"]
+pub(crate) struct StoppedService {
+    script: PathBuf,
+    service: &'static str,
+    is_changed: std::cell::Cell<bool>,
+}
+
+/// A lock under which Postgres executes no query on products, until it is released or dropped.
+#[derive(Debug)]
+pub(crate) struct PostgresLock {
+    psql: Child,
+    session: ChildStdin,
+}
+
+impl Stack {
+    /// Creates a handle for the stack that `script` controls.
+    pub(crate) fn new(script: &Path) -> Result<Self> {
+        let found = script.canonicalize().with_context(|| {
+            format!("there is no stack script at {}; STACK_SCRIPT names it, or use `make demo`", script.display())
+        })?;
+        Ok(Self { script: found })
+    }
+
+    /// Returns the first line of what `redis-cli GET key` prints: an entry's header is text, and its body follows.
+    pub(crate) async fn redis_get(&self, key: &str) -> Result<String> {
+        let output = run(&self.script, &["redis-cli", "GET", key]).await?;
+        Ok(output.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// Runs SQL in psql, as another program would.
+    pub(crate) async fn psql(&self, sql: &str) -> Result<String> {
+        run(&self.script, &["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql]).await
+    }
+
+    /// Returns a handle that can stop and start a service.
+    pub(crate) fn borrow(&self, service: &'static str) -> StoppedService {
+        StoppedService { script: self.script.clone(), service, is_changed: false.into() }
+    }
+
+    /// Stops Redis.
+    pub(crate) async fn stop_redis(&self) -> Result<RedisDown> {
+        // The guard is created first, so that a stop that fails half-way is undone too.
+        let down = RedisDown { script: self.script.clone(), is_down: true };
+        run(&self.script, &["stop", "redis"]).await?;
+        Ok(down)
+    }
+
+    /// Locks the table against all other sessions, as a long migration would.
+    pub(crate) async fn hold_postgres(&self) -> Result<PostgresLock> {
+        let mut psql = Command::new(&self.script)
+            .args(["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut session = psql.stdin.take().context("psql has no input")?;
+        let lock = "set lock_timeout = '2s'; begin; lock table products in access exclusive mode; select 'held';\n";
+        session.write_all(lock.as_bytes()).await?;
+        let mut output = BufReader::new(psql.stdout.take().context("psql has no output")?).lines();
+        while let Some(line) = output.next_line().await? {
+            if line == "held" {
+                return Ok(PostgresLock { psql, session });
+            }
+        }
+        anyhow::bail!("psql did not get the lock on the table")
+    }
+}
+
+impl StoppedService {
+    /// Stops the service.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        self.is_changed.set(true);
+        run(&self.script, &["stop", self.service]).await.map(drop)
+    }
+
+    /// Starts or restarts the service with additional settings: `SECTION__NAME=value`.
+    pub(crate) async fn start(&self, settings: &[&str]) -> Result<()> {
+        self.is_changed.set(true);
+        run(&self.script, &[&["start", self.service], settings].concat()).await.map(drop)
+    }
+
+    /// Starts the service with its original settings.
+    pub(crate) async fn give_back(self) -> Result<()> {
+        self.start(&[]).await?;
+        self.is_changed.set(false);
+        Ok(())
+    }
+}
+
+impl Drop for StoppedService {
+    fn drop(&mut self) {
+        if self.is_changed.get() {
+            eprintln!("starting {} as it was", self.service);
+            let started = std::process::Command::new(&self.script).args(["start", self.service]).status();
+            if !started.is_ok_and(|status| status.success()) {
+                eprintln!("{} did not start; `make up` starts it", self.service);
+            }
+        }
+    }
+}
+
+impl RedisDown {
+    /// Starts Redis again; it is empty.
+    pub(crate) async fn start(mut self) -> Result<()> {
+        run(&self.script, &["start", "redis"]).await?;
+        self.is_down = false;
+        Ok(())
+    }
+}
+
+impl Drop for RedisDown {
+    fn drop(&mut self) {
+        if self.is_down {
+            eprintln!("starting Redis again");
+            let started = std::process::Command::new(&self.script).args(["start", "redis"]).status();
+            if !started.is_ok_and(|status| status.success()) {
+                eprintln!("Redis did not start; `make up` starts it");
+            }
+        }
+    }
+}
+
+impl PostgresLock {
+    /// Releases the lock, so that waiting queries continue.
+    pub(crate) async fn release(mut self) -> Result<()> {
+        self.session.write_all(b"commit;\n").await?;
+        // psql exits at the end of its input.
+        drop(self.session);
+        ensure!(self.psql.wait().await?.success(), "psql could not give the lock back");
+        Ok(())
+    }
+}
+
+async fn run(script: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(script).args(arguments).stdin(Stdio::null()).output().await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{} {}` failed: {}", script.display(), arguments.join(" "), said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

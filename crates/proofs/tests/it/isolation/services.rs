@@ -1,0 +1,65 @@
+//! The services themselves: each works as its Redis user, and runs no command that is refused.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use reqwest::Client;
+use serde_json::{Value, json};
+use testkit::eventually;
+use testkit::private_system::{PrivateSystem, Service};
+
+/// A timeout that is long enough for a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn read(http: &Client, url: &str) -> Result<Value> {
+    Ok(http.get(url).send().await?.error_for_status()?.json().await?)
+}
+
+/// Returns whether every change is published, and every consumer has applied it.
+async fn settled(system: &PrivateSystem, http: &Client) -> Result<bool> {
+    for database in ["shop_db", "cart_db"] {
+        if system.postgres.sql(database, "SELECT count(*) FROM outbox WHERE done_at IS NULL").await? != "0" {
+            return Ok(false);
+        }
+    }
+    for service in Service::SUBSCRIBERS {
+        let metrics = http.get(format!("{}/metrics", system.url(service))).send().await?.text().await?;
+        if metrics.lines().any(|line| line.starts_with("events_lag{") && !line.ends_with(" 0")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[tokio::test]
+async fn redis_refuses_no_command_of_a_running_service() -> Result<()> {
+    let system = PrivateSystem::start(60, &[("LANES__SWR__SOFT_TTL", "50ms")]).await?;
+    let http = Client::builder().no_proxy().build()?;
+    let [shop, cart, search, recommendation] = Service::ALL.map(|service| system.url(service));
+    let made: Value = http.post(format!("{cart}/carts")).json(&json!({})).send().await?.json().await?;
+    let line = format!("{cart}/carts/{}/items/1", made["id"].as_str().unwrap_or_default());
+    let view = line.replace("/items/1", "");
+    for stock in 1..=5 {
+        for strategy in ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"] {
+            let product = format!("{shop}/products/{strategy}/1");
+            read(&http, &product).await?;
+            http.put(&product).json(&json!({ "stock": stock })).send().await?.error_for_status()?;
+            read(&http, &product).await?;
+        }
+        http.put(&line).json(&json!({ "quantity": stock })).send().await?.error_for_status()?;
+        for url in [&view, &format!("{search}/search?q=a"), &format!("{recommendation}/recommendations/1")] {
+            read(&http, url).await?;
+            read(&http, url).await?;
+        }
+        for service in Service::ALL {
+            read(&http, &format!("{}/cache/entries?limit=10", system.url(service))).await?;
+        }
+    }
+    eventually("everything to be carried out", SOON, async || settled(&system, &http).await.is_ok_and(|is| is)).await;
+    let users = system.redis.cli(&["CLIENT", "LIST"]).await?;
+    for service in Service::ALL {
+        assert!(users.contains(&format!(" user={} ", service.name())), "{users}");
+    }
+    assert_eq!(system.redis.cli(&["ACL", "LOG"]).await?, "");
+    Ok(())
+}

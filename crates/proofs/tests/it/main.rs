@@ -1,0 +1,7 @@
+//! Tests of the protocol's model, and tests that concern the whole repository.
+
+mod docs;
+mod isolation;
+mod model;
+mod native_process;
+mod poison;

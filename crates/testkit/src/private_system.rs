@@ -1,0 +1,241 @@
+//! The whole system as private processes: Postgres, Redis and the four services, each of which can be killed and
+//! started again at its own port.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::{ChildProcess, Postgres, Proxy, Redis, free_port};
+
+/// Maximum time until a service is ready.
+const START: Duration = Duration::from_secs(60);
+
+/// The services, in the order in which they are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Service {
+    ProductApi,
+    Cart,
+    Search,
+    Recommendation,
+}
+
+impl Service {
+    /// All services.
+    pub const ALL: [Self; 4] = [Self::ProductApi, Self::Cart, Self::Search, Self::Recommendation];
+    /// The services that consume events.
+    pub const SUBSCRIBERS: [Self; 3] = [Self::Cart, Self::Search, Self::Recommendation];
+
+    /// Returns the name of its program, which is also the prefix of its keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProductApi => "product-api",
+            Self::Cart => "cart",
+            Self::Search => "search",
+            Self::Recommendation => "recommendation",
+        }
+    }
+
+    /// Returns whether the service has the setting; it would refuse an unknown one.
+    fn has(self, setting: &str) -> bool {
+        match setting.split_once("__").map_or(setting, |(section, _)| section) {
+            "HTTP" | "LOG" | "OPERATIONS" | "REDIS" => true,
+            "POSTGRES" => self != Self::Search,
+            "EVENTS" => self != Self::ProductApi,
+            "RELAY" => matches!(self, Self::ProductApi | Self::Cart),
+            _ => self == Self::ProductApi,
+        }
+    }
+}
+
+/// The running system. It ends when this value is dropped, and when this process ends for any reason.
+#[derive(Debug)]
+pub struct PrivateSystem {
+    /// One server with three databases.
+    pub postgres: Postgres,
+    /// One server with four keyspaces.
+    pub redis: Redis,
+    /// The proxies between the services and Postgres and Redis, if there are any.
+    pub proxies: Option<Proxies>,
+    programs: PathBuf,
+    ports: [u16; 4],
+    databases: Databases,
+    settings: Vec<(String, String)>,
+    index: TempDir,
+    running: [Mutex<Option<ChildProcess>>; 4],
+}
+
+/// The proxies between the services and their stores.
+#[derive(Debug)]
+pub struct Proxies {
+    /// The proxy for all connections to Postgres.
+    pub postgres: Proxy,
+    /// The proxy for all connections to Redis.
+    pub redis: Proxy,
+}
+
+#[derive(Debug)]
+struct Databases {
+    shop: String,
+    cart: String,
+    recommendation: String,
+}
+
+impl PrivateSystem {
+    /// Starts the system with this number of products, and with these settings for every service that has them.
+    ///
+    /// # Errors
+    /// Returns an error if the services have not been built, or if one of them is not ready within a minute.
+    pub async fn start(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
+        let system = Self::prepare(products, settings).await?;
+        // The product API starts first, because it fills the catalogue. The other services do not wait for each other.
+        system.start_and_wait(Service::ProductApi).await?;
+        tokio::try_join!(
+            system.start_and_wait(Service::Cart),
+            system.start_and_wait(Service::Search),
+            system.start_and_wait(Service::Recommendation)
+        )?;
+        Ok(system)
+    }
+
+    /// Does the same as [`start`](Self::start), but starts no service yet.
+    ///
+    /// # Errors
+    /// Returns an error if the services have not been built, or if Postgres or Redis does not start.
+    pub async fn prepare(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
+        let programs = programs()?;
+        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
+        let databases = Databases {
+            shop: postgres.create_database("shop_db").await?,
+            cart: postgres.create_database("cart_db").await?,
+            recommendation: postgres.create_database("recommendation_db").await?,
+        };
+        let mut all = vec![("SEED_PRODUCTS".to_owned(), products.to_string())];
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Ok(Self {
+            postgres,
+            redis,
+            proxies: None,
+            programs,
+            ports: std::array::from_fn(|_| free_port()),
+            databases,
+            settings: all,
+            index: TempDir::new().context("a folder for the search index")?,
+            running: std::array::from_fn(|_| Mutex::new(None)),
+        })
+    }
+
+    /// Adds proxies: from their next start on, services connect to their stores through proxies that can be cut.
+    pub async fn add_proxies(&mut self) -> Result<()> {
+        let (postgres, redis) = (Proxy::to(self.postgres.port()).await?, Proxy::to(self.redis.port()).await?);
+        self.proxies = Some(Proxies { postgres, redis });
+        Ok(())
+    }
+
+    /// Freezes a service.
+    pub async fn pause(&self, service: Service) {
+        if let Some(process) = self.running[service as usize].lock().await.as_ref() {
+            process.pause();
+        }
+    }
+
+    /// Resumes a frozen service.
+    pub async fn resume(&self, service: Service) {
+        if let Some(process) = self.running[service as usize].lock().await.as_ref() {
+            process.resume();
+        }
+    }
+
+    /// Returns the base URL of a service: `http://127.0.0.1:port`.
+    pub fn url(&self, service: Service) -> String {
+        format!("http://127.0.0.1:{}", self.ports[service as usize])
+    }
+
+    /// Kills a service (`kill -9`).
+    pub async fn kill(&self, service: Service) -> Result<()> {
+        match self.running[service as usize].lock().await.take() {
+            Some(process) => process.kill9().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a service that does not run, without waiting until it is ready. A service that has exited by itself is
+    /// started again, as its supervisor would do: while a store is unavailable, a start may fail.
+    pub async fn start_without_waiting(&self, service: Service) -> Result<()> {
+        let mut running = self.running[service as usize].lock().await;
+        if running.as_ref().is_none_or(|process| !process.is_alive()) {
+            *running = Some(ChildProcess::start(&self.command(service)?)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a service that does not run, and waits until it is ready.
+    pub async fn start_and_wait(&self, service: Service) -> Result<()> {
+        let deadline = Instant::now() + START;
+        loop {
+            self.start_without_waiting(service).await?;
+            let running = self.running[service as usize].lock().await;
+            let process = running.as_ref().context("it was started just now")?;
+            match process.wait_for_http(&format!("{}/readyz", self.url(service)), START).await {
+                Err(_) if !process.is_alive() && Instant::now() < deadline => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Returns the output of a service so far.
+    pub async fn output(&self, service: Service) -> String {
+        self.running[service as usize].lock().await.as_ref().map(ChildProcess::output).unwrap_or_default()
+    }
+
+    /// Returns the process id of a service, if it runs.
+    pub async fn pid(&self, service: Service) -> Option<u32> {
+        self.running[service as usize].lock().await.as_ref().map(ChildProcess::pid)
+    }
+
+    fn command(&self, service: Service) -> Result<Command> {
+        let program = self.programs.join(service.name());
+        ensure!(program.is_file(), "{} does not exist: cargo build --workspace", program.display());
+        let mut command = Command::new(program);
+        for (name, value) in self.settings.iter().filter(|(name, _)| service.has(name)) {
+            command.env(name, value);
+        }
+        command.env("HTTP__HOST", "127.0.0.1").env("HTTP__PORT", self.ports[service as usize].to_string());
+        let through = |url: String, port: u16, proxy: Option<&Proxy>| match proxy {
+            Some(proxy) => url.replace(&format!(":{port}"), &format!(":{}", proxy.port())),
+            None => url,
+        };
+        let (to_postgres, to_redis) = match &self.proxies {
+            Some(proxies) => (Some(&proxies.postgres), Some(&proxies.redis)),
+            None => (None, None),
+        };
+        let database = |url: &String| through(url.clone(), self.postgres.port(), to_postgres);
+        command.env("REDIS__URL", through(self.redis.url_of(service.name()), self.redis.port(), to_redis));
+        match service {
+            Service::ProductApi => command.env("POSTGRES__URL", database(&self.databases.shop)),
+            Service::Cart => command.env("POSTGRES__URL", database(&self.databases.cart)),
+            Service::Search => command.env("INDEX__PATH", self.index.path()),
+            Service::Recommendation => command
+                .env("POSTGRES__URL", database(&self.databases.recommendation))
+                .env("CART__URL", self.url(Service::Cart)),
+        };
+        if service != Service::ProductApi {
+            command.env("PRODUCT_API__URL", self.url(Service::ProductApi));
+        }
+        Ok(command)
+    }
+}
+
+/// Returns the folder of the programs that were built with this one: the target folder, both for a test and for a tool.
+///
+/// # Errors
+/// Returns an error if the product API has not been built.
+pub fn programs() -> Result<PathBuf> {
+    let us = std::env::current_exe()?;
+    let folder = us.ancestors().skip(1).take(2).find(|folder| folder.join("product-api").is_file());
+    folder.map(PathBuf::from).context("product-api has not been built: cargo build --workspace")
+}
