@@ -1,181 +1,127 @@
-//! Starts the service: connects the stores, starts relay, consumer and server, and stops them in order.
+//! The running cart service: its start, its readiness and its stop.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context;
-use cache::{CacheClient, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::consumer::{Consumer, Delivery, EventProgress, Subscription};
 use events::product_api::ProductApi;
 use events::relay::{Outbox, Relay};
 use events::{CART_EVENTS, PRODUCT_EVENTS};
-use runtime::StandardRoutes;
-use runtime::docs::{self, Docs};
-use runtime::health::Readiness;
-use runtime::operations::OperationsAccess;
-use runtime::shutdown::shut_down_cache;
-use runtime::telemetry::Metrics;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use service::health::Readiness;
+use service::shutdown::shut_down_cache;
+use service::{Service, StartContext, outbox_routes};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
+use crate::cart_service::CartService;
 use crate::carts::Carts;
 use crate::facts::{ProductSnapshots, ProductSource, Upstream};
 use crate::keys::{self, Caches};
 use crate::react::{CartEventHandler, InvalidateOnRelay};
-use crate::service::CartService;
 use crate::settings::Settings;
 use crate::view::Views;
 use crate::{NAME, routes};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The longest time that a start waits for Postgres.
-const DATABASE_WAIT: Duration = Duration::from_secs(60);
 /// The longest time that a start waits for earlier events to be applied. The rest is applied during the first requests.
 const RELAY_WAIT: Duration = Duration::from_secs(2);
-/// The least time that a stop allows after the last request.
-const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
-/// The background tasks.
-struct Events {
+/// The running parts.
+#[derive(Debug)]
+pub struct App {
+    carts: CartService,
     consumer: Consumer,
     progress: EventProgress,
     relay: Relay,
+    /// Checks whether the product API is available.
+    watch: JoinHandle<()>,
 }
 
-/// Serves until `shutdown`, then completes the requests in flight within the grace time.
-///
-/// # Errors
-/// Returns an error if a setting names an unusable server or file, or if the listener fails.
-pub async fn run(
-    listener: TcpListener,
-    settings: Settings,
-    metrics: Metrics,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let access = OperationsAccess::load(&settings.operations, &listener)?;
-    let (service, events) = tokio::select! {
-        started = start(&settings, access.token()) => started?,
-        () = shutdown.cancelled() => return Ok(()),
-    };
-    let standard = StandardRoutes {
-        readiness: readiness(&service, &events, shutdown.clone()),
-        metrics,
-        docs: Docs::new(&openapi()).context("the API's description")?,
-    };
-    info!(address = %listener.local_addr()?, "the cart service is ready");
-    let upstream = service.upstream.clone();
-    let watching = tokio::spawn(async move { upstream.watch().await });
-    let data = Data::new(service.clone());
-    let ends = shutdown.clone();
-    let deadline = async move {
-        ends.cancelled().await;
-        Instant::now() + settings.http.grace
-    };
-    let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
-        cfg.app_data(data.clone());
-        access.configure(cfg);
-        routes::configure(cfg);
-        runtime::cache_routes::configure(&data.cache, cfg);
-        runtime::outbox_routes::configure(&data.outbox, cfg);
-        standard.configure(cfg);
-    });
-    let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const TITLE: &'static str = "the cart service";
+    const KEYSPACE: &'static str = keys::KEYSPACE;
+    type Settings = Settings;
 
-    watching.abort();
-    let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
-    let stopped = timeout_at(deadline, async {
-        tokio::join!(events.relay.stop(), events.consumer.stop());
-        shut_down_cache(
-            &service.cache,
-            deadline,
-            "are left to the relay of the outbox, in the next process or in another one",
-        )
-        .await;
-    });
-    match stopped.await {
-        Ok(()) => info!("the cart service has stopped"),
-        Err(_) => warn!("the grace period is over; unfinished loads are dropped"),
+    fn openapi() -> OpenApi {
+        let mut openapi = routes::ApiDoc::openapi();
+        openapi.merge(outbox_routes::ApiDoc::openapi());
+        openapi
     }
-    Ok(())
-}
 
-/// Connects to the stores, brings the schema up to date, and starts the relay and the consumer. The product API may be
-/// unavailable.
-async fn start(settings: &Settings, token: Option<&str>) -> anyhow::Result<(CartService, Events)> {
-    // First the cache: invalid cache settings should be reported before the wait for Postgres.
-    let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
-    database::migrate(&settings.postgres, MIGRATIONS, DATABASE_WAIT).await.context("POSTGRES__URL")?;
-    let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
+    /// The product API may be unavailable.
+    async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
+        let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(context.token);
+        let pool = context.open_database(&settings.postgres, MIGRATIONS).await?;
 
-    let lanes = Caches::new(&cache, &settings.lanes)?;
-    let (upstream, snapshots) = (Upstream::new(api.clone()), ProductSnapshots::new(pool.clone()));
-    let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
-    let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
-    let facts = ProductSource::new(lanes.product.clone(), progress.clone(), upstream.clone(), snapshots.clone());
-    let views = Views::new(cache.clone(), lanes.view.clone(), carts.clone(), facts.clone(), settings.redis.max_loads);
+        let (cache, redis) = (context.cache, &settings.common.redis);
+        let caches = Caches::new(&cache, &settings.lanes)?;
+        let (upstream, snapshots) = (Upstream::new(api.clone()), ProductSnapshots::new(pool.clone()));
+        let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
+        let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
+        let facts = ProductSource::new(caches.product.clone(), progress.clone(), upstream.clone(), snapshots.clone());
+        let views = Views::new(cache.clone(), caches.view.clone(), carts.clone(), facts.clone(), redis.max_loads);
 
-    let (redis, commit_bound) = (&settings.redis.url, settings.postgres.commit_bound());
-    let aftermath = InvalidateOnRelay::new(cache.clone(), views.clone());
-    let relay =
-        Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, redis, aftermath).context("REDIS__URL")?;
-    let subscription = Subscription {
-        source: PRODUCT_EVENTS,
-        delivery: Delivery::Group(keys::GROUP),
-        dead_letters: keys::DEAD_LETTERS.to_owned(),
-        log: api.events(),
-    };
-    let handler = CartEventHandler::new(cache.clone(), lanes, snapshots);
-    let consumer = Consumer::start(&settings.events, redis, subscription, handler).context("REDIS__URL")?;
-    progress.follow(&consumer);
-    // Before the first request, waits for the changes made while no process of this service ran. Without Redis there is
-    // nothing to invalidate.
-    if cache.health().is_in_use() {
-        let mut status = consumer.watch();
-        // The guard of the watch must not outlive the wait, because the consumer could not update its status while it
-        // is held.
-        let heard = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
-        let _ = timeout(RELAY_WAIT, async { tokio::join!(relay.caught_up(), heard) }).await;
+        let on_relay = InvalidateOnRelay::new(cache.clone(), views.clone());
+        let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, &redis.url, on_relay)
+            .context("REDIS__URL")?;
+        let subscription = Subscription {
+            source: PRODUCT_EVENTS,
+            delivery: Delivery::Group(keys::GROUP),
+            dead_letters: keys::DEAD_LETTERS.to_owned(),
+            log: api.events(),
+        };
+        let handler = CartEventHandler::new(cache.clone(), caches, snapshots);
+        let consumer = Consumer::start(&settings.events, &redis.url, subscription, handler).context("REDIS__URL")?;
+        progress.follow(&consumer);
+        // Before the first request, waits for the changes made while no process of this service ran. Without Redis there
+        // is nothing to invalidate.
+        if cache.health().is_in_use() {
+            let mut status = consumer.watch();
+            // The guard of the watch must not outlive the wait, because the consumer could not update its status while
+            // it is held.
+            let applied = async { drop(status.wait_for(|status| status.verified.is_some()).await) };
+            let _ = timeout(RELAY_WAIT, async { tokio::join!(relay.caught_up(), applied) }).await;
+        }
+        let watched = upstream.clone();
+        let watch = tokio::spawn(async move { watched.watch().await });
+        let commit_bound = settings.postgres.commit_bound();
+        let carts = CartService { cache, carts, facts, views, outbox, upstream, commit_bound };
+        Ok(Self { carts, consumer, progress, relay, watch })
     }
-    Ok((
-        CartService { cache, carts, facts, views, outbox, upstream, commit_bound },
-        Events { consumer, progress, relay },
-    ))
-}
 
-/// Returns the description of all routes.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut openapi = routes::ApiDoc::openapi();
-    openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
-    openapi.merge(runtime::outbox_routes::ApiDoc::openapi());
-    docs::complete(openapi)
-}
+    /// The service requires its database. Without the others it is slower, or shows the last known data.
+    fn readiness(&self, readiness: Readiness) -> Readiness {
+        let (relay, progress) = (self.relay.failing(), self.progress.clone());
+        let upstream = self.carts.upstream.clone();
+        readiness
+            .requires_database(self.carts.carts.pool())
+            .prefers_state("relay", move || relay.borrow().map_or(Ok(()), Err))
+            .prefers("product-api", Duration::from_secs(1), move || {
+                let upstream = upstream.clone();
+                async move { upstream.ping().await }
+            })
+            .prefers_state("events", move || progress.check_ready())
+    }
 
-/// Returns the readiness checks. The service requires its database. Without the others it is slower, or shows the last
-/// known data.
-fn readiness(service: &CartService, events: &Events, shutdown: CancellationToken) -> Readiness {
-    let (relay, progress) = (events.relay.failing(), events.progress.clone());
-    let limit = Duration::from_secs(1);
-    let upstream = service.upstream.clone();
-    Readiness::new(shutdown)
-        .requires_database(service.carts.pool())
-        .prefers_redis(&service.cache)
-        .prefers_invalidations(&service.cache)
-        .prefers_public("relay", limit, move || {
-            let failing = *relay.borrow();
-            async move { failing.map_or(Ok(()), Err) }
-        })
-        .prefers("product-api", limit, move || {
-            let upstream = upstream.clone();
-            async move { upstream.ping().await }
-        })
-        .prefers_public("events", limit, move || {
-            let ready = progress.check_ready();
-            async move { ready }
-        })
+    fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+        let carts = Data::new(self.carts.clone());
+        move |cfg| {
+            cfg.app_data(carts.clone());
+            routes::configure(cfg);
+            outbox_routes::configure(&carts.outbox, cfg);
+        }
+    }
+
+    async fn stop(self, deadline: Instant) {
+        self.watch.abort();
+        tokio::join!(self.relay.stop(), self.consumer.stop());
+        let pending = "are left to the relay of the outbox, in the next process or in another one";
+        shut_down_cache(&self.carts.cache, deadline, pending).await;
+    }
 }

@@ -3,7 +3,7 @@
 use cache::GetError;
 use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
-use runtime::validator::Validator;
+use service::validator::Validator;
 
 /// The reason why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -11,11 +11,12 @@
 //! | [`carts`] | the lines in Postgres, the source of truth |
 //! | [`react`] | the effect of each event |
 //! | [`keys`] | every key and tag in Redis |
-//! | [`service`] | the state that every request shares |
+//! | [`cart_service`] | the state that every request shares |
 //! | `routes` | HTTP requests and responses |
 //! | [`app`] · [`settings`] | start and settings |
 
 pub mod app;
+pub mod cart_service;
 pub mod carts;
 pub mod error;
 pub mod facts;
@@ -24,7 +25,6 @@ pub mod keys;
 pub mod react;
 mod routes;
 pub mod schema;
-pub mod service;
 pub mod settings;
 pub mod view;
 

@@ -1,21 +1,12 @@
-//! `cart` serves, `cart healthcheck` checks the readiness of a running instance, and `cart openapi` prints the OpenAPI
-//! document.
+//! The binary of the cart service: `cart`, `cart healthcheck` and `cart openapi`.
 
 use std::process::ExitCode;
 
-use cart::settings::Settings;
-use cart::{NAME, app};
-use runtime::process::Binary;
+use cart::app::App;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Binary {
-        name: NAME,
-        settings: Settings::from_env,
-        sections: |settings| (&settings.http, &settings.log),
-        openapi: app::openapi,
-    }
-    .main(app::run)
+    service::process::main::<App>()
 }

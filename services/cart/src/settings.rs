@@ -1,34 +1,22 @@
 //! The settings of the cart: `settings.toml` holds the defaults and explains each.
 
-use cache::CacheSettings;
 use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
 use events::relay::RelaySettings;
-use runtime::limits;
-use runtime::operations::OperationsSettings;
-use runtime::policy_settings::{CachePolicySettings, check_policies};
-use runtime::server::HttpSettings;
-use runtime::settings::SettingsError;
-use runtime::telemetry::LogSettings;
 use serde::Deserialize;
-
-const DEFAULTS: &str = include_str!("settings.toml");
+use service::limits;
+use service::policy_settings::{CachePolicySettings, check_policies};
+use service::settings::{CommonSettings, ServiceSettings, SettingsError};
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The HTTP server: address, limits and shutdown.
-    pub http: HttpSettings,
-    /// Access to `/events`, `/cache/*` and `/metrics`.
-    pub operations: OperationsSettings,
-    /// Logging.
-    pub log: LogSettings,
+    /// The sections that every service has.
+    pub common: CommonSettings,
     /// The database.
     pub postgres: PostgresSettings,
-    /// The connection and the limits of the cache.
-    pub redis: CacheSettings,
     /// The product API.
     pub product_api: ProductApiSettings,
     /// The consumer of the product API's events.
@@ -49,37 +37,30 @@ pub struct PolicySettings {
     pub view: CachePolicySettings,
 }
 
-impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and checks that the values are
-    /// consistent.
-    ///
-    /// # Errors
-    /// Returns an error that names the invalid setting.
-    pub fn from_env() -> Result<Self, SettingsError> {
-        Self::load(runtime::settings::environment())
+impl ServiceSettings for Settings {
+    const DEFAULTS: &'static str = include_str!("settings.toml");
+
+    fn common(&self) -> &CommonSettings {
+        &self.common
     }
 
-    fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let mut settings: Self = runtime::settings::load(DEFAULTS, vars)?;
-        limits::http(&settings.http)?;
-        limits::postgres(&settings.postgres)?;
-        limits::redis(&settings.redis)?;
-        limits::product_api(&settings.product_api)?;
-        limits::events(&settings.events)?;
-        limits::relay(&settings.relay)?;
+    fn check(&mut self) -> Result<(), SettingsError> {
+        limits::postgres(&self.postgres)?;
+        limits::product_api(&self.product_api)?;
+        limits::events(&self.events)?;
+        limits::relay(&self.relay)?;
         let waits = [
-            ("POSTGRES__WAIT_TIMEOUT", settings.postgres.wait_timeout),
-            ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
-            ("PRODUCT_API__TIMEOUT", settings.product_api.timeout),
+            ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
+            ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
+            ("PRODUCT_API__TIMEOUT", self.product_api.timeout),
         ];
-        let lanes = &mut settings.lanes;
-        check_policies([("product", &mut lanes.product), ("view", &mut lanes.view)], &waits)?;
-        if settings.lanes.view.soft_ttl.is_some() {
+        check_policies([("product", &mut self.lanes.product), ("view", &mut self.lanes.view)], &waits)?;
+        if self.lanes.view.soft_ttl.is_some() {
             // With a soft TTL, a stale view would be served after a write to its cart was acknowledged, and be
             // refreshed in the background.
             return Err(SettingsError::wrong("LANES__VIEW__SOFT_TTL", "a view is never served stale"));
         }
-        Ok(settings)
+        Ok(())
     }
 }
 
@@ -87,13 +68,9 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn load(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::load(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
-    }
-
     #[test]
     fn default_settings_are_consistent() {
-        assert_eq!(load(&[]).unwrap().http.port, 8005);
+        assert_eq!(Settings::from_vars::<&str, &str>([]).unwrap().common.http.port, 8005);
     }
 
     #[test]
@@ -104,17 +81,9 @@ mod tests {
             ("LANES__PRODUCT__NEGATIVE_TTL", "6m"),
             ("LANES__VIEW__LEASE", "2s"),
             ("PRODUCT_API__TIMEOUT", "2m"),
-            ("REDIS__MAX_LOADS", "0"),
-            ("REDIS__SWEEP_REST", "0s"),
-            ("REDIS__COMMAND_TIMEOUT", "0s"),
-            ("HTTP__KEEP_ALIVE", "0s"),
-            ("HTTP__GRACE", "1000years"),
             ("POSTGRES__WAIT_TIMEOUT", "0s"),
             ("POSTGRES__STATEMENT_TIMEOUT", "0s"),
             ("POSTGRES__MAX_CONNECTIONS", "1000000"),
-            ("EVENTS__BATCH", "0"),
-            ("EVENTS__CLAIM_AFTER", "0s"),
-            ("EVENTS__MAX_ATTEMPTS", "0"),
             ("PRODUCT_API__TIMEOUT", "0s"),
             ("PRODUCT_API__URL", "127.0.0.1:8004"),
             ("RELAY__BATCH", "0"),
@@ -128,9 +97,8 @@ mod tests {
             ("EVENTS__STALE_AFTER", "1s"),
             ("EVENTS__STALE_AFTER", "1h"),
             ("PRODUCT_API__TIMEOUT", "soon"),
-            ("HTTP__PORT", "eighty"),
         ] {
-            let message = load(&[(name, value)]).expect_err(name).to_string();
+            let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();
             assert!(message.contains(name), "{name}={value} gave: {message}");
         }
     }

@@ -1,24 +1,18 @@
-//! Starts the service: connects the stores, starts relay, listener and server, and stops them in order.
+//! The running product API: its start, its readiness and its stop.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context;
-use cache::{CacheClient, Keyspace};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use events::PRODUCT_EVENTS;
 use events::relay::{Outbox, Relay};
-use runtime::StandardRoutes;
-use runtime::docs::{self, Docs};
-use runtime::health::Readiness;
-use runtime::operations::OperationsAccess;
-use runtime::shutdown::shut_down_cache;
-use runtime::telemetry::Metrics;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use service::health::Readiness;
+use service::shutdown::shut_down_cache;
+use service::{Service, StartContext, outbox_routes};
+use tokio::time::{Instant, timeout};
 use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
 use crate::catalogue::Catalogue;
 use crate::events::{InvalidateOnRelay, Listener};
@@ -29,121 +23,77 @@ use crate::{NAME, routes, seed};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The longest time that a start waits for Postgres.
-const DATABASE_WAIT: Duration = Duration::from_secs(60);
 /// The longest time that a start waits for its relay to catch up. The relay then continues during the first requests.
 const RELAY_WAIT: Duration = Duration::from_secs(2);
-/// The least time that a stop allows after the last request.
-const MIN_SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// Why the readiness check `listener` fails.
 const NOT_SUBSCRIBED: &str = "product:updates is not subscribed to: entries of the events strategy may be outdated";
 
-/// The background tasks.
-struct Events {
+/// The running parts.
+#[derive(Debug)]
+pub struct App {
+    products: ProductService,
     listener: Listener,
     relay: Relay,
 }
 
-/// Serves until `shutdown`, then completes the requests in flight within the grace time.
-pub async fn run(
-    listener: TcpListener,
-    settings: Settings,
-    metrics: Metrics,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let access = OperationsAccess::load(&settings.operations, &listener)?;
-    let (service, events) = tokio::select! {
-        started = start(&settings) => started?,
-        () = shutdown.cancelled() => return Ok(()),
-    };
-    let standard = StandardRoutes {
-        readiness: readiness(&service, &events, shutdown.clone()),
-        metrics,
-        docs: Docs::new(&openapi()).context("the API's description")?,
-    };
-    info!(address = %listener.local_addr()?, "the product API is ready");
-    let data = Data::new(service.clone());
-    let ends = shutdown.clone();
-    let deadline = async move {
-        ends.cancelled().await;
-        Instant::now() + settings.http.grace
-    };
-    let served = runtime::server::serve(listener, &settings.http, shutdown, move |cfg| {
-        cfg.app_data(data.clone());
-        access.configure(cfg);
-        routes::configure(cfg);
-        runtime::cache_routes::configure(&data.cache, cfg);
-        runtime::outbox_routes::configure(&data.outbox, cfg);
-        standard.configure(cfg);
-    });
-    let ((), deadline) = tokio::try_join!(served, async { Ok(deadline.await) })?;
+impl Service for App {
+    const NAME: &'static str = NAME;
+    const TITLE: &'static str = "the product API";
+    const KEYSPACE: &'static str = keys::KEYSPACE;
+    type Settings = Settings;
 
-    let deadline = deadline.max(Instant::now() + MIN_SHUTDOWN);
-    let stopped = timeout_at(deadline, async {
-        events.relay.stop().await;
-        events.listener.stop().await;
-        shut_down_cache(
-            &service.cache,
-            deadline,
-            "are left to the relay of the outbox, in the next process or in another one",
-        )
-        .await;
-    });
-    match stopped.await {
-        Ok(()) => info!("the product API has stopped"),
-        Err(_) => warn!("the grace period is over; unfinished loads are dropped"),
+    fn openapi() -> OpenApi {
+        let mut openapi = routes::ApiDoc::openapi();
+        openapi.merge(outbox_routes::ApiDoc::openapi());
+        routes::describe_explicit(&mut openapi);
+        openapi
     }
-    Ok(())
-}
 
-/// Connects to the stores, brings the schema and the catalogue up to date, and starts the listener and the relay.
-async fn start(settings: &Settings) -> anyhow::Result<(ProductService, Events)> {
-    // First the cache: invalid cache settings should be reported before the wait for Postgres.
-    let cache = CacheClient::connect(Keyspace::new(keys::KEYSPACE)?, &settings.redis).await.context("REDIS__URL")?;
-    database::migrate(&settings.postgres, MIGRATIONS, DATABASE_WAIT).await.context("POSTGRES__URL")?;
-    let pool = database::connect(&settings.postgres, NAME).await.context("POSTGRES__URL")?;
-    seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
+    async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
+        let pool = context.open_database(&settings.postgres, MIGRATIONS).await?;
+        seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
-    let commit_bound = settings.postgres.commit_bound();
-    let caches = Caches::new(&cache, &settings.lanes, commit_bound)?;
-    // The listener starts before the relay, so that it receives everything that the relay publishes.
-    let listener = Listener::start(&settings.redis, cache.clone(), caches.clone()).await.context("REDIS__URL")?;
-    let on_relay = InvalidateOnRelay::new(cache.clone(), caches.clone());
-    let (postgres, redis) = (&settings.postgres, &settings.redis.url);
-    let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, postgres, redis, on_relay).context("REDIS__URL")?;
-    // Before the first request, waits for the invalidations of the seed and of changes made while this process was
-    // down. Without Redis there is nothing to invalidate.
-    if cache.health().is_in_use() {
-        let _ = timeout(RELAY_WAIT, relay.caught_up()).await;
+        let (cache, redis) = (context.cache, &settings.common.redis);
+        let commit_bound = settings.postgres.commit_bound();
+        let caches = Caches::new(&cache, &settings.lanes, commit_bound)?;
+        // The listener starts before the relay, so that it receives everything that the relay publishes.
+        let listener = Listener::start(redis, cache.clone(), caches.clone()).await.context("REDIS__URL")?;
+        let on_relay = InvalidateOnRelay::new(cache.clone(), caches.clone());
+        let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, &settings.postgres, &redis.url, on_relay)
+            .context("REDIS__URL")?;
+        // Before the first request, waits for the invalidations of the seed and of changes made while this process was
+        // down. Without Redis there is nothing to invalidate.
+        if cache.health().is_in_use() {
+            let _ = timeout(RELAY_WAIT, relay.caught_up()).await;
+        }
+        let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
+        Ok(Self { products: ProductService { catalogue, cache, caches, outbox, commit_bound }, listener, relay })
     }
-    let (outbox, catalogue) = (Outbox::new(pool.clone()), Catalogue::new(pool));
-    Ok((ProductService { catalogue, cache, caches, outbox, commit_bound }, Events { listener, relay }))
-}
 
-/// Returns the description of all routes.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut openapi = routes::ApiDoc::openapi();
-    openapi.merge(runtime::cache_routes::description(keys::KEYSPACE));
-    openapi.merge(runtime::outbox_routes::ApiDoc::openapi());
-    routes::describe_explicit(&mut openapi);
-    docs::complete(openapi)
-}
+    /// The service requires its database. Without Redis it is slower, and without the relay the other services do not
+    /// receive changes.
+    fn readiness(&self, readiness: Readiness) -> Readiness {
+        let (relay, listening) = (self.relay.failing(), self.listener.listening());
+        readiness
+            .requires_database(self.products.catalogue.pool())
+            .prefers_state("relay", move || relay.borrow().map_or(Ok(()), Err))
+            .prefers_state("listener", move || if *listening.borrow() { Ok(()) } else { Err(NOT_SUBSCRIBED) })
+    }
 
-/// Returns the readiness checks. The service requires its database. Without Redis it is slower, and without the relay
-/// the other services do not receive changes.
-fn readiness(service: &ProductService, events: &Events, shutdown: CancellationToken) -> Readiness {
-    let (relay, listening) = (events.relay.failing(), events.listener.listening());
-    Readiness::new(shutdown)
-        .requires_database(service.catalogue.pool())
-        .prefers_redis(&service.cache)
-        .prefers_invalidations(&service.cache)
-        .prefers_public("relay", Duration::from_secs(1), move || {
-            let failing = *relay.borrow();
-            async move { failing.map_or(Ok(()), Err) }
-        })
-        .prefers_public("listener", Duration::from_secs(1), move || {
-            let listening = *listening.borrow();
-            async move { if listening { Ok(()) } else { Err(NOT_SUBSCRIBED) } }
-        })
+    fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+        let products = Data::new(self.products.clone());
+        move |cfg| {
+            cfg.app_data(products.clone());
+            routes::configure(cfg);
+            outbox_routes::configure(&products.outbox, cfg);
+        }
+    }
+
+    async fn stop(self, deadline: Instant) {
+        self.relay.stop().await;
+        self.listener.stop().await;
+        let pending = "are left to the relay of the outbox, in the next process or in another one";
+        shut_down_cache(&self.products.cache, deadline, pending).await;
+    }
 }

@@ -1,21 +1,12 @@
-//! `product-api` serves, `product-api healthcheck` checks the readiness of a running instance, and `product-api
-//! openapi` prints the OpenAPI document.
+//! The binary of the product API: `product-api`, `product-api healthcheck` and `product-api openapi`.
 
 use std::process::ExitCode;
 
-use product_api::settings::Settings;
-use product_api::{NAME, app};
-use runtime::process::Binary;
+use product_api::app::App;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Binary {
-        name: NAME,
-        settings: Settings::from_env,
-        sections: |settings| (&settings.http, &settings.log),
-        openapi: app::openapi,
-    }
-    .main(app::run)
+    service::process::main::<App>()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{CacheClient, Invalidated, Invalidation, NewEntry, Published, Tag};
 use database::WriteError;
 use events::relay::Outbox;
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{Catalogue, CatalogueError, ListMembership, NewProduct, Product, ProductId, UpdatedProduct};
 use crate::keys::{self, Caches};

@@ -1,32 +1,20 @@
 //! The settings of the product API: `settings.toml` holds the defaults and explains each.
 
-use cache::CacheSettings;
 use database::PostgresSettings;
 use events::relay::RelaySettings;
-use runtime::limits;
-use runtime::operations::OperationsSettings;
-use runtime::policy_settings::{CachePolicySettings, check_policies};
-use runtime::server::HttpSettings;
-use runtime::settings::SettingsError;
-use runtime::telemetry::LogSettings;
 use serde::Deserialize;
-
-const DEFAULTS: &str = include_str!("settings.toml");
+use service::limits;
+use service::policy_settings::{CachePolicySettings, check_policies};
+use service::settings::{CommonSettings, ServiceSettings, SettingsError};
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The HTTP server: address, limits and shutdown.
-    pub http: HttpSettings,
-    /// Access to `/events`, `/cache/*` and `/metrics`.
-    pub operations: OperationsSettings,
-    /// Logging.
-    pub log: LogSettings,
+    /// The sections that every service has.
+    pub common: CommonSettings,
     /// The database.
     pub postgres: PostgresSettings,
-    /// The connection and the limits of the cache.
-    pub redis: CacheSettings,
     /// The relay, which publishes changes.
     pub relay: RelaySettings,
     /// The demo catalogue.
@@ -57,51 +45,23 @@ pub struct PolicySettings {
     pub production: CachePolicySettings,
 }
 
-impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and checks that the values are
-    /// consistent.
-    pub fn from_env() -> Result<Self, SettingsError> {
-        Self::load(runtime::settings::environment())
+impl ServiceSettings for Settings {
+    const DEFAULTS: &'static str = include_str!("settings.toml");
+    const ALIASES: &'static [(&'static str, &'static str)] = &[("SEED_PRODUCTS", "SEED__PRODUCTS")];
+
+    fn common(&self) -> &CommonSettings {
+        &self.common
     }
 
-    /// Does the same as [`from_env`](Self::from_env) with the given variables.
-    pub fn from_vars<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingsError> {
-        Self::load(vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())))
-    }
-
-    /// `SEED_PRODUCTS` is the only variable with a name of its own. An error message uses the name that was set.
-    fn load(vars: impl Iterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let mut short = false;
-        let vars = vars.map(|(name, value)| match name.as_str() {
-            "SEED_PRODUCTS" => {
-                short = true;
-                ("SEED__PRODUCTS".to_owned(), value)
-            }
-            _ => (name, value),
-        });
-        let vars: Vec<_> = vars.collect();
-        let loaded = runtime::settings::load(DEFAULTS, vars).map_err(|error| match error {
-            SettingsError::Wrong { setting, reason } if short && setting == "SEED__PRODUCTS" => {
-                SettingsError::wrong("SEED_PRODUCTS", reason)
-            }
-            error => error,
-        });
-        Self::checked(loaded?)
-    }
-
-    fn checked(mut settings: Self) -> Result<Self, SettingsError> {
-        limits::http(&settings.http)?;
-        limits::postgres(&settings.postgres)?;
-        limits::redis(&settings.redis)?;
-        limits::relay(&settings.relay)?;
-        limits::within("SEED_PRODUCTS", settings.seed.products, 0..=10_000_000)?;
-        let postgres = &settings.postgres;
+    fn check(&mut self) -> Result<(), SettingsError> {
+        limits::postgres(&self.postgres)?;
+        limits::relay(&self.relay)?;
+        limits::within("SEED_PRODUCTS", self.seed.products, 0..=10_000_000)?;
         let waits = [
-            ("POSTGRES__WAIT_TIMEOUT", postgres.wait_timeout),
-            ("POSTGRES__STATEMENT_TIMEOUT", postgres.statement_timeout),
+            ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
+            ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
         ];
-        check_policies(settings.lanes.each(), &waits)?;
-        Ok(settings)
+        check_policies(self.lanes.each(), &waits)
     }
 }
 
@@ -131,15 +91,15 @@ mod tests {
 
     #[test]
     fn default_settings_are_consistent() {
-        let settings = Settings::from_vars([]).unwrap();
-        assert_eq!((settings.http.port, settings.seed.products), (8004, 2_000));
+        let settings = Settings::from_vars::<&str, &str>([]).unwrap();
+        assert_eq!((settings.common.http.port, settings.seed.products), (8004, 2_000));
     }
 
     #[test]
     fn a_variable_overrides_a_default() {
         let settings = Settings::from_vars([("LANES__SWR__SOFT_TTL", "7s"), ("REDIS__MAX_LOADS", "5")]).unwrap();
         assert_eq!(settings.lanes.swr.soft_ttl, Some(Duration::from_secs(7)));
-        assert_eq!(settings.redis.max_loads, 5);
+        assert_eq!(settings.common.redis.max_loads, 5);
     }
 
     #[test]
@@ -162,15 +122,6 @@ mod tests {
             ("LANES__TAGS__LOAD_TIMEOUT", "55s"),
             ("LANES__TAGS__WAIT", "1h"),
             ("POSTGRES__STATEMENT_TIMEOUT", "1m"),
-            ("REDIS__MAX_LOADS", "0"),
-            ("REDIS__COMMAND_TIMEOUT", "0s"),
-            ("REDIS__BREAKER_THRESHOLD", "0"),
-            ("REDIS__MAX_LOADS", "10000000000000"),
-            ("REDIS__LOAD_QUEUE", "1000years"),
-            ("REDIS__SWEEP_REST", "0s"),
-            ("HTTP__KEEP_ALIVE", "0s"),
-            ("HTTP__GRACE", "1000years"),
-            ("HTTP__DRAIN_DELAY", "1000years"),
             ("POSTGRES__MAX_CONNECTIONS", "0"),
             ("POSTGRES__MAX_CONNECTIONS", "1000000"),
             ("POSTGRES__WAIT_TIMEOUT", "0s"),
@@ -185,9 +136,6 @@ mod tests {
             ("SEED_PRODUCTS", "10000000000"),
             ("REDIS__TIMEUOT", "5ms"),
             ("LANES__TLL__HARD_TTL", "5s"),
-            ("HTTP__PORT", "eighty"),
-            ("HTTP__WORKERS", "513"),
-            ("HTTP__WORKERS", "-1"),
             ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);

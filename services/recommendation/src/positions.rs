@@ -168,11 +168,6 @@ impl Positions {
         let marks = || numbers.iter().map(|number| LogPosition::from(*number));
         self.pool.run(async |connection| mark(connection, stream, marks()).await).await
     }
-
-    /// Returns the connection pool.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
-    }
 }
 
 /// Marks events as applied, if the transaction commits. This must be the last statement of the transaction, because the

@@ -2,36 +2,24 @@
 
 use std::time::Duration;
 
-use cache::CacheSettings;
 use database::PostgresSettings;
 use events::consumer::ConsumerSettings;
 use events::product_api::ProductApiSettings;
-use runtime::limits;
-use runtime::operations::OperationsSettings;
-use runtime::policy_settings::{CachePolicySettings, check_policies};
-use runtime::server::HttpSettings;
-use runtime::settings::SettingsError;
-use runtime::telemetry::LogSettings;
 use serde::Deserialize;
+use service::limits;
+use service::policy_settings::{CachePolicySettings, check_policies};
+use service::settings::{CommonSettings, ServiceSettings, SettingsError};
 
 use crate::learning::LearningSettings;
-
-const DEFAULTS: &str = include_str!("settings.toml");
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The HTTP server: address, limits and shutdown.
-    pub http: HttpSettings,
-    /// Access to `/events`, `/cache/*` and `/metrics`.
-    pub operations: OperationsSettings,
-    /// The log.
-    pub log: LogSettings,
+    /// The sections that every service has.
+    pub common: CommonSettings,
     /// The database.
     pub postgres: PostgresSettings,
-    /// The connection and the limits of the cache.
-    pub redis: CacheSettings,
     /// The product API, from which the catalogue is copied.
     pub product_api: ProductApiSettings,
     /// The cart service, from which missed events are fetched.
@@ -62,34 +50,27 @@ pub struct PolicySettings {
     pub basket: CachePolicySettings,
 }
 
-impl Settings {
-    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and validates the result.
-    ///
-    /// # Errors
-    /// Fails when a setting is invalid. The error names the setting.
-    pub fn from_env() -> Result<Self, SettingsError> {
-        Self::load(runtime::settings::environment())
+impl ServiceSettings for Settings {
+    const DEFAULTS: &'static str = include_str!("settings.toml");
+
+    fn common(&self) -> &CommonSettings {
+        &self.common
     }
 
-    fn load(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
-        let mut settings: Self = runtime::settings::load(DEFAULTS, vars)?;
-        limits::http(&settings.http)?;
-        limits::postgres(&settings.postgres)?;
-        limits::redis(&settings.redis)?;
-        limits::product_api(&settings.product_api)?;
-        limits::url("CART__URL", &settings.cart.url)?;
-        limits::events(&settings.events)?;
+    fn check(&mut self) -> Result<(), SettingsError> {
+        limits::postgres(&self.postgres)?;
+        limits::product_api(&self.product_api)?;
+        limits::url("CART__URL", &self.cart.url)?;
+        limits::events(&self.events)?;
         let waits = [
-            ("POSTGRES__WAIT_TIMEOUT", settings.postgres.wait_timeout),
-            ("POSTGRES__STATEMENT_TIMEOUT", settings.postgres.statement_timeout),
+            ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
+            ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
         ];
-        let lanes = &mut settings.lanes;
-        check_policies([("list", &mut lanes.list), ("basket", &mut lanes.basket)], &waits)?;
-        let learning = &settings.learning;
+        check_policies([("list", &mut self.lanes.list), ("basket", &mut self.lanes.basket)], &waits)?;
+        let learning = &self.learning;
         limits::within("LEARNING__EVERY", learning.every, Duration::from_millis(10)..=Duration::from_secs(86_400))?;
         limits::within("LEARNING__MIN_SUPPORT", learning.min_support, 1..=1_000_000)?;
-        limits::within("LEARNING__LEAST_SCORE", learning.least_score, 0.0..=1e9)?;
-        Ok(settings)
+        limits::within("LEARNING__LEAST_SCORE", learning.least_score, 0.0..=1e9)
     }
 }
 
@@ -97,13 +78,9 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn load(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::load(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
-    }
-
     #[test]
     fn default_settings_are_valid() {
-        assert_eq!(load(&[]).unwrap().http.port, 8007);
+        assert_eq!(Settings::from_vars::<&str, &str>([]).unwrap().common.http.port, 8007);
     }
 
     #[test]
@@ -116,19 +93,13 @@ mod tests {
             ("LEARNING__MIN_SUPPORT", "0"),
             ("LEARNING__LEAST_SCORE", "-1"),
             ("LEARNING__LEAST_SCORE", "nan"),
-            ("REDIS__MAX_LOADS", "0"),
             ("LEARNING__EVERY", "1000years"),
             ("LEARNING__LEAST_SCORE", "inf"),
             ("CART__URL", "cart"),
-            ("REDIS__SWEEP_REST", "0s"),
-            ("REDIS__COMMAND_TIMEOUT", "0s"),
-            ("HTTP__KEEP_ALIVE", "0s"),
-            ("HTTP__GRACE", "1000years"),
             ("POSTGRES__WAIT_TIMEOUT", "0s"),
             ("POSTGRES__STATEMENT_TIMEOUT", "0s"),
             ("POSTGRES__MAX_CONNECTIONS", "1000000"),
             ("EVENTS__BATCH", "0"),
-            ("EVENTS__CLAIM_AFTER", "0s"),
             ("EVENTS__MAX_ATTEMPTS", "0"),
             ("PRODUCT_API__TIMEOUT", "0s"),
             ("PRODUCT_API__URL", "127.0.0.1:8004"),
@@ -137,7 +108,7 @@ mod tests {
             ("EVENTS__STALE_AFTER", "0s"),
             ("CART__URI", "http://127.0.0.1:1"),
         ] {
-            let message = load(&[(name, value)]).expect_err(name).to_string();
+            let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();
             assert!(message.contains(name), "{name}={value} gave: {message}");
         }
     }

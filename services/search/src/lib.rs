@@ -6,7 +6,7 @@
 //! | [`text`] | splits text into words, in the same way everywhere |
 //! | [`index`] | the index on disk |
 //! | [`indexer`] | the only task that changes the index, from events and by reindexing the catalogue |
-//! | [`react`] | the handler of product events |
+//! | [`react`] · `follower` | the handler of product events, and the task that feeds it and the indexer |
 //! | [`pages`] | result pages through the cache |
 //! | [`keys`] | every key and tag in Redis |
 //! | [`watermarks`] · [`invalidator`] | prevent replicas from caching outdated pages |
@@ -15,6 +15,7 @@
 //! | [`app`] · [`settings`] | start, shutdown and configuration |
 
 pub mod app;
+mod follower;
 pub mod index;
 pub mod indexer;
 pub mod invalidator;

@@ -1,21 +1,12 @@
-//! `search` serves. `search healthcheck` asks a running server whether it is ready. `search openapi` prints the OpenAPI
-//! description.
+//! The binary of the search service: `search`, `search healthcheck` and `search openapi`.
 
 use std::process::ExitCode;
 
-use runtime::process::Binary;
-use search::app;
-use search::settings::Settings;
+use search::app::App;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    Binary {
-        name: "search",
-        settings: Settings::from_env,
-        sections: |settings| (&settings.http, &settings.log),
-        openapi: app::openapi,
-    }
-    .main(app::run)
+    service::process::main::<App>()
 }

@@ -8,7 +8,7 @@ pub use model::{Cart, Line, NewCart, Quantity};
 use database::{Pool, WriteError};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::error::CartError;
 use crate::ids::{CartId, ProductId};

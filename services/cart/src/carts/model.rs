@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use garde::Validate;
-use runtime::validator::Validator;
 use serde::{Deserialize, Serialize};
+use service::validator::Validator;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -2,15 +2,15 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::cache_control::Caching;
-use runtime::problem::Problem;
-use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
+use service::cache_control::Caching;
+use service::problem::Problem;
+use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::{input, problems};
 use crate::NAME;
+use crate::cart_service::CartService;
 use crate::carts::NewCart;
 use crate::ids::CartId;
-use crate::service::CartService;
 use crate::view::View;
 
 /// Creates an empty cart. Takes no body. Every client that knows the cart's id may read and change the cart.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use garde::Validate;
-use runtime::problem::{FieldError, Problem};
+use service::problem::{FieldError, Problem};
 
 /// Parses an id in a path.
 pub(super) fn id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {

@@ -2,15 +2,15 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::conditions::Preconditions;
-use runtime::problem::{Body, Problem};
-use runtime::response::{self, CacheResponse, spawn_detached};
+use service::conditions::Preconditions;
+use service::problem::{Body, Problem};
+use service::response::{self, CacheResponse, spawn_detached};
 
 use super::{input, problems};
 use crate::NAME;
+use crate::cart_service::{CartService, WrittenLine};
 use crate::carts::Quantity;
 use crate::ids::{CartId, ProductId};
-use crate::service::{CartService, WrittenLine};
 
 /// Sets the number of pieces of a product in the cart. The earlier view is removed before the response.
 ///

@@ -8,11 +8,11 @@ mod snapshot;
 
 use actix_web::web::ServiceConfig;
 use events::carts::CartSnapshotPage;
-use runtime::http_metrics::resource;
+use service::http_metrics::resource;
 use utoipa::OpenApi;
 
+use crate::cart_service::WrittenLine;
 use crate::carts::{NewCart, Quantity};
-use crate::service::WrittenLine;
 use crate::view::View;
 
 /// Registers the routes. All methods of a path belong to one resource, so that any other method is answered with 405

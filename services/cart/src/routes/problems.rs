@@ -1,15 +1,10 @@
 //! Errors of the carts and the cache as RFC 9457 problems.
 
-use std::time::Duration;
-
 use cache::{GetError, Invalidated};
-use runtime::conditions;
-use runtime::problem::Problem;
+use service::conditions;
+use service::problem::{Problem, RETRY_AFTER};
 
 use crate::error::CartError;
-
-/// The `Retry-After` of a 503.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Maps an error of the service to the problem that the client receives.
 pub(super) fn shop(error: CartError) -> Problem {
@@ -23,15 +18,14 @@ pub(super) fn shop(error: CartError) -> Problem {
         }
         CartError::Overloaded => Problem::overloaded(RETRY_AFTER, error.to_string()),
         CartError::ProductUnknown(_) | CartError::Unavailable(_) => Problem::unavailable(RETRY_AFTER, error),
-        CartError::Database(cause) if cause.is_transient() => Problem::unavailable(RETRY_AFTER, cause),
-        CartError::Database(cause) => Problem::internal(cause),
+        CartError::Database(cause) => Problem::of_database(&cause),
         CartError::Internal(cause) => Problem::internal(cause),
     }
 }
 
 /// Maps an error of a read through the cache to the problem that the client receives.
 pub(super) fn fetch(error: GetError) -> Problem {
-    shop(error.into())
+    Problem::of_read(error, |cause: &CartError| shop(cause.clone()))
 }
 
 /// Returns the effect of a write on the view, for `Cache-Status`.

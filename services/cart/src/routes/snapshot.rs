@@ -3,14 +3,14 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use events::carts::{CartSnapshotPage, MOST};
-use runtime::operations::OperatorToken;
-use runtime::problem::{Problem, Query};
 use serde::Deserialize;
+use service::operations::OperatorToken;
+use service::problem::{Problem, Query};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::problems;
-use crate::service::CartService;
+use crate::cart_service::CartService;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

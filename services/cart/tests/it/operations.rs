@@ -70,7 +70,7 @@ async fn missed_events_are_fetched_with_the_token() {
 async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
-    let service = stores.cart_with(fake.url(), &[("LOG__FILTER", "info,runtime=debug")]).await;
+    let service = stores.cart_with(fake.url(), &[("LOG__FILTER", "info,service=debug")]).await;
     let cart = CartOf::at(&service).await;
     let mut feed = service.request(Method::GET, "/cache/feed").send().await.expect("a stream");
     cart.put(1, 1).await.expect(201);

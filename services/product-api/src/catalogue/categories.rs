@@ -3,8 +3,8 @@
 use database::WriteError;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use runtime::conditions::Preconditions;
-use runtime::validator::Validator;
+use service::conditions::Preconditions;
+use service::validator::Validator;
 
 use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryId, CategoryPage, Product};
 use crate::schema::{categories, products};

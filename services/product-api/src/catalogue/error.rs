@@ -2,7 +2,7 @@
 
 use database::{AsDatabaseError, ErrorClass, WriteError};
 use diesel::result::Error as DieselError;
-use runtime::validator::Validator;
+use service::validator::Validator;
 
 /// The reason why a query or a change failed. [`WriteError`] says whether a change is in doubt after a failed COMMIT.
 #[derive(Debug, thiserror::Error)]

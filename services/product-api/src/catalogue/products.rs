@@ -7,8 +7,8 @@ use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use runtime::conditions::Preconditions;
-use runtime::validator::Validator;
+use service::conditions::Preconditions;
+use service::validator::Validator;
 
 use super::{
     Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductChange, ProductId, ProductPage,

@@ -6,9 +6,9 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::conditions::Preconditions;
-use runtime::problem::{Body, Problem, Query};
-use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
+use service::conditions::Preconditions;
+use service::problem::{Body, Problem, Query};
+use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::input::{Page, PageQuery};
 use super::{input, problems};

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use garde::Validate;
-use runtime::problem::{FieldError, Problem};
 use serde::Deserialize;
+use service::problem::{FieldError, Problem};
 use utoipa::IntoParams;
 
 use crate::catalogue::ProductId;

@@ -2,8 +2,8 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::problem::Problem;
-use runtime::response::CacheResponse;
+use service::problem::Problem;
+use service::response::CacheResponse;
 
 use super::{input, problems};
 use crate::NAME;

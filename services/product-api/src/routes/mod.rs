@@ -10,7 +10,7 @@ mod problems;
 mod products;
 
 use actix_web::web::ServiceConfig;
-use runtime::http_metrics::resource;
+use service::http_metrics::resource;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};

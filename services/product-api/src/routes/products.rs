@@ -2,9 +2,9 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use runtime::conditions::Preconditions;
-use runtime::problem::{Body, Problem};
-use runtime::response::{CacheResponse, WrittenValidator, spawn_detached};
+use service::conditions::Preconditions;
+use service::problem::{Body, Problem};
+use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::{input, problems};
 use crate::NAME;

@@ -16,7 +16,7 @@
 
 use cache::{Cached, GetError};
 
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;

@@ -15,7 +15,7 @@
 
 use cache::{Cached, GetError, Invalidation};
 
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer};
 use crate::keys;

@@ -17,8 +17,8 @@ use cache::{Cached, GetError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use runtime::cache_control::Caching;
-use runtime::conditions::Preconditions;
+use service::cache_control::Caching;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::products::{CacheWrite, ProductService};

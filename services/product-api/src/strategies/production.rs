@@ -15,7 +15,7 @@
 use cache::{Cached, GetError};
 
 use super::tags;
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId, UpdatedProduct};
 use crate::products::{CacheWrite, ProductService};

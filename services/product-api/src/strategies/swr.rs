@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use cache::{Cached, GetError, NewEntry};
 
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::keys;

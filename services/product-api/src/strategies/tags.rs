@@ -17,7 +17,7 @@
 
 use cache::{Cached, GetError, Invalidation, NewEntry, Tag};
 
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{
     CatalogueError, Category, CategoryChange, CategoryId, Product, ProductChange, ProductId, UpdatedProduct,

@@ -12,7 +12,7 @@
 
 use cache::{Cached, GetError};
 
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, ProductChange, ProductId};
 use crate::products::{CacheWrite, ProductService, WriteEffect};

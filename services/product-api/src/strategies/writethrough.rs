@@ -15,7 +15,7 @@
 
 use cache::{Cached, GetError, Invalidation, Tag, WriteLease};
 
-use runtime::conditions::Preconditions;
+use service::conditions::Preconditions;
 
 use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, UpdatedProduct, Writer};
 use crate::keys;

@@ -89,7 +89,7 @@ fn start<R: EventHandler>(
 ) -> Option<Consumer> {
     let delivery = Delivery::Group(keys::GROUP);
     let subscription = Subscription { source, delivery, dead_letters: keys::DEAD_LETTERS.to_owned(), log };
-    Consumer::start(&settings.events, &settings.redis.url, subscription, handler)
+    Consumer::start(&settings.events, &settings.common.redis.url, subscription, handler)
         .inspect(|consumer| progress.follow(consumer))
         // Unreachable in practice: the cache has accepted this URL.
         .inspect_err(|error| error!(%error, "events cannot be read"))

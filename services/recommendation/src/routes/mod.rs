@@ -4,7 +4,7 @@ mod problems;
 mod recommendations;
 
 use actix_web::web::ServiceConfig;
-use runtime::http_metrics::resource;
+use service::http_metrics::resource;
 use utoipa::OpenApi;
 
 pub(crate) use recommendations::RecommendationService;

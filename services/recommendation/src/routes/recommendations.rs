@@ -5,10 +5,10 @@ use std::time::Instant;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cache::Cached;
-use runtime::cache_control::Caching;
-use runtime::problem::{Problem, Query};
-use runtime::response::CacheResponse;
 use serde::{Deserialize, Serialize};
+use service::cache_control::Caching;
+use service::problem::{Problem, Query};
+use service::response::CacheResponse;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problems;

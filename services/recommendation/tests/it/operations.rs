@@ -38,7 +38,7 @@ async fn operations_routes_require_the_token_when_there_is_one() {
 async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
-    let ours = stores.ours_with(api.url(), &[("LOG__FILTER", "info,runtime=debug")]).await;
+    let ours = stores.ours_with(api.url(), &[("LOG__FILTER", "info,service=debug")]).await;
     let mut feed = ours.request(Method::GET, "/cache/feed").send().await.expect("a stream");
     let mut carts = Carts::new(&stores.redis);
     let cart = carts.with(&[1, 2]).await;

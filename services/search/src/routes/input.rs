@@ -1,7 +1,7 @@
 //! Parsing of request parameters into a [`Search`], or into a problem.
 
-use runtime::problem::{FieldError, Problem};
 use serde::Deserialize;
+use service::problem::{FieldError, Problem};
 use utoipa::IntoParams;
 
 use crate::query::cursor::Cursor;

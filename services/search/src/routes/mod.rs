@@ -4,7 +4,7 @@ mod input;
 mod search;
 
 use actix_web::web::ServiceConfig;
-use runtime::http_metrics::resource;
+use service::http_metrics::resource;
 use utoipa::OpenApi;
 
 use crate::query::page::{CategoryRef, Facet, Hit, Match, Page};

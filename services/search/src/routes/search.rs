@@ -1,14 +1,14 @@
 //! The route `/search`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::GetError;
 use events::consumer::EventProgress;
-use runtime::problem::{Problem, Query};
-use runtime::response::CacheResponse;
+use service::problem::{Problem, Query, RETRY_AFTER};
+use service::response::CacheResponse;
 use utoipa::ToSchema;
 
 use super::input::SearchQuery;
@@ -16,9 +16,6 @@ use crate::keys::KEYSPACE;
 use crate::pages::{ResultPages, SearchError};
 use crate::query::page::Page;
 use crate::state::{IndexState, IndexStatus};
-
-/// The `Retry-After` of a 503.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The dependencies of the handler.
 #[derive(Clone)]
@@ -75,7 +72,7 @@ pub(super) async fn search(
     if let Err(building) = searching.state.readiness() {
         return Err(Problem::overloaded(RETRY_AFTER, building));
     }
-    let found = searching.pages.find(search).await.map_err(problems)?;
+    let found = searching.pages.find(search).await.map_err(problem)?;
     let mut index = searching.state.index(Instant::now());
     index.stale |= searching.progress.verified().is_err();
     let shown = serde_json::to_vec(&index).map_err(Problem::internal)?;
@@ -95,14 +92,9 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
     Ok(response.set_body(body).map_into_boxed_body())
 }
 
-fn problems(error: GetError) -> Problem {
-    match (&error, error.loader_error::<SearchError>()) {
-        (_, Some(cause @ (SearchError::Building | SearchError::Overloaded))) => {
-            Problem::overloaded(RETRY_AFTER, cause.to_string())
-        }
-        (_, Some(cause)) => Problem::internal(cause),
-        (GetError::Panicked, None) => Problem::internal(error),
-        (GetError::Overloaded, None) => Problem::overloaded(RETRY_AFTER, error.to_string()),
-        (_, None) => Problem::unavailable(RETRY_AFTER, error),
-    }
+fn problem(error: GetError) -> Problem {
+    Problem::of_read(error, |cause: &SearchError| match cause {
+        SearchError::Building | SearchError::Overloaded => Problem::overloaded(RETRY_AFTER, cause.to_string()),
+        cause => Problem::internal(cause),
+    })
 }

@@ -1,0 +1,53 @@
+//! The checks of a service's own database: whether it responds, whether it is writable, whether the pool has
+//! connections to spare.
+//!
+//! Only the first check is required. A pool whose connections are all in use must not make every replica unready at
+//! once, and a read-only database (during a failover) still serves reads.
+
+use std::time::Duration;
+
+use database::{DatabaseMode, Pool};
+
+use super::Readiness;
+
+/// Shorter than the time that the `healthcheck` command waits for the whole report. No check waits for a connection of
+/// the pool.
+const LIMIT: Duration = Duration::from_millis(1_800);
+
+impl Readiness {
+    /// Adds the database of `pool`: required as `postgres`, and preferred as `postgres-writes` and `postgres-pool`.
+    #[must_use]
+    pub fn requires_database(self, pool: &Pool) -> Self {
+        let (answers, writes, spare) = (pool.clone(), pool.clone(), pool.clone());
+        self.requires("postgres", LIMIT, move || {
+            let pool = answers.clone();
+            async move { pool.mode().await.map(drop) }
+        })
+        .prefers_public("postgres-writes", LIMIT, move || {
+            let pool = writes.clone();
+            async move {
+                match pool.mode().await {
+                    Ok(mode) => can_write(mode),
+                    Err(_) => Err("the database does not answer"),
+                }
+            }
+        })
+        .prefers_state("postgres-pool", move || is_spare(spare.waiting()))
+    }
+}
+
+fn can_write(mode: DatabaseMode) -> Result<(), &'static str> {
+    match mode {
+        DatabaseMode::Writable => Ok(()),
+        DatabaseMode::Standby => Err("the database is a read-only standby; reads are served, writes are refused"),
+        DatabaseMode::ReadOnly => Err("the database is read-only; reads are served, writes are refused"),
+        DatabaseMode::NoConnectionLeft => Err("the database has no connection to spare"),
+    }
+}
+
+fn is_spare(waiting: usize) -> Result<(), String> {
+    if waiting == 0 {
+        return Ok(());
+    }
+    Err(format!("all connections of the pool are in use; requests that wait for one: {waiting}"))
+}

@@ -1,0 +1,50 @@
+#![doc = include_str!("../README.md")]
+
+pub mod cache_control;
+mod cache_feed;
+pub mod cache_routes;
+pub mod cache_status;
+pub mod conditions;
+pub mod docs;
+pub mod health;
+pub mod healthcheck;
+pub mod http_metrics;
+pub mod limits;
+pub mod operations;
+pub mod outbox_routes;
+pub mod policy_settings;
+pub mod problem;
+pub mod process;
+mod redacted;
+pub mod response;
+pub mod response_middleware;
+mod run;
+pub mod server;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod validator;
+
+use actix_web::web::ServiceConfig;
+
+pub use run::{Service, StartContext};
+
+/// The routes that every service has in addition to its own.
+#[derive(Debug, Clone)]
+pub struct StandardRoutes {
+    /// Serves `/readyz`; `/livez` needs nothing.
+    pub readiness: health::Readiness,
+    /// Serves `/metrics`.
+    pub metrics: telemetry::Metrics,
+    /// Serves `/openapi.json` and `/docs/`.
+    pub docs: docs::Docs,
+}
+
+impl StandardRoutes {
+    /// Mounts the routes.
+    pub fn configure(&self, cfg: &mut ServiceConfig) {
+        self.readiness.configure(cfg);
+        self.metrics.configure(cfg);
+        self.docs.configure(cfg);
+    }
+}

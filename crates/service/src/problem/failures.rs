@@ -1,0 +1,47 @@
+//! The failures of a service's stores as problems.
+
+use std::error::Error;
+use std::time::Duration;
+
+use cache::GetError;
+
+use super::Problem;
+
+/// The `Retry-After` of a 503.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Problem {
+    /// Returns the problem of a read through the cache. `of_loader` maps an error of the loader.
+    pub fn of_read<E: Error + 'static>(error: GetError, of_loader: impl FnOnce(&E) -> Self) -> Self {
+        match (&error, error.loader_error()) {
+            (_, Some(cause)) => of_loader(cause),
+            (GetError::Panicked, None) => Self::internal(error),
+            (GetError::Overloaded, None) => Self::overloaded(RETRY_AFTER, error.to_string()),
+            (_, None) => Self::unavailable(RETRY_AFTER, error),
+        }
+    }
+
+    /// Returns the problem of a statement that failed: 503 if a later attempt may succeed, otherwise 500.
+    pub fn of_database(error: &database::Error) -> Self {
+        if error.is_transient() { Self::unavailable(RETRY_AFTER, error) } else { Self::internal(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use actix_web::http::header;
+
+    use super::*;
+
+    #[test]
+    fn panic_is_a_500_and_a_load_that_takes_too_long_a_503_with_retry_after() {
+        let response =
+            |error| Problem::of_read(error, |error: &std::fmt::Error| Problem::internal(error)).error_response();
+        assert_eq!(response(GetError::Panicked).status(), 500);
+        for error in [GetError::TimedOut(RETRY_AFTER), GetError::Overloaded, GetError::Aborted] {
+            let response = response(error);
+            assert_eq!((response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER)), (503, true));
+        }
+    }
+}

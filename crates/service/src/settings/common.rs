@@ -1,0 +1,146 @@
+//! The settings of a service: the sections that every service has, and its own.
+
+use cache::CacheSettings;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::SettingsError;
+use crate::limits;
+use crate::operations::OperationsSettings;
+use crate::server::HttpSettings;
+use crate::telemetry::LogSettings;
+
+/// The sections of every service. In the file they lie beside the service's own sections.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommonSettings {
+    /// The HTTP server: address, limits and shutdown.
+    pub http: HttpSettings,
+    /// Access to `/events`, `/cache/*` and `/metrics`.
+    pub operations: OperationsSettings,
+    /// Logging.
+    pub log: LogSettings,
+    /// The connection and the limits of the cache.
+    pub redis: CacheSettings,
+}
+
+/// The settings of a service: a struct with [`CommonSettings`] as its field `common`, and one field for each section of
+/// its own.
+pub trait ServiceSettings: DeserializeOwned {
+    /// The defaults: `settings.toml`, which explains each setting.
+    const DEFAULTS: &'static str;
+    /// Variables outside of the sections, each with the setting that it sets.
+    const ALIASES: &'static [(&'static str, &'static str)] = &[];
+
+    /// Returns the sections that every service has.
+    fn common(&self) -> &CommonSettings;
+
+    /// Checks that the values of the service's own sections are usable and consistent.
+    ///
+    /// # Errors
+    /// Returns an error that names the first wrong setting.
+    fn check(&mut self) -> Result<(), SettingsError>;
+
+    /// Reads the defaults, the file named by `CONFIG_FILE` and the environment, and checks the values.
+    ///
+    /// # Errors
+    /// Returns an error that names the first wrong setting.
+    fn from_env() -> Result<Self, SettingsError> {
+        Self::from_vars(super::environment())
+    }
+
+    /// Does the same as [`from_env`](Self::from_env) with the given variables.
+    ///
+    /// # Errors
+    /// Returns an error that names the first wrong setting.
+    fn from_vars<N: Into<String>, V: Into<String>>(
+        vars: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, SettingsError> {
+        let mut aliases = Vec::new();
+        let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let vars: Vec<(String, String)> = vars
+            .map(|(name, value)| match Self::ALIASES.iter().find(|(alias, _)| *alias == name) {
+                Some(used @ (_, setting)) => {
+                    aliases.push(used);
+                    ((*setting).to_owned(), value)
+                }
+                None => (name, value),
+            })
+            .collect();
+        let mut settings: Self = super::load(Self::DEFAULTS, vars).map_err(|error| match error {
+            // The message uses the name that was set.
+            SettingsError::Wrong { setting, reason } => {
+                let alias = aliases.iter().find(|(_, full)| *full == setting).map(|(alias, _)| (*alias).to_owned());
+                SettingsError::Wrong { setting: alias.unwrap_or(setting), reason }
+            }
+            error => error,
+        })?;
+        limits::http(&settings.common().http)?;
+        limits::redis(&settings.common().redis)?;
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        common: CommonSettings,
+        seed: Seed,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Seed {
+        products: u64,
+    }
+
+    impl ServiceSettings for Settings {
+        const DEFAULTS: &'static str = "[http]\n[operations]\n[log]\n[redis]\n[seed]\nproducts = 5";
+        const ALIASES: &'static [(&'static str, &'static str)] = &[("SEED_PRODUCTS", "SEED__PRODUCTS")];
+
+        fn common(&self) -> &CommonSettings {
+            &self.common
+        }
+
+        fn check(&mut self) -> Result<(), SettingsError> {
+            limits::within("SEED__PRODUCTS", self.seed.products, 0..=10)
+        }
+    }
+
+    #[test]
+    fn variables_set_common_sections_own_sections_and_aliases() {
+        let settings = Settings::from_vars([("HTTP__PORT", "7"), ("REDIS__MAX_LOADS", "5"), ("SEED_PRODUCTS", "6")]);
+        let settings = settings.unwrap();
+        let common = settings.common();
+        assert_eq!((common.http.port, common.redis.max_loads, settings.seed.products), (7, 5, 6));
+    }
+
+    #[test]
+    fn unusable_common_settings_are_refused_by_name() {
+        for (name, value) in [
+            ("HTTP__GRACE", "1000years"),
+            ("HTTP__KEEP_ALIVE", "0s"),
+            ("HTTP__DRAIN_DELAY", "1000years"),
+            ("HTTP__PORT", "eighty"),
+            ("HTTP__WORKERS", "513"),
+            ("HTTP__WORKERS", "-1"),
+            ("REDIS__MAX_LOADS", "0"),
+            ("REDIS__MAX_LOADS", "10000000000000"),
+            ("REDIS__COMMAND_TIMEOUT", "0s"),
+            ("REDIS__BREAKER_THRESHOLD", "0"),
+            ("REDIS__LOAD_QUEUE", "1000years"),
+            ("REDIS__SWEEP_REST", "0s"),
+            ("REDIS__TIMEUOT", "5ms"),
+            ("LOG__FORMAT", "xml"),
+            ("SEED__PRODUCTS", "11"),
+            ("SEED_PRODUCTS", "-1"),
+        ] {
+            let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();
+            assert!(message.contains(name), "{name}={value} gave: {message}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! `/openapi.json` and `/docs/`.
+
+use service::health::Readiness;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{settings, standard, start};
+
+#[tokio::test]
+async fn the_docs_page_shows_the_description_of_this_service() {
+    let routes = standard(Readiness::new(CancellationToken::new()));
+    let server = start(&settings(), move |cfg| routes.configure(cfg));
+    let (status, description) = server.get("/openapi.json").await;
+    assert_eq!(status, 200);
+    let description: serde_json::Value = serde_json::from_str(&description).unwrap();
+    assert_eq!(description["info"]["title"], "a test");
+    assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+
+    let page = reqwest::get(server.url("/docs")).await.unwrap();
+    assert_eq!((page.status().as_u16(), page.url().path()), (200, "/docs/"));
+    assert_eq!(page.headers()["content-type"], "text/html");
+    assert!(server.get("/docs/swagger-initializer.js").await.1.contains("/openapi.json"));
+}
