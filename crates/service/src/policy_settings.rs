@@ -62,8 +62,8 @@ impl CachePolicySettings {
 /// The maximum total time that the stores of a load may take: a lease lasts 60 s at most.
 const LONGEST: Duration = Duration::from_secs(50);
 
-/// Refuses policies that contradict themselves or the time limits of the stores that their loads wait for. `lanes` have
-/// the names of the `[lanes]` section, and `waits` contains the settings of those limits, such as
+/// Refuses policies that contradict themselves or the time limits of the stores that their loads wait for. `policies`
+/// have the names of the `[lanes]` section, and `waits` contains the settings of those limits, such as
 /// `POSTGRES__STATEMENT_TIMEOUT`.
 ///
 /// A load must be allowed to take as long as these limits allow. Otherwise, when the database is slow, every load would
@@ -73,7 +73,7 @@ const LONGEST: Duration = Duration::from_secs(50);
 /// # Errors
 /// Returns an error that names the first wrong setting.
 pub fn check_policies<'a>(
-    lanes: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>,
+    policies: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>,
     waits: &[(&str, Duration)],
 ) -> Result<(), SettingsError> {
     let names = waits.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" + ");
@@ -82,12 +82,12 @@ pub fn check_policies<'a>(
         let longest = waits.iter().max_by_key(|(_, limit)| *limit).map_or("", |(name, _)| name);
         return Err(SettingsError::wrong(longest, format!("{names} must be at most {LONGEST:?}, not {needed:?}")));
     }
-    lanes.into_iter().try_for_each(|(name, lifetime)| {
+    policies.into_iter().try_for_each(|(name, policy_settings)| {
         let setting = |field: &str| format!("LANES__{}__{field}", name.to_uppercase());
-        if lifetime.load_timeout.is_none() && lifetime.lease.is_none() && !needed.is_zero() {
-            lifetime.load_timeout = Some(needed);
+        if policy_settings.load_timeout.is_none() && policy_settings.lease.is_none() && !needed.is_zero() {
+            policy_settings.load_timeout = Some(needed);
         }
-        let policy = lifetime.policy();
+        let policy = policy_settings.policy();
         policy.validate().map_err(|error| {
             let field = match error {
                 PolicyError::HardTtl => "HARD_TTL",
@@ -97,7 +97,7 @@ pub fn check_policies<'a>(
                 PolicyError::LoadTimeout { .. } => "LOAD_TIMEOUT",
                 PolicyError::Wait(_) => "WAIT",
                 // The lease is derived from the load timeout.
-                PolicyError::Lease(_) if lifetime.lease.is_none() => "LOAD_TIMEOUT",
+                PolicyError::Lease(_) if policy_settings.lease.is_none() => "LOAD_TIMEOUT",
                 // A policy has no name, so `validate` never reports an invalid one.
                 PolicyError::Lease(_) | PolicyError::CacheName(_) => "LEASE",
             };
@@ -105,7 +105,7 @@ pub fn check_policies<'a>(
         })?;
         let limit = policy.effective_load_timeout();
         if limit < needed {
-            let field = if lifetime.load_timeout.is_some() { "LOAD_TIMEOUT" } else { "LEASE" };
+            let field = if policy_settings.load_timeout.is_some() { "LOAD_TIMEOUT" } else { "LEASE" };
             let reason = format!("allows a load {limit:?}, but it may take {names} = {needed:?}");
             return Err(SettingsError::wrong(setting(field), reason));
         }

@@ -95,8 +95,8 @@ impl CartService {
         quantity: Quantity,
         expect: &Preconditions,
     ) -> Result<Written, CartError> {
-        let word = self.facts.one(product).await?;
-        let price = match word.product {
+        let info = self.facts.one(product).await?;
+        let price = match info.product {
             State::Sold(facts) => facts.price_cents,
             State::Gone(_) => return Err(CartError::NoProduct),
             State::Unknown => return Err(CartError::ProductUnknown(product.get())),
@@ -111,7 +111,7 @@ impl CartService {
             quantity: put.line.quantity,
             added_price_cents: put.line.added_price_cents,
             version: put.line.version,
-            stale: word.stale,
+            stale: info.stale,
         };
         Ok(Written { line, validator: put.line.validator(), is_new: put.is_new, effect })
     }

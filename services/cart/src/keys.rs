@@ -41,10 +41,10 @@ impl Caches {
     ///
     /// # Errors
     /// Returns an error if the TTLs of a policy contradict each other.
-    pub fn new(cache: &CacheClient, lanes: &PolicySettings) -> Result<Self, PolicyError> {
+    pub fn new(client: &CacheClient, policies: &PolicySettings) -> Result<Self, PolicyError> {
         Ok(Self {
-            product: cache.cache("product", lanes.product.policy())?,
-            view: cache.cache("view", lanes.view.policy())?,
+            product: client.cache("product", policies.product.policy())?,
+            view: client.cache("view", policies.view.policy())?,
         })
     }
 }

@@ -27,7 +27,7 @@ use crate::view::Views;
 #[derive(Clone, Debug)]
 pub struct CartEventHandler {
     cache: CacheClient,
-    lanes: Caches,
+    caches: Caches,
     snapshots: ProductSnapshots,
 }
 
@@ -39,9 +39,9 @@ pub struct InvalidateOnRelay {
 }
 
 impl CartEventHandler {
-    /// Creates a handler for the entries in `lanes` and for `snapshots`.
-    pub fn new(cache: CacheClient, lanes: Caches, snapshots: ProductSnapshots) -> Self {
-        Self { cache, lanes, snapshots }
+    /// Creates a handler for the entries in `caches` and for `snapshots`.
+    pub fn new(cache: CacheClient, caches: Caches, snapshots: ProductSnapshots) -> Self {
+        Self { cache, caches, snapshots }
     }
 }
 
@@ -56,24 +56,24 @@ impl EventHandler for CartEventHandler {
         }
         // The minimum version first: a load that begins from here on rejects older data. A database that is temporarily
         // read-only refuses this write. The entries are removed all the same, and again when the event is redelivered.
-        let heard = self.snapshots.record_events(events).await;
-        if let Err(error) = &heard
+        let recorded = self.snapshots.record_events(events).await;
+        if let Err(error) = &recorded
             && !error.is_read_only()
         {
-            return heard.map_err(unavailable);
+            return recorded.map_err(unavailable);
         }
         let products: HashSet<ProductId> =
             events.iter().filter_map(|event| event.change.product_id).map(ProductId::from).collect();
         if products.is_empty() {
-            return heard.map_err(unavailable);
+            return recorded.map_err(unavailable);
         }
-        let key = |id: &ProductId| self.lanes.product.key(*id);
+        let key = |id: &ProductId| self.caches.product.key(*id);
         let facts = products.iter().map(key).fold(Invalidation::hard(), Invalidation::key);
         require_done(self.cache.invalidate(facts).await)?;
         // Views last: a view that is loaded from here on does not find the old data.
         let views = Invalidation::hard().tags(products.iter().map(|id| keys::product(*id)));
         require_done(self.cache.invalidate(views).await)?;
-        heard.map_err(unavailable)
+        recorded.map_err(unavailable)
     }
 
     async fn resync(&self, why: Resync) -> Result<Option<LogPosition>, HandlerError> {

@@ -34,7 +34,7 @@ pub const KEYSPACE: &str = "product";
 
 /// The caches of the keyspace: one per strategy, and one per list.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each field is the lane of the strategy or list that it is named after")]
+#[expect(missing_docs, reason = "each field is the cache of the strategy or list that it is named after")]
 pub struct Caches {
     pub ttl: Cache,
     pub explicit: Cache,
@@ -49,17 +49,17 @@ pub struct Caches {
 
 impl Caches {
     /// Creates the caches. A list has the TTLs of the strategy that it demonstrates.
-    pub fn new(cache: &CacheClient, lanes: &PolicySettings, commit_bound: Duration) -> Result<Self, PolicyError> {
+    pub fn new(client: &CacheClient, policies: &PolicySettings, commit_bound: Duration) -> Result<Self, PolicyError> {
         Ok(Self {
-            ttl: cache.cache("ttl", lanes.ttl.policy())?,
-            explicit: cache.cache("explicit", lanes.explicit.policy())?,
-            writethrough: cache.cache("writethrough", lanes.writethrough.policy().commit_bound(commit_bound))?,
-            events: cache.cache("events", lanes.events.policy())?,
-            swr: cache.cache("swr", lanes.swr.policy())?,
-            tags: cache.cache("tags", lanes.tags.policy())?,
-            production: cache.cache("production", lanes.production.policy())?,
-            featured: cache.cache("featured", lanes.swr.policy())?,
-            by_category: cache.cache("by-category", lanes.tags.policy())?,
+            ttl: client.cache("ttl", policies.ttl.policy())?,
+            explicit: client.cache("explicit", policies.explicit.policy())?,
+            writethrough: client.cache("writethrough", policies.writethrough.policy().commit_bound(commit_bound))?,
+            events: client.cache("events", policies.events.policy())?,
+            swr: client.cache("swr", policies.swr.policy())?,
+            tags: client.cache("tags", policies.tags.policy())?,
+            production: client.cache("production", policies.production.policy())?,
+            featured: client.cache("featured", policies.swr.policy())?,
+            by_category: client.cache("by-category", policies.tags.policy())?,
         })
     }
 
@@ -70,9 +70,9 @@ impl Caches {
 
     /// Returns the keys of the product's entries, one per strategy.
     pub fn keys_of(&self, id: ProductId) -> [Key; 7] {
-        let lanes =
+        let caches =
             [&self.ttl, &self.explicit, &self.writethrough, &self.events, &self.swr, &self.tags, &self.production];
-        lanes.map(|lane| lane.key(id))
+        caches.map(|cache| cache.key(id))
     }
 
     /// Returns the keys of the lists of these categories: "there is no such category" carries no tag.

@@ -45,10 +45,10 @@ impl Caches {
     ///
     /// # Errors
     /// Fails when the settings of a cache contradict one another.
-    pub fn new(cache: &CacheClient, lanes: &PolicySettings) -> Result<Self, PolicyError> {
+    pub fn new(client: &CacheClient, policies: &PolicySettings) -> Result<Self, PolicyError> {
         Ok(Self {
-            list: cache.cache("list", lanes.list.policy())?,
-            basket: cache.cache("basket", lanes.basket.policy())?,
+            list: client.cache("list", policies.list.policy())?,
+            basket: client.cache("basket", policies.basket.policy())?,
         })
     }
 }

@@ -60,7 +60,7 @@ impl Service for App {
         let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
         let state = Arc::new(IndexStatus::default());
         if let Some(commit) = &commit {
-            if commit.owed {
+            if commit.pending_invalidation {
                 state.set_pending(commit.position);
             }
             state.publish(store.snapshot(commit));

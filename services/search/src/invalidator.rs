@@ -16,35 +16,35 @@ use crate::watermarks::TagWatermarks;
 #[derive(Clone)]
 pub struct Invalidator {
     cache: CacheClient,
-    horizon: TagWatermarks,
+    watermarks: TagWatermarks,
     state: Arc<IndexStatus>,
 }
 
 impl Invalidator {
-    /// Creates an invalidator that writes to `horizon` and `cache`, and records pending invalidations in `state`.
-    pub fn new(cache: CacheClient, horizon: TagWatermarks, state: Arc<IndexStatus>) -> Self {
-        Self { cache, horizon, state }
+    /// Creates an invalidator that writes to `watermarks` and `cache`, and records pending invalidations in `state`.
+    pub fn new(cache: CacheClient, watermarks: TagWatermarks, state: Arc<IndexStatus>) -> Self {
+        Self { cache, watermarks, state }
     }
 
     /// Invalidates pages with `tags`, which events up to `position` have outdated.
-    pub async fn touched(&self, position: u64, tags: Vec<Tag>) {
+    pub async fn invalidate(&self, position: u64, tags: Vec<Tag>) {
         if tags.is_empty() {
             return;
         }
         // While the circuit breaker is open, the call fails without a command, so that the caller does not wait for a
         // timeout each time.
-        let raised = match self.cache.health().is_in_use() {
-            true => self.horizon.advance(position, &tags).await.map_err(|error| error.to_string()),
+        let advanced = match self.cache.health().is_in_use() {
+            true => self.watermarks.advance(position, &tags).await.map_err(|error| error.to_string()),
             false => Err("Redis is not in use".to_owned()),
         };
-        let told = match raised {
+        let done = match advanced {
             Ok(()) => match self.cache.invalidate(Invalidation::hard().tags(tags)).await {
                 Invalidated::Done { .. } => Ok(()),
                 Invalidated::Deferred => Err("Redis did not acknowledge an invalidation".to_owned()),
             },
             Err(error) => Err(error),
         };
-        if let Err(error) = told {
+        if let Err(error) = done {
             self.set_pending(position, &error);
         }
     }
@@ -62,7 +62,7 @@ impl Invalidator {
     /// # Errors
     /// Fails when either step fails in Redis.
     pub async fn reset_shared_state(&self, position: u64) -> Result<(), String> {
-        self.horizon.forget().await.map_err(|error| error.to_string())?;
+        self.watermarks.forget().await.map_err(|error| error.to_string())?;
         self.drop_all(position).await
     }
 
@@ -79,15 +79,15 @@ impl Invalidator {
 
     /// Retries the pending invalidation, if there is one and Redis is in use.
     pub async fn retry_pending(&self) {
-        if let Some(owed) = self.state.owed().filter(|_| self.cache.health().is_in_use())
-            && self.drop_all(owed).await.is_ok()
+        if let Some(position) = self.state.pending_invalidation().filter(|_| self.cache.health().is_in_use())
+            && self.drop_all(position).await.is_ok()
         {
-            self.state.clear_pending(owed);
+            self.state.clear_pending(position);
         }
     }
 
     async fn drop_all(&self, position: u64) -> Result<(), String> {
-        self.horizon.raise_floor(position).await.map_err(|error| error.to_string())?;
+        self.watermarks.raise_floor(position).await.map_err(|error| error.to_string())?;
         match self.cache.purge().await {
             Invalidated::Done { .. } => Ok(()),
             Invalidated::Deferred => Err("Redis did not acknowledge an invalidation".to_owned()),
@@ -95,7 +95,7 @@ impl Invalidator {
     }
 
     fn set_pending(&self, position: u64, error: &str) {
-        if self.state.owed().is_none() {
+        if self.state.pending_invalidation().is_none() {
             warn!(
                 error,
                 "the invalidation of result pages failed; this replica bypasses cached pages until it succeeds"

@@ -33,11 +33,11 @@ pub const KEYSPACE: &str = "search";
 pub const DEAD_LETTERS: &str = "search:~dead-letters";
 
 /// The key of the sorted set of watermarks.
-pub const HORIZON: &str = "search:~horizon";
+pub const WATERMARKS: &str = "search:~horizon";
 
 /// Returns the cache of result pages.
-pub fn pages(cache: &CacheClient, lanes: &PolicySettings) -> Result<Cache, PolicyError> {
-    cache.cache("page", lanes.page.policy())
+pub fn pages(client: &CacheClient, policies: &PolicySettings) -> Result<Cache, PolicyError> {
+    client.cache("page", policies.page.policy())
 }
 
 /// Returns the tag of pages that show the product.

@@ -29,9 +29,9 @@ pub struct Maintenance {
     /// Knows whether Redis is in use.
     pub cache: CacheClient,
     /// Retries the pending invalidation.
-    pub announcer: Invalidator,
+    pub invalidator: Invalidator,
     /// The watermarks. Maintenance initializes them when they are unknown, and keeps the set small.
-    pub horizon: TagWatermarks,
+    pub watermarks: TagWatermarks,
     /// Records how current the index is.
     pub state: Arc<IndexStatus>,
 }
@@ -49,7 +49,7 @@ impl Maintenance {
                 Err(_) => {}
             }
             if self.cache.health().is_in_use() {
-                self.announcer.retry_pending().await;
+                self.invalidator.retry_pending().await;
                 if let Err(error) = self.maintain_watermarks().await {
                     debug!(%error, "the watermarks cannot be initialized now");
                 }
@@ -67,7 +67,7 @@ impl Maintenance {
     async fn maintain_watermarks(&self) -> Result<(), WatermarkError> {
         // The highest watermark is read before the head: its event was numbered before it was read, so within one
         // history it cannot exceed the head.
-        let highest = self.horizon.highest().await?;
+        let highest = self.watermarks.highest().await?;
         if let Ok(head) = self.head(None).await
             && highest > head.seq
         {
@@ -76,20 +76,20 @@ impl Maintenance {
                 head = head.seq,
                 "the watermarks have a different history than the catalogue; they start again"
             );
-            self.announcer.reset_history().await;
+            self.invalidator.reset_history().await;
         }
-        if self.horizon.required_position(&[]).await?.is_none()
-            && self.horizon.initialize(async { self.head(None).await.map(|head| head.seq) }).await?
+        if self.watermarks.required_position(&[]).await?.is_none()
+            && self.watermarks.initialize(async { self.head(None).await.map(|head| head.seq) }).await?
         {
             info!("the watermarks start again; pages are cached again");
         }
         self.compare().await?;
-        let tags = self.horizon.size().await?;
+        let tags = self.watermarks.size().await?;
         gauge!("search_horizon_tags").set(tags as f64);
         if tags > MOST_TAGS
             && let Some(snapshot) = self.state.snapshot()
         {
-            self.horizon.raise_floor(snapshot.position).await?;
+            self.watermarks.raise_floor(snapshot.position).await?;
         }
         Ok(())
     }
@@ -97,12 +97,12 @@ impl Maintenance {
     /// Checks, once for each set of watermarks and each reindex, whether the index belongs to the current history of
     /// the log.
     async fn compare(&self) -> Result<(), WatermarkError> {
-        let (Some(horizon), Some(snapshot)) = (self.horizon.required_position(&[]).await?, self.state.snapshot())
+        let (Some(watermark), Some(snapshot)) = (self.watermarks.required_position(&[]).await?, self.state.snapshot())
         else {
             return Ok(());
         };
-        if !self.state.is_compared(horizon.id, snapshot.lineage) && self.head(Some(snapshot.mark())).await.is_ok() {
-            self.state.set_lineage_checked(horizon.id, snapshot.lineage);
+        if !self.state.is_compared(watermark.id, snapshot.lineage) && self.head(Some(snapshot.mark())).await.is_ok() {
+            self.state.set_lineage_checked(watermark.id, snapshot.lineage);
         }
         Ok(())
     }

@@ -20,9 +20,9 @@ const INVALIDATIONS_PENDING: &str = "repair-pending";
 /// The result pages, through the cache. Cheap to clone.
 #[derive(Clone)]
 pub struct ResultPages {
-    cache: CacheClient,
-    lane: Cache,
-    horizon: TagWatermarks,
+    client: CacheClient,
+    pages: Cache,
+    watermarks: TagWatermarks,
     state: Arc<IndexStatus>,
     searches: Arc<Semaphore>,
     longest_wait: Duration,
@@ -56,17 +56,17 @@ pub enum SearchError {
 }
 
 impl ResultPages {
-    /// Creates the pages in cache `lane` of the client `cache`. `limits` bounds the concurrent searches, whether they
+    /// Creates the pages in the cache `pages` of `client`. `limits` bounds the concurrent searches, whether they
     /// go through the cache or bypass it: a search without Redis costs as much as one with it.
     pub fn new(
-        cache: CacheClient,
-        lane: Cache,
-        horizon: TagWatermarks,
+        client: CacheClient,
+        pages: Cache,
+        watermarks: TagWatermarks,
         state: Arc<IndexStatus>,
         limits: &CacheSettings,
     ) -> Self {
         let searches = Arc::new(Semaphore::new(limits.max_loads.max(1)));
-        Self { cache, lane, horizon, state, searches, longest_wait: limits.load_queue }
+        Self { client, pages, watermarks, state, searches, longest_wait: limits.load_queue }
     }
 
     /// Returns the page for `search`.
@@ -74,16 +74,16 @@ impl ResultPages {
     /// # Errors
     /// Fails when the index cannot be searched, or when too many searches are running.
     pub async fn find(&self, search: Search) -> Result<Cached, GetError> {
-        let key = self.lane.key(&search);
-        let (pages, search) = (self.clone(), Arc::new(search));
+        let key = self.pages.key(&search);
+        let (this, search) = (self.clone(), Arc::new(search));
         let load = move || {
-            let (pages, search) = (pages.clone(), Arc::clone(&search));
-            async move { pages.load(search).await }
+            let (this, search) = (this.clone(), Arc::clone(&search));
+            async move { this.load(search).await }
         };
-        match self.state.owed() {
+        match self.state.pending_invalidation() {
             // The cache may still hold a page that this replica knows to be outdated.
-            Some(_) => self.lane.load_uncached(&key, INVALIDATIONS_PENDING, load).await,
-            None => self.lane.get_or_load(&key, load).await,
+            Some(_) => self.pages.load_uncached(&key, INVALIDATIONS_PENDING, load).await,
+            None => self.pages.get_or_load(&key, load).await,
         }
     }
 
@@ -118,11 +118,12 @@ impl ResultPages {
     /// Returns whether the index of a page includes every event that invalidates `tags`, and belongs to the history in
     /// which these events are numbered. Returns `false` when this is unknown.
     async fn may_store(&self, tags: &[Tag], from: From) -> bool {
-        let covers =
-            |horizon: Watermark| horizon.number <= from.position && self.state.is_compared(horizon.id, from.lineage);
+        let covers = |watermark: Watermark| {
+            watermark.number <= from.position && self.state.is_compared(watermark.id, from.lineage)
+        };
         // Without Redis nothing is stored, so the request must not wait for a response of Redis.
-        self.cache.health().is_in_use()
-            && self.state.owed().is_none()
-            && self.horizon.required_position(tags).await.is_ok_and(|horizon| horizon.is_some_and(covers))
+        self.client.health().is_in_use()
+            && self.state.pending_invalidation().is_none()
+            && self.watermarks.required_position(tags).await.is_ok_and(|watermark| watermark.is_some_and(covers))
     }
 }

@@ -26,7 +26,7 @@ pub struct Reaction {
     /// Publishes each event in the feed of the cache.
     pub cache: CacheClient,
     /// Invalidates pages in Redis.
-    pub announcer: Invalidator,
+    pub invalidator: Invalidator,
     /// The status of the index.
     pub state: Arc<IndexStatus>,
     /// The indexer's queue.
@@ -39,7 +39,7 @@ impl EventHandler for Reaction {
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         let Some(last) = events.last() else { return Ok(()) };
         let tags: BTreeSet<Tag> = events.iter().map(|event| shown(&event.change)).collect();
-        self.announcer.touched(last.seq, tags.into_iter().collect()).await;
+        self.invalidator.invalidate(last.seq, tags.into_iter().collect()).await;
         for event in events {
             self.cache.feed().event(event.change.kind.name(), Some(event.seq), shown(&event.change));
         }
@@ -50,17 +50,17 @@ impl EventHandler for Reaction {
         match why {
             Resync::RedisChanged => {
                 let position = self.state.snapshot().map_or(0, |snapshot| snapshot.position);
-                self.announcer.reset_shared_state(position).await.map_err(HandlerError::Unavailable)?;
+                self.invalidator.reset_shared_state(position).await.map_err(HandlerError::Unavailable)?;
                 Ok(None)
             }
             Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory => {
                 warn!(?why, "events were missed; the index is compared with the whole catalogue");
                 if why == Resync::OtherHistory {
-                    self.announcer.reset_history().await;
+                    self.invalidator.reset_history().await;
                 }
-                let (done, walked) = oneshot::channel();
-                self.work.send(Work::Walk(done)).await.map_err(|_| stopping())?;
-                walked.await.map(Some).map_err(|_| stopping())
+                let (done, reindexed) = oneshot::channel();
+                self.work.send(Work::Reindex(done)).await.map_err(|_| stopping())?;
+                reindexed.await.map(Some).map_err(|_| stopping())
             }
         }
     }

@@ -18,10 +18,10 @@ const STALE: Duration = Duration::from_secs(5);
 pub struct IndexStatus {
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
     /// The number of products that the running reindex has read.
-    walked: AtomicU64,
-    is_walking: AtomicBool,
+    reindexed_products: AtomicU64,
+    is_reindexing: AtomicBool,
     /// The highest event number up to which an invalidation of all pages is pending; 0 if none is.
-    owed: AtomicU64,
+    pending_invalidation: AtomicU64,
     head: Mutex<Head>,
     /// The id of the watermarks and the lineage of the index that are known to belong to one history.
     compared: Mutex<Option<(i64, u64)>>,
@@ -52,9 +52,9 @@ impl Default for IndexStatus {
     fn default() -> Self {
         Self {
             snapshot: watch::Sender::new(None),
-            walked: AtomicU64::new(0),
-            is_walking: AtomicBool::new(false),
-            owed: AtomicU64::new(0),
+            reindexed_products: AtomicU64::new(0),
+            is_reindexing: AtomicBool::new(false),
+            pending_invalidation: AtomicU64::new(0),
             head: Mutex::default(),
             compared: Mutex::default(),
         }
@@ -86,16 +86,16 @@ impl IndexStatus {
     }
 
     /// Records that a reindex begins or ends.
-    pub fn set_reindexing(&self, is_walking: bool) {
-        self.walked.store(0, SeqCst);
-        self.is_walking.store(is_walking, SeqCst);
+    pub fn set_reindexing(&self, is_reindexing: bool) {
+        self.reindexed_products.store(0, SeqCst);
+        self.is_reindexing.store(is_reindexing, SeqCst);
     }
 
     /// Adds `more` products to the count of the running reindex, and returns the new count.
     pub fn reindexed(&self, more: u64) -> u64 {
-        let walked = self.walked.fetch_add(more, SeqCst) + more;
-        gauge!("search_build_products").set(walked as f64);
-        walked
+        let products = self.reindexed_products.fetch_add(more, SeqCst) + more;
+        gauge!("search_build_products").set(products as f64);
+        products
     }
 
     /// Returns whether the index can be used.
@@ -106,28 +106,28 @@ impl IndexStatus {
         if self.snapshot.borrow().is_some() {
             return Ok(());
         }
-        match (self.is_walking.load(SeqCst), self.walked.load(SeqCst)) {
+        match (self.is_reindexing.load(SeqCst), self.reindexed_products.load(SeqCst)) {
             (true, 0) => Err("the index is about to be built; waiting for the product API".to_owned()),
-            (true, walked) => Err(format!("the index is being built: {walked} products so far")),
+            (true, products) => Err(format!("the index is being built: {products} products so far")),
             (false, _) => Err("the index is being opened".to_owned()),
         }
     }
 
     /// Records that an invalidation of all pages for events up to `number` is pending.
     pub fn set_pending(&self, number: u64) {
-        self.owed.fetch_max(number.max(1), SeqCst);
+        self.pending_invalidation.fetch_max(number.max(1), SeqCst);
         gauge!("search_invalidations_owed").set(1.0);
     }
 
     /// Returns the event number up to which an invalidation of all pages is pending, if one is.
-    pub fn owed(&self) -> Option<u64> {
-        Some(self.owed.load(SeqCst)).filter(|owed| *owed > 0)
+    pub fn pending_invalidation(&self) -> Option<u64> {
+        Some(self.pending_invalidation.load(SeqCst)).filter(|number| *number > 0)
     }
 
     /// Clears the pending invalidation up to `number`. One for a higher number that was recorded since then stays
     /// pending.
     pub fn clear_pending(&self, number: u64) {
-        if self.owed.compare_exchange(number, 0, SeqCst, SeqCst).is_ok() {
+        if self.pending_invalidation.compare_exchange(number, 0, SeqCst, SeqCst).is_ok() {
             gauge!("search_invalidations_owed").set(0.0);
         }
     }
@@ -152,15 +152,15 @@ impl IndexStatus {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
     }
 
-    /// Records that the log has confirmed an index of `lineage` as part of its history, after the watermarks `horizon`
-    /// were initialized.
-    pub fn set_lineage_checked(&self, horizon: i64, lineage: u64) {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((horizon, lineage));
+    /// Records that the log has confirmed an index of `lineage` as part of its history, after the watermarks with the
+    /// id `watermarks` were initialized.
+    pub fn set_lineage_checked(&self, watermarks: i64, lineage: u64) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((watermarks, lineage));
     }
 
     /// Returns whether the log has confirmed this lineage for these watermarks.
-    pub fn is_compared(&self, horizon: i64, lineage: u64) -> bool {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) == Some((horizon, lineage))
+    pub fn is_compared(&self, watermarks: i64, lineage: u64) -> bool {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) == Some((watermarks, lineage))
     }
 
     /// Returns how current the index is.

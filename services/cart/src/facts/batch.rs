@@ -66,12 +66,12 @@ impl RequestBatcher {
         }
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let ids: Vec<i64> = waiting.keys().copied().collect();
-        let words = self.source.product_infos(&ids).await;
+        let infos = self.source.product_infos(&ids).await;
         for (id, senders) in waiting {
-            let word = words.as_ref().map(|words| words.get(&id).cloned().unwrap_or_else(ProductInfo::unknown));
+            let info = infos.as_ref().map(|infos| infos.get(&id).cloned().unwrap_or_else(ProductInfo::unknown));
             for sender in senders {
                 // A receiver that was dropped needs no result.
-                let _ = sender.send(word.clone().map_err(Clone::clone));
+                let _ = sender.send(info.clone().map_err(Clone::clone));
             }
         }
     }

@@ -39,17 +39,17 @@ pub const UNVERIFIED: &str = "events-unverified";
 /// The reader of product data. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ProductSource {
-    lane: Cache,
+    cache: Cache,
     progress: EventProgress,
     source: Source,
     batch: RequestBatcher,
 }
 
 impl ProductSource {
-    /// Creates a reader with the cache `lane`, which is as fresh as the `progress` of the events.
-    pub fn new(lane: Cache, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots) -> Self {
+    /// Creates a reader through `cache`, which is as fresh as the `progress` of the events.
+    pub fn new(cache: Cache, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots) -> Self {
         let source = Source { upstream, snapshots };
-        Self { lane, progress, batch: RequestBatcher::new(source.clone()), source }
+        Self { cache, progress, batch: RequestBatcher::new(source.clone()), source }
     }
 
     /// Returns whether all events are known to have been applied. Otherwise the entries in the cache may be outdated.
@@ -62,28 +62,28 @@ impl ProductSource {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn one(&self, id: ProductId) -> Result<ProductInfo, GetError> {
-        self.fetch(self.lane.clone(), None, id).await
+        self.fetch(self.cache.clone(), None, id).await
     }
 
     /// Reads one product. With `together`, its load waits until the loads of the other products have begun.
-    async fn fetch(&self, lane: Cache, together: Option<Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
+    async fn fetch(&self, cache: Cache, together: Option<Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
         let batch = self.batch.clone();
         let load = move || {
             // The load registers its request before the future is polled.
-            let word = batch.product_info(id.get(), together.clone());
-            async move { entry(&word.await?) }
+            let info = batch.product_info(id.get(), together.clone());
+            async move { entry(&info.await?) }
         };
-        let key = lane.key(id);
+        let key = cache.key(id);
         let fetched = match self.are_verified() {
-            true => lane.get_or_load(&key, load).await?,
-            false => lane.load_uncached(&key, UNVERIFIED, load).await?,
+            true => cache.get_or_load(&key, load).await?,
+            false => cache.load_uncached(&key, UNVERIFIED, load).await?,
         };
         Ok(product_info(&fetched))
     }
 
     /// Returns the cached data of these products, without a load.
     pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, ProductInfo> {
-        let look = |id: i64| async move { Some((id, product_info(&self.lane.get(&self.lane.key(id)).await?))) };
+        let look = |id: i64| async move { Some((id, product_info(&self.cache.get(&self.cache.key(id)).await?))) };
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
@@ -95,8 +95,8 @@ impl ProductSource {
     pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, GetError> {
         let together = Batch::new();
         let one = |id: i64| {
-            let (lane, together) = (self.lane.in_batch(&together), together.clone());
-            async move { Ok((id, self.fetch(lane, Some(together), id.into()).await?)) }
+            let (cache, together) = (self.cache.in_batch(&together), together.clone());
+            async move { Ok((id, self.fetch(cache, Some(together), id.into()).await?)) }
         };
         join_all(ids.iter().copied().map(one)).await.into_iter().collect()
     }
@@ -111,12 +111,12 @@ impl ProductSource {
 }
 
 /// Returns the new entry for a product. Stale data are not stored.
-fn entry(word: &ProductInfo) -> Result<NewEntry, CartError> {
-    Ok(match &word.product {
-        State::Gone(None) if !word.stale => NewEntry::absent(),
-        _ if word.stale => NewEntry::json(word)?.do_not_store(),
-        State::Sold(facts) => NewEntry::json(word)?.version(facts.version.unsigned_abs()),
-        State::Gone(_) | State::Unknown => NewEntry::json(word)?,
+fn entry(info: &ProductInfo) -> Result<NewEntry, CartError> {
+    Ok(match &info.product {
+        State::Gone(None) if !info.stale => NewEntry::absent(),
+        _ if info.stale => NewEntry::json(info)?.do_not_store(),
+        State::Sold(facts) => NewEntry::json(info)?.version(facts.version.unsigned_abs()),
+        State::Gone(_) | State::Unknown => NewEntry::json(info)?,
     })
 }
 
@@ -124,7 +124,7 @@ fn entry(word: &ProductInfo) -> Result<NewEntry, CartError> {
 /// requires a new name for the cache.
 fn product_info(fetched: &Cached) -> ProductInfo {
     match fetched.json() {
-        Ok(Some(word)) => word,
+        Ok(Some(info)) => info,
         Ok(None) => ProductInfo::fresh(State::Gone(None)),
         Err(_) => ProductInfo::unknown(),
     }

@@ -46,7 +46,7 @@ pub struct Snapshot {
     /// product was deleted.
     pub version: i64,
     /// The version in the last event; 0 if no event was received.
-    pub floor: i64,
+    pub min_version: i64,
     /// Whether the product is no longer sold.
     pub deleted: bool,
     /// The number of the last event; 0 if no event was received.
@@ -59,9 +59,9 @@ impl Snapshot {
         match fetched {
             // The event of a deletion carries the row's last version. Only a new row with the same id can have a higher
             // version or start again from 1, and the event of its creation lowers the minimum version.
-            Some(facts) if self.deleted => facts.version <= self.floor,
-            Some(facts) => facts.version < self.floor,
-            None => self.floor > 0 && !self.deleted,
+            Some(facts) if self.deleted => facts.version <= self.min_version,
+            Some(facts) => facts.version < self.min_version,
+            None => self.min_version > 0 && !self.deleted,
         }
     }
 
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn response_older_than_the_last_event_is_rejected() {
-        //   floor, deleted, fetched → outranked
-        for (floor, deleted, fetched, outranked) in [
+        //   minimum version, deleted, fetched → whether it is rejected
+        for (min_version, deleted, fetched, is_older) in [
             (0, false, Some(1), false), // no event was received
             (0, false, None, false),
             (5, false, Some(4), true),
@@ -125,11 +125,11 @@ mod tests {
             (5, true, None, false),
             (0, true, Some(1), false), // the product API reported it as gone, and now returns it
         ] {
-            let snapshot = Snapshot { floor, deleted, ..Snapshot::default() };
+            let snapshot = Snapshot { min_version, deleted, ..Snapshot::default() };
             assert_eq!(
                 snapshot.is_older_than_events(fetched.map(facts).as_ref()),
-                outranked,
-                "{floor} {deleted} {fetched:?}"
+                is_older,
+                "{min_version} {deleted} {fetched:?}"
             );
         }
     }
@@ -146,13 +146,13 @@ mod tests {
             (Some(2), true, None, Some(2)),
         ] {
             let snapshot = Snapshot { facts: known.map(facts), deleted, ..Snapshot::default() };
-            let word = snapshot.latest_known(fetched.map(facts));
+            let info = snapshot.latest_known(fetched.map(facts));
             let expected = match version.map(facts) {
                 facts if deleted => State::Gone(facts),
                 Some(facts) => State::Sold(facts),
                 None => State::Unknown,
             };
-            assert_eq!(word, ProductInfo { product: expected, stale: true });
+            assert_eq!(info, ProductInfo { product: expected, stale: true });
         }
     }
 }

@@ -16,7 +16,7 @@ use super::model::{ProductFields, Snapshot};
 use crate::error::CartError;
 use crate::schema::known_products;
 
-/// id, facts, version, floor, deleted, seq
+/// id, facts, version, minimum version, deleted, seq
 type Row = (i64, Option<Value>, i64, i64, bool, i64);
 
 /// The queries of the table. Cheap to clone.
@@ -49,10 +49,10 @@ impl ProductSnapshots {
             Ok::<_, CartError>(rows.load(connection).await?)
         };
         let rows: Vec<Row> = self.pool.run(read).await?;
-        let snapshot = |(id, facts, version, floor, deleted, seq): Row| {
+        let snapshot = |(id, facts, version, min_version, deleted, seq): Row| {
             // Data in an old format of this program are ignored.
             let facts = facts.and_then(|facts| serde_json::from_value::<ProductFields>(facts).ok());
-            (id, Snapshot { facts, version, floor, deleted, seq })
+            (id, Snapshot { facts, version, min_version, deleted, seq })
         };
         Ok(rows.into_iter().map(snapshot).collect())
     }
@@ -127,7 +127,7 @@ impl ProductSnapshots {
             .run(async |connection| {
                 // A deleted product that exists again is another row, whose versions start from the beginning.
                 let statement = sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
-                     SELECT * FROM unnest($1, $2, $3, $4) AS heard (id, floor_version, seq, deleted) ORDER BY id
+                     SELECT * FROM unnest($1, $2, $3, $4) AS last (id, floor_version, seq, deleted) ORDER BY id
                      ON CONFLICT (id) DO UPDATE SET
                          floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
                          version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
@@ -152,9 +152,9 @@ impl ProductSnapshots {
             .run(async |connection| {
                 // In the order of ids, like the other statements: while this one waits, readers of carts store what
                 // they fetch.
-                let statement = sql("WITH told AS MATERIALIZED (
+                let statement = sql("WITH reset AS MATERIALIZED (
                          SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)
-                     UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM told WHERE known.id = told.id")
+                     UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM reset WHERE known.id = reset.id")
             ;
                 statement.execute(connection).await?;
                 Ok(())

@@ -30,7 +30,7 @@ impl Source {
         };
         // The snapshots are read after the response, so that every event received until now takes precedence.
         let mut snapshot = self.snapshots.of(ids).await?;
-        let behind = outranked(ids, &fetched, &snapshot);
+        let behind = older_than_events(ids, &fetched, &snapshot);
         if !behind.is_empty() {
             if let Ok(again) = self.fetch(&behind).await {
                 behind.iter().for_each(|id| drop(fetched.remove(id)));
@@ -38,19 +38,19 @@ impl Source {
             }
             snapshot = self.snapshots.of(ids).await?;
         }
-        let behind = outranked(ids, &fetched, &snapshot);
+        let behind = older_than_events(ids, &fetched, &snapshot);
         self.store_new(ids, &behind, &fetched, &snapshot).await?;
-        let word = |id: &i64| {
+        let info = |id: &i64| {
             let facts = fetched.remove(id);
             let snapshot = snapshot.remove(id).unwrap_or_default();
-            let word = match facts {
+            let info = match facts {
                 facts if behind.contains(id) => snapshot.latest_known(facts),
                 Some(facts) => ProductInfo::fresh(State::Sold(facts)),
                 None => ProductInfo::fresh(State::Gone(snapshot.facts)),
             };
-            (*id, word)
+            (*id, info)
         };
-        Ok(ids.iter().map(word).collect())
+        Ok(ids.iter().map(info).collect())
     }
 
     async fn fetch(&self, ids: &[i64]) -> Result<HashMap<i64, ProductFields>, UpstreamDown> {
@@ -99,8 +99,11 @@ fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> 
 }
 
 /// Returns the products for which an event reported a newer version than the fetched one.
-fn outranked(ids: &[i64], fetched: &HashMap<i64, ProductFields>, snapshot: &HashMap<i64, Snapshot>) -> Vec<i64> {
-    let is_outranked =
-        |id: &&i64| snapshot.get(id).is_some_and(|snapshot| snapshot.is_older_than_events(fetched.get(id)));
-    ids.iter().filter(is_outranked).copied().collect()
+fn older_than_events(
+    ids: &[i64],
+    fetched: &HashMap<i64, ProductFields>,
+    snapshot: &HashMap<i64, Snapshot>,
+) -> Vec<i64> {
+    let is_older = |id: &&i64| snapshot.get(id).is_some_and(|snapshot| snapshot.is_older_than_events(fetched.get(id)));
+    ids.iter().filter(is_older).copied().collect()
 }

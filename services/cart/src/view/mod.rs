@@ -42,8 +42,8 @@ use crate::keys;
 /// The reader of views. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Views {
-    cache: CacheClient,
-    lane: Cache,
+    client: CacheClient,
+    cache: Cache,
     carts: Carts,
     facts: ProductSource,
     /// The permits of views that wait for the loads of product data.
@@ -51,9 +51,9 @@ pub struct Views {
 }
 
 impl Views {
-    /// Creates a reader with the cache `lane`, in which `max_loads` loads may run at once.
-    pub fn new(cache: CacheClient, lane: Cache, carts: Carts, facts: ProductSource, max_loads: usize) -> Self {
-        Self { cache, lane, carts, facts, waiting: Arc::new(Semaphore::new(max_loads / 2)) }
+    /// Creates a reader through `cache`, whose client runs at most `max_loads` loads at once.
+    pub fn new(client: CacheClient, cache: Cache, carts: Carts, facts: ProductSource, max_loads: usize) -> Self {
+        Self { client, cache, carts, facts, waiting: Arc::new(Semaphore::new(max_loads / 2)) }
     }
 
     /// Returns the cart with current prices. Without the product API it shows the last known data, marked as stale.
@@ -61,33 +61,33 @@ impl Views {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn view(&self, id: CartId) -> Result<Cached, GetError> {
-        let (views, key) = (self.clone(), self.lane.key(id.reference()));
+        let (views, key) = (self.clone(), self.cache.key(id.reference()));
         if self.facts.are_verified() {
             let load = move || {
                 let views = views.clone();
                 async move { views.load(id).await }
             };
-            return self.lane.get_or_load(&key, load).await;
+            return self.cache.get_or_load(&key, load).await;
         }
         let load = move || {
             let views = views.clone();
             async move { views.load_past(id).await }
         };
         // If Redis is unavailable, it is the reason: without Redis, the events cannot be verified either.
-        let why = if self.cache.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.as_str() };
-        self.lane.load_uncached(&key, why, load).await
+        let why = if self.client.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.as_str() };
+        self.cache.load_uncached(&key, why, load).await
     }
 
     /// Removes the views of carts after a write. Names the carts by their references.
     pub async fn invalidate_carts(&self, references: impl IntoIterator<Item = Uuid>) -> Invalidated {
-        let keys = references.into_iter().map(|reference| self.lane.key(reference));
+        let keys = references.into_iter().map(|reference| self.cache.key(reference));
         let gone = keys.fold(Invalidation::hard(), Invalidation::key);
-        self.cache.invalidate(gone).await
+        self.client.invalidate(gone).await
     }
 
     /// Removes the view of a cart at once, and again when an unacknowledged COMMIT can no longer take effect.
     pub async fn invalidate_in_doubt(&self, reference: Uuid, commit_bound: Duration) -> Invalidated {
-        self.cache.invalidate_in_doubt(Invalidation::hard().key(self.lane.key(reference)), commit_bound).await
+        self.client.invalidate_in_doubt(Invalidation::hard().key(self.cache.key(reference)), commit_bound).await
     }
 
     /// Loads a view without reading anything from the cache.
@@ -104,16 +104,16 @@ impl Views {
             return Ok(NewEntry::absent().do_not_store());
         };
         let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
-        let mut words = self.facts.cached(&ids).await;
-        let lacking: Vec<i64> = ids.iter().filter(|id| !words.contains_key(id)).copied().collect();
+        let mut infos = self.facts.cached(&ids).await;
+        let lacking: Vec<i64> = ids.iter().filter(|id| !infos.contains_key(id)).copied().collect();
         if !lacking.is_empty() {
-            words.extend(match self.waiting.try_acquire() {
+            infos.extend(match self.waiting.try_acquire() {
                 // Without Redis there is no cache to load them into.
-                Ok(_turn) if self.cache.health().is_in_use() => self.facts.through_cache(&lacking).await?,
+                Ok(_turn) if self.client.health().is_in_use() => self.facts.through_cache(&lacking).await?,
                 Ok(_) | Err(_) => self.facts.uncached(&lacking).await?,
             });
         }
-        let view = View::of(&cart, &words);
+        let view = View::of(&cart, &infos);
         let loaded = NewEntry::json(&view)?.tags(ids.into_iter().map(|id| keys::product(id.into())));
         // A stale view is used for this response only.
         Ok(if view.stale { loaded.do_not_store() } else { loaded })

@@ -7,10 +7,10 @@ use crate::carts::{Cart, Line};
 use crate::facts::{ProductFields, ProductInfo, State};
 
 impl View {
-    /// Returns the cart with the prices of `words`. A product that is missing in `words` is unknown.
-    pub fn of(cart: &Cart, words: &HashMap<i64, ProductInfo>) -> Self {
-        let price = |line: &Line| match words.get(&line.product_id) {
-            Some(word) => ViewLine::of(line, word),
+    /// Returns the cart with the prices of `infos`. A product that is missing in `infos` is unknown.
+    pub fn of(cart: &Cart, infos: &HashMap<i64, ProductInfo>) -> Self {
+        let price = |line: &Line| match infos.get(&line.product_id) {
+            Some(info) => ViewLine::of(line, info),
             None => ViewLine::of(line, &ProductInfo::unknown()),
         };
         let lines: Vec<ViewLine> = cart.lines.iter().map(price).collect();
@@ -20,13 +20,13 @@ impl View {
 }
 
 impl ViewLine {
-    fn of(line: &Line, word: &ProductInfo) -> Self {
-        let (facts, availability) = match &word.product {
+    fn of(line: &Line, info: &ProductInfo) -> Self {
+        let (facts, availability) = match &info.product {
             State::Sold(facts) => (Some(facts), available(facts.stock, line.quantity)),
             State::Gone(facts) => (facts.as_ref(), Availability::NoLongerSold),
             State::Unknown => (None, Availability::Unknown),
         };
-        let buyable = match (&word.product, availability) {
+        let buyable = match (&info.product, availability) {
             (State::Sold(facts), _) => facts.stock.clamp(0, line.quantity),
             _ => 0,
         };
@@ -49,7 +49,7 @@ impl ViewLine {
             line_total_cents,
             product_version: facts.map(|facts| facts.version),
             version: line.version,
-            stale: word.stale,
+            stale: info.stale,
         }
     }
 }

@@ -36,7 +36,8 @@ pub struct Commit {
     #[serde(default)]
     pub epoch: Option<Uuid>,
     /// Whether the invalidation of all pages is pending in Redis.
-    pub owed: bool,
+    #[serde(rename = "owed")]
+    pub pending_invalidation: bool,
     /// The category names.
     pub categories: Categories,
 }

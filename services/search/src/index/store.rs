@@ -175,7 +175,12 @@ mod tests {
         }))
         .expect("a product");
         store.put([&product]).expect("it is taken");
-        let record = Commit { position: 41, epoch: None, owed: true, categories: [(2, "Light".to_owned())].into() };
+        let record = Commit {
+            position: 41,
+            epoch: None,
+            pending_invalidation: true,
+            categories: [(2, "Light".to_owned())].into(),
+        };
         let snapshot = store.commit(&record).expect("it is committed");
         assert_eq!((snapshot.len(), snapshot.position), (1, 41));
         store.delete([7]);

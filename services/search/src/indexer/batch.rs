@@ -6,7 +6,7 @@ use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
 use events::product_api::Product;
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::touched::{Change, ChangedTags};
+use super::changed_tags::{Change, ChangedTags};
 use crate::index::{Categories, Row};
 
 /// A batch of events, and the rows that were fetched for it.
@@ -71,20 +71,20 @@ impl Batch {
     }
 
     fn tags(&self) -> Vec<cache::Tag> {
-        let mut touched = ChangedTags::default();
+        let mut tags = ChangedTags::default();
         for change in &self.of_categories {
-            touched.category(change);
+            tags.category(change);
         }
         for (id, events) in &self.by_product {
-            if touched.is_everything() {
+            if tags.is_everything() {
                 break;
             }
             let before = self.before.get(id);
             let after = if is_indexed(before, events) { before.cloned() } else { self.now.get(id).map(Row::from) };
             let change = Change { before, after: after.as_ref(), events };
-            touched.product(&change, (&self.names_before, &self.names_now));
+            tags.product(&change, (&self.names_before, &self.names_now));
         }
-        touched.into_tags()
+        tags.into_tags()
     }
 }
 

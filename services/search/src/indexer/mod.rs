@@ -11,10 +11,10 @@
 //! `reindex.rs` indexes the whole catalogue page by page: the first time, and whenever events were missed.
 
 mod batch;
+mod changed_tags;
 #[cfg(test)]
 mod reach_tests;
 mod reindex;
-mod touched;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +47,7 @@ pub enum Work {
     /// Index the rows that these events affect.
     Index(Vec<ProductEvent>),
     /// Compare the index with the whole catalogue, and return the position from which the consumer continues.
-    Walk(oneshot::Sender<LogPosition>),
+    Reindex(oneshot::Sender<LogPosition>),
     /// Advance the position to this number without a change.
     Pass(u64),
 }
@@ -56,12 +56,12 @@ pub enum Work {
 pub struct Indexer {
     api: ProductApi,
     store: Arc<Mutex<Store>>,
-    announcer: Invalidator,
+    invalidator: Invalidator,
     state: Arc<IndexStatus>,
     /// The record of the last commit.
     commit: Commit,
     /// The number of reindexes in this process. It becomes the lineage of the next snapshot.
-    walks: u64,
+    reindexes: u64,
     commit_every: Duration,
 }
 
@@ -86,12 +86,12 @@ impl Indexer {
         api: ProductApi,
         store: Store,
         commit: Option<Commit>,
-        announcer: Invalidator,
+        invalidator: Invalidator,
         state: Arc<IndexStatus>,
         commit_every: Duration,
     ) -> Self {
         let store = Arc::new(Mutex::new(store));
-        Self { api, store, announcer, state, commit: commit.unwrap_or_default(), walks: 0, commit_every }
+        Self { api, store, invalidator, state, commit: commit.unwrap_or_default(), reindexes: 0, commit_every }
     }
 
     /// Works through the queue until `stop`. After the next start, the consumer reads the remaining events again.
@@ -123,7 +123,7 @@ impl Indexer {
                 match work {
                     Work::Index(events) => self.index(&events).await,
                     // The receiver is gone when the consumer has been stopped.
-                    Work::Walk(done) => drop(done.send(self.reindex().await)),
+                    Work::Reindex(done) => drop(done.send(self.reindex().await)),
                     Work::Pass(number) => self.skip_dead_letters(number).await,
                 }
                 committed = Instant::now();
@@ -171,11 +171,11 @@ impl Indexer {
             batch.names_now.extend(categories.into_iter().map(|category| (category.id, category.name)));
         }
         let (batch, tags) = batch.with_tags().await?;
-        self.announcer.touched(last.seq, tags).await;
+        self.invalidator.invalidate(last.seq, tags).await;
 
         let epoch = last.epoch.or(self.commit.epoch);
-        let owed = self.state.owed().is_some();
-        let commit = Commit { position: last.seq, epoch, owed, categories: batch.names_now.clone() };
+        let pending_invalidation = self.state.pending_invalidation().is_some();
+        let commit = Commit { position: last.seq, epoch, pending_invalidation, categories: batch.names_now.clone() };
         self.change(commit, move |store| {
             store.delete(batch.gone());
             store.put(batch.now.values())
@@ -211,7 +211,7 @@ impl Indexer {
             })
             .await?;
         self.commit = next;
-        snapshot.lineage = self.walks;
+        snapshot.lineage = self.reindexes;
         self.state.publish(snapshot);
         histogram!("search_commit_seconds").record(began.elapsed());
         Ok(())

@@ -8,7 +8,7 @@ use events::contract::{ProductChange, ProductChangeKind};
 use events::product_api::Product;
 use serde_json::json;
 
-use super::touched::{Change, ChangedTags};
+use super::changed_tags::{Change, ChangedTags};
 use crate::index::{Categories, Commit, Row, Store};
 use crate::query::page;
 use crate::query::search::{Filter, QueryTerms, Search};
@@ -55,9 +55,9 @@ fn raised(product: &Product, names: &Categories) -> BTreeSet<Tag> {
         changed: Vec::new(),
     };
     let row = Row::from(product);
-    let mut touched = ChangedTags::default();
-    touched.product(&Change { before: None, after: Some(&row), events: &[created] }, (names, names));
-    touched.into_tags().into_iter().collect()
+    let mut tags = ChangedTags::default();
+    tags.product(&Change { before: None, after: Some(&row), events: &[created] }, (names, names));
+    tags.into_tags().into_iter().collect()
 }
 
 /// Returns every part of every text, alone and with words that no text has.
@@ -85,7 +85,7 @@ fn creating_a_product_invalidates_a_tag_of_every_page_that_shows_it() {
     let products: Vec<Product> = TEXTS.iter().enumerate().map(|(at, text)| product(at + 1, text)).collect();
     store.put(&products).expect("they are taken");
     let names = Categories::from([(2, "灯 Lamps".to_owned())]);
-    let commit = Commit { position: 1, epoch: None, owed: false, categories: names.clone() };
+    let commit = Commit { position: 1, epoch: None, pending_invalidation: false, categories: names.clone() };
     let snapshot = store.commit(&commit).expect("it is committed");
     let raised: Vec<BTreeSet<Tag>> = products.iter().map(|product| raised(product, &names)).collect();
 

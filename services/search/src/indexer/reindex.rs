@@ -48,7 +48,7 @@ impl Indexer {
 
     async fn try_reindex(&mut self) -> Result<(), Trouble> {
         let (asked, began) = (std::time::Instant::now(), Instant::now());
-        let (mut told, mut read, mut changed) = (began, 0, 0);
+        let (mut logged, mut read, mut changed) = (began, 0, 0);
         let head = self.api.events().head(None).await?;
         let mut known = self.known().await?;
         let mut names = Categories::new();
@@ -70,19 +70,19 @@ impl Indexer {
             if cursor.is_none() {
                 break;
             }
-            if told.elapsed() > PROGRESS_INTERVAL {
-                told = Instant::now();
+            if logged.elapsed() > PROGRESS_INTERVAL {
+                logged = Instant::now();
                 info!(products = read, "the index is being built");
             }
         }
         let gone: Vec<i64> = known.into_keys().collect();
         changed += gone.len();
         // Another replica may have stored pages from versions that this replica has never read.
-        self.announcer.invalidate_all(head.seq).await;
+        self.invalidator.invalidate_all(head.seq).await;
         // Pages from the previous index may belong to another history, whatever its position.
-        self.walks += 1;
-        let commit =
-            Commit { position: head.seq, epoch: head.epoch, owed: self.state.owed().is_some(), categories: names };
+        self.reindexes += 1;
+        let pending_invalidation = self.state.pending_invalidation().is_some();
+        let commit = Commit { position: head.seq, epoch: head.epoch, pending_invalidation, categories: names };
         self.change(commit, move |store| {
             store.delete(gone);
             Ok(())

@@ -36,7 +36,7 @@ use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::keys::HORIZON;
+use crate::keys::WATERMARKS;
 pub use connection::RedisUrlError;
 
 /// The member of the floor. No tag can have this name.
@@ -48,7 +48,7 @@ const ID: &str = "#";
 const FINISH: &str = include_str!("finish.lua");
 const RAISE: &str = include_str!("raise.lua");
 const CLAIM: &str = include_str!("claim.lua");
-const TOUCH: &str = include_str!("touch.lua");
+const ADVANCE: &str = include_str!("advance.lua");
 const HIGHEST: &str = include_str!("highest.lua");
 
 /// A client of the shared watermarks. Cheap to clone.
@@ -58,7 +58,7 @@ pub struct TagWatermarks {
     finish: Script,
     raise: Script,
     claim: Script,
-    touch: Script,
+    advance: Script,
     highest: Script,
     /// The task that checks the connection. It ends with the last clone of the client.
     _looks: Arc<AbortOnDropHandle<()>>,
@@ -90,8 +90,8 @@ impl TagWatermarks {
             async move { events::reconnect_when_silent(&client).await }
         });
         let looks = Arc::new(AbortOnDropHandle::new(looks));
-        let [finish, raise, claim, touch, highest] = [FINISH, RAISE, CLAIM, TOUCH, HIGHEST].map(Script::from_lua);
-        Ok(Self { client, finish, raise, claim, touch, highest, _looks: looks })
+        let [finish, raise, claim, advance, highest] = [FINISH, RAISE, CLAIM, ADVANCE, HIGHEST].map(Script::from_lua);
+        Ok(Self { client, finish, raise, claim, advance, highest, _looks: looks })
     }
 
     /// Advances the watermarks of `tags` to event number `position`. The caller invalidates the tags afterwards.
@@ -101,13 +101,13 @@ impl TagWatermarks {
         if args.len() == 1 {
             return Ok(());
         }
-        Ok(self.touch.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
+        Ok(self.advance.evalsha_with_reload::<i64, _, _>(&self.client, vec![WATERMARKS], args).await.map(drop)?)
     }
 
     /// Returns the position that an index must have reached for a page with `tags` to be stored; `None` while it is
     /// unknown. The caller takes the lease first.
     pub async fn required_position(&self, tags: &[Tag]) -> Result<Option<Watermark>, WatermarkError> {
-        let mut args = vec![Value::from(HORIZON), ID.into(), FLOOR.into()];
+        let mut args = vec![Value::from(WATERMARKS), ID.into(), FLOOR.into()];
         args.extend(tags.iter().map(|tag| Value::from(tag.as_str())));
         let zmscore = CustomCommand::new_static("ZMSCORE", ClusterHash::FirstKey, false);
         let scores: Vec<Option<f64>> = self.client.custom(zmscore, args).await?;
@@ -132,7 +132,7 @@ impl TagWatermarks {
         let claim = self.begin_reset().await?;
         let head = head.await.map_err(|error| WatermarkError(error.to_string()))?;
         let args = vec![claim.to_string(), head.to_string()];
-        let done: i64 = self.finish.evalsha_with_reload(&self.client, vec![HORIZON], args).await?;
+        let done: i64 = self.finish.evalsha_with_reload(&self.client, vec![WATERMARKS], args).await?;
         Ok(done == 1)
     }
 
@@ -145,19 +145,20 @@ impl TagWatermarks {
     /// while the watermarks are unknown: no page is stored then.
     pub async fn raise_floor(&self, position: u64) -> Result<(), WatermarkError> {
         let args = vec![position.to_string()];
-        Ok(self.raise.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await.map(drop)?)
+        Ok(self.raise.evalsha_with_reload::<i64, _, _>(&self.client, vec![WATERMARKS], args).await.map(drop)?)
     }
 
     /// Returns the highest watermark; 0 when there is none.
     pub async fn highest(&self) -> Result<u64, WatermarkError> {
-        let highest: f64 = self.highest.evalsha_with_reload(&self.client, vec![HORIZON], Vec::<Value>::new()).await?;
+        let highest: f64 =
+            self.highest.evalsha_with_reload(&self.client, vec![WATERMARKS], Vec::<Value>::new()).await?;
         Ok(highest.max(0.0) as u64)
     }
 
     /// Returns the number of members: the tags, the floor and the id.
     pub async fn size(&self) -> Result<u64, WatermarkError> {
         let zcard = CustomCommand::new_static("ZCARD", ClusterHash::FirstKey, false);
-        Ok(self.client.custom(zcard, vec![HORIZON]).await?)
+        Ok(self.client.custom(zcard, vec![WATERMARKS]).await?)
     }
 
     /// Closes the connection.
@@ -171,7 +172,7 @@ impl TagWatermarks {
     async fn begin_reset(&self) -> Result<i64, WatermarkError> {
         let claim = -rand::random_range(1..1_i64 << 52);
         let args = vec![claim.to_string()];
-        self.claim.evalsha_with_reload::<i64, _, _>(&self.client, vec![HORIZON], args).await?;
+        self.claim.evalsha_with_reload::<i64, _, _>(&self.client, vec![WATERMARKS], args).await?;
         Ok(claim)
     }
 }

@@ -22,13 +22,13 @@ fn view(lines: &[(i32, ProductInfo)]) -> View {
         version: 1,
     };
     let cart = Cart { head, lines: numbered().map(line).collect() };
-    View::of(&cart, &numbered().map(|(id, (_, word))| (id, word.clone())).collect())
+    View::of(&cart, &numbered().map(|(id, (_, info))| (id, info.clone())).collect())
 }
 
 #[test]
 fn line_shows_and_counts_only_pieces_that_can_be_bought() {
     use Availability::{InStock, NoLongerSold, OnlyLeft, SoldOut, Unknown};
-    for (quantity, word, availability, buyable, total) in [
+    for (quantity, info, availability, buyable, total) in [
         (2, sold(100, 6), InStock, 2, 200),
         (2, sold(100, 5), OnlyLeft { left: 5 }, 2, 200),
         (10, sold(100, 9), OnlyLeft { left: 9 }, 9, 900),
@@ -39,24 +39,24 @@ fn line_shows_and_counts_only_pieces_that_can_be_bought() {
         (1, ProductInfo::fresh(State::Gone(None)), NoLongerSold, 0, 0),
         (1, ProductInfo::unknown(), Unknown, 0, 0),
     ] {
-        let view = view(&[(quantity, word.clone())]);
+        let view = view(&[(quantity, info.clone())]);
         let line = &view.lines[0];
         assert_eq!(
             (line.availability, line.buyable, line.line_total_cents),
             (availability, buyable, Some(total)),
-            "{word:?}"
+            "{info:?}"
         );
         assert_eq!(
             view.totals,
             Totals { lines: usize::from(buyable > 0), pieces: i64::from(buyable), total_cents: Some(total) }
         );
-        assert_eq!((line.stale, view.stale), (word.stale, word.stale));
+        assert_eq!((line.stale, view.stale), (info.stale, info.stale));
     }
 }
 
 #[test]
 fn a_change_of_price_shows_both_prices() {
-    let prices = |word| view(&[(1, word)]).lines[0].price_changed;
+    let prices = |info| view(&[(1, info)]).lines[0].price_changed;
     assert_eq!(prices(sold(100, 9)), None);
     assert_eq!(prices(sold(90, 9)), Some(PriceChange { from: 100, to: 90 }));
     assert_eq!(prices(gone(120)), Some(PriceChange { from: 100, to: 120 }));

@@ -50,8 +50,8 @@ pub(super) struct Change<'a> {
 impl ChangedTags {
     /// Adds the tags that the change of a product invalidates. `names` are the category names before and after.
     pub(super) fn product(&mut self, change: &Change<'_>, names: (&Categories, &Categories)) {
-        let told = change.events.iter().map(of_event);
-        let extent = told.chain([of_rows(change.before, change.after)]).max().unwrap_or(DiffExtent::Shown);
+        let of_events = change.events.iter().map(of_event);
+        let extent = of_events.chain([of_rows(change.before, change.after)]).max().unwrap_or(DiffExtent::Shown);
         let made = match extent {
             DiffExtent::Shown => return,
             DiffExtent::Price => PageBasis::ByPrice,
@@ -157,10 +157,10 @@ mod tests {
 
     fn tags(before: Option<Row>, after: Option<Row>, events: &[ProductChange]) -> String {
         let names = Categories::from([(2, "Red".to_owned())]);
-        let mut touched = ChangedTags::default();
+        let mut tags = ChangedTags::default();
         let change = Change { before: before.as_ref(), after: after.as_ref(), events };
-        touched.product(&change, (&names, &names));
-        touched.into_tags().iter().map(Tag::as_str).collect::<Vec<_>>().join(" ")
+        tags.product(&change, (&names, &names));
+        tags.into_tags().iter().map(Tag::as_str).collect::<Vec<_>>().join(" ")
     }
 
     const EVERY_PAGE: &str = "page:any";
@@ -212,11 +212,11 @@ mod tests {
 
     #[test]
     fn renamed_category_or_too_many_tags_invalidate_every_page() {
-        let mut touched = ChangedTags::default();
-        touched.category(&event(ProductChangeKind::CategoryUpdated, 2, &["description"]));
-        assert_eq!(touched, ChangedTags::default());
-        touched.category(&event(ProductChangeKind::CategoryUpdated, 3, &["name"]));
-        assert_eq!(touched.into_tags(), [keys::every_page()]);
+        let mut tags = ChangedTags::default();
+        tags.category(&event(ProductChangeKind::CategoryUpdated, 2, &["description"]));
+        assert_eq!(tags, ChangedTags::default());
+        tags.category(&event(ProductChangeKind::CategoryUpdated, 3, &["name"]));
+        assert_eq!(tags.into_tags(), [keys::every_page()]);
         let many = ChangedTags { tags: (0..=MOST as i64).map(keys::product).collect(), everything: false };
         assert_eq!(many.into_tags(), [keys::every_page()]);
     }
