@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+/// How long an effect that normally comes at once may take on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
 /// The results that [`eventually`] can poll: `bool`, or `Option` with the awaited value.
 pub trait PollResult {
     /// The value of a successful poll.

@@ -42,14 +42,17 @@ mod process;
 mod proxy;
 mod redis;
 mod sibling;
+mod stores;
+pub mod suite;
 mod supervisor;
 mod tools;
 
 pub use commits::{CommitFault, CommitFaultProxy};
 pub use eventually::{PollResult, eventually};
 pub use ports::free_port;
-pub use postgres::{FOREIGN_SETTINGS, Postgres, shared_database};
+pub use postgres::{Database, FOREIGN_SETTINGS, HeldLock, Postgres, shared_database};
 pub use process::{ChildProcess, Exit};
 pub use proxy::Proxy;
 pub use redis::Redis;
 pub use sibling::sibling;
+pub use stores::{Stores, service_command};

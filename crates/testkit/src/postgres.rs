@@ -3,9 +3,11 @@
 //! It does not wait for the disk (`fsync` is off), so it is fast and would not survive a power failure. A killed server
 //! still keeps every acknowledged commit, because `synchronous_commit` is on and the kernel has the data.
 
+mod database;
 mod query;
 mod states;
 
+pub use database::{Database, HeldLock};
 pub use states::FOREIGN_SETTINGS;
 
 use std::os::unix::fs::MetadataExt;

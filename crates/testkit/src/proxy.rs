@@ -96,6 +96,18 @@ impl Proxy {
         self.wire.send_modify(|wire| wire.holds_replies = false);
     }
 
+    /// Holds requests and replies from now on.
+    pub fn hold(&self) {
+        self.hold_requests();
+        self.delay_replies();
+    }
+
+    /// Passes held requests and replies, and further ones.
+    pub fn release(&self) {
+        self.release_requests();
+        self.release_replies();
+    }
+
     /// Delays each piece of a reply by this time from now on.
     pub fn delay(&self, delay: Duration) {
         self.wire.send_modify(|wire| wire.delay = delay);

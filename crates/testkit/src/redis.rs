@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -118,6 +119,21 @@ impl Redis {
     /// Runs `redis-cli` with these arguments and returns its output. An absent value is an empty string.
     pub async fn cli(&self, arguments: &[&str]) -> Result<String> {
         tools::run(self.client()?.args(arguments)).await
+    }
+
+    /// Appends events with these numbers to a stream in one step, so that one consumer receives all of them.
+    ///
+    /// # Panics
+    /// Panics if Redis refuses the command.
+    pub async fn append_events(&self, stream: &str, events: &[(u64, Value)]) {
+        let append = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end";
+        let mut command = ["EVAL", append, "1", stream].map(str::to_owned).to_vec();
+        for (seq, event) in events {
+            let text = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
+            command.extend([format!("{seq}-0"), text]);
+        }
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        self.cli(&command).await.expect("the test's own command");
     }
 
     /// Revokes a service's rights on keys of other services, which are their streams.

@@ -18,7 +18,7 @@ async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
     cart.put(1, 2).await.expect(201);
     cart.put(2, 1).await.expect(201);
     stores.until_price(&cart, 1, 500).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     api.process.kill9().await.expect("it is killed");
 
     // The cached data are as recent as the events, and all events are applied.
@@ -82,7 +82,7 @@ async fn received_deletion_is_shown_while_the_product_api_is_down() {
     cart.put(1, 1).await.expect(201);
     fake.set_away(true);
     let seq = fake.announces(&stores.redis, "product.deleted", 1, 1).await;
-    stores.until_carried_out(seq).await;
+    stores.until_applied("product:events", seq).await;
     let line = cart.line(1).await;
     assert_eq!((&line["availability"]["state"], &line["stale"]), (&json!("no_longer_sold"), &json!(true)));
     assert_eq!(line["name"], "Product 1");
@@ -116,7 +116,7 @@ async fn hanging_product_api_opens_the_circuit_breaker() {
     let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "300ms")]).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     api.process.pause();
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], true);

@@ -18,7 +18,7 @@ async fn everything(stores: &Stores) -> String {
 async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
     let cart = CartOf::at(service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     (cart.id, everything(stores).await)
 }
 

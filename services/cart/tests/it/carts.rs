@@ -104,7 +104,7 @@ async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
     // After the product is created, the same request succeeds.
     fake.says(2, 1, &json!({}));
     let seq = fake.announces(&stores.redis, "product.created", 2, 1).await;
-    stores.until_carried_out(seq).await;
+    stores.until_applied("product:events", seq).await;
     cart.put(2, 1).await.expect(201);
 }
 
@@ -136,9 +136,9 @@ async fn writes_to_one_cart_leave_the_views_of_others_alone() {
     let (mine, yours) = (CartOf::at(&service).await, CartOf::at(&service).await);
     mine.put(1, 1).await.expect(201);
     yours.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     yours.cached().await;
     mine.put(1, 2).await.expect(200);
-    stores.until_announced().await;
+    stores.until_published().await;
     assert_eq!(yours.view().await.expect(200).source(), "hit");
 }

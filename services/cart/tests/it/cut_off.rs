@@ -120,7 +120,7 @@ async fn failing_event_handler_shows_in_readiness_and_bypasses_the_cache() {
     let service = stores.cart_with(api.url(), &SETTINGS).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
 
     stores.sql(REFUSE_FLOORS).await;

@@ -6,7 +6,7 @@ use testkit::{Postgres, eventually};
 use crate::support::{CartOf, Fake, SOON, Service, Stores};
 
 async fn turn(stores: &Stores, read_only: &str) {
-    let database = stores.cart_database();
+    let database = stores.database.name();
     let postgres = Postgres::shared().await;
     let turn = format!("ALTER DATABASE \"{database}\" SET default_transaction_read_only = {read_only}");
     postgres.sql("postgres", &turn).await.expect("the test's own SQL");
@@ -94,9 +94,9 @@ async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
     }
     stores.sql(&format!("CREATE TEMP TABLE outbox (event jsonb); {change}")).await;
     // Roles belong to the whole server, so this one is named after the database.
-    let role = format!("writer_{}", stores.cart_database());
+    let role = format!("writer_{}", stores.database.name());
     stores.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, UPDATE ON cart_items TO {role}")).await;
-    Postgres::shared().await.sql_as(&role, stores.cart_database(), change).await.expect("it may write lines");
+    Postgres::shared().await.sql_as(&role, stores.database.name(), change).await.expect("it may write lines");
     // The ids of the outbox may be chosen by hand as well.
     let by_hand = "INSERT INTO outbox (id, event) SELECT (SELECT last_value FROM outbox_id_seq) + n, event
                    FROM (SELECT event FROM outbox LIMIT 1) AS one, generate_series(1, 1000) AS n";
@@ -105,6 +105,6 @@ async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
     cart.put(1, 50).await.expect(200);
     let quantities = "SELECT string_agg(event->>'quantity', ' ' ORDER BY (event->>'version')::bigint)
                       FROM (SELECT DISTINCT event->>'version', event FROM outbox) AS outbox (version, event)";
-    stores.until_announced().await;
+    stores.until_published().await;
     assert_eq!(stores.sql(quantities).await, "1 2 3 4 5 6 50");
 }

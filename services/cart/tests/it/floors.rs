@@ -20,7 +20,7 @@ async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
     assert_eq!(cart.view().await.expect(200).json()["stale"], false);
     // The event reports version 2, but the server that responds still has version 1.
     let seq = fake.announces(&stores.redis, "product.updated", 1, 2).await;
-    stores.until_carried_out(seq).await;
+    stores.until_applied("product:events", seq).await;
     fake.asked();
     for _ in 0..3 {
         let view = cart.view().await.expect(200);
@@ -50,7 +50,7 @@ async fn data_from_before_a_deletion_or_update_event_are_rejected() {
     // The product is changed, but the server that responds does not have it yet.
     fake.says_none(2);
     let seq = fake.announces(&stores.redis, "product.updated", 2, 2).await;
-    stores.until_carried_out(seq).await;
+    stores.until_applied("product:events", seq).await;
     let (one, two) = (cart.line(1).await, cart.line(2).await);
     assert_eq!((&one["availability"]["state"], &one["stale"]), (&json!("no_longer_sold"), &json!(true)));
     assert_eq!((&two["availability"]["state"], &two["stale"]), (&json!("in_stock"), &json!(true)));
@@ -76,8 +76,8 @@ async fn late_event_lowers_no_minimum_version() {
     let last = fake.announces(&stores.redis, "product.updated", 1, 4).await;
     let floor = "SELECT floor_version, seq FROM known_products WHERE id = 1";
     eventually("the last event", SOON, async || stores.sql(floor).await == format!("4|{last}")).await;
-    assert!(!stores.carried_out(last).await, "the first one is still to be taken over");
-    stores.until_carried_out(last).await;
+    assert!(!stores.has_applied("product:events", last).await, "the first one is still to be taken over");
+    stores.until_applied("product:events", last).await;
     assert_eq!(stores.sql(floor).await, format!("4|{last}"));
 }
 
@@ -89,7 +89,7 @@ async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     let seq = fake.announces(&stores.redis, "product.updated", 1, 9).await;
-    stores.until_carried_out(seq).await;
+    stores.until_applied("product:events", seq).await;
     assert_eq!(cart.line(1).await["stale"], true);
     // A new group: it is unknown which events were missed.
     stores.redis(&["XGROUP", "DESTROY", "product:events", "cart"]).await;

@@ -14,12 +14,13 @@
 //! | `cut_off` | events that cannot be read, or are not appended |
 //! | `snapshot` | all carts, for a consumer that has lost events |
 //! | `promise` | no old view after an acknowledged write or an applied event, under load |
-//! | `operations` | the token of the operations routes; no route shows the id of a cart |
+//! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
+//! | `operations` | missed events are fetched with a token; no route shows the id of a cart |
 //! | `outbox` | the events of each change, for every writer |
 //! | `database` | a database that is read-only, changed online, or written to by other clients |
-//! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
+//! | `standby` | a database that is a standby or read-only |
 //! | `lost_commits` | a COMMIT whose reply is lost |
-//! | `replicas` · `redis_down` · `starting` · `standard` | two processes; no Redis; any order of starts; health, docs |
+//! | `replicas` · `redis_down` · `starting` · `standard` | two processes; no Redis; any order of starts; entries and metrics |
 
 mod away;
 mod bad_input;
@@ -27,7 +28,6 @@ mod carts;
 mod cut_off;
 mod database;
 mod floors;
-mod hostile;
 mod lost_commits;
 mod operations;
 mod outbox;
@@ -37,9 +37,9 @@ mod promise;
 mod redis_down;
 mod replicas;
 mod restored;
-mod sessions;
 mod snapshot;
 mod standard;
 mod standby;
 mod starting;
+mod suite;
 mod support;

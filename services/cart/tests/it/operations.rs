@@ -1,41 +1,17 @@
-//! The operations routes require their token, the cart fetches missed events with it, and no route shows the id of a
-//! cart.
+//! The cart fetches missed events with the token of the operations routes, and no route shows the id of a cart.
 
 use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores, TestResponse};
+use crate::support::{CartOf, Fake, SOON, Stores};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
-async fn with_token(service: &Service, path: &str) -> TestResponse {
-    Service::send(service.request(Method::GET, path).header("authorization", format!("Bearer {TOKEN}"))).await
-}
 
 fn token_file() -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), TOKEN).expect("it is written");
     file
-}
-
-#[tokio::test]
-async fn operations_routes_require_the_token_when_there_is_one() {
-    let stores = Stores::start().await;
-    let (fake, file) = (Fake::start(1).await, token_file());
-    let settings = [("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"))];
-    let service = stores.cart_with(fake.url(), &settings).await;
-    for route in ["/events?after=0", "/cache/entries", "/cache/stats/cart:product:1", "/cache/feed", "/metrics"] {
-        let refused = service.get(route).await;
-        refused.problem(401, "unauthorized");
-        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"operations\"", "{route}");
-    }
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
-    cart.view().await.expect(200);
-    for route in ["/events?after=0", "/cache/entries", "/metrics"] {
-        with_token(&service, route).await.expect(200);
-    }
 }
 
 /// The stream is lost and refilled from another service's log, which requires the token: with it, no change is missed.
@@ -74,13 +50,13 @@ async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     let cart = CartOf::at(&service).await;
     let mut feed = service.request(Method::GET, "/cache/feed").send().await.expect("a stream");
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
     let entries = service.get("/cache/entries").await.expect(200).text();
     let keys = stores.redis(&["KEYS", "*"]).await;
     cart.put(1, 2).await.expect(200);
     cart.remove(1).await.expect(204);
-    stores.until_announced().await;
+    stores.until_published().await;
     // Refusals and failures log their path.
     service.get(&format!("/carts/{}/nothing", cart.id)).await.problem(404, "not-found");
     let events = service.get("/events?after=0").await.expect(200).text();

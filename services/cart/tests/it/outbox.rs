@@ -51,7 +51,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
     stores.sql("UPDATE cart_items SET quantity = 7 WHERE product_id = 3").await;
     stores.sql("UPDATE cart_items SET quantity = 0").await;
     stores.sql("BEGIN; UPDATE cart_items SET quantity = 9; ROLLBACK").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let expected = [
         added(1, 1, 1),
         added(1, 4, 2),
@@ -84,7 +84,7 @@ async fn the_view_shows_what_was_written_by_sql() {
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
     stores.sql("UPDATE cart_items SET quantity = 8").await;
     eventually("psql's write", SOON, async || cart.line(1).await["quantity"] == 8).await;
@@ -121,7 +121,7 @@ async fn change_that_cannot_be_announced_is_refused_by_the_database() {
     stores.sql("UPDATE cart_items SET version = 99").await;
     stores.sql("UPDATE cart_items SET version = 99, quantity = 2").await;
     assert_eq!(stores.sql("SELECT version FROM cart_items").await, "2");
-    stores.until_announced().await;
+    stores.until_published().await;
     assert_eq!(told(&service, 0).await, [added(1, 1, 1), added(1, 2, 2)]);
 }
 
@@ -134,7 +134,7 @@ async fn events_that_are_no_longer_kept_are_gone() {
     for quantity in 1..=3 {
         cart.put(1, quantity).await;
     }
-    stores.until_announced().await;
+    stores.until_published().await;
     stores.sql("DELETE FROM outbox WHERE seq <= 2").await;
     service.get("/events?after=1").await.problem(410, "gone");
     assert_eq!(told(&service, 2).await, [added(1, 3, 3)]);

@@ -89,17 +89,17 @@ async fn renamed_category_and_unused_product_leave_the_views_alone() {
     let (_api, service) = stores.both().await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
     stores
         .shop_sql("UPDATE categories SET name = name || '!'; UPDATE products SET stock = stock + 1 WHERE id = 2")
         .await;
-    let head = async || stores.shop_sql("SELECT seq FROM outbox_head").await.parse::<i64>().expect("a number");
+    let head = async || stores.shop_sql("SELECT seq FROM outbox_head").await.parse::<u64>().expect("a number");
     eventually("the events to be numbered", SOON, async || {
         stores.shop_sql("SELECT count(*) FROM outbox WHERE done_at IS NULL").await == "0"
     })
     .await;
-    stores.until_carried_out(head().await).await;
+    stores.until_applied("product:events", head().await).await;
     assert_eq!(cart.view().await.expect(200).source(), "hit");
 }
 

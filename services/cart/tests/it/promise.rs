@@ -160,7 +160,7 @@ async fn no_view_shows_data_older_than_the_last_applied_event() {
         let product = version % PRODUCTS + 1;
         fake.says(product, version, &json!({ "price_cents": version }));
         let seq = fake.announces(&stores.redis, "product.updated", product, version).await;
-        stores.until_carried_out(seq).await;
+        stores.until_applied("product:events", seq).await;
         floors[product as usize - 1].store(version, SeqCst);
         met.writes.fetch_add(1, SeqCst);
         evict(&stores, &carts, PRODUCTS).await;
@@ -188,7 +188,7 @@ async fn views_without_cached_data_load_with_any_number_of_permits() {
         let fill = "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
                     SELECT id, n, 1, 1 FROM carts, generate_series(1, 40) n ON CONFLICT DO NOTHING";
         stores.sql(fill).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         let keys: Vec<String> = (1..=40).map(|id| format!("cart:product:{id}")).collect();
         let gone: Vec<&str> = std::iter::once("UNLINK").chain(keys.iter().map(String::as_str)).collect();
         stores.redis(&gone).await;
@@ -209,7 +209,7 @@ async fn write_of_a_disconnected_client_is_completed() {
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.view().await.expect(200);
     let lock = stores.lock_lines().await;
     let place = service.url().trim_start_matches("http://");
@@ -237,7 +237,7 @@ async fn a_repeated_write_invalidates_again() {
     let service = stores.cart(&fake).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
     cart.put(1, 1).await.expect(200);
     assert_eq!(cart.view().await.expect(200).source(), "fwd=miss; stored", "also where nothing has changed");

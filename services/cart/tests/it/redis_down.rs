@@ -37,7 +37,7 @@ async fn carts_are_read_and_written_without_redis_and_never_outdated() {
     assert_eq!((&ready["status"], &ready["checks"]["redis"]["status"]), (&json!("degraded"), &json!("failing")));
     stores.redis.restart().await.expect("it starts");
     until_in_use(&service).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     eventually("hits", SOON, async || {
         assert_eq!(cart.line(1).await["quantity"], 5);
         cart.view().await.expect(200).source() == "hit"
@@ -53,7 +53,7 @@ async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
     let service = stores.cart_with(fake.url(), &QUICK).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.view().await.expect(200);
     stores.redis.pause();
     assert_eq!(cart.put(1, 2).await.expect(200).source(), "fwd=method; detail=deferred");
@@ -62,7 +62,7 @@ async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
     // Redis still has the view of one piece until the deferred invalidation is done, but no client receives it.
     until_in_use(&service).await;
     assert_eq!(cart.line(1).await["quantity"], 2);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
     assert_eq!(cart.line(1).await["quantity"], 2);
 }

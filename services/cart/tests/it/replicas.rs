@@ -43,7 +43,7 @@ async fn events_are_shared_and_each_change_shows_at_both() {
         }
         a.get(&cart.path()).await.expect(200);
     }
-    stores.until_carried_out(last).await;
+    stores.until_applied("product:events", last).await;
     for service in [&a, &b] {
         let view = cart.through(service).view().await.expect(200).json();
         assert!((0..5).all(|line| view["lines"][line]["product_version"] == 20), "{view}");
@@ -64,14 +64,14 @@ async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
     for product in 1..=5 {
         cart.put(product, 1).await.expect(201);
     }
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.cached().await;
 
     let lock = stores.hold_reactions(3).await;
     (1..=5).for_each(|product| fake.says(product, 2, &json!({})));
     fake.announces_at_once(&stores.redis, "product.updated", &[1, 2, 3], 2).await;
     stores.until_waiting(1).await;
-    let pending = stores.pending().await;
+    let pending = stores.pending("product:events").await;
     assert!(pending.iter().map(|(seq, _)| *seq).eq(1..=3), "{pending:?}");
     assert!(pending.iter().all(|(_, who)| *who == pending[0].1), "one has all of them: {pending:?}");
     fake.announces_at_once(&stores.redis, "product.updated", &[4, 5], 2).await;
@@ -81,7 +81,7 @@ async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
     let (killed, other) = if applied(&a).await == 0.0 { (&a, &b) } else { (&b, &a) };
     let received = async |service: &Service| service.metric("events_received_total", "").await;
     assert_eq!((received(killed).await, received(other).await), (3.0, 2.0), "it is the one that is held");
-    eventually("only these to be left", SOON, async || stores.pending().await == pending).await;
+    eventually("only these to be left", SOON, async || stores.pending("product:events").await == pending).await;
 
     killed.process.kill9().await.expect("it is killed");
     // Postgres must not finish the dead process' statements either: from here on, only the other process applies
@@ -92,7 +92,7 @@ async fn events_of_a_killed_process_are_taken_over_by_its_peer() {
     eventually("the other to have taken over", IN_TIME, async || {
         let view = cart.view().await.expect(200).json();
         let is_new = |product: usize| view["lines"][product]["product_version"] == 2 && view["stale"] == false;
-        (0..5).all(is_new) && stores.pending().await.is_empty()
+        (0..5).all(is_new) && stores.pending("product:events").await.is_empty()
     })
     .await;
     assert_eq!(other.metric("events_claimed_total", "").await, 3.0);

@@ -56,11 +56,11 @@ async fn cart_shows_the_lines_of_its_own_restored_database() {
     let (_api, service) = stores.both().await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     cart.put(2, 2).await.expect(201);
     cart.put(3, 3).await.expect(201);
     cart.cached().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     service.process.kill9().await.expect("it is killed");
     // The last two lines are from after the backup.
     stores
@@ -79,7 +79,7 @@ async fn cart_shows_the_lines_of_its_own_restored_database() {
     })
     .await;
     cart.put(4, 1).await.expect(201);
-    stores.until_announced().await;
+    stores.until_published().await;
     let stream = stores.redis(&["XRANGE", "cart:events", "-", "+"]).await;
     assert!(!stream.contains("\"product_id\": 3") && stream.contains("\"product_id\": 4"), "{stream}");
 }

@@ -85,10 +85,10 @@ async fn cart_started_on_a_read_only_database_is_degraded_until_writes_work() {
     cart.put(1, 2).await.expect(201);
     let id = cart.id.clone();
     before.stop().await;
-    postgres.set_read_only(stores.cart_database(), true).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     let service = stores.cart(&fake).await;
     let cart = CartOf { service: &service, id };
     is_degraded(&service, &cart).await;
-    postgres.set_read_only(stores.cart_database(), false).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
     recovers(&service, &cart, async |sql: &str| stores.sql(sql).await).await;
 }

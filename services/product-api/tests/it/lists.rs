@@ -11,7 +11,7 @@ const LISTS: [&str; 3] = ["/products/by-category/1", "/products/by-category/2", 
 
 /// Prevents the relay from numbering events, and so from applying them, until it is dropped.
 async fn stall_relay(stores: &Stores) -> AsyncPgConnection {
-    stores.until_announced().await;
+    stores.until_published().await;
     let mut session = stores.connect().await;
     let lock = "BEGIN; SELECT * FROM outbox_head FOR UPDATE";
     session.batch_execute(lock).await.expect("the relay holds it for a moment only");
@@ -86,7 +86,7 @@ async fn changed_product_enters_and_leaves_lists_before_the_response() {
     let routes = STRATEGIES.iter().map(|strategy| format!("/products/{strategy}/1"));
     for path in routes.chain(["/products/1".to_owned()]) {
         place(&stores, 1, false).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         stores.redis(&["FLUSHALL"]).await;
         let stalled = stall_relay(&stores).await;
         for change in
@@ -118,7 +118,7 @@ async fn renamed_category_is_shown_by_every_list_before_the_response() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     stores.redis(&["FLUSHALL"]).await;
     let _stalled = stall_relay(&stores).await;
     warm(&api).await;
@@ -142,10 +142,10 @@ async fn relay_invalidates_lists_that_a_product_enters_or_leaves_in_psql() {
         "DELETE FROM products WHERE id = 9000",
     ] {
         stores.sql("UPDATE products SET category_id = 1 WHERE id = 1 AND category_id > 2").await;
-        stores.until_announced().await;
+        stores.until_published().await;
         warm(&api).await;
         stores.sql(change).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         assert_current(&api, &stores, change).await;
     }
 }

@@ -9,10 +9,10 @@ use crate::support::{Api, FRESH, SOON, Stores};
 
 /// A product API whose changes are not recorded in the outbox, behind a proxy that loses COMMITs.
 async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (CommitFaultProxy, Api) {
-    let proxy = CommitFaultProxy::to(stores.database_url()).await.expect("a wire to the database");
+    let proxy = CommitFaultProxy::to(stores.database.url()).await.expect("a wire to the database");
     let settings = [&[("POSTGRES__URL", proxy.url())], settings].concat();
     let api = stores.api_with(&settings).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for (table, trigger) in [
         ("products", "products_announce_insert"),
         ("products", "products_announce_update"),

@@ -13,8 +13,9 @@
 //! | `redis_states` | a replica, full or loading Redis, a failed save, a new password: reported, not stale, recovers |
 //! | `bad_input` · `conditions` · `validators` · `catalogue` | HTTP: refusals, ETags, the routes without a cache |
 //! | `lists` · `shared_caches` | the products on a list after any write; what other caches may do |
-//! | `looking_in` · `feed` · `standard` | `/cache/…`; health, metrics, the API's description |
-//! | `operations` | the token of the operations routes |
+//! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
+//! | `looking_in` · `feed` · `standard` | `/cache/…`; health without a store; metrics |
+//! | `operations` | the operations routes without a token |
 //! | `hanging_up` · `lost_commits` | clients that disconnect before the response; COMMITs whose reply is lost |
 //! | `database` | database failures, routine operations on it, other writers, and ids |
 //! | `starting` · `stopping` · `data` | settings, signals, migrations and seed |
@@ -26,7 +27,6 @@ mod data;
 mod database;
 mod feed;
 mod hanging_up;
-mod hostile;
 mod lists;
 mod looking_in;
 mod lost_commits;
@@ -41,5 +41,6 @@ mod standard;
 mod starting;
 mod stopping;
 mod strategies;
+mod suite;
 mod support;
 mod validators;

@@ -1,51 +1,14 @@
-//! The operations routes: open on loopback without a token, closed elsewhere, and open to requests with the token.
+//! The operations routes without a token: open on loopback, and closed elsewhere.
 
 use reqwest::Method;
-use serde_json::json;
 
 use crate::support::{Api, Service, Stores, TestResponse};
 
 const ROUTES: [&str; 5] =
     ["/events?after=0", "/cache/entries", "/cache/stats/product:ttl:1", "/cache/feed?kind=nonsense", "/metrics"];
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 async fn get_with(api: &Api, path: &str, authorization: &str) -> TestResponse {
     Service::send(api.request(Method::GET, path).header("authorization", authorization)).await
-}
-
-#[tokio::test]
-async fn operations_routes_require_the_token_when_there_is_one() {
-    let stores = Stores::start().await;
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), format!("{TOKEN}\n")).expect("it is written");
-    let path = file.path().to_str().expect("a plain path");
-    let api = stores.api_with(&[("OPERATIONS__TOKEN_FILE", path)]).await;
-    api.get("/products/ttl/1").await.expect(200);
-    for route in ROUTES {
-        for refused in [
-            api.get(route).await,
-            get_with(&api, route, "Bearer 0123456789abcdef0123456789abcdeF").await,
-            get_with(&api, route, &format!("Basic {TOKEN}")).await,
-            get_with(&api, route, TOKEN).await,
-        ] {
-            refused.problem(401, "unauthorized");
-            assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"operations\"", "{route}");
-            assert!(!refused.text().contains(TOKEN), "{route}");
-        }
-        let opened = get_with(&api, route, &format!("Bearer {TOKEN}")).await;
-        assert_eq!(opened.status, if route.contains("nonsense") { 422 } else { 200 }, "{route}: {}", opened.text());
-    }
-    for open in ["/livez", "/readyz", "/openapi.json", "/products", "/products/explicit/1"] {
-        api.get(open).await.expect(200);
-    }
-    let description = api.get("/openapi.json").await.expect(200).json();
-    assert_eq!(description["components"]["securitySchemes"]["operations_token"]["scheme"], "bearer");
-    for route in ["/events", "/cache/entries", "/cache/stats/{key}", "/cache/feed"] {
-        let operation = &description["paths"][route]["get"];
-        assert_eq!(operation["security"], json!([{ "operations_token": [] }]), "{route}");
-        assert!(operation["responses"]["401"].is_object(), "{route}");
-    }
-    assert!(!api.process.output().contains(TOKEN), "the log shows the token");
 }
 
 #[tokio::test]

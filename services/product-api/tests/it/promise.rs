@@ -86,7 +86,7 @@ fn holds(strategy: &str, ledger: &Ledger) {
 async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
+    let detour = Detour::to(stores.database.url(), Answers::SomeLate).await;
     // The soft TTL is so short that background refreshes race with writes all the time.
     let settings = [("LANES__PRODUCTION__SOFT_TTL", "5ms"), ("POSTGRES__URL", detour.url()), CONNECTIONS];
     let apis = two(&stores, &settings).await;
@@ -107,7 +107,7 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
 async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
+    let detour = Detour::to(stores.database.url(), Answers::SomeLate).await;
     let apis = two(
         &stores,
         &[
@@ -175,7 +175,7 @@ async fn staleness_of_ttl_swr_and_events_stays_within_its_bounds() {
 async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let detour = Detour::to(stores.database_url(), Answers::SomeLate).await;
+    let detour = Detour::to(stores.database.url(), Answers::SomeLate).await;
     let apis = two(&stores, &[("POSTGRES__URL", detour.url())]).await;
     let product = apis[0].get("/products/1").await.expect(200).json();
     let list = format!("/products/by-category/{}", product["category"]["id"]);
@@ -208,7 +208,7 @@ async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
 #[tokio::test]
 async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
     let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
     let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
@@ -246,7 +246,7 @@ async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
 #[tokio::test]
 async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
     let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
     let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
@@ -270,7 +270,7 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
 #[tokio::test]
 async fn overtaken_refresh_restores_no_invalidated_entry() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
     let settings =
         [("LANES__PRODUCTION__SOFT_TTL", "50ms"), ("POSTGRES__MAX_CONNECTIONS", "1"), ("POSTGRES__URL", detour.url())];
     let slow = stores.api_with(&settings).await;
@@ -300,7 +300,7 @@ async fn overtaken_refresh_restores_no_invalidated_entry() {
 #[tokio::test]
 async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
     let quick = stores.api().await;
     stores.silence().await;
@@ -326,7 +326,7 @@ async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
 #[tokio::test]
 async fn write_of_a_disconnected_client_is_invalidated() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database_url(), Answers::AtOnce).await;
+    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
     let quick = stores.api().await;
     stores.silence().await;

@@ -345,7 +345,7 @@ async fn start_without_redis_serves_and_uses_redis_later() {
     stores.redis.restart().await.expect("it starts");
     until_in_use(&api).await;
     until_repaired(&api).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/1");
         api.get(&path).await.expect(200);

@@ -253,7 +253,7 @@ async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     for api in &shop.apis {
         until_named(api, "run_id").await;
     }
-    shop.stores.until_announced().await;
+    shop.stores.until_published().await;
     let hits = async |shop: &Shop| {
         eventually("hits", 3 * SOON, async || {
             shop.read().await;
@@ -283,7 +283,7 @@ async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
     }
     shop.write().await;
     shop.read().await;
-    shop.stores.until_announced().await;
+    shop.stores.until_published().await;
     shop.redis(&["ACL", "SETUSER", USER, "+info"]).await;
     shop.recovers().await;
 }
@@ -300,10 +300,10 @@ async fn redis_without_info_is_used_and_receives_events() {
     }
     shop.write().await;
     shop.read().await;
-    shop.stores.until_announced().await;
+    shop.stores.until_published().await;
     let stock = "UPDATE products SET stock = 4711 WHERE id = 7";
     shop.stores.sql(stock).await;
-    shop.stores.until_announced().await;
+    shop.stores.until_published().await;
     assert_eq!(shop.stores.stream().await.last().map(|event| event["product_id"].clone()), Some(json!(7)));
 }
 

@@ -73,7 +73,7 @@ async fn shared_cache_revalidates_responses_that_must_be_fresh() {
     let lanes = lanes.map(|strategy| format!("/products/{strategy}/1"));
     let others = ["/products/1", "/products?ids=1", "/products/by-category/1", "/products/featured", "/categories"];
     stores.sql("UPDATE products SET category_id = 1, featured = true WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for path in lanes.into_iter().chain(others.map(str::to_owned)) {
         for _ in 0..2 {
             let kept = Kept::get(&api, &path).await;

@@ -87,7 +87,7 @@ async fn sigterm_ends_an_idle_process_at_once_even_without_redis() {
 async fn deferred_invalidations_are_made_within_the_grace_time() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms"), ("HTTP__GRACE", "60s")]).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     api.get("/products/explicit/1").await.expect(200);
     assert!(stores.has_entry("product:explicit:1").await);
     stores.redis.pause();

@@ -42,14 +42,14 @@ async fn renamed_category_changes_every_validator_that_shows_its_name() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET featured = true, category_id = 1 WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     stores.redis(&["FLUSHALL"]).await;
     let mut known = Vec::new();
     for path in addresses() {
         known.push(api.get(&path).await.expect(200).header("etag").to_owned());
     }
     api.put("/categories/1", &json!({ "name": "Another name" })).await.expect(200);
-    stores.until_announced().await;
+    stores.until_published().await;
     // The caches that no event reaches keep their entries, which must not be taken for a fresh load.
     stores.redis(&["FLUSHALL"]).await;
     for (path, known) in addresses().iter().zip(&known) {
@@ -87,7 +87,7 @@ async fn representations_with_different_bytes_never_share_a_validator() {
         "INSERT INTO products (id, name, price_cents, category_id) VALUES (1, 'New', 1, 1)",
     ] {
         stores.sql(change).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         record(&api, &stores, &mut seen).await;
     }
 }

@@ -44,7 +44,7 @@ async fn outdated_list_is_not_stored_again_before_the_new_row_arrives() {
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
     let ours = stores.ours_with(api.url(), &[]).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     until_both_are_read(&ours).await;
     let source = async |id: i64| ours.get(&format!("/recommendations/{id}")).await.expect(200).source().to_owned();
     eventually("a hit", SOON, async || source(1).await == "hit").await;
@@ -59,7 +59,7 @@ async fn outdated_list_is_not_stored_again_before_the_new_row_arrives() {
         assert!(other.starts_with("hit"), "{other}");
     }
     let _api = stores.product_api(&port).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let list = ours.get("/recommendations/1").await.expect(200);
     assert!(list.source().starts_with("fwd=miss; stored"), "{list:?}");
     assert_eq!(item(&list.json(), 25).unwrap()["price_cents"], 13_999);
@@ -72,7 +72,7 @@ async fn product_that_may_be_sold_out_is_hidden_until_its_row_arrives() {
     let port = free_port().to_string();
     let api = stores.product_api(&port).await;
     let ours = stores.ours_with(api.url(), &[]).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     until_both_are_read(&ours).await;
     assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
     api.process.kill9().await.expect("it is killed");
@@ -101,7 +101,7 @@ async fn change_as_the_api_dies(stores: &Stores, change: &str) {
 async fn terminated_database_connections_are_replaced() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     for price in 13_901..13_906 {
@@ -165,7 +165,7 @@ async fn catalogue_is_copied_again_when_the_log_lacks_missed_events() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let ours = stores.ours_with(api.url(), &[]).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     ours.stop().await;
     stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
     stores.shop_sql("DELETE FROM products WHERE id = 37").await;

@@ -14,7 +14,7 @@ async fn price_changed_in_psql_reaches_the_lists_that_show_the_product() {
     assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
     for price in [13_901, 13_902, 13_903] {
         stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
-        stores.until_all_is_heard().await;
+        stores.until_shop_is_applied().await;
         let list = ours.get("/recommendations/1").await.expect(200).json();
         assert_eq!(item(&list, 25).unwrap()["price_cents"], price, "{list}");
     }
@@ -31,7 +31,7 @@ async fn unavailable_products_leave_lists_and_available_ones_enter() {
     Service::send(api.request(Method::DELETE, "/products/37")).await.expect(204);
     let tent = json!({ "name": "Ridgewalker Three-Person Tent", "price_cents": 25_900, "stock": 1, "category_id": 1 });
     let created = Service::send(api.request(Method::POST, "/products").json(&tent)).await.expect(201).json();
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let after = similar().await;
     let created = created["id"].as_i64().unwrap();
     assert!(!after.contains(&25) && !after.contains(&37), "{after:?}");
@@ -47,7 +47,7 @@ async fn moved_product_leaves_and_enters_the_lists_of_its_categories() {
     assert!(similar(1).await.contains(&25) && !similar(2).await.contains(&25));
     let own = similar(25).await;
     stores.shop_sql("UPDATE products SET category_id = 2, price_cents = 8900 WHERE id = 25").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert!(!similar(1).await.contains(&25) && similar(2).await.contains(&25));
     assert_ne!(similar(25).await, own);
 }
@@ -58,7 +58,7 @@ async fn lists_show_the_new_name_of_a_renamed_category() {
     let (_api, ours) = stores.both().await;
     ours.get("/recommendations/1").await.expect(200);
     stores.shop_sql("UPDATE categories SET name = 'Out of doors' WHERE id = 1").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let list = ours.get("/recommendations/1").await.expect(200).json();
     assert_eq!(list["similar"][0]["category"], json!({ "id": 1, "name": "Out of doors" }));
 }
@@ -72,7 +72,7 @@ async fn copy_has_the_new_name_of_a_category_that_all_products_leave() {
     let renamed = "BEGIN; UPDATE categories SET name = 'Out of doors' WHERE id = 1;
                    UPDATE products SET category_id = 2 WHERE category_id = 1; COMMIT";
     stores.shop_sql(renamed).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert_eq!(stores.sql("SELECT name FROM categories WHERE id = 1").await, "Out of doors");
     assert_eq!(stores.sql("SELECT count(*) FROM products WHERE category_id = 1 AND NOT deleted").await, "0");
 }
@@ -85,12 +85,12 @@ async fn reused_id_is_another_product() {
         stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 25").await;
     }
     stores.shop_sql("DELETE FROM products WHERE id = 25").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     ours.get("/recommendations/25").await.problem(404, "not-found");
     let again =
         "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (25, 'A rucksack', 13900, 1, 1)";
     stores.shop_sql(again).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let list = ours.get("/recommendations/1").await.expect(200).json();
     assert_eq!(item(&list, 25).unwrap()["name"], "A rucksack");
     // Deletion and insertion in one transaction: the copy never observes the deletion.
@@ -98,7 +98,7 @@ async fn reused_id_is_another_product() {
         format!("BEGIN; DELETE FROM products WHERE id = 25; {}; COMMIT", again.replace("A rucksack", "A pack"));
     stores.shop_sql("UPDATE products SET price_cents = 14000 WHERE id = 25").await;
     stores.shop_sql(&at_once).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let list = ours.get("/recommendations/1").await.expect(200).json();
     assert_eq!(item(&list, 25).unwrap()["name"], "A pack");
 }
@@ -107,7 +107,7 @@ async fn reused_id_is_another_product() {
 async fn change_that_concerns_no_list_leaves_the_lists_in_the_cache() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     eventually("the list to be cached", SOON, async || {
         ours.get("/recommendations/1").await.expect(200).source() == "hit"
     })
@@ -115,7 +115,7 @@ async fn change_that_concerns_no_list_leaves_the_lists_in_the_cache() {
     // A change in another category, and one in the same category that no list shows.
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 2").await;
     stores.shop_sql("UPDATE products SET featured = true WHERE id = 61").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert_eq!(ours.get("/recommendations/1").await.expect(200).source(), "hit");
 }
 
@@ -145,7 +145,7 @@ async fn cached_lists_equal_new_lists_after_any_change() {
             };
             stores.shop_sql(&sql).await;
         }
-        stores.until_all_is_heard().await;
+        stores.until_shop_is_applied().await;
         let mut cached = Vec::new();
         for id in 1..=36 {
             cached.push(read(id).await);

@@ -71,7 +71,7 @@ async fn unknown_product_is_not_found_and_lone_product_has_empty_lists() {
     let lonely = "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (4711, '', 1, 1, 900)";
     // A name must not be empty; this one has no words.
     stores.shop_sql(&lonely.replace("''", "'…'")).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let list = ours.get("/recommendations/4711").await.expect(200).json();
     assert_eq!((&list["similar"], &list["bought_together"]), (&json!([]), &json!([])), "{list}");
 }
@@ -94,7 +94,7 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
     let sold_out =
         "INSERT INTO products (id, name, price_cents, stock, category_id) VALUES (9001, 'Sold out', 1, 0, 1)";
     stores.shop_sql(sold_out).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert_eq!(entry().await, "0");
     ours.get("/recommendations/9001").await.expect(200);
 }
@@ -110,7 +110,7 @@ async fn unchanged_list_is_not_sent_again() {
     // The change concerns a product in the list: the validator covers the shown bytes.
     let shown = first.json()["similar"][0]["product_id"].clone();
     stores.shop_sql(&format!("UPDATE products SET price_cents = price_cents + 1 WHERE id = {shown}")).await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     crate::support::Service::send(again()).await.expect(200);
 }
 
@@ -122,7 +122,7 @@ async fn representations_with_different_bytes_never_share_a_validator() {
     let mut seen = std::collections::HashMap::new();
     for change in ["name = 'Other'", "price_cents = price_cents + 1", "stock = 0", "stock = 9"] {
         stores.shop_sql(&format!("UPDATE products SET {change} WHERE id = 2")).await;
-        stores.until_all_is_heard().await;
+        stores.until_shop_is_applied().await;
         for limit in [1, 2, 12] {
             let list = ours.get(&format!("/recommendations/1?limit={limit}")).await.expect(200);
             assert_eq!(list.header("cache-control"), "no-cache");
@@ -131,7 +131,7 @@ async fn representations_with_different_bytes_never_share_a_validator() {
         }
     }
     stores.shop_sql("UPDATE categories SET name = 'Renamed' WHERE id = 1").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let list = ours.get("/recommendations/1").await.expect(200);
     assert_eq!(seen.entry(list.header("etag").to_owned()).or_insert_with(|| list.body.clone()), &list.body);
     let cart = ours.get(&format!("/recommendations?cart={}", uuid::Uuid::new_v4())).await.expect(200);

@@ -11,17 +11,17 @@
 //! | `poison` | events that cannot be applied |
 //! | `away` | the product API or Redis is unavailable, and returns |
 //! | `cut_off` | events that cannot be read |
-//! | `sessions` · `standby` | settings of the database's role; a database that is a standby or read-only |
+//! | `sessions` · `standby` | sessions of other programs; a database that is a standby or read-only |
 //! | `rebuilt` · `restored` | baskets after the loss of events about carts; restored databases |
 //! | `replicas` · `starting` | two replicas; any order of starts |
-//! | `bad_input` · `hostile` | invalid requests; hostile clients |
-//! | `operations` · `standard` | access to the operations routes; health, docs |
+//! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
+//! | `bad_input` | invalid requests |
+//! | `operations` · `standard` | no route shows the id of a cart; entries and metrics |
 
 mod away;
 mod bad_input;
 mod changes;
 mod cut_off;
-mod hostile;
 mod lists;
 mod operations;
 mod poison;
@@ -33,5 +33,6 @@ mod sessions;
 mod standard;
 mod standby;
 mod starting;
+mod suite;
 mod support;
 mod together;

@@ -1,38 +1,10 @@
-//! The operations routes require their token when one is configured, and no route shows the id of a cart.
+//! No operations route and no log shows the id of a cart.
 
 use events::contract::cart_reference;
 use reqwest::Method;
 use testkit::eventually;
-use testkit::http::Service;
 
 use crate::support::{Carts, SOON, Stores};
-
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
-#[tokio::test]
-async fn operations_routes_require_the_token_when_there_is_one() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), TOKEN).expect("it is written");
-    let settings = [("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"))];
-    let ours = stores.ours_with(api.url(), &settings).await;
-    for route in ["/cache/entries", "/cache/stats/recommendation:list:1", "/cache/feed", "/metrics"] {
-        let refused = ours.get(route).await;
-        refused.problem(401, "unauthorized");
-        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"operations\"", "{route}");
-    }
-    let with_token = |route: &str| ours.request(Method::GET, route).header("authorization", format!("Bearer {TOKEN}"));
-    for route in ["/cache/entries", "/metrics"] {
-        Service::send(with_token(route)).await.expect(200);
-    }
-    // Without a log of carts, the service purges every list once after the start.
-    eventually("an entry", SOON, async || {
-        ours.get("/recommendations/1").await.expect(200);
-        Service::send(with_token("/cache/stats/recommendation:list:1")).await.status == 200
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
@@ -42,7 +14,7 @@ async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
     let mut feed = ours.request(Method::GET, "/cache/feed").send().await.expect("a stream");
     let mut carts = Carts::new(&stores.redis);
     let cart = carts.with(&[1, 2]).await;
-    stores.until_carried_out("cart:events", carts.last()).await;
+    stores.until_applied("cart:events", carts.last()).await;
     // A client that knows the id still gets the cart's list.
     let key = format!("recommendation:basket:{}", cart_reference(cart));
     eventually("the cart's list to be cached", SOON, async || {

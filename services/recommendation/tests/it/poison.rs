@@ -24,7 +24,7 @@ async fn malformed_event_becomes_a_dead_letter_and_the_next_is_applied() {
     });
     carts.append(&lacks_a_cart).await;
     let last = carts.with(&[2]).await;
-    stores.until_carried_out("cart:events", carts.last()).await;
+    stores.until_applied("cart:events", carts.last()).await;
     assert_eq!(
         stores.sql(&format!("SELECT product_id FROM basket_items WHERE cart_id = '{}'", cart_reference(last))).await,
         "2"
@@ -50,7 +50,7 @@ async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
     carts.append(&event(1, "cart.item_gift_wrapped", 1)).await;
     carts.append(&event(2, "cart.item_added", 2)).await;
     carts.with(&[2]).await;
-    stores.until_carried_out("cart:events", carts.last()).await;
+    stores.until_applied("cart:events", carts.last()).await;
     assert_eq!(stores.sql("SELECT product_id FROM basket_items").await, "2");
 }
 
@@ -58,14 +58,14 @@ async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
 async fn events_of_unknown_products_are_applied() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let seq: u64 = stores.shop_sql("SELECT seq FROM outbox_head").await.parse().unwrap();
     // The product is created and deleted before the service can fetch it.
     let values = "(900001, 'Here and gone', 1, 1, 1)";
     let insert = format!("INSERT INTO products (id, name, price_cents, stock, category_id) VALUES {values}");
     stores.shop_sql(&format!("BEGIN; {insert}; DELETE FROM products WHERE id = 900001; COMMIT")).await;
-    stores.until_all_is_heard().await;
-    stores.until_carried_out("product:events", seq + 2).await;
+    stores.until_shop_is_applied().await;
+    stores.until_applied("product:events", seq + 2).await;
     ours.get("/recommendations/900001").await.problem(404, "not-found");
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[900_001, 900_002]).await;

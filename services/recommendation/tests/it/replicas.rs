@@ -24,7 +24,7 @@ async fn two_replicas_share_the_events_and_show_the_same_lists() {
             service.get("/recommendations/1").await.expect(200);
         }
     }
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     stores.until_learned(carts.last()).await;
     for service in [&a, &b] {
         let list = service.get("/recommendations/1").await.expect(200).json();

@@ -21,7 +21,7 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
         for stock in 1..=5 {
             stores.shop_sql(&format!("UPDATE products SET stock = {stock}, price_cents = 13950 WHERE id = 25")).await;
         }
-        stores.until_all_is_heard().await;
+        stores.until_shop_is_applied().await;
         until_both_are_read(&ours).await;
         let ours = if runs {
             Some(ours)
@@ -66,7 +66,7 @@ async fn recommendation_with_a_restored_database_gets_its_events_again() {
     // The backup is older than the last ten lines and the last two changes of the catalogue.
     stores.shop_sql("UPDATE products SET price_cents = 13901 WHERE id = 25").await;
     stores.shop_sql("UPDATE products SET price_cents = 13902 WHERE id = 25").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     let backup = "UPDATE products SET version = version - 2, price_cents = 13900 WHERE id = 25;
         DELETE FROM basket_items WHERE seq > 10;";
     let less = |name: &str, by: i64| {

@@ -28,7 +28,7 @@ impl Rows {
             stores.sql(schema).await;
         }
         let settings: PostgresSettings =
-            serde_json::from_value(serde_json::json!({ "url": stores.ours(), "max_connections": 4 }))
+            serde_json::from_value(serde_json::json!({ "url": stores.database.url(), "max_connections": 4 }))
                 .expect("settings");
         let pool = connect(&settings, "rows").await.expect("connections");
         Self { stores, catalogue: Catalogue::new(pool.clone()), positions: Positions::new(pool) }

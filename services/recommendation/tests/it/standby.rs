@@ -68,10 +68,10 @@ async fn recommendation_on_a_read_only_database_is_degraded_until_writable() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     let (api, before) = stores.both().await;
     before.stop().await;
-    postgres.set_read_only(stores.our_database(), true).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     let ours = stores.ours_with(api.url(), &[]).await;
     is_degraded(&ours).await;
     stores.shop_sql(CHANGE).await;
-    postgres.set_read_only(stores.our_database(), false).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
     recovers(&ours).await;
 }

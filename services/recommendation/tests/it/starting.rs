@@ -1,7 +1,6 @@
-//! The service starts in any order with the product API, Redis and the cart, and refuses invalid settings with their
-//! names.
+//! The service starts in any order with the product API, Redis and the cart.
 
-use testkit::{ChildProcess, eventually, free_port};
+use testkit::{eventually, free_port};
 
 use crate::support::{Carts, SOON, Service, Stores, ids};
 
@@ -67,30 +66,4 @@ async fn replicas_start_at_once_on_an_empty_database_and_stop_cleanly() {
         assert_eq!(exit.code, 0);
         assert!(exit.took < SOON, "{exit:?}");
     }
-}
-
-#[tokio::test]
-async fn recommendation_refuses_invalid_settings_by_name() {
-    let stores = Stores::start().await;
-    for (name, value) in [
-        ("LANES__LIST__HARD_TTL", "0s"),
-        ("LANES__LSIT__HARD_TTL", "5s"),
-        ("LEARNING__LEAST_SCORE", "-1"),
-        ("CART__URI", "http://127.0.0.1:1"),
-        ("EVENTS__TRANSPORT", "pigeon"),
-        ("REDIS__URL", "http://user:hunter2@127.0.0.1"),
-        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/recommendation"),
-    ] {
-        let command = stores.our_command("http://127.0.0.1:9", &[(name, value)]);
-        let process = ChildProcess::start(&command).expect("it was built");
-        let exit = tokio::time::timeout(SOON, process.exit()).await;
-        let said = process.output();
-        let exit = exit.unwrap_or_else(|_| panic!("it runs with {name}={value}: {said}")).expect("it ends by itself");
-        let last = said.lines().last().unwrap_or_default();
-        let section = name.rsplit_once("__").map_or(name, |(section, _)| section);
-        assert_eq!(exit.code, 1, "{said}");
-        assert!(last.starts_with("recommendation: ") && last.contains(section), "{name}={value}: {said}");
-        assert!(!said.contains("hunter2") && !said.contains("panicked"), "{said}");
-    }
-    assert_eq!(stores.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, "0");
 }

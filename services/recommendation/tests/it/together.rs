@@ -39,14 +39,14 @@ async fn unavailable_product_is_recommended_again_when_available() {
     let together = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together");
     assert_eq!(together().await, [14]);
     stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 14").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert_eq!(together().await, [] as [i64; 0]);
     assert_eq!(ours.get("/recommendations/1").await.expect(200).source(), "hit");
     stores.shop_sql("UPDATE products SET stock = 1 WHERE id = 14").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert_eq!(together().await, [14]);
     stores.shop_sql("DELETE FROM products WHERE id = 14").await;
-    stores.until_all_is_heard().await;
+    stores.until_shop_is_applied().await;
     assert_eq!(together().await, [] as [i64; 0]);
     ours.get("/recommendations/14").await.problem(404, "not-found");
 }
@@ -70,11 +70,11 @@ async fn cart_list_fits_the_whole_cart_and_excludes_its_products() {
     assert!(!similar.is_empty() && ![1, 2].iter().any(|id| similar.contains(id)), "{similar:?}");
     assert_eq!(ours.get(&path).await.expect(200).source(), "hit");
     let seq = carts.line(cart, 26, 1, 1).await;
-    stores.until_carried_out("cart:events", seq).await;
+    stores.until_applied("cart:events", seq).await;
     let list = ours.get(&path).await.expect(200).json();
     assert!(item(&list, 26).is_none(), "it lies in the cart: {list}");
     let seq = carts.line(cart, 26, 0, 2).await;
-    stores.until_carried_out("cart:events", seq).await;
+    stores.until_applied("cart:events", seq).await;
     assert!(item(&ours.get(&path).await.expect(200).json(), 26).is_some());
 }
 
@@ -99,7 +99,7 @@ async fn repeated_or_late_event_has_no_effect() {
         carts.line(cart, 1, quantity, version).await;
     }
     let other = carts.with(&[1]).await;
-    stores.until_carried_out("cart:events", carts.last()).await;
+    stores.until_applied("cart:events", carts.last()).await;
     let lines = "SELECT cart_id, quantity, version FROM basket_items ORDER BY version DESC";
     assert_eq!(stores.sql(lines).await, format!("{}|0|4\n{}|1|1", cart_reference(cart), cart_reference(other)));
     assert_eq!(stores.sql("SELECT applied FROM streams WHERE name = 'cart:events'").await, "{[0,8)}");
@@ -131,7 +131,8 @@ async fn products_removed_from_carts_are_unlearned() {
 async fn learning_run_longer_than_a_request_timeout_is_finished() {
     let stores = Stores::start().await;
     let (_api, ours) = stores.both().await;
-    let mut other = diesel_async::AsyncPgConnection::establish(stores.ours()).await.expect("the database is there");
+    let mut other =
+        diesel_async::AsyncPgConnection::establish(stores.database.url()).await.expect("the database is there");
     other.batch_execute("BEGIN; LOCK TABLE together IN EXCLUSIVE MODE").await.expect("nobody holds it for long");
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use testkit::eventually;
 
-use crate::support::{Detour, Found, Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop};
 
 #[tokio::test]
 async fn first_start_indexes_the_whole_catalogue() {
@@ -69,9 +69,9 @@ async fn first_start_waits_for_the_product_api() {
 #[tokio::test]
 async fn readiness_reports_the_progress_of_the_index_build() {
     let shop = Shop::with_products(1_200).await;
-    let detour = Detour::to(shop.api.url()).await;
-    detour.close();
-    let settings = [("PRODUCT_API__URL", detour.url.as_str())];
+    let (proxy, url) = shop.proxy().await;
+    proxy.hold();
+    let settings = [("PRODUCT_API__URL", url.as_str())];
     let search = Search::start(&shop, TempDir::new().expect("a directory"), &settings).await;
     eventually("the reason", SOON, async || {
         let report = search.get("/readyz").await.expect(503).json();
@@ -80,7 +80,7 @@ async fn readiness_reports_the_progress_of_the_index_build() {
             .is_some_and(|detail| detail.contains("the index is about to be built"))
     })
     .await;
-    detour.open();
+    proxy.release();
     search.ready().await;
     assert!(search.get("/readyz").await.expect(200).json()["checks"]["index"].get("detail").is_none());
 }

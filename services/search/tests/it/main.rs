@@ -18,8 +18,9 @@
 //! | `restored` | the shop's database is restored from a backup |
 //! | `redis_down` | Redis is unavailable, and returns |
 //! | `cut_off` | events that cannot be read |
-//! | `bad_input` · `hostile` | invalid parameters; hostile clients |
-//! | `standard` · `operations` | health, metrics, the OpenAPI description; access to the operations routes |
+//! | `bad_input` | invalid parameters |
+//! | `suite` | what every service passes: standard routes, the API's description, hostile clients, access, settings |
+//! | `standard` | metrics, the description of the parameters, the end of the process |
 
 mod bad_input;
 mod building;
@@ -28,8 +29,6 @@ mod changes;
 mod cut_off;
 mod entering;
 mod finding;
-mod hostile;
-mod operations;
 mod overload;
 mod paging;
 mod partial;
@@ -39,5 +38,6 @@ mod restarting;
 mod restored;
 mod spellings;
 mod standard;
+mod suite;
 mod support;
 mod understanding;

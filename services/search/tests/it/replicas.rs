@@ -4,7 +4,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Detour, Found, Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop};
 
 /// The connection of the lagging replica to the product API is blocked, so it receives the event but cannot index it.
 /// It keeps searching.
@@ -12,8 +12,8 @@ use crate::support::{Detour, Found, Product, SOON, Search, Shop};
 async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Basalt Bookend", ..Product::default() }]).await;
-    let detour = Detour::to(shop.api.url()).await;
-    let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
+    let (proxy, url) = shop.proxy().await;
+    let lagging = [("PRODUCT_API__URL", url.as_str())];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     for (search, other) in [(&ahead, "flint"), (&behind, "shale")] {
         // Each replica caches its own pages before the indexes differ.
@@ -21,7 +21,7 @@ async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
         search.until_found("basalt", &["Basalt Bookend"]).await;
         assert_eq!(search.find("granite").await.total(), 0);
     }
-    detour.close();
+    proxy.hold();
     let position = behind.position().await;
     let heard = behind.metric("events_applied_total", "").await;
     shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Granite Bookend" })).await;
@@ -50,7 +50,7 @@ async fn lagging_replica_serves_its_index_and_stores_no_outdated_page() {
     }
     assert!(answered.iter().any(|names| names == &["Basalt Bookend"]), "{answered:?}");
 
-    detour.open();
+    proxy.release();
     behind.until_current(&shop).await;
     eventually("no more of it", SOON, async || behind.find("basalts").await.total() == 0).await;
     assert_eq!(behind.find("granit").await.names(), ["Granite Bookend"]);
@@ -84,11 +84,11 @@ async fn paused_replica_stores_no_outdated_page_when_it_resumes() {
 async fn lost_watermarks_are_replaced_by_a_floor_above_all_of_them() {
     let shop = Shop::start().await;
     let ids = shop.create(&[Product { name: "Tin Whistle", ..Product::default() }]).await;
-    let detour = Detour::to(shop.api.url()).await;
-    let lagging = [("PRODUCT_API__URL", detour.url.as_str())];
+    let (proxy, url) = shop.proxy().await;
+    let lagging = [("PRODUCT_API__URL", url.as_str())];
     let (ahead, behind) = tokio::join!(Search::of(&shop), Search::with(&shop, &lagging));
     behind.until_current(&shop).await;
-    detour.close();
+    proxy.hold();
     shop.put(&format!("/products/{}", ids[0]), &json!({ "name": "Brass Whistle" })).await;
     ahead.until_current(&shop).await;
 

@@ -27,7 +27,7 @@ struct Says {
     late: Duration,
     /// A response is composed at once, and sent after this delay.
     slow: Duration,
-    seq: i64,
+    seq: u64,
 }
 
 impl Fake {
@@ -95,18 +95,15 @@ impl Fake {
     }
 
     /// Appends an event about a product to the stream, and returns its number.
-    pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> i64 {
+    pub(crate) async fn announces(&self, redis: &Redis, kind: &str, id: i64, version: i64) -> u64 {
         self.announces_at_once(redis, kind, &[id], version).await
     }
 
     /// Appends an event about each of these products in one step, so that one consumer receives all of them. Returns
     /// the number of the last event.
-    pub(crate) async fn announces_at_once(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> i64 {
-        let append = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end";
-        let mut command = ["EVAL", append, "1", "product:events"].map(str::to_owned).to_vec();
-        let mut seq = 0;
-        for id in ids {
-            seq = {
+    pub(crate) async fn announces_at_once(&self, redis: &Redis, kind: &str, ids: &[i64], version: i64) -> u64 {
+        let event = |id: &i64| {
+            let seq = {
                 let mut says = said(&self.says);
                 says.seq += 1;
                 says.seq
@@ -116,11 +113,11 @@ impl Fake {
                 "product_id": id, "version": version, "category_id": 1, "changed": ["price_cents"],
                 "occurred_at": "2026-11-22T10:00:00Z",
             });
-            command.extend([format!("{seq}-0"), event.to_string()]);
-        }
-        let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        redis.cli(&command).await.expect("they are appended");
-        seq
+            (seq, event)
+        };
+        let events: Vec<(u64, Value)> = ids.iter().map(event).collect();
+        redis.append_events("product:events", &events).await;
+        events.last().map_or(0, |(seq, _)| *seq)
     }
 }
 

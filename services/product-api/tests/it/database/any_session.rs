@@ -50,7 +50,7 @@ async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     // Roles belong to the whole server, so this one is named after the database.
-    let role = format!("writer_{}", stores.database());
+    let role = format!("writer_{}", stores.database.name());
     stores.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON products TO {role}")).await;
     let head = stores.settled_head().await;
     for sql in [
@@ -58,11 +58,15 @@ async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
         "INSERT INTO products (name, price_cents, category_id) VALUES ('theirs', 1, 1)",
         "DELETE FROM products WHERE name = 'theirs'",
     ] {
-        Postgres::shared().await.sql_as(&role, stores.database(), sql).await.expect("it may write products");
+        Postgres::shared().await.sql_as(&role, stores.database.name(), sql).await.expect("it may write products");
     }
     let expected = [("product.updated", 1), ("product.created", 131), ("product.deleted", 131)];
     assert_eq!(announced(&stores, head).await, expected.map(|(kind, id)| (kind.to_owned(), id)));
-    Postgres::shared().await.sql_as(&role, stores.database(), "SELECT FROM outbox").await.expect_err("nothing more");
+    Postgres::shared()
+        .await
+        .sql_as(&role, stores.database.name(), "SELECT FROM outbox")
+        .await
+        .expect_err("nothing more");
 }
 
 #[tokio::test]
@@ -112,7 +116,7 @@ async fn data_only_restore_brings_back_and_announces_every_row() {
     let restored = testkit::shared_database().await;
     for part in ["--schema-only", "--data-only"] {
         let copy =
-            format!("pg_dump {part} -d '{}' | psql -X -q -v ON_ERROR_STOP=1 -d '{restored}'", stores.database_url());
+            format!("pg_dump {part} -d '{}' | psql -X -q -v ON_ERROR_STOP=1 -d '{restored}'", stores.database.url());
         let copied = tokio::process::Command::new("sh").args(["-c", &format!("set -e; {copy}")]).output().await;
         let copied = copied.expect("a shell");
         assert!(copied.status.success(), "{part}: {}", String::from_utf8_lossy(&copied.stderr));

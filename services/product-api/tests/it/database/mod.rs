@@ -5,5 +5,4 @@ mod ids;
 mod online_changes;
 mod read_only;
 mod refusals;
-mod sessions;
 mod starting;

@@ -48,14 +48,14 @@ async fn read_only_database_serves_reads_refuses_writes_and_recovers() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     let postgres = Postgres::shared().await;
-    postgres.set_read_only(stores.database(), true).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     eventually("new sessions", SOON, async || api.get("/products/3").await.status == 200).await;
     writes_are_refused(&api).await;
     reads_go_on(&api).await;
     let (status, writes) = readiness(&api).await;
     assert_eq!((status, &writes["status"]), (json!("degraded"), &json!("failing")), "{writes}");
     assert!(writes["detail"].as_str().is_some_and(|detail| detail.contains("read-only")), "{writes}");
-    postgres.set_read_only(stores.database(), false).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
     everything_is_written(&api).await;
     stores.whole_stream().await;
 }

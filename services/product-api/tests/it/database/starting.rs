@@ -37,13 +37,13 @@ async fn recovers(stores: &Stores, api: &Api, sql: impl AsyncFn(&str) -> String)
 async fn start_on_a_read_only_database_is_degraded_and_seeds_nothing() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
     stores.api().await.stop().await;
-    postgres.set_read_only(stores.database(), true).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     // More products than were seeded before.
     let api = stores.api_with(&[("SEED_PRODUCTS", "140")]).await;
     is_degraded(&api).await;
     let said = api.process.output();
     assert_eq!(said.matches("the catalogue is not seeded").count(), 1, "{said}");
-    postgres.set_read_only(stores.database(), false).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
     recovers(&stores, &api, async |sql: &str| stores.sql(sql).await).await;
     assert_eq!(stores.sql("SELECT count(*) FROM products").await, "130");
 }
@@ -57,14 +57,14 @@ async fn start_on_a_standby_is_degraded_until_it_is_promoted() {
     let api = stores.api().await;
     is_degraded(&api).await;
     postgres.promote().await.expect("a standby");
-    let sql = async |sql: &str| postgres.sql(stores.database(), sql).await.expect("the test's own SQL");
+    let sql = async |sql: &str| postgres.sql(stores.database.name(), sql).await.expect("the test's own SQL");
     recovers(&stores, &api, sql).await;
 }
 
 #[tokio::test]
 async fn start_waits_for_a_read_only_database_that_lacks_migrations() {
     let (stores, postgres) = (Stores::start().await, Postgres::shared().await);
-    postgres.set_read_only(stores.database(), true).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     let process = ChildProcess::start(&stores.command(&[])).expect("the binary has been built");
     let said = eventually("a word about it", SOON, async || {
         assert!(process.is_alive(), "{}", process.output());
@@ -72,7 +72,7 @@ async fn start_waits_for_a_read_only_database_that_lacks_migrations() {
     });
     let said = said.await;
     assert!(said.contains("20261122000001"), "it names what is missing: {said}");
-    postgres.set_read_only(stores.database(), false).await.expect("the test's own SQL");
+    postgres.set_read_only(stores.database.name(), false).await.expect("the test's own SQL");
     eventually("the tables", 2 * SOON, async || {
         stores.try_sql("SELECT count(*) FROM products").await.is_ok_and(|count| count == "130")
     })

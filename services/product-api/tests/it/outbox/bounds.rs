@@ -24,7 +24,7 @@ async fn log_query_for_pruned_events_is_410() {
     let page = api.get("/events?after=142").await.expect(200).json();
     assert_eq!((&page["events"], &page["head"]), (&json!([]), &json!(142)));
     stores.sql("UPDATE products SET stock = 777 WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let page = api.get("/events?after=142").await.expect(200).json();
     assert_eq!((seq(&page["events"][0]), &page["head"]), (143, &json!(143)));
     api.get("/events?after=141").await.problem(410, "gone");
@@ -67,7 +67,7 @@ async fn the_stream_keeps_about_as_many_events_as_it_may() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("RELAY__STREAM_LENGTH", "100"), ("SEED_PRODUCTS", "1000")]).await;
     stores.sql("UPDATE products SET stock = stock + 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let stream = stores.stream().await;
     assert!((100..=300).contains(&stream.len()), "{}", stream.len());
     assert_eq!(stream.last().map(seq), Some(2_012));
@@ -75,7 +75,7 @@ async fn the_stream_keeps_about_as_many_events_as_it_may() {
     assert_eq!(seq(&api.get("/events?limit=1").await.expect(200).json()["events"][0]), 1);
     stores.redis(&["DEL", STREAM]).await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let stream = stores.stream().await;
     assert!((100..=300).contains(&stream.len()), "{}", stream.len());
     assert_eq!(stream.last().map(seq), Some(2_013));

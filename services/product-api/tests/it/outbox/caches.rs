@@ -22,7 +22,7 @@ async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
             other.get(path).await.expect(200);
         }
         stores.sql(&sql).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         for api in [&api, &other] {
             for path in ["/products/production/1", "/products/tags/1"] {
                 assert_eq!(api.get(path).await.expect(200).json()["stock"], stock, "{path}");
@@ -39,7 +39,7 @@ async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
     // The caches without events show the old value, as their strategies allow.
     api.get("/products/explicit/2").await.expect(200);
     stores.sql("UPDATE products SET stock = 777 WHERE id = 2").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     assert_eq!(api.get("/products/explicit/2").await.expect(200).version(), 1);
 }
 
@@ -48,7 +48,7 @@ async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
     let stores = Stores::start().await;
     let api = stores.api().await;
     stores.sql("UPDATE products SET category_id = 1 WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let paths = ["/products/production/1", "/products/tags/1", "/products/events/1", "/products/writethrough/1"];
     for path in paths {
         api.get(path).await.expect(200);
@@ -57,14 +57,14 @@ async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
     api.get("/products/by-category/900").await.problem(404, "not-found");
     stores.sql("UPDATE categories SET name = 'Renamed' WHERE id = 1").await;
     stores.sql("INSERT INTO categories (id, name) VALUES (900, 'New')").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for path in &paths[..3] {
         assert_eq!(api.get(path).await.expect(200).json()["category"]["name"], "Renamed", "{path}");
     }
     assert_eq!(api.get("/products/by-category/1").await.expect(200).json()["category"]["name"], "Renamed");
     assert_eq!(api.get("/products/by-category/900").await.expect(200).json()["category"]["name"], "New");
     stores.sql("DELETE FROM categories WHERE id = 900").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     api.get("/products/by-category/900").await.problem(404, "not-found");
 }
 
@@ -73,14 +73,14 @@ async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
 async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for strategy in ["production", "tags", "events", "explicit"] {
         api.get(&format!("/products/{strategy}/9001")).await.problem(404, "not-found");
         api.get(&format!("/products/{strategy}/1")).await.expect(200);
     }
     stores.sql("INSERT INTO products (id, name, price_cents, category_id) VALUES (9001, 'x', 1, 1)").await;
     stores.sql("DELETE FROM products WHERE id = 1").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for strategy in ["production", "tags", "events", "explicit"] {
         api.get(&format!("/products/{strategy}/9001")).await.expect(200);
     }
@@ -95,7 +95,7 @@ async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
 async fn read_after_a_received_event_returns_that_version() {
     let stores = Stores::start().await;
     let (api, other) = tokio::join!(stores.api(), stores.api());
-    stores.until_announced().await;
+    stores.until_published().await;
     let mut channel = stores.subscribe().await;
     for round in 0..40 {
         for api in [&api, &other] {

@@ -23,7 +23,7 @@ impl Victim {
         // Short, because the writer waits for each of its commands in vain.
         let settings = [("REDIS__URL", url.as_str()), ("REDIS__COMMAND_TIMEOUT", "300ms")];
         let api = stores.api_with(&settings).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         Self { stores, wire, api }
     }
 
@@ -49,7 +49,7 @@ impl Victim {
         drop(self.api);
         self.wire.cut();
         let api = self.stores.api().await;
-        self.stores.until_announced().await;
+        self.stores.until_published().await;
         (self.stores, api)
     }
 }
@@ -88,7 +88,7 @@ async fn deferred_delete_and_create_are_invalidated_after_their_writer_dies() {
     let made = json!({ "name": "A thing", "price_cents": 100, "category_id": 1 });
     let probe = victim.api.post("/products", &made).await.expect(201).json()["id"].as_i64().expect("an id");
     assert!(probe >= next);
-    victim.stores.until_announced().await;
+    victim.stores.until_published().await;
     let mut paths = vec!["/products/explicit/1".to_owned()];
     paths.extend(FRESH.map(|lane| format!("/products/{lane}/{}", probe + 1)));
     victim.fill(&paths).await;
@@ -131,7 +131,7 @@ async fn deferred_invalidation_of_one_process_is_done_by_the_relay_of_another() 
     for path in &paths {
         deferred(&victim.api.put(path, &json!({ "stock": 7001 })).await.expect(200));
     }
-    victim.stores.until_announced().await;
+    victim.stores.until_published().await;
     for path in &paths {
         let read = peer.get(path).await.expect(200);
         assert_eq!(read.json()["stock"], 7001, "{path}: {}", read.source());
@@ -143,12 +143,12 @@ async fn deferred_invalidation_of_one_process_is_done_by_the_relay_of_another() 
 async fn stored_value_of_write_through_survives_the_relay() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for stock in 0..40 {
         let written = api.put("/products/writethrough/1", &json!({ "stock": stock })).await.expect(200);
         assert_eq!(written.source(), "fwd=method; detail=stored");
         if stock % 2 == 0 {
-            stores.until_announced().await;
+            stores.until_published().await;
         }
         let read = api.get("/products/writethrough/1").await.expect(200);
         assert_eq!((read.version(), read.source()), (written.version(), "hit"));
@@ -160,12 +160,12 @@ async fn stored_value_of_write_through_survives_the_relay() {
 async fn value_loaded_after_an_explicit_write_survives_the_relay() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     for stock in 0..20 {
         let written = api.put("/products/explicit/1", &json!({ "stock": stock })).await.expect(200);
         assert_eq!(written.source(), "fwd=method; detail=invalidated");
         api.get("/products/explicit/1").await.expect(200);
-        stores.until_announced().await;
+        stores.until_published().await;
         let read = api.get("/products/explicit/1").await.expect(200);
         assert_eq!((read.version(), read.source()), (written.version(), "hit"));
     }
@@ -177,7 +177,7 @@ async fn relay_keeps_the_entries_of_other_writers() {
     // No entry expires or is refreshed during this test.
     let settings = ["LANES__TTL__HARD_TTL", "LANES__SWR__SOFT_TTL", "LANES__SWR__HARD_TTL"].map(|name| (name, "1h"));
     let api = stores.api_with(&settings).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let lanes = ["ttl", "swr", "explicit", "writethrough"];
     for (id, (writer, own)) in (1..).zip([
         ("/products/explicit/", "explicit"),
@@ -188,7 +188,7 @@ async fn relay_keeps_the_entries_of_other_writers() {
             api.get(&format!("/products/{lane}/{id}")).await.expect(200);
         }
         let written = api.put(&format!("{writer}{id}"), &json!({ "stock": 8001 })).await.expect(200).version();
-        stores.until_announced().await;
+        stores.until_published().await;
         for lane in lanes.into_iter().filter(|lane| *lane != own) {
             let cached = api.cached_version(&format!("product:{lane}:{id}")).await;
             assert_eq!(cached, Some(written - 1), "{lane}, after a write of {writer}{id}");

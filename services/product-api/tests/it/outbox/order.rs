@@ -155,7 +155,7 @@ async fn left_behind(stores: &Stores) -> i64 {
 async fn numbered_event_without_an_entry_is_found_by_polling_and_applied() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     api.get("/products/production/5").await.expect(200);
     let number = left_behind(&stores).await;
     let stream = stores.whole_stream().await;
@@ -187,7 +187,7 @@ async fn numbered_event_without_an_entry_is_appended_before_later_events() {
 async fn relay_that_waited_for_the_lock_continues_after_the_other_relay() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("RELAY__POLL", "1h")]).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let mut other = stores.connect().await;
     for round in 0..3 {
         other.batch_execute(&format!("BEGIN; {LEFT_BEHIND}")).await.expect("nobody numbers now");

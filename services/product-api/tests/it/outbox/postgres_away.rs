@@ -58,7 +58,7 @@ async fn a_postgres_that_is_killed_and_restarted_is_relayed_again() {
     let postgres = Postgres::start().await.expect("a private Postgres");
     let stores = Stores::on(&postgres).await;
     let api = stores.api().await;
-    let sql = async |sql: &str| postgres.sql("shop", sql).await.expect("the test's own SQL");
+    let sql = async |sql: &str| postgres.sql("product-api", sql).await.expect("the test's own SQL");
     for round in 0..3 {
         sql(&format!("UPDATE products SET stock = 900 + {round}")).await;
         postgres.kill().await.expect("it is killed");

@@ -96,7 +96,7 @@ async fn lost_stream_is_refilled_under_the_same_numbers() {
 async fn redis_restored_from_older_data_serves_nothing_stale() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let strategies = ["explicit", "writethrough", "events", "tags", "production"];
     let paths = strategies.map(|strategy| format!("/products/{strategy}/1"));
     for path in &paths {
@@ -175,7 +175,7 @@ async fn stream_with_foreign_entries_is_replaced() {
     let stores = Stores::start().await;
     let _apis = tokio::join!(stores.api(), stores.api());
     for round in 0..3 {
-        stores.until_announced().await;
+        stores.until_published().await;
         stores.redis(&["XADD", STREAM, "999999-0", "event", r#"{"seq":999999}"#]).await;
         stores.sql(&format!("UPDATE products SET stock = 900 + {round} WHERE id < 4")).await;
         until_caught_up(&stores).await;
@@ -222,7 +222,7 @@ async fn redis_restarted_during_a_replay_receives_the_whole_replay() {
 async fn sigterm_without_redis_keeps_events_for_the_next_start() {
     let stores = Stores::start().await;
     let api = stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms"), ("HTTP__GRACE", "1s")]).await;
-    stores.until_announced().await;
+    stores.until_published().await;
     stores.redis.pause();
     stores.sql("UPDATE products SET stock = 901 WHERE id < 9").await;
     stores.until_numbered_and_waiting(8).await;

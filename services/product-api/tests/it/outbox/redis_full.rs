@@ -7,13 +7,13 @@ use crate::support::Stores;
 async fn events_are_appended_while_redis_has_no_memory_left() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     stores.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
     stores.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
     let before: u64 = stores.redis(&["XLEN", "product:events"]).await.parse().expect("a number");
     for stock in [51, 52, 53] {
         stores.sql(&format!("UPDATE products SET stock = {stock} WHERE id = 1")).await;
-        stores.until_announced().await;
+        stores.until_published().await;
     }
     let after: u64 = stores.redis(&["XLEN", "product:events"]).await.parse().expect("a number");
     assert_eq!(after, before + 3);
@@ -35,7 +35,7 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
     assert_eq!(bookkeeping().await, before);
     assert!(stores.has_entry("product:by-category:9001").await, "that there is none is remembered");
     stores.sql("INSERT INTO categories (id, name) VALUES (9001, 'New')").await;
-    stores.until_announced().await;
+    stores.until_published().await;
     assert_eq!(api.get("/products/by-category/9001").await.expect(200).json()["category"]["name"], "New");
     assert!(!bookkeeping().await.is_empty());
 }

@@ -66,7 +66,7 @@ async fn relay_that_keeps_running_notices_a_head_that_was_lowered() {
     let stores = Stores::start().await;
     let _apis = tokio::join!(stores.api(), stores.api());
     for round in 0..3 {
-        stores.until_announced().await;
+        stores.until_published().await;
         let head = stores.head().await;
         let restore = format!(
             "BEGIN; DELETE FROM outbox WHERE seq > {0}; UPDATE outbox_head SET seq = {0};
@@ -83,7 +83,7 @@ async fn relay_that_keeps_running_notices_a_head_that_was_lowered() {
 async fn restarted_relay_keeps_the_stream() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     stores.redis(&["XGROUP", "CREATE", STREAM, "somebody", "0"]).await;
     api.process.kill9().await.expect("it is killed");
     for round in 0..3 {
@@ -100,7 +100,7 @@ async fn restarted_relay_keeps_the_stream() {
 async fn log_says_whether_an_event_is_part_of_its_history() {
     let stores = Stores::start().await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let page = api.get("/events?after=141").await.expect(200).json();
     let before = page["epoch"].as_str().expect("an epoch").to_owned();
     assert_eq!((&page["events"][0]["epoch"], &page["head"]), (&json!(before), &json!(142)));
@@ -108,7 +108,7 @@ async fn log_says_whether_an_event_is_part_of_its_history() {
     restore(&stores, 5).await;
     stores.sql("UPDATE products SET stock = 907 WHERE id <= 6").await;
     let api = stores.api().await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let epoch = api.get("/events?after=143").await.expect(200).json()["epoch"].as_str().expect("an epoch").to_owned();
     for (after, epoch, is_part) in [
         (137, &before, true),

@@ -19,7 +19,7 @@ async fn listening(stores: &Stores) -> Api {
         applied().await > before
     })
     .await;
-    stores.until_announced().await;
+    stores.until_published().await;
     api
 }
 
@@ -122,7 +122,7 @@ async fn listener_purges_its_cache_and_resubscribes_after_a_lost_connection() {
     let stores = Stores::start().await;
     let api = listening(&stores).await;
     for round in 1..=3 {
-        stores.until_announced().await;
+        stores.until_published().await;
         api.get("/products/events/1").await.expect(200);
         api.get("/products/tags/1").await.expect(200);
         assert_eq!(stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await, "1");
@@ -142,7 +142,7 @@ async fn event_missed_by_the_listener_leaves_no_stale_entry() {
         stores.redis(&["ACL", "SETUSER", "product-api", "-subscribe"]).await;
         stores.redis(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
         stores.sql(&format!("UPDATE products SET stock = 2000 + {round} WHERE id = 1")).await;
-        stores.until_announced().await;
+        stores.until_published().await;
         let read = api.get("/products/events/1").await.expect(200);
         assert_eq!((read.version(), read.source()), (before, "hit"), "nobody has heard of it");
         stores.redis(&["ACL", "SETUSER", "product-api", "+subscribe"]).await;

@@ -31,7 +31,7 @@ impl Shelves {
 
     async fn fill(&self) {
         // Changes that are not published yet would remove the new entries.
-        self.stores.until_announced().await;
+        self.stores.until_published().await;
         for path in self.paths() {
             self.api.get(&path).await.expect(200);
             assert_eq!(self.api.get(&path).await.expect(200).source(), "hit", "{path}");
@@ -145,7 +145,7 @@ async fn a_tag_on_many_entries_is_emptied_completely() {
     stores
         .sql("INSERT INTO products (name, price_cents, category_id) SELECT 'x', 1, 1 FROM generate_series(1, 600)")
         .await;
-    stores.until_announced().await;
+    stores.until_published().await;
     let ids: Vec<Value> =
         serde_json::from_str(&format!("[{}]", stores.sql("SELECT string_agg(id::text, ',') FROM products").await))
             .expect("ids");

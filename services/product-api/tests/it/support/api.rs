@@ -1,23 +1,13 @@
 //! The product API as a separate process.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::process::Command;
 
-use testkit::Exit;
 use testkit::http::Service;
+use testkit::{Exit, service_command};
 
 use super::{Metrics, Stores};
-
-/// The settings of every test, unless it overrides them. A busy machine must not look like a Redis that is down.
-const DEFAULTS: [(&str, &str); 7] = [
-    ("HTTP__HOST", "127.0.0.1"),
-    ("HTTP__PORT", "0"),
-    ("HTTP__WORKERS", "2"),
-    ("LOG__FILTER", "info"),
-    ("POSTGRES__MAX_CONNECTIONS", "8"),
-    ("REDIS__COMMAND_TIMEOUT", "2s"),
-    ("SEED_PRODUCTS", "130"),
-];
 
 /// A running product API. It is killed when this is dropped.
 pub(crate) struct Api(Service);
@@ -33,11 +23,9 @@ impl Deref for Api {
 impl Api {
     /// Returns the command that starts it on `stores`, with settings that differ from the defaults.
     pub(crate) fn command(stores: &Stores, settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_product-api"));
-        command.env_remove("CONFIG_FILE").envs(DEFAULTS);
-        command.env("POSTGRES__URL", stores.database_url()).env("REDIS__URL", stores.redis.url_of("product-api"));
-        command.envs(settings.iter().copied());
-        command
+        let settings = [&[("SEED_PRODUCTS", "130")], settings].concat();
+        let program = Path::new(env!("CARGO_BIN_EXE_product-api"));
+        service_command(program, &stores.redis, Some(&stores.database), &settings)
     }
 
     /// Starts it and waits until it is ready.

@@ -41,7 +41,7 @@ impl Stores {
 
     /// Returns the stream after everything is published. It must hold all events of the outbox.
     pub(crate) async fn whole_stream(&self) -> Vec<Value> {
-        self.until_announced().await;
+        self.until_published().await;
         let stream = self.stream().await;
         assert_eq!(stream.first().map(seq), Some(1), "the beginning is missing");
         assert_eq!(stream.last().map(seq), Some(self.head().await), "the end is missing");
@@ -53,7 +53,7 @@ impl Stores {
 
     /// Returns the events after number `after`.
     pub(crate) async fn announced_after(&self, after: i64) -> Vec<Value> {
-        self.until_announced().await;
+        self.until_published().await;
         self.stream().await.into_iter().filter(|event| seq(event) > after).collect()
     }
 
@@ -64,7 +64,7 @@ impl Stores {
 
     /// Returns the last assigned number after everything is published.
     pub(crate) async fn settled_head(&self) -> i64 {
-        self.until_announced().await;
+        self.until_published().await;
         self.head().await
     }
 

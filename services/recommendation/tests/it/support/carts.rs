@@ -14,7 +14,12 @@ pub(crate) struct Carts<'a> {
 impl<'a> Carts<'a> {
     /// Creates a writer for an empty stream.
     pub(crate) fn new(redis: &'a Redis) -> Self {
-        Self { redis, seq: 0 }
+        Self::after(redis, 0)
+    }
+
+    /// Creates a writer for a stream whose last event has this number.
+    pub(crate) fn after(redis: &'a Redis, seq: u64) -> Self {
+        Self { redis, seq }
     }
 
     /// Creates a cart with these products.
@@ -42,15 +47,10 @@ impl<'a> Carts<'a> {
     /// Appends an event for the line of a product in each of these carts. All are appended in one step, so that one
     /// reader receives all of them. Returns the number of the last event.
     pub(crate) async fn lines_at_once(&mut self, carts: &[Uuid], product: i64, quantity: i32, version: i64) -> u64 {
-        let append = "for i = 1, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end";
-        let mut command = ["EVAL", append, "1", "cart:events"].map(str::to_owned).to_vec();
-        for cart in carts {
-            self.seq += 1;
-            let event = Self::event(self.seq, *cart, product, quantity, version);
-            command.extend([format!("{}-0", self.seq), event.to_string()]);
-        }
-        let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        self.redis.cli(&command).await.expect("they are appended");
+        let event = |(seq, cart): (u64, &Uuid)| (seq, Self::event(seq, *cart, product, quantity, version));
+        let events: Vec<_> = (self.seq + 1..).zip(carts).map(event).collect();
+        self.redis.append_events("cart:events", &events).await;
+        self.seq += carts.len() as u64;
         self.seq
     }
 
@@ -65,9 +65,7 @@ impl<'a> Carts<'a> {
     /// Appends any text as an event with the next number.
     pub(crate) async fn append(&mut self, event: &Value) -> u64 {
         self.seq += 1;
-        let text = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
-        let entry = format!("{}-0", self.seq);
-        self.redis.cli(&["XADD", "cart:events", &entry, "event", &text]).await.expect("it is appended");
+        self.redis.append_events("cart:events", &[(self.seq, event.clone())]).await;
         self.seq
     }
 

@@ -1,12 +1,10 @@
-//! Fixtures of the tests: a shop per test, the search as a process, and a proxy that can block a connection.
+//! Fixtures of the tests: a shop per test, and the search as a process.
 
-mod detour;
 mod search;
 mod shop;
 
 use std::time::Duration;
 
-pub(crate) use detour::Detour;
 pub(crate) use search::{Found, Search, command};
 pub(crate) use shop::{Product, Shop};
 pub(crate) use testkit::http::TestResponse;

@@ -7,8 +7,8 @@ use std::process::Command;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::eventually;
 use testkit::http::{Service, TestResponse};
+use testkit::{eventually, service_command};
 
 use super::{SOON, Shop};
 
@@ -130,10 +130,8 @@ impl Search {
 
     /// Waits until the index includes every event up to now.
     pub(crate) async fn until_current(&self, shop: &Shop) {
-        let events = "SELECT count(*) = 0 FROM outbox WHERE done_at IS NULL";
-        eventually("the relay", SOON, async || shop.sql(events).await == "t").await;
-        let head = shop.sql("SELECT seq FROM outbox_head").await;
-        let head: u64 = head.parse().expect("a number");
+        shop.database.until_published().await;
+        let head = shop.database.last_event().await;
         eventually("the index to be current", SOON, async || self.position().await >= head).await;
     }
 
@@ -146,16 +144,9 @@ impl Search {
 
 /// Returns the command that starts a search.
 pub(crate) fn command(shop: &Shop, directory: &Path, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_search"));
-    command.env_remove("CONFIG_FILE").envs([
-        ("HTTP__PORT", "0"),
-        ("HTTP__WORKERS", "1"),
-        ("LOG__FILTER", "info"),
-        ("REDIS__URL", shop.redis.url_of("search").as_str()),
-        // A busy machine must not look like a Redis that is down.
-        ("REDIS__COMMAND_TIMEOUT", "2s"),
-        ("PRODUCT_API__URL", shop.api.url()),
-    ]);
-    command.env("INDEX__PATH", directory).envs(settings.iter().copied());
+    let program = Path::new(env!("CARGO_BIN_EXE_search"));
+    let defaults = [("HTTP__WORKERS", "1"), ("PRODUCT_API__URL", shop.api.url())];
+    let mut command = service_command(program, &shop.redis, None, &[&defaults, settings].concat());
+    command.env("INDEX__PATH", directory);
     command
 }

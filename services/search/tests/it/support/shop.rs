@@ -1,16 +1,14 @@
 //! A shop for one test: a database, a Redis, and a product API over them.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use testkit::http::{Service, TestResponse};
-use testkit::{Postgres, Redis, shared_database, sibling};
+use testkit::{Database, Proxy, Redis, service_command, sibling};
 
 /// A running product API and its stores. Dropping it kills the process.
 pub(crate) struct Shop {
     pub(crate) redis: Redis,
     pub(crate) api: Service,
-    database_url: String,
+    pub(crate) database: Database,
 }
 
 /// A product to create. The defaults are values that do not matter to the test.
@@ -37,9 +35,9 @@ impl Shop {
     /// Starts a shop with the first `count` products of the demo catalogue.
     pub(crate) async fn with_products(count: u64) -> Self {
         let redis = Redis::start().await.expect("a private Redis");
-        let database_url = shared_database().await;
-        let api = start(&redis, &database_url, count, "0").await;
-        Self { redis, api, database_url }
+        let database = Database::shared().await;
+        let api = start(&redis, &database, count, "0").await;
+        Self { redis, api, database }
     }
 
     /// Kills the product API.
@@ -50,7 +48,15 @@ impl Shop {
     /// Starts the product API again, on the same port.
     pub(crate) async fn start_api(&mut self) {
         let (_, port) = self.api.address().split_once(':').expect("a port");
-        self.api = start(&self.redis, &self.database_url, 0, port).await;
+        self.api = start(&self.redis, &self.database, 0, port).await;
+    }
+
+    /// Starts a proxy to the product API. Returns it with its URL.
+    pub(crate) async fn proxy(&self) -> (Proxy, String) {
+        let (_, port) = self.api.address().split_once(':').expect("a port");
+        let proxy = Proxy::to(port.parse().expect("a number")).await.expect("a proxy");
+        let url = format!("http://{}", proxy.address());
+        (proxy, url)
     }
 
     /// Creates products, and returns their ids.
@@ -78,8 +84,7 @@ impl Shop {
 
     /// Runs SQL in the shop's database, bypassing the product API.
     pub(crate) async fn sql(&self, sql: &str) -> String {
-        let database = self.database_url.rsplit_once('/').map_or("", |(_, name)| name);
-        Postgres::shared().await.sql(database, sql).await.expect("the test's own SQL")
+        self.database.sql(sql).await
     }
 
     /// Runs `redis-cli`.
@@ -88,16 +93,13 @@ impl Shop {
     }
 }
 
-async fn start(redis: &Redis, database_url: &str, products: u64, port: &str) -> Service {
-    let mut command = Command::new(sibling("product-api"));
-    command.env_remove("CONFIG_FILE").envs([
+async fn start(redis: &Redis, database: &Database, products: u64, port: &str) -> Service {
+    let products = products.to_string();
+    let settings = [
         ("HTTP__PORT", port),
         ("HTTP__WORKERS", "1"),
         ("POSTGRES__MAX_CONNECTIONS", "6"),
-        ("POSTGRES__URL", database_url),
-        ("REDIS__URL", &redis.url_of("product-api")),
-        ("REDIS__COMMAND_TIMEOUT", "2s"),
-        ("SEED_PRODUCTS", &products.to_string()),
-    ]);
-    Service::start(&command).await
+        ("SEED_PRODUCTS", &products),
+    ];
+    Service::start(&service_command(&sibling("product-api"), redis, Some(database), &settings)).await
 }

@@ -1,0 +1,61 @@
+//! The operations routes, with a token.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::Subject;
+use crate::eventually::{SOON, eventually};
+use crate::http::{Service, TestResponse};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// With a token, the operations routes refuse every request that does not carry it, and the others are open.
+pub async fn operations_routes_require_the_token_when_there_is_one<S: Subject>() {
+    let subject = S::prepare().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), format!("{TOKEN}\n")).expect("it is written");
+    let path = file.path().to_str().expect("a plain path");
+    let service = subject.start(&[("OPERATIONS__TOKEN_FILE", path)]).await;
+    let values = subject.fill(&service).await;
+    let (_, key) = values.iter().find(|(name, _)| *name == "key").expect("the key of an entry");
+    let stats = format!("/cache/stats/{key}");
+    let standard = ["/cache/entries", &stats, "/cache/feed?kind=nonsense", "/metrics"];
+    for route in standard.iter().chain(S::OWN_OPERATIONS_ROUTES).copied() {
+        for refused in [
+            service.get(route).await,
+            get_with(&service, route, "Bearer 0123456789abcdef0123456789abcdeF").await,
+            get_with(&service, route, &format!("Basic {TOKEN}")).await,
+            get_with(&service, route, TOKEN).await,
+        ] {
+            refused.problem(401, "unauthorized");
+            assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"operations\"", "{route}");
+            assert!(!refused.text().contains(TOKEN), "{route}");
+        }
+        let status = if route.contains("nonsense") { 422 } else { 200 };
+        eventually(&format!("{route} to accept the token"), SOON, async || {
+            let is_accepted = get_with(&service, route, &format!("Bearer {TOKEN}")).await.status == status;
+            if !is_accepted {
+                // The entry was invalidated once more after the start.
+                subject.fill(&service).await;
+            }
+            is_accepted
+        })
+        .await;
+    }
+    for open in ["/livez", "/readyz", "/openapi.json"] {
+        service.get(open).await.expect(200);
+    }
+    let description = service.get("/openapi.json").await.expect(200).json();
+    assert_eq!(description["components"]["securitySchemes"]["operations_token"]["scheme"], "bearer");
+    let own = S::OWN_OPERATIONS_ROUTES.iter().map(|route| route.split('?').next().unwrap_or_default());
+    for route in own.chain(["/cache/entries", "/cache/stats/{key}", "/cache/feed"]) {
+        let operation = &description["paths"][route]["get"];
+        assert_eq!(operation["security"], json!([{ "operations_token": [] }]), "{route}");
+        assert!(operation["responses"]["401"].is_object(), "{route}");
+    }
+    assert!(!service.process.output().contains(TOKEN), "the log shows the token");
+}
+
+async fn get_with(service: &Service, path: &str, authorization: &str) -> TestResponse {
+    Service::send(service.request(Method::GET, path).header("authorization", authorization)).await
+}

@@ -1,0 +1,115 @@
+//! The tests that every service passes.
+
+use std::process::Command;
+
+use testkit::http::Service;
+use testkit::suite::{DatabaseSubject, Subject};
+use testkit::{Database, eventually};
+
+use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
+
+testkit::suite!(RecommendationSubject, database);
+
+/// The recommendation service over a real product API.
+struct RecommendationSubject {
+    stores: Stores,
+    api: Option<Service>,
+    /// The number of the last event about carts.
+    last_cart_event: u64,
+}
+
+impl Subject for RecommendationSubject {
+    const NAME: &'static str = "recommendation";
+    const OPERATIONS: &'static [&'static str] = &[
+        "get /cache/entries",
+        "get /cache/feed",
+        "get /cache/stats/{key}",
+        "get /recommendations",
+        "get /recommendations/{product_id}",
+        "head /cache/entries",
+        "head /cache/feed",
+        "head /cache/stats/{key}",
+        "head /recommendations",
+        "head /recommendations/{product_id}",
+    ];
+    const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("LANES__LIST__HARD_TTL", "0s", ""),
+        ("LANES__LSIT__HARD_TTL", "5s", "did you mean LANES__LIST"),
+        ("LEARNING__LEAST_SCORE", "-1", ""),
+        ("CART__URI", "http://127.0.0.1:1", ""),
+        ("EVENTS__TRANSPORT", "pigeon", ""),
+        ("REDIS__URL", "http://user:hunter2@127.0.0.1", ""),
+        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/recommendation", ""),
+    ];
+    const HOSTILE_SEED: u64 = 4;
+
+    async fn prepare() -> Self {
+        let stores = Stores::start().await;
+        let api = Some(stores.product_api("0").await);
+        Self { stores, api, last_cart_event: 0 }
+    }
+
+    async fn prepare_stores() -> Self {
+        Self { stores: Stores::start().await, api: None, last_cart_event: 0 }
+    }
+
+    fn command(&self, settings: &[(&str, &str)]) -> Command {
+        self.stores.our_command(self.api.as_ref().map_or("http://127.0.0.1:9", Service::url), settings)
+    }
+
+    async fn start(&self, settings: &[(&str, &str)]) -> Service {
+        let ours = Service::start(&self.command(settings)).await;
+        self.stores.until_shop_is_applied().await;
+        until_both_are_read(&ours).await;
+        ours
+    }
+
+    async fn fill(&self, service: &Service) -> Vec<(&'static str, String)> {
+        service.get("/recommendations/1").await.expect(200);
+        let cart = "?cart=67e55044-10b1-426f-9247-bb680e5fe0c8";
+        [("product_id", "1"), ("key", "recommendation:list:1"), ("/recommendations", cart)]
+            .map(|(name, value)| (name, value.to_owned()))
+            .to_vec()
+    }
+
+    fn hostile_paths(_: &[(&'static str, String)]) -> Vec<String> {
+        let cart = "/recommendations?cart=67e55044-10b1-426f-9247-bb680e5fe0c8";
+        ["/recommendations/1", "/recommendations/2", cart, "/recommendations"].map(str::to_owned).to_vec()
+    }
+
+    fn database(&self) -> Option<&Database> {
+        Some(&self.stores.database)
+    }
+}
+
+impl DatabaseSubject for RecommendationSubject {
+    /// Lists are built, events about products and carts are applied, and baskets are learned from.
+    async fn assert_works(&mut self, ours: &Service, round: i64, setting: &str) {
+        let stores = &self.stores;
+        let path = format!("/recommendations/{}", 20 + round);
+        eventually(&format!("new sessions with {setting}"), SOON, async || ours.get(&path).await.status == 200).await;
+        let price = 13_900 + round;
+        stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
+        let is_new = |list: &serde_json::Value| item(list, 25).is_some_and(|item| item["price_cents"] == price);
+        until_list(ours, "/recommendations/13", &format!("a new price with {setting}"), is_new).await;
+        // None of the products 43 to 60 is sold out.
+        let mut carts = Carts::after(&stores.redis, self.last_cart_event);
+        carts.many(5, &[20 + round, 43 + round]).await;
+        carts.many(5, &[80 + round, 100 + round]).await;
+        stores.until_learned(carts.last()).await;
+        let requests = (0..8).map(|number| async move {
+            let list = ours.get(&format!("/recommendations/{}", 30 + 10 * number + round)).await;
+            assert_eq!(list.status, 200, "{setting}: {list:?}");
+            let list = ours.get(&format!("/recommendations?cart={}", uuid::Uuid::new_v4())).await;
+            assert_eq!(list.status, 200, "{setting}: {list:?}");
+        });
+        futures_util::future::join_all(requests).await;
+        let learned = |list: &serde_json::Value| ids(list, "bought_together").contains(&(43 + round));
+        until_list(ours, &path, &format!("what was learned with {setting}"), learned).await;
+        let checks = ours.get("/readyz").await.expect(200).json()["checks"].clone();
+        for check in ["postgres", "postgres-writes", "catalogue"] {
+            assert_eq!(checks[check]["status"], "ok", "{check} with {setting}: {checks}");
+        }
+        self.last_cart_event = carts.last();
+    }
+}
