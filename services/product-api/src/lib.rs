@@ -1,14 +1,4 @@
-//! The product API: a catalogue on Postgres, read through seven cache invalidation strategies on Redis.
-//!
-//! | module | purpose |
-//! |---|---|
-//! | [`strategies`] | the seven strategies, one file each |
-//! | [`keys`] | every key and tag in Redis |
-//! | [`catalogue`] | queries and changes in Postgres, without a cache |
-//! | [`events`] | the handling of the service's own events |
-//! | [`products`] | the state that every request shares |
-//! | `routes` | HTTP requests and responses |
-//! | [`app`] · [`settings`] · [`seed`] | start, settings and demo data |
+#![doc = include_str!("../README.md")]
 
 pub mod app;
 pub mod catalogue;

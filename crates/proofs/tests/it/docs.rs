@@ -7,14 +7,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
 }
 
-/// Returns the Markdown files at the top level, in `docs` and next to the crates.
+/// Returns the Markdown files at the top level, in `docs` and next to the crates and services.
 fn documents() -> Vec<PathBuf> {
     let mut documents = markdown_in(&root());
     for folder in ["docs", "docs/adr", "docs/bench", "docs/strategies"] {
         documents.extend(markdown_in(&root().join(folder)));
     }
-    for member in fs::read_dir(root().join("crates")).expect("the crates") {
-        documents.extend(markdown_in(&member.expect("a crate").path()));
+    for folder in ["crates", "services"] {
+        for member in fs::read_dir(root().join(folder)).expect("the members of the workspace") {
+            documents.extend(markdown_in(&member.expect("a member").path()));
+        }
     }
     documents
 }
