@@ -111,7 +111,7 @@ impl Service for App {
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
         let carts = Data::new(self.carts.clone());
-        move |cfg| {
+        move |cfg: &mut ServiceConfig| {
             cfg.app_data(carts.clone());
             routes::configure(cfg);
             outbox_routes::configure(&carts.outbox, cfg);

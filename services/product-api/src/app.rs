@@ -83,7 +83,7 @@ impl Service for App {
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
         let products = Data::new(self.products.clone());
-        move |cfg| {
+        move |cfg: &mut ServiceConfig| {
             cfg.app_data(products.clone());
             routes::configure(cfg);
             outbox_routes::configure(&products.outbox, cfg);

@@ -129,7 +129,7 @@ impl Service for App {
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
         let recommendations = Data::new(self.recommendations.clone());
-        move |cfg| {
+        move |cfg: &mut ServiceConfig| {
             cfg.app_data(recommendations.clone());
             routes::configure(cfg);
         }

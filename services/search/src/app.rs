@@ -127,7 +127,7 @@ impl Service for App {
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
         let search = Data::new(self.search.clone());
-        move |cfg| {
+        move |cfg: &mut ServiceConfig| {
             cfg.app_data(search.clone());
             routes::configure(cfg);
         }

@@ -11,9 +11,9 @@ use crate::eventually::SOON;
 /// A setting that is invalid, unknown or contradicts another one is refused by its name, before any store is used.
 pub async fn invalid_settings_are_refused_by_name<S: Subject>() {
     let subject = S::prepare_stores().await;
-    for (name, value, also) in S::INVALID_SETTINGS {
+    for &(name, value, also) in S::INVALID_SETTINGS {
         let message = assert_refused(&subject.command(&[(name, value)]), S::NAME).await;
-        let section = name.rsplit_once("__").map_or(*name, |(section, _)| section);
+        let section = name.rsplit_once("__").map_or(name, |(section, _)| section);
         let is_named = message.contains(name) || message.contains(&format!("{section} is not a setting"));
         assert!(is_named && message.contains(also), "{name}={value}: {message}");
     }
