@@ -9,6 +9,7 @@ pub mod docs;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
+pub mod invalidation;
 pub mod limits;
 pub mod operations;
 pub mod outbox_routes;

@@ -10,11 +10,12 @@
 
 use std::collections::HashSet;
 
-use cache::{CacheClient, Invalidated, Invalidation};
+use cache::{CacheClient, Invalidation};
 use events::consumer::{EventHandler, HandlerError, Resync};
 use events::contract::{CartChange, ProductChange, ProductEvent};
 use events::log::LogPosition;
 use events::relay::{OutboxEvent, RelayHook};
+use service::invalidation::require_done;
 use tracing::info;
 
 use crate::error::CartError;
@@ -113,14 +114,6 @@ impl RelayHook<CartChange> for InvalidateOnRelay {
 async fn drop_everything(cache: &CacheClient) -> Result<(), HandlerError> {
     require_done(cache.purge().await)?;
     require_done(cache.purge().await)
-}
-
-/// Fails if the invalidation is deferred. The cache retries it by itself, and the events wait until it succeeds.
-fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
-    match invalidated {
-        Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
-    }
 }
 
 fn unavailable(error: CartError) -> HandlerError {

@@ -23,11 +23,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cache::{CacheClient, Invalidated, Invalidation, Key, Tag};
+use cache::{CacheClient, Invalidation, Key, Tag};
 use events::consumer::HandlerError;
 use events::contract::{ProductChange, ProductChangeKind as Kind};
 use events::relay::{OutboxEvent, RelayHook};
 use metrics::counter;
+use service::invalidation::require_done;
 
 use crate::catalogue::{CategoryId, Writer};
 use crate::keys::{self, Caches};
@@ -113,14 +114,5 @@ impl RelayHook<ProductChange> for InvalidateOnRelay {
     async fn redis_changed(&self) -> Result<(), HandlerError> {
         counter!("product_events_total", "result" => "redis-changed").increment(1);
         require_done(self.cache.purge().await)
-    }
-}
-
-/// Fails if the invalidation is deferred. The cache retries it by itself, and the relay keeps the events until it
-/// succeeds.
-fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
-    match invalidated {
-        Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
     }
 }

@@ -9,9 +9,10 @@ use events::CART_EVENTS;
 use events::consumer::{EventHandler, HandlerError, Position, Resync};
 use events::contract::{CartChange, CartChangeKind, CartEvent};
 use events::log::{EventLog, LogPosition};
+use service::invalidation::require_done;
 use tracing::info;
 
-use super::{refused, require_done};
+use super::refused;
 use crate::baskets::BasketItems;
 use crate::positions::Positions;
 use crate::{keys, learning};

@@ -12,19 +12,9 @@ pub use follower::{BothProgress, Follower};
 pub use products::ProductEventHandler;
 pub use rebuild::BasketRebuild;
 
-use cache::Invalidated;
 use events::consumer::HandlerError;
 
 use crate::error::RecommendationError;
-
-/// Requires a completed invalidation. The cache retries a deferred one by itself, but the events stay unacknowledged
-/// until one is complete.
-fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
-    match invalidated {
-        Invalidated::Done { .. } => Ok(()),
-        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
-    }
-}
 
 fn refused(failure: RecommendationError) -> HandlerError {
     let reason = failure.to_string();

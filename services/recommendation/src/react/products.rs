@@ -20,9 +20,10 @@ use events::consumer::{EventHandler, HandlerError, Position, Resync};
 use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
 use events::log::LogPosition;
 use events::product_api::CategoryRef;
+use service::invalidation::require_done;
 use tracing::info;
 
-use super::{refused, require_done};
+use super::refused;
 use crate::catalogue::{CatalogueSync, Changes};
 use crate::error::RecommendationError;
 use crate::keys;

@@ -10,11 +10,11 @@ use cache::CacheClient;
 use events::carts::CartSnapshot;
 use events::log::EventLog;
 use events::{Backoff, CART_EVENTS, RecurringFailure};
+use service::invalidation::require_done;
 use tokio::time::sleep;
 use tracing::info;
 use uuid::Uuid;
 
-use super::require_done;
 use crate::baskets::BasketItems;
 use crate::error::RecommendationError;
 use crate::positions::Positions;
