@@ -46,7 +46,7 @@ impl EventHandler for ProductEventHandler {
     type Data = ProductChange;
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
-        self.tell(events);
+        self.publish_to_feed(events);
         let named = outdated(events, &HashSet::new());
         self.sync.catalogue.expect(&named, in_doubt(events)).await.map_err(refused)?;
         require_done(self.cache.invalidate(Invalidation::hard().tags(named)).await)?;
@@ -93,7 +93,7 @@ impl EventHandler for ProductEventHandler {
 }
 
 impl ProductEventHandler {
-    fn tell(&self, events: &[ProductEvent]) {
+    fn publish_to_feed(&self, events: &[ProductEvent]) {
         for ProductEvent { seq, change, .. } in events {
             let (feed, name) = (self.cache.feed(), change.kind.name());
             match change.product_id {

@@ -76,15 +76,15 @@ pub(super) async fn beside(
     request: HttpRequest,
     path: Path<String>,
     query: Query<ListQuery>,
-    shelves: Data<RecommendationService>,
+    service: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let product: ProductId =
         path.parse().map_err(|error| Problem::malformed(format!("The path names no product: {error}.")))?;
     let limit = few(query.0.limit)?;
-    shelves.state.readiness().map_err(problems::not_yet)?;
-    let fetched = shelves.lists.beside(product).await.map_err(problems::fetch)?;
-    answered(answer, &request, &fetched, limit, Shown { catalogue: shelves.catalogue(), baskets: None })
+    service.state.readiness().map_err(problems::not_yet)?;
+    let fetched = service.lists.beside(product).await.map_err(problems::fetch)?;
+    answered(answer, &request, &fetched, limit, Shown { catalogue: service.catalogue(), baskets: None })
 }
 
 /// Recommends products that go with the products in a cart.
@@ -103,15 +103,15 @@ pub(super) async fn beside(
 pub(super) async fn for_cart(
     request: HttpRequest,
     query: Query<ForCart>,
-    shelves: Data<RecommendationService>,
+    service: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
     let cart: CartId = cart.parse().map_err(|error: &str| Problem::invalid_field("cart", error))?;
     let limit = few(query.0.limit)?;
-    shelves.state.readiness().map_err(problems::not_yet)?;
-    let fetched = shelves.lists.for_cart(cart).await.map_err(problems::fetch)?;
-    let shown = Shown { catalogue: shelves.catalogue(), baskets: Some(shelves.baskets()) };
+    service.state.readiness().map_err(problems::not_yet)?;
+    let fetched = service.lists.for_cart(cart).await.map_err(problems::fetch)?;
+    let shown = Shown { catalogue: service.catalogue(), baskets: Some(service.baskets()) };
     answered(answer, &request, &fetched, limit, shown)
 }
 
