@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-mod commits;
 mod eventually;
 pub mod http;
 pub mod imports;
 mod ports;
 mod postgres;
+mod postgres_proxy;
 pub mod private_system;
 mod process;
 mod proxy;
@@ -16,10 +16,10 @@ pub mod suite;
 mod supervisor;
 mod tools;
 
-pub use commits::{CommitFault, CommitFaultProxy};
 pub use eventually::{PollResult, eventually};
 pub use ports::free_port;
 pub use postgres::{Database, FOREIGN_SETTINGS, HeldLock, Postgres, shared_database};
+pub use postgres_proxy::{PostgresFault, PostgresProxy};
 pub use process::{ChildProcess, Exit};
 pub use proxy::Proxy;
 pub use redis::Redis;

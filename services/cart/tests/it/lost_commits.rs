@@ -1,6 +1,6 @@
 //! The connection to Postgres breaks during a COMMIT: the view must not hide a committed write.
 
-use testkit::{CommitFault, CommitFaultProxy, eventually};
+use testkit::{PostgresFault, PostgresProxy, eventually};
 
 use crate::support::{CartOf, Fake, SOON, Stores};
 
@@ -8,7 +8,7 @@ use crate::support::{CartOf, Fake, SOON, Stores};
 async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
-    let proxy = CommitFaultProxy::to(stores.database.url()).await.expect("a wire to the database");
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
     let service = stores.cart_with(fake.url(), &[("POSTGRES__URL", proxy.url())]).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
@@ -18,15 +18,15 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
 
     cart.cached().await;
-    proxy.set(CommitFault::LoseReply);
+    proxy.set(PostgresFault::LoseCommitReplies);
     cart.put(1, 7).await.problem(503, "unavailable");
-    proxy.set(CommitFault::Pass);
+    proxy.set(PostgresFault::Pass);
     assert_eq!(cart.line(1).await["quantity"], 7);
 
     cart.cached().await;
-    proxy.set(CommitFault::LoseReply);
+    proxy.set(PostgresFault::LoseCommitReplies);
     cart.remove(1).await.problem(503, "unavailable");
-    proxy.set(CommitFault::Pass);
+    proxy.set(PostgresFault::Pass);
     assert!(cart.line(1).await.is_null());
 }
 
@@ -35,7 +35,7 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
 async fn view_is_removed_again_after_a_late_commit_on_a_lost_connection() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
-    let proxy = CommitFaultProxy::to(stores.database.url()).await.expect("a wire to the database");
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
     let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__STATEMENT_TIMEOUT", "6s")];
     let service = stores.cart_with(fake.url(), &settings).await;
     let cart = CartOf::at(&service).await;
@@ -43,10 +43,10 @@ async fn view_is_removed_again_after_a_late_commit_on_a_lost_connection() {
     stores.until_published().await;
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
 
-    proxy.set(CommitFault::Delay);
+    proxy.set(PostgresFault::DelayCommits);
     cart.put(1, 7).await.problem(503, "unavailable");
     assert_eq!(cart.cached().await.json()["lines"][0]["quantity"], 1, "it was committed too early");
-    proxy.set(CommitFault::Pass);
+    proxy.set(PostgresFault::Pass);
     let quantity = "SELECT quantity FROM cart_items WHERE product_id = 1";
     eventually("the commit", SOON, async || stores.sql(quantity).await == "7").await;
     eventually("the second invalidation", 3 * SOON, async || cart.line(1).await["quantity"] == 7).await;

@@ -3,13 +3,13 @@
 //! The outbox is disabled here, so that only the writer can invalidate what its changes outdate.
 
 use serde_json::{Value, json};
-use testkit::{CommitFault, CommitFaultProxy, eventually};
+use testkit::{PostgresFault, PostgresProxy, eventually};
 
 use crate::support::{Api, FRESH, SOON, Stores};
 
 /// A product API whose changes are not recorded in the outbox, behind a proxy that loses COMMITs.
-async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (CommitFaultProxy, Api) {
-    let proxy = CommitFaultProxy::to(stores.database.url()).await.expect("a wire to the database");
+async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (PostgresProxy, Api) {
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
     let settings = [&[("POSTGRES__URL", proxy.url())], settings].concat();
     let api = stores.api_with(&settings).await;
     stores.until_published().await;
@@ -40,10 +40,10 @@ async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
     for strategy in FRESH {
         let path = format!("/products/{strategy}/1");
         fill(&api, &path).await;
-        proxy.set(CommitFault::LoseReply);
+        proxy.set(PostgresFault::LoseCommitReplies);
         let written = json!({ "stock": 4_000 + strategy.len() });
         api.put(&path, &written).await.problem(503, "unavailable");
-        proxy.set(CommitFault::Pass);
+        proxy.set(PostgresFault::Pass);
         // The 503 guarantees nothing, but a committed value must not stay hidden until the TTL.
         eventually(strategy, SOON, async || stock(&api, &path).await == written["stock"]).await;
     }
@@ -55,11 +55,11 @@ async fn delete_create_and_rename_with_lost_commit_replies_are_invalidated() {
     let (proxy, api) = unannounced(&stores, &[]).await;
     let lost = async |answer: testkit::http::TestResponse| {
         answer.problem(503, "unavailable");
-        proxy.set(CommitFault::Pass);
+        proxy.set(PostgresFault::Pass);
     };
 
     fill(&api, "/products/explicit/1").await;
-    proxy.set(CommitFault::LoseReply);
+    proxy.set(PostgresFault::LoseCommitReplies);
     lost(api.delete("/products/explicit/1").await).await;
     api.get("/products/explicit/1").await.problem(404, "not-found");
 
@@ -68,14 +68,14 @@ async fn delete_create_and_rename_with_lost_commit_replies_are_invalidated() {
     let path = format!("/products/explicit/{next}");
     fill(&api, &path).await;
     api.get(&path).await.problem(404, "not-found");
-    proxy.set(CommitFault::LoseReply);
+    proxy.set(PostgresFault::LoseCommitReplies);
     lost(api.post("/products", &json!({ "name": "New", "price_cents": 1, "category_id": 1 })).await).await;
     api.get(&path).await.expect(200);
 
     let shown = "SELECT min(id) FROM products WHERE category_id = 1";
     let path = format!("/products/tags/{}", stores.sql(shown).await);
     fill(&api, &path).await;
-    proxy.set(CommitFault::LoseReply);
+    proxy.set(PostgresFault::LoseCommitReplies);
     lost(api.put("/categories/1", &json!({ "name": "Renamed" })).await).await;
     assert_eq!(api.get(&path).await.expect(200).json()["category"]["name"], "Renamed");
 }
@@ -89,14 +89,14 @@ async fn write_committed_after_its_connection_was_lost_is_invalidated_again() {
     for (id, strategy) in (1..).zip(["explicit", "writethrough"]) {
         let path = format!("/products/{strategy}/{id}");
         let before = stock(&api, &path).await;
-        proxy.set(CommitFault::Delay);
+        proxy.set(PostgresFault::DelayCommits);
         api.put(&path, &json!({ "stock": 4_711 })).await.problem(503, "unavailable");
         eventually("the old row to be stored", SOON, async || {
             assert_eq!(stock(&api, &path).await, before, "it was committed too early");
             api.get(&path).await.source().starts_with("hit")
         })
         .await;
-        proxy.set(CommitFault::Pass);
+        proxy.set(PostgresFault::Pass);
         let committed = format!("SELECT stock FROM products WHERE id = {id}");
         eventually("the commit", SOON, async || stores.sql(&committed).await == "4711").await;
         eventually("the second invalidation", 3 * SOON, async || stock(&api, &path).await == 4_711).await;

@@ -1,7 +1,7 @@
 //! No stale read after an acknowledged write: 32 readers and 4 writers of one product, in two processes.
 //!
 //! `support/ledger.rs` defines the rule and its violations. Some responses of the database are delayed
-//! (`support/detour.rs`), because otherwise a load would hardly ever overlap with a write. Each run must also have met
+//! ([`PostgresProxy`]), because otherwise a load would hardly ever overlap with a write. Each run must also have met
 //! the races that it tests: hits, misses and refused fills. Otherwise it proves nothing. Most runs disable the outbox:
 //! the guarantee is the writer's, and the events that follow each write would hide a writer that breaks it.
 
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::eventually;
+use testkit::{PostgresFault, PostgresProxy, eventually};
 use tokio::task::JoinSet;
 
-use crate::support::{Answers, Api, Detour, FRESH, Ledger, Load, SOON, Service, Stores, TestResponse, Workload, turn};
+use crate::support::{Api, FRESH, Ledger, Load, SOON, Service, Stores, TestResponse, Workload, turn};
 
 /// The minimum duration of a run.
 const DURATION: Duration = Duration::from_secs(3);
@@ -86,9 +86,10 @@ fn holds(strategy: &str, ledger: &Ledger) {
 async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let detour = Detour::to(stores.database.url(), Answers::SomeLate).await;
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    proxy.set(PostgresFault::LateReplies);
     // The soft TTL is so short that background refreshes race with writes all the time.
-    let settings = [("LANES__PRODUCTION__SOFT_TTL", "5ms"), ("POSTGRES__URL", detour.url()), CONNECTIONS];
+    let settings = [("LANES__PRODUCTION__SOFT_TTL", "5ms"), ("POSTGRES__URL", proxy.url()), CONNECTIONS];
     let apis = two(&stores, &settings).await;
     stores.silence().await;
     let met = |_: &str, ledger: &Ledger| {
@@ -107,11 +108,12 @@ async fn no_read_of_a_hot_key_is_older_than_the_last_acknowledged_write() {
 async fn no_read_that_always_misses_is_older_than_the_last_acknowledged_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let detour = Detour::to(stores.database.url(), Answers::SomeLate).await;
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    proxy.set(PostgresFault::LateReplies);
     let apis = two(
         &stores,
         &[
-            ("POSTGRES__URL", detour.url()),
+            ("POSTGRES__URL", proxy.url()),
             CONNECTIONS,
             ("LANES__EXPLICIT__HARD_TTL", "50ms"),
             ("LANES__WRITETHROUGH__HARD_TTL", "50ms"),
@@ -175,8 +177,9 @@ async fn staleness_of_ttl_swr_and_events_stays_within_its_bounds() {
 async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
     let _turn = turn().await;
     let stores = Stores::start().await;
-    let detour = Detour::to(stores.database.url(), Answers::SomeLate).await;
-    let apis = two(&stores, &[("POSTGRES__URL", detour.url())]).await;
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    proxy.set(PostgresFault::LateReplies);
+    let apis = two(&stores, &[("POSTGRES__URL", proxy.url())]).await;
     let product = apis[0].get("/products/1").await.expect(200).json();
     let list = format!("/products/by-category/{}", product["category"]["id"]);
     for round in 0..60 {
@@ -208,8 +211,8 @@ async fn no_category_list_is_older_than_the_last_acknowledged_product_write() {
 #[tokio::test]
 async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
-    let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
     let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
     stores.silence().await;
@@ -218,9 +221,9 @@ async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
         // Prepares the statement on the only connection, so that its result is the only reply.
         slow.get(&format!("/products/{strategy}/2")).await.expect(200);
         let before = slow.get("/products/1").await.expect(200).version();
-        detour.set(Answers::Withheld);
+        proxy.set(PostgresFault::WithholdReplies);
         let early = read_in_background(&slow, &path);
-        detour.until_withheld().await;
+        proxy.until_withheld().await;
 
         let written = quick.put(&path, &json!({ "stock": before })).await.expect(200).version();
         assert_eq!(written, before + 1);
@@ -228,7 +231,7 @@ async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
         // A later request and a short pause: the reader has joined the load by then, if it can be joined.
         slow.get("/livez").await.expect(200);
         tokio::time::sleep(Duration::from_millis(50)).await;
-        detour.set(Answers::AtOnce);
+        proxy.set(PostgresFault::Pass);
 
         let early = early.join_all().await.remove(0);
         assert_eq!(early.version(), before, "{strategy}: the race was not met: {}", early.source());
@@ -246,8 +249,8 @@ async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
 #[tokio::test]
 async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
-    let settings = [("POSTGRES__URL", detour.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__MAX_CONNECTIONS", "1")];
     let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
     // The clock of the fences is now ahead of where it will start again.
@@ -255,12 +258,12 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
         quick.put("/products/tags/2", &json!({ "stock": stock })).await.expect(200);
     }
     slow.get("/products/tags/2").await.expect(200);
-    detour.set(Answers::Withheld);
+    proxy.set(PostgresFault::WithholdReplies);
     let early = read_in_background(&slow, "/products/tags/1");
-    detour.until_withheld().await;
+    proxy.until_withheld().await;
     assert_eq!(stores.redis(&["DEL", "product:~fence"]).await, "1");
     let written = quick.put("/products/tags/1", &json!({ "stock": 7 })).await.expect(200).version();
-    detour.set(Answers::AtOnce);
+    proxy.set(PostgresFault::Pass);
     let early = early.join_all().await.remove(0);
     assert_eq!((early.version(), early.source()), (written - 1, "fwd=miss; detail=generation"));
     assert_eq!(slow.get("/products/tags/1").await.expect(200).version(), written);
@@ -270,20 +273,20 @@ async fn a_load_from_before_the_loss_of_the_fences_is_not_stored() {
 #[tokio::test]
 async fn overtaken_refresh_restores_no_invalidated_entry() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
     let settings =
-        [("LANES__PRODUCTION__SOFT_TTL", "50ms"), ("POSTGRES__MAX_CONNECTIONS", "1"), ("POSTGRES__URL", detour.url())];
+        [("LANES__PRODUCTION__SOFT_TTL", "50ms"), ("POSTGRES__MAX_CONNECTIONS", "1"), ("POSTGRES__URL", proxy.url())];
     let slow = stores.api_with(&settings).await;
     let quick = stores.api_with(&settings[..2]).await;
     stores.silence().await;
     let before = slow.get("/products/production/1").await.expect(200).version();
     stores.until_stale(&slow, "product:production:1").await;
-    detour.set(Answers::Withheld);
+    proxy.set(PostgresFault::WithholdReplies);
     assert_eq!(slow.get("/products/production/1").await.expect(200).source(), "stale");
-    detour.until_withheld().await;
+    proxy.until_withheld().await;
     let written = quick.put("/products/production/1", &json!({ "stock": 7 })).await.expect(200).version();
     assert_eq!(quick.get("/products/production/1").await.expect(200).version(), written);
-    detour.set(Answers::AtOnce);
+    proxy.set(PostgresFault::Pass);
     eventually("the end of the refresh", SOON, async || {
         let metrics = slow.metrics().await;
         let fills = |result| metrics.sum("cache_fills_total", &[("lane", "production"), ("result", result)]);
@@ -300,17 +303,17 @@ async fn overtaken_refresh_restores_no_invalidated_entry() {
 #[tokio::test]
 async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
-    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", proxy.url())]).await);
     let quick = stores.api().await;
     stores.silence().await;
     for strategy in FRESH {
         let path = format!("/products/{strategy}/1");
-        detour.set(Answers::CommitsWithheld);
+        proxy.set(PostgresFault::WithholdCommitReplies);
         let first = write_in_background(&slow, &path);
-        detour.until_withheld().await;
+        proxy.until_withheld().await;
         let second = quick.put(&path, &json!({ "stock": 2 })).await.expect(200).version();
-        detour.set(Answers::AtOnce);
+        proxy.set(PostgresFault::Pass);
         let first = first.join_all().await.remove(0).expect("an answer").expect(200);
         assert_eq!(first.version(), second - 1, "{strategy}: the race was not met");
         for api in [&*slow, &quick] {
@@ -326,18 +329,18 @@ async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
 #[tokio::test]
 async fn write_of_a_disconnected_client_is_invalidated() {
     let stores = Stores::start().await;
-    let mut detour = Detour::to(stores.database.url(), Answers::AtOnce).await;
-    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", detour.url())]).await);
+    let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
+    let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", proxy.url())]).await);
     let quick = stores.api().await;
     stores.silence().await;
     for strategy in FRESH {
         let path = format!("/products/{strategy}/1");
         let before = quick.get(&path).await.expect(200).version();
-        detour.set(Answers::CommitsWithheld);
+        proxy.set(PostgresFault::WithholdCommitReplies);
         let mut hangs_up = write_in_background(&slow, &path);
-        detour.until_withheld().await;
+        proxy.until_withheld().await;
         hangs_up.shutdown().await;
-        detour.set(Answers::AtOnce);
+        proxy.set(PostgresFault::Pass);
         eventually("the new version", SOON, async || quick.get(&path).await.expect(200).version() == before + 1).await;
         quick.put(&path, &json!({ "stock": 3 })).await.expect(200);
     }

@@ -1,7 +1,6 @@
 //! The fixtures of the tests: stores, the service as its users run it, and access to its internals.
 
 mod api;
-mod detour;
 mod ledger;
 mod metrics;
 mod stores;
@@ -13,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use api::Api;
-pub(crate) use detour::{Answers, Detour};
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use stores::Stores;
