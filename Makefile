@@ -107,7 +107,8 @@ docs:
 # A reusable crate must not depend on features that only another crate of this workspace enables.
 alone: ## compile the reusable crates by themselves
 	cargo check --package cache
-	cargo check --package events
+	cargo check --package outbox
+	cargo check --package contract
 # Only checks that depend on this repository alone, so that an unchanged commit stays green. Advisories: `make audit`.
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check bans licenses sources; \

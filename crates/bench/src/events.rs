@@ -25,7 +25,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use client::Metrics;
 use client::times::{Times, millis};
-use events::contract::cart_reference;
+use contract::cart_reference;
 use fred::clients::{Client as Redis, SubscriberClient};
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface};
 use fred::types::Builder;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use client::Operations;
 use client::times::millis;
-use events::contract::cart_reference;
+use contract::cart_reference;
 use futures_util::future::try_join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};

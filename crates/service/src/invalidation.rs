@@ -1,7 +1,7 @@
 //! Invalidations in event handlers and relay hooks.
 
 use cache::Invalidated;
-use events::consumer::HandlerError;
+use outbox::consumer::HandlerError;
 
 /// Requires a completed invalidation. The cache retries a deferred one by itself, but the events stay unacknowledged
 /// until one is complete.

@@ -6,6 +6,7 @@ pub mod cache_routes;
 pub mod cache_status;
 pub mod conditions;
 pub mod docs;
+pub mod events;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;

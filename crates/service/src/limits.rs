@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use actix_web::http::Uri;
 use cache::CacheSettings;
+use contract::product_api::ProductApiSettings;
 use database::PostgresSettings;
-use events::consumer::ConsumerSettings;
-use events::product_api::ProductApiSettings;
-use events::relay::RelaySettings;
+use outbox::consumer::ConsumerSettings;
+use outbox::relay::RelaySettings;
 
 use crate::server::HttpSettings;
 use crate::settings::SettingsError;

@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig};
-use events::log::{EventPage, LogPosition, PAGE};
-use events::relay::{Outbox, OutboxError};
+use outbox::log::{EventPage, LogPosition, PAGE};
+use outbox::relay::{Outbox, OutboxError};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 use uuid::Uuid;

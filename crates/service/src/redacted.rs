@@ -1,11 +1,11 @@
 //! Paths for log messages: without the ids that are secrets.
 //!
 //! Only its id protects a cart. The id is a UUID, and nothing else in our paths is a UUID. So each UUID is replaced by
-//! its [reference](events::contract::cart_reference), which also identifies the cart in events and cache keys.
+//! its [reference](contract::cart_reference), which also identifies the cart in events and cache keys.
 
 use std::borrow::Cow;
 
-use events::contract::cart_reference;
+use contract::cart_reference;
 use uuid::Uuid;
 
 /// Returns `path` with each UUID replaced by a reference.

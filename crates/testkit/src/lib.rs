@@ -6,12 +6,15 @@ pub mod imports;
 mod ports;
 mod postgres;
 mod postgres_proxy;
+#[cfg(feature = "stack")]
 pub mod private_system;
 mod process;
 mod proxy;
 mod redis;
 mod sibling;
+#[cfg(feature = "stack")]
 mod stores;
+#[cfg(feature = "stack")]
 pub mod suite;
 mod supervisor;
 mod tools;
@@ -24,4 +27,5 @@ pub use process::{ChildProcess, Exit};
 pub use proxy::Proxy;
 pub use redis::Redis;
 pub use sibling::sibling;
+#[cfg(feature = "stack")]
 pub use stores::{Stores, service_command};

@@ -108,7 +108,7 @@ impl PrivateSystem {
     /// Returns an error if the services have not been built, or if Postgres or Redis does not start.
     pub async fn prepare(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let programs = programs()?;
-        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start())?;
+        let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start_with_users(&[]))?;
         let databases = Databases {
             shop: postgres.create_database("shop_db").await?,
             cart: postgres.create_database("cart_db").await?,

@@ -1,5 +1,8 @@
 //! A private Redis (or Valkey) on loopback, without persistence, which is removed with the test.
 
+#[cfg(feature = "stack")]
+mod users;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,21 +11,13 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ports::free_port;
 use crate::supervisor::Supervisor;
 use crate::tools;
 
-/// The ACL users of the stack and the script that renders them, so that services have the same rights in tests.
-const TEMPLATE: &str = include_str!("../../../deploy/redis/users.acl.template");
-const RENDER: &str = include_str!("../../../deploy/redis/render-acl");
-
-/// The password of every user except `default`: the tests themselves need none.
-const PASSWORD: &str = "of-a-test";
-
-/// A running Redis server, with the users of the stack.
+/// A running Redis server.
 #[derive(Debug)]
 pub struct Redis {
     supervisor: Supervisor,
@@ -39,11 +34,16 @@ impl Redis {
 
     /// Starts a server with settings that differ from the defaults, such as `("maxmemory-policy", "allkeys-lru")`.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
+        Self::launch(Self::supervisor()?, settings).await
+    }
+
+    fn supervisor() -> Result<Supervisor> {
+        Supervisor::new("redis", None, |_| ())
+    }
+
+    async fn launch(supervisor: Supervisor, settings: &[(&str, &str)]) -> Result<Self> {
         let program = tools::find(&["redis-server", "valkey-server"])?;
-        let supervisor = Supervisor::new("redis", None, |_| ())?;
-        let users = users(supervisor.directory()).await?;
-        let all = [&[("aclfile", &*users)], settings].concat();
-        let settings = all.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
+        let settings = settings.iter().map(|(name, value)| (format!("--{name}"), (*value).to_owned())).collect();
         let mut redis = Self { supervisor, program, settings, port: 0 };
         let mut attempt = 1;
         loop {
@@ -59,11 +59,6 @@ impl Redis {
     /// Returns the address for the user with all rights: `redis://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Returns the address for the user of a service, which has the same rights as in the stack.
-    pub fn url_of(&self, service: &str) -> String {
-        format!("redis://{service}:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     /// Returns the port, which a restart keeps.
@@ -136,16 +131,6 @@ impl Redis {
         self.cli(&command).await.expect("the test's own command");
     }
 
-    /// Revokes a service's rights on keys of other services, which are their streams.
-    pub async fn revoke_stream_access(&self, service: &str) -> Result<()> {
-        self.cli(&["ACL", "SETUSER", service, "clearselectors"]).await.map(drop)
-    }
-
-    /// Restores the original rights of all users.
-    pub async fn restore_users(&self) -> Result<()> {
-        self.cli(&["ACL", "LOAD"]).await.map(drop)
-    }
-
     /// Returns a `redis-cli` command, which takes commands as arguments, or line by line on its input.
     pub fn client(&self) -> Result<Command> {
         let mut client = Command::new(tools::find(&["redis-cli", "valkey-cli"])?);
@@ -201,26 +186,4 @@ impl Redis {
         };
         timeout(Duration::from_millis(200), ask).await.is_ok_and(|answer| answer.unwrap_or(false))
     }
-}
-
-/// Writes the ACL file, and returns its path.
-async fn users(directory: &Path) -> Result<String> {
-    // The content is the same for every server of this process.
-    static USERS: OnceCell<String> = OnceCell::const_new();
-    let users = USERS.get_or_try_init(|| render_users(directory)).await?;
-    let file = directory.join("users.acl");
-    std::fs::write(&file, users)?;
-    Ok(file.to_string_lossy().into_owned())
-}
-
-async fn render_users(directory: &Path) -> Result<String> {
-    std::fs::write(directory.join("users.acl.template"), TEMPLATE)?;
-    let mut render = Command::new("sh");
-    // The script looks for the template in its own folder.
-    render.arg("-c").arg(RENDER).arg(directory.join("render-acl"));
-    for user in ["ADMIN", "PRODUCT_API", "CART", "SEARCH", "RECOMMENDATION"] {
-        render.env(format!("REDIS_{user}_PASSWORD"), PASSWORD);
-    }
-    let users = tools::run(&mut render).await?;
-    Ok(users.replacen(&format!("user default reset on >{PASSWORD}"), "user default reset on nopass", 1))
 }

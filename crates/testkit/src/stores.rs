@@ -53,7 +53,7 @@ impl Stores {
     /// # Panics
     /// Panics if a store cannot be started, as all functions that start stores do.
     pub async fn start(service: &'static str) -> Self {
-        Self::with_redis(service, Redis::start().await.expect("a private Redis")).await
+        Self::with_redis(service, Redis::start_with_users(&[]).await.expect("a private Redis")).await
     }
 
     /// Does the same with this Redis.
@@ -63,7 +63,7 @@ impl Stores {
 
     /// Does the same with a database on a server that the test may stop.
     pub async fn on(service: &'static str, postgres: &Postgres) -> Self {
-        let redis = Redis::start().await.expect("a private Redis");
+        let redis = Redis::start_with_users(&[]).await.expect("a private Redis");
         Self { redis, database: Database::on(postgres, service).await, service }
     }
 

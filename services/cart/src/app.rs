@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context;
+use contract::product_api::ProductApi;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use events::consumer::{Consumer, Delivery, EventProgress, Subscription};
-use events::product_api::ProductApi;
-use events::relay::{Outbox, Relay};
-use events::{CART_EVENTS, PRODUCT_EVENTS};
+use outbox::consumer::{Consumer, Delivery, EventProgress, Subscription};
+use outbox::log::EventLog;
+use outbox::relay::{Outbox, Relay};
+use service::events::{CART_EVENTS, PRODUCT_EVENTS};
 use service::health::Readiness;
 use service::shutdown::shut_down_cache;
 use service::{Service, StartContext, outbox_routes};
@@ -56,12 +57,14 @@ impl Service for App {
 
     /// The product API may be unavailable.
     async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
-        let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(context.token);
+        let client = settings.product_api.http_client().context("PRODUCT_API__URL")?;
+        let api = ProductApi::new(&settings.product_api.url, client.clone());
+        let log = EventLog::new(&settings.product_api.url, client).with_token(context.token);
         let pool = context.open_database(&settings.postgres, MIGRATIONS).await?;
 
         let (cache, redis) = (context.cache, &settings.common.redis);
         let caches = Caches::new(&cache, &settings.lanes)?;
-        let (upstream, snapshots) = (Upstream::new(api.clone()), ProductSnapshots::new(pool.clone()));
+        let (upstream, snapshots) = (Upstream::new(api), ProductSnapshots::new(pool.clone()));
         let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
         let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
         let facts = ProductSource::new(caches.product.clone(), progress.clone(), upstream.clone(), snapshots.clone());
@@ -74,7 +77,7 @@ impl Service for App {
             source: PRODUCT_EVENTS,
             delivery: Delivery::Group(keys::GROUP),
             dead_letters: keys::DEAD_LETTERS.to_owned(),
-            log: api.events(),
+            log,
         };
         let handler = CartEventHandler::new(cache.clone(), caches, snapshots);
         let consumer = Consumer::start(&settings.events, &redis.url, subscription, handler).context("REDIS__URL")?;

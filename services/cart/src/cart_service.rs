@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cache::{CacheClient, Cached, GetError, Invalidated};
+use contract::{CartId, ProductId};
 use database::WriteError;
-use events::relay::Outbox;
+use outbox::relay::Outbox;
 use serde::Serialize;
 use service::conditions::Preconditions;
 use service::validator::Validator;
@@ -14,7 +15,6 @@ use uuid::Uuid;
 use crate::carts::{Carts, NewCart, Quantity};
 use crate::error::CartError;
 use crate::facts::{ProductSource, State, Upstream};
-use crate::ids::{CartId, ProductId};
 use crate::view::Views;
 
 /// The carts, the data of products, and the views made of both.

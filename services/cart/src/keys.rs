@@ -9,13 +9,13 @@
 //! |---|---|---|
 //! | `product:{id}` | the views of the carts that hold the product | after `cart:product:{id}`, by the same event |
 //!
-//! Operators see the keys, so a key contains the cart's [reference](events::contract::cart_reference) instead of its
+//! Operators see the keys, so a key contains the cart's [reference](contract::cart_reference) instead of its
 //! id. No entry carries the tag of a category, because no view shows one. Other names in the keyspace: `cart:events` is
 //! the stream of changes of carts, and `cart:~dead-letters` holds events that could not be applied.
 
 use cache::{Cache, CacheClient, PolicyError, Tag};
+use contract::ProductId;
 
-use crate::ids::ProductId;
 use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.

@@ -5,7 +5,6 @@ pub mod cart_service;
 pub mod carts;
 pub mod error;
 pub mod facts;
-pub mod ids;
 pub mod keys;
 pub mod react;
 mod routes;

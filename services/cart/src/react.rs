@@ -11,16 +11,16 @@
 use std::collections::HashSet;
 
 use cache::{CacheClient, Invalidation};
-use events::consumer::{EventHandler, HandlerError, Resync};
-use events::contract::{CartChange, ProductChange, ProductEvent};
-use events::log::LogPosition;
-use events::relay::{OutboxEvent, RelayHook};
+use contract::{CartChange, ProductChange, ProductId};
+use outbox::consumer::{EventHandler, HandlerError, Resync};
+use outbox::log::LogPosition;
+use outbox::relay::{OutboxEvent, RelayHook};
+use service::events::ProductEvent;
 use service::invalidation::require_done;
 use tracing::info;
 
 use crate::error::CartError;
 use crate::facts::ProductSnapshots;
-use crate::ids::ProductId;
 use crate::keys::{self, Caches};
 use crate::view::Views;
 
@@ -51,9 +51,7 @@ impl EventHandler for CartEventHandler {
 
     async fn apply(&self, events: &[ProductEvent]) -> Result<(), HandlerError> {
         for event in events {
-            let about = event.change.product_id.map_or(event.change.category_id, |id| id);
-            let what = if event.change.product_id.is_some() { "product" } else { "category" };
-            self.cache.feed().event(event.change.kind.name(), Some(event.seq), format_args!("{what}:{about}"));
+            self.cache.feed().event(event.change.kind.name(), Some(event.seq), event.change.subject());
         }
         // The minimum version first: a load that begins from here on rejects older data. A database that is temporarily
         // read-only refuses this write. The entries are removed all the same, and again when the event is redelivered.
@@ -92,7 +90,9 @@ impl InvalidateOnRelay {
     }
 }
 
-impl RelayHook<CartChange> for InvalidateOnRelay {
+impl RelayHook for InvalidateOnRelay {
+    type Data = CartChange;
+
     async fn before_append(&self, events: &[OutboxEvent<CartChange>]) -> Result<(), HandlerError> {
         let carts: HashSet<_> = events.iter().map(|committed| committed.event.change.cart_id).collect();
         require_done(self.views.invalidate_carts(carts).await)

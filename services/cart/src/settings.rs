@@ -1,9 +1,9 @@
 //! The settings of the cart: `settings.toml` holds the defaults and explains each.
 
+use contract::product_api::ProductApiSettings;
 use database::PostgresSettings;
-use events::consumer::ConsumerSettings;
-use events::product_api::ProductApiSettings;
-use events::relay::RelaySettings;
+use outbox::consumer::ConsumerSettings;
+use outbox::relay::RelaySettings;
 use serde::Deserialize;
 use service::limits;
 use service::policy_settings::{CachePolicySettings, check_policies};

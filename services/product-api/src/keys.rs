@@ -25,8 +25,9 @@
 use std::time::Duration;
 
 use cache::{Cache, CacheClient, Invalidation, Key, PolicyError, Tag};
+use contract::{CategoryId, ProductId};
 
-use crate::catalogue::{CategoryId, ListMembership, ProductId, UpdatedProduct, Writer};
+use crate::catalogue::{ListMembership, UpdatedProduct, Writer};
 use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.

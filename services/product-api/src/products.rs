@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use cache::{CacheClient, Invalidated, Invalidation, NewEntry, Published, Tag};
+use contract::ProductId;
 use database::WriteError;
-use events::relay::Outbox;
+use outbox::relay::Outbox;
 use service::conditions::Preconditions;
 
-use crate::catalogue::{Catalogue, CatalogueError, ListMembership, NewProduct, Product, ProductId, UpdatedProduct};
+use crate::catalogue::{Catalogue, CatalogueError, ListMembership, NewProduct, Product, UpdatedProduct};
 use crate::keys::{self, Caches};
 
 /// The catalogue in Postgres, and its caches in Redis.

@@ -1,7 +1,7 @@
 //! The settings of the product API: `settings.toml` holds the defaults and explains each.
 
 use database::PostgresSettings;
-use events::relay::RelaySettings;
+use outbox::relay::RelaySettings;
 use serde::Deserialize;
 use service::limits;
 use service::policy_settings::{CachePolicySettings, check_policies};

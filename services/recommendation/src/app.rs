@@ -5,11 +5,11 @@ use std::time::Duration;
 use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context;
 use cache::CacheClient;
+use contract::cart_snapshot::CartSnapshot;
+use contract::product_api::ProductApi;
 use database::Pool;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use events::carts::CartSnapshot;
-use events::log::EventLog;
-use events::product_api::ProductApi;
+use outbox::log::EventLog;
 use service::health::Readiness;
 use service::shutdown::shut_down_cache;
 use service::{Service, StartContext};
@@ -56,7 +56,9 @@ impl Service for App {
     /// Redis, the product API and the cart may be unavailable.
     async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
         let token = context.token;
-        let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
+        let client = settings.product_api.http_client().context("PRODUCT_API__URL")?;
+        let api = ProductApi::new(&settings.product_api.url, client.clone());
+        let log = EventLog::new(&settings.product_api.url, client).with_token(token);
         let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
         let cart_log = EventLog::new(&settings.cart.url, client.clone()).with_token(token);
         let snapshot = CartSnapshot::new(&settings.cart.url, client).with_token(token);
@@ -68,7 +70,8 @@ impl Service for App {
         let lists = Lists::new(caches.clone(), pool.clone());
         let learner = Learner::new(pool.clone(), cache.clone(), settings.learning.clone());
         let sync = CatalogueSync {
-            api: api.clone(),
+            api,
+            log: log.clone(),
             catalogue: Catalogue::new(pool.clone()),
             positions: positions.clone(),
             state: state.clone(),
@@ -86,7 +89,7 @@ impl Service for App {
         let carts = CartEventHandler { cache: cache.clone(), baskets, positions: positions.clone(), log: cart_log };
         let progress = BothProgress::new(&settings.events);
         let follower = Follower { settings: settings.clone(), products, carts, progress: progress.clone() };
-        let maintaining = maintenance::run(api.events(), positions, state.clone());
+        let maintaining = maintenance::run(log, positions, state.clone());
         let tasks = vec![
             tokio::spawn(until(shutdown.clone(), maintaining)),
             tokio::spawn(until(shutdown.clone(), async move { learner.learn().await })),

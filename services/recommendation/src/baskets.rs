@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use contract::cart_snapshot::CartLine;
+use contract::{CartChange, CartChangeKind};
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt, Integer, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use events::CART_EVENTS;
-use events::carts::CartLine;
-use events::contract::{CartChange, CartChangeKind, CartEvent};
-use events::log::LogPosition;
+use outbox::log::LogPosition;
+use service::events::{CART_EVENTS, CartEvent};
 use uuid::Uuid;
 
 use crate::error::RecommendationError;

@@ -1,10 +1,10 @@
 //! Errors of requests, event handlers and learning runs. The variants differ in how the caller proceeds.
 
+use contract::cart_snapshot::SnapshotError;
+use contract::product_api::ProductApiError;
 use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
-use events::carts::SnapshotError;
-use events::log::LogError;
-use events::product_api::ProductApiError;
+use outbox::log::LogError;
 
 /// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]

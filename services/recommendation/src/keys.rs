@@ -13,7 +13,7 @@
 //! | `together:{id}` | lists that use what is bought together with the product | the learned scores change |
 //! | `basket:{reference}` | the list of the cart | an item is added to the cart or removed |
 //!
-//! This service knows a cart only by its [reference](events::contract::cart_reference): events carry no ids of carts.
+//! This service knows a cart only by its [reference](contract::cart_reference): events carry no ids of carts.
 //! `products-of` is a collection tag: a list cannot carry the tag of a product that is not in it yet. Another key in
 //! the keyspace: `recommendation:~dead-letters` holds events that could not be applied.
 

@@ -4,7 +4,6 @@ pub mod app;
 pub mod baskets;
 pub mod catalogue;
 pub mod error;
-pub mod ids;
 pub mod keys;
 pub mod learning;
 pub mod lists;

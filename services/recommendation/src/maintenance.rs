@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use events::PRODUCT_EVENTS;
-use events::log::{EventLog, LogError, LogPosition};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use outbox::log::{EventLog, LogError};
+use service::events::PRODUCT_EVENTS;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::positions::Positions;
 use crate::state::CatalogueStatus;
@@ -12,17 +12,7 @@ use crate::state::CatalogueStatus;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// A log counts as unavailable when it takes longer than this to return its head.
-const LOG_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Returns the position of the newest event of a log. With `mark`, the log also checks that `mark` belongs to its
-/// history.
-///
-/// # Errors
-/// Fails with [`LogError::Diverged`] when it does not, and with another error when the log does not respond in time.
-pub async fn head(log: &EventLog, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
-    let asked = timeout(LOG_TIMEOUT, log.head(mark)).await;
-    asked.unwrap_or_else(|_| Err(LogError::Unavailable("no answer in time".to_owned())))
-}
+pub const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs the check forever.
 pub async fn run(log: EventLog, positions: Positions, state: CatalogueStatus) {
@@ -32,7 +22,10 @@ pub async fn run(log: EventLog, positions: Positions, state: CatalogueStatus) {
         ticks.tick().await;
         // If the database or the log does not respond, nothing is recorded, and the copy becomes stale.
         let Ok(before) = positions.of(PRODUCT_EVENTS.stream).await else { continue };
-        match (head(&log, before.map(|before| before.newest)).await, positions.of(PRODUCT_EVENTS.stream).await) {
+        match (
+            log.head(before.map(|before| before.newest), LOG_TIMEOUT).await,
+            positions.of(PRODUCT_EVENTS.stream).await,
+        ) {
             (Ok(head), Ok(position)) => {
                 state.observe_head(head.seq, position.map_or(0, |position| position.seq), Instant::now());
             }

@@ -11,8 +11,8 @@ use database::{Pool, sql};
 use diesel::OptionalExtension;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use events::consumer::Position;
-use events::log::LogPosition;
+use outbox::consumer::Position;
+use outbox::log::LogPosition;
 use uuid::Uuid;
 
 use crate::error::RecommendationError;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use contract::product_api::ProductApiSettings;
 use database::PostgresSettings;
-use events::consumer::ConsumerSettings;
-use events::product_api::ProductApiSettings;
+use outbox::consumer::ConsumerSettings;
 use serde::Deserialize;
 use service::limits;
 use service::policy_settings::{CachePolicySettings, check_policies};

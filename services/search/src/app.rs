@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context;
 use cache::CacheClient;
-use events::PRODUCT_EVENTS;
-use events::consumer::EventProgress;
-use events::product_api::ProductApi;
+use contract::product_api::ProductApi;
+use outbox::consumer::EventProgress;
+use outbox::log::EventLog;
+use service::events::PRODUCT_EVENTS;
 use service::health::Readiness;
 use service::shutdown::shut_down_cache;
 use service::{Service, StartContext};
@@ -56,7 +57,9 @@ impl Service for App {
     async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
         let StartContext { cache, token, shutdown, .. } = context;
         let watermarks = TagWatermarks::connect(&settings.common.redis.url).context("REDIS__URL")?;
-        let api = ProductApi::new(&settings.product_api).context("PRODUCT_API__URL")?.with_token(token);
+        let client = settings.product_api.http_client().context("PRODUCT_API__URL")?;
+        let api = ProductApi::new(&settings.product_api.url, client.clone());
+        let log = EventLog::new(&settings.product_api.url, client).with_token(token);
         let (store, commit) = open(&settings.index).await.context("INDEX__PATH")?;
         let state = Arc::new(IndexStatus::default());
         if let Some(commit) = &commit {
@@ -71,19 +74,26 @@ impl Service for App {
         let limits = &settings.common.redis;
         let pages = ResultPages::new(cache.clone(), pages, watermarks.clone(), Arc::clone(&state), limits);
         let maintenance = Maintenance {
-            api: api.clone(),
+            log: log.clone(),
             cache: cache.clone(),
             invalidator: invalidator.clone(),
             watermarks: watermarks.clone(),
             state: Arc::clone(&state),
         };
         let commit_every = settings.index.commit_every;
-        let indexer =
-            Indexer::new(api.clone(), store, commit.clone(), invalidator.clone(), Arc::clone(&state), commit_every);
+        let indexer = Indexer::new(
+            api,
+            log.clone(),
+            store,
+            commit.clone(),
+            invalidator.clone(),
+            Arc::clone(&state),
+            commit_every,
+        );
         let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
         let follower = EventFollower {
             settings: settings.clone(),
-            api,
+            log,
             cache: cache.clone(),
             invalidator,
             state: Arc::clone(&state),

@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::CacheClient;
-use events::PRODUCT_EVENTS;
-use events::consumer::{Consumer, Delivery, EventProgress, Subscription};
-use events::log::{LogError, LogPosition};
-use events::product_api::ProductApi;
+use outbox::consumer::{Consumer, Delivery, EventProgress, Subscription};
+use outbox::log::{EventLog, LogError, LogPosition};
+use service::events::PRODUCT_EVENTS;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -31,7 +29,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Builds the index where there is none, and follows the stream from there.
 pub(crate) struct EventFollower {
     pub(crate) settings: Settings,
-    pub(crate) api: ProductApi,
+    pub(crate) log: EventLog,
     pub(crate) cache: CacheClient,
     pub(crate) invalidator: Invalidator,
     pub(crate) state: Arc<IndexStatus>,
@@ -50,7 +48,7 @@ impl EventFollower {
             source: PRODUCT_EVENTS,
             delivery: Delivery::Log(position),
             dead_letters: DEAD_LETTERS.to_owned(),
-            log: self.api.events(),
+            log: self.log.clone(),
         };
         let reaction = Reaction { cache: self.cache, invalidator: self.invalidator, state: self.state, work };
         match Consumer::start(&self.settings.events, &self.settings.common.redis.url, subscription, reaction) {
@@ -67,8 +65,8 @@ impl EventFollower {
     /// Returns the position from which the consumer follows the stream.
     async fn begin(&self, indexer: &mut Indexer, commit: Option<Commit>) -> LogPosition {
         let Some(commit) = commit else { return indexer.reindex().await };
-        match timeout(LOG_TIMEOUT, self.api.events().head(Some(commit.mark()))).await {
-            Ok(Err(LogError::Diverged(position))) => {
+        match self.log.head(Some(commit.mark()), LOG_TIMEOUT).await {
+            Err(LogError::Diverged(position)) => {
                 warn!(
                     position,
                     "the index has a different history than the catalogue's event log; it is compared with the catalogue"

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cache::CacheClient;
-use events::log::{LogError, LogPosition};
-use events::product_api::ProductApi;
 use metrics::gauge;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use outbox::log::{EventLog, LogError, LogPosition};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use crate::invalidator::Invalidator;
@@ -24,8 +23,8 @@ const MOST_TAGS: u64 = 50_000;
 
 /// Periodic maintenance of the index status, pending invalidations and watermarks.
 pub struct Maintenance {
-    /// Returns the head of the event log.
-    pub api: ProductApi,
+    /// The event log of the catalogue.
+    pub log: EventLog,
     /// Knows whether Redis is in use.
     pub cache: CacheClient,
     /// Retries the pending invalidation.
@@ -60,8 +59,7 @@ impl Maintenance {
     /// Returns the position of the newest event within [`LOG_TIMEOUT`]. With `mark`, the log also checks that `mark`
     /// belongs to its history.
     async fn head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
-        let late = |_| Err(LogError::Unavailable("no answer in time".to_owned()));
-        timeout(LOG_TIMEOUT, self.api.events().head(mark)).await.unwrap_or_else(late)
+        self.log.head(mark, LOG_TIMEOUT).await
     }
 
     async fn maintain_watermarks(&self) -> Result<(), WatermarkError> {

@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cache::{CacheClient, Tag};
-use events::consumer::{EventHandler, HandlerError, Resync};
-use events::contract::{ProductChange, ProductEvent};
-use events::log::LogPosition;
+use contract::ProductChange;
+use outbox::consumer::{EventHandler, HandlerError, Resync};
+use outbox::log::LogPosition;
+use service::events::ProductEvent;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -41,7 +42,7 @@ impl EventHandler for Reaction {
         let tags: BTreeSet<Tag> = events.iter().map(|event| shown(&event.change)).collect();
         self.invalidator.invalidate(last.seq, tags.into_iter().collect()).await;
         for event in events {
-            self.cache.feed().event(event.change.kind.name(), Some(event.seq), shown(&event.change));
+            self.cache.feed().event(event.change.kind.name(), Some(event.seq), event.change.subject());
         }
         self.work.send(Work::Index(events.to_vec())).await.map_err(|_| stopping())
     }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use events::consumer::ConsumerSettings;
-use events::product_api::ProductApiSettings;
+use contract::product_api::ProductApiSettings;
+
+use outbox::consumer::ConsumerSettings;
 use serde::Deserialize;
 use service::limits;
 use service::policy_settings::{CachePolicySettings, check_policies};

@@ -2,17 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use contract::Freshness;
 use metrics::gauge;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::index::Snapshot;
-
-/// An index counts as stale when it was last known to be current longer ago than this.
-const STALE: Duration = Duration::from_secs(5);
 
 /// The status of the index, shared by all parts of the service.
 pub struct IndexStatus {
@@ -22,18 +20,9 @@ pub struct IndexStatus {
     is_reindexing: AtomicBool,
     /// The highest event number up to which an invalidation of all pages is pending; 0 if none is.
     pending_invalidation: AtomicU64,
-    head: Mutex<Head>,
+    freshness: Freshness,
     /// The id of the watermarks and the lineage of the index that are known to belong to one history.
     compared: Mutex<Option<(i64, u64)>>,
-}
-
-/// The newest event of the log, as far as this process knows.
-#[derive(Default)]
-struct Head {
-    number: u64,
-    /// When the index last included every event of the log.
-    current: Option<Instant>,
-    asked: Option<Instant>,
 }
 
 /// How current the index is from which a response was built.
@@ -55,7 +44,7 @@ impl Default for IndexStatus {
             reindexed_products: AtomicU64::new(0),
             is_reindexing: AtomicBool::new(false),
             pending_invalidation: AtomicU64::new(0),
-            head: Mutex::default(),
+            freshness: Freshness::default(),
             compared: Mutex::default(),
         }
     }
@@ -135,21 +124,14 @@ impl IndexStatus {
     /// Records that the newest event of the log had this number at `now`.
     pub fn observe_head(&self, number: u64, now: Instant) {
         let position = self.position();
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        if position >= number {
-            head.current = Some(now);
-        } else if position >= head.number && head.asked.is_some() {
-            // The index includes the head of the previous check, so it is behind by at most the time since then.
-            head.current = head.current.max(head.asked);
-        }
-        (head.number, head.asked) = (number, Some(now));
+        self.freshness.observe_head(number, position, now);
         gauge!("search_index_lag").set(number.saturating_sub(position) as f64);
     }
 
     /// Marks the index as not current, because the log reports that it belongs to another history, whatever its
     /// position.
     pub fn mark_not_current(&self) {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;
+        self.freshness.mark_not_current();
     }
 
     /// Records that the log has confirmed an index of `lineage` as part of its history, after the watermarks with the
@@ -166,9 +148,7 @@ impl IndexStatus {
     /// Returns how current the index is.
     pub fn index(&self, now: Instant) -> IndexState {
         let position = self.position();
-        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = head.current.is_some_and(|current| now.saturating_duration_since(current) <= STALE);
-        IndexState { position, lag: head.number.saturating_sub(position), stale: !is_current }
+        IndexState { position, lag: self.freshness.lag(position), stale: self.freshness.is_stale(now) }
     }
 
     fn position(&self) -> u64 {

@@ -1,5 +1,5 @@
 -- The outbox: triggers write what was put into carts and removed from them, in the transaction of the change, for every
--- writer. The relay (crates/events) numbers the rows, appends them to the stream, and marks them done.
+-- writer. The relay (crates/outbox) numbers the rows, appends them to the stream, and marks them done.
 
 create table outbox (
     id          bigint generated always as identity primary key,

@@ -1,4 +1,4 @@
--- The relay (crates/events) reads this column from every outbox. The cart's writers record nothing there, because the
+-- The relay (crates/outbox) reads this column from every outbox. The cart's writers record nothing there, because the
 -- relay invalidates the same views for every writer.
 alter table outbox add column writer text default nullif(current_setting('shop.writer', true), '');
 

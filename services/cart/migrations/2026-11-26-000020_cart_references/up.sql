@@ -1,5 +1,5 @@
 -- A client that knows a cart's id may read and change the cart. Events therefore name the cart by its reference: the
--- beginning of the SHA-256 of the id (cart_reference in crates/events). Every event passes through this function, which
+-- beginning of the SHA-256 of the id (cart_reference in crates/contract). Every event passes through this function, which
 -- is otherwise unchanged.
 create or replace function announce(kind text, change jsonb) returns jsonb language sql volatile as $$
     select jsonb_strip_nulls(jsonb_build_object(

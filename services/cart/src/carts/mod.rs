@@ -5,13 +5,13 @@ mod snapshot;
 
 pub use model::{Cart, Line, NewCart, Quantity};
 
+use contract::{CartId, ProductId};
 use database::{Pool, WriteError};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service::conditions::Preconditions;
 
 use crate::error::CartError;
-use crate::ids::{CartId, ProductId};
 use crate::schema::{cart_items, carts};
 
 /// The maximum number of products in one cart.

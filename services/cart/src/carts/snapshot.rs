@@ -1,9 +1,9 @@
 //! All carts, page by page, identified by their references: for consumers that have lost events.
 
+use contract::cart_snapshot::{CartLine, CartSnapshotPage};
 use database::sql;
 use diesel::sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use events::carts::{CartLine, CartSnapshotPage};
 use uuid::Uuid;
 
 use super::Carts;

@@ -25,11 +25,11 @@ pub use upstream::{Upstream, UpstreamDown};
 use std::collections::HashMap;
 
 use cache::{Batch, Cache, Cached, GetError, NewEntry};
-use events::consumer::EventProgress;
+use contract::ProductId;
 use futures_util::future::join_all;
+use outbox::consumer::EventProgress;
 
 use crate::error::CartError;
-use crate::ids::ProductId;
 use batch::RequestBatcher;
 use source::Source;
 

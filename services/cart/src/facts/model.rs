@@ -1,6 +1,6 @@
 //! The data of a product, and the decision whether a fetched version is recent enough.
 
-use events::product_api::Product;
+use contract::product_api::Product;
 use serde::{Deserialize, Serialize};
 
 /// The data of a product that a cart shows. They exclude the category, so a renamed category affects no cart.

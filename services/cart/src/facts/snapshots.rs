@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
+use contract::ProductChangeKind;
 use database::{Pool, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use events::contract::{ProductChangeKind, ProductEvent};
 use serde_json::Value;
+use service::events::ProductEvent;
 
 use super::model::{ProductFields, Snapshot};
 use crate::error::CartError;

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::product_api::{Product, ProductApi};
+use contract::product_api::{Product, ProductApi};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -102,15 +102,15 @@ impl Upstream {
 
 #[cfg(test)]
 mod tests {
+    use contract::product_api::ProductApiSettings;
+
     use super::*;
 
     #[test]
     fn one_caller_probes_after_the_circuit_breaker_opened() {
-        let api = ProductApi::new(&events::product_api::ProductApiSettings {
-            url: "http://127.0.0.1:9".to_owned(),
-            timeout: Duration::from_secs(1),
-        });
-        let upstream = Upstream::new(api.expect("a URL"));
+        let settings = ProductApiSettings { url: "http://127.0.0.1:9".to_owned(), timeout: Duration::from_secs(1) };
+        let client = settings.http_client().expect("a client");
+        let upstream = Upstream::new(ProductApi::new(&settings.url, client));
         let now = Instant::now();
         assert!(upstream.may_ask(now) && upstream.may_ask(now), "nothing is known against it");
         assert!(upstream.noted::<(), _>(Err("no answer")).is_err());

@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use contract::CartId;
 use service::cache_control::Caching;
 use service::problem::Problem;
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
@@ -10,7 +11,6 @@ use super::{input, problems};
 use crate::NAME;
 use crate::cart_service::CartService;
 use crate::carts::NewCart;
-use crate::ids::CartId;
 use crate::view::View;
 
 /// Creates an empty cart. Takes no body. Every client that knows the cart's id may read and change the cart.

@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use contract::{CartId, ProductId};
 use service::conditions::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{self, CacheResponse, spawn_detached};
@@ -10,7 +11,6 @@ use super::{input, problems};
 use crate::NAME;
 use crate::cart_service::{CartService, WrittenLine};
 use crate::carts::Quantity;
-use crate::ids::{CartId, ProductId};
 
 /// Sets the number of pieces of a product in the cart. The earlier view is removed before the response.
 ///

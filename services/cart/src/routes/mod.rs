@@ -7,7 +7,7 @@ mod problems;
 mod snapshot;
 
 use actix_web::web::ServiceConfig;
-use events::carts::CartSnapshotPage;
+use contract::cart_snapshot::CartSnapshotPage;
 use service::http_metrics::resource;
 use utoipa::OpenApi;
 

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use events::carts::{CartSnapshotPage, MOST};
+use contract::cart_snapshot::{CartSnapshotPage, MAX_CARTS};
 use serde::Deserialize;
 use service::operations::OperatorToken;
 use service::problem::{Problem, Query};
@@ -40,9 +40,9 @@ pub(super) async fn page(
     query: Query<SnapshotQuery>,
     service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = query.0.limit.unwrap_or(MOST);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::invalid_field("limit", format!("must be between 1 and {MOST}")));
+    let limit = query.0.limit.unwrap_or(MAX_CARTS);
+    if !(1..=MAX_CARTS).contains(&limit) {
+        return Err(Problem::invalid_field("limit", format!("must be between 1 and {MAX_CARTS}")));
     }
     Ok(HttpResponse::Ok().json(service.carts.snapshot(query.0.cursor, limit).await.map_err(problems::shop)?))
 }

@@ -12,7 +12,7 @@
 //! after the fence, it reads the data after step 1, so it cannot find the old ones. In the other order, or with both
 //! steps at once, a load could find the old data between the fence and the removal, and nothing would remove the view.
 //!
-//! While it is uncertain whether all events have been applied ([`events::consumer::EventProgress`]), the cache is
+//! While it is uncertain whether all events have been applied ([`outbox::consumer::EventProgress`]), the cache is
 //! bypassed, and each view requests the data from the product API. If the product API responds, the view is current.
 //! Otherwise it is marked as stale.
 //!
@@ -30,13 +30,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::{Bypass, Cache, CacheClient, Cached, GetError, Invalidated, Invalidation, NewEntry};
+use contract::CartId;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::carts::Carts;
 use crate::error::CartError;
 use crate::facts::{ProductSource, UNVERIFIED};
-use crate::ids::CartId;
 use crate::keys;
 
 /// The reader of views. Cheap to clone.

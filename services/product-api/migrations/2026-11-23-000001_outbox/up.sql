@@ -1,5 +1,5 @@
 -- The outbox: triggers write the changes, in the transaction of each change. Every writer of the catalogue, including
--- psql, therefore causes an event, and a change that is rolled back causes none. The relay (crates/events) numbers the
+-- psql, therefore causes an event, and a change that is rolled back causes none. The relay (crates/outbox) numbers the
 -- rows, appends them to the stream, and marks them done.
 
 create table outbox (

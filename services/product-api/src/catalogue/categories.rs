@@ -1,12 +1,13 @@
 //! Queries and changes of categories.
 
+use contract::CategoryId;
 use database::WriteError;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use service::conditions::Preconditions;
 use service::validator::Validator;
 
-use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryId, CategoryPage, Product};
+use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryPage, Product};
 use crate::schema::{categories, products};
 
 /// How many products the list of a category shows.

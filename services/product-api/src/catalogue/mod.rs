@@ -8,9 +8,7 @@ mod products;
 
 pub use change::{CategoryChange, NewProduct, ProductChange};
 pub use error::CatalogueError;
-pub use model::{
-    Category, CategoryId, CategoryPage, CategoryRef, FeaturedList, ListMembership, Product, ProductId, ProductPage,
-};
+pub use model::{Category, CategoryPage, CategoryRef, FeaturedList, ListMembership, Product, ProductPage};
 pub use products::{UpdatedProduct, Writer};
 
 use database::Pool;

@@ -1,56 +1,13 @@
-//! Products and categories as the API returns them, and their ids.
-
-use std::fmt;
-use std::str::FromStr;
+//! Products and categories as the API returns them.
 
 use chrono::{DateTime, Utc};
+use contract::CategoryId;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::schema::{categories, products};
-
-macro_rules! id {
-    ($name:ident, $what:literal) => {
-        #[doc = concat!("The id of a ", $what, ": a positive number.")]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        pub struct $name(pub(super) i64);
-
-        impl $name {
-            /// Returns the number that the database stores.
-            pub fn get(self) -> i64 {
-                self.0
-            }
-        }
-
-        impl From<i64> for $name {
-            fn from(id: i64) -> Self {
-                Self(id)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                // No leading zeros, so that each id has exactly one URL.
-                let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-                let number = text.parse().ok().filter(|number| digits && *number > 0);
-                number.map(Self).ok_or_else(|| format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX))
-            }
-        }
-    };
-}
-
-id!(ProductId, "product");
-id!(CategoryId, "category");
 
 /// A product.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, Queryable, Selectable)]
@@ -147,20 +104,4 @@ pub struct CategoryPage {
     pub total: i64,
     /// The first hundred products, in the order of their ids.
     pub products: Vec<Product>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_a_positive_number_and_nothing_else() {
-        assert_eq!("1".parse(), Ok(ProductId(1)));
-        assert_eq!("9223372036854775807".parse(), Ok(ProductId(i64::MAX)));
-        for text in
-            ["", "0", "-1", "+1", "01", "1.0", "1e3", "abc", " 1", "9223372036854775808", "99999999999999999999999"]
-        {
-            assert!(text.parse::<ProductId>().is_err(), "{text}");
-        }
-    }
 }

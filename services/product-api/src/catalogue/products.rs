@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use contract::ProductId;
 use database::WriteError;
 use diesel::define_sql_function;
 use diesel::prelude::*;
@@ -10,9 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service::conditions::Preconditions;
 use service::validator::Validator;
 
-use super::{
-    Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductChange, ProductId, ProductPage,
-};
+use super::{Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductChange, ProductPage};
 use crate::schema::{categories, products};
 
 /// How many ids a creation tries.

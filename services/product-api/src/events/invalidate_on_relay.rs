@@ -24,13 +24,13 @@
 use std::collections::{HashMap, HashSet};
 
 use cache::{CacheClient, Invalidation, Key, Tag};
-use events::consumer::HandlerError;
-use events::contract::{ProductChange, ProductChangeKind as Kind};
-use events::relay::{OutboxEvent, RelayHook};
+use contract::{CategoryId, ProductChange, ProductChangeKind as Kind};
 use metrics::counter;
+use outbox::consumer::HandlerError;
+use outbox::relay::{OutboxEvent, RelayHook};
 use service::invalidation::require_done;
 
-use crate::catalogue::{CategoryId, Writer};
+use crate::catalogue::Writer;
 use crate::keys::{self, Caches};
 
 /// Repeats the invalidations that committed changes require.
@@ -101,7 +101,9 @@ impl InvalidateOnRelay {
     }
 }
 
-impl RelayHook<ProductChange> for InvalidateOnRelay {
+impl RelayHook for InvalidateOnRelay {
+    type Data = ProductChange;
+
     async fn before_append(&self, events: &[OutboxEvent<ProductChange>]) -> Result<(), HandlerError> {
         require_done(self.cache.invalidate(self.invalidation_for(events)).await)
     }

@@ -6,16 +6,17 @@
 
 use std::time::Duration;
 
-use cache::{CacheClient, CacheSettings, Invalidated, Invalidation, Tag};
+use cache::{CacheClient, CacheSettings, Invalidated, Invalidation};
 use chrono::Utc;
-use events::contract::{ProductChange, ProductEvent};
-use events::{Backoff, RecurringFailure, reconnect_when_silent};
+use contract::ProductChange;
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server};
 use fred::types::{Builder, Message, RespVersion, Value};
 use metrics::{counter, histogram};
+use outbox::{Backoff, RecurringFailure, reconnect_when_silent};
+use service::events::{PRODUCT_EVENTS, ProductEvent};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -149,7 +150,7 @@ impl Reaction {
             warn!("a message on {CHANNEL} is not an event; it is ignored");
             return;
         };
-        self.cache.feed().event(event.change.kind.name(), Some(event.seq), about(&event.change));
+        self.cache.feed().event(event.change.kind.name(), Some(event.seq), event.change.subject());
         if let Invalidated::Done { .. } = self.cache.invalidate(self.invalidation_for(&event.change)).await {
             // The difference of the clocks of the database and of this process. On one machine they are the same clock.
             let took = (Utc::now() - event.occurred_at).to_std().unwrap_or_default();
@@ -174,16 +175,8 @@ impl Reaction {
     }
 }
 
-/// Returns the tag under which the feed shows the change.
-fn about(change: &ProductChange) -> Tag {
-    match change.product_id {
-        Some(product) => keys::product(product.into()),
-        None => keys::category(change.category_id.into()),
-    }
-}
-
 fn parse(value: &Value) -> Option<ProductEvent> {
-    ProductEvent::parse(value.as_bytes()?).ok()
+    ProductEvent::parse(value.as_bytes()?, PRODUCT_EVENTS.types).ok()
 }
 
 /// Returns a connection that fails a command in time, and reconnects forever.

@@ -1,7 +1,7 @@
 //! How the product API handles the events of its own catalogue.
 //!
 //! Triggers write the events into the outbox, in the transaction of the change (`migrations/*_outbox`). The relay of
-//! `crates/events` reads them there. Before it appends them to the stream, it calls [`InvalidateOnRelay`], which
+//! `crates/outbox` reads them there. Before it appends them to the stream, it calls [`InvalidateOnRelay`], which
 //! repeats the invalidations that a writer may not have made. [`Listener`] is strategy 4: it receives changes over
 //! Pub/Sub.
 

@@ -6,6 +6,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use contract::ProductId;
 use service::conditions::Preconditions;
 use service::problem::{Body, Problem, Query};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
@@ -13,7 +14,7 @@ use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 use super::input::{Page, PageQuery};
 use super::{input, problems};
 use crate::NAME;
-use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductId, ProductPage, UpdatedProduct};
+use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductPage, UpdatedProduct};
 use crate::products::{ProductService, WriteEffect};
 
 /// Returns one page of the products in the order of their ids, or the products that `ids` names.

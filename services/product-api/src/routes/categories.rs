@@ -2,13 +2,14 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use contract::CategoryId;
 use service::conditions::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::{input, problems};
 use crate::NAME;
-use crate::catalogue::{Category, CategoryChange, CategoryId};
+use crate::catalogue::{Category, CategoryChange};
 use crate::products::ProductService;
 use crate::strategies::tags;
 

@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use contract::ProductId;
 use garde::Validate;
 use serde::Deserialize;
 use service::problem::{FieldError, Problem};
 use utoipa::IntoParams;
 
-use crate::catalogue::ProductId;
 use crate::strategies::Strategy;
 
 /// Parses an id in a path.

@@ -2,12 +2,13 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use contract::CategoryId;
 use service::problem::Problem;
 use service::response::CacheResponse;
 
 use super::{input, problems};
 use crate::NAME;
-use crate::catalogue::{CategoryId, CategoryPage, FeaturedList};
+use crate::catalogue::{CategoryPage, FeaturedList};
 use crate::products::ProductService;
 use crate::strategies::{swr, tags};
 

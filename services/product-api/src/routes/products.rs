@@ -2,13 +2,14 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use contract::ProductId;
 use service::conditions::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
 use super::{input, problems};
 use crate::NAME;
-use crate::catalogue::{Product, ProductChange, ProductId};
+use crate::catalogue::{Product, ProductChange};
 use crate::products::ProductService;
 use crate::strategies::{Strategy, explicit};
 

@@ -15,10 +15,11 @@
 //! the stream, as the other services do. The listener is `crate::events::listener`, the relay `events::relay`.
 
 use cache::{Cached, GetError};
+use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, ProductChange};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 

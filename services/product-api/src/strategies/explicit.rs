@@ -14,10 +14,11 @@
 //! acknowledge it (`detail=deferred`), the relay removes the entry (`crate::events::invalidate_on_relay`).
 
 use cache::{Cached, GetError, Invalidation};
+use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, Writer};
+use crate::catalogue::{CatalogueError, Product, ProductChange, Writer};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 

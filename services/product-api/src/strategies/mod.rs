@@ -14,13 +14,14 @@ pub mod writethrough;
 use std::str::FromStr;
 
 use cache::{Cached, GetError};
+use contract::ProductId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use service::cache_control::Caching;
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, ProductChange};
 use crate::products::{CacheWrite, ProductService};
 
 /// The strategies, in the order of their numbers.

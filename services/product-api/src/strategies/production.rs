@@ -13,11 +13,12 @@
 //! entry past its soft TTL is still served, marked as stale. An invalidated entry is never served.
 
 use cache::{Cached, GetError};
+use contract::ProductId;
 
 use super::tags;
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId, UpdatedProduct};
+use crate::catalogue::{CatalogueError, ProductChange, UpdatedProduct};
 use crate::products::{CacheWrite, ProductService};
 
 /// Returns the entry until something that it shows changes. After the soft TTL, it is returned at once and refreshed in

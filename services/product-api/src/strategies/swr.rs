@@ -16,10 +16,11 @@
 use std::collections::BTreeSet;
 
 use cache::{Cached, GetError, NewEntry};
+use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, ProductChange};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 

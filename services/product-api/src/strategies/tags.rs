@@ -16,12 +16,11 @@
 //! without the tag is not removed.
 
 use cache::{Cached, GetError, Invalidation, NewEntry, Tag};
+use contract::{CategoryId, ProductId};
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{
-    CatalogueError, Category, CategoryChange, CategoryId, Product, ProductChange, ProductId, UpdatedProduct,
-};
+use crate::catalogue::{CatalogueError, Category, CategoryChange, Product, ProductChange, UpdatedProduct};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 

@@ -11,10 +11,11 @@
 //! one read is slow, whether the product changed or not.
 
 use cache::{Cached, GetError};
+use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, ProductId};
+use crate::catalogue::{CatalogueError, ProductChange};
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Returns the entry until its TTL ends, also after the product has changed in the database.

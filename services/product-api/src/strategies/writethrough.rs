@@ -14,10 +14,11 @@
 //! keeps a value that the writer has stored.
 
 use cache::{Cached, GetError, Invalidation, Tag, WriteLease};
+use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, Product, ProductChange, ProductId, UpdatedProduct, Writer};
+use crate::catalogue::{CatalogueError, Product, ProductChange, UpdatedProduct, Writer};
 use crate::keys;
 use crate::products::{self, CacheWrite, ProductService};
 

@@ -139,7 +139,7 @@ fn path(strategy: &str) -> String {
 }
 
 async fn redis(settings: &[(&str, &str)]) -> Redis {
-    Redis::start_with(settings).await.expect("a private Redis")
+    Redis::start_with_users(settings).await.expect("a private Redis")
 }
 
 #[tokio::test]

@@ -24,14 +24,14 @@ async fn a_database_or_a_role_that_does_not_exist_is_refused_with_the_setting() 
 #[tokio::test]
 async fn a_redis_that_may_evict_the_fences_is_refused() {
     for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
-        let redis = Redis::start_with(&[("maxmemory-policy", policy)]).await.expect("a private Redis");
+        let redis = Redis::start_with_users(&[("maxmemory-policy", policy)]).await.expect("a private Redis");
         let stores = Stores::with_redis(redis).await;
         let said = refused(&stores, &[]).await;
         assert!(said.contains("REDIS__URL") && said.contains("maxmemory-policy") && said.contains(policy), "{said}");
         assert!(said.contains("volatile-lru"), "it says what to do: {said}");
     }
     for policy in ["noeviction", "volatile-ttl"] {
-        let redis = Redis::start_with(&[("maxmemory-policy", policy)]).await.expect("a private Redis");
+        let redis = Redis::start_with_users(&[("maxmemory-policy", policy)]).await.expect("a private Redis");
         let stores = Stores::with_redis(redis).await;
         stores.api().await.get("/products/ttl/1").await.expect(200);
     }
@@ -39,7 +39,7 @@ async fn a_redis_that_may_evict_the_fences_is_refused() {
 
 #[tokio::test]
 async fn a_redis_that_refuses_the_login_is_refused() {
-    let redis = Redis::start().await.expect("a private Redis");
+    let redis = Redis::start_with_users(&[]).await.expect("a private Redis");
     // Not at the start, because testkit itself logs in without a password.
     redis.cli(&["ACL", "SETUSER", "shop", "on", ">right", "~product:*", "&product:*", "+@all"]).await.expect("a user");
     let stores = Stores::with_redis(redis).await;

@@ -15,12 +15,12 @@ pub use sync::CatalogueSync;
 
 use std::collections::{BTreeMap, HashSet};
 
+use contract::product_api::Product;
 use database::{Pool, sql};
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use events::PRODUCT_EVENTS;
-use events::log::LogPosition;
-use events::product_api::Product;
+use outbox::log::LogPosition;
+use service::events::PRODUCT_EVENTS;
 use uuid::Uuid;
 
 use crate::error::RecommendationError;

@@ -7,17 +7,17 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use contract::product_api::{Product, ProductApi};
 use database::sql;
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::RunQueryDsl;
-use events::PRODUCT_EVENTS;
-use events::log::LogError;
-use events::product_api::{Product, ProductApi};
+use outbox::log::{EventLog, LogError};
+use service::events::PRODUCT_EVENTS;
 use tracing::{info, warn};
 
 use super::{Catalogue, Changes, write};
 use crate::error::RecommendationError;
-use crate::maintenance;
+use crate::maintenance::LOG_TIMEOUT;
 use crate::positions::{Positions, signed};
 use crate::state::CatalogueStatus;
 
@@ -26,6 +26,8 @@ use crate::state::CatalogueStatus;
 pub struct CatalogueSync {
     /// The source of the catalogue.
     pub api: ProductApi,
+    /// The event log of the catalogue.
+    pub log: EventLog,
     /// The copy.
     pub catalogue: Catalogue,
     /// Records the position of the copy.
@@ -42,9 +44,8 @@ impl CatalogueSync {
     pub async fn fill(&self) -> Result<(), RecommendationError> {
         let began = Instant::now();
         let known = self.positions.of(PRODUCT_EVENTS.stream).await?;
-        let log = self.api.events();
-        let (head, is_other) = match maintenance::head(&log, known.map(|known| known.newest)).await {
-            Err(LogError::Diverged(_)) => (maintenance::head(&log, None).await?, true),
+        let (head, is_other) = match self.log.head(known.map(|known| known.newest), LOG_TIMEOUT).await {
+            Err(LogError::Diverged(_)) => (self.log.head(None, LOG_TIMEOUT).await?, true),
             head => (head?, false),
         };
         if is_other {

@@ -21,12 +21,12 @@ pub use model::{Category, Item, MOST, Reason, Recommendations};
 use std::collections::BTreeSet;
 
 use cache::{Cached, GetError, NewEntry, Tag};
+use contract::{CartId, ProductId};
 use database::Pool;
 use diesel_async::AsyncPgConnection;
 
 use crate::catalogue;
 use crate::error::RecommendationError;
-use crate::ids::{CartId, ProductId};
 use crate::keys::{self, Caches};
 use queries::Candidate;
 

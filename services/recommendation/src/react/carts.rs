@@ -5,10 +5,10 @@
 use std::collections::HashSet;
 
 use cache::{CacheClient, Invalidation};
-use events::CART_EVENTS;
-use events::consumer::{EventHandler, HandlerError, Position, Resync};
-use events::contract::{CartChange, CartChangeKind, CartEvent};
-use events::log::{EventLog, LogPosition};
+use contract::CartChange;
+use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
+use outbox::log::{EventLog, LogPosition};
+use service::events::{CART_EVENTS, CartEvent};
 use service::invalidation::require_done;
 use tracing::info;
 
@@ -35,11 +35,8 @@ impl EventHandler for CartEventHandler {
 
     async fn apply(&self, events: &[CartEvent]) -> Result<(), HandlerError> {
         for event in events {
-            let name = match event.change.kind {
-                CartChangeKind::ItemAdded => "cart.item_added",
-                CartChangeKind::ItemRemoved => "cart.item_removed",
-            };
-            self.cache.feed().event(name, Some(event.seq), format_args!("basket:{}", event.change.cart_id));
+            let (feed, name) = (self.cache.feed(), event.change.kind.name());
+            feed.event(name, Some(event.seq), format_args!("basket:{}", event.change.cart_id));
         }
         if self.baskets.apply(events).await.map_err(refused)? > 0 {
             learning::pending(true);

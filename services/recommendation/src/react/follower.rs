@@ -2,19 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use events::consumer::{
+use outbox::EventSource;
+use outbox::consumer::{
     Consumer, ConsumerSettings, Delivery, EventHandler, EventProgress, HandlerError, Resync, Subscription,
 };
-use events::log::{EventLog, LogError};
-use events::{CART_EVENTS, PRODUCT_EVENTS, Source};
+use outbox::log::{EventLog, LogError};
+use service::events::{CART_EVENTS, PRODUCT_EVENTS};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::{CartEventHandler, ProductEventHandler};
 use crate::error::RecommendationError;
+use crate::keys;
+use crate::maintenance::LOG_TIMEOUT;
 use crate::settings::Settings;
-use crate::{keys, maintenance};
 
 /// The maximum pause after a failure; the pause doubles up to this.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -60,7 +62,7 @@ impl Follower {
             tokio::join!(
                 async {
                     begin_products(&products).await;
-                    let log = products.sync.api.events();
+                    let log = products.sync.log.clone();
                     start(&settings, PRODUCT_EVENTS, log, products, &progress.products)
                 },
                 async {
@@ -82,7 +84,7 @@ impl Follower {
 
 fn start<R: EventHandler>(
     settings: &Settings,
-    source: Source,
+    source: EventSource,
     log: EventLog,
     handler: R,
     progress: &EventProgress,
@@ -110,7 +112,7 @@ async fn begin_products(products: &ProductEventHandler) {
                 None => sync.fill().await,
                 Some(position) => {
                     let asked = Instant::now();
-                    let head = maintenance::head(&sync.api.events(), Some(position.newest)).await;
+                    let head = sync.log.head(Some(position.newest), LOG_TIMEOUT).await;
                     if let Ok(head) = head {
                         sync.state.observe_head(head.seq, position.seq, asked);
                     }
@@ -138,7 +140,7 @@ async fn begin_carts(carts: &CartEventHandler) {
     loop {
         let begun = async {
             let Some(position) = positions.of(CART_EVENTS.stream).await? else { return Ok(()) };
-            match maintenance::head(&carts.log, Some(position.newest)).await {
+            match carts.log.head(Some(position.newest), LOG_TIMEOUT).await {
                 Err(LogError::Diverged(_)) => {
                     warn!(
                         "the event log of the cart has a different history than the baskets; the baskets are read again"

@@ -12,7 +12,7 @@ pub use follower::{BothProgress, Follower};
 pub use products::ProductEventHandler;
 pub use rebuild::BasketRebuild;
 
-use events::consumer::HandlerError;
+use outbox::consumer::HandlerError;
 
 use crate::error::RecommendationError;
 

@@ -15,11 +15,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cache::{Cache, CacheClient, Invalidation, Tag};
-use events::PRODUCT_EVENTS;
-use events::consumer::{EventHandler, HandlerError, Position, Resync};
-use events::contract::{ProductChange, ProductChangeKind as Kind, ProductEvent};
-use events::log::LogPosition;
-use events::product_api::CategoryRef;
+use contract::product_api::CategoryRef;
+use contract::{ProductChange, ProductChangeKind as Kind};
+use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
+use outbox::log::LogPosition;
+use service::events::{PRODUCT_EVENTS, ProductEvent};
 use service::invalidation::require_done;
 use tracing::info;
 
@@ -95,11 +95,7 @@ impl EventHandler for ProductEventHandler {
 impl ProductEventHandler {
     fn publish_to_feed(&self, events: &[ProductEvent]) {
         for ProductEvent { seq, change, .. } in events {
-            let (feed, name) = (self.cache.feed(), change.kind.name());
-            match change.product_id {
-                Some(id) => feed.event(name, Some(*seq), format_args!("product:{id}")),
-                None => feed.event(name, Some(*seq), format_args!("category:{}", change.category_id)),
-            }
+            self.cache.feed().event(change.kind.name(), Some(*seq), change.subject());
         }
     }
 

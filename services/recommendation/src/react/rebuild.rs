@@ -7,9 +7,10 @@
 use std::time::{Duration, Instant};
 
 use cache::CacheClient;
-use events::carts::CartSnapshot;
-use events::log::EventLog;
-use events::{Backoff, CART_EVENTS, RecurringFailure};
+use contract::cart_snapshot::CartSnapshot;
+use outbox::log::EventLog;
+use outbox::{Backoff, RecurringFailure};
+use service::events::CART_EVENTS;
 use service::invalidation::require_done;
 use tokio::time::sleep;
 use tracing::info;
@@ -17,9 +18,10 @@ use uuid::Uuid;
 
 use crate::baskets::BasketItems;
 use crate::error::RecommendationError;
+use crate::learning;
+use crate::maintenance::LOG_TIMEOUT;
 use crate::positions::Positions;
 use crate::state::CatalogueStatus;
-use crate::{learning, maintenance};
 
 /// The interval of the check for lost events.
 const EVERY: Duration = Duration::from_secs(1);
@@ -83,7 +85,7 @@ impl BasketRebuild {
 
     async fn read(&self, losses: i64) -> Result<(), RecommendationError> {
         let began = Instant::now();
-        let head = maintenance::head(&self.log, None).await?.seq;
+        let head = self.log.head(None, LOG_TIMEOUT).await?.seq;
         let (mut changed, mut after) = (0, None);
         loop {
             let page = self.snapshot.page(after).await?;

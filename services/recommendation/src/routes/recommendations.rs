@@ -5,6 +5,7 @@ use std::time::Instant;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cache::Cached;
+use contract::{CartId, ProductId};
 use serde::{Deserialize, Serialize};
 use service::cache_control::Caching;
 use service::problem::{Problem, Query};
@@ -13,7 +14,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::problems;
 use crate::NAME;
-use crate::ids::{CartId, ProductId};
 use crate::lists::{Lists, MOST, Recommendations};
 use crate::react::BothProgress;
 use crate::state::{BasketsState, CatalogueState, CatalogueStatus};

@@ -1,6 +1,6 @@
 //! No operations route and no log shows the id of a cart.
 
-use events::contract::cart_reference;
+use contract::cart_reference;
 use reqwest::Method;
 use testkit::eventually;
 

@@ -1,7 +1,7 @@
 //! Events that cannot be applied: each is counted, becomes a dead letter with the reason, and does not block further
 //! events.
 
-use events::contract::cart_reference;
+use contract::cart_reference;
 use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use events::contract::cart_reference;
+use contract::cart_reference;
 use serde_json::json;
 use testkit::eventually;
 

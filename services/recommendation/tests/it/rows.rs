@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use chrono::DateTime;
+use contract::product_api::{CategoryRef, Product};
 use database::{PostgresSettings, connect};
-use events::product_api::{CategoryRef, Product};
 use recommendation::catalogue::{Catalogue, Changes};
 use recommendation::positions::Positions;
 
@@ -155,7 +155,7 @@ async fn mixed_batch_writes_each_row_as_a_single_row_would() {
     let live =
         vec![(of(1, "old", 2, 0), 11), (of(2, "new", 2, 4), 12), (of(5, "first", 1, 1), 13), (of(4, "old", 1, 9), 9)];
     let changes = Changes { live, gone: vec![(3, 1, 14)], ..Changes::default() };
-    let numbers = [11, 12, 13, 14].map(events::log::LogPosition::from);
+    let numbers = [11, 12, 13, 14].map(outbox::log::LogPosition::from);
     let mut flipped: Vec<i64> = rows.catalogue.apply(&changes, &numbers).await.unwrap().into_iter().collect();
     flipped.sort_unstable();
     assert_eq!(flipped, [1, 3, 5], "sold out, gone, new");

@@ -1,6 +1,6 @@
 //! The inspection of the cache, and metrics.
 
-use events::contract::cart_reference;
+use contract::cart_reference;
 use testkit::eventually;
 
 use crate::support::{Carts, SOON, Stores};

@@ -1,7 +1,7 @@
 //! Learning from carts.
 
+use contract::cart_reference;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-use events::contract::cart_reference;
 use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;

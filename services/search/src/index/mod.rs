@@ -16,13 +16,12 @@ pub mod store;
 
 use std::collections::BTreeMap;
 
-use events::log::LogPosition;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
+use outbox::log::LogPosition;
 pub use schema::{Fields, Row};
+use serde::{Deserialize, Serialize};
 pub use snapshot::Snapshot;
 pub use store::{Store, StoreError};
+use uuid::Uuid;
 
 /// The category names by id.
 pub type Categories = BTreeMap<i64, String>;

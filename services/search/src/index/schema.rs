@@ -1,6 +1,6 @@
 //! The fields of the index, and products as documents.
 
-use events::product_api::Product;
+use contract::product_api::Product;
 use serde::{Deserialize, Serialize};
 use tantivy::TantivyDocument;
 use tantivy::schema::{BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions};

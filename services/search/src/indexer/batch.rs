@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use events::contract::{ProductChange, ProductChangeKind, ProductEvent};
-use events::product_api::Product;
+use contract::product_api::Product;
+use contract::{ProductChange, ProductChangeKind};
+use service::events::ProductEvent;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::changed_tags::{Change, ChangedTags};

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use cache::Tag;
-use events::contract::{ProductChange, ProductChangeKind};
+use contract::{ProductChange, ProductChangeKind};
 
 use crate::index::{Categories, Row};
 use crate::keys::{self, PageBasis};

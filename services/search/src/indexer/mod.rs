@@ -20,10 +20,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::contract::ProductEvent;
-use events::log::LogPosition;
-use events::product_api::{ProductApi, ProductApiError};
+use contract::product_api::{ProductApi, ProductApiError};
 use metrics::{counter, histogram};
+use outbox::log::{EventLog, LogError, LogPosition};
+use service::events::ProductEvent;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -55,6 +55,7 @@ pub enum Work {
 /// The task that changes the index.
 pub struct Indexer {
     api: ProductApi,
+    log: EventLog,
     store: Arc<Mutex<Store>>,
     invalidator: Invalidator,
     state: Arc<IndexStatus>,
@@ -71,7 +72,7 @@ enum Trouble {
     #[error(transparent)]
     Catalogue(#[from] ProductApiError),
     #[error(transparent)]
-    Log(#[from] events::log::LogError),
+    Log(#[from] LogError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the index: {0}")]
@@ -84,6 +85,7 @@ impl Indexer {
     /// Creates an indexer for `store`, whose last commit was `commit`, if there was one.
     pub fn new(
         api: ProductApi,
+        log: EventLog,
         store: Store,
         commit: Option<Commit>,
         invalidator: Invalidator,
@@ -91,7 +93,7 @@ impl Indexer {
         commit_every: Duration,
     ) -> Self {
         let store = Arc::new(Mutex::new(store));
-        Self { api, store, invalidator, state, commit: commit.unwrap_or_default(), reindexes: 0, commit_every }
+        Self { api, log, store, invalidator, state, commit: commit.unwrap_or_default(), reindexes: 0, commit_every }
     }
 
     /// Works through the queue until `stop`. After the next start, the consumer reads the remaining events again.

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use cache::Tag;
-use events::contract::{ProductChange, ProductChangeKind};
-use events::product_api::Product;
+use contract::product_api::Product;
+use contract::{ProductChange, ProductChangeKind};
 use serde_json::json;
 
 use super::changed_tags::{Change, ChangedTags};

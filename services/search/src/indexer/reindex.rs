@@ -7,14 +7,17 @@
 
 use std::collections::HashMap;
 
-use events::log::LogPosition;
-use events::product_api::{Product, ProductPage};
+use contract::product_api::{Product, ProductPage};
+use outbox::log::LogPosition;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant};
 use tracing::info;
 
 use super::{Indexer, PAUSE, Trouble};
 use crate::index::{Categories, Commit, Row, Store, StoreError};
+
+/// How long the event log may take to return the number of the newest event.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The interval of the log messages about progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -49,7 +52,7 @@ impl Indexer {
     async fn try_reindex(&mut self) -> Result<(), Trouble> {
         let (asked, began) = (std::time::Instant::now(), Instant::now());
         let (mut logged, mut read, mut changed) = (began, 0, 0);
-        let head = self.api.events().head(None).await?;
+        let head = self.log.head(None, HEAD_TIMEOUT).await?;
         let mut known = self.known().await?;
         let mut names = Categories::new();
         let mut cursor: Option<String> = None;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use cache::GetError;
-use events::consumer::EventProgress;
+use outbox::consumer::EventProgress;
 use service::problem::{Problem, Query, RETRY_AFTER};
 use service::response::CacheResponse;
 use utoipa::ToSchema;

@@ -25,7 +25,7 @@ impl<'a> CartOf<'a> {
 
     /// Returns the reference of the cart.
     pub(crate) fn reference(&self) -> String {
-        events::contract::cart_reference(self.id.parse().expect("a UUID")).to_string()
+        contract::cart_reference(self.id.parse().expect("a UUID")).to_string()
     }
 
     /// Returns the key of the cart's view.
@@ -71,7 +71,7 @@ impl<'a> CartOf<'a> {
 
 /// Returns the key of the view of the cart `id`.
 pub(crate) fn view_key(id: &str) -> String {
-    format!("cart:view:{}", events::contract::cart_reference(id.parse().expect("a UUID")))
+    format!("cart:view:{}", contract::cart_reference(id.parse().expect("a UUID")))
 }
 
 /// Returns the line of a product in a view, or null if there is none.

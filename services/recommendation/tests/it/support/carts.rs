@@ -1,6 +1,6 @@
 //! Carts that exist only as events.
 
-use events::contract::cart_reference;
+use contract::cart_reference;
 use serde_json::{Value, json};
 use testkit::Redis;
 use uuid::Uuid;

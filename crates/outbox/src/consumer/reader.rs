@@ -1,0 +1,200 @@
+//! Reads the whole log: every event, in order, from a position that the service stores.
+//!
+//! The stream is the fast source, the log over HTTP the reliable one. The reader asks the log when the stream does not
+//! hold the next number, or Redis is unavailable; when the log is unavailable too, the reader waits. It skips events
+//! only with a [`Resync::Gap`], when the log no longer has them.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::backfill::DuringLogOutage;
+use super::backoff::Backoff;
+use super::history::HistoryCheck;
+use super::monitor;
+use super::plan::plan;
+use super::reactor::{BatchOutcome, Reactor};
+use super::session::{Session, SessionEnd};
+use super::stream::Stream;
+use super::wire::Entry;
+use super::{EventHandler, Resync};
+use crate::log::{LogError, LogPosition};
+
+/// The reader polls the log when Redis has been unreachable for this long, and then polls at this interval.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// A reader with its own position.
+pub(super) struct Reader<R> {
+    pub(super) session: Session,
+    pub(super) reactor: Reactor<R>,
+    /// Every event up to this position is applied.
+    pub(super) position: LogPosition,
+    /// The run id of the Redis server that the reader has read from.
+    pub(super) run_id: Option<String>,
+}
+
+impl<R: EventHandler> Reader<R> {
+    /// Reads until the consumer is stopped or an error occurs. If the stream cannot be read although Redis responds,
+    /// the reader reads the log before the next attempt.
+    pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
+        let ended = self.read_stream().await;
+        if matches!(ended, Err(SessionEnd::Redis(_))) {
+            self.reactor.monitor.connected(false);
+            self.poll(None).await?;
+        }
+        ended
+    }
+
+    async fn read_stream(&mut self) -> Result<(), SessionEnd> {
+        self.reactor.monitor.at(self.position.seq);
+        let stream = self.session.open()?;
+        let stop = self.reactor.stop.clone();
+        loop {
+            tokio::select! {
+                connected = stream.connected() => break connected?,
+                () = sleep(AWAY) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+            self.poll(None).await?;
+        }
+        let run_id = stream.run_id().await?;
+        if self.run_id.as_ref().is_some_and(|known| *known != run_id) {
+            let from = self.reactor.resync(Resync::RedisChanged).await?;
+            self.go_to(from.unwrap_or(self.position));
+        }
+        self.run_id = Some(run_id);
+        self.reactor.monitor.connected(true);
+        info!(
+            stream = self.session.stream,
+            after = self.position.seq,
+            "the consumer reads the stream from its stored position"
+        );
+        let (log, monitor) = (self.reactor.log.clone(), self.reactor.monitor.clone());
+        tokio::select! {
+            ended = self.read(&stream) => ended,
+            never = monitor::watch(&stream, "", log, monitor) => match never {},
+        }
+    }
+
+    /// Returns `Ok` when the consumer is stopped.
+    async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
+        let look = stream.stream_state("", self.position.seq).await?;
+        // If the stream does not hold the next number, it may lack events. The next event would reveal the gap, but may
+        // arrive much later.
+        let mut unconfirmed = !look.contains(self.position.seq + 1);
+        let mut asked: Option<Instant> = None;
+        let mut backoff = Backoff::new();
+        let stop = self.reactor.stop.clone();
+        while !stop.is_cancelled() {
+            stream.check_connections()?;
+            if unconfirmed && asked.is_none_or(|at| at.elapsed() >= AWAY) {
+                unconfirmed = !self.poll(Some(stream)).await?;
+                asked = Some(Instant::now());
+            }
+            // This reader has no pending entries, so the read can be cancelled.
+            let mut entries = tokio::select! {
+                entries = stream.after(self.position.seq, self.session.batch) => entries?,
+                () = stop.cancelled() => break,
+            };
+            let Some(first) = entries.first_mut() else {
+                // A stream that does not end with the last event that was read has another history; the log determines
+                // what to do.
+                if !unconfirmed && !stream.stream_state("", self.position.seq).await?.can_end_at(self.position) {
+                    (unconfirmed, asked) = (true, None);
+                }
+                continue;
+            };
+            first.before = Some(self.position.seq);
+            let epoch = first.epoch();
+            match self.reactor.compare(self.position, epoch).await {
+                HistoryCheck::Same => backoff = Backoff::new(),
+                // Nothing is skipped: the same events are read again.
+                HistoryCheck::Unknown => {
+                    self.reactor.pause(&mut backoff).await?;
+                    continue;
+                }
+                HistoryCheck::Other => {
+                    self.resync_and_restart(Resync::OtherHistory).await?;
+                    (unconfirmed, asked) = (true, None);
+                    continue;
+                }
+            }
+            let reached = LogPosition {
+                seq: entries.last().map_or(self.position.seq, |entry| entry.seq),
+                epoch: entries.iter().rev().find_map(Entry::epoch).or(self.position.epoch),
+            };
+            self.reactor.monitor.meter.received.increment(entries.len() as u64);
+            let steps = plan(&entries, self.reactor.source.types, None, 0);
+            let outcome = self.reactor.apply_steps(steps, &entries, DuringLogOutage::Wait).await?;
+            self.set_aside(Some(stream), &outcome).await?;
+            self.go_to(outcome.from.unwrap_or(reached));
+        }
+        Ok(())
+    }
+
+    /// Applies the events of the log that this reader has not applied. Returns whether the log has responded.
+    async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, SessionEnd> {
+        loop {
+            let mut outcome = BatchOutcome::default();
+            let asked = Instant::now();
+            match self.reactor.page(self.position, u64::MAX, &mut outcome).await? {
+                Ok(page) => {
+                    self.reactor.resync_after_loss(&mut outcome).await?;
+                    self.set_aside(stream, &outcome).await?;
+                    let done = page.reached == self.position;
+                    self.go_to(outcome.from.unwrap_or(page.reached));
+                    self.reactor.monitor.lag(page.head.saturating_sub(self.position.seq), None);
+                    if done {
+                        if page.head <= self.position.seq {
+                            self.reactor.monitor.verified(asked.into_std());
+                        }
+                        return Ok(true);
+                    }
+                }
+                Err(error @ (LogError::Pruned(_) | LogError::Diverged(_))) => {
+                    warn!(after = self.position.seq, %error, "the event log cannot be read from this position");
+                    let why = if matches!(error, LogError::Pruned(_)) { Resync::Gap } else { Resync::OtherHistory };
+                    if !self.resync_and_restart(why).await? {
+                        // There is no position to continue from in the log: the stream will deliver the next events.
+                        return Ok(true);
+                    }
+                }
+                Err(LogError::Unavailable(_)) => return Ok(false),
+            }
+        }
+    }
+
+    /// Resyncs. Returns whether the resync has changed the position.
+    async fn resync_and_restart(&mut self, why: Resync) -> Result<bool, SessionEnd> {
+        let before = self.position;
+        let from = self.reactor.resync(why).await?;
+        // The position in another history is not a valid position in this one.
+        let none = if why == Resync::OtherHistory { LogPosition::default() } else { before };
+        self.go_to(from.unwrap_or(none));
+        Ok(self.position != before)
+    }
+
+    /// Writes dead letters, and advances the service past them. Without Redis they are only logged, because the reader
+    /// continues without Redis.
+    async fn set_aside(&self, stream: Option<&Stream>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
+        for letter in &outcome.dead_letters {
+            warn!(
+                id = letter.id,
+                reason = letter.reason,
+                detail = letter.detail,
+                "an event is written to the dead letters"
+            );
+            if let Some(stream) = stream {
+                stream.dead_letter(&self.session.dead_letters, letter.fields(self.reactor.source.stream)).await?;
+            }
+            self.reactor.monitor.meter.dead_letter(letter.reason);
+        }
+        Ok(self.reactor.skip_dead_letters(outcome).await?)
+    }
+
+    fn go_to(&mut self, position: LogPosition) {
+        self.position = position;
+        self.reactor.monitor.at(position.seq);
+    }
+}

@@ -1,0 +1,196 @@
+//! Calls the event handler until it has applied an event or has finally refused it.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::time::sleep;
+use tracing::error;
+
+use super::backoff::Backoff;
+use super::plan::DeadLetter;
+use super::reactor::{BatchOutcome, Reactor, Stopped};
+use super::wire::Entry;
+use super::{EventHandler, HandlerError, Position, Resync};
+use crate::event::Event;
+use crate::log::LogPosition;
+use crate::recurring_failure::RecurringFailure;
+
+impl<R: EventHandler> Reactor<R> {
+    /// Applies events, without a time limit.
+    pub(super) async fn apply(
+        &mut self,
+        mut events: Vec<Event<R::Data>>,
+        entries: &[Entry],
+        outcome: &mut BatchOutcome,
+    ) -> Result<(), Stopped> {
+        if let Some(applied) = &self.applied {
+            let before = events.len();
+            events.retain(|event| !applied.has(event.seq, event.event_id));
+            self.monitor.meter.duplicates.increment((before - events.len()) as u64);
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let Err(why) = self.apply_until_answered(&events).await? else { return Ok(()) };
+        if events.len() == 1 {
+            return self.retry_event(&events[0], why, entries, outcome).await;
+        }
+        // The handler refuses one of the events. The others must not be affected.
+        for event in &events {
+            if let Err(why) = self.apply_until_answered(std::slice::from_ref(event)).await? {
+                self.retry_event(event, why, entries, outcome).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Retries a refused event, and finally adds a dead letter for it.
+    async fn retry_event(
+        &mut self,
+        event: &Event<R::Data>,
+        mut why: String,
+        entries: &[Entry],
+        outcome: &mut BatchOutcome,
+    ) -> Result<(), Stopped> {
+        let entry = entries.iter().find(|entry| entry.seq == event.seq);
+        // Not the delivery count of the entry: it includes broken connections and killed processes.
+        let (mut attempts, mut backoff) = (1, Backoff::new());
+        while attempts < self.max_attempts {
+            self.monitor.meter.retries.increment(1);
+            self.pause(&mut backoff).await?;
+            match self.apply_until_answered(std::slice::from_ref(event)).await? {
+                Ok(()) => return Ok(()),
+                Err(again) => why = again,
+            }
+            attempts += 1;
+        }
+        error!(seq = event.seq, reason = %why, "the event handler refuses an event; it becomes a dead letter");
+        if let Some(entry) = entry {
+            outcome.set_aside(DeadLetter::refused(entry, why));
+        }
+        Ok(())
+    }
+
+    /// Makes one attempt, and repeats it while a dependency is unavailable. The error is the reason why the handler
+    /// refuses the events.
+    async fn apply_until_answered(&mut self, events: &[Event<R::Data>]) -> Result<Result<(), String>, Stopped> {
+        let mut backoff = Backoff::new();
+        let outage = RecurringFailure::new(
+            self.source.stream,
+            "the event handler is unavailable; events wait",
+            "the event handler is available again",
+        );
+        loop {
+            // On the heap: without optimisation, the handler's future in the consumer's future has overflowed a
+            // thread's stack.
+            match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
+                Ok(Ok(())) => {
+                    outage.recovered();
+                    self.done(events);
+                    return Ok(Ok(()));
+                }
+                Ok(Err(HandlerError::Unavailable(why))) => outage.failed(why),
+                Ok(Err(HandlerError::Refused(why))) => return Ok(Err(why)),
+                Err(_) => return Ok(Err("the reaction panicked".to_owned())),
+            }
+            self.monitor.meter.retries.increment(1);
+            self.pause(&mut backoff).await?;
+        }
+    }
+
+    /// Makes one attempt. Events that it does not apply are lost.
+    pub(super) async fn apply_once(&self, events: &[Event<R::Data>]) {
+        match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
+            Ok(Ok(())) => {
+                self.apply_failure.recovered();
+                self.monitor.meter.applied(events.iter().map(|event| event.occurred_at));
+                events.iter().for_each(|event| self.monitor.reached(event.seq));
+            }
+            failed => {
+                let reason = failed.map_or_else(|_| "the reaction panicked".to_owned(), |why| format!("{why:?}"));
+                self.apply_failure.failed(reason);
+                self.monitor.meter.lost.increment(events.len() as u64);
+            }
+        }
+    }
+
+    fn done(&mut self, events: &[Event<R::Data>]) {
+        self.monitor.meter.applied(events.iter().map(|event| event.occurred_at));
+        let Some(applied) = &mut self.applied else { return };
+        events.iter().for_each(|event| applied.add(event.seq, event.event_id));
+        events.iter().for_each(|event| self.monitor.reached(event.seq));
+    }
+
+    /// Resyncs, and retries without a time limit.
+    pub(super) async fn resync(&mut self, why: Resync) -> Result<Option<LogPosition>, Stopped> {
+        self.monitor.meter.resync(why);
+        self.monitor.resyncing(true);
+        let from = self.retry_until_done("a resync fails", "a resync is done", || self.handler.resync(why)).await?;
+        self.monitor.resyncing(false);
+        // Only the group knows its position.
+        Ok(from.filter(|_| self.applied.is_none()))
+    }
+
+    /// Returns the service's position, if the service stores one. Retries without a time limit.
+    pub(super) async fn position(&self) -> Result<Option<Position>, Stopped> {
+        self.retry_until_done(
+            "the position of this service cannot be read",
+            "the position of this service is read",
+            || self.handler.position(),
+        )
+        .await
+    }
+
+    /// Advances the service past its dead letters. Retries without a time limit.
+    pub(super) async fn skip_dead_letters(&self, outcome: &BatchOutcome) -> Result<(), Stopped> {
+        let numbers: Vec<u64> = outcome.dead_letters.iter().filter_map(DeadLetter::number).collect();
+        match numbers.is_empty() || outcome.from.is_some() {
+            true => Ok(()),
+            false => {
+                let (failing, recovered) =
+                    ("events that were set aside cannot be noted", "events that were set aside are noted");
+                self.retry_until_done(failing, recovered, || self.handler.skip_dead_letters(&numbers)).await
+            }
+        }
+    }
+
+    /// Advances the service past the events up to `until`, which are no longer available. Retries without a time limit.
+    pub(super) async fn skip(&self, until: u64) -> Result<(), Stopped> {
+        self.retry_until_done("lost events cannot be noted", "lost events are noted", || self.handler.skip(until)).await
+    }
+
+    async fn retry_until_done<T, F>(
+        &self,
+        failing: &'static str,
+        recovered: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, HandlerError>>,
+    {
+        let mut backoff = Backoff::new();
+        let outage = RecurringFailure::new(self.source.stream, failing, recovered);
+        loop {
+            let reason = match AssertUnwindSafe(attempt()).catch_unwind().await {
+                Ok(Ok(done)) => {
+                    outage.recovered();
+                    return Ok(done);
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked; the panic was logged".to_owned(),
+            };
+            outage.failed(reason);
+            self.monitor.meter.retries.increment(1);
+            self.pause(&mut backoff).await?;
+        }
+    }
+
+    /// Waits for the next pause of `backoff`. Returns an error if the consumer is stopped.
+    pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), Stopped> {
+        tokio::select! {
+            () = sleep(backoff.pause()) => Ok(()),
+            () = self.stop.cancelled() => Err(Stopped),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The reading side of the stream: the commands that a consumer sends, on its own two connections.
+//!
+//! One connection blocks for new events; the other sends every command that must not wait for them. Both live as long
+//! as one session: when either breaks, or a reply is late, the session ends, and the next session opens new
+//! connections. So a command that was sent to one Redis never receives a reply from another Redis.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
+use fred::types::config::Server;
+use fred::types::streams::XID;
+use fred::types::{ClusterHash, CustomCommand, Value};
+use tokio::sync::broadcast::Receiver;
+use tokio::task::JoinHandle;
+
+use super::scripts::{Scripts, StreamState};
+use super::wire::{self, Entry};
+use crate::event::epoch_of;
+use crate::redis::{self, RedisUrlError};
+
+/// The maximum time for which one read blocks.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// A Redis that has not replied to a read within this time hangs.
+const HANGS: Duration = Duration::from_millis(WAIT.as_millis() as u64 + 1_500);
+
+/// The approximate number of retained dead letters.
+const DEAD_LETTERS: i64 = 10_000;
+
+type Breaks = Receiver<(Error, Option<Server>)>;
+
+/// A stream, with connections that end when this value is dropped.
+pub(super) struct Stream {
+    name: &'static str,
+    scripts: Scripts,
+    reader: Client,
+    client: Client,
+    /// The connection errors since both connections were established.
+    breaks: OnceLock<[Breaks; 2]>,
+    tasks: [JoinHandle<Result<(), Error>>; 2],
+}
+
+impl Stream {
+    /// Starts to connect; see [`connected`](Self::connected).
+    pub(super) fn open(url: &str, name: &'static str, scripts: &Scripts) -> Result<Self, RedisUrlError> {
+        let client = |timeout| -> Result<Client, RedisUrlError> {
+            redis::builder(url, timeout)?.build().map_err(|error| RedisUrlError::from(&error))
+        };
+        let (reader, client) = (client(HANGS)?, client(redis::COMMAND_TIMEOUT)?);
+        let tasks = [reader.connect(), client.connect()];
+        Ok(Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks })
+    }
+
+    /// Waits until both connections are established.
+    pub(super) async fn connected(&self) -> Result<(), Error> {
+        self.reader.wait_for_connect().await?;
+        self.client.wait_for_connect().await?;
+        self.breaks.get_or_init(|| [self.reader.error_rx(), self.client.error_rx()]);
+        Ok(())
+    }
+
+    /// Returns an error if a connection has broken since they were established: the next connection may lead to another
+    /// Redis.
+    pub(super) fn check_connections(&self) -> Result<(), Error> {
+        match self.breaks.get() {
+            Some(breaks) if breaks.iter().all(Receiver::is_empty) => Ok(()),
+            _ => Err(Error::new(ErrorKind::IO, "a connection has broken")),
+        }
+    }
+
+    pub(super) async fn run_id(&self) -> Result<String, Error> {
+        redis::run_id(&self.client).await
+    }
+
+    /// Creates a group that starts after `position`; does nothing if the group exists.
+    pub(super) async fn create(&self, group: &str, position: u64) -> Result<(), Error> {
+        let args = vec![group.to_owned(), id(position)];
+        self.scripts.create.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+    }
+
+    /// Moves the group back to `position`: Redis delivers the later events again.
+    pub(super) async fn rewind(&self, group: &str, position: u64) -> Result<(), Error> {
+        let command = CustomCommand::new_static("XGROUP", ClusterHash::Custom(0), false);
+        let args = ["SETID", self.name, group, &id(position)].map(Value::from);
+        self.client.custom::<Value, _>(command, args.to_vec()).await.map(drop)
+    }
+
+    /// Blocks for up to `WAIT` for the group's next events.
+    pub(super) async fn next(&self, group: &str, consumer: &str, count: u64) -> Result<Vec<Entry>, Error> {
+        let wait = Some(WAIT.as_millis() as u64);
+        let reply: Value =
+            self.reader.xreadgroup(group, consumer, Some(count), wait, false, self.name, XID::NewInGroup).await?;
+        wire::entries(reply)
+    }
+
+    /// Blocks for up to `WAIT` for events after `position`.
+    pub(super) async fn after(&self, position: u64, count: u64) -> Result<Vec<Entry>, Error> {
+        let wait = Some(WAIT.as_millis() as u64);
+        let reply: Value = self.reader.xread(Some(count), wait, self.name, XID::Manual(id(position).into())).await?;
+        wire::entries(reply)
+    }
+
+    /// Returns the number of the preceding entry; 0 if this entry is the first.
+    pub(super) async fn before(&self, id: &str) -> Result<u64, Error> {
+        let end = format!("({id}");
+        let reply: Value = self.client.xrevrange(self.name, end, "-", Some(1)).await?;
+        let Value::Array(mut entries) = reply else { return Ok(0) };
+        let Some(Value::Array(mut entry)) = entries.pop() else { return Ok(0) };
+        let id = entry.drain(..).next().and_then(Value::into_string);
+        Ok(id.and_then(|id| wire::number(&id)).unwrap_or(0))
+    }
+
+    /// Claims pending entries that have been idle for `idle`, or, without it, this consumer's own pending entries.
+    pub(super) async fn claim(
+        &self,
+        group: &str,
+        consumer: &str,
+        idle: Option<Duration>,
+        count: u64,
+    ) -> Result<Vec<Entry>, Error> {
+        let millis = idle.unwrap_or_default().as_millis().to_string();
+        let of = if idle.is_some() { "" } else { consumer };
+        let count = count.to_string();
+        let args = vec![group, consumer, &millis, &count, of];
+        wire::parse_claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
+    }
+
+    /// Extends the claim on the entries between two ids.
+    pub(super) async fn extend_claim(
+        &self,
+        group: &str,
+        consumer: &str,
+        ids: (&str, &str),
+        count: usize,
+    ) -> Result<(), Error> {
+        let count = count.to_string();
+        let args = vec![group, consumer, ids.0, ids.1, &count];
+        self.scripts.keep.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+    }
+
+    /// Removes consumers without pending entries that have been idle for `idle`; only `consumer`, if it is given.
+    pub(super) async fn prune_consumers(
+        &self,
+        group: &str,
+        idle: Duration,
+        consumer: Option<&str>,
+    ) -> Result<(), Error> {
+        let idle = idle.as_millis().to_string();
+        let args = vec![group, &idle, consumer.unwrap_or_default()];
+        self.scripts.forget.evalsha_with_reload::<Value, _, _>(&self.client, self.name, args).await.map(drop)
+    }
+
+    pub(super) async fn acknowledge(&self, group: &str, ids: Vec<String>) -> Result<(), Error> {
+        self.client.xack::<Value, _, _, _>(self.name, group, ids).await.map(drop)
+    }
+
+    /// Returns the state of the stream and the group; without a group, of a reader that is at `position`.
+    pub(super) async fn stream_state(&self, group: &str, position: u64) -> Result<StreamState, Error> {
+        let position = position.to_string();
+        let reply: (u64, u64, u64, bool, u64, u64, u64, Vec<u8>, Vec<u8>) =
+            self.scripts.look.evalsha_with_reload(&self.client, self.name, vec![group, &position]).await?;
+        let (first, last, added, group, delivered, pending, done, oldest, newest) = reply;
+        let oldest = (!oldest.is_empty()).then_some(oldest);
+        Ok(StreamState { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })
+    }
+
+    /// Writes a dead letter.
+    pub(super) async fn dead_letter(&self, letters: &str, fields: Vec<(&'static str, Vec<u8>)>) -> Result<(), Error> {
+        let mut args = vec![Value::from(DEAD_LETTERS)];
+        args.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), Value::Bytes(value.into())]));
+        self.scripts.dead_letter.evalsha_with_reload::<Value, _, _>(&self.client, letters, args).await.map(drop)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn id(position: u64) -> String {
+    format!("{position}-0")
+}

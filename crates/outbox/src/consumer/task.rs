@@ -1,0 +1,93 @@
+//! The consumer's task: runs one session after the other, until it is stopped.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::backoff::Backoff;
+use super::group::Group;
+use super::pubsub::Listener;
+use super::reactor::Reactor;
+use super::reader::Reader;
+use super::session::SessionEnd;
+use super::{ConsumerStatus, EventHandler};
+use crate::recurring_failure::RecurringFailure;
+
+/// A session that lasted this long was stable: the next attempt follows soon.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// Logs the end of an outage as soon as the session has read for a while. Never returns.
+async fn log_recovery_when_stable(
+    status: &mut watch::Receiver<ConsumerStatus>,
+    outage: &RecurringFailure,
+) -> Infallible {
+    // The task itself owns the sender, which outlives the session.
+    let _ = status.wait_for(|status| status.connected).await;
+    sleep(STABLE_AFTER).await;
+    outage.recovered();
+    std::future::pending().await
+}
+
+/// The mode in which the task reads.
+pub(super) enum Task<R> {
+    /// As a member of a group.
+    Group(Group<R>),
+    /// All events, with its own position.
+    Reader(Reader<R>),
+    /// The messages of the Pub/Sub channel.
+    Listener(Listener<R>),
+}
+
+impl<R: EventHandler> Task<R> {
+    pub(super) async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        let outage = RecurringFailure::new(
+            self.reactor().source.stream,
+            "a consumer cannot read its stream",
+            "a consumer reads its stream again",
+        );
+        while !self.reactor().stop.is_cancelled() {
+            let began = Instant::now();
+            let mut status = self.reactor().monitor.status.subscribe();
+            let session = async {
+                match &mut self {
+                    Self::Group(group) => group.session().await,
+                    Self::Reader(reader) => reader.session().await,
+                    Self::Listener(listener) => listener.session().await,
+                }
+            };
+            // A panic is a bug in this program, but it must not end the reading of events.
+            let session = AssertUnwindSafe(session).catch_unwind();
+            let ended = tokio::select! {
+                ended = session => ended,
+                never = log_recovery_when_stable(&mut status, &outage) => match never {},
+            };
+            let trouble = match ended {
+                Ok(Ok(()) | Err(SessionEnd::Stopped)) => break,
+                Ok(Err(SessionEnd::Redis(error))) => error.to_string(),
+                Err(_) => "it panicked; the panic was logged".to_owned(),
+            };
+            self.reactor().monitor.connected(false);
+            if began.elapsed() >= STABLE_AFTER {
+                backoff = Backoff::new();
+            }
+            outage.failed(trouble);
+            if self.reactor().pause(&mut backoff).await.is_err() {
+                break;
+            }
+        }
+        self.reactor().monitor.connected(false);
+    }
+
+    fn reactor(&self) -> &Reactor<R> {
+        match self {
+            Self::Group(group) => &group.reactor,
+            Self::Reader(reader) => &reader.reactor,
+            Self::Listener(listener) => &listener.reactor,
+        }
+    }
+}

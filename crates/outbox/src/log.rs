@@ -1,0 +1,158 @@
+//! The outbox over HTTP: consumers read it when their stream has a gap, or when Redis is unavailable.
+//!
+//! Every service with an outbox responds to `GET /events?after=41&epoch=…&limit=500` with an [`EventPage`].
+//!
+//! A number alone does not identify an event: a database that was restored from a backup assigns the numbers after the
+//! backup again, to other events. A [`LogPosition`] does, because relays never number two different continuations of a
+//! log in one epoch ([ADR 19](../../../docs/adr/0019-epochs-identify-the-history-of-a-log.md)).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// The maximum number of events in one page.
+pub const PAGE: u32 = 500;
+
+/// A number that no event has: no event follows it, so the response is short, regardless of pruning.
+const PAST_END: u64 = 1 << 62;
+
+/// A section of the log, without gaps: the first event is `after + 1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventPage {
+    /// The events after the requested number, ordered by `seq`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub events: Vec<Value>,
+    /// The number of the newest event in the log.
+    pub head: u64,
+    /// The epoch of the newest event; absent while no event has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Uuid>,
+}
+
+/// A position in the history of a log: the events up to `seq`, as they were when epoch `epoch` was the latest.
+///
+/// The position belongs to the history of a database if that database knows the epoch, and has numbered `seq` in this
+/// epoch or before it. A position without an epoch is older than the introduction of epochs; only its number can be
+/// compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// The number of the last event.
+    pub seq: u64,
+    /// The epoch of the last event.
+    pub epoch: Option<Uuid>,
+}
+
+impl From<u64> for LogPosition {
+    fn from(seq: u64) -> Self {
+        Self { seq, epoch: None }
+    }
+}
+
+/// The event log of a service. Its token, if it has one, is sent with every request and never shown.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    url: String,
+    client: Client,
+    bearer: Option<Bearer>,
+}
+
+/// The token of the operations routes of the services in this repository.
+#[derive(Clone)]
+struct Bearer(Arc<str>);
+
+/// Why a section of the log is unavailable.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The events are too old and were deleted: a consumer that needs them must start again.
+    #[error("the events after {0} are no longer kept")]
+    Pruned(u64),
+    /// Event {0}, as the caller knows it, is not part of this log: the database was restored, or is another one.
+    #[error("the log has another history than the one that event {0} belongs to")]
+    Diverged(u64),
+    /// The service does not respond at the moment.
+    #[error("the event log does not answer: {0}")]
+    Unavailable(String),
+}
+
+impl EventLog {
+    /// Returns the log of the service at `base`, such as `http://127.0.0.1:8004`.
+    pub fn new(base: &str, client: Client) -> Self {
+        Self { url: format!("{}/events", base.trim_end_matches('/')), client, bearer: None }
+    }
+
+    /// Sends the token of the operations routes.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<&str>) -> Self {
+        self.bearer = token.map(|token| Bearer(token.into()));
+        self
+    }
+
+    /// Returns at most [`PAGE`] events after `mark`.
+    ///
+    /// # Errors
+    /// Returns [`LogError::Diverged`] if `mark` is not part of this log, [`LogError::Pruned`] if the next event is no
+    /// longer kept, and [`LogError::Unavailable`] otherwise.
+    pub async fn after(&self, mark: impl Into<LogPosition>) -> Result<EventPage, LogError> {
+        self.page(mark.into(), PAGE).await
+    }
+
+    /// Returns the position of the newest event, within `limit`. With `mark`, also checks that `mark` is part of this
+    /// log.
+    ///
+    /// # Errors
+    /// Returns [`LogError::Diverged`] if `mark` is not part of this log, and [`LogError::Unavailable`] otherwise.
+    pub async fn head(&self, mark: Option<LogPosition>, limit: Duration) -> Result<LogPosition, LogError> {
+        let late = |_| Err(LogError::Unavailable("no answer in time".to_owned()));
+        timeout(limit, self.find_head(mark)).await.unwrap_or_else(late)
+    }
+
+    async fn find_head(&self, mark: Option<LogPosition>) -> Result<LogPosition, LogError> {
+        let page = match mark {
+            Some(mark) => match self.page(mark, 1).await {
+                // The position is part of the log, although the events after it are no longer kept.
+                Err(LogError::Pruned(_)) => self.page(PAST_END.into(), 1).await?,
+                page => page?,
+            },
+            None => self.page(PAST_END.into(), 1).await?,
+        };
+        Ok(LogPosition { seq: page.head, epoch: page.epoch })
+    }
+
+    async fn page(&self, mark: LogPosition, limit: u32) -> Result<EventPage, LogError> {
+        let unavailable = |error: reqwest::Error| LogError::Unavailable(error.without_url().to_string());
+        let mut query = vec![("after", mark.seq.to_string()), ("limit", limit.to_string())];
+        query.extend(mark.epoch.map(|epoch| ("epoch", epoch.to_string())));
+        let request = self.client.get(&self.url).query(&query).timeout(Duration::from_secs(5));
+        let request = match &self.bearer {
+            Some(Bearer(token)) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.map_err(unavailable)?;
+        match answer.status() {
+            StatusCode::OK => {
+                let page: EventPage = answer.json().await.map_err(unavailable)?;
+                match page.head < mark.seq && mark.seq != PAST_END {
+                    // The log has never reached this number.
+                    true => Err(LogError::Diverged(mark.seq)),
+                    false => Ok(page),
+                }
+            }
+            StatusCode::GONE => Err(LogError::Pruned(mark.seq)),
+            StatusCode::CONFLICT => Err(LogError::Diverged(mark.seq)),
+            status => Err(LogError::Unavailable(format!("it answered {status}"))),
+        }
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
+    }
+}

@@ -1,0 +1,193 @@
+//! Unreadable and refused events become dead letters, and do not block other events.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use outbox::SCHEMA;
+use outbox::consumer::{Delivery, Resync};
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, LETTERS, Recorder, STREAM, World, applied, event, refused, settings};
+
+/// Returns an event that differs in one field.
+fn other(seq: u64, field: &str, value: Value) -> Value {
+    let mut event: Value = serde_json::from_str(&event(seq)).unwrap();
+    event[field] = value;
+    event
+}
+
+/// Delivers this message between two events, and checks its dead letter. Returns the applied events, the resyncs and
+/// the reasons of the dead letters.
+async fn between_events(message: &str, in_the_log: Option<Value>) -> (Vec<u64>, Vec<Resync>, Vec<String>) {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.append(1..=1).await;
+    world.log.add(2, in_the_log.unwrap_or(Value::Null));
+    world.message(2, "event", message).await;
+    world.append(3..=3).await;
+    eventually("the next one", AT_MOST, async || recorder.applied().contains(&3)).await;
+    world.all_acknowledged().await;
+    let letters = world.cli(&format!("XRANGE {LETTERS} - +")).await;
+    assert!(letters.contains("\n2-0\n") && letters.contains(&format!("\n{STREAM}\n")), "{letters}");
+    assert!(letters.contains(message), "{letters}");
+    consumer.stop().await;
+    (recorder.applied(), recorder.resyncs(), world.reasons().await)
+}
+
+#[tokio::test]
+async fn unreadable_message_is_replaced_by_the_copy_in_the_log() {
+    let (applied, resyncs, reasons) = between_events("rubbish", Some(other(2, "version", json!(7)))).await;
+    assert_eq!((applied, resyncs), (vec![1, 2, 3], vec![Resync::NewGroup]));
+    assert_eq!(reasons, ["malformed"]);
+}
+
+#[tokio::test]
+async fn message_unreadable_in_stream_and_log_causes_a_resync() {
+    let broken = json!({ "seq": 2, "type": "order.updated" });
+    let (applied, resyncs, reasons) = between_events("rubbish", Some(broken)).await;
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::LostEvent]));
+    assert_eq!(reasons, ["malformed"]);
+}
+
+#[tokio::test]
+async fn event_with_another_number_in_its_entry_is_malformed() {
+    let (applied, resyncs, reasons) = between_events(&event(900), Some(other(2, "version", json!(7)))).await;
+    assert_eq!((applied, resyncs), (vec![1, 2, 3], vec![Resync::NewGroup]));
+    assert_eq!(reasons, ["malformed"]);
+}
+
+#[tokio::test]
+async fn event_of_unknown_type_becomes_a_dead_letter_without_a_resync() {
+    let message = other(2, "type", json!("order.praised")).to_string();
+    let (applied, resyncs, reasons) = between_events(&message, None).await;
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup]));
+    assert_eq!(reasons, ["unknown-type"]);
+}
+
+#[tokio::test]
+async fn stored_position_advances_past_dead_letters() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.is_at(0);
+    for delivery in [Delivery::Group(GROUP), Delivery::Log(0.into())] {
+        world.cli("FLUSHALL").await;
+        let consumer = world.start(delivery, &recorder);
+        let message = other(1, "type", json!("order.praised"));
+        world.log.add(1, message.clone());
+        world.message(1, "event", &message.to_string()).await;
+        eventually("it to be passed", AT_MOST, async || recorder.passed().last() == Some(&1)).await;
+        assert_eq!(world.reasons().await, ["unknown-type"]);
+        consumer.stop().await;
+        recorder.forget_passed();
+    }
+}
+
+#[tokio::test]
+async fn event_of_a_newer_schema_causes_a_resync() {
+    let message = other(2, "schema", json!(SCHEMA + 1)).to_string();
+    let (applied, resyncs, reasons) = between_events(&message, None).await;
+    assert_eq!((applied, resyncs), (vec![1, 3], vec![Resync::NewGroup, Resync::LostEvent]));
+    assert_eq!(reasons, ["newer-schema"]);
+}
+
+#[tokio::test]
+async fn entry_without_an_event_becomes_a_dead_letter() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    world.log_only(1..=1);
+    world.message(1, "news", "of somebody else").await;
+    applied(&recorder, [1]).await;
+    world.all_acknowledged().await;
+    assert_eq!(world.reasons().await, ["malformed"]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn refused_event_becomes_a_dead_letter_and_other_events_are_applied() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
+    world.append(1..=4).await;
+    eventually("the others", AT_MOST, async || recorder.applied().len() == 3).await;
+    world.all_acknowledged().await;
+    assert_eq!(recorder.applied(), [1, 3, 4]);
+    assert_eq!(world.reasons().await, ["refused"]);
+    assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::LostEvent]);
+    // One attempt for the batch, then `max_attempts` for the refused event, and one for each of the three others.
+    assert_eq!(recorder.begun(), 1 + u64::from(settings().max_attempts) + 3);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn event_refused_once_is_retried_and_applied() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    let attempts = AtomicU32::new(0);
+    recorder.answer(move |_| if attempts.fetch_add(1, Ordering::Relaxed) == 0 { refused() } else { Ok(()) });
+    world.append(1..=1).await;
+    applied(&recorder, [1]).await;
+    world.all_acknowledged().await;
+    assert_eq!(world.reasons().await, [""; 0]);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn panic_of_the_event_handler_counts_as_a_refusal() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    recorder.answer(|numbers| if numbers.contains(&2) { panic!("on purpose") } else { Ok(()) });
+    world.append(1..=3).await;
+    eventually("the others", AT_MOST, async || recorder.applied().len() == 2).await;
+    world.all_acknowledged().await;
+    assert_eq!((recorder.applied(), world.reasons().await), (vec![1, 3], vec!["refused".to_owned()]));
+    consumer.stop().await;
+}
+
+/// Each broken connection, and each process that dies, adds a delivery.
+#[tokio::test]
+async fn redeliveries_do_not_count_as_refused_attempts() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.member(&Recorder::new()).await.stop().await;
+    let attempts = AtomicU32::new(0);
+    recorder.answer(move |_| if attempts.fetch_add(1, Ordering::Relaxed) == 0 { refused() } else { Ok(()) });
+    world.append(1..=1).await;
+    world.give_to_a_dead_peer(1).await;
+    for _ in 0..2 * settings().max_attempts {
+        world.cli(&format!("XCLAIM {STREAM} {GROUP} dead 0 1-0")).await;
+    }
+    let consumer = world.member(&recorder).await;
+    applied(&recorder, [1]).await;
+    world.all_acknowledged().await;
+    assert_eq!((world.reasons().await, recorder.begun()), (Vec::new(), 2));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn event_is_acknowledged_only_after_its_dead_letter_is_written() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    world.cli(&format!("SET {LETTERS} in-the-way")).await;
+    let consumer = world.member(&recorder).await;
+    world.log_only(1..=1);
+    world.message(1, "event", "rubbish").await;
+    applied(&recorder, [1]).await;
+    eventually("it to begin again", AT_MOST, async || !consumer.status().connected).await;
+    assert_eq!(world.pending().await, 1);
+    world.cli(&format!("DEL {LETTERS}")).await;
+    world.all_acknowledged().await;
+    assert_eq!((world.reasons().await, recorder.applied()), (vec!["malformed".to_owned()], vec![1]));
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn log_reader_continues_after_dead_letters() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
+    let consumer = world.start(Delivery::Log(0.into()), &recorder);
+    world.append(1..=3).await;
+    world.log_only(4..=4);
+    world.message(4, "event", "rubbish").await;
+    applied(&recorder, [1, 3, 4]).await;
+    eventually("its position", AT_MOST, async || consumer.status().position == 4).await;
+    assert_eq!(world.reasons().await, ["refused", "malformed"]);
+    assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
+    consumer.stop().await;
+}

@@ -1,0 +1,166 @@
+//! A service may call its data current while its events are applied, and only for a limited time otherwise.
+
+use std::time::Duration;
+
+use outbox::consumer::{Consumer, ConsumerSettings, Delivery, EventProgress, HandlerError, ProgressError};
+use testkit::eventually;
+
+use crate::support::{AT_MOST, GROUP, ORDER_EVENTS, Recorder, STREAM, World, applied, settings, unavailable};
+
+const LIMIT: Duration = Duration::from_secs(3);
+
+fn limited() -> ConsumerSettings {
+    ConsumerSettings { stale_after: LIMIT, ..settings() }
+}
+
+/// Starts a consumer, and returns it with its progress.
+fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
+    let consumer = world.start_with(&limited(), delivery, recorder);
+    let progress = EventProgress::new(ORDER_EVENTS, &limited());
+    progress.follow(&consumer);
+    (consumer, progress)
+}
+
+async fn until_ready(progress: &EventProgress) {
+    eventually("the consumer to be at the end", AT_MOST, async || progress.check_ready().is_ok()).await;
+}
+
+async fn until_refused(progress: &EventProgress) {
+    let refused = Err(ProgressError::Refused(STREAM));
+    eventually("the refusal", AT_MOST, async || progress.verified() == refused).await;
+}
+
+async fn until_overdue(progress: &EventProgress) {
+    let overdue = Err(ProgressError::Overdue(STREAM, LIMIT));
+    eventually("the consumer to be overdue", AT_MOST, async || progress.verified() == overdue).await;
+}
+
+#[tokio::test]
+async fn group_is_unverified_while_acl_refuses_xreadgroup() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    // The consumer may still query the stream's state, but not read its events.
+    world.cli("ACL SETUSER default -xreadgroup").await;
+    until_refused(&progress).await;
+    world.append(4..=4).await;
+    assert_eq!(progress.verified(), Err(ProgressError::Refused(STREAM)));
+    world.cli("ACL SETUSER default +xreadgroup").await;
+    until_ready(&progress).await;
+    applied(&recorder, 1..=4).await;
+    consumer.stop().await;
+}
+
+/// The consumer need not wait for the limit: it knows at once that its reads are refused.
+#[tokio::test]
+async fn refused_group_is_unverified_long_before_the_limit() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
+    let consumer = world.start_with(&patient, Delivery::Group(GROUP), &recorder);
+    let progress = EventProgress::new(ORDER_EVENTS, &patient);
+    progress.follow(&consumer);
+    until_ready(&progress).await;
+    world.cli("ACL SETUSER default -xreadgroup").await;
+    until_refused(&progress).await;
+    world.append(1..=1).await;
+    assert_eq!(progress.verified(), Err(ProgressError::Refused(STREAM)));
+    world.cli("ACL SETUSER default +xreadgroup").await;
+    until_ready(&progress).await;
+    applied(&recorder, 1..=1).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn group_is_unverified_while_acl_refuses_its_keys() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    world.cli("ACL SETUSER default resetkeys").await;
+    // As far as the test knows, no events are missed; but the consumer does not know even that.
+    until_refused(&progress).await;
+    world.cli("ACL SETUSER default allkeys").await;
+    until_ready(&progress).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn group_is_unverified_while_its_event_handler_fails() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    recorder.answer(|_| unavailable());
+    world.append(1..=2).await;
+    until_overdue(&progress).await;
+    recorder.answer(|_| Ok(()));
+    until_ready(&progress).await;
+    assert_eq!(recorder.applied(), [1, 2]);
+    consumer.stop().await;
+}
+
+/// The stream and its group are deleted. The consumer does not create the group again before the resync succeeds.
+#[tokio::test]
+async fn group_is_unverified_while_its_resync_fails() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
+    world.cli(&format!("DEL {STREAM}")).await;
+    until_overdue(&progress).await;
+    recorder.resync_answer(Ok(None));
+    until_ready(&progress).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn consumer_is_unverified_while_the_relay_does_not_append() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    world.log_only(4..=5);
+    until_overdue(&progress).await;
+    world.stream_only(4..=5).await;
+    until_ready(&progress).await;
+    // Without the log, only the stream determines the newest event.
+    world.log.away(true);
+    world.stream_only(6..=6).await;
+    applied(&recorder, 1..=6).await;
+    until_ready(&progress).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn log_reader_reads_the_log_while_acl_refuses_the_stream() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Log(0.into()), &recorder);
+    world.append(1..=3).await;
+    applied(&recorder, 1..=3).await;
+    until_ready(&progress).await;
+    world.cli("ACL SETUSER default resetkeys").await;
+    world.log_only(4..=6);
+    applied(&recorder, 1..=6).await;
+    eventually("the refusal", AT_MOST, async || progress.check_ready() == Err(ProgressError::Disconnected(STREAM)))
+        .await;
+    assert_eq!(progress.verified(), Ok(()), "the log says that there is no more");
+    // Without the log as well, the newest event is unknown.
+    world.log.away(true);
+    until_overdue(&progress).await;
+    world.cli("ACL SETUSER default allkeys").await;
+    world.stream_only(4..=6).await;
+    world.log.away(false);
+    until_ready(&progress).await;
+    assert_eq!(recorder.applied().len(), 6);
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn progress_of_a_stopped_consumer_becomes_overdue() {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    until_ready(&progress).await;
+    consumer.stop().await;
+    until_overdue(&progress).await;
+}
