@@ -51,7 +51,7 @@ verify: ## read and write the running stack, check the promises of every cache, 
 	@PROFILE=$(measured) deploy/tool checker verify $(args)
 chaos: ## every fault under load, then 10,000 writes while processes are killed at random, on private processes
 	@$(alone) 'postgres redis' checker faults $(args)
-	@$(alone) 'postgres redis' checker chaos --writes $(or $(writes),10000)
+	@$(alone) 'postgres redis' checker faults --random $(or $(writes),10000)
 chaos-stack: ## every fault under load, on the running stack, natively or in Compose; its services are restarted for it
 	@PROFILE=$(measured) deploy/tool checker faults $(args)
 attack: ## read unknown ids at full speed while Redis has 24 MB, on private processes: requests=1000000

@@ -1,25 +1,29 @@
-//! Faults under load: each fault is made in turn while the checker reads and writes, and after each fault everything is
-//! compared.
+//! Faults under load: each planned fault is made in turn, or components are killed at random, while the checker and other
+//! programs read and write. After each fault everything is compared.
 //!
 //! | promise | how it is checked |
 //! |---|---|
 //! | no stale read after an acknowledged write, where a cache promises that | the [checker](crate::verify), before, during and after the fault |
-//! | no acknowledged write is lost | the versions in Postgres, after the fault |
+//! | no acknowledged write is lost | products, their versions, and lines of carts in Postgres, after the fault |
+//! | no committed change is lost | streams without gaps; the index and the known carts equal their sources |
 //! | no request fails while only Redis is unavailable | the checker's reads and writes |
 //! | nothing stays stale once all events are applied, whatever the result of the write | every entry of every cache is compared with a fresh load; rows are also written directly in SQL |
 //!
 //! The faults are made on private processes, or on the running stack by its script (natively or in Compose).
 
-mod concurrent_edits;
+mod allowed;
 mod crash;
 mod drain;
+mod edits;
+mod fault_run;
 mod list;
 mod make;
-mod one;
 mod probe;
+mod random_kills;
 mod report;
-mod session;
+mod signals;
 mod stack;
+mod store_client;
 mod target;
 
 use std::path::PathBuf;
@@ -31,23 +35,19 @@ use client::Operations;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Client;
 use testkit::private_system::{PrivateSystem, Service};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::system::{self, System};
-use crate::verify::map::{Map, Promise};
+use crate::system;
 use crate::verify::{Files, Run};
+use edits::Edits;
+use fault_run::FaultRun;
 use list::{ALL, Fault};
-use make::HOLD;
-use one::Stage;
 pub use report::{Outcome, Report};
 use stack::Stack;
 use target::Target;
 
-/// The longest time until a service is ready again, and until the system is idle.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// These strategies may show outdated values for their TTL.
-const BY_TIME: [&str; 2] = ["ttl", "swr"];
+/// Products in the catalogue of private processes.
+const PRODUCTS: u32 = 500;
 
 /// The options of `checker faults`.
 #[derive(Clone, Debug, Args)]
@@ -55,6 +55,12 @@ pub struct Options {
     /// Only the faults whose names contain this; may be repeated
     #[arg(long)]
     pub only: Vec<String>,
+    /// Instead of the planned faults: kill components at random until so many writes are acknowledged
+    #[arg(long, value_name = "WRITES", conflicts_with = "only")]
+    pub random: Option<u64>,
+    /// Chooses what is killed at random; 0 for chance
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
     /// Products of each subject
     #[arg(long, default_value_t = 24)]
     pub products: usize,
@@ -67,7 +73,7 @@ pub struct Options {
     /// A setting of the private processes, SECTION__NAME=VALUE; may be repeated
     #[arg(long = "set", value_name = "SETTING")]
     pub settings: Vec<String>,
-    /// The folder for the report: faults-private, faults-native or faults-docker, .md and .json
+    /// The folder for the report: faults-private, faults-native, faults-docker or faults-random, .md and .json
     #[arg(long, default_value = "target/reports")]
     pub report: PathBuf,
 }
@@ -90,23 +96,26 @@ pub async fn run_cli(options: &Options) -> Result<()> {
 /// could be made.
 ///
 /// Ctrl-C ends the current fault, undoes its changes, and returns the report of the faults so far.
-pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Report> {
+pub async fn run(options: &Options, mut on_outcome: impl FnMut(&Outcome)) -> Result<Report> {
     let chosen = |fault: &Fault| {
         options.only.is_empty() || options.only.iter().any(|piece| fault.name().contains(piece.as_str()))
     };
-    let faults: Vec<Fault> = ALL.into_iter().filter(chosen).collect();
+    let faults: Vec<Fault> = match options.random {
+        Some(writes) => vec![Fault::RandomKills { writes, seed: options.seed }],
+        None => ALL.into_iter().filter(chosen).collect(),
+    };
     ensure!(!faults.is_empty(), "there is no such fault");
-    let stop = stopped_by_signals()?;
-    let mut site = match &options.stack {
+    let stop = signals::stopped_by_signals()?;
+    let mut target = match &options.stack {
         Some(script) => Target::Stack(Box::new(Stack::of(script).await?)),
         None => private(options).await?,
     };
-    let laid = site.add_proxies().await.context("laying wires between the services and their stores");
-    let made = match laid {
-        Ok(()) => all(options, &site, &faults, &stop, &mut told).await,
+    let added = target.add_proxies().await.context("adding proxies between the services and their stores");
+    let made = match added {
+        Ok(()) => all(options, &target, &faults, &stop, &mut on_outcome).await,
         Err(error) => Err(error),
     };
-    let left = site.leave().await.context("starting the services without wires");
+    let left = target.leave().await.context("starting the services without proxies");
     let mut report = made?;
     report.wrong.extend(left.err().map(|error| format!("{error:#}")));
     if stop.is_cancelled() {
@@ -117,12 +126,12 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome)) -> Result<Re
 
 async fn all(
     options: &Options,
-    site: &Target,
+    target: &Target,
     faults: &[Fault],
     stop: &CancellationToken,
-    told: &mut impl FnMut(&Outcome),
+    on_outcome: &mut impl FnMut(&Outcome),
 ) -> Result<Report> {
-    if let Target::Private(system) = site {
+    if let Target::Private(system) = target {
         for service in Service::ALL {
             system.start_and_wait(service).await?;
         }
@@ -134,42 +143,25 @@ async fn all(
         .build()?;
     // Existing entries may be outdated on purpose, because a person has tried the strategies by hand.
     for service in Service::ALL {
-        system::forget(site, service).await?;
+        system::forget(target, service).await?;
     }
     let progress = Progress::new(faults.len());
-    let mut load = Run::prepare(&map(site).await?, options.products, Files::default(), |_| {}).await?;
-    let mut report = Report { site: site.name(), kind: site.kind().to_owned(), ..Report::default() };
+    let edits = Edits::prepare(target, &http).await.context("preparing the edits")?;
+    let map = allowed::map(target, options.random.is_some()).await?;
+    let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
+    let kind = if options.random.is_some() { "random" } else { target.kind() };
+    let mut report = Report { target: target.name(), kind: kind.to_owned(), ..Report::default() };
     for fault in faults {
         if stop.is_cancelled() {
             break;
         }
         progress.begins(&fault.name());
-        let outcome = Stage { site, http: &http, stop }.one(&mut load, *fault).await;
-        progress.done(|| told(&outcome));
+        let outcome = FaultRun { target, http: &http, edits: &edits, stop }.run(&mut load, *fault).await;
+        progress.done(|| on_outcome(&outcome));
         report.outcomes.push(outcome);
     }
     load.remove().await;
     Ok(report)
-}
-
-/// Returns the map for this target, with the staleness that is allowed during faults.
-///
-/// A cache that promises never to be stale keeps this promise during a fault too. `ttl` and `swr` keep their TTL in any
-/// case; a load that a fault delays is stored when the fault is over, after [`HOLD`]. Caches that rely on events are
-/// stale until the events arrive, which is when the fault is over and all services have recovered.
-async fn map(site: &Target) -> Result<Map> {
-    let mut replaced = Vec::new();
-    for service in Service::ALL {
-        replaced.push(format!("{}={}", service.name(), site.url(service).await?));
-    }
-    let mut map = Map::load(None, &replaced)?;
-    for subject in &mut map.subjects {
-        if let Promise::AtMost(most) = subject.stale {
-            let more = if BY_TIME.contains(&subject.name.as_str()) { HOLD } else { HOLD + TIMEOUT };
-            subject.stale = Promise::AtMost(most + more);
-        }
-    }
-    Ok(map)
 }
 
 async fn private(options: &Options) -> Result<Target> {
@@ -178,26 +170,7 @@ async fn private(options: &Options) -> Result<Target> {
     for given in &options.settings {
         settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
     }
-    Ok(Target::Private(Box::new(PrivateSystem::prepare(2_000, &settings).await?)))
-}
-
-/// Handles Ctrl-C and SIGTERM: the first one ends the run in an orderly way, the second one exits the process.
-fn stopped_by_signals() -> Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let told = stop.clone();
-    // This task runs as long as the process.
-    tokio::spawn(async move {
-        loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if told.is_cancelled() {
-                std::process::exit(130);
-            }
-            eprintln!("checker: putting everything back; once more to leave it as it is");
-            told.cancel();
-        }
-    });
-    Ok(stop)
+    Ok(Target::Private(Box::new(PrivateSystem::prepare(PRODUCTS, &settings).await?)))
 }
 
 /// A progress bar on a terminal.

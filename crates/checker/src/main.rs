@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use checker::{attack, chaos, faults, private, verify};
+use checker::{attack, faults, private, verify};
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -16,9 +16,7 @@ struct Cli {
 enum Command {
     /// Reads what does not exist at full speed while Redis has little memory: caches and events go on
     Attack(attack::Options),
-    /// Writes while everything is killed at random, and proves that nothing is lost
-    Chaos(chaos::Options),
-    /// Makes faults while the checker reads and writes, and compares everything after each
+    /// Makes planned faults, or kills at random, while the checker reads and writes; compares everything after each
     Faults(faults::Options),
     /// Runs a program against the whole system on private processes
     Private(private::Options),
@@ -30,7 +28,6 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Attack(options) => attack::run(&options).await,
-        Command::Chaos(options) => chaos::run_cli(&options).await,
         Command::Faults(options) => faults::run_cli(&options).await,
         Command::Private(options) => private::run(&options).await,
         Command::Verify(options) => verify::run_cli(&options).await,

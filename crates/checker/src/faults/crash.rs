@@ -22,16 +22,16 @@ const WRITTEN: [(&str, u32); 2] = [("explicit", 1), ("writethrough", 2)];
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Starts writes and kills the process after their COMMITs and before their invalidations.
-pub(super) async fn after_commit(site: &Target) -> Result<()> {
-    let wire = &site.proxies()?.redis;
-    let (http, url) = (client()?, site.url(Service::ProductApi).await?);
+pub(super) async fn after_commit(target: &Target) -> Result<()> {
+    let proxy = &target.proxies()?.redis;
+    let (http, url) = (client()?, target.url(Service::ProductApi).await?);
     let probes = WRITTEN.map(|(lane, id)| format!("{url}/products/{lane}/{id}"));
     let entries = WRITTEN.map(|(lane, id)| format!("product:{lane}:{id}"));
     let are_cached = async || -> Result<bool> {
         // An entry begins with `V`, a lease does not.
         let mut held = Vec::new();
         for entry in &entries {
-            held.push(site.redis(&["GETRANGE", entry, "0", "0"]).await?);
+            held.push(target.redis(&["GETRANGE", entry, "0", "0"]).await?);
         }
         Ok(held.iter().all(|first| first.trim() == "V"))
     };
@@ -45,14 +45,14 @@ pub(super) async fn after_commit(site: &Target) -> Result<()> {
     let ids = WRITTEN.map(|(_, id)| id.to_string()).join(", ");
     // Each write increments one of these versions.
     let versions = async || -> Result<u64> {
-        Ok(site.sql("shop_db", &format!("SELECT sum(version) FROM products WHERE id IN ({ids})")).await?.parse()?)
+        Ok(target.sql("shop_db", &format!("SELECT sum(version) FROM products WHERE id IN ({ids})")).await?.parse()?)
     };
     let (before, price) = (versions().await?, rand::random_range(1..1_000_000_u32));
-    wire.hold_requests();
+    proxy.hold_requests();
     let body = json!({ "price_cents": price });
     let writing = probes.each_ref().map(|probe| tokio::spawn(http.put(probe).json(&body).send()));
     let committed = until(async || Ok(versions().await? >= before + WRITTEN.len() as u64)).await;
-    site.kill(API).await?;
+    target.kill(API).await?;
     let cached = are_cached().await?;
     committed.context("the writes were not committed")?;
     for writing in writing {
@@ -69,8 +69,8 @@ pub(super) async fn after_commit(site: &Target) -> Result<()> {
 
 /// Returns the addresses of the products of [`after_commit`], each in the cache of its strategy and in those that
 /// events invalidate. For all of them, the outbox makes up for the killed writer. Reads them, so that they are cached.
-pub(super) async fn written(site: &Target) -> Result<Vec<String>> {
-    let url = site.url(Service::ProductApi).await?;
+pub(super) async fn written(target: &Target) -> Result<Vec<String>> {
+    let url = target.url(Service::ProductApi).await?;
     let lanes = |(own, id)| [own, "events", "tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
     let urls: Vec<String> = WRITTEN.into_iter().flat_map(lanes).collect();
     fill(&urls).await?;

@@ -24,19 +24,19 @@ const NAME_PREFIX: &str = "made for a tag with many members";
 const TRIES: u64 = 5;
 
 /// Returns the name of the category.
-pub(super) async fn name(site: &Target) -> Result<String> {
-    site.sql("shop_db", &format!("SELECT name FROM categories WHERE id = {CATEGORY}")).await
+pub(super) async fn name(target: &Target) -> Result<String> {
+    target.sql("shop_db", &format!("SELECT name FROM categories WHERE id = {CATEGORY}")).await
 }
 
 /// Creates the products, waits until all events are applied, and reads the products into the caches.
-pub(super) async fn products(site: &Target) -> Result<Vec<String>> {
+pub(super) async fn products(target: &Target) -> Result<Vec<String>> {
     let rows = format!(
         "INSERT INTO products (name, description, price_cents, category_id) \
          SELECT 'Shelf filler ' || n, '{NAME_PREFIX}', n, {CATEGORY} FROM generate_series(1, {PRODUCTS}) n RETURNING id"
     );
-    let ids = site.sql("shop_db", &rows).await?;
-    system::wait_until_idle(site, &client()?).await?;
-    let url = site.url(Service::ProductApi).await?;
+    let ids = target.sql("shop_db", &rows).await?;
+    system::wait_until_idle(target, &client()?).await?;
+    let url = target.url(Service::ProductApi).await?;
     let both = |id| ["tags", "production"].map(|lane| format!("{url}/products/{lane}/{id}"));
     let urls: Vec<_> = ids.lines().flat_map(both).collect();
     fill(&urls).await?;
@@ -44,32 +44,32 @@ pub(super) async fn products(site: &Target) -> Result<Vec<String>> {
 }
 
 /// Removes the products, and restores the name of the category.
-pub(super) async fn clear(site: &Target, name: Option<&str>) -> Result<()> {
-    site.sql("shop_db", &format!("DELETE FROM products WHERE description = '{NAME_PREFIX}'")).await?;
+pub(super) async fn clear(target: &Target, name: Option<&str>) -> Result<()> {
+    target.sql("shop_db", &format!("DELETE FROM products WHERE description = '{NAME_PREFIX}'")).await?;
     if let Some(name) = name {
         let name = name.replace('\'', "''");
-        site.sql("shop_db", &format!("UPDATE categories SET name = '{name}' WHERE id = {CATEGORY}")).await?;
+        target.sql("shop_db", &format!("UPDATE categories SET name = '{name}' WHERE id = {CATEGORY}")).await?;
     }
-    system::wait_until_idle(site, &client()?).await.map(drop)
+    system::wait_until_idle(target, &client()?).await.map(drop)
 }
 
 /// Invalidates the tag, and kills the process when some members are removed and others are not.
-pub(super) async fn interrupted(site: &Target, members: &[String]) -> Result<()> {
-    let wire = &site.proxies()?.redis;
-    let (http, url) = (client()?, site.url(Service::ProductApi).await?);
-    let mut redis = site.redis_session()?;
+pub(super) async fn interrupted(target: &Target, members: &[String]) -> Result<()> {
+    let proxy = &target.proxies()?.redis;
+    let (http, url) = (client()?, target.url(Service::ProductApi).await?);
+    let mut redis = target.redis_cli()?;
     let mut count = async |set: &str| -> Result<u64> { Ok(redis.ask(&format!("SCARD {set}")).await?.parse()?) };
     for attempt in 0..TRIES {
         // The delay is long enough that the drain takes a while, and short enough that Redis does not count as down. It
         // grows when the drain was over too soon.
-        wire.delay(Duration::from_millis(8 + 4 * attempt));
+        proxy.delay(Duration::from_millis(8 + 4 * attempt));
         let all = count(TAGGED).await?;
         let name = format!("Shelf {}", rand::random::<u32>());
         let renaming =
             tokio::spawn(http.put(format!("{url}/categories/{CATEGORY}")).json(&json!({ "name": name })).send());
         let begun = until(async || Ok((1..all).contains(&count(DRAINED).await?) || renaming.is_finished())).await;
         // From here on, only the call that Redis may be executing removes members.
-        wire.hold_requests();
+        proxy.hold_requests();
         begun.context("the category was not renamed")?;
         let mut left = count(DRAINED).await?;
         loop {
@@ -81,14 +81,14 @@ pub(super) async fn interrupted(site: &Target, members: &[String]) -> Result<()>
             left = now;
         }
         if left > 0 {
-            site.kill(API).await?;
+            target.kill(API).await?;
             drop(renaming.await?);
             let kept = count(DRAINED).await?;
             ensure!(kept == left, "{left} of {all} members were left, and {kept} when the process had died");
             return Ok(());
         }
-        wire.release_requests();
-        wire.delay(Duration::ZERO);
+        proxy.release_requests();
+        proxy.delay(Duration::ZERO);
         drop(renaming.await?);
         fill(members).await?;
     }

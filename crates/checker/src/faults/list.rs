@@ -34,15 +34,20 @@ pub(super) enum Fault {
     CrashAfterCommit,
     /// The product API is killed while it removes the members of a tag.
     CrashInDrain,
+    /// Components are killed at random until so many writes are acknowledged. The seed chooses them; 0 for chance.
+    RandomKills {
+        writes: u64,
+        seed: u64,
+    },
 }
 
 use Component::{Postgres, Redis};
 use Fault::{
-    ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, RestartEmpty,
-    RestartOld, Stop,
+    ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill, RandomKills,
+    RestartEmpty, RestartOld, Stop,
 };
 
-/// All faults, in the order in which they are made.
+/// All faults but the random kills, in the order in which they are made.
 pub(super) const ALL: [Fault; 27] = [
     Stop(Redis),
     Kill(Redis),
@@ -90,7 +95,13 @@ impl Fault {
             Delay(part, delay) => format!("{} {} ms late", part.name(), delay.as_millis()),
             CrashAfterCommit => "product-api dies after COMMIT".to_owned(),
             CrashInDrain => "product-api dies in a tag drain".to_owned(),
+            RandomKills { .. } => "random kills".to_owned(),
         }
+    }
+
+    /// Returns the maximum duration of the fault, made by a script on a busy machine.
+    pub(super) fn longest(self) -> Duration {
+        if matches!(self, RandomKills { .. }) { Duration::from_secs(1_800) } else { Duration::from_secs(240) }
     }
 
     /// Returns whether only Redis is unavailable: then every read and every write must succeed.
@@ -98,7 +109,7 @@ impl Fault {
         match self {
             RestartEmpty | RestartOld | FlushAll | ClientKill | FullMemory => true,
             Stop(part) | Kill(part) | Freeze(part) | Cut(part) | HalfOpen(part) | Delay(part, _) => part == Redis,
-            CrashAfterCommit | CrashInDrain => false,
+            CrashAfterCommit | CrashInDrain | RandomKills { .. } => false,
         }
     }
 }

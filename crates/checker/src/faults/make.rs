@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep};
 use super::crash::API;
 use super::list::Fault::{
     self, ClientKill, CrashAfterCommit, CrashInDrain, Cut, Delay, FlushAll, Freeze, FullMemory, HalfOpen, Kill,
-    RestartEmpty, RestartOld, Stop,
+    RandomKills, RestartEmpty, RestartOld, Stop,
 };
 use super::probe::{self, Reach, reach};
 use super::target::Component::{self, Redis};
 use super::target::Target;
-use super::{crash, drain};
+use super::{crash, drain, random_kills};
 use crate::system::System;
 
 /// The duration of a fault.
@@ -36,160 +36,172 @@ pub(super) struct Prepared {
     memory: Option<(String, String)>,
     /// The original name of the category.
     name: Option<String>,
+    /// How often each component was killed.
+    pub(super) kills: Vec<(&'static str, u32)>,
 }
 
 impl Fault {
     /// Prepares the fault, before the load.
-    pub(super) async fn prepare(self, site: &Target, prepared: &mut Prepared) -> Result<()> {
+    pub(super) async fn prepare(self, target: &Target, prepared: &mut Prepared) -> Result<()> {
         match self {
-            RestartOld => site.give_redis_a_disk().await?,
+            RestartOld => target.give_redis_a_disk().await?,
             FullMemory => {
-                let limits = (setting(site, "maxmemory").await?, setting(site, "maxmemory-policy").await?);
+                let limits = (setting(target, "maxmemory").await?, setting(target, "maxmemory-policy").await?);
                 prepared.memory = Some(limits);
             }
-            CrashAfterCommit => prepared.witnesses = crash::written(site).await?,
+            CrashAfterCommit => prepared.witnesses = crash::written(target).await?,
             CrashInDrain => {
-                prepared.name = Some(drain::name(site).await?);
-                prepared.witnesses = drain::products(site).await?;
+                prepared.name = Some(drain::name(target).await?);
+                prepared.witnesses = drain::products(target).await?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Makes the fault and waits for its duration. If this returns without an error, the fault has happened.
-    pub(super) async fn make(self, site: &Target, prepared: &Prepared) -> Result<()> {
+    /// Makes the fault and waits for its duration. If this returns without an error, the fault has happened. `written`
+    /// returns the number of acknowledged writes since the load began.
+    pub(super) async fn make(self, target: &Target, prepared: &mut Prepared, written: impl Fn() -> u64) -> Result<()> {
         match self {
             Stop(part) => {
-                site.stop(part).await?;
-                is_away(site, part).await?;
+                target.stop(part).await?;
+                is_away(target, part).await?;
                 sleep(HOLD).await;
             }
             Kill(part) => {
-                site.kill(part).await?;
-                is_away(site, part).await?;
+                target.kill(part).await?;
+                is_away(target, part).await?;
                 sleep(HOLD).await;
             }
             Freeze(part) => {
-                site.pause(part).await?;
+                target.pause(part).await?;
                 sleep(HOLD).await;
-                let reached = reach(site, part).await?;
+                let reached = reach(target, part).await?;
                 ensure!(reached == Reach::Silent, "{} is not frozen: {reached:?}", part.name());
             }
             RestartEmpty => {
-                site.redis(&["SET", MARK, "old"]).await?;
-                site.kill(Redis).await?;
+                target.redis(&["SET", MARK, "old"]).await?;
+                target.kill(Redis).await?;
             }
             RestartOld => {
-                site.redis(&["SET", MARK, "old"]).await?;
-                site.redis(&["SAVE"]).await?;
-                site.redis(&["SET", MARK, "new"]).await?;
+                target.redis(&["SET", MARK, "old"]).await?;
+                target.redis(&["SAVE"]).await?;
+                target.redis(&["SET", MARK, "new"]).await?;
                 sleep(HOLD).await;
-                site.kill(Redis).await?;
+                target.kill(Redis).await?;
             }
             FlushAll => {
-                site.redis(&["SET", MARK, "old"]).await?;
-                site.redis(&["FLUSHALL"]).await?;
+                target.redis(&["SET", MARK, "old"]).await?;
+                target.redis(&["FLUSHALL"]).await?;
             }
-            ClientKill => kill_clients(site).await?,
+            ClientKill => kill_clients(target).await?,
             FullMemory => {
-                site.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1mb"]).await?;
+                target.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1mb"]).await?;
                 sleep(HOLD).await;
-                let refused = site.redis(&["SET", MARK, "old"]).await.err().map(|error| format!("{error:#}"));
+                let refused = target.redis(&["SET", MARK, "old"]).await.err().map(|error| format!("{error:#}"));
                 ensure!(refused.as_ref().is_some_and(|said| said.contains("OOM")), "Redis takes more: {refused:?}");
             }
             Cut(part) => {
-                probe::wire(site, part)?.cut();
-                is_away(site, part).await?;
+                probe::proxy_of(target, part)?.cut();
+                is_away(target, part).await?;
                 sleep(HOLD).await;
             }
-            HalfOpen(part) => probe::half_open(site, part, HOLD).await?,
+            HalfOpen(part) => probe::half_open(target, part, HOLD).await?,
             Delay(part, delay) => {
-                probe::wire(site, part)?.delay(delay);
+                probe::proxy_of(target, part)?.delay(delay);
                 sleep(HOLD).await;
-                match reach(site, part).await? {
+                match reach(target, part).await? {
                     Reach::Answers(took) if took >= delay => {}
                     reached => bail!("its answers are not {delay:?} late: {reached:?}"),
                 }
             }
             CrashAfterCommit => {
-                crash::after_commit(site).await?;
-                is_away(site, API).await?;
+                crash::after_commit(target).await?;
+                is_away(target, API).await?;
             }
             CrashInDrain => {
-                drain::interrupted(site, &prepared.witnesses).await?;
-                is_away(site, API).await?;
+                drain::interrupted(target, &prepared.witnesses).await?;
+                is_away(target, API).await?;
+            }
+            RandomKills { writes, seed } => {
+                prepared.kills = random_kills::make(target, seed, || written() >= writes).await?;
             }
         }
         Ok(())
     }
 
     /// Ends the fault: every process runs again.
-    pub(super) async fn end_fault(self, site: &Target, prepared: &Prepared) -> Result<()> {
+    pub(super) async fn end_fault(self, target: &Target, prepared: &Prepared) -> Result<()> {
         match self {
-            Stop(part) | Kill(part) => site.start(part).await,
-            Freeze(part) => site.resume(part).await,
-            RestartEmpty | RestartOld => site.start(Redis).await,
+            Stop(part) | Kill(part) => target.start(part).await,
+            Freeze(part) => target.resume(part).await,
+            RestartEmpty | RestartOld => target.start(Redis).await,
             FlushAll | ClientKill => Ok(()),
             FullMemory => {
                 let Some((limit, policy)) = &prepared.memory else { return Ok(()) };
-                site.redis(&["CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy]).await?;
-                ensure!(setting(site, "maxmemory").await? == *limit, "the memory limit of Redis is not what it was");
+                target.redis(&["CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy]).await?;
+                ensure!(setting(target, "maxmemory").await? == *limit, "the memory limit of Redis is not what it was");
                 Ok(())
             }
             Cut(part) | HalfOpen(part) | Delay(part, _) => {
-                let wire = probe::wire(site, part)?;
-                wire.delay(Duration::ZERO);
-                wire.restore();
+                let proxy = probe::proxy_of(target, part)?;
+                proxy.delay(Duration::ZERO);
+                proxy.restore();
                 Ok(())
             }
             CrashAfterCommit | CrashInDrain => {
-                let wire = probe::wire(site, Redis)?;
+                let proxy = probe::proxy_of(target, Redis)?;
                 // The requests of the killed process that the proxy still holds must not arrive now.
-                wire.cut();
-                wire.release_requests();
-                wire.delay(Duration::ZERO);
-                wire.restore();
-                site.start(API).await
+                proxy.cut();
+                proxy.release_requests();
+                proxy.delay(Duration::ZERO);
+                proxy.restore();
+                target.start(API).await
+            }
+            RandomKills { .. } => {
+                for victim in random_kills::VICTIMS {
+                    target.start(victim).await?;
+                }
+                Ok(())
             }
         }
     }
 
     /// Checks what can be observed only after the fault.
-    pub(super) async fn prove(self, site: &Target) -> Result<()> {
+    pub(super) async fn prove(self, target: &Target) -> Result<()> {
         let expected = match self {
             RestartEmpty | FlushAll => "",
             RestartOld => "old",
             _ => return Ok(()),
         };
-        let mark = site.redis(&["GET", MARK]).await?;
+        let mark = target.redis(&["GET", MARK]).await?;
         ensure!(mark.trim() == expected, "Redis has {mark:?} where {expected:?} was expected");
         Ok(())
     }
 
     /// Removes all traces of the fault, after the comparison.
-    pub(super) async fn clear(self, site: &Target, prepared: &Prepared) -> Result<()> {
+    pub(super) async fn clear(self, target: &Target, prepared: &Prepared) -> Result<()> {
         match self {
-            RestartOld => site.forget_what_redis_saved().await?,
-            CrashInDrain => drain::clear(site, prepared.name.as_deref()).await?,
+            RestartOld => target.forget_what_redis_saved().await?,
+            CrashInDrain => drain::clear(target, prepared.name.as_deref()).await?,
             RestartEmpty | FlushAll | FullMemory => {}
             _ => return Ok(()),
         }
-        site.redis(&["DEL", MARK]).await.map(drop)
+        target.redis(&["DEL", MARK]).await.map(drop)
     }
 }
 
-async fn is_away(site: &Target, part: Component) -> Result<()> {
-    let reached = reach(site, part).await?;
+async fn is_away(target: &Target, part: Component) -> Result<()> {
+    let reached = reach(target, part).await?;
     ensure!(!matches!(reached, Reach::Answers(_)), "{} is not away: {reached:?}", part.name());
     Ok(())
 }
 
-async fn kill_clients(site: &Target) -> Result<()> {
+async fn kill_clients(target: &Target) -> Result<()> {
     let (began, mut closed) = (Instant::now(), 0);
     while began.elapsed() < HOLD {
         for kind in ["normal", "pubsub"] {
-            let count = site.redis(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await?;
+            let count = target.redis(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]).await?;
             closed += count.trim().parse::<u32>().with_context(|| format!("not a number: {count:?}"))?;
         }
         sleep(HOLD / 10).await;
@@ -198,7 +210,7 @@ async fn kill_clients(site: &Target) -> Result<()> {
     Ok(())
 }
 
-async fn setting(site: &Target, name: &str) -> Result<String> {
-    let reply = site.redis(&["CONFIG", "GET", name]).await?;
+async fn setting(target: &Target, name: &str) -> Result<String> {
+    let reply = target.redis(&["CONFIG", "GET", name]).await?;
     Ok(reply.lines().nth(1).unwrap_or_default().trim().to_owned())
 }

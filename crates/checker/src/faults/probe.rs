@@ -27,16 +27,16 @@ pub(super) enum Reach {
 }
 
 /// Returns the proxy of a store.
-pub(super) fn wire(site: &Target, part: Component) -> Result<&Proxy> {
-    let proxies = site.proxies()?;
+pub(super) fn proxy_of(target: &Target, part: Component) -> Result<&Proxy> {
+    let proxies = target.proxies()?;
     Ok(if part == Component::Postgres { &proxies.postgres } else { &proxies.redis })
 }
 
 /// Probes a store through its proxy, or a service directly.
-pub(super) async fn reach(site: &Target, part: Component) -> Result<Reach> {
+pub(super) async fn reach(target: &Target, part: Component) -> Result<Reach> {
     let address = match part {
-        Component::Service(service) => site.url(service).await?.trim_start_matches("http://").to_owned(),
-        store => wire(site, store)?.address().to_string(),
+        Component::Service(service) => target.url(service).await?.trim_start_matches("http://").to_owned(),
+        store => proxy_of(target, store)?.address().to_string(),
     };
     let asked = async {
         let began = Instant::now();
@@ -51,14 +51,14 @@ pub(super) async fn reach(site: &Target, part: Component) -> Result<Reach> {
 }
 
 /// Makes the existing connections dead for the rest of `hold`, and checks that new connections work.
-pub(super) async fn half_open(site: &Target, part: Component, hold: Duration) -> Result<()> {
-    let wire = wire(site, part)?;
-    let mut before = TcpStream::connect(wire.address()).await?;
+pub(super) async fn half_open(target: &Target, part: Component, hold: Duration) -> Result<()> {
+    let proxy = proxy_of(target, part)?;
+    let mut before = TcpStream::connect(proxy.address()).await?;
     ask(&mut before, part).await.context("over a connection that is not dead yet")?;
-    wire.drop_packets();
+    proxy.drop_packets();
     let asked = timeout(SILENCE, ask(&mut before, part)).await;
     ensure!(asked.is_err(), "a dead connection is not silent: {asked:?}");
-    let reached = reach(site, part).await?;
+    let reached = reach(target, part).await?;
     ensure!(matches!(reached, Reach::Answers(_)), "a new connection does not work: {reached:?}");
     sleep(hold.saturating_sub(2 * SILENCE)).await;
     Ok(())

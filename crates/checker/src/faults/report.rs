@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use testkit::private_system::Service;
 
-use super::BY_TIME;
+use super::allowed::BY_TIME;
+use super::edits::Ledger;
 use crate::system::Comparison;
 use crate::verify::SubjectStats;
 
@@ -38,14 +39,22 @@ pub struct Outcome {
     pub deferred: u64,
     /// Writes without a usable response.
     pub failed_writes: u64,
-    /// Changes in SQL during the load.
-    pub changes: u32,
+    /// Acknowledged edits in SQL during the load.
+    pub edits_in_sql: u64,
+    /// Acknowledged edits of products, categories and carts over HTTP during the load.
+    pub edits_over_http: u64,
+    /// Edits that were refused or got no response.
+    pub refused_edits: u64,
+    /// How often each component was killed at random.
+    pub kills: Vec<(&'static str, u32)>,
     /// Stale reads of subjects that promise none, and other broken promises.
     pub broken: u64,
     /// The longest staleness of a subject whose promise allows some, except ttl and swr, in milliseconds.
     pub longest_allowed_ms: f64,
     /// Acknowledged writes that are not in the database.
     pub lost_writes: u64,
+    /// Lines of carts that were compared with those that the recommendation service knows.
+    pub lines: usize,
     /// Responses that were compared with a fresh load.
     pub compared: u32,
     /// How many of them came from the cache of each service, in the order of [`Service::ALL`].
@@ -62,7 +71,7 @@ pub struct Outcome {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// The target, for people.
-    pub site: String,
+    pub target: String,
     /// The kind of target: private, native or docker.
     pub kind: String,
     /// The outcomes of the faults.
@@ -79,12 +88,17 @@ impl Outcome {
 
     pub(super) fn count(&mut self, subjects: Vec<SubjectStats>) {
         let sum = |field: fn(&SubjectStats) -> u64| subjects.iter().map(field).sum();
-        (self.reads, self.failed_reads) = (sum(|tally| tally.reads), sum(|tally| tally.failed_reads));
-        (self.writes, self.failed_writes) = (sum(|tally| tally.writes), sum(|tally| tally.failed_writes));
-        (self.deferred, self.broken) = (sum(|tally| tally.deferred), sum(SubjectStats::broken));
+        (self.reads, self.failed_reads) = (sum(|stats| stats.reads), sum(|stats| stats.failed_reads));
+        (self.writes, self.failed_writes) = (sum(|stats| stats.writes), sum(|stats| stats.failed_writes));
+        (self.deferred, self.broken) = (sum(|stats| stats.deferred), sum(SubjectStats::broken));
         let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));
         self.longest_allowed_ms = allowed.map(SubjectStats::max_staleness_ms).fold(0.0, f64::max);
         self.subjects = subjects;
+    }
+
+    pub(super) fn count_edits(&mut self, ledger: &Ledger) {
+        (self.edits_in_sql, self.edits_over_http) = (ledger.in_sql, ledger.over_http);
+        self.refused_edits = ledger.refused;
     }
 
     pub(super) fn compared(&mut self, comparison: Comparison) {
@@ -113,7 +127,9 @@ impl Outcome {
             format!("{} reads and {} writes failed though only Redis was away", self.failed_reads, self.failed_writes),
         );
         unless(self.reads > 0 && self.writes > 0, "nothing was read, or no write was acknowledged".to_owned());
-        unless(self.changes > 0, "nobody has changed anything in psql".to_owned());
+        unless(self.edits_in_sql > 0, "no edit in SQL was acknowledged".to_owned());
+        unless(self.edits_over_http > 0, "no edit over HTTP was acknowledged".to_owned());
+        unless(self.lines > 0, "no cart has a line".to_owned());
         for (service, hits) in Service::ALL.into_iter().zip(self.hits) {
             unless(hits > 0, format!("no answer came from the cache of {}: comparing proves nothing", service.name()));
         }
@@ -124,9 +140,9 @@ impl Outcome {
 
     /// Returns the latest failed operations and the first broken promises, as a help to find the reason.
     fn details(&self) -> Vec<String> {
-        let failed = self.subjects.iter().filter(|tally| self.must_not_fail && tally.failure.is_some());
-        let failed = failed.map(|tally| format!("{}: {}", tally.subject, tally.failure.as_deref().unwrap_or_default()));
-        let broken = self.subjects.iter().flat_map(|tally| tally.violations.iter().take(2));
+        let failed = self.subjects.iter().filter(|stats| self.must_not_fail && stats.failure.is_some());
+        let failed = failed.map(|stats| format!("{}: {}", stats.subject, stats.failure.as_deref().unwrap_or_default()));
+        let broken = self.subjects.iter().flat_map(|stats| stats.violations.iter().take(2));
         failed.chain(broken.map(ToString::to_string)).collect()
     }
 }
@@ -142,19 +158,19 @@ impl Report {
     }
 
     fn markdown(&self) -> Result<String, fmt::Error> {
-        let mut text = format!("# Faults under load, on {}\n\n", self.site);
+        let mut text = format!("# Faults under load, on {}\n\n", self.target);
         text.push_str(
             "| fault | held | ready, ms | reads recovered, ms | writes recovered, ms | settled, ms | reads | failed | \
-             writes | deferred | unanswered | in psql | stale | lost | compared | from a cache | of these absent | longest \
+             writes | deferred | unanswered | edits in SQL | edits over HTTP | stale | lost | compared | from a cache | of these absent | longest \
              allowed staleness, ms |\n\
-             |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+             |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         );
         for it in &self.outcomes {
             let held = if it.holds() { "yes" } else { "**no**" };
             let hits: u32 = it.hits.iter().sum();
             writeln!(
                 text,
-                "| {} | {held} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {hits} | {} | {:.0} |",
+                "| {} | {held} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {hits} | {} | {:.0} |",
                 it.fault,
                 it.ready_ms,
                 it.recovered_ms,
@@ -165,7 +181,8 @@ impl Report {
                 it.writes,
                 it.deferred,
                 it.failed_writes,
-                it.changes,
+                it.edits_in_sql,
+                it.edits_over_http,
                 it.broken,
                 it.lost_writes,
                 it.compared,
@@ -198,7 +215,7 @@ impl fmt::Display for Outcome {
         let hits: u32 = self.hits.iter().sum();
         write!(
             f,
-            "{:<32} ready {:>5.0} ms, reads recovered {:>5.0} ms, writes {:>5.0} ms, settled {:>5.0} ms · {:>7} reads, {:>5} failed · {:>5} writes, {:>4} deferred, {:>3} unanswered, {:>3} in psql · {} stale, {} lost · {} compared, {hits} from a cache, {} of them absent",
+            "{:<32} ready {:>5.0} ms, reads recovered {:>5.0} ms, writes {:>5.0} ms, settled {:>5.0} ms · {:>7} reads, {:>5} failed · {:>5} writes, {:>4} deferred, {:>3} unanswered, {:>3} edits in SQL, {:>3} over HTTP · {} stale, {} lost · {} compared, {hits} from a cache, {} of them absent",
             self.fault,
             self.ready_ms,
             self.recovered_ms,
@@ -209,12 +226,17 @@ impl fmt::Display for Outcome {
             self.writes,
             self.deferred,
             self.failed_writes,
-            self.changes,
+            self.edits_in_sql,
+            self.edits_over_http,
             self.broken,
             self.lost_writes,
             self.compared,
             self.absent
         )?;
+        if !self.kills.is_empty() {
+            let kills: Vec<_> = self.kills.iter().map(|(component, times)| format!("{component} {times}")).collect();
+            write!(f, "\n  kill -9: {} · {} edits refused", kills.join(", "), self.refused_edits)?;
+        }
         if !self.holds() {
             write!(f, "\n  WRONG")?;
             for wrong in self.verdict().into_iter().chain(self.details()) {
@@ -232,7 +254,8 @@ mod tests {
     type Spoil = fn(&mut Outcome);
 
     fn good() -> Outcome {
-        let mut outcome = Outcome { must_not_fail: true, reads: 9, writes: 9, changes: 1, ..Outcome::default() };
+        let mut outcome = Outcome { must_not_fail: true, reads: 9, writes: 9, lines: 1, ..Outcome::default() };
+        (outcome.edits_in_sql, outcome.edits_over_http) = (1, 1);
         (outcome.hits, outcome.absent) = ([1; 4], 1);
         outcome
     }
@@ -240,14 +263,16 @@ mod tests {
     #[test]
     fn outcome_holds_only_with_kept_promises_and_enough_evidence() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        let spoilt: [(&str, Spoil); 10] = [
+        let spoilt: [(&str, Spoil); 12] = [
             ("a broken promise", |it| it.broken = 1),
             ("a lost write", |it| it.lost_writes = 1),
             ("a failed read", |it| it.failed_reads = 1),
             ("a failed write", |it| it.failed_writes = 1),
             ("no reads", |it| it.reads = 0),
             ("no writes", |it| it.writes = 0),
-            ("nothing in psql", |it| it.changes = 0),
+            ("no edit in SQL", |it| it.edits_in_sql = 0),
+            ("no edit over HTTP", |it| it.edits_over_http = 0),
+            ("no line in a cart", |it| it.lines = 0),
             ("a service without a hit", |it| it.hits[3] = 0),
             ("nothing absent", |it| it.absent = 0),
             ("an error on the way", |it| it.wrong.push("making it: no".to_owned())),

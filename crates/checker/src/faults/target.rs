@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use anyhow::{Context, Result};
 use testkit::private_system::{PrivateSystem, Proxies, Service};
 
-use super::session::Session;
 use super::stack::Stack;
+use super::store_client::StoreClient;
 use crate::system::System;
 
 /// A component that a fault can hit.
@@ -84,6 +84,14 @@ impl Target {
         }
     }
 
+    /// Does the same, but does not wait until a private service is ready: the next fault may happen during its start.
+    pub(super) async fn start_without_waiting(&self, part: Component) -> Result<()> {
+        match (self, part) {
+            (Self::Private(system), Component::Service(service)) => system.start_without_waiting(service).await,
+            _ => self.start(part).await,
+        }
+    }
+
     pub(super) async fn pause(&self, part: Component) -> Result<()> {
         match (self, part) {
             (Self::Private(system), Component::Redis) => system.redis.pause(),
@@ -148,23 +156,35 @@ impl Target {
             Self::Private(system) => system.proxies.as_ref(),
             Self::Stack(stack) => stack.proxies.as_ref(),
         };
-        proxies.context("no proxies are laid")
+        proxies.context("there are no proxies")
     }
 
     /// Starts a Redis client that keeps running, for many quick commands.
-    pub(super) fn redis_session(&self) -> Result<Session> {
+    pub(super) fn redis_cli(&self) -> Result<StoreClient> {
         match self {
-            Self::Private(system) => Session::start(system.redis.client()?),
-            Self::Stack(stack) => Session::start(stack.command(&["redis-cli"])),
+            Self::Private(system) => StoreClient::start(system.redis.client()?),
+            Self::Stack(stack) => StoreClient::start(stack.command(&["redis-cli"])),
         }
     }
 
     /// Starts a client of the shop's database that keeps running.
-    pub(super) fn psql_session(&self) -> Result<Session> {
+    pub(super) fn psql(&self) -> Result<StoreClient> {
         match self {
-            Self::Private(system) => Session::start(system.postgres.client("shop_db")?),
-            Self::Stack(stack) => Session::start(stack.command(&["psql", "-X", "-q", "-A", "-t"])),
+            Self::Private(system) => StoreClient::start(system.postgres.client("shop_db")?),
+            Self::Stack(stack) => StoreClient::start(stack.command(&["psql", "-X", "-q", "-A", "-t"])),
         }
+    }
+
+    /// Returns the end of the output of each private service.
+    pub(super) async fn last_words(&self) -> Vec<String> {
+        let Self::Private(system) = self else { return Vec::new() };
+        let mut words = Vec::new();
+        for service in Service::ALL {
+            let output = system.output(service).await;
+            let last = output.get(output.len().saturating_sub(2_000)..).unwrap_or_default();
+            words.push(format!("the last words of {}:\n{last}", service.name()));
+        }
+        words
     }
 }
 

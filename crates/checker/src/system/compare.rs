@@ -4,7 +4,7 @@
 //! read again: products of each cache, lists, carts, search pages, recommendations, and "not found" entries. The cart's
 //! data about a product has no address of its own; its version is compared with that of the row.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,8 +16,8 @@ use serde_json::Value;
 use testkit::private_system::Service;
 use tokio::time::sleep;
 
+use super::access::System;
 use super::entries::{self, Entry};
-use super::{System, forget};
 
 /// The result of a comparison.
 #[derive(Debug, Default)]
@@ -38,26 +38,27 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Number of concurrent reads.
 const AT_ONCE: usize = 8;
 
-/// Compares these addresses, and every entry except those whose key `may_differ`.
+/// Compares these addresses, and every entry except those whose key `may_differ`. The products have these versions.
 pub(crate) async fn compare(
-    ground: &impl System,
+    system: &impl System,
     http: &Client,
+    versions: &BTreeMap<i64, i64>,
     more: &[String],
     may_differ: impl Fn(&str) -> bool,
 ) -> Result<Comparison> {
     let mut comparison = Comparison::default();
     let mut urls: BTreeSet<String> = more.iter().cloned().collect();
     let mut bases = Vec::new();
-    let (versions, carts) = (versions(ground).await?, carts(ground).await?);
+    let carts = carts(system).await?;
     for service in Service::ALL {
-        let base = ground.url(service).await?;
-        for entry in entries::of(ground, http, service).await? {
+        let base = system.url(service).await?;
+        for entry in entries::of(system, http, service).await? {
             if entry.state == "leased" || may_differ(&entry.key) {
                 continue;
             }
             match (entries::path(&entry.key, &carts), entry.key.strip_prefix("cart:product:")) {
                 (Some(path), _) => drop(urls.insert(format!("{base}{path}"))),
-                (None, Some(id)) => comparison.wrong.extend(differs(&entry, versions.get(id).copied())),
+                (None, Some(id)) => comparison.wrong.extend(differs(&entry, versions.get(&id.parse::<i64>()?).copied())),
                 (None, None) => comparison.wrong.push(format!("an entry that nothing reads: {}", entry.key)),
             }
         }
@@ -67,7 +68,7 @@ pub(crate) async fn compare(
     let patiently = stream::iter(&urls).map(|url| read_patiently(http, url, deadline));
     let cached: Vec<_> = patiently.buffered(AT_ONCE).try_collect().await?;
     for service in Service::ALL {
-        forget(ground, service).await?;
+        entries::forget(system, service).await?;
     }
     let loaded: Vec<_> = stream::iter(&urls).map(|url| read(http, url)).buffered(AT_ONCE).try_collect().await?;
     for ((url, cached), loaded) in urls.iter().zip(cached).zip(loaded) {
@@ -86,16 +87,9 @@ pub(crate) async fn compare(
     Ok(comparison)
 }
 
-/// Returns the versions of all products, by id.
-async fn versions(ground: &impl System) -> Result<HashMap<String, i64>> {
-    let rows = ground.sql("shop_db", "SELECT id, version FROM products").await?;
-    let parse = |row: &str| row.split_once('|').and_then(|(id, version)| Some((id.to_owned(), version.parse().ok()?)));
-    Ok(rows.lines().filter_map(parse).collect())
-}
-
 /// Returns the ids of all carts, by the references that are used in keys.
-async fn carts(ground: &impl System) -> Result<HashMap<String, String>> {
-    let rows = ground.sql("cart_db", "SELECT id FROM carts").await?;
+async fn carts(system: &impl System) -> Result<HashMap<String, String>> {
+    let rows = system.sql("cart_db", "SELECT id FROM carts").await?;
     rows.lines().map(|id| Ok((cart_reference(id.parse()?).to_string(), id.to_owned()))).collect()
 }
 

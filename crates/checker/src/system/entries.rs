@@ -7,7 +7,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use testkit::private_system::Service;
 
-use super::System;
+use super::access::System;
 
 /// One entry, as `/cache/entries` lists it.
 #[derive(Debug, Deserialize)]
@@ -27,8 +27,8 @@ struct Page {
 }
 
 /// Returns all entries of a service; an entry may occur twice.
-pub(super) async fn of(ground: &impl System, http: &Client, service: Service) -> Result<Vec<Entry>> {
-    let base = ground.url(service).await?;
+pub(super) async fn of(system: &impl System, http: &Client, service: Service) -> Result<Vec<Entry>> {
+    let base = system.url(service).await?;
     let (mut entries, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?.error_for_status()?;
@@ -90,6 +90,14 @@ fn spaced(words: &str) -> String {
         spaced.push(if is_between { ' ' } else { letter });
     }
     spaced
+}
+
+/// Removes every entry of a service directly in Redis, without the service.
+pub(crate) async fn forget(system: &impl System, service: Service) -> Result<()> {
+    let scan = "local cursor = '0' repeat local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000, 'TYPE', 'string') \
+                cursor = page[1] for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end until cursor == '0'";
+    let pattern = format!("{}:[^~]*", service.name().trim_end_matches("-api"));
+    system.redis(&["EVAL", scan, "0", &pattern]).await.map(drop)
 }
 
 #[cfg(test)]

@@ -144,15 +144,15 @@ impl Report {
     fn patterns(&self) -> Table {
         const ALL: [&str; 5] = ["hot", "zipf", "uniform", "missing", "sweep"];
         let head = ["subject"].into_iter().chain(ALL).chain(["collapsed", "kept by no cache", "flagged"]);
-        let row = |tally: &SubjectStats| {
-            let cell = |name: &str| match tally.patterns.get(name) {
+        let row = |stats: &SubjectStats| {
+            let cell = |name: &str| match stats.patterns.get(name) {
                 Some(figures) => format!("{}, {:.1} %", thousands(figures.reads), 100.0 * figures.hit_share()),
                 None => "–".to_owned(),
             };
-            let collapsed: u64 = tally.patterns.values().map(|figures| figures.collapsed).sum();
-            let mut row = vec![tally.subject.clone()];
+            let collapsed: u64 = stats.patterns.values().map(|figures| figures.collapsed).sum();
+            let mut row = vec![stats.subject.clone()];
             row.extend(ALL.map(cell));
-            row.extend([collapsed, tally.unkept, tally.flagged].map(thousands));
+            row.extend([collapsed, stats.unkept, stats.flagged].map(thousands));
             row
         };
         Table { left: 1, head: head.map(str::to_owned).collect(), rows: self.subjects.iter().map(row).collect() }
@@ -160,27 +160,27 @@ impl Report {
 }
 
 /// Returns one row of the table.
-fn figures(tally: &SubjectStats) -> Vec<String> {
-    let staleness = match tally.stale {
+fn figures(stats: &SubjectStats) -> Vec<String> {
+    let staleness = match stats.stale {
         0 => "–".to_owned(),
         _ => format!(
             "{:.1} / {:.1} / {:.1}",
-            tally.staleness_ms(0.5),
-            tally.staleness_ms(0.99),
-            tally.max_staleness_ms()
+            stats.staleness_ms(0.5),
+            stats.staleness_ms(0.99),
+            stats.max_staleness_ms()
         ),
     };
     vec![
-        tally.subject.clone(),
-        if tally.promise_ms == 0.0 { "never stale".to_owned() } else { format!("≤ {} s", tally.promise_ms / 1e3) },
-        thousands(tally.reads),
-        format!("{:.1} %", 100.0 * tally.hit_share()),
-        thousands(tally.writes),
-        thousands(tally.stale),
-        format!("≤ {}", percent(tally.stale_share_at_most())),
+        stats.subject.clone(),
+        if stats.promise_ms == 0.0 { "never stale".to_owned() } else { format!("≤ {} s", stats.promise_ms / 1e3) },
+        thousands(stats.reads),
+        format!("{:.1} %", 100.0 * stats.hit_share()),
+        thousands(stats.writes),
+        thousands(stats.stale),
+        format!("≤ {}", percent(stats.stale_share_at_most())),
         staleness,
-        if tally.stale == 0 { "–".to_owned() } else { format!("{:.1}", tally.longest_window_ms) },
-        tally.broken().to_string(),
+        if stats.stale == 0 { "–".to_owned() } else { format!("{:.1}", stats.longest_window_ms) },
+        stats.broken().to_string(),
     ]
 }
 

@@ -30,12 +30,12 @@ pub(crate) struct Run {
     shared: Arc<Shared>,
     files: Files,
     /// The figures so far, by subject.
-    pub(crate) tallies: Vec<SubjectStats>,
+    pub(crate) stats: Vec<SubjectStats>,
     /// When the last read ended that failed or bypassed the cache.
     pub(crate) trouble: Nanos,
     /// When the last write ended that failed or deferred its invalidation.
     pub(crate) trouble_writes: Nanos,
-    struck: Option<Fixture>,
+    fixture: Option<Fixture>,
 }
 
 impl Run {
@@ -47,8 +47,8 @@ impl Run {
         progress: impl FnMut(u64),
     ) -> Result<Self> {
         let mut judge = Judge::default();
-        let mut stage = Fixture::create(map, products, &mut judge, progress).await?;
-        let prepared: Vec<_> = stage.subjects.drain(..).map(Arc::new).collect();
+        let mut fixture = Fixture::create(map, products, &mut judge, progress).await?;
+        let prepared: Vec<_> = fixture.subjects.drain(..).map(Arc::new).collect();
         let (mut sessions, seed) = (Vec::new(), rand::random());
         for (subject, prepared) in prepared.iter().enumerate() {
             let first = u32::try_from(sessions.len()).context("so many sessions")?;
@@ -57,7 +57,7 @@ impl Run {
                 files.key(key, product.id, &prepared.name)?;
             }
         }
-        let tallies = prepared.iter().map(|subject| SubjectStats::new(&subject.name, subject.promise)).collect();
+        let stats = prepared.iter().map(|subject| SubjectStats::new(&subject.name, subject.promise)).collect();
         let shared = Arc::new(Shared { clock: Clock::start(), number: AtomicU32::new(CREATION) });
         Ok(Self {
             prepared,
@@ -65,10 +65,10 @@ impl Run {
             judge,
             shared,
             files,
-            tallies,
+            stats,
             trouble: 0,
             trouble_writes: 0,
-            struck: Some(stage),
+            fixture: Some(fixture),
         })
     }
 
@@ -120,20 +120,25 @@ impl Run {
 
     /// Removes the fixture and returns the figures.
     pub(crate) async fn remove(mut self) -> Vec<SubjectStats> {
-        if let Some(mut stage) = self.struck.take() {
+        if let Some(mut fixture) = self.fixture.take() {
             self.sessions.clear();
-            stage.subjects.extend(self.prepared.drain(..).filter_map(Arc::into_inner));
-            stage.remove().await;
+            fixture.subjects.extend(self.prepared.drain(..).filter_map(Arc::into_inner));
+            fixture.remove().await;
         }
-        self.tallies
+        self.stats
     }
 
     /// Returns the number of reads so far of the subjects that promise never to be stale; of all subjects, if none
     /// does.
     pub(crate) fn strict_reads(&self) -> u64 {
         let none = !self.prepared.iter().any(is_strict);
-        let counted = self.prepared.iter().zip(&self.tallies).filter(|(subject, _)| none || is_strict(subject));
-        counted.map(|(_, tally)| tally.reads).sum()
+        let counted = self.prepared.iter().zip(&self.stats).filter(|(subject, _)| none || is_strict(subject));
+        counted.map(|(_, stats)| stats.reads).sum()
+    }
+
+    /// Returns the number of acknowledged writes since the last call of [`take`](Self::take).
+    pub(crate) fn writes(&self) -> u64 {
+        self.stats.iter().map(|stats| stats.writes).sum()
     }
 
     /// Returns whether a subject takes part that may be stale.
@@ -143,12 +148,12 @@ impl Run {
 
     /// Returns how often this fault was found.
     pub(crate) fn found(&self, fault: Fault) -> u64 {
-        self.tallies.iter().filter_map(|tally| tally.faults.get(&fault)).sum()
+        self.stats.iter().filter_map(|stats| stats.faults.get(&fault)).sum()
     }
 
     /// Returns the number of broken promises so far, as [`SubjectStats::broken`] counts them.
     pub(crate) fn broken(&self) -> u64 {
-        self.tallies.iter().map(SubjectStats::broken).sum()
+        self.stats.iter().map(SubjectStats::broken).sum()
     }
 
     /// Returns the clock of all records.
@@ -159,7 +164,7 @@ impl Run {
     /// Returns the figures since the last call, and starts new ones.
     pub(crate) fn take(&mut self) -> Vec<SubjectStats> {
         let fresh = self.prepared.iter().map(|subject| SubjectStats::new(&subject.name, subject.promise)).collect();
-        std::mem::replace(&mut self.tallies, fresh)
+        std::mem::replace(&mut self.stats, fresh)
     }
 
     /// Returns the ids of the run's products in the service, each with the highest version in the responses to its
@@ -194,15 +199,15 @@ impl Run {
         self.files.writes(&writes)?;
         for lost in self.judge.learn(writes) {
             let before = self.prepared.partition_point(|subject| subject.first_key <= lost.writes[0].key);
-            self.tallies[before - 1].lost(lost);
+            self.stats[before - 1].lost(lost);
         }
         for (session, log) in done {
-            let tally = &mut self.tallies[session.subject];
+            let stats = &mut self.stats[session.subject];
             let promise = self.prepared[session.subject].promise;
-            log.writes.iter().for_each(|write| tally.write(write));
-            tally.failed_reads += log.failed_reads.len() as u64;
-            tally.failed_writes += log.failed_writes;
-            tally.failure = log.failure.or(tally.failure.take());
+            log.writes.iter().for_each(|write| stats.write(write));
+            stats.failed_reads += log.failed_reads.len() as u64;
+            stats.failed_writes += log.failed_writes;
+            stats.failure = log.failure.or(stats.failure.take());
             self.trouble = self.trouble.max(log.trouble);
             self.trouble_writes = self.trouble_writes.max(log.trouble_writes);
             for failed in &log.failed_reads {
@@ -214,10 +219,10 @@ impl Run {
                 for read in answer {
                     let judgement = self.judge.judge(read, promise);
                     stale |= judgement.stale_for > 0;
-                    tally.read(read, log.pattern, &judgement);
+                    stats.read(read, log.pattern, &judgement);
                     self.files.read(read, log.pattern, &judgement)?;
                 }
-                tally.answer(stale);
+                stats.answer(stale);
             }
             self.sessions.push(session);
         }

@@ -21,20 +21,20 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
         let (reads, wanted) = (report.counted_reads(), report.wanted_reads);
         failures.push(format!("only {reads} of {wanted} reads were made before the time was over"));
     }
-    for tally in &report.subjects {
-        let of = |what: &str| format!("{}: {what}", tally.subject);
-        if tally.reads == 0 {
+    for stats in &report.subjects {
+        let of = |what: &str| format!("{}: {what}", stats.subject);
+        if stats.reads == 0 {
             failures.push(of("nothing was read"));
-        } else if tally.hits == 0 && report.says_source {
+        } else if stats.hits == 0 && report.says_source {
             failures.push(of("no read came from a cache, so its cache was not checked"));
         }
-        if 2 * tally.flagged > tally.reads {
+        if 2 * stats.flagged > stats.reads {
             failures.push(of("most reads were flagged as perhaps outdated, so its promise was hardly checked"));
         }
-        if tally.writes == 0 {
+        if stats.writes == 0 {
             failures.push(of("no write was acknowledged, so no read could be stale"));
         }
-        let SubjectStats { failed_reads, failed_writes, .. } = tally;
+        let SubjectStats { failed_reads, failed_writes, .. } = stats;
         if failed_reads + failed_writes > 0 {
             failures.push(of(&format!("{failed_reads} reads and {failed_writes} writes had no useful answer")));
         }
@@ -48,12 +48,12 @@ pub(super) fn failures(report: &Report) -> Vec<String> {
 
 /// Returns remarks for readers of the figures that are not failures.
 pub(super) fn remarks(report: &Report) -> Vec<String> {
-    let share = |tally: &SubjectStats| tally.patterns.get("missing").map_or(0.0, |missing| missing.hit_share());
+    let share = |stats: &SubjectStats| stats.patterns.get("missing").map_or(0.0, |missing| missing.hit_share());
     let often: Vec<String> = report
         .subjects
         .iter()
-        .filter(|tally| share(tally) > MISSING_HITS)
-        .map(|tally| format!("{} {:.0} %", tally.subject, 100.0 * share(tally)))
+        .filter(|stats| share(stats) > MISSING_HITS)
+        .map(|stats| format!("{} {:.0} %", stats.subject, 100.0 * share(stats)))
         .collect();
     match often.is_empty() {
         true => Vec::new(),
@@ -73,12 +73,12 @@ mod tests {
 
     /// A run without any failure.
     fn report() -> Report {
-        let mut tally = SubjectStats::new("explicit", Promise::Never);
-        (tally.reads, tally.hits, tally.writes) = (1_000, 900, 50);
+        let mut stats = SubjectStats::new("explicit", Promise::Never);
+        (stats.reads, stats.hits, stats.writes) = (1_000, 900, 50);
         Report {
             date: String::new(),
             commit: String::new(),
-            subjects: vec![tally],
+            subjects: vec![stats],
             wanted_reads: 1_000,
             says_source: true,
             seconds: 10.0,

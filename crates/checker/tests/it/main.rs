@@ -2,5 +2,4 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod faults;
-mod random_kills;
 mod verify;

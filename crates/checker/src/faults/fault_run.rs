@@ -4,7 +4,6 @@
 //! restored.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -13,13 +12,13 @@ use testkit::private_system::Service;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::concurrent_edits::ConcurrentEdits;
+use super::allowed::{BY_TIME, TIMEOUT, is_by_time};
 use super::crash;
+use super::edits::Edits;
 use super::list::Fault;
 use super::make::Prepared;
 use super::report::Outcome;
 use super::target::Target;
-use super::{BY_TIME, TIMEOUT};
 use crate::system::{self, System};
 use crate::verify::Run;
 use crate::verify::record::{Clock, Nanos, millis};
@@ -34,13 +33,12 @@ const ROUND: Duration = Duration::from_millis(1_000);
 const RECOVERY: Duration = Duration::from_secs(30);
 /// How long the readers continue after the system is idle: empty caches would prove nothing.
 const READ_ON: Duration = Duration::from_secs(1);
-/// Maximum duration of a fault that a script makes on a busy machine.
-const LONGEST: Duration = Duration::from_secs(240);
 
 /// The context of one fault.
-pub(super) struct Stage<'a> {
-    pub(super) site: &'a Target,
+pub(super) struct FaultRun<'a> {
+    pub(super) target: &'a Target,
     pub(super) http: &'a Client,
+    pub(super) edits: &'a Edits,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -53,49 +51,41 @@ struct Times {
     ready: Nanos,
 }
 
-impl Stage<'_> {
-    pub(super) async fn one(&self, load: &mut Run, fault: Fault) -> Outcome {
+impl FaultRun<'_> {
+    pub(super) async fn run(&self, load: &mut Run, fault: Fault) -> Outcome {
         let mut outcome = Outcome { fault: fault.name(), ..Outcome::default() };
         outcome.must_not_fail = fault.is_of_redis_alone();
         let mut prepared = Prepared::default();
-        let others = ConcurrentEdits::prepare(self.site).await;
-        let mut ready = outcome.note("preparing", fault.prepare(self.site, &mut prepared).await).is_some();
-        ready &= outcome.note("before it", system::wait_until_idle(self.site, self.http).await).is_some();
-        if let Some(others) = outcome.note("somebody with psql", others) {
-            if ready {
-                self.under_load(load, fault, &prepared, &others, &mut outcome).await;
-            }
-            outcome.note("clearing up", others.clear(self.site).await);
+        let mut ready = outcome.note("preparing", fault.prepare(self.target, &mut prepared).await).is_some();
+        ready &= outcome.note("beginning the edits", self.edits.begin(self.target).await).is_some();
+        ready &= outcome.note("before it", system::wait_until_idle(self.target, self.http).await).is_some();
+        if ready {
+            self.under_load(load, fault, &mut prepared, &mut outcome).await;
         }
-        outcome.note("clearing up", fault.clear(self.site, &prepared).await);
+        outcome.note("clearing up the edits", self.edits.clear(self.target, self.http).await);
+        outcome.note("clearing up", fault.clear(self.target, &prepared).await);
         outcome
     }
 
-    async fn under_load(
-        &self,
-        load: &mut Run,
-        fault: Fault,
-        prepared: &Prepared,
-        others: &ConcurrentEdits,
-        outcome: &mut Outcome,
-    ) {
+    async fn under_load(&self, load: &mut Run, fault: Fault, prepared: &mut Prepared, outcome: &mut Outcome) {
         let (quiet, over, clock) = (CancellationToken::new(), Cell::new(None), load.clock());
+        let written = Cell::new(0);
         let acting = async {
-            let times = self.act(fault, prepared, clock, outcome).await;
+            let times = self.act(fault, prepared, clock, &written, outcome).await;
             over.set(Some(times.ready));
             times
         };
         let loading = async {
-            let loaded = self.load(load, &over).await;
+            let loaded = self.load(load, &over, &written).await;
             quiet.cancel();
             loaded
         };
-        let (times, loaded, changes) = tokio::join!(acting, loading, others.work(self.site, self.http, &quiet));
+        let (times, loaded, edited) = tokio::join!(acting, loading, self.edits.work(self.target, self.http, &quiet));
         outcome.note("the load", loaded);
+        outcome.note("the edits", edited);
         if self.stop.is_cancelled() {
             return;
         }
-        outcome.changes = changes;
         outcome.ready_ms = millis(times.ready.saturating_sub(times.lifted));
         outcome.recovered_ms = millis(load.trouble.saturating_sub(times.lifted));
         outcome.writes_recovered_ms = millis(load.trouble_writes.saturating_sub(times.lifted));
@@ -104,45 +94,61 @@ impl Stage<'_> {
         let reading = CancellationToken::new();
         let addresses = load.addresses(|_| true);
         let resting = async {
-            let rested = system::wait_until_idle(self.site, self.http).await;
+            let rested = system::wait_until_idle(self.target, self.http).await;
             let (filled, ()) = tokio::join!(crash::fill(&addresses), sleep(READ_ON));
             reading.cancel();
             filled.and(rested)
         };
-        let (rested, ()) = tokio::join!(resting, others.read(self.http, &reading));
+        let (rested, ()) = tokio::join!(resting, self.edits.read(self.http, &reading));
         let settled = outcome.note("at rest", rested);
+        if settled.is_none() {
+            outcome.wrong.extend(self.target.last_words().await);
+        }
         outcome.settled_ms = settled.unwrap_or(TIMEOUT).as_secs_f64() * 1e3;
         outcome.count(load.take());
-        let judged = self.judge(load, prepared, outcome).await;
-        outcome.note("comparing", judged);
+        outcome.count_edits(&self.edits.ledger());
+        outcome.kills = std::mem::take(&mut prepared.kills);
+        let compared = self.compare(load, prepared, outcome).await;
+        outcome.note("comparing", compared);
     }
 
     /// Makes the fault and ends it. A failed step is noted, and the following steps run nevertheless.
-    async fn act(&self, fault: Fault, prepared: &Prepared, clock: Clock, outcome: &mut Outcome) -> Times {
+    async fn act(
+        &self,
+        fault: Fault,
+        prepared: &mut Prepared,
+        clock: Clock,
+        written: &Cell<u64>,
+        outcome: &mut Outcome,
+    ) -> Times {
         sleep(BEFORE).await;
         let making = async {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => Err(anyhow!("interrupted")),
-                made = timeout(LONGEST, fault.make(self.site, prepared)) => made.context("it takes too long")?,
+                made = timeout(fault.longest(), fault.make(self.target, prepared, || written.get())) => {
+                    made.context("it takes too long")?
+                }
             }
         };
         let made = outcome.note("making it", making.await);
         let lifted = clock.now();
-        outcome.note("ending it", fault.end_fault(self.site, prepared).await);
+        outcome.note("ending it", fault.end_fault(self.target, prepared).await);
         outcome.note("after it", self.until_ready().await);
         let ready = clock.now();
         if made.is_some() {
-            outcome.note("proving it", fault.prove(self.site).await);
+            outcome.note("proving it", fault.prove(self.target).await);
         }
         Times { lifted, ready }
     }
 
-    /// Creates load until the fault is over and no request fails or bypasses the caches any more.
-    async fn load(&self, load: &mut Run, over: &Cell<Option<Nanos>>) -> Result<()> {
+    /// Creates load until the fault is over and no request fails or bypasses the caches any more. Keeps the number of
+    /// acknowledged writes in `written`.
+    async fn load(&self, load: &mut Run, over: &Cell<Option<Nanos>>, written: &Cell<u64>) -> Result<()> {
         let nanos = |time: Duration| time.as_nanos() as Nanos;
         loop {
             load.round(ROUND).await?;
+            written.set(load.writes() + self.edits.ledger().acknowledged());
             let Some(over) = over.get() else { continue };
             let now = load.clock().now();
             let (since, calm) = (now - over, now.saturating_sub(load.trouble.max(load.trouble_writes)));
@@ -159,7 +165,7 @@ impl Stage<'_> {
     async fn until_ready(&self) -> Result<()> {
         let began = Instant::now();
         for service in Service::ALL {
-            let url = format!("{}/readyz", self.site.url(service).await?);
+            let url = format!("{}/readyz", self.target.url(service).await?);
             while !self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 ensure!(began.elapsed() < TIMEOUT, "{} is not ready {TIMEOUT:?} after the fault", service.name());
                 sleep(Duration::from_millis(10)).await;
@@ -168,26 +174,28 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Checks for lost writes, and compares everything.
-    async fn judge(&self, load: &Run, prepared: &Prepared, outcome: &mut Outcome) -> Result<()> {
-        let rows = self.site.sql("shop_db", "SELECT id, version FROM products").await?;
-        let parse = |row: &str| -> Option<(u64, u32)> {
-            let (id, version) = row.split_once('|')?;
-            Some((id.parse().ok()?, version.parse().ok()?))
+    /// Checks that nothing acknowledged is lost and that everything committed has arrived, and compares all caches.
+    async fn compare(&self, load: &Run, prepared: &Prepared, outcome: &mut Outcome) -> Result<()> {
+        let versions = system::versions(self.target).await?;
+        let lost = |(id, written): &&(u64, u32)| {
+            let version = i64::try_from(*id).ok().and_then(|id| versions.get(&id));
+            version.is_none_or(|version| *version < i64::from(*written))
         };
-        let versions: HashMap<u64, u32> = rows.lines().filter_map(parse).collect();
-        let acknowledged = load.acknowledged();
-        let lost = |(id, written): &&(u64, u32)| versions.get(id).is_none_or(|version| version < written);
-        outcome.lost_writes = acknowledged.iter().filter(lost).count() as u64;
-        let by_time =
-            |key: &str| ["product:ttl:", "product:swr:", "product:featured:"].iter().any(|of| key.starts_with(of));
+        outcome.lost_writes = load.acknowledged().iter().filter(lost).count() as u64;
+        outcome.wrong.extend(self.edits.missing(&versions, self.http).await?);
+        outcome.wrong.extend(system::stream_gaps(self.target).await?);
+        let (lines, differing) = system::differing_lines(self.target).await?;
+        outcome.lines = lines;
+        outcome.wrong.extend(differing);
+        outcome.wrong.extend(system::index_differences(self.target, self.http, &versions).await?);
         // This includes addresses that are not cached now. Whatever the result of a write, its event has been applied
         // by now, and with it the invalidation of the writer's own entry. So no response may differ, whether the write
         // was acknowledged, deferred or never answered.
         let mut urls = load.addresses(|name| !BY_TIME.contains(&name));
         urls.extend(prepared.witnesses.iter().cloned());
-        let compared = system::compare(self.site, self.http, &urls, by_time);
-        outcome.compared(compared.await?);
+        urls.extend(self.edits.addresses());
+        let may_differ = |key: &str| is_by_time(key) || Edits::may_differ(key);
+        outcome.compared(system::compare(self.target, self.http, &versions, &urls, may_differ).await?);
         Ok(())
     }
 }

@@ -1,0 +1,42 @@
+//! The staleness that is allowed during faults.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use testkit::private_system::Service;
+
+use super::make::HOLD;
+use super::target::Target;
+use crate::system::System;
+use crate::verify::map::{Map, Promise};
+
+/// The longest time until a service is ready again, and until the system is idle.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
+/// These strategies may show outdated values for their TTL.
+pub(super) const BY_TIME: [&str; 2] = ["ttl", "swr"];
+
+/// Returns whether an entry is invalidated only by its TTL.
+pub(super) fn is_by_time(key: &str) -> bool {
+    ["product:ttl:", "product:swr:", "product:featured:"].iter().any(|cache| key.starts_with(cache))
+}
+
+/// Returns the map for this target.
+///
+/// A cache that promises never to be stale keeps this promise during a fault too. `ttl` and `swr` keep their TTL in any
+/// case; a load that a fault delays is stored when the fault is over, after [`HOLD`]. Random kills may delay a load
+/// several times. Caches that rely on events are stale until the events arrive, which is when the fault is over and all
+/// services have recovered.
+pub(super) async fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
+    let mut replaced = Vec::new();
+    for service in Service::ALL {
+        replaced.push(format!("{}={}", service.name(), target.url(service).await?));
+    }
+    let mut map = Map::load(None, &replaced)?;
+    for subject in &mut map.subjects {
+        if let Promise::AtMost(most) = subject.stale {
+            let is_short = BY_TIME.contains(&subject.name.as_str()) && !kills_at_random;
+            subject.stale = Promise::AtMost(most + if is_short { HOLD } else { HOLD + TIMEOUT });
+        }
+    }
+    Ok(map)
+}

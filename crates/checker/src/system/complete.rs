@@ -1,0 +1,81 @@
+//! Whether everything that was committed has arrived: in the streams, in the recommendation service, and in the index.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use reqwest::Client;
+use serde_json::Value;
+use testkit::private_system::Service;
+
+use super::access::{System, pairs};
+
+/// Returns which streams have gaps, or end with another number than the outbox.
+pub(crate) async fn stream_gaps(system: &impl System) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for (database, stream) in [("shop_db", "product:events"), ("cart_db", "cart:events")] {
+        let head: u64 = system.sql(database, "SELECT seq FROM outbox_head").await?.trim().parse()?;
+        let ids = "local ids = {} for i, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do ids[i] = entry[1] end \
+                   return table.concat(ids, ' ')";
+        let ids = system.redis(&["EVAL", ids, "1", stream]).await?;
+        let ids: Vec<u64> = ids.split_whitespace().filter_map(|id| id.strip_suffix("-0")?.parse().ok()).collect();
+        if ids.last().copied().unwrap_or(0) != head && !(ids.is_empty() && head == 0) {
+            wrong.push(format!("{stream} ends with {:?}, the outbox with {head}", ids.last()));
+        }
+        if let Some(gap) = ids.windows(2).find(|pair| pair[1] != pair[0] + 1) {
+            wrong.push(format!("{stream} has a gap between {} and {}", gap[0], gap[1]));
+        }
+    }
+    Ok(wrong)
+}
+
+/// Compares the lines of all carts with those that the recommendation service knows. Returns the number of lines, and
+/// the differences.
+pub(crate) async fn differing_lines(system: &impl System) -> Result<(usize, Vec<String>)> {
+    // The recommendation service stores only a reference of the cart.
+    let reference = "encode(substr(sha256(uuid_send(cart_id)), 1, 16), 'hex')::uuid";
+    let lines = |cart: &str, table: &str| {
+        format!("SELECT {cart}, product_id, quantity FROM {table} WHERE quantity > 0 ORDER BY 1, 2")
+    };
+    let sold = system.sql("cart_db", &lines(reference, "cart_items")).await?;
+    let known = system.sql("recommendation_db", &lines("cart_id", "basket_items")).await?;
+    let (sold, known): (BTreeSet<&str>, BTreeSet<&str>) = (sold.lines().collect(), known.lines().collect());
+    let only = |line: &&str| if sold.contains(line) { "the cart service" } else { "the recommendation service" };
+    let differences = sold.symmetric_difference(&known);
+    let differences = differences.map(|line| format!("a line of a cart that only {} knows: {line}", only(line)));
+    Ok((sold.len(), differences.collect()))
+}
+
+/// Returns which products the index has not, or in another version than the catalogue, whose products have these
+/// versions.
+pub(crate) async fn index_differences(
+    system: &impl System,
+    http: &Client,
+    versions: &BTreeMap<i64, i64>,
+) -> Result<Vec<String>> {
+    let mut indexed = BTreeMap::new();
+    let (base, mut cursor) = (system.url(Service::Search).await?, String::new());
+    loop {
+        let page = http.get(format!("{base}/search?q=&limit=100{cursor}")).send().await?.error_for_status()?;
+        let page: Value = page.json().await?;
+        for product in page["hits"].as_array().context("a page has hits")? {
+            let id = product["id"].as_i64().context("a hit has an id")?;
+            indexed.insert(id, product["version"].as_i64().context("a hit has a version")?);
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let ids: BTreeSet<i64> = versions.keys().chain(indexed.keys()).copied().collect();
+    let differs = ids.iter().filter(|id| versions.get(id) != indexed.get(id));
+    let differs = differs.map(|id| {
+        let (row, document) = (versions.get(id), indexed.get(id));
+        format!("product {id}: version {row:?} in the catalogue, {document:?} in the index")
+    });
+    Ok(differs.collect())
+}
+
+/// Returns the versions of all products, by id.
+pub(crate) async fn versions(system: &impl System) -> Result<BTreeMap<i64, i64>> {
+    Ok(pairs(&system.sql("shop_db", "SELECT id, version FROM products").await?))
+}
