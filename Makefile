@@ -37,7 +37,7 @@ openapi: ## print the OpenAPI document of the running product API, or of s=cart
 ##@ Watch the strategies
 .PHONY: demo $(strategies:%=demo-%)
 demo: ## start the stack and show all seven strategies; every claim is asserted
-	@deploy/tool demo show all
+	@deploy/tool demo show
 ##- demo-ttl demo-explicit demo-writethrough demo-events demo-swr demo-tags demo-production: one of them
 $(strategies:%=demo-%): demo-%:
 	@deploy/tool demo show $*

@@ -1,18 +1,11 @@
 //! The `bench` command line.
 
-use std::process::ExitCode;
-
+use anyhow::Result;
 use bench::{events, search, strategies};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 #[derive(Debug, Parser)]
 #[command(about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
 enum Command {
     /// Measures how long a change takes until it is gone from every cache, and how many changes the relay carries
     Events(events::Options),
@@ -23,17 +16,10 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+async fn main() -> Result<()> {
+    match Command::parse() {
         Command::Events(options) => events::run(&options).await,
         Command::Search(options) => search::run(&options).await,
         Command::Strategies(options) => strategies::run_cli(&options).await,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use client::Metrics;
 use client::times::{Times, human, millis};
+use client::{Metrics, cache_status};
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use testkit::private_system::{PrivateSystem, Service};
@@ -54,7 +54,7 @@ pub async fn run(options: &Options) -> Result<()> {
         sleep(Duration::from_millis(20)).await;
     }
     let build = began.elapsed();
-    let documents = metrics(&system, &http).await?.sum("search_index_documents", &[]);
+    let documents = Metrics::fetch(&http, &system.url(Service::Search)).await?.sum("search_index_documents", &[]);
     println!(
         "\n{documents} products indexed in {:.1} s, from the start of the process until it is ready\n",
         build.as_secs_f64()
@@ -143,8 +143,7 @@ async fn ask(system: &PrivateSystem, http: &Client, query: &str) -> Result<f64> 
     url.query_pairs_mut().append_pair("q", query);
     let began = Instant::now();
     let answer = http.get(url).send().await?.error_for_status()?;
-    let status =
-        answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let status = cache_status(answer.headers()).to_owned();
     answer.bytes().await?;
     let took = millis(began.elapsed());
     ensure!(!status.contains("hit"), "{query:?} came from the cache: {status}");
@@ -167,11 +166,6 @@ async fn change(system: &PrivateSystem, http: &Client, id: i64, number: u32) -> 
         ensure!(began.elapsed() < Duration::from_secs(30), "product {id} is not found by {word:?}");
         sleep(Duration::from_millis(2)).await;
     }
-}
-
-async fn metrics(system: &PrivateSystem, http: &Client) -> Result<Metrics> {
-    let text = http.get(format!("{}/metrics", system.url(Service::Search))).send().await?.text().await?;
-    Ok(Metrics::parse(&text))
 }
 
 /// Waits until the seed's events are published, so that the relay does not run while the index is built.

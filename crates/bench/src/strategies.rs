@@ -16,15 +16,19 @@
 //!
 //! Latency is measured in an open loop (`traffic.rs`), peak rates in a closed one (`wrk`).
 
+mod case_figures;
 mod cases;
+mod cells;
 mod cold_start;
 mod cost;
+mod extent;
 mod figures;
 mod goals;
 mod growth;
 mod latency;
 mod machine;
 mod mixed;
+mod options;
 mod page;
 mod phases;
 mod plots;
@@ -36,122 +40,19 @@ mod scaling;
 mod tables;
 mod tags;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
 use client::cpu::Stolen;
-use indicatif::{ProgressBar, ProgressStyle};
+use client::report::progress_bar;
+use indicatif::ProgressBar;
 
 use crate::wrk::Wrk;
 use cases::TestBench;
+use extent::{Extent, FULL, QUICK};
 use figures::Figures;
-
-/// The options of `bench strategies`.
-#[derive(Clone, Debug, Args)]
-pub struct Options {
-    /// Rounds; each measures every case once
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
-    /// Less of everything, in less than a minute: for a look, not for a comparison
-    #[arg(long, conflicts_with = "readme")]
-    pub quick: bool,
-    /// Core of the server
-    #[arg(long, default_value_t = 0)]
-    pub server_core: usize,
-    /// Core of the load, Redis and Postgres
-    #[arg(long, default_value_t = 1)]
-    pub load_core: usize,
-    /// The folder for bench.json with the raw histograms, bench.md and the plots [default: target/reports,
-    /// or target/reports/quick]
-    #[arg(long)]
-    pub report: Option<PathBuf>,
-    /// Measure nothing: take the figures from this bench.json
-    #[arg(long, conflicts_with = "quick")]
-    pub from: Option<PathBuf>,
-    /// Write the table into this file, between its markers, and the figures and plots to docs/bench beside it
-    #[arg(long)]
-    pub readme: Option<PathBuf>,
-}
-
-/// The amount of every measurement.
-#[derive(Clone, Copy, Debug)]
-struct Extent {
-    rounds: u32,
-    /// Duration of each open-loop measurement.
-    hits: Duration,
-    misses: Duration,
-    writes: Duration,
-    /// Duration of the reads with some writes during which Redis' commands are counted.
-    counted: Duration,
-    /// Duration of the mixed load of all cases together; 0 for none. It is longer than a TTL.
-    mixed: Duration,
-    /// Number of trials of the stale-fill race, and how long stale entries are watched: longer than the TTL of `ttl`.
-    races: u32,
-    watched: Duration,
-    /// Repetitions of the cold start, and the maximum time for each recovery.
-    cold_starts: u32,
-    recovery: Duration,
-    /// Number of writes that are followed by a read.
-    read_backs: u32,
-    /// Whether the reference's peak is measured next to that of every case, or once a round.
-    beside: bool,
-    /// Whether the loads of the case without a cache are counted, which takes half a minute.
-    counts_loads: bool,
-    /// Duration of each open-loop measurement at one size of the catalogue, and its number of rounds.
-    growth: Duration,
-    growth_rounds: u32,
-    /// Numbers of members of a tag.
-    members: &'static [usize],
-    /// Numbers of entries in Redis.
-    entries: &'static [usize],
-    /// Numbers of processes of the product API.
-    processes: &'static [usize],
-}
-
-/// In five rounds: 10,000 hits, 3,300 misses and 2,250 writes of each case.
-const FULL: Extent = Extent {
-    rounds: 5,
-    hits: Duration::from_millis(2_000),
-    misses: Duration::from_millis(2_200),
-    writes: Duration::from_millis(3_000),
-    counted: Duration::from_millis(1_000),
-    mixed: Duration::from_secs(25),
-    races: 40,
-    watched: Duration::from_secs(12),
-    cold_starts: 3,
-    recovery: Duration::from_secs(8),
-    read_backs: 100,
-    beside: true,
-    counts_loads: true,
-    growth: Duration::from_millis(500),
-    growth_rounds: 3,
-    members: &[10, 1_000, 100_000],
-    entries: &[1_000, 100_000, 1_000_000],
-    processes: &[1, 2, 4],
-};
-
-const QUICK: Extent = Extent {
-    rounds: 1,
-    hits: Duration::from_millis(200),
-    misses: Duration::from_millis(200),
-    writes: Duration::from_millis(200),
-    counted: Duration::from_millis(100),
-    mixed: Duration::from_secs(2),
-    races: 5,
-    watched: Duration::from_millis(200),
-    cold_starts: 0,
-    recovery: Duration::ZERO,
-    read_backs: 10,
-    beside: false,
-    counts_loads: false,
-    growth: Duration::from_millis(100),
-    growth_rounds: 1,
-    members: &[10, 1_000],
-    entries: &[10_000],
-    processes: &[],
-};
+pub use options::Options;
 
 /// Maximum duration of a quick run.
 const QUICK_AT_MOST: Duration = Duration::from_secs(60);
@@ -191,8 +92,10 @@ pub fn is_as_measured(readme: &Path) -> Result<()> {
 }
 
 async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
-    let progress = Progress::new();
-    progress.show("starting Postgres, Redis and the servers");
+    let progress = progress_bar(0, "{spinner} {elapsed} · {msg}");
+    progress.enable_steady_tick(Duration::from_millis(200));
+    let show = |what: &str| show(&progress, what);
+    show("starting Postgres, Redis and the servers");
     let mut bench = TestBench::start(options.server_core, options.load_core).await?;
     let mut figures = Figures::new(machine::describe(&bench).await?, extent.rounds, options.quick);
     let wrk = Wrk { connections: 64, seconds: 1, core: options.load_core };
@@ -203,56 +106,39 @@ async fn measure(options: &Options, extent: &Extent) -> Result<Figures> {
     for round in 1..=extent.rounds {
         let stolen = Stolen::now()?;
         for case in bench.in_turn(round) {
-            progress.show(&format!("round {round} of {}: {}", extent.rounds, case.name));
+            show(&format!("round {round} of {}: {}", extent.rounds, case.name));
             let sample = phases::measure(&bench, case, extent, round, wrk).await;
             figures.of(&case.name).rounds.push(sample.with_context(|| case.name.clone())?);
         }
         figures.complete_peaks();
-        progress.show(&format!("round {round} of {}: all at once, {:?}", extent.rounds, extent.mixed));
+        show(&format!("round {round} of {}: all at once, {:?}", extent.rounds, extent.mixed));
         for (case, sample) in mixed::measure(&bench, extent).await? {
             figures.of(&case).mixed.push(sample);
         }
         for case in bench.cases().iter().filter(|case| case.caches()) {
-            progress.show(&format!("round {round} of {}: the stale-fill race, {}", extent.rounds, case.name));
+            show(&format!("round {round} of {}: the stale-fill race, {}", extent.rounds, case.name));
             let race = race::measure(&bench, case, extent, round).await;
             figures.of(&case.name).races.push(race.with_context(|| case.name.clone())?);
         }
         figures.steal.push(stolen.share_since()?);
     }
-    progress.show("cold starts");
+    show("cold starts");
     figures.cold_starts = cold_start::measure(&mut bench, extent, options).await?;
-    progress.show("several processes");
+    show("several processes");
     figures.processes = growth::processes(&mut bench, extent, options).await?;
-    progress.show("filling Redis");
+    show("filling Redis");
     figures.entries = growth::entries(&mut bench, extent, options).await?;
     drop(bench);
-    progress.show("invalidating tags");
+    show("invalidating tags");
     figures.tags = tags::measure(extent, options.server_core).await?;
     figures.pool();
     Ok(figures)
 }
 
-/// Progress: one line that is updated on a terminal, otherwise new lines.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new() -> Self {
-        let style = ProgressStyle::with_template("{spinner} {elapsed} · {msg}");
-        let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
-    }
-
-    fn show(&self, what: &str) {
-        self.0.set_message(what.to_owned());
-        if self.0.is_hidden() {
-            eprintln!("{what}");
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
+/// Shows what is measured: on a line that is updated on a terminal, otherwise on new lines.
+fn show(progress: &ProgressBar, what: &str) {
+    progress.set_message(what.to_owned());
+    if progress.is_hidden() {
+        eprintln!("{what}");
     }
 }

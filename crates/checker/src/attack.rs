@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use client::Metrics;
+use client::{Metrics, cache_status};
 use reqwest::{Client, StatusCode};
 use testkit::private_system::{PrivateSystem, Service};
 use tokio::task::JoinSet;
@@ -150,7 +150,7 @@ async fn client(system: Arc<PrivateSystem>, http: Client, stats: Arc<FloodStats>
 async fn hot(system: &PrivateSystem, http: &Client, stats: &FloodStats) -> Result<()> {
     for id in 1..=HOT {
         let answer = http.get(format!("{}/products/production/{id}", system.url(Service::ProductApi))).send().await?;
-        let status = answer.headers().get("cache-status").and_then(|status| status.to_str().ok()).unwrap_or_default();
+        let status = cache_status(answer.headers());
         stats.hits.fetch_add(u64::from(status.contains("; hit")), Relaxed);
         stats.hot.fetch_add(1, Relaxed);
     }

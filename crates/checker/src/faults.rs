@@ -32,7 +32,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use client::Operations;
-use indicatif::{ProgressBar, ProgressStyle};
+use client::report::progress_bar;
 use reqwest::Client;
 use testkit::private_system::{PrivateSystem, Service};
 use tokio_util::sync::CancellationToken;
@@ -145,7 +145,9 @@ async fn all(
     for service in Service::ALL {
         system::forget(target, service).await?;
     }
-    let progress = Progress::new(faults.len());
+    let progress = progress_bar(faults.len() as u64, "{bar:30} {pos} of {len} faults · {msg} · {elapsed}");
+    progress.enable_steady_tick(Duration::from_secs(1));
+    progress.set_message("making products");
     let edits = Edits::prepare(target, &http).await.context("preparing the edits")?;
     let map = allowed::map(target, options.random.is_some()).await?;
     let mut load = Run::prepare(&map, options.products, Files::default(), |_| {}).await?;
@@ -155,9 +157,10 @@ async fn all(
         if stop.is_cancelled() {
             break;
         }
-        progress.begins(&fault.name());
+        progress.set_message(fault.name());
         let outcome = FaultRun { target, http: &http, edits: &edits, stop }.run(&mut load, *fault).await;
-        progress.done(|| on_outcome(&outcome));
+        progress.suspend(|| on_outcome(&outcome));
+        progress.inc(1);
         report.outcomes.push(outcome);
     }
     load.remove().await;
@@ -171,32 +174,4 @@ async fn private(options: &Options) -> Result<Target> {
         settings.push(given.split_once('=').with_context(|| format!("{given:?} is not SECTION__NAME=VALUE"))?);
     }
     Ok(Target::Private(Box::new(PrivateSystem::prepare(PRODUCTS, &settings).await?)))
-}
-
-/// A progress bar on a terminal.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(faults: usize) -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} faults · {msg} · {elapsed}");
-        let bar = ProgressBar::new(faults as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_secs(1));
-        bar.set_message("making products");
-        Self(bar)
-    }
-
-    fn begins(&self, fault: &str) {
-        self.0.set_message(fault.to_owned());
-    }
-
-    fn done(&self, tell: impl FnOnce()) {
-        self.0.suspend(tell);
-        self.0.inc(1);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }

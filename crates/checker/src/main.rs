@@ -1,18 +1,11 @@
 //! The `checker` command line: the consistency checker, faults, a flood, and private processes.
 
-use std::process::ExitCode;
-
+use anyhow::Result;
 use checker::{attack, faults, private, verify};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 #[derive(Debug, Parser)]
 #[command(about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
 enum Command {
     /// Reads what does not exist at full speed while Redis has little memory: caches and events go on
     Attack(attack::Options),
@@ -25,18 +18,11 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+async fn main() -> Result<()> {
+    match Command::parse() {
         Command::Attack(options) => attack::run(&options).await,
         Command::Faults(options) => faults::run_cli(&options).await,
         Command::Private(options) => private::run(&options).await,
         Command::Verify(options) => verify::run_cli(&options).await,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("checker: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }

@@ -34,6 +34,7 @@
 //! nothing.
 
 mod files;
+mod finished;
 mod fixture;
 mod judge;
 pub mod map;
@@ -50,19 +51,20 @@ mod violation;
 mod workload;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use client::cpu;
-use indicatif::{ProgressBar, ProgressStyle};
+use client::report::{commit, progress_bar, today};
+use indicatif::ProgressBar;
 
 pub use files::Files;
+pub use finished::Report;
 use map::Map;
-pub use report::Report;
 pub(crate) use run::Run;
 pub use stats::SubjectStats;
+pub(crate) use table::Table;
 pub use violation::{Fault, Violation};
 
 /// The time between two judgements of the recorded operations.
@@ -130,19 +132,22 @@ pub async fn run_cli(options: &Options) -> Result<()> {
 
 /// Reads and writes until there are enough reads, the time is over, or promises were broken.
 pub async fn run(map: &Map, options: &Options) -> Result<Report> {
-    let progress = Progress::new(options.reads);
+    let progress = progress_bar(options.reads, "{bar:30} {human_pos} of {human_len} reads · {msg}");
     let files = Files::in_folder(options.log.as_deref())?;
-    let mut run = Run::prepare(map, options.products, files, |made| progress.preparing(made)).await?;
+    let mut run = Run::prepare(map, options.products, files, |made| {
+        progress.set_message(format!("{made} products made"));
+    })
+    .await?;
     let worked = work(&mut run, options, &progress).await;
     let ended_early = is_over(&run, options);
-    progress.clear();
+    drop(progress);
     let logged = run.close();
     let subjects = run.remove().await;
     let Worked { seconds, together_seconds, own_cpu_share } = worked?;
     logged?;
     Ok(Report {
-        date: said("date", &["-u", "+%F"]),
-        commit: said("git", &["describe", "--always", "--dirty"]),
+        date: today(),
+        commit: commit(),
         subjects,
         wanted_reads: options.reads,
         says_source: map.cache_status,
@@ -160,22 +165,21 @@ struct Worked {
     own_cpu_share: f64,
 }
 
-async fn work(run: &mut Run, options: &Options, progress: &Progress) -> Result<Worked> {
+async fn work(run: &mut Run, options: &Options, progress: &ProgressBar) -> Result<Worked> {
     let (began, usage) = (Instant::now(), cpu::Usage::now()?);
     let together = match run.has_bounded() {
         true => Duration::from_secs(options.together.min(options.seconds)),
         false => Duration::ZERO,
     };
-    let told = |run: &Run| progress.reading(run.strict_reads(), began.elapsed(), run.broken());
     while began.elapsed() < together && !is_over(run, options) {
         run.round(ROUND).await?;
-        told(run);
+        show(progress, run, began.elapsed());
     }
     let together_seconds = began.elapsed().as_secs_f64();
     let in_time = || began.elapsed().as_secs() < options.seconds;
     while run.strict_reads() < options.reads && in_time() && !is_over(run, options) {
         run.strict_round(ROUND).await?;
-        told(run);
+        show(progress, run, began.elapsed());
     }
     let (seconds, own_cpu_share) = (began.elapsed().as_secs_f64(), usage.own_share_since()?);
     if run.broken() == 0 {
@@ -192,36 +196,12 @@ fn is_over(run: &Run, options: &Options) -> bool {
     }
 }
 
-/// Returns the first line of a program's output, or "unknown" if the program cannot be run.
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stderr(Stdio::null()).output();
-    let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
-    text.lines().next().filter(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
-}
-
-/// Progress: a bar on a terminal, otherwise a line from time to time.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(reads: u64) -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} reads · {msg}");
-        Self(ProgressBar::new(reads).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
-    }
-
-    fn preparing(&self, made: u64) {
-        self.0.set_message(format!("{made} products made"));
-    }
-
-    fn reading(&self, reads: u64, elapsed: Duration, broken: u64) {
-        let rate = reads as f64 / elapsed.as_secs_f64();
-        self.0.set_position(reads.min(self.0.length().unwrap_or(reads)));
-        self.0.set_message(format!("{rate:.0}/s · {broken} promises broken"));
-        if self.0.is_hidden() && elapsed.as_secs() % 30 < ROUND.as_secs() {
-            eprintln!("{reads} reads after {:.0} s, {broken} promises broken", elapsed.as_secs_f64());
-        }
-    }
-
-    fn clear(&self) {
-        self.0.finish_and_clear();
+/// Shows the progress: in the bar on a terminal, otherwise on a line from time to time.
+fn show(progress: &ProgressBar, run: &Run, elapsed: Duration) {
+    let (reads, broken) = (run.strict_reads(), run.broken());
+    progress.set_position(reads.min(progress.length().unwrap_or(reads)));
+    progress.set_message(format!("{:.0}/s · {broken} promises broken", reads as f64 / elapsed.as_secs_f64()));
+    if progress.is_hidden() && elapsed.as_secs() % 30 < ROUND.as_secs() {
+        eprintln!("{reads} reads after {:.0} s, {broken} promises broken", elapsed.as_secs_f64());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use reqwest::header::HeaderMap;
 use serde::Serialize;
 use sfv::{List, ListEntry, Parser};
 
@@ -21,6 +22,11 @@ pub enum Source {
     Bypass,
     /// No cache is involved: a write, or the plain catalogue.
     Uncached,
+}
+
+/// Returns the `Cache-Status` of a response; empty if it has none.
+pub fn cache_status(headers: &HeaderMap) -> &str {
+    headers.get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 impl Source {

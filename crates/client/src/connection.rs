@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::Source;
+use crate::cache_status::{Source, cache_status};
 
 /// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,8 +92,7 @@ impl Connection {
         let request = request.body(Full::new(body.unwrap_or_default()))?;
         let connection = self.connection().await?;
         let answer = connection.send_request(request).await?;
-        let cache_status = answer.headers().get("cache-status").and_then(|value| value.to_str().ok());
-        let cache_status = cache_status.unwrap_or_default().to_owned();
+        let cache_status = cache_status(answer.headers()).to_owned();
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         Ok(Answer { status, cache_status, body })

@@ -3,21 +3,27 @@
 //! * [`Connection`]: one HTTP/1.1 connection at minimal cost.
 //! * [`Source`]: where a response came from, as its `Cache-Status` says.
 //! * [`traffic`]: open-loop load whose results are latency, sources and staleness.
-//! * [`Metrics`]: the counters of a service.
+//! * [`Metrics`] and [`Entry`]: the counters of a service, and the entries of its cache.
+//! * [`CachedResponse`]: a response of each service that shows a product.
 //! * [`Operations`]: access to routes that require a token.
-//! * [`times`] and [`cpu`]: times, and the CPU time that they took.
+//! * [`times`], [`cpu`] and [`report`]: times, the CPU time that they took, and how they are reported.
 
 mod cache_status;
 mod connection;
 pub mod cpu;
+mod entries;
 mod metrics;
 mod open_files;
 mod operations;
+pub mod report;
+mod shown;
 pub mod times;
 pub mod traffic;
 
-pub use cache_status::Source;
+pub use cache_status::{Source, cache_status};
 pub use connection::{Answer, Connection};
+pub use entries::Entry;
 pub use metrics::Metrics;
 pub use open_files::allow_open_files;
 pub use operations::Operations;
+pub use shown::CachedResponse;

@@ -32,17 +32,17 @@ async fn one_write(context: &mut DemoContext, subject: &DemoProduct, others: &Ot
     say.step(
         "The caches of four services hold the same product. After one write, each service invalidates its own entry.",
     );
-    let mut delays: Vec<Vec<f64>> = vec![Vec::new(); others.places.len()];
+    let mut delays: Vec<Vec<f64>> = vec![Vec::new(); others.responses.len()];
     for round in 0..ROUNDS {
         others.warm().await?;
         let written = subject.write().await?;
         let gone = others.gone(Instant::now()).await?;
         if round == 0 {
             say.write(&written, "");
-            for (place, (service, ms)) in others.places.iter().zip(&gone) {
+            for (response, (service, ms)) in others.responses.iter().zip(&gone) {
                 say.note(&format!(
                     "{service:<15} {:<28} gone {} after the response",
-                    shortened(&place.key),
+                    shortened(&response.key),
                     human(*ms)
                 ));
             }
@@ -51,10 +51,10 @@ async fn one_write(context: &mut DemoContext, subject: &DemoProduct, others: &Ot
             all.push(ms);
         }
     }
-    for (place, delays) in others.places.iter().zip(delays) {
+    for (response, delays) in others.responses.iter().zip(delays) {
         let delays: Times = delays.into_iter().collect();
         context.claim(
-            format!("{}: from response to invalidation (median / max of {ROUNDS})", place.name),
+            format!("{}: from response to invalidation (median / max of {ROUNDS})", response.service),
             format!("{:.1} / {}", delays.median(), human(delays.max())),
             Verdict::at_most(LATEST, delays.max()),
         );

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use client::Entry;
 use client::times::Times;
 use serde_json::{Value, json};
 
-use crate::product_api::{Answer, Entry, Product, ProductApiClient};
+use crate::product_api::{Answer, Product, ProductApiClient};
 
 /// A product that is read and written through one strategy. Cheap to clone; clones share their count of writes.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl DemoProduct {
     }
 
     /// Writes the product through the plain catalogue, which bypasses the strategy, as another program would.
-    pub(crate) async fn write_as_somebody_else(&self) -> Result<Answer> {
+    pub(crate) async fn write_past_the_strategy(&self) -> Result<Answer> {
         self.put(&format!("/products/{}", self.product.id)).await
     }
 

@@ -1,7 +1,9 @@
 //! The demos, one per strategy.
 
+use clap::ValueEnum;
+
 /// The demos, in the order in which they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Demo {
     /// Entries expire.
     Ttl,

@@ -71,7 +71,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
 
     say.step("Another client writes through PUT /products/{id}, which does not invalidate this cache.");
     subject.warm(LIFE).await?;
-    let written = subject.write_as_somebody_else().await?;
+    let written = subject.write_past_the_strategy().await?;
     let gone = until_gone(&subject, &written).await?;
     let read = subject.read().await?;
     say.write(&written, "");

@@ -37,3 +37,4 @@ mod writethrough;
 
 pub use demos::Demo;
 pub use options::Options;
+pub use other_services::Addresses;

@@ -3,13 +3,13 @@
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-use client::Source;
 use client::times::human;
+use client::{Entry, Source};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::claim::{Assertion, Verdict};
 use crate::paint::{Colour, Paint, WIDTH, wrap};
-use crate::product_api::{Answer, Entry};
+use crate::product_api::Answer;
 
 /// The column in which continuation lines begin.
 const INDENT: usize = 10;

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use client::Metrics;
-use client::Source;
 use client::times::millis;
+use client::{Entry, Metrics, Source};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
@@ -64,18 +63,6 @@ pub(crate) struct Category {
     pub id: i64,
     /// Its name.
     pub name: String,
-}
-
-/// An entry in Redis, as `GET /cache/stats/{key}` returns it.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Entry {
-    pub state: String,
-    pub ttl_ms: Option<i64>,
-    pub expires_in_ms: i64,
-    pub soft_ttl_ms: Option<u64>,
-    pub hard_ttl_ms: Option<u64>,
-    pub version: Option<u64>,
-    pub tags: Vec<String>,
 }
 
 impl ProductApiClient {

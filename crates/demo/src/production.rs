@@ -85,7 +85,7 @@ async fn layers(context: &mut DemoContext, subject: &DemoProduct) -> Result<()> 
     );
 
     subject.warm(LIFE).await?;
-    let written = subject.write_as_somebody_else().await?;
+    let written = subject.write_past_the_strategy().await?;
     let began = Instant::now();
     let mut read = subject.read().await?;
     while read.version < written.version && millis(began.elapsed()) < 5.0 * DELIVERY {
@@ -119,7 +119,8 @@ async fn outage(context: &mut DemoContext) -> Result<()> {
     let load = Load::start(&subjects, PACE);
     phase(context, "before").await;
     let stopping = Instant::now();
-    let down = context.stack.stop_redis().await?;
+    let redis = context.stack.borrow("redis");
+    redis.stop().await?;
     let stopped = Instant::now();
     say.labelled("stop", Colour::Red, "Redis is gone");
     say.read(&subjects[0].read().await?, "");
@@ -127,7 +128,7 @@ async fn outage(context: &mut DemoContext) -> Result<()> {
     say.read(&subjects[0].read().await?, "");
     phase(context, "without Redis").await;
     let starting = Instant::now();
-    down.start().await?;
+    redis.give_back().await?;
     let started = Instant::now();
     say.labelled("start", Colour::Green, "Redis is back, and empty");
     let read = first_hit(&subjects[0]).await?;

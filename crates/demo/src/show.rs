@@ -14,10 +14,11 @@ const ATTEMPTS: u32 = 4;
 
 /// Runs the demos and prints the table of their claims.
 pub async fn run(options: &Options) -> Result<()> {
+    let demos = if options.demos.is_empty() { &Demo::ALL[..] } else { &options.demos };
     let mut context = DemoContext::open(options).await?;
     // On an interrupt the demo is dropped: the stopped processes are started again, and the changes are undone.
     let played = tokio::select! {
-        played = play(&mut context, &options.demos.0) => Some(played),
+        played = play(&mut context, demos) => Some(played),
         () = interrupted() => None,
     };
     let Some(played) = played else {

@@ -13,20 +13,12 @@ pub(crate) struct Stack {
     script: PathBuf,
 }
 
-/// A stopped Redis. [`start`](Self::start) starts it again, and so does a drop, even after an error.
+/// Redis or a service, which a demo may stop, and start with other settings. A drop starts it with its original settings.
 #[derive(Debug)]
-#[must_use = "dropping it starts Redis again"]
-pub(crate) struct RedisDown {
+#[must_use = "dropping it starts it as it was"]
+pub(crate) struct StoppedPart {
     script: PathBuf,
-    is_down: bool,
-}
-
-/// A service that a demo may stop, and start with other settings. A drop restores its original settings.
-#[derive(Debug)]
-#[must_use = "dropping it starts the service as it was"]
-pub(crate) struct StoppedService {
-    script: PathBuf,
-    service: &'static str,
+    name: &'static str,
     is_changed: std::cell::Cell<bool>,
 }
 
@@ -57,17 +49,9 @@ impl Stack {
         run(&self.script, &["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql]).await
     }
 
-    /// Returns a handle that can stop and start a service.
-    pub(crate) fn borrow(&self, service: &'static str) -> StoppedService {
-        StoppedService { script: self.script.clone(), service, is_changed: false.into() }
-    }
-
-    /// Stops Redis.
-    pub(crate) async fn stop_redis(&self) -> Result<RedisDown> {
-        // The guard is created first, so that a stop that fails half-way is undone too.
-        let down = RedisDown { script: self.script.clone(), is_down: true };
-        run(&self.script, &["stop", "redis"]).await?;
-        Ok(down)
+    /// Returns a handle that can stop and start Redis or a service.
+    pub(crate) fn borrow(&self, name: &'static str) -> StoppedPart {
+        StoppedPart { script: self.script.clone(), name, is_changed: false.into() }
     }
 
     /// Locks the table against all other sessions, as a long migration would.
@@ -92,20 +76,20 @@ impl Stack {
     }
 }
 
-impl StoppedService {
-    /// Stops the service.
+impl StoppedPart {
+    /// Stops it.
     pub(crate) async fn stop(&self) -> Result<()> {
         self.is_changed.set(true);
-        run(&self.script, &["stop", self.service]).await.map(drop)
+        run(&self.script, &["stop", self.name]).await.map(drop)
     }
 
-    /// Starts or restarts the service with additional settings: `SECTION__NAME=value`.
+    /// Starts or restarts it with additional settings: `SECTION__NAME=value`.
     pub(crate) async fn start(&self, settings: &[&str]) -> Result<()> {
         self.is_changed.set(true);
-        run(&self.script, &[&["start", self.service], settings].concat()).await.map(drop)
+        run(&self.script, &[&["start", self.name], settings].concat()).await.map(drop)
     }
 
-    /// Starts the service with its original settings.
+    /// Starts it with its original settings.
     pub(crate) async fn give_back(self) -> Result<()> {
         self.start(&[]).await?;
         self.is_changed.set(false);
@@ -113,34 +97,13 @@ impl StoppedService {
     }
 }
 
-impl Drop for StoppedService {
+impl Drop for StoppedPart {
     fn drop(&mut self) {
         if self.is_changed.get() {
-            eprintln!("starting {} as it was", self.service);
-            let started = std::process::Command::new(&self.script).args(["start", self.service]).status();
+            eprintln!("starting {} as it was", self.name);
+            let started = std::process::Command::new(&self.script).args(["start", self.name]).status();
             if !started.is_ok_and(|status| status.success()) {
-                eprintln!("{} did not start; `make up` starts it", self.service);
-            }
-        }
-    }
-}
-
-impl RedisDown {
-    /// Starts Redis again; it is empty.
-    pub(crate) async fn start(mut self) -> Result<()> {
-        run(&self.script, &["start", "redis"]).await?;
-        self.is_down = false;
-        Ok(())
-    }
-}
-
-impl Drop for RedisDown {
-    fn drop(&mut self) {
-        if self.is_down {
-            eprintln!("starting Redis again");
-            let started = std::process::Command::new(&self.script).args(["start", "redis"]).status();
-            if !started.is_ok_and(|status| status.success()) {
-                eprintln!("Redis did not start; `make up` starts it");
+                eprintln!("{} did not start; `make up` starts it", self.name);
             }
         }
     }

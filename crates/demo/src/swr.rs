@@ -7,15 +7,15 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use client::Source;
 use client::times::{Times, human, millis};
+use client::{Entry, Source};
 use futures_util::future::{try_join, try_join_all};
 
 use crate::claim::Verdict;
 use crate::context::DemoContext;
 use crate::demo_product::DemoProduct;
 use crate::demos::Demo;
-use crate::product_api::{Answer, Entry, ProductApiClient};
+use crate::product_api::{Answer, ProductApiClient};
 
 const READERS: usize = 200;
 /// The longest time that Postgres is blocked: less than a lease, so that the refresh can still store its value.

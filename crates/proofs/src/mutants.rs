@@ -7,6 +7,7 @@
 
 mod build;
 mod list;
+mod mutant;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ use testkit::Redis;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use list::{Mutant, all};
+use list::all;
+use mutant::Mutant;
 
 /// Timeout of a test run; longer than any test takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -85,7 +87,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     }
     let caught = mutants.len() - survivors.len();
     println!("mutation score: {caught} of {}, {:.0} %", mutants.len(), 100.0 * caught as f64 / mutants.len() as f64);
-    ensure!(survivors.is_empty(), "nobody noticed: {}", survivors.join("; "));
+    ensure!(survivors.is_empty(), "no test noticed: {}", survivors.join("; "));
     Ok(())
 }
 

@@ -1,15 +1,14 @@
 //! The whole system as private processes: Postgres, Redis and the four services, each of which can be killed and
 //! started again at its own port.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use crate::{ChildProcess, Postgres, Proxy, Redis, free_port};
+use crate::{ChildProcess, Postgres, Proxy, Redis, free_port, sibling};
 
 /// Maximum time until a service is ready.
 const START: Duration = Duration::from_secs(60);
@@ -61,7 +60,6 @@ pub struct PrivateSystem {
     pub redis: Redis,
     /// The proxies between the services and Postgres and Redis, if there are any.
     pub proxies: Option<Proxies>,
-    programs: PathBuf,
     ports: [u16; 4],
     databases: Databases,
     settings: Vec<(String, String)>,
@@ -89,7 +87,10 @@ impl PrivateSystem {
     /// Starts the system with this number of products, and with these settings for every service that has them.
     ///
     /// # Errors
-    /// Returns an error if the services have not been built, or if one of them is not ready within a minute.
+    /// Returns an error if a service is not ready within a minute.
+    ///
+    /// # Panics
+    /// Panics if the services have not been built.
     pub async fn start(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
         let system = Self::prepare(products, settings).await?;
         // The product API starts first, because it fills the catalogue. The other services do not wait for each other.
@@ -105,9 +106,8 @@ impl PrivateSystem {
     /// Does the same as [`start`](Self::start), but starts no service yet.
     ///
     /// # Errors
-    /// Returns an error if the services have not been built, or if Postgres or Redis does not start.
+    /// Returns an error if Postgres or Redis does not start.
     pub async fn prepare(products: u32, settings: &[(&str, &str)]) -> Result<Self> {
-        let programs = programs()?;
         let (postgres, redis) = tokio::try_join!(Postgres::start(), Redis::start_with_users(&[]))?;
         let databases = Databases {
             shop: postgres.create_database("shop_db").await?,
@@ -120,7 +120,6 @@ impl PrivateSystem {
             postgres,
             redis,
             proxies: None,
-            programs,
             ports: std::array::from_fn(|_| free_port()),
             databases,
             settings: all,
@@ -168,7 +167,7 @@ impl PrivateSystem {
     pub async fn start_without_waiting(&self, service: Service) -> Result<()> {
         let mut running = self.running[service as usize].lock().await;
         if running.as_ref().is_none_or(|process| !process.is_alive()) {
-            *running = Some(ChildProcess::start(&self.command(service)?)?);
+            *running = Some(ChildProcess::start(&self.command(service))?);
         }
         Ok(())
     }
@@ -197,10 +196,8 @@ impl PrivateSystem {
         self.running[service as usize].lock().await.as_ref().map(ChildProcess::pid)
     }
 
-    fn command(&self, service: Service) -> Result<Command> {
-        let program = self.programs.join(service.name());
-        ensure!(program.is_file(), "{} does not exist: cargo build --workspace", program.display());
-        let mut command = Command::new(program);
+    fn command(&self, service: Service) -> Command {
+        let mut command = Command::new(sibling(service.name()));
         for (name, value) in self.settings.iter().filter(|(name, _)| service.has(name)) {
             command.env(name, value);
         }
@@ -226,16 +223,6 @@ impl PrivateSystem {
         if service != Service::ProductApi {
             command.env("PRODUCT_API__URL", self.url(Service::ProductApi));
         }
-        Ok(command)
+        command
     }
-}
-
-/// Returns the folder of the programs that were built with this one: the target folder, both for a test and for a tool.
-///
-/// # Errors
-/// Returns an error if the product API has not been built.
-pub fn programs() -> Result<PathBuf> {
-    let us = std::env::current_exe()?;
-    let folder = us.ancestors().skip(1).take(2).find(|folder| folder.join("product-api").is_file());
-    folder.map(PathBuf::from).context("product-api has not been built: cargo build --workspace")
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use client::times::human;
 
-use super::{Figures, spread};
+use super::figures::{Figures, spread};
 
 /// Maximum p99 of the delay, in ms.
 const P99_AT_MOST: f64 = 20.0;

@@ -4,14 +4,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use client::Metrics;
-use client::Source;
 use client::traffic::{ProductRange, STRATEGIES};
+use client::{Metrics, Source};
 use fred::clients::Client as RedisClient;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::config::Config;
 use fred::types::{Builder, ClusterHash, CustomCommand};
-use testkit::{ChildProcess, Postgres, Redis, free_port};
+use testkit::{ChildProcess, Postgres, Redis, free_port, sibling};
 use tokio::time::sleep;
 use tokio_postgres::NoTls;
 use tokio_util::task::AbortOnDropHandle;
@@ -195,8 +194,8 @@ impl TestBench {
     pub(super) async fn entry_bytes(&self, case: &Case, products: &ProductRange) -> Result<f64> {
         let keys = case.keys.as_deref().context("it has entries")?;
         let (first, last) = (products.first.to_string(), (products.first + products.count - 1).to_string());
-        let told = self.redis.cli(&["EVAL", MEMORY, "1", keys, &first, &last]).await?;
-        let (bytes, entries) = told.split_once('/').with_context(|| format!("Redis said {told:?}"))?;
+        let reply = self.redis.cli(&["EVAL", MEMORY, "1", keys, &first, &last]).await?;
+        let (bytes, entries) = reply.split_once('/').with_context(|| format!("Redis said {reply:?}"))?;
         ensure!(entries.trim() != "0", "{}: there are no entries", case.name);
         Ok(bytes.trim().parse::<f64>()? / entries.trim().parse::<f64>()?)
     }
@@ -214,8 +213,7 @@ impl TestBench {
         if !case.caches() {
             return Ok(None);
         }
-        let answer = self.http.get(format!("{}/metrics", case.base)).send().await?.error_for_status()?;
-        Ok(Some(Metrics::parse(&answer.text().await?).loads(&case.name)))
+        Ok(Some(Metrics::fetch(&self.http, &case.base).await?.loads(&case.name)))
     }
 
     /// Waits until all changes so far have been published, because that takes commands of Redis as well.
@@ -260,7 +258,7 @@ impl TestBench {
     /// Starts a further product API and waits until it is ready.
     pub(super) async fn product_api(&mut self, shop: &str, core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
-        let mut command = cores::command_on(core, testkit::private_system::programs()?.join("product-api"));
+        let mut command = cores::command_on(core, sibling("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
         command.envs([("POSTGRES__URL", shop), ("REDIS__URL", &self.redis.url()), ("LOG__FILTER", "warn")]);
         command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (STRATEGIES.len() as u64 + 2)).to_string());
@@ -276,7 +274,7 @@ impl TestBench {
 
     pub(super) async fn baseline(&mut self, mode: &str, more: &[&str], core: usize) -> Result<(String, u32)> {
         let port = free_port().to_string();
-        let mut command = cores::command_on(core, testkit::private_system::programs()?.join("baseline"));
+        let mut command = cores::command_on(core, sibling("baseline"));
         command.args([mode, "--port", &port, "--redis", &self.redis.url()]).args(more);
         let base = format!("http://127.0.0.1:{port}");
         let ready = if mode == "get-entry" { "10000000" } else { "1" };

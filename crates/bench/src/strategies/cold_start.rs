@@ -16,9 +16,11 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use super::cases::{Case, TestBench};
+use super::extent::{Extent, SKEW};
 use super::figures::ColdStart;
 use super::latency::Latency;
-use super::{Extent, Options, phases};
+use super::options::Options;
+use super::phases;
 use crate::wrk::Wrk;
 
 /// The delay that the proxy of the database adds to each reply.
@@ -31,8 +33,6 @@ const CASES: [&str; 2] = ["naive", "production"];
 const WINDOW: Duration = Duration::from_millis(100);
 /// How long the load runs before Redis loses all data.
 const BEFORE: Duration = Duration::from_secs(2);
-/// About that of requests to web caches, as in the mixed load.
-const SKEW: f64 = super::mixed::SKEW;
 /// Condition of recovery: at least this share of the hit ratio from before …
 const HIT_RATIO: f64 = 0.95;
 /// … and a p99 of at most this multiple of the p99 from before, plus some milliseconds for windows of few requests.
@@ -45,10 +45,10 @@ pub(super) async fn measure(bench: &mut TestBench, extent: &Extent, options: &Op
         return Ok(Vec::new());
     }
     let before = bench.servers();
-    let wire = Proxy::to(bench.postgres.port()).await?;
-    wire.delay(DELAY);
+    let proxy = Proxy::to(bench.postgres.port()).await?;
+    proxy.delay(DELAY);
     let url = bench.postgres.url("shop_db");
-    let slow = url.replace(&format!(":{}/", bench.postgres.port()), &format!(":{}/", wire.port()));
+    let slow = url.replace(&format!(":{}/", bench.postgres.port()), &format!(":{}/", proxy.port()));
     anyhow::ensure!(slow != url, "the address of the database has its port in it");
     let api = bench.product_api(&slow, options.server_core).await?;
     let naive = bench.baseline("naive", &["--postgres", &slow], options.server_core).await?;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use client::cpu::cpu_time;
 
+use super::case_figures::{Cost, Shares};
 use super::cases::{Case, TestBench};
-use super::figures::{Cost, Shares};
 
 const COUNTERS: [&str; 3] = ["total_commands_processed", "total_net_input_bytes", "total_net_output_bytes"];
 

@@ -4,10 +4,13 @@ use anyhow::{Context, Result, ensure};
 use client::traffic::{Order, Plan, ProductRange, STRATEGIES};
 use futures_util::future::try_join_all;
 
+use super::case_figures::{Sample, of};
 use super::cases::{Case, REFERENCE, TestBench};
-use super::figures::{EntryFigures, LaneFigures, ProcessFigures, Sample, of};
+use super::extent::Extent;
+use super::figures::{EntryFigures, LaneFigures, ProcessFigures};
 use super::latency::Latency;
-use super::{Extent, Options, phases};
+use super::options::Options;
+use super::phases;
 use crate::wrk::Wrk;
 
 /// Connections of all load generators together.

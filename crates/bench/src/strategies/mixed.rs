@@ -7,21 +7,17 @@ use anyhow::{Result, ensure};
 use client::traffic::{Order, Plan, Stream};
 use futures_util::future::join_all;
 
-use super::Extent;
+use super::case_figures::Mixed;
 use super::cases::{Case, TestBench};
-use super::figures::Mixed;
+use super::extent::{Extent, SKEW, WRITE_SHARE};
 use super::latency::Latency;
 use super::phases::{self, CONNECTIONS};
 
 /// Requests per second of each case.
 const RATE: f64 = 120.0;
-/// The share of them that are writes.
-pub(super) const WRITES: f64 = 0.05;
-/// About that of requests to web caches (Breslau et al., INFOCOM 1999).
-pub(super) const SKEW: f64 = 0.9;
 
 pub(super) async fn measure(bench: &TestBench, extent: &Extent) -> Result<Vec<(String, Mixed)>> {
-    let plan = Plan { rate: RATE, writes: WRITES, order: Order::Zipf(SKEW), length: extent.mixed };
+    let plan = Plan { rate: RATE, writes: WRITE_SHARE, order: Order::Zipf(SKEW), length: extent.mixed };
     let cases: Vec<&Case> = bench.cases().iter().filter(|case| case.reads_products).collect();
     let (mut before, mut streams) = (Vec::new(), Vec::new());
     for case in &cases {

@@ -1,8 +1,9 @@
 //! The parts of the full page besides the tables of strategies: the method, cold starts, the raw histograms.
 
+use client::report::thousands;
+
+use super::cells::{row, time};
 use super::figures::ColdStart;
-use super::reliability::thousands;
-use super::tables::{row, time};
 
 pub(super) const METHOD: &str = "## How it is measured
 

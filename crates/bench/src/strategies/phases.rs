@@ -14,12 +14,11 @@ use hyper::Method;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::Extent;
+use super::case_figures::Sample;
 use super::cases::{Case, REFERENCE, TestBench};
 use super::cost::{CpuWatch, RedisUsage};
-use super::figures::Sample;
+use super::extent::{Extent, SKEW, WRITE_SHARE};
 use super::latency::Latency;
-use super::mixed;
 use crate::wrk::Wrk;
 
 /// Requests per second: a small part of what any of the servers can do, so that the latency is that of the work and not
@@ -127,8 +126,8 @@ pub(super) async fn writes(case: &Case, length: Duration, sample: &mut Sample) -
 async fn reads_and_writes(bench: &TestBench, case: &Case, extent: &Extent, sample: &mut Sample) -> Result<()> {
     warm(&case.own()).await?;
     bench.settle().await?;
-    let order = Order::Zipf(mixed::SKEW);
-    let plan = Plan { rate: HITS, writes: mixed::WRITES, order, length: extent.counted };
+    let order = Order::Zipf(SKEW);
+    let plan = Plan { rate: HITS, writes: WRITE_SHARE, order, length: extent.counted };
     let ready = Ready::new(&case.own(), plan).await?;
     let bill = RedisUsage::open(bench).await?;
     let seen = ready.run().await?;
@@ -176,7 +175,7 @@ impl<'a> Crowd<'a> {
     /// All readers request the same missing entry. The database does not reply until all have sent their request;
     /// otherwise the number of readers that come before the first fill would be random.
     async fn read_all_at_once(&mut self, bench: &TestBench) -> Result<()> {
-        let (case, _) = self.0.first().context("somebody is there")?;
+        let (case, _) = self.0.first().context("there is at least one case")?;
         bench.forget(case, &ProductRange { first: CROWDED, count: 1, ..case.warm() }).await?;
         let held = bench.hold_loads().await?;
         let all = join_all(self.0.iter_mut().map(|(case, connection)| read(connection, case, CROWDED)));

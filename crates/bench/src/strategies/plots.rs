@@ -1,17 +1,18 @@
 //! The plots as SVG, for light and for dark pages.
 
 use anyhow::{Result, anyhow};
+use client::report::thousands;
 use plotters::coord::Shift;
 use plotters::prelude::{
     Circle, Color, DrawingArea, IntoDrawingArea, IntoFont, PathElement, RGBColor, SVGBackend, Text, TextStyle,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{CaseFigures, Figures, Pooled, Sample, TagFigures};
+use super::case_figures::{CaseFigures, Pooled, Sample};
+use super::cells::PHASES;
+use super::figures::{Figures, TagFigures};
 use super::latency::Latency;
-use super::reliability::thousands;
 use super::scale::{Scale, plain};
-use super::tables::PHASES;
 
 const WIDTH: i32 = 860;
 const ROW: i32 = 34;

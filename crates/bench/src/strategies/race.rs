@@ -20,9 +20,9 @@ use hyper::Method;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::Extent;
+use super::case_figures::Race;
 use super::cases::{Case, TestBench};
-use super::figures::Race;
+use super::extent::Extent;
 use super::phases::read;
 
 const READERS: usize = 16;

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use client::report::thousands;
+
+use super::case_figures::CaseFigures;
 use super::cases::REFERENCE;
-use super::figures::{CaseFigures, Figures};
+use super::figures::Figures;
 use super::latency::Latency;
 use crate::spread::Spread;
 
@@ -125,19 +128,6 @@ fn generator(cases: &[CaseFigures]) -> String {
     text
 }
 
-/// Formats a number: `14,470`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,10 +141,5 @@ mod tests {
         assert_eq!(one(Noise { p50: 1.3, ..quiet }), ["p50 of hits, misses and writes"]);
         assert_eq!(one(Noise { peak: 1.3, ..quiet }), ["reads/s at the peak (less so the ratios)"]);
         assert_eq!(unreliable(&[("get", quiet)], 0.05).len(), 3, "who is not let run is slow in everything");
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 14_470, 1_000_000].map(thousands), ["0", "999", "14,470", "1,000,000"]);
     }
 }

@@ -9,10 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::figures::Figures;
 use super::latency::Latency;
 use super::plots::{self, Theme};
-use super::tables::{block, markdown};
-
-pub(super) const BEGIN: &str = "<!-- made by `make bench`; a test compares it with docs/bench/figures.json -->";
-pub(super) const END: &str = "<!-- end of what `make bench` made -->";
+use super::tables::{BEGIN, END, block, markdown};
 
 /// The raw histograms, by the name of the distribution.
 type Histograms = BTreeMap<String, Vec<u64>>;
@@ -78,8 +75,8 @@ fn recount(published: Figures, mut histograms: Histograms) -> Result<()> {
     again.pool();
     again.clear_pooled();
     let pooled = |figures: &Figures| -> Vec<_> {
-        let grown = figures.entries.iter().flat_map(|at| &at.cases);
-        figures.cases.iter().chain(grown).map(|case| (case.name.clone(), case.pooled.clone())).collect()
+        let scaled = figures.entries.iter().flat_map(|at| &at.cases);
+        figures.cases.iter().chain(scaled).map(|case| (case.name.clone(), case.pooled.clone())).collect()
     };
     for (made, said) in pooled(&again).into_iter().zip(pooled(&published)) {
         ensure!(made == said, "{}: the histograms of all rounds do not say what the figures say", said.0);

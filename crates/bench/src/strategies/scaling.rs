@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{CaseFigures, Figures};
-use super::reliability::thousands;
-use super::tables::{PHASES, called, picture, show};
+use client::report::thousands;
+
+use super::case_figures::CaseFigures;
+use super::cells::{PHASES, called, picture, show};
+use super::figures::Figures;
 use crate::spread::Spread;
 
 pub(super) fn everything(figures: &Figures) -> String {

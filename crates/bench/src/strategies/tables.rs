@@ -2,21 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{CaseFigures, Cost, Figures, Pooled, Race, Sample};
+use client::report::thousands;
+
+use super::case_figures::{CaseFigures, Cost, Pooled, Race, Sample, Shares};
+use super::cells::{PHASES, percent, picture, row, share_of_stale, show, time};
+use super::figures::Figures;
 use super::latency::Latency;
 use super::page;
-use super::reliability::{circumstances, thousands};
-use super::report::{BEGIN, END};
+use super::reliability::circumstances;
 use super::scaling;
 use crate::spread::Spread;
 
-/// One phase: its figure of all rounds together, and that of one round.
-type Phase = (&'static str, fn(&Pooled) -> Option<&Latency>, fn(&Sample) -> Option<&Latency>);
-pub(super) const PHASES: [Phase; 3] = [
-    ("hit", |it| it.hit.as_ref(), |it| it.hit.as_ref()),
-    ("miss", |it| it.miss.as_ref(), |it| it.miss.as_ref()),
-    ("write", |it| it.write.as_ref(), |it| it.write.as_ref()),
-];
+/// The markers of the block in the README.
+pub(super) const BEGIN: &str = "<!-- made by `make bench`; a test compares it with docs/bench/figures.json -->";
+pub(super) const END: &str = "<!-- end of what `make bench` made -->";
 
 /// Returns the block of the README.
 pub(super) fn block(figures: &Figures) -> String {
@@ -58,14 +57,6 @@ fn raced(race: &Race) -> String {
     }
 }
 
-/// Returns the Markdown of a plot for light and for dark pages of GitHub.
-pub(super) fn picture(folder: &str, name: &str, alt: &str) -> String {
-    format!(
-        "<picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"{folder}{name}-dark.svg\">\n  \
-         <img alt=\"{alt}\" src=\"{folder}{name}-light.svg\">\n</picture>\n\n"
-    )
-}
-
 /// Returns the full page, with the spread over the rounds.
 pub(super) fn markdown(figures: &Figures) -> String {
     let mut text = format!("# Strategies, measured\n\n{}\n\n{}\n", circumstances(figures), strategies(figures));
@@ -93,7 +84,7 @@ fn spread(figures: &Figures) -> String {
             }
         }
         let longest = case.pooled.staleness.as_ref().map(|it| time(it.max));
-        let share = |of: fn(&super::figures::Shares) -> f64| {
+        let share = |of: fn(&Shares) -> f64| {
             let share = case.alone(|sample| sample.shares.as_ref().map(of));
             share.map_or("–".to_owned(), |share| format!("{:.0} %", 100.0 * share.median))
         };
@@ -168,14 +159,6 @@ fn strategies(figures: &Figures) -> String {
     text
 }
 
-pub(super) fn row<const N: usize>(text: &mut String, name: &str, cells: [Option<String>; N]) {
-    let _ = write!(text, "| {} ", called(name));
-    for cell in cells {
-        let _ = write!(text, "| {} ", cell.unwrap_or_else(|| "–".to_owned()));
-    }
-    text.push_str("|\n");
-}
-
 /// Formats `0.98 / 3.02 / 1.20`.
 fn costs(case: &CaseFigures, of: fn(&Cost) -> f64, digits: usize) -> Option<String> {
     let median = |cost: fn(&Sample) -> Option<&Cost>| case.alone(|it| cost(it).map(of)).map(|it| it.median);
@@ -190,61 +173,9 @@ fn ratio(ratio: Spread) -> String {
     format!("{}{same}", show(Some(ratio), 2))
 }
 
-pub(super) fn called(name: &str) -> String {
-    match name {
-        "constant" => "*no store at all*".to_owned(),
-        "get" => "*bare `GET`*".to_owned(),
-        "no cache" => "*no cache*".to_owned(),
-        "naive" => "*naive cache-aside*".to_owned(),
-        lane => format!("**{lane}**"),
-    }
-}
-
-/// Formats a share, or the numbers themselves if they are small.
-fn share_of_stale((stale, reads): (u64, u64)) -> String {
-    let share = stale as f64 / reads.max(1) as f64;
-    match stale {
-        0 => "0".to_owned(),
-        _ if share < 0.001 => format!("{} of {}", thousands(stale), thousands(reads)),
-        _ => format!("{:.1} %", 100.0 * share),
-    }
-}
-
-/// Formats a percentage; never 0 or 100 for a value that is only close to it.
-fn percent(share: f64) -> String {
-    let rounded = (100.0 * share).round();
-    let whole = (rounded == 0.0 || rounded == 100.0) && share != 0.0 && share != 1.0;
-    if whole { format!("{:.1} %", 100.0 * share) } else { format!("{rounded:.0} %") }
-}
-
-/// Formats milliseconds, or seconds for large values; never 0 for a time above zero.
-pub(super) fn time(ms: f64) -> String {
-    match ms {
-        ms if ms >= 1_000.0 => format!("{:.1} s", ms / 1e3),
-        ms if ms >= 10.0 => format!("{ms:.0} ms"),
-        ms if ms >= 1.0 => format!("{ms:.1} ms"),
-        ms if ms >= 0.01 => format!("{ms:.2} ms"),
-        _ => "< 0.01 ms".to_owned(),
-    }
-}
-
-pub(super) fn show(spread: Option<Spread>, digits: usize) -> String {
-    let Some(Spread { median, min, max }) = spread else { return "–".to_owned() };
-    format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nonzero_figure_is_never_shown_as_zero() {
-        assert_eq!(share_of_stale((2, 14_470)), "2 of 14,470");
-        assert_eq!(share_of_stale((0, 14_470)), "0");
-        assert_eq!(share_of_stale((4_000, 14_470)), "27.6 %");
-        assert_eq!([0.001, 0.04, 1.04, 45.2, 9_510.0].map(time), ["< 0.01 ms", "0.04 ms", "1.0 ms", "45 ms", "9.5 s"]);
-        assert_eq!([0.0, 0.002, 0.5, 0.998].map(percent), ["0 %", "0.2 %", "50 %", "99.8 %"]);
-    }
 
     #[test]
     fn ratio_whose_range_includes_one_is_marked_as_equal() {

@@ -17,7 +17,7 @@ use fred::types::config::Config;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use testkit::Redis;
 
-use super::Extent;
+use super::extent::Extent;
 use super::figures::TagFigures;
 use crate::cores;
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use client::cache_status;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
 use serde_json::json;
@@ -58,7 +59,7 @@ pub(super) async fn after_commit(target: &Target) -> Result<()> {
     for writing in writing {
         // The fault concerns writes that had no response, or a response that says `deferred`.
         let acknowledged = writing.await?.is_ok_and(|answer| {
-            let said = answer.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let said = cache_status(answer.headers());
             said.contains("invalidated") || said.contains("stored")
         });
         ensure!(!acknowledged, "a write was acknowledged before the process died");

@@ -1,6 +1,6 @@
 //! The outcome of each fault, for people and for programs, and whether every promise held.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,36 @@ use testkit::private_system::Service;
 use super::allowed::BY_TIME;
 use super::edits::Ledger;
 use crate::system::Comparison;
-use crate::verify::SubjectStats;
+use crate::verify::{SubjectStats, Table};
+
+/// A figure of an outcome, with its name.
+type Column = (&'static str, fn(&Outcome) -> String);
+const COLUMNS: [Column; 17] = [
+    ("ready, ms", |it| format!("{:.0}", it.ready_ms)),
+    ("reads recovered, ms", |it| format!("{:.0}", it.recovered_ms)),
+    ("writes recovered, ms", |it| format!("{:.0}", it.writes_recovered_ms)),
+    ("settled, ms", |it| format!("{:.0}", it.settled_ms)),
+    ("reads", |it| it.reads.to_string()),
+    ("failed", |it| it.failed_reads.to_string()),
+    ("writes", |it| it.writes.to_string()),
+    ("deferred", |it| it.deferred.to_string()),
+    ("unanswered", |it| it.failed_writes.to_string()),
+    ("edits in SQL", |it| it.edits_in_sql.to_string()),
+    ("edits over HTTP", |it| it.edits_over_http.to_string()),
+    ("stale", |it| it.broken.to_string()),
+    ("lost", |it| it.lost_writes.to_string()),
+    ("compared", |it| it.compared.to_string()),
+    ("from a cache", |it| it.hits.iter().sum::<u32>().to_string()),
+    ("of these absent", |it| it.absent.to_string()),
+    ("longest allowed staleness, ms", |it| format!("{:.0}", it.longest_allowed_ms)),
+];
+
+const EXPLANATION: &str = "
+Ready, recovered: from the end of the fault, just before what is broken is started again, until every service says that it
+is ready; until no read failed or went past its cache, and no write failed or put its invalidation off. Settled: every event
+was relayed and carried out, from the end of the load. Stale: reads that showed what an acknowledged write had replaced,
+where the strategy promises that there are none, and other broken promises.
+";
 
 /// The outcome of one fault.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -153,86 +182,31 @@ impl Report {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let file = folder.join(format!("faults-{}.md", self.kind));
         fs::write(file.with_extension("json"), serde_json::to_vec_pretty(self)?)?;
-        fs::write(&file, self.markdown()?)?;
+        fs::write(&file, self.markdown())?;
         Ok(file)
     }
 
-    fn markdown(&self) -> Result<String, fmt::Error> {
-        let mut text = format!("# Faults under load, on {}\n\n", self.target);
-        text.push_str(
-            "| fault | held | ready, ms | reads recovered, ms | writes recovered, ms | settled, ms | reads | failed | \
-             writes | deferred | unanswered | edits in SQL | edits over HTTP | stale | lost | compared | from a cache | of these absent | longest \
-             allowed staleness, ms |\n\
-             |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-        );
-        for it in &self.outcomes {
+    fn markdown(&self) -> String {
+        let row = |it: &Outcome| -> Vec<String> {
             let held = if it.holds() { "yes" } else { "**no**" };
-            let hits: u32 = it.hits.iter().sum();
-            writeln!(
-                text,
-                "| {} | {held} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {hits} | {} | {:.0} |",
-                it.fault,
-                it.ready_ms,
-                it.recovered_ms,
-                it.writes_recovered_ms,
-                it.settled_ms,
-                it.reads,
-                it.failed_reads,
-                it.writes,
-                it.deferred,
-                it.failed_writes,
-                it.edits_in_sql,
-                it.edits_over_http,
-                it.broken,
-                it.lost_writes,
-                it.compared,
-                it.absent,
-                it.longest_allowed_ms
-            )?;
-        }
-        text.push_str(
-            "\nReady, recovered: from the end of the fault, just before what is broken is started again, until every service \
-             says that it is ready; until no read failed or went past its cache, and no write failed or put its invalidation \
-             off. Settled: every event was relayed and carried out, from the end of the load. Stale: reads that showed what \
-             an acknowledged write had replaced, where the strategy promises that there are none, and other broken \
-             promises.\n",
-        );
+            [it.fault.clone(), held.to_owned()].into_iter().chain(COLUMNS.map(|(_, value)| value(it))).collect()
+        };
+        let head = ["fault", "held"].into_iter().chain(COLUMNS.map(|(head, _)| head)).map(str::to_owned).collect();
+        let table = Table { left: 2, head, rows: self.outcomes.iter().map(row).collect() };
+        let mut text = format!("# Faults under load, on {}\n\n{}{EXPLANATION}", self.target, table.markdown());
         for it in self.outcomes.iter().filter(|it| !it.holds()) {
-            writeln!(text, "\n## {}\n", it.fault)?;
-            for wrong in it.verdict().into_iter().chain(it.details()) {
-                writeln!(text, "* {wrong}")?;
-            }
+            text.push_str(&format!("\n## {}\n\n", it.fault));
+            it.verdict().into_iter().chain(it.details()).for_each(|wrong| text.push_str(&format!("* {wrong}\n")));
         }
-        for wrong in &self.wrong {
-            writeln!(text, "\n**{wrong}**")?;
-        }
-        Ok(text)
+        self.wrong.iter().for_each(|wrong| text.push_str(&format!("\n**{wrong}**\n")));
+        text
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hits: u32 = self.hits.iter().sum();
-        write!(
-            f,
-            "{:<32} ready {:>5.0} ms, reads recovered {:>5.0} ms, writes {:>5.0} ms, settled {:>5.0} ms · {:>7} reads, {:>5} failed · {:>5} writes, {:>4} deferred, {:>3} unanswered, {:>3} edits in SQL, {:>3} over HTTP · {} stale, {} lost · {} compared, {hits} from a cache, {} of them absent",
-            self.fault,
-            self.ready_ms,
-            self.recovered_ms,
-            self.writes_recovered_ms,
-            self.settled_ms,
-            self.reads,
-            self.failed_reads,
-            self.writes,
-            self.deferred,
-            self.failed_writes,
-            self.edits_in_sql,
-            self.edits_over_http,
-            self.broken,
-            self.lost_writes,
-            self.compared,
-            self.absent
-        )?;
+        let figures = COLUMNS.map(|(head, value)| format!("{head} {}", value(self)));
+        write!(f, "{:<32} {}", self.fault, figures.join(" · "))?;
         if !self.kills.is_empty() {
             let kills: Vec<_> = self.kills.iter().map(|(component, times)| format!("{component} {times}")).collect();
             write!(f, "\n  kill -9: {} · {} edits refused", kills.join(", "), self.refused_edits)?;

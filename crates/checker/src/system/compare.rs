@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use client::Source;
+use client::{Entry, Source, cache_status};
 use contract::cart_reference;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
@@ -17,7 +17,7 @@ use testkit::private_system::Service;
 use tokio::time::sleep;
 
 use super::access::System;
-use super::entries::{self, Entry};
+use super::entries;
 
 /// The result of a comparison.
 #[derive(Debug, Default)]
@@ -52,13 +52,15 @@ pub(crate) async fn compare(
     let carts = carts(system).await?;
     for service in Service::ALL {
         let base = system.url(service).await?;
-        for entry in entries::of(system, http, service).await? {
+        for entry in Entry::all(http, &base).await? {
             if entry.state == "leased" || may_differ(&entry.key) {
                 continue;
             }
             match (entries::path(&entry.key, &carts), entry.key.strip_prefix("cart:product:")) {
                 (Some(path), _) => drop(urls.insert(format!("{base}{path}"))),
-                (None, Some(id)) => comparison.wrong.extend(differs(&entry, versions.get(&id.parse::<i64>()?).copied())),
+                (None, Some(id)) => {
+                    comparison.wrong.extend(differs(&entry, versions.get(&id.parse::<i64>()?).copied()))
+                }
                 (None, None) => comparison.wrong.push(format!("an entry that nothing reads: {}", entry.key)),
             }
         }
@@ -95,7 +97,8 @@ async fn carts(system: &impl System) -> Result<HashMap<String, String>> {
 
 /// Returns the difference between the cart's data about a product and its row.
 fn differs(entry: &Entry, row: Option<i64>) -> Option<String> {
-    (entry.version != row).then(|| format!("{}: version {:?}, and the row has {row:?}", entry.key, entry.version))
+    let version = entry.version.and_then(|version| i64::try_from(version).ok());
+    (version != row).then(|| format!("{}: version {version:?}, and the row has {row:?}", entry.key))
 }
 
 #[derive(Debug)]
@@ -118,8 +121,7 @@ async fn read_patiently(http: &Client, url: &str, deadline: Instant) -> Result<S
 async fn read(http: &Client, url: &str) -> Result<Seen> {
     let answer = http.get(url).send().await?;
     let status = answer.status().as_u16();
-    let header = answer.headers().get("cache-status").and_then(|value| value.to_str().ok());
-    let source = Source::parse(header.unwrap_or_default());
+    let source = Source::parse(cache_status(answer.headers()));
     let mut body: Value = answer.json().await.with_context(|| format!("{url} is not JSON"))?;
     // The progress of the index, of the catalogue's copy and of the cart events is not part of the compared content.
     if let Some(body) = body.as_object_mut() {

@@ -1,45 +1,11 @@
-//! The entries of every service, and the address that reads each.
+//! The address that reads each entry, and the removal of all entries.
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
-use reqwest::Client;
-use serde::Deserialize;
+use anyhow::Result;
 use testkit::private_system::Service;
 
 use super::access::System;
-
-/// One entry, as `/cache/entries` lists it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Entry {
-    /// Its full key.
-    pub(super) key: String,
-    /// Fresh, stale, absent, leased or unreadable.
-    pub(super) state: String,
-    /// The version of the row, if the entry holds one.
-    pub(super) version: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    entries: Vec<Entry>,
-    next_cursor: Option<String>,
-}
-
-/// Returns all entries of a service; an entry may occur twice.
-pub(super) async fn of(system: &impl System, http: &Client, service: Service) -> Result<Vec<Entry>> {
-    let base = system.url(service).await?;
-    let (mut entries, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?.error_for_status()?;
-        let page: Page = page.json().await.with_context(|| format!("the entries of {}", service.name()))?;
-        entries.extend(page.entries);
-        match page.next_cursor {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(entries),
-        }
-    }
-}
 
 /// Returns the path that reads an entry at its service, or `None` if no path reads it. A key names a cart by its
 /// reference, and a path by its id; `carts` maps references to ids.

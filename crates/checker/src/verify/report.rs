@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use client::report::thousands;
 use serde::Serialize;
 
+use super::finished::Report;
 use super::stats::SubjectStats;
 use super::table::Table;
 use super::verdict;
@@ -14,43 +16,7 @@ use super::verdict;
 /// How many violations of a subject are shown.
 const SHOWN: usize = 3;
 
-/// A finished run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The date of the run.
-    pub date: String,
-    /// The checked-out commit of the working directory.
-    pub commit: String,
-    /// The subjects.
-    pub subjects: Vec<SubjectStats>,
-    /// The number of reads that the options asked for.
-    pub wanted_reads: u64,
-    /// Whether responses say where they came from.
-    pub says_source: bool,
-    /// How long the run read and wrote, in seconds.
-    pub seconds: f64,
-    /// The part of that time in which all subjects took part; after it, the subjects that promise never to be stale ran
-    /// alone.
-    pub together_seconds: f64,
-    /// The checker's share of the CPU time that was used on this machine during the run.
-    pub own_cpu_share: f64,
-    /// Whether the run ended early because promises were broken.
-    pub ended_early: bool,
-}
-
 impl Report {
-    /// Returns the number of broken promises of all subjects.
-    pub fn broken(&self) -> u64 {
-        self.subjects.iter().map(SubjectStats::broken).sum()
-    }
-
-    /// Returns the number of reads of the subjects that promise never to be stale; of all subjects, if none does.
-    pub fn counted_reads(&self) -> u64 {
-        let none = self.subjects.iter().all(|subject| subject.promise_ms > 0.0);
-        let counted = self.subjects.iter().filter(|subject| none || subject.promise_ms == 0.0);
-        counted.map(|subject| subject.reads).sum()
-    }
-
     /// Returns what is wrong with the run; empty if the run proves what it should.
     pub fn failures(&self) -> Vec<String> {
         verdict::failures(self)
@@ -194,14 +160,6 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// Formats a number with spaces: `1 234 567`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(" ")
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\nReads by pattern, and the share of hits:\n{}\n", self.figures(), self.patterns())?;
@@ -218,8 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_rounded_and_grouped() {
-        assert_eq!([0, 999, 1_000, 5_123_456].map(thousands), ["0", "999", "1 000", "5 123 456"]);
+    fn share_has_as_many_digits_as_are_significant() {
         assert_eq!(percent(3.0 / 5e6), "0.000060 %");
         assert_eq!(percent(0.123), "12.3 %");
     }

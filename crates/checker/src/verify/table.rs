@@ -3,14 +3,14 @@
 use std::fmt::{self, Write as _};
 
 /// A header and rows with as many cells. The columns from number `left` on hold numbers.
-pub(super) struct Table {
-    pub(super) left: usize,
-    pub(super) head: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
+pub(crate) struct Table {
+    pub(crate) left: usize,
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let rule: Vec<String> =
             (0..self.head.len()).map(|at| if at < self.left { "---" } else { "---:" }.to_owned()).collect();

@@ -2,7 +2,7 @@
 //!
 //! A run without reads, without cached responses or with failures only breaks no promise either.
 
-use super::report::Report;
+use super::finished::Report;
 use super::stats::SubjectStats;
 
 /// The maximum share of the checker in the CPU time. Above it, the checker would measure itself.

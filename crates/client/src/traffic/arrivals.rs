@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// have a resolution of a millisecond.
 #[expect(clippy::disallowed_methods, reason = "on a thread of its own")]
 pub(super) fn arrivals(rate: f64, length: Duration) -> UnboundedReceiver<Instant> {
-    let (tell, told) = unbounded_channel();
+    let (sender, arrivals) = unbounded_channel();
     thread::spawn(move || {
         let Ok(gaps) = Exp::new(rate) else { return };
         let (mut rng, began) = (rand::rng(), Instant::now());
@@ -22,12 +22,12 @@ pub(super) fn arrivals(rate: f64, length: Duration) -> UnboundedReceiver<Instant
                 return;
             }
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            if tell.send(due).is_err() {
+            if sender.send(due).is_err() {
                 return;
             }
         }
     });
-    told
+    arrivals
 }
 
 #[cfg(test)]

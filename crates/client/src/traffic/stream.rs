@@ -207,6 +207,6 @@ mod tests {
         assert_eq!((seen.given_up, seen.failed), (1, 1));
         assert_eq!((seen.reads.len(), seen.writes.len(), seen.late.len()), (1, 1, 1));
         assert!(seen.reads.max() >= 3_000_000, "as long as the oldest that is under way has waited");
-        assert!(seen.from(Source::Hit).is_empty(), "it is nobody's hit");
+        assert!(seen.from(Source::Hit).is_empty(), "an unanswered read is no hit");
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration of a scenario.
 
 use super::defence::Defence;
-use super::state::Goal;
+use super::goal::Goal;
 
 /// How a writer invalidates or updates the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +66,7 @@ pub(super) struct Configuration {
     pub(super) at_rest: bool,
     /// The goals that must be reached in some state, so that the promises are not kept only because nothing ever
     /// happens.
-    pub(super) sights: &'static [Goal],
+    pub(super) goals: &'static [Goal],
     /// The sets of defences without which a promise is broken.
     pub(super) needs: &'static [Variant],
 }
@@ -89,7 +89,7 @@ pub(super) const PLAIN: Configuration = Configuration {
     folds: false,
     faults: 1,
     at_rest: true,
-    sights: &[],
+    goals: &[],
     needs: &[],
 };
 

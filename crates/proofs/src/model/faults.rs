@@ -7,33 +7,33 @@ use super::system::{Protocol, Step};
 
 impl Protocol {
     pub(super) fn possible_faults(&self, state: &State, steps: &mut Vec<Step>) {
-        let world = &self.world;
+        let scenario = &self.scenario;
         for (at, writer) in state.writers.iter().enumerate() {
-            if world.crashes && matches!(writer, Writer::Committed { .. } | Writer::Draining { .. }) {
+            if scenario.crashes && matches!(writer, Writer::Committed { .. } | Writer::Draining { .. }) {
                 steps.push(Step::WriterDies(at));
             }
         }
         for (at, reader) in state.readers.iter().enumerate() {
             let loading = matches!(reader, Reader::Granted { .. } | Reader::Loaded { .. });
-            if world.loader_dies && loading && !state.readers.contains(&Reader::Dead) {
+            if scenario.loader_dies && loading && !state.readers.contains(&Reader::Dead) {
                 steps.push(Step::LoaderDies(at));
             }
             if loading && self.without.lacks(Defence::SentOnce) && state.redis.entry == Entry::Nothing {
                 steps.push(Step::LeaseTakenAgain(at));
             }
         }
-        if world.relay_dies && state.relay.is_some() && !state.relay_died {
+        if scenario.relay_dies && state.relay.is_some() && !state.relay_died {
             steps.push(Step::RelayDies);
         }
         if state.faults_left > 0 {
-            steps.extend((world.evictions && state.redis.entry != Entry::Nothing).then_some(Step::EntryEvicted));
-            steps.extend(world.ages.then_some(Step::ValueAges));
-            steps.extend(world.table_loss.then_some(Step::FenceTableLost));
-            steps.extend(world.flushes.then_some(Step::Flushed));
+            steps.extend((scenario.evictions && state.redis.entry != Entry::Nothing).then_some(Step::EntryEvicted));
+            steps.extend(scenario.ages.then_some(Step::ValueAges));
+            steps.extend(scenario.table_loss.then_some(Step::FenceTableLost));
+            steps.extend(scenario.flushes.then_some(Step::Flushed));
             steps.extend(self.without.lacks(Defence::NoEviction).then_some(Step::TagSetEvicted));
             steps.extend(state.snapshot.is_some().then_some(Step::ComesBackOld));
         }
-        if world.old_data {
+        if scenario.old_data {
             steps.extend((state.snapshot.is_none() && state.faults_left > 0).then_some(Step::SnapshotTaken));
             let unsure = state.belief.iter().enumerate().filter(|(_, belief)| **belief != Trust::Full);
             steps.extend(unsure.map(|(process, _)| Step::Recovers(process)));

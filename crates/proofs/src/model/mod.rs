@@ -17,35 +17,36 @@
 //! | `reader.rs`, `writer.rs`, `faults.rs` | the steps |
 //! | `system.rs` | which steps are possible, and which properties must hold |
 //! | `defence.rs`, `scenarios.rs` | the defences, and the scenarios that need them |
+//! | `explore.rs`, `verdict.rs`, `report.rs` | the exploration and its results |
 
 mod configuration;
 mod defence;
+mod explore;
 mod faults;
+mod goal;
 mod reader;
 mod redis;
 mod report;
 mod scenarios;
 mod state;
 mod system;
+mod verdict;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
-use configuration::Configuration;
 pub use configuration::Promise;
 pub use defence::{Defence, Without};
-use system::Protocol;
+pub use explore::check_all;
+pub use verdict::Verdict;
 
 /// The options of `proofs model`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Smaller worlds: seconds instead of minutes
+    /// Smaller scenarios: seconds instead of minutes
     #[arg(long)]
     pub quick: bool,
     /// Prints a way to each violation, step by step
@@ -54,85 +55,6 @@ pub struct Options {
     /// Where the table goes (`model.md`)
     #[arg(long, default_value = "target/reports")]
     pub out: PathBuf,
-}
-
-/// The result of exploring one scenario.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The scenario.
-    pub world: &'static str,
-    /// The removed defences.
-    pub without: Without,
-    /// The promise that must be broken; `None` for the whole protocol.
-    pub breaks: Option<Promise>,
-    /// The promises that were broken.
-    pub broken: Vec<&'static str>,
-    /// The goals that should have been reached in some state and were not.
-    pub vacuous: Vec<&'static str>,
-    /// The number of distinct states; not all of them if a promise was broken, because the exploration then ends early.
-    pub states: usize,
-    /// How long it took.
-    pub took: Duration,
-    /// A path to the first violation.
-    pub path: Option<String>,
-}
-
-impl Verdict {
-    /// Returns whether the result is as expected: the whole protocol keeps its promises, and without a defence the
-    /// promise that it is for is broken.
-    pub fn is_as_expected(&self) -> bool {
-        match self.breaks {
-            None => self.broken.is_empty() && self.vacuous.is_empty(),
-            Some(promise) => self.broken.contains(&promise.words()),
-        }
-    }
-}
-
-/// Explores every scenario, with the whole protocol and without each of the defences that it needs. `quick` uses as few
-/// readers as suffice.
-pub fn check_all(quick: bool) -> Vec<Verdict> {
-    let variants = |world: Configuration| {
-        let broken = world.needs.iter().map(|(without, promise)| (Without(without), Some(*promise)));
-        let all = std::iter::once((Without::NOTHING, None)).chain(broken);
-        all.map(|(without, breaks)| check(&world, without, breaks)).collect::<Vec<_>>()
-    };
-    let sized = |world: Configuration| if quick { world.quick() } else { world };
-    scenarios::all().into_iter().map(sized).flat_map(variants).collect()
-}
-
-fn check(world: &Configuration, without: Without, breaks: Option<Promise>) -> Verdict {
-    let began = Instant::now();
-    let protocol = Protocol { world: world.clone(), without };
-    let enough = match breaks {
-        None => HasDiscoveries::All,
-        Some(promise) => HasDiscoveries::AllOf(BTreeSet::from([promise.words()])),
-    };
-    // The search is breadth first, so the path that it finds is short.
-    let checker = protocol.checker().finish_when(enough).spawn_bfs().join();
-    let mut verdict = Verdict {
-        world: world.name,
-        without,
-        breaks,
-        broken: Vec::new(),
-        vacuous: Vec::new(),
-        states: checker.unique_state_count(),
-        took: began.elapsed(),
-        path: None,
-    };
-    for property in checker.model().properties() {
-        let found = checker.discovery(property.name);
-        match (property.expectation, found) {
-            (Expectation::Always, Some(path)) => {
-                verdict.path.get_or_insert_with(|| {
-                    path.into_actions().iter().map(|step| format!("{step:?}")).collect::<Vec<_>>().join(", ")
-                });
-                verdict.broken.push(property.name);
-            }
-            (Expectation::Sometimes, None) => verdict.vacuous.push(property.name),
-            _ => {}
-        }
-    }
-    verdict
 }
 
 /// Explores all scenarios and prints the results. Fails when a result is not as expected.

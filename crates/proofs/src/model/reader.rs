@@ -1,8 +1,9 @@
 //! The steps of a reader.
 
 use super::defence::Defence;
+use super::goal::Goal;
 use super::redis::{Entry, Grant, Refused, Version};
-use super::state::{Goal, Reader, State, Trust};
+use super::state::{Reader, State, Trust};
 use super::system::Protocol;
 
 impl Protocol {
@@ -14,7 +15,7 @@ impl Protocol {
             Reader::Ready => {
                 let floor = state.acknowledged;
                 // The GET and its reply are separate steps only if Redis may be replaced in between.
-                if self.world.old_data { Reader::Asked { floor } } else { self.look(state, at, floor) }
+                if self.scenario.old_data { Reader::Asked { floor } } else { self.look(state, at, floor) }
             }
             Reader::Asked { floor } => self.look(state, at, floor),
             Reader::Missed { floor } => self.ask_for_lease(state, at, floor),
@@ -80,11 +81,11 @@ impl Protocol {
                 self.see(state, Goal::Hit);
                 self.takes(state, version, floor)
             }
-            (_, Some((of, phase))) if self.world.joins => Reader::Joined { floor, of, phase },
+            (_, Some((of, phase))) if self.scenario.joins => Reader::Joined { floor, of, phase },
             // Another reader holds the lease: this reader loads from the database and stores nothing.
             (Entry::Lease(_), _) => Reader::Done,
             (Entry::Nothing, _) => {
-                state.flight = self.world.joins.then_some((at, 1)).or(state.flight);
+                state.flight = self.scenario.joins.then_some((at, 1)).or(state.flight);
                 Reader::Missed { floor }
             }
         }
@@ -129,7 +130,7 @@ impl Protocol {
                 }
             }
             Err(Refused::Lost) => {
-                let only_by_fault = state.committed == 1 && state.faults_left < self.world.faults;
+                let only_by_fault = state.committed == 1 && state.faults_left < self.scenario.faults;
                 self.see(state, if only_by_fault { Goal::LostToFault } else { Goal::Lost });
             }
             Err(Refused::Generation) => self.see(state, Goal::Generation),
@@ -158,7 +159,7 @@ impl Protocol {
 
     /// Returns the process of a reader.
     fn process(&self, reader: usize) -> usize {
-        if self.world.joins { 0 } else { reader }
+        if self.scenario.joins { 0 } else { reader }
     }
 
     /// The reader returns the value of its own load, and no other reader can join it.

@@ -52,9 +52,9 @@ pub(super) enum Refused {
     Fenced,
 }
 
-/// The stage of an invalidation of a tag.
+/// The step of an invalidation of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Stage {
+pub(super) enum TagStep {
     Begin,
     /// The set that another run has moved aside is drained first.
     Queue,
@@ -169,22 +169,22 @@ impl Redis {
         }
     }
 
-    /// One call of `invalidate_tag.lua`; returns the stage after it. The first call raises the fence, and `folds` it
+    /// One call of `invalidate_tag.lua`; returns the step after it. The first call raises the fence, and `folds` it
     /// into the floor when the fence table is full. It removes nothing yet, as if the set were so large that this
     /// member comes later.
-    pub(super) fn invalidate_tag(&mut self, mut stage: Stage, folds: bool, without: Without) -> Stage {
-        let begins = stage == Stage::Begin;
+    pub(super) fn invalidate_tag(&mut self, mut step: TagStep, folds: bool, without: Without) -> TagStep {
+        let begins = step == TagStep::Begin;
         if begins {
             self.raise_fence(folds);
             // Without this defence, the run treats the set being drained as its own.
             if without.lacks(Defence::Leftovers) {
                 self.draining = false;
             }
-            stage = Stage::Queue;
+            step = TagStep::Queue;
         }
-        if stage == Stage::Queue && !self.draining {
+        if step == TagStep::Queue && !self.draining {
             self.draining = std::mem::take(&mut self.tagged);
-            stage = Stage::Drain;
+            step = TagStep::Drain;
         }
         if !begins && std::mem::take(&mut self.draining) {
             let spared = without.lacks(Defence::NoScores) && self.score >= self.fence;
@@ -192,30 +192,30 @@ impl Redis {
                 self.entry = Entry::Nothing;
             }
         }
-        if stage == Stage::Drain && !self.draining { Stage::Done } else { stage }
+        if step == TagStep::Drain && !self.draining { TagStep::Done } else { step }
     }
 
     /// One step of the soft invalidation of a tag: `fence_tag.lua`, then `soften.lua` on the tag set and on the set
     /// being drained, in that order.
-    pub(super) fn soften_tag(&mut self, stage: Stage, fresh: u8, without: Without) -> Stage {
-        match stage {
-            Stage::Begin => {
+    pub(super) fn soften_tag(&mut self, step: TagStep, fresh: u8, without: Without) -> TagStep {
+        match step {
+            TagStep::Begin => {
                 if !without.lacks(Defence::SoftFence) {
                     self.raise_fence(false);
                 }
-                Stage::Queue
+                TagStep::Queue
             }
-            Stage::Queue => {
+            TagStep::Queue => {
                 if self.tagged {
                     self.soften(fresh, without);
                 }
-                Stage::Drain
+                TagStep::Drain
             }
-            Stage::Drain | Stage::Done => {
+            TagStep::Drain | TagStep::Done => {
                 if self.draining {
                     self.soften(fresh, without);
                 }
-                Stage::Done
+                TagStep::Done
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::{Verdict, Without};
+use super::defence::Without;
+use super::verdict::Verdict;
 
 /// Returns a one-sentence summary of the explorations.
 pub(super) fn summary(verdicts: &[Verdict]) -> String {
@@ -12,7 +13,7 @@ pub(super) fn summary(verdicts: &[Verdict]) -> String {
     let defences: HashSet<_> = broken.iter().flat_map(|verdict| verdict.without.0).collect();
     let violated = broken.iter().filter(|verdict| verdict.is_as_expected()).count();
     format!(
-        "{states} states in {} worlds, all of them; {} defences, {} variants without one or two, {violated} of these VIOLATED",
+        "{states} states in {} scenarios, all of them; {} defences, {} variants without one or two, {violated} of these VIOLATED",
         whole.len(),
         defences.len(),
         broken.len(),
@@ -21,10 +22,10 @@ pub(super) fn summary(verdicts: &[Verdict]) -> String {
 
 /// Returns all results as a Markdown table.
 pub(super) fn table(verdicts: &[Verdict]) -> String {
-    let mut table = "| world | protocol | states | found |\n|---|---|---:|---|\n".to_owned();
+    let mut table = "| scenario | protocol | states | found |\n|---|---|---:|---|\n".to_owned();
     for verdict in verdicts {
-        let Verdict { world, without, states, .. } = verdict;
-        table.push_str(&format!("| {world} | {without} | {states} | {} |\n", verdict.found()));
+        let Verdict { scenario, without, states, .. } = verdict;
+        table.push_str(&format!("| {scenario} | {without} | {states} | {} |\n", verdict.found()));
     }
     format!("{table}\n{}.\n", summary(verdicts))
 }
@@ -48,7 +49,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (without, seconds) = (self.without.to_string(), self.took.as_secs_f64());
-        write!(f, "{:<42} {without:<30} {:>9} states {seconds:>6.2} s  {}", self.world, self.states, self.found())
+        write!(f, "{:<42} {without:<30} {:>9} states {seconds:>6.2} s  {}", self.scenario, self.states, self.found())
     }
 }
 

@@ -7,7 +7,7 @@ use super::defence::Defence::{
     Floor, FreshMark, Generation, JoinRule, KillsLeases, LeaseId, Leftovers, NoEviction, NoRenewal, NoScores,
     NoVersionCompare, OneStep, Outbox, QuietCommit, Registration, SentOnce, SoftFence, SoftKillsLeases, StolenLease,
 };
-use super::state::Goal;
+use super::goal::Goal;
 
 /// Returns all scenarios.
 pub(super) fn all() -> Vec<Configuration> {
@@ -23,7 +23,7 @@ fn of_keys() -> Vec<Configuration> {
         Configuration {
             name: "a key is invalidated",
             evictions: true,
-            sights: &[Goal::LostToFault, Goal::Lost],
+            goals: &[Goal::LostToFault, Goal::Lost],
             needs: &[
                 (&[LeaseId], Reads),
                 (&[NoRenewal], Reads),
@@ -37,7 +37,7 @@ fn of_keys() -> Vec<Configuration> {
             name: "a loader dies",
             loader_dies: true,
             evictions: true,
-            sights: &[Goal::StoredAfterDeath],
+            goals: &[Goal::StoredAfterDeath],
             needs: &[(&[LeaseId], Reads)],
             ..PLAIN
         },
@@ -45,7 +45,7 @@ fn of_keys() -> Vec<Configuration> {
             name: "values are written through",
             writes: Writes::Through,
             evictions: true,
-            sights: &[Goal::Published, Goal::NotPublished],
+            goals: &[Goal::Published, Goal::NotPublished],
             needs: &[(&[StolenLease], Rest), (&[NoVersionCompare], Reads)],
             ..PLAIN
         },
@@ -57,7 +57,7 @@ fn of_tags() -> Vec<Configuration> {
         Configuration {
             name: "a tag is invalidated",
             writes: Writes::Tag,
-            sights: &[Goal::Fenced],
+            goals: &[Goal::Fenced],
             needs: &[
                 (&[Fence], Reads),
                 (&[Registration], Reads),
@@ -71,7 +71,7 @@ fn of_tags() -> Vec<Configuration> {
             name: "the fence table is lost",
             writes: Writes::Tag,
             table_loss: true,
-            sights: &[Goal::Generation],
+            goals: &[Goal::Generation],
             needs: &[(&[Generation], Reads), (&[NoScores], Reads)],
             ..PLAIN
         },
@@ -79,7 +79,7 @@ fn of_tags() -> Vec<Configuration> {
             name: "fences are folded",
             writes: Writes::Tag,
             folds: true,
-            sights: &[Goal::Floor],
+            goals: &[Goal::Floor],
             needs: &[(&[Floor], Reads)],
             ..PLAIN
         },
@@ -87,7 +87,7 @@ fn of_tags() -> Vec<Configuration> {
             name: "everything is lost",
             writes: Writes::Tag,
             flushes: true,
-            sights: &[Goal::LostToFault],
+            goals: &[Goal::LostToFault],
             needs: &[(&[LeaseId, Generation], Reads)],
             ..PLAIN
         },
@@ -100,7 +100,7 @@ fn of_processes() -> Vec<Configuration> {
             name: "a drain is cut short",
             writes: Writes::Tag,
             crashes: true,
-            sights: &[Goal::Leftovers, Goal::Relayed],
+            goals: &[Goal::Leftovers, Goal::Relayed],
             needs: &[(&[Leftovers], Reads), (&[Outbox], Rest)],
             ..PLAIN
         },
@@ -108,7 +108,7 @@ fn of_processes() -> Vec<Configuration> {
             name: "a writer dies after COMMIT, the relay too",
             crashes: true,
             relay_dies: true,
-            sights: &[Goal::Relayed, Goal::RelayedAgain],
+            goals: &[Goal::Relayed, Goal::RelayedAgain],
             needs: &[(&[Outbox], Rest), (&[DoneAfterwards], Rest)],
             ..PLAIN
         },
@@ -116,7 +116,7 @@ fn of_processes() -> Vec<Configuration> {
             name: "readers share a load",
             writers: 1,
             joins: true,
-            sights: &[Goal::JoinedBefore, Goal::JoinedDuring],
+            goals: &[Goal::JoinedBefore, Goal::JoinedDuring],
             needs: &[(&[JoinRule], Reads), (&[ClosedBeforeCommit], Reads)],
             ..PLAIN
         },
@@ -125,7 +125,7 @@ fn of_processes() -> Vec<Configuration> {
             readers: 2,
             writers: 1,
             old_data: true,
-            sights: &[Goal::Disbelieved, Goal::Unchecked],
+            goals: &[Goal::Disbelieved, Goal::Unchecked],
             needs: &[(&[Distrust], Reads), (&[EmptiedFirst], Reads), (&[CheckedConnection], Reads)],
             ..PLAIN
         },
@@ -135,7 +135,7 @@ fn of_processes() -> Vec<Configuration> {
             writers: 1,
             joins: true,
             old_data: true,
-            sights: &[Goal::Unchecked, Goal::JoinedDuring],
+            goals: &[Goal::Unchecked, Goal::JoinedDuring],
             needs: &[(&[CheckedConnection], Reads), (&[QuietCommit], Reads), (&[JoinRule], Reads)],
             ..PLAIN
         },
@@ -149,7 +149,7 @@ fn of_stale_entries() -> Vec<Configuration> {
             readers: 3,
             filled: true,
             ages: true,
-            sights: &[Goal::Stale, Goal::Refreshed, Goal::Lost],
+            goals: &[Goal::Stale, Goal::Refreshed, Goal::Lost],
             needs: &[(&[LeaseId], Reads), (&[NoRenewal], Reads)],
             ..PLAIN
         },
@@ -158,14 +158,14 @@ fn of_stale_entries() -> Vec<Configuration> {
             writes: Writes::SoftKey,
             filled: true,
             evictions: true,
-            sights: &[Goal::Stale, Goal::Refreshed, Goal::Lost],
+            goals: &[Goal::Stale, Goal::Refreshed, Goal::Lost],
             needs: &[(&[FreshMark], Reads), (&[LeaseId], Reads), (&[SoftKillsLeases], Reads)],
             ..PLAIN
         },
         Configuration {
             name: "a tag is marked as stale",
             writes: Writes::SoftTag,
-            sights: &[Goal::Stale, Goal::Refreshed, Goal::Fenced],
+            goals: &[Goal::Stale, Goal::Refreshed, Goal::Fenced],
             needs: &[(&[SoftFence], Reads), (&[Registration], Reads)],
             ..PLAIN
         },

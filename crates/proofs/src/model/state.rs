@@ -1,7 +1,8 @@
 //! The state of a scenario.
 
 use super::configuration::Configuration;
-use super::redis::{Entry, Grant, Redis, Stage, Version};
+use super::goal::Goal;
+use super::redis::{Entry, Grant, Redis, TagStep, Version};
 
 /// The state of all processes and stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,44 +32,11 @@ pub(super) struct State {
     pub(super) seen: u32,
 }
 
-/// The progress of the relay: its stage, and the number of outbox rows that it processes.
+/// The progress of the relay: its step, and the number of outbox rows that it processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Relay {
-    pub(super) stage: Stage,
+    pub(super) step: TagStep,
     pub(super) rows: u8,
-}
-
-/// An observation which shows that something happened and had an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Goal {
-    Hit,
-    StoredNew,
-    /// A COMMIT was refused because its lease, or the value that it refreshes, no longer exists.
-    Lost,
-    /// … before any write: only a fault can have removed it.
-    LostToFault,
-    Generation,
-    Floor,
-    Fenced,
-    /// A value was stored after a loader had crashed with its lease.
-    StoredAfterDeath,
-    JoinedBefore,
-    /// A reader has taken the value of a load that had begun before the reader came, because the commit vouches for it.
-    JoinedDuring,
-    Published,
-    NotPublished,
-    Leftovers,
-    /// The relay has removed an entry that a crashed writer did not invalidate.
-    Relayed,
-    /// … after the relay itself had crashed.
-    RelayedAgain,
-    /// A value of a restarted Redis was not trusted.
-    Disbelieved,
-    /// A reply over an unverified connection was not trusted.
-    Unchecked,
-    /// A stale value was served as such.
-    Stale,
-    Refreshed,
 }
 
 /// The trust of a process in a Redis that was restarted (ADR 10).
@@ -150,7 +118,7 @@ pub(super) enum Writer {
     /// The writer invalidates the tag.
     Draining {
         version: Version,
-        stage: Stage,
+        step: TagStep,
     },
     /// The writer's COMMIT to Redis was refused; it is about to remove the entry.
     Refused {
@@ -161,22 +129,22 @@ pub(super) enum Writer {
 }
 
 impl State {
-    pub(super) fn of(world: &Configuration) -> Self {
+    pub(super) fn of(scenario: &Configuration) -> Self {
         Self {
-            redis: if world.filled { Redis::filled() } else { Redis::new() },
+            redis: if scenario.filled { Redis::filled() } else { Redis::new() },
             committed: 1,
             acknowledged: 1,
             outbox: 0,
             relay: None,
             relay_died: false,
             row_lock: None,
-            readers: vec![Reader::Ready; world.readers],
-            writers: vec![Writer::Ready; world.writers],
+            readers: vec![Reader::Ready; scenario.readers],
+            writers: vec![Writer::Ready; scenario.writers],
             flight: None,
             snapshot: None,
-            belief: vec![Trust::Full; world.reading_processes() + world.writers],
+            belief: vec![Trust::Full; scenario.reading_processes() + scenario.writers],
             next_id: 1,
-            faults_left: world.faults,
+            faults_left: scenario.faults,
             stale: false,
             seen: 0,
         }
@@ -205,7 +173,7 @@ impl State {
         }
     }
 
-    pub(super) fn has_seen(&self, sight: Goal) -> bool {
-        self.seen & (1 << sight as u32) != 0
+    pub(super) fn has_seen(&self, goal: Goal) -> bool {
+        self.seen & (1 << goal as u32) != 0
     }
 }

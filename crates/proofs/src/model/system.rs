@@ -4,12 +4,13 @@ use stateright::{Model, Property};
 
 use super::configuration::{Configuration, Promise};
 use super::defence::Without;
-use super::state::{Goal, Reader, State, Writer};
+use super::goal::Goal;
+use super::state::{Reader, State, Writer};
 
 /// The protocol in one scenario, whole or without some of its defences.
 #[derive(Clone, Debug)]
 pub(super) struct Protocol {
-    pub(super) world: Configuration,
+    pub(super) scenario: Configuration,
     pub(super) without: Without,
 }
 
@@ -42,7 +43,7 @@ impl Model for Protocol {
     type Action = Step;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::of(&self.world)]
+        vec![State::of(&self.scenario)]
     }
 
     fn actions(&self, state: &State, steps: &mut Vec<Step>) {
@@ -81,21 +82,21 @@ impl Model for Protocol {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![Property::always(Promise::Reads.words(), |_, state: &State| !state.stale)];
-        if self.world.at_rest {
+        if self.scenario.at_rest {
             properties.push(Property::always(Promise::Rest.words(), |_, state: &State| {
                 !state.is_at_rest() || state.is_up_to_date()
             }));
         }
-        properties.extend(EVERYWHERE.iter().chain(self.world.sights).map(|sight| sight.property()));
+        properties.extend(EVERYWHERE.iter().chain(self.scenario.goals).map(|goal| goal.property()));
         properties
     }
 }
 
 impl Protocol {
     /// Records a goal, if this scenario has it: recording others would only multiply the states.
-    pub(super) fn see(&self, state: &mut State, sight: Goal) {
-        if EVERYWHERE.contains(&sight) || self.world.sights.contains(&sight) {
-            state.seen |= 1 << sight as u32;
+    pub(super) fn see(&self, state: &mut State, goal: Goal) {
+        if EVERYWHERE.contains(&goal) || self.scenario.goals.contains(&goal) {
+            state.seen |= 1 << goal as u32;
         }
     }
 }
@@ -111,19 +112,19 @@ impl Promise {
 }
 
 /// A property takes a plain function, so each goal has its own function.
-macro_rules! sights {
-    ($($sight:ident: $words:literal,)+) => {
+macro_rules! goals {
+    ($($goal:ident: $words:literal,)+) => {
         impl Goal {
             fn property(self) -> Property<Protocol> {
                 match self {
-                    $(Self::$sight => Property::sometimes($words, |_, state: &State| state.has_seen(Goal::$sight)),)+
+                    $(Self::$goal => Property::sometimes($words, |_, state: &State| state.has_seen(Goal::$goal)),)+
                 }
             }
         }
     };
 }
 
-sights! {
+goals! {
     Hit: "a hit",
     StoredNew: "the new version is stored",
     Lost: "a fill is refused, its lease is gone",
@@ -131,7 +132,7 @@ sights! {
     Generation: "a fill is refused by the generation",
     Floor: "a fill is refused by the floor",
     Fenced: "a fill is refused by a fence",
-    StoredAfterDeath: "somebody stores after a loader died with its lease",
+    StoredAfterDeath: "a value is stored after a loader died with its lease",
     JoinedBefore: "a reader takes the value of a load that began after it came",
     JoinedDuring: "a reader takes a value because the commit vouches for it",
     Published: "a written value is stored",

@@ -2,14 +2,15 @@
 
 use super::configuration::Writes;
 use super::defence::Defence;
-use super::redis::{Entry, Stage, Version};
-use super::state::{Goal, Relay, State, Trust, Writer};
+use super::goal::Goal;
+use super::redis::{Entry, TagStep, Version};
+use super::state::{Relay, State, Trust, Writer};
 use super::system::Protocol;
 
 impl Protocol {
     pub(super) fn write(&self, state: &mut State, at: usize) {
         let without = self.without;
-        let process = self.world.reading_processes() + at;
+        let process = self.scenario.reading_processes() + at;
         state.writers[at] = match state.writers[at] {
             Writer::Ready if without.lacks(Defence::AfterCommit) => {
                 state.redis.remove(without);
@@ -17,7 +18,7 @@ impl Protocol {
             }
             Writer::Ready | Writer::TooEarly => {
                 state.row_lock = Some(at);
-                let steals = self.world.writes == Writes::Through
+                let steals = self.scenario.writes == Writes::Through
                     && !without.lacks(Defence::StolenLease)
                     && !without.lacks(Defence::NoVersionCompare);
                 let id = state.fresh_id();
@@ -26,7 +27,7 @@ impl Protocol {
             Writer::Locked { grant } => {
                 state.row_lock = None;
                 state.committed += 1;
-                state.outbox += u8::from(self.world.crashes && !without.lacks(Defence::Outbox));
+                state.outbox += u8::from(self.scenario.crashes && !without.lacks(Defence::Outbox));
                 Writer::Committed { version: state.committed, grant }
             }
             // The write is not acknowledged. Its invalidation is made up for when the process empties Redis.
@@ -36,13 +37,13 @@ impl Protocol {
                 // The invalidation is done, but perhaps by an unverified Redis, so the write is not acknowledged.
                 if self.is_unchecked(state, process) { Writer::Done } else { self.settled(state, next) }
             }
-            Writer::Draining { version, stage } => {
-                let stage = self.next_stage(state, stage);
-                self.settled(state, Writer::Draining { version, stage })
+            Writer::Draining { version, step } => {
+                let step = self.next_step(state, step);
+                self.settled(state, Writer::Draining { version, step })
             }
             Writer::Refused { version } => {
                 state.redis.remove(without);
-                self.settled(state, Writer::Draining { version, stage: Stage::Done })
+                self.settled(state, Writer::Draining { version, step: TagStep::Done })
             }
             over @ (Writer::Done | Writer::Dead) => over,
         };
@@ -50,8 +51,8 @@ impl Protocol {
 
     /// The first step of an invalidation after COMMIT.
     fn invalidate(&self, state: &mut State, at: usize, version: Version) -> Writer {
-        let done = Writer::Draining { version, stage: Stage::Done };
-        match self.world.writes {
+        let done = Writer::Draining { version, step: TagStep::Done };
+        match self.scenario.writes {
             Writes::Key => {
                 if !self.without.lacks(Defence::AfterCommit) {
                     state.redis.remove(self.without);
@@ -63,7 +64,7 @@ impl Protocol {
                 state.redis.soften(fresh, self.without);
                 done
             }
-            Writes::Tag | Writes::SoftTag => Writer::Draining { version, stage: self.next_stage(state, Stage::Begin) },
+            Writes::Tag | Writes::SoftTag => Writer::Draining { version, step: self.next_step(state, TagStep::Begin) },
             Writes::Through => match self.publish(state, at, version) {
                 true => done,
                 false => Writer::Refused { version },
@@ -94,20 +95,20 @@ impl Protocol {
     }
 
     /// One step of the invalidation of the tag, hard or soft according to the scenario.
-    fn next_stage(&self, state: &mut State, stage: Stage) -> Stage {
-        if self.world.writes == Writes::SoftTag {
+    fn next_step(&self, state: &mut State, step: TagStep) -> TagStep {
+        if self.scenario.writes == Writes::SoftTag {
             let fresh = state.fresh_id();
-            return state.redis.soften_tag(stage, fresh, self.without);
+            return state.redis.soften_tag(step, fresh, self.without);
         }
-        if stage == Stage::Begin && state.redis.draining {
+        if step == TagStep::Begin && state.redis.draining {
             self.see(state, Goal::Leftovers);
         }
-        state.redis.invalidate_tag(stage, self.world.folds, self.without)
+        state.redis.invalidate_tag(step, self.scenario.folds, self.without)
     }
 
     fn settled(&self, state: &mut State, next: Writer) -> Writer {
         match next {
-            Writer::Draining { version, stage: Stage::Done } => {
+            Writer::Draining { version, step: TagStep::Done } => {
                 state.acknowledged = state.acknowledged.max(version);
                 Writer::Done
             }
@@ -117,17 +118,17 @@ impl Protocol {
 
     /// Invalidates the tag, whatever the writer does: every entry carries the tags of the rows that it shows.
     pub(super) fn relay(&self, state: &mut State) {
-        let Relay { stage, rows } = state.relay.unwrap_or(Relay { stage: Stage::Begin, rows: state.outbox });
-        if stage == Stage::Begin && self.without.lacks(Defence::DoneAfterwards) {
+        let Relay { step, rows } = state.relay.unwrap_or(Relay { step: TagStep::Begin, rows: state.outbox });
+        if step == TagStep::Begin && self.without.lacks(Defence::DoneAfterwards) {
             state.outbox -= rows;
         }
         let outdated = matches!(state.redis.entry, Entry::Value { .. }) && !state.is_up_to_date();
-        let stage = self.next_stage(state, stage);
+        let step = self.next_step(state, step);
         if outdated && state.redis.entry == Entry::Nothing {
             self.see(state, if state.relay_died { Goal::RelayedAgain } else { Goal::Relayed });
         }
-        state.relay = (stage != Stage::Done).then_some(Relay { stage, rows });
-        if stage == Stage::Done && !self.without.lacks(Defence::DoneAfterwards) {
+        state.relay = (step != TagStep::Done).then_some(Relay { step, rows });
+        if step == TagStep::Done && !self.without.lacks(Defence::DoneAfterwards) {
             state.outbox -= rows;
         }
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use client::Metrics;
 use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -75,23 +76,20 @@ impl Shop {
 
     /// Returns whether the position that the service has stored is the last number of the outbox.
     async fn is_past_all(&self, service: Service) -> bool {
-        let url = format!("{}/metrics", self.system.url(service));
-        let text = self.http.get(url).send().await.expect("an answer").text().await.expect("text");
         let name = match service {
-            Service::Search => "search_index_position ",
-            _ => "recommendation_catalogue_position ",
+            Service::Search => "search_index_position",
+            _ => "recommendation_catalogue_position",
         };
-        let position = text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
-        position.is_some() && position == self.head().await
+        let position = self.metrics(service).await.sum(name, &[]);
+        position > 0.0 && Some(position) == self.head().await
     }
 
     async fn counted(&self, service: Service, stream: &str) -> f64 {
-        let url = format!("{}/metrics", self.system.url(service));
-        let text = self.http.get(url).send().await.expect("an answer").text().await.expect("text");
-        let of_stream = format!("stream=\"{stream}\"");
-        let letters =
-            text.lines().filter(|line| line.starts_with("events_dead_letters_total{") && line.contains(&of_stream));
-        letters.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+        self.metrics(service).await.sum("events_dead_letters_total", &[("stream", stream)])
+    }
+
+    async fn metrics(&self, service: Service) -> Metrics {
+        Metrics::fetch(&self.http, &self.system.url(service)).await.expect("metrics")
     }
 }
 

@@ -1,11 +1,11 @@
 //! Mutants of `commit.lua`, and of the leases that it checks.
 
-use super::{Mutant, mutant};
+use crate::mutants::mutant::{Mutant, mutant};
 
 pub(super) const COMMIT: &[Mutant] = &[
     mutant(
         "commit.lua",
-        "a load stores whoever holds the entry by then",
+        "a load stores although another one holds the entry by then",
         "if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then",
         "if false then",
         "fills::lease_belongs_to_one_load",
@@ -262,14 +262,14 @@ pub(super) const LEASES: &[Mutant] = &[
     ),
     mutant(
         "release.lua",
-        "whoever fails gives back the lease of others",
+        "a failed load gives back the lease of another one",
         "if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then return 0 end",
         "",
         "failing_loads::failed_load_does_not_release_the_lease_of_another_load",
     ),
     mutant(
         "release.lua",
-        "whoever fails keeps its lease",
+        "a failed load keeps its lease",
         "return redis.call('UNLINK', KEYS[1])",
         "return 1",
         "failing_loads::panic_of_a_loader_releases_the_lease",

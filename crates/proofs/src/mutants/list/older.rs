@@ -1,6 +1,6 @@
 //! Mutants of `remove_older.lua`, and of the way in which `commit.lua` handles the mark that it leaves on a lease.
 
-use super::{Mutant, mutant};
+use crate::mutants::mutant::{Mutant, mutant};
 
 pub(super) const ALL: &[Mutant] = &[
     mutant(

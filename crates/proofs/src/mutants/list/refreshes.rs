@@ -1,6 +1,6 @@
 //! Mutants of the scripts for stale entries and their background refresh.
 
-use super::{Mutant, mutant};
+use crate::mutants::mutant::{Mutant, mutant};
 
 pub(super) const ALL: &[Mutant] = &[
     mutant(

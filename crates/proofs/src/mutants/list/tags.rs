@@ -1,6 +1,6 @@
 //! Mutants of the invalidation of a tag, hard and soft, and of the sweep of the tag sets.
 
-use super::{Mutant, mutant};
+use crate::mutants::mutant::{Mutant, mutant};
 
 pub(super) const REMOVAL: &[Mutant] = &[
     mutant(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use client::Metrics;
 use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -23,8 +24,7 @@ async fn settled(system: &PrivateSystem, http: &Client) -> Result<bool> {
         }
     }
     for service in Service::SUBSCRIBERS {
-        let metrics = http.get(format!("{}/metrics", system.url(service))).send().await?.text().await?;
-        if metrics.lines().any(|line| line.starts_with("events_lag{") && !line.ends_with(" 0")) {
+        if Metrics::fetch(http, &system.url(service)).await?.nonzero("events_lag").next().is_some() {
             return Ok(false);
         }
     }

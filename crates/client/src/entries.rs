@@ -1,0 +1,60 @@
+//! The entries of a service's cache, as its operations routes show them.
+
+use anyhow::{Context, Result};
+use reqwest::Client;
+use serde::Deserialize;
+
+/// An entry, as `/cache/entries` and `/cache/stats/{key}` return it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Entry {
+    /// Its full key.
+    pub key: String,
+    /// Fresh, stale, absent, leased or unreadable.
+    pub state: String,
+    /// Milliseconds until it becomes stale; negative if it is stale already.
+    pub ttl_ms: Option<i64>,
+    /// Milliseconds until it expires.
+    pub expires_in_ms: i64,
+    /// Its soft TTL in milliseconds.
+    pub soft_ttl_ms: Option<u64>,
+    /// Its hard TTL in milliseconds.
+    pub hard_ttl_ms: Option<u64>,
+    /// The version of the row, if the entry holds one.
+    pub version: Option<u64>,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    entries: Vec<Entry>,
+    next_cursor: Option<String>,
+}
+
+impl Entry {
+    /// Returns all entries of the service at `base`; an entry may occur twice.
+    ///
+    /// # Errors
+    /// Returns an error if the service does not respond with success.
+    pub async fn all(http: &Client, base: &str) -> Result<Vec<Self>> {
+        let (mut entries, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = http.get(format!("{base}/cache/entries?limit=1000{cursor}")).send().await?.error_for_status()?;
+            let page: Page = page.json().await.with_context(|| format!("the entries of {base}"))?;
+            entries.extend(page.entries);
+            match page.next_cursor {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(entries),
+            }
+        }
+    }
+
+    /// Returns the key of an entry of the service at `base` that carries `tag`.
+    ///
+    /// # Errors
+    /// Returns an error if the service does not respond with success.
+    pub async fn key_with_tag(http: &Client, base: &str, tag: &str) -> Result<Option<String>> {
+        let mut entries = Self::all(http, base).await?.into_iter();
+        Ok(entries.find(|entry| entry.tags.iter().any(|its| its == tag)).map(|entry| entry.key))
+    }
+}
