@@ -1,6 +1,6 @@
 //! A database of one test, and functions that inspect and delay it.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use tokio_postgres::{Client, NoTls};
 
 use super::{Postgres, query, shared_database};
@@ -54,7 +54,7 @@ impl Database {
     /// # Errors
     /// Returns the error of the server or of the connection.
     pub async fn try_sql(&self, sql: &str) -> Result<String> {
-        query::run(&self.0, sql).await.with_context(|| format!("in {}: {sql}", self.name()))
+        query::run(&self.0, sql).await.map_err(|error| anyhow!("{}: {sql}: {error:#}", self.name()))
     }
 
     /// Runs a statement that takes a lock, in a transaction that lasts until the release.
