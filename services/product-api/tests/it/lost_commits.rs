@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use testkit::{PostgresFault, PostgresProxy, eventually};
 
-use crate::support::{Api, FRESH, SOON, Stores};
+use crate::support::{Api, FRESH, SOON, STRATEGIES, Stores};
 
 /// A product API whose changes are not recorded in the outbox, behind a proxy that loses COMMITs.
 async fn unannounced(stores: &Stores, settings: &[(&str, &str)]) -> (PostgresProxy, Api) {
@@ -78,6 +78,43 @@ async fn delete_create_and_rename_with_lost_commit_replies_are_invalidated() {
     proxy.set(PostgresFault::LoseCommitReplies);
     lost(api.put("/categories/1", &json!({ "name": "Renamed" })).await).await;
     assert_eq!(api.get(&path).await.expect(200).json()["category"]["name"], "Renamed");
+}
+
+/// A write of any strategy may move a product to another list, create it or delete it.
+#[tokio::test]
+async fn lists_are_invalidated_when_the_reply_to_a_commit_is_lost() {
+    let stores = Stores::start().await;
+    let (proxy, api) = unannounced(&stores, &[]).await;
+    let list = |category: i64| format!("/products/by-category/{category}");
+    let shows = async |category: i64, field: &str, value: &Value| {
+        let products = api.get(&list(category)).await.expect(200).json()["products"].clone();
+        products.as_array().expect("a list").iter().any(|product| product[field] == *value)
+    };
+    let id = api.get(&list(1)).await.expect(200).json()["products"][0]["id"].clone();
+    for (strategy, (from, to)) in STRATEGIES.into_iter().zip([(1, 2), (2, 1)].into_iter().cycle()) {
+        fill(&api, &list(from)).await;
+        fill(&api, &list(to)).await;
+        assert!(shows(from, "id", &id).await && !shows(to, "id", &id).await, "{strategy}");
+        proxy.set(PostgresFault::LoseCommitReplies);
+        let change = json!({ "category_id": to });
+        api.put(&format!("/products/{strategy}/{id}"), &change).await.problem(503, "unavailable");
+        proxy.set(PostgresFault::Pass);
+        assert!(!shows(from, "id", &id).await, "{strategy}: the list that the product left");
+        assert!(shows(to, "id", &id).await, "{strategy}: the list that the product entered");
+    }
+    let name = json!("Created in doubt");
+    fill(&api, &list(1)).await;
+    proxy.set(PostgresFault::LoseCommitReplies);
+    let created = json!({ "name": name, "price_cents": 1, "category_id": 1 });
+    api.post("/products", &created).await.problem(503, "unavailable");
+    proxy.set(PostgresFault::Pass);
+    assert!(shows(1, "name", &name).await, "the list of the created product");
+    let created = stores.sql("SELECT max(id) FROM products").await;
+    fill(&api, &list(1)).await;
+    proxy.set(PostgresFault::LoseCommitReplies);
+    api.delete(&format!("/products/{created}")).await.problem(503, "unavailable");
+    proxy.set(PostgresFault::Pass);
+    assert!(!shows(1, "name", &name).await, "the list of the deleted product");
 }
 
 /// The service's connection is lost before Postgres has read the COMMIT, and a reader stores the old row in between.
