@@ -90,6 +90,7 @@ mod tests {
             ("RELAY__POLL", "0s"),
             ("RELAY__PRUNE_EVERY", "0s"),
             ("RELAY__STREAM_LENGTH", "0"),
+            ("RELAY__RETENTION", "0s"),
             ("EVENTS__TRANSPORT", "pigeon"),
             ("EVENTS__BATCH", "0"),
             ("EVENTS__CLAIM_AFTER", "0s"),

@@ -135,13 +135,19 @@ mod tests {
             ("LANES__TAGS__WAIT", "1000years"),
             ("SEED_PRODUCTS", "10000000000"),
             ("REDIS__TIMEUOT", "5ms"),
-            ("LANES__TLL__HARD_TTL", "5s"),
             ("SEED_PRODUCTS", "-1"),
         ] {
             let message = refused(&[(name, value)]);
-            // If a name is wrong in the middle, the message says up to which part it is right.
-            let named = name.trim_end_matches("__HARD_TTL");
-            assert!(message.contains(named), "{name}={value} gave: {message}");
+            assert!(message.contains(name), "{name}={value} gave: {message}");
         }
+        // If a name is wrong in the middle, the message says up to which part it is right.
+        let message = refused(&[("LANES__TLL__HARD_TTL", "5s")]);
+        assert!(message.starts_with("LANES__TLL is not a setting"), "{message}");
+    }
+
+    #[test]
+    fn sum_of_the_time_limits_of_a_load_is_bounded() {
+        let message = refused(&[("POSTGRES__WAIT_TIMEOUT", "20s"), ("POSTGRES__STATEMENT_TIMEOUT", "35s")]);
+        assert!(message.starts_with("POSTGRES__STATEMENT_TIMEOUT ") && message.contains("at most 50s"), "{message}");
     }
 }

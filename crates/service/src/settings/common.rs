@@ -124,6 +124,11 @@ mod tests {
         for (name, value) in [
             ("HTTP__GRACE", "1000years"),
             ("HTTP__KEEP_ALIVE", "0s"),
+            ("HTTP__KEEP_ALIVE", "10ms"),
+            ("HTTP__HEADERS_TIMEOUT", "1ms"),
+            ("HTTP__BODY_TIMEOUT", "1ms"),
+            ("HTTP__WRITE_TIMEOUT", "1ms"),
+            ("HTTP__MAX_CONNECTIONS", "0"),
             ("HTTP__DRAIN_DELAY", "1000years"),
             ("HTTP__PORT", "eighty"),
             ("HTTP__WORKERS", "513"),
