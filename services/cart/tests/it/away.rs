@@ -1,6 +1,6 @@
 //! The product API is down, hangs, and returns: the cart continues with its last known data, marked as stale.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testkit::{eventually, free_port};
@@ -120,11 +120,34 @@ async fn hanging_product_api_opens_the_circuit_breaker() {
     api.process.pause();
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], true);
-    // All of these arrive while the circuit breaker is open: none of them causes a request.
+    // None of these waits for the product API: while a request is in flight, the others fail at once.
     let views = futures_util::future::join_all((0..20).map(|_| cart.view())).await;
     assert!(views.into_iter().all(|view| view.expect(200).json()["stale"] == true));
     api.process.resume();
     eventually("fresh facts", SOON, async || cart.view().await.expect(200).json()["stale"] == false).await;
+}
+
+/// A stale view is not stored, so each view would send a request of its own.
+#[tokio::test]
+async fn unavailable_product_api_receives_few_requests() {
+    let stores = Stores::start().await;
+    let fake = Fake::start(1).await;
+    let service = stores.cart(&fake).await;
+    let cart = CartOf::at(&service).await;
+    cart.put(1, 1).await.expect(201);
+    stores.until_published().await;
+    fake.set_away(true);
+    stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
+    assert_eq!(cart.view().await.expect(200).json()["stale"], true);
+    fake.asked();
+    let began = Instant::now();
+    for _ in 0..40 {
+        assert_eq!(cart.view().await.expect(200).json()["stale"], true);
+    }
+    // The circuit breaker lets one request through each 500 ms.
+    let allowed = 2 + began.elapsed().as_millis() / 500;
+    let asked = fake.asked().len();
+    assert!(asked as u128 <= allowed, "{asked} requests in {:?}", began.elapsed());
 }
 
 /// All of its products are in one request, so their loads need one permit of the bulkhead.
