@@ -1,6 +1,10 @@
 //! The rules for every response: HEAD is handled like GET, and `Cache-Control` is always present.
 
+use std::convert::Infallible;
+
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::pending;
 use reqwest::{Method, Response};
 use service::health::Readiness;
 use service::problem::Problem;
@@ -39,6 +43,10 @@ fn server() -> Running {
         .service(web::resource("/chosen").get(chosen))
         .service(web::resource("/failing").get(failing))
         .service(web::resource("/unvalidated").get(unvalidated))
+        .route(
+            "/stream",
+            web::get().to(|| async { HttpResponse::Ok().streaming(pending::<Result<Bytes, Infallible>>()) }),
+        )
         .service(web::resource("/writes").post(|| async { CacheResponse::start("shop").deleted("announced") }));
     })
 }
@@ -86,7 +94,8 @@ async fn head_response_has_status_and_headers_of_get_and_no_body() {
 async fn head_response_leaves_no_bytes_on_the_connection() {
     let server = server();
     let mut stream = server.connect().await;
-    for (path, status) in [("/row", "200"), ("/nowhere", "404")] {
+    // The stream has no end: with its body, the response would hold up the next request.
+    for (path, status) in [("/row", "200"), ("/nowhere", "404"), ("/stream", "200")] {
         let head = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
