@@ -15,7 +15,9 @@ use super::head::concrete;
 /// Panics if they differ, or if a parameter has no value.
 pub async fn assert_description_holds(service: &Service, values: &[(&str, &str)]) {
     let description = service.get("/openapi.json").await.expect(200).json();
-    for (path, methods) in description["paths"].as_object().expect("a description has paths") {
+    let paths = description["paths"].as_object().expect("a description has paths");
+    assert!(!paths.is_empty(), "no path in {description}");
+    for (path, methods) in paths {
         let methods = methods.as_object().expect("a path has methods");
         assert_methods(service, &concrete(path, values), methods).await;
         for (method, operation) in methods {

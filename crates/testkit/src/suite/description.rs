@@ -57,7 +57,9 @@ fn operations(description: &Value) -> Vec<String> {
 
 fn assert_references_resolve(description: &Value) {
     let text = description.to_string();
-    for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+    let references: Vec<_> = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!references.is_empty(), "no reference in {text}");
+    for reference in references {
         assert!(description.pointer(reference).is_some(), "{reference} leads nowhere");
     }
 }

@@ -127,8 +127,9 @@ async fn cached_lists_equal_new_lists_after_any_change() {
         let answer = ours.get(&format!("/recommendations/{id}")).await;
         let mut list = answer.json();
         list.as_object_mut().expect("an object").remove("catalogue");
-        (answer.status, list)
+        ((answer.status, list), answer.source().starts_with("hit"))
     };
+    let mut hits = 0;
     for round in 0..6_i64 {
         for id in 1..=36 {
             read(id).await;
@@ -148,7 +149,9 @@ async fn cached_lists_equal_new_lists_after_any_change() {
         stores.until_shop_is_applied().await;
         let mut cached = Vec::new();
         for id in 1..=36 {
-            cached.push(read(id).await);
+            let (list, is_hit) = read(id).await;
+            cached.push(list);
+            hits += u32::from(is_hit);
         }
         stores
             .redis(&[
@@ -158,7 +161,8 @@ async fn cached_lists_equal_new_lists_after_any_change() {
             ])
             .await;
         for (id, cached) in (1..=36).zip(cached) {
-            assert_eq!(cached, read(id).await, "beside product {id} after round {round}");
+            assert_eq!(cached, read(id).await.0, "beside product {id} after round {round}");
         }
     }
+    assert!(hits > 20, "{hits} hits: the lists were not cached");
 }

@@ -97,6 +97,7 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
     stores.until_shop_is_applied().await;
     assert_eq!(entry().await, "0");
     ours.get("/recommendations/9001").await.expect(200);
+    assert_ne!(bookkeeping().await, before, "the list of a product that exists has tag sets");
 }
 
 #[tokio::test]

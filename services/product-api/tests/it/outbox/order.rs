@@ -1,7 +1,7 @@
 //! Numbers without gaps: under concurrent writers, with several relays, and when one relay dies midway.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use diesel_async::SimpleAsyncConnection;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn three_relays_append_every_event_once() {
     println!("{} events, relayed by {counts:?}", announced.len());
     for api in &apis {
         let said = api.process.output();
-        assert!(!said.contains("begins again on a new connection"), "they stand in one another's way: {said}");
+        assert!(!said.contains("the outbox cannot be read or written"), "they stand in one another's way: {said}");
     }
     for event in announced {
         assert_eq!(channel.next().await, *event);
@@ -114,22 +114,25 @@ async fn work_of_a_killed_relay_is_continued_by_the_others_or_its_successor() {
     let stores = Stores::start().await;
     let survivor = stores.api().await;
     let ends = Arc::new(AtomicBool::new(false));
+    let kills = AtomicUsize::new(0);
     let killing = async {
-        let mut kills = 0;
         while !ends.load(SeqCst) {
             let victim = stores.api().await;
             let marked = stores.head().await;
             eventually("some events", SOON, async || ends.load(SeqCst) || stores.head().await > marked + 5).await;
             victim.process.kill9().await.expect("it is killed");
-            kills += 1;
+            kills.fetch_add(1, SeqCst);
         }
-        kills
     };
     let writing = async {
         write_from_four_sessions(&stores, 500).await;
+        // A busy machine starts few processes in that time.
+        while kills.load(SeqCst) < 3 {
+            write_from_four_sessions(&stores, 50).await;
+        }
         ends.store(true, SeqCst);
     };
-    let (kills, ()) = tokio::join!(killing, writing);
+    tokio::join!(killing, writing);
     assert_in_version_order(&stores.whole_stream().await);
     // All of them at once.
     write_from_four_sessions(&stores, 30).await;
@@ -137,7 +140,7 @@ async fn work_of_a_killed_relay_is_continued_by_the_others_or_its_successor() {
     stores.sql("UPDATE products SET featured = NOT featured").await;
     let _successor = stores.api().await;
     assert_in_version_order(&stores.whole_stream().await);
-    println!("{kills} were killed");
+    println!("{kills:?} were killed");
 }
 
 /// Simulates a process that is killed between the two steps: a numbered row without a notification.
