@@ -7,10 +7,12 @@
 //! or without Redis.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::future::Future;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as Queue, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::task_local;
 use tokio::time::timeout;
 
 use crate::keyspace::Key;
@@ -56,6 +58,98 @@ impl Bulkhead {
     async fn permit(&self) -> Option<Permit> {
         Arc::clone(&self.permits).acquire_owned().await.ok().map(Arc::new)
     }
+}
+
+/// The permit of a load that may wait for another load.
+///
+/// While it waits, it holds no permit: otherwise loads that wait could hold all permits, and the loads that they wait for
+/// would never begin.
+#[derive(Debug)]
+pub(crate) struct LoadPermit {
+    bulkhead: Arc<Bulkhead>,
+    shared: Option<SharedPermit>,
+    state: StdMutex<WaitState>,
+    /// Locked while the load waits for a permit again, so that it asks for one only.
+    again: Queue<()>,
+}
+
+#[derive(Debug)]
+struct WaitState {
+    /// `None` while the load waits for other loads.
+    permit: Option<Permit>,
+    /// Other loads that it waits for.
+    waits: usize,
+}
+
+/// A wait of a load for another load.
+struct Wait<'p>(&'p LoadPermit);
+
+task_local! {
+    /// The permit of the load that runs in this task.
+    static LOAD: Arc<LoadPermit>;
+}
+
+impl LoadPermit {
+    pub(crate) fn new(bulkhead: Arc<Bulkhead>, permit: Permit, shared: Option<SharedPermit>) -> Arc<Self> {
+        let state = StdMutex::new(WaitState { permit: Some(permit), waits: 0 });
+        Arc::new(Self { bulkhead, shared, state, again: Queue::default() })
+    }
+
+    /// Runs a load under this permit.
+    pub(crate) fn held_by<F: Future>(self: &Arc<Self>, load: F) -> impl Future<Output = F::Output> + use<F> {
+        LOAD.scope(Arc::clone(self), load)
+    }
+
+    /// Releases the permit: the load is over, or is no longer waited for.
+    pub(crate) fn release(&self) {
+        self.state().permit = None;
+    }
+
+    fn begin_wait(&self) -> Wait<'_> {
+        let mut state = self.state();
+        state.waits += 1;
+        state.permit = None;
+        Wait(self)
+    }
+
+    /// Waits for a permit again, unless the load still waits for another load; `None` when none became free in time.
+    async fn resume(&self) -> Option<()> {
+        let _turn = self.again.lock().await;
+        if self.is_settled() {
+            return Some(());
+        }
+        let permit = self.bulkhead.acquire_permit(self.shared.as_ref()).await?;
+        let mut state = self.state();
+        // Another wait may have begun in the meantime.
+        state.permit = Some(permit).filter(|_| state.waits == 0);
+        Some(())
+    }
+
+    fn is_settled(&self) -> bool {
+        let state = self.state();
+        state.waits > 0 || state.permit.is_some()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, WaitState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.state().waits -= 1;
+    }
+}
+
+/// Runs a read that may wait for a load. If it runs within another load, that load holds no permit in the meantime.
+/// Returns `None` when it got no permit again in time.
+pub(crate) async fn without_permit<F: Future>(read: F) -> Option<F::Output> {
+    let Ok(load) = LOAD.try_with(Arc::clone) else { return Some(read.await) };
+    let wait = load.begin_wait();
+    let result = read.await;
+    drop(wait);
+    load.resume().await?;
+    Some(result)
 }
 
 /// Keys, each with the queue of loads that wait for its lock; first come, first served.

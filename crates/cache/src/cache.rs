@@ -1,36 +1,58 @@
-//! A cache: entries of one kind, under one policy.
+//! A cache: values of one type, under one policy.
 
-use std::error::Error;
-use std::fmt::Display;
-use std::future::Future;
-use std::sync::Arc;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
 
 use crate::batch::{Batch, BatchMember};
 use crate::entry::Cached;
-use crate::error::{GetError, LoaderError};
+use crate::error::{GetError, LoadError};
+use crate::invalidation::{Invalidated, Invalidation};
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::loader::Loader;
 use crate::outcome::Bypass;
 use crate::policy::Policy;
-use crate::region::{Loader, Lookup, Region};
+use crate::region::{Lookup, Region};
 use crate::write_through::{self, WriteLease};
 
-/// Entries of one kind in a keyspace: `product:ttl:*`. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Cache(pub(crate) Region);
+/// Values of one type in a keyspace: `product:ttl:*`. Cheap to clone.
+///
+/// Every method takes the id of an entry, and not its key: so a key of another cache cannot be passed.
+pub struct Cache<T> {
+    region: Region,
+    value: PhantomData<fn() -> T>,
+}
 
-impl Cache {
-    /// Returns the key of entry `id` in this cache.
+impl<T> Cache<T> {
+    pub(crate) fn of(region: Region) -> Self {
+        Self { region, value: PhantomData }
+    }
+
+    /// Returns the key of entry `id`, for an [`Invalidation`] or an [inspection](crate::CacheClient::inspect).
     pub fn key(&self, id: impl Display) -> Key {
-        self.0.shared.store.keyspace.key(&self.0.definition.name, id)
+        self.region.shared.store.keyspace.key(&self.region.definition.name, id)
     }
 
     /// Returns the policy of this cache.
     pub fn policy(&self) -> &Policy {
-        &self.0.definition.policy
+        &self.region.definition.policy
     }
 
-    /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it.
+    /// Returns the value from the cache; on a miss, loads it, stores it and returns it. `None` is stored, too.
+    ///
+    /// As [`read`](Self::read), which returns the stored form of the value, and tells where it comes from.
+    ///
+    /// # Errors
+    /// Returns the errors of [`read`](Self::read), and an error when the stored value cannot be decoded.
+    pub async fn get_or_load(&self, id: impl Display, load: impl Loader<T>) -> Result<Option<T>, GetError>
+    where
+        T: DeserializeOwned,
+    {
+        Ok(self.read(id, load).await?.value()?)
+    }
+
+    /// Returns the entry from the cache; on a miss, loads the value, stores it and returns it. Decodes nothing.
     ///
     /// Never returns a value that was invalidated before this call began. `load` must read the primary, outside of any
     /// transaction that began earlier. It runs in its own task. A process runs one load of a key at a time, for all
@@ -38,62 +60,66 @@ impl Cache {
     /// load timeout is aborted, so `load` must not block its thread. After the soft TTL, this method returns the stale
     /// value at once and runs `load` in the background.
     ///
-    /// `load` must not call `get_or_load` for the same key: it would wait for itself. If it calls `get_or_load` for
-    /// another key, it takes a second of the [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) permits
-    /// while it holds the first. If loads that wait for a second permit hold all permits, none of them proceeds. Let no
-    /// more than half of the loads do so at once.
+    /// `load` may read other entries through a cache. While it waits for their loads, it holds none of the
+    /// [`CacheSettings::max_loads`](crate::CacheSettings::max_loads) permits, so loads that wait for one another's
+    /// permits cannot block each other. This holds within the task of the load, and not in tasks that it spawns. `load`
+    /// must not read its own entry: it would wait for itself, until its load timeout.
     ///
     /// # Errors
     /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
     /// longer than the settings allow. An unavailable Redis is no error.
-    pub async fn get_or_load<F, Fut, E>(&self, key: &Key, load: F) -> Result<Cached, GetError>
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
-        E: Error + Send + Sync + 'static,
-    {
-        let cached = match self.0.lookup(key).await {
+    pub async fn read(&self, id: impl Display, load: impl Loader<T>) -> Result<Cached<T>, LoadError> {
+        let (key, region) = (self.key(id), &self.region);
+        let cached = match region.lookup(&key).await {
             Lookup::Fresh(cached) => cached,
             Lookup::Stale(cached, entry) => {
-                self.0.refresh_in_background(key, &entry, loader(load));
+                region.refresh_in_background(&key, &entry, load.share());
                 cached
             }
             Lookup::Miss => {
-                self.0.definition.observer.missed(key);
-                self.0.miss(key, loader(load), None).await?
+                region.definition.observer.missed(&key);
+                region.miss(&key, load.share(), None).await?
             }
-            Lookup::Bypass(why) => self.0.miss(key, loader(load), Some(why)).await?,
+            Lookup::Bypass(why) => region.miss(&key, load.share(), Some(why)).await?,
         };
-        self.0.definition.observer.observe(key, cached.outcome, cached.version, cached.ttl_ms);
-        Ok(cached)
+        region.definition.observer.observe(&key, cached.outcome, cached.version, cached.ttl_ms);
+        Ok(Cached::new(cached))
     }
 
     /// Loads the value and bypasses the cache: it neither looks up the entry nor stores the value.
     ///
     /// For a caller that has a reason not to trust the stored entries, such as missed invalidations. `why` is a token,
-    /// such as `events-unverified`. Loads of one key are shared and bounded as in [`get_or_load`](Self::get_or_load).
+    /// such as `events-unverified`. Loads of one key are shared and bounded as in [`read`](Self::read).
     ///
     /// # Errors
     /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
     /// longer than the settings allow.
-    pub async fn load_uncached<F, Fut, E>(&self, key: &Key, why: &'static str, load: F) -> Result<Cached, GetError>
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
-        E: Error + Send + Sync + 'static,
-    {
-        let cached = self.0.miss(key, loader(load), Some(Bypass::Requested(why))).await?;
-        self.0.definition.observer.observe(key, cached.outcome, cached.version, cached.ttl_ms);
-        Ok(cached)
+    pub async fn load_uncached(
+        &self,
+        id: impl Display,
+        why: &'static str,
+        load: impl Loader<T>,
+    ) -> Result<Cached<T>, LoadError> {
+        let (key, region) = (self.key(id), &self.region);
+        let cached = region.miss(&key, load.share(), Some(Bypass::Requested(why))).await?;
+        region.definition.observer.observe(&key, cached.outcome, cached.version, cached.ttl_ms);
+        Ok(Cached::new(cached))
     }
 
     /// Returns the entry without loading or refreshing it; `None` when there is no usable entry, or when Redis is
     /// unavailable.
-    pub async fn get(&self, key: &Key) -> Option<Cached> {
-        match self.0.lookup(key).await {
-            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(cached),
+    pub async fn get(&self, id: impl Display) -> Option<Cached<T>> {
+        match self.region.lookup(&self.key(id)).await {
+            Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Some(Cached::new(cached)),
             Lookup::Miss | Lookup::Bypass(_) => None,
         }
+    }
+
+    /// Removes an entry. Call it after COMMIT.
+    ///
+    /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
+    pub async fn invalidate(&self, id: impl Display) -> Invalidated {
+        self.region.shared.invalidator.invalidate(Invalidation::hard().key(self.key(id))).await
     }
 
     /// Returns this cache for one read of `batch`.
@@ -101,25 +127,25 @@ impl Cache {
     /// The read counts from this call on. So call this method for all reads before the first read is polled, and drop a
     /// cache that is not used.
     pub fn in_batch(&self, batch: &Batch) -> Self {
-        Self(Region { member: Some(BatchMember::of(batch)), ..self.0.clone() })
+        Self::of(Region { member: Some(BatchMember::of(batch)), ..self.region.clone() })
     }
 
     /// Takes over the entry's lease for a write. Call it inside the transaction, after the row is locked.
     ///
     /// If Redis does not answer, the lease is empty, and `publish` invalidates the entry.
-    pub async fn begin_write(&self, key: &Key) -> WriteLease {
-        write_through::begin(&self.0, key).await
+    pub async fn begin_write(&self, id: impl Display) -> WriteLease<T> {
+        write_through::begin(&self.region, self.key(id)).await
     }
 }
 
-fn loader<F, Fut, E>(load: F) -> Loader
-where
-    F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<NewEntry, E>> + Send + 'static,
-    E: Error + Send + Sync + 'static,
-{
-    Arc::new(move || {
-        let loading = load();
-        Box::pin(async move { loading.await.map_err(|error| Arc::new(error) as LoaderError) })
-    })
+impl<T> Clone for Cache<T> {
+    fn clone(&self) -> Self {
+        Self::of(self.region.clone())
+    }
+}
+
+impl<T> fmt::Debug for Cache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cache").field(&self.region.definition.name).finish()
+    }
 }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::bulkhead::Bulkhead;
 use crate::cache::Cache;
+use crate::error::InvalidCache;
 use crate::feed::{EventBuffer, Feed};
 use crate::health::Health;
 use crate::invalidate::Invalidator;
@@ -18,13 +19,14 @@ use crate::invalidation::{Invalidated, Invalidation};
 use crate::keyspace::{Keyspace, is_valid_name};
 use crate::outcome::Observer;
 use crate::pending::PendingInvalidations;
-use crate::policy::{Policy, PolicyError};
+use crate::policy::Policy;
 use crate::redis::{ConnectError, Store};
 use crate::region::{Definition, Region, Shared};
 use crate::retry::run_retries;
 use crate::settings::CacheSettings;
 use crate::single_flight::SingleFlight;
 use crate::sweep::run_sweep;
+use crate::tag::Tag;
 
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +38,15 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
+    /// Connects to Redis with the default settings. All keys begin with the name of the keyspace: `blog:…`.
+    ///
+    /// # Errors
+    /// Returns an error when the name is not valid, and the errors of [`connect_with`](Self::connect_with).
+    pub async fn connect(url: &str, keyspace: &str) -> Result<Self, ConnectError> {
+        let settings = CacheSettings { url: url.to_owned(), ..CacheSettings::default() };
+        Self::connect_with(Keyspace::new(keyspace)?, &settings).await
+    }
+
     /// Connects to Redis, checks that the server is safe to use, and starts the background tasks on the current
     /// runtime.
     ///
@@ -45,7 +56,7 @@ impl CacheClient {
     /// # Errors
     /// Returns an error when the URL cannot be used, or when the server is too old, refuses the login or may evict the
     /// fence table.
-    pub async fn connect(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
+    pub async fn connect_with(keyspace: Keyspace, settings: &CacheSettings) -> Result<Self, ConnectError> {
         let pending = PendingInvalidations::new(keyspace.name());
         let store = Arc::new(Store::open(keyspace, settings).await?);
         let connection = Arc::clone(&store.connection);
@@ -63,7 +74,7 @@ impl CacheClient {
             invalidator,
             single_flight: SingleFlight::default(),
             refreshing: Arc::default(),
-            bulkhead: Bulkhead::new(settings.max_loads, settings.load_queue),
+            bulkhead: Arc::new(Bulkhead::new(settings.max_loads, settings.load_queue)),
             tasks,
             runtime,
         });
@@ -98,19 +109,21 @@ impl CacheClient {
         self.background.spawn_on(task, &self.shared.runtime);
     }
 
-    /// Returns the cache `name`, which holds entries of one kind under one policy; its keys read `keyspace:name:…`.
+    /// Returns the cache `name`, which holds values of type `T` under one policy; its keys read `keyspace:name:…`.
+    ///
+    /// A change of the JSON of `T` needs a new name.
     ///
     /// # Errors
     /// Returns an error when the policy contradicts itself, or when the name contains a character with a special
     /// meaning in a key.
-    pub fn cache(&self, name: &str, policy: Policy) -> Result<Cache, PolicyError> {
+    pub fn cache<T>(&self, name: &str, policy: Policy) -> Result<Cache<T>, InvalidCache> {
         policy.validate()?;
         if !is_valid_name(name) {
-            return Err(PolicyError::CacheName(name.to_owned()));
+            return Err(InvalidCache::Name(name.to_owned()));
         }
         let observer = Observer::new(self.keyspace().name(), name, Arc::clone(&self.shared.invalidator.events));
         let definition = Arc::new(Definition { name: name.to_owned(), policy, observer });
-        Ok(Cache(Region { shared: Arc::clone(&self.shared), definition, member: None }))
+        Ok(Cache::of(Region { shared: Arc::clone(&self.shared), definition, member: None }))
     }
 
     /// Returns the keyspace, for parsing keys that come from outside.
@@ -128,6 +141,13 @@ impl CacheClient {
     /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Invalidated {
         self.shared.invalidator.invalidate(invalidation).await
+    }
+
+    /// Invalidates every entry that carries `tag`, in all caches of the keyspace. Call it after COMMIT.
+    ///
+    /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
+    pub async fn invalidate_tag(&self, tag: Tag) -> Invalidated {
+        self.invalidate(Invalidation::hard().tag(tag)).await
     }
 
     /// Invalidates at once, and again after `commit_bound`, for a write that may or may not be committed, because its

@@ -8,15 +8,17 @@
 //!
 //! `<id>` has 32 hex digits and is new for every load; `at` is Redis' own time in ms since 1970; `soft` and `hard` are
 //! TTLs in ms counted from `at` (`soft=0`: invalidated softly); `ver` is the row's version or `-`; `sum` is the body's
-//! [`Digest`](crate::Digest), or `-` for a negative entry. The header is text, so `redis-cli GET` shows it. The body
+//! [`Digest`](crate::loader::Digest), or `-` for a negative entry. The header is text, so `redis-cli GET` shows it. The body
 //! follows as stored, and is served without decoding.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::new_entry::NewEntry;
+use crate::new_entry::Content;
 use crate::outcome::Outcome;
 
 /// Length of `V<id>` and `L<id>`, which the scripts compare.
@@ -52,14 +54,20 @@ pub(crate) struct StoredEntry {
     pub(crate) absent: bool,
 }
 
-/// The result of a read.
+/// The result of a read of a cache of `T`. The value is decoded only by [`value`](Self::value).
+pub struct Cached<T> {
+    entry: CachedEntry,
+    value: PhantomData<fn() -> T>,
+}
+
+/// The result of a read, without the type of the value.
 #[derive(Clone, Debug)]
-pub struct Cached {
-    pub(crate) body: Option<Bytes>,
+pub(crate) struct CachedEntry {
+    body: Option<Bytes>,
     pub(crate) version: Option<u64>,
-    pub(crate) digest: Option<Bytes>,
+    digest: Option<Bytes>,
     pub(crate) id: Option<Bytes>,
-    pub(crate) age_ms: u64,
+    age_ms: u64,
     pub(crate) ttl_ms: i64,
     pub(crate) hard_ttl_ms: u64,
     pub(crate) outcome: Outcome,
@@ -143,7 +151,7 @@ impl StoredEntry {
     }
 }
 
-impl Cached {
+impl CachedEntry {
     pub(crate) fn from_stored(entry: &StoredEntry, now: u64, outcome: Outcome) -> Self {
         Self {
             body: (!entry.absent).then(|| entry.body()),
@@ -157,7 +165,7 @@ impl Cached {
         }
     }
 
-    pub(crate) fn from_new_entry(loaded: &NewEntry, outcome: Outcome) -> Self {
+    pub(crate) fn from_loaded(loaded: &Content, outcome: Outcome) -> Self {
         Self {
             body: loaded.body.clone(),
             version: loaded.version,
@@ -169,53 +177,74 @@ impl Cached {
             outcome,
         }
     }
+}
+
+impl<T> Cached<T> {
+    pub(crate) fn new(entry: CachedEntry) -> Self {
+        Self { entry, value: PhantomData }
+    }
 
     /// Returns the stored bytes; `None` for a negative entry.
     pub fn body(&self) -> Option<&Bytes> {
-        self.body.as_ref()
+        self.entry.body.as_ref()
     }
 
     /// Returns the value, decoded from JSON; `None` for a negative entry.
     ///
     /// # Errors
     /// Returns an error when the body is not the JSON of a `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        self.body.as_ref().map(|body| serde_json::from_slice(body)).transpose()
+    pub fn value(&self) -> Result<Option<T>, serde_json::Error>
+    where
+        T: DeserializeOwned,
+    {
+        self.entry.body.as_ref().map(|body| serde_json::from_slice(body)).transpose()
     }
 
     /// Returns the version of the row, when the value is one row.
     pub fn version(&self) -> Option<u64> {
-        self.version
+        self.entry.version
     }
 
-    /// Returns the [`Digest`](crate::Digest) of the body, as stored with it; `None` for a negative entry.
+    /// Returns the [`Digest`](crate::loader::Digest) of the body, as stored with it; `None` for a negative entry.
     pub fn digest(&self) -> Option<&str> {
-        self.digest.as_ref().and_then(|digest| std::str::from_utf8(digest).ok())
+        self.entry.digest.as_ref().and_then(|digest| std::str::from_utf8(digest).ok())
     }
 
     /// Returns the unique id of the fill, 32 hex digits; `None` when the value is not in the cache.
     pub fn id(&self) -> Option<&str> {
-        self.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
+        self.entry.id.as_ref().and_then(|id| std::str::from_utf8(id).ok())
     }
 
     /// Returns the time since the value was stored, by Redis' clock.
     pub fn age(&self) -> Duration {
-        Duration::from_millis(self.age_ms)
+        Duration::from_millis(self.entry.age_ms)
     }
 
     /// Returns the remaining freshness in milliseconds; negative once the value is stale.
     pub fn ttl_ms(&self) -> i64 {
-        self.ttl_ms
+        self.entry.ttl_ms
     }
 
     /// Returns the milliseconds until the entry is removed; 0 when the value is not in the cache.
     pub fn hard_ttl_ms(&self) -> u64 {
-        self.hard_ttl_ms
+        self.entry.hard_ttl_ms
     }
 
     /// Returns the source of the value.
     pub fn outcome(&self) -> Outcome {
-        self.outcome
+        self.entry.outcome
+    }
+}
+
+impl<T> Clone for Cached<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.entry.clone())
+    }
+}
+
+impl<T> fmt::Debug for Cached<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.entry, f)
     }
 }
 

@@ -1,18 +1,27 @@
-//! The errors of a read. An unavailable Redis is not one of them: reads are slower without it, but never stale.
+//! The errors, each of one operation. An unavailable Redis is not an error of a read: reads are slower without it, but
+//! never stale.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::invalidation::Deferred;
+pub use crate::keyspace::KeyspaceError;
+pub use crate::policy::PolicyError;
+pub use crate::redis::ConnectError;
+
 /// A loader's error, shared by all readers that waited for the load.
 pub type LoaderError = Arc<dyn Error + Send + Sync>;
 
-/// The reason why a read returned no value.
+/// The reason why a load returned no value.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum GetError {
+pub enum LoadError {
     /// The loader failed; the caller decides by its error.
     #[error("the load failed: {0}")]
-    Load(LoaderError),
+    Loader(LoaderError),
+    /// The loaded value cannot be written as JSON, which is a bug in the program (500).
+    #[error("the loaded value cannot be written as JSON: {0}")]
+    Encode(Arc<serde_json::Error>),
     /// Too many loads are in flight, and no permit became free in time. Shed the request (503).
     #[error("too many loads are under way")]
     Overloaded,
@@ -27,12 +36,40 @@ pub enum GetError {
     Aborted,
 }
 
-impl GetError {
+/// The reason why [`Cache::get_or_load`](crate::Cache::get_or_load) returned no value.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// The value was not in the cache, and the load failed.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The stored value is not the JSON of the cache's type: another version of the program stored it. A change of the
+    /// type needs a new name for the cache.
+    #[error("the stored value cannot be decoded: {0}")]
+    Decode(#[from] serde_json::Error),
+}
+
+/// The reason why a cache cannot be created.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum InvalidCache {
+    /// The name of a cache is a part of its keys.
+    #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
+    Name(String),
+    /// The policy contradicts itself.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+impl LoadError {
     /// Returns the loader's error, if it is of type `E`.
     pub fn loader_error<E: Error + 'static>(&self) -> Option<&E> {
         match self {
-            Self::Load(error) => error.downcast_ref(),
-            Self::Overloaded | Self::TimedOut(_) | Self::Panicked | Self::Aborted => None,
+            Self::Loader(error) => error.downcast_ref(),
+            Self::Encode(_) | Self::Overloaded | Self::TimedOut(_) | Self::Panicked | Self::Aborted => None,
         }
+    }
+
+    /// Returns whether the cause is a bug in the program, and not its load or its database (500 instead of 503).
+    pub fn is_bug(&self) -> bool {
+        matches!(self, Self::Encode(_) | Self::Panicked)
     }
 }

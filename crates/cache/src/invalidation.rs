@@ -35,7 +35,7 @@ pub(crate) enum Step {
 
 /// The result of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a deferred invalidation is not acknowledged: report it to the caller"]
+#[must_use = "the write is committed in either case, but a deferred invalidation is not acknowledged yet: tell the caller"]
 pub enum Invalidated {
     /// Acknowledged: these entries are removed (or marked stale), and no older load can be stored.
     Done {
@@ -45,6 +45,26 @@ pub enum Invalidated {
     /// Redis did not carry it out. This process retries it until it succeeds or the process ends; until then, other
     /// processes may serve the old value.
     Deferred,
+}
+
+/// Redis has not carried out an invalidation yet. The write that it follows is committed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Redis did not acknowledge an invalidation; it is retried until it does")]
+pub struct Deferred;
+
+impl Invalidated {
+    /// Returns the number of removed entries, for a caller that must not continue before the acknowledgement, such as a
+    /// consumer that acknowledges an event afterwards.
+    ///
+    /// # Errors
+    /// Returns an error when the invalidation is deferred. The write is committed all the same: do not report this as a
+    /// failed write.
+    pub fn acknowledged(self) -> Result<u64, Deferred> {
+        match self {
+            Self::Done { entries } => Ok(entries),
+            Self::Deferred => Err(Deferred),
+        }
+    }
 }
 
 impl Invalidation {

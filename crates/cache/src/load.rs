@@ -12,22 +12,22 @@
 //! module has what each step does to Redis and the database.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tracing::debug;
 
-use crate::bulkhead::{KeyLock, Permit};
-use crate::entry::{Cached, StoredEntry};
-use crate::error::GetError;
+use crate::bulkhead::{self, KeyLock, Permit};
+use crate::entry::{CachedEntry, StoredEntry};
+use crate::error::LoadError;
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::loader::SharedLoader;
+use crate::new_entry::Content;
 use crate::outcome::{Bypass, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::redis::{Grant, LeaseReply};
 use crate::refresh::RefreshSet;
-use crate::region::{Loader, Lookup, Region};
+use crate::region::{Lookup, Region};
 use crate::single_flight::{Join, LoadIo, run_load};
 
 /// How often a reader joins a load whose value is too old for it, before it bypasses the cache.
@@ -36,7 +36,7 @@ const FLIGHTS: usize = 4;
 /// The context of a load in flight: an entry of this region.
 struct MissContext {
     region: Region,
-    load: Loader,
+    load: SharedLoader,
     /// When the wait for another client's lease ends.
     deadline: Instant,
 }
@@ -46,7 +46,22 @@ impl Region {
     ///
     /// `bypass` is the reason not to use the cache, if there is one. For a bypass that the caller requested, only the
     /// value of a load with the same bypass is valid, because any other load may have found its value in the cache.
-    pub(crate) async fn miss(&self, key: &Key, load: Loader, mut bypass: Option<Bypass>) -> Result<Cached, GetError> {
+    pub(crate) async fn miss(
+        &self,
+        key: &Key,
+        load: SharedLoader,
+        bypass: Option<Bypass>,
+    ) -> Result<CachedEntry, LoadError> {
+        // A load that waits for another load must not hold the permit that the other one needs.
+        bulkhead::without_permit(self.share_load(key, load, bypass)).await.unwrap_or(Err(LoadError::Overloaded))
+    }
+
+    async fn share_load(
+        &self,
+        key: &Key,
+        load: SharedLoader,
+        mut bypass: Option<Bypass>,
+    ) -> Result<CachedEntry, LoadError> {
         let requested = bypass.filter(|why| matches!(why, Bypass::Requested(_)));
         for _ in 0..FLIGHTS {
             let shared = self.await_shared(self.shared.single_flight.join(key), &load, bypass).await?;
@@ -73,14 +88,14 @@ impl Region {
         }
         if let Some(why) = requested {
             let _lock = self.shared.bulkhead.key_locks.take(key).await;
-            let _permit = self.acquire_permit().await.ok_or(GetError::Overloaded)?;
-            let loaded = self.load(&load).await?;
-            return Ok(Cached::from_new_entry(&loaded, Outcome::Bypass(why)));
+            let permit = self.acquire_permit().await.ok_or(LoadError::Overloaded)?;
+            let loaded = self.load(&load, permit).await?;
+            return Ok(CachedEntry::from_loaded(&loaded, Outcome::Bypass(why)));
         }
         let join = self.shared.single_flight.join_bypass(key);
         let shared = self.await_shared(join, &load, Some(Bypass::Contended)).await?;
         // A bypass load is closed before it begins, so no reader joins it too late.
-        self.or_cached_value(key, shared.unwrap_or(Err(GetError::Aborted))).await
+        self.or_cached_value(key, shared.unwrap_or(Err(LoadError::Aborted))).await
     }
 
     /// Waits for a load in flight, and starts it if this reader is the leader. Returns `None` when its value is too old
@@ -88,12 +103,12 @@ impl Region {
     async fn await_shared(
         &self,
         join: Join,
-        load: &Loader,
+        load: &SharedLoader,
         bypass: Option<Bypass>,
-    ) -> Result<Option<Result<Cached, GetError>>, GetError> {
+    ) -> Result<Option<Result<CachedEntry, LoadError>>, LoadError> {
         let (ticket, mine) = match join {
             Join::Leader(flight, ticket) => {
-                let (region, load) = (self.clone(), Arc::clone(load));
+                let (region, load) = (self.clone(), load.clone());
                 self.spawn(async move {
                     let deadline = Instant::now() + region.definition.policy.wait;
                     run_load(&MissContext { region, load, deadline }, flight, bypass).await;
@@ -105,21 +120,27 @@ impl Region {
                 (ticket, false)
             }
         };
-        let (result, joined_in) = ticket.result().await.ok_or(GetError::Aborted)?;
+        let (result, joined_in) = ticket.result().await.ok_or(LoadError::Aborted)?;
         if !result.valid_for(joined_in) {
             return Ok(None);
         }
-        let result = result.result.map(|cached| match cached.outcome {
-            Outcome::Miss(_) if !mine => Cached { outcome: Outcome::Collapsed, ..cached },
-            _ => cached,
+        let result = result.result.map(|mut cached| {
+            if let (Outcome::Miss(_), false) = (cached.outcome, mine) {
+                cached.outcome = Outcome::Collapsed;
+            }
+            cached
         });
         Ok(Some(result))
     }
 
     /// After a load that timed out, returns what another process has stored in the meantime, even if it is stale by
     /// now.
-    async fn or_cached_value(&self, key: &Key, result: Result<Cached, GetError>) -> Result<Cached, GetError> {
-        let Err(GetError::TimedOut(_)) = &result else { return result };
+    async fn or_cached_value(
+        &self,
+        key: &Key,
+        result: Result<CachedEntry, LoadError>,
+    ) -> Result<CachedEntry, LoadError> {
+        let Err(LoadError::TimedOut(_)) = &result else { return result };
         match self.lookup(key).await {
             Lookup::Fresh(cached) | Lookup::Stale(cached, _) => Ok(cached),
             Lookup::Miss | Lookup::Bypass(_) => result,
@@ -127,7 +148,7 @@ impl Region {
     }
 
     /// Starts a refresh of `entry`, unless this process already has one in flight.
-    pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: Loader) {
+    pub(crate) fn refresh_in_background(&self, key: &Key, entry: &StoredEntry, load: SharedLoader) {
         let Some(turn) = RefreshSet::begin(&self.shared.refreshing, key) else { return };
         let (region, token) = (self.clone(), entry.token());
         self.spawn(async move {
@@ -135,11 +156,11 @@ impl Region {
             // In the order of a miss. The key lock: one load of a key at a time. The permit: the refresh lock must not
             // expire in a queue.
             let _lock = region.shared.bulkhead.key_locks.take(key).await;
-            let Some(_permit) = region.acquire_permit().await else { return };
+            let Some(permit) = region.acquire_permit().await else { return };
             // Nothing to report: another process refreshes, the entry has changed, or Redis is down.
             let lock = region.definition.policy.lease_duration();
             let Ok(Some(grant)) = region.shared.store.refresh(key, token, lock).await else { return };
-            match region.load(&load).await {
+            match region.load(&load, permit).await {
                 // If the loader declines the fill, the stale entry and the refresh lock stay, as after a failure.
                 Ok(loaded) => drop(region.commit(key, grant, loaded).await),
                 // The refresh lock stays for the lease time: readers keep the stale value, and no load follows at once.
@@ -189,11 +210,11 @@ impl LoadIo for MissContext {
         may_wait
     }
 
-    async fn load(&self, _permit: Self::Permit) -> Result<NewEntry, GetError> {
-        self.region.load(&self.load).await
+    async fn load(&self, (_lock, permit): Self::Permit) -> Result<Content, LoadError> {
+        self.region.load(&self.load, permit).await
     }
 
-    async fn commit(&self, key: &Key, grant: Grant, loaded: NewEntry) -> Cached {
+    async fn commit(&self, key: &Key, grant: Grant, loaded: Content) -> CachedEntry {
         self.region.commit(key, grant, loaded).await
     }
 

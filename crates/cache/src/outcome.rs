@@ -9,7 +9,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::feed::{CacheEvent, EntryRecord, EventBuffer};
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::new_entry::Content;
 
 /// The source of a value, in the terms of RFC 9211 (`Cache-Status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ pub enum Fill {
     Stored,
     /// The fill was refused, because the value may have changed since the load began.
     Refused(FillRefusal),
-    /// The loader asked not to store the value ([`NewEntry::do_not_store`]).
+    /// The loader asked not to store the value ([`NewEntry::do_not_store`](crate::NewEntry::do_not_store)).
     Declined,
     /// Redis did not answer the commit, or refused it for lack of memory.
     Failed,
@@ -228,7 +228,7 @@ impl Observer {
     }
 
     /// Reports a fill with `loaded`, which is fresh for `ttl_ms` if it is stored.
-    pub(crate) fn filled(&self, key: &Key, fill: Fill, loaded: &NewEntry, ttl_ms: i64) {
+    pub(crate) fn filled(&self, key: &Key, fill: Fill, loaded: &Content, ttl_ms: i64) {
         self.fills[fill.index()].increment(1);
         self.emit(|| {
             let record = EntryRecord { version: loaded.version, ..self.record(key, fill.detail()) };

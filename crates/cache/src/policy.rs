@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The default duration of a lease.
 const LEASE: Duration = Duration::from_secs(8);
 
-/// The lifetime of a cache's entries. Made by [`Policy::new`] and its setters, checked by [`Policy::validate`].
+/// The lifetime of a cache's entries. Made by [`Policy::ttl`] and the setters, checked by [`Policy::validate`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub(crate) hard_ttl: Duration,
@@ -50,9 +50,6 @@ pub enum PolicyError {
     /// The jitter is the maximum random reduction of a TTL, as a share of it.
     #[error("the jitter ({0}) must be at least 0 and below 1")]
     Jitter(f64),
-    /// The name of a cache is a part of its keys.
-    #[error("lane `{0}`: a name has 1 to 64 of the characters a-z, 0-9, `-` and `_`")]
-    CacheName(String),
     /// A lease must be long enough for a load, and short enough to wait for.
     #[error("the lease must be between 10 ms and 60 s, not {0:?}")]
     Lease(Duration),
@@ -73,7 +70,7 @@ impl Policy {
     /// Creates a policy whose entries are removed `hard_ttl` after they were stored.
     ///
     /// It has no soft TTL, no jitter, and a negative TTL of 10 s or the hard TTL, whichever is shorter.
-    pub fn new(hard_ttl: Duration) -> Self {
+    pub fn ttl(hard_ttl: Duration) -> Self {
         Self {
             hard_ttl,
             soft_ttl: None,
@@ -118,7 +115,7 @@ impl Policy {
     /// Sets the longest time for a load.
     ///
     /// After it, the load's task is aborted and its value is never stored. The readers receive the entry that the cache
-    /// holds by then, stale or fresh, or [`GetError::TimedOut`](crate::GetError::TimedOut). The load timeout is always
+    /// holds by then, stale or fresh, or [`LoadError::TimedOut`](crate::error::LoadError::TimedOut). The load timeout is always
     /// shorter than the lease, so every value that is loaded in time can be stored. Default: seven eighths of the
     /// lease, which is 7 s.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
@@ -191,10 +188,14 @@ impl Policy {
         self.load_timeout.unwrap_or_else(|| self.lease_duration() / 8 * 7)
     }
 
-    /// Returns the soft and hard TTL, in milliseconds, of an entry stored now; `sample` is uniform in 0..1.
-    pub(crate) fn ttls(&self, absent: bool, sample: f64) -> (u64, u64) {
+    /// Returns the soft and hard TTL, in milliseconds, of an entry stored now, which the loader has limited to
+    /// `longest`; `sample` is uniform in 0..1.
+    pub(crate) fn ttls(&self, absent: bool, longest: Option<Duration>, sample: f64) -> (u64, u64) {
         let keep = 1.0 - self.jitter * sample;
-        let jittered = |ttl: Duration| ((ttl.as_millis() as f64 * keep) as u64).max(1);
+        let jittered = |ttl: Duration| {
+            let ttl = longest.map_or(ttl, |longest| ttl.min(longest));
+            ((ttl.as_millis() as f64 * keep) as u64).max(1)
+        };
         if absent {
             let ttl = jittered(self.negative_ttl);
             return (ttl, ttl);
@@ -212,45 +213,54 @@ mod tests {
 
     #[test]
     fn validation_names_the_contradiction() {
-        assert_eq!(Policy::new(10 * S).soft_ttl(5 * S).jitter(0.1).validate(), Ok(()));
-        assert_eq!(Policy::new(Duration::ZERO).validate(), Err(PolicyError::HardTtl));
+        assert_eq!(Policy::ttl(10 * S).soft_ttl(5 * S).jitter(0.1).validate(), Ok(()));
+        assert_eq!(Policy::ttl(Duration::ZERO).validate(), Err(PolicyError::HardTtl));
         assert_eq!(
-            Policy::new(10 * S).soft_ttl(11 * S).validate(),
+            Policy::ttl(10 * S).soft_ttl(11 * S).validate(),
             Err(PolicyError::SoftTtl { soft: 11 * S, hard: 10 * S })
         );
         assert_eq!(
-            Policy::new(10 * S).negative_ttl(11 * S).validate(),
+            Policy::ttl(10 * S).negative_ttl(11 * S).validate(),
             Err(PolicyError::NegativeTtl { negative: 11 * S, hard: 10 * S })
         );
-        assert_eq!(Policy::new(10 * S).jitter(1.0).validate(), Err(PolicyError::Jitter(1.0)));
-        assert_eq!(Policy::new(10 * S).lease(Duration::ZERO).validate(), Err(PolicyError::Lease(Duration::ZERO)));
+        assert_eq!(Policy::ttl(10 * S).jitter(1.0).validate(), Err(PolicyError::Jitter(1.0)));
+        assert_eq!(Policy::ttl(10 * S).lease(Duration::ZERO).validate(), Err(PolicyError::Lease(Duration::ZERO)));
         assert_eq!(
-            Policy::new(10 * S).lease(2 * S).load_timeout(2 * S).validate(),
+            Policy::ttl(10 * S).lease(2 * S).load_timeout(2 * S).validate(),
             Err(PolicyError::LoadTimeout { load_timeout: 2 * S, lease: 2 * S })
         );
-        assert_eq!(Policy::new(10 * S).load_timeout(Duration::MAX).validate(), Err(PolicyError::Lease(Duration::MAX)));
-        assert_eq!(Policy::new(10 * S).wait(Duration::MAX).validate(), Err(PolicyError::Wait(Duration::MAX)));
+        assert_eq!(Policy::ttl(10 * S).load_timeout(Duration::MAX).validate(), Err(PolicyError::Lease(Duration::MAX)));
+        assert_eq!(Policy::ttl(10 * S).wait(Duration::MAX).validate(), Err(PolicyError::Wait(Duration::MAX)));
     }
 
     #[test]
     fn load_that_ends_in_time_can_be_stored() {
         for policy in [
-            Policy::new(S),
-            Policy::new(S).lease(S / 100),
-            Policy::new(S).load_timeout(S / 100),
-            Policy::new(S).load_timeout(S).lease(2 * S),
+            Policy::ttl(S),
+            Policy::ttl(S).lease(S / 100),
+            Policy::ttl(S).load_timeout(S / 100),
+            Policy::ttl(S).load_timeout(S).lease(2 * S),
         ] {
             assert_eq!(policy.validate(), Ok(()));
             assert!(policy.effective_load_timeout() < policy.lease_duration(), "{policy:?}");
         }
-        assert_eq!((Policy::new(S).effective_load_timeout(), Policy::new(S).lease_duration()), (7 * S, 8 * S));
+        assert_eq!((Policy::ttl(S).effective_load_timeout(), Policy::ttl(S).lease_duration()), (7 * S, 8 * S));
     }
 
     #[test]
     fn jitter_only_shortens_ttls() {
-        let policy = Policy::new(10 * S).soft_ttl(5 * S).negative_ttl(2 * S).jitter(0.5);
-        assert_eq!(policy.ttls(false, 0.0), (5_000, 10_000));
-        assert_eq!(policy.ttls(false, 1.0), (2_500, 5_000));
-        assert_eq!(policy.ttls(true, 0.0), (2_000, 2_000));
+        let policy = Policy::ttl(10 * S).soft_ttl(5 * S).negative_ttl(2 * S).jitter(0.5);
+        assert_eq!(policy.ttls(false, None, 0.0), (5_000, 10_000));
+        assert_eq!(policy.ttls(false, None, 1.0), (2_500, 5_000));
+        assert_eq!(policy.ttls(true, None, 0.0), (2_000, 2_000));
+    }
+
+    #[test]
+    fn loader_only_shortens_ttls() {
+        let policy = Policy::ttl(10 * S).soft_ttl(5 * S).negative_ttl(2 * S);
+        assert_eq!(policy.ttls(false, Some(7 * S), 0.0), (5_000, 7_000));
+        assert_eq!(policy.ttls(false, Some(S), 0.0), (1_000, 1_000));
+        assert_eq!(policy.ttls(false, Some(20 * S), 0.0), (5_000, 10_000));
+        assert_eq!(policy.ttls(true, Some(S), 0.0), (1_000, 1_000));
     }
 }

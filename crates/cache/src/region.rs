@@ -4,7 +4,6 @@
 //! be looked up there, before the `GET`. `load.rs` handles a miss and a stale hit.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,12 +13,13 @@ use tokio::time::timeout;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::batch::BatchMember;
-use crate::bulkhead::{Bulkhead, Permit};
-use crate::entry::{Cached, StoredEntry, StoredValue};
-use crate::error::{GetError, LoaderError};
+use crate::bulkhead::{Bulkhead, LoadPermit, Permit, SharedPermit};
+use crate::entry::{CachedEntry, StoredEntry, StoredValue};
+use crate::error::LoadError;
 use crate::invalidate::Invalidator;
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::loader::SharedLoader;
+use crate::new_entry::Content;
 use crate::outcome::{Bypass, Fill, Observer, Outcome};
 use crate::policy::Policy;
 use crate::redis::{Grant, Store};
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) invalidator: Arc<Invalidator>,
     pub(crate) single_flight: SingleFlight,
     pub(crate) refreshing: Arc<RefreshSet>,
-    pub(crate) bulkhead: Bulkhead,
+    pub(crate) bulkhead: Arc<Bulkhead>,
     /// Loads, refreshes and invalidations.
     pub(crate) tasks: TaskTracker,
     pub(crate) runtime: Handle,
@@ -55,14 +55,10 @@ pub(crate) struct Definition {
     pub(crate) observer: Observer,
 }
 
-/// A loader in the form that background tasks keep.
-pub(crate) type Loader =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, LoaderError>> + Send>> + Send + Sync>;
-
 /// The result of a lookup in Redis.
 pub(crate) enum Lookup {
-    Fresh(Cached),
-    Stale(Cached, StoredEntry),
+    Fresh(CachedEntry),
+    Stale(CachedEntry, StoredEntry),
     Miss,
     Bypass(Bypass),
 }
@@ -81,49 +77,51 @@ impl Region {
         }
         let now = store.connection.now_ms();
         if entry.is_fresh(now) {
-            return Lookup::Fresh(Cached::from_stored(&entry, now, Outcome::Hit));
+            return Lookup::Fresh(CachedEntry::from_stored(&entry, now, Outcome::Hit));
         }
         // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
         if entry.age(now) >= entry.hard {
             return Lookup::Miss;
         }
-        Lookup::Stale(Cached::from_stored(&entry, now, Outcome::Stale), entry)
+        Lookup::Stale(CachedEntry::from_stored(&entry, now, Outcome::Stale), entry)
     }
 
-    /// Runs one load, records it in the metrics, and enforces its time limit.
+    /// Runs one load under a permit of the bulkhead, records it in the metrics, and enforces its time limit.
     ///
     /// The load runs in its own task, so a panic in the loader ends only this load. A value after the time limit is
     /// dropped.
-    pub(crate) async fn load(&self, load: &Loader) -> Result<NewEntry, GetError> {
+    pub(crate) async fn load(&self, load: &SharedLoader, permit: Permit) -> Result<Content, LoadError> {
         let (began, limit) = (Instant::now(), self.definition.policy.effective_load_timeout());
-        let (region, load) = (self.clone(), Arc::clone(load));
+        let (region, load) = (self.clone(), load.clone());
         let loading = async move {
-            let loading = load();
+            let loading = load.call();
             region.mark_decided();
             loading.await
         };
+        let permit = LoadPermit::new(Arc::clone(&self.shared.bulkhead), permit, self.shared_permit().cloned());
         // Aborted when it times out, or when this future is dropped.
-        let loading = AbortOnDropHandle::new(self.spawn(loading));
+        let loading = AbortOnDropHandle::new(self.spawn(permit.held_by(loading)));
         let loaded = match timeout(limit, loading).await {
-            Ok(Ok(loaded)) => loaded.map_err(GetError::Load),
-            Ok(Err(ended)) if ended.is_panic() => Err(GetError::Panicked),
-            Ok(Err(_)) => Err(GetError::Aborted),
-            Err(_) => Err(GetError::TimedOut(limit)),
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(ended)) if ended.is_panic() => Err(LoadError::Panicked),
+            Ok(Err(_)) => Err(LoadError::Aborted),
+            Err(_) => Err(LoadError::TimedOut(limit)),
         };
+        permit.release();
         self.definition.observer.loaded(began.elapsed(), loaded.is_ok());
         loaded
     }
 
     /// Stores the loaded value under `grant`, if it may still be stored and the loader wants it stored.
-    pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: NewEntry) -> Cached {
-        let (soft, hard) = self.definition.policy.ttls(loaded.body.is_none(), rand::random());
+    pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: Content) -> CachedEntry {
+        let (soft, hard) = self.definition.policy.ttls(loaded.body.is_none(), loaded.longest_ttl, rand::random());
         let stored = match loaded.store {
             true => self.shared.store.commit(key, grant, &loaded, (soft, hard)).await,
             false => Err(Fill::Declined),
         };
         let fill = stored.err().unwrap_or(Fill::Stored);
         self.definition.observer.filled(key, fill, &loaded, soft as i64);
-        let mut cached = Cached::from_new_entry(&loaded, Outcome::Miss(fill));
+        let mut cached = CachedEntry::from_loaded(&loaded, Outcome::Miss(fill));
         if let Ok(id) = stored {
             cached.id = Some(id.to_string().into());
             (cached.ttl_ms, cached.hard_ttl_ms) = (soft as i64, hard);
@@ -133,8 +131,11 @@ impl Region {
 
     /// Waits for a permit of the bulkhead. All loads of a batch share one.
     pub(crate) async fn acquire_permit(&self) -> Option<Permit> {
-        let shared = self.member.as_ref().map(|member| member.permit());
-        self.shared.bulkhead.acquire_permit(shared).await
+        self.shared.bulkhead.acquire_permit(self.shared_permit()).await
+    }
+
+    fn shared_permit(&self) -> Option<&SharedPermit> {
+        self.member.as_ref().map(|member| member.permit())
     }
 
     /// Tells the batch not to wait for this read: its loader has registered what it needs, or it waits for another

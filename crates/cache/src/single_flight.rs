@@ -30,10 +30,10 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::entry::Cached;
-use crate::error::GetError;
+use crate::entry::CachedEntry;
+use crate::error::LoadError;
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::new_entry::Content;
 use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::redis::LeaseReply;
@@ -69,7 +69,7 @@ pub(crate) struct Flight {
 /// The result of a load in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadResult {
-    pub(crate) result: Result<Cached, GetError>,
+    pub(crate) result: Result<CachedEntry, LoadError>,
     /// The phase in which the value was read.
     phase: u32,
     /// Whether a commit proved that nothing invalidated the value until then.
@@ -106,8 +106,8 @@ pub(crate) trait LoadIo: Sync {
     /// Waits a moment for another client's lease; `false` when the wait is over.
     fn pause(&self) -> impl Future<Output = bool> + Send;
     /// Reads the database, for less time than a lease lasts.
-    fn load(&self, permit: Self::Permit) -> impl Future<Output = Result<NewEntry, GetError>> + Send;
-    fn commit(&self, key: &Key, grant: Self::Grant, loaded: NewEntry) -> impl Future<Output = Cached> + Send;
+    fn load(&self, permit: Self::Permit) -> impl Future<Output = Result<Content, LoadError>> + Send;
+    fn commit(&self, key: &Key, grant: Self::Grant, loaded: Content) -> impl Future<Output = CachedEntry> + Send;
     fn release(&self, key: &Key, grant: Self::Grant) -> impl Future<Output = ()> + Send;
 }
 
@@ -123,7 +123,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
     // The permit of the bulkhead comes first: a lease that expires while its holder queues for a permit is useless.
     let (permit, grant) = loop {
         let Some(permit) = io.acquire_permit(&key).await else {
-            return LoadResult { result: Err(GetError::Overloaded), phase: flight.next_phase(), committed: false };
+            return LoadResult { result: Err(LoadError::Overloaded), phase: flight.next_phase(), committed: false };
         };
         if let Some(why) = bypass {
             break (permit, Err(why));
@@ -139,7 +139,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
                 let now = io.now_ms();
                 // An entry that was expired since its load is just as stale when this reader finds it here.
                 let outcome = if entry.is_fresh(now) { Outcome::Collapsed } else { Outcome::Stale };
-                let cached = Cached::from_stored(&entry, now, outcome);
+                let cached = CachedEntry::from_stored(&entry, now, outcome);
                 return LoadResult { result: Ok(cached), phase, committed: false };
             }
             LeaseReply::Taken => {
@@ -171,7 +171,7 @@ async fn steps<Io: LoadIo>(io: &Io, flight: &mut Flight, mut bypass: Option<Bypa
             let committed = cached.outcome == Outcome::Miss(Fill::Stored) && io.pending().unchanged_since(epoch);
             (Ok(cached), committed)
         }
-        (Ok(loaded), Err(why)) => (Ok(Cached::from_new_entry(&loaded, Outcome::Bypass(why))), false),
+        (Ok(loaded), Err(why)) => (Ok(CachedEntry::from_loaded(&loaded, Outcome::Bypass(why))), false),
         (Err(error), grant) => {
             if let Ok(grant) = grant {
                 io.release(&key, grant).await;
@@ -254,7 +254,7 @@ impl LoadResult {
     /// A timeout says nothing about the value, so it cannot be outdated. Readers that joined during the load receive it
     /// as well, and need not wait for another load.
     fn is_timeout(&self) -> bool {
-        matches!(self.result, Err(GetError::TimedOut(_)))
+        matches!(self.result, Err(LoadError::TimedOut(_)))
     }
 }
 
@@ -267,10 +267,12 @@ mod tests {
 
     use super::*;
     use crate::keyspace::Keyspace;
+    use crate::new_entry::NewEntry;
     use crate::sync::in_any_order;
 
     fn result(phase: u32, committed: bool) -> LoadResult {
-        let cached = Cached::from_new_entry(&NewEntry::value("x"), Outcome::Miss(Fill::Stored));
+        let cached =
+            CachedEntry::from_loaded(&NewEntry::<()>::raw("x").into_content().unwrap(), Outcome::Miss(Fill::Stored));
         LoadResult { result: Ok(cached), phase, committed }
     }
 

@@ -12,7 +12,9 @@
 //! and of data that their tags name and that the transaction reads *after* `begin_write`, at READ COMMITTED: the fences
 //! are compared with the clock as it was then.
 
-use tracing::debug;
+use std::marker::PhantomData;
+
+use tracing::{debug, error};
 
 use crate::invalidation::{Invalidated, Invalidation};
 use crate::keyspace::Key;
@@ -27,7 +29,8 @@ use crate::region::Region;
 /// is invalidated at once, and again after [`Policy::commit_bound`](crate::Policy::commit_bound).
 #[derive(Debug)]
 #[must_use = "readers wait until the lease is published, abandoned, dropped or over"]
-pub struct WriteLease {
+pub struct WriteLease<T> {
+    value: PhantomData<fn() -> T>,
     region: Region,
     key: Key,
     grant: Option<Grant>,
@@ -48,27 +51,36 @@ pub enum Published {
 }
 
 /// Takes over the lease of `key` for a write.
-pub(crate) async fn begin(region: &Region, key: &Key) -> WriteLease {
-    let grant = region.shared.store.take_over(key, region.definition.policy.lease_duration()).await;
+pub(crate) async fn begin<T>(region: &Region, key: Key) -> WriteLease<T> {
+    let grant = region.shared.store.take_over(&key, region.definition.policy.lease_duration()).await;
     if let Err(error) = &grant {
         debug!(%key, %error, "Redis granted no lease for a write-through; the entry is invalidated after the write");
     }
-    WriteLease { region: region.clone(), key: key.clone(), grant: grant.ok(), is_open: true }
+    WriteLease { value: PhantomData, region: region.clone(), key, grant: grant.ok(), is_open: true }
 }
 
-impl WriteLease {
+impl<T: 'static> WriteLease<T> {
     /// Stores the committed value. Call it after COMMIT, with what the transaction wrote (`RETURNING`).
     ///
     /// It runs in its own task: once the returned future has been polled, dropping it stops nothing.
-    pub async fn publish(mut self, loaded: NewEntry) -> Published {
+    ///
+    /// A value that cannot be written as JSON is not stored; the entry is invalidated.
+    pub async fn publish(mut self, written: impl Into<NewEntry<T>>) -> Published {
         let region = self.region.clone();
+        let written = written.into().into_content();
         let task = region.spawn(async move {
             self.is_open = false;
-            if let Some(grant) = self.grant.take() {
-                let cached = self.region.commit(&self.key, grant, loaded).await;
-                if cached.outcome == Outcome::Miss(Fill::Stored) {
-                    return Published::Stored;
+            match (self.grant.take(), written) {
+                (Some(grant), Ok(written)) => {
+                    let cached = self.region.commit(&self.key, grant, written).await;
+                    if cached.outcome == Outcome::Miss(Fill::Stored) {
+                        return Published::Stored;
+                    }
                 }
+                (_, Err(error)) => {
+                    error!(key = %self.key, %error, "a written value cannot be written as JSON; the entry is invalidated");
+                }
+                (None, Ok(_)) => {}
             }
             let gone = Invalidation::hard().key(self.key.clone());
             match self.region.shared.invalidator.invalidate(gone).await {
@@ -88,7 +100,7 @@ impl WriteLease {
     }
 }
 
-impl Drop for WriteLease {
+impl<T> Drop for WriteLease<T> {
     /// Invalidates as in doubt: the COMMIT of the transaction may still be in flight.
     fn drop(&mut self) {
         if self.is_open {

@@ -33,7 +33,7 @@ pub enum Caching {
 
 impl Caching {
     /// Returns the header of a response with the value `fetched`.
-    pub(crate) fn of(self, fetched: &Cached) -> HeaderValue {
+    pub(crate) fn of<T>(self, fetched: &Cached<T>) -> HeaderValue {
         self.header(fetched.ttl_ms(), fetched.hard_ttl_ms())
     }
 

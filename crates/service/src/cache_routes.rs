@@ -3,7 +3,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ServiceConfig};
-use cache::{CacheClient, EntryCursor, EntryInfo, EntryPage, InspectError};
+use cache::CacheClient;
+use cache::inspect::{EntryCursor, EntryInfo, EntryPage, InspectError};
 use serde::Deserialize;
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::Schema;

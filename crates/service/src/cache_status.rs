@@ -14,16 +14,16 @@ use actix_web::http::header::HeaderValue;
 use cache::{Cached, Outcome};
 
 /// Returns the header for the result `fetched` of `cache` (its name in the header).
-pub fn of(cache: &str, fetched: &Cached) -> HeaderValue {
+pub fn of<T>(cache: &str, fetched: &Cached<T>) -> HeaderValue {
     value(text(cache, fetched, None))
 }
 
 /// Returns the header as [`of`], with `detail` if the result has none.
-pub(crate) fn with_detail(cache: &str, fetched: &Cached, detail: Option<&str>) -> HeaderValue {
+pub(crate) fn with_detail<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> HeaderValue {
     value(text(cache, fetched, detail))
 }
 
-fn text(cache: &str, fetched: &Cached, detail: Option<&str>) -> String {
+fn text<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> String {
     let outcome = fetched.outcome();
     let mut text = String::with_capacity(64);
     for part in [cache, "; ", outcome.cache_status()] {

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
-use cache::{CacheClient, Health};
+use cache::CacheClient;
+use cache::health::Health;
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Mutex;

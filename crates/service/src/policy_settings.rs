@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use cache::{Policy, PolicyError};
+use cache::Policy;
+use cache::error::PolicyError;
 use serde::Deserialize;
 
 use crate::settings::SettingsError;
@@ -39,7 +40,7 @@ pub struct CachePolicySettings {
 impl CachePolicySettings {
     /// Returns the policy with these values.
     pub fn policy(&self) -> Policy {
-        let mut policy = Policy::new(self.hard_ttl).jitter(self.jitter);
+        let mut policy = Policy::ttl(self.hard_ttl).jitter(self.jitter);
         if let Some(soft_ttl) = self.soft_ttl {
             policy = policy.soft_ttl(soft_ttl);
         }
@@ -99,7 +100,7 @@ pub fn check_policies<'a>(
                 // The lease is derived from the load timeout.
                 PolicyError::Lease(_) if policy_settings.lease.is_none() => "LOAD_TIMEOUT",
                 // A policy has no name, so `validate` never reports an invalid one.
-                PolicyError::Lease(_) | PolicyError::CacheName(_) => "LEASE",
+                PolicyError::Lease(_) => "LEASE",
             };
             SettingsError::wrong(setting(field), error.to_string())
         })?;

@@ -72,7 +72,7 @@ impl CacheResponse {
 
     /// Returns the response to a cached read: 200, 304, or 404 for an absent value. The body is sent as stored in
     /// Redis.
-    pub fn cached(self, request: &HttpRequest, fetched: &Cached, what: &str) -> HttpResponse {
+    pub fn cached<T>(self, request: &HttpRequest, fetched: &Cached<T>, what: &str) -> HttpResponse {
         let status = cache_status::with_detail(self.cache, fetched, self.detail.as_deref());
         let Some(body) = fetched.body() else {
             let mut missing = Problem::not_found(format!("There is no such {what}.")).error_response();

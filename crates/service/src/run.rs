@@ -114,7 +114,8 @@ pub(crate) async fn run<S: Service>(
     let access = OperationsAccess::load(&common.operations, &listener)?;
     let start = async {
         // First the cache: settings that it refuses are reported before the wait for Postgres.
-        let cache = CacheClient::connect(Keyspace::new(S::KEYSPACE)?, &common.redis).await.context("REDIS__URL")?;
+        let cache =
+            CacheClient::connect_with(Keyspace::new(S::KEYSPACE)?, &common.redis).await.context("REDIS__URL")?;
         let (token, shutdown) = (access.token(), shutdown.clone());
         let context = StartContext { cache: cache.clone(), token, shutdown, name: S::NAME };
         anyhow::Ok((S::start(&settings, context).await?, cache))

@@ -14,7 +14,8 @@ use std::fmt;
 
 use actix_web::http::header::{EntityTag, HeaderValue};
 use bytes::Bytes;
-use cache::{Cached, Digest};
+use cache::Cached;
+use cache::loader::Digest;
 use serde::Serialize;
 
 use crate::response_middleware::compression;
@@ -43,7 +44,7 @@ impl Validator {
     }
 
     /// Returns the validator of a cached value, from the digest that was stored with it; `None` for an absent value.
-    pub(crate) fn of_fetched(fetched: &Cached, beside: Option<&[u8]>) -> Option<Self> {
+    pub(crate) fn of_fetched<T>(fetched: &Cached<T>, beside: Option<&[u8]>) -> Option<Self> {
         let digest = fetched.digest()?;
         let mut text = String::with_capacity(2 * digest.len() + 21);
         if let Some(version) = fetched.version() {

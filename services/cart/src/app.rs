@@ -68,7 +68,7 @@ impl Service for App {
         let (carts, outbox) = (Carts::new(pool.clone()), Outbox::new(pool));
         let progress = EventProgress::new(PRODUCT_EVENTS, &settings.events);
         let facts = ProductSource::new(caches.product.clone(), progress.clone(), upstream.clone(), snapshots.clone());
-        let views = Views::new(cache.clone(), caches.view.clone(), carts.clone(), facts.clone(), redis.max_loads);
+        let views = Views::new(cache.clone(), caches.view.clone(), carts.clone(), facts.clone());
 
         let on_relay = InvalidateOnRelay::new(cache.clone(), views.clone());
         let relay = Relay::start(&settings.relay, CART_EVENTS, &settings.postgres, &redis.url, on_relay)

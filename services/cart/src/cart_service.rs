@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache::{CacheClient, Cached, GetError, Invalidated};
+use cache::error::LoadError;
+use cache::{CacheClient, Cached, Invalidated};
 use contract::{CartId, ProductId};
 use database::WriteError;
 use outbox::relay::Outbox;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use crate::carts::{Carts, NewCart, Quantity};
 use crate::error::CartError;
 use crate::facts::{ProductSource, State, Upstream};
-use crate::view::Views;
+use crate::view::{View, Views};
 
 /// The carts, the data of products, and the views made of both.
 #[derive(Clone, Debug)]
@@ -79,7 +80,7 @@ impl CartService {
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
-    pub async fn view(&self, cart: CartId) -> Result<Cached, GetError> {
+    pub async fn view(&self, cart: CartId) -> Result<Cached<View>, LoadError> {
         self.views.view(cart).await
     }
 

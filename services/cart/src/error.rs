@@ -1,6 +1,6 @@
 //! Errors of a request. Each variant requires a different decision of the route.
 
-use cache::GetError;
+use cache::error::LoadError;
 use database::AsDatabaseError;
 use diesel::result::Error as DieselError;
 use service::validator::Validator;
@@ -89,12 +89,12 @@ impl From<serde_json::Error> for CartError {
 }
 
 /// Returns the reason why a read through the cache failed.
-impl From<GetError> for CartError {
-    fn from(error: GetError) -> Self {
+impl From<LoadError> for CartError {
+    fn from(error: LoadError) -> Self {
         match error.loader_error::<Self>() {
             Some(cause) => cause.clone(),
-            None if matches!(error, GetError::Panicked) => Self::Internal(error.to_string()),
-            None if matches!(error, GetError::Overloaded) => Self::Overloaded,
+            None if error.is_bug() => Self::Internal(error.to_string()),
+            None if matches!(error, LoadError::Overloaded) => Self::Overloaded,
             None => Self::Unavailable(error.to_string()),
         }
     }

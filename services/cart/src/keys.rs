@@ -13,10 +13,13 @@
 //! id. No entry carries the tag of a category, because no view shows one. Other names in the keyspace: `cart:events` is
 //! the stream of changes of carts, and `cart:~dead-letters` holds events that could not be applied.
 
-use cache::{Cache, CacheClient, PolicyError, Tag};
+use cache::error::InvalidCache;
+use cache::{Cache, CacheClient, Tag};
 use contract::ProductId;
 
+use crate::facts::ProductInfo;
 use crate::settings::PolicySettings;
+use crate::view::View;
 
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "cart";
@@ -31,9 +34,9 @@ pub const DEAD_LETTERS: &str = "cart:~dead-letters";
 #[derive(Clone, Debug)]
 pub struct Caches {
     /// The data of products.
-    pub product: Cache,
+    pub product: Cache<ProductInfo>,
     /// The views of carts.
-    pub view: Cache,
+    pub view: Cache<View>,
 }
 
 impl Caches {
@@ -41,7 +44,7 @@ impl Caches {
     ///
     /// # Errors
     /// Returns an error if the TTLs of a policy contradict each other.
-    pub fn new(client: &CacheClient, policies: &PolicySettings) -> Result<Self, PolicyError> {
+    pub fn new(client: &CacheClient, policies: &PolicySettings) -> Result<Self, InvalidCache> {
         Ok(Self {
             product: client.cache("product", policies.product.policy())?,
             view: client.cache("view", policies.view.policy())?,

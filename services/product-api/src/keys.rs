@@ -24,10 +24,11 @@
 
 use std::time::Duration;
 
-use cache::{Cache, CacheClient, Invalidation, Key, PolicyError, Tag};
+use cache::error::InvalidCache;
+use cache::{Cache, CacheClient, Invalidation, Key, Tag};
 use contract::{CategoryId, ProductId};
 
-use crate::catalogue::{ListMembership, UpdatedProduct, Writer};
+use crate::catalogue::{CategoryPage, FeaturedList, ListMembership, Product, UpdatedProduct, Writer};
 use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
@@ -37,20 +38,20 @@ pub const KEYSPACE: &str = "product";
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each field is the cache of the strategy or list that it is named after")]
 pub struct Caches {
-    pub ttl: Cache,
-    pub explicit: Cache,
-    pub writethrough: Cache,
-    pub events: Cache,
-    pub swr: Cache,
-    pub tags: Cache,
-    pub production: Cache,
-    pub featured: Cache,
-    pub by_category: Cache,
+    pub ttl: Cache<Product>,
+    pub explicit: Cache<Product>,
+    pub writethrough: Cache<Product>,
+    pub events: Cache<Product>,
+    pub swr: Cache<Product>,
+    pub tags: Cache<Product>,
+    pub production: Cache<Product>,
+    pub featured: Cache<FeaturedList>,
+    pub by_category: Cache<CategoryPage>,
 }
 
 impl Caches {
     /// Creates the caches. A list has the TTLs of the strategy that it demonstrates.
-    pub fn new(client: &CacheClient, policies: &PolicySettings, commit_bound: Duration) -> Result<Self, PolicyError> {
+    pub fn new(client: &CacheClient, policies: &PolicySettings, commit_bound: Duration) -> Result<Self, InvalidCache> {
         Ok(Self {
             ttl: client.cache("ttl", policies.ttl.policy())?,
             explicit: client.cache("explicit", policies.explicit.policy())?,
@@ -98,7 +99,7 @@ impl Caches {
     }
 
     /// Returns the cache whose entries this writer invalidates itself.
-    pub fn cache_of_writer(&self, writer: Writer) -> &Cache {
+    pub fn cache_of_writer(&self, writer: Writer) -> &Cache<Product> {
         match writer {
             Writer::Explicit => &self.explicit,
             Writer::Writethrough => &self.writethrough,

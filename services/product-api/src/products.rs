@@ -1,11 +1,11 @@
 //! The state that every request shares, and what all strategies have in common: loading a product, and the effect of a
 //! write on the cache.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
-use cache::{CacheClient, Invalidated, Invalidation, NewEntry, Published, Tag};
+use cache::loader::Loader;
+use cache::write_through::Published;
+use cache::{CacheClient, Invalidated, Invalidation, NewEntry, Tag, with};
 use contract::ProductId;
 use database::WriteError;
 use outbox::relay::Outbox;
@@ -54,8 +54,6 @@ pub enum WriteEffect {
     Deferred,
 }
 
-type Loading = Pin<Box<dyn Future<Output = Result<NewEntry, CatalogueError>> + Send>>;
-
 impl ProductService {
     /// Creates a product. When it returns, no entry says that the product does not exist, and no list lacks it.
     pub async fn create(&self, new: &NewProduct) -> Result<(Product, WriteEffect), CatalogueError> {
@@ -102,24 +100,18 @@ impl ProductService {
     }
 
     /// Returns the loader of a product. `tags` returns the tags that the entry carries.
-    pub fn load_product(
-        &self,
-        id: ProductId,
-        tags: fn(&Product) -> Vec<Tag>,
-    ) -> impl Fn() -> Loading + Send + Sync + 'static {
-        let catalogue = self.catalogue.clone();
-        move || {
-            let catalogue = catalogue.clone();
-            Box::pin(async move {
-                match catalogue.product(id).await? {
-                    Some(product) => entry(&product, tags(&product)),
-                    // No tag, because a client can ask for any id: the writer that creates the product, and the relay,
-                    // remove this entry by its key.
-                    None => Ok(NewEntry::absent()),
-                }
-            })
-        }
+    pub fn load_product(&self, id: ProductId, tags: fn(&Product) -> Vec<Tag>) -> impl Loader<Product> {
+        with(&self.catalogue, (id, tags), load)
     }
+}
+
+async fn load(
+    catalogue: &Catalogue,
+    (id, tags): (ProductId, fn(&Product) -> Vec<Tag>),
+) -> Result<NewEntry<Product>, CatalogueError> {
+    // An absent product has no tag, because a client can ask for any id: the writer that creates the product, and the
+    // relay, remove this entry by its key.
+    Ok(catalogue.product(id).await?.map_or_else(NewEntry::absent, |product| entry(&product, tags(&product))))
 }
 
 /// The invalidations that follow a COMMIT.
@@ -186,9 +178,8 @@ impl ProductService {
 }
 
 /// Returns the cached form of a product: the JSON of the response, so that a hit does not decode it.
-pub fn entry(product: &Product, tags: Vec<Tag>) -> Result<NewEntry, CatalogueError> {
-    let loaded = NewEntry::json(product).map_err(|error| CatalogueError::Internal(error.to_string()))?;
-    Ok(loaded.version(product.version.unsigned_abs()).tags(tags))
+pub fn entry(product: &Product, tags: Vec<Tag>) -> NewEntry<Product> {
+    NewEntry::value(product).version(product.version.unsigned_abs()).tags(tags)
 }
 
 impl WriteEffect {

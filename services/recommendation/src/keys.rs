@@ -17,9 +17,11 @@
 //! `products-of` is a collection tag: a list cannot carry the tag of a product that is not in it yet. Another key in
 //! the keyspace: `recommendation:~dead-letters` holds events that could not be applied.
 
-use cache::{Cache, CacheClient, PolicyError, Tag};
+use cache::error::InvalidCache;
+use cache::{Cache, CacheClient, Tag};
 use uuid::Uuid;
 
+use crate::lists::Recommendations;
 use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
@@ -35,9 +37,9 @@ pub const DEAD_LETTERS: &str = "recommendation:~dead-letters";
 #[derive(Clone, Debug)]
 pub struct Caches {
     /// Lists for products.
-    pub list: Cache,
+    pub list: Cache<Recommendations>,
     /// Lists for carts.
-    pub basket: Cache,
+    pub basket: Cache<Recommendations>,
 }
 
 impl Caches {
@@ -45,7 +47,7 @@ impl Caches {
     ///
     /// # Errors
     /// Fails when the settings of a cache contradict one another.
-    pub fn new(client: &CacheClient, policies: &PolicySettings) -> Result<Self, PolicyError> {
+    pub fn new(client: &CacheClient, policies: &PolicySettings) -> Result<Self, InvalidCache> {
         Ok(Self {
             list: client.cache("list", policies.list.policy())?,
             basket: client.cache("basket", policies.basket.policy())?,

@@ -22,8 +22,10 @@
 //! tag of its longest word, and of each joined spelling that contains this word (`t-shirt`: `tshirt`). A page of
 //! partial matches carries the tags of all words, and of all pairs of letters in runs.
 
-use cache::{Cache, CacheClient, PolicyError, Tag};
+use cache::error::InvalidCache;
+use cache::{Cache, CacheClient, Tag};
 
+use crate::query::page::Page;
 use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
@@ -36,7 +38,7 @@ pub const DEAD_LETTERS: &str = "search:~dead-letters";
 pub const WATERMARKS: &str = "search:~horizon";
 
 /// Returns the cache of result pages.
-pub fn pages(client: &CacheClient, policies: &PolicySettings) -> Result<Cache, PolicyError> {
+pub fn pages(client: &CacheClient, policies: &PolicySettings) -> Result<Cache<Page>, InvalidCache> {
     client.cache("page", policies.page.policy())
 }
 

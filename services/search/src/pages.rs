@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Cache, CacheClient, CacheSettings, Cached, GetError, NewEntry, Tag};
+use cache::error::LoadError;
+use cache::{Cache, CacheClient, CacheSettings, Cached, NewEntry, Tag, with};
 use metrics::histogram;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::query::page::{self, Finding};
+use crate::query::page::{self, Finding, Page};
 use crate::query::search::Search;
 use crate::state::IndexStatus;
 use crate::watermarks::{TagWatermarks, Watermark};
@@ -21,7 +22,7 @@ const INVALIDATIONS_PENDING: &str = "repair-pending";
 #[derive(Clone)]
 pub struct ResultPages {
     client: CacheClient,
-    pages: Cache,
+    pages: Cache<Page>,
     watermarks: TagWatermarks,
     state: Arc<IndexStatus>,
     searches: Arc<Semaphore>,
@@ -50,9 +51,6 @@ pub enum SearchError {
     /// The search panicked.
     #[error("the search: {0}")]
     Panic(#[from] JoinError),
-    /// The page cannot be serialised.
-    #[error("the page: {0}")]
-    Json(#[from] serde_json::Error),
 }
 
 impl ResultPages {
@@ -60,7 +58,7 @@ impl ResultPages {
     /// go through the cache or bypass it: a search without Redis costs as much as one with it.
     pub fn new(
         client: CacheClient,
-        pages: Cache,
+        pages: Cache<Page>,
         watermarks: TagWatermarks,
         state: Arc<IndexStatus>,
         limits: &CacheSettings,
@@ -73,25 +71,21 @@ impl ResultPages {
     ///
     /// # Errors
     /// Fails when the index cannot be searched, or when too many searches are running.
-    pub async fn find(&self, search: Search) -> Result<Cached, GetError> {
-        let key = self.pages.key(&search);
-        let (this, search) = (self.clone(), Arc::new(search));
-        let load = move || {
-            let (this, search) = (this.clone(), Arc::clone(&search));
-            async move { this.load(search).await }
-        };
+    pub async fn find(&self, search: Search) -> Result<Cached<Page>, LoadError> {
+        let search = Arc::new(search);
+        let load = with(self, Arc::clone(&search), Self::load);
         match self.state.pending_invalidation() {
             // The cache may still hold a page that this replica knows to be outdated.
-            Some(_) => self.pages.load_uncached(&key, INVALIDATIONS_PENDING, load).await,
-            None => self.pages.get_or_load(&key, load).await,
+            Some(_) => self.pages.load_uncached(search, INVALIDATIONS_PENDING, load).await,
+            None => self.pages.read(search, load).await,
         }
     }
 
     /// Searches and builds the entry, under the lease of the page. The search comes first and the watermarks second,
     /// both after the lease was taken.
-    async fn load(&self, search: Arc<Search>) -> Result<NewEntry, SearchError> {
+    async fn load(&self, search: Arc<Search>) -> Result<NewEntry<Page>, SearchError> {
         let (finding, from) = self.search_index(search).await?;
-        let loaded = NewEntry::json(&finding.page)?;
+        let loaded = NewEntry::value(&finding.page);
         if self.may_store(&finding.tags, from).await {
             return Ok(loaded.tags(finding.tags));
         }

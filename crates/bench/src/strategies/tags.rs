@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use cache::{CacheClient, CacheSettings, Invalidated, Invalidation, Keyspace, NewEntry, Policy, Tag};
+use cache::{CacheClient, CacheSettings, Invalidated, Keyspace, NewEntry, Policy, Tag};
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, KeysInterface, SetsInterface};
 use fred::types::Builder;
@@ -36,8 +36,8 @@ pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<Ta
     let client = connect(&redis).await?;
     let settings =
         CacheSettings { url: redis.url(), command_timeout: Duration::from_secs(5), ..CacheSettings::default() };
-    let cache = CacheClient::connect(Keyspace::new("bench")?, &settings).await?;
-    let lane = cache.cache("tagged", Policy::new(Duration::from_secs(3_600)))?;
+    let cache = CacheClient::connect_with(Keyspace::new("bench")?, &settings).await?;
+    let lane = cache.cache::<Vec<u8>>("tagged", Policy::ttl(Duration::from_secs(3_600)))?;
     let mut all = Vec::new();
     for &members in extent.members {
         let mut figures = TagFigures { members, took: vec![], naive_took: vec![], stall: vec![], naive_stall: vec![] };
@@ -49,9 +49,9 @@ pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<Ta
                     async move {
                         let load = move || {
                             let tag = tag.clone();
-                            async move { Ok::<_, std::convert::Infallible>(NewEntry::value(BODY.as_slice()).tag(tag)) }
+                            async move { Ok::<_, std::convert::Infallible>(NewEntry::raw(BODY.as_slice()).tag(tag)) }
                         };
-                        lane.get_or_load(&lane.key(id), load).await.map(drop)
+                        lane.read(id, load).await.map(drop)
                     }
                 })
                 .buffer_unordered(AT_ONCE)
@@ -59,7 +59,7 @@ pub(super) async fn measure(extent: &Extent, redis_core: usize) -> Result<Vec<Ta
                 .await?;
             let prober = Prober::start(&redis)?;
             let began = Instant::now();
-            let done = cache.invalidate(Invalidation::hard().tag(tag)).await;
+            let done = cache.invalidate_tag(tag).await;
             figures.took.push(began.elapsed().as_secs_f64() * 1e3);
             figures.stall.push(prober.longest()?);
             ensure!(done == Invalidated::Done { entries: members as u64 }, "{members} members: {done:?}");

@@ -1,9 +1,11 @@
 //! Parsing what a fill stores, leases, and foreign bytes.
 
 use super::*;
-use crate::{Digest, Tag};
+use crate::new_entry::{Digest, NewEntry};
+use crate::tag::Tag;
 
-fn stored(loaded: &NewEntry) -> StoredValue {
+fn stored(loaded: NewEntry<()>) -> StoredValue {
+    let loaded = loaded.into_content().unwrap();
     let id = "0123456789abcdef0123456789abcdef";
     let body = loaded.body.clone().unwrap_or_default();
     let mut raw = format!("V{id} at=1000 {}\n", loaded.header(5_000, 9_000)).into_bytes();
@@ -13,8 +15,8 @@ fn stored(loaded: &NewEntry) -> StoredValue {
 
 #[test]
 fn value_is_parsed_as_it_was_stored() {
-    let loaded = NewEntry::value("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
-    let StoredValue::Value(entry) = stored(&loaded) else { panic!("not a value") };
+    let loaded = NewEntry::raw("{\"a\":\n1}").version(7).tag(Tag::new("product", 1)).tag(Tag::new("category", 3));
+    let StoredValue::Value(entry) = stored(loaded) else { panic!("not a value") };
     assert_eq!(entry.body(), "{\"a\":\n1}");
     assert_eq!(entry.digest(), Digest::of(b"{\"a\":\n1}").to_string());
     assert_eq!((entry.version, entry.absent, entry.at), (Some(7), false, 1_000));
@@ -37,7 +39,7 @@ fn softly_invalidated_value_is_stale_at_age_zero() {
 
 #[test]
 fn negative_entry_is_a_value_with_tags() {
-    let StoredValue::Value(entry) = stored(&NewEntry::absent().tag(Tag::new("product", 1))) else {
+    let StoredValue::Value(entry) = stored(NewEntry::absent().tag(Tag::new("product", 1))) else {
         panic!("not a value")
     };
     assert!(entry.absent && entry.body().is_empty() && entry.version.is_none());
@@ -47,7 +49,7 @@ fn negative_entry_is_a_value_with_tags() {
 
 #[test]
 fn a_value_without_tags_has_none() {
-    let StoredValue::Value(entry) = stored(&NewEntry::value("x")) else { panic!("not a value") };
+    let StoredValue::Value(entry) = stored(NewEntry::raw("x")) else { panic!("not a value") };
     assert_eq!(entry.tags().count(), 0);
 }
 

@@ -6,11 +6,15 @@ use fred::clients::Client;
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig};
 use fred::types::{Builder, RespVersion};
 
+use crate::keyspace::KeyspaceError;
 use crate::settings::CacheSettings;
 
 /// The reason why a client cannot connect. A Redis that is only down is not one of them.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    /// The name of the keyspace cannot be used.
+    #[error(transparent)]
+    Keyspace(#[from] KeyspaceError),
     /// The URL cannot be parsed. The message does not repeat it, because it may contain a password.
     #[error("the Redis URL cannot be used: {0}; expected redis://user:password@host:port/db")]
     Url(String),

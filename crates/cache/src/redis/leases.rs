@@ -11,7 +11,7 @@ use super::error::{Result, StoreError};
 use super::store::{RandomId, Store, args};
 use crate::entry::{StoredEntry, StoredValue};
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::new_entry::Content;
 use crate::outcome::{Fill, FillRefusal};
 
 /// The state of the fence table when a load was allowed to begin.
@@ -94,7 +94,7 @@ impl Store {
         &self,
         key: &Key,
         grant: Grant,
-        loaded: &NewEntry,
+        loaded: &Content,
         (soft, hard): (u64, u64),
     ) -> std::result::Result<RandomId, Fill> {
         let id = RandomId::random();

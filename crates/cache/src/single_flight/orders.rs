@@ -16,11 +16,11 @@ use shuttle::thread;
 
 use super::{InFlight, Join, LoadIo, SingleFlight, run_load};
 use crate::bulkhead::{KeyLock, KeyLocks};
-use crate::entry::Cached;
-use crate::error::GetError;
+use crate::entry::CachedEntry;
+use crate::error::LoadError;
 use crate::invalidation::Invalidation;
 use crate::keyspace::{Key, Keyspace};
-use crate::new_entry::NewEntry;
+use crate::new_entry::{Content, NewEntry};
 use crate::outcome::{Bypass, Fill, FillRefusal, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::pending::orders::entry;
@@ -123,19 +123,19 @@ impl LoadIo for MissContext {
         self.pauses.fetch_add(1, SeqCst) < 2
     }
 
-    async fn load(&self, _permit: Option<KeyLock>) -> Result<NewEntry, GetError> {
+    async fn load(&self, _permit: Option<KeyLock>) -> Result<Content, LoadError> {
         assert_eq!(self.shop.loading.fetch_add(1, SeqCst), 0, "two loads of a key at once");
         let version = self.shop.row.load(SeqCst);
         yield_now().await;
         self.shop.loading.fetch_sub(1, SeqCst);
         if self.shop.case == Case::TimedOut && self.shop.leases.load(SeqCst) == 1 {
             *self.shop.redis.lock().unwrap() = Stored::Nothing;
-            return Err(GetError::TimedOut(Duration::ZERO));
+            return Err(LoadError::TimedOut(Duration::ZERO));
         }
-        Ok(NewEntry::value("x").version(version))
+        Ok(NewEntry::<()>::raw("x").version(version).into_content().unwrap())
     }
 
-    async fn commit(&self, key: &Key, grant: u64, loaded: NewEntry) -> Cached {
+    async fn commit(&self, key: &Key, grant: u64, loaded: Content) -> CachedEntry {
         let table = &self.shop.single_flight.table;
         if self.shop.case == Case::ClosedLate {
             table.lock().unwrap().insert(key.clone(), Arc::clone(&self.in_flight));
@@ -145,7 +145,7 @@ impl LoadIo for MissContext {
         if self.shop.case == Case::ClosedLate {
             table.lock().unwrap().remove(key);
         }
-        Cached::from_new_entry(&loaded, Outcome::Miss(fill))
+        CachedEntry::from_loaded(&loaded, Outcome::Miss(fill))
     }
 
     async fn release(&self, _key: &Key, grant: u64) {
@@ -157,7 +157,7 @@ impl LoadIo for MissContext {
 }
 
 impl MissContext {
-    fn store(&self, grant: u64, loaded: &NewEntry) -> Fill {
+    fn store(&self, grant: u64, loaded: &Content) -> Fill {
         let mut redis = self.shop.redis.lock().unwrap();
         if *redis != Stored::Lease(grant) {
             return Fill::Refused(FillRefusal::LeaseLost);
@@ -207,7 +207,7 @@ impl Shop {
             assert!(!is_last || result.valid_for(joined_in), "a reader joined a load that bypasses the cache too late");
             if self.case == Case::NoPhases || result.valid_for(joined_in) {
                 let Ok(cached) = result.result else { return };
-                return assert!(cached.version().unwrap() >= floor, "a stale value of a shared load");
+                return assert!(cached.version.unwrap() >= floor, "a stale value of a shared load");
             }
         }
     }

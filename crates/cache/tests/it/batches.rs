@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cache::{Batch, CacheSettings, Fill, GetError, NewEntry, Outcome};
+use cache::error::LoadError;
+use cache::loader::Batch;
+use cache::outcome::Fill;
+use cache::{CacheSettings, NewEntry, Outcome};
 
 use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, patient, redis, settings};
 
@@ -29,7 +32,7 @@ fn gathering(batch: &Batch) -> Loader {
         Box::pin(async move {
             batch.all_started().await;
             let count = registered.load(SeqCst);
-            Ok::<_, DatabaseError>(NewEntry::value("x").version(u64::try_from(count).unwrap()))
+            Ok::<_, DatabaseError>(NewEntry::raw("x").version(u64::try_from(count).unwrap()))
         })
     })
 }
@@ -121,7 +124,7 @@ async fn loads_of_a_batch_without_a_permit_are_shed_together() {
     let loading = gate.began().await;
     let began = std::time::Instant::now();
     for reading in fetch_all(&node, 100..300, &load) {
-        assert!(matches!(reading.result().await.unwrap_err(), GetError::Overloaded));
+        assert!(matches!(reading.result().await.unwrap_err(), LoadError::Overloaded));
     }
     assert!(began.elapsed() < 100 * queue, "they wait one after the other");
     loading.finish();

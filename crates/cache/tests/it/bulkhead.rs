@@ -1,10 +1,13 @@
 //! The bulkhead: it bounds the concurrent loads, however many readers there are, and above all without Redis.
 
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache::{Bypass, CacheSettings, Fill, GetError, NewEntry, Outcome};
+use cache::error::LoadError;
+use cache::outcome::{Bypass, Fill};
+use cache::{CacheSettings, NewEntry, Outcome};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
@@ -20,7 +23,7 @@ fn counting() -> (Arc<AtomicUsize>, Loader) {
             most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
             sleep(Duration::from_millis(5)).await;
             now.fetch_sub(1, SeqCst);
-            Ok::<_, DatabaseError>(NewEntry::value("x"))
+            Ok::<_, DatabaseError>(NewEntry::raw("x"))
         })
     });
     (seen, load)
@@ -93,7 +96,7 @@ async fn load_that_queues_for_too_long_is_shed_and_leaves_no_lease() {
     let (mut gate, load) = row.gated();
     let busy = node.start(1, &load);
     let loading = gate.began().await;
-    assert!(matches!(node.start(2, &load).result().await.unwrap_err(), GetError::Overloaded));
+    assert!(matches!(node.start(2, &load).result().await.unwrap_err(), LoadError::Overloaded));
     assert_eq!(existing(&redis, &["shop:item:2"]).await, 0);
     loading.finish();
     assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));
@@ -115,4 +118,65 @@ async fn load_that_queued_for_longer_than_its_lease_is_stored() {
     loading.finish();
     assert_eq!(busy.value().await.outcome(), Outcome::Miss(Fill::Stored));
     assert_eq!(queued.value().await.outcome(), Outcome::Miss(Fill::Stored), "its load was quick");
+}
+
+/// Loads that read the entry `inner` through the cache, and return what it holds.
+fn nested(node: &Node, inner: Range<u32>, load: &Loader) -> Loader {
+    let (node, load) = (node.clone(), Loader::clone(load));
+    Arc::new(move || {
+        let readings: Vec<_> = inner.clone().map(|id| (node.cache.clone(), id, Loader::clone(&load))).collect();
+        Box::pin(async move {
+            let inner =
+                readings.into_iter().map(|(cache, id, load)| async move { cache.read(id, move || load()).await });
+            let inner = join_all(inner).await;
+            assert!(inner.iter().all(Result::is_ok), "{inner:?}");
+            Ok::<_, DatabaseError>(NewEntry::raw("outer"))
+        })
+    })
+}
+
+#[tokio::test]
+async fn loads_that_wait_for_other_loads_do_not_block_them() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 2, load_queue: SOON, ..settings(redis.url()) };
+    let node = Node::with(&narrow, patient()).await;
+    for killed in [false, true] {
+        if killed {
+            redis.kill().await.unwrap();
+        }
+        let (most, load) = counting();
+        let outer = (0..20).map(|id| node.start(1_000 + id, &nested(&node, 10 * id..10 * id + 3, &load)));
+        for reading in outer.collect::<Vec<_>>() {
+            reading.value().await;
+        }
+        assert!(most.load(SeqCst) <= 2, "{} at once, without Redis: {killed}", most.load(SeqCst));
+    }
+}
+
+/// The nested read joins a load that another reader has started, and that waits for the only permit.
+#[tokio::test]
+async fn load_gives_its_permit_to_the_load_that_it_joins() {
+    let redis = redis().await;
+    let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
+    let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
+    let (mut gate, gated) = row.gated();
+    let joined = Arc::new(Mutex::new(None));
+    let outer: Loader = {
+        let (node, gated, joined) = (node.clone(), Loader::clone(&gated), Arc::clone(&joined));
+        Arc::new(move || {
+            let (node, gated, joined) = (node.clone(), Loader::clone(&gated), Arc::clone(&joined));
+            Box::pin(async move {
+                *joined.lock().unwrap() = Some(node.start(1, &gated));
+                node.settle().await;
+                let inner = node.cache.read(1, move || gated()).await;
+                Ok::<_, DatabaseError>(NewEntry::raw("outer").version(inner.unwrap().version().unwrap()))
+            })
+        })
+    };
+    let reading = node.start(2, &outer);
+    gate.began().await.finish();
+    assert_eq!(reading.value().await.version(), Some(1));
+    let other = joined.lock().unwrap().take().unwrap();
+    assert_eq!(other.value().await.outcome(), Outcome::Miss(Fill::Stored));
+    assert!(gate.is_quiet(), "one load served both readers");
 }

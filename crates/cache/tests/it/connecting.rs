@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use cache::{Bypass, CacheClient, CacheSettings, ConnectError, Fill, Health, Keyspace, Outcome, Reason};
+use cache::error::ConnectError;
+use cache::health::{Health, Reason};
+use cache::outcome::{Bypass, Fill};
+use cache::{CacheClient, CacheSettings, Keyspace, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{Node, Row, SOON, patient, redis, settings};
 
 async fn refusal(url: String) -> String {
     let refused =
-        CacheClient::connect(Keyspace::new("shop").unwrap(), &CacheSettings { url, ..CacheSettings::default() }).await;
+        CacheClient::connect_with(Keyspace::new("shop").unwrap(), &CacheSettings { url, ..CacheSettings::default() })
+            .await;
     refused.expect_err("it was accepted").to_string()
 }
 
@@ -49,7 +53,7 @@ async fn connection_error_does_not_repeat_the_password() {
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}", redis.port());
     for login in [":hunter2@", "default:hunter2@", "somebody:hunter2@", ""] {
         let service = CacheSettings { url: at(login), ..CacheSettings::default() };
-        let Err(error) = CacheClient::connect(Keyspace::new("shop").unwrap(), &service).await else {
+        let Err(error) = CacheClient::connect_with(Keyspace::new("shop").unwrap(), &service).await else {
             panic!("{login:?} is taken for a Redis that is down");
         };
         assert!(matches!(error, ConnectError::Login(_)), "{login}: {error}");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cache::{Fill, Invalidated, Invalidation, NewEntry, Outcome, Published};
+use cache::outcome::Fill;
+use cache::write_through::Published;
+use cache::{Invalidated, Invalidation, NewEntry, Outcome};
 
 use crate::support::{Loader, Node, Row, existing, redis};
 
@@ -78,7 +80,7 @@ async fn declined_write_invalidates_the_entry() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    let write = node.cache.begin_write(&node.key(1)).await;
+    let write = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(write.publish(row.read().do_not_store()).await, Published::Invalidated);
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);

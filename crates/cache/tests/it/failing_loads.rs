@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cache::{Fill, GetError, Outcome};
+use cache::Outcome;
+use cache::error::LoadError;
+use cache::outcome::Fill;
 use testkit::eventually;
 
 use crate::support::{DatabaseError, Node, Row, SOON, existing, patient, redis};
@@ -33,7 +35,7 @@ async fn panic_of_a_loader_reaches_all_readers_and_poisons_nothing() {
     let (first, joiner) = (node.start(1, &load), node.start(1, &load));
     gate.began().await.panic();
     for reading in [first, joiner] {
-        assert!(matches!(reading.result().await.unwrap_err(), GetError::Panicked));
+        assert!(matches!(reading.result().await.unwrap_err(), LoadError::Panicked));
     }
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
@@ -45,7 +47,7 @@ async fn panic_of_a_loader_releases_the_lease() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     gate.began().await.panic();
-    assert!(matches!(reading.result().await.unwrap_err(), GetError::Panicked));
+    assert!(matches!(reading.result().await.unwrap_err(), LoadError::Panicked));
     // With the lease still held, this read would wait for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, FeedSubscription, Invalidated, Invalidation};
+use cache::feed::FeedSubscription;
+use cache::{CacheSettings, Invalidated, Invalidation};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -11,7 +12,7 @@ use crate::support::{Node, Row, SOON, patient, redis, settings, shelf};
 /// Returns the next records as JSON, without times.
 async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
     let records = timeout(SOON, subscription.next()).await.expect("nothing is told").expect("the cache is running");
-    let bare = |record: &std::sync::Arc<cache::FeedRecord>| {
+    let bare = |record: &std::sync::Arc<cache::feed::FeedRecord>| {
         let mut record = serde_json::to_value(record).unwrap();
         assert!(record["at_ms"].is_u64());
         let fields = record.as_object_mut().unwrap();

@@ -2,11 +2,12 @@
 //!
 //! Each test isolates one defence: without it in the scripts, the old value is stored.
 
-use cache::{Cached, Fill, FillRefusal, Invalidation, Outcome, Tag};
+use cache::outcome::{Fill, FillRefusal};
+use cache::{Cached, Invalidation, Outcome, Tag};
 
 use crate::support::{Node, Row, existing, number, redis, shelf};
 
-fn refused(cached: &Cached, refusal: FillRefusal) {
+fn refused(cached: &Cached<String>, refusal: FillRefusal) {
     assert_eq!(cached.outcome(), Outcome::Miss(Fill::Refused(refusal)));
     assert_eq!(cached.version(), Some(1), "the reader that began before the change gets what it loaded");
 }
@@ -234,11 +235,11 @@ async fn lease_belongs_to_one_load_and_not_to_its_process() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let load = gate.began().await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     row.commit();
     load.finish();
     refused(&reading.value().await, FillRefusal::LeaseLost);
-    assert_eq!(writing.publish(row.read()).await, cache::Published::Stored);
+    assert_eq!(writing.publish(row.read()).await, cache::write_through::Published::Stored);
     assert_eq!(node.cached(1).await, Some(2));
 }
 

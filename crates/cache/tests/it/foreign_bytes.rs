@@ -1,6 +1,7 @@
 //! Values of other programs under an entry's key: they are neither served nor do they block the entry.
 
-use cache::{Fill, Outcome};
+use cache::Outcome;
+use cache::outcome::Fill;
 
 use crate::support::{Node, Row, redis, shelf};
 
@@ -56,7 +57,7 @@ async fn name_that_is_not_text_does_not_end_a_listing_or_a_purge() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
     redis.cli(&["EVAL", r"redis.call('SET', 'shop:\255\254', 'x')", "0"]).await.unwrap();
-    let page = node.client.entries(cache::EntryCursor::default(), 100).await.unwrap();
+    let page = node.client.entries(cache::inspect::EntryCursor::default(), 100).await.unwrap();
     assert_eq!(page.entries.len(), 1);
     assert_eq!(node.client.purge().await, cache::Invalidated::Done { entries: 1 });
 }

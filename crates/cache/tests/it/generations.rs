@@ -31,7 +31,7 @@ async fn prepare(node: &Node, row: &Row) {
 async fn meet(script: Script, node: &Node, row: &Row) {
     match script {
         Script::Acquire => node.fill(1, row).await,
-        Script::Steal => node.cache.begin_write(&node.key(1)).await.abandon().await,
+        Script::Steal => node.cache.begin_write(1).await.abandon().await,
         Script::Refresh => {
             node.read(2, row).await;
             node.until_cached(2, row.version()).await;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Fill, FillRefusal, Outcome};
+use cache::outcome::{Fill, FillRefusal};
+use cache::{CacheSettings, Outcome};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 

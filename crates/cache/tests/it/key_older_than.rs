@@ -1,7 +1,9 @@
 //! Invalidation of entries older than a committed version: it may come late and twice, and removes nothing that is new
 //! enough.
 
-use cache::{Fill, FillRefusal, Invalidation, Outcome, Published};
+use cache::outcome::{Fill, FillRefusal};
+use cache::write_through::Published;
+use cache::{Invalidation, Outcome};
 
 use crate::support::{Node, Row, existing, patient, redis, shelf};
 
@@ -68,7 +70,7 @@ async fn load_of_the_named_version_keeps_its_lease_and_is_stored() {
     assert_eq!(remove_older(&node, 1, 2).await, 0);
     // The lease stays a lease: another process waits for it and does not load.
     let other = peer.under(patient().wait(std::time::Duration::ZERO)).read(1, &row).await;
-    assert_eq!(other.outcome(), Outcome::Bypass(cache::Bypass::LeaseHeld));
+    assert_eq!(other.outcome(), Outcome::Bypass(cache::outcome::Bypass::LeaseHeld));
     load.finish();
     assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored));
     assert_eq!(peer.cached(1).await, Some(2));
@@ -80,7 +82,7 @@ async fn writer_of_the_named_version_stores_and_an_earlier_one_does_not() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     for (id, is_overtaken) in [(1, false), (2, true)] {
-        let writing = node.cache.begin_write(&node.key(id)).await;
+        let writing = node.cache.begin_write(id).await;
         let mut committed = row.commit();
         let written = row.read();
         if is_overtaken {

@@ -10,6 +10,7 @@ mod batches;
 mod bulkhead;
 mod connecting;
 mod declined;
+mod entries;
 mod failing_loads;
 mod feed;
 mod fills;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, EntryState, Fill, Invalidated, Outcome, Published};
+use cache::inspect::EntryState;
+use cache::outcome::Fill;
+use cache::write_through::Published;
+use cache::{CacheSettings, Invalidated, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{Node, Row, SOON, existing, patient, redis, settings, shelf};
@@ -52,7 +55,7 @@ async fn invalidations_work_with_full_memory() {
     assert_eq!(node.remove_tag(shelf(1)).await, 3);
     make_room(&redis).await;
     loading.finish();
-    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(cache::FillRefusal::Fenced)));
+    assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(cache::outcome::FillRefusal::Fenced)));
     for id in 1..=5 {
         assert_eq!(node.read(id, &row).await.version(), Some(2));
     }
@@ -125,7 +128,7 @@ async fn write_that_fails_with_full_memory_invalidates_the_entry() {
         if full_before {
             fill_up(&redis).await;
         }
-        let writing = node.cache.begin_write(&node.key(1)).await;
+        let writing = node.cache.begin_write(1).await;
         row.commit();
         fill_up(&redis).await;
         assert_eq!(writing.publish(row.read()).await, Published::Invalidated);

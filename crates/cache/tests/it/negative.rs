@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cache::{EntryState, Fill, Outcome, Published};
+use cache::Outcome;
+use cache::inspect::EntryState;
+use cache::outcome::Fill;
+use cache::write_through::Published;
 
 use crate::support::{LONG, Node, Row, number, patient, redis, shelf};
 
@@ -63,7 +66,7 @@ async fn deletion_can_be_written_through() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     assert_eq!(writing.publish(Row::default().read()).await, Published::Stored);
     let hit = node.read(1, &row).await;
     assert_eq!((hit.outcome(), hit.body()), (Outcome::Hit, None));

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use cache::{EntryCursor, Fill, FillRefusal, Invalidated, Invalidation, Keyspace, Outcome};
+use cache::inspect::EntryCursor;
+use cache::outcome::{Fill, FillRefusal};
+use cache::{Invalidated, Invalidation, Keyspace, Outcome};
 use testkit::Redis;
 
 use crate::support::{Node, Row, existing, patient, redis, settings, shelf};

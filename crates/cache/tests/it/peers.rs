@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache::{Bypass, Fill, Outcome};
+use cache::Outcome;
+use cache::outcome::{Bypass, Fill};
 use tokio::time::Instant;
 
 use crate::support::{LONG, Node, Row, SOON, number, patient, redis};

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome, Reason};
+use cache::health::{Health, Reason};
+use cache::outcome::{Bypass, Fill};
+use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -151,12 +153,11 @@ async fn timed_out_commands_that_run_later_leave_no_stale_value() {
     redis.pause();
     row.commit();
     loading.finish();
-    let key = node.key(1);
-    let (cached, lease) = tokio::join!(reading.value(), node.cache.begin_write(&key));
+    let (cached, lease) = tokio::join!(reading.value(), node.cache.begin_write(1));
     assert_eq!(cached.outcome(), Outcome::Miss(Fill::Failed));
     let removing = node.client.invalidate(Invalidation::hard().key(node.key(1)).tag(shelf(1)));
     assert_eq!(removing.await, Invalidated::Deferred);
-    assert_eq!(lease.publish(row.read()).await, cache::Published::Deferred);
+    assert_eq!(lease.publish(row.read()).await, cache::write_through::Published::Deferred);
     redis.resume();
     until_up(&node).await;
     eventually("the repair", SOON, async || node.client.pending_invalidations() == 0).await;

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use cache::{EntryState, Fill, FillRefusal, Outcome, Policy};
+use cache::inspect::EntryState;
+use cache::outcome::{Fill, FillRefusal};
+use cache::{Outcome, Policy};
 use testkit::eventually;
 
 use crate::support::{
@@ -29,7 +31,7 @@ async fn value_after_its_soft_ttl_is_served_stale_and_refreshed() {
     short.fill(1, &row).await;
     row.commit();
     let stale = eventually("the end of the soft TTL", SOON, async || {
-        let cached = node.cache.get(&node.key(1)).await.unwrap();
+        let cached = node.cache.get(1).await.unwrap();
         (cached.outcome() == Outcome::Stale).then_some(cached)
     })
     .await;
@@ -261,7 +263,7 @@ async fn all_are_stale(readings: Vec<Reading>) {
 async fn refreshed_entry_is_fresh_with_a_new_ttl() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let old = node.under(Policy::new(SOON).negative_ttl(SOON).lease(SOON));
+    let old = node.under(Policy::ttl(SOON).negative_ttl(SOON).lease(SOON));
     let (_gate, load) = refreshing(&old, &row).await;
     row.commit();
     load.finish();

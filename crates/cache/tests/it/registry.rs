@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use cache::{CacheClient, CacheSettings, Fill, FillRefusal, Keyspace, NewEntry, Outcome, Policy, Tag};
+use cache::outcome::{Fill, FillRefusal};
+use cache::{CacheClient, CacheSettings, Keyspace, NewEntry, Outcome, Policy, Tag};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{Redis, eventually};
@@ -46,7 +47,7 @@ async fn unregistered(redis: &Redis) -> i64 {
 async fn every_member_of_a_tag_set_is_registered_after_random_steps() {
     let redis = redis().await;
     let node = sweeping(&redis).await;
-    let brief = node.under(Policy::new(Duration::from_millis(30)).negative_ttl(Duration::from_millis(10)));
+    let brief = node.under(Policy::ttl(Duration::from_millis(30)).negative_ttl(Duration::from_millis(10)));
     let mut sample = StdRng::seed_from_u64(11);
     for step in 0..1_500 {
         let (id, row) =
@@ -85,7 +86,7 @@ async fn sweep_removes_due_registrations_and_no_others() {
         redis.call('ZADD', KEYS[1], 9e15, 'item:' .. id .. ' shelf:' .. id)
       end";
     redis.cli(&["EVAL", many, "1", REGISTRY]).await.unwrap();
-    let brief = node.under(Policy::new(Duration::from_millis(50)));
+    let brief = node.under(Policy::ttl(Duration::from_millis(50)));
     for id in 20_000..20_300 {
         brief.read(id, &Row::new([shelf(id)])).await;
     }
@@ -176,15 +177,15 @@ async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
 async fn flood_of_entries_with_tags_of_their_own_does_not_fill_redis() {
     const LIMIT: i64 = 4 << 20;
     let redis = Redis::start_with(&[("maxmemory", "4mb"), ("maxmemory-policy", "volatile-lru")]).await.unwrap();
-    let client = CacheClient::connect(Keyspace::new("shop").unwrap(), &settings(redis.url())).await.unwrap();
-    let cache = client.cache("item", patient()).unwrap();
+    let client = CacheClient::connect_with(Keyspace::new("shop").unwrap(), &settings(redis.url())).await.unwrap();
+    let cache = client.cache::<String>("item", patient()).unwrap();
     let fill = |id: u32| {
-        let (cache, key) = (cache.clone(), cache.key(id));
+        let cache = cache.clone();
         async move {
             let load = move || async move {
                 Ok::<_, std::io::Error>(NewEntry::absent().tags([Tag::new("one", id), Tag::new("two", id)]))
             };
-            cache.get_or_load(&key, load).await.unwrap().outcome()
+            cache.read(id, load).await.unwrap().outcome()
         }
     };
     for first in (0..8_000).step_by(200) {

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use cache::{Bypass, CacheSettings, Fill, Health, Invalidated, Invalidation, Outcome};
+use cache::health::Health;
+use cache::outcome::{Bypass, Fill};
+use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 use tokio::time::sleep;
 
@@ -47,7 +49,7 @@ async fn entry_with_a_pending_invalidation_is_not_served() {
             assert_eq!(cached.version(), Some(version));
             assert_eq!(cached.outcome(), Outcome::Bypass(Bypass::InvalidationPending));
         }
-        assert!(node.cache.get(&node.key(1)).await.is_none());
+        assert!(node.cache.get(1).await.is_none());
         assert_eq!(node.read(2, &other).await.outcome(), Outcome::Hit, "nothing is wrong with that one");
         allow(&redis, &node, command).await;
         let cached = node.read(1, &row).await;

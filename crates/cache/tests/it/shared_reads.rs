@@ -17,7 +17,7 @@ async fn concurrent_reads_each_receive_their_own_value() {
     let own: Vec<Loader> = (0..400)
         .map(|id| -> Loader {
             Arc::new(move || {
-                Box::pin(async move { Ok::<_, DatabaseError>(NewEntry::value(format!("{id}")).version(id)) })
+                Box::pin(async move { Ok::<_, DatabaseError>(NewEntry::raw(format!("{id}")).version(id)) })
             })
         })
         .collect();

@@ -1,6 +1,8 @@
 //! Soft invalidation: the old value is served while one refresh loads the new one, and never as a fresh value.
 
-use cache::{EntryState, Fill, Outcome};
+use cache::Outcome;
+use cache::inspect::EntryState;
+use cache::outcome::Fill;
 
 use crate::support::{Node, Row, existing, number, redis, shelf};
 

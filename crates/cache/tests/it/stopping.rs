@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache::{Fill, Invalidated, Invalidation, Outcome};
+use cache::outcome::Fill;
+use cache::{Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{Node, Row, SOON, patient, redis};
@@ -81,7 +82,7 @@ async fn dropped_write_lease_invalidates_now_and_after_the_commit_bound() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let writer = node.under(patient().commit_bound(Duration::from_secs(4)));
-    drop(writer.cache.begin_write(&writer.key(1)).await);
+    drop(writer.cache.begin_write(1).await);
     // The lease would last for longer than a test may take.
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
     row.commit();

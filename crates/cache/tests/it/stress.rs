@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cache::{CacheSettings, GetError, Invalidated, Invalidation, NewEntry, Outcome, Published};
+use cache::error::LoadError;
+use cache::write_through::Published;
+use cache::{CacheSettings, Invalidated, Invalidation, NewEntry, Outcome};
 use rand::Rng;
 use testkit::Redis;
 use tokio::sync::Mutex;
@@ -49,9 +51,9 @@ impl StressTest {
                     Ok::<_, DatabaseError>(loaded)
                 }
             };
-            let cached = match node.cache.get_or_load(&node.key(id), load).await {
+            let cached = match node.cache.read(id, load).await {
                 // Leases are very short here, and the machine may be busy.
-                Err(GetError::TimedOut(_)) => continue,
+                Err(LoadError::TimedOut(_)) => continue,
                 cached => cached.unwrap(),
             };
             self.reads.fetch_add(1, SeqCst);
@@ -64,9 +66,9 @@ impl StressTest {
         }
     }
 
-    fn loaded(&self, id: u32) -> NewEntry {
+    fn loaded(&self, id: u32) -> NewEntry<String> {
         let version = self.items[id as usize].committed.load(SeqCst);
-        NewEntry::value(format!("{version}")).version(version).tag(shelf(id % SHELVES))
+        NewEntry::raw(format!("{version}")).version(version).tag(shelf(id % SHELVES))
     }
 
     async fn writes(self: Arc<Self>, node: Node, until: Instant) {
@@ -77,7 +79,7 @@ impl StressTest {
             let lock = item.lock.lock().await;
             let version = item.committed.load(SeqCst) + 1;
             let way = rand::rng().random_range(0..6);
-            let lease = if way == 0 { Some(node.cache.begin_write(&key).await) } else { None };
+            let lease = if way == 0 { Some(node.cache.begin_write(id).await) } else { None };
             item.committed.store(version, SeqCst);
             let written = self.loaded(id);
             drop(lock);

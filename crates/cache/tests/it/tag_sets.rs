@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Fill, Outcome};
+use cache::outcome::Fill;
+use cache::{CacheSettings, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{Node, Proxy, Row, SOON, calls, existing, number, patient, redis, settings, shelf, through};
@@ -56,7 +57,7 @@ async fn tag_sets_without_further_fills_are_swept() {
     for tag in 0..20 {
         node.fill_many(10 * tag..10 * (tag + 1), &Row::new([shelf(tag), shelf(99)])).await;
     }
-    let lease = node.cache.begin_write(&node.key(7)).await;
+    let lease = node.cache.begin_write(7).await;
     redis.cli(&["EVAL", "for id = 10, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
     eventually("the sweep", SOON, async || members(&redis, "shop:~tag:shelf:99").await == 10).await;
     eventually("the sweep", SOON, async || existing(&redis, &["shop:~tag:shelf:1", "shop:~tag:shelf:19"]).await == 0)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cache::{CacheSettings, Fill, GetError, Outcome};
+use cache::error::LoadError;
+use cache::outcome::Fill;
+use cache::{CacheSettings, Outcome};
 use testkit::eventually;
 
 use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, settings};
@@ -22,7 +24,7 @@ async fn hung_load_releases_its_readers_its_permit_and_its_lease() {
     drop(gate.began().await);
     let late = node.start(1, &load);
     for reading in [first, late] {
-        assert!(matches!(reading.result().await.unwrap_err(), GetError::TimedOut(_)));
+        assert!(matches!(reading.result().await.unwrap_err(), LoadError::TimedOut(_)));
     }
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0, "the lease is given back");
     for id in [1, 2] {
@@ -38,7 +40,7 @@ async fn timed_out_load_is_aborted_and_never_stored() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     let hanging = gate.began().await;
-    assert!(matches!(reading.result().await.unwrap_err(), GetError::TimedOut(_)));
+    assert!(matches!(reading.result().await.unwrap_err(), LoadError::TimedOut(_)));
     eventually("the end of the loader", SOON, async || hanging.is_aborted()).await;
     let version = row.commit();
     assert_eq!(peer.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
@@ -70,9 +72,9 @@ async fn readers_of_a_hung_load_receive_a_stale_value_stored_meanwhile() {
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     drop(gate.began().await);
-    let writing = peer.cache.begin_write(&peer.key(1)).await;
+    let writing = peer.cache.begin_write(1).await;
     let version = row.commit();
-    assert_eq!(writing.publish(row.read()).await, cache::Published::Stored);
+    assert_eq!(writing.publish(row.read()).await, cache::write_through::Published::Stored);
     peer.expire(1).await;
     let cached = reading.value().await;
     assert_eq!((cached.outcome(), cached.version()), (Outcome::Stale, Some(version)));

@@ -12,7 +12,7 @@ use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
 #[tokio::test]
 async fn jitter_spreads_ttls_and_never_lengthens_them() {
     let redis = redis().await;
-    let policy = Policy::new(Duration::from_secs(100)).soft_ttl(Duration::from_secs(50)).jitter(0.4);
+    let policy = Policy::ttl(Duration::from_secs(100)).soft_ttl(Duration::from_secs(50)).jitter(0.4);
     let (node, row) = (Node::on(&redis).await.under(policy), Row::new([]));
     let mut hard = Vec::new();
     for id in 0..100 {
@@ -30,7 +30,7 @@ async fn jitter_spreads_ttls_and_never_lengthens_them() {
 async fn expired_value_is_loaded_again() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let brief = node.under(Policy::new(Duration::from_millis(100)));
+    let brief = node.under(Policy::ttl(Duration::from_millis(100)));
     brief.fill(1, &row).await;
     row.commit();
     eventually("the end of its life", SOON, async || brief.read(1, &row).await.version() == Some(2)).await;
@@ -52,8 +52,8 @@ async fn every_entry_lease_and_lock_has_a_ttl() {
             20 => _ = node.remove_tag(shelf(1)).await,
             21 => _ = node.expire_tag(shelf(2)).await,
             // As when a writer is killed; otherwise the lease would be released.
-            22..30 => std::mem::forget(node.cache.begin_write(&node.key(id)).await),
-            30..40 => _ = node.cache.begin_write(&node.key(id)).await.publish(row.read()).await,
+            22..30 => std::mem::forget(node.cache.begin_write(id).await),
+            30..40 => _ = node.cache.begin_write(id).await.publish(row.read()).await,
             40..42 => drop(node.start(1_000 + step, &hanging)),
             _ => _ = node.read(100 + id, &row).await,
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cache::{CacheClient, EntryCursor, EntryState, Fill, FillRefusal, Invalidated, Keyspace, Outcome};
+use cache::inspect::{EntryCursor, EntryState};
+use cache::outcome::{Fill, FillRefusal};
+use cache::{CacheClient, Invalidated, Keyspace, Outcome};
 use testkit::Redis;
 
 use crate::support::{Node, Row, calls, existing, patient, redis, settings, shelf};
@@ -64,11 +66,7 @@ async fn entries_with_escaped_names_are_purged_and_listed() {
         let key = node.cache.key(id);
         for _ in 0..2 {
             let load = row.loader();
-            assert_eq!(
-                node.cache.get_or_load(&key, move || load()).await.unwrap().version(),
-                Some(row.version()),
-                "{id}"
-            );
+            assert_eq!(node.cache.read(id, move || load()).await.unwrap().version(), Some(row.version()), "{id}");
             assert_eq!(listed(&node.client, 10).await, [key.as_str()]);
             row.commit();
             assert_eq!(node.client.purge().await, Invalidated::Done { entries: 1 }, "{id}");
@@ -185,6 +183,6 @@ async fn cache_name_with_special_characters_is_refused() {
     let redis = redis().await;
     let client = Node::on(&redis).await.client;
     for name in ["", "my lane", "~tag", "a:b", "Ä"] {
-        assert!(client.cache(name, patient()).is_err(), "{name:?}");
+        assert!(client.cache::<String>(name, patient()).is_err(), "{name:?}");
     }
 }

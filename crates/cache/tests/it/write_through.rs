@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cache::{Fill, FillRefusal, Invalidation, Outcome, Published, WriteLease};
+use cache::outcome::{Fill, FillRefusal};
+use cache::write_through::{Published, WriteLease};
+use cache::{Invalidation, Outcome};
 use futures_util::future::poll_immediate;
 use testkit::eventually;
 
@@ -46,15 +48,13 @@ fn schedules() -> Vec<Vec<Step>> {
 async fn run(steps: &[Step], id: u32, writers: &[Node; 2], reader: &Node) -> (Option<u64>, u64) {
     let row = Row::new([]);
     writers[0].fill(id, &row).await;
-    let mut leases: [Option<WriteLease>; 2] = [None, None];
+    let mut leases: [Option<WriteLease<String>>; 2] = [None, None];
     let mut wrote = [None, None];
     let (mut gate, load) = row.gated();
     let (mut reading, mut loading) = (None, None);
     for step in steps {
         match *step {
-            Step::Begin(writer) => {
-                leases[writer] = Some(writers[writer].cache.begin_write(&writers[writer].key(id)).await)
-            }
+            Step::Begin(writer) => leases[writer] = Some(writers[writer].cache.begin_write(id).await),
             Step::Commit(writer) => {
                 row.commit();
                 wrote[writer] = Some(row.read());
@@ -110,7 +110,7 @@ async fn read_after_a_write_through_is_a_hit_in_every_process() {
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     node.fill(1, &row).await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     for reader in [&node, &peer] {
@@ -128,7 +128,7 @@ async fn load_from_before_a_write_loses_its_lease() {
     let (mut gate, load) = row.gated();
     let reading = peer.start(1, &load);
     let old = gate.began().await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     old.finish();
@@ -142,7 +142,7 @@ async fn a_reader_during_a_write_waits_for_the_written_value() {
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([]);
     node.fill(1, &row).await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     let readings = [peer.start(1, &row.loader()), node.start(1, &row.loader())];
     peer.settle().await;
     row.commit();
@@ -160,7 +160,7 @@ async fn publish_after_the_lease_expired_invalidates_the_entry() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
     for reader_in_between in [false, true] {
-        let writing = hasty.cache.begin_write(&hasty.key(1)).await;
+        let writing = hasty.cache.begin_write(1).await;
         eventually("the end of the lease", SOON, async || existing(&redis, &["shop:item:1"]).await == 0).await;
         if reader_in_between {
             node.fill(1, &row).await;
@@ -177,7 +177,7 @@ async fn write_is_refused_after_its_key_or_tag_was_invalidated() {
     let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
     for (id, by_tag) in [(1, false), (2, true)] {
-        let writing = node.cache.begin_write(&node.key(id)).await;
+        let writing = node.cache.begin_write(id).await;
         row.commit();
         let written = row.read();
         // Something else that the value shows changes.
@@ -197,7 +197,7 @@ async fn write_after_an_invalidation_of_its_tag_is_stored() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
     node.remove_tag(shelf(1)).await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
     assert_eq!(node.cached(1).await, Some(2));
@@ -208,7 +208,7 @@ async fn read_after_a_rollback_loads_at_once() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     writing.abandon().await;
     // The lease would last for longer than a read may take here.
     let cached = node.under(patient().wait(LONG)).read(1, &row).await;
@@ -221,7 +221,7 @@ async fn write_lease_of_a_dead_writer_expires() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
     // As when its process is killed.
-    std::mem::forget(hasty.cache.begin_write(&hasty.key(1)).await);
+    std::mem::forget(hasty.cache.begin_write(1).await);
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
 }
 
@@ -229,7 +229,7 @@ async fn write_lease_of_a_dead_writer_expires() {
 async fn publish_completes_after_its_future_is_dropped() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     row.commit();
     assert!(poll_immediate(writing.publish(row.read())).await.is_none());
     node.until_cached(1, 2).await;
@@ -241,7 +241,7 @@ async fn write_without_redis_is_deferred_and_invalidated_later() {
     let (node, row) = (Node::on(&redis).await, Row::new([]));
     node.fill(1, &row).await;
     redis.kill().await.unwrap();
-    let writing = node.cache.begin_write(&node.key(1)).await;
+    let writing = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Deferred);
     assert_eq!(node.read(1, &row).await.version(), Some(2));

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use cache::GetError;
+use cache::error::LoadError;
 
 use super::Problem;
 
@@ -12,11 +12,11 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Problem {
     /// Returns the problem of a read through the cache. `of_loader` maps an error of the loader.
-    pub fn of_read<E: Error + 'static>(error: GetError, of_loader: impl FnOnce(&E) -> Self) -> Self {
+    pub fn of_read<E: Error + 'static>(error: LoadError, of_loader: impl FnOnce(&E) -> Self) -> Self {
         match (&error, error.loader_error()) {
             (_, Some(cause)) => of_loader(cause),
-            (GetError::Panicked, None) => Self::internal(error),
-            (GetError::Overloaded, None) => Self::overloaded(RETRY_AFTER, error.to_string()),
+            (_, None) if error.is_bug() => Self::internal(error),
+            (LoadError::Overloaded, None) => Self::overloaded(RETRY_AFTER, error.to_string()),
             (_, None) => Self::unavailable(RETRY_AFTER, error),
         }
     }
@@ -38,8 +38,8 @@ mod tests {
     fn panic_is_a_500_and_a_load_that_takes_too_long_a_503_with_retry_after() {
         let response =
             |error| Problem::of_read(error, |error: &std::fmt::Error| Problem::internal(error)).error_response();
-        assert_eq!(response(GetError::Panicked).status(), 500);
-        for error in [GetError::TimedOut(RETRY_AFTER), GetError::Overloaded, GetError::Aborted] {
+        assert_eq!(response(LoadError::Panicked).status(), 500);
+        for error in [LoadError::TimedOut(RETRY_AFTER), LoadError::Overloaded, LoadError::Aborted] {
             let response = response(error);
             assert_eq!((response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER)), (503, true));
         }

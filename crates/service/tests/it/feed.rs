@@ -22,7 +22,7 @@ struct Stream {
 /// The feed needs no Redis, so these tests run without one.
 async fn cache() -> CacheClient {
     let settings = CacheSettings { url: "redis://127.0.0.1:1/0".to_owned(), ..CacheSettings::default() };
-    CacheClient::connect(Keyspace::new("shop").unwrap(), &settings).await.unwrap()
+    CacheClient::connect_with(Keyspace::new("shop").unwrap(), &settings).await.unwrap()
 }
 
 fn served(cache: &CacheClient) -> Running {

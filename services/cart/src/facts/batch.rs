@@ -39,7 +39,7 @@ impl RequestBatcher {
     pub(super) fn product_info(
         &self,
         id: i64,
-        together: Option<cache::Batch>,
+        together: Option<cache::loader::Batch>,
     ) -> impl Future<Output = Result<ProductInfo, CartError>> + Send + use<> {
         let (sender, answer) = oneshot::channel();
         let is_first = {
@@ -59,7 +59,7 @@ impl RequestBatcher {
         async move { answer.await.unwrap_or_else(|_| lost()) }
     }
 
-    async fn ask(&self, together: Option<cache::Batch>) {
+    async fn ask(&self, together: Option<cache::loader::Batch>) {
         sleep(BATCH_DELAY).await;
         if let Some(together) = together {
             together.all_started().await;

@@ -24,7 +24,9 @@ pub use upstream::{Upstream, UpstreamDown};
 
 use std::collections::HashMap;
 
-use cache::{Batch, Cache, Cached, GetError, NewEntry};
+use cache::error::LoadError;
+use cache::loader::Batch;
+use cache::{Cache, Cached, NewEntry};
 use contract::ProductId;
 use futures_util::future::join_all;
 use outbox::consumer::EventProgress;
@@ -39,7 +41,7 @@ pub const UNVERIFIED: &str = "events-unverified";
 /// The reader of product data. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ProductSource {
-    cache: Cache,
+    cache: Cache<ProductInfo>,
     progress: EventProgress,
     source: Source,
     batch: RequestBatcher,
@@ -47,7 +49,12 @@ pub struct ProductSource {
 
 impl ProductSource {
     /// Creates a reader through `cache`, which is as fresh as the `progress` of the events.
-    pub fn new(cache: Cache, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots) -> Self {
+    pub fn new(
+        cache: Cache<ProductInfo>,
+        progress: EventProgress,
+        upstream: Upstream,
+        snapshots: ProductSnapshots,
+    ) -> Self {
         let source = Source { upstream, snapshots };
         Self { cache, progress, batch: RequestBatcher::new(source.clone()), source }
     }
@@ -61,29 +68,33 @@ impl ProductSource {
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
-    pub async fn one(&self, id: ProductId) -> Result<ProductInfo, GetError> {
+    pub async fn one(&self, id: ProductId) -> Result<ProductInfo, LoadError> {
         self.fetch(self.cache.clone(), None, id).await
     }
 
     /// Reads one product. With `together`, its load waits until the loads of the other products have begun.
-    async fn fetch(&self, cache: Cache, together: Option<Batch>, id: ProductId) -> Result<ProductInfo, GetError> {
+    async fn fetch(
+        &self,
+        cache: Cache<ProductInfo>,
+        together: Option<Batch>,
+        id: ProductId,
+    ) -> Result<ProductInfo, LoadError> {
         let batch = self.batch.clone();
         let load = move || {
             // The load registers its request before the future is polled.
             let info = batch.product_info(id.get(), together.clone());
-            async move { entry(&info.await?) }
+            async move { info.await.map(|info| entry(&info)) }
         };
-        let key = cache.key(id);
         let fetched = match self.are_verified() {
-            true => cache.get_or_load(&key, load).await?,
-            false => cache.load_uncached(&key, UNVERIFIED, load).await?,
+            true => cache.read(id, load).await?,
+            false => cache.load_uncached(id, UNVERIFIED, load).await?,
         };
         Ok(product_info(&fetched))
     }
 
     /// Returns the cached data of these products, without a load.
     pub async fn cached(&self, ids: &[i64]) -> HashMap<i64, ProductInfo> {
-        let look = |id: i64| async move { Some((id, product_info(&self.cache.get(&self.cache.key(id)).await?))) };
+        let look = |id: i64| async move { Some((id, product_info(&self.cache.get(id).await?))) };
         join_all(ids.iter().copied().map(look)).await.into_iter().flatten().collect()
     }
 
@@ -92,7 +103,7 @@ impl ProductSource {
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
-    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, GetError> {
+    pub async fn through_cache(&self, ids: &[i64]) -> Result<HashMap<i64, ProductInfo>, LoadError> {
         let together = Batch::new();
         let one = |id: i64| {
             let (cache, together) = (self.cache.in_batch(&together), together.clone());
@@ -111,19 +122,19 @@ impl ProductSource {
 }
 
 /// Returns the new entry for a product. Stale data are not stored.
-fn entry(info: &ProductInfo) -> Result<NewEntry, CartError> {
-    Ok(match &info.product {
+fn entry(info: &ProductInfo) -> NewEntry<ProductInfo> {
+    match &info.product {
         State::Gone(None) if !info.stale => NewEntry::absent(),
-        _ if info.stale => NewEntry::json(info)?.do_not_store(),
-        State::Sold(facts) => NewEntry::json(info)?.version(facts.version.unsigned_abs()),
-        State::Gone(_) | State::Unknown => NewEntry::json(info)?,
-    })
+        _ if info.stale => NewEntry::value(info).do_not_store(),
+        State::Sold(facts) => NewEntry::value(info).version(facts.version.unsigned_abs()),
+        State::Gone(_) | State::Unknown => NewEntry::value(info),
+    }
 }
 
 /// Decodes an entry. An entry that cannot be decoded counts as unknown: a change of the format of [`ProductInfo`]
 /// requires a new name for the cache.
-fn product_info(fetched: &Cached) -> ProductInfo {
-    match fetched.json() {
+fn product_info(fetched: &Cached<ProductInfo>) -> ProductInfo {
+    match fetched.value() {
         Ok(Some(info)) => info,
         Ok(None) => ProductInfo::fresh(State::Gone(None)),
         Err(_) => ProductInfo::unknown(),

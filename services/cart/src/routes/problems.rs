@@ -1,6 +1,7 @@
 //! Errors of the carts and the cache as RFC 9457 problems.
 
-use cache::{GetError, Invalidated};
+use cache::Invalidated;
+use cache::error::LoadError;
 use service::conditions;
 use service::problem::{Problem, RETRY_AFTER};
 
@@ -24,7 +25,7 @@ pub(super) fn shop(error: CartError) -> Problem {
 }
 
 /// Maps an error of a read through the cache to the problem that the client receives.
-pub(super) fn fetch(error: GetError) -> Problem {
+pub(super) fn fetch(error: LoadError) -> Problem {
     Problem::of_read(error, |cause: &CartError| shop(cause.clone()))
 }
 

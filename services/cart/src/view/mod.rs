@@ -17,21 +17,19 @@
 //! Otherwise it is marked as stale.
 //!
 //! Data that are not in the cache are loaded into it within the view's load. They form one batch, which holds one
-//! permit of the cache's bulkhead in addition to the view's own. Here one load waits for others: if waiting views held
-//! all permits, there would be a deadlock. Therefore at most half of the permits may be held by views that wait for
-//! loads. Any other view requests the data from the product API itself.
+//! permit of the cache's bulkhead; the view's load holds none while it waits for them.
 
 mod model;
 mod price;
 
 pub use model::{Availability, LOW_STOCK, PriceChange, Totals, View, ViewLine};
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Bypass, Cache, CacheClient, Cached, GetError, Invalidated, Invalidation, NewEntry};
+use cache::error::LoadError;
+use cache::outcome::Bypass;
+use cache::{Cache, CacheClient, Cached, Invalidated, Invalidation, NewEntry, with};
 use contract::CartId;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::carts::Carts;
@@ -43,39 +41,28 @@ use crate::keys;
 #[derive(Clone, Debug)]
 pub struct Views {
     client: CacheClient,
-    cache: Cache,
+    cache: Cache<View>,
     carts: Carts,
     facts: ProductSource,
-    /// The permits of views that wait for the loads of product data.
-    waiting: Arc<Semaphore>,
 }
 
 impl Views {
-    /// Creates a reader through `cache`, whose client runs at most `max_loads` loads at once.
-    pub fn new(client: CacheClient, cache: Cache, carts: Carts, facts: ProductSource, max_loads: usize) -> Self {
-        Self { client, cache, carts, facts, waiting: Arc::new(Semaphore::new(max_loads / 2)) }
+    /// Creates a reader through `cache`, one of `client`.
+    pub fn new(client: CacheClient, cache: Cache<View>, carts: Carts, facts: ProductSource) -> Self {
+        Self { client, cache, carts, facts }
     }
 
     /// Returns the cart with current prices. Without the product API it shows the last known data, marked as stale.
     ///
     /// # Errors
     /// Returns an error if the database does not respond.
-    pub async fn view(&self, id: CartId) -> Result<Cached, GetError> {
-        let (views, key) = (self.clone(), self.cache.key(id.reference()));
+    pub async fn view(&self, id: CartId) -> Result<Cached<View>, LoadError> {
         if self.facts.are_verified() {
-            let load = move || {
-                let views = views.clone();
-                async move { views.load(id).await }
-            };
-            return self.cache.get_or_load(&key, load).await;
+            return self.cache.read(id.reference(), with(self, id, Self::load)).await;
         }
-        let load = move || {
-            let views = views.clone();
-            async move { views.load_past(id).await }
-        };
         // If Redis is unavailable, it is the reason: without Redis, the events cannot be verified either.
         let why = if self.client.health().is_in_use() { UNVERIFIED } else { Bypass::RedisDown.as_str() };
-        self.cache.load_uncached(&key, why, load).await
+        self.cache.load_uncached(id.reference(), why, with(self, id, Self::load_past)).await
     }
 
     /// Removes the views of carts after a write. Names the carts by their references.
@@ -91,14 +78,14 @@ impl Views {
     }
 
     /// Loads a view without reading anything from the cache.
-    async fn load_past(&self, id: CartId) -> Result<NewEntry, CartError> {
+    async fn load_past(&self, id: CartId) -> Result<NewEntry<View>, CartError> {
         let Some(cart) = self.carts.cart(id).await? else { return Ok(NewEntry::absent()) };
         let ids: Vec<i64> = cart.lines.iter().map(|line| line.product_id).collect();
-        Ok(NewEntry::json(&View::of(&cart, &self.facts.uncached(&ids).await?))?)
+        Ok(NewEntry::value(&View::of(&cart, &self.facts.uncached(&ids).await?)))
     }
 
     /// Loads a view. Everything is read after the view's lease was taken.
-    async fn load(&self, id: CartId) -> Result<NewEntry, CartError> {
+    async fn load(&self, id: CartId) -> Result<NewEntry<View>, CartError> {
         let Some(cart) = self.carts.cart(id).await? else {
             // No event reports the creation of a cart, so the absence of a cart is not stored.
             return Ok(NewEntry::absent().do_not_store());
@@ -107,14 +94,14 @@ impl Views {
         let mut infos = self.facts.cached(&ids).await;
         let lacking: Vec<i64> = ids.iter().filter(|id| !infos.contains_key(id)).copied().collect();
         if !lacking.is_empty() {
-            infos.extend(match self.waiting.try_acquire() {
+            infos.extend(match self.client.health().is_in_use() {
+                true => self.facts.through_cache(&lacking).await?,
                 // Without Redis there is no cache to load them into.
-                Ok(_turn) if self.client.health().is_in_use() => self.facts.through_cache(&lacking).await?,
-                Ok(_) | Err(_) => self.facts.uncached(&lacking).await?,
+                false => self.facts.uncached(&lacking).await?,
             });
         }
         let view = View::of(&cart, &infos);
-        let loaded = NewEntry::json(&view)?.tags(ids.into_iter().map(|id| keys::product(id.into())));
+        let loaded = NewEntry::value(&view).tags(ids.into_iter().map(|id| keys::product(id.into())));
         // A stale view is used for this response only.
         Ok(if view.stale { loaded.do_not_store() } else { loaded })
     }

@@ -1,6 +1,6 @@
 //! Errors of the catalogue and the cache as RFC 9457 problems.
 
-use cache::GetError;
+use cache::error::LoadError;
 use service::conditions;
 use service::problem::{Problem, RETRY_AFTER};
 
@@ -19,7 +19,7 @@ pub(super) fn catalogue(error: CatalogueError) -> Problem {
 }
 
 /// Maps an error of a read through the cache to the problem that the client receives.
-pub(super) fn fetch(error: GetError) -> Problem {
+pub(super) fn fetch(error: LoadError) -> Problem {
     Problem::of_read(error, |cause: &CatalogueError| match cause {
         CatalogueError::Database(cause) => Problem::of_database(cause),
         CatalogueError::Internal(cause) => Problem::internal(cause),

@@ -14,21 +14,20 @@
 //! invalidates its whole cache, and the TTL bounds the staleness in every case. A service that needs every event reads
 //! the stream, as the other services do. The listener is `crate::events::listener`, the relay `events::relay`.
 
-use cache::{Cached, GetError};
+use cache::Cached;
+use cache::error::LoadError;
 use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange};
+use crate::catalogue::{CatalogueError, Product, ProductChange};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Returns the entry until the listener receives the event of a change.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.events;
-    let tags =
-        |product: &crate::catalogue::Product| vec![keys::events_lane(), keys::category(product.category.id.into())];
-    lane.get_or_load(&lane.key(id), service.load_product(id, tags)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    let tags = |product: &Product| vec![keys::events_lane(), keys::category(product.category.id.into())];
+    service.caches.events.read(id, service.load_product(id, tags)).await
 }
 
 /// Writes to the database, whose trigger records the event in the outbox. The listener deletes the entry.

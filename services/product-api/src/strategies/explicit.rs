@@ -13,7 +13,8 @@
 //! The outbox records that this strategy made the change. If the process is killed before the UNLINK, or Redis does not
 //! acknowledge it (`detail=deferred`), the relay removes the entry (`crate::events::invalidate_on_relay`).
 
-use cache::{Cached, GetError, Invalidation};
+use cache::error::LoadError;
+use cache::{Cached, Invalidation};
 use contract::ProductId;
 
 use service::conditions::Preconditions;
@@ -23,13 +24,9 @@ use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Returns the entry until a write through this strategy deletes it.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.explicit;
-    lane.get_or_load(
-        &lane.key(id),
-        service.load_product(id, |product| vec![keys::category(product.category.id.into())]),
-    )
-    .await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    let load = service.load_product(id, |product| vec![keys::category(product.category.id.into())]);
+    service.caches.explicit.read(id, load).await
 }
 
 /// Writes to the database, then deletes the entry. The order matters: if the entry were deleted first, a read before

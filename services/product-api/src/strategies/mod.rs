@@ -13,7 +13,8 @@ pub mod writethrough;
 
 use std::str::FromStr;
 
-use cache::{Cached, GetError};
+use cache::Cached;
+use cache::error::LoadError;
 use contract::ProductId;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ use utoipa::ToSchema;
 use service::cache_control::Caching;
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange};
+use crate::catalogue::{CatalogueError, Product, ProductChange};
 use crate::products::{CacheWrite, ProductService};
 
 /// The strategies, in the order of their numbers.
@@ -73,7 +74,7 @@ impl Strategy {
     }
 
     /// Reads a product with this strategy.
-    pub async fn read(self, service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
+    pub async fn read(self, service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
         match self {
             Self::Ttl => ttl::read(service, id).await,
             Self::Explicit => explicit::read(service, id).await,

@@ -12,20 +12,20 @@
 //! Guarantee: those of explicit invalidation and of tags, and fast reads of hot entries. While the database fails, an
 //! entry past its soft TTL is still served, marked as stale. An invalidated entry is never served.
 
-use cache::{Cached, GetError};
+use cache::Cached;
+use cache::error::LoadError;
 use contract::ProductId;
 
 use super::tags;
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange, UpdatedProduct};
+use crate::catalogue::{CatalogueError, Product, ProductChange, UpdatedProduct};
 use crate::products::{CacheWrite, ProductService};
 
 /// Returns the entry until something that it shows changes. After the soft TTL, it is returned at once and refreshed in
 /// the background.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.production;
-    lane.get_or_load(&lane.key(id), service.load_product(id, tags::shown)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    service.caches.production.read(id, service.load_product(id, tags::shown)).await
 }
 
 /// Writes to the database, then removes the entry and every other entry that shows the product. The other services

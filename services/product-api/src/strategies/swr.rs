@@ -15,19 +15,19 @@
 
 use std::collections::BTreeSet;
 
-use cache::{Cached, GetError, NewEntry};
+use cache::error::LoadError;
+use cache::{Cached, NewEntry, with};
 use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange};
+use crate::catalogue::{Catalogue, CatalogueError, FeaturedList, Product, ProductChange};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Returns the entry without waiting, whether it is fresh or stale. Waits for a load only if there is no entry.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.swr;
-    lane.get_or_load(&lane.key(id), service.load_product(id, |_| vec![])).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    service.caches.swr.read(id, service.load_product(id, |_| vec![])).await
 }
 
 /// Writes to the database. The entry stays until its soft TTL ends.
@@ -44,17 +44,13 @@ pub async fn write(
 /// Returns the featured list. It waits for a load only if there is no entry. The products on the list may be shown with
 /// old data, but the list of products is current: a write that adds or removes a product, or renames a category,
 /// invalidates it.
-pub async fn featured(service: &ProductService) -> Result<Cached, GetError> {
-    let lane = &service.caches.featured;
-    let catalogue = service.catalogue.clone();
-    let load = move || {
-        let catalogue = catalogue.clone();
-        async move {
-            let list = catalogue.featured().await?;
-            let names: BTreeSet<i64> = list.products.iter().map(|product| product.category.id).collect();
-            let names = names.into_iter().map(|category| keys::category(category.into()));
-            Ok::<_, CatalogueError>(NewEntry::json(&list)?.tag(keys::featured()).tags(names))
-        }
-    };
-    lane.get_or_load(&lane.key("list"), load).await
+pub async fn featured(service: &ProductService) -> Result<Cached<FeaturedList>, LoadError> {
+    service.caches.featured.read("list", with(&service.catalogue, (), load_featured)).await
+}
+
+async fn load_featured(catalogue: &Catalogue, (): ()) -> Result<NewEntry<FeaturedList>, CatalogueError> {
+    let list = catalogue.featured().await?;
+    let categories: BTreeSet<i64> = list.products.iter().map(|product| product.category.id).collect();
+    let names = categories.into_iter().map(|category| keys::category(category.into()));
+    Ok(NewEntry::value(&list).tag(keys::featured()).tags(names))
 }

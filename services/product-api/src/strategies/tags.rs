@@ -15,19 +15,21 @@
 //! memory for the tag sets, and a write whose time is proportional to the number of entries that it removes. An entry
 //! without the tag is not removed.
 
-use cache::{Cached, GetError, Invalidation, NewEntry, Tag};
+use cache::error::LoadError;
+use cache::{Cached, Invalidation, NewEntry, Tag, with};
 use contract::{CategoryId, ProductId};
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, Category, CategoryChange, Product, ProductChange, UpdatedProduct};
+use crate::catalogue::{
+    Catalogue, CatalogueError, Category, CategoryChange, CategoryPage, Product, ProductChange, UpdatedProduct,
+};
 use crate::keys;
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Returns the entry until something that it shows changes.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.tags;
-    lane.get_or_load(&lane.key(id), service.load_product(id, shown)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    service.caches.tags.read(id, service.load_product(id, shown)).await
 }
 
 /// Writes to the database, then invalidates the entries that show the product.
@@ -44,21 +46,15 @@ pub async fn write(
 }
 
 /// Returns the list of a category.
-pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cached, GetError> {
-    let lane = &service.caches.by_category;
-    let catalogue = service.catalogue.clone();
-    let load = move || {
-        let catalogue = catalogue.clone();
-        async move {
-            let Some(page) = catalogue.in_category(id).await? else {
-                // An absent entry carries no tag. It is removed by its key, see `keys`.
-                return Ok(NewEntry::absent());
-            };
-            let loaded = NewEntry::json(&page).map_err(|error| CatalogueError::Internal(error.to_string()))?;
-            Ok::<_, CatalogueError>(loaded.tag(keys::category(id)).tag(keys::products_of(id)))
-        }
-    };
-    lane.get_or_load(&lane.key(id), load).await
+pub async fn by_category(service: &ProductService, id: CategoryId) -> Result<Cached<CategoryPage>, LoadError> {
+    service.caches.by_category.read(id, with(&service.catalogue, id, load_list)).await
+}
+
+async fn load_list(catalogue: &Catalogue, id: CategoryId) -> Result<NewEntry<CategoryPage>, CatalogueError> {
+    let page = catalogue.in_category(id).await?;
+    // An absent entry carries no tag. It is removed by its key, see `keys`.
+    let shown = |page| NewEntry::value(&page).tag(keys::category(id)).tag(keys::products_of(id));
+    Ok(page.map_or_else(NewEntry::absent, shown))
 }
 
 /// Changes a category, then invalidates the entries that show it.

@@ -10,18 +10,18 @@
 //! Guarantee: a read is never older than the TTL plus the time of its load. Cost: every read in that window may be stale, and after every expiry
 //! one read is slow, whether the product changed or not.
 
-use cache::{Cached, GetError};
+use cache::Cached;
+use cache::error::LoadError;
 use contract::ProductId;
 
 use service::conditions::Preconditions;
 
-use crate::catalogue::{CatalogueError, ProductChange};
+use crate::catalogue::{CatalogueError, Product, ProductChange};
 use crate::products::{CacheWrite, ProductService, WriteEffect};
 
 /// Returns the entry until its TTL ends, also after the product has changed in the database.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.ttl;
-    lane.get_or_load(&lane.key(id), service.load_product(id, |_| vec![])).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    service.caches.ttl.read(id, service.load_product(id, |_| vec![])).await
 }
 
 /// Writes to the database. The entry stays until its TTL ends.

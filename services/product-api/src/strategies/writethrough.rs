@@ -13,7 +13,9 @@
 //! does not acknowledge it (`detail=deferred`), the relay removes an entry that is older than the committed version. It
 //! keeps a value that the writer has stored.
 
-use cache::{Cached, GetError, Invalidation, Tag, WriteLease};
+use cache::error::LoadError;
+use cache::write_through::WriteLease;
+use cache::{Cached, Invalidation, Tag};
 use contract::ProductId;
 
 use service::conditions::Preconditions;
@@ -23,9 +25,8 @@ use crate::keys;
 use crate::products::{self, CacheWrite, ProductService};
 
 /// Returns the entry, which the first read or write stores.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached, GetError> {
-    let lane = &service.caches.writethrough;
-    lane.get_or_load(&lane.key(id), service.load_product(id, tags)).await
+pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
+    service.caches.writethrough.read(id, service.load_product(id, tags)).await
 }
 
 /// Writes to the database and stores the committed value. If storing it is no longer safe, deletes the entry.
@@ -36,19 +37,18 @@ pub async fn write(
     expect: &Preconditions,
 ) -> Result<CacheWrite, CatalogueError> {
     let lane = &service.caches.writethrough;
-    let key = lane.key(id);
     let catalogue = service.catalogue.as_writer(Writer::Writethrough);
-    let (updated, lease) = match catalogue.update_locked(id, change, expect, || lane.begin_write(&key)).await {
+    let (updated, lease) = match catalogue.update_locked(id, change, expect, || lane.begin_write(id)).await {
         Ok(written) => written,
         // Dropping the lease invalidates the entry.
         Err(error) => {
-            let lists = |(updated, _): &(UpdatedProduct, WriteLease)| {
+            let lists = |(updated, _): &(UpdatedProduct, WriteLease<Product>)| {
                 service.caches.with_lists_of(Invalidation::hard(), updated)
             };
             return Err(service.invalidate_if_in_doubt(error, lists).await);
         }
     };
-    let effect = lease.publish(products::entry(&updated.product, tags(&updated.product))?).await.into();
+    let effect = lease.publish(products::entry(&updated.product, tags(&updated.product))).await.into();
     Ok(CacheWrite { updated, effect })
 }
 

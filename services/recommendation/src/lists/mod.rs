@@ -20,7 +20,8 @@ pub use model::{Category, Item, MOST, Reason, Recommendations};
 
 use std::collections::BTreeSet;
 
-use cache::{Cached, GetError, NewEntry, Tag};
+use cache::error::LoadError;
+use cache::{Cached, NewEntry, Tag, with};
 use contract::{CartId, ProductId};
 use database::Pool;
 use diesel_async::AsyncPgConnection;
@@ -50,38 +51,31 @@ impl Lists {
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn beside(&self, product: ProductId) -> Result<Cached, GetError> {
-        let lists = self.clone();
-        let load = move || {
-            let lists = lists.clone();
-            async move { lists.load_beside(product.get()).await }
-        };
-        self.caches.list.get_or_load(&self.caches.list.key(product), load).await
+    pub async fn beside(&self, product: ProductId) -> Result<Cached<Recommendations>, LoadError> {
+        self.caches.list.read(product, with(&self.pool, product.get(), load_beside)).await
     }
 
     /// Returns the recommendations for the products in a cart. For an unknown cart, the lists are empty.
     ///
     /// # Errors
     /// Fails when the database does not respond.
-    pub async fn for_cart(&self, cart: CartId) -> Result<Cached, GetError> {
-        let lists = self.clone();
-        let load = move || {
-            let lists = lists.clone();
-            async move { lists.load_for_cart(cart).await }
-        };
-        self.caches.basket.get_or_load(&self.caches.basket.key(cart.reference()), load).await
-    }
-
-    async fn load_beside(&self, product: i64) -> Result<NewEntry, RecommendationError> {
-        self.pool.run(async |connection| beside(connection, product).await).await
-    }
-
-    async fn load_for_cart(&self, cart: CartId) -> Result<NewEntry, RecommendationError> {
-        self.pool.run(async |connection| for_cart(connection, cart).await).await
+    pub async fn for_cart(&self, cart: CartId) -> Result<Cached<Recommendations>, LoadError> {
+        self.caches.basket.read(cart.reference(), with(&self.pool, cart, load_for_cart)).await
     }
 }
 
-async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewEntry, RecommendationError> {
+async fn load_beside(pool: &Pool, product: i64) -> Result<NewEntry<Recommendations>, RecommendationError> {
+    pool.run(async |connection| beside(connection, product).await).await
+}
+
+async fn load_for_cart(pool: &Pool, cart: CartId) -> Result<NewEntry<Recommendations>, RecommendationError> {
+    pool.run(async |connection| for_cart(connection, cart).await).await
+}
+
+async fn beside(
+    connection: &mut AsyncPgConnection,
+    product: i64,
+) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let Some(category) = queries::category(connection, product).await? else {
         // No tag, so that an id without a product leaves no tag set. The creation of the product removes the entry by
         // its key.
@@ -96,7 +90,10 @@ async fn beside(connection: &mut AsyncPgConnection, product: i64) -> Result<NewE
     loaded(connection, list, tags).await
 }
 
-async fn for_cart(connection: &mut AsyncPgConnection, cart: CartId) -> Result<NewEntry, RecommendationError> {
+async fn for_cart(
+    connection: &mut AsyncPgConnection,
+    cart: CartId,
+) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let lines = queries::basket(connection, cart.reference()).await?;
     let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
     let latest = &lines[..lines.len().min(LATEST)];
@@ -137,7 +134,7 @@ async fn loaded(
     connection: &mut AsyncPgConnection,
     mut list: Recommendations,
     mut tags: BTreeSet<Tag>,
-) -> Result<NewEntry, RecommendationError> {
+) -> Result<NewEntry<Recommendations>, RecommendationError> {
     for item in list.bought_together.iter().chain(&list.similar) {
         tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);
     }
@@ -145,7 +142,7 @@ async fn loaded(
     let awaited = catalogue::awaited(connection, &tags, shown).await?;
     list.bought_together.retain(|item| !awaited.in_doubt.contains(&item.product_id));
     list.similar.retain(|item| !awaited.in_doubt.contains(&item.product_id));
-    let loaded = NewEntry::json(&list)?.tags(tags);
+    let loaded = NewEntry::value(&list).tags(tags);
     Ok(if awaited.any { loaded.do_not_store() } else { loaded })
 }
 

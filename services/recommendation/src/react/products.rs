@@ -27,6 +27,7 @@ use super::refused;
 use crate::catalogue::{CatalogueSync, Changes};
 use crate::error::RecommendationError;
 use crate::keys;
+use crate::lists::Recommendations;
 
 /// Columns whose change does not let other products enter a list, unless the product becomes available or unavailable.
 const COLUMNS_WITHOUT_ENTRY: [&str; 2] = ["stock", "featured"];
@@ -37,7 +38,7 @@ pub struct ProductEventHandler {
     /// The cache whose lists are invalidated.
     pub cache: CacheClient,
     /// The cache of lists for products.
-    pub lists: Cache,
+    pub lists: Cache<Recommendations>,
     /// The copy of the catalogue and its source.
     pub sync: CatalogueSync,
 }

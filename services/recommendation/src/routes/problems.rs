@@ -1,6 +1,6 @@
 //! Errors as RFC 9457 problems.
 
-use cache::GetError;
+use cache::error::LoadError;
 use service::problem::{Problem, RETRY_AFTER};
 
 use crate::error::RecommendationError;
@@ -11,7 +11,7 @@ pub(super) fn not_yet(why: String) -> Problem {
 }
 
 /// Returns the problem for a list that could not be built.
-pub(super) fn fetch(error: GetError) -> Problem {
+pub(super) fn fetch(error: LoadError) -> Problem {
     Problem::of_read(error, |cause: &RecommendationError| match cause.is_transient() {
         true => Problem::unavailable(RETRY_AFTER, cause),
         false => Problem::internal(cause),

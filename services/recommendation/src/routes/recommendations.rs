@@ -147,7 +147,7 @@ fn few(limit: Option<i64>) -> Result<usize, Problem> {
 fn answered(
     answer: CacheResponse,
     request: &HttpRequest,
-    fetched: &Cached,
+    fetched: &Cached<Recommendations>,
     limit: usize,
     shown: Shown,
 ) -> Result<HttpResponse, Problem> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use cache::GetError;
+use cache::error::LoadError;
 use outbox::consumer::EventProgress;
 use service::problem::{Problem, Query, RETRY_AFTER};
 use service::response::CacheResponse;
@@ -92,7 +92,7 @@ fn with_index(response: HttpResponse, page: Option<&bytes::Bytes>, index: &[u8])
     Ok(response.set_body(body).map_into_boxed_body())
 }
 
-fn problem(error: GetError) -> Problem {
+fn problem(error: LoadError) -> Problem {
     Problem::of_read(error, |cause: &SearchError| match cause {
         SearchError::Building | SearchError::Overloaded => Problem::overloaded(RETRY_AFTER, cause.to_string()),
         cause => Problem::internal(cause),

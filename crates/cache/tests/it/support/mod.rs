@@ -30,7 +30,7 @@ pub(crate) fn settings(url: String) -> CacheSettings {
 
 /// A policy under which nothing ends by itself during a test.
 pub(crate) fn patient() -> Policy {
-    Policy::new(LONG).negative_ttl(LONG).lease(LONG).wait(2 * LONG)
+    Policy::ttl(LONG).negative_ttl(LONG).lease(LONG).wait(2 * LONG)
 }
 
 /// A tag for the entries of a test.

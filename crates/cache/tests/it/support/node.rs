@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use cache::{
-    Cache, CacheClient, CacheSettings, Cached, GetError, Invalidated, Invalidation, Key, Keyspace, Policy, Tag,
-};
+use cache::error::LoadError;
+use cache::{Cache, CacheClient, CacheSettings, Cached, Invalidated, Invalidation, Key, Keyspace, Policy, Tag};
 use futures_util::future::join_all;
 use testkit::{Redis, eventually};
 use tokio::task::{JoinHandle, yield_now};
@@ -16,12 +15,12 @@ use super::{Loader, Row, SOON, patient, settings};
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) client: CacheClient,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Cache<String>,
 }
 
 /// A read in flight.
 #[derive(Debug)]
-pub(crate) struct Reading(JoinHandle<Result<Cached, GetError>>);
+pub(crate) struct Reading(JoinHandle<Result<Cached<String>, LoadError>>);
 
 impl Node {
     /// Creates a node whose entries, leases and waits outlast the test.
@@ -34,7 +33,7 @@ impl Node {
     }
 
     pub(crate) async fn of(keyspace: Keyspace, settings: &CacheSettings, policy: Policy) -> Self {
-        let client = CacheClient::connect(keyspace, settings).await.unwrap();
+        let client = CacheClient::connect_with(keyspace, settings).await.unwrap();
         let cache = client.cache("item", policy).unwrap();
         Self { client, cache }
     }
@@ -49,20 +48,20 @@ impl Node {
     }
 
     /// Reads to the end, and loads from `row` at once if necessary.
-    pub(crate) async fn read(&self, id: u32, row: &Row) -> Cached {
+    pub(crate) async fn read(&self, id: u32, row: &Row) -> Cached<String> {
         self.start(id, &row.loader()).value().await
     }
 
     /// Starts a read in the background.
     pub(crate) fn start(&self, id: u32, load: &Loader) -> Reading {
-        let (cache, key, load) = (self.cache.clone(), self.key(id), Loader::clone(load));
-        Reading(tokio::spawn(async move { cache.get_or_load(&key, move || load()).await }))
+        let (cache, load) = (self.cache.clone(), Loader::clone(load));
+        Reading(tokio::spawn(async move { cache.read(id, move || load()).await }))
     }
 
     /// Stores `row` as entry `id`.
     pub(crate) async fn fill(&self, id: u32, row: &Row) {
         let cached = self.read(id, row).await;
-        assert_eq!(cached.outcome(), cache::Outcome::Miss(cache::Fill::Stored));
+        assert_eq!(cached.outcome(), cache::Outcome::Miss(cache::outcome::Fill::Stored));
     }
 
     /// Stores `row` as each of these entries.
@@ -99,7 +98,7 @@ impl Node {
 
     /// Returns the version in the cache, if any. Neither loads nor refreshes.
     pub(crate) async fn cached(&self, id: u32) -> Option<u64> {
-        self.cache.get(&self.key(id)).await.and_then(|cached| cached.version())
+        self.cache.get(id).await.and_then(|cached| cached.version())
     }
 
     /// Waits until entry `id` holds `version`.
@@ -112,7 +111,7 @@ impl Node {
     /// answers in order, so when these commands are answered, those of the reads are.
     pub(crate) async fn settle(&self) {
         for _ in 0..4 {
-            self.cache.get(&self.client.keyspace().key("settle", 0)).await;
+            self.cache.get("settle").await;
             for _ in 0..50 {
                 yield_now().await;
             }
@@ -121,11 +120,11 @@ impl Node {
 }
 
 impl Reading {
-    pub(crate) async fn result(self) -> Result<Cached, GetError> {
+    pub(crate) async fn result(self) -> Result<Cached<String>, LoadError> {
         timeout(SOON, self.0).await.expect("a fetch hangs").unwrap()
     }
 
-    pub(crate) async fn value(self) -> Cached {
+    pub(crate) async fn value(self) -> Cached<String> {
         self.result().await.unwrap()
     }
 

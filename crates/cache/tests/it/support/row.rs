@@ -13,7 +13,7 @@ use super::SOON;
 
 /// A loader for `get_or_load`, behind a pointer.
 pub(crate) type Loader =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry, DatabaseError>> + Send>> + Send + Sync>;
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry<String>, DatabaseError>> + Send>> + Send + Sync>;
 
 /// The error of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,11 @@ impl Row {
     }
 
     /// Returns what a load finds now. Version 0 means that there is no row.
-    pub(crate) fn read(&self) -> NewEntry {
+    pub(crate) fn read(&self) -> NewEntry<String> {
         let tags = self.0.tags.lock().unwrap().clone();
         match self.version() {
             0 => NewEntry::absent().tags(tags),
-            version => NewEntry::value(format!("v{version}")).version(version).tags(tags),
+            version => NewEntry::raw(format!("v{version}")).version(version).tags(tags),
         }
     }
 

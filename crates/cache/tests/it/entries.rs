@@ -1,0 +1,61 @@
+//! What a caller of a typed cache sees: decoded values, their lifetime, and the result of an invalidation.
+
+use std::time::Duration;
+
+use cache::error::{Deferred, GetError};
+use cache::{CacheClient, NewEntry, Outcome, Policy, Tag, with};
+
+use crate::support::{DatabaseError, Node, Row, existing, patient, redis};
+
+async fn post(title: &&'static str, id: u32) -> Result<Option<String>, DatabaseError> {
+    Ok((id == 42).then(|| format!("{title} {id}")))
+}
+
+#[tokio::test]
+async fn value_and_its_absence_are_cached_decoded() {
+    let redis = redis().await;
+    let client = CacheClient::connect(&redis.url(), "shop").await.unwrap();
+    let posts = client.cache::<String>("post", patient()).unwrap();
+    for _ in 0..2 {
+        let found = posts.get_or_load(42, with(&"On leases", 42, post)).await.unwrap();
+        assert_eq!(found.as_deref(), Some("On leases 42"));
+        assert_eq!(posts.get_or_load(1, || post(&"", 1)).await.unwrap(), None);
+    }
+    let held = posts.get(42).await.unwrap();
+    assert_eq!((held.outcome(), held.body().unwrap().as_ref()), (Outcome::Hit, b"\"On leases 42\"".as_slice()));
+    assert_eq!(posts.invalidate(42).await.acknowledged(), Ok(1));
+    assert_eq!(existing(&redis, &["shop:post:42", "shop:post:1"]).await, 1);
+}
+
+#[tokio::test]
+async fn value_of_another_type_is_an_error_of_the_read_and_stays() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    let numbers = node.client.cache::<u64>("item", patient()).unwrap();
+    node.fill(1, &Row::new([])).await;
+    let read = numbers.get_or_load(1, || async { Ok::<_, DatabaseError>(7) }).await;
+    assert!(matches!(read, Err(GetError::Decode(_))), "{read:?}");
+    assert_eq!(node.cached(1).await, Some(1));
+}
+
+#[tokio::test]
+async fn loader_shortens_the_lifetime_of_its_entry() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    let brief = Duration::from_secs(5);
+    let load = move || async move { Ok::<_, DatabaseError>(NewEntry::raw("x").ttl_at_most(brief)) };
+    let stored = node.cache.read(1, load).await.unwrap();
+    assert!(stored.hard_ttl_ms() <= 5_000 && stored.ttl_ms() <= 5_000, "{stored:?}");
+    let left: i64 = redis.cli(&["PTTL", "shop:item:1"]).await.unwrap().parse().unwrap();
+    assert!((1..=5_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn deferred_invalidation_is_no_acknowledgement() {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    let pages = node.client.cache::<String>("page", Policy::ttl(Duration::from_secs(60))).unwrap();
+    redis.kill().await.unwrap();
+    assert_eq!(pages.invalidate(1).await.acknowledged(), Err(Deferred));
+    assert_eq!(node.client.invalidate_tag(Tag::new("author", 7)).await.acknowledged(), Err(Deferred));
+}
