@@ -9,7 +9,6 @@ use actix_web::{Result, error};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
 /// The size and the timeout of the product API's connection pool.
@@ -18,11 +17,23 @@ const WAIT: Duration = Duration::from_secs(2);
 /// The statement timeout of the product API.
 const OPTIONS: &str = "-c statement_timeout=5000";
 
-const SELECT: &str = "SELECT p.id, p.name, p.description, p.price_cents, p.stock, p.featured, c.id, c.name, p.version, \
-     to_char(p.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-     to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
-     FROM products p JOIN categories c ON c.id = p.category_id WHERE p.id = $1";
-const UPDATE: &str = "UPDATE products SET stock = $2 WHERE id = $1";
+/// The columns of a product, in the order in which [`serialised`] reads them.
+macro_rules! shown {
+    () => {
+        "p.id, p.name, p.description, p.price_cents, p.stock, p.featured, c.id, c.name, p.version, \
+         to_char(p.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+}
+
+const SELECT: &str =
+    concat!("SELECT ", shown!(), " FROM products p JOIN categories c ON c.id = p.category_id WHERE p.id = $1");
+/// One statement, as most applications write it: `DEL` follows the COMMIT as soon as it can.
+const UPDATE: &str = concat!(
+    "WITH p AS (UPDATE products SET stock = $2 WHERE id = $1 RETURNING *) SELECT ",
+    shown!(),
+    " FROM p JOIN categories c ON c.id = p.category_id"
+);
 
 pub(crate) struct Shop {
     config: Config,
@@ -99,11 +110,10 @@ impl Connection {
     }
 
     async fn run(&self, stock: Option<i32>, id: i64) -> Result<Option<Row>, tokio_postgres::Error> {
-        if let Some(stock) = stock {
-            let parameters: [&(dyn ToSql + Sync); 2] = [&id, &stock];
-            self.client.execute(&self.update, &parameters).await?;
+        match stock {
+            Some(stock) => self.client.query_opt(&self.update, &[&id, &stock]).await,
+            None => self.client.query_opt(&self.select, &[&id]).await,
         }
-        self.client.query_opt(&self.select, &[&id]).await
     }
 }
 
