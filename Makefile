@@ -76,7 +76,7 @@ load: ## send requests to the running stack until Ctrl-C, and show the results l
 	@PROFILE=$(measured) deploy/tool demo load $(rps:%=--rps=%) $(mix:%=--mix=%) $(skew:%=--skew=%) $(args)
 
 ##@ Develop
-.PHONY: schemathesis test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit shellcheck
+.PHONY: schemathesis test test-programs repeat-tests hostile-shells check fmt clippy docs alone deny audit machete typos shellcheck
 # Most tests wait for a server most of the time.
 test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: ## run every test on private Postgres and Redis instances
@@ -93,7 +93,7 @@ schemathesis: ## test the four services against their OpenAPI documents, on priv
 	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
 hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
-check: fmt clippy docs alone deny shellcheck ## formatting, lints, documentation, dependencies, scripts
+check: fmt clippy docs alone deny machete typos shellcheck ## formatting, lints, documentation, dependencies, scripts
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	cargo fmt --all --check
@@ -115,6 +115,12 @@ deny:
 	else echo 'deny: skipped, cargo-deny is not installed (cargo install --locked cargo-deny; it takes some minutes)'; fi
 audit: ## look the dependencies up in the advisory database (needs cargo-deny and the network)
 	cargo deny --all-features check advisories
+machete:
+	@if command -v cargo-machete >/dev/null; then cargo machete; \
+	else echo 'machete: skipped, cargo-machete is not installed (cargo install --locked cargo-machete)'; fi
+typos:
+	@if command -v typos >/dev/null; then typos; \
+	else echo 'typos: skipped, it is not installed (cargo install --locked typos-cli)'; fi
 shellcheck:
 	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR:. $(shell_scripts); \
 	else echo 'shellcheck: skipped, it is not installed (apt-get install shellcheck)'; fi
