@@ -57,7 +57,7 @@ check_ports() {
 tools=(demo checker bench proofs)
 programs=$root/.stack-programs
 compile() { # TOOL
-  local name found excluded=(--exclude testkit --exclude client)
+  local name found excluded=(--exclude testkit)
   for name in "${tools[@]}"; do if [[ $name != "$1" ]]; then excluded+=(--exclude "$name"); fi; done
   found=$(cd "$root" && cargo build --workspace "${excluded[@]}" --profile "$PROFILE" --message-format json-render-diagnostics) ||
     die "the build failed; cargo's message is above."
