@@ -34,7 +34,7 @@ impl Shop {
 
     /// Starts a shop with the first `count` products of the demo catalogue.
     pub(crate) async fn with_products(count: u64) -> Self {
-        let redis = Redis::start().await.expect("a private Redis");
+        let redis = Redis::start_with_users(&[]).await.expect("a private Redis");
         let database = Database::shared().await;
         let api = start(&redis, &database, count, "0").await;
         Self { redis, api, database }
