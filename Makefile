@@ -93,7 +93,7 @@ schemathesis: ## test the four services against their OpenAPI documents, on priv
 	else echo 'schemathesis: skipped, it cannot be installed; the reason is above (it needs Python 3.11, python3-venv and PyPI)'; fi
 hostile-shells: ## run make ps and a demo under environments that have broken scripts; needs the running stack
 	@deploy/hostile-shells
-check: fmt clippy docs alone deny machete typos shellcheck ## formatting, lints, documentation, dependencies, scripts
+check: fmt clippy docs alone deny machete typos shellcheck ## formatting, lints, documentation, dependencies, spelling, scripts
 fmt:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	cargo fmt --all --check

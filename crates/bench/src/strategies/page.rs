@@ -50,7 +50,7 @@ The quantiles in [figures.json](figures.json) are made from them; a test does it
 pub(super) fn cold_starts(all: &[ColdStart]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let mut text = format!(
-        "## Cold start\n\nRedis loses everything while an open loop reads (Zipf, 0.9) as much as the database can carry, and twice as much. The database answers over a wire with a delay of 20 ms; over it, reads without a cache reached {:.0} a second. Recovered: from then on every 100 ms had at least 95 % of the hit ratio and at most twice the p99 of before (and 10 ms). One value for each repetition.\n\n| | load, × database | recovered after | database loads | reads without an answer | read p99 before, ms | read p99 after, ms |\n|---|---:|---|---|---|---|---|\n",
+        "## Cold start\n\nRedis loses everything while an open loop reads (Zipf, 0.9) as much as the database can carry, and twice as much. The database answers through a proxy with a delay of 20 ms; through it, reads without a cache reached {:.0} a second. Recovered: from then on every 100 ms had at least 95 % of the hit ratio and at most twice the p99 of before (and 10 ms). One value for each repetition.\n\n| | load, × database | recovered after | database loads | reads without an answer | read p99 before, ms | read p99 after, ms |\n|---|---:|---|---|---|---|---|\n",
         first.capacity
     );
     for it in all {

@@ -12,7 +12,7 @@
 //! writes made directly in psql. The writer knows no keys, so any number of caches can handle the event. Cost: Pub/Sub
 //! does not deliver a message to a subscriber that is disconnected. After a lost connection the listener therefore
 //! invalidates its whole cache, and the TTL bounds the staleness in every case. A service that needs every event reads
-//! the stream, as the other services do. The listener is `crate::events::listener`, the relay `events::relay`.
+//! the stream, as the other services do. The listener is `crate::events::listener`, the relay `outbox::relay`.
 
 use cache::Cached;
 use cache::error::LoadError;
