@@ -7,7 +7,7 @@
 //! | no acknowledged write is lost | products, their versions, and lines of carts in Postgres, after the fault |
 //! | no committed change is lost | streams without gaps; the index and the known carts equal their sources |
 //! | no request fails while only Redis is unavailable | the checker's reads and writes |
-//! | nothing stays stale once all events are applied, whatever the result of the write | every entry of every cache is compared with a fresh load; rows are also written directly in SQL |
+//! | nothing stays stale once all events are applied, also after a write with an unknown result | every entry of every cache is compared with a fresh load; rows are also written directly in SQL |
 //!
 //! The faults are made on private processes, or on the running stack by its script (natively or in Compose).
 

@@ -35,7 +35,7 @@ impl Freshness {
         (head.number, head.asked) = (number, Some(now));
     }
 
-    /// Marks the copy as not current, because the log reports that it belongs to another history, whatever its
+    /// Marks the copy as not current, because the log reports that it belongs to another history, at any
     /// position.
     pub fn mark_not_current(&self) {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).current = None;

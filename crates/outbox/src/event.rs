@@ -80,7 +80,7 @@ impl<T: EventData> Event<T> {
     }
 }
 
-/// Returns the epoch in an event, whatever its other fields are.
+/// Returns the epoch in an event, and ignores its other fields.
 pub(crate) fn epoch_of(json: &[u8]) -> Option<Uuid> {
     #[derive(Deserialize)]
     struct Numbered {
