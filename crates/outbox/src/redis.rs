@@ -1,4 +1,6 @@
 //! Connections to Redis with a timeout for each command, which reconnect forever.
+//!
+//! Every client of this workspace comes from here, except those of `crates/cache`, which depends on no other crate.
 
 use std::time::Duration;
 
@@ -32,6 +34,14 @@ pub(crate) fn builder(url: &str, timeout: Duration) -> Result<Builder, RedisUrlE
         })
         .set_policy(ReconnectPolicy::new_constant(0, 100));
     Ok(builder)
+}
+
+/// Returns a client that is not connected yet; a command takes `timeout` at most, and is never sent again.
+///
+/// # Errors
+/// Returns an error if the URL cannot be used.
+pub fn client(url: &str, timeout: Duration) -> Result<Client, RedisUrlError> {
+    builder(url, timeout)?.build().map_err(|error| RedisUrlError::from(&error))
 }
 
 /// The interval between two pings, and the number of unanswered pings after which the client reconnects.

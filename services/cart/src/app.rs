@@ -81,7 +81,7 @@ impl Service for App {
         };
         let handler = CartEventHandler::new(cache.clone(), caches, snapshots);
         let consumer = Consumer::start(&settings.events, &redis.url, subscription, handler).context("REDIS__URL")?;
-        progress.follow(&consumer);
+        progress.follow(consumer.watch());
         // Before the first request, waits for the changes made while no process of this service ran. Without Redis there
         // is nothing to invalidate.
         if cache.health().is_in_use() {

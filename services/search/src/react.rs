@@ -54,7 +54,7 @@ impl EventHandler for Reaction {
                 self.invalidator.reset_shared_state(position).await.map_err(HandlerError::Unavailable)?;
                 Ok(None)
             }
-            Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory => {
+            Resync::NewGroup | Resync::Gap | Resync::LostEvent | Resync::OtherHistory | Resync::Unsubscribed => {
                 warn!(?why, "events were missed; the index is compared with the whole catalogue");
                 if why == Resync::OtherHistory {
                     self.invalidator.reset_history().await;

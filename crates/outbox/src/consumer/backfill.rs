@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use super::EventHandler;
-use super::backoff::Backoff;
+use super::handler::EventHandler;
+use super::outcome::BatchOutcome;
 use super::plan::parse;
-use super::reactor::{BatchOutcome, Reactor, Stopped};
-use super::wire::{Body, Entry};
+use super::retry::Retry;
+use super::stop::Stopped;
+use super::stream::{Body, Entry};
+use crate::backoff::Backoff;
 use crate::event::Event;
-use crate::log::{LogError, LogPosition};
+use crate::log::{EventLog, LogError, LogPosition};
 
 /// How often an unresponsive log is asked, if a resync is allowed instead.
 const ATTEMPTS: u32 = 3;
@@ -42,18 +44,24 @@ pub(super) struct Page {
     pub(super) head: u64,
 }
 
-impl<R: EventHandler> Reactor<R> {
+/// Access to the log during a batch.
+pub(super) struct Backfill<'a, R> {
+    pub(super) retry: &'a mut Retry<R>,
+    pub(super) log: &'a EventLog,
+    pub(super) outcome: &'a mut BatchOutcome,
+}
+
+impl<R: EventHandler> Backfill<'_, R> {
     /// Fetches and applies the events after `after`, up to and including `until`.
-    pub(super) async fn backfill(
+    pub(super) async fn events(
         &mut self,
         after: u64,
         until: u64,
         during_log_outage: DuringLogOutage,
-        outcome: &mut BatchOutcome,
     ) -> Result<BackfillResult, Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         while position < until {
-            match self.page(position.into(), until, outcome).await? {
+            match self.page(position.into(), until).await? {
                 Ok(page) if page.reached.seq > position => position = page.reached.seq,
                 // The log ends before `until`, or has a gap itself.
                 Ok(_) | Err(LogError::Pruned(_) | LogError::Diverged(_)) => return Ok(BackfillResult::Missing),
@@ -63,8 +71,8 @@ impl<R: EventHandler> Reactor<R> {
                         tracing::warn!(reason = %why, "the event log does not answer");
                         return Ok(BackfillResult::Missing);
                     }
-                    self.monitor.meter.retries.increment(1);
-                    self.pause(&mut backoff).await?;
+                    self.retry.monitor.meter.retries.increment(1);
+                    self.retry.pause(&mut backoff).await?;
                 }
             }
         }
@@ -72,14 +80,10 @@ impl<R: EventHandler> Reactor<R> {
     }
 
     /// Fetches and applies all events after a position. Returns the position that it reached.
-    pub(super) async fn backfill_to_head(
-        &mut self,
-        after: LogPosition,
-        outcome: &mut BatchOutcome,
-    ) -> Result<(LogPosition, BackfillResult), Stopped> {
+    pub(super) async fn until_head(&mut self, after: LogPosition) -> Result<(LogPosition, BackfillResult), Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         loop {
-            match self.page(position, u64::MAX, outcome).await? {
+            match self.page(position, u64::MAX).await? {
                 Ok(page) if page.reached == position => return Ok((position, BackfillResult::Done)),
                 Ok(page) => position = page.reached,
                 Err(LogError::Pruned(_)) => return Ok((position, BackfillResult::Missing)),
@@ -89,19 +93,14 @@ impl<R: EventHandler> Reactor<R> {
                 }
                 Err(LogError::Unavailable(_)) => {
                     attempts += 1;
-                    self.pause(&mut backoff).await?;
+                    self.retry.pause(&mut backoff).await?;
                 }
             }
         }
     }
 
     /// Fetches and applies one page of the log.
-    pub(super) async fn page(
-        &mut self,
-        after: LogPosition,
-        until: u64,
-        outcome: &mut BatchOutcome,
-    ) -> Result<Result<Page, LogError>, Stopped> {
+    pub(super) async fn page(&mut self, after: LogPosition, until: u64) -> Result<Result<Page, LogError>, Stopped> {
         let page = match self.log.after(after).await {
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
@@ -117,26 +116,21 @@ impl<R: EventHandler> Reactor<R> {
             position += 1;
             let entry = entry(position, &value);
             epoch = entry.epoch().or(epoch);
-            match parse::<R::Data>(&entry, self.source.types) {
+            match parse::<R::Data>(&entry, self.retry.source.types) {
                 Ok(event) => events.push(event),
                 Err(letter) => {
-                    self.flush(&mut events, &entries, outcome).await?;
-                    letter.into_iter().for_each(|letter| outcome.set_aside(letter));
+                    self.flush(&mut events, &entries).await?;
+                    letter.into_iter().for_each(|letter| self.outcome.set_aside(letter));
                 }
             }
             entries.push(entry);
         }
-        self.flush(&mut events, &entries, outcome).await?;
+        self.flush(&mut events, &entries).await?;
         Ok(Ok(Page { reached: LogPosition { seq: position, epoch }, head }))
     }
 
-    async fn flush(
-        &mut self,
-        events: &mut Vec<Event<R::Data>>,
-        entries: &[Entry],
-        outcome: &mut BatchOutcome,
-    ) -> Result<(), Stopped> {
-        self.apply(std::mem::take(events), entries, outcome).await
+    async fn flush(&mut self, events: &mut Vec<Event<R::Data>>, entries: &[Entry]) -> Result<(), Stopped> {
+        self.retry.apply(std::mem::take(events), entries, self.outcome).await
     }
 }
 

@@ -15,14 +15,14 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::backfill::DuringLogOutage;
-use super::history::HistoryCheck;
+use super::effects::Effects;
+use super::handler::{EventHandler, Resync};
+use super::history::{self, HistoryCheck};
+use super::join::{Join, Membership};
 use super::monitor;
-use super::plan::plan;
-use super::reactor::Reactor;
-use super::session::{Session, SessionEnd};
-use super::stream::Stream;
-use super::wire::Entry;
-use super::{EventHandler, Resync};
+use super::session::Session;
+use super::stop::SessionEnd;
+use super::stream::{Entry, StreamReader};
 use crate::log::LogPosition;
 
 /// How often the process looks for entries that a peer has left pending.
@@ -38,25 +38,20 @@ const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCO
 
 /// A member of a consumer group.
 pub(super) struct Group<R> {
-    pub(super) name: &'static str,
+    name: &'static str,
     /// The name of this consumer in the group.
     consumer: String,
-    pub(super) session: Session,
-    pub(super) reactor: Reactor<R>,
-    /// The last event that was delivered to this process, or the position where the group began.
-    pub(super) last: Option<LogPosition>,
+    session: Session,
+    effects: Effects<R>,
+    membership: Membership,
     /// An event of which it is unknown whether it is part of the log's history.
     unconfirmed: Option<LogPosition>,
-    /// Whether the service stores its position.
-    pub(super) knows_position: bool,
-    /// The run id of the Redis server that it has read from.
-    pub(super) run_id: Option<String>,
 }
 
 impl<R: EventHandler> Group<R> {
-    pub(super) fn new(name: &'static str, session: Session, reactor: Reactor<R>) -> Self {
-        let consumer = Uuid::now_v7().to_string();
-        Self { name, consumer, session, reactor, last: None, unconfirmed: None, knows_position: false, run_id: None }
+    pub(super) fn new(name: &'static str, session: Session, effects: Effects<R>) -> Self {
+        let (consumer, membership) = (Uuid::now_v7().to_string(), Membership::default());
+        Self { name, consumer, session, effects, membership, unconfirmed: None }
     }
 
     /// Reads until the consumer is stopped or an error occurs.
@@ -65,16 +60,16 @@ impl<R: EventHandler> Group<R> {
         if let Err(SessionEnd::Redis(error)) = &ended
             && REFUSALS.iter().any(|refusal| error.details().starts_with(refusal))
         {
-            self.reactor.monitor.refused(true);
+            self.session.monitor.refused(true);
         }
         ended
     }
 
     async fn read_stream(&mut self) -> Result<(), SessionEnd> {
-        let stream = self.session.connect(&self.reactor.stop).await?;
-        self.join(&stream).await?;
-        self.reactor.monitor.connected(true);
-        let (name, log, monitor) = (self.name, self.reactor.log.clone(), self.reactor.monitor.clone());
+        let stream = self.session.connect().await?;
+        self.group_in(&stream).join().await?;
+        self.session.monitor.connected(true);
+        let (name, log, monitor) = (self.name, self.effects.log.clone(), self.session.monitor.clone());
         let reads = self.read(&stream);
         tokio::select! {
             ended = reads => ended?,
@@ -87,13 +82,17 @@ impl<R: EventHandler> Group<R> {
         Ok(())
     }
 
+    fn group_in<'a>(&'a mut self, stream: &'a StreamReader) -> Join<'a, R> {
+        Join { group: self.name, stream, effects: &mut self.effects, membership: &mut self.membership }
+    }
+
     /// Returns `Ok` when the consumer is stopped.
-    async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
+    async fn read(&mut self, stream: &StreamReader) -> Result<(), SessionEnd> {
         // Entries that Redis delivered to an earlier session, possibly without that session receiving the reply.
-        while self.claim_pending(stream, None).await? && !self.reactor.stop.is_cancelled() {}
+        while self.claim_pending(stream, None).await? && !self.session.stop.is_cancelled() {}
         let mut claimed_at = Instant::now();
         let mut pruned_at: Option<Instant> = None;
-        while !self.reactor.stop.is_cancelled() {
+        while !self.session.stop.is_cancelled() {
             stream.check_connections()?;
             if claimed_at.elapsed() >= CLAIM_INTERVAL.min(self.session.claim_after) {
                 self.claim_pending(stream, Some(self.session.claim_after)).await?;
@@ -101,8 +100,8 @@ impl<R: EventHandler> Group<R> {
                 if let Some(unconfirmed) = self.unconfirmed {
                     self.compare(unconfirmed, None).await?;
                 }
-                if self.knows_position {
-                    self.compare_with_position(stream).await?;
+                if self.membership.knows_position {
+                    self.group_in(stream).compare_with_position().await?;
                 }
                 if pruned_at.is_none_or(|at| at.elapsed() >= PRUNE_INTERVAL) {
                     stream.prune_consumers(self.name, PRUNE_IDLE_AFTER, None).await?;
@@ -110,20 +109,20 @@ impl<R: EventHandler> Group<R> {
                 }
             }
             let mut entries = stream.next(self.name, &self.consumer, self.session.batch).await?;
-            self.reactor.monitor.refused(false);
+            self.session.monitor.refused(false);
             let Some(first) = entries.first_mut() else { continue };
-            if self.last.is_none_or(|last| last.seq + 1 != first.seq) {
+            if self.membership.last.is_none_or(|last| last.seq + 1 != first.seq) {
                 // A peer received the preceding entry, if there is one in the stream.
                 first.before = Some(stream.before(&first.id).await?);
             }
-            if let Some(last) = self.last {
+            if let Some(last) = self.membership.last {
                 self.compare(last, first.epoch()).await?;
             }
-            let before = self.last.and_then(|last| last.epoch);
+            let before = self.membership.last.and_then(|last| last.epoch);
             let epoch = entries.iter().rev().find_map(Entry::epoch).or(before);
             let last = entries.last().map(|entry| LogPosition { seq: entry.seq, epoch });
-            self.apply_steps(stream, entries).await?;
-            self.last = last;
+            self.apply(stream, entries).await?;
+            self.membership.last = last;
         }
         Ok(())
     }
@@ -131,51 +130,46 @@ impl<R: EventHandler> Group<R> {
     /// Compares the last known event with the next one, which has the epoch `epoch`. If the log does not respond, the
     /// process asks again later. Events need not wait for the result: a negative result triggers a resync.
     async fn compare(&mut self, known: LogPosition, epoch: Option<Uuid>) -> Result<(), SessionEnd> {
-        match self.reactor.compare(known, epoch).await {
+        match history::compare(&self.effects.log, known, epoch).await {
             HistoryCheck::Same => self.unconfirmed = self.unconfirmed.filter(|unconfirmed| *unconfirmed != known),
             HistoryCheck::Unknown => self.unconfirmed = self.unconfirmed.or(Some(known)),
             HistoryCheck::Other => {
                 // A peer has already reset the group. This process applied events of the previous history in the
                 // meantime.
-                self.reactor.resync(Resync::OtherHistory).await?;
-                (self.last, self.unconfirmed) = (None, None);
+                self.effects.retry.resync(Resync::OtherHistory).await?;
+                (self.membership.last, self.unconfirmed) = (None, None);
             }
         }
-        self.reactor.monitor.unconfirmed(self.unconfirmed.is_some());
+        self.session.monitor.unconfirmed(self.unconfirmed.is_some());
         Ok(())
     }
 
     /// Claims pending entries, applies and acknowledges them. Returns whether there were any.
-    async fn claim_pending(&mut self, stream: &Stream, idle: Option<Duration>) -> Result<bool, SessionEnd> {
+    async fn claim_pending(&mut self, stream: &StreamReader, idle: Option<Duration>) -> Result<bool, SessionEnd> {
         let entries = stream.claim(self.name, &self.consumer, idle, self.session.batch).await?;
         if entries.is_empty() {
             return Ok(false);
         }
         if idle.is_some() {
-            self.reactor.monitor.meter.claimed.increment(entries.len() as u64);
+            self.session.monitor.meter.claimed.increment(entries.len() as u64);
         }
-        self.apply_steps(stream, entries).await?;
+        self.apply(stream, entries).await?;
         Ok(true)
     }
 
     /// Applies entries, then acknowledges them.
-    async fn apply_steps(&mut self, stream: &Stream, entries: Vec<Entry>) -> Result<(), SessionEnd> {
-        self.reactor.monitor.meter.received.increment(entries.len() as u64);
+    async fn apply(&mut self, stream: &StreamReader, entries: Vec<Entry>) -> Result<(), SessionEnd> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let first_seq = match entries.iter().any(|entry| entry.before == Some(0)) {
             true => stream.stream_state(self.name, 0).await?.first_seq(),
             false => 0,
         };
-        let steps = plan(&entries, self.reactor.source.types, self.last.map(|last| last.seq), first_seq);
-        let ids = match (entries.first(), entries.last()) {
-            (Some(first), Some(last)) => (first.id.as_str(), last.id.as_str()),
-            _ => return Ok(()),
-        };
-        let keeping = extend_claim(stream, self.name, &self.consumer, ids, entries.len(), self.session.claim_after / 3);
-        let reactor = &mut self.reactor;
-        let letters = self.session.dead_letters.as_str();
+        let (ids, every) = ((first.id.as_str(), last.id.as_str()), self.session.claim_after / 3);
+        let keeping = extend_claim(stream, self.name, &self.consumer, ids, entries.len(), every);
+        let (effects, floor) = (&mut self.effects, self.membership.last.map(|last| last.seq));
         let work = async {
-            let outcome = reactor.apply_steps(steps, &entries, DuringLogOutage::GiveUp).await?;
-            reactor.write(stream, letters, &outcome).await
+            let outcome = effects.apply(&entries, floor, first_seq, DuringLogOutage::GiveUp).await?;
+            effects.write(stream, &outcome).await
         };
         tokio::select! {
             done = work => done?,
@@ -192,7 +186,7 @@ impl<R: EventHandler> Group<R> {
 
 /// Extends the claim on a batch while this process works on it, without a time limit.
 async fn extend_claim(
-    stream: &Stream,
+    stream: &StreamReader,
     group: &str,
     consumer: &str,
     ids: (&str, &str),

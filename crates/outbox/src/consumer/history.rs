@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::EventHandler;
-use super::reactor::Reactor;
-use crate::log::{LogError, LogPosition};
+use crate::log::{EventLog, LogError, LogPosition};
 
 /// How long the log may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,16 +24,14 @@ pub(super) enum HistoryCheck {
     Unknown,
 }
 
-impl<R: EventHandler> Reactor<R> {
-    /// Compares the last known event with the next event, which has the epoch `epoch`.
-    pub(super) async fn compare(&self, known: LogPosition, epoch: Option<Uuid>) -> HistoryCheck {
-        if known.epoch.is_none() || known.epoch == epoch {
-            return HistoryCheck::Same;
-        }
-        match self.log.head(Some(known), TIMEOUT).await {
-            Ok(_) | Err(LogError::Pruned(_)) => HistoryCheck::Same,
-            Err(LogError::Diverged(_)) => HistoryCheck::Other,
-            Err(LogError::Unavailable(_)) => HistoryCheck::Unknown,
-        }
+/// Compares the last known event with the next event, which has the epoch `epoch`.
+pub(super) async fn compare(log: &EventLog, known: LogPosition, epoch: Option<Uuid>) -> HistoryCheck {
+    if known.epoch.is_none() || known.epoch == epoch {
+        return HistoryCheck::Same;
+    }
+    match log.head(Some(known), TIMEOUT).await {
+        Ok(_) | Err(LogError::Pruned(_)) => HistoryCheck::Same,
+        Err(LogError::Diverged(_)) => HistoryCheck::Other,
+        Err(LogError::Unavailable(_)) => HistoryCheck::Unknown,
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::Resync;
+use super::handler::Resync;
 
 /// The metrics of one consumer; registered once.
 #[derive(Clone)]
 pub(super) struct Meter {
-    stream: &'static str,
-    group: &'static str,
+    /// The stream and the group. A listener that counts its own events has none.
+    labels: Option<(&'static str, &'static str)>,
     pub(super) received: Counter,
     pub(super) duplicates: Counter,
     pub(super) gaps: Counter,
@@ -31,8 +31,7 @@ impl Meter {
         let counted = |name: &'static str| counter!(name, "stream" => stream, "group" => group);
         let measured = |name: &'static str| gauge!(name, "stream" => stream, "group" => group);
         Self {
-            stream,
-            group,
+            labels: Some((stream, group)),
             received: counted("events_received_total"),
             duplicates: counted("events_duplicates_total"),
             gaps: counted("events_gaps_total"),
@@ -45,6 +44,26 @@ impl Meter {
             lag_seconds: measured("events_lag_seconds"),
             verified: measured("events_verified_timestamp_seconds"),
             delay: histogram!("events_delay_seconds", "stream" => stream, "group" => group),
+        }
+    }
+
+    /// Returns metrics that nothing exports.
+    pub(super) fn none() -> Self {
+        let (counter, gauge) = (Counter::noop, Gauge::noop);
+        Self {
+            labels: None,
+            received: counter(),
+            duplicates: counter(),
+            gaps: counter(),
+            retries: counter(),
+            claimed: counter(),
+            lost: counter(),
+            connected: gauge(),
+            applied: counter(),
+            lag: gauge(),
+            lag_seconds: gauge(),
+            verified: gauge(),
+            delay: Histogram::noop(),
         }
     }
 
@@ -61,19 +80,21 @@ impl Meter {
     }
 
     pub(super) fn dead_letter(&self, reason: &'static str) {
-        counter!("events_dead_letters_total", "stream" => self.stream, "group" => self.group, "reason" => reason)
-            .increment(1);
+        let Some((stream, group)) = self.labels else { return };
+        counter!("events_dead_letters_total", "stream" => stream, "group" => group, "reason" => reason).increment(1);
     }
 
     pub(super) fn resync(&self, why: Resync) {
+        let Some((stream, group)) = self.labels else { return };
         let why = match why {
             Resync::NewGroup => "new-group",
             Resync::Gap => "gap",
             Resync::LostEvent => "poison",
             Resync::RedisChanged => "redis-changed",
             Resync::OtherHistory => "other-history",
+            Resync::Unsubscribed => "unsubscribed",
         };
-        counter!("events_resyncs_total", "stream" => self.stream, "group" => self.group, "why" => why).increment(1);
+        counter!("events_resyncs_total", "stream" => stream, "group" => group, "why" => why).increment(1);
     }
 
     /// Records that everything was applied `ago`. The gauge holds that time (Unix seconds), so its age grows until it

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-use super::ConsumerStatus;
 use super::meter::Meter;
 use super::progress::ProgressChecks;
-use super::stream::Stream;
+use super::status::ConsumerStatus;
+use super::stream::StreamReader;
 use crate::log::EventLog;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ impl ConsumerMonitor {
 /// Measures once a second, forever. Without a group (an empty name), the position in the status is used instead.
 ///
 /// It also detects a connection that breaks while the event handler takes long; the reading task handles the failure.
-pub(super) async fn watch(stream: &Stream, group: &str, log: EventLog, monitor: ConsumerMonitor) -> Infallible {
+pub(super) async fn watch(stream: &StreamReader, group: &str, log: EventLog, monitor: ConsumerMonitor) -> Infallible {
     let (mut ends, mut made_good) = (ProgressChecks::default(), None);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -10,23 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{Consumer, ConsumerSettings};
+use super::settings::ConsumerSettings;
+use super::status::ConsumerStatus;
 use crate::source::EventSource;
-
-/// The status of a consumer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConsumerStatus {
-    /// Whether the consumer has a connection and reads.
-    pub connected: bool,
-    /// The highest applied number (with `Log`: the number up to which every event is applied).
-    pub position: u64,
-    /// The number of events in the stream that no consumer of the group has applied yet.
-    pub lag: u64,
-    /// Every event from before this moment is applied. `None` until this is known for the first time.
-    pub verified: Option<Instant>,
-    /// Whether Redis responds and refuses reads. Only set for a group, which has no other source of events.
-    pub refused: bool,
-}
 
 /// Whether the data that a service derives from events is current. It exists before its consumer does. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,10 +46,11 @@ impl EventProgress {
         Self { stream: source.stream, limit: settings.stale_after, status: Arc::default() }
     }
 
-    /// Follows `consumer` from now on. Only the first call has an effect.
-    pub fn follow(&self, consumer: &Consumer) {
+    /// Follows the status of a consumer ([`Consumer::watch`](super::Consumer::watch)) from now on. Only the first call
+    /// has an effect.
+    pub fn follow(&self, status: watch::Receiver<ConsumerStatus>) {
         // A second consumer of one stream is not started.
-        let _ = self.status.set(consumer.watch());
+        let _ = self.status.set(status);
     }
 
     /// Returns whether, as far as is known, every event that is older than [`ConsumerSettings::stale_after`] is

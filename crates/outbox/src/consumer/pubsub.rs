@@ -1,4 +1,7 @@
-//! Listens to the Pub/Sub channel only, to show the cost: missed events are never backfilled.
+//! Listens to a Pub/Sub channel, which delivers a message only to its current subscribers.
+//!
+//! The transport `pubsub` shows the cost: missed events are lost. A handler that can drop everything instead listens
+//! with [`OnLoss::Resync`]: it resyncs after each new subscription and after each overflow.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -12,40 +15,76 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::EventHandler;
-use super::reactor::Reactor;
-use super::session::{Session, SessionEnd};
+use super::handler::{EventHandler, Resync};
+use super::monitor::ConsumerMonitor;
+use super::retry::Retry;
+use super::session::Session;
+use super::stop::{SessionEnd, Stopped};
 use crate::event::Event;
+use crate::recurring_failure::RecurringFailure;
 use crate::redis;
 
 const ATTEST_EVERY: Duration = Duration::from_secs(1);
 
+/// What to do when messages may have been missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnLoss {
+    /// Nothing: the loss is accepted.
+    Accept,
+    /// Resync: the handler drops everything that depends on events.
+    Resync,
+}
+
 /// A subscriber of a channel.
 pub(super) struct Listener<R> {
-    pub(super) session: Session,
-    pub(super) channel: &'static str,
-    pub(super) reactor: Reactor<R>,
+    session: Session,
+    channel: &'static str,
+    /// The timeout of a Redis command.
+    timeout: Duration,
+    on_loss: OnLoss,
+    retry: Retry<R>,
+    /// The failure to apply messages, which are not retried.
+    apply_failure: RecurringFailure,
 }
 
 impl<R: EventHandler> Listener<R> {
+    pub(super) fn new(
+        channel: &'static str,
+        timeout: Duration,
+        on_loss: OnLoss,
+        session: Session,
+        retry: Retry<R>,
+    ) -> Self {
+        let apply_failure = RecurringFailure::new(
+            session.stream,
+            "the event handler fails; events have no effect",
+            "the event handler succeeds again",
+        );
+        Self { session, channel, timeout, on_loss, retry, apply_failure }
+    }
+
     /// Listens until the consumer is stopped or the connection breaks.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
-        let client = self.session.subscriber()?;
+        let client = self.session.subscriber(self.timeout)?;
         let (messages, mut breaks) = (client.message_rx(), client.error_rx());
         let task = client.connect();
-        let stop = self.reactor.stop.clone();
+        let stop = self.session.stop.clone();
         let listens = async {
             client.wait_for_connect().await?;
             breaks = breaks.resubscribe();
             self.subscribe(&client).await?;
-            self.reactor.monitor.connected(true);
+            // After the subscription: an event between the two would otherwise neither be received nor be covered by
+            // the resync.
+            self.missed().await?;
+            self.session.monitor.connected(true);
             info!(
                 channel = self.channel,
                 "subscribed to the channel; events published during a disconnection are lost"
             );
+            let monitor = self.session.monitor.clone();
             tokio::select! {
-                () = self.hear(messages) => Ok(()),
-                never = self.attest() => match never {},
+                heard = self.hear(messages) => heard.map_err(SessionEnd::from),
+                never = attest(&monitor) => match never {},
                 // A connection that only listens does not notice that its peer is gone.
                 () = redis::wait_for_silence(&client) => Err(Error::new(ErrorKind::Timeout, "Redis does not answer").into()),
                 broken = breaks.recv() => match broken {
@@ -62,62 +101,91 @@ impl<R: EventHandler> Listener<R> {
         ended
     }
 
-    /// Subscribes, and verifies the subscription. The client does not report a refusal: it counts a subscription as
-    /// made when the command is written. So this queries the server.
+    /// Subscribes, and records whether that failed.
     async fn subscribe(&self, client: &SubscriberClient) -> Result<(), Error> {
-        client.subscribe(self.channel).await?;
-        let info: String = client.client_info().await?;
-        match info.contains(" sub=1 ") {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::Auth, "the subscription was refused")),
+        let subscribed = subscribe(client, self.channel).await;
+        self.session.monitor.refused(subscribed.is_err());
+        subscribed
+    }
+
+    /// Compensates for messages that may have been missed.
+    async fn missed(&mut self) -> Result<(), Stopped> {
+        match self.on_loss {
+            OnLoss::Accept => Ok(()),
+            OnLoss::Resync => self.retry.resync(Resync::Unsubscribed).await.map(drop),
         }
     }
 
-    /// Marks the consumer as verified once a second. It applies received events at once, and the loss of other events
-    /// is accepted. So listening is all that can be verified. Never returns.
-    async fn attest(&self) -> Infallible {
+    /// Receives and applies messages, while the client lives.
+    async fn hear(&mut self, mut messages: Receiver<Message>) -> Result<(), Stopped> {
         loop {
-            self.reactor.monitor.verified(Instant::now());
-            sleep(ATTEST_EVERY).await;
-        }
-    }
-
-    /// Receives and applies messages. Never returns while the client lives.
-    async fn hear(&self, mut messages: Receiver<Message>) {
-        loop {
-            let mut heard = match messages.recv().await {
-                Ok(message) => vec![message],
-                Err(RecvError::Lagged(lost)) => {
-                    self.reactor.monitor.meter.lost.increment(lost);
-                    continue;
-                }
-                Err(RecvError::Closed) => return,
-            };
+            let (mut heard, mut lost) = (Vec::new(), 0);
+            match messages.recv().await {
+                Ok(message) => heard.push(message),
+                Err(RecvError::Lagged(more)) => lost += more,
+                Err(RecvError::Closed) => return Ok(()),
+            }
             while (heard.len() as u64) < self.session.batch {
                 match messages.try_recv() {
                     Ok(message) => heard.push(message),
-                    Err(TryRecvError::Lagged(lost)) => self.reactor.monitor.meter.lost.increment(lost),
+                    Err(TryRecvError::Lagged(more)) => lost += more,
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }
             }
-            self.reactor.monitor.meter.received.increment(heard.len() as u64);
+            let meter = &self.session.monitor.meter;
+            meter.lost.increment(lost);
+            meter.received.increment(heard.len() as u64);
             let mut events: Vec<Event<R::Data>> = heard.iter().filter_map(|message| self.parse(message)).collect();
             events.sort_by_key(|event| event.seq);
-            if !events.is_empty() {
-                self.reactor.apply_once(&events).await;
+            let is_applied = events.is_empty() || self.apply(&events).await;
+            if lost > 0 || !is_applied {
+                self.missed().await?;
             }
         }
+    }
+
+    /// Applies events once. Returns whether that succeeded.
+    async fn apply(&self, events: &[Event<R::Data>]) -> bool {
+        let applied = self.retry.apply_once(events).await;
+        match &applied {
+            Ok(()) => {
+                self.apply_failure.recovered();
+            }
+            Err(reason) => self.apply_failure.failed(reason),
+        }
+        applied.is_ok()
     }
 
     fn parse(&self, message: &Message) -> Option<Event<R::Data>> {
         let json = message.value.as_bytes().unwrap_or_default();
-        match Event::parse(json, self.reactor.source.types) {
+        match Event::parse(json, self.retry.source.types) {
             Ok(event) => Some(event),
             Err(error) => {
                 warn!(%error, channel = self.channel, "a message of the channel cannot be read and is skipped");
-                self.reactor.monitor.meter.lost.increment(1);
+                self.session.monitor.meter.lost.increment(1);
+                self.retry.handler.unreadable(&error);
                 None
             }
         }
+    }
+}
+
+/// Subscribes, and verifies the subscription. The client does not always report a refusal: it may count a subscription as
+/// made when the command is written. So this queries the server.
+async fn subscribe(client: &SubscriberClient, channel: &'static str) -> Result<(), Error> {
+    client.subscribe(channel).await?;
+    let info: String = client.client_info().await?;
+    match info.contains(" sub=1 ") {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Auth, "the subscription was refused")),
+    }
+}
+
+/// Marks the consumer as verified once a second. It applies received events at once, and compensates for other events or
+/// accepts their loss. So listening is all that can be verified. Never returns.
+async fn attest(monitor: &ConsumerMonitor) -> Infallible {
+    loop {
+        monitor.verified(Instant::now());
+        sleep(ATTEST_EVERY).await;
     }
 }

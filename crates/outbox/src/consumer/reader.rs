@@ -10,15 +10,15 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::backfill::DuringLogOutage;
-use super::backoff::Backoff;
-use super::history::HistoryCheck;
+use super::effects::Effects;
+use super::handler::{EventHandler, Resync};
+use super::history::{HistoryCheck, compare};
 use super::monitor;
-use super::plan::plan;
-use super::reactor::{BatchOutcome, Reactor};
-use super::session::{Session, SessionEnd};
-use super::stream::Stream;
-use super::wire::Entry;
-use super::{EventHandler, Resync};
+use super::outcome::BatchOutcome;
+use super::session::Session;
+use super::stop::SessionEnd;
+use super::stream::{Entry, StreamReader};
+use crate::backoff::Backoff;
 use crate::log::{LogError, LogPosition};
 
 /// The reader polls the log when Redis has been unreachable for this long, and then polls at this interval.
@@ -26,30 +26,34 @@ const AWAY: Duration = Duration::from_secs(1);
 
 /// A reader with its own position.
 pub(super) struct Reader<R> {
-    pub(super) session: Session,
-    pub(super) reactor: Reactor<R>,
+    session: Session,
+    effects: Effects<R>,
     /// Every event up to this position is applied.
-    pub(super) position: LogPosition,
+    position: LogPosition,
     /// The run id of the Redis server that the reader has read from.
-    pub(super) run_id: Option<String>,
+    run_id: Option<String>,
 }
 
 impl<R: EventHandler> Reader<R> {
+    pub(super) fn new(position: LogPosition, session: Session, effects: Effects<R>) -> Self {
+        Self { session, effects, position, run_id: None }
+    }
+
     /// Reads until the consumer is stopped or an error occurs. If the stream cannot be read although Redis responds,
     /// the reader reads the log before the next attempt.
     pub(super) async fn session(&mut self) -> Result<(), SessionEnd> {
         let ended = self.read_stream().await;
         if matches!(ended, Err(SessionEnd::Redis(_))) {
-            self.reactor.monitor.connected(false);
+            self.session.monitor.connected(false);
             self.poll(None).await?;
         }
         ended
     }
 
     async fn read_stream(&mut self) -> Result<(), SessionEnd> {
-        self.reactor.monitor.at(self.position.seq);
+        self.session.monitor.at(self.position.seq);
         let stream = self.session.open()?;
-        let stop = self.reactor.stop.clone();
+        let stop = self.session.stop.clone();
         loop {
             tokio::select! {
                 connected = stream.connected() => break connected?,
@@ -60,17 +64,17 @@ impl<R: EventHandler> Reader<R> {
         }
         let run_id = stream.run_id().await?;
         if self.run_id.as_ref().is_some_and(|known| *known != run_id) {
-            let from = self.reactor.resync(Resync::RedisChanged).await?;
+            let from = self.effects.retry.resync(Resync::RedisChanged).await?;
             self.go_to(from.unwrap_or(self.position));
         }
         self.run_id = Some(run_id);
-        self.reactor.monitor.connected(true);
+        self.session.monitor.connected(true);
         info!(
             stream = self.session.stream,
             after = self.position.seq,
             "the consumer reads the stream from its stored position"
         );
-        let (log, monitor) = (self.reactor.log.clone(), self.reactor.monitor.clone());
+        let (log, monitor) = (self.effects.log.clone(), self.session.monitor.clone());
         tokio::select! {
             ended = self.read(&stream) => ended,
             never = monitor::watch(&stream, "", log, monitor) => match never {},
@@ -78,14 +82,14 @@ impl<R: EventHandler> Reader<R> {
     }
 
     /// Returns `Ok` when the consumer is stopped.
-    async fn read(&mut self, stream: &Stream) -> Result<(), SessionEnd> {
+    async fn read(&mut self, stream: &StreamReader) -> Result<(), SessionEnd> {
         let look = stream.stream_state("", self.position.seq).await?;
         // If the stream does not hold the next number, it may lack events. The next event would reveal the gap, but may
         // arrive much later.
         let mut unconfirmed = !look.contains(self.position.seq + 1);
         let mut asked: Option<Instant> = None;
         let mut backoff = Backoff::new();
-        let stop = self.reactor.stop.clone();
+        let stop = self.session.stop.clone();
         while !stop.is_cancelled() {
             stream.check_connections()?;
             if unconfirmed && asked.is_none_or(|at| at.elapsed() >= AWAY) {
@@ -107,11 +111,11 @@ impl<R: EventHandler> Reader<R> {
             };
             first.before = Some(self.position.seq);
             let epoch = first.epoch();
-            match self.reactor.compare(self.position, epoch).await {
+            match compare(&self.effects.log, self.position, epoch).await {
                 HistoryCheck::Same => backoff = Backoff::new(),
                 // Nothing is skipped: the same events are read again.
                 HistoryCheck::Unknown => {
-                    self.reactor.pause(&mut backoff).await?;
+                    self.effects.retry.pause(&mut backoff).await?;
                     continue;
                 }
                 HistoryCheck::Other => {
@@ -124,9 +128,7 @@ impl<R: EventHandler> Reader<R> {
                 seq: entries.last().map_or(self.position.seq, |entry| entry.seq),
                 epoch: entries.iter().rev().find_map(Entry::epoch).or(self.position.epoch),
             };
-            self.reactor.monitor.meter.received.increment(entries.len() as u64);
-            let steps = plan(&entries, self.reactor.source.types, None, 0);
-            let outcome = self.reactor.apply_steps(steps, &entries, DuringLogOutage::Wait).await?;
+            let outcome = self.effects.apply(&entries, None, 0, DuringLogOutage::Wait).await?;
             self.set_aside(Some(stream), &outcome).await?;
             self.go_to(outcome.from.unwrap_or(reached));
         }
@@ -134,20 +136,21 @@ impl<R: EventHandler> Reader<R> {
     }
 
     /// Applies the events of the log that this reader has not applied. Returns whether the log has responded.
-    async fn poll(&mut self, stream: Option<&Stream>) -> Result<bool, SessionEnd> {
+    async fn poll(&mut self, stream: Option<&StreamReader>) -> Result<bool, SessionEnd> {
         loop {
             let mut outcome = BatchOutcome::default();
             let asked = Instant::now();
-            match self.reactor.page(self.position, u64::MAX, &mut outcome).await? {
+            let page = self.effects.backfill(&mut outcome).page(self.position, u64::MAX).await?;
+            match page {
                 Ok(page) => {
-                    self.reactor.resync_after_loss(&mut outcome).await?;
+                    self.effects.resync_after_loss(&mut outcome).await?;
                     self.set_aside(stream, &outcome).await?;
                     let done = page.reached == self.position;
                     self.go_to(outcome.from.unwrap_or(page.reached));
-                    self.reactor.monitor.lag(page.head.saturating_sub(self.position.seq), None);
+                    self.session.monitor.lag(page.head.saturating_sub(self.position.seq), None);
                     if done {
                         if page.head <= self.position.seq {
-                            self.reactor.monitor.verified(asked.into_std());
+                            self.session.monitor.verified(asked.into_std());
                         }
                         return Ok(true);
                     }
@@ -168,7 +171,7 @@ impl<R: EventHandler> Reader<R> {
     /// Resyncs. Returns whether the resync has changed the position.
     async fn resync_and_restart(&mut self, why: Resync) -> Result<bool, SessionEnd> {
         let before = self.position;
-        let from = self.reactor.resync(why).await?;
+        let from = self.effects.retry.resync(why).await?;
         // The position in another history is not a valid position in this one.
         let none = if why == Resync::OtherHistory { LogPosition::default() } else { before };
         self.go_to(from.unwrap_or(none));
@@ -177,7 +180,7 @@ impl<R: EventHandler> Reader<R> {
 
     /// Writes dead letters, and advances the service past them. Without Redis they are only logged, because the reader
     /// continues without Redis.
-    async fn set_aside(&self, stream: Option<&Stream>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
+    async fn set_aside(&self, stream: Option<&StreamReader>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
         for letter in &outcome.dead_letters {
             warn!(
                 id = letter.id,
@@ -186,15 +189,15 @@ impl<R: EventHandler> Reader<R> {
                 "an event is written to the dead letters"
             );
             if let Some(stream) = stream {
-                stream.dead_letter(&self.session.dead_letters, letter.fields(self.reactor.source.stream)).await?;
+                stream.dead_letter(&self.effects.dead_letters, letter.fields(self.effects.retry.source.stream)).await?;
             }
-            self.reactor.monitor.meter.dead_letter(letter.reason);
+            self.session.monitor.meter.dead_letter(letter.reason);
         }
-        Ok(self.reactor.skip_dead_letters(outcome).await?)
+        Ok(self.effects.retry.skip_dead_letters(outcome).await?)
     }
 
     fn go_to(&mut self, position: LogPosition) {
         self.position = position;
-        self.reactor.monitor.at(position.seq);
+        self.session.monitor.at(position.seq);
     }
 }

@@ -1,22 +1,48 @@
 //! Calls the event handler until it has applied an event or has finally refused it.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::error;
+use uuid::Uuid;
 
-use super::backoff::Backoff;
-use super::plan::DeadLetter;
-use super::reactor::{BatchOutcome, Reactor, Stopped};
-use super::wire::Entry;
-use super::{EventHandler, HandlerError, Position, Resync};
+use super::dead_letter::DeadLetter;
+use super::handler::{EventHandler, HandlerError, Position, Resync};
+use super::monitor::ConsumerMonitor;
+use super::outcome::BatchOutcome;
+use super::stop::{Stopped, pause};
+use super::stream::Entry;
+use crate::backoff::Backoff;
 use crate::event::Event;
 use crate::log::LogPosition;
 use crate::recurring_failure::RecurringFailure;
+use crate::source::EventSource;
 
-impl<R: EventHandler> Reactor<R> {
+/// Why an event handler that panicked did not apply an event.
+const PANICKED: &str = "the reaction panicked";
+
+/// The number of remembered events. If an event is delivered again after this many others, it is applied again.
+const REMEMBERED: usize = 65_536;
+
+/// The event handler, and which events it has applied.
+pub(super) struct Retry<R> {
+    pub(super) handler: R,
+    pub(super) source: EventSource,
+    pub(super) monitor: ConsumerMonitor,
+    pub(super) stop: CancellationToken,
+    /// A refused event becomes a dead letter after this many attempts.
+    pub(super) max_attempts: u64,
+    /// The recently applied events. If `None`, the caller prevents duplicates and knows the position.
+    pub(super) applied: Option<RecentEvents>,
+}
+
+impl<R: EventHandler> Retry<R> {
     /// Applies events, without a time limit.
     pub(super) async fn apply(
         &mut self,
@@ -92,25 +118,24 @@ impl<R: EventHandler> Reactor<R> {
                 }
                 Ok(Err(HandlerError::Unavailable(why))) => outage.failed(why),
                 Ok(Err(HandlerError::Refused(why))) => return Ok(Err(why)),
-                Err(_) => return Ok(Err("the reaction panicked".to_owned())),
+                Err(_) => return Ok(Err(PANICKED.to_owned())),
             }
             self.monitor.meter.retries.increment(1);
             self.pause(&mut backoff).await?;
         }
     }
 
-    /// Makes one attempt. Events that it does not apply are lost.
-    pub(super) async fn apply_once(&self, events: &[Event<R::Data>]) {
+    /// Makes one attempt. Events that it does not apply are lost. The error is the reason.
+    pub(super) async fn apply_once(&self, events: &[Event<R::Data>]) -> Result<(), String> {
         match AssertUnwindSafe(Box::pin(self.handler.apply(events))).catch_unwind().await {
             Ok(Ok(())) => {
-                self.apply_failure.recovered();
                 self.monitor.meter.applied(events.iter().map(|event| event.occurred_at));
                 events.iter().for_each(|event| self.monitor.reached(event.seq));
+                Ok(())
             }
             failed => {
-                let reason = failed.map_or_else(|_| "the reaction panicked".to_owned(), |why| format!("{why:?}"));
-                self.apply_failure.failed(reason);
                 self.monitor.meter.lost.increment(events.len() as u64);
+                Err(failed.map_or_else(|_| PANICKED.to_owned(), |why| format!("{why:?}")))
             }
         }
     }
@@ -188,9 +213,27 @@ impl<R: EventHandler> Reactor<R> {
 
     /// Waits for the next pause of `backoff`. Returns an error if the consumer is stopped.
     pub(super) async fn pause(&self, backoff: &mut Backoff) -> Result<(), Stopped> {
-        tokio::select! {
-            () = sleep(backoff.pause()) => Ok(()),
-            () = self.stop.cancelled() => Err(Stopped),
+        pause(&self.stop, backoff).await
+    }
+}
+
+/// The ids of recently applied events, by number. The number alone does not identify an event: a restored database
+/// assigns it again, to another event.
+#[derive(Debug, Default)]
+pub(super) struct RecentEvents {
+    events: BTreeMap<u64, Uuid>,
+}
+
+impl RecentEvents {
+    pub(super) fn has(&self, seq: u64, event: Uuid) -> bool {
+        self.events.get(&seq) == Some(&event)
+    }
+
+    /// Remembers an event, and removes the event with the lowest number if there are too many.
+    pub(super) fn add(&mut self, seq: u64, event: Uuid) {
+        self.events.insert(seq, event);
+        if self.events.len() > REMEMBERED {
+            self.events.pop_first();
         }
     }
 }

@@ -4,6 +4,10 @@
 //! as one session: when either breaks, or a reply is late, the session ends, and the next session opens new
 //! connections. So a command that was sent to one Redis never receives a reply from another Redis.
 
+mod state;
+#[cfg(test)]
+mod tests;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,13 +15,14 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, StreamsInterface};
 use fred::types::config::Server;
+use fred::types::scripts::Script;
 use fred::types::streams::XID;
 use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use super::scripts::{Scripts, StreamState};
-use super::wire::{self, Entry};
+pub(super) use self::state::StreamState;
 use crate::event::epoch_of;
 use crate::redis::{self, RedisUrlError};
 
@@ -32,8 +37,66 @@ const DEAD_LETTERS: i64 = 10_000;
 
 type Breaks = Receiver<(Error, Option<Server>)>;
 
+/// The scripts, hashed once per process.
+#[derive(Clone)]
+pub(super) struct Scripts {
+    look: Script,
+    claim: Script,
+    keep: Script,
+    forget: Script,
+    create: Script,
+    dead_letter: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            look: Script::from_lua(include_str!("stream/scripts/look.lua")),
+            claim: Script::from_lua(include_str!("stream/scripts/claim.lua")),
+            keep: Script::from_lua(include_str!("stream/scripts/keep.lua")),
+            forget: Script::from_lua(include_str!("stream/scripts/forget.lua")),
+            create: Script::from_lua(include_str!("stream/scripts/create.lua")),
+            dead_letter: Script::from_lua(include_str!("stream/scripts/dead_letter.lua")),
+        }
+    }
+}
+
+/// An entry, as Redis delivered it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// The id of the entry, for the acknowledgement.
+    pub(super) id: String,
+    /// The number in the id: the number of the event.
+    pub(super) seq: u64,
+    /// The number of the preceding entry in the stream, if it was queried; 0 if there is none.
+    pub(super) before: Option<u64>,
+    /// The content of the entry.
+    pub(super) body: Body,
+}
+
+impl Entry {
+    /// Returns the epoch in the event.
+    pub(super) fn epoch(&self) -> Option<Uuid> {
+        match &self.body {
+            Body::Event(json) => epoch_of(json),
+            Body::Foreign | Body::Gone => None,
+        }
+    }
+}
+
+/// The content of an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Body {
+    /// The value of the field `event`.
+    Event(Vec<u8>),
+    /// The entry has no field `event`.
+    Foreign,
+    /// The entry was deleted after its delivery.
+    Gone,
+}
+
 /// A stream, with connections that end when this value is dropped.
-pub(super) struct Stream {
+pub(super) struct StreamReader {
     name: &'static str,
     scripts: Scripts,
     reader: Client,
@@ -43,13 +106,10 @@ pub(super) struct Stream {
     tasks: [JoinHandle<Result<(), Error>>; 2],
 }
 
-impl Stream {
+impl StreamReader {
     /// Starts to connect; see [`connected`](Self::connected).
     pub(super) fn open(url: &str, name: &'static str, scripts: &Scripts) -> Result<Self, RedisUrlError> {
-        let client = |timeout| -> Result<Client, RedisUrlError> {
-            redis::builder(url, timeout)?.build().map_err(|error| RedisUrlError::from(&error))
-        };
-        let (reader, client) = (client(HANGS)?, client(redis::COMMAND_TIMEOUT)?);
+        let (reader, client) = (redis::client(url, HANGS)?, redis::client(url, redis::COMMAND_TIMEOUT)?);
         let tasks = [reader.connect(), client.connect()];
         Ok(Self { name, scripts: scripts.clone(), reader, client, breaks: OnceLock::new(), tasks })
     }
@@ -93,14 +153,14 @@ impl Stream {
         let wait = Some(WAIT.as_millis() as u64);
         let reply: Value =
             self.reader.xreadgroup(group, consumer, Some(count), wait, false, self.name, XID::NewInGroup).await?;
-        wire::entries(reply)
+        entries(reply)
     }
 
     /// Blocks for up to `WAIT` for events after `position`.
     pub(super) async fn after(&self, position: u64, count: u64) -> Result<Vec<Entry>, Error> {
         let wait = Some(WAIT.as_millis() as u64);
         let reply: Value = self.reader.xread(Some(count), wait, self.name, XID::Manual(id(position).into())).await?;
-        wire::entries(reply)
+        entries(reply)
     }
 
     /// Returns the number of the preceding entry; 0 if this entry is the first.
@@ -110,7 +170,7 @@ impl Stream {
         let Value::Array(mut entries) = reply else { return Ok(0) };
         let Some(Value::Array(mut entry)) = entries.pop() else { return Ok(0) };
         let id = entry.drain(..).next().and_then(Value::into_string);
-        Ok(id.and_then(|id| wire::number(&id)).unwrap_or(0))
+        Ok(id.and_then(|id| number(&id)).unwrap_or(0))
     }
 
     /// Claims pending entries that have been idle for `idle`, or, without it, this consumer's own pending entries.
@@ -125,7 +185,7 @@ impl Stream {
         let of = if idle.is_some() { "" } else { consumer };
         let count = count.to_string();
         let args = vec![group, consumer, &millis, &count, of];
-        wire::parse_claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
+        parse_claimed(self.scripts.claim.evalsha_with_reload(&self.client, self.name, args).await?)
     }
 
     /// Extends the claim on the entries between two ids.
@@ -175,7 +235,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for StreamReader {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
@@ -185,4 +245,59 @@ impl Drop for Stream {
 
 fn id(position: u64) -> String {
     format!("{position}-0")
+}
+
+/// Parses the reply of XREAD or XREADGROUP for one stream. The result is empty if no event arrived before the timeout.
+fn entries(reply: Value) -> Result<Vec<Entry>, Error> {
+    let rows = match reply {
+        Value::Null => return Ok(Vec::new()),
+        Value::Map(map) => map.inner().into_values().next().unwrap_or(Value::Null),
+        other => array(array(other)?.into_iter().next().unwrap_or(Value::Null))?.pop().unwrap_or(Value::Null),
+    };
+    let entry = |row: Value| match <[Value; 2]>::try_from(array(row)?) {
+        Ok([id, fields]) => entry(id, None, fields),
+        Err(_) => Err(unexpected("an entry is not an id and fields")),
+    };
+    array(rows)?.into_iter().map(entry).collect()
+}
+
+/// Parses the reply of the script `claim.lua`.
+fn parse_claimed(reply: Value) -> Result<Vec<Entry>, Error> {
+    let entry = |row: Value| match <[Value; 3]>::try_from(array(row)?) {
+        Ok([id, before, fields]) => entry(id, Some(before.as_u64().unwrap_or(0)), fields),
+        Err(_) => Err(unexpected("a claimed entry has other parts")),
+    };
+    array(reply)?.into_iter().map(entry).collect()
+}
+
+/// Returns the number in an id such as `12-0`.
+fn number(id: &str) -> Option<u64> {
+    id.split('-').next()?.parse().ok()
+}
+
+fn entry(id: Value, before: Option<u64>, fields: Value) -> Result<Entry, Error> {
+    let id = id.into_string().ok_or_else(|| unexpected("an id is not text"))?;
+    let seq = number(&id).ok_or_else(|| unexpected("an id is not a number"))?;
+    Ok(Entry { id, seq, before, body: body(fields)? })
+}
+
+fn body(fields: Value) -> Result<Body, Error> {
+    if matches!(fields, Value::Null | Value::Boolean(false)) {
+        return Ok(Body::Gone);
+    }
+    let fields = array(fields)?;
+    let field = fields.chunks_exact(2).find(|pair| pair[0].as_bytes() == Some(b"event"));
+    Ok(field.and_then(|pair| pair[1].as_bytes()).map_or(Body::Foreign, |json| Body::Event(json.to_vec())))
+}
+
+fn array(value: Value) -> Result<Vec<Value>, Error> {
+    match value {
+        Value::Array(values) => Ok(values),
+        Value::Null => Ok(Vec::new()),
+        other => Err(unexpected(&format!("{:?} where a list should be", other.kind()))),
+    }
+}
+
+fn unexpected(what: &str) -> Error {
+    Error::new(ErrorKind::Parse, format!("the stream's reply cannot be read: {what}"))
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::group::Group;
+use super::handler::EventHandler;
+use super::monitor::ConsumerMonitor;
 use super::pubsub::Listener;
-use super::reactor::Reactor;
 use super::reader::Reader;
-use super::session::SessionEnd;
-use super::{ConsumerStatus, EventHandler};
+use super::status::ConsumerStatus;
+use super::stop::{SessionEnd, pause};
+use crate::backoff::Backoff;
 use crate::recurring_failure::RecurringFailure;
 
 /// A session that lasted this long was stable: the next attempt follows soon.
@@ -43,16 +45,14 @@ pub(super) enum Task<R> {
 }
 
 impl<R: EventHandler> Task<R> {
-    pub(super) async fn run(mut self) {
+    /// Runs sessions for the events of `stream` until `stop`.
+    pub(super) async fn run(mut self, stream: &'static str, monitor: ConsumerMonitor, stop: CancellationToken) {
         let mut backoff = Backoff::new();
-        let outage = RecurringFailure::new(
-            self.reactor().source.stream,
-            "a consumer cannot read its stream",
-            "a consumer reads its stream again",
-        );
-        while !self.reactor().stop.is_cancelled() {
+        let outage =
+            RecurringFailure::new(stream, "a consumer cannot read its stream", "a consumer reads its stream again");
+        while !stop.is_cancelled() {
             let began = Instant::now();
-            let mut status = self.reactor().monitor.status.subscribe();
+            let mut status = monitor.status.subscribe();
             let session = async {
                 match &mut self {
                     Self::Group(group) => group.session().await,
@@ -71,23 +71,15 @@ impl<R: EventHandler> Task<R> {
                 Ok(Err(SessionEnd::Redis(error))) => error.to_string(),
                 Err(_) => "it panicked; the panic was logged".to_owned(),
             };
-            self.reactor().monitor.connected(false);
+            monitor.connected(false);
             if began.elapsed() >= STABLE_AFTER {
                 backoff = Backoff::new();
             }
             outage.failed(trouble);
-            if self.reactor().pause(&mut backoff).await.is_err() {
+            if pause(&stop, &mut backoff).await.is_err() {
                 break;
             }
         }
-        self.reactor().monitor.connected(false);
-    }
-
-    fn reactor(&self) -> &Reactor<R> {
-        match self {
-            Self::Group(group) => &group.reactor,
-            Self::Reader(reader) => &reader.reactor,
-            Self::Listener(listener) => &listener.reactor,
-        }
+        monitor.connected(false);
     }
 }

@@ -9,7 +9,7 @@ use fred::types::scripts::Script;
 use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 
-use super::outbox::Row;
+use super::table::Row;
 use crate::event::epoch_of;
 use crate::redis::{self, RedisUrlError};
 use crate::source::EventSource;
@@ -19,7 +19,7 @@ const REMOVE: &str = include_str!("scripts/remove.lua");
 const TAIL: &str = include_str!("scripts/tail.lua");
 
 /// A stream, and the channel that carries the same events.
-pub(super) struct Stream {
+pub(super) struct StreamWriter {
     client: Client,
     append: Script,
     remove: Script,
@@ -28,10 +28,9 @@ pub(super) struct Stream {
     length: String,
 }
 
-impl Stream {
+impl StreamWriter {
     pub(super) fn open(url: &str, source: EventSource, length: u64) -> Result<Self, RedisUrlError> {
-        let client =
-            redis::builder(url, redis::COMMAND_TIMEOUT)?.build().map_err(|error| RedisUrlError::from(&error))?;
+        let client = redis::client(url, redis::COMMAND_TIMEOUT)?;
         let [append, tail, remove] = [APPEND, TAIL, REMOVE].map(Script::from_lua);
         Ok(Self { client, append, tail, remove, source, length: length.to_string() })
     }

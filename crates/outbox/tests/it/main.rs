@@ -6,6 +6,7 @@ mod delivery;
 mod full_redis;
 mod gaps;
 mod histories;
+mod imports;
 mod listening;
 mod peers;
 mod poison;

@@ -17,7 +17,7 @@ fn limited() -> ConsumerSettings {
 fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
     let consumer = world.start_with(&limited(), delivery, recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &limited());
-    progress.follow(&consumer);
+    progress.follow(consumer.watch());
     (consumer, progress)
 }
 
@@ -60,7 +60,7 @@ async fn refused_group_is_unverified_long_before_the_limit() {
     let patient = ConsumerSettings { stale_after: Duration::from_secs(600), ..settings() };
     let consumer = world.start_with(&patient, Delivery::Group(GROUP), &recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &patient);
-    progress.follow(&consumer);
+    progress.follow(consumer.watch());
     until_ready(&progress).await;
     world.cli("ACL SETUSER default -xreadgroup").await;
     until_refused(&progress).await;

@@ -15,7 +15,8 @@ use fred::interfaces::{ClientInterface, ClientLike, EventInterface, PubsubInterf
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server};
 use fred::types::{Builder, Message, RespVersion, Value};
 use metrics::{counter, histogram};
-use outbox::{Backoff, RecurringFailure, reconnect_when_silent};
+use outbox::redis::reconnect_when_silent;
+use outbox::{Backoff, RecurringFailure};
 use service::events::{PRODUCT_EVENTS, ProductEvent};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;

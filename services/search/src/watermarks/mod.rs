@@ -87,7 +87,7 @@ impl TagWatermarks {
         let client = connection::connect(redis_url)?;
         let looks = tokio::spawn({
             let client = client.clone();
-            async move { outbox::reconnect_when_silent(&client).await }
+            async move { outbox::redis::reconnect_when_silent(&client).await }
         });
         let looks = Arc::new(AbortOnDropHandle::new(looks));
         let [finish, raise, claim, advance, highest] = [FINISH, RAISE, CLAIM, ADVANCE, HIGHEST].map(Script::from_lua);

@@ -1,72 +1,47 @@
-//! The consumer's Lua scripts, and the reply of one of them.
+//! The state of a stream and of its readers, as `look.lua` returns it.
 
-use fred::types::scripts::Script;
 use uuid::Uuid;
 
 use crate::log::LogPosition;
 
-/// The scripts, hashed once per process.
-#[derive(Clone)]
-pub(super) struct Scripts {
-    pub(super) look: Script,
-    pub(super) claim: Script,
-    pub(super) keep: Script,
-    pub(super) forget: Script,
-    pub(super) create: Script,
-    pub(super) dead_letter: Script,
-}
-
-impl Scripts {
-    pub(super) fn new() -> Self {
-        Self {
-            look: Script::from_lua(include_str!("scripts/look.lua")),
-            claim: Script::from_lua(include_str!("scripts/claim.lua")),
-            keep: Script::from_lua(include_str!("scripts/keep.lua")),
-            forget: Script::from_lua(include_str!("scripts/forget.lua")),
-            create: Script::from_lua(include_str!("scripts/create.lua")),
-            dead_letter: Script::from_lua(include_str!("scripts/dead_letter.lua")),
-        }
-    }
-}
-
 /// The state of a stream, and the position of a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StreamState {
+pub(crate) struct StreamState {
     /// The first number in the stream; 0 if it is empty.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// The last number that was added to the stream; 0 if there was none.
-    pub(super) last: u64,
+    pub(crate) last: u64,
     /// The number of entries that were ever added.
-    pub(super) added: u64,
+    pub(crate) added: u64,
     /// Whether the group exists.
-    pub(super) group: bool,
+    pub(crate) group: bool,
     /// The number up to which events were delivered.
-    pub(super) delivered: u64,
+    pub(crate) delivered: u64,
     /// The number of pending entries: delivered, but not acknowledged.
-    pub(super) pending: u64,
+    pub(crate) pending: u64,
     /// The number up to which all delivered events are acknowledged.
-    pub(super) done: u64,
+    pub(crate) done: u64,
     /// The oldest unapplied event.
-    pub(super) oldest: Option<Vec<u8>>,
+    pub(crate) oldest: Option<Vec<u8>>,
     /// The epoch of the last event in the stream, if the event contains one.
-    pub(super) epoch: Option<Uuid>,
+    pub(crate) epoch: Option<Uuid>,
 }
 
 impl StreamState {
     /// Returns whether the stream holds this number, judging by its first and last number.
-    pub(super) fn contains(&self, seq: u64) -> bool {
+    pub(crate) fn contains(&self, seq: u64) -> bool {
         self.first > 0 && (self.first..=self.last).contains(&seq)
     }
 
     /// Returns whether a reader that has applied everything up to `position` may have read this stream to its end.
-    pub(super) fn can_end_at(&self, position: LogPosition) -> bool {
+    pub(crate) fn can_end_at(&self, position: LogPosition) -> bool {
         let is_other = self.epoch.is_some() && position.epoch.is_some() && self.epoch != position.epoch;
         position.seq <= self.last && !(position.seq == self.last && is_other)
     }
 
     /// Returns the newest event, if the log reports `head` as its newest: the relay may not have appended all events
     /// yet. `made_good` is the number up to which events count as applied although an empty stream does not have them.
-    pub(super) fn newest(&self, head: Option<u64>, made_good: u64) -> u64 {
+    pub(crate) fn newest(&self, head: Option<u64>, made_good: u64) -> u64 {
         match head.unwrap_or(0) {
             head if self.last == 0 && head <= made_good => 0,
             head => self.last.max(head),
@@ -74,12 +49,12 @@ impl StreamState {
     }
 
     /// Returns the number with which the stream began.
-    pub(super) fn first_seq(&self) -> u64 {
+    pub(crate) fn first_seq(&self) -> u64 {
         (self.last + 1).saturating_sub(self.added)
     }
 
     /// Returns the number of unapplied events.
-    pub(super) fn lag(&self) -> u64 {
+    pub(crate) fn lag(&self) -> u64 {
         self.last.saturating_sub(self.delivered.max(self.first.saturating_sub(1))) + self.pending
     }
 }

@@ -1,0 +1,137 @@
+//! The consumer of one process.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::effects::Effects;
+use super::group::Group;
+use super::handler::EventHandler;
+use super::meter::Meter;
+use super::monitor::ConsumerMonitor;
+use super::pubsub::{Listener, OnLoss};
+use super::reader::Reader;
+use super::retry::{RecentEvents, Retry};
+use super::session::Session;
+use super::settings::{ChannelSubscription, ConsumerSettings, Delivery, Subscription, Transport};
+use super::status::ConsumerStatus;
+use super::stream::Scripts;
+use super::task::Task;
+use crate::redis::{self, COMMAND_TIMEOUT, RedisUrlError};
+use crate::source::EventSource;
+
+/// The task of a process that reads a stream. Stop it with [`Consumer::stop`]. Dropping it also stops the task, without
+/// waiting for the task to end.
+#[derive(Debug)]
+pub struct Consumer {
+    status: watch::Receiver<ConsumerStatus>,
+    stop: DropGuard,
+    task: JoinHandle<()>,
+}
+
+impl Consumer {
+    /// Starts to read. The task waits for an unavailable Redis; after the start, only [`stop`](Self::stop) ends the
+    /// task.
+    ///
+    /// # Errors
+    /// Returns an error if the URL cannot be used.
+    pub fn start<R: EventHandler>(
+        settings: &ConsumerSettings,
+        redis_url: &str,
+        subscription: Subscription,
+        handler: R,
+    ) -> Result<Self, RedisUrlError> {
+        let Subscription { source, delivery, dead_letters, log } = subscription;
+        let (name, applied) = match delivery {
+            Delivery::Group(name) => (name, Some(RecentEvents::default())),
+            Delivery::Log(_) => ("log", None),
+        };
+        let meter = Meter::new(source.stream, name);
+        Self::spawn(settings, redis_url, source, meter, |session, stop| {
+            let retry = Retry {
+                handler,
+                source,
+                monitor: session.monitor.clone(),
+                stop,
+                max_attempts: u64::from(settings.max_attempts.max(1)),
+                applied,
+            };
+            match (settings.transport, source.channel, delivery) {
+                (Transport::Pubsub, Some(channel), _) => {
+                    Task::Listener(Listener::new(channel, COMMAND_TIMEOUT, OnLoss::Accept, session, retry))
+                }
+                (_, _, delivery) => {
+                    let effects = Effects { retry, log, dead_letters };
+                    match delivery {
+                        Delivery::Log(position) => Task::Reader(Reader::new(position, session, effects)),
+                        Delivery::Group(name) => Task::Group(Group::new(name, session, effects)),
+                    }
+                }
+            }
+        })
+    }
+
+    /// Starts to listen to a Pub/Sub channel. Whenever messages may have been missed, the consumer calls
+    /// [`EventHandler::resync`]: after it has subscribed, each time, and when messages come too fast or cannot be applied.
+    /// It skips a message that cannot be read ([`EventHandler::unreadable`]). It exports no metrics.
+    ///
+    /// # Errors
+    /// Returns an error if the URL cannot be used.
+    pub fn listen<R: EventHandler>(
+        redis_url: &str,
+        subscription: ChannelSubscription,
+        handler: R,
+    ) -> Result<Self, RedisUrlError> {
+        let ChannelSubscription { channel, types, command_timeout } = subscription;
+        // The channel stands for the stream in log messages.
+        let source = EventSource { stream: channel, channel: Some(channel), types };
+        Self::spawn(&ConsumerSettings::default(), redis_url, source, Meter::none(), |session, stop| {
+            let monitor = session.monitor.clone();
+            let retry = Retry { handler, source, monitor, stop, max_attempts: 1, applied: None };
+            Task::Listener(Listener::new(channel, command_timeout, OnLoss::Resync, session, retry))
+        })
+    }
+
+    fn spawn<R: EventHandler>(
+        settings: &ConsumerSettings,
+        redis_url: &str,
+        source: EventSource,
+        meter: Meter,
+        task: impl FnOnce(Session, CancellationToken) -> Task<R>,
+    ) -> Result<Self, RedisUrlError> {
+        // The error that every later connection would return.
+        redis::builder(redis_url, Duration::ZERO)?;
+        let (status_sender, status) = watch::channel(ConsumerStatus::default());
+        let (monitor, stop) = (ConsumerMonitor::new(meter, status_sender), CancellationToken::new());
+        let session = Session {
+            url: redis_url.to_owned(),
+            stream: source.stream,
+            scripts: Scripts::new(),
+            batch: settings.batch.max(1) as u64,
+            claim_after: settings.claim_after,
+            monitor: monitor.clone(),
+            stop: stop.clone(),
+        };
+        let task = task(session, stop.clone());
+        let task = tokio::spawn(task.run(source.stream, monitor, stop.clone()));
+        Ok(Self { status, stop: stop.drop_guard(), task })
+    }
+
+    /// Returns the current status.
+    pub fn status(&self) -> ConsumerStatus {
+        *self.status.borrow()
+    }
+
+    /// Returns a receiver that observes changes of [`status`](Self::status).
+    pub fn watch(&self) -> watch::Receiver<ConsumerStatus> {
+        self.status.clone()
+    }
+
+    /// Lets the current call of the event handler finish, then ends the task.
+    pub async fn stop(self) {
+        drop(self.stop);
+        let _ = self.task.await;
+    }
+}

@@ -1,0 +1,94 @@
+//! How a service consumes events, and which.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::log::{EventLog, LogPosition};
+use crate::source::EventSource;
+
+/// How a service consumes events. The `[events]` section.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsumerSettings {
+    /// The stream, or Pub/Sub, which loses every event that is published while the service is not subscribed.
+    pub transport: Transport,
+    /// The maximum number of events that one call of the event handler receives. Default 1,000.
+    pub batch: usize,
+    /// A pending entry that a peer has not acknowledged for this long is claimed. Default 5 s.
+    #[serde(with = "humantime_serde")]
+    pub claim_after: Duration,
+    /// The number of attempts for a refused event before it becomes a dead letter. Default 5.
+    pub max_attempts: u32,
+    /// Data that depends on events counts as outdated when the consumer has not applied all events up to the newest for
+    /// longer than this. Default 5 s. The consumer checks once a second, so a value below
+    /// [`ConsumerSettings::LEAST_STALE_AFTER`] makes no sense.
+    #[serde(with = "humantime_serde")]
+    pub stale_after: Duration,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Stream,
+            batch: 1_000,
+            claim_after: Duration::from_secs(5),
+            max_attempts: 5,
+            stale_after: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ConsumerSettings {
+    /// The smallest useful `stale_after`: a status query and a hanging log take up to two seconds.
+    pub const LEAST_STALE_AFTER: Duration = Duration::from_secs(3);
+}
+
+/// How events reach the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// The stream: missed events are delivered later.
+    Stream,
+    /// The Pub/Sub channel only, to show its cost: missed events are lost and never backfilled. For a source without a
+    /// channel, the stream.
+    Pubsub,
+}
+
+/// Which events a process receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// All processes with this group name share its events: Redis delivers each event to one of them. The effect is on
+    /// something that these processes also share. A new group begins with the next event, after a resync.
+    ///
+    /// If the service stores its position ([`EventHandler::position`](super::EventHandler::position)), a new group
+    /// begins there, without a resync.
+    Group(&'static str),
+    /// Every event, in order and without gaps, starting after this position; nothing is acknowledged. For a process
+    /// that owns its effect and stores its position with it.
+    Log(LogPosition),
+}
+
+/// What a consumer reads, and where it fetches missing events.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The stream and channel of the events.
+    pub source: EventSource,
+    /// Which events this process receives.
+    pub delivery: Delivery,
+    /// The stream for dead letters, such as `shipping:~dead-letters`.
+    pub dead_letters: String,
+    /// The log from which missing events are fetched.
+    pub log: EventLog,
+}
+
+/// The channel that a process listens to.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelSubscription {
+    /// The Pub/Sub channel.
+    pub channel: &'static str,
+    /// The values of `type` that this process knows.
+    pub types: &'static [&'static str],
+    /// The timeout of a Redis command.
+    pub command_timeout: Duration,
+}
