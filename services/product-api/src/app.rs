@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use outbox::consumer::Consumer;
 use outbox::relay::{Outbox, Relay};
 use service::events::PRODUCT_EVENTS;
 use service::health::Readiness;
@@ -15,7 +16,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::catalogue::Catalogue;
-use crate::events::{InvalidateOnRelay, Listener};
+use crate::events::{InvalidateOnRelay, listen};
 use crate::keys::{self, Caches};
 use crate::products::ProductService;
 use crate::settings::Settings;
@@ -33,7 +34,7 @@ const NOT_SUBSCRIBED: &str = "product:updates is not subscribed to: entries of t
 #[derive(Debug)]
 pub struct App {
     products: ProductService,
-    listener: Listener,
+    listener: Consumer,
     relay: Relay,
 }
 
@@ -58,7 +59,7 @@ impl Service for App {
         let commit_bound = settings.postgres.commit_bound();
         let caches = Caches::new(&cache, &settings.lanes, commit_bound)?;
         // The listener starts before the relay, so that it receives everything that the relay publishes.
-        let listener = Listener::start(redis, cache.clone(), caches.clone()).await.context("REDIS__URL")?;
+        let listener = listen(redis, cache.clone(), caches.clone()).await.context("REDIS__URL")?;
         let on_relay = InvalidateOnRelay::new(cache.clone(), caches.clone());
         let relay = Relay::start(&settings.relay, PRODUCT_EVENTS, &settings.postgres, &redis.url, on_relay)
             .context("REDIS__URL")?;
@@ -74,11 +75,15 @@ impl Service for App {
     /// The service requires its database. Without Redis it is slower, and without the relay the other services do not
     /// receive changes.
     fn readiness(&self, readiness: Readiness) -> Readiness {
-        let (relay, listening) = (self.relay.failing(), self.listener.listening());
+        let (relay, listener) = (self.relay.failing(), self.listener.watch());
         readiness
             .requires_database(self.products.catalogue.pool())
             .prefers_state("relay", move || relay.borrow().map_or(Ok(()), Err))
-            .prefers_state("listener", move || if *listening.borrow() { Ok(()) } else { Err(NOT_SUBSCRIBED) })
+            .prefers_state("listener", move || {
+                let status = *listener.borrow();
+                let has_subscribed = status.verified.is_some() && !status.refused;
+                if has_subscribed { Ok(()) } else { Err(NOT_SUBSCRIBED) }
+            })
     }
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {

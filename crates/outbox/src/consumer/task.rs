@@ -49,7 +49,7 @@ impl<R: EventHandler> Task<R> {
     pub(super) async fn run(mut self, stream: &'static str, monitor: ConsumerMonitor, stop: CancellationToken) {
         let mut backoff = Backoff::new();
         let outage =
-            RecurringFailure::new(stream, "a consumer cannot read its stream", "a consumer reads its stream again");
+            RecurringFailure::new(stream, "a consumer cannot read its events", "a consumer reads its events again");
         while !stop.is_cancelled() {
             let began = Instant::now();
             let mut status = monitor.status.subscribe();

@@ -2,11 +2,11 @@
 //!
 //! Triggers write the events into the outbox, in the transaction of the change (`migrations/*_outbox`). The relay of
 //! `crates/outbox` reads them there. Before it appends them to the stream, it calls [`InvalidateOnRelay`], which
-//! repeats the invalidations that a writer may not have made. [`Listener`] is strategy 4: it receives changes over
-//! Pub/Sub.
+//! repeats the invalidations that a writer may not have made. [`listen`] starts the listener of strategy 4, which
+//! receives changes over Pub/Sub.
 
 mod invalidate_on_relay;
 mod listener;
 
 pub use invalidate_on_relay::InvalidateOnRelay;
-pub use listener::Listener;
+pub use listener::listen;

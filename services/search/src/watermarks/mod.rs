@@ -23,10 +23,9 @@
 //! the watermarks are unknown and no replica stores a page; [`TagWatermarks::initialize`] sets them again. Raising the
 //! floor makes the members below it redundant, and removing these keeps the set small.
 
-mod connection;
-
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::Tag;
 use fred::clients::Client;
@@ -34,10 +33,13 @@ use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
 use fred::types::{ClusterHash, CustomCommand, Value};
+use outbox::redis::{self, RedisUrlError};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::keys::WATERMARKS;
-pub use connection::RedisUrlError;
+
+/// The timeout of a command.
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The member of the floor. No tag can have this name.
 const FLOOR: &str = "*";
@@ -84,10 +86,11 @@ impl TagWatermarks {
     /// # Errors
     /// Fails when the URL cannot be used.
     pub fn connect(redis_url: &str) -> Result<Self, RedisUrlError> {
-        let client = connection::connect(redis_url)?;
+        let client = redis::client(redis_url, COMMAND_TIMEOUT)?;
+        client.connect();
         let looks = tokio::spawn({
             let client = client.clone();
-            async move { outbox::redis::reconnect_when_silent(&client).await }
+            async move { redis::reconnect_when_silent(&client).await }
         });
         let looks = Arc::new(AbortOnDropHandle::new(looks));
         let [finish, raise, claim, advance, highest] = [FINISH, RAISE, CLAIM, ADVANCE, HIGHEST].map(Script::from_lua);
