@@ -38,7 +38,8 @@ struct Applied {
     version: String,
 }
 
-/// Waits up to `max_wait` for Postgres, then applies the missing migrations. Returns their number.
+/// Waits up to `max_wait` for Postgres, then applies the missing migrations, one set after the other. Returns their
+/// number.
 ///
 /// Uses a connection outside the pool, to which the pool's `statement_timeout` does not apply.
 ///
@@ -47,9 +48,10 @@ struct Applied {
 /// is missing and the database stays read-only.
 pub async fn migrate(
     settings: &PostgresSettings,
-    migrations: EmbeddedMigrations,
+    migrations: impl Into<Vec<EmbeddedMigrations>>,
     max_wait: Duration,
 ) -> Result<usize, StartupError> {
+    let migrations = migrations.into();
     let failed = |reason: String| StartupError::Migration { address: settings.address().to_owned(), reason };
     let deadline = Instant::now() + max_wait;
     let mut has_waited = false;
@@ -87,7 +89,7 @@ pub async fn migrate(
 }
 
 /// Returns the versions of the missing migrations.
-async fn missing(connection: &mut AsyncPgConnection, migrations: &EmbeddedMigrations) -> Result<Vec<String>, String> {
+async fn missing(connection: &mut AsyncPgConnection, sets: &[EmbeddedMigrations]) -> Result<Vec<String>, String> {
     let exists = "SELECT to_regclass('public.__diesel_schema_migrations') IS NOT NULL AS exists";
     let found: Exists = sql(exists).get_result(connection).await.map_err(|error| error.to_string())?;
     let applied: Vec<Applied> = if found.exists {
@@ -97,13 +99,17 @@ async fn missing(connection: &mut AsyncPgConnection, migrations: &EmbeddedMigrat
         Vec::new()
     };
     let applied: HashSet<String> = applied.into_iter().map(|applied| applied.version).collect();
-    let all = MigrationSource::<Pg>::migrations(migrations).map_err(|error| error.to_string())?;
-    let versions = all.iter().map(|migration| migration.name().version().to_string());
-    Ok(versions.filter(|version| !applied.contains(version)).collect())
+    let mut missing = Vec::new();
+    for set in sets {
+        let all = MigrationSource::<Pg>::migrations(set).map_err(|error| error.to_string())?;
+        missing.extend(all.iter().map(|migration| migration.name().version().to_string()));
+    }
+    missing.retain(|version| !applied.contains(version));
+    Ok(missing)
 }
 
 /// Acquires the migration lock, then applies the missing migrations. Returns their number.
-async fn run(mut connection: AsyncPgConnection, migrations: EmbeddedMigrations) -> Result<usize, String> {
+async fn run(mut connection: AsyncPgConnection, sets: Vec<EmbeddedMigrations>) -> Result<usize, String> {
     // The harness takes no lock, and two concurrent runs fail with duplicate tables. The second process waits here. If
     // the lock holder dies, it loses its connection, and the lock with it.
     sql("SELECT pg_advisory_lock($1)")
@@ -116,7 +122,11 @@ async fn run(mut connection: AsyncPgConnection, migrations: EmbeddedMigrations) 
     // lock belongs to the session, which ends with the harness.
     tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(connection);
-        harness.run_pending_migrations(migrations).map(|versions| versions.len()).map_err(|error| error.to_string())
+        let mut count = 0;
+        for set in sets {
+            count += harness.run_pending_migrations(set).map_err(|error| error.to_string())?.len();
+        }
+        Ok(count)
     })
     .await
     .map_err(|panic| panic.to_string())?

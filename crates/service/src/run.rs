@@ -79,14 +79,14 @@ pub struct StartContext<'a> {
 }
 
 impl StartContext<'_> {
-    /// Waits for Postgres, brings the schema up to date, and opens the pool.
+    /// Waits for Postgres, applies the missing migrations, one set after the other, and opens the pool.
     ///
     /// # Errors
     /// Returns an error if Postgres cannot be used within a minute, or if a migration fails.
     pub async fn open_database(
         &self,
         settings: &PostgresSettings,
-        migrations: EmbeddedMigrations,
+        migrations: impl Into<Vec<EmbeddedMigrations>>,
     ) -> anyhow::Result<Pool> {
         database::migrate(settings, migrations, DATABASE_WAIT).await.context("POSTGRES__URL")?;
         database::connect(settings, self.name).await.context("POSTGRES__URL")

@@ -60,7 +60,9 @@ impl Service for App {
         let client = settings.product_api.http_client().context("PRODUCT_API__URL")?;
         let api = ProductApi::new(&settings.product_api.url, client.clone());
         let log = EventLog::new(&settings.product_api.url, client).with_token(context.token);
-        let pool = context.open_database(&settings.postgres, MIGRATIONS).await?;
+        // First the outbox: the triggers of this service write to it.
+        let migrations = [outbox::relay::MIGRATIONS, MIGRATIONS];
+        let pool = context.open_database(&settings.postgres, migrations).await?;
 
         let (cache, redis) = (context.cache, &settings.common.redis);
         let caches = Caches::new(&cache, &settings.lanes)?;

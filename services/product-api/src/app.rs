@@ -52,7 +52,9 @@ impl Service for App {
     }
 
     async fn start(settings: &Settings, context: StartContext<'_>) -> anyhow::Result<Self> {
-        let pool = context.open_database(&settings.postgres, MIGRATIONS).await?;
+        // First the outbox: the triggers of this service write to it.
+        let migrations = [outbox::relay::MIGRATIONS, MIGRATIONS];
+        let pool = context.open_database(&settings.postgres, migrations).await?;
         seed::seed(&pool, settings.seed.products).await.context("SEED_PRODUCTS")?;
 
         let (cache, redis) = (context.cache, &settings.common.redis);

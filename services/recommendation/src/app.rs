@@ -62,7 +62,7 @@ impl Service for App {
         let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_millis(500)).build()?;
         let cart_log = EventLog::new(&settings.cart.url, client.clone()).with_token(token);
         let snapshot = CartSnapshot::new(&settings.cart.url, client).with_token(token);
-        let pool = context.open_database(&settings.postgres, MIGRATIONS).await?;
+        let pool = context.open_database(&settings.postgres, [MIGRATIONS]).await?;
 
         let StartContext { cache, shutdown, .. } = context;
         let (state, positions) = (CatalogueStatus::default(), Positions::new(pool.clone()));

@@ -45,7 +45,7 @@ async fn migrations_run_despite_foreign_role_settings() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     let url = postgres.create_owner(database.name()).await.expect("a new role");
     postgres.set_for_owner(database.name(), &FOREIGN_SETTINGS).await.expect("the test's own SQL");
-    let ran = database::migrate(&settings(&url), MIGRATIONS, SOON).await;
+    let ran = database::migrate(&settings(&url), [MIGRATIONS], SOON).await;
     assert_eq!(ran.expect("nothing stands in their way"), 2);
     assert_eq!(database.sql("SELECT name FROM public.things").await, "thing");
 }
@@ -53,9 +53,9 @@ async fn migrations_run_despite_foreign_role_settings() {
 #[tokio::test]
 async fn read_only_database_without_missing_migrations_is_accepted() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
-    assert_eq!(database::migrate(&settings(&database.url), MIGRATIONS, SOON).await.expect("they run"), 2);
+    assert_eq!(database::migrate(&settings(&database.url), [MIGRATIONS], SOON).await.expect("they run"), 2);
     postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
-    assert_eq!(database::migrate(&settings(&database.url), MIGRATIONS, SOON).await.expect("there is none"), 0);
+    assert_eq!(database::migrate(&settings(&database.url), [MIGRATIONS], SOON).await.expect("there is none"), 0);
 }
 
 #[tokio::test]
@@ -63,13 +63,13 @@ async fn migrate_waits_for_a_read_only_database_and_then_reports_it() {
     let (database, postgres) = (Database::start().await, Postgres::shared().await);
     postgres.set_read_only(database.name(), true).await.expect("the test's own SQL");
     let (began, max_wait) = (Instant::now(), Duration::from_millis(600));
-    let error = database::migrate(&settings(&database.url), MIGRATIONS, max_wait).await.expect_err("it is read-only");
+    let error = database::migrate(&settings(&database.url), [MIGRATIONS], max_wait).await.expect_err("it is read-only");
     assert!(matches!(error, StartupError::ReadOnly { .. }) && began.elapsed() >= max_wait, "{error}");
     for word in ["read-only", "20260101000001", "20260101000002"] {
         assert!(error.to_string().contains(word), "{error}");
     }
     let url = settings(&database.url);
-    let (ran, ()) = tokio::join!(database::migrate(&url, MIGRATIONS, SOON), async {
+    let (ran, ()) = tokio::join!(database::migrate(&url, [MIGRATIONS], SOON), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         postgres.set_read_only(database.name(), false).await.expect("the test's own SQL");
     });

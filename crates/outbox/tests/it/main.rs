@@ -8,6 +8,7 @@ mod gaps;
 mod histories;
 mod imports;
 mod listening;
+mod migrations;
 mod peers;
 mod poison;
 mod progress;

@@ -9,5 +9,3 @@ drop trigger cart_items_announce_insert on cart_items;
 drop function refuse();
 drop function cart_items_announce();
 drop function announce(text, jsonb);
-drop table outbox_head;
-drop table outbox;

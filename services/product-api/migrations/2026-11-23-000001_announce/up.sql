@@ -1,30 +1,6 @@
--- The outbox: triggers write the changes, in the transaction of each change. Every writer of the catalogue, including
--- psql, therefore causes an event, and a change that is rolled back causes none. The relay (crates/outbox) numbers the
--- rows, appends them to the stream, and marks them done.
-
-create table outbox (
-    id          bigint generated always as identity primary key,
-    event       jsonb not null,
-    occurred_at timestamptz not null default clock_timestamp(),
-    seq         bigint,
-    done_at     timestamptz
-);
-
-create unique index outbox_seq on outbox (seq);
--- The rows that are not yet numbered, and those that are not yet appended: a handful at any time.
-create index outbox_to_number on outbox (id) where seq is null;
-create index outbox_to_append on outbox (seq) where done_at is null;
-
--- The ids of outbox rows are taken before the commit, and commit in another order: a reader of "every row above the
--- last one that I saw" would miss rows. The numbers are therefore assigned afterwards, to committed rows, by the holder
--- of this row's lock. They are dense: a missing number is a missing event.
-create table outbox_head (
-    id     smallint primary key default 1
-           constraint outbox_head_has_one_row check (id = 1),
-    seq    bigint not null default 0,
-    run_id text
-);
-insert into outbox_head default values;
+-- Triggers write the changes to the outbox, in the transaction of each change. Every writer of the catalogue, including
+-- psql, therefore causes an event, and a change that is rolled back causes none. The migration of crates/outbox creates
+-- the outbox before this one runs.
 
 create function announce(kind text, change jsonb) returns jsonb language sql volatile as $$
     select jsonb_strip_nulls(jsonb_build_object(
@@ -38,21 +14,27 @@ $$;
 
 -- Per statement, not per row: a price rise over the whole catalogue is one more insert, not a hundred thousand. Rows
 -- with the same version have not changed.
-create function products_announce() returns trigger language plpgsql as $$
+--
+-- Unqualified names resolve only in `pg_catalog`, so each name is qualified. A session's search_path, or a temporary
+-- table of the same name, therefore has no effect. The functions run as their owner, because a role that may write a
+-- product need not have any right on the outbox. Only these functions call `announce`, and therefore with the same
+-- search_path.
+create function products_announce() returns trigger language plpgsql
+    security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if tg_op = 'INSERT' then
-        insert into outbox (event)
-        select announce('product.created', jsonb_build_object(
+        insert into public.outbox (event)
+        select public.announce('product.created', jsonb_build_object(
             'product_id', id, 'version', version, 'category_id', category_id, 'changed', '[]'::jsonb))
         from new_rows order by id;
     elsif tg_op = 'DELETE' then
-        insert into outbox (event)
-        select announce('product.deleted', jsonb_build_object(
+        insert into public.outbox (event)
+        select public.announce('product.deleted', jsonb_build_object(
             'product_id', id, 'version', version, 'category_id', category_id, 'changed', '[]'::jsonb))
         from old_rows order by id;
     else
-        insert into outbox (event)
-        select announce('product.updated', jsonb_build_object(
+        insert into public.outbox (event)
+        select public.announce('product.updated', jsonb_build_object(
             'product_id', n.id, 'version', n.version, 'category_id', n.category_id,
             'previous_category_id', case when o.category_id <> n.category_id then o.category_id end,
             'changed', to_jsonb(array_remove(array[
@@ -77,19 +59,22 @@ create trigger products_announce_update after update on products
 create trigger products_announce_delete after delete on products
     referencing old table as old_rows for each statement execute function products_announce();
 
-create function categories_announce() returns trigger language plpgsql as $$
+create function categories_announce() returns trigger language plpgsql
+    security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if tg_op = 'INSERT' then
-        insert into outbox (event)
-        select announce('category.updated', jsonb_build_object('category_id', id, 'version', version, 'changed', '[]'::jsonb))
+        insert into public.outbox (event)
+        select public.announce('category.updated',
+            jsonb_build_object('category_id', id, 'version', version, 'changed', '[]'::jsonb))
         from new_rows order by id;
     elsif tg_op = 'DELETE' then
-        insert into outbox (event)
-        select announce('category.updated', jsonb_build_object('category_id', id, 'version', version, 'changed', '[]'::jsonb))
+        insert into public.outbox (event)
+        select public.announce('category.updated',
+            jsonb_build_object('category_id', id, 'version', version, 'changed', '[]'::jsonb))
         from old_rows order by id;
     else
-        insert into outbox (event)
-        select announce('category.updated', jsonb_build_object(
+        insert into public.outbox (event)
+        select public.announce('category.updated', jsonb_build_object(
             'category_id', n.id, 'version', n.version,
             'changed', to_jsonb(array_remove(array[
                 case when n.name <> o.name then 'name' end,
@@ -123,11 +108,3 @@ create trigger products_refuse_new_id before update of id on products
     for each row when (old.id <> new.id) execute function refuse('every cache knows the row by its id; insert another one');
 create trigger categories_refuse_new_id before update of id on categories
     for each row when (old.id <> new.id) execute function refuse('every cache knows the row by its id; insert another one');
-
-comment on table outbox is 'Committed changes on their way to the stream product:events, and those of the last hour';
-comment on column outbox.event is 'The event as it is published, but for its seq';
-comment on column outbox.occurred_at is 'When the change was written; its transaction may have committed later';
-comment on column outbox.seq is 'Dense, in the order in which rows were numbered; null until then';
-comment on column outbox.done_at is 'When it was appended to the stream; null until then';
-comment on table outbox_head is 'The last number given; a single row, locked by whoever numbers';
-comment on column outbox_head.run_id is 'The run of Redis that the stream was last seen in';

@@ -9,4 +9,3 @@ drop trigger products_refuse_new_id on products;
 drop trigger categories_refuse_truncate on categories;
 drop trigger categories_refuse_new_id on categories;
 drop function products_announce, categories_announce, refuse, announce(text, jsonb);
-drop table outbox, outbox_head;
