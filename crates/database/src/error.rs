@@ -24,6 +24,27 @@ pub trait AsDatabaseError: From<Error> + From<DieselError> {
     fn database_error(&mut self) -> Option<&mut Error>;
 }
 
+/// Implements [`AsDatabaseError`] for the error type of a service, whose variant `Database` holds an [`Error`].
+#[macro_export]
+macro_rules! as_database_error {
+    ($error:ty) => {
+        impl ::std::convert::From<::diesel::result::Error> for $error {
+            fn from(error: ::diesel::result::Error) -> Self {
+                $crate::Error::from(error).into()
+            }
+        }
+
+        impl $crate::AsDatabaseError for $error {
+            fn database_error(&mut self) -> Option<&mut $crate::Error> {
+                match self {
+                    Self::Database(error) => Some(error),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
 impl Error {
     /// Returns the class of the error, which determines the reaction to it.
     pub fn class(&self) -> ErrorClass {

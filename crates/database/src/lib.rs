@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+mod connector;
 mod error;
 mod migrate;
 mod mode;

@@ -18,7 +18,9 @@ use tracing::{info, warn};
 
 use crate::connect::open;
 use crate::mode::{DatabaseMode, mode};
-use crate::{PostgresSettings, StartupError, sql};
+use crate::settings::PostgresSettings;
+use crate::sql::sql;
+use crate::startup::StartupError;
 
 /// Any number that no other client in a service's database locks.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6573;

@@ -12,9 +12,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use crate::connector::{Connection, Connector};
 use crate::error::Error;
-use crate::pool::{Connection, Connector, Pool};
-use crate::sql;
+use crate::sql::sql;
 use crate::sqlstate::ErrorClass;
 
 /// How long one session is used for the probe.
@@ -60,22 +60,13 @@ struct Answer {
     read_only: bool,
 }
 
-impl Pool {
-    /// Returns whether the database responds, and whether new sessions can write.
-    ///
-    /// # Errors
-    /// Returns an error if the database is unreachable.
-    pub async fn mode(&self) -> Result<DatabaseMode, Error> {
-        self.probe.mode().await
-    }
-}
-
 impl ModeProbe {
     pub(crate) fn new(opener: Arc<Connector>) -> Self {
         Self { opener, session: tokio::sync::Mutex::default(), read_only: Mutex::new(None) }
     }
 
-    async fn mode(&self) -> Result<DatabaseMode, Error> {
+    /// Returns whether the database responds, and whether new sessions can write.
+    pub(crate) async fn mode(&self) -> Result<DatabaseMode, Error> {
         let answer = self.ask(&mut *self.session.lock().await).await;
         if let Ok(mode) = answer {
             self.note(mode);

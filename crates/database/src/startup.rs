@@ -1,7 +1,7 @@
 //! Why a service cannot start with its database.
 
-use crate::PostgresSettings;
 use crate::connect::ConnectError;
+use crate::settings::PostgresSettings;
 
 /// Why the database cannot be used. Each message says how to correct it.
 #[derive(Debug, thiserror::Error)]

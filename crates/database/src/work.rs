@@ -20,8 +20,9 @@ use rand::Rng;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
+use crate::connector::{Connection, Limits};
 use crate::error::{AsDatabaseError, Error};
-use crate::pool::{Connection, Limits, Pool, PooledConnection};
+use crate::pool::{Pool, PooledConnection};
 use crate::sqlstate::ErrorClass;
 use crate::write::WriteError;
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::PostgresSettings;
-use crate::pool::ANSWER_MARGIN;
+use crate::connector::ANSWER_MARGIN;
+use crate::settings::PostgresSettings;
 
 /// The tolerance for late timers.
 const MARGIN: Duration = Duration::from_secs(1);

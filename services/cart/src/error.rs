@@ -1,8 +1,6 @@
 //! Errors of a request. Each variant requires a different decision of the route.
 
 use cache::error::LoadError;
-use database::AsDatabaseError;
-use diesel::result::Error as DieselError;
 use service::validator::Validator;
 
 /// The reason why a request failed.
@@ -28,7 +26,7 @@ pub enum CartError {
     ProductUnknown(i64),
     /// The database refused or did not respond. The error says whether the failure is transient.
     #[error("the database: {0}")]
-    Database(database::Error),
+    Database(#[from] database::Error),
     /// Too many views are being loaded.
     #[error("too many loads are under way")]
     Overloaded,
@@ -61,26 +59,7 @@ impl CartError {
     }
 }
 
-impl From<database::Error> for CartError {
-    fn from(error: database::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<DieselError> for CartError {
-    fn from(error: DieselError) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-impl AsDatabaseError for CartError {
-    fn database_error(&mut self) -> Option<&mut database::Error> {
-        match self {
-            Self::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+database::as_database_error!(CartError);
 
 impl From<serde_json::Error> for CartError {
     fn from(error: serde_json::Error) -> Self {

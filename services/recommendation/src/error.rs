@@ -2,8 +2,6 @@
 
 use contract::cart_snapshot::SnapshotError;
 use contract::product_api::ProductApiError;
-use database::AsDatabaseError;
-use diesel::result::Error as DieselError;
 use outbox::log::LogError;
 
 /// Why an operation failed.
@@ -14,7 +12,7 @@ pub enum RecommendationError {
     Unavailable(String),
     /// The database refused the statement or did not respond; the error says whether it is transient.
     #[error("the database: {0}")]
-    Database(database::Error),
+    Database(#[from] database::Error),
     /// A fault of this program.
     #[error("{0}")]
     Internal(String),
@@ -31,26 +29,7 @@ impl RecommendationError {
     }
 }
 
-impl From<database::Error> for RecommendationError {
-    fn from(error: database::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<DieselError> for RecommendationError {
-    fn from(error: DieselError) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-impl AsDatabaseError for RecommendationError {
-    fn database_error(&mut self) -> Option<&mut database::Error> {
-        match self {
-            Self::Database(error) => Some(error),
-            Self::Unavailable(_) | Self::Internal(_) => None,
-        }
-    }
-}
+database::as_database_error!(RecommendationError);
 
 impl From<ProductApiError> for RecommendationError {
     fn from(error: ProductApiError) -> Self {

@@ -3,7 +3,7 @@
 //! It keeps only what the watchdog and the classification of errors need: the type of each message, and the body of a
 //! few. See <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
-use super::ServerError;
+use super::state::ServerError;
 
 /// The maximum kept size of a body. The SQLSTATE and the message of an error come first.
 const KEPT: usize = 8 * 1024;

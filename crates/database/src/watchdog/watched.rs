@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::ConnectionState;
 use super::frames::{ClientMessage, Frames, ServerMessage};
+use super::state::ConnectionState;
 
 /// The watched stream; see the [module](self).
 #[derive(Debug)]

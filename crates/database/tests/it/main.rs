@@ -1,6 +1,7 @@
 //! The pool against a private Postgres.
 
 mod busy;
+mod imports;
 mod in_doubt;
 mod limits;
 mod read_only;

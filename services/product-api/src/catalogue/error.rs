@@ -1,7 +1,6 @@
 //! Errors of the catalogue. Each variant requires a different decision of the caller.
 
-use database::{AsDatabaseError, ErrorClass, WriteError};
-use diesel::result::Error as DieselError;
+use database::{ErrorClass, WriteError};
 use service::validator::Validator;
 
 /// The reason why a query or a change failed. [`WriteError`] says whether a change is in doubt after a failed COMMIT.
@@ -50,17 +49,4 @@ impl From<serde_json::Error> for CatalogueError {
     }
 }
 
-impl From<DieselError> for CatalogueError {
-    fn from(error: DieselError) -> Self {
-        database::Error::from(error).into()
-    }
-}
-
-impl AsDatabaseError for CatalogueError {
-    fn database_error(&mut self) -> Option<&mut database::Error> {
-        match self {
-            Self::Database(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+database::as_database_error!(CatalogueError);
