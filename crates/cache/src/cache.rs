@@ -95,10 +95,7 @@ impl<T> Cache<T> {
     /// Returns an error when `load` fails, panics or exceeds the policy's load timeout, or when it had to queue for
     /// longer than the settings allow.
     pub async fn load_uncached(
-        &self,
-        id: impl Display,
-        why: &'static str,
-        load: impl Loader<T>,
+        &self, id: impl Display, why: &'static str, load: impl Loader<T>,
     ) -> Result<Cached<T>, LoadError> {
         let (key, region) = (self.key(id), &self.region);
         let cached = region.miss(&key, load.share(), Some(Bypass::Requested(why))).await?;

@@ -70,9 +70,7 @@ impl Invalidator {
     /// The first invalidation removes what an earlier commit has outdated; the second one removes what was stored
     /// before a later commit.
     pub(crate) async fn invalidate_in_doubt(
-        self: &Arc<Self>,
-        invalidation: Invalidation,
-        commit_bound: Duration,
+        self: &Arc<Self>, invalidation: Invalidation, commit_bound: Duration,
     ) -> Invalidated {
         let (this, again) = (Arc::clone(self), invalidation.clone());
         let second = async move {

@@ -47,20 +47,14 @@ impl Region {
     /// `bypass` is the reason not to use the cache, if there is one. For a bypass that the caller requested, only the
     /// value of a load with the same bypass is valid, because any other load may have found its value in the cache.
     pub(crate) async fn miss(
-        &self,
-        key: &Key,
-        load: SharedLoader,
-        bypass: Option<Bypass>,
+        &self, key: &Key, load: SharedLoader, bypass: Option<Bypass>,
     ) -> Result<CachedEntry, LoadError> {
         // A load that waits for another load must not hold the permit that the other one needs.
         bulkhead::without_permit(self.share_load(key, load, bypass)).await.unwrap_or(Err(LoadError::Overloaded))
     }
 
     async fn share_load(
-        &self,
-        key: &Key,
-        load: SharedLoader,
-        mut bypass: Option<Bypass>,
+        &self, key: &Key, load: SharedLoader, mut bypass: Option<Bypass>,
     ) -> Result<CachedEntry, LoadError> {
         let requested = bypass.filter(|why| matches!(why, Bypass::Requested(_)));
         for _ in 0..FLIGHTS {
@@ -101,10 +95,7 @@ impl Region {
     /// Waits for a load in flight, and starts it if this reader is the leader. Returns `None` when its value is too old
     /// for this reader.
     async fn await_shared(
-        &self,
-        join: Join,
-        load: &SharedLoader,
-        bypass: Option<Bypass>,
+        &self, join: Join, load: &SharedLoader, bypass: Option<Bypass>,
     ) -> Result<Option<Result<CachedEntry, LoadError>>, LoadError> {
         let (ticket, mine) = match join {
             Join::Leader(flight, ticket) => {
@@ -136,9 +127,7 @@ impl Region {
     /// After a load that timed out, returns what another process has stored in the meantime, even if it is stale by
     /// now.
     async fn or_cached_value(
-        &self,
-        key: &Key,
-        result: Result<CachedEntry, LoadError>,
+        &self, key: &Key, result: Result<CachedEntry, LoadError>,
     ) -> Result<CachedEntry, LoadError> {
         let Err(LoadError::TimedOut(_)) = &result else { return result };
         match self.lookup(key).await {

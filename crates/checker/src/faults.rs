@@ -125,10 +125,7 @@ pub async fn run(options: &Options, mut on_outcome: impl FnMut(&Outcome)) -> Res
 }
 
 async fn all(
-    options: &Options,
-    target: &Target,
-    faults: &[Fault],
-    stop: &CancellationToken,
+    options: &Options, target: &Target, faults: &[Fault], stop: &CancellationToken,
     on_outcome: &mut impl FnMut(&Outcome),
 ) -> Result<Report> {
     if let Target::Private(system) = target {

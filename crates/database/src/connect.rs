@@ -91,10 +91,7 @@ impl From<io::Error> for ConnectError {
 /// # Errors
 /// Returns an error if the URL cannot be used, or none of its hosts accepts the connection.
 pub async fn establish(
-    url: &str,
-    setup: &str,
-    silence: Duration,
-    on_dead_connection: impl FnOnce() + Send + 'static,
+    url: &str, setup: &str, silence: Duration, on_dead_connection: impl FnOnce() + Send + 'static,
 ) -> ConnectionResult<AsyncPgConnection> {
     let opened = open(url, setup, Some(silence), on_dead_connection).await;
     opened.map(|opened| opened.session).map_err(|error| ConnectionError::BadConnection(error.to_string()))
@@ -102,10 +99,7 @@ pub async fn establish(
 
 /// Connects, as [`establish`]; with `None`, a request may stay unanswered without a limit.
 pub(crate) async fn open(
-    url: &str,
-    setup: &str,
-    silence: Option<Duration>,
-    on_dead_connection: impl FnOnce() + Send + 'static,
+    url: &str, setup: &str, silence: Option<Duration>, on_dead_connection: impl FnOnce() + Send + 'static,
 ) -> Result<NewConnection, ConnectError> {
     let config = Config::from_str(url).map_err(|error| ConnectError::Settings(error.to_string()))?;
     // Checked before a password is sent.
@@ -162,10 +156,7 @@ fn addresses(config: &Config) -> Vec<Address> {
 }
 
 async fn attempt<V: FnOnce() + Send + 'static>(
-    config: &Config,
-    address: &Address,
-    setup: &str,
-    connection_state: Arc<ConnectionState>,
+    config: &Config, address: &Address, setup: &str, connection_state: Arc<ConnectionState>,
     on_dead_connection: Arc<std::sync::Mutex<Option<V>>>,
 ) -> Result<Client, ConnectError> {
     let client = match address {
@@ -206,9 +197,7 @@ fn keep_alive(stream: &TcpStream) {
 
 /// Logs in, and drives the connection until the client is dropped or the connection fails.
 async fn login<S, V>(
-    config: &Config,
-    stream: S,
-    connection_state: Arc<ConnectionState>,
+    config: &Config, stream: S, connection_state: Arc<ConnectionState>,
     on_dead_connection: Arc<std::sync::Mutex<Option<V>>>,
 ) -> Result<Client, ConnectError>
 where

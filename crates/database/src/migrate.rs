@@ -49,9 +49,7 @@ struct Applied {
 /// Returns an error if Postgres does not respond in time or refuses the login, if a migration fails, or if a migration
 /// is missing and the database stays read-only.
 pub async fn migrate(
-    settings: &PostgresSettings,
-    migrations: impl Into<Vec<EmbeddedMigrations>>,
-    max_wait: Duration,
+    settings: &PostgresSettings, migrations: impl Into<Vec<EmbeddedMigrations>>, max_wait: Duration,
 ) -> Result<usize, StartupError> {
     let migrations = migrations.into();
     let failed = |reason: String| StartupError::Migration { address: settings.address().to_owned(), reason };

@@ -237,8 +237,7 @@ impl<'p> Transaction<'p> {
 
 /// Commits a successful transaction, and rolls back a failed one.
 async fn end<T, E: From<DieselError>>(
-    session: &mut AsyncPgConnection,
-    outcome: Result<T, E>,
+    session: &mut AsyncPgConnection, outcome: Result<T, E>,
 ) -> Result<T, WriteError<T, E>> {
     match outcome {
         Ok(value) => match AnsiTransactionManager::commit_transaction(session).await {

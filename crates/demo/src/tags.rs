@@ -42,10 +42,7 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
 }
 
 async fn rename(
-    context: &mut DemoContext,
-    a: &Category,
-    of_a: &[Product],
-    (b, of_b): (&Category, &Product),
+    context: &mut DemoContext, a: &Category, of_a: &[Product], (b, of_b): (&Category, &Product),
 ) -> Result<()> {
     let say = context.say;
     say.step(&format!("Entries that show category {} ({}), and entries that do not.", a.id, a.name));
@@ -93,10 +90,7 @@ async fn rename(
 }
 
 async fn move_product(
-    context: &mut DemoContext,
-    (a, stays): (&Category, &Product),
-    (b, other): (&Category, &Product),
-    moving: &Product,
+    context: &mut DemoContext, (a, stays): (&Category, &Product), (b, other): (&Category, &Product), moving: &Product,
 ) -> Result<()> {
     let say = context.say;
     say.step(&format!("The name is restored. Now product {} moves from category {} to {}.", moving.id, a.id, b.id));

@@ -93,10 +93,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
 
 /// Returns the message of the test that caught the mutant, or `None` if the test passed.
 async fn verdict<'a>(
-    mutant: &'a Mutant,
-    scripts: &Path,
-    tests: &Path,
-    redis: &Redis,
+    mutant: &'a Mutant, scripts: &Path, tests: &Path, redis: &Redis,
 ) -> Result<(&'a Mutant, Option<String>)> {
     let folder = scripts_without(scripts, Some(mutant))?;
     // Redis must accept the script: every test would fail with a script that does not load.

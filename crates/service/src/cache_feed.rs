@@ -52,10 +52,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
     )
 )]
 pub(crate) async fn feed(
-    _operator: OperatorToken,
-    request: HttpRequest,
-    query: Query<FeedQuery>,
-    cache: Data<CacheClient>,
+    _operator: OperatorToken, request: HttpRequest, query: Query<FeedQuery>, cache: Data<CacheClient>,
 ) -> Result<HttpResponse, Problem> {
     let filter = query.0.filter()?;
     let mut response = HttpResponse::Ok();

@@ -95,9 +95,7 @@ async fn stats(_operator: OperatorToken, key: Path<String>, cache: Data<CacheCli
     )
 )]
 async fn entries(
-    _operator: OperatorToken,
-    query: Query<EntriesQuery>,
-    cache: Data<CacheClient>,
+    _operator: OperatorToken, query: Query<EntriesQuery>, cache: Data<CacheClient>,
 ) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(100);
     if !(1..=1000).contains(&limit) {

@@ -104,9 +104,7 @@ impl Readiness {
     /// Adds a required condition that this process knows, with a public failure reason.
     #[must_use]
     pub fn requires_state<E: Display>(
-        self,
-        name: &'static str,
-        state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+        self, name: &'static str, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         self.with(Check::of_state(name, Requirement::Required, state))
     }
@@ -114,9 +112,7 @@ impl Readiness {
     /// Adds a preferred condition that this process knows, with a public failure reason.
     #[must_use]
     pub fn prefers_state<E: Display>(
-        self,
-        name: &'static str,
-        state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+        self, name: &'static str, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         self.with(Check::of_state(name, Requirement::Preferred, state))
     }

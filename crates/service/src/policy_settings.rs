@@ -74,8 +74,7 @@ const LONGEST: Duration = Duration::from_secs(50);
 /// # Errors
 /// Returns an error that names the first wrong setting.
 pub fn check_policies<'a>(
-    policies: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>,
-    waits: &[(&str, Duration)],
+    policies: impl IntoIterator<Item = (&'a str, &'a mut CachePolicySettings)>, waits: &[(&str, Duration)],
 ) -> Result<(), SettingsError> {
     let names = waits.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" + ");
     let needed = waits.iter().fold(Duration::ZERO, |sum, (_, limit)| sum.saturating_add(*limit));

@@ -103,10 +103,7 @@ impl CacheResponse {
     }
 
     fn read<T: Serialize>(
-        self,
-        request: &HttpRequest,
-        value: &T,
-        validator: impl FnOnce(&[u8]) -> Validator,
+        self, request: &HttpRequest, value: &T, validator: impl FnOnce(&[u8]) -> Validator,
     ) -> HttpResponse {
         let body = match body(value) {
             Ok(body) => body,
@@ -125,11 +122,7 @@ impl CacheResponse {
 
     /// Returns the response to a creation: 201 with the address of the new resource.
     pub fn created<T: Serialize>(
-        self,
-        value: &T,
-        location: &str,
-        written: WrittenValidator,
-        effect: &str,
+        self, value: &T, location: &str, written: WrittenValidator, effect: &str,
     ) -> HttpResponse {
         let mut response = HttpResponse::Created();
         response.insert_header((header::LOCATION, location));
@@ -142,11 +135,7 @@ impl CacheResponse {
     }
 
     fn affected<T: Serialize>(
-        &self,
-        mut response: HttpResponseBuilder,
-        value: &T,
-        written: WrittenValidator,
-        effect: &str,
+        &self, mut response: HttpResponseBuilder, value: &T, written: WrittenValidator, effect: &str,
     ) -> HttpResponse {
         let body = match body(value) {
             Ok(body) => body,

@@ -84,9 +84,7 @@ impl StartContext<'_> {
     /// # Errors
     /// Returns an error if Postgres cannot be used within a minute, or if a migration fails.
     pub async fn open_database(
-        &self,
-        settings: &PostgresSettings,
-        migrations: impl Into<Vec<EmbeddedMigrations>>,
+        &self, settings: &PostgresSettings, migrations: impl Into<Vec<EmbeddedMigrations>>,
     ) -> anyhow::Result<Pool> {
         database::migrate(settings, migrations, DATABASE_WAIT).await.context("POSTGRES__URL")?;
         database::connect(settings, self.name).await.context("POSTGRES__URL")
@@ -105,10 +103,7 @@ pub(crate) fn openapi<S: Service>() -> OpenApi {
 /// # Errors
 /// Returns an error if a setting names an unusable server or file, or if the listener fails.
 pub(crate) async fn run<S: Service>(
-    listener: TcpListener,
-    settings: S::Settings,
-    metrics: Metrics,
-    shutdown: CancellationToken,
+    listener: TcpListener, settings: S::Settings, metrics: Metrics, shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let common = settings.common();
     let access = OperationsAccess::load(&common.operations, &listener)?;

@@ -54,10 +54,7 @@ pub(crate) struct ShutdownSignal(pub(crate) CancellationToken);
 /// `configure` runs once per worker and mounts the service's routes. The metrics and problem+json middleware already
 /// wraps them.
 pub async fn serve<F>(
-    listener: TcpListener,
-    settings: &HttpSettings,
-    shutdown: CancellationToken,
-    configure: F,
+    listener: TcpListener, settings: &HttpSettings, shutdown: CancellationToken, configure: F,
 ) -> io::Result<()>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,

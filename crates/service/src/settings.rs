@@ -34,8 +34,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 /// the sections of `defaults` belong to other programs and are ignored, unless their section is similar to one of
 /// `defaults`: `REIDS__URL` is a typo, not a variable of another program.
 pub fn load<T: DeserializeOwned>(
-    defaults: &str,
-    env: impl IntoIterator<Item = (String, String)>,
+    defaults: &str, env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, SettingsError> {
     let env: HashMap<String, String> = env.into_iter().collect();
     let embedded = File::from_str(defaults, FileFormat::Toml);

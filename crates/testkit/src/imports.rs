@@ -188,9 +188,7 @@ fn definition(names: &BTreeMap<Module, Names>, module: &Module, path: &[String],
 
 /// Returns a circle that can be reached from `module`, beginning and ending with the same file.
 fn circle_from<'a>(
-    graph: &'a BTreeMap<&'a Module, BTreeSet<Module>>,
-    module: &'a Module,
-    path: &mut Vec<&'a Module>,
+    graph: &'a BTreeMap<&'a Module, BTreeSet<Module>>, module: &'a Module, path: &mut Vec<&'a Module>,
     visited: &mut BTreeSet<&'a Module>,
 ) -> Option<Vec<String>> {
     if let Some(start) = path.iter().position(|earlier| *earlier == module) {

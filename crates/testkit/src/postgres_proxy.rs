@@ -120,10 +120,7 @@ impl PostgresFault {
 
 /// Forwards one connection until either end has closed or a COMMIT or its reply is lost.
 async fn forward_connection(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    fault: watch::Receiver<PostgresFault>,
-    withheld: watch::Sender<bool>,
+    mut client: TcpStream, mut server: TcpStream, fault: watch::Receiver<PostgresFault>, withheld: watch::Sender<bool>,
 ) {
     let delayed_commit = {
         let is_relay = AtomicBool::new(false);
@@ -145,10 +142,8 @@ async fn forward_connection(
 
 /// Returns a COMMIT that is to be delayed, or `None` when an end has closed.
 async fn forward_requests(
-    mut client: impl AsyncReadExt + Unpin,
-    mut server: impl AsyncWriteExt + Unpin,
-    fault: &watch::Receiver<PostgresFault>,
-    is_relay: &AtomicBool,
+    mut client: impl AsyncReadExt + Unpin, mut server: impl AsyncWriteExt + Unpin,
+    fault: &watch::Receiver<PostgresFault>, is_relay: &AtomicBool,
 ) -> Option<Vec<u8>> {
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = client.read(&mut chunk).await {
@@ -165,11 +160,8 @@ async fn forward_requests(
 }
 
 async fn forward_replies(
-    mut server: impl AsyncReadExt + Unpin,
-    mut client: impl AsyncWriteExt + Unpin,
-    mut fault: watch::Receiver<PostgresFault>,
-    withheld: watch::Sender<bool>,
-    is_relay: &AtomicBool,
+    mut server: impl AsyncReadExt + Unpin, mut client: impl AsyncWriteExt + Unpin,
+    mut fault: watch::Receiver<PostgresFault>, withheld: watch::Sender<bool>, is_relay: &AtomicBool,
 ) {
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = server.read(&mut chunk).await {

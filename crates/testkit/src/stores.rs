@@ -22,10 +22,7 @@ const DEFAULTS: [(&str, &str); 6] = [
 /// # Panics
 /// Panics if the path names no program.
 pub fn service_command(
-    program: &Path,
-    redis: &Redis,
-    database: Option<&Database>,
-    settings: &[(&str, &str)],
+    program: &Path, redis: &Redis, database: Option<&Database>, settings: &[(&str, &str)],
 ) -> Command {
     let user = program.file_name().expect("a program").to_string_lossy();
     let mut command = Command::new(program);

@@ -90,11 +90,7 @@ impl CartService {
     /// Returns [`CartError::NoProduct`] if the product is not sold, [`CartError::ProductUnknown`] if this cannot be
     /// determined, and [`CartError::PreconditionFailed`] if `expect` does not hold.
     pub async fn put(
-        &self,
-        cart: CartId,
-        product: ProductId,
-        quantity: Quantity,
-        expect: &Preconditions,
+        &self, cart: CartId, product: ProductId, quantity: Quantity, expect: &Preconditions,
     ) -> Result<Written, CartError> {
         let info = self.facts.one(product).await?;
         let price = match info.product {
@@ -122,10 +118,7 @@ impl CartService {
     /// # Errors
     /// Returns [`CartError::NoCart`], or [`CartError::PreconditionFailed`] if `expect` does not hold.
     pub async fn remove(
-        &self,
-        cart: CartId,
-        product: ProductId,
-        expect: &Preconditions,
+        &self, cart: CartId, product: ProductId, expect: &Preconditions,
     ) -> Result<Invalidated, CartError> {
         let removed = self.carts.remove(cart, product, expect).await;
         self.after_write(cart, removed).await.map(|((), effect)| effect)
@@ -133,9 +126,7 @@ impl CartService {
 
     /// Removes the view of a cart after a write, also if the write is in doubt.
     async fn after_write<T>(
-        &self,
-        cart: CartId,
-        written: Result<T, WriteError<T, CartError>>,
+        &self, cart: CartId, written: Result<T, WriteError<T, CartError>>,
     ) -> Result<(T, Invalidated), CartError> {
         match written {
             Ok(written) => Ok((written, self.views.invalidate_carts([cart.reference()]).await)),

@@ -84,10 +84,7 @@ impl Caches {
 
     /// Adds to `gone` the lists that a product enters or leaves between `before` and `after`.
     pub fn with_lists(
-        &self,
-        gone: Invalidation,
-        before: Option<ListMembership>,
-        after: Option<ListMembership>,
+        &self, gone: Invalidation, before: Option<ListMembership>, after: Option<ListMembership>,
     ) -> Invalidation {
         let gone = gone.tags(collections(before, after));
         self.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key)

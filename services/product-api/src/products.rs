@@ -81,10 +81,7 @@ impl ProductService {
     /// write on the product's own entry. Returns `effect`, or `Deferred` if Redis did not acknowledge this
     /// invalidation.
     pub async fn invalidate_lists(
-        &self,
-        before: Option<ListMembership>,
-        after: Option<ListMembership>,
-        effect: WriteEffect,
+        &self, before: Option<ListMembership>, after: Option<ListMembership>, effect: WriteEffect,
     ) -> WriteEffect {
         if keys::collections(before, after).is_empty() {
             return effect;
@@ -106,8 +103,7 @@ impl ProductService {
 }
 
 async fn load(
-    catalogue: &Catalogue,
-    (id, tags): (ProductId, fn(&Product) -> Vec<Tag>),
+    catalogue: &Catalogue, (id, tags): (ProductId, fn(&Product) -> Vec<Tag>),
 ) -> Result<NewEntry<Product>, CatalogueError> {
     // An absent product has no tag, because a client can ask for any id: the writer that creates the product, and the
     // relay, remove this entry by its key.
@@ -119,9 +115,7 @@ impl ProductService {
     /// Invalidates what a write has outdated, before the write is acknowledged. If the write is in doubt, it fails, and
     /// what it may have outdated is invalidated too.
     pub async fn invalidate_after_write<T>(
-        &self,
-        written: Result<T, WriteError<T, CatalogueError>>,
-        outdated: impl FnOnce(&T) -> Invalidation,
+        &self, written: Result<T, WriteError<T, CatalogueError>>, outdated: impl FnOnce(&T) -> Invalidation,
     ) -> Result<(T, WriteEffect), CatalogueError> {
         match written {
             Ok(written) => {
@@ -135,8 +129,7 @@ impl ProductService {
     /// Does the same for a change of a product whose lists the caller invalidates. If the write is in doubt, this
     /// function invalidates the lists.
     pub async fn invalidate_after_update(
-        &self,
-        written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
+        &self, written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
         outdated: impl FnOnce(&UpdatedProduct) -> Invalidation,
     ) -> Result<(UpdatedProduct, WriteEffect), CatalogueError> {
         match written {
@@ -150,8 +143,7 @@ impl ProductService {
     /// Acknowledges a change of a product that does not touch its entry. If the write is in doubt, invalidates the
     /// lists that the product may have entered or left.
     pub async fn acknowledge_uncached(
-        &self,
-        written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
+        &self, written: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
     ) -> Result<UpdatedProduct, CatalogueError> {
         match written {
             Ok(updated) => Ok(updated),
@@ -164,9 +156,7 @@ impl ProductService {
 
     /// Invalidates what a write with an unacknowledged COMMIT may have outdated. Returns why the write failed.
     pub async fn invalidate_if_in_doubt<T>(
-        &self,
-        error: WriteError<T, CatalogueError>,
-        outdated: impl FnOnce(&T) -> Invalidation,
+        &self, error: WriteError<T, CatalogueError>, outdated: impl FnOnce(&T) -> Invalidation,
     ) -> CatalogueError {
         if let Some(written) = error.in_doubt {
             // The client receives the error of the write. It is the same whether or not Redis has made the

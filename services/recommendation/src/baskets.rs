@@ -52,10 +52,7 @@ impl BasketItems {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn replace(
-        &self,
-        range: (Uuid, Uuid),
-        lines: &[CartLine],
-        head: u64,
+        &self, range: (Uuid, Uuid), lines: &[CartLine], head: u64,
     ) -> Result<usize, RecommendationError> {
         let carts: Vec<Uuid> = lines.iter().map(|line| line.cart_id).collect();
         let products: Vec<i64> = lines.iter().map(|line| line.product_id).collect();

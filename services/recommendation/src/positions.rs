@@ -173,9 +173,7 @@ impl Positions {
 /// Marks events as applied, if the transaction commits. This must be the last statement of the transaction, because the
 /// writers of a stream wait for one another here.
 pub(crate) async fn mark(
-    connection: &mut AsyncPgConnection,
-    stream: &str,
-    events: impl Iterator<Item = LogPosition>,
+    connection: &mut AsyncPgConnection, stream: &str, events: impl Iterator<Item = LogPosition>,
 ) -> Result<(), RecommendationError> {
     let (mut ranges, mut newest) = (Vec::new(), LogPosition::default());
     for event in events {

@@ -57,10 +57,7 @@ impl ResultPages {
     /// Creates the pages in the cache `pages` of `client`. `limits` bounds the concurrent searches, whether they
     /// go through the cache or bypass it: a search without Redis costs as much as one with it.
     pub fn new(
-        client: CacheClient,
-        pages: Cache<Page>,
-        watermarks: TagWatermarks,
-        state: Arc<IndexStatus>,
+        client: CacheClient, pages: Cache<Page>, watermarks: TagWatermarks, state: Arc<IndexStatus>,
         limits: &CacheSettings,
     ) -> Self {
         let searches = Arc::new(Semaphore::new(limits.max_loads.max(1)));

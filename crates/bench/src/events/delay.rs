@@ -25,10 +25,7 @@ const AHEAD: Duration = Duration::from_millis(50);
 
 /// Measures the delays, in rounds.
 pub(super) async fn measure(
-    system: &PrivateSystem,
-    http: &Client,
-    options: &Options,
-    figures: &mut Figures,
+    system: &PrivateSystem, http: &Client, options: &Options, figures: &mut Figures,
 ) -> Result<()> {
     let redis = Builder::from_config(Config::from_url(&system.redis.url())?).build()?;
     redis.init().await?;
@@ -93,12 +90,7 @@ impl Write {
 
 /// Writes at a steady rate for some seconds.
 async fn round(
-    system: &PrivateSystem,
-    http: &Client,
-    options: &Options,
-    redis: &Redis,
-    heard: &Heard,
-    probes: &[Arc<Probe>],
+    system: &PrivateSystem, http: &Client, options: &Options, redis: &Redis, heard: &Heard, probes: &[Arc<Probe>],
 ) -> Result<Vec<Probed>> {
     let mut ticks = interval(Duration::from_secs(1) / options.rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

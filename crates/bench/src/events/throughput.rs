@@ -15,10 +15,7 @@ use super::options::Options;
 
 /// Writes rows at a steady rate, and records the lag each second.
 pub(super) async fn measure(
-    system: &Arc<PrivateSystem>,
-    http: &Client,
-    options: &Options,
-    figures: &mut Figures,
+    system: &Arc<PrivateSystem>, http: &Client, options: &Options, figures: &mut Figures,
 ) -> Result<()> {
     settled(system, http).await?;
     // Each session keeps its own schedule: after a pause it catches up, so that the rate is reached if possible.

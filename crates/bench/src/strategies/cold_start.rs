@@ -79,12 +79,7 @@ pub(super) async fn measure(bench: &mut TestBench, extent: &Extent, options: &Op
 
 /// Runs the load, empties Redis, and returns when hit ratio and latency were back permanently.
 async fn once(
-    bench: &TestBench,
-    case: &Case,
-    products: &ProductRange,
-    rate: f64,
-    recovery: Duration,
-    figures: &mut ColdStart,
+    bench: &TestBench, case: &Case, products: &ProductRange, rate: f64, recovery: Duration, figures: &mut ColdStart,
 ) -> Result<()> {
     phases::warm(products).await?;
     let plan = Plan { rate, writes: 0.0, order: Order::Zipf(SKEW), length: BEFORE + recovery };

@@ -98,9 +98,7 @@ fn find(bench: &TestBench, name: &str) -> Result<Case> {
 /// Measures one, two and four processes of the product API: the hits per second, and whether a missing entry is still
 /// loaded only once. The processes are distributed over the cores, one of which also has the load, Redis and Postgres.
 pub(super) async fn processes(
-    bench: &mut TestBench,
-    extent: &Extent,
-    options: &Options,
+    bench: &mut TestBench, extent: &Extent, options: &Options,
 ) -> Result<Vec<ProcessFigures>> {
     let shop = bench.postgres.url("shop_db");
     let before = bench.servers();

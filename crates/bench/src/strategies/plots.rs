@@ -80,9 +80,7 @@ struct Series {
 
 impl Bar {
     fn of(
-        case: &CaseFigures,
-        all: fn(&Pooled) -> Option<&Latency>,
-        round: fn(&Sample) -> Option<&Latency>,
+        case: &CaseFigures, all: fn(&Pooled) -> Option<&Latency>, round: fn(&Sample) -> Option<&Latency>,
     ) -> Option<Self> {
         let pooled = all(&case.pooled)?;
         let least = case.alone(|sample| round(sample).map(|it| it.p50))?.min;

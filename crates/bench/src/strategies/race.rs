@@ -70,11 +70,7 @@ pub(super) async fn measure(bench: &TestBench, case: &Case, extent: &Extent, rou
 
 /// Runs one trial. Returns the entry if it is stale after the last response to any reader or writer.
 async fn run(
-    bench: &TestBench,
-    case: &Case,
-    id: u64,
-    readers: &mut [Connection],
-    writer: &mut Connection,
+    bench: &TestBench, case: &Case, id: u64, readers: &mut [Connection], writer: &mut Connection,
 ) -> Result<Option<Stale>> {
     bench.forget(case, &client::traffic::ProductRange { first: id, count: 1, ..case.own() }).await?;
     let writing = Cell::new(true);
@@ -108,11 +104,7 @@ async fn write(connection: &mut Connection, case: &Case, id: u64) -> Result<(Val
 /// Returns the milliseconds from the acknowledgement of the last write until a read shows it, or `None` if no read does
 /// `within` that time.
 async fn watch(
-    case: &Case,
-    connection: &mut Connection,
-    stale: &Stale,
-    every: Duration,
-    within: Duration,
+    case: &Case, connection: &mut Connection, stale: &Stale, every: Duration, within: Duration,
 ) -> Result<Option<f64>> {
     let began = Instant::now();
     while began.elapsed() < within {

@@ -106,9 +106,7 @@ fn spread(figures: &Figures) -> String {
 
 /// Formats `0.33 (0.30–0.41)`: of all rounds together, and of single rounds.
 fn beside(
-    case: &CaseFigures,
-    all: fn(&Pooled) -> Option<&Latency>,
-    round: fn(&Sample) -> Option<&Latency>,
+    case: &CaseFigures, all: fn(&Pooled) -> Option<&Latency>, round: fn(&Sample) -> Option<&Latency>,
     value: fn(&Latency) -> f64,
 ) -> String {
     let (Some(all), Some(rounds)) = (all(&case.pooled), case.alone(|sample| round(sample).map(value))) else {

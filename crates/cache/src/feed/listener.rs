@@ -36,9 +36,7 @@ pub struct FeedSubscription {
 
 impl FeedSubscription {
     pub(super) fn new(
-        events: &Arc<EventBuffer>,
-        stop: CancellationToken,
-        last_id: Option<&str>,
+        events: &Arc<EventBuffer>, stop: CancellationToken, last_id: Option<&str>,
     ) -> Result<Self, TooManySubscribers> {
         let mut state = events.state();
         if state.subscribers == MAX_SUBSCRIBERS {

@@ -91,11 +91,7 @@ impl Store {
     /// Stores a loaded value under the grant with which its load began, with these soft and hard TTLs in milliseconds.
     /// Returns the id of the stored value, or why nothing was stored.
     pub(crate) async fn commit(
-        &self,
-        key: &Key,
-        grant: Grant,
-        loaded: &Content,
-        (soft, hard): (u64, u64),
+        &self, key: &Key, grant: Grant, loaded: &Content, (soft, hard): (u64, u64),
     ) -> std::result::Result<RandomId, Fill> {
         let id = RandomId::random();
         let mut keys = self.entry_keys(key);

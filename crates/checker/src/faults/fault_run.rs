@@ -114,12 +114,7 @@ impl FaultRun<'_> {
 
     /// Makes the fault and ends it. A failed step is noted, and the following steps run nevertheless.
     async fn act(
-        &self,
-        fault: Fault,
-        prepared: &mut Prepared,
-        clock: Clock,
-        written: &Cell<u64>,
-        outcome: &mut Outcome,
+        &self, fault: Fault, prepared: &mut Prepared, clock: Clock, written: &Cell<u64>, outcome: &mut Outcome,
     ) -> Times {
         sleep(BEFORE).await;
         let making = async {

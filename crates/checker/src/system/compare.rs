@@ -40,10 +40,7 @@ const AT_ONCE: usize = 8;
 
 /// Compares these addresses, and every entry except those whose key `may_differ`. The products have these versions.
 pub(crate) async fn compare(
-    system: &impl System,
-    http: &Client,
-    versions: &BTreeMap<i64, i64>,
-    more: &[String],
+    system: &impl System, http: &Client, versions: &BTreeMap<i64, i64>, more: &[String],
     may_differ: impl Fn(&str) -> bool,
 ) -> Result<Comparison> {
     let mut comparison = Comparison::default();

@@ -48,9 +48,7 @@ pub(crate) async fn differing_lines(system: &impl System) -> Result<(usize, Vec<
 /// Returns which products the index has not, or in another version than the catalogue, whose products have these
 /// versions.
 pub(crate) async fn index_differences(
-    system: &impl System,
-    http: &Client,
-    versions: &BTreeMap<i64, i64>,
+    system: &impl System, http: &Client, versions: &BTreeMap<i64, i64>,
 ) -> Result<Vec<String>> {
     let mut indexed = BTreeMap::new();
     let (base, mut cursor) = (system.url(Service::Search).await?, String::new());

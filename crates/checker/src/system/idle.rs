@@ -59,10 +59,7 @@ async fn pending_work(system: &impl System, http: &Client) -> Vec<String> {
             }
         };
         let busy = [
-            "cache_breaker_open",
-            "cache_repairs_pending",
-            "events_lag",
-            "search_invalidations_owed",
+            "cache_breaker_open", "cache_repairs_pending", "events_lag", "search_invalidations_owed",
             "recommendation_learning_pending",
         ];
         for name in busy {

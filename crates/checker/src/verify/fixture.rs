@@ -25,10 +25,7 @@ pub(super) struct Fixture {
 impl Fixture {
     /// Creates `products` of each subject, and the pages that show them. `judge` receives their first versions.
     pub(super) async fn create(
-        map: &Map,
-        products: usize,
-        judge: &mut Judge,
-        mut progress: impl FnMut(u64),
+        map: &Map, products: usize, judge: &mut Judge, mut progress: impl FnMut(u64),
     ) -> Result<Self> {
         let products = products.max(Choice::FEWEST);
         let mut maker =

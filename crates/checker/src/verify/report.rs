@@ -92,16 +92,8 @@ impl Report {
 
     fn figures(&self) -> Table {
         let head = [
-            "subject",
-            "promise",
-            "reads",
-            "hits",
-            "writes",
-            "stale reads",
-            "share, 95 %",
-            "staleness p50 / p99 / max, ms",
-            "longest window, ms",
-            "broken",
+            "subject", "promise", "reads", "hits", "writes", "stale reads", "share, 95 %",
+            "staleness p50 / p99 / max, ms", "longest window, ms", "broken",
         ];
         Table { left: 2, head: head.map(str::to_owned).to_vec(), rows: self.subjects.iter().map(figures).collect() }
     }

@@ -41,10 +41,7 @@ pub(crate) struct Run {
 impl Run {
     /// Creates the fixture. `progress` is called with the number of products created so far.
     pub(crate) async fn prepare(
-        map: &Map,
-        products: usize,
-        mut files: Files,
-        progress: impl FnMut(u64),
+        map: &Map, products: usize, mut files: Files, progress: impl FnMut(u64),
     ) -> Result<Self> {
         let mut judge = Judge::default();
         let mut fixture = Fixture::create(map, products, &mut judge, progress).await?;

@@ -54,10 +54,7 @@ pub(super) struct Backfill<'a, R> {
 impl<R: EventHandler> Backfill<'_, R> {
     /// Fetches and applies the events after `after`, up to and including `until`.
     pub(super) async fn events(
-        &mut self,
-        after: u64,
-        until: u64,
-        during_log_outage: DuringLogOutage,
+        &mut self, after: u64, until: u64, during_log_outage: DuringLogOutage,
     ) -> Result<BackfillResult, Stopped> {
         let (mut position, mut attempts, mut backoff) = (after, 0, Backoff::new());
         while position < until {

@@ -24,11 +24,7 @@ impl<R: EventHandler> Effects<R> {
     /// Applies the events of `entries`. `floor` and `first_seq` are those of [`plan`]. Missing events that are
     /// unavailable cause [`Resync::Gap`].
     pub(super) async fn apply(
-        &mut self,
-        entries: &[Entry],
-        floor: Option<u64>,
-        first_seq: u64,
-        during_log_outage: DuringLogOutage,
+        &mut self, entries: &[Entry], floor: Option<u64>, first_seq: u64, during_log_outage: DuringLogOutage,
     ) -> Result<BatchOutcome, Stopped> {
         let mut outcome = BatchOutcome::default();
         self.retry.monitor.meter.received.increment(entries.len() as u64);

@@ -186,12 +186,7 @@ impl<R: EventHandler> Group<R> {
 
 /// Extends the claim on a batch while this process works on it, without a time limit.
 async fn extend_claim(
-    stream: &StreamReader,
-    group: &str,
-    consumer: &str,
-    ids: (&str, &str),
-    count: usize,
-    every: Duration,
+    stream: &StreamReader, group: &str, consumer: &str, ids: (&str, &str), count: usize, every: Duration,
 ) -> Infallible {
     let mut ticks = interval(every.max(Duration::from_millis(10)));
     ticks.tick().await;

@@ -38,10 +38,7 @@ impl Consumer {
     /// # Errors
     /// Returns an error if the URL cannot be used.
     pub fn start<R: EventHandler>(
-        settings: &ConsumerSettings,
-        redis_url: &str,
-        subscription: Subscription,
-        handler: R,
+        settings: &ConsumerSettings, redis_url: &str, subscription: Subscription, handler: R,
     ) -> Result<Self, RedisUrlError> {
         let Subscription { source, delivery, dead_letters, log } = subscription;
         let (name, applied) = match delivery {
@@ -80,9 +77,7 @@ impl Consumer {
     /// # Errors
     /// Returns an error if the URL cannot be used.
     pub fn listen<R: EventHandler>(
-        redis_url: &str,
-        subscription: ChannelSubscription,
-        handler: R,
+        redis_url: &str, subscription: ChannelSubscription, handler: R,
     ) -> Result<Self, RedisUrlError> {
         let ChannelSubscription { channel, types, command_timeout } = subscription;
         // The channel stands for the stream in log messages.
@@ -95,10 +90,7 @@ impl Consumer {
     }
 
     fn spawn<R: EventHandler>(
-        settings: &ConsumerSettings,
-        redis_url: &str,
-        source: EventSource,
-        meter: Meter,
+        settings: &ConsumerSettings, redis_url: &str, source: EventSource, meter: Meter,
         task: impl FnOnce(Session, CancellationToken) -> Task<R>,
     ) -> Result<Self, RedisUrlError> {
         // The error that every later connection would return.

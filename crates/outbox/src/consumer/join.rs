@@ -143,9 +143,7 @@ impl<R: EventHandler> Join<'_, R> {
 
     /// Creates the group at the end of the stream, for a service that does not know which events it has missed.
     async fn begin_with_what_comes(
-        &mut self,
-        look: &StreamState,
-        dropped: bool,
+        &mut self, look: &StreamState, dropped: bool,
     ) -> Result<Option<LogPosition>, SessionEnd> {
         if !dropped {
             self.effects.retry.resync(Resync::NewGroup).await?;

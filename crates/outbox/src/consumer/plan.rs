@@ -20,10 +20,7 @@ pub(super) enum Step<T> {
 /// applied everything, if the reader may continue from it when the stream has nothing before an entry. `first_seq` is
 /// the number with which the stream began.
 pub(super) fn plan<T: EventData>(
-    entries: &[Entry],
-    types: &[&str],
-    floor: Option<u64>,
-    first_seq: u64,
+    entries: &[Entry], types: &[&str], floor: Option<u64>, first_seq: u64,
 ) -> Vec<Step<T>> {
     let mut steps = Vec::new();
     let mut readable: Vec<Event<T>> = Vec::with_capacity(entries.len());

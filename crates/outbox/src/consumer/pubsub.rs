@@ -49,16 +49,10 @@ pub(super) struct Listener<R> {
 
 impl<R: EventHandler> Listener<R> {
     pub(super) fn new(
-        channel: &'static str,
-        timeout: Duration,
-        on_loss: OnLoss,
-        session: Session,
-        retry: Retry<R>,
+        channel: &'static str, timeout: Duration, on_loss: OnLoss, session: Session, retry: Retry<R>,
     ) -> Self {
         let apply_failure = RecurringFailure::new(
-            session.stream,
-            "the event handler fails; events have no effect",
-            "the event handler succeeds again",
+            session.stream, "the event handler fails; events have no effect", "the event handler succeeds again",
         );
         Self { session, channel, timeout, on_loss, retry, apply_failure }
     }

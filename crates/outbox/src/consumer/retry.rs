@@ -45,10 +45,7 @@ pub(super) struct Retry<R> {
 impl<R: EventHandler> Retry<R> {
     /// Applies events, without a time limit.
     pub(super) async fn apply(
-        &mut self,
-        mut events: Vec<Event<R::Data>>,
-        entries: &[Entry],
-        outcome: &mut BatchOutcome,
+        &mut self, mut events: Vec<Event<R::Data>>, entries: &[Entry], outcome: &mut BatchOutcome,
     ) -> Result<(), Stopped> {
         if let Some(applied) = &self.applied {
             let before = events.len();
@@ -73,11 +70,7 @@ impl<R: EventHandler> Retry<R> {
 
     /// Retries a refused event, and finally adds a dead letter for it.
     async fn retry_event(
-        &mut self,
-        event: &Event<R::Data>,
-        mut why: String,
-        entries: &[Entry],
-        outcome: &mut BatchOutcome,
+        &mut self, event: &Event<R::Data>, mut why: String, entries: &[Entry], outcome: &mut BatchOutcome,
     ) -> Result<(), Stopped> {
         let entry = entries.iter().find(|entry| entry.seq == event.seq);
         // Not the delivery count of the entry: it includes broken connections and killed processes.
@@ -103,9 +96,7 @@ impl<R: EventHandler> Retry<R> {
     async fn apply_until_answered(&mut self, events: &[Event<R::Data>]) -> Result<Result<(), String>, Stopped> {
         let mut backoff = Backoff::new();
         let outage = RecurringFailure::new(
-            self.source.stream,
-            "the event handler is unavailable; events wait",
-            "the event handler is available again",
+            self.source.stream, "the event handler is unavailable; events wait", "the event handler is available again",
         );
         loop {
             // On the heap: without optimisation, the handler's future in the consumer's future has overflowed a
@@ -186,10 +177,7 @@ impl<R: EventHandler> Retry<R> {
     }
 
     async fn retry_until_done<T, F>(
-        &self,
-        failing: &'static str,
-        recovered: &'static str,
-        attempt: impl Fn() -> F,
+        &self, failing: &'static str, recovered: &'static str, attempt: impl Fn() -> F,
     ) -> Result<T, Stopped>
     where
         F: Future<Output = Result<T, HandlerError>>,

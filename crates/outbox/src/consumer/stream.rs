@@ -175,11 +175,7 @@ impl StreamReader {
 
     /// Claims pending entries that have been idle for `idle`, or, without it, this consumer's own pending entries.
     pub(super) async fn claim(
-        &self,
-        group: &str,
-        consumer: &str,
-        idle: Option<Duration>,
-        count: u64,
+        &self, group: &str, consumer: &str, idle: Option<Duration>, count: u64,
     ) -> Result<Vec<Entry>, Error> {
         let millis = idle.unwrap_or_default().as_millis().to_string();
         let of = if idle.is_some() { "" } else { consumer };
@@ -190,11 +186,7 @@ impl StreamReader {
 
     /// Extends the claim on the entries between two ids.
     pub(super) async fn extend_claim(
-        &self,
-        group: &str,
-        consumer: &str,
-        ids: (&str, &str),
-        count: usize,
+        &self, group: &str, consumer: &str, ids: (&str, &str), count: usize,
     ) -> Result<(), Error> {
         let count = count.to_string();
         let args = vec![group, consumer, ids.0, ids.1, &count];
@@ -203,10 +195,7 @@ impl StreamReader {
 
     /// Removes consumers without pending entries that have been idle for `idle`; only `consumer`, if it is given.
     pub(super) async fn prune_consumers(
-        &self,
-        group: &str,
-        idle: Duration,
-        consumer: Option<&str>,
+        &self, group: &str, idle: Duration, consumer: Option<&str>,
     ) -> Result<(), Error> {
         let idle = idle.as_millis().to_string();
         let args = vec![group, &idle, consumer.unwrap_or_default()];

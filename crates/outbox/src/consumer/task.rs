@@ -24,8 +24,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Logs the end of an outage as soon as the session has read for a while. Never returns.
 async fn log_recovery_when_stable(
-    status: &mut watch::Receiver<ConsumerStatus>,
-    outage: &RecurringFailure,
+    status: &mut watch::Receiver<ConsumerStatus>, outage: &RecurringFailure,
 ) -> Infallible {
     // The task itself owns the sender, which outlives the session.
     let _ = status.wait_for(|status| status.connected).await;

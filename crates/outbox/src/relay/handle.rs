@@ -33,10 +33,7 @@ impl Relay {
     /// # Errors
     /// Returns an error if the Redis URL cannot be used.
     pub fn start(
-        settings: &RelaySettings,
-        source: EventSource,
-        postgres: &PostgresSettings,
-        redis_url: &str,
+        settings: &RelaySettings, source: EventSource, postgres: &PostgresSettings, redis_url: &str,
         hook: impl RelayHook,
     ) -> Result<Self, RedisUrlError> {
         let stream = StreamWriter::open(redis_url, source, settings.stream_length)?;

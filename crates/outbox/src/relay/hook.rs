@@ -22,8 +22,7 @@ pub trait RelayHook: Send + Sync + 'static {
 
     /// Handles a batch before it is appended. The relay calls it again with the same events if a later step fails.
     fn before_append(
-        &self,
-        events: &[OutboxEvent<Self::Data>],
+        &self, events: &[OutboxEvent<Self::Data>],
     ) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
     /// Handles a database that was restored, or may have been: the data in Redis may be of a lost history.

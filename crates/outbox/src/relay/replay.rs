@@ -19,10 +19,7 @@ impl<H: RelayHook> Replay<'_, H> {
     /// Verifies, on a new connection or in a new epoch, that Redis and the stream are those that the rows were appended
     /// to. Appends the rows that the stream lacks up to then.
     pub(super) async fn verify(
-        &self,
-        connection: &mut AsyncPgConnection,
-        state: &mut RelayState,
-        head: &mut Head,
+        &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<(), RelayError> {
         let Pipeline { stream, hook, .. } = self.pipeline;
         let run_id = stream.run_id().await?;
@@ -68,10 +65,7 @@ impl<H: RelayHook> Replay<'_, H> {
 
     /// Continues after an append of `rows` that has left the stream at `reached`, before or after their end.
     pub(super) async fn mend(
-        &self,
-        connection: &mut AsyncPgConnection,
-        rows: &[Row],
-        reached: i64,
+        &self, connection: &mut AsyncPgConnection, rows: &[Row], reached: i64,
     ) -> Result<(), RelayError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         if reached > last.seq && reached > table::head(connection).await?.seq {

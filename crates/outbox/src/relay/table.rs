@@ -169,10 +169,7 @@ pub(super) async fn unfinished(connection: &mut AsyncPgConnection, age: f64, lim
 
 /// Returns the rows `first` to `last`, at most `limit`, by number.
 pub(super) async fn between(
-    connection: &mut AsyncPgConnection,
-    first: i64,
-    last: i64,
-    limit: u32,
+    connection: &mut AsyncPgConnection, first: i64, last: i64, limit: u32,
 ) -> QueryResult<Vec<Row>> {
     sql(format!("SELECT {ROW} WHERE seq BETWEEN $1 AND $2 ORDER BY seq LIMIT $3"))
         .bind::<BigInt, _>(first)

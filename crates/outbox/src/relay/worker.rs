@@ -34,10 +34,7 @@ impl<H: RelayHook> Worker<H> {
     /// Relays on one connection to Postgres. Returns an error when the connection fails, and `Ok` when the relay is
     /// stopped.
     pub(super) async fn work(
-        &self,
-        connection: &mut AsyncPgConnection,
-        connections: &mut Receiver<Server>,
-        wake: &Notify,
+        &self, connection: &mut AsyncPgConnection, connections: &mut Receiver<Server>, wake: &Notify,
         stop: &CancellationToken,
     ) -> Result<(), String> {
         let mut ticks = interval(self.pipeline.settings.poll);
@@ -90,10 +87,7 @@ impl<H: RelayHook> Worker<H> {
 
     /// Looks for what a notification does not say: a restored database, and rows that a peer has numbered and left.
     async fn look_around(
-        &self,
-        connection: &mut AsyncPgConnection,
-        state: &mut RelayState,
-        head: &mut Head,
+        &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<(), String> {
         let now = postgres(table::head(connection).await)?;
         if now.seq < head.seq {
@@ -111,10 +105,7 @@ impl<H: RelayHook> Worker<H> {
 
     /// Numbers and appends new rows, or appends the remaining ones. Returns whether there may be more.
     async fn round(
-        &self,
-        connection: &mut AsyncPgConnection,
-        state: &mut RelayState,
-        head: &mut Head,
+        &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<bool, RelayError> {
         let Pipeline { settings, hook, stream, batch_size, health } = &self.pipeline;
         let (batch, replay) = (settings.batch as usize, Replay { pipeline: &self.pipeline });
@@ -150,10 +141,7 @@ impl<H: RelayHook> Worker<H> {
 
     /// Numbers one batch.
     async fn number(
-        &self,
-        connection: &mut AsyncPgConnection,
-        state: &mut RelayState,
-        head: &mut Head,
+        &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<Vec<Row>, RelayError> {
         let rows = table::number(connection, self.pipeline.settings.batch, head.seq).await?;
         if let Some(Row { seq, epoch: Some(epoch), .. }) = rows.last()

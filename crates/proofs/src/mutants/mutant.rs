@@ -17,11 +17,7 @@ pub(super) struct Mutant {
 
 /// Creates a mutant.
 pub(super) const fn mutant(
-    script: &'static str,
-    name: &'static str,
-    defence: &'static str,
-    instead: &'static str,
-    caught_by: &'static str,
+    script: &'static str, name: &'static str, defence: &'static str, instead: &'static str, caught_by: &'static str,
 ) -> Mutant {
     Mutant { name, script, defence, instead, caught_by }
 }

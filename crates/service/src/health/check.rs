@@ -72,9 +72,7 @@ impl Check {
 
     /// Creates a check of what this process knows; it needs no time.
     pub(super) fn of_state<E: fmt::Display>(
-        name: &'static str,
-        need: Requirement,
-        state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+        name: &'static str, need: Requirement, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         let check = move || std::future::ready(state().map_err(|error| error.to_string()));
         Self::new(name, need, Duration::MAX, check).public()

@@ -66,10 +66,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictJson<D> {
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
+        self, name: &'static str, fields: &'static [&'static str], visitor: V,
     ) -> Result<V::Value, D::Error> {
         self.0.deserialize_struct(name, fields, ObjectVisitor(visitor))
     }
@@ -266,9 +263,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for StrictJson<A> {
     }
 
     fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
+        self, fields: &'static [&'static str], visitor: V,
     ) -> Result<V::Value, A::Error> {
         self.0.struct_variant(fields, ObjectVisitor(visitor))
     }

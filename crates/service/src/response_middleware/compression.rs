@@ -21,11 +21,7 @@ const LEAST: u64 = 1024;
 pub(crate) const SUFFIX: &str = "-gzip";
 
 const TEXTS: [&[u8]; 6] = [
-    b"text/",
-    b"application/json",
-    b"application/problem+json",
-    b"application/javascript",
-    b"image/svg+xml",
+    b"text/", b"application/json", b"application/problem+json", b"application/javascript", b"image/svg+xml",
     b"application/xml",
 ];
 

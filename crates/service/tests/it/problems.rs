@@ -85,11 +85,7 @@ impl Reply {
 }
 
 async fn send(
-    server: &Running,
-    method: &str,
-    path: &str,
-    media_type: Option<&str>,
-    body: impl Into<reqwest::Body>,
+    server: &Running, method: &str, path: &str, media_type: Option<&str>, body: impl Into<reqwest::Body>,
 ) -> Reply {
     let mut request = reqwest::Client::new().request(method.parse().unwrap(), server.url(path)).body(body);
     if let Some(media_type) = media_type {
@@ -136,13 +132,11 @@ async fn value_of_a_wrong_type_is_reported_with_its_field() {
         (r#"{"name":"a","price_cents":1,"maker":["m"]}"#, "maker", "invalid type: sequence, expected a JSON object"),
         (r#"{"name":"a","price_cents":1,"maker":null}"#, "maker", "must not be null; leave the field out instead"),
         (
-            r#"{"name":"a","price_cents":1,"maker":{"name":["m"]}}"#,
-            "maker.name",
+            r#"{"name":"a","price_cents":1,"maker":{"name":["m"]}}"#, "maker.name",
             "invalid type: sequence, expected a string",
         ),
         (
-            r#"{"name":"a","price_cents":1,"kind":{"set":[3]}}"#,
-            "kind.set",
+            r#"{"name":"a","price_cents":1,"kind":{"set":[3]}}"#, "kind.set",
             "invalid type: sequence, expected a JSON object",
         ),
         (r#"{"name":"a","name":"b","price_cents":1}"#, "$", "duplicate field `name`"),
@@ -184,9 +178,7 @@ async fn only_json_bodies_are_accepted() {
         assert_eq!(answer.json()["detail"], "the charset must be utf-8");
     }
     for media_type in [
-        "application/json",
-        "application/json; charset=utf-8",
-        "application/json;charset=UTF-8",
+        "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8",
         "application/merge-patch+json",
     ] {
         let answer = send(&server, "PUT", "/products/1", Some(media_type), body).await;

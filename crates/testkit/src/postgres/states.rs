@@ -6,24 +6,12 @@ use super::Postgres;
 
 /// Settings of a role or a database that must not harm a service: each has made a service fail, or might.
 pub const FOREIGN_SETTINGS: [&str; 18] = [
-    "search_path = ''",
-    "search_path = nowhere, pg_catalog",
-    "statement_timeout = '50ms'",
-    "lock_timeout = '1ms'",
-    "idle_session_timeout = '500ms'",
-    "idle_in_transaction_session_timeout = '1ms'",
-    "default_transaction_isolation = 'serializable'",
-    "default_transaction_deferrable = on",
-    "timezone = 'Asia/Tokyo'",
-    "datestyle = 'German'",
-    "intervalstyle = 'sql_standard'",
-    "bytea_output = 'escape'",
-    "standard_conforming_strings = off",
-    "exit_on_error = on",
-    "client_encoding = 'LATIN1'",
-    "check_function_bodies = off",
-    "row_security = off",
-    "plan_cache_mode = 'force_generic_plan'",
+    "search_path = ''", "search_path = nowhere, pg_catalog", "statement_timeout = '50ms'", "lock_timeout = '1ms'",
+    "idle_session_timeout = '500ms'", "idle_in_transaction_session_timeout = '1ms'",
+    "default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on", "timezone = 'Asia/Tokyo'",
+    "datestyle = 'German'", "intervalstyle = 'sql_standard'", "bytea_output = 'escape'",
+    "standard_conforming_strings = off", "exit_on_error = on", "client_encoding = 'LATIN1'",
+    "check_function_bodies = off", "row_security = off", "plan_cache_mode = 'force_generic_plan'",
 ];
 
 impl Postgres {

@@ -83,12 +83,7 @@ impl Carts {
     /// # Errors
     /// Returns [`CartError::NoCart`], [`CartError::PreconditionFailed`], or [`CartError::Full`].
     pub async fn put(
-        &self,
-        cart: CartId,
-        product: ProductId,
-        quantity: Quantity,
-        price_cents: i64,
-        expect: &Preconditions,
+        &self, cart: CartId, product: ProductId, quantity: Quantity, price_cents: i64, expect: &Preconditions,
     ) -> Result<PutResult, WriteError<PutResult, CartError>> {
         self.pool
             .write(async |connection| {
@@ -130,10 +125,7 @@ impl Carts {
     /// # Errors
     /// Returns [`CartError::NoCart`], or [`CartError::PreconditionFailed`].
     pub async fn remove(
-        &self,
-        cart: CartId,
-        product: ProductId,
-        expect: &Preconditions,
+        &self, cart: CartId, product: ProductId, expect: &Preconditions,
     ) -> Result<(), WriteError<(), CartError>> {
         self.pool
             .write(async |connection| {

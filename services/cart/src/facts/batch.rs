@@ -37,9 +37,7 @@ impl RequestBatcher {
     /// Returns the data of a product. The request includes all products that wait at that time, and the other loads of
     /// the batch `together`. The product is registered when this function returns.
     pub(super) fn product_info(
-        &self,
-        id: i64,
-        together: Option<cache::loader::Batch>,
+        &self, id: i64, together: Option<cache::loader::Batch>,
     ) -> impl Future<Output = Result<ProductInfo, CartError>> + Send + use<> {
         let (sender, answer) = oneshot::channel();
         let is_first = {

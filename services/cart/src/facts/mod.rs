@@ -50,10 +50,7 @@ pub struct ProductSource {
 impl ProductSource {
     /// Creates a reader through `cache`, which is as fresh as the `progress` of the events.
     pub fn new(
-        cache: Cache<ProductInfo>,
-        progress: EventProgress,
-        upstream: Upstream,
-        snapshots: ProductSnapshots,
+        cache: Cache<ProductInfo>, progress: EventProgress, upstream: Upstream, snapshots: ProductSnapshots,
     ) -> Self {
         let source = Source { upstream, snapshots };
         Self { cache, progress, batch: RequestBatcher::new(source.clone()), source }
@@ -74,10 +71,7 @@ impl ProductSource {
 
     /// Reads one product. With `together`, its load waits until the loads of the other products have begun.
     async fn fetch(
-        &self,
-        cache: Cache<ProductInfo>,
-        together: Option<Batch>,
-        id: ProductId,
+        &self, cache: Cache<ProductInfo>, together: Option<Batch>, id: ProductId,
     ) -> Result<ProductInfo, LoadError> {
         let batch = self.batch.clone();
         let load = move || {

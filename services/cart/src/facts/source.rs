@@ -60,11 +60,7 @@ impl Source {
 
     /// Stores accepted data that are new.
     async fn store_new(
-        &self,
-        ids: &[i64],
-        behind: &[i64],
-        fetched: &HashMap<i64, ProductFields>,
-        snapshot: &HashMap<i64, Snapshot>,
+        &self, ids: &[i64], behind: &[i64], fetched: &HashMap<i64, ProductFields>, snapshot: &HashMap<i64, Snapshot>,
     ) -> Result<(), CartError> {
         let (mut news, mut gone) = (Vec::new(), Vec::new());
         for id in ids.iter().filter(|id| !behind.contains(id)) {
@@ -100,9 +96,7 @@ fn unless_read_only(remembered: Result<(), CartError>) -> Result<(), CartError> 
 
 /// Returns the products for which an event reported a newer version than the fetched one.
 fn older_than_events(
-    ids: &[i64],
-    fetched: &HashMap<i64, ProductFields>,
-    snapshot: &HashMap<i64, Snapshot>,
+    ids: &[i64], fetched: &HashMap<i64, ProductFields>, snapshot: &HashMap<i64, Snapshot>,
 ) -> Vec<i64> {
     let is_older = |id: &&i64| snapshot.get(id).is_some_and(|snapshot| snapshot.is_older_than_events(fetched.get(id)));
     ids.iter().filter(is_older).copied().collect()

@@ -43,9 +43,7 @@ pub(super) async fn create(service: Data<CartService>) -> Result<HttpResponse, P
     )
 )]
 pub(super) async fn read(
-    request: HttpRequest,
-    path: Path<String>,
-    service: Data<CartService>,
+    request: HttpRequest, path: Path<String>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let id: CartId = input::id(&path)?;

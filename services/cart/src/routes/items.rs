@@ -37,10 +37,7 @@ use crate::carts::Quantity;
     )
 )]
 pub(super) async fn put(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    body: Body<Quantity>,
-    service: Data<CartService>,
+    request: HttpRequest, path: Path<(String, String)>, body: Body<Quantity>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
@@ -78,9 +75,7 @@ pub(super) async fn put(
     )
 )]
 pub(super) async fn remove(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    service: Data<CartService>,
+    request: HttpRequest, path: Path<(String, String)>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);

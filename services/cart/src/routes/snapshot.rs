@@ -36,9 +36,7 @@ pub(super) struct SnapshotQuery {
     )
 )]
 pub(super) async fn page(
-    _operator: OperatorToken,
-    query: Query<SnapshotQuery>,
-    service: Data<CartService>,
+    _operator: OperatorToken, query: Query<SnapshotQuery>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let limit = query.0.limit.unwrap_or(MAX_CARTS);
     if !(1..=MAX_CARTS).contains(&limit) {

@@ -49,19 +49,7 @@ async fn invalid_ids_are_malformed() {
         service.delete(&format!("/carts/{id}/items/1")).await.problem(400, "malformed");
     }
     for id in [
-        "abc",
-        "0",
-        "-1",
-        "+1",
-        "1.0",
-        "1e3",
-        "%20",
-        "1%20",
-        "%00",
-        "1%0A",
-        "9223372036854775808",
-        "%D9%A1",
-        "%FF",
+        "abc", "0", "-1", "+1", "1.0", "1e3", "%20", "1%20", "%00", "1%0A", "9223372036854775808", "%D9%A1", "%FF",
         "'1'",
     ] {
         service.put(&format!("/carts/{cart}/items/{id}"), &body).await.problem(400, "malformed");

@@ -52,10 +52,7 @@ impl Met {
 
 /// Starts 32 readers of `carts` at `services`. `floors` are taken before a read, and `shown` is what the read returned.
 fn readers(
-    services: &[Arc<Service>; 2],
-    carts: &[String],
-    met: &Arc<Met>,
-    floors: &Arc<Vec<AtomicI64>>,
+    services: &[Arc<Service>; 2], carts: &[String], met: &Arc<Met>, floors: &Arc<Vec<AtomicI64>>,
     shown: fn(&Value, usize) -> Option<i64>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();

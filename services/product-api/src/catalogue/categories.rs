@@ -54,10 +54,7 @@ impl Catalogue {
 
     /// Changes a category and commits.
     pub async fn update_category(
-        &self,
-        id: CategoryId,
-        change: &CategoryChange,
-        expect: &Preconditions,
+        &self, id: CategoryId, change: &CategoryChange, expect: &Preconditions,
     ) -> Result<Category, WriteError<Category, CatalogueError>> {
         self.pool
             .write(async |connection| {

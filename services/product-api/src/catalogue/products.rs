@@ -104,10 +104,7 @@ impl Catalogue {
 
     /// Changes a product and commits.
     pub async fn update(
-        &self,
-        id: ProductId,
-        change: &ProductChange,
-        expect: &Preconditions,
+        &self, id: ProductId, change: &ProductChange, expect: &Preconditions,
     ) -> Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>> {
         let updated = self.update_locked(id, change, expect, async || {}).await;
         updated.map(|(updated, ())| updated).map_err(|error| error.map(|(updated, ())| updated))
@@ -116,11 +113,7 @@ impl Catalogue {
     /// Changes a product and commits. Calls `locked` inside the transaction, while it holds the row's lock. When the
     /// transaction is retried, `locked` is called again.
     pub async fn update_locked<T, Locked>(
-        &self,
-        id: ProductId,
-        change: &ProductChange,
-        expect: &Preconditions,
-        locked: impl Fn() -> Locked + Send + Sync,
+        &self, id: ProductId, change: &ProductChange, expect: &Preconditions, locked: impl Fn() -> Locked + Send + Sync,
     ) -> Result<(UpdatedProduct, T), WriteError<(UpdatedProduct, T), CatalogueError>>
     where
         T: Send,
@@ -145,9 +138,7 @@ impl Catalogue {
 
     /// Deletes a product and commits. Returns the deleted product.
     pub async fn delete(
-        &self,
-        id: ProductId,
-        expect: &Preconditions,
+        &self, id: ProductId, expect: &Preconditions,
     ) -> Result<Product, WriteError<Product, CatalogueError>> {
         self.pool
             .write(async |connection| {
@@ -186,9 +177,7 @@ fn check(expect: &Preconditions, current: &Product) -> Result<(), CatalogueError
 /// Takes the row's lock, and records the writer until the end of the transaction. Returns the lists that the product is
 /// on.
 async fn lock(
-    connection: &mut AsyncPgConnection,
-    id: ProductId,
-    writer: Option<Writer>,
+    connection: &mut AsyncPgConnection, id: ProductId, writer: Option<Writer>,
 ) -> Result<ListMembership, CatalogueError> {
     let name = writer.map_or("", Writer::name);
     let row = products::table.find(id.get()).for_update();

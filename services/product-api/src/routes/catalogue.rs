@@ -29,9 +29,7 @@ use crate::products::{ProductService, WriteEffect};
     )
 )]
 pub(super) async fn page(
-    request: HttpRequest,
-    query: Query<PageQuery>,
-    service: Data<ProductService>,
+    request: HttpRequest, query: Query<PageQuery>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let page = match query.0.checked()? {
@@ -74,9 +72,7 @@ pub(super) async fn create(body: Body<NewProduct>, service: Data<ProductService>
     )
 )]
 pub(super) async fn read(
-    request: HttpRequest,
-    path: Path<String>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<String>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
@@ -99,10 +95,7 @@ pub(super) async fn read(
     )
 )]
 pub(super) async fn write(
-    request: HttpRequest,
-    path: Path<String>,
-    body: Body<ProductChange>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<String>, body: Body<ProductChange>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;
@@ -131,9 +124,7 @@ pub(super) async fn write(
     )
 )]
 pub(super) async fn delete(
-    request: HttpRequest,
-    path: Path<String>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<String>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path)?;

@@ -39,10 +39,7 @@ pub(super) async fn all(request: HttpRequest, service: Data<ProductService>) -> 
     )
 )]
 pub(super) async fn write(
-    request: HttpRequest,
-    path: Path<String>,
-    body: Body<CategoryChange>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<String>, body: Body<CategoryChange>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: CategoryId = input::id(&path)?;

@@ -37,9 +37,7 @@ pub(super) async fn featured(request: HttpRequest, service: Data<ProductService>
     )
 )]
 pub(super) async fn by_category(
-    request: HttpRequest,
-    path: Path<String>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<String>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: CategoryId = input::id(&path)?;

@@ -26,9 +26,7 @@ use crate::strategies::{Strategy, explicit};
     )
 )]
 pub(super) async fn read(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<(String, String)>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let strategy = input::strategy(&path.0)?;
@@ -52,10 +50,7 @@ pub(super) async fn read(
     )
 )]
 pub(super) async fn write(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    body: Body<ProductChange>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<(String, String)>, body: Body<ProductChange>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let strategy = input::strategy(&path.0)?;
@@ -82,9 +77,7 @@ pub(super) async fn write(
     )
 )]
 pub(super) async fn delete_explicit(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    service: Data<ProductService>,
+    request: HttpRequest, path: Path<(String, String)>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let id: ProductId = input::id(&path.1)?;

@@ -56,9 +56,7 @@ pub(super) async fn reserve(pool: &Pool, target: i64) -> Result<bool, Error> {
 
 /// Makes the ids of new rows begin above `id`, if they do not yet. Needs a transaction.
 pub(super) async fn raise_sequence(
-    connection: &mut AsyncPgConnection,
-    table: &'static str,
-    id: i64,
+    connection: &mut AsyncPgConnection, table: &'static str, id: i64,
 ) -> QueryResult<()> {
     if last_id(connection, table).await? >= id {
         return Ok(());

@@ -32,10 +32,7 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Prod
 
 /// Writes to the database, whose trigger records the event in the outbox. The listener deletes the entry.
 pub async fn write(
-    service: &ProductService,
-    id: ProductId,
-    change: &ProductChange,
-    expect: &Preconditions,
+    service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
 ) -> Result<CacheWrite, CatalogueError> {
     let updated = service.acknowledge_uncached(service.catalogue.update(id, change, expect).await).await?;
     Ok(CacheWrite { updated, effect: WriteEffect::Announced })

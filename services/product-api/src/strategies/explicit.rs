@@ -32,10 +32,7 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Prod
 /// Writes to the database, then deletes the entry. The order matters: if the entry were deleted first, a read before
 /// the COMMIT would store the old value again.
 pub async fn write(
-    service: &ProductService,
-    id: ProductId,
-    change: &ProductChange,
-    expect: &Preconditions,
+    service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
 ) -> Result<CacheWrite, CatalogueError> {
     let updated = service.catalogue.as_writer(Writer::Explicit).update(id, change, expect).await;
     let (updated, effect) = service.invalidate_after_update(updated, |_| entry_of(service, id)).await?;
@@ -44,9 +41,7 @@ pub async fn write(
 
 /// Deletes the product, then its entry and the lists that showed it.
 pub async fn delete(
-    service: &ProductService,
-    id: ProductId,
-    expect: &Preconditions,
+    service: &ProductService, id: ProductId, expect: &Preconditions,
 ) -> Result<(Product, WriteEffect), CatalogueError> {
     let deleted = service.catalogue.as_writer(Writer::Explicit).delete(id, expect).await;
     let outdated =

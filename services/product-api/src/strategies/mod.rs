@@ -90,11 +90,7 @@ impl Strategy {
     /// that the product enters or leaves: each strategy has its own entry of a product, but all of them share the
     /// lists.
     pub async fn write(
-        self,
-        service: &ProductService,
-        id: ProductId,
-        change: &ProductChange,
-        expect: &Preconditions,
+        self, service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
     ) -> Result<CacheWrite, CatalogueError> {
         let written = match self {
             Self::Ttl => ttl::write(service, id, change, expect).await,

@@ -31,10 +31,7 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Prod
 /// Writes to the database, then removes the entry and every other entry that shows the product. The other services
 /// learn of the change through the outbox.
 pub async fn write(
-    service: &ProductService,
-    id: ProductId,
-    change: &ProductChange,
-    expect: &Preconditions,
+    service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
 ) -> Result<CacheWrite, CatalogueError> {
     let updated = service.catalogue.update(id, change, expect).await;
     let outdated =

@@ -34,10 +34,7 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Prod
 
 /// Writes to the database, then invalidates the entries that show the product.
 pub async fn write(
-    service: &ProductService,
-    id: ProductId,
-    change: &ProductChange,
-    expect: &Preconditions,
+    service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
 ) -> Result<CacheWrite, CatalogueError> {
     let updated = service.catalogue.update(id, change, expect).await;
     let (updated, effect) =
@@ -59,10 +56,7 @@ async fn load_list(catalogue: &Catalogue, id: CategoryId) -> Result<NewEntry<Cat
 
 /// Changes a category, then invalidates the entries that show it.
 pub async fn write_category(
-    service: &ProductService,
-    id: CategoryId,
-    change: &CategoryChange,
-    expect: &Preconditions,
+    service: &ProductService, id: CategoryId, change: &CategoryChange, expect: &Preconditions,
 ) -> Result<(Category, WriteEffect), CatalogueError> {
     let category = service.catalogue.update_category(id, change, expect).await;
     let entry = service.caches.by_category.key(id);

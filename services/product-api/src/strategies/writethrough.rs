@@ -31,10 +31,7 @@ pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Prod
 
 /// Writes to the database and stores the committed value. If storing it is no longer safe, deletes the entry.
 pub async fn write(
-    service: &ProductService,
-    id: ProductId,
-    change: &ProductChange,
-    expect: &Preconditions,
+    service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
 ) -> Result<CacheWrite, CatalogueError> {
     let lane = &service.caches.writethrough;
     let catalogue = service.catalogue.as_writer(Writer::Writethrough);

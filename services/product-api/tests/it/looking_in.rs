@@ -49,26 +49,9 @@ async fn foreign_and_invalid_keys_are_refused() {
     api.get("/products/tags/1").await.expect(200);
     let long = format!("product:ttl:{}", "9".repeat(10 * 1024));
     for key in [
-        "",
-        "cart:1",
-        "product",
-        "product:",
-        "product",
-        "*",
-        "product:ttl:1%00",
-        "product:ttl:1%0A",
-        "product:ttl:1%0D%0AFLUSHALL",
-        "product:ttl:%1B[31m",
-        "product:ttl:1%20",
-        "%00",
-        "%0A",
-        "product:~fence",
-        "product:~tag:category:1",
-        "~fence",
-        &long,
-        "PRODUCT:ttl:1",
-        "product:ttl:%7F",
-        "product:ttl:%C2%85",
+        "", "cart:1", "product", "product:", "product", "*", "product:ttl:1%00", "product:ttl:1%0A",
+        "product:ttl:1%0D%0AFLUSHALL", "product:ttl:%1B[31m", "product:ttl:1%20", "%00", "%0A", "product:~fence",
+        "product:~tag:category:1", "~fence", &long, "PRODUCT:ttl:1", "product:ttl:%7F", "product:ttl:%C2%85",
     ] {
         let answer = api.get(&format!("/cache/stats/{key}")).await;
         answer.problem(400, "malformed");

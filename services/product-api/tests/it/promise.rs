@@ -55,10 +55,7 @@ async fn run(apis: &[Arc<Api>], strategies: &[&'static str], has_met: impl Fn(&s
 
 /// Runs [`FRESH`] while Redis evicts as if its memory were full: entries and leases disappear, every `pause`.
 async fn run_with_evictions(
-    stores: &Stores,
-    pause: Duration,
-    apis: &[Arc<Api>],
-    has_met: impl Fn(&str, &Ledger) -> bool,
+    stores: &Stores, pause: Duration, apis: &[Arc<Api>], has_met: impl Fn(&str, &Ledger) -> bool,
 ) -> Vec<Ledger> {
     let evict = "for id, lane in ipairs(ARGV) do redis.call('UNLINK', 'product:' .. lane .. ':' .. id) end";
     let evicting = async {

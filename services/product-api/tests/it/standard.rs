@@ -31,11 +31,7 @@ async fn without_postgres_the_service_is_unready_serves_hits_and_recovers() {
     let hit = api.get("/products/explicit/1").await.expect(200);
     assert_eq!((hit.source(), &hit.body), ("hit", &known.body));
     for path in [
-        "/products/explicit/2",
-        "/products/2",
-        "/products",
-        "/categories",
-        "/products/featured",
+        "/products/explicit/2", "/products/2", "/products", "/categories", "/products/featured",
         "/products/by-category/1",
     ] {
         let refused = api.get(path).await;

@@ -17,35 +17,13 @@ impl Subject for ProductSubject {
     const NAME: &'static str = "product-api";
     const IS_READY_AT_ONCE: bool = true;
     const OPERATIONS: &'static [&'static str] = &[
-        "delete /products/explicit/{id}",
-        "delete /products/{id}",
-        "get /cache/entries",
-        "get /cache/feed",
-        "get /cache/stats/{key}",
-        "get /categories",
-        "get /events",
-        "get /products",
-        "get /products/by-category/{id}",
-        "get /products/explicit/{id}",
-        "get /products/featured",
-        "get /products/{id}",
-        "get /products/{strategy}/{id}",
-        "head /cache/entries",
-        "head /cache/feed",
-        "head /cache/stats/{key}",
-        "head /categories",
-        "head /events",
-        "head /products",
-        "head /products/by-category/{id}",
-        "head /products/explicit/{id}",
-        "head /products/featured",
-        "head /products/{id}",
-        "head /products/{strategy}/{id}",
-        "post /products",
-        "put /categories/{id}",
-        "put /products/explicit/{id}",
-        "put /products/{id}",
-        "put /products/{strategy}/{id}",
+        "delete /products/explicit/{id}", "delete /products/{id}", "get /cache/entries", "get /cache/feed",
+        "get /cache/stats/{key}", "get /categories", "get /events", "get /products", "get /products/by-category/{id}",
+        "get /products/explicit/{id}", "get /products/featured", "get /products/{id}", "get /products/{strategy}/{id}",
+        "head /cache/entries", "head /cache/feed", "head /cache/stats/{key}", "head /categories", "head /events",
+        "head /products", "head /products/by-category/{id}", "head /products/explicit/{id}", "head /products/featured",
+        "head /products/{id}", "head /products/{strategy}/{id}", "post /products", "put /categories/{id}",
+        "put /products/explicit/{id}", "put /products/{id}", "put /products/{strategy}/{id}",
     ];
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &["/events?after=0"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
@@ -96,22 +74,10 @@ impl Subject for ProductSubject {
 
     fn hostile_paths(_: &[(&'static str, String)]) -> Vec<String> {
         let paths = [
-            "/products",
-            "/products/1",
-            "/products/ttl/1",
-            "/products/explicit/2",
-            "/products/writethrough/3",
-            "/products/tags/4",
-            "/products/production/5",
-            "/products/events/6",
-            "/products/swr/7",
-            "/products/featured",
-            "/products/by-category/1",
-            "/categories",
-            "/categories/1",
-            "/events",
-            "/problems/not-found",
-            "http://x/products/1",
+            "/products", "/products/1", "/products/ttl/1", "/products/explicit/2", "/products/writethrough/3",
+            "/products/tags/4", "/products/production/5", "/products/events/6", "/products/swr/7",
+            "/products/featured", "/products/by-category/1", "/categories", "/categories/1", "/events",
+            "/problems/not-found", "http://x/products/1",
         ];
         paths.map(str::to_owned).to_vec()
     }

@@ -80,9 +80,7 @@ impl Catalogue {
 
 /// Writes `changes`. Returns which of these products became available again or unavailable since event `first`.
 async fn write(
-    connection: &mut AsyncPgConnection,
-    changes: &Changes,
-    first: Option<u64>,
+    connection: &mut AsyncPgConnection, changes: &Changes, first: Option<u64>,
 ) -> Result<HashSet<i64>, RecommendationError> {
     let mut rows = Rows::of(changes);
     rows.lock(connection).await?;

@@ -55,9 +55,7 @@ impl Catalogue {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn expect(
-        &self,
-        tags: impl IntoIterator<Item = &Tag>,
-        in_doubt: impl IntoIterator<Item = i64>,
+        &self, tags: impl IntoIterator<Item = &Tag>, in_doubt: impl IntoIterator<Item = i64>,
     ) -> Result<(), RecommendationError> {
         let mut names: Vec<String> = tags.into_iter().map(|tag| tag.as_str().to_owned()).collect();
         names.extend(in_doubt.into_iter().map(doubt));
@@ -93,8 +91,7 @@ impl Catalogue {
 
 /// Clears the pending refresh of `process`, because this transaction writes its rows.
 pub(super) async fn clear_pending(
-    connection: &mut AsyncPgConnection,
-    process: Uuid,
+    connection: &mut AsyncPgConnection, process: Uuid,
 ) -> Result<(), RecommendationError> {
     let arrived = sql("UPDATE awaited SET tags = '{}' WHERE process = $1").bind::<SqlUuid, _>(process);
     arrived.execute(connection).await?;
@@ -103,9 +100,7 @@ pub(super) async fn clear_pending(
 
 /// Returns the pending refreshes of a list that has these tags and shows these products.
 pub(crate) async fn awaited(
-    connection: &mut AsyncPgConnection,
-    tags: impl IntoIterator<Item = &Tag>,
-    shown: impl IntoIterator<Item = i64>,
+    connection: &mut AsyncPgConnection, tags: impl IntoIterator<Item = &Tag>, shown: impl IntoIterator<Item = i64>,
 ) -> Result<PendingRefresh, RecommendationError> {
     let doubts: HashMap<String, i64> = shown.into_iter().map(|product| (doubt(product), product)).collect();
     let mut names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();

@@ -135,10 +135,7 @@ impl<'a> Rows<'a> {
 
     /// Writes the rows, and the category names with the event numbers that they are at least as new as.
     pub(super) async fn write(
-        &self,
-        connection: &mut AsyncPgConnection,
-        names: &BTreeMap<i64, (&str, u64)>,
-        first: Option<u64>,
+        &self, connection: &mut AsyncPgConnection, names: &BTreeMap<i64, (&str, u64)>, first: Option<u64>,
     ) -> Result<HashSet<i64>, RecommendationError> {
         let flipped: Vec<Id> = sql(WRITE)
             .bind::<Array<BigInt>, _>(names.keys().copied().collect::<Vec<_>>())

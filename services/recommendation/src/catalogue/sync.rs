@@ -81,10 +81,7 @@ impl CatalogueSync {
     /// Writes one page, and marks all other products in its range of ids as deleted, unless a later event has written
     /// them.
     async fn page(
-        &self,
-        products: Vec<Product>,
-        (after, last): (i64, i64),
-        head: u64,
+        &self, products: Vec<Product>, (after, last): (i64, i64), head: u64,
     ) -> Result<(), RecommendationError> {
         let ids: Vec<i64> = products.iter().map(|product| product.id).collect();
         let may_be_new_row: HashSet<i64> = ids.iter().copied().collect();

@@ -38,8 +38,7 @@ pub(super) fn best(scored: impl Iterator<Item = (i64, i64, f64)>, least: f64) ->
 
 /// Writes the associations that differ, and records the products whose lists become outdated.
 pub(super) async fn write(
-    connection: &mut AsyncPgConnection,
-    associations: &[Association],
+    connection: &mut AsyncPgConnection, associations: &[Association],
 ) -> Result<(), RecommendationError> {
     sql("WITH new AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS new (product_id, other_id, score)),
          gone AS (

@@ -73,8 +73,7 @@ async fn load_for_cart(pool: &Pool, cart: CartId) -> Result<NewEntry<Recommendat
 }
 
 async fn beside(
-    connection: &mut AsyncPgConnection,
-    product: i64,
+    connection: &mut AsyncPgConnection, product: i64,
 ) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let Some(category) = queries::category(connection, product).await? else {
         // No tag, so that an id without a product leaves no tag set. The creation of the product removes the entry by
@@ -91,8 +90,7 @@ async fn beside(
 }
 
 async fn for_cart(
-    connection: &mut AsyncPgConnection,
-    cart: CartId,
+    connection: &mut AsyncPgConnection, cart: CartId,
 ) -> Result<NewEntry<Recommendations>, RecommendationError> {
     let lines = queries::basket(connection, cart.reference()).await?;
     let products: Vec<i64> = lines.iter().map(|(product, _)| *product).collect();
@@ -131,9 +129,7 @@ fn shown(candidates: Vec<Candidate>, mut tags: BTreeSet<Tag>) -> (Vec<Item>, BTr
 /// Builds the entry with the tags of everything that the list shows. If a refresh of one of its rows is pending, the
 /// entry is not stored, and the list leaves out products that may be sold out.
 async fn loaded(
-    connection: &mut AsyncPgConnection,
-    mut list: Recommendations,
-    mut tags: BTreeSet<Tag>,
+    connection: &mut AsyncPgConnection, mut list: Recommendations, mut tags: BTreeSet<Tag>,
 ) -> Result<NewEntry<Recommendations>, RecommendationError> {
     for item in list.bought_together.iter().chain(&list.similar) {
         tags.extend([keys::product(item.product_id), keys::category(item.category.id)]);

@@ -64,8 +64,7 @@ impl Candidate {
 
 /// Returns the category of a product, if the product exists.
 pub(super) async fn category(
-    connection: &mut AsyncPgConnection,
-    product: i64,
+    connection: &mut AsyncPgConnection, product: i64,
 ) -> Result<Option<i64>, RecommendationError> {
     let found = "SELECT id, category_id FROM products WHERE id = $1 AND NOT deleted";
     let found: Option<Found> = sql(found).bind::<BigInt, _>(product).get_result(connection).await.optional()?;
@@ -75,8 +74,7 @@ pub(super) async fn category(
 /// Returns the products in a cart, each with its category (0 if the product does not exist); the line with the newest
 /// event comes first.
 pub(super) async fn basket(
-    connection: &mut AsyncPgConnection,
-    cart: Uuid,
+    connection: &mut AsyncPgConnection, cart: Uuid,
 ) -> Result<Vec<(i64, i64)>, RecommendationError> {
     let lines = "SELECT line.product_id AS id, coalesce(p.category_id, 0) AS category_id
                  FROM basket_items line LEFT JOIN products p ON p.id = line.product_id AND NOT p.deleted
@@ -90,8 +88,7 @@ pub(super) async fn basket(
 ///
 /// Scores add up, as Deshpande and Karypis do in "Item-Based Top-N Recommendation Algorithms", ACM TOIS 22 (1), 2004.
 pub(super) async fn together(
-    connection: &mut AsyncPgConnection,
-    of: &[i64],
+    connection: &mut AsyncPgConnection, of: &[i64],
 ) -> Result<Vec<Candidate>, RecommendationError> {
     let others = "SELECT other.id, p.name, p.price_cents, p.category_id, c.name AS category, other.score,
                       coalesce(p.stock > 0 AND NOT p.deleted, false) AS can_be_bought, false AS by_price
@@ -104,10 +101,7 @@ pub(super) async fn together(
 
 /// Returns the products that are similar to any of `to`, the most similar first, without those in `except`.
 pub(super) async fn similar(
-    connection: &mut AsyncPgConnection,
-    to: &[i64],
-    except: &[i64],
-    most: usize,
+    connection: &mut AsyncPgConnection, to: &[i64], except: &[i64], most: usize,
 ) -> Result<Vec<Candidate>, RecommendationError> {
     // The limit per product includes those that may have to be left out.
     let wide = most + except.len();

@@ -83,11 +83,7 @@ impl Follower {
 }
 
 fn start<R: EventHandler>(
-    settings: &Settings,
-    source: EventSource,
-    log: EventLog,
-    handler: R,
-    progress: &EventProgress,
+    settings: &Settings, source: EventSource, log: EventLog, handler: R, progress: &EventProgress,
 ) -> Option<Consumer> {
     let delivery = Delivery::Group(keys::GROUP);
     let subscription = Subscription { source, delivery, dead_letters: keys::DEAD_LETTERS.to_owned(), log };

@@ -102,9 +102,7 @@ impl ProductEventHandler {
 
     /// Fetches the current rows that these events affect.
     async fn fetched(
-        &self,
-        events: &[ProductEvent],
-        deleted: &BTreeMap<i64, (i64, u64)>,
+        &self, events: &[ProductEvent], deleted: &BTreeMap<i64, (i64, u64)>,
     ) -> Result<Changes, RecommendationError> {
         let mut products: BTreeMap<i64, (i64, u64)> = BTreeMap::new();
         let mut categories: BTreeMap<i64, u64> = BTreeMap::new();

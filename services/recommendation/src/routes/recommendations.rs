@@ -73,10 +73,7 @@ pub(super) struct ForCart {
     )
 )]
 pub(super) async fn beside(
-    request: HttpRequest,
-    path: Path<String>,
-    query: Query<ListQuery>,
-    service: Data<RecommendationService>,
+    request: HttpRequest, path: Path<String>, query: Query<ListQuery>, service: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
     let product: ProductId =
@@ -101,9 +98,7 @@ pub(super) async fn beside(
     )
 )]
 pub(super) async fn for_cart(
-    request: HttpRequest,
-    query: Query<ForCart>,
-    service: Data<RecommendationService>,
+    request: HttpRequest, query: Query<ForCart>, service: Data<RecommendationService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
@@ -145,11 +140,7 @@ fn few(limit: Option<i64>) -> Result<usize, Problem> {
 /// Builds the response. The list is sent as it is stored in the cache, or truncated; the current status is inserted
 /// before its last brace.
 fn answered(
-    answer: CacheResponse,
-    request: &HttpRequest,
-    fetched: &Cached<Recommendations>,
-    limit: usize,
-    shown: Shown,
+    answer: CacheResponse, request: &HttpRequest, fetched: &Cached<Recommendations>, limit: usize, shown: Shown,
 ) -> Result<HttpResponse, Problem> {
     let answer = match shown {
         Shown { catalogue, .. } if catalogue.stale => answer.detail("catalogue-stale"),

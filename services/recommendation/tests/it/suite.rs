@@ -21,16 +21,9 @@ struct RecommendationSubject {
 impl Subject for RecommendationSubject {
     const NAME: &'static str = "recommendation";
     const OPERATIONS: &'static [&'static str] = &[
-        "get /cache/entries",
-        "get /cache/feed",
-        "get /cache/stats/{key}",
-        "get /recommendations",
-        "get /recommendations/{product_id}",
-        "head /cache/entries",
-        "head /cache/feed",
-        "head /cache/stats/{key}",
-        "head /recommendations",
-        "head /recommendations/{product_id}",
+        "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}", "get /recommendations",
+        "get /recommendations/{product_id}", "head /cache/entries", "head /cache/feed", "head /cache/stats/{key}",
+        "head /recommendations", "head /recommendations/{product_id}",
     ];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__LIST__HARD_TTL", "0s", ""),

@@ -84,13 +84,8 @@ enum Trouble {
 impl Indexer {
     /// Creates an indexer for `store`, whose last commit was `commit`, if there was one.
     pub fn new(
-        api: ProductApi,
-        log: EventLog,
-        store: Store,
-        commit: Option<Commit>,
-        invalidator: Invalidator,
-        state: Arc<IndexStatus>,
-        commit_every: Duration,
+        api: ProductApi, log: EventLog, store: Store, commit: Option<Commit>, invalidator: Invalidator,
+        state: Arc<IndexStatus>, commit_every: Duration,
     ) -> Self {
         let store = Arc::new(Mutex::new(store));
         Self { api, log, store, invalidator, state, commit: commit.unwrap_or_default(), reindexes: 0, commit_every }
@@ -200,9 +195,7 @@ impl Indexer {
 
     /// Changes the store, commits atomically and publishes the snapshot.
     async fn change(
-        &mut self,
-        commit: Commit,
-        change: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
+        &mut self, commit: Commit, change: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Trouble> {
         let began = Instant::now();
         let (next, mut snapshot): (Commit, Snapshot) = self
@@ -221,8 +214,7 @@ impl Indexer {
 
     /// Runs blocking work on the store. When it fails, the store is rolled back to its last commit.
     async fn with_store<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+        &self, work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Trouble> {
         let store = Arc::clone(&self.store);
         let done = spawn_blocking(move || {

@@ -24,9 +24,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Indexes the products whose fingerprint differs from the known one, and removes all of them from `known`.
 fn put_changed(
-    store: &mut Store,
-    products: &[Product],
-    mut known: HashMap<i64, u64>,
+    store: &mut Store, products: &[Product], mut known: HashMap<i64, u64>,
 ) -> Result<(HashMap<i64, u64>, usize), StoreError> {
     let mut is_other = |product: &&Product| match known.remove(&product.id) {
         None => true,

@@ -122,10 +122,7 @@ fn ideographs(units: &Units, fields: &Fields) -> Clauses {
 
 /// Returns the clauses of the required words, and those of stop words.
 fn clauses(
-    words: &[(Asked, bool)],
-    likeness: MatchMode,
-    fields: &Fields,
-    categories: &Categories,
+    words: &[(Asked, bool)], likeness: MatchMode, fields: &Fields, categories: &Categories,
 ) -> (Clauses, Clauses) {
     let last = words.len().saturating_sub(1);
     let names: Names = categories.iter().map(|(id, name)| (*id, text::words(name))).collect();

@@ -111,19 +111,8 @@ mod tests {
     #[test]
     fn malformed_text_is_not_a_cursor() {
         for text in [
-            "",
-            "s",
-            "s.1.1",
-            "s.1.1.1.1",
-            "x.1.1.1",
-            "s.01.1.1",
-            "s.+1.1.1",
-            "s.1.-1.1",
-            "s.1.1.100000000",
-            "S.1.1.1",
-            "p1.1.1.1",
-            "P.1.1.1",
-            "s.1.ffffffffffffffff.1",
+            "", "s", "s.1.1", "s.1.1.1.1", "x.1.1.1", "s.01.1.1", "s.+1.1.1", "s.1.-1.1", "s.1.1.100000000", "S.1.1.1",
+            "p1.1.1.1", "P.1.1.1", "s.1.ffffffffffffffff.1",
         ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }

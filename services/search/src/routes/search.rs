@@ -63,9 +63,7 @@ pub(crate) struct Results {
     )
 )]
 pub(super) async fn search(
-    request: HttpRequest,
-    query: Query<SearchQuery>,
-    searching: Data<SearchService>,
+    request: HttpRequest, query: Query<SearchQuery>, searching: Data<SearchService>,
 ) -> Result<HttpResponse, Problem> {
     let mut answer = CacheResponse::start(KEYSPACE);
     let search = query.0.checked()?;

@@ -28,19 +28,8 @@ async fn all_find(search: &Search, spellings: &[&str], names: &[&str]) {
 #[tokio::test]
 async fn joined_hyphenated_and_separate_spellings_find_each_other() {
     let (_shop, search) = search_for(&[
-        "Wi-Fi Router",
-        "Wifi Antenna",
-        "Node.js Handbook",
-        "NodeJS Primer",
-        "USB-C Cable",
-        "USB C Plug",
-        "Usbc Hub",
-        "T-Shirt blue",
-        "T Shirt green",
-        "Tshirt red",
-        "Women's Boots",
-        "Bolt AX-47-11",
-        "Nut 47.5",
+        "Wi-Fi Router", "Wifi Antenna", "Node.js Handbook", "NodeJS Primer", "USB-C Cable", "USB C Plug", "Usbc Hub",
+        "T-Shirt blue", "T Shirt green", "Tshirt red", "Women's Boots", "Bolt AX-47-11", "Nut 47.5",
     ])
     .await;
     all_find(&search, &["wifi", "Wi-Fi", "wi fi", "WiFi", "wi‑fi", "wi-f"], &["Wi-Fi Router", "Wifi Antenna"]).await;
@@ -61,14 +50,7 @@ async fn joined_hyphenated_and_separate_spellings_find_each_other() {
 #[tokio::test]
 async fn letters_with_the_same_meaning_find_each_other() {
     let (_shop, search) = search_for(&[
-        "Café Crème",
-        "USB Hub",
-        "Große Straße",
-        "10 kΩ Resistor",
-        "ﬁne ﬂour",
-        "Iğdır Isparta",
-        "Müsli Bowl",
-        "ΟΔΟΣ",
+        "Café Crème", "USB Hub", "Große Straße", "10 kΩ Resistor", "ﬁne ﬂour", "Iğdır Isparta", "Müsli Bowl", "ΟΔΟΣ",
         "super\u{200b}market",
     ])
     .await;

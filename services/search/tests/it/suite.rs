@@ -20,14 +20,8 @@ struct SearchSubject {
 impl Subject for SearchSubject {
     const NAME: &'static str = "search";
     const OPERATIONS: &'static [&'static str] = &[
-        "get /cache/entries",
-        "get /cache/feed",
-        "get /cache/stats/{key}",
-        "get /search",
-        "head /cache/entries",
-        "head /cache/feed",
-        "head /cache/stats/{key}",
-        "head /search",
+        "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}", "get /search", "head /cache/entries",
+        "head /cache/feed", "head /cache/stats/{key}", "head /search",
     ];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("INDEX__MEMORY", "1", ""),

@@ -4,10 +4,8 @@ use crate::mutants::mutant::{Mutant, mutant};
 
 pub(super) const COMMIT: &[Mutant] = &[
     mutant(
-        "commit.lua",
-        "a load stores although another one holds the entry by then",
-        "if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then",
-        "if false then",
+        "commit.lua", "a load stores although another one holds the entry by then",
+        "if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then", "if false then",
         "fills::lease_belongs_to_one_load",
     ),
     mutant(
@@ -25,17 +23,12 @@ pub(super) const COMMIT: &[Mutant] = &[
         "refreshing::load_that_lost_its_lease_does_not_release_the_lock_of_a_refresh",
     ),
     mutant(
-        "commit.lua",
-        "the fence of the first tag is not compared",
-        "for first = 10, #ARGV, chunk do\n    local fields",
-        "for first = 11, #ARGV, chunk do\n    local fields",
+        "commit.lua", "the fence of the first tag is not compared",
+        "for first = 10, #ARGV, chunk do\n    local fields", "for first = 11, #ARGV, chunk do\n    local fields",
         "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
-        "commit.lua",
-        "only the first tag's fence is compared",
-        "unpack(fields)",
-        "fields[1]",
+        "commit.lua", "only the first tag's fence is compared", "unpack(fields)", "fields[1]",
         "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
@@ -46,10 +39,7 @@ pub(super) const COMMIT: &[Mutant] = &[
         "registry::entry_with_20_000_tags_is_stored_fenced_removed_and_swept",
     ),
     mutant(
-        "commit.lua",
-        "the generation is not compared",
-        "if fence[1] ~= ARGV[2] then",
-        "if false then",
+        "commit.lua", "the generation is not compared", "if fence[1] ~= ARGV[2] then", "if false then",
         "fills::late_fill_is_refused_after_loss_of_the_fence_table",
     ),
     mutant(
@@ -74,17 +64,11 @@ pub(super) const COMMIT: &[Mutant] = &[
         "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
-        "commit.lua",
-        "a fence from before the load refuses it",
-        "if tonumber(fenced or 0) > clock",
-        "if tonumber(fenced or 0) >= clock",
-        "fills::load_that_began_after_an_invalidation_is_stored",
+        "commit.lua", "a fence from before the load refuses it", "if tonumber(fenced or 0) > clock",
+        "if tonumber(fenced or 0) >= clock", "fills::load_that_began_after_an_invalidation_is_stored",
     ),
     mutant(
-        "commit.lua",
-        "a refused fill keeps its lease",
-        "redis.call('UNLINK', string.sub",
-        "local _ = (string.sub",
+        "commit.lua", "a refused fill keeps its lease", "redis.call('UNLINK', string.sub", "local _ = (string.sub",
         "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
@@ -110,25 +94,16 @@ pub(super) const COMMIT: &[Mutant] = &[
         "refreshing::refresh_overtaken_by_a_faster_refresh_stores_nothing",
     ),
     mutant(
-        "commit.lua",
-        "values are in no tag set",
-        "redis.call('SADD', KEYS[i], ARGV[8])",
-        "local _ = i",
+        "commit.lua", "values are in no tag set", "redis.call('SADD', KEYS[i], ARGV[8])", "local _ = i",
         "tag_sets::value_is_registered_before_it_is_readable",
     ),
     mutant(
-        "commit.lua",
-        "values are not in the set of their first tag",
-        "for i = 5, #KEYS do",
-        "for i = 6, #KEYS do",
+        "commit.lua", "values are not in the set of their first tag", "for i = 5, #KEYS do", "for i = 6, #KEYS do",
         "fills::value_with_many_tags_is_removed_by_each_tag",
     ),
     mutant(
-        "commit.lua",
-        "values are in the set of their first tag only",
-        "for i = 5, #KEYS do",
-        "for i = 5, math.min(5, #KEYS) do",
-        "tag_sets::value_is_registered_before_it_is_readable",
+        "commit.lua", "values are in the set of their first tag only", "for i = 5, #KEYS do",
+        "for i = 5, math.min(5, #KEYS) do", "tag_sets::value_is_registered_before_it_is_readable",
     ),
     mutant(
         "commit.lua",
@@ -169,25 +144,16 @@ pub(super) const COMMIT: &[Mutant] = &[
 
 pub(super) const LEASES: &[Mutant] = &[
     mutant(
-        "acquire.lua",
-        "a lease is taken whatever is there",
-        "if held then return held end",
-        "",
+        "acquire.lua", "a lease is taken whatever is there", "if held then return held end", "",
         "peers::readers_of_many_processes_share_one_load",
     ),
     mutant("acquire.lua", "a lease has no end", ", 'PX', ARGV[2])", ")", "ttl::every_entry_lease_and_lock_has_a_ttl"),
     mutant(
-        "acquire.lua",
-        "loads begin with a clock of the future",
-        "fence[2] or '0'",
-        "'1000000'",
+        "acquire.lua", "loads begin with a clock of the future", "fence[2] or '0'", "'1000000'",
         "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
-        "acquire.lua",
-        "loads begin with a clock of the past",
-        "fence[2] or '0'",
-        "'0'",
+        "acquire.lua", "loads begin with a clock of the past", "fence[2] or '0'", "'0'",
         "fills::load_that_began_after_an_invalidation_is_stored",
     ),
     mutant(
@@ -205,24 +171,14 @@ pub(super) const LEASES: &[Mutant] = &[
         "generations::each_script_creates_a_missing_generation_that_is_unique",
     ),
     mutant(
-        "acquire.lua",
-        "there is a new generation each time",
-        "redis.call('HSETNX', KEYS[2], 'gen', ARGV[3])",
-        "redis.call('HSET', KEYS[2], 'gen', ARGV[3])",
-        "generations::each_script_keeps_an_existing_generation",
+        "acquire.lua", "there is a new generation each time", "redis.call('HSETNX', KEYS[2], 'gen', ARGV[3])",
+        "redis.call('HSET', KEYS[2], 'gen', ARGV[3])", "generations::each_script_keeps_an_existing_generation",
     ),
     mutant(
-        "steal.lua",
-        "a stolen lease has no end",
-        ", 'PX', ARGV[2])",
-        ")",
-        "ttl::every_entry_lease_and_lock_has_a_ttl",
+        "steal.lua", "a stolen lease has no end", ", 'PX', ARGV[2])", ")", "ttl::every_entry_lease_and_lock_has_a_ttl",
     ),
     mutant(
-        "steal.lua",
-        "a writer leaves the lease of a reader alone",
-        ", 'PX', ARGV[2])",
-        ", 'PX', ARGV[2], 'NX')",
+        "steal.lua", "a writer leaves the lease of a reader alone", ", 'PX', ARGV[2])", ", 'PX', ARGV[2], 'NX')",
         "write_through::load_from_before_a_write_loses_its_lease",
     ),
     mutant(
@@ -254,11 +210,8 @@ pub(super) const LEASES: &[Mutant] = &[
         "generations::each_script_creates_a_missing_generation_that_is_unique",
     ),
     mutant(
-        "steal.lua",
-        "there is a new generation each time",
-        "redis.call('HSETNX', KEYS[2], 'gen', ARGV[3])",
-        "redis.call('HSET', KEYS[2], 'gen', ARGV[3])",
-        "generations::each_script_keeps_an_existing_generation",
+        "steal.lua", "there is a new generation each time", "redis.call('HSETNX', KEYS[2], 'gen', ARGV[3])",
+        "redis.call('HSET', KEYS[2], 'gen', ARGV[3])", "generations::each_script_keeps_an_existing_generation",
     ),
     mutant(
         "release.lua",
@@ -268,10 +221,7 @@ pub(super) const LEASES: &[Mutant] = &[
         "failing_loads::failed_load_does_not_release_the_lease_of_another_load",
     ),
     mutant(
-        "release.lua",
-        "a failed load keeps its lease",
-        "return redis.call('UNLINK', KEYS[1])",
-        "return 1",
+        "release.lua", "a failed load keeps its lease", "return redis.call('UNLINK', KEYS[1])", "return 1",
         "failing_loads::panic_of_a_loader_releases_the_lease",
     ),
     mutant(

@@ -18,10 +18,7 @@ pub(super) const ALL: &[Mutant] = &[
         "refreshing::many_readers_of_many_processes_cause_one_refresh",
     ),
     mutant(
-        "refresh.lua",
-        "the lock of a refresh has no end",
-        ", 'PX', ARGV[2])",
-        ")",
+        "refresh.lua", "the lock of a refresh has no end", ", 'PX', ARGV[2])", ")",
         "ttl::every_entry_lease_and_lock_has_a_ttl",
     ),
     mutant(
@@ -53,11 +50,8 @@ pub(super) const ALL: &[Mutant] = &[
         "generations::each_script_creates_a_missing_generation_that_is_unique",
     ),
     mutant(
-        "refresh.lua",
-        "there is a new generation each time",
-        "redis.call('HSETNX', KEYS[2], 'gen', ARGV[3])",
-        "redis.call('HSET', KEYS[2], 'gen', ARGV[3])",
-        "generations::each_script_keeps_an_existing_generation",
+        "refresh.lua", "there is a new generation each time", "redis.call('HSETNX', KEYS[2], 'gen', ARGV[3])",
+        "redis.call('HSET', KEYS[2], 'gen', ARGV[3])", "generations::each_script_keeps_an_existing_generation",
     ),
     mutant(
         "soften.lua",
@@ -81,17 +75,11 @@ pub(super) const ALL: &[Mutant] = &[
         "soft::softly_invalidated_entry_is_served_stale_and_then_refreshed",
     ),
     mutant(
-        "soften.lua",
-        "a soft invalidation leaves leases",
-        "redis.call('UNLINK', key)",
-        "marked = marked",
+        "soften.lua", "a soft invalidation leaves leases", "redis.call('UNLINK', key)", "marked = marked",
         "fills::late_fill_is_refused_after_soft_key_invalidation",
     ),
     mutant(
-        "soften.lua",
-        "it needs memory to mark entries",
-        "#!lua flags=allow-oom",
-        "#!lua",
+        "soften.lua", "it needs memory to mark entries", "#!lua flags=allow-oom", "#!lua",
         "memory::invalidations_work_with_full_memory",
     ),
 ];

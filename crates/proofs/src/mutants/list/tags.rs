@@ -18,31 +18,19 @@ pub(super) const REMOVAL: &[Mutant] = &[
         "generations::each_script_creates_a_missing_generation_that_is_unique",
     ),
     mutant(
-        "invalidate_tag.lua",
-        "there is a new generation each time",
-        "redis.call('HSETNX', KEYS[1], 'gen', ARGV[5])",
-        "redis.call('HSET', KEYS[1], 'gen', ARGV[5])",
-        "generations::each_script_keeps_an_existing_generation",
+        "invalidate_tag.lua", "there is a new generation each time", "redis.call('HSETNX', KEYS[1], 'gen', ARGV[5])",
+        "redis.call('HSET', KEYS[1], 'gen', ARGV[5])", "generations::each_script_keeps_an_existing_generation",
     ),
     mutant(
-        "invalidate_tag.lua",
-        "a tag is not fenced",
-        "redis.call('HSET', KEYS[1], 't:' .. ARGV[1], clock)",
-        "",
+        "invalidate_tag.lua", "a tag is not fenced", "redis.call('HSET', KEYS[1], 't:' .. ARGV[1], clock)", "",
         "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
-        "invalidate_tag.lua",
-        "the clock stands still",
-        "redis.call('HINCRBY', KEYS[1], 'clk', 1)",
-        "tonumber(redis.call('HGET', KEYS[1], 'clk') or 1)",
-        "fills::late_fill_is_refused_after_tag_invalidation",
+        "invalidate_tag.lua", "the clock stands still", "redis.call('HINCRBY', KEYS[1], 'clk', 1)",
+        "tonumber(redis.call('HGET', KEYS[1], 'clk') or 1)", "fills::late_fill_is_refused_after_tag_invalidation",
     ),
     mutant(
-        "invalidate_tag.lua",
-        "the fence table has no bound",
-        "> tonumber(ARGV[6])",
-        "> 1e9",
+        "invalidate_tag.lua", "the fence table has no bound", "> tonumber(ARGV[6])", "> 1e9",
         "fills::fence_table_is_bounded",
     ),
     mutant(
@@ -67,10 +55,7 @@ pub(super) const REMOVAL: &[Mutant] = &[
         "fills::late_fill_is_refused_by_the_floor_after_its_fence_was_dropped",
     ),
     mutant(
-        "invalidate_tag.lua",
-        "folded fences stay",
-        "redis.call('UNLINK', KEYS[1])",
-        "",
+        "invalidate_tag.lua", "folded fences stay", "redis.call('UNLINK', KEYS[1])", "",
         "fills::fence_table_is_bounded",
     ),
     mutant(
@@ -130,10 +115,7 @@ pub(super) const REMOVAL: &[Mutant] = &[
         "tag_sets::tag_of_thousands_of_entries_is_removed_in_bounded_steps",
     ),
     mutant(
-        "invalidate_tag.lua",
-        "it needs memory to invalidate",
-        "#!lua flags=allow-oom",
-        "#!lua",
+        "invalidate_tag.lua", "it needs memory to invalidate", "#!lua flags=allow-oom", "#!lua",
         "memory::invalidations_work_with_full_memory",
     ),
 ];
@@ -154,31 +136,19 @@ pub(super) const FENCE: &[Mutant] = &[
         "generations::each_script_creates_a_missing_generation_that_is_unique",
     ),
     mutant(
-        "fence_tag.lua",
-        "there is a new generation each time",
-        "redis.call('HSETNX', KEYS[1], 'gen', ARGV[2])",
-        "redis.call('HSET', KEYS[1], 'gen', ARGV[2])",
-        "generations::each_script_keeps_an_existing_generation",
+        "fence_tag.lua", "there is a new generation each time", "redis.call('HSETNX', KEYS[1], 'gen', ARGV[2])",
+        "redis.call('HSET', KEYS[1], 'gen', ARGV[2])", "generations::each_script_keeps_an_existing_generation",
     ),
     mutant(
-        "fence_tag.lua",
-        "a tag is not fenced",
-        "redis.call('HSET', KEYS[1], 't:' .. ARGV[1], clock)",
-        "",
+        "fence_tag.lua", "a tag is not fenced", "redis.call('HSET', KEYS[1], 't:' .. ARGV[1], clock)", "",
         "fills::late_fill_is_refused_after_soft_tag_invalidation",
     ),
     mutant(
-        "fence_tag.lua",
-        "the clock stands still",
-        "redis.call('HINCRBY', KEYS[1], 'clk', 1)",
-        "tonumber(redis.call('HGET', KEYS[1], 'clk') or 1)",
-        "fills::late_fill_is_refused_after_soft_tag_invalidation",
+        "fence_tag.lua", "the clock stands still", "redis.call('HINCRBY', KEYS[1], 'clk', 1)",
+        "tonumber(redis.call('HGET', KEYS[1], 'clk') or 1)", "fills::late_fill_is_refused_after_soft_tag_invalidation",
     ),
     mutant(
-        "fence_tag.lua",
-        "the fence table has no bound",
-        "> tonumber(ARGV[3])",
-        "> 1e9",
+        "fence_tag.lua", "the fence table has no bound", "> tonumber(ARGV[3])", "> 1e9",
         "fills::fence_table_is_bounded",
     ),
     mutant(
@@ -204,20 +174,14 @@ pub(super) const FENCE: &[Mutant] = &[
     ),
     mutant("fence_tag.lua", "folded fences stay", "redis.call('UNLINK', KEYS[1])", "", "fills::fence_table_is_bounded"),
     mutant(
-        "fence_tag.lua",
-        "it needs memory to fence",
-        "#!lua flags=allow-oom",
-        "#!lua",
+        "fence_tag.lua", "it needs memory to fence", "#!lua flags=allow-oom", "#!lua",
         "memory::invalidations_work_with_full_memory",
     ),
 ];
 
 pub(super) const EXAMINE: &[Mutant] = &[
     mutant(
-        "examine.lua",
-        "entries that are there lose their registration",
-        "if left == -2 then",
-        "if true then",
+        "examine.lua", "entries that are there lose their registration", "if left == -2 then", "if true then",
         "tag_sets::value_is_registered_before_it_is_readable",
     ),
     mutant(
@@ -228,10 +192,8 @@ pub(super) const EXAMINE: &[Mutant] = &[
         "tag_sets::fills_remove_members_of_missing_entries_from_tag_sets",
     ),
     mutant(
-        "examine.lua",
-        "sets that were moved aside keep their members",
-        "redis.call('SREM', prefix .. '~drain:' .. tag, bare)",
-        "",
+        "examine.lua", "sets that were moved aside keep their members",
+        "redis.call('SREM', prefix .. '~drain:' .. tag, bare)", "",
         "registry::tag_set_left_by_a_crashed_invalidation_is_swept",
     ),
     mutant(
@@ -242,11 +204,8 @@ pub(super) const EXAMINE: &[Mutant] = &[
         "registry::every_member_of_a_tag_set_is_registered_after_random_steps",
     ),
     mutant(
-        "examine.lua",
-        "what is due is found by chance only",
-        "'BYSCORE', 'LIMIT', 0, count)",
-        "'BYSCORE', 'LIMIT', 0, 0)",
-        "registry::sweep_removes_due_registrations_and_no_others",
+        "examine.lua", "what is due is found by chance only", "'BYSCORE', 'LIMIT', 0, count)",
+        "'BYSCORE', 'LIMIT', 0, 0)", "registry::sweep_removes_due_registrations_and_no_others",
     ),
     mutant(
         "examine.lua",
@@ -265,9 +224,5 @@ pub(super) const EXAMINE: &[Mutant] = &[
 ];
 
 pub(super) const SWEEP: &[Mutant] = &[mutant(
-    "sweep.lua",
-    "it needs memory to sweep",
-    "#!lua flags=allow-oom",
-    "#!lua",
-    "memory::sweep_works_with_full_memory",
+    "sweep.lua", "it needs memory to sweep", "#!lua flags=allow-oom", "#!lua", "memory::sweep_works_with_full_memory",
 )];

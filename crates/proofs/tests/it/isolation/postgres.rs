@@ -55,13 +55,9 @@ async fn a_role_has_a_password_and_no_power_over_the_server() -> Result<()> {
     assert_eq!(postgres.sql("postgres", hashes).await?, "3");
     for (database, role, _) in DATABASES {
         for sql in [
-            "CREATE DATABASE another",
-            "CREATE ROLE another",
-            "ALTER ROLE postgres PASSWORD 'mine'",
-            "ALTER SYSTEM SET max_connections = 1",
-            "COPY (SELECT 1) TO PROGRAM 'true'",
-            "SELECT rolpassword FROM pg_authid",
-            "SET ROLE postgres",
+            "CREATE DATABASE another", "CREATE ROLE another", "ALTER ROLE postgres PASSWORD 'mine'",
+            "ALTER SYSTEM SET max_connections = 1", "COPY (SELECT 1) TO PROGRAM 'true'",
+            "SELECT rolpassword FROM pg_authid", "SET ROLE postgres",
         ] {
             let said = refusal(&postgres, role, database, sql).await;
             assert!(said.contains("permission denied") || said.contains("must be"), "{role}: {sql}: {said}");

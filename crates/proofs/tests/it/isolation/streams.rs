@@ -20,15 +20,9 @@ const READ_ALONE: [&str; 1] = ["XREAD COUNT 10 BLOCK 10 STREAMS {} 0-0"];
 
 /// Commands of the members of a group, in an order in which each has an effect.
 const READ_IN_A_GROUP: [&str; 9] = [
-    "XGROUP CREATE {} [] 0-0 MKSTREAM",
-    "XREADGROUP GROUP [] me COUNT 2 STREAMS {} >",
-    "XINFO GROUPS {}",
-    "XINFO CONSUMERS {} []",
-    "XPENDING {} [] IDLE 0 - + 10",
-    "XREVRANGE {} (2-0 - COUNT 1",
-    "XACK {} [] 1-0",
-    "XCLAIM {} [] you 0 2-0 JUSTID",
-    "XGROUP DELCONSUMER {} [] me",
+    "XGROUP CREATE {} [] 0-0 MKSTREAM", "XREADGROUP GROUP [] me COUNT 2 STREAMS {} >", "XINFO GROUPS {}",
+    "XINFO CONSUMERS {} []", "XPENDING {} [] IDLE 0 - + 10", "XREVRANGE {} (2-0 - COUNT 1", "XACK {} [] 1-0",
+    "XCLAIM {} [] you 0 2-0 JUSTID", "XGROUP DELCONSUMER {} [] me",
 ];
 
 /// The services whose relay appends to their stream: it compares the end of the stream with its database.
@@ -42,17 +36,8 @@ const READ_OTHERWISE: [&str; 3] = ["XLEN {}", "XAUTOCLAIM {} [] me 0 0-0", "XGRO
 
 /// Commands that only the owner of a stream may run on it.
 const CHANGE: [&str; 11] = [
-    "XADD {} * event x",
-    "XADD {} 9-0 event x",
-    "XDEL {} 1-0",
-    "XTRIM {} MAXLEN 0",
-    "XSETID {} 99-0",
-    "XGROUP DESTROY {} []",
-    "DEL {}",
-    "UNLINK {}",
-    "PEXPIRE {} 1",
-    "RENAME {} elsewhere",
-    "SET {} x",
+    "XADD {} * event x", "XADD {} 9-0 event x", "XDEL {} 1-0", "XTRIM {} MAXLEN 0", "XSETID {} 99-0",
+    "XGROUP DESTROY {} []", "DEL {}", "UNLINK {}", "PEXPIRE {} 1", "RENAME {} elsewhere", "SET {} x",
 ];
 
 fn words(case: &str, stream: &str, group: &str) -> Vec<String> {

@@ -21,19 +21,10 @@ async fn change_is_announced_under_any_session_settings() {
     let stores = Stores::start().await;
     let _api = stores.api().await;
     for setting in [
-        "search_path = ''",
-        "search_path = nowhere",
-        "session_replication_role = replica",
-        "timezone = 'Asia/Tokyo'",
-        "datestyle = 'German'",
-        "intervalstyle = 'sql_standard'",
-        "default_transaction_isolation = 'serializable'",
-        "default_transaction_deferrable = on",
-        "constraint_exclusion = on",
-        "plpgsql.variable_conflict = 'use_column'",
-        "enable_seqscan = off",
-        "shop.traceparent = ''",
-        "row_security = off",
+        "search_path = ''", "search_path = nowhere", "session_replication_role = replica", "timezone = 'Asia/Tokyo'",
+        "datestyle = 'German'", "intervalstyle = 'sql_standard'", "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on", "constraint_exclusion = on", "plpgsql.variable_conflict = 'use_column'",
+        "enable_seqscan = off", "shop.traceparent = ''", "row_security = off",
     ] {
         let head = stores.settled_head().await;
         stores.sql(&format!("SET {setting}; {CHANGE}")).await;

@@ -95,12 +95,7 @@ async fn invalid_messages_are_counted_and_ignored() {
     let api = listening(&stores).await;
     api.get("/products/events/1").await.expect(200);
     let garbage = [
-        "",
-        "hello",
-        "{}",
-        r#"{"type":"product.updated"}"#,
-        "[1]",
-        "\u{fffd}\u{1}",
+        "", "hello", "{}", r#"{"type":"product.updated"}"#, "[1]", "\u{fffd}\u{1}",
         r#"{"type":"product.eaten","product_id":"x"}"#,
     ];
     for message in garbage {
