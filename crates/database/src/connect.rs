@@ -21,7 +21,7 @@ use tracing::warn;
 
 use crate::session::SESSION_SETUP;
 use crate::sqlstate;
-use crate::watchdog::{ConnectionState, WatchedStream};
+use crate::watchdog::{ConnectionState, Generation, WatchedStream};
 
 const NO_TLS: &str = "it says `sslmode=require`, and this program does not speak TLS to Postgres; let a proxy on this machine \
     do that, or leave `sslmode` out where the network is private";
@@ -86,20 +86,18 @@ impl From<io::Error> for ConnectError {
 }
 
 /// Connects, and runs [`SESSION_SETUP`] and then `setup`. Afterwards, the connection is closed if a request stays
-/// unanswered for `silence`; then `on_dead_connection` is called.
+/// unanswered for `silence`.
 ///
 /// # Errors
 /// Returns an error if the URL cannot be used, or none of its hosts accepts the connection.
-pub async fn establish(
-    url: &str, setup: &str, silence: Duration, on_dead_connection: impl FnOnce() + Send + 'static,
-) -> ConnectionResult<AsyncPgConnection> {
-    let opened = open(url, setup, Some(silence), on_dead_connection).await;
+pub async fn establish(url: &str, setup: &str, silence: Duration) -> ConnectionResult<AsyncPgConnection> {
+    let opened = open(url, setup, Some(silence), Arc::default()).await;
     opened.map(|opened| opened.session).map_err(|error| ConnectionError::BadConnection(error.to_string()))
 }
 
-/// Connects, as [`establish`]; with `None`, a request may stay unanswered without a limit.
+/// Opens a connection of `generation`, as [`establish`]; with `None`, a request may stay unanswered without a limit.
 pub(crate) async fn open(
-    url: &str, setup: &str, silence: Option<Duration>, on_dead_connection: impl FnOnce() + Send + 'static,
+    url: &str, setup: &str, silence: Option<Duration>, generation: Arc<Generation>,
 ) -> Result<NewConnection, ConnectError> {
     let config = Config::from_str(url).map_err(|error| ConnectError::Settings(error.to_string()))?;
     // Checked before a password is sent.
@@ -111,12 +109,10 @@ pub(crate) async fn open(
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
         addresses.shuffle(&mut rand::rng());
     }
-    let on_dead_connection = Arc::new(std::sync::Mutex::new(Some(on_dead_connection)));
     let setup = format!("{SESSION_SETUP}; {setup}");
     for address in addresses {
-        let connection_state = Arc::new(ConnectionState::new(silence));
-        let attempt =
-            attempt(&config, &address, &setup, Arc::clone(&connection_state), Arc::clone(&on_dead_connection));
+        let connection_state = Arc::new(ConnectionState::new(silence, Arc::clone(&generation)));
+        let attempt = attempt(&config, &address, &setup, Arc::clone(&connection_state));
         let attempted = match config.get_connect_timeout() {
             Some(limit) => timeout(*limit, attempt)
                 .await
@@ -155,19 +151,16 @@ fn addresses(config: &Config) -> Vec<Address> {
     (0..hosts.len().max(addresses.len())).filter_map(address).collect()
 }
 
-async fn attempt<V: FnOnce() + Send + 'static>(
+async fn attempt(
     config: &Config, address: &Address, setup: &str, connection_state: Arc<ConnectionState>,
-    on_dead_connection: Arc<std::sync::Mutex<Option<V>>>,
 ) -> Result<Client, ConnectError> {
     let client = match address {
         Address::Tcp(host, port) => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
             keep_alive(&stream);
-            login(config, stream, connection_state, on_dead_connection).await?
+            login(config, stream, connection_state).await?
         }
-        Address::Unix(path) => {
-            login(config, UnixStream::connect(path).await?, connection_state, on_dead_connection).await?
-        }
+        Address::Unix(path) => login(config, UnixStream::connect(path).await?, connection_state).await?,
     };
     // Before any other statement: until then, a session setting may leave statements no time at all.
     client.batch_execute(setup).await?;
@@ -196,14 +189,10 @@ fn keep_alive(stream: &TcpStream) {
 }
 
 /// Logs in, and drives the connection until the client is dropped or the connection fails.
-async fn login<S, V>(
-    config: &Config, stream: S, connection_state: Arc<ConnectionState>,
-    on_dead_connection: Arc<std::sync::Mutex<Option<V>>>,
-) -> Result<Client, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    V: FnOnce() + Send + 'static,
-{
+async fn login(
+    config: &Config, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    connection_state: Arc<ConnectionState>,
+) -> Result<Client, ConnectError> {
     let watched = WatchedStream::new(stream, Arc::clone(&connection_state));
     let (client, mut connection) = config.connect_raw(watched, NoTls).await?;
     tokio::spawn(async move {
@@ -219,11 +208,7 @@ where
         let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         if source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut) {
             warn!(%error, "a connection to Postgres does not answer and is closed");
-            let on_dead_connection =
-                on_dead_connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            if let Some(on_dead_connection) = on_dead_connection {
-                on_dead_connection();
-            }
+            connection_state.lose_server();
         }
     });
     Ok(client)
@@ -242,7 +227,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("postgres://shop:secret@{}/shop_db", silent.local_addr().expect("an address"));
         let began = Instant::now();
-        let Err(error) = establish(&url, "", Duration::from_millis(200), || {}).await else { panic!("it answered") };
+        let Err(error) = establish(&url, "", Duration::from_millis(200)).await else { panic!("it answered") };
         assert!(began.elapsed() >= Duration::from_millis(200));
         assert!(!error.to_string().contains("secret"), "{error}");
     }
@@ -253,7 +238,7 @@ mod tests {
         let address = server.local_addr().expect("an address");
         for mode in ["require", "verify-ca", "verify-full"] {
             let url = format!("postgres://shop:secret@{address}/shop_db?sslmode={mode}");
-            let Err(error) = open(&url, "", None, || {}).await else { panic!("{mode} is ignored") };
+            let Err(error) = open(&url, "", None, Arc::default()).await else { panic!("{mode} is ignored") };
             assert!(error.is_lasting(), "another attempt would end alike: {error}");
             assert!(mode != "require" || error.to_string().contains("sslmode"), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");

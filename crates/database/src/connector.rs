@@ -1,7 +1,6 @@
 //! Opens the connections of one process, inside and outside the pool, and determines which of them remain usable.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::connection::CacheSize;
@@ -9,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
 
 use crate::connect::{ConnectError, NewConnection, open};
 use crate::settings::PostgresSettings;
-use crate::watchdog::ConnectionState;
+use crate::watchdog::{ConnectionState, Generation};
 
 /// How much longer than the statement timeout a connection may stay silent before it is closed.
 pub(crate) const ANSWER_MARGIN: Duration = Duration::from_secs(2);
@@ -20,8 +19,8 @@ pub(crate) struct Connector {
     setup: String,
     limits: Limits,
     wait_timeout: Duration,
-    /// Incremented when the existing connections must no longer be used.
-    generation: AtomicU64,
+    /// The generation of new connections.
+    generation: Mutex<Arc<Generation>>,
 }
 
 /// The time limits of statements.
@@ -35,7 +34,6 @@ pub(crate) struct Limits {
 pub(crate) struct Connection {
     pub(crate) session: AsyncPgConnection,
     pub(crate) connection_state: Arc<ConnectionState>,
-    generation: u64,
 }
 
 impl Connector {
@@ -44,32 +42,34 @@ impl Connector {
         let limits = Limits::of(Some(settings.statement_timeout).filter(|timeout| !timeout.is_zero()));
         Self {
             url: settings.url.clone(),
-            setup: format!("SET application_name = '{service}'; {}", limits.sql("SET")),
+            setup: format!("SET application_name = '{service}'; {}", limits.session_sql()),
             limits,
             wait_timeout: settings.wait_timeout,
-            generation: AtomicU64::new(0),
+            generation: Mutex::default(),
         }
     }
 
     /// Opens a connection, inside or outside the pool.
-    pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, ConnectError> {
-        // Read before the connection opens: if the generation changes in the meantime, the connection is an old one.
-        let generation = self.generation.load(Ordering::Acquire);
-        let opener = Arc::downgrade(self);
-        // The idle connections have lost their server as well.
-        let on_dead_connection = move || {
-            if let Some(opener) = opener.upgrade() {
-                opener.renew();
-            }
-        };
+    pub(crate) async fn open(&self) -> Result<Connection, ConnectError> {
+        // Before the connection opens: if the generation ends in the meantime, the connection belongs to the old one.
+        let generation = self.generation();
         let NewConnection { session, connection_state } =
-            open(&self.url, &self.setup, self.limits.silence(), on_dead_connection).await?;
-        Ok(Connection { session, connection_state, generation })
+            open(&self.url, &self.setup, self.limits.silence(), generation).await?;
+        Ok(Connection { session, connection_state })
     }
 
     /// Invalidates all existing connections; they are closed as soon as they are idle.
     pub(crate) fn renew(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.generation().end();
+    }
+
+    /// Returns the current generation, a new one if the last is over.
+    fn generation(&self) -> Arc<Generation> {
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        if !generation.is_current() {
+            *generation = Arc::default();
+        }
+        Arc::clone(&generation)
     }
 
     pub(crate) fn wait_timeout(&self) -> Duration {
@@ -84,10 +84,9 @@ impl Connection {
         self.session.set_prepared_statement_cache_size(CacheSize::Unbounded);
     }
 
-    pub(crate) fn is_usable(&mut self, opener: &Connector) -> bool {
+    pub(crate) fn is_usable(&mut self) -> bool {
         type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
-        !self.connection_state.is_closed()
-            && self.generation == opener.generation.load(Ordering::Acquire)
+        self.connection_state.is_usable()
             && !<Transactions as TransactionManager<AsyncPgConnection>>::is_broken_transaction_manager(
                 &mut self.session,
             )
@@ -104,15 +103,24 @@ impl Limits {
         self.statement.map(|statement| statement + ANSWER_MARGIN)
     }
 
-    /// Returns the SQL for the limits: for this session with `SET`, for this transaction with `SET LOCAL`.
-    pub(crate) fn sql(self, set: &str) -> String {
-        let milliseconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis());
+    /// Returns the SQL for the limits of a session.
+    fn session_sql(self) -> String {
         // Also the opposite direction: if a client vanishes within a transaction, it would keep its locks, and so block
         // the rows for all other clients, until TCP notices.
-        format!(
-            "{set} statement_timeout = {}; {set} idle_in_transaction_session_timeout = {}",
-            milliseconds(self.statement),
-            milliseconds(self.silence())
-        )
+        let silence = milliseconds(self.silence());
+        format!("SET {}; SET idle_in_transaction_session_timeout = {silence}", self.statement_timeout())
     }
+
+    /// Returns the SQL for the limits of one transaction. Its client may not be idle for longer than in other ones.
+    pub(crate) fn transaction_sql(self) -> String {
+        format!("SET LOCAL {}", self.statement_timeout())
+    }
+
+    fn statement_timeout(self) -> String {
+        format!("statement_timeout = {}", milliseconds(self.statement))
+    }
+}
+
+fn milliseconds(limit: Option<Duration>) -> u128 {
+    limit.map_or(0, |limit| limit.as_millis())
 }

@@ -6,6 +6,7 @@
 //! that refuses the login.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::migration::MigrationSource;
@@ -135,7 +136,7 @@ async fn run(mut connection: AsyncPgConnection, sets: Vec<EmbeddedMigrations>) -
 async fn wait_for_postgres(settings: &PostgresSettings, deadline: Instant) -> Result<AsyncPgConnection, StartupError> {
     let mut next_line = Instant::now() + Duration::from_secs(1);
     loop {
-        let attempt = timeout(Duration::from_secs(5), open(&settings.url, "", None, || {})).await;
+        let attempt = timeout(Duration::from_secs(5), open(&settings.url, "", None, Arc::default())).await;
         let error = match attempt {
             Ok(Ok(opened)) => return Ok(opened.session),
             Ok(Err(error)) => StartupError::connecting(settings, &error),

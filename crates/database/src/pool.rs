@@ -83,7 +83,7 @@ impl managed::Manager for Manager {
 
     /// Checks the connection without a query: a query before each query would double the cost of a read.
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if std::thread::panicking() || !connection.is_usable(&self.0) {
+        if std::thread::panicking() || !connection.is_usable() {
             return Err(RecycleError::message("not to be used any more"));
         }
         Ok(())

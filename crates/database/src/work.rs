@@ -147,7 +147,7 @@ impl<'p> Transaction<'p> {
     }
 
     /// Limits each statement of the transaction to `limit`; `None` means no limit. The connection's watchdog uses the
-    /// same limit.
+    /// same limit, until another connection to this Postgres is found dead.
     pub fn statement_timeout(self, limit: Option<Duration>) -> Self {
         Self { limits: Some(Limits::of(limit)), ..self }
     }
@@ -193,9 +193,10 @@ impl<'p> Transaction<'p> {
                 let mut connection = attempts.connection().await.map_err(E::from)?;
                 let outcome = {
                     let Connection { session, connection_state, .. } = &mut *connection;
-                    let _limit = self.limits.map(|limits| connection_state.allow(limits.silence()));
                     match AnsiTransactionManager::begin_transaction_sql(session, &begin).await {
                         Ok(()) => {
+                            // From here on: a BEGIN without a response means that the connection is dead.
+                            let _limit = self.limits.map(|limits| connection_state.allow(limits.silence()));
                             let outcome = work(session).await;
                             end(session, outcome).await
                         }
@@ -229,7 +230,7 @@ impl<'p> Transaction<'p> {
         }
         if let Some(limits) = self.limits {
             begin.push_str("; ");
-            begin.push_str(&limits.sql("SET LOCAL"));
+            begin.push_str(&limits.transaction_sql());
         }
         begin
     }

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::generation::Generation;
 use crate::sqlstate::{ErrorClass, classify};
 
 /// The maximum number of remembered errors: those of one transaction.
@@ -14,8 +15,11 @@ const REMEMBERED: usize = 8;
 /// The state that the stream updates and the user of the connection reads.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
-    /// In milliseconds; 0 means no limit.
+    /// The limit of ordinary statements.
+    ordinary: Option<Duration>,
+    /// The limit of the current statement, in milliseconds; 0 means no limit.
     silence: AtomicU64,
+    generation: Arc<Generation>,
     is_closed: AtomicBool,
     refusals: Mutex<VecDeque<ServerError>>,
 }
@@ -36,13 +40,25 @@ pub(crate) struct LimitGuard<'w> {
 }
 
 impl ConnectionState {
-    pub(crate) fn new(silence: Option<Duration>) -> Self {
-        let silence = AtomicU64::new(milliseconds(silence));
-        Self { silence, is_closed: AtomicBool::new(false), refusals: Mutex::default() }
+    pub(crate) fn new(silence: Option<Duration>, generation: Arc<Generation>) -> Self {
+        Self {
+            ordinary: silence,
+            silence: AtomicU64::new(milliseconds(silence)),
+            generation,
+            is_closed: AtomicBool::new(false),
+            refusals: Mutex::default(),
+        }
     }
 
-    /// Returns how long Postgres may be silent while a response is outstanding; `None` means no limit.
+    /// Returns how long Postgres may be silent while a response is outstanding; `None` means no limit. After another
+    /// connection was found dead, a long statement has the limit of ordinary ones: its server is probably lost too.
     pub(crate) fn silence(&self) -> Option<Duration> {
+        let ordinary = self.ordinary.filter(|_| self.generation.has_lost_server());
+        ordinary.into_iter().chain(self.allowed()).min()
+    }
+
+    /// Returns the limit of the current statement.
+    fn allowed(&self) -> Option<Duration> {
         match self.silence.load(Ordering::Relaxed) {
             0 => None,
             silence => Some(Duration::from_millis(silence)),
@@ -52,6 +68,20 @@ impl ConnectionState {
     /// Sets another limit until the guard is dropped. Call it before the statement is sent.
     pub(crate) fn allow(&self, silence: Option<Duration>) -> LimitGuard<'_> {
         LimitGuard { connection_state: self, previous: self.silence.swap(milliseconds(silence), Ordering::Relaxed) }
+    }
+
+    /// Returns whether the limit can become shorter while a response is outstanding.
+    pub(super) fn may_shorten(&self) -> bool {
+        self.allowed() != self.ordinary
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.is_closed() && self.generation.is_current()
+    }
+
+    /// Records that Postgres has not responded on this connection.
+    pub(crate) fn lose_server(&self) {
+        self.generation.lose_server();
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -3,7 +3,7 @@
 //! If a peer vanishes without closing the connection, or a proxy hangs, the connection still looks open. Postgres
 //! enforces `statement_timeout`, which does not help then; TCP does not help either while a device in between
 //! acknowledges. So a read fails if Postgres has an outstanding response and has sent nothing for longer than the
-//! current statement may take.
+//! current statement may take, or an ordinary one after another connection failed in this way.
 //!
 //! The stream is the transport of the protocol's messages: a socket, or TLS over a socket.
 
@@ -12,12 +12,16 @@ use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::frames::{ClientMessage, Frames, ServerMessage};
 use super::state::ConnectionState;
+
+/// How often a limit that may become shorter is read again.
+const REREAD_EVERY: Duration = Duration::from_secs(1);
 
 /// The watched stream; see the [module](self).
 #[derive(Debug)]
@@ -85,18 +89,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
             self.read_server(&buffer.filled()[before..]);
             return Poll::Ready(read);
         }
-        let Some(silence) = self.connection_state.silence().filter(|_| self.is_waiting()) else { return Poll::Pending };
-        let deadline = self.since + silence;
-        if self.alarm.deadline() != deadline {
-            self.alarm.as_mut().reset(deadline);
-        }
-        match self.alarm.as_mut().poll(context) {
-            Poll::Ready(()) => {
-                let silent = format!("Postgres has sent nothing for {silence:?}");
-                Poll::Ready(Err(Error::new(ErrorKind::TimedOut, silent)))
+        while self.is_waiting() {
+            let now = Instant::now();
+            let end = self.connection_state.silence().map(|silence| self.since + silence);
+            if end.is_some_and(|end| end <= now) {
+                let silent = format!("Postgres has sent nothing for {:?}", now - self.since);
+                return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, silent)));
             }
-            Poll::Pending => Poll::Pending,
+            let reread = self.connection_state.may_shorten().then(|| now + REREAD_EVERY);
+            let Some(next) = end.into_iter().chain(reread).min() else { break };
+            // A deadline that has not moved stays registered: resetting it on each poll would cost more.
+            if self.alarm.deadline() != next {
+                self.alarm.as_mut().reset(next);
+            }
+            std::task::ready!(self.alarm.as_mut().poll(context));
         }
+        Poll::Pending
     }
 }
 

@@ -14,7 +14,7 @@ const READY: &[u8] = b"Z\0\0\0\x05I";
 /// Returns a stream, Postgres' end of it, and their connection state.
 async fn connection_state() -> (WatchedStream<DuplexStream>, DuplexStream, Arc<ConnectionState>) {
     let (ours, postgres) = duplex(64 * 1024);
-    let connection_state = Arc::new(ConnectionState::new(Some(SILENCE)));
+    let connection_state = Arc::new(ConnectionState::new(Some(SILENCE), Arc::default()));
     (WatchedStream::new(ours, Arc::clone(&connection_state)), postgres, connection_state)
 }
 
@@ -96,6 +96,18 @@ async fn silence_limit_follows_the_statement_timeout() {
     }
     watched.write_all(QUERY).await.expect("room");
     assert_eq!(failure(&mut watched).await, ErrorKind::TimedOut, "the default counts again");
+}
+
+#[tokio::test]
+async fn long_statement_fails_soon_after_another_connection_was_found_dead() {
+    for limit in [Some(Duration::from_secs(3600)), None] {
+        let (mut watched, _postgres, connection_state) = session().await;
+        let _longer = connection_state.allow(limit);
+        watched.write_all(QUERY).await.expect("room");
+        assert!(survives(&mut watched).await, "{limit:?}");
+        let (failure, ()) = tokio::join!(failure(&mut watched), async { connection_state.lose_server() });
+        assert_eq!(failure, ErrorKind::TimedOut, "{limit:?}");
+    }
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ const SETUP: &str = "SET application_name = 'relay'; SET statement_timeout = 500
 
 /// Opens a connection for statements.
 pub(super) async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
-    in_time(database::establish(url, SETUP, SILENCE, || {})).await
+    in_time(database::establish(url, SETUP, SILENCE)).await
 }
 
 /// Opens a connection that listens.

@@ -35,7 +35,8 @@ const LOCK: i64 = 0x6c65_6172_6e69_6e67;
 /// The statement timeout of learning.
 const STATEMENT: Duration = Duration::from_secs(60);
 
-/// The pause after a run is at least this many times as long as the run, so learning takes at most a tenth of the time.
+/// The pause after a successful run is at least this many times as long as the run, so learning takes at most a tenth of
+/// the time. A failed run may only have waited for Postgres; the pause after it is at least as long as the run.
 const SHARE: u32 = 10;
 
 /// The settings of learning. The `[learning]` section.
@@ -106,13 +107,15 @@ impl Learner {
     pub async fn learn(&self) {
         loop {
             let began = Instant::now();
-            match self.learn_once().await {
+            let learned = self.learn_once().await;
+            let pause = began.elapsed() * if learned.is_ok() { SHARE } else { 1 };
+            match learned {
                 Ok(()) => {}
                 // The next run retries. Only an error that a retry cannot fix is a warning.
                 Err(error) if error.is_transient() => debug!(%error, "the recommendation service cannot learn now"),
                 Err(error) => warn!(%error, "learning from the baskets failed"),
             }
-            sleep(self.settings.every.max(began.elapsed() * SHARE)).await;
+            sleep(self.settings.every.max(pause)).await;
         }
     }
 
