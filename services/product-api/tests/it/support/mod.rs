@@ -20,7 +20,7 @@ pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};
 
 /// The timeout for what should happen at once: long enough for a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The names of the seven strategies in paths and keys.
 pub(crate) const STRATEGIES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
