@@ -4,10 +4,9 @@
 //! `CACHE_SCRIPTS` names. A mutant is a copy of the scripts without one defence. It is caught when Redis accepts the
 //! script and the one test that its entry names fails. That test has passed with the unchanged scripts before. A test
 //! that does not end, or cannot be run, catches nothing: it ends the run with an error.
-
-mod build;
-mod list;
-mod mutant;
+//!
+//! `mutants.json` has one mutant per line, of the cache's own scripts only. The scripts of the relay, of the consumers
+//! and of the search's watermarks have no mutants.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,13 +16,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 use testkit::Redis;
 use tokio::process::Command;
 use tokio::time::timeout;
-
-use list::all;
-use mutant::Mutant;
 
 /// Timeout of a test run; longer than any test takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -44,6 +42,21 @@ pub struct Options {
     pub every: u16,
 }
 
+/// One change to one script, in the order of the fields of a line in `mutants.json`.
+#[derive(Deserialize)]
+struct Mutant {
+    /// The file name of the script.
+    script: String,
+    /// The defence that is removed.
+    name: String,
+    /// The text that is replaced. It occurs once in the script.
+    defence: String,
+    /// The replacement.
+    instead: String,
+    /// The test that must fail.
+    caught_by: String,
+}
+
 /// The result of a run of tests.
 enum TestResult {
     Passed,
@@ -55,14 +68,15 @@ enum TestResult {
 pub async fn run_cli(options: &Options) -> Result<()> {
     let wanted = options.only.as_deref().unwrap_or_default();
     let mutants: Vec<_> = all()
+        .into_iter()
         .filter(|mutant| mutant.name.contains(wanted) || mutant.script.contains(wanted))
         .step_by(options.every.into())
         .collect();
     ensure!(!mutants.is_empty(), "no such mutant: {wanted}");
 
     let scripts = options.root.join("crates/cache/src/scripts");
-    let tests = build::tests(&options.root).await?;
-    let named: BTreeSet<_> = mutants.iter().map(|mutant| mutant.caught_by).collect();
+    let tests = build(&options.root).await?;
+    let named: BTreeSet<_> = mutants.iter().map(|mutant| mutant.caught_by.as_str()).collect();
     let whole = scripts_without(&scripts, None)?;
     let began = Instant::now();
     if let TestResult::Failed(why) = run(&tests, whole.path(), named.iter().copied()).await? {
@@ -81,7 +95,7 @@ pub async fn run_cli(options: &Options) -> Result<()> {
             }
             None => {
                 println!("SURVIVED  {:<18} {}\n            {} passes", mutant.script, mutant.name, mutant.caught_by);
-                survivors.push(mutant.name);
+                survivors.push(mutant.name.as_str());
             }
         }
     }
@@ -91,15 +105,40 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Returns all mutants.
+fn all() -> Vec<Mutant> {
+    serde_json::from_str(include_str!("mutants/mutants.json")).expect("a test reads the same text")
+}
+
+/// Builds the tests such that they read the cache's scripts from a folder, and returns the path of the program.
+async fn build(root: &Path) -> Result<PathBuf> {
+    let wrapper = root.join("crates/proofs/src/mutants/rustc").canonicalize().context("looking for the checkout")?;
+    let output = Command::new("cargo")
+        .args(["test", "--package", "cache", "--test", "it", "--no-run", "--message-format=json-render-diagnostics"])
+        .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .context("running cargo")?;
+    ensure!(output.status.success(), "the tests of the cache do not compile");
+    let messages = String::from_utf8(output.stdout)?;
+    let program = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+        let is_it = message["target"]["name"] == "it" && message["target"]["kind"][0] == "test";
+        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+    });
+    program.context("cargo does not say where the tests are")
+}
+
 /// Returns the message of the test that caught the mutant, or `None` if the test passed.
 async fn verdict<'a>(
     mutant: &'a Mutant, scripts: &Path, tests: &Path, redis: &Redis,
 ) -> Result<(&'a Mutant, Option<String>)> {
     let folder = scripts_without(scripts, Some(mutant))?;
     // Redis must accept the script: every test would fail with a script that does not load.
-    let source = std::fs::read_to_string(folder.path().join(mutant.script))?;
+    let source = std::fs::read_to_string(folder.path().join(&mutant.script))?;
     redis.cli(&["SCRIPT", "LOAD", &source]).await.with_context(|| format!("{}: {}", mutant.script, mutant.name))?;
-    let ended = run(tests, folder.path(), [mutant.caught_by]).await;
+    let ended = run(tests, folder.path(), [mutant.caught_by.as_str()]).await;
     match ended.with_context(|| format!("{}: {}", mutant.script, mutant.name))? {
         TestResult::Failed(said) => Ok((mutant, Some(said))),
         TestResult::Passed => Ok((mutant, None)),
@@ -112,10 +151,10 @@ fn scripts_without(scripts: &Path, mutant: Option<&Mutant>) -> Result<TempDir> {
     for entry in std::fs::read_dir(scripts).with_context(|| format!("reading {}", scripts.display()))? {
         let entry = entry?;
         let mut source = std::fs::read_to_string(entry.path())?;
-        if let Some(mutant) = mutant.filter(|mutant| entry.file_name() == mutant.script) {
-            let times = source.matches(mutant.defence).count();
+        if let Some(mutant) = mutant.filter(|mutant| entry.file_name() == *mutant.script) {
+            let times = source.matches(&mutant.defence).count();
             ensure!(times == 1, "{}: {:?} stands there {times} times", mutant.script, mutant.defence);
-            source = source.replace(mutant.defence, mutant.instead);
+            source = source.replace(&mutant.defence, &mutant.instead);
         }
         std::fs::write(folder.path().join(entry.file_name()), source)?;
     }
@@ -148,4 +187,19 @@ fn panic_message(said: &str) -> String {
     let lines = said.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
     let lines: Vec<_> = lines.take_while(|line| !line.starts_with("note:")).take(3).map(str::trim).collect();
     lines.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::all;
+
+    #[test]
+    fn list_has_99_mutants_with_different_names() {
+        let mutants = all();
+        assert_eq!(mutants.len(), 99);
+        let names: BTreeSet<_> = mutants.iter().map(|mutant| (&mutant.script, &mutant.name)).collect();
+        assert_eq!(names.len(), 99);
+    }
 }
