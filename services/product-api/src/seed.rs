@@ -7,7 +7,6 @@
 mod catalogue;
 mod generator;
 mod id_reservation;
-#[rustfmt::skip] // One list per line is easier to read in a table of words than one word per line.
 mod vocabulary;
 
 use anyhow::Context;

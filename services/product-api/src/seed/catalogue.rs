@@ -8,23 +8,29 @@ use super::generator;
 
 const WRITTEN: &str = include_str!("../../seed/catalogue.json");
 
-/// A future row of `categories`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A future row of `categories`, with its hand-written products as long as [`Catalogue::read`] has not moved them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Category {
     pub(super) id: i64,
     pub(super) name: String,
     pub(super) description: String,
+    products: Vec<Product>,
 }
 
 /// A future row of `products`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Product {
     pub(super) id: i64,
+    /// In the file, the product's place says it.
+    #[serde(skip)]
     pub(super) category_id: i64,
     pub(super) name: String,
     pub(super) description: String,
     pub(super) price_cents: i64,
     pub(super) stock: i32,
+    #[serde(default)]
     pub(super) featured: bool,
 }
 
@@ -37,16 +43,13 @@ pub(super) struct Catalogue {
 impl Catalogue {
     /// Reads the file that is compiled into the binary.
     pub(super) fn read() -> serde_json::Result<Self> {
-        let file: File = serde_json::from_str(WRITTEN)?;
-        let mut catalogue = Self { categories: Vec::new(), written: HashMap::new() };
-        for WrittenCategory { id: category_id, name, description, products } in file.categories {
-            catalogue.categories.push(Category { id: category_id, name, description });
-            catalogue.written.extend(products.into_iter().map(|product| {
-                let WrittenProduct { id, name, description, price_cents, stock, featured } = product;
-                (id, Product { id, category_id, name, description, price_cents, stock, featured })
-            }));
+        let File { mut categories } = serde_json::from_str(WRITTEN)?;
+        let mut written = HashMap::new();
+        for category in &mut categories {
+            let products = std::mem::take(&mut category.products).into_iter();
+            written.extend(products.map(|product| (product.id, Product { category_id: category.id, ..product })));
         }
-        Ok(catalogue)
+        Ok(Self { categories, written })
     }
 
     /// Returns the product with this catalogue id. Ids begin at 1.
@@ -58,26 +61,5 @@ impl Catalogue {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    categories: Vec<WrittenCategory>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenCategory {
-    id: i64,
-    name: String,
-    description: String,
-    products: Vec<WrittenProduct>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenProduct {
-    id: i64,
-    name: String,
-    description: String,
-    price_cents: i64,
-    stock: i32,
-    #[serde(default)]
-    featured: bool,
+    categories: Vec<Category>,
 }

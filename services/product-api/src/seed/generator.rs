@@ -4,23 +4,23 @@
 //! All values stay within the bounds of the tables and the API.
 
 use super::catalogue::Product;
-use super::vocabulary::{CLOSINGS, SERIES, SHELVES, Shelf};
+use super::vocabulary::{Shelf, VOCABULARY};
 
 /// Returns the product with this catalogue id.
 pub(super) fn product(id: i64) -> Product {
     let mut dice = Dice::new(id);
-    let shelf = &SHELVES[dice.below(SHELVES.len() as u64) as usize];
-    let quality = dice.pick(shelf.qualities);
-    let material = dice.pick(shelf.materials);
-    let (thing, low, high) = dice.pick(shelf.things);
-    let series = dice.pick(SERIES);
-    let variant = dice.pick(shelf.variants);
+    let shelf = dice.pick(&VOCABULARY.shelves);
+    let quality = dice.pick(&shelf.qualities);
+    let material = dice.pick(&shelf.materials);
+    let (thing, low, high) = dice.pick(&shelf.things);
+    let series = dice.pick(&VOCABULARY.series);
+    let variant = dice.pick(&VOCABULARY.lists[&shelf.variants]);
     Product {
         id,
         category_id: shelf.category_id,
         name: format!("{series} {} {} {}, {variant}", title(quality), title(material), title(thing)),
         description: describe(&mut dice, shelf, quality, material, thing),
-        price_cents: price(&mut dice, low, high),
+        price_cents: price(&mut dice, *low, *high),
         stock: stock(&mut dice),
         // The featured products are chosen by hand.
         featured: false,
@@ -28,7 +28,7 @@ pub(super) fn product(id: i64) -> Product {
 }
 
 fn describe(dice: &mut Dice, shelf: &Shelf, quality: &str, material: &str, thing: &str) -> String {
-    let mut text = dice.pick(shelf.openings).to_owned();
+    let mut text = dice.pick(&VOCABULARY.lists[&shelf.openings]).clone();
     for (gap, word) in [("quality", quality), ("material", material), ("thing", thing)] {
         text = text
             .replace(&format!("{{{gap}}}"), word)
@@ -36,11 +36,11 @@ fn describe(dice: &mut Dice, shelf: &Shelf, quality: &str, material: &str, thing
             .replace(&format!("{{A {gap}}}"), &capital(&with_article(word)))
             .replace(&format!("{{{}}}", capital(gap)), &capital(word));
     }
-    text = text.replace("{use}", dice.pick(shelf.uses));
-    for (sentences, chance) in [(shelf.details, 80), (CLOSINGS, 40)] {
+    text = text.replace("{use}", dice.pick(&shelf.uses).as_str());
+    for (sentences, chance) in [(&shelf.details, 80), (&VOCABULARY.closings, 40)] {
         if dice.below(100) < chance {
             text.push(' ');
-            text.push_str(dice.pick(sentences));
+            text.push_str(dice.pick(sentences).as_str());
         }
     }
     text
@@ -102,8 +102,8 @@ impl Dice {
     }
 
     /// Returns an element of the list. The list must not be empty; the vocabulary's test checks this.
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize]
+    fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len() as u64) as usize]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::catalogue::Catalogue;
+use super::super::vocabulary::Vocabulary;
 use super::*;
 
 const SAMPLE: std::ops::RangeInclusive<i64> = 1..=20_000;
@@ -29,6 +30,16 @@ fn an_id_always_gives_the_same_product() {
         assert_eq!((product.name.as_str(), product.price_cents, product.stock), (name, price_cents, stock), "{id}");
         assert_eq!(product, super::product(id));
     }
+}
+
+#[test]
+fn products_121_to_2000_are_those_of_earlier_versions() {
+    let texts = (121..=2_000).map(|id| format!("{:?}", product(id)));
+    // FNV-1a.
+    let fingerprint = texts
+        .flat_map(String::into_bytes)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    assert_eq!(fingerprint, 0x0169_6d75_dda7_02ee);
 }
 
 #[test]
@@ -59,8 +70,10 @@ fn generated_catalogue_has_plausible_proportions() {
 
 #[test]
 fn vocabulary_lists_are_long_enough_and_unique() {
-    for (index, shelf) in SHELVES.iter().enumerate() {
-        for list in [shelf.qualities, shelf.materials, shelf.variants, shelf.openings, shelf.uses, shelf.details] {
+    let Vocabulary { lists, shelves, .. } = &*VOCABULARY;
+    for (index, shelf) in shelves.iter().enumerate() {
+        let (variants, openings) = (&lists[&shelf.variants], &lists[&shelf.openings]);
+        for list in [&shelf.qualities, &shelf.materials, variants, openings, &shelf.uses, &shelf.details] {
             assert!(list.len() >= 4, "shelf {index}");
             assert_eq!(list.iter().collect::<HashSet<_>>().len(), list.len(), "shelf {index}: {list:?}");
         }
@@ -73,7 +86,7 @@ fn hand_written_catalogue_is_complete() {
     let Catalogue { categories, written } = Catalogue::read().expect("the file is compiled in");
     let ids: Vec<i64> = categories.iter().map(|category| category.id).collect();
     assert_eq!(ids, (1..=12).collect::<Vec<_>>());
-    assert!(ids.iter().all(|id| SHELVES.iter().any(|shelf| shelf.category_id == *id)));
+    assert!(ids.iter().all(|id| VOCABULARY.shelves.iter().any(|shelf| shelf.category_id == *id)));
     assert!((1..=120).all(|id| written.contains_key(&id)) && written.len() == 120);
     assert!(written.values().all(fits_the_tables));
     assert_eq!(written.values().filter(|product| product.featured).count(), 12);
