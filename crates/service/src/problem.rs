@@ -32,7 +32,6 @@ pub use query::Query;
 pub struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
-    instance: Option<Box<str>>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     cause: Option<Box<str>>,
@@ -57,7 +56,7 @@ impl FieldError {
 impl Problem {
     /// Creates a problem of any kind; the constructors below are shorter.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), instance: None, errors: Vec::new(), retry_after: None, cause: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, cause: None }
     }
 
     /// 400: the request cannot be read.
@@ -127,12 +126,6 @@ impl Problem {
         Self::invalid_fields(vec![FieldError::new(field, message)])
     }
 
-    /// 429: retry after `retry_after`.
-    pub fn too_many_requests(retry_after: Duration) -> Self {
-        let problem = Self::new(Kind::TooManyRequests, "this client asks faster than it may");
-        Self { retry_after: Some(retry_after), ..problem }
-    }
-
     /// 503: retry after `retry_after`. The cause is logged and not sent.
     pub fn unavailable(retry_after: Duration, cause: impl fmt::Display) -> Self {
         let problem = Self::new(Kind::Unavailable, "a part that this answer needs does not respond");
@@ -148,12 +141,6 @@ impl Problem {
     pub fn internal(cause: impl fmt::Display) -> Self {
         let problem = Self::new(Kind::Internal, "the fault is on this side and has been logged");
         Self { cause: Some(cause.to_string().into()), ..problem }
-    }
-
-    /// Identifies the occurrence, usually by the path of the request.
-    #[must_use]
-    pub fn with_instance(self, uri: impl Into<String>) -> Self {
-        Self { instance: Some(uri.into().into()), ..self }
     }
 
     /// Returns the kind of this problem.

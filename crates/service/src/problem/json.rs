@@ -19,9 +19,6 @@ struct ProblemJson<'a> {
     status: u16,
     /// The description of this occurrence.
     detail: &'a str,
-    /// The address of this occurrence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'a str>,
     /// The fields that cannot be used.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
@@ -34,7 +31,6 @@ impl Serialize for Problem {
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
             detail: &self.detail,
-            instance: self.instance.as_deref(),
             errors: &self.errors,
         }
         .serialize(serializer)
