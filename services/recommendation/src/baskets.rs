@@ -19,7 +19,7 @@ use crate::error::RecommendationError;
 use crate::positions::{mark, signed};
 
 /// The contents of carts. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct BasketItems {
     pool: Pool,
 }
@@ -140,11 +140,5 @@ fn quantity(change: &CartChange) -> i32 {
     match change.kind {
         CartChangeKind::ItemAdded => change.quantity.max(0),
         CartChangeKind::ItemRemoved => 0,
-    }
-}
-
-impl std::fmt::Debug for BasketItems {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Baskets")
     }
 }

@@ -21,7 +21,7 @@ use crate::error::RecommendationError;
 const LATEST: i64 = 100_000;
 
 /// The table `streams`. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Positions {
     pool: Pool,
 }
@@ -203,10 +203,4 @@ pub(crate) async fn mark(
 /// Converts an event number into a `bigint` of Postgres.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-impl std::fmt::Debug for Positions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Positions")
-    }
 }

@@ -21,7 +21,7 @@ struct LogHead {
 }
 
 /// The log of a service's events, for its `GET /events`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Outbox {
     pool: Pool,
 }
@@ -90,11 +90,5 @@ impl Outbox {
         let newer = rows.last().filter(|row| row.seq > head).map(|row| (row.seq, row.epoch));
         let (head, epoch) = newer.unwrap_or((head, epoch));
         Ok(EventPage { events, head: head.unsigned_abs(), epoch })
-    }
-}
-
-impl std::fmt::Debug for Outbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbox").finish_non_exhaustive()
     }
 }

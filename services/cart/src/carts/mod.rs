@@ -18,7 +18,7 @@ use crate::schema::{cart_items, carts};
 const LINES: i64 = 100;
 
 /// The queries and changes of carts. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Carts {
     pool: Pool,
 }
@@ -152,10 +152,4 @@ fn check(expect: &Preconditions, current: Option<&Line>) -> Result<(), CartError
 async fn lock(connection: &mut AsyncPgConnection, cart: CartId) -> Result<(), CartError> {
     let row = carts::table.find(cart.get()).select(carts::id).for_no_key_update();
     row.first::<uuid::Uuid>(connection).await.optional()?.map(drop).ok_or(CartError::NoCart)
-}
-
-impl std::fmt::Debug for Carts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Carts")
-    }
 }

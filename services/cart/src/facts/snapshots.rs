@@ -21,7 +21,7 @@ use crate::schema::known_products;
 type Row = (i64, Option<Value>, i64, i64, bool, i64);
 
 /// The queries of the table. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ProductSnapshots {
     pool: Pool,
 }
@@ -161,11 +161,5 @@ impl ProductSnapshots {
                 Ok(())
             })
             .await
-    }
-}
-
-impl std::fmt::Debug for ProductSnapshots {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ProductSnapshots")
     }
 }

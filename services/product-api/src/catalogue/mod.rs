@@ -14,7 +14,7 @@ pub use products::{UpdatedProduct, Writer};
 use database::Pool;
 
 /// The queries and changes of the catalogue. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
     pool: Pool,
     writer: Option<Writer>,
@@ -34,11 +34,5 @@ impl Catalogue {
     /// Returns the connection pool.
     pub fn pool(&self) -> &Pool {
         &self.pool
-    }
-}
-
-impl std::fmt::Debug for Catalogue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Catalogue")
     }
 }

@@ -27,7 +27,7 @@ use crate::error::RecommendationError;
 use crate::positions::{mark, signed};
 
 /// The copy of the catalogue. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
     pool: Pool,
     /// The id of this process in the table of pending refreshes.
@@ -120,10 +120,4 @@ async fn begin_anew(connection: &mut AsyncPgConnection, changes: &Changes) -> Re
     .execute(connection)
     .await?;
     Ok(())
-}
-
-impl std::fmt::Debug for Catalogue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Catalogue")
-    }
 }

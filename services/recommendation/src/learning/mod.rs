@@ -53,7 +53,7 @@ pub struct LearningSettings {
 }
 
 /// The task that learns from baskets.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Learner {
     pool: Pool,
     cache: CacheClient,
@@ -214,10 +214,4 @@ impl Learner {
 async fn is_ours(connection: &mut AsyncPgConnection) -> Result<bool, RecommendationError> {
     let lock = sql("SELECT pg_try_advisory_xact_lock($1) AS yes").bind::<BigInt, _>(LOCK);
     Ok(lock.get_result::<LockRow>(connection).await?.yes)
-}
-
-impl std::fmt::Debug for Learner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Learner").field("settings", &self.settings).finish_non_exhaustive()
-    }
 }

@@ -35,7 +35,7 @@ use queries::Candidate;
 const LATEST: usize = 3;
 
 /// The lists, through the cache. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Lists {
     caches: Caches,
     pool: Pool,
@@ -140,10 +140,4 @@ async fn loaded(
     list.similar.retain(|item| !awaited.in_doubt.contains(&item.product_id));
     let loaded = NewEntry::value(&list).tags(tags);
     Ok(if awaited.any { loaded.do_not_store() } else { loaded })
-}
-
-impl std::fmt::Debug for Lists {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lists").field("lanes", &self.caches).finish_non_exhaustive()
-    }
 }
