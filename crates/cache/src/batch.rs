@@ -23,7 +23,6 @@ pub struct Batch {
     permit: SharedPermit,
 }
 
-/// One read of a batch.
 #[derive(Debug)]
 pub(crate) struct BatchMember {
     batch: Batch,

@@ -81,11 +81,9 @@ struct WaitState {
     waits: usize,
 }
 
-/// A wait of a load for another load.
 struct Wait<'p>(&'p LoadPermit);
 
 task_local! {
-    /// The permit of the load that runs in this task.
     static LOAD: Arc<LoadPermit>;
 }
 
@@ -155,7 +153,6 @@ pub(crate) async fn without_permit<F: Future>(read: F) -> Option<F::Output> {
 /// Keys, each with the queue of loads that wait for its lock; first come, first served.
 type Queues = Mutex<HashMap<Key, Arc<Queue<()>>>>;
 
-/// The locks of the keys that are being loaded.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLocks(Arc<Queues>);
 

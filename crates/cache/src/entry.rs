@@ -50,7 +50,6 @@ pub(crate) struct StoredEntry {
     pub(crate) hard: u64,
     /// The version of the row, when the value is one row.
     pub(crate) version: Option<u64>,
-    /// Whether it is a negative entry.
     pub(crate) absent: bool,
 }
 
@@ -119,7 +118,6 @@ impl StoredEntry {
         self.raw.slice(1..TOKEN_LEN)
     }
 
-    /// Returns the body's digest, as text.
     pub(crate) fn digest(&self) -> Bytes {
         self.raw.slice(self.digest.0..self.digest.1)
     }

@@ -24,7 +24,6 @@ use crate::redis::{Store, StoreError};
 /// Concurrent commands of one invalidation.
 const MAX_CONCURRENT: usize = 16;
 
-/// Invalidates entries of one keyspace.
 #[derive(Debug)]
 pub(crate) struct Invalidator {
     pub(crate) store: Arc<Store>,

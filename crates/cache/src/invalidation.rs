@@ -108,7 +108,6 @@ impl Invalidation {
         self
     }
 
-    /// Returns how many keys and tags it names.
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.keys.len() + self.keys_before.len(), self.tags.len())
     }
@@ -122,7 +121,6 @@ impl Invalidation {
         InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Mode::Expired, entries }
     }
 
-    /// Returns the steps of the invalidation, each within one partition.
     pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
         let mut steps = Vec::new();
         for partition in 0..partitions {

@@ -151,7 +151,6 @@ impl Key {
         &self.as_str()[self.prefix as usize..]
     }
 
-    /// Returns the partition of the key.
     pub(crate) fn partition(&self) -> u16 {
         self.partition
     }

@@ -30,7 +30,6 @@ pub trait Loader<T> {
 #[derive(Clone)]
 pub struct SharedLoader(Arc<dyn Fn() -> Loading + Send + Sync>);
 
-/// One call of a loader.
 pub(crate) type Loading = Pin<Box<dyn Future<Output = Result<Content, LoadError>> + Send>>;
 
 /// The result of [`with`].
@@ -115,7 +114,6 @@ where
 }
 
 impl SharedLoader {
-    /// Calls the loader.
     pub(crate) fn call(&self) -> Loading {
         (self.0)()
     }

@@ -80,7 +80,6 @@ impl PendingInvalidations {
         });
     }
 
-    /// Adds a purge of the keyspace.
     pub(crate) fn add_everything(&self) {
         self.change(|pending| pending.everything = Some(pending.number));
     }
@@ -168,7 +167,6 @@ impl PendingInvalidations {
         }
     }
 
-    /// Waits until something is pending.
     pub(crate) async fn wait_until_pending(&self) {
         // A loop, because a notification may be left over from invalidations that were carried out long ago.
         while self.len() == 0 {
@@ -176,12 +174,10 @@ impl PendingInvalidations {
         }
     }
 
-    /// Returns what is pending.
     pub(crate) fn snapshot(&self) -> PendingSet {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until nothing is pending.
     pub(crate) async fn wait_until_empty(&self) {
         loop {
             // Before the count is read: it receives every notification from here on.
@@ -193,7 +189,6 @@ impl PendingInvalidations {
         }
     }
 
-    /// Returns the number of pending names.
     pub(crate) fn len(&self) -> usize {
         self.count.load(SeqCst)
     }
@@ -209,7 +204,6 @@ impl PendingSet {
         self.everything.is_some()
     }
 
-    /// Returns the invalidation of the names in this set.
     pub(crate) fn invalidation(&self) -> Invalidation {
         let mut invalidation = Invalidation::hard().tags(self.tags.keys().cloned());
         invalidation.keys.extend(self.keys.keys().cloned());

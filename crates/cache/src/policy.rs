@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-/// The default duration of a lease.
 const LEASE: Duration = Duration::from_secs(8);
 
 /// The lifetime of a cache's entries. Made by [`Policy::ttl`] and the setters, checked by [`Policy::validate`].
@@ -173,7 +172,6 @@ impl Policy {
         Ok(())
     }
 
-    /// Returns the duration of a lease.
     pub(crate) fn lease_duration(&self) -> Duration {
         match (self.lease, self.load_timeout) {
             (Some(lease), _) => lease,

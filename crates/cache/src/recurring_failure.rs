@@ -10,7 +10,6 @@ use crate::sync::Mutex;
 /// Minimum time between two reports of a failure that recurs.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A failure that may recur.
 #[derive(Debug, Default)]
 pub(crate) struct RecurringFailure(Mutex<State>);
 
@@ -24,7 +23,6 @@ struct State {
     times: u64,
 }
 
-/// The end of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recovery {
     /// Number of occurrences since an end was last reported.

@@ -66,7 +66,6 @@ pub(crate) struct Flight {
     table: Option<Arc<Table>>,
 }
 
-/// The result of a load in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadResult {
     pub(crate) result: Result<CachedEntry, LoadError>,

@@ -11,7 +11,6 @@ use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, Reconnect
 use fred::types::{Builder, InfoKind, RespVersion};
 use tokio::time::sleep;
 
-/// The timeout of a command that does not block.
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns a client builder; a command takes `timeout` at most, and is never sent again.

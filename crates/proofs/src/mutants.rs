@@ -105,7 +105,6 @@ pub async fn run_cli(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Returns all mutants.
 fn all() -> Vec<Mutant> {
     serde_json::from_str(include_str!("mutants/mutants.json")).expect("a test reads the same text")
 }

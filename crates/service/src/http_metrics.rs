@@ -64,7 +64,6 @@ pub struct MetricsService<S> {
     seen: Rc<WorkerMetrics>,
 }
 
-/// The metrics and failures that a worker records.
 #[derive(Debug)]
 struct WorkerMetrics {
     series: Series,
@@ -140,7 +139,6 @@ fn record_error(seen: &WorkerMetrics, method: &Method, error: &Error, took: Dura
     }
 }
 
-/// A failed request.
 struct Failed<'a> {
     method: &'a Method,
     route: &'a str,

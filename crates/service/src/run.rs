@@ -91,7 +91,6 @@ impl StartContext<'_> {
     }
 }
 
-/// Returns the description of all routes of a service.
 pub(crate) fn openapi<S: Service>() -> OpenApi {
     let mut openapi = S::openapi();
     openapi.merge(cache_routes::description(S::KEYSPACE));

@@ -111,7 +111,6 @@ impl ChildProcess {
     }
 }
 
-/// Returns the status of one GET.
 async fn status(url: &str) -> Result<u16> {
     let rest = url.strip_prefix("http://").context("only http:// addresses can be waited for")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));

@@ -99,7 +99,6 @@ impl Supervisor {
         self.order(&format!("tree {name}")).expect("the supervisor lives as long as its owner");
     }
 
-    /// Returns whether the server is running.
     pub(crate) fn is_alive(&self) -> bool {
         // The format is "pid (name) state …"; the name may contain any character, including brackets.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();

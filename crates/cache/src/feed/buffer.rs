@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 
 use super::record::{CacheEvent, FeedRecord};
 
-/// Records in the buffer.
 const BUFFER_CAPACITY: usize = 4096;
 /// How long the buffer keeps recording after the last subscriber has left.
 const IDLE_RETENTION: Duration = Duration::from_secs(60);
@@ -95,7 +94,6 @@ impl fmt::Debug for EventBuffer {
 }
 
 impl BufferState {
-    /// Returns the id of the oldest record in the buffer.
     pub(super) fn first(&self) -> u64 {
         self.next - self.records.len() as u64
     }

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::EventBuffer;
 use super::record::{CacheEvent, FeedRecord};
 
-/// Concurrent subscribers.
 const MAX_SUBSCRIBERS: usize = 64;
 
 /// Records returned at once.

@@ -11,7 +11,6 @@ use crate::tag::Tag;
 /// One record of the feed.
 #[derive(Debug, Serialize)]
 pub struct FeedRecord {
-    /// Its number in the buffer.
     #[serde(skip)]
     pub(crate) id: u64,
     /// The time in ms since 1970, by Redis' clock; meaningless until Redis has answered for the first time.
@@ -119,7 +118,6 @@ pub enum CacheEventKind {
 }
 
 impl InvalidationRecord {
-    /// Creates the record of a purge.
     pub(crate) fn everything(entries: Option<u64>) -> Self {
         Self { everything: true, keys: Vec::new(), tags: Vec::new(), more: 0, soft: false, entries }
     }

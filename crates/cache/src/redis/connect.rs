@@ -32,7 +32,6 @@ pub enum ConnectError {
     Login(String),
 }
 
-/// Creates a client that has not connected yet.
 pub(super) fn build_client(settings: &CacheSettings) -> Result<Client, ConnectError> {
     if !settings.url.starts_with("redis://") {
         return Err(ConnectError::Url("it does not begin with redis://".to_owned()));

@@ -227,7 +227,6 @@ impl Connection {
         self.health.borrow().clone()
     }
 
-    /// Closes the connection.
     pub(crate) async fn close(&self) {
         // The server also notices a dropped connection.
         let _ = self.client.quit().await;

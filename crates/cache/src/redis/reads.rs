@@ -27,7 +27,6 @@ const MAX_MGET_KEYS: usize = 128;
 
 type Reply = Result<Option<Bytes>, Error>;
 
-/// Reads entries, as on a hit.
 #[derive(Debug)]
 pub(crate) struct EntryReads {
     connection: Arc<Connection>,

@@ -24,7 +24,6 @@ pub(crate) struct InspectedEntry {
     pub(crate) left: i64,
 }
 
-/// The result of one call of the sweep.
 #[derive(Debug)]
 pub(crate) struct SweepReply {
     /// Registrations that it removed.

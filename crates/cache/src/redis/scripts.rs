@@ -3,7 +3,6 @@
 
 use fred::types::scripts::Script;
 
-/// All scripts that the cache runs in Redis.
 #[derive(Debug, Clone)]
 pub(crate) struct Scripts {
     pub(crate) acquire: Script,

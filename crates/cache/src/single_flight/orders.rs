@@ -70,7 +70,6 @@ struct Shop {
     /// The oldest version that a reader may return.
     floor: AtomicU64,
     leases: AtomicU64,
-    /// Loads in flight.
     loading: AtomicU64,
 }
 

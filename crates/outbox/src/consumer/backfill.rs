@@ -24,7 +24,6 @@ pub(super) enum DuringLogOutage {
     Wait,
 }
 
-/// The result of a backfill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BackfillResult {
     /// All missing events are applied.

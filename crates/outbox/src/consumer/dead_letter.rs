@@ -28,7 +28,6 @@ impl DeadLetter {
         Self { reason: "refused", detail, id: entry.id.clone(), event, loses_data: true }
     }
 
-    /// Returns the fields of the entry in the dead-letter stream.
     pub(super) fn fields(&self, stream: &str) -> Vec<(&'static str, Vec<u8>)> {
         vec![
             ("reason", self.reason.into()),

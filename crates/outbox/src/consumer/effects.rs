@@ -11,7 +11,6 @@ use super::stop::{SessionEnd, Stopped};
 use super::stream::{Entry, StreamReader};
 use crate::log::EventLog;
 
-/// The effects of a consumer.
 pub(super) struct Effects<R> {
     pub(super) retry: Retry<R>,
     /// The log from which missing events are fetched.

@@ -36,7 +36,6 @@ const PRUNE_IDLE_AFTER: Duration = Duration::from_secs(3600);
 /// `NOGROUP`.
 const REFUSALS: [&str; 7] = ["NOPERM", "NOAUTH", "WRONGPASS", "READONLY", "MISCONF", "LOADING", "MASTERDOWN"];
 
-/// A member of a consumer group.
 pub(super) struct Group<R> {
     name: &'static str,
     /// The name of this consumer in the group.
@@ -157,7 +156,6 @@ impl<R: EventHandler> Group<R> {
         Ok(true)
     }
 
-    /// Applies entries, then acknowledges them.
     async fn apply(&mut self, stream: &StreamReader, entries: Vec<Entry>) -> Result<(), SessionEnd> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let first_seq = match entries.iter().any(|entry| entry.before == Some(0)) {

@@ -13,7 +13,6 @@ use crate::log::{EventLog, LogError, LogPosition};
 /// How long the log may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HistoryCheck {
     /// The event is part of the log's history, or there is no evidence against it.

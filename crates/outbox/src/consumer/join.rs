@@ -17,7 +17,6 @@ use crate::log::LogPosition;
 pub(super) struct Membership {
     /// The last event that was delivered to this process, or the position where the group began.
     pub(super) last: Option<LogPosition>,
-    /// Whether the service stores its position.
     pub(super) knows_position: bool,
     /// The run id of the Redis server that the process has read from.
     run_id: Option<String>,
@@ -99,7 +98,6 @@ impl<R: EventHandler> Join<'_, R> {
         Ok(())
     }
 
-    /// Creates the group at the service's position.
     async fn begin_after(&mut self, look: &StreamState, position: Position) -> Result<LogPosition, SessionEnd> {
         let mut from = position.mark();
         // A stream that continues in the same epoch has the same history. If the log is unavailable, the history is

@@ -24,7 +24,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// event.
 const LOG_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// A consumer's status and metrics.
 #[derive(Clone)]
 pub(super) struct ConsumerMonitor {
     pub(super) meter: Meter,
@@ -49,7 +48,6 @@ impl ConsumerMonitor {
         self.status.send_modify(|status| status.verified = status.verified.max(Some(at)));
     }
 
-    /// Sets whether a resync is running.
     pub(super) fn resyncing(&self, is_under_way: bool) {
         self.resyncing.store(is_under_way, SeqCst);
     }

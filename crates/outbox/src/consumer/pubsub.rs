@@ -35,7 +35,6 @@ pub(super) enum OnLoss {
     Resync,
 }
 
-/// A subscriber of a channel.
 pub(super) struct Listener<R> {
     session: Session,
     channel: &'static str,

@@ -24,7 +24,6 @@ use crate::log::{LogError, LogPosition};
 /// The reader polls the log when Redis has been unreachable for this long, and then polls at this interval.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// A reader with its own position.
 pub(super) struct Reader<R> {
     session: Session,
     effects: Effects<R>,

@@ -10,7 +10,6 @@ use crate::backoff::Backoff;
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// Why a session has ended.
 #[derive(Debug)]
 pub(super) enum SessionEnd {
     /// The consumer was stopped.

@@ -61,21 +61,17 @@ impl Scripts {
     }
 }
 
-/// An entry, as Redis delivered it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    /// The id of the entry, for the acknowledgement.
     pub(super) id: String,
     /// The number in the id: the number of the event.
     pub(super) seq: u64,
     /// The number of the preceding entry in the stream, if it was queried; 0 if there is none.
     pub(super) before: Option<u64>,
-    /// The content of the entry.
     pub(super) body: Body,
 }
 
 impl Entry {
-    /// Returns the epoch in the event.
     pub(super) fn epoch(&self) -> Option<Uuid> {
         match &self.body {
             Body::Event(json) => epoch_of(json),
@@ -84,7 +80,6 @@ impl Entry {
     }
 }
 
-/// The content of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Body {
     /// The value of the field `event`.
@@ -216,7 +211,6 @@ impl StreamReader {
         Ok(StreamState { first, last, added, group, delivered, pending, done, oldest, epoch: epoch_of(&newest) })
     }
 
-    /// Writes a dead letter.
     pub(super) async fn dead_letter(&self, letters: &str, fields: Vec<(&'static str, Vec<u8>)>) -> Result<(), Error> {
         let mut args = vec![Value::from(DEAD_LETTERS)];
         args.extend(fields.into_iter().flat_map(|(name, value)| [name.into(), Value::Bytes(value.into())]));

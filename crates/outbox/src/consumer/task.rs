@@ -33,7 +33,6 @@ async fn log_recovery_when_stable(
     std::future::pending().await
 }
 
-/// The mode in which the task reads.
 pub(super) enum Task<R> {
     /// As a member of a group.
     Group(Group<R>),

@@ -5,7 +5,6 @@ use super::health::RelayHealth;
 use super::settings::RelaySettings;
 use super::stream::StreamWriter;
 
-/// The parts of a relay.
 pub(super) struct Pipeline<H> {
     pub(super) settings: RelaySettings,
     pub(super) hook: H,

@@ -15,7 +15,6 @@ use tracing::debug;
 
 use crate::Backoff;
 
-/// The timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The shortest and the longest pause between two attempts to listen, which a standby refuses. Polling replaces
@@ -36,7 +35,6 @@ pub(super) async fn connect(url: &str) -> Result<AsyncPgConnection, ConnectionEr
     in_time(database::establish(url, SETUP, SILENCE)).await
 }
 
-/// Opens a connection that listens.
 async fn connect_to_listen(url: &str) -> Result<AsyncPgConnection, ConnectionError> {
     in_time(async {
         let mut connection = AsyncPgConnection::establish(url).await?;

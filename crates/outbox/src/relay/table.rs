@@ -24,10 +24,8 @@ pub(super) struct Row {
     /// The name that the writing transaction set.
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) writer: Option<String>,
-    /// The epoch in which the row was numbered.
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) epoch: Option<Uuid>,
-    /// The epoch of the previous row.
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) previous_epoch: Option<Uuid>,
 }
@@ -179,7 +177,6 @@ pub(super) async fn between(
         .await
 }
 
-/// Marks rows as appended.
 pub(super) async fn done(connection: &mut AsyncPgConnection, first: i64, last: i64) -> QueryResult<usize> {
     sql("UPDATE outbox SET done_at = clock_timestamp() WHERE seq BETWEEN $1 AND $2 AND done_at IS NULL")
         .bind::<BigInt, _>(first)
@@ -213,7 +210,6 @@ pub(super) async fn run_id(connection: &mut AsyncPgConnection) -> QueryResult<Op
     sql("SELECT run_id FROM outbox_head").get_result(connection).await.map(|RunId { run_id }| run_id)
 }
 
-/// Stores the run id of the Redis server.
 pub(super) async fn set_run_id(connection: &mut AsyncPgConnection, run_id: &str) -> QueryResult<()> {
     sql("UPDATE outbox_head SET run_id = $1").bind::<Text, _>(run_id).execute(connection).await.map(drop)
 }

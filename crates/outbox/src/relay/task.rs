@@ -13,7 +13,6 @@ use super::hook::RelayHook;
 use super::session;
 use super::worker::{Worker, pause};
 
-/// Runs the relay until it is stopped.
 pub(super) async fn run<H: RelayHook>(worker: Worker<H>, postgres: String, stop: CancellationToken) {
     let stream = &worker.pipeline.stream;
     tokio::select! {

@@ -139,7 +139,6 @@ impl<H: RelayHook> Worker<H> {
         Ok(*state == RelayState::Behind || rows.len() == batch)
     }
 
-    /// Numbers one batch.
     async fn number(
         &self, connection: &mut AsyncPgConnection, state: &mut RelayState, head: &mut Head,
     ) -> Result<Vec<Row>, RelayError> {

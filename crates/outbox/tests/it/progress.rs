@@ -13,7 +13,6 @@ fn limited() -> ConsumerSettings {
     ConsumerSettings { stale_after: LIMIT, ..settings() }
 }
 
-/// Starts a consumer, and returns it with its progress.
 fn start(world: &World, delivery: Delivery, recorder: &Recorder) -> (Consumer, EventProgress) {
     let consumer = world.start_with(&limited(), delivery, recorder);
     let progress = EventProgress::new(ORDER_EVENTS, &limited());

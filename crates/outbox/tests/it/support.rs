@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use testkit::{Redis, eventually};
 use uuid::Uuid;
 
-/// The events of these tests: changes of orders.
 pub(crate) const ORDER_EVENTS: EventSource =
     EventSource { stream: STREAM, channel: Some(CHANNEL), types: &["order.updated"] };
 pub(crate) const STREAM: &str = "order:events";
@@ -92,7 +91,6 @@ impl World {
         client.quit().await.unwrap();
     }
 
-    /// Adds an arbitrary message to the stream.
     pub(crate) async fn message(&self, seq: u64, field: &str, text: &str) {
         self.redis.cli(&["XADD", STREAM, &format!("{seq}-0"), field, text]).await.unwrap();
     }
@@ -103,7 +101,6 @@ impl World {
         client
     }
 
-    /// Runs a command and returns its output.
     pub(crate) async fn cli(&self, command: &str) -> String {
         self.redis.cli(&command.split(' ').collect::<Vec<_>>()).await.unwrap()
     }
@@ -118,7 +115,6 @@ impl World {
         client.quit().await.unwrap();
     }
 
-    /// Starts a consumer with these settings.
     pub(crate) fn start_with(&self, settings: &ConsumerSettings, delivery: Delivery, recorder: &Recorder) -> Consumer {
         let subscription =
             Subscription { source: ORDER_EVENTS, delivery, dead_letters: LETTERS.to_owned(), log: self.log.client() };
@@ -136,13 +132,11 @@ impl World {
         consumer
     }
 
-    /// Returns the number of pending entries.
     pub(crate) async fn pending(&self) -> u64 {
         let summary = self.cli(&format!("XPENDING {STREAM} {GROUP}")).await;
         summary.lines().next().unwrap_or("0").parse().unwrap()
     }
 
-    /// Returns the reasons of the dead letters.
     pub(crate) async fn reasons(&self) -> Vec<String> {
         let letters = self.cli(&format!("XRANGE {LETTERS} - +")).await;
         let lines: Vec<&str> = letters.lines().collect();
@@ -165,7 +159,6 @@ pub(crate) fn settings() -> ConsumerSettings {
     }
 }
 
-/// Returns the JSON of an event with this number.
 pub(crate) fn event(seq: u64) -> String {
     json!({
         "event_id": Uuid::from_u128(seq.into()), "seq": seq, "schema": 1, "type": "order.updated", "order_id": seq,
@@ -174,7 +167,6 @@ pub(crate) fn event(seq: u64) -> String {
     .to_string()
 }
 
-/// Returns the JSON of an event with this number and epoch.
 pub(crate) fn event_of(epoch: Uuid, seq: u64) -> String {
     let mut event: Value = serde_json::from_str(&event(seq)).unwrap();
     event["event_id"] = json!(Uuid::new_v4());
@@ -182,7 +174,6 @@ pub(crate) fn event_of(epoch: Uuid, seq: u64) -> String {
     event.to_string()
 }
 
-/// Waits until a consumer reads.
 pub(crate) async fn reads(consumer: &Consumer) {
     eventually("the consumer to read", AT_MOST, async || consumer.status().connected).await;
 }

@@ -157,7 +157,6 @@ impl Protocol {
             || self.without.lacks(Defence::EmptiedFirst)
     }
 
-    /// Returns the process of a reader.
     fn process(&self, reader: usize) -> usize {
         if self.scenario.joins { 0 } else { reader }
     }

@@ -2,10 +2,8 @@
 
 use super::defence::{Defence, Without};
 
-/// A version of the row.
 pub(super) type Version = u8;
 
-/// The data in Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Redis {
     pub(super) entry: Entry,
@@ -21,7 +19,6 @@ pub(super) struct Redis {
     pub(super) floor: u8,
 }
 
-/// The value of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Entry {
     #[default]
@@ -52,7 +49,6 @@ pub(super) enum Refused {
     Fenced,
 }
 
-/// The step of an invalidation of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum TagStep {
     Begin,

@@ -9,7 +9,6 @@ use super::defence::Defence::{
 };
 use super::goal::Goal;
 
-/// Returns all scenarios.
 pub(super) fn all() -> Vec<Configuration> {
     let mut all = of_keys();
     all.extend(of_tags());

@@ -4,7 +4,6 @@ use super::configuration::Configuration;
 use super::goal::Goal;
 use super::redis::{Entry, Grant, Redis, TagStep, Version};
 
-/// The state of all processes and stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) redis: Redis,
@@ -53,7 +52,6 @@ pub(super) enum Trust {
     Emptying,
 }
 
-/// A read of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reader {
     Ready,
@@ -100,7 +98,6 @@ pub(super) enum Reader {
     Dead,
 }
 
-/// A write of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Writer {
     Ready,
@@ -110,7 +107,6 @@ pub(super) enum Writer {
     Locked {
         grant: Option<Grant>,
     },
-    /// The version is committed.
     Committed {
         version: Version,
         grant: Option<Grant>,

@@ -17,7 +17,6 @@ pub(super) struct Protocol {
 /// The goals of every scenario.
 const EVERYWHERE: [Goal; 2] = [Goal::Hit, Goal::StoredNew];
 
-/// A step of one actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Read(usize),

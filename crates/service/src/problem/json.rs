@@ -6,7 +6,6 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::{FieldError, Problem};
 
-/// The members of the JSON object.
 #[derive(Serialize, ToSchema)]
 struct ProblemJson<'a> {
     /// The stable name of the kind, a relative reference to its explanation.

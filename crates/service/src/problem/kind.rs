@@ -90,7 +90,6 @@ impl Kind {
         self.row().4
     }
 
-    /// Returns the kind with this slug.
     pub(super) fn of_slug(slug: &str) -> Option<Self> {
         TABLE.iter().find(|row| row.2 == slug).map(|row| row.0)
     }

@@ -60,7 +60,6 @@ impl ConnectionPhase {
         self.0.phase.get()
     }
 
-    /// Returns when the phase began.
     pub(super) fn since(&self) -> Instant {
         self.0.since.get()
     }

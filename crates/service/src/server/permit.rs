@@ -22,7 +22,6 @@ pub(super) struct Limits {
     pub(super) write_timeout: Duration,
 }
 
-/// The permit of an open connection.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     open: Gauge,

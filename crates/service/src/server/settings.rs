@@ -79,7 +79,6 @@ impl HttpSettings {
         })
     }
 
-    /// Returns the number of worker threads.
     pub(super) fn threads(&self) -> io::Result<usize> {
         match self.workers {
             0 => std::thread::available_parallelism().map(usize::from),

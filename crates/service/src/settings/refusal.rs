@@ -4,7 +4,6 @@ use config::ConfigError;
 
 /// Separates the parts of a setting's name in its environment form.
 pub(super) const SEPARATOR: &str = "__";
-/// The variable that names the file.
 pub(super) const FILE_VARIABLE: &str = "CONFIG_FILE";
 /// The field that holds the sections of every service. The name of a setting does not contain it.
 pub(super) const COMMON: &str = "common";

@@ -13,7 +13,6 @@ use crate::support::{Running, settings, start};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A stream that has begun.
 struct Stream {
     response: Response,
     text: String,
@@ -60,7 +59,6 @@ impl Stream {
         }
     }
 
-    /// Returns the next record.
     async fn record(&mut self) -> Value {
         self.next().await.expect("it goes on").1
     }

@@ -44,7 +44,6 @@ impl Candidate {
         self.item(Reason::OftenInTheSameCarts)
     }
 
-    /// Converts the candidate into a similar item.
     pub(super) fn similar(self) -> Item {
         let reason = if self.by_price { Reason::SamePriceRange } else { Reason::SameKind };
         self.item(reason)

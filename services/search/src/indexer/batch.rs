@@ -38,7 +38,6 @@ impl Batch {
         batch
     }
 
-    /// Returns all products that have an event.
     pub(super) fn products(&self) -> Vec<i64> {
         self.by_product.keys().copied().collect()
     }
@@ -54,7 +53,6 @@ impl Batch {
         self.to_be_fetched().into_iter().filter(|id| !self.now.contains_key(id)).collect()
     }
 
-    /// Returns whether a category has changed.
     pub(super) fn has_categories(&self) -> bool {
         !self.of_categories.is_empty()
     }

@@ -81,7 +81,6 @@ impl ChangedTags {
         self.everything || self.tags.len() > MOST
     }
 
-    /// Returns the tags to invalidate.
     pub(super) fn into_tags(self) -> Vec<Tag> {
         if self.is_everything() {
             return vec![keys::every_page()];

@@ -180,7 +180,6 @@ impl Indexer {
         .await
     }
 
-    /// Returns the indexed rows of these products.
     async fn rows(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, Row>, Trouble> {
         let Some(snapshot) = self.state.snapshot() else { return Ok(BTreeMap::new()) };
         let found = spawn_blocking(move || {

@@ -137,7 +137,6 @@ fn clauses(
 
 type Clauses = Vec<Box<dyn Query>>;
 
-/// The words of the category names.
 type Names = Vec<(i64, Vec<Word>)>;
 
 /// How a word may match.

@@ -23,7 +23,6 @@ use super::fold::Letter;
 /// characters.
 pub(super) const LONGEST: usize = 256;
 
-/// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) kind: Kind,
@@ -32,7 +31,6 @@ pub(super) struct Piece {
     pub(super) letters: Range<usize>,
 }
 
-/// The kind of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Letters and digits.

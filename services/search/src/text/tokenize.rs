@@ -36,7 +36,6 @@ pub(super) fn fold_each(words: Vec<String>) -> Vec<String> {
     collect(TextAnalyzer::builder(plain(Replay(words))).build())
 }
 
-/// Returns the stem of each word.
 pub(super) fn stem_each(words: Vec<String>) -> Vec<String> {
     collect(TextAnalyzer::builder(Replay(words)).filter(Stemmer::new(Language::English)).build())
 }

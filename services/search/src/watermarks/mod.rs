@@ -38,7 +38,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::keys::WATERMARKS;
 
-/// The timeout of a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The member of the floor. No tag can have this name.

@@ -33,7 +33,6 @@ pub(crate) fn patient() -> Policy {
     Policy::ttl(LONG).negative_ttl(LONG).lease(LONG).wait(2 * LONG)
 }
 
-/// A tag for the entries of a test.
 pub(crate) fn shelf(id: u32) -> Tag {
     Tag::new("shelf", id)
 }

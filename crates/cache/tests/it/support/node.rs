@@ -18,7 +18,6 @@ pub(crate) struct Node {
     pub(crate) cache: Cache<String>,
 }
 
-/// A read in flight.
 #[derive(Debug)]
 pub(crate) struct Reading(JoinHandle<Result<Cached<String>, LoadError>>);
 
@@ -52,7 +51,6 @@ impl Node {
         self.start(id, &row.loader()).value().await
     }
 
-    /// Starts a read in the background.
     pub(crate) fn start(&self, id: u32, load: &Loader) -> Reading {
         let (cache, load) = (self.cache.clone(), Loader::clone(load));
         Reading(tokio::spawn(async move { cache.read(id, move || load()).await }))
@@ -132,7 +130,6 @@ impl Reading {
         self.0.is_finished()
     }
 
-    /// Drops the read.
     pub(crate) fn hang_up(self) {
         self.0.abort();
     }

@@ -15,7 +15,6 @@ use super::SOON;
 pub(crate) type Loader =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<NewEntry<String>, DatabaseError>> + Send>> + Send + Sync>;
 
-/// The error of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DatabaseError;
 
@@ -61,7 +60,6 @@ impl Row {
         *self.0.tags.lock().unwrap() = tags.into_iter().collect();
     }
 
-    /// Returns how many loads have begun.
     pub(crate) fn loads(&self) -> usize {
         self.0.loads.load(SeqCst)
     }
@@ -108,7 +106,6 @@ impl Row {
     }
 }
 
-/// Receives gated loads.
 #[derive(Debug)]
 pub(crate) struct Gate {
     began: mpsc::UnboundedReceiver<Load>,
@@ -143,7 +140,6 @@ impl Load {
         self.0.send(End::Found).unwrap();
     }
 
-    /// Returns whether the load was aborted.
     pub(crate) fn is_aborted(&self) -> bool {
         self.0.is_closed()
     }

@@ -13,7 +13,6 @@ pub(crate) struct StreamState {
     pub(crate) last: u64,
     /// The number of entries that were ever added.
     pub(crate) added: u64,
-    /// Whether the group exists.
     pub(crate) group: bool,
     /// The number up to which events were delivered.
     pub(crate) delivered: u64,
@@ -53,7 +52,6 @@ impl StreamState {
         (self.last + 1).saturating_sub(self.added)
     }
 
-    /// Returns the number of unapplied events.
     pub(crate) fn lag(&self) -> u64 {
         self.last.saturating_sub(self.delivered.max(self.first.saturating_sub(1))) + self.pending
     }

@@ -26,7 +26,6 @@ struct State {
     forgotten: u64,
     away: bool,
     asked: u64,
-    /// The first number of each epoch.
     epochs: BTreeMap<u64, Uuid>,
 }
 
@@ -59,7 +58,6 @@ impl Log {
         self.state.lock().unwrap().events.clear();
     }
 
-    /// Begins an epoch with this number.
     pub(crate) fn begin(&self, first: u64, epoch: Uuid) {
         self.state.lock().unwrap().epochs.insert(first, epoch);
     }

@@ -98,7 +98,6 @@ impl Recorder {
         *self.begun.borrow()
     }
 
-    /// Returns the applied numbers, in the order of their application.
     pub(crate) fn applied(&self) -> Vec<u64> {
         self.batches.lock().unwrap().concat()
     }

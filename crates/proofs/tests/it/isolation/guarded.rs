@@ -41,7 +41,6 @@ impl Guarded {
         Ok(guarded)
     }
 
-    /// Asserts that the user may run this command.
     pub(crate) async fn may(&self, user: &str, command: &[&str]) -> Result<String> {
         let reply = self.reply(user, command).await?;
         ensure!(!reply.starts_with('-'), "{user} must be able to: {command:?}: {reply}");
@@ -89,7 +88,6 @@ impl Guarded {
         line(&mut connection).await
     }
 
-    /// Returns the password of this user.
     pub(crate) fn password_of(&self, user: &str) -> &str {
         &self.passwords[user]
     }

@@ -58,18 +58,15 @@ impl Running {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sends GET; returns the status and the body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = reqwest::get(self.url(path)).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// Opens a new connection.
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Waits for the end of the server.
     pub(crate) async fn ended(&mut self) -> io::Result<()> {
         tokio::time::timeout(Duration::from_secs(20), &mut self.task).await.expect("it ends").unwrap()
     }

@@ -12,7 +12,6 @@ pub(crate) struct CartOf<'a> {
 }
 
 impl<'a> CartOf<'a> {
-    /// Creates a cart.
     pub(crate) async fn at(service: &'a Service) -> Self {
         let created = service.post("/carts", &json!({})).await.expect(201).json();
         Self { service, id: created["id"].as_str().expect("an id").to_owned() }
@@ -23,12 +22,10 @@ impl<'a> CartOf<'a> {
         CartOf { service, id: self.id.clone() }
     }
 
-    /// Returns the reference of the cart.
     pub(crate) fn reference(&self) -> String {
         contract::cart_reference(self.id.parse().expect("a UUID")).to_string()
     }
 
-    /// Returns the key of the cart's view.
     pub(crate) fn key(&self) -> String {
         view_key(&self.id)
     }

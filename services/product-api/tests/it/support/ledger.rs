@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// A successful write.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) begin: Instant,
@@ -20,7 +19,6 @@ pub(crate) struct Write {
     pub(crate) deferred: bool,
 }
 
-/// A successful read.
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) begin: Instant,
@@ -103,7 +101,6 @@ impl Ledger {
         staleness.max().unwrap_or_default()
     }
 
-    /// Returns how many reads came from this source.
     pub(crate) fn reads_from(&self, source: &str) -> usize {
         self.reads.iter().filter(|read| read.source == source).count()
     }

@@ -1,6 +1,5 @@
 //! `/metrics`, parsed.
 
-/// The samples of one scrape.
 #[derive(Debug)]
 pub(crate) struct Metrics(Vec<Sample>);
 

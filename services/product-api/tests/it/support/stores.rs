@@ -11,7 +11,6 @@ use super::{Api, SOON};
 /// The name in Postgres and Redis.
 const NAME: &str = "product-api";
 
-/// The stores of one test.
 pub(crate) struct Stores(testkit::Stores);
 
 impl Deref for Stores {

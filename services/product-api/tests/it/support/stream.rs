@@ -87,14 +87,12 @@ impl Stores {
     }
 }
 
-/// A subscription to the channel.
 pub(crate) struct Channel {
     client: SubscriberClient,
     heard: Receiver<Message>,
 }
 
 impl Channel {
-    /// The next event.
     pub(crate) async fn next(&mut self) -> Value {
         let message = tokio::time::timeout(SOON, self.heard.recv()).await.expect("an event in time").expect("no lag");
         serde_json::from_slice(message.value.as_bytes().expect("a text")).expect("an event is JSON")
@@ -106,7 +104,6 @@ impl Channel {
     }
 }
 
-/// An event's number.
 pub(crate) fn seq(event: &Value) -> i64 {
     event["seq"].as_i64().unwrap_or_else(|| panic!("no number in {event}"))
 }

@@ -22,7 +22,6 @@ impl<'a> Carts<'a> {
         Self { redis, seq }
     }
 
-    /// Creates a cart with these products.
     pub(crate) async fn with(&mut self, products: &[i64]) -> Uuid {
         let cart = Uuid::new_v4();
         for product in products {
@@ -69,7 +68,6 @@ impl<'a> Carts<'a> {
         self.seq
     }
 
-    /// Returns the number of the last event.
     pub(crate) fn last(&self) -> u64 {
         self.seq
     }

@@ -9,7 +9,6 @@ pub(crate) fn ids(list: &Value, kind: &str) -> Vec<i64> {
     items.iter().map(|item| item["product_id"].as_i64().expect("an id")).collect()
 }
 
-/// Returns the item of a product, from any list of a response.
 pub(crate) fn item(list: &Value, product: i64) -> Option<Value> {
     let mut items = ["bought_together", "similar"].into_iter().filter_map(|kind| list[kind].as_array()).flatten();
     items.find(|item| item["product_id"] == product).cloned()

@@ -103,7 +103,6 @@ impl Search {
         }
     }
 
-    /// Searches with these parameters.
     pub(crate) async fn ask(&self, parameters: &[(&str, &str)]) -> TestResponse {
         Service::send(self.request(Method::GET, "/search").query(parameters)).await
     }
