@@ -9,7 +9,7 @@ use cache::loader::Batch;
 use cache::outcome::Fill;
 use cache::{CacheSettings, NewEntry, Outcome};
 
-use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, patient, redis, settings};
+use crate::support::{DatabaseError, Loader, Node, Reading, Row, SOON, one_node, patient, redis, settings, two_nodes};
 
 /// Starts a read of each of these entries, all in one batch.
 fn fetch_all(node: &Node, ids: impl IntoIterator<Item = u32>, load: &Loader) -> Vec<Reading> {
@@ -39,8 +39,7 @@ fn gathering(batch: &Batch) -> Loader {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loads_of_a_batch_wait_until_the_last_one_has_started() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(0, &row).await;
     let batch = Batch::new();
     let load = gathering(&batch);
@@ -65,8 +64,7 @@ async fn loads_of_a_batch_wait_until_the_last_one_has_started() {
 /// Otherwise the batch would wait as long as the other reader, and two batches could wait for each other.
 #[tokio::test]
 async fn a_batch_does_not_wait_for_loads_of_other_readers() {
-    let redis = redis().await;
-    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
+    let (_redis, node, peer, row) = two_nodes([]).await;
     let (mut gate, gated) = row.gated();
     let here = node.start(1, &gated);
     let loading_here = gate.began().await;

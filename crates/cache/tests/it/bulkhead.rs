@@ -110,9 +110,7 @@ async fn load_that_queued_for_longer_than_its_lease_is_stored() {
     let narrow = CacheSettings { max_loads: 1, load_queue: SOON, ..settings(redis.url()) };
     let (node, row) = (Node::with(&narrow, patient()).await, Row::new([]));
     let brief = node.under(patient().lease(Duration::from_secs(1)));
-    let (mut gate, load) = row.gated();
-    let busy = node.start(1, &load);
-    let loading = gate.began().await;
+    let (busy, loading) = node.loading(1, &row).await;
     let queued = brief.start(2, &row.loader());
     sleep(Duration::from_millis(1_200)).await;
     loading.finish();

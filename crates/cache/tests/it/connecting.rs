@@ -8,7 +8,7 @@ use cache::outcome::{Bypass, Fill};
 use cache::{CacheClient, CacheSettings, Keyspace, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, patient, redis, settings};
+use crate::support::{Node, Row, SOON, one_node, patient, redis, settings};
 
 async fn refusal(url: String) -> String {
     let refused =
@@ -31,8 +31,7 @@ async fn a_server_that_may_evict_the_fence_table_is_refused() {
 
 #[tokio::test]
 async fn server_that_becomes_unsafe_is_not_used_until_it_is_safe_again() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.unwrap();
     let unsafe_now = Health::Down(Reason::EvictionPolicy("allkeys-lru".to_owned()));
@@ -86,9 +85,7 @@ async fn shutdown_waits_for_loads_in_flight() {
     let impatient = CacheSettings { command_timeout: Duration::from_millis(500), ..settings(redis.url()) };
     let (node, peer) = (Node::with(&impatient, patient()).await, Node::on(&redis).await);
     let row = Row::new([]);
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let loading = gate.began().await;
+    let (reading, loading) = node.loading(1, &row).await;
     let stopping = tokio::spawn({
         let client = node.client.clone();
         async move { client.shutdown(SOON).await }

@@ -6,7 +6,7 @@ use cache::outcome::Fill;
 use cache::write_through::Published;
 use cache::{Invalidated, Invalidation, NewEntry, Outcome};
 
-use crate::support::{Loader, Node, Row, existing, redis};
+use crate::support::{Loader, existing, one_node, two_nodes};
 
 /// Loads like `load`, but declines the fill.
 fn declining(load: Loader) -> Loader {
@@ -18,8 +18,7 @@ fn declining(load: Loader) -> Loader {
 
 #[tokio::test]
 async fn declined_value_is_returned_without_an_entry_or_a_lease() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let load = declining(row.loader());
     for loads in 1..=2 {
         let cached = node.start(1, &load).value().await;
@@ -33,8 +32,7 @@ async fn declined_value_is_returned_without_an_entry_or_a_lease() {
 /// No commit proves the value valid, so a reader that joined during the load cannot know whether it was read too early.
 #[tokio::test]
 async fn reader_that_joined_during_a_declined_load_gets_a_later_value() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let (mut gate, load) = row.gated();
     let load = declining(load);
     let early = node.start(1, &load);
@@ -56,8 +54,7 @@ async fn reader_that_joined_during_a_declined_load_gets_a_later_value() {
 
 #[tokio::test]
 async fn declined_refresh_keeps_the_stale_entry() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     node.expire(1).await;
     row.commit();
@@ -77,8 +74,7 @@ async fn declined_refresh_keeps_the_stale_entry() {
 
 #[tokio::test]
 async fn declined_write_invalidates_the_entry() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     let write = node.cache.begin_write(1).await;
     row.commit();
@@ -90,8 +86,7 @@ async fn declined_write_invalidates_the_entry() {
 /// The lease is released at once, so a peer does not wait until it expires.
 #[tokio::test]
 async fn waiting_process_loads_after_a_declined_load() {
-    let redis = redis().await;
-    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
+    let (_redis, node, peer, row) = two_nodes([]).await;
     let (mut gate, load) = row.gated();
     let declined = node.start(1, &declining(load));
     let loading = gate.began().await;

@@ -7,13 +7,11 @@ use cache::error::LoadError;
 use cache::outcome::Fill;
 use testkit::eventually;
 
-use crate::support::{DatabaseError, Node, Row, SOON, existing, patient, redis};
+use crate::support::{DatabaseError, SOON, existing, one_node, patient, two_nodes};
 
 #[tokio::test]
 async fn load_error_reaches_all_readers_and_the_next_read_loads_at_once() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([]);
+    let (redis, node, peer, row) = two_nodes([]).await;
     let (mut gate, load) = row.gated();
     // Both have joined before the load begins.
     let (first, joiner) = (node.start(1, &load), node.start(1, &load));
@@ -29,8 +27,7 @@ async fn load_error_reaches_all_readers_and_the_next_read_loads_at_once() {
 
 #[tokio::test]
 async fn panic_of_a_loader_reaches_all_readers_and_poisons_nothing() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let (mut gate, load) = row.gated();
     let (first, joiner) = (node.start(1, &load), node.start(1, &load));
     gate.began().await.panic();
@@ -42,8 +39,7 @@ async fn panic_of_a_loader_reaches_all_readers_and_poisons_nothing() {
 
 #[tokio::test]
 async fn panic_of_a_loader_releases_the_lease() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let (mut gate, load) = row.gated();
     let reading = node.start(1, &load);
     gate.began().await.panic();
@@ -54,9 +50,7 @@ async fn panic_of_a_loader_releases_the_lease() {
 
 #[tokio::test]
 async fn failed_load_does_not_release_the_lease_of_another_load() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([]);
+    let (_redis, node, peer, row) = two_nodes([]).await;
     let (mut gate, load) = row.gated();
     let failing = node.start(1, &load);
     let failing_load = gate.began().await;
@@ -71,8 +65,7 @@ async fn failed_load_does_not_release_the_lease_of_another_load() {
 
 #[tokio::test]
 async fn failed_refresh_keeps_the_stale_value_and_the_next_one_works() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     // The lease time is how long the next refresh has to wait.
     let brief = node.under(patient().lease(Duration::from_secs(2)));
     for (id, panics) in [(1, false), (2, true)] {

@@ -7,7 +7,7 @@ use cache::{CacheSettings, Invalidated, Invalidation};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Node, Row, SOON, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, one_node, patient, redis, settings, shelf};
 
 /// Returns the next records as JSON, without times.
 async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
@@ -48,8 +48,7 @@ async fn next(subscription: &mut FeedSubscription) -> Value {
 
 #[tokio::test]
 async fn feed_emits_each_event_on_an_entry() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (_redis, node, row) = one_node([shelf(1)]).await;
     let mut subscription = listening(&node).await;
     let (cache, key) = ("item", "shop:item:1");
 
@@ -79,9 +78,7 @@ async fn feed_emits_each_event_on_an_entry() {
     });
     assert_eq!(next(&mut subscription).await, hard);
 
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let loading = gate.began().await;
+    let (reading, loading) = node.loading(1, &row).await;
     node.remove(1).await;
     loading.finish();
     reading.value().await;
@@ -121,8 +118,7 @@ async fn feed_reports_the_bypass_reason_and_deferred_invalidations() {
 
 #[tokio::test]
 async fn feed_omits_events_from_before_the_subscription() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     for _ in 0..10 {
         node.read(1, &row).await;
     }
@@ -134,8 +130,7 @@ async fn feed_omits_events_from_before_the_subscription() {
 
 #[tokio::test]
 async fn subscriber_resumes_at_its_position() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let mut subscription = listening(&node).await;
     node.read(1, &row).await;
     kinds(&mut subscription, "fill").await;

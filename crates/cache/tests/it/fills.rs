@@ -5,7 +5,7 @@
 use cache::outcome::{Fill, FillRefusal};
 use cache::{Cached, Invalidation, Outcome, Tag};
 
-use crate::support::{Node, Row, existing, number, redis, shelf};
+use crate::support::{Node, Row, existing, number, one_node, redis, shelf};
 
 fn refused(cached: &Cached<String>, refusal: FillRefusal) {
     assert_eq!(cached.outcome(), Outcome::Miss(Fill::Refused(refusal)));
@@ -21,11 +21,8 @@ async fn reads_anew(node: &Node, id: u32, row: &Row) {
 
 #[tokio::test]
 async fn late_fill_is_refused_after_key_invalidation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (_redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     row.commit();
     node.remove(1).await;
     load.finish();
@@ -35,11 +32,8 @@ async fn late_fill_is_refused_after_key_invalidation() {
 
 #[tokio::test]
 async fn late_fill_is_refused_after_soft_key_invalidation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (_redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     row.commit();
     node.expire(1).await;
     load.finish();
@@ -50,12 +44,9 @@ async fn late_fill_is_refused_after_soft_key_invalidation() {
 /// The load is in no tag set yet, and its lease stays: only the fence refuses the fill.
 #[tokio::test]
 async fn late_fill_is_refused_after_tag_invalidation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
+    let (redis, node, row) = one_node([shelf(1), shelf(2)]).await;
     for (id, tag) in [(1, shelf(1)), (2, shelf(2))] {
-        let (mut gate, load) = row.gated();
-        let reading = node.start(id, &load);
-        let load = gate.began().await;
+        let (reading, load) = node.loading(id, &row).await;
         let before = row.version();
         row.commit();
         node.remove_tag(tag).await;
@@ -72,11 +63,8 @@ async fn late_fill_is_refused_after_tag_invalidation() {
 
 #[tokio::test]
 async fn late_fill_is_refused_after_soft_tag_invalidation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (_redis, node, row) = one_node([shelf(1)]).await;
+    let (reading, load) = node.loading(1, &row).await;
     row.commit();
     node.expire_tag(shelf(1)).await;
     load.finish();
@@ -86,13 +74,10 @@ async fn late_fill_is_refused_after_soft_tag_invalidation() {
 
 #[tokio::test]
 async fn fill_is_fenced_only_by_the_tags_of_the_loaded_value() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (_redis, node, row) = one_node([shelf(1)]).await;
     node.fill(2, &row).await;
     row.set_tags([shelf(2)]);
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1, &row).await;
     node.remove_tag(shelf(1)).await;
     load.finish();
     assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored), "it is not on that shelf any more");
@@ -101,8 +86,7 @@ async fn fill_is_fenced_only_by_the_tags_of_the_loaded_value() {
 
 #[tokio::test]
 async fn load_that_began_after_an_invalidation_is_stored() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (_redis, node, row) = one_node([shelf(1)]).await;
     for _ in 0..3 {
         row.commit();
         node.invalidate(Invalidation::hard().key(node.key(1)).tag(shelf(1))).await;
@@ -112,11 +96,8 @@ async fn load_that_began_after_an_invalidation_is_stored() {
 
 #[tokio::test]
 async fn late_fill_is_refused_after_flushall() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (redis, node, row) = one_node([shelf(1)]).await;
+    let (reading, load) = node.loading(1, &row).await;
     redis.cli(&["FLUSHALL"]).await.unwrap();
     row.commit();
     node.remove_tag(shelf(1)).await;
@@ -129,15 +110,12 @@ async fn late_fill_is_refused_after_flushall() {
 /// the fill.
 #[tokio::test]
 async fn late_fill_is_refused_after_loss_of_the_fence_table() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     for _ in 0..5 {
         node.remove_tag(shelf(1)).await;
     }
     for (id, lost_again) in [(1, false), (2, true)] {
-        let (mut gate, load) = row.gated();
-        let reading = node.start(id, &load);
-        let load = gate.began().await;
+        let (reading, load) = node.loading(id, &row).await;
         redis.cli(&["DEL", "shop:~fence"]).await.unwrap();
         row.commit();
         node.remove_tag(shelf(1)).await;
@@ -153,12 +131,9 @@ async fn late_fill_is_refused_after_loss_of_the_fence_table() {
 /// There are more fences than are kept: the relevant one is dropped, and the floor replaces it.
 #[tokio::test]
 async fn late_fill_is_refused_by_the_floor_after_its_fence_was_dropped() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     for (id, forget) in [(1, Invalidation::hard()), (2, Invalidation::soft())] {
-        let (mut gate, load) = row.gated();
-        let reading = node.start(id, &load);
-        let load = gate.began().await;
+        let (reading, load) = node.loading(id, &row).await;
         row.commit();
         node.remove_tag(shelf(1)).await;
         let fill = "for i = 1, 10000 do redis.call('HSET', KEYS[1], 't:x:' .. i, 1) end";
@@ -186,11 +161,8 @@ async fn fence_table_is_bounded() {
 
 #[tokio::test]
 async fn load_without_its_lease_is_returned_and_not_stored() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     // As when the lease expires, or is evicted.
     redis.cli(&["UNLINK", "shop:item:1"]).await.unwrap();
     row.commit();
@@ -230,11 +202,8 @@ async fn lease_belongs_to_one_load() {
 /// Both leases belong to one process: that of a reader, and that of a later writer.
 #[tokio::test]
 async fn lease_belongs_to_one_load_and_not_to_its_process() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (_redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     let writing = node.cache.begin_write(1).await;
     row.commit();
     load.finish();
@@ -245,8 +214,7 @@ async fn lease_belongs_to_one_load_and_not_to_its_process() {
 
 #[tokio::test]
 async fn scripts_unknown_to_redis_are_sent_again() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     for step in 0..12 {
         redis.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
         match step % 4 {
@@ -256,9 +224,7 @@ async fn scripts_unknown_to_redis_are_sent_again() {
             _ => assert_eq!(node.remove_tag(shelf(1)).await, 1),
         }
     }
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1, &row).await;
     redis.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
     load.finish();
     assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Stored), "the commit survives it, too");
@@ -266,9 +232,7 @@ async fn scripts_unknown_to_redis_are_sent_again() {
 
 #[tokio::test]
 async fn value_with_many_tags_is_removed_by_each_tag() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
-    let row = Row::new((0..300).map(shelf).chain([Tag::new("q", "a, b\n100%")]));
+    let (_redis, node, row) = one_node((0..300).map(shelf).chain([Tag::new("q", "a, b\n100%")])).await;
     for tag in [shelf(0), shelf(299), Tag::new("q", "a, b\n100%")] {
         node.fill(1, &row).await;
         assert_eq!(node.remove_tag(tag).await, 1);

@@ -3,12 +3,11 @@
 use cache::Outcome;
 use cache::outcome::Fill;
 
-use crate::support::{Node, Row, redis, shelf};
+use crate::support::{one_node, shelf};
 
 #[tokio::test]
 async fn unreadable_bytes_are_replaced() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let no_newline = "V0123456789abcdef0123456789abcdef at=1 soft=1 hard=1 ver=1 sum=- absent=0 tags=";
     let no_number = "V0123456789abcdef0123456789abcdef at=x soft=1 hard=1 ver=1 sum=- absent=0 tags=\nbody";
     for foreign in ["hello", "", "V", "L", "Lshort", no_newline, no_number] {
@@ -23,8 +22,7 @@ async fn unreadable_bytes_are_replaced() {
 
 #[tokio::test]
 async fn key_of_another_type_is_replaced() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     redis.cli(&["RPUSH", "shop:item:1", "a", "b"]).await.unwrap();
     node.read(1, &row).await;
     node.read(1, &row).await;
@@ -33,8 +31,7 @@ async fn key_of_another_type_is_replaced() {
 
 #[tokio::test]
 async fn foreign_bytes_can_be_invalidated() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     for soft in [false, true] {
         node.fill(1, &row).await;
         redis.cli(&["SET", "shop:item:1", "V without a header"]).await.unwrap();
@@ -53,8 +50,7 @@ async fn foreign_bytes_can_be_invalidated() {
 
 #[tokio::test]
 async fn name_that_is_not_text_does_not_end_a_listing_or_a_purge() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     redis.cli(&["EVAL", r"redis.call('SET', 'shop:\255\254', 'x')", "0"]).await.unwrap();
     let page = node.client.entries(cache::inspect::EntryCursor::default(), 100).await.unwrap();

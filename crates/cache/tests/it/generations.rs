@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use testkit::Redis;
 
-use crate::support::{Node, Row, redis, shelf};
+use crate::support::{Node, Row, one_node, shelf};
 
 /// The script that uses the fence table.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +47,7 @@ async fn generation(redis: &Redis) -> String {
 
 #[tokio::test]
 async fn each_script_creates_a_missing_generation_that_is_unique() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let mut seen = HashSet::new();
     for script in ALL.into_iter().chain(ALL) {
         prepare(&node, &row).await;
@@ -62,8 +61,7 @@ async fn each_script_creates_a_missing_generation_that_is_unique() {
 
 #[tokio::test]
 async fn each_script_keeps_an_existing_generation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     prepare(&node, &row).await;
     let before = generation(&redis).await;
     for script in ALL {

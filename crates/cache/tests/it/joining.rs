@@ -7,12 +7,11 @@ use cache::{CacheSettings, Outcome};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
+use crate::support::{Node, Proxy, Row, SOON, one_node, patient, redis, settings, shelf, through};
 
 #[tokio::test]
 async fn many_readers_share_one_load() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let (mut gate, load) = row.gated();
     let first = node.start(1, &load);
     let load_one = gate.began().await;
@@ -31,8 +30,7 @@ async fn many_readers_share_one_load() {
 #[tokio::test]
 async fn late_joiner_does_not_take_a_value_read_before_it_joined() {
     for by_tag in [false, true] {
-        let redis = redis().await;
-        let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+        let (_redis, node, row) = one_node([shelf(1)]).await;
         let (mut gate, load) = row.gated();
         let early = node.start(1, &load);
         let old = gate.began().await;
@@ -73,9 +71,7 @@ async fn reads_while_a_commit_is_unanswered() -> bool {
     let row = Row::new([]);
     // From now on, Redis knows the scripts and need not be sent their text.
     other.fill(3, &row).await;
-    let (mut gate, load) = row.gated();
-    let early = behind.start(1, &load);
-    let old = gate.began().await;
+    let (early, old) = behind.loading(1, &row).await;
 
     proxy.delay_replies();
     let unanswered = tokio::spawn({
@@ -119,11 +115,8 @@ async fn reader_that_joined_before_the_load_takes_its_unstored_value() {
 
 #[tokio::test]
 async fn dropped_read_does_not_end_the_load() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let under_way = gate.began().await;
+    let (_redis, node, row) = one_node([]).await;
+    let (reading, under_way) = node.loading(1, &row).await;
     reading.hang_up();
     node.settle().await;
     under_way.finish();
@@ -133,8 +126,7 @@ async fn dropped_read_does_not_end_the_load() {
 
 #[tokio::test]
 async fn loads_of_different_entries_do_not_wait_for_each_other() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let (mut gate, load) = row.gated();
     let readings: Vec<_> = (0..20).map(|id| node.start(id, &load)).collect();
     let mut loads = Vec::new();

@@ -5,7 +5,7 @@ use cache::outcome::{Fill, FillRefusal};
 use cache::write_through::Published;
 use cache::{Invalidation, Outcome};
 
-use crate::support::{Node, Row, existing, patient, redis, shelf};
+use crate::support::{Node, Row, existing, one_node, patient, redis, shelf, two_nodes};
 
 async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
     node.invalidate(Invalidation::hard().key_older_than(node.key(id), version)).await
@@ -13,8 +13,7 @@ async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
 
 #[tokio::test]
 async fn older_entry_is_removed_and_current_entry_stays() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     assert_eq!(remove_older(&node, 1, 1).await, 0);
     assert_eq!(node.cached(1).await, Some(1));
@@ -30,11 +29,8 @@ async fn older_entry_is_removed_and_current_entry_stays() {
 
 #[tokio::test]
 async fn load_of_an_older_version_is_refused() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     remove_older(&node, 1, row.commit()).await;
     // An older event that arrives later does not lower the required version.
     remove_older(&node, 1, 1).await;
@@ -49,9 +45,7 @@ async fn load_of_an_older_version_is_refused() {
 async fn load_of_a_missing_row_is_refused_after_its_creation() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, Row::default());
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1, &row).await;
     remove_older(&node, 1, row.commit()).await;
     load.finish();
     assert_eq!(reading.value().await.outcome(), Outcome::Miss(Fill::Refused(FillRefusal::VersionOutdated)));
@@ -60,13 +54,9 @@ async fn load_of_a_missing_row_is_refused_after_its_creation() {
 
 #[tokio::test]
 async fn load_of_the_named_version_keeps_its_lease_and_is_stored() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([shelf(1)]);
+    let (_redis, node, peer, row) = two_nodes([shelf(1)]).await;
     row.commit();
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1, &row).await;
     assert_eq!(remove_older(&node, 1, 2).await, 0);
     // The lease stays a lease: another process waits for it and does not load.
     let other = peer.under(patient().wait(std::time::Duration::ZERO)).read(1, &row).await;
@@ -79,8 +69,7 @@ async fn load_of_the_named_version_keeps_its_lease_and_is_stored() {
 
 #[tokio::test]
 async fn writer_of_the_named_version_stores_and_an_earlier_one_does_not() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     for (id, is_overtaken) in [(1, false), (2, true)] {
         let writing = node.cache.begin_write(id).await;
         let mut committed = row.commit();

@@ -8,7 +8,7 @@ use cache::write_through::Published;
 use cache::{CacheSettings, Invalidated, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, existing, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, existing, one_node, patient, redis, settings, shelf};
 
 /// From now on, the server refuses to store anything.
 async fn fill_up(redis: &Redis) {
@@ -23,8 +23,7 @@ async fn make_room(redis: &Redis) {
 
 #[tokio::test]
 async fn reads_with_full_memory_work_and_store_nothing() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     fill_up(&redis).await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
@@ -38,14 +37,11 @@ async fn reads_with_full_memory_work_and_store_nothing() {
 
 #[tokio::test]
 async fn invalidations_work_with_full_memory() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     for id in 1..=4 {
         node.fill(id, &row).await;
     }
-    let (mut gate, load) = row.gated();
-    let reading = node.start(5, &load);
-    let loading = gate.began().await;
+    let (reading, loading) = node.loading(5, &row).await;
     fill_up(&redis).await;
     row.commit();
     assert_eq!(node.remove(1).await, 1);
@@ -64,12 +60,9 @@ async fn invalidations_work_with_full_memory() {
 /// A purge is what frees memory.
 #[tokio::test]
 async fn purge_works_with_full_memory() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     node.fill(1, &row).await;
-    let (mut gate, load) = row.gated();
-    let reading = node.start(2, &load);
-    let loading = gate.began().await;
+    let (reading, loading) = node.loading(2, &row).await;
     fill_up(&redis).await;
     assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
     assert_eq!(existing(&redis, &["shop:item:1"]).await, 0);
@@ -92,11 +85,8 @@ async fn sweep_works_with_full_memory() {
 
 #[tokio::test]
 async fn fill_that_fails_with_full_memory_releases_its_lease() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let loading = gate.began().await;
+    let (redis, node, row) = one_node([]).await;
+    let (reading, loading) = node.loading(1, &row).await;
     fill_up(&redis).await;
     loading.finish();
     let cached = reading.value().await;
@@ -108,8 +98,7 @@ async fn fill_that_fails_with_full_memory_releases_its_lease() {
 
 #[tokio::test]
 async fn refresh_that_fails_with_full_memory_keeps_the_stale_value() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     node.expire(1).await;
     fill_up(&redis).await;
@@ -121,8 +110,7 @@ async fn refresh_that_fails_with_full_memory_keeps_the_stale_value() {
 
 #[tokio::test]
 async fn write_that_fails_with_full_memory_invalidates_the_entry() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     for full_before in [true, false] {
         node.fill(1, &row).await;
         if full_before {

@@ -7,7 +7,7 @@ use cache::inspect::EntryState;
 use cache::outcome::Fill;
 use cache::write_through::Published;
 
-use crate::support::{LONG, Node, Row, number, patient, redis, shelf};
+use crate::support::{LONG, Node, Row, number, one_node, patient, redis, shelf};
 
 fn nothing_on(shelf_id: u32) -> Row {
     let row = Row::default();
@@ -40,9 +40,7 @@ async fn negative_entry_lives_until_its_key_or_tag_is_invalidated() {
 async fn late_negative_fill_does_not_hide_a_created_object() {
     let redis = redis().await;
     let (node, row) = (Node::on(&redis).await, nothing_on(1));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1, &row).await;
     row.commit();
     node.remove_tag(shelf(1)).await;
     load.finish();
@@ -63,8 +61,7 @@ async fn negative_entry_has_its_own_ttl() {
 
 #[tokio::test]
 async fn deletion_can_be_written_through() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     let writing = node.cache.begin_write(1).await;
     assert_eq!(writing.publish(Row::default().read()).await, Published::Stored);

@@ -83,9 +83,7 @@ async fn entries_are_listed_and_purged_in_every_partition() {
     let redis = redis().await;
     let row = Row::new([shelf(1)]);
     let node = filled(&redis, &row).await;
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1_000, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1_000, &row).await;
     let (mut keys, mut cursor) = (BTreeSet::new(), EntryCursor::default());
     loop {
         let page = node.client.entries(cursor, 10).await.unwrap();

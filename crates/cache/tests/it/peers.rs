@@ -6,7 +6,7 @@ use cache::Outcome;
 use cache::outcome::{Bypass, Fill};
 use tokio::time::Instant;
 
-use crate::support::{LONG, Node, Row, SOON, number, patient, redis};
+use crate::support::{LONG, Node, Row, SOON, number, one_node, patient, redis, two_nodes};
 
 /// A lease whose holder is gone, as stored in Redis.
 const FOREIGN_LEASE: &str = "L0123456789abcdef0123456789abcdef";
@@ -63,9 +63,7 @@ async fn reader_loads_without_storing_after_its_wait_ends() {
 
 #[tokio::test]
 async fn reader_stops_waiting_for_an_invalidated_lease() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([]);
+    let (redis, node, peer, row) = two_nodes([]).await;
     redis.cli(&["SET", "shop:item:1", FOREIGN_LEASE, "PX", "60000"]).await.unwrap();
     let waiting = node.under(patient().wait(LONG)).start(1, &row.loader());
     node.settle().await;
@@ -76,8 +74,7 @@ async fn reader_stops_waiting_for_an_invalidated_lease() {
 
 #[tokio::test]
 async fn lease_duration_follows_the_policy() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let (mut gate, load) = row.gated();
     let reading = node.under(patient().lease(Duration::from_secs(7))).start(1, &load);
     let loading = gate.began().await;

@@ -10,7 +10,7 @@ use testkit::{Redis, eventually};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use crate::support::{Node, Proxy, Row, SOON, patient, redis, settings, shelf, through};
+use crate::support::{Node, Proxy, Row, SOON, one_node, patient, redis, settings, shelf, through, two_nodes};
 
 /// The command timeout in tests in which some commands are not answered.
 const TIMEOUT: Duration = Duration::from_millis(600);
@@ -37,8 +37,7 @@ async fn until_up(node: &Node) {
 
 #[tokio::test]
 async fn reads_bypass_the_cache_while_redis_is_down() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     for _ in 0..2 {
         redis.kill().await.unwrap();
@@ -146,9 +145,7 @@ async fn timed_out_commands_that_run_later_leave_no_stale_value() {
     let redis = redis().await;
     let (node, peer) = (impatient(&redis).await, Node::on(&redis).await);
     let row = Row::new([shelf(1)]);
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let loading = gate.began().await;
+    let (reading, loading) = node.loading(1, &row).await;
     // The server receives the commit, the takeover of the lease and the removal, and runs them after the thaw.
     redis.pause();
     row.commit();
@@ -168,8 +165,7 @@ async fn timed_out_commands_that_run_later_leave_no_stale_value() {
 
 #[tokio::test]
 async fn client_reconnects_after_a_killed_connection_and_loses_nothing() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     for _ in 0..5 {
         redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).await.unwrap();
@@ -210,8 +206,7 @@ async fn client_replaces_a_silently_dead_connection() {
 /// A server that keeps snapshots, against the recommendation: it loses acknowledged invalidations.
 #[tokio::test]
 async fn entries_of_a_redis_restarted_with_older_data_are_not_served() {
-    let redis = redis().await;
-    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, peer, row) = two_nodes([shelf(1)]).await;
     node.fill(1, &row).await;
     // A load in flight whose lease is in the snapshot as well.
     let (mut gate, gated) = row.gated();

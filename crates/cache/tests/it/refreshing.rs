@@ -9,7 +9,8 @@ use cache::{Outcome, Policy};
 use testkit::eventually;
 
 use crate::support::{
-    Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, patient, redis, settings, shelf, through,
+    Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, one_node, patient, redis, settings, shelf, through,
+    two_nodes,
 };
 
 /// Makes entry 1 hold version 1 and stale; a refresh of it has read version 1 again.
@@ -25,8 +26,7 @@ async fn refreshing(node: &Node, row: &Row) -> (Gate, crate::support::Load) {
 
 #[tokio::test]
 async fn value_after_its_soft_ttl_is_served_stale_and_refreshed() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let short = node.under(patient().soft_ttl(Duration::from_millis(50)));
     short.fill(1, &row).await;
     row.commit();
@@ -64,8 +64,7 @@ async fn refresh_overtaken_by_an_invalidation_stores_nothing() {
 
 #[tokio::test]
 async fn miss_waits_until_the_refresh_of_its_key_is_over() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     assert_eq!(node.expire(1).await, 1);
     let (mut gate, load) = row.gated();
@@ -84,8 +83,7 @@ async fn miss_waits_until_the_refresh_of_its_key_is_over() {
 /// The refreshed value carries a tag that the stale entry does not: only the fence refuses it.
 #[tokio::test]
 async fn refresh_is_refused_by_a_fence_on_a_tag_of_the_new_value_only() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     node.expire(1).await;
     row.set_tags([shelf(1)]);
@@ -104,8 +102,7 @@ async fn refresh_is_refused_by_a_fence_on_a_tag_of_the_new_value_only() {
 /// refresh.
 #[tokio::test]
 async fn refresh_is_refused_after_loss_of_the_fence_table() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     for _ in 0..5 {
         node.remove_tag(shelf(1)).await;
     }
@@ -164,9 +161,7 @@ async fn refresh_overtaken_by_a_faster_refresh_stores_nothing() {
 
 #[tokio::test]
 async fn removed_stale_entry_is_never_served_again() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([shelf(1)]);
+    let (_redis, node, peer, row) = two_nodes([shelf(1)]).await;
     let (_gate, load) = refreshing(&node, &row).await;
     row.commit();
     node.remove(1).await;
@@ -183,8 +178,7 @@ async fn removed_stale_entry_is_never_served_again() {
 
 #[tokio::test]
 async fn many_readers_of_one_process_cause_one_refresh() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let (mut gate, refresh) = refreshing(&node, &row).await;
     row.commit();
     let (mut other_gate, load) = row.gated();
@@ -199,8 +193,7 @@ async fn many_readers_of_one_process_cause_one_refresh() {
 /// The processes do not know each other: the lock in Redis protects the database from extra loads.
 #[tokio::test]
 async fn many_readers_of_many_processes_cause_one_refresh() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let peers = [Node::on(&redis).await, Node::on(&redis).await];
     let (_gate, refresh) = refreshing(&node, &row).await;
     let (mut gate, load) = row.gated();
@@ -219,12 +212,8 @@ async fn many_readers_of_many_processes_cause_one_refresh() {
 /// The lock belongs to another process, whose refresh is still in flight: no second refresh should begin.
 #[tokio::test]
 async fn load_that_lost_its_lease_does_not_release_the_lock_of_a_refresh() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([]);
-    let (mut gate, load) = row.gated();
-    let losing = peer.start(1, &load);
-    let load = gate.began().await;
+    let (redis, node, peer, row) = two_nodes([]).await;
+    let (losing, load) = peer.loading(1, &row).await;
     node.remove(1).await;
     let (_gate, _refresh) = refreshing(&node, &row).await;
     load.finish();
@@ -261,8 +250,7 @@ async fn all_are_stale(readings: Vec<Reading>) {
 
 #[tokio::test]
 async fn refreshed_entry_is_fresh_with_a_new_ttl() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let old = node.under(Policy::ttl(SOON).negative_ttl(SOON).lease(SOON));
     let (_gate, load) = refreshing(&old, &row).await;
     row.commit();

@@ -155,9 +155,7 @@ async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
         assert_eq!(node.read(1, &row).await.version(), Some(row.version()));
     }
     for (id, tag) in [(2, 0), (3, 250), (4, 19_999)] {
-        let (mut gate, load) = row.gated();
-        let reading = node.start(id, &load);
-        let loading = gate.began().await;
+        let (reading, loading) = node.loading(id, &row).await;
         row.commit();
         node.remove_tag(shelf(tag)).await;
         loading.finish();

@@ -10,7 +10,7 @@ use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, Row, SOON, calls, patient, redis, settings, shelf, through};
+use crate::support::{Node, Proxy, Row, SOON, calls, one_node, patient, redis, settings, shelf, through};
 
 async fn forbid(redis: &Redis, command: &str) {
     redis.cli(&["ACL", "SETUSER", "default", &format!("-{command}")]).await.unwrap();
@@ -27,8 +27,7 @@ async fn defer(node: &Node, invalidation: Invalidation) {
 
 #[tokio::test]
 async fn entry_with_a_pending_invalidation_is_not_served() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     let other = Row::new([shelf(2)]);
     for by_tag in [false, true] {
         node.fill(1, &row).await;
@@ -62,11 +61,8 @@ async fn entry_with_a_pending_invalidation_is_not_served() {
 #[tokio::test]
 async fn reader_after_a_deferred_invalidation_skips_an_older_load() {
     for by_tag in [false, true] {
-        let redis = redis().await;
-        let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
-        let (mut gate, load) = row.gated();
-        let early = node.start(1, &load);
-        let old = gate.began().await;
+        let (redis, node, row) = one_node([shelf(1)]).await;
+        let (early, old) = node.loading(1, &row).await;
         let command = if by_tag { "hincrby" } else { "unlink" };
         forbid(&redis, command).await;
         row.commit();
@@ -90,8 +86,7 @@ async fn reader_after_a_deferred_invalidation_skips_an_older_load() {
 
 #[tokio::test]
 async fn no_entry_is_served_while_a_purge_is_pending() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     forbid(&redis, "scan").await;
     row.commit();
@@ -104,8 +99,7 @@ async fn no_entry_is_served_while_a_purge_is_pending() {
 
 #[tokio::test]
 async fn deferred_soft_invalidation_is_retried() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     node.fill(1, &row).await;
     forbid(&redis, "hincrby").await;
     row.commit();
@@ -159,8 +153,7 @@ async fn invalidation_of_many_tags_sends_a_bounded_number_of_commands() {
 
 #[tokio::test]
 async fn too_many_deferred_names_end_with_a_purged_keyspace() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     forbid(&redis, "unlink").await;
     for first in (0..40_000).step_by(2_000) {

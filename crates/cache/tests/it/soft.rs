@@ -4,13 +4,11 @@ use cache::Outcome;
 use cache::inspect::EntryState;
 use cache::outcome::Fill;
 
-use crate::support::{Node, Row, existing, number, redis, shelf};
+use crate::support::{Node, Row, existing, number, one_node, redis, shelf, two_nodes};
 
 #[tokio::test]
 async fn softly_invalidated_entry_is_served_stale_and_then_refreshed() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([shelf(1)]);
+    let (redis, node, peer, row) = two_nodes([shelf(1)]).await;
     node.fill(1, &row).await;
     for by_tag in [false, true] {
         let version = row.commit();
@@ -30,8 +28,7 @@ async fn softly_invalidated_entry_is_served_stale_and_then_refreshed() {
 
 #[tokio::test]
 async fn softly_invalidated_entry_can_still_be_removed() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (_redis, node, row) = one_node([shelf(1)]).await;
     for by_tag in [false, true] {
         node.fill(1, &row).await;
         node.expire(1).await;
@@ -70,8 +67,7 @@ async fn soft_invalidation_of_a_tag_expires_only_its_entries() {
 /// A process died in the middle of an invalidation. The entries of the set that it moved aside are stale, too.
 #[tokio::test]
 async fn soft_invalidation_expires_the_rest_of_a_crashed_invalidation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     node.fill(1, &row).await;
     redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
     row.commit();

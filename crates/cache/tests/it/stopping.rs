@@ -6,7 +6,7 @@ use cache::outcome::Fill;
 use cache::{Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, patient, redis};
+use crate::support::{Node, Row, SOON, one_node, patient, redis, two_nodes};
 
 /// A node with an entry whose removal is deferred, because Redis refuses `UNLINK`; and a peer that still sees the
 /// entry.
@@ -35,12 +35,9 @@ async fn shutdown_carries_out_deferred_invalidations() {
 
 #[tokio::test]
 async fn shutdown_carries_out_invalidations_deferred_during_shutdown() {
-    let redis = redis().await;
-    let (node, peer, row) = (Node::on(&redis).await, Node::on(&redis).await, Row::new([]));
+    let (redis, node, peer, row) = two_nodes([]).await;
     node.fill(1, &row).await;
-    let (mut gate, load) = row.gated();
-    let reading = node.start(2, &load);
-    let loading = gate.began().await;
+    let (reading, loading) = node.loading(2, &row).await;
     let stopping = tokio::spawn({
         let client = node.client.clone();
         async move { client.shutdown(SOON).await }
@@ -65,8 +62,7 @@ async fn shutdown_ends_after_its_grace_period_and_counts_lost_names() {
 
 #[tokio::test]
 async fn write_in_doubt_is_invalidated_now_and_after_the_commit_bound() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     let gone = Invalidation::hard().key(node.key(1));
     let invalidated = node.client.invalidate_in_doubt(gone, Duration::from_secs(4)).await;
@@ -79,8 +75,7 @@ async fn write_in_doubt_is_invalidated_now_and_after_the_commit_bound() {
 
 #[tokio::test]
 async fn dropped_write_lease_invalidates_now_and_after_the_commit_bound() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let writer = node.under(patient().commit_bound(Duration::from_secs(4)));
     drop(writer.cache.begin_write(1).await);
     // The lease would last for longer than a test may take.

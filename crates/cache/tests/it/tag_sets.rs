@@ -6,7 +6,9 @@ use cache::outcome::Fill;
 use cache::{CacheSettings, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Proxy, Row, SOON, calls, existing, number, patient, redis, settings, shelf, through};
+use crate::support::{
+    Node, Proxy, Row, SOON, calls, existing, number, one_node, patient, redis, settings, shelf, through,
+};
 
 async fn members(redis: &Redis, set: &str) -> i64 {
     number(redis, &["SCARD", set]).await
@@ -32,8 +34,7 @@ async fn tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
 
 #[tokio::test]
 async fn fills_remove_members_of_missing_entries_from_tag_sets() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     node.fill_many(0..200, &row).await;
     // As when entries expire or are evicted: the set is not updated.
     redis.cli(&["EVAL", "for id = 0, 199 do redis.call('DEL', 'shop:item:' .. id) end", "0"]).await.unwrap();
@@ -89,8 +90,7 @@ async fn sweep_never_removes_the_registration_of_an_existing_entry() {
 
 #[tokio::test]
 async fn entry_with_changed_tags_is_removed_by_its_new_tags() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (_redis, node, row) = one_node([shelf(1)]).await;
     node.fill(1, &row).await;
     node.expire(1).await;
     row.set_tags([shelf(2)]);
@@ -129,8 +129,7 @@ async fn entries_filled_during_an_invalidation_of_their_tag_stay() {
 
 #[tokio::test]
 async fn rest_of_a_crashed_tag_invalidation_is_removed_by_the_next_one() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     for both in [false, true] {
         node.fill(1, &row).await;
         redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
@@ -175,8 +174,7 @@ async fn concurrent_tag_invalidations_each_end_with_all_entries_gone() {
 /// The same script call makes the value readable and removable.
 #[tokio::test]
 async fn value_is_registered_before_it_is_readable() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
+    let (_redis, node, row) = one_node([shelf(1), shelf(2)]).await;
     for _ in 0..50 {
         assert_eq!(node.read(1, &row).await.outcome(), Outcome::Miss(Fill::Stored));
         assert_eq!(node.remove_tag(shelf(2)).await, 1);

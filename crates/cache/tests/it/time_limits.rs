@@ -37,9 +37,7 @@ async fn timed_out_load_is_aborted_and_never_stored() {
     let redis = redis().await;
     let (peer, row) = (Node::on(&redis).await, Row::new([]));
     let node = Node::with(&settings(redis.url()), limited(Duration::from_millis(200))).await;
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let hanging = gate.began().await;
+    let (reading, hanging) = node.loading(1, &row).await;
     assert!(matches!(reading.result().await.unwrap_err(), LoadError::TimedOut(_)));
     eventually("the end of the loader", SOON, async || hanging.is_aborted()).await;
     let version = row.commit();

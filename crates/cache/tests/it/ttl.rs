@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::eventually;
 
-use crate::support::{Node, Row, SOON, existing, number, patient, redis, shelf};
+use crate::support::{Node, Row, SOON, existing, number, one_node, patient, redis, shelf};
 
 #[tokio::test]
 async fn jitter_spreads_ttls_and_never_lengthens_them() {
@@ -28,8 +28,7 @@ async fn jitter_spreads_ttls_and_never_lengthens_them() {
 
 #[tokio::test]
 async fn expired_value_is_loaded_again() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let brief = node.under(Policy::ttl(Duration::from_millis(100)));
     brief.fill(1, &row).await;
     row.commit();

@@ -7,7 +7,7 @@ use cache::outcome::{Fill, FillRefusal};
 use cache::{CacheClient, Invalidated, Keyspace, Outcome};
 use testkit::Redis;
 
-use crate::support::{Node, Row, calls, existing, patient, redis, settings, shelf};
+use crate::support::{Node, Row, calls, existing, one_node, patient, redis, settings, shelf};
 
 async fn listed(client: &CacheClient, page: usize) -> Vec<String> {
     let (mut keys, mut cursor) = (Vec::new(), EntryCursor::default());
@@ -42,8 +42,7 @@ async fn purge_removes_all_entries_of_its_keyspace_and_no_others() {
 /// Streams and other types may live under the keyspace's prefix; the cache must neither remove nor list them.
 #[tokio::test]
 async fn keys_of_other_types_are_neither_purged_nor_listed() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     redis.cli(&["XADD", "shop:events", "1-0", "event", "{}"]).await.unwrap();
     redis.cli(&["SADD", "shop:item:2", "x"]).await.unwrap();
     redis.cli(&["EXPIRE", "shop:item:2", "1000"]).await.unwrap();
@@ -60,8 +59,7 @@ async fn keys_of_other_types_are_neither_purged_nor_listed() {
 /// Any text makes a key, so an entry with any text must be found again.
 #[tokio::test]
 async fn entries_with_escaped_names_are_purged_and_listed() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     for id in ["red shoes", "100%", "a\nb", "ü", "~x", "a:b", "{1}", "*"] {
         let key = node.cache.key(id);
         for _ in 0..2 {
@@ -76,11 +74,8 @@ async fn entries_with_escaped_names_are_purged_and_listed() {
 
 #[tokio::test]
 async fn late_fill_is_refused_after_a_purge() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (_redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     row.commit();
     assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
     load.finish();
@@ -95,11 +90,8 @@ async fn late_fill_is_refused_after_a_purge() {
 /// after the purge, as if the scan had never found it. Only the generation refuses the fill.
 #[tokio::test]
 async fn load_that_the_scan_missed_is_refused_by_the_generation() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (redis, node, row) = one_node([]).await;
+    let (reading, load) = node.loading(1, &row).await;
     let lease = redis.cli(&["GET", "shop:item:1"]).await.unwrap();
     row.commit();
     assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
@@ -129,8 +121,7 @@ async fn entries_are_listed_page_by_page_without_the_caches_own_keys() {
 /// Redis holds many keys of others: a page examines a bounded number of them, and returns where to continue.
 #[tokio::test]
 async fn page_of_entries_costs_a_bounded_number_of_commands() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (redis, node, row) = one_node([shelf(1)]).await;
     redis.cli(&["EVAL", "for id = 1, 60000 do redis.call('SET', 'other:' .. id, 'x') end", "0"]).await.unwrap();
     for (before, count) in [(0, 5), (5, 50)] {
         node.fill_many(before..count, &row).await;
@@ -157,12 +148,9 @@ async fn page_of_entries_costs_a_bounded_number_of_commands() {
 
 #[tokio::test]
 async fn inspect_returns_the_state_and_the_header_of_an_entry() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1), shelf(2)]));
+    let (redis, node, row) = one_node([shelf(1), shelf(2)]).await;
     assert!(node.client.inspect(&node.key(1)).await.unwrap().is_none());
-    let (mut gate, load) = row.gated();
-    let reading = node.start(1, &load);
-    let load = gate.began().await;
+    let (reading, load) = node.loading(1, &row).await;
     let inspect = async || node.client.inspect(&node.key(1)).await.unwrap().unwrap();
     assert_eq!(inspect().await.state, EntryState::Leased);
     load.finish();

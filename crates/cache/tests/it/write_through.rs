@@ -8,7 +8,7 @@ use cache::{Invalidation, Outcome};
 use futures_util::future::poll_immediate;
 use testkit::eventually;
 
-use crate::support::{LONG, Node, Row, SOON, existing, patient, redis, shelf};
+use crate::support::{LONG, Node, Row, SOON, existing, one_node, patient, redis, shelf, two_nodes};
 
 /// The steps of two writers of one row and of a concurrent reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +106,7 @@ async fn two_writers_and_a_reader_never_leave_the_earlier_value() {
 
 #[tokio::test]
 async fn read_after_a_write_through_is_a_hit_in_every_process() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([shelf(1)]);
+    let (_redis, node, peer, row) = two_nodes([shelf(1)]).await;
     node.fill(1, &row).await;
     let writing = node.cache.begin_write(1).await;
     row.commit();
@@ -122,12 +120,8 @@ async fn read_after_a_write_through_is_a_hit_in_every_process() {
 
 #[tokio::test]
 async fn load_from_before_a_write_loses_its_lease() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([]);
-    let (mut gate, load) = row.gated();
-    let reading = peer.start(1, &load);
-    let old = gate.began().await;
+    let (_redis, node, peer, row) = two_nodes([]).await;
+    let (reading, old) = peer.loading(1, &row).await;
     let writing = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(writing.publish(row.read()).await, Published::Stored);
@@ -138,9 +132,7 @@ async fn load_from_before_a_write_loses_its_lease() {
 
 #[tokio::test]
 async fn a_reader_during_a_write_waits_for_the_written_value() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([]);
+    let (_redis, node, peer, row) = two_nodes([]).await;
     node.fill(1, &row).await;
     let writing = node.cache.begin_write(1).await;
     let readings = [peer.start(1, &row.loader()), node.start(1, &row.loader())];
@@ -156,8 +148,7 @@ async fn a_reader_during_a_write_waits_for_the_written_value() {
 
 #[tokio::test]
 async fn publish_after_the_lease_expired_invalidates_the_entry() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
     for reader_in_between in [false, true] {
         let writing = hasty.cache.begin_write(1).await;
@@ -173,9 +164,7 @@ async fn publish_after_the_lease_expired_invalidates_the_entry() {
 
 #[tokio::test]
 async fn write_is_refused_after_its_key_or_tag_was_invalidated() {
-    let redis = redis().await;
-    let (node, peer) = (Node::on(&redis).await, Node::on(&redis).await);
-    let row = Row::new([shelf(1)]);
+    let (_redis, node, peer, row) = two_nodes([shelf(1)]).await;
     for (id, by_tag) in [(1, false), (2, true)] {
         let writing = node.cache.begin_write(id).await;
         row.commit();
@@ -194,8 +183,7 @@ async fn write_is_refused_after_its_key_or_tag_was_invalidated() {
 
 #[tokio::test]
 async fn write_after_an_invalidation_of_its_tag_is_stored() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([shelf(1)]));
+    let (_redis, node, row) = one_node([shelf(1)]).await;
     node.remove_tag(shelf(1)).await;
     let writing = node.cache.begin_write(1).await;
     row.commit();
@@ -205,8 +193,7 @@ async fn write_after_an_invalidation_of_its_tag_is_stored() {
 
 #[tokio::test]
 async fn read_after_a_rollback_loads_at_once() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     let writing = node.cache.begin_write(1).await;
     writing.abandon().await;
@@ -217,8 +204,7 @@ async fn read_after_a_rollback_loads_at_once() {
 
 #[tokio::test]
 async fn write_lease_of_a_dead_writer_expires() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let hasty = node.under(patient().lease(Duration::from_millis(50)));
     // As when its process is killed.
     std::mem::forget(hasty.cache.begin_write(1).await);
@@ -227,8 +213,7 @@ async fn write_lease_of_a_dead_writer_expires() {
 
 #[tokio::test]
 async fn publish_completes_after_its_future_is_dropped() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (_redis, node, row) = one_node([]).await;
     let writing = node.cache.begin_write(1).await;
     row.commit();
     assert!(poll_immediate(writing.publish(row.read())).await.is_none());
@@ -237,8 +222,7 @@ async fn publish_completes_after_its_future_is_dropped() {
 
 #[tokio::test]
 async fn write_without_redis_is_deferred_and_invalidated_later() {
-    let redis = redis().await;
-    let (node, row) = (Node::on(&redis).await, Row::new([]));
+    let (redis, node, row) = one_node([]).await;
     node.fill(1, &row).await;
     redis.kill().await.unwrap();
     let writing = node.cache.begin_write(1).await;

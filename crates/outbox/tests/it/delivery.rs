@@ -3,29 +3,26 @@
 use outbox::consumer::{ConsumerSettings, Delivery, HandlerError, Resync};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings, unavailable};
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, reads, settings, unavailable, with_member};
 
 #[tokio::test]
 async fn event_is_applied_and_acknowledged() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     world.append(1..=5).await;
     applied(&recorder, 1..=5).await;
     world.all_acknowledged().await;
     assert_eq!(consumer.status().position, 5);
     assert_eq!(world.log.asked(), 0);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn new_group_resyncs_and_begins_with_the_next_event() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
-    let consumer = world.member(&recorder).await;
+    let _consumer = world.member(&recorder).await;
     assert_eq!(recorder.resyncs(), [Resync::NewGroup]);
     world.append(6..=7).await;
     applied(&recorder, 6..=7).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -34,11 +31,10 @@ async fn existing_group_continues_without_a_resync() {
     world.append(1..=2).await;
     world.member(&Recorder::new()).await.stop().await;
     world.append(3..=5).await;
-    let consumer = world.member(&recorder).await;
+    let _consumer = world.member(&recorder).await;
     applied(&recorder, 3..=5).await;
     assert_eq!(recorder.resyncs(), []);
     assert_eq!(world.log.asked(), 0);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -46,10 +42,9 @@ async fn new_group_begins_at_the_stored_position_without_a_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=5).await;
     recorder.is_at(2);
-    let consumer = world.start(Delivery::Group(GROUP), &recorder);
+    let _consumer = world.start(Delivery::Group(GROUP), &recorder);
     applied(&recorder, 3..=5).await;
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -58,17 +53,15 @@ async fn new_group_backfills_events_that_the_stream_no_longer_has() {
     world.log_only(1..=6);
     world.stream_only(7..=8).await;
     recorder.is_at(2);
-    let consumer = world.start(Delivery::Group(GROUP), &recorder);
+    let _consumer = world.start(Delivery::Group(GROUP), &recorder);
     eventually("all of it", AT_MOST, async || recorder.applied().iter().filter(|seq| **seq > 2).count() == 6).await;
     assert_eq!(recorder.applied(), [3, 4, 5, 6, 7, 8]);
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn event_is_acknowledged_only_after_it_is_applied() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, _consumer) = with_member().await;
     recorder.hold();
     world.append(1..=3).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
@@ -76,13 +69,11 @@ async fn event_is_acknowledged_only_after_it_is_applied() {
     recorder.go();
     world.all_acknowledged().await;
     assert_eq!(recorder.applied(), [1, 2, 3]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn event_delivered_twice_is_applied_once() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, _consumer) = with_member().await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     world.cli(&format!("XGROUP SETID {STREAM} {GROUP} 0")).await;
@@ -90,13 +81,11 @@ async fn event_delivered_twice_is_applied_once() {
     applied(&recorder, 1..=4).await;
     world.all_acknowledged().await;
     assert_eq!(recorder.applied(), [1, 2, 3, 4]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn consumer_waits_for_an_unavailable_dependency() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.answer(|_| unavailable());
     world.append(1..=3).await;
     eventually("some attempts", AT_MOST, async || recorder.begun() >= 6).await;
@@ -106,13 +95,11 @@ async fn consumer_waits_for_an_unavailable_dependency() {
     applied(&recorder, 1..=3).await;
     world.all_acknowledged().await;
     assert_eq!(world.reasons().await, [""; 0]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn consumer_status_reports_position_and_lag() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.answer(|_| unavailable());
     world.append(1..=7).await;
     eventually("the lag to be seen", AT_MOST, async || consumer.status().lag == 7).await;
@@ -120,7 +107,6 @@ async fn consumer_status_reports_position_and_lag() {
     recorder.answer(|_| Ok(()));
     eventually("the lag to be gone", AT_MOST, async || consumer.status().lag == 0).await;
     assert_eq!(consumer.status().position, 7);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -133,7 +119,6 @@ async fn consumer_starts_without_redis_and_reads_when_redis_is_available() {
     reads(&consumer).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -141,14 +126,13 @@ async fn group_is_created_only_after_the_resync() {
     let (world, recorder) = (World::new().await, Recorder::new());
     recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
     world.append(1..=2).await;
-    let consumer = world.start(Delivery::Group(GROUP), &recorder);
+    let _consumer = world.start(Delivery::Group(GROUP), &recorder);
     eventually("some attempts", AT_MOST, async || recorder.resyncs().len() >= 3).await;
     assert_eq!(world.cli(&format!("XINFO GROUPS {STREAM}")).await, "");
     // Events that are appended while the consumer waits are delivered.
     world.append(3..=4).await;
     recorder.resync_answer(Ok(None));
     applied(&recorder, 3..=4).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -161,5 +145,4 @@ async fn event_handler_receives_at_most_one_batch_per_call() {
     applied(&recorder, 1..=35).await;
     let sizes: Vec<usize> = recorder.batches().iter().map(Vec::len).collect();
     assert_eq!(sizes, [10, 10, 10, 5]);
-    consumer.stop().await;
 }

@@ -60,10 +60,9 @@ async fn reader_below_the_restored_number_continues_without_a_resync() {
     let ((world, before), recorder) = (six_events().await, Recorder::new());
     let epoch = Uuid::new_v4();
     world.restore(3, epoch, 4..=9).await;
-    let consumer = world.start(Delivery::Log(mark(2, before)), &recorder);
+    let _consumer = world.start(Delivery::Log(mark(2, before)), &recorder);
     applied(&recorder, 3..=9).await;
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -71,7 +70,7 @@ async fn restarted_relay_causes_no_resync() {
     let ((world, _), one, two) = (six_events().await, Recorder::new(), Recorder::new());
     let reader = world.start(Delivery::Log(0.into()), &one);
     two.is_at(0);
-    let member = world.member(&two).await;
+    let _member = world.member(&two).await;
     applied(&one, 1..=6).await;
     applied(&two, 1..=6).await;
     for round in 0..3 {
@@ -83,13 +82,12 @@ async fn restarted_relay_causes_no_resync() {
     applied(&two, 1..=9).await;
     assert_eq!((one.resyncs(), two.resyncs()), (vec![], vec![]));
     reader.stop().await;
-    member.stop().await;
 }
 
 #[tokio::test]
 async fn reader_waits_for_the_log_before_it_accepts_another_epoch() {
     let ((world, _), recorder) = (six_events().await, Recorder::new());
-    let consumer = world.start(Delivery::Log(0.into()), &recorder);
+    let _consumer = world.start(Delivery::Log(0.into()), &recorder);
     applied(&recorder, 1..=6).await;
     world.log.away(true);
     let (epoch, asked) = (Uuid::new_v4(), world.log.asked());
@@ -100,7 +98,6 @@ async fn reader_waits_for_the_log_before_it_accepts_another_epoch() {
     world.log.away(false);
     applied(&recorder, 1..=7).await;
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -153,7 +150,7 @@ async fn service_with_a_position_resyncs_when_it_joins_after_a_restore() {
 async fn member_resyncs_although_a_peer_has_recreated_the_group() {
     let ((world, before), recorder) = (six_events().await, Recorder::new());
     recorder.is_at(0);
-    let consumer = world.member(&recorder).await;
+    let _consumer = world.member(&recorder).await;
     applied(&recorder, 1..=6).await;
     world.all_acknowledged().await;
     let epoch = Uuid::new_v4();
@@ -172,7 +169,6 @@ async fn member_resyncs_although_a_peer_has_recreated_the_group() {
     world.redis.cli(&["EVAL", &script, "1", STREAM, &events[0], &events[1]]).await.unwrap();
     eventually("event 7", AT_MOST, async || recorder.applied().ends_with(&[7])).await;
     assert_eq!(recorder.resyncs(), [Resync::OtherHistory], "it was at 6 of {before}");
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -190,8 +186,7 @@ async fn service_with_a_restored_database_receives_its_events_again() {
     // While the consumer is stopped.
     let again = Recorder::new();
     again.is_at(mark(4, epoch));
-    let consumer = world.start_with(&settings(), Delivery::Group(GROUP), &again);
+    let _consumer = world.start_with(&settings(), Delivery::Group(GROUP), &again);
     applied(&again, 5..=6).await;
     assert_eq!((recorder.resyncs(), again.resyncs()), (vec![], vec![]));
-    consumer.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use outbox::consumer::{ConsumerSettings, Delivery};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, CLAIM, GROUP, Recorder, STREAM, World, applied, reads, settings};
+use crate::support::{AT_MOST, CLAIM, GROUP, Recorder, STREAM, World, applied, reads, settings, with_member};
 
 #[tokio::test]
 async fn two_members_share_the_events_and_miss_none() {
@@ -33,8 +33,7 @@ async fn two_members_share_the_events_and_miss_none() {
 
 #[tokio::test]
 async fn pending_entries_of_a_dead_peer_are_claimed() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     consumer.stop().await;
     world.append(1..=5).await;
     world.give_to_a_dead_peer(3).await;
@@ -67,8 +66,7 @@ async fn entries_in_progress_are_not_claimed() {
 
 #[tokio::test]
 async fn claimed_entries_are_not_taken_back() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.hold();
     world.append(1..=2).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;

@@ -7,7 +7,9 @@ use outbox::consumer::{Delivery, Resync};
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{AT_MOST, GROUP, LETTERS, Recorder, STREAM, World, applied, event, refused, settings};
+use crate::support::{
+    AT_MOST, GROUP, LETTERS, Recorder, STREAM, World, applied, event, refused, settings, with_member,
+};
 
 /// Returns an event that differs in one field.
 fn other(seq: u64, field: &str, value: Value) -> Value {
@@ -19,8 +21,7 @@ fn other(seq: u64, field: &str, value: Value) -> Value {
 /// Delivers this message between two events, and checks its dead letter. Returns the applied events, the resyncs and
 /// the reasons of the dead letters.
 async fn between_events(message: &str, in_the_log: Option<Value>) -> (Vec<u64>, Vec<Resync>, Vec<String>) {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     world.append(1..=1).await;
     world.log.add(2, in_the_log.unwrap_or(Value::Null));
     world.message(2, "event", message).await;
@@ -91,20 +92,17 @@ async fn event_of_a_newer_schema_causes_a_resync() {
 
 #[tokio::test]
 async fn entry_without_an_event_becomes_a_dead_letter() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, _consumer) = with_member().await;
     world.log_only(1..=1);
     world.message(1, "news", "of somebody else").await;
     applied(&recorder, [1]).await;
     world.all_acknowledged().await;
     assert_eq!(world.reasons().await, ["malformed"]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn refused_event_becomes_a_dead_letter_and_other_events_are_applied() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, _consumer) = with_member().await;
     recorder.answer(|numbers| if numbers.contains(&2) { refused() } else { Ok(()) });
     world.append(1..=4).await;
     eventually("the others", AT_MOST, async || recorder.applied().len() == 3).await;
@@ -114,32 +112,27 @@ async fn refused_event_becomes_a_dead_letter_and_other_events_are_applied() {
     assert_eq!(recorder.resyncs(), [Resync::NewGroup, Resync::LostEvent]);
     // One attempt for the batch, then `max_attempts` for the refused event, and one for each of the three others.
     assert_eq!(recorder.begun(), 1 + u64::from(settings().max_attempts) + 3);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn event_refused_once_is_retried_and_applied() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, _consumer) = with_member().await;
     let attempts = AtomicU32::new(0);
     recorder.answer(move |_| if attempts.fetch_add(1, Ordering::Relaxed) == 0 { refused() } else { Ok(()) });
     world.append(1..=1).await;
     applied(&recorder, [1]).await;
     world.all_acknowledged().await;
     assert_eq!(world.reasons().await, [""; 0]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn panic_of_the_event_handler_counts_as_a_refusal() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, _consumer) = with_member().await;
     recorder.answer(|numbers| if numbers.contains(&2) { panic!("on purpose") } else { Ok(()) });
     world.append(1..=3).await;
     eventually("the others", AT_MOST, async || recorder.applied().len() == 2).await;
     world.all_acknowledged().await;
     assert_eq!((recorder.applied(), world.reasons().await), (vec![1, 3], vec!["refused".to_owned()]));
-    consumer.stop().await;
 }
 
 /// Each broken connection, and each process that dies, adds a delivery.
@@ -154,11 +147,10 @@ async fn redeliveries_do_not_count_as_refused_attempts() {
     for _ in 0..2 * settings().max_attempts {
         world.cli(&format!("XCLAIM {STREAM} {GROUP} dead 0 1-0")).await;
     }
-    let consumer = world.member(&recorder).await;
+    let _consumer = world.member(&recorder).await;
     applied(&recorder, [1]).await;
     world.all_acknowledged().await;
     assert_eq!((world.reasons().await, recorder.begun()), (Vec::new(), 2));
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -174,7 +166,6 @@ async fn event_is_acknowledged_only_after_its_dead_letter_is_written() {
     world.cli(&format!("DEL {LETTERS}")).await;
     world.all_acknowledged().await;
     assert_eq!((world.reasons().await, recorder.applied()), (vec!["malformed".to_owned()], vec![1]));
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -189,5 +180,4 @@ async fn log_reader_continues_after_dead_letters() {
     eventually("its position", AT_MOST, async || consumer.status().position == 4).await;
     assert_eq!(world.reasons().await, ["refused", "malformed"]);
     assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
-    consumer.stop().await;
 }

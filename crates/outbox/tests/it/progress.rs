@@ -37,7 +37,7 @@ async fn until_overdue(progress: &EventProgress) {
 #[tokio::test]
 async fn group_is_unverified_while_acl_refuses_xreadgroup() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
@@ -49,7 +49,6 @@ async fn group_is_unverified_while_acl_refuses_xreadgroup() {
     world.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=4).await;
-    consumer.stop().await;
 }
 
 /// The consumer need not wait for the limit: it knows at once that its reads are refused.
@@ -68,26 +67,24 @@ async fn refused_group_is_unverified_long_before_the_limit() {
     world.cli("ACL SETUSER default +xreadgroup").await;
     until_ready(&progress).await;
     applied(&recorder, 1..=1).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn group_is_unverified_while_acl_refuses_its_keys() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.cli("ACL SETUSER default resetkeys").await;
     // As far as the test knows, no events are missed; but the consumer does not know even that.
     until_refused(&progress).await;
     world.cli("ACL SETUSER default allkeys").await;
     until_ready(&progress).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn group_is_unverified_while_its_event_handler_fails() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     recorder.answer(|_| unavailable());
     world.append(1..=2).await;
@@ -95,27 +92,25 @@ async fn group_is_unverified_while_its_event_handler_fails() {
     recorder.answer(|_| Ok(()));
     until_ready(&progress).await;
     assert_eq!(recorder.applied(), [1, 2]);
-    consumer.stop().await;
 }
 
 /// The stream and its group are deleted. The consumer does not create the group again before the resync succeeds.
 #[tokio::test]
 async fn group_is_unverified_while_its_resync_fails() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     recorder.resync_answer(Err(HandlerError::Unavailable("the cache is away".to_owned())));
     world.cli(&format!("DEL {STREAM}")).await;
     until_overdue(&progress).await;
     recorder.resync_answer(Ok(None));
     until_ready(&progress).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn consumer_is_unverified_while_the_relay_does_not_append() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
+    let (_consumer, progress) = start(&world, Delivery::Group(GROUP), &recorder);
     until_ready(&progress).await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
@@ -128,13 +123,12 @@ async fn consumer_is_unverified_while_the_relay_does_not_append() {
     world.stream_only(6..=6).await;
     applied(&recorder, 1..=6).await;
     until_ready(&progress).await;
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn log_reader_reads_the_log_while_acl_refuses_the_stream() {
     let (world, recorder) = (World::new().await, Recorder::new());
-    let (consumer, progress) = start(&world, Delivery::Log(0.into()), &recorder);
+    let (_consumer, progress) = start(&world, Delivery::Log(0.into()), &recorder);
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     until_ready(&progress).await;
@@ -152,7 +146,6 @@ async fn log_reader_reads_the_log_while_acl_refuses_the_stream() {
     world.log.away(false);
     until_ready(&progress).await;
     assert_eq!(recorder.applied().len(), 6);
-    consumer.stop().await;
 }
 
 #[tokio::test]

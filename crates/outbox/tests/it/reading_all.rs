@@ -17,10 +17,9 @@ async fn log_reader_continues_after_its_position() {
     consumer.stop().await;
     let again = Recorder::new();
     world.append(9..=9).await;
-    let consumer = world.start(Delivery::Log(8.into()), &again);
+    let _consumer = world.start(Delivery::Log(8.into()), &again);
     applied(&again, 9..=9).await;
     assert_eq!(again.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -34,7 +33,6 @@ async fn events_missing_in_the_stream_are_backfilled_in_order() {
     world.append(1_501..=1_502).await;
     applied(&recorder, 1..=1_502).await;
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -53,7 +51,6 @@ async fn log_reader_waits_for_an_unavailable_log() {
     world.log.away(false);
     applied(&recorder, 1..=6).await;
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -67,7 +64,6 @@ async fn log_reader_continues_at_the_resynced_position_after_pruning() {
     applied(&recorder, 13..=20).await;
     assert_eq!(recorder.resyncs(), [Resync::Gap]);
     assert_eq!(consumer.status().position, 20);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -87,7 +83,6 @@ async fn log_reader_reads_the_log_without_redis() {
     world.append(5..=6).await;
     applied(&recorder, 1..=6).await;
     assert_eq!(recorder.resyncs(), [Resync::RedisChanged]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -105,17 +100,15 @@ async fn log_reader_reads_the_log_while_redis_hangs() {
     world.append(5..=6).await;
     applied(&recorder, 1..=6).await;
     assert_eq!(recorder.resyncs(), []);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn log_reader_reads_the_log_when_the_stream_is_lost() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.log_only(1..=4);
-    let consumer = world.start(Delivery::Log(2.into()), &recorder);
+    let _consumer = world.start(Delivery::Log(2.into()), &recorder);
     applied(&recorder, 3..=4).await;
     assert_eq!(world.cli(&format!("EXISTS {STREAM}")).await, "0");
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -127,14 +120,13 @@ async fn log_that_ends_before_the_position_is_another_history() {
     applied(&recorder, 1..=4).await;
     assert_eq!(recorder.resyncs(), [Resync::OtherHistory]);
     assert_eq!(consumer.status().position, 4);
-    consumer.stop().await;
 }
 
 #[tokio::test]
 async fn replaced_log_is_detected_on_an_intact_connection() {
     let (world, recorder) = (World::new().await, Recorder::new());
     world.append(1..=6).await;
-    let consumer = world.start(Delivery::Log(0.into()), &recorder);
+    let _consumer = world.start(Delivery::Log(0.into()), &recorder);
     applied(&recorder, 1..=6).await;
     // Restored from a backup: the relay finds a stream that ends after its head, removes it, and continues with lower
     // numbers.
@@ -145,7 +137,6 @@ async fn replaced_log_is_detected_on_an_intact_connection() {
     world.append(4..=5).await;
     applied(&recorder, [1, 2, 3, 4, 5, 6, 4, 5]).await;
     assert_eq!(recorder.resyncs(), [Resync::OtherHistory]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -158,7 +149,6 @@ async fn resync_within_a_batch_resets_the_position() {
     eventually("its position", AT_MOST, async || consumer.status().position == 6).await;
     assert_eq!(recorder.resyncs(), [Resync::LostEvent]);
     assert_eq!(recorder.applied(), [1, 2, 4, 5, 6, 5, 6]);
-    consumer.stop().await;
 }
 
 #[tokio::test]
@@ -173,5 +163,4 @@ async fn lag_is_reported_without_redis() {
     applied(&recorder, 1..=3).await;
     eventually("no lag", AT_MOST, async || consumer.status().lag == 0).await;
     assert_eq!(consumer.status().position, 3);
-    consumer.stop().await;
 }

@@ -6,12 +6,11 @@ use outbox::consumer::{ConsumerSettings, Delivery, Resync};
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, event, reads, settings};
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, applied, event, reads, settings, with_member};
 
 #[tokio::test]
 async fn deleted_group_is_recreated() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     world.cli("FLUSHALL").await;
@@ -24,8 +23,7 @@ async fn deleted_group_is_recreated() {
 
 #[tokio::test]
 async fn restarted_redis_causes_one_resync() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     world.redis.restart().await.unwrap();
@@ -58,8 +56,7 @@ async fn restarted_redis_loses_no_event_of_a_service_with_a_position() {
 
 #[tokio::test]
 async fn events_with_reused_numbers_are_applied_after_a_database_restore() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     world.append(1..=5).await;
     applied(&recorder, 1..=5).await;
     world.log.clear();
@@ -86,8 +83,7 @@ async fn every_process_resyncs_after_a_redis_restart() {
 
 #[tokio::test]
 async fn redis_restart_is_detected_by_a_busy_member() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.hold();
     world.append(1..=1).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
@@ -103,8 +99,7 @@ async fn redis_restart_is_detected_by_a_busy_member() {
 
 #[tokio::test]
 async fn hanging_redis_is_detected_and_no_event_is_lost() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     world.append(1..=3).await;
     applied(&recorder, 1..=3).await;
     world.redis.pause();
@@ -123,8 +118,7 @@ async fn hanging_redis_is_detected_and_no_event_is_lost() {
 
 #[tokio::test]
 async fn broken_connection_loses_no_event() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     for seq in 1..=5 {
         world.cli("CLIENT KILL TYPE normal SKIPME yes").await;
         world.append(seq..=seq).await;
@@ -156,8 +150,7 @@ async fn event_with_a_failed_acknowledgement_is_not_applied_again() {
 
 #[tokio::test]
 async fn hanging_redis_is_detected_during_a_long_handler_call() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.hold();
     world.append(1..=2).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;

@@ -5,12 +5,11 @@ use std::time::Duration;
 use outbox::consumer::Delivery;
 use testkit::eventually;
 
-use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, reads, unavailable};
+use crate::support::{AT_MOST, GROUP, Recorder, STREAM, World, reads, unavailable, with_member};
 
 #[tokio::test]
 async fn stop_waits_for_the_event_handler_and_acknowledges_its_events() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.hold();
     world.append(1..=3).await;
     eventually("the reaction to begin", AT_MOST, async || recorder.begun() == 1).await;
@@ -31,8 +30,7 @@ async fn stop_waits_for_the_event_handler_and_acknowledges_its_events() {
 
 #[tokio::test]
 async fn stop_does_not_wait_for_an_unavailable_dependency() {
-    let (world, recorder) = (World::new().await, Recorder::new());
-    let consumer = world.member(&recorder).await;
+    let (world, recorder, consumer) = with_member().await;
     recorder.answer(|_| unavailable());
     world.append(1..=3).await;
     eventually("an attempt", AT_MOST, async || recorder.begun() >= 1).await;

@@ -196,3 +196,10 @@ pub(crate) fn unavailable() -> Result<(), HandlerError> {
 pub(crate) fn refused() -> Result<(), HandlerError> {
     Err(HandlerError::Refused("it cannot be".to_owned()))
 }
+
+/// Starts a member of the group that reads events of its own, and records them.
+pub(crate) async fn with_member() -> (World, Recorder, Consumer) {
+    let (world, recorder) = (World::new().await, Recorder::new());
+    let consumer = world.member(&recorder).await;
+    (world, recorder, consumer)
+}

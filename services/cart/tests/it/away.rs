@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{CartOf, Fake, SOON, Stores};
+use crate::support::{CartOf, Fake, SOON, Stores, started};
 
 #[tokio::test]
 async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
@@ -75,9 +75,7 @@ async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
 
 #[tokio::test]
 async fn received_deletion_is_shown_while_the_product_api_is_down() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     fake.set_away(true);
@@ -91,9 +89,7 @@ async fn received_deletion_is_shown_while_the_product_api_is_down() {
 
 #[tokio::test]
 async fn line_without_product_data_is_unknown_until_the_product_api_responds() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     fake.set_away(true);
     stores
@@ -130,9 +126,7 @@ async fn hanging_product_api_opens_the_circuit_breaker() {
 /// A stale view is not stored, so each view would send a request of its own.
 #[tokio::test]
 async fn unavailable_product_api_receives_few_requests() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_published().await;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{CartOf, Fake, Service, Stores};
+use crate::support::{CartOf, Service, Stores, started};
 
 /// Returns a digest of all data, to compare before and after.
 async fn everything(stores: &Stores) -> String {
@@ -24,9 +24,7 @@ async fn settled_state(stores: &Stores, service: &Service) -> (String, String) {
 
 #[tokio::test]
 async fn invalid_ids_are_malformed() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(2).await;
     let (cart, before) = settled_state(&stores, &service).await;
     let body = json!({ "quantity": 2 });
     let upper = cart.to_uppercase();
@@ -61,9 +59,7 @@ async fn invalid_ids_are_malformed() {
 
 #[tokio::test]
 async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(2).await;
     let (cart, before) = settled_state(&stores, &service).await;
     // body → status, kind, the named field
     let cases = [
@@ -104,9 +100,7 @@ async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
 
 #[tokio::test]
 async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     let (cart, before) = settled_state(&stores, &service).await;
     let path = format!("/carts/{cart}/items/1");
     for length in [65_537, 1_000_000] {
@@ -124,9 +118,7 @@ async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
 
 #[tokio::test]
 async fn unknown_paths_are_404_and_unsupported_methods_are_405() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     let (cart, before) = settled_state(&stores, &service).await;
     for path in ["/", "/carts/", "/cart", "/carts//items/1", "/carts/1/2", "//", "/%2e%2e/etc/passwd"] {
         service.get(path).await.problem(404, "not-found");
@@ -150,9 +142,7 @@ async fn unknown_paths_are_404_and_unsupported_methods_are_405() {
 
 #[tokio::test]
 async fn log_query_outside_its_bounds_is_refused() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(1).await;
     for (query, status, field) in [
         ("limit=0", 422, "limit"),
         ("limit=501", 422, "limit"),

@@ -3,13 +3,11 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{CartOf, Fake, Service, Stores};
+use crate::support::{CartOf, Service, started};
 
 #[tokio::test]
 async fn a_new_cart_is_empty_and_at_its_location() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(1).await;
     let created = service.post("/carts", &json!({})).await.expect(201);
     let id = created.json()["id"].as_str().expect("an id").to_owned();
     assert_eq!(created.header("location"), format!("/carts/{id}"));
@@ -22,9 +20,7 @@ async fn a_new_cart_is_empty_and_at_its_location() {
 
 #[tokio::test]
 async fn view_shows_prices_and_totals_of_the_lines() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(3).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(3).await;
     let cart = CartOf::at(&service).await;
     let put = cart.put(2, 3).await.expect(201);
     let line = json!({ "cart_id": cart.id, "product_id": 2, "quantity": 3, "added_price_cents": 200, "version": 1, "stale": false });
@@ -50,9 +46,7 @@ async fn view_shows_prices_and_totals_of_the_lines() {
 
 #[tokio::test]
 async fn a_line_keeps_its_version_and_its_price_until_it_really_changes() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     assert_eq!(cart.put(1, 2).await.expect(201).version(), 1);
     assert_eq!(cart.put(1, 2).await.expect(200).version(), 1, "the same again is no change");
@@ -70,9 +64,7 @@ async fn a_line_keeps_its_version_and_its_price_until_it_really_changes() {
 
 #[tokio::test]
 async fn a_removal_may_be_repeated_and_needs_a_cart() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     cart.put(2, 1).await.expect(201);
@@ -95,9 +87,7 @@ async fn a_removal_may_be_repeated_and_needs_a_cart() {
 
 #[tokio::test]
 async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(2, 1).await.problem(404, "not-found");
     assert_eq!(stores.sql("SELECT count(*) FROM cart_items").await, "0");
@@ -110,9 +100,7 @@ async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
 
 #[tokio::test]
 async fn a_full_cart_takes_no_other_product_but_more_of_what_it_holds() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(101).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(101).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     let fill = "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
@@ -130,9 +118,7 @@ async fn a_full_cart_takes_no_other_product_but_more_of_what_it_holds() {
 
 #[tokio::test]
 async fn writes_to_one_cart_leave_the_views_of_others_alone() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     let (mine, yours) = (CartOf::at(&service).await, CartOf::at(&service).await);
     mine.put(1, 1).await.expect(201);
     yours.put(1, 1).await.expect(201);

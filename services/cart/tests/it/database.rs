@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, SOON, Service, Stores, started};
 
 async fn turn(stores: &Stores, read_only: &str) {
     let database = stores.database.name();
@@ -59,9 +59,7 @@ async fn read_only_database_serves_current_views_refuses_writes_and_recovers() {
 
 #[tokio::test]
 async fn column_type_changed_online_fails_no_request() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(8).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(8).await;
     let carts: Vec<CartOf<'_>> =
         vec![CartOf::at(&service).await, CartOf::at(&service).await, CartOf::at(&service).await];
     for (round, kind) in [(1, "timestamptz(3)"), (2, "timestamptz"), (3, "timestamptz(0)")] {
@@ -83,9 +81,7 @@ async fn column_type_changed_online_fails_no_request() {
 
 #[tokio::test]
 async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(3).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(3).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     let change = "UPDATE public.cart_items SET quantity = quantity + 1";

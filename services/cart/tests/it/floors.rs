@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, SOON, Service, started};
 
 async fn is_cached(service: &Service, key: &str) -> bool {
     service.get(&format!("/cache/stats/{key}")).await.status == 200
@@ -11,9 +11,7 @@ async fn is_cached(service: &Service, key: &str) -> bool {
 
 #[tokio::test]
 async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     cart.put(2, 1).await.expect(201);
@@ -39,9 +37,7 @@ async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
 
 #[tokio::test]
 async fn data_from_before_a_deletion_or_update_event_are_rejected() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     cart.put(2, 1).await.expect(201);
@@ -62,9 +58,7 @@ async fn data_from_before_a_deletion_or_update_event_are_rejected() {
 
 #[tokio::test]
 async fn late_event_lowers_no_minimum_version() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     service.process.kill9().await.expect("it is killed");
@@ -83,9 +77,7 @@ async fn late_event_lowers_no_minimum_version() {
 
 #[tokio::test]
 async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     let seq = fake.announces(&stores.redis, "product.updated", 1, 9).await;
@@ -98,9 +90,7 @@ async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
 
 #[tokio::test]
 async fn reset_of_event_versions_does_not_deadlock_with_readers() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     // The rows are in this order in the table.
     cart.put(2, 1).await.expect(201);

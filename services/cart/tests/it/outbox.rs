@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores};
+use crate::support::{CartOf, SOON, Service, started};
 
 /// Returns type, product, quantity and version of the events after `after`.
 async fn told(service: &Service, after: u64) -> Vec<(String, i64, i64, i64)> {
@@ -28,9 +28,7 @@ fn removed(product: i64, version: i64) -> (String, i64, i64, i64) {
 
 #[tokio::test]
 async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(3).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(3).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     cart.put(1, 1).await.expect(200);
@@ -79,9 +77,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
 
 #[tokio::test]
 async fn the_view_shows_what_was_written_by_sql() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_published().await;
@@ -98,9 +94,7 @@ async fn the_view_shows_what_was_written_by_sql() {
 
 #[tokio::test]
 async fn change_that_cannot_be_announced_is_refused_by_the_database() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     CartOf::at(&service).await.put(1, 1).await.expect(201);
     for (sql, says) in [
         ("DELETE FROM cart_items", "quantity = 0"),
@@ -127,9 +121,7 @@ async fn change_that_cannot_be_announced_is_refused_by_the_database() {
 
 #[tokio::test]
 async fn events_that_are_no_longer_kept_are_gone() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     for quantity in 1..=3 {
         cart.put(1, quantity).await;

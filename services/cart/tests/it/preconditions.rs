@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores, TestResponse};
+use crate::support::{CartOf, SOON, Service, TestResponse, started};
 
 async fn put_if(cart: &CartOf<'_>, header: &str, condition: &str, quantity: i64) -> TestResponse {
     let request = cart.service.request(Method::PUT, &cart.item(1)).header(header, condition);
@@ -17,9 +17,7 @@ async fn remove_if(cart: &CartOf<'_>, condition: &str) -> TestResponse {
 
 #[tokio::test]
 async fn line_write_requires_the_current_version() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     put_if(&cart, "if-match", "*", 2).await.problem(412, "precondition-failed");
     let first = put_if(&cart, "if-none-match", "*", 2).await.expect(201).header("etag").to_owned();
@@ -44,9 +42,7 @@ async fn line_write_requires_the_current_version() {
 /// Of many writers that all saw the same version of a line, exactly one may write, in every round.
 #[tokio::test]
 async fn if_match_lets_one_of_many_writers_of_a_line_through() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     let mut tag = cart.put(1, 1).await.expect(201).header("etag").to_owned();
     for round in 1..=5 {
@@ -62,9 +58,7 @@ async fn if_match_lets_one_of_many_writers_of_a_line_through() {
 
 #[tokio::test]
 async fn etag_of_a_view_changes_with_everything_that_it_shows() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     let first = cart.cached().await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{CartOf, Fake, SOON, Stores};
+use crate::support::{CartOf, SOON, Stores, started};
 
 #[tokio::test]
 async fn new_price_reaches_the_view_and_is_shown_with_the_old_one() {
@@ -105,9 +105,7 @@ async fn renamed_category_and_unused_product_leave_the_views_alone() {
 
 #[tokio::test]
 async fn amount_beyond_64_bits_is_null_in_views_and_refused_in_writes() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     fake.says(1, 1, &json!({ "price_cents": 1_000_000_000_000_i64, "stock": 2_000 }));
     cart.put(1, 999).await.expect(201);

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::{CartOf, Fake, SOON, Service, Stores, view_key};
+use crate::support::{CartOf, Fake, SOON, Service, Stores, started, view_key};
 
 const READERS: usize = 32;
 const WRITERS: i64 = 4;
@@ -201,9 +201,7 @@ async fn views_without_cached_data_load_with_any_number_of_permits() {
 
 #[tokio::test]
 async fn write_of_a_disconnected_client_is_completed() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_published().await;
@@ -229,9 +227,7 @@ async fn write_of_a_disconnected_client_is_completed() {
 
 #[tokio::test]
 async fn a_repeated_write_invalidates_again() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_published().await;

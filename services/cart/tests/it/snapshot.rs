@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{CartOf, Fake, Stores};
+use crate::support::{CartOf, started};
 
 #[tokio::test]
 async fn snapshot_lists_every_line_once_whatever_the_size_of_its_pages() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(3).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(3).await;
     let mut expected = BTreeSet::new();
     let mut ids = Vec::new();
     for products in [&[1][..], &[1, 2, 3], &[], &[2], &[3, 1], &[]] {
@@ -51,9 +49,7 @@ fn line(line: &Value) -> (String, i64, i64, i64) {
 
 #[tokio::test]
 async fn snapshot_refuses_invalid_page_parameters() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (_stores, _fake, service) = started(1).await;
     assert_eq!(service.get("/events/snapshot").await.expect(200).json(), json!({ "lines": [] }));
     for limit in ["0", "101"] {
         service.get(&format!("/events/snapshot?limit={limit}")).await.problem(422, "invalid-fields");

@@ -2,13 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::{CartOf, Fake, Stores};
+use crate::support::{CartOf, started};
 
 #[tokio::test]
 async fn cache_entries_can_be_inspected_and_exclude_streams() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(2).await;
-    let service = stores.cart(&fake).await;
+    let (stores, _fake, service) = started(2).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     cart.put(2, 1).await.expect(201);
@@ -28,9 +26,7 @@ async fn cache_entries_can_be_inspected_and_exclude_streams() {
 
 #[tokio::test]
 async fn metrics_cover_reads_of_both_caches_the_relay_and_events() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_published().await;

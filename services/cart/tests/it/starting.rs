@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{CartOf, Fake, SOON, Stores};
+use crate::support::{CartOf, Fake, SOON, Stores, started};
 
 #[tokio::test]
 async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
@@ -37,9 +37,7 @@ async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
 
 #[tokio::test]
 async fn changes_during_downtime_are_shown_from_the_first_request_on() {
-    let stores = Stores::start().await;
-    let fake = Fake::start(1).await;
-    let service = stores.cart(&fake).await;
+    let (stores, fake, service) = started(1).await;
     let cart = CartOf::at(&service).await;
     cart.put(1, 1).await.expect(201);
     stores.until_published().await;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{STRATEGIES, Service, Stores};
+use crate::support::{STRATEGIES, Service, Stores, started};
 
 /// Returns a digest of all data, to compare before and after.
 async fn everything(stores: &Stores) -> String {
@@ -13,8 +13,7 @@ async fn everything(stores: &Stores) -> String {
 
 #[tokio::test]
 async fn invalid_ids_are_malformed() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = everything(&stores).await;
     let ids = [
         "abc", "0", "-1", "+1", "1.0", "1e3", "0x1", "%20", "1%20", "%00", "1%00", "%0A", "1%0A", "%31%2F2", "1;drop",
@@ -48,8 +47,7 @@ async fn invalid_ids_are_malformed() {
 
 #[tokio::test]
 async fn largest_id_is_valid_and_not_found() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for strategy in STRATEGIES {
         api.get(&format!("/products/{strategy}/{}", i64::MAX)).await.problem(404, "not-found");
         api.put(&format!("/products/{strategy}/{}", i64::MAX), &json!({ "stock": 1 })).await.problem(404, "not-found");
@@ -63,8 +61,7 @@ async fn largest_id_is_valid_and_not_found() {
 
 #[tokio::test]
 async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = everything(&stores).await;
     // body → status, kind, the named field
     let cases: [(&str, u16, &str, &str); 25] = [
@@ -110,8 +107,7 @@ async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name()
 
 #[tokio::test]
 async fn values_out_of_bounds_are_refused_by_name_all_at_once() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = everything(&stores).await;
     let cases = [
         (json!({ "price_cents": -1 }), "price_cents"),
@@ -160,8 +156,7 @@ async fn values_out_of_bounds_are_refused_by_name_all_at_once() {
 
 #[tokio::test]
 async fn names_and_texts_of_any_script_come_back_as_they_were_sent() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let name = "Größe \u{1F9E6} 日本語 \\ \" ' <b>&amp;</b> %00 $1";
     let change = json!({ "name": name, "description": "two\nlines\tand a tab", "price_cents": 1_000_000_000_000_i64, "stock": i32::MAX });
     for strategy in STRATEGIES {
@@ -177,8 +172,7 @@ async fn names_and_texts_of_any_script_come_back_as_they_were_sent() {
 
 #[tokio::test]
 async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = everything(&stores).await;
     let padded = |length: usize| {
         let body = r#"{"stock": 1}"#;
@@ -206,8 +200,7 @@ async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
 
 #[tokio::test]
 async fn a_body_of_another_type_is_refused() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = everything(&stores).await;
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense", ""] {
         for (method, path) in [
@@ -230,8 +223,7 @@ async fn a_body_of_another_type_is_refused() {
 
 #[tokio::test]
 async fn unknown_strategy_or_path_is_404_and_the_strategies_are_named() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for strategy in ["lru", "TTL", "Ttl", "ttl%20", "%00", "write-through", "featured", "categories"] {
         let problem = api.get(&format!("/products/{strategy}/1")).await.problem(404, "not-found");
         let detail = problem["detail"].as_str().unwrap_or_default();
@@ -248,8 +240,7 @@ async fn unknown_strategy_or_path_is_404_and_the_strategies_are_named() {
 
 #[tokio::test]
 async fn unsupported_method_is_405_and_lists_the_allowed_methods() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for (method, path, allow) in [
         ("POST", "/products/ttl/1", "GET, HEAD, PUT, OPTIONS"),
         ("DELETE", "/products/production/1", "GET, HEAD, PUT, OPTIONS"),
@@ -274,8 +265,7 @@ async fn unsupported_method_is_405_and_lists_the_allowed_methods() {
 
 #[tokio::test]
 async fn pages_are_refused_outside_their_bounds() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for (query, status, field) in [
         ("limit=0", 422, "limit"),
         ("limit=-1", 422, "limit"),
@@ -296,8 +286,7 @@ async fn pages_are_refused_outside_their_bounds() {
 
 #[tokio::test]
 async fn category_name_must_be_valid_and_unique() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = everything(&stores).await;
     let taken = api.get("/categories").await.expect(200).json()[1]["name"].clone();
     api.put("/categories/1", &json!({ "name": taken })).await.problem(409, "conflict");

@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Stores;
+use crate::support::started;
 
 #[tokio::test]
 async fn a_product_is_created_read_changed_and_deleted() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let new = json!({ "name": "Kettle", "description": "It whistles.", "price_cents": 3450, "stock": 4, "category_id": 2, "featured": true });
     let created = api.post("/products", &new).await.expect(201);
     let product = created.json();
@@ -32,8 +31,7 @@ async fn a_product_is_created_read_changed_and_deleted() {
 
 #[tokio::test]
 async fn product_creation_needs_only_the_required_fields() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let product =
         api.post("/products", &json!({ "name": "x", "price_cents": 0, "category_id": 1 })).await.expect(201).json();
     assert_eq!(
@@ -45,8 +43,7 @@ async fn product_creation_needs_only_the_required_fields() {
 /// A version identifies a content, so a write that changes nothing keeps the version.
 #[tokio::test]
 async fn a_write_that_changes_nothing_keeps_the_version() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let product = api.get("/products/1").await.expect(200).json();
     for change in [json!({}), json!({ "name": product["name"], "stock": product["stock"] })] {
         assert_eq!(api.put("/products/1", &change).await.expect(200).json(), product);
@@ -58,8 +55,7 @@ async fn a_write_that_changes_nothing_keeps_the_version() {
 
 #[tokio::test]
 async fn the_pages_together_hold_every_product_once() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     api.delete("/products/50").await.expect(204);
     let (mut ids, mut path, mut pages) = (Vec::new(), "/products?limit=40".to_owned(), 0);
     loop {
@@ -81,8 +77,7 @@ async fn the_pages_together_hold_every_product_once() {
 
 #[tokio::test]
 async fn the_categories_are_listed_and_a_change_counts() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let categories = api.get("/categories").await.expect(200).json();
     let categories = categories.as_array().expect("a list");
     assert_eq!(categories.len(), 12);
@@ -97,8 +92,7 @@ async fn the_categories_are_listed_and_a_change_counts() {
 /// The catalogue uses no cache and therefore works without Redis.
 #[tokio::test]
 async fn the_catalogue_neither_reads_nor_fills_the_cache() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     for path in ["/products/1", "/products?limit=5", "/categories"] {
         api.get(path).await.expect(200);
     }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
-use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, started};
 
 async fn get_if(api: &Api, path: &str, none_match: &str) -> TestResponse {
     Service::send(api.request(Method::GET, path).header("if-none-match", none_match)).await
@@ -21,8 +21,7 @@ fn paths() -> Vec<String> {
 
 #[tokio::test]
 async fn read_with_a_matching_if_none_match_is_304() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for path in paths() {
         let read = api.get(&path).await.expect(200);
         let tag = read.header("etag").to_owned();
@@ -39,8 +38,7 @@ async fn read_with_a_matching_if_none_match_is_304() {
 
 #[tokio::test]
 async fn a_write_with_the_wrong_version_changes_nothing() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     for path in paths() {
         let read = api.get(&path).await.expect(200);
         let (version, tag) = (read.version(), read.header("etag").to_owned());
@@ -69,8 +67,7 @@ async fn a_write_with_the_wrong_version_changes_nothing() {
 
 #[tokio::test]
 async fn deletes_and_categories_honour_if_match_too() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for path in ["/products/explicit/1", "/products/2"] {
         let delete = async |condition: &str| {
             Service::send(api.request(Method::DELETE, path).header("if-match", condition)).await
@@ -94,8 +91,7 @@ async fn deletes_and_categories_honour_if_match_too() {
 /// Of many writers that all saw the same version, exactly one may write.
 #[tokio::test]
 async fn if_match_lets_one_of_many_writers_through() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/5");
         let read = api.get("/products/5").await.expect(200);
@@ -146,8 +142,7 @@ async fn response_headers_state_source_age_and_duration() {
 
 #[tokio::test]
 async fn if_none_match_of_a_write_forbids_the_named_versions() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for path in paths() {
         let tag = api.get("/products/1").await.expect(200).header("etag").to_owned();
         for forbidden in ["*", &tag] {

@@ -3,7 +3,7 @@
 
 use testkit::eventually;
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Stores, started};
 
 #[tokio::test]
 async fn three_concurrent_starts_fill_the_database_once() {
@@ -39,8 +39,7 @@ async fn database_of_the_previous_version_is_migrated() {
 
 #[tokio::test]
 async fn second_start_restores_no_deleted_product_and_overwrites_nothing() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     api.delete("/products/explicit/7").await.expect(204);
     api.delete("/products/130").await.expect(204);
     api.put("/products/8", &serde_json::json!({ "name": "Mine", "price_cents": 1 })).await.expect(200);

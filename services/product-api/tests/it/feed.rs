@@ -6,7 +6,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Api, SOON, Stores};
+use crate::support::{Api, SOON, Stores, started};
 
 /// An open event stream.
 struct Feed {
@@ -51,8 +51,7 @@ impl Feed {
 
 #[tokio::test]
 async fn feed_shows_reads_and_writes_as_they_happen() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let mut feed = Feed::of(&api, "?lane=explicit&kind=hit,miss,fill,refused,stale").await;
     let mut invalidations = Feed::of(&api, "?kind=invalidate").await;
     let entry = "product:explicit:1";
@@ -76,8 +75,7 @@ async fn feed_shows_reads_and_writes_as_they_happen() {
 
 #[tokio::test]
 async fn feed_shows_an_event_when_the_listener_receives_it() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let mut feed = Feed::of(&api, "?kind=event").await;
     stores.sql("UPDATE products SET stock = stock + 1 WHERE id = 5").await;
     let mut event = feed.next().await;

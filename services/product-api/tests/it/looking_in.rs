@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::support::Stores;
+use crate::support::{Stores, started};
 
 #[tokio::test]
 async fn an_entry_shows_its_state_age_lifetimes_version_tags_and_size() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let product = api.get("/products/production/1").await.expect(200);
     let stats = api.get("/cache/stats/product:production:1").await.expect(200).json();
     assert_eq!((&stats["key"], &stats["state"]), (&json!("product:production:1"), &json!("fresh")));
@@ -42,8 +41,7 @@ async fn entry_details_distinguish_absent_leased_stale_and_unreadable() {
 
 #[tokio::test]
 async fn foreign_and_invalid_keys_are_refused() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.redis(&["SET", "cart:1", "secret"]).await;
     stores.redis(&["SET", "product", "secret"]).await;
     api.get("/products/tags/1").await.expect(200);
@@ -70,8 +68,7 @@ async fn foreign_and_invalid_keys_are_refused() {
 
 #[tokio::test]
 async fn pages_of_entries_hold_every_entry_of_the_keyspace_and_no_other_key() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.redis(&["MSET", "cart:1", "x", "search:1", "x", "product", "x", "productX:1", "x"]).await;
     let mut expected = BTreeSet::new();
     for id in 1..=25 {
@@ -102,8 +99,7 @@ async fn pages_of_entries_hold_every_entry_of_the_keyspace_and_no_other_key() {
 
 #[tokio::test]
 async fn invalid_limits_and_cursors_are_refused_by_name() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for (query, status, field) in [
         ("limit=0", 422, "limit"),
         ("limit=1001", 422, "limit"),

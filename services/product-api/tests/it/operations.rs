@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::support::{Api, Service, Stores, TestResponse};
+use crate::support::{Api, Service, Stores, TestResponse, started};
 
 const ROUTES: [&str; 5] =
     ["/events?after=0", "/cache/entries", "/cache/stats/product:ttl:1", "/cache/feed?kind=nonsense", "/metrics"];
@@ -13,8 +13,7 @@ async fn get_with(api: &Api, path: &str, authorization: &str) -> TestResponse {
 
 #[tokio::test]
 async fn operations_routes_are_open_on_loopback_without_a_token() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     api.get("/products/ttl/1").await.expect(200);
     for route in ["/events?after=0", "/cache/entries", "/cache/stats/product:ttl:1", "/metrics"] {
         api.get(route).await.expect(200);

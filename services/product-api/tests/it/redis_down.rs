@@ -9,7 +9,7 @@ use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, turn};
+use crate::support::{Api, FRESH, Load, SOON, STRATEGIES, Stores, Workload, started, turn};
 
 /// Returns the time that this share of the requests did not exceed.
 fn percentile(times: &mut [Duration], share: f64) -> Duration {
@@ -363,8 +363,7 @@ async fn start_without_redis_serves_and_uses_redis_later() {
 /// Redis responds and refuses one command, so the invalidation is retried twenty times a second.
 #[tokio::test]
 async fn recurring_failure_is_logged_when_it_begins_and_when_it_ends() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     api.get("/products/explicit/1").await.expect(200);
     stores.redis(&["ACL", "SETUSER", "product-api", "-unlink"]).await;
     let refused = async || stores.redis(&["INFO", "errorstats"]).await;

@@ -8,7 +8,7 @@ use http_cache_semantics::{BeforeRequest, CachePolicy};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Api, Service, Stores, TestResponse};
+use crate::support::{Api, Service, Stores, TestResponse, started};
 
 /// A response as a shared cache stores it.
 struct Kept {
@@ -67,8 +67,7 @@ async fn age(stores: &Stores, key: &str, by_ms: u64) {
 
 #[tokio::test]
 async fn shared_cache_revalidates_responses_that_must_be_fresh() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let lanes = ["explicit", "writethrough", "events", "tags", "production"];
     let lanes = lanes.map(|strategy| format!("/products/{strategy}/1"));
     let others = ["/products/1", "/products?ids=1", "/products/by-category/1", "/products/featured", "/categories"];
@@ -126,8 +125,7 @@ async fn shared_cache_keeps_an_swr_entry_no_longer_than_its_hard_ttl() {
 
 #[tokio::test]
 async fn a_shared_cache_stores_neither_writes_nor_absences() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let created = json!({ "name": "New", "price_cents": 1, "category_id": 1 });
     for answer in [
         api.post("/products", &created).await.expect(201),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, turn};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, started, turn};
 
 const READERS: usize = 1_000;
 
@@ -120,8 +120,7 @@ async fn death_of_a_loading_process_delays_readers_by_at_most_its_lease() {
 /// A client that disconnects does not cancel the load that others wait for.
 #[tokio::test]
 async fn a_reader_that_hangs_up_does_not_end_the_load() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let lock = stores.lock_products().await;
     let hangs_up = api.request(reqwest::Method::GET, "/products/explicit/1").timeout(Duration::from_millis(300));
     assert!(Service::try_send(hangs_up).await.is_err_and(|error| error.is_timeout()));

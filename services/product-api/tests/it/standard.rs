@@ -3,12 +3,11 @@
 use serde_json::json;
 use testkit::{Postgres, eventually};
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Stores, started};
 
 #[tokio::test]
 async fn without_redis_the_service_is_degraded_and_not_unready() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.redis.stop().await.expect("it stops");
     eventually("the report of the loss", SOON, async || api.get("/readyz").await.json()["status"] == "degraded").await;
     assert_eq!(api.get("/readyz").await.expect(200).json()["checks"]["redis"]["status"], "failing");
@@ -58,8 +57,7 @@ async fn without_postgres_the_service_is_unready_serves_hits_and_recovers() {
 
 #[tokio::test]
 async fn metrics_are_prometheus_text_and_count_reads_loads_and_requests() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for _ in 0..3 {
         api.get("/products/ttl/1").await.expect(200);
     }
@@ -86,8 +84,7 @@ async fn metrics_are_prometheus_text_and_count_reads_loads_and_requests() {
 /// POST and PUT of categories; the other writes are in `bad_input.rs`.
 #[tokio::test]
 async fn a_body_that_is_an_array_writes_nothing() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let before = api.get("/categories").await.expect(200).body;
     api.put("/categories/1", &json!(["A name by position", "and a description"])).await.problem(422, "invalid-fields");
     api.put("/categories/1", &json!({ "name": null })).await.problem(422, "invalid-fields");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse};
+use crate::support::{Api, STRATEGIES, Service, Stores, TestResponse, started};
 
 /// Returns the URL of every representation that shows product 1 or its category.
 fn addresses() -> Vec<String> {
@@ -39,8 +39,7 @@ async fn record(api: &Api, stores: &Stores, seen: &mut HashMap<(String, String),
 
 #[tokio::test]
 async fn renamed_category_changes_every_validator_that_shows_its_name() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.sql("UPDATE products SET featured = true, category_id = 1 WHERE id = 1").await;
     stores.until_published().await;
     stores.redis(&["FLUSHALL"]).await;
@@ -67,8 +66,7 @@ async fn renamed_category_changes_every_validator_that_shows_its_name() {
 /// Changes of every shown column and of the category, a deletion, and a second creation under the same id and version.
 #[tokio::test]
 async fn representations_with_different_bytes_never_share_a_validator() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let mut seen = HashMap::new();
     record(&api, &stores, &mut seen).await;
     for change in [
@@ -95,8 +93,7 @@ async fn representations_with_different_bytes_never_share_a_validator() {
 /// The first version of another row is not the first version of the row that the client has read.
 #[tokio::test]
 async fn a_row_that_was_deleted_and_created_again_has_another_validator() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let row = "INSERT INTO products (id, name, price_cents, category_id) VALUES (9000, 'Twice', 1, 1)";
     stores.sql(row).await;
     let first = api.get("/products/9000").await.expect(200);

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
+use crate::support::{Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list};
 
 #[tokio::test]
 async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
@@ -99,8 +99,7 @@ async fn change_as_the_api_dies(stores: &Stores, change: &str) {
 /// service.
 #[tokio::test]
 async fn terminated_database_connections_are_replaced() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     stores.until_shop_is_applied().await;
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";

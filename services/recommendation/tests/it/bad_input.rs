@@ -2,12 +2,11 @@
 
 use reqwest::Method;
 
-use crate::support::{Service, Stores};
+use crate::support::{Service, started};
 
 #[tokio::test]
 async fn invalid_product_ids_are_malformed() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (_stores, _api, ours) = started().await;
     for id in ["abc", "0", "-1", "+1", "1.0", "1e3", "%20", "1%20", "%00", "9223372036854775808", "%FF", "'1'"] {
         ours.get(&format!("/recommendations/{id}")).await.problem(400, "malformed");
     }
@@ -16,8 +15,7 @@ async fn invalid_product_ids_are_malformed() {
 
 #[tokio::test]
 async fn invalid_parameters_are_refused_by_name() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (_stores, _api, ours) = started().await;
     let cart = "67e55044-10b1-426f-9247-bb680e5fe0c8";
     for limit in ["0", "13", "-1", "9223372036854775807"] {
         for path in [format!("/recommendations/1?limit={limit}"), format!("/recommendations?cart={cart}&limit={limit}")]
@@ -39,8 +37,7 @@ async fn invalid_parameters_are_refused_by_name() {
 
 #[tokio::test]
 async fn other_methods_and_other_paths_are_refused() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (_stores, _api, ours) = started().await;
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
         for path in ["/recommendations", "/recommendations/1"] {
             let answer = Service::send(ours.request(method.clone(), path)).await;

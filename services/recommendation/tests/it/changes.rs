@@ -5,12 +5,11 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Service, Stores, ids, item};
+use crate::support::{SOON, Service, ids, item, started};
 
 #[tokio::test]
 async fn price_changed_in_psql_reaches_the_lists_that_show_the_product() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     assert!(item(&ours.get("/recommendations/1").await.expect(200).json(), 25).is_some());
     for price in [13_901, 13_902, 13_903] {
         stores.shop_sql(&format!("UPDATE products SET price_cents = {price} WHERE id = 25")).await;
@@ -22,8 +21,7 @@ async fn price_changed_in_psql_reaches_the_lists_that_show_the_product() {
 
 #[tokio::test]
 async fn unavailable_products_leave_lists_and_available_ones_enter() {
-    let stores = Stores::start().await;
-    let (api, ours) = stores.both().await;
+    let (stores, api, ours) = started().await;
     let similar = async || ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
     assert!(similar().await.contains(&25) && similar().await.contains(&37) && !similar().await.contains(&61));
     api.put("/products/25", &json!({ "stock": 0 })).await.expect(200);
@@ -41,8 +39,7 @@ async fn unavailable_products_leave_lists_and_available_ones_enter() {
 
 #[tokio::test]
 async fn moved_product_leaves_and_enters_the_lists_of_its_categories() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let similar = async |id: i64| ids(&ours.get(&format!("/recommendations/{id}")).await.expect(200).json(), "similar");
     assert!(similar(1).await.contains(&25) && !similar(2).await.contains(&25));
     let own = similar(25).await;
@@ -54,8 +51,7 @@ async fn moved_product_leaves_and_enters_the_lists_of_its_categories() {
 
 #[tokio::test]
 async fn lists_show_the_new_name_of_a_renamed_category() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     ours.get("/recommendations/1").await.expect(200);
     stores.shop_sql("UPDATE categories SET name = 'Out of doors' WHERE id = 1").await;
     stores.until_shop_is_applied().await;
@@ -66,8 +62,7 @@ async fn lists_show_the_new_name_of_a_renamed_category() {
 /// One transaction: when its events are applied, no product that was known to be in the category is in it any more.
 #[tokio::test]
 async fn copy_has_the_new_name_of_a_category_that_all_products_leave() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     ours.get("/recommendations/1").await.expect(200);
     let renamed = "BEGIN; UPDATE categories SET name = 'Out of doors' WHERE id = 1;
                    UPDATE products SET category_id = 2 WHERE category_id = 1; COMMIT";
@@ -79,8 +74,7 @@ async fn copy_has_the_new_name_of_a_category_that_all_products_leave() {
 
 #[tokio::test]
 async fn reused_id_is_another_product() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     for _ in 0..4 {
         stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 25").await;
     }
@@ -105,8 +99,7 @@ async fn reused_id_is_another_product() {
 
 #[tokio::test]
 async fn change_that_concerns_no_list_leaves_the_lists_in_the_cache() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     stores.until_shop_is_applied().await;
     eventually("the list to be cached", SOON, async || {
         ours.get("/recommendations/1").await.expect(200).source() == "hit"
@@ -121,8 +114,7 @@ async fn change_that_concerns_no_list_leaves_the_lists_in_the_cache() {
 
 #[tokio::test]
 async fn cached_lists_equal_new_lists_after_any_change() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let read = async |id: i64| {
         let answer = ours.get(&format!("/recommendations/{id}")).await;
         let mut list = answer.json();

@@ -2,12 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::{Stores, ids, item};
+use crate::support::{Stores, ids, item, started};
 
 #[tokio::test]
 async fn similar_products_are_other_available_products_of_the_category() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let answer = ours.get("/recommendations/1").await.expect(200);
     assert_eq!(answer.source(), "fwd=miss; stored");
     let list = answer.json();
@@ -50,8 +49,7 @@ async fn products_with_equal_words_and_price_are_the_most_similar() {
 
 #[tokio::test]
 async fn lists_have_at_most_as_many_items_as_the_limit() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (_stores, _api, ours) = started().await;
     let all = ids(&ours.get("/recommendations/1").await.expect(200).json(), "similar");
     for limit in [1, 3, 12] {
         let few = ours.get(&format!("/recommendations/1?limit={limit}")).await.expect(200);
@@ -62,8 +60,7 @@ async fn lists_have_at_most_as_many_items_as_the_limit() {
 
 #[tokio::test]
 async fn unknown_product_is_not_found_and_lone_product_has_empty_lists() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     for _ in 0..2 {
         ours.get("/recommendations/4711").await.problem(404, "not-found");
     }
@@ -79,8 +76,7 @@ async fn unknown_product_is_not_found_and_lone_product_has_empty_lists() {
 /// Reads of ids without a product leave no tag set, and the creation of a product removes its negative entry.
 #[tokio::test]
 async fn reads_of_unknown_ids_leave_no_tag_sets() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let bookkeeping = async || stores.redis(&["EVAL", "return #redis.call('KEYS', 'recommendation:~*')", "0"]).await;
     ours.get("/recommendations/9001").await.problem(404, "not-found");
     let before = bookkeeping().await;
@@ -102,8 +98,7 @@ async fn reads_of_unknown_ids_leave_no_tag_sets() {
 
 #[tokio::test]
 async fn unchanged_list_is_not_sent_again() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let first = ours.get("/recommendations/1").await.expect(200);
     let tag = first.header("etag").to_owned();
     let again = || ours.request(reqwest::Method::GET, "/recommendations/1").header("if-none-match", &tag);
@@ -118,8 +113,7 @@ async fn unchanged_list_is_not_sent_again() {
 /// The limit truncates the list, and the status of the catalogue is added to each response: both are part of the bytes.
 #[tokio::test]
 async fn representations_with_different_bytes_never_share_a_validator() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut seen = std::collections::HashMap::new();
     for change in ["name = 'Other'", "price_cents = price_cents + 1", "stock = 0", "stock = 9"] {
         stores.shop_sql(&format!("UPDATE products SET {change} WHERE id = 2")).await;

@@ -6,12 +6,11 @@ use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::support::{Carts, SOON, Stores};
+use crate::support::{Carts, SOON, Stores, started};
 
 #[tokio::test]
 async fn malformed_event_becomes_a_dead_letter_and_the_next_is_applied() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.with(&[1]).await;
     for poison in ["{", "null", "7", r#"{"type":"cart.item_added"}"#] {
@@ -56,8 +55,7 @@ async fn unsupported_event_is_set_aside_and_the_next_is_applied() {
 
 #[tokio::test]
 async fn events_of_unknown_products_are_applied() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     stores.until_shop_is_applied().await;
     let seq: u64 = stores.shop_sql("SELECT seq FROM outbox_head").await.parse().unwrap();
     // The product is created and deleted before the service can fetch it.

@@ -2,7 +2,7 @@
 
 use testkit::{eventually, free_port};
 
-use crate::support::{Carts, SOON, Stores, ids, item, until_both_are_read, until_list};
+use crate::support::{Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list};
 
 /// Removes the last five events of the shop while its API is down, and assigns their numbers to other changes.
 async fn restore_shop(stores: &Stores, changes: &str) {
@@ -56,8 +56,7 @@ async fn recommendation_copies_a_restored_catalogue_whether_it_ran_or_not() {
 
 #[tokio::test]
 async fn recommendation_with_a_restored_database_gets_its_events_again() {
-    let stores = Stores::start().await;
-    let (api, ours) = stores.both().await;
+    let (stores, api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(5, &[2, 26]).await;

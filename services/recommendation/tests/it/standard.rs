@@ -3,12 +3,11 @@
 use contract::cart_reference;
 use testkit::eventually;
 
-use crate::support::{Carts, SOON, Stores};
+use crate::support::{Carts, SOON, started};
 
 #[tokio::test]
 async fn entries_carry_the_tags_of_everything_that_they_depend_on() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(5, &[2, 26]).await;
@@ -44,8 +43,7 @@ async fn entries_carry_the_tags_of_everything_that_they_depend_on() {
 
 #[tokio::test]
 async fn metrics_show_reads_events_and_the_position_of_the_copy() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     stores.shop_sql("UPDATE products SET price_cents = price_cents + 1 WHERE id = 25").await;
     stores.until_shop_is_applied().await;
     for _ in 0..3 {

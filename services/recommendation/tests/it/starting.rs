@@ -2,7 +2,7 @@
 
 use testkit::{eventually, free_port};
 
-use crate::support::{Carts, SOON, Service, Stores, ids};
+use crate::support::{Carts, SOON, Service, Stores, ids, started};
 
 #[tokio::test]
 async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
@@ -41,8 +41,7 @@ async fn recommendation_starts_without_redis_and_uses_it_when_it_returns() {
 
 #[tokio::test]
 async fn changes_during_downtime_show_after_the_start() {
-    let stores = Stores::start().await;
-    let (api, ours) = stores.both().await;
+    let (stores, api, ours) = started().await;
     ours.get("/recommendations/1").await.expect(200);
     ours.stop().await;
     stores.shop_sql("UPDATE products SET stock = 0 WHERE id = 25").await;

@@ -6,12 +6,11 @@ use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::support::{Carts, SOON, Stores, ids, item};
+use crate::support::{Carts, SOON, ids, item, started};
 
 #[tokio::test]
 async fn products_that_share_carts_significantly_recommend_each_other() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     assert_eq!(ids(&ours.get("/recommendations/1").await.expect(200).json(), "bought_together"), [] as [i64; 0]);
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
@@ -30,8 +29,7 @@ async fn products_that_share_carts_significantly_recommend_each_other() {
 
 #[tokio::test]
 async fn unavailable_product_is_recommended_again_when_available() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(5, &[2, 26]).await;
@@ -53,8 +51,7 @@ async fn unavailable_product_is_recommended_again_when_available() {
 
 #[tokio::test]
 async fn cart_list_fits_the_whole_cart_and_excludes_its_products() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.many(6, &[1, 14, 26]).await;
     carts.many(6, &[2, 38, 26]).await;
@@ -80,8 +77,7 @@ async fn cart_list_fits_the_whole_cart_and_excludes_its_products() {
 
 #[tokio::test]
 async fn unknown_cart_gets_empty_lists_that_are_not_stored() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (_stores, _api, ours) = started().await;
     for _ in 0..2 {
         let answer = ours.get(&format!("/recommendations?cart={}", Uuid::new_v4())).await.expect(200);
         assert_eq!(answer.source(), "fwd=miss; detail=not-stored");
@@ -91,8 +87,7 @@ async fn unknown_cart_gets_empty_lists_that_are_not_stored() {
 
 #[tokio::test]
 async fn repeated_or_late_event_has_no_effect() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     let cart = Uuid::new_v4();
     for (quantity, version) in [(3, 2), (1, 1), (3, 2), (0, 4), (7, 3), (0, 4)] {
@@ -108,8 +103,7 @@ async fn repeated_or_late_event_has_no_effect() {
 
 #[tokio::test]
 async fn products_removed_from_carts_are_unlearned() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut carts = Carts::new(&stores.redis);
     carts.many(6, &[2, 26]).await;
     let mut with_both = Vec::new();
@@ -129,8 +123,7 @@ async fn products_removed_from_carts_are_unlearned() {
 /// An ordinary connection to Postgres is given up after 7 s without a response.
 #[tokio::test]
 async fn learning_run_longer_than_a_request_timeout_is_finished() {
-    let stores = Stores::start().await;
-    let (_api, ours) = stores.both().await;
+    let (stores, _api, ours) = started().await;
     let mut other =
         diesel_async::AsyncPgConnection::establish(stores.database.url()).await.expect("the database is there");
     other.batch_execute("BEGIN; LOCK TABLE together IN EXCLUSIVE MODE").await.expect("nobody holds it for long");

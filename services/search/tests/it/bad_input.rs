@@ -1,11 +1,10 @@
 //! Invalid parameters are refused. A valid query never causes an error, whatever characters it has.
 
-use crate::support::{Found, Product, Search, Shop};
+use crate::support::{Found, Product, Search, Shop, started};
 
 #[tokio::test]
 async fn search_refuses_every_invalid_parameter_by_name() {
-    let shop = Shop::start().await;
-    let search = Search::of(&shop).await;
+    let (_shop, search) = started().await;
     let long = "x".repeat(201);
     for (name, value) in [
         ("q", long.as_str()),

@@ -3,12 +3,11 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Found, Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop, started};
 
 #[tokio::test]
 async fn search_follows_a_product_that_is_created_changed_and_deleted() {
-    let shop = Shop::start().await;
-    let search = Search::of(&shop).await;
+    let (shop, search) = started().await;
     assert_eq!(search.find("cobalt").await.total(), 0);
 
     let id = shop.create(&[Product { name: "Cobalt Vase", ..Product::default() }]).await[0];

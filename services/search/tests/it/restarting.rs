@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Found, Product, SOON, Search, Shop};
+use crate::support::{Found, Product, SOON, Search, Shop, started};
 
 /// The directory of the index within `INDEX__PATH`.
 const VERSION: &str = "v3";
@@ -171,8 +171,7 @@ async fn search_reindexes_the_catalogue_of_another_database() {
 /// error.
 #[tokio::test]
 async fn index_directory_belongs_to_one_process() {
-    let shop = Shop::start().await;
-    let search = Search::of(&shop).await;
+    let (shop, search) = started().await;
     let second = testkit::ChildProcess::start(&crate::support::command(&shop, search.index(), &[])).expect("it starts");
     let exit = second.exit().await.expect("it ends");
     assert_eq!(exit.code, 1);

@@ -1,6 +1,6 @@
 //! Metrics, the description of the parameters, and the end of the process.
 
-use crate::support::{Product, Search, Shop};
+use crate::support::{Product, Search, Shop, started};
 
 #[tokio::test]
 async fn search_reports_metrics_and_describes_its_parameters() {
@@ -21,8 +21,7 @@ async fn search_reports_metrics_and_describes_its_parameters() {
 
 #[tokio::test]
 async fn search_stops_cleanly_on_sigterm() {
-    let shop = Shop::start().await;
-    let search = Search::of(&shop).await;
+    let (_shop, search) = started().await;
     let exit = search.process.term().await.expect("it ends");
     assert_eq!(exit.code, 0, "{}", search.process.output());
     assert!(search.process.output().contains("the search service has stopped"), "{}", search.process.output());

@@ -42,6 +42,20 @@ pub(crate) async fn redis() -> Redis {
     Redis::start().await.unwrap()
 }
 
+/// Returns a Redis that only this test uses, a node on it, and a row with these tags.
+pub(crate) async fn one_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Row) {
+    let redis = redis().await;
+    let node = Node::on(&redis).await;
+    (redis, node, Row::new(tags))
+}
+
+/// Returns a Redis that only this test uses, two nodes on it, and a row with these tags.
+pub(crate) async fn two_nodes<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Node, Row) {
+    let (redis, node, row) = one_node(tags).await;
+    let peer = Node::on(&redis).await;
+    (redis, node, peer, row)
+}
+
 /// Returns how many of `names` exist in Redis.
 pub(crate) async fn existing(redis: &Redis, names: &[&str]) -> u64 {
     redis.cli(&[&["EXISTS"], names].concat()).await.unwrap().parse().unwrap()

@@ -9,7 +9,7 @@ use testkit::{Redis, eventually};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use super::{Loader, Row, SOON, patient, settings};
+use super::{Load, Loader, Row, SOON, patient, settings};
 
 /// A client of keyspace `shop` with a cache `item`.
 #[derive(Clone, Debug)]
@@ -54,6 +54,13 @@ impl Node {
     pub(crate) fn start(&self, id: u32, load: &Loader) -> Reading {
         let (cache, load) = (self.cache.clone(), Loader::clone(load));
         Reading(tokio::spawn(async move { cache.read(id, move || load()).await }))
+    }
+
+    /// Starts a read of `row` in the background, and waits until its load has read the row.
+    pub(crate) async fn loading(&self, id: u32, row: &Row) -> (Reading, Load) {
+        let (mut gate, load) = row.gated();
+        let reading = self.start(id, &load);
+        (reading, gate.began().await)
     }
 
     /// Stores `row` as entry `id`.

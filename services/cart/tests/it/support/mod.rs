@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(crate) use cart::{CartOf, view_key};
 pub(crate) use fake::Fake;
-pub(crate) use stores::Stores;
+pub(crate) use stores::{Stores, started};
 pub(crate) use testkit::http::{Service, TestResponse};
 
 /// The timeout for what should happen at once: long enough for a busy machine.

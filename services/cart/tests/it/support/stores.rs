@@ -97,3 +97,11 @@ impl Stores {
         .await;
     }
 }
+
+/// Starts a cart on its own stores, with a fake product API that has the products 1 to `products`.
+pub(crate) async fn started(products: i64) -> (Stores, Fake, Service) {
+    let stores = Stores::start().await;
+    let fake = Fake::start(products).await;
+    let service = stores.cart(&fake).await;
+    (stores, fake, service)
+}

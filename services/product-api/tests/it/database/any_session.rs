@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testkit::Postgres;
 
-use crate::support::Stores;
+use crate::support::{Stores, started};
 
 const CHANGE: &str = "UPDATE public.products SET stock = stock + 1 WHERE id = 1";
 
@@ -99,8 +99,7 @@ async fn every_kind_of_statement_is_announced() {
 
 #[tokio::test]
 async fn data_only_restore_brings_back_and_announces_every_row() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.sql("UPDATE products SET stock = 1 WHERE id < 30").await;
     stores.whole_stream().await;
     api.stop().await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Stores;
+use crate::support::{Stores, started};
 
 async fn create(api: &crate::support::Api) -> i64 {
     let new = json!({ "name": "New", "price_cents": 1, "category_id": 1 });
@@ -15,8 +15,7 @@ fn by_hand(ids: &str) -> String {
 
 #[tokio::test]
 async fn new_product_gets_the_next_free_id_after_any_number_inserted_by_hand() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.sql(&by_hand("generate_series(131, 131)")).await;
     assert_eq!(create(&api).await, 132);
     stores.sql(&by_hand("generate_series(133, 1132)")).await;
@@ -33,8 +32,7 @@ async fn new_product_gets_the_next_free_id_after_any_number_inserted_by_hand() {
 
 #[tokio::test]
 async fn id_inserted_by_hand_and_not_committed_yet_costs_another_attempt() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let mut other = stores.connect().await;
     let insert = format!("BEGIN; {}", by_hand("generate_series(131, 131)"));
     diesel_async::SimpleAsyncConnection::batch_execute(&mut other, &insert).await.expect("the test's own SQL");
@@ -48,8 +46,7 @@ async fn id_inserted_by_hand_and_not_committed_yet_costs_another_attempt() {
 
 #[tokio::test]
 async fn generated_category_and_outbox_ids_pass_over_those_inserted_by_hand() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores
         .sql("INSERT INTO categories (id, name) SELECT id, 'by hand ' || id FROM generate_series(13, 1012) AS id")
         .await;

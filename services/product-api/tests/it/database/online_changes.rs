@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Api, STRATEGIES, Stores};
+use crate::support::{Api, STRATEGIES, started};
 
 /// Sends concurrent requests, so that every connection of the pool has prepared each statement.
 async fn all_succeed(api: &Api, round: usize) {
@@ -21,8 +21,7 @@ async fn all_succeed(api: &Api, round: usize) {
 
 #[tokio::test]
 async fn column_type_changed_online_fails_no_request() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     for (round, kind) in ["varchar(200)", "text", "varchar(250)"].into_iter().enumerate() {
         all_succeed(&api, round).await;
         stores.sql(&format!("ALTER TABLE products ALTER name TYPE {kind}")).await;

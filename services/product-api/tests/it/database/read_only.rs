@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testkit::{Postgres, eventually};
 
-use crate::support::{Api, SOON, STRATEGIES, Stores};
+use crate::support::{Api, SOON, STRATEGIES, Stores, started};
 
 async fn readiness(api: &Api) -> (Value, Value) {
     let report = api.get("/readyz").await.expect(200).json();
@@ -45,8 +45,7 @@ async fn everything_is_written(api: &Api) {
 
 #[tokio::test]
 async fn read_only_database_serves_reads_refuses_writes_and_recovers() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let postgres = Postgres::shared().await;
     postgres.set_read_only(stores.database.name(), true).await.expect("the test's own SQL");
     eventually("new sessions", SOON, async || api.get("/products/3").await.status == 200).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Stores, started};
 
 /// Refuses this many updates with this SQLSTATE. The sequence counts across rollbacks.
 async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
@@ -23,8 +23,7 @@ async fn refuse_updates(stores: &Stores, sqlstate: &str, times: u32) {
 
 #[tokio::test]
 async fn contention_is_retried_and_exhausted_resources_are_503() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let change = json!({ "stock": 7 });
     for (sqlstate, strategy) in [("40P01", "explicit"), ("40001", "writethrough"), ("55P03", "production")] {
         refuse_updates(&stores, sqlstate, 2).await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::support::{STRATEGIES, Stores, seq};
+use crate::support::{STRATEGIES, Stores, seq, started};
 
 /// Returns the changes without the envelope, and checks the envelope.
 fn bare(events: Vec<Value>) -> Vec<Value> {
@@ -31,8 +31,7 @@ fn bare(events: Vec<Value>) -> Vec<Value> {
 
 #[tokio::test]
 async fn every_write_through_the_api_is_announced_with_what_it_changed() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let head = stores.settled_head().await;
     let new = json!({ "name": "New", "price_cents": 100, "category_id": 1 });
     let path = api.post("/products", &new).await.expect(201).header("location").to_owned();
@@ -135,8 +134,7 @@ async fn change_of_the_whole_catalogue_records_one_event_per_product() {
 
 #[tokio::test]
 async fn rollbacks_and_changes_without_effect_are_not_announced() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let head = stores.settled_head().await;
     for sql in [
         "BEGIN; UPDATE products SET stock = stock + 1; DELETE FROM products WHERE id = 5; ROLLBACK",

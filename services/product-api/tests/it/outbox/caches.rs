@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Stores, started};
 
 #[tokio::test]
 async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
@@ -45,8 +45,7 @@ async fn change_in_psql_removes_the_product_and_the_lists_that_show_it() {
 
 #[tokio::test]
 async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.sql("UPDATE products SET category_id = 1 WHERE id = 1").await;
     stores.until_published().await;
     let paths = ["/products/production/1", "/products/tags/1", "/products/events/1", "/products/writethrough/1"];
@@ -71,8 +70,7 @@ async fn category_renamed_or_created_in_psql_is_shown_by_the_lists() {
 /// An absent entry is removed when psql creates the product, and a product that psql deletes disappears.
 #[tokio::test]
 async fn a_product_that_psql_creates_or_deletes_is_found_or_gone() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.until_published().await;
     for strategy in ["production", "tags", "events", "explicit"] {
         api.get(&format!("/products/{strategy}/9001")).await.problem(404, "not-found");

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Stores, seq};
+use crate::support::{Stores, seq, started};
 
 fn numbers(page: &Value) -> Vec<i64> {
     page["events"].as_array().expect("a list").iter().map(seq).collect()
@@ -43,8 +43,7 @@ async fn pages_of_the_log_together_equal_the_stream() {
 
 #[tokio::test]
 async fn invalid_query_is_refused_with_the_name_of_the_parameter() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let too_many = (1..=501).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
     let too_many = format!("/products?ids={too_many}");
     for (path, status, field) in [
@@ -77,8 +76,7 @@ async fn invalid_query_is_refused_with_the_name_of_the_parameter() {
 
 #[tokio::test]
 async fn several_products_in_one_request_return_those_that_exist() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let ids = async |ids: &str| {
         let page = api.get(&format!("/products?ids={ids}")).await.expect(200).json();
         assert_eq!(page.get("next_cursor"), None);

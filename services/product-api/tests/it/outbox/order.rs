@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{SOON, Stores, seq, turn};
+use crate::support::{SOON, Stores, seq, started, turn};
 
 /// Four sessions, each of which changes the same 20 products and more, `rounds` times, and sometimes commits late: the
 /// ids of outbox rows are taken in another order than they become visible.
@@ -156,8 +156,7 @@ async fn left_behind(stores: &Stores) -> i64 {
 
 #[tokio::test]
 async fn numbered_event_without_an_entry_is_found_by_polling_and_applied() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.until_published().await;
     api.get("/products/production/5").await.expect(200);
     let number = left_behind(&stores).await;

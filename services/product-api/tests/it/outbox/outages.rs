@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{Api, SOON, Stores, seq};
+use crate::support::{Api, SOON, seq, started};
 
 const FAILING: &str = "the relay cannot publish events";
 const RECOVERED: &str = "the relay publishes events again";
@@ -53,8 +53,7 @@ fn assert_paused((failures, lasted): (f64, f64)) {
 
 #[tokio::test]
 async fn redis_that_is_a_replica_degrades_the_service_and_is_logged_once() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     until_relay_is(&api, "ok").await;
     // As after a failover: Redis responds, and accepts no writes.
     stores.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
@@ -75,8 +74,7 @@ async fn redis_that_is_a_replica_degrades_the_service_and_is_logged_once() {
 
 #[tokio::test]
 async fn database_that_is_read_only_degrades_the_service_and_is_logged_once() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     until_relay_is(&api, "ok").await;
     let read_only = async |is_on: &str| {
         let alter = format!(
@@ -105,8 +103,7 @@ async fn database_that_is_read_only_degrades_the_service_and_is_logged_once() {
 /// One batch, in which Redis refuses the invalidation of one event.
 #[tokio::test]
 async fn event_that_cannot_be_applied_holds_up_only_later_events() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let head = stores.settled_head().await;
     // The key to which the tag's members are moved is not a set.
     let poison = "product:~drain:product:7";

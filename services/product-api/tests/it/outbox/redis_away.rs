@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{Api, SOON, STREAM, Stores, seq, turn};
+use crate::support::{Api, SOON, STREAM, Stores, seq, started, turn};
 
 /// Waits until the stream ends with the last assigned number.
 async fn until_caught_up(stores: &Stores) {
@@ -21,8 +21,7 @@ async fn log_after(api: &Api, after: i64) -> Vec<Value> {
 
 #[tokio::test]
 async fn changes_during_a_redis_outage_are_numbered_and_appended_later() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let head = stores.settled_head().await;
     stores.redis.kill().await.expect("it is killed");
     api.put("/products/events/1", &json!({ "stock": 901 })).await.expect(200);
@@ -94,8 +93,7 @@ async fn lost_stream_is_refilled_under_the_same_numbers() {
 /// All data of Redis are from an older time: entries, tags, fences, stream.
 #[tokio::test]
 async fn redis_restored_from_older_data_serves_nothing_stale() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.until_published().await;
     let strategies = ["explicit", "writethrough", "events", "tags", "production"];
     let paths = strategies.map(|strategy| format!("/products/{strategy}/1"));
@@ -123,8 +121,7 @@ async fn redis_restored_from_older_data_serves_nothing_stale() {
 /// As after a failover to a replica that lagged behind.
 #[tokio::test]
 async fn stream_that_lost_its_end_continues_at_its_last_entry() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let before = stores.whole_stream().await;
     let begun_anew = async || {
         let metrics = api.metrics().await;

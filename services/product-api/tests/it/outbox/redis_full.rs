@@ -1,6 +1,6 @@
 //! Redis is full: events are appended nevertheless.
 
-use crate::support::Stores;
+use crate::support::{Stores, started};
 
 /// Redis can evict nothing, as when data without a TTL fill it.
 #[tokio::test]
@@ -22,8 +22,7 @@ async fn events_are_appended_while_redis_has_no_memory_left() {
 /// Reads of unknown ids leave no tag set, and a creation removes the entries that they have left.
 #[tokio::test]
 async fn reads_of_unknown_ids_leave_no_tag_sets() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let bookkeeping = async || stores.redis(&["EVAL", "return #redis.call('KEYS', 'product:~*')", "0"]).await;
     api.get("/products/production/9001").await.problem(404, "not-found");
     let before = bookkeeping().await;

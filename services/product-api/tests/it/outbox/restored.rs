@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{SOON, STREAM, Stores, seq};
+use crate::support::{SOON, STREAM, Stores, seq, started};
 
 /// Removes the last `count` events, as a backup from before them would. Their changes stay, which makes no difference
 /// to the log.
@@ -31,8 +31,7 @@ async fn relay_replaces_the_stream_of_a_lost_history_whatever_its_height() {
     // Below the old height, at it, and above it; also numbered by a relay that cannot append.
     for (lost, changed, without_stream) in [(5, 4, false), (5, 5, false), (5, 6, false), (5, 6, true), (142, 3, false)]
     {
-        let stores = Stores::start().await;
-        let api = stores.api().await;
+        let (stores, api) = started().await;
         let before = stores.whole_stream().await;
         api.get("/products/explicit/1").await.expect(200);
         api.get("/products/ttl/1").await.expect(200);
@@ -81,8 +80,7 @@ async fn relay_that_keeps_running_notices_a_head_that_was_lowered() {
 
 #[tokio::test]
 async fn restarted_relay_keeps_the_stream() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.until_published().await;
     stores.redis(&["XGROUP", "CREATE", STREAM, "somebody", "0"]).await;
     api.process.kill9().await.expect("it is killed");
@@ -98,8 +96,7 @@ async fn restarted_relay_keeps_the_stream() {
 
 #[tokio::test]
 async fn log_says_whether_an_event_is_part_of_its_history() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     stores.until_published().await;
     let page = api.get("/events?after=141").await.expect(200).json();
     let before = page["epoch"].as_str().expect("an epoch").to_owned();

@@ -11,12 +11,11 @@ mod writethrough;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{FRESH, SOON, STRATEGIES, Stores};
+use crate::support::{FRESH, SOON, STRATEGIES, Stores, started};
 
 #[tokio::test]
 async fn a_first_read_is_a_miss_and_the_second_a_hit_with_the_same_bytes() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/1");
         let miss = api.get(&path).await.expect(200);
@@ -50,8 +49,7 @@ async fn a_write_in_one_process_is_seen_at_once_in_every_other() {
 /// A write through one strategy keeps the entries of the others, except of those that depend on events: these follow.
 #[tokio::test]
 async fn each_strategy_has_entries_of_its_own() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for strategy in STRATEGIES {
         api.get(&format!("/products/{strategy}/3")).await.expect(200);
     }
@@ -69,8 +67,7 @@ async fn each_strategy_has_entries_of_its_own() {
 /// "No such product" is cached, and removed by the writer that creates the product.
 #[tokio::test]
 async fn absent_product_is_cached_as_absent_until_its_creation() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let other = stores.api().await;
     let next: i64 = stores.sql("SELECT last_value + 1 FROM products_id_seq").await.parse().expect("a number");
     for strategy in STRATEGIES {
@@ -96,8 +93,7 @@ async fn absent_product_is_cached_as_absent_until_its_creation() {
 /// A refused write must not remove the entry, nor leave a lease that other readers wait for.
 #[tokio::test]
 async fn a_refused_write_leaves_entry_and_readers_alone() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for strategy in STRATEGIES {
         let path = format!("/products/{strategy}/4");
         let before = api.get(&path).await.expect(200).version();

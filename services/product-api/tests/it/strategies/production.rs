@@ -3,12 +3,11 @@
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Stores};
+use crate::support::{SOON, Stores, started};
 
 #[tokio::test]
 async fn write_removes_the_entry_and_every_entry_that_shows_the_product() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let before = api.get("/products/production/1").await.expect(200);
     let list = format!("/products/by-category/{}", before.json()["category"]["id"]);
     api.get(&list).await.expect(200);
@@ -22,8 +21,7 @@ async fn write_removes_the_entry_and_every_entry_that_shows_the_product() {
 
 #[tokio::test]
 async fn write_made_elsewhere_is_invalidated_by_event() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (stores, api) = started().await;
     let elsewhere = stores.api().await;
     let before = api.get("/products/production/1").await.expect(200).version();
     elsewhere.put("/products/1", &json!({ "stock": 1 })).await.expect(200);

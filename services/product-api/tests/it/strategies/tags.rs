@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{Api, SOON, Stores};
+use crate::support::{Api, SOON, Stores, started};
 
 /// Two products of one category and one of another, with the lists of both.
 struct Shelves {
@@ -17,8 +17,7 @@ struct Shelves {
 
 impl Shelves {
     async fn stocked() -> Self {
-        let stores = Stores::start().await;
-        let api = stores.api().await;
+        let (stores, api) = started().await;
         let mut ids = [0; 3];
         for (id, category) in ids.iter_mut().zip([1, 1, 2]) {
             let new = json!({ "name": "A thing", "price_cents": 100, "category_id": category });
@@ -127,8 +126,7 @@ async fn a_list_shows_the_category_the_number_and_the_products() {
 
 #[tokio::test]
 async fn a_category_that_does_not_exist_is_cached_as_absent() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for source in ["fwd=miss; stored", "hit"] {
         let read = api.get("/products/by-category/4711").await;
         read.problem(404, "not-found");

@@ -3,12 +3,11 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::Stores;
+use crate::support::{Stores, started};
 
 #[tokio::test]
 async fn the_read_after_a_write_is_a_hit_with_the_new_value() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     for known in [false, true] {
         let written = api.put("/products/writethrough/1", &json!({ "stock": i32::from(known) })).await.expect(200);
         assert_eq!(written.source(), "fwd=method; detail=stored");
@@ -40,8 +39,7 @@ async fn concurrent_writers_leave_the_last_version_behind() {
 
 #[tokio::test]
 async fn write_with_a_failed_precondition_does_not_touch_the_entry() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     api.get("/products/writethrough/1").await.expect(200);
     let request = api.request(reqwest::Method::PUT, "/products/writethrough/1").json(&json!({ "stock": 1 }));
     crate::support::Service::send(request.header("if-match", "\"999\"")).await.problem(412, "precondition-failed");
@@ -51,8 +49,7 @@ async fn write_with_a_failed_precondition_does_not_touch_the_entry() {
 /// The category's name comes from another row: the row lock does not cover it, but its tag does.
 #[tokio::test]
 async fn renamed_category_is_not_served_from_a_written_through_entry() {
-    let stores = Stores::start().await;
-    let api = stores.api().await;
+    let (_stores, api) = started().await;
     let written = api.put("/products/writethrough/1", &json!({ "stock": 1 })).await.expect(200).json();
     let category = written["category"]["id"].as_i64().expect("an id");
     api.put(&format!("/categories/{category}"), &json!({ "name": "Renamed" })).await.expect(200);

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub(crate) use api::Api;
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
-pub(crate) use stores::Stores;
+pub(crate) use stores::{Stores, started};
 pub(crate) use stream::{STREAM, seq};
 pub(crate) use testkit::http::{Service, TestResponse};
 pub(crate) use workload::{Load, Workload};

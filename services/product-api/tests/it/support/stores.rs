@@ -88,3 +88,10 @@ impl Stores {
         .await;
     }
 }
+
+/// Starts a product API on its own stores.
+pub(crate) async fn started() -> (Stores, Api) {
+    let stores = Stores::start().await;
+    let api = stores.api().await;
+    (stores, api)
+}

@@ -124,3 +124,10 @@ pub(crate) async fn until_both_are_read(ours: &Service) {
 pub(crate) async fn until_list(service: &Service, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     eventually(what, SOON, async || Some(service.get(path).await.expect(200).json()).filter(|list| is_so(list))).await
 }
+
+/// Starts the product API and the recommendation service on their own stores.
+pub(crate) async fn started() -> (Stores, Service, Service) {
+    let stores = Stores::start().await;
+    let (api, ours) = stores.both().await;
+    (stores, api, ours)
+}

@@ -5,7 +5,7 @@ mod shop;
 
 use std::time::Duration;
 
-pub(crate) use search::{Found, Search, command};
+pub(crate) use search::{Found, Search, command, started};
 pub(crate) use shop::{Product, Shop};
 pub(crate) use testkit::http::TestResponse;
 

@@ -149,3 +149,10 @@ pub(crate) fn command(shop: &Shop, directory: &Path, settings: &[(&str, &str)]) 
     command.env("INDEX__PATH", directory);
     command
 }
+
+/// Starts a shop, and a search over it that is ready.
+pub(crate) async fn started() -> (Shop, Search) {
+    let shop = Shop::start().await;
+    let search = Search::of(&shop).await;
+    (shop, search)
+}
