@@ -7,9 +7,7 @@ pub mod log;
 mod recurring_failure;
 pub mod redis;
 pub mod relay;
-mod source;
 
 pub use backoff::Backoff;
-pub use event::{Event, EventData, SCHEMA, Unreadable};
+pub use event::{Event, EventData, EventSource, SCHEMA, Unreadable};
 pub use recurring_failure::RecurringFailure;
-pub use source::EventSource;

@@ -26,25 +26,27 @@
 //! error that says so.
 
 mod batch_size;
-mod error;
 mod handle;
 mod health;
 mod hook;
-mod migrations;
 mod outbox;
 mod pipeline;
 mod replay;
 mod session;
 mod settings;
-mod state;
 mod stream;
 mod table;
 mod task;
 mod worker;
 
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
 pub use handle::Relay;
 pub use health::RelayFailure;
 pub use hook::{OutboxEvent, RelayHook};
-pub use migrations::MIGRATIONS;
 pub use outbox::{Outbox, OutboxError};
 pub use settings::RelaySettings;
+
+/// Creates the tables of the outbox, in the schema `public`. Apply them before the migrations of the service, whose
+/// triggers write to the outbox.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");

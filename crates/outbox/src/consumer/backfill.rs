@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use super::handler::EventHandler;
-use super::outcome::BatchOutcome;
 use super::plan::parse;
-use super::retry::Retry;
-use super::stop::Stopped;
+use super::retry::{BatchOutcome, Retry};
+use super::session::Stopped;
 use super::stream::{Body, Entry};
 use crate::backoff::Backoff;
 use crate::event::Event;

@@ -4,10 +4,9 @@ use tracing::warn;
 
 use super::backfill::{Backfill, BackfillResult, DuringLogOutage};
 use super::handler::{EventHandler, Resync};
-use super::outcome::BatchOutcome;
 use super::plan::{Step, plan};
-use super::retry::Retry;
-use super::stop::{SessionEnd, Stopped};
+use super::retry::{BatchOutcome, Retry};
+use super::session::{SessionEnd, Stopped};
 use super::stream::{Entry, StreamReader};
 use crate::log::EventLog;
 
@@ -65,10 +64,12 @@ impl<R: EventHandler> Effects<R> {
         Ok(())
     }
 
-    /// Writes the dead letters, and only then advances the service past them.
-    pub(super) async fn write(&self, stream: &StreamReader, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
+    /// Writes the dead letters, if there is a stream, and only then advances the service past them.
+    pub(super) async fn write(&self, stream: Option<&StreamReader>, outcome: &BatchOutcome) -> Result<(), SessionEnd> {
         for letter in &outcome.dead_letters {
-            stream.dead_letter(&self.dead_letters, letter.fields(self.retry.source.stream)).await?;
+            if let Some(stream) = stream {
+                stream.dead_letter(&self.dead_letters, letter.fields(self.retry.source.stream)).await?;
+            }
             self.retry.monitor.meter.dead_letter(letter.reason);
         }
         Ok(self.retry.skip_dead_letters(outcome).await?)

@@ -20,8 +20,7 @@ use super::handler::{EventHandler, Resync};
 use super::history::{self, HistoryCheck};
 use super::join::{Join, Membership};
 use super::monitor;
-use super::session::Session;
-use super::stop::SessionEnd;
+use super::session::{Session, SessionEnd};
 use super::stream::{Entry, StreamReader};
 use crate::log::LogPosition;
 
@@ -167,7 +166,7 @@ impl<R: EventHandler> Group<R> {
         let (effects, floor) = (&mut self.effects, self.membership.last.map(|last| last.seq));
         let work = async {
             let outcome = effects.apply(&entries, floor, first_seq, DuringLogOutage::GiveUp).await?;
-            effects.write(stream, &outcome).await
+            effects.write(Some(stream), &outcome).await
         };
         tokio::select! {
             done = work => done?,

@@ -11,16 +11,16 @@ use super::group::Group;
 use super::handler::EventHandler;
 use super::meter::Meter;
 use super::monitor::ConsumerMonitor;
+use super::progress::ConsumerStatus;
 use super::pubsub::{Listener, OnLoss};
 use super::reader::Reader;
 use super::retry::{RecentEvents, Retry};
 use super::session::Session;
 use super::settings::{ChannelSubscription, ConsumerSettings, Delivery, Subscription, Transport};
-use super::status::ConsumerStatus;
 use super::stream::Scripts;
 use super::task::Task;
+use crate::event::EventSource;
 use crate::redis::{self, COMMAND_TIMEOUT, RedisUrlError};
-use crate::source::EventSource;
 
 /// The task of a process that reads a stream. Stop it with [`Consumer::stop`]. Dropping it also stops the task, without
 /// waiting for the task to end.

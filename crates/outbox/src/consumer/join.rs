@@ -6,9 +6,8 @@ use super::backfill::BackfillResult;
 use super::effects::Effects;
 use super::handler::{EventHandler, Position, Resync};
 use super::history::{HistoryCheck, compare};
-use super::outcome::BatchOutcome;
-use super::retry::RecentEvents;
-use super::stop::SessionEnd;
+use super::retry::{BatchOutcome, RecentEvents};
+use super::session::SessionEnd;
 use super::stream::{StreamReader, StreamState};
 use crate::log::LogPosition;
 
@@ -126,7 +125,7 @@ impl<R: EventHandler> Join<'_, R> {
                 }
             }
             self.effects.resync_after_loss(&mut outcome).await?;
-            self.effects.write(self.stream, &outcome).await?;
+            self.effects.write(Some(self.stream), &outcome).await?;
         }
         self.stream.create(self.group, from.seq).await?;
         Ok(from)

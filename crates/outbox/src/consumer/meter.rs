@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, NoopRecorder, counter, gauge, histogram};
 
 use super::handler::Resync;
 
@@ -49,22 +49,7 @@ impl Meter {
 
     /// Returns metrics that nothing exports.
     pub(super) fn none() -> Self {
-        let (counter, gauge) = (Counter::noop, Gauge::noop);
-        Self {
-            labels: None,
-            received: counter(),
-            duplicates: counter(),
-            gaps: counter(),
-            retries: counter(),
-            claimed: counter(),
-            lost: counter(),
-            connected: gauge(),
-            applied: counter(),
-            lag: gauge(),
-            lag_seconds: gauge(),
-            verified: gauge(),
-            delay: Histogram::noop(),
-        }
+        Self { labels: None, ..metrics::with_local_recorder(&NoopRecorder, || Self::new("", "")) }
     }
 
     /// Counts applied events. The delay is the difference between the database's clock and the clock of this process,

@@ -13,8 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
 use super::meter::Meter;
-use super::progress::ProgressChecks;
-use super::status::ConsumerStatus;
+use super::progress::{ConsumerStatus, ProgressChecks};
 use super::stream::StreamReader;
 use crate::log::EventLog;
 

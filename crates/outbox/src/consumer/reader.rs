@@ -14,9 +14,8 @@ use super::effects::Effects;
 use super::handler::{EventHandler, Resync};
 use super::history::{HistoryCheck, compare};
 use super::monitor;
-use super::outcome::BatchOutcome;
-use super::session::Session;
-use super::stop::SessionEnd;
+use super::retry::BatchOutcome;
+use super::session::{Session, SessionEnd};
 use super::stream::{Entry, StreamReader};
 use crate::backoff::Backoff;
 use crate::log::{LogError, LogPosition};
@@ -187,12 +186,8 @@ impl<R: EventHandler> Reader<R> {
                 detail = letter.detail,
                 "an event is written to the dead letters"
             );
-            if let Some(stream) = stream {
-                stream.dead_letter(&self.effects.dead_letters, letter.fields(self.effects.retry.source.stream)).await?;
-            }
-            self.session.monitor.meter.dead_letter(letter.reason);
         }
-        Ok(self.effects.retry.skip_dead_letters(outcome).await?)
+        self.effects.write(stream, outcome).await
     }
 
     fn go_to(&mut self, position: LogPosition) {

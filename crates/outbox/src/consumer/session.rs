@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use fred::clients::SubscriberClient;
 use fred::error::{Error, ErrorKind};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::ConsumerMonitor;
-use super::stop::SessionEnd;
 use super::stream::{Scripts, StreamReader};
+use crate::backoff::Backoff;
 use crate::redis::{self, RedisUrlError};
 
 /// The configuration of the sessions, and the state that outlives them.
@@ -49,4 +50,36 @@ impl Session {
 
 fn unusable(error: RedisUrlError) -> SessionEnd {
     SessionEnd::Redis(Error::new(ErrorKind::Config, error.to_string()))
+}
+
+/// The consumer was stopped before this was done.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+#[derive(Debug)]
+pub(super) enum SessionEnd {
+    /// The consumer was stopped.
+    Stopped,
+    /// A Redis error; the next session may succeed.
+    Redis(Error),
+}
+
+impl From<Stopped> for SessionEnd {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<Error> for SessionEnd {
+    fn from(error: Error) -> Self {
+        Self::Redis(error)
+    }
+}
+
+/// Waits for the next pause of `backoff`. Returns an error if the consumer is stopped.
+pub(super) async fn pause(stop: &CancellationToken, backoff: &mut Backoff) -> Result<(), Stopped> {
+    tokio::select! {
+        () = sleep(backoff.pause()) => Ok(()),
+        () = stop.cancelled() => Err(Stopped),
+    }
 }

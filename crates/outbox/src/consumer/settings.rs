@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::event::EventSource;
 use crate::log::{EventLog, LogPosition};
-use crate::source::EventSource;
 
 /// How a service consumes events. The `[events]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::group::Group;
 use super::handler::EventHandler;
 use super::monitor::ConsumerMonitor;
+use super::progress::ConsumerStatus;
 use super::pubsub::Listener;
 use super::reader::Reader;
-use super::status::ConsumerStatus;
-use super::stop::{SessionEnd, pause};
+use super::session::{SessionEnd, pause};
 use crate::backoff::Backoff;
 use crate::recurring_failure::RecurringFailure;
 

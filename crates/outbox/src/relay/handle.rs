@@ -13,8 +13,8 @@ use super::settings::RelaySettings;
 use super::stream::StreamWriter;
 use super::task;
 use super::worker::Worker;
+use crate::event::EventSource;
 use crate::redis::RedisUrlError;
-use crate::source::EventSource;
 
 /// The relay of one process. Only [`Relay::stop`] ends it.
 #[derive(Debug)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::stream::is_diverged;
+use crate::consumer::HandlerError;
 use crate::{Backoff, RecurringFailure};
 
 /// The shortest and the longest pause between two attempts.
@@ -56,5 +58,40 @@ impl RelayHealth {
         self.advanced();
         self.status_sender.send_if_modified(|told| told.take().is_some());
         self.outage.recovered();
+    }
+}
+
+/// Why a round has failed.
+pub(super) enum RelayError {
+    /// The connection to Postgres failed; the relay reconnects.
+    Postgres(String),
+    /// Redis did not append, or the hook failed: the rows stay in the outbox, and the relay retries.
+    Elsewhere(RelayFailure, String),
+    /// The stream has other events under the numbers of these rows.
+    Diverged,
+}
+
+impl RelayError {
+    /// Returns the error of a stream that is not as the relay expects it.
+    pub(super) fn stream(why: String) -> Self {
+        Self::Elsewhere(RelayFailure::Stream, why)
+    }
+}
+
+impl From<diesel::result::Error> for RelayError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Postgres(error.to_string())
+    }
+}
+
+impl From<fred::error::Error> for RelayError {
+    fn from(error: fred::error::Error) -> Self {
+        if is_diverged(&error) { Self::Diverged } else { Self::stream(error.details().to_owned()) }
+    }
+}
+
+impl From<HandlerError> for RelayError {
+    fn from(error: HandlerError) -> Self {
+        Self::Elsewhere(RelayFailure::Invalidation, error.to_string())
     }
 }

@@ -4,10 +4,10 @@ use diesel_async::AsyncPgConnection;
 use metrics::counter;
 use tracing::{info, warn};
 
-use super::error::RelayError;
+use super::health::RelayError;
 use super::hook::RelayHook;
 use super::pipeline::Pipeline;
-use super::state::RelayState;
+use super::stream::RelayState;
 use super::table::{self, Head, Row};
 
 /// The repair of a stream.

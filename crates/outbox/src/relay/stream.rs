@@ -10,9 +10,8 @@ use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 
 use super::table::Row;
-use crate::event::epoch_of;
+use crate::event::{EventSource, epoch_of};
 use crate::redis::{self, RedisUrlError};
-use crate::source::EventSource;
 
 const APPEND: &str = include_str!("scripts/append.lua");
 const REMOVE: &str = include_str!("scripts/remove.lua");
@@ -102,4 +101,31 @@ pub(super) fn is_diverged(error: &Error) -> bool {
 
 fn flag(yes: bool) -> &'static str {
     if yes { "1" } else { "0" }
+}
+
+/// What a relay knows of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RelayState {
+    /// Redis and its stream may not be those that the rows were appended to.
+    Unverified,
+    /// The stream has refused rows because it has another history. It is replaced, even if its end matches.
+    Diverged,
+    /// The stream is verified. There may be numbered rows that no relay has appended.
+    Behind,
+    /// The stream is verified. Every numbered row is appended, or a peer is about to append it.
+    Current,
+}
+
+impl RelayState {
+    /// Returns whether Redis and its stream are known to be those that the rows were appended to.
+    pub(super) fn is_verified(self) -> bool {
+        matches!(self, Self::Behind | Self::Current)
+    }
+
+    /// Requires the relay to verify the stream again.
+    pub(super) fn unverify(&mut self) {
+        if self.is_verified() {
+            *self = Self::Unverified;
+        }
+    }
 }

@@ -11,12 +11,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::error::RelayError;
+use super::health::RelayError;
 use super::health::RelayFailure;
 use super::hook::{OutboxEvent, RelayHook};
 use super::pipeline::Pipeline;
 use super::replay::Replay;
-use super::state::RelayState;
+use super::stream::RelayState;
 use super::table::{self, Head, Row};
 
 /// How long a row that a peer has numbered is left to that peer, in seconds.
