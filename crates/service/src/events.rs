@@ -1,6 +1,8 @@
 //! The events of the shop: the payloads of `contract` in the envelope of `outbox`.
 
+use cache::Invalidated;
 use contract::{CartChange, ProductChange};
+use outbox::consumer::HandlerError;
 use outbox::{Event, EventSource};
 
 /// An event about the catalogue.
@@ -16,6 +18,18 @@ pub const PRODUCT_EVENTS: EventSource =
 /// Additions to carts and removals from carts, published by the cart.
 pub const CART_EVENTS: EventSource =
     EventSource { stream: CartChange::STREAM, channel: None, types: CartChange::TYPES };
+
+/// Requires a completed invalidation. The cache retries a deferred one by itself, but the events stay unacknowledged
+/// until one is complete.
+///
+/// # Errors
+/// Returns an error if the invalidation is deferred, so that the events are delivered again.
+pub fn require_done(invalidated: Invalidated) -> Result<(), HandlerError> {
+    match invalidated {
+        Invalidated::Done { .. } => Ok(()),
+        Invalidated::Deferred => Err(HandlerError::Unavailable("Redis did not take the invalidation".to_owned())),
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,8 @@ mod check;
 mod postgres;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
@@ -23,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::response_middleware::caching::NO_STORE;
-use check::Check;
-pub use check::{CheckOutcome, CheckReport, Requirement};
+pub use check::{Check, CheckOutcome, CheckReport, Requirement};
 
 pub(crate) const READYZ: &str = "/readyz";
 
@@ -32,7 +30,7 @@ pub(crate) const READYZ: &str = "/readyz";
 #[derive(Debug, Clone)]
 pub struct Readiness {
     shutdown: CancellationToken,
-    checks: Vec<Arc<Check>>,
+    checks: Vec<(Requirement, Arc<Check>)>,
     /// The latest results, and when the checks were started.
     latest: Arc<Mutex<Option<(Instant, Checks)>>>,
 }
@@ -70,51 +68,14 @@ impl Readiness {
 
     /// Adds a dependency without which no request can be served.
     #[must_use]
-    pub fn requires<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), E>> + Send + 'static,
-        E: Display,
-    {
-        self.with(Check::new(name, Requirement::Required, limit, check))
+    pub fn requires(self, check: Check) -> Self {
+        self.with(Requirement::Required, check)
     }
 
     /// Adds a dependency whose failure degrades the service, but does not prevent it from serving requests.
     #[must_use]
-    pub fn prefers<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), E>> + Send + 'static,
-        E: Display,
-    {
-        self.with(Check::new(name, Requirement::Preferred, limit, check))
-    }
-
-    /// Adds a preferred dependency, as [`prefers`](Self::prefers), whose failure reason is public.
-    #[must_use]
-    fn prefers_public<F, Fut, E>(self, name: &'static str, limit: Duration, check: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), E>> + Send + 'static,
-        E: Display,
-    {
-        self.with(Check::new(name, Requirement::Preferred, limit, check).public())
-    }
-
-    /// Adds a required condition that this process knows, with a public failure reason.
-    #[must_use]
-    pub fn requires_state<E: Display>(
-        self, name: &'static str, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
-    ) -> Self {
-        self.with(Check::of_state(name, Requirement::Required, state))
-    }
-
-    /// Adds a preferred condition that this process knows, with a public failure reason.
-    #[must_use]
-    pub fn prefers_state<E: Display>(
-        self, name: &'static str, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
-    ) -> Self {
-        self.with(Check::of_state(name, Requirement::Preferred, state))
+    pub fn prefers(self, check: Check) -> Self {
+        self.with(Requirement::Preferred, check)
     }
 
     /// Adds the cache's deferred invalidations as `invalidations`: until they succeed, the affected entries are loaded
@@ -122,10 +83,10 @@ impl Readiness {
     #[must_use]
     pub fn prefers_invalidations(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
-        self.prefers_state("invalidations", move || match cache.pending_invalidations() {
+        self.prefers(Check::of_state("invalidations", move || match cache.pending_invalidations() {
             0 => Ok(()),
             pending => Err(format!("invalidations are deferred until Redis accepts them; entries named: {pending}")),
-        })
+        }))
     }
 
     /// Adds the cache's Redis as `redis`, with a public failure reason. Without Redis, reads go to the source of the
@@ -133,16 +94,16 @@ impl Readiness {
     #[must_use]
     pub fn prefers_redis(self, cache: &CacheClient) -> Self {
         let cache = cache.clone();
-        let check = Check::of_state("redis", Requirement::Preferred, move || match cache.health() {
+        let check = Check::of_state("redis", move || match cache.health() {
             Health::Up => Ok(()),
             Health::Degraded(reason) | Health::Down(reason) => Err(reason),
         });
         // The cache itself logs the begin and the end of each state.
-        self.with(check.quiet())
+        self.prefers(check.quiet())
     }
 
-    fn with(mut self, check: Check) -> Self {
-        self.checks.push(Arc::new(check));
+    fn with(mut self, need: Requirement, check: Check) -> Self {
+        self.checks.push((need, Arc::new(check)));
         self
     }
 
@@ -169,8 +130,8 @@ impl Readiness {
             return checks.clone();
         }
         let asked = Instant::now();
-        let answers = join_all(self.checks.iter().map(|check| check.ask())).await;
-        let checks: Checks = self.checks.iter().map(|check| check.name).zip(answers).collect();
+        let answers = join_all(self.checks.iter().map(|(need, check)| check.ask(*need))).await;
+        let checks: Checks = self.checks.iter().map(|(_, check)| check.name).zip(answers).collect();
         *latest = Some((asked, checks.clone()));
         checks
     }

@@ -10,7 +10,6 @@ pub mod events;
 pub mod health;
 pub mod healthcheck;
 pub mod http_metrics;
-pub mod invalidation;
 pub mod limits;
 pub mod operations;
 pub mod outbox_routes;
@@ -23,13 +22,12 @@ pub mod response_middleware;
 mod run;
 pub mod server;
 pub mod settings;
-pub mod shutdown;
 pub mod telemetry;
 pub mod validator;
 
 use actix_web::web::ServiceConfig;
 
-pub use run::{Service, StartContext};
+pub use run::{Service, StartContext, shut_down_cache};
 
 /// The routes that every service has in addition to its own.
 #[derive(Debug, Clone)]

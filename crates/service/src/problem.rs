@@ -9,7 +9,6 @@ mod body;
 mod failures;
 mod json;
 mod kind;
-mod pages;
 mod query;
 mod strict;
 

@@ -1,27 +1,28 @@
-//! The middleware that completes every response: HEAD and OPTIONS requests, error bodies, caching headers and
-//! compression.
+//! The middleware that completes and measures every response: HEAD and OPTIONS requests, error bodies, caching headers,
+//! compression, metrics and logs.
 //!
-//! It lies between the metrics and the router, so that the rules for all responses are implemented in one place:
+//! It wraps the router, so that the rules for all responses are implemented in one place:
 //!
 //! | rule | implemented in |
 //! |---|---|
 //! | a body whose declared length is too large is refused, even if the route reads no body | [`crate::problem`] |
-//! | HEAD is handled as GET, without the body | `head.rs` |
-//! | the response to OPTIONS lists the methods of the route | `methods.rs` |
+//! | HEAD is handled as GET, without the body; the response to OPTIONS lists the methods of the route | `methods.rs` |
 //! | an error without a body receives a problem | [`crate::problem`] |
 //! | every response has `Cache-Control` | `caching.rs` |
 //! | a larger text is compressed for clients that accept it | `compression.rs` |
 //! | the connection is notified when a request begins and ends | `ending.rs` |
+//! | every request is counted and timed, and failed ones are logged | [`crate::http_metrics`] |
 
 pub(crate) mod caching;
 pub(crate) mod compression;
 mod ending;
-mod head;
 mod methods;
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready as try_ready};
+use std::time::Instant;
 
 use actix_web::Error;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
@@ -29,14 +30,17 @@ use actix_web::http::Method;
 use futures_util::future::Either;
 use pin_project_lite::pin_project;
 
+use crate::http_metrics::{Failures, WorkerMetrics};
 use crate::problem::{check_declared_length, explain_bare_error};
 use crate::server::ConnectionPhase;
 
-pub use head::wants_head_only;
+pub use methods::wants_head_only;
 
 /// Wraps an app; [`crate::server::serve`] applies it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ResponseMiddleware;
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ResponseMiddleware {
+    failures: Failures,
+}
 
 impl<S> Transform<S, ServiceRequest> for ResponseMiddleware
 where
@@ -49,7 +53,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(ResponseService { service }))
+        ready(Ok(ResponseService { service, metrics: Rc::new(WorkerMetrics::new(self.failures.clone())) }))
     }
 }
 
@@ -57,6 +61,7 @@ where
 #[derive(Debug)]
 pub(crate) struct ResponseService<S> {
     service: S,
+    metrics: Rc<WorkerMetrics>,
 }
 
 impl<S> Service<ServiceRequest> for ResponseService<S>
@@ -70,19 +75,19 @@ where
     forward_ready!(service);
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let method = request.method().clone();
+        let (start, method) = (Instant::now(), request.method().clone());
         let exchange = request.conn_data::<ConnectionPhase>().cloned();
         if let Some(exchange) = &exchange {
             exchange.begin(&request);
         }
         if method == Method::HEAD {
-            head::ask_as_get(&mut request);
+            methods::ask_as_get(&mut request);
         }
         let answer = match check_declared_length(request.headers()) {
             Ok(()) => Either::Left(self.service.call(request)),
             Err(problem) => Either::Right(ready(Ok(request.error_response(problem)))),
         };
-        ResponseFuture { method, exchange, answer }
+        ResponseFuture { start, method, exchange, answer, metrics: Rc::clone(&self.metrics) }
     }
 }
 
@@ -90,10 +95,12 @@ pin_project! {
     /// A request in progress.
     #[derive(Debug)]
     pub(crate) struct ResponseFuture<F> {
+        start: Instant,
         method: Method,
         exchange: Option<ConnectionPhase>,
         #[pin]
         answer: F,
+        metrics: Rc<WorkerMetrics>,
     }
 }
 
@@ -107,27 +114,31 @@ where
         let this = self.project();
         let answer = try_ready!(this.answer.poll(cx));
         let exchange = this.exchange.take();
-        let mut response = match answer {
-            Ok(response) => response,
+        let response = match answer {
+            Ok(response) => complete(this.method, response),
             Err(error) => {
                 exchange.iter().for_each(ConnectionPhase::finish);
+                this.metrics.record_error(this.method, &error, this.start.elapsed());
                 return Poll::Ready(Err(error));
             }
         };
-        let status = response.status();
-        if status.is_client_error() || status.is_server_error() {
-            methods::complete_allow(&mut response);
-            response = methods::answer_options(this.method, response);
-            response = explain_bare_error(response, this.method);
-        }
-        caching::set_default(this.method, &mut response);
-        response = compression::compress(response);
-        if *this.method == Method::HEAD {
-            response = head::without_body(response);
-        }
-        Poll::Ready(Ok(match exchange {
+        let response = match exchange {
             Some(exchange) => ending::finish(exchange, response),
             None => response,
-        }))
+        };
+        this.metrics.record(this.method, *this.start, &response);
+        Poll::Ready(Ok(response))
     }
+}
+
+fn complete(method: &Method, mut response: ServiceResponse) -> ServiceResponse {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        methods::complete_allow(&mut response);
+        response = methods::answer_options(method, response);
+        response = explain_bare_error(response, method);
+    }
+    caching::set_default(method, &mut response);
+    response = compression::compress(response);
+    if *method == Method::HEAD { methods::without_body(response) } else { response }
 }

@@ -61,8 +61,8 @@ pub trait Service: Sized {
     /// Returns the function that mounts the service's own routes. It runs once per worker.
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static;
 
-    /// Stops the tasks and closes the cache ([`shut_down_cache`](crate::shutdown::shut_down_cache)) after the last
-    /// request. At `deadline`, what is unfinished is dropped.
+    /// Stops the tasks and closes the cache ([`shut_down_cache`]) after the last request. At `deadline`, what is
+    /// unfinished is dropped.
     fn stop(self, deadline: Instant) -> impl Future<Output = ()>;
 }
 
@@ -152,4 +152,17 @@ pub(crate) async fn run<S: Service>(
         Err(_) => warn!("the grace period is over; unfinished work is dropped"),
     }
     Ok(())
+}
+
+/// The part of the grace period that is reserved for closing the connection to Redis.
+const CLOSING: Duration = Duration::from_millis(100);
+
+/// Closes `cache`, after its deferred invalidations have succeeded, or shortly before `deadline`. Remaining
+/// invalidations are logged together with their consequence, which `pending_note` states.
+pub async fn shut_down_cache(cache: &CacheClient, deadline: Instant, pending_note: &'static str) {
+    let grace = deadline.saturating_duration_since(Instant::now()).saturating_sub(CLOSING);
+    let pending = cache.shutdown(grace).await;
+    if pending > 0 {
+        warn!(pending, "the grace period is over; deferred invalidations {pending_note}");
+    }
 }

@@ -30,7 +30,6 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpMessage as _, HttpResponse, ResponseError, web};
 use tokio_util::sync::CancellationToken;
 
-use crate::http_metrics::HttpMetrics;
 use crate::operations::OperationsAccess;
 use crate::problem::{self, BodyTimeout};
 use crate::response_middleware::ResponseMiddleware;
@@ -62,16 +61,14 @@ where
     let stopping = ShutdownSignal(shutdown.clone());
     let access = OperationsAccess::of(&listener);
     let body_timeout = BodyTimeout(settings.body_timeout);
-    let metrics = HttpMetrics::default();
+    let middleware = ResponseMiddleware::default();
     let app = move || {
         App::new()
             .app_data(stopping.clone())
             .app_data(body_timeout)
             // The default, unless the service applies its own access rule.
             .app_data(access.clone())
-            // The last middleware wraps the others.
-            .wrap(ResponseMiddleware)
-            .wrap(metrics.clone())
+            .wrap(middleware.clone())
             .configure(problem::configure)
             .configure(configure.clone())
     };

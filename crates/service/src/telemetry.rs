@@ -4,7 +4,6 @@
 //! are global by the design of their crates, and this module handles that: [`init`] sets up logging once, and the first
 //! [`Metrics::install`] sets up metrics.
 
-mod error;
 mod metrics;
 
 use std::io::IsTerminal;
@@ -14,8 +13,18 @@ use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::EnvFilter;
 
-pub use error::TelemetryError;
 pub use metrics::Metrics;
+
+/// Why telemetry cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is invalid.
+    #[error("LOG__FILTER cannot be used: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Other code in this process has already installed a logger or a metrics recorder.
+    #[error("telemetry is set up already: {0}")]
+    Taken(String),
+}
 
 /// How often finished measurements are moved out of the buffers that requests write to.
 const UPKEEP: Duration = Duration::from_secs(5);

@@ -10,9 +10,8 @@ use outbox::consumer::{Consumer, Delivery, EventProgress, Subscription};
 use outbox::log::EventLog;
 use outbox::relay::{Outbox, Relay};
 use service::events::{CART_EVENTS, PRODUCT_EVENTS};
-use service::health::Readiness;
-use service::shutdown::shut_down_cache;
-use service::{Service, StartContext, outbox_routes};
+use service::health::{Check, Readiness};
+use service::{Service, StartContext, outbox_routes, shut_down_cache};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use utoipa::OpenApi as _;
@@ -106,12 +105,12 @@ impl Service for App {
         let upstream = self.carts.upstream.clone();
         readiness
             .requires_database(self.carts.carts.pool())
-            .prefers_state("relay", move || relay.borrow().map_or(Ok(()), Err))
-            .prefers("product-api", Duration::from_secs(1), move || {
+            .prefers(Check::of_state("relay", move || relay.borrow().map_or(Ok(()), Err)))
+            .prefers(Check::new("product-api", Duration::from_secs(1), move || {
                 let upstream = upstream.clone();
                 async move { upstream.ping().await }
-            })
-            .prefers_state("events", move || progress.check_ready())
+            }))
+            .prefers(Check::of_state("events", move || progress.check_ready()))
     }
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {

@@ -15,8 +15,7 @@ use contract::{CartChange, ProductChange, ProductId};
 use outbox::consumer::{EventHandler, HandlerError, Resync};
 use outbox::log::LogPosition;
 use outbox::relay::{OutboxEvent, RelayHook};
-use service::events::ProductEvent;
-use service::invalidation::require_done;
+use service::events::{ProductEvent, require_done};
 use tracing::info;
 
 use crate::error::CartError;

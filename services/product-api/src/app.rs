@@ -8,9 +8,8 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use outbox::consumer::Consumer;
 use outbox::relay::{Outbox, Relay};
 use service::events::PRODUCT_EVENTS;
-use service::health::Readiness;
-use service::shutdown::shut_down_cache;
-use service::{Service, StartContext, outbox_routes};
+use service::health::{Check, Readiness};
+use service::{Service, StartContext, outbox_routes, shut_down_cache};
 use tokio::time::{Instant, timeout};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -80,12 +79,12 @@ impl Service for App {
         let (relay, listener) = (self.relay.failing(), self.listener.watch());
         readiness
             .requires_database(self.products.catalogue.pool())
-            .prefers_state("relay", move || relay.borrow().map_or(Ok(()), Err))
-            .prefers_state("listener", move || {
+            .prefers(Check::of_state("relay", move || relay.borrow().map_or(Ok(()), Err)))
+            .prefers(Check::of_state("listener", move || {
                 let status = *listener.borrow();
                 let has_subscribed = status.verified.is_some() && !status.refused;
                 if has_subscribed { Ok(()) } else { Err(NOT_SUBSCRIBED) }
-            })
+            }))
     }
 
     fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {

@@ -10,9 +10,8 @@ use contract::product_api::ProductApi;
 use database::Pool;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use outbox::log::EventLog;
-use service::health::Readiness;
-use service::shutdown::shut_down_cache;
-use service::{Service, StartContext};
+use service::health::{Check, Readiness};
+use service::{Service, StartContext, shut_down_cache};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -106,8 +105,8 @@ impl Service for App {
         let (copying, ageing, baskets) = (state.clone(), state.clone(), state);
         readiness
             .requires_database(&self.pool)
-            .requires_state("catalogue", move || copying.readiness())
-            .prefers("current", Duration::from_secs(1), move || {
+            .requires(Check::of_state("catalogue", move || copying.readiness()))
+            .prefers(Check::new("current", Duration::from_secs(1), move || {
                 let catalogue = ageing.catalogue(std::time::Instant::now());
                 async move {
                     match catalogue.stale {
@@ -115,14 +114,14 @@ impl Service for App {
                         true => Err(format!("the copy of the catalogue may lag by {} events", catalogue.lag)),
                     }
                 }
-            })
-            .prefers_state("baskets", move || match baskets.are_baskets_incomplete() {
+            }))
+            .prefers(Check::of_state("baskets", move || match baskets.are_baskets_incomplete() {
                 false => Ok(()),
                 true => Err("events about carts are lost, and the baskets have not been read from the cart yet"),
-            })
-            .prefers_state("events", move || {
+            }))
+            .prefers(Check::of_state("events", move || {
                 progress.products.check_ready().and_then(|()| progress.carts.check_ready())
-            })
+            }))
     }
 
     fn usable(&self) -> impl Future<Output = ()> + Send + 'static {

@@ -10,9 +10,8 @@ use contract::product_api::ProductApi;
 use outbox::consumer::EventProgress;
 use outbox::log::EventLog;
 use service::events::PRODUCT_EVENTS;
-use service::health::Readiness;
-use service::shutdown::shut_down_cache;
-use service::{Service, StartContext};
+use service::health::{Check, Readiness};
+use service::{Service, StartContext, shut_down_cache};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -117,8 +116,8 @@ impl Service for App {
         let (building, ageing) = (Arc::clone(&self.search.state), Arc::clone(&self.search.state));
         let progress = self.search.progress.clone();
         readiness
-            .requires_state("index", move || building.readiness())
-            .prefers("current", Duration::from_secs(1), move || {
+            .requires(Check::of_state("index", move || building.readiness()))
+            .prefers(Check::new("current", Duration::from_secs(1), move || {
                 let index = ageing.index(std::time::Instant::now());
                 async move {
                     match index.stale {
@@ -126,8 +125,8 @@ impl Service for App {
                         true => Err(format!("the index may lag by {} events", index.lag)),
                     }
                 }
-            })
-            .prefers_state("events", move || progress.check_ready())
+            }))
+            .prefers(Check::of_state("events", move || progress.check_ready()))
     }
 
     fn usable(&self) -> impl Future<Output = ()> + Send + 'static {

@@ -10,7 +10,6 @@
 //! | `Retry-After` with 503; `ETag` with 304, `Location` with 201 | [`crate::problem`], [`crate::response`] |
 
 mod headers;
-mod parameters;
 
 use utoipa::Number;
 use utoipa::openapi::content::ContentBuilder;
@@ -104,7 +103,7 @@ fn complete_operation(operation: &mut Operation) {
             state_range(schema);
         }
     }
-    parameters::add_preconditions(operation);
+    headers::add_preconditions(operation);
 }
 
 fn problem() -> Content {

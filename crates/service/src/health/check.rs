@@ -46,9 +46,9 @@ pub enum Requirement {
     Preferred,
 }
 
-pub(super) struct Check {
+/// The check of one dependency.
+pub struct Check {
     pub(super) name: &'static str,
-    need: Requirement,
     limit: Duration,
     is_public: bool,
     is_quiet: bool,
@@ -57,7 +57,8 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn new<F, Fut, E>(name: &'static str, need: Requirement, limit: Duration, check: F) -> Self
+    /// Creates a check that asks a dependency, within the time limit. The failure reason is only logged.
+    pub fn new<F, Fut, E>(name: &'static str, limit: Duration, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
@@ -67,15 +68,15 @@ impl Check {
             let answer = check();
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) }) as BoxFuture<'static, _>
         });
-        Self { name, need, limit, is_public: false, is_quiet: false, ask, was_failing: AtomicBool::new(false) }
+        Self { name, limit, is_public: false, is_quiet: false, ask, was_failing: AtomicBool::new(false) }
     }
 
-    /// Creates a check of what this process knows; it needs no time.
-    pub(super) fn of_state<E: fmt::Display>(
-        name: &'static str, need: Requirement, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+    /// Creates a check of what this process knows: it needs no time, and its failure reason is public.
+    pub fn of_state<E: fmt::Display>(
+        name: &'static str, state: impl Fn() -> Result<(), E> + Send + Sync + 'static,
     ) -> Self {
         let check = move || std::future::ready(state().map_err(|error| error.to_string()));
-        Self::new(name, need, Duration::MAX, check).public()
+        Self::new(name, Duration::MAX, check).public()
     }
 
     /// Marks the failure reasons as public.
@@ -88,7 +89,7 @@ impl Check {
         Self { is_quiet: true, ..self }
     }
 
-    pub(super) async fn ask(&self) -> CheckReport {
+    pub(super) async fn ask(&self, need: Requirement) -> CheckReport {
         let start = Instant::now();
         let (outcome, reason) = match timeout(self.limit, (self.ask)()).await {
             Ok(Ok(())) => (CheckOutcome::Ok, String::new()),
@@ -100,7 +101,7 @@ impl Check {
         }
         let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let detail = Some(reason).filter(|_| self.is_public && outcome == CheckOutcome::Failing);
-        CheckReport { outcome, need: self.need, millis, detail }
+        CheckReport { outcome, need, millis, detail }
     }
 
     /// Logs only changes, because probes run every few seconds.
@@ -116,6 +117,6 @@ impl Check {
 
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Check").field("name", &self.name).field("need", &self.need).finish_non_exhaustive()
+        f.debug_struct("Check").field("name", &self.name).finish_non_exhaustive()
     }
 }

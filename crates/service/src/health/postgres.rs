@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use database::{DatabaseMode, Pool};
 
-use super::Readiness;
+use super::{Check, Readiness};
 
 /// Shorter than the time that the `healthcheck` command waits for the whole report. No check waits for a connection of
 /// the pool.
@@ -19,20 +19,23 @@ impl Readiness {
     #[must_use]
     pub fn requires_database(self, pool: &Pool) -> Self {
         let (answers, writes, spare) = (pool.clone(), pool.clone(), pool.clone());
-        self.requires("postgres", LIMIT, move || {
+        self.requires(Check::new("postgres", LIMIT, move || {
             let pool = answers.clone();
             async move { pool.mode().await.map(drop) }
-        })
-        .prefers_public("postgres-writes", LIMIT, move || {
-            let pool = writes.clone();
-            async move {
-                match pool.mode().await {
-                    Ok(mode) => can_write(mode),
-                    Err(_) => Err("the database does not answer"),
+        }))
+        .prefers(
+            Check::new("postgres-writes", LIMIT, move || {
+                let pool = writes.clone();
+                async move {
+                    match pool.mode().await {
+                        Ok(mode) => can_write(mode),
+                        Err(_) => Err("the database does not answer"),
+                    }
                 }
-            }
-        })
-        .prefers_state("postgres-pool", move || is_spare(spare.waiting()))
+            })
+            .public(),
+        )
+        .prefers(Check::of_state("postgres-pool", move || is_spare(spare.waiting())))
     }
 }
 

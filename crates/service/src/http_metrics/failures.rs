@@ -12,7 +12,7 @@ const RECOVERED_AFTER: Duration = Duration::from_secs(10);
 
 /// The failing routes of all workers of a server. There are at most as many as the service has patterns.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Failures(Arc<Shared>);
+pub(crate) struct Failures(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {

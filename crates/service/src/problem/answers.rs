@@ -9,7 +9,7 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, W
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
-use super::{BODY_LIMIT, Kind, Problem, pages};
+use super::{BODY_LIMIT, Kind, Problem};
 use crate::response_middleware::caching::NO_STORE;
 
 const MEDIA_TYPE: &str = "application/problem+json";
@@ -51,7 +51,7 @@ pub(crate) fn configure(cfg: &mut web::ServiceConfig) {
     let path = web::PathConfig::default().error_handler(|error, _| unreadable_path(&error).into());
     cfg.app_data(path)
         .app_data(web::PayloadConfig::new(BODY_LIMIT))
-        .service(web::resource("/problems/{slug}").route(web::get().to(pages::explain)))
+        .service(web::resource("/problems/{slug}").route(web::get().to(explain)))
         .default_service(web::to(unknown_address));
 }
 
@@ -84,4 +84,16 @@ pub(crate) fn explain_bare_error(response: ServiceResponse, method: &Method) -> 
     let mut response = response.map_body(|_, _| BoxBody::new(body));
     response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE.parse().expect("a constant of visible ASCII"));
     response
+}
+
+/// Handles `GET /problems/{slug}`.
+async fn explain(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let kind = Kind::of_slug(&slug).ok_or_else(|| Problem::not_found("there is no problem of that name"))?;
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(format!(
+        "{} ({})\n{}\n\n{}\n",
+        kind.title(),
+        kind.status(),
+        kind.uri(),
+        kind.meaning()
+    )))
 }

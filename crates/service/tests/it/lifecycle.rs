@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
-use service::health::Readiness;
+use service::health::{Check, Readiness};
 use service::healthcheck;
 use service::server::HttpSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -127,7 +127,8 @@ async fn concurrent_probes_check_a_dependency_at_most_twice() {
             }
         }
     };
-    let readiness = Readiness::new(CancellationToken::new()).requires("database", Duration::from_secs(60), check);
+    let readiness =
+        Readiness::new(CancellationToken::new()).requires(Check::new("database", Duration::from_secs(60), check));
     let mut reports: Vec<_> = (0..200).map(|_| Box::pin(readiness.report())).collect();
     for report in &mut reports {
         assert!(futures_util::poll!(report).is_pending());
@@ -149,11 +150,9 @@ async fn required_dependency_makes_unready_and_preferred_one_degraded() {
             async move { if up { Ok(()) } else { Err("password=hunter2 refused") } }
         }
     };
-    let readiness = Readiness::new(CancellationToken::new()).requires("database", LIMIT, check(&database)).prefers(
-        "redis",
-        LIMIT,
-        check(&redis),
-    );
+    let readiness = Readiness::new(CancellationToken::new())
+        .requires(Check::new("database", LIMIT, check(&database)))
+        .prefers(Check::new("redis", LIMIT, check(&redis)));
     let routes = standard(readiness);
     let server = start(&settings(), move |cfg| routes.configure(cfg));
 
@@ -178,7 +177,8 @@ async fn required_dependency_makes_unready_and_preferred_one_degraded() {
 #[tokio::test]
 async fn hanging_health_check_times_out() {
     let hangs = || std::future::pending::<Result<(), String>>();
-    let readiness = Readiness::new(CancellationToken::new()).requires("database", Duration::from_millis(20), hangs);
+    let readiness =
+        Readiness::new(CancellationToken::new()).requires(Check::new("database", Duration::from_millis(20), hangs));
     let report = readiness.report().await;
     assert_eq!(report.status, service::health::Status::Unready);
     assert_eq!(report.checks["database"].outcome, service::health::CheckOutcome::Late);

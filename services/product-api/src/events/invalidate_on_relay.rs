@@ -28,7 +28,7 @@ use contract::{CategoryId, ProductChange, ProductChangeKind as Kind};
 use metrics::counter;
 use outbox::consumer::HandlerError;
 use outbox::relay::{OutboxEvent, RelayHook};
-use service::invalidation::require_done;
+use service::events::require_done;
 
 use crate::catalogue::Writer;
 use crate::keys::{self, Caches};

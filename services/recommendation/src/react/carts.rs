@@ -8,8 +8,7 @@ use cache::{CacheClient, Invalidation};
 use contract::CartChange;
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::{EventLog, LogPosition};
-use service::events::{CART_EVENTS, CartEvent};
-use service::invalidation::require_done;
+use service::events::{CART_EVENTS, CartEvent, require_done};
 use tracing::info;
 
 use super::refused;

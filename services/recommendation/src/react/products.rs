@@ -19,8 +19,7 @@ use contract::product_api::CategoryRef;
 use contract::{ProductChange, ProductChangeKind as Kind};
 use outbox::consumer::{EventHandler, HandlerError, Position, Resync};
 use outbox::log::LogPosition;
-use service::events::{PRODUCT_EVENTS, ProductEvent};
-use service::invalidation::require_done;
+use service::events::{PRODUCT_EVENTS, ProductEvent, require_done};
 use tracing::info;
 
 use super::refused;
