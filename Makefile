@@ -2,7 +2,7 @@
 #   STACK=docker|native   where the stack runs (default: Docker where an engine answers, else this machine)
 #   PROFILE=dev|release   how it is compiled (default: dev, which compiles fastest)
 
-# Every recipe runs in a clean environment, whatever the caller's shell has set.
+# Every recipe runs in a clean environment, independent of the caller's shell.
 SHELL := deploy/shell
 .DEFAULT_GOAL := help
 strategies := ttl explicit writethrough events swr tags production

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::redis::{Store, StoreError};
 
-/// The shortest pause, whatever the settings: without Redis, nothing else would slow the loop down.
+/// The shortest pause, with any settings: without Redis, nothing else would slow the loop down.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Sweeps until the future is dropped. Never returns.

@@ -244,7 +244,7 @@ mod tests {
             assert!(!error.to_string().contains("secret"), "{error}");
         }
         let accepted = timeout(Duration::from_millis(50), server.accept()).await;
-        assert!(accepted.is_err(), "nobody was asked");
+        assert!(accepted.is_err(), "no server was asked");
     }
 
     #[test]

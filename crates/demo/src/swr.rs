@@ -123,8 +123,8 @@ pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
         Verdict::equal(1, loads),
     );
     say.lesson(
-        "Nobody waits, not even while the database does not answer, and a crowd of readers costs one load.",
-        "Somebody always gets the old value first, at most as old as the hard TTL.",
+        "No reader waits, not even while the database does not answer, and a crowd of readers costs one load.",
+        "The first reader always gets the old value, at most as old as the hard TTL.",
     );
     Ok(())
 }

@@ -50,6 +50,6 @@ mod tests {
     #[test]
     fn returned_port_is_reserved() {
         let port = free_port();
-        assert!(reserve(port).is_none(), "a name is bound once, whoever asks");
+        assert!(reserve(port).is_none(), "a name is bound once");
     }
 }

@@ -29,7 +29,7 @@ pub async fn run(log: EventLog, positions: Positions, state: CatalogueStatus) {
             (Ok(head), Ok(position)) => {
                 state.observe_head(head.seq, position.map_or(0, |position| position.seq), Instant::now());
             }
-            // The copy belongs to another history, whatever its position.
+            // The copy belongs to another history, with any position.
             (Err(LogError::Diverged(_)), _) => state.mark_not_current(),
             _ => {}
         }

@@ -95,8 +95,7 @@ impl CatalogueStatus {
         gauge!("recommendation_catalogue_lag").set(number.saturating_sub(position) as f64);
     }
 
-    /// Marks the copy as not current, because the log reports that it belongs to another history, whatever its
-    /// position.
+    /// Marks the copy as not current, because the log reports that it belongs to another history.
     pub fn mark_not_current(&self) {
         self.0.freshness.mark_not_current();
     }

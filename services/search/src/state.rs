@@ -128,8 +128,7 @@ impl IndexStatus {
         gauge!("search_index_lag").set(number.saturating_sub(position) as f64);
     }
 
-    /// Marks the index as not current, because the log reports that it belongs to another history, whatever its
-    /// position.
+    /// Marks the index as not current, because the log reports that it belongs to another history.
     pub fn mark_not_current(&self) {
         self.freshness.mark_not_current();
     }

@@ -47,7 +47,7 @@ struct Options {
     /// The Postgres of mode `naive`
     #[arg(long)]
     postgres: Option<String>,
-    /// The longest that a command may take, in milliseconds; 0 for ever
+    /// The longest that a command may take, in milliseconds; 0 means no limit
     #[arg(long, default_value_t = 0)]
     command_timeout: u64,
 }

@@ -34,7 +34,7 @@ fn tags(figures: &Figures) -> String {
 
 fn entries(figures: &Figures) -> String {
     let mut text = String::from(
-        "## Entries in Redis\n\nEvery strategy over HTTP while so many other entries lie in Redis: copies of a product's entry, under the seven strategies in turn, which nobody reads but the bare `GET`, which reads them by chance. p50 / p99 of all rounds together in ms (least–greatest p50 of the rounds).\n\n",
+        "## Entries in Redis\n\nEvery strategy over HTTP while so many other entries lie in Redis: copies of a product's entry, under the seven strategies in turn. Only the bare `GET` reads them, at random. p50 / p99 of all rounds together in ms (least–greatest p50 of the rounds).\n\n",
     );
     for at in &figures.entries {
         let _ = writeln!(

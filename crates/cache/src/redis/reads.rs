@@ -238,7 +238,7 @@ mod tests {
             // A reader whose own runtime is still alive drops its read.
             drop(HandOverOnDrop(Arc::clone(&reads)));
             assert!(reply.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
-            assert!(!reads.queue().busy, "the next read would wait for ever");
+            assert!(!reads.queue().busy, "the next read would wait forever");
         });
     }
 }

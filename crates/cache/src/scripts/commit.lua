@@ -10,7 +10,7 @@
 -- value that is readable before its tags are (value and registration are one step).
 -- Memory: neither the registry nor a tag set has a TTL. Each fill adds one registration and examines four, so a flood
 -- of fills removes what it leaves behind as fast as it adds: in the long run, at most one registration in four is of an
--- entry that is gone, whatever Redis evicts.
+-- entry that is gone, even when Redis evicts.
 if redis.call('GETRANGE', KEYS[1], 0, 32) ~= ARGV[1] then
   if string.sub(ARGV[1], 1, 1) == 'V' then redis.call('UNLINK', KEYS[3]) end
   return 'lost'

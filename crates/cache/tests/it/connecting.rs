@@ -50,7 +50,7 @@ async fn connection_error_does_not_repeat_the_password() {
     let redis = redis().await;
     redis.cli(&["CONFIG", "SET", "requirepass", "opensesame"]).await.unwrap();
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}", redis.port());
-    for login in [":hunter2@", "default:hunter2@", "somebody:hunter2@", ""] {
+    for login in [":hunter2@", "default:hunter2@", "stranger:hunter2@", ""] {
         let service = CacheSettings { url: at(login), ..CacheSettings::default() };
         let Err(error) = CacheClient::connect_with(Keyspace::new("shop").unwrap(), &service).await else {
             panic!("{login:?} is taken for a Redis that is down");

@@ -26,7 +26,7 @@ async fn key_of_another_type_is_replaced() {
     redis.cli(&["RPUSH", "shop:item:1", "a", "b"]).await.unwrap();
     node.read(1, &row).await;
     node.read(1, &row).await;
-    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit, "it stands in the way for ever");
+    assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit, "the foreign bytes stay forever");
 }
 
 #[tokio::test]

@@ -266,5 +266,5 @@ async fn queued_reads_do_not_trust_an_unverified_server() {
         over.store(true, Relaxed);
     };
     tokio::join!(restarts, reader(), reader(), reader(), reader());
-    assert!(begun.load(Relaxed) > 100, "hardly anybody read");
+    assert!(begun.load(Relaxed) > 100, "there were hardly any reads");
 }

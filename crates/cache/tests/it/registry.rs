@@ -1,5 +1,5 @@
 //! The registry names every member of a tag set. A member is removed soon after its entry is gone, and costs nothing
-//! until then. So tag sets are bounded by the number of existing entries, whatever clients request.
+//! until then. So the number of existing entries bounds the tag sets, with any requests of clients.
 
 use std::time::Duration;
 

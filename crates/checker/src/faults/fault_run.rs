@@ -183,7 +183,7 @@ impl FaultRun<'_> {
         outcome.lines = lines;
         outcome.wrong.extend(differing);
         outcome.wrong.extend(system::index_differences(self.target, self.http, &versions).await?);
-        // This includes addresses that are not cached now. Whatever the result of a write, its event has been applied
+        // This includes addresses that are not cached now. With any result of a write, its event has been applied
         // by now, and with it the invalidation of the writer's own entry. So no response may differ, whether the write
         // was acknowledged, deferred or never answered.
         let mut urls = load.addresses(|name| !BY_TIME.contains(&name));

@@ -30,7 +30,7 @@ async fn saturated_pool_is_busy_and_its_database_writable() {
         done.add_permits(2);
     };
     let (one, other, ()) = tokio::join!(hold(), hold(), ask);
-    one.and(other).expect("nobody was disturbed");
+    one.and(other).expect("no session was disturbed");
     execute(&pool, "SELECT 1").await.expect("a connection is free again");
     assert_eq!(pool.waiting(), 0);
 }

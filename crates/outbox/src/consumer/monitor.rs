@@ -122,7 +122,7 @@ pub(super) async fn watch(stream: &StreamReader, group: &str, log: EventLog, mon
     }
 }
 
-/// Returns when an event occurred, whatever its type or schema.
+/// Returns when an event of any type or schema occurred.
 fn occurred(json: &[u8]) -> Option<DateTime<Utc>> {
     #[derive(Deserialize)]
     struct Dated {

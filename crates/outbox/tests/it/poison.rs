@@ -94,7 +94,7 @@ async fn event_of_a_newer_schema_causes_a_resync() {
 async fn entry_without_an_event_becomes_a_dead_letter() {
     let (world, recorder, _consumer) = with_member().await;
     world.log_only(1..=1);
-    world.message(1, "news", "of somebody else").await;
+    world.message(1, "news", "of another application").await;
     applied(&recorder, [1]).await;
     world.all_acknowledged().await;
     assert_eq!(world.reasons().await, ["malformed"]);

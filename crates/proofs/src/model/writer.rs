@@ -84,7 +84,7 @@ impl Protocol {
                 self.store_unless_newer(state, version);
                 true
             }
-            // Without a lease of its own, the writer overwrites whatever the key holds.
+            // Without a lease of its own, the writer overwrites the key, with any content.
             None => {
                 state.redis.entry = Entry::Value { id, version, stale: false };
                 true
@@ -116,7 +116,7 @@ impl Protocol {
         }
     }
 
-    /// Invalidates the tag, whatever the writer does: every entry carries the tags of the rows that it shows.
+    /// Invalidates the tag, for every kind of write: every entry carries the tags of the rows that it shows.
     pub(super) fn relay(&self, state: &mut State) {
         let Relay { step, rows } = state.relay.unwrap_or(Relay { step: TagStep::Begin, rows: state.outbox });
         if step == TagStep::Begin && self.without.lacks(Defence::DoneAfterwards) {

@@ -9,7 +9,7 @@ use service::problem::{Body, Problem, Query};
 use service::server::HttpSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{PATIENCE, Running, exchange, settings, start};
+use crate::support::{Running, TIMEOUT, exchange, settings, start};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -282,7 +282,7 @@ async fn a_body_that_does_not_arrive_in_time_is_a_408_problem() {
         });
         let mut answer = String::new();
         while !answer.ends_with('}') {
-            let byte = tokio::time::timeout(PATIENCE, reading.read_u8()).await.expect("an answer");
+            let byte = tokio::time::timeout(TIMEOUT, reading.read_u8()).await.expect("an answer");
             answer.push(byte.unwrap().into());
         }
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/request-timeout"), "{answer}");

@@ -23,7 +23,7 @@ const SHORT: Duration = Duration::from_millis(200);
 /// Longer than every limit of a test.
 const LONG: Duration = Duration::from_secs(600);
 /// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -55,7 +55,7 @@ fn drip(stream: TcpStream, drop: &'static [u8]) -> (OwnedReadHalf, JoinHandle<()
 async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut bytes = Vec::new();
     // The read may fail with a reset, because the client was still writing.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the server closes the connection");
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await.expect("the server closes the connection");
     String::from_utf8(bytes).unwrap()
 }
 
@@ -167,7 +167,7 @@ async fn response_that_the_client_does_not_read_is_aborted() {
     });
     let mut stream = server.connect().await;
     stream.write_all(GET).await.unwrap();
-    timeout(PATIENCE, dropped.acquire()).await.expect("it is given up").unwrap().forget();
+    timeout(TIMEOUT, dropped.acquire()).await.expect("it is given up").unwrap().forget();
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn connections_over_the_limit_get_a_503_problem_until_there_is_room() {
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
     assert!(refused.contains("\"type\":\"/problems/unavailable\""), "{refused}");
     drop(open);
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         loop {
             let answer =
                 exchange(&mut server.connect().await, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;

@@ -17,7 +17,7 @@ use crate::eventually;
 const REQUESTS: usize = 600;
 const CLIENTS: usize = 60;
 /// A timeout for a busy machine; the settings below end a connection much sooner.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Limits that make a run short; pass them to the service.
 pub const HOSTILE_SETTINGS: [(&str, &str); 4] = [
@@ -73,7 +73,7 @@ pub async fn assert_survives_hostile_clients(service: &Service, paths: &[&str], 
     clients.join_all().await;
 
     service.get("/livez").await.expect(200);
-    eventually("only this client's connections to be open", PATIENCE, async || {
+    eventually("only this client's connections to be open", TIMEOUT, async || {
         service.metric("http_connections", "").await <= 2.0
     })
     .await;
@@ -134,7 +134,7 @@ async fn exchange(address: &str, request: &[u8], pieces: usize, pause: Duration)
     };
     let both = async { tokio::join!(send, receive) };
     let shown = String::from_utf8_lossy(&request[..request.len().min(300)]).into_owned();
-    timeout(PATIENCE, both).await.unwrap_or_else(|_| panic!("the service does not close: {shown:?}"));
+    timeout(TIMEOUT, both).await.unwrap_or_else(|_| panic!("the service does not close: {shown:?}"));
     answer
 }
 

@@ -11,7 +11,7 @@ use super::TestResponse;
 use crate::{ChildProcess, Exit, eventually};
 
 /// The timeout of a start, and a third of the timeout of a response: long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running service. It is killed when this value is dropped.
 #[derive(Debug)]
@@ -33,20 +33,20 @@ impl Service {
     /// Starts the service and waits until its log says where it listens.
     pub async fn start_without_waiting(command: &Command) -> Self {
         let process = ChildProcess::start(command).expect("the binary has been built");
-        let url = eventually("the address that it listens at", PATIENCE, async || {
+        let url = eventually("the address that it listens at", TIMEOUT, async || {
             let output = process.output();
             assert!(process.is_alive(), "it ended:\n{output}");
             let (_, rest) = output.split_once(" address=")?;
             rest.split_once('\n').map(|(address, _)| format!("http://{}", address.trim()))
         })
         .await;
-        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(3 * PATIENCE).build();
+        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(3 * TIMEOUT).build();
         Self { process, url, client: client.expect("a plain client") }
     }
 
     /// Waits until the service is ready.
     pub async fn ready(&self) {
-        self.process.wait_for_http(&format!("{}/readyz", self.url), PATIENCE).await.expect("it gets ready");
+        self.process.wait_for_http(&format!("{}/readyz", self.url), TIMEOUT).await.expect("it gets ready");
     }
 
     /// Returns its base URL: `http://host:port`.
@@ -84,7 +84,7 @@ impl Service {
         Self::send(self.request(Method::DELETE, path)).await
     }
 
-    /// Sends a request that must get a response, whatever its status.
+    /// Sends a request that must get a response, with any status.
     pub async fn send(request: RequestBuilder) -> TestResponse {
         Self::try_send(request).await.expect("an answer")
     }

@@ -57,7 +57,7 @@ async fn dead_connection_hides_a_close_from_the_other_end() -> Result<()> {
     assert_eq!(sees_the_end(&mut client, SILENCE).await, None);
     wire.cut();
     wire.restore();
-    assert_eq!(sees_the_end(&mut client, SILENCE).await, None, "a cut of the wire elsewhere tells nobody");
+    assert_eq!(sees_the_end(&mut client, SILENCE).await, None, "a cut elsewhere on the wire is not reported");
     drop(wire);
     assert_eq!(sees_the_end(&mut client, SOON).await, Some(true));
     Ok(())

@@ -33,7 +33,7 @@ use crate::carts::Quantity;
         (status = 409, body = Problem, description = "The cart is full"),
         (status = 412, body = Problem, description = "A precondition does not hold for the line as it is now"),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
-        (status = 503, body = Problem, description = "Nobody can say whether there is such a product"),
+        (status = 503, body = Problem, description = "It is unknown whether the product exists"),
     )
 )]
 pub(super) async fn put(

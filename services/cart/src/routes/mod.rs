@@ -30,7 +30,7 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
 #[openapi(
     info(
         title = "Cart",
-        description = "Durable carts, and views of them with current prices. A view is cached until somebody writes to the \
+        description = "Durable carts, and views of them with current prices. A view is cached until a client writes to the \
             cart or one of its products changes. Without the product API it shows what was last known, flagged `stale`.",
     ),
     paths(carts::create, carts::read, items::put, items::remove, snapshot::page),

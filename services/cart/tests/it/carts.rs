@@ -77,10 +77,10 @@ async fn a_removal_may_be_repeated_and_needs_a_cart() {
     }
     cart.remove(4711).await.expect(204);
     assert_eq!(stores.sql("SELECT string_agg(version::text, ',' ORDER BY product_id) FROM cart_items").await, "2,1");
-    let nobody = "/carts/67e55044-10b1-426f-9247-bb680e5fe0c8";
-    service.delete(&format!("{nobody}/items/1")).await.problem(404, "not-found");
-    service.put(&format!("{nobody}/items/1"), &json!({ "quantity": 1 })).await.problem(404, "not-found");
-    service.get(nobody).await.problem(404, "not-found");
+    let absent = "/carts/67e55044-10b1-426f-9247-bb680e5fe0c8";
+    service.delete(&format!("{absent}/items/1")).await.problem(404, "not-found");
+    service.put(&format!("{absent}/items/1"), &json!({ "quantity": 1 })).await.problem(404, "not-found");
+    service.get(absent).await.problem(404, "not-found");
     let held = service.get("/cache/entries").await.expect(200).text();
     assert!(!held.contains("67e55044"), "that there is no such cart is not remembered: {held}");
 }

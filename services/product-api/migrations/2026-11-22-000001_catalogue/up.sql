@@ -85,7 +85,7 @@ comment on column products.featured is 'Shown on the front page';
 comment on column products.version is '1, and one more with every change; kept by a trigger, never by hand';
 comment on column products.updated_at is 'When the transaction of the last change began; to be read by people, not to order changes by';
 
-comment on table seed_state is 'How far the catalogue has been seeded; a single row, locked by whoever is seeding';
+comment on table seed_state is 'How far the catalogue has been seeded; a single row, locked by the process that is seeding';
 comment on column seed_state.categories is 'How many categories have been seeded, ids 1 to this';
 comment on column seed_state.seeded_to is 'Highest catalogue id that has been inserted or passed over; never gone back to';
 comment on column seed_state.reserved_to is 'Highest catalogue id that the seeding has set aside, inserted yet or not';

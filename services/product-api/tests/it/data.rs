@@ -94,7 +94,7 @@ async fn seed_waits_for_another_process_without_a_time_limit() {
     stores.api_with(&[("SEED_PRODUCTS", "0")]).await.stop().await;
     let mut other = stores.connect().await;
     let lock = "BEGIN; SELECT FROM seed_state FOR UPDATE";
-    diesel_async::SimpleAsyncConnection::batch_execute(&mut other, lock).await.expect("nobody seeds");
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut other, lock).await.expect("no process is seeding");
     let release = async {
         stores.until_waiting(1).await;
         tokio::time::sleep(std::time::Duration::from_millis(7_500)).await;

@@ -113,8 +113,8 @@ async fn deferred_invalidations_are_made_within_the_grace_time() {
 async fn sigterm_during_the_start_ends_the_process() {
     let stores = Stores::start().await;
     // The start waits up to a minute for a Postgres that never becomes available.
-    let nobody = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());
-    let process = testkit::ChildProcess::start(&stores.command(&[("POSTGRES__URL", &nobody)])).expect("it starts");
+    let unreachable = format!("postgres://postgres@127.0.0.1:{}/shop", testkit::free_port());
+    let process = testkit::ChildProcess::start(&stores.command(&[("POSTGRES__URL", &unreachable)])).expect("it starts");
     eventually("the first complaint", SOON, async || process.output().contains("waiting for Postgres")).await;
     let exit = process.term().await.expect("it ends");
     assert!(exit.took < Duration::from_secs(20), "{exit:?}");

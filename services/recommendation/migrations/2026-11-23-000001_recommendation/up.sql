@@ -125,7 +125,7 @@ comment on column products.seq is 'The number of the event that it is at least a
 comment on column products.flipped is 'The event with which it could last be bought again, or could no longer be bought';
 comment on column products.text is 'Name and description as the text search sees them';
 comment on table awaited is 'For each process, tags of lists that are outdated by events whose rows are not here yet';
-comment on column awaited.until is 'From then on nobody waits for them any more';
+comment on column awaited.until is 'From then on no process waits for them';
 comment on table basket_items is 'What lies in carts, from their events; quantity 0 is a line that was removed';
 comment on column basket_items.version is 'The version of the line; an event with an older one has no effect';
 comment on column basket_items.seq is 'The number of the event that brought it';

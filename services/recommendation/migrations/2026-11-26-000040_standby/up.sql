@@ -2,7 +2,7 @@
 -- because it does not wait for its commit record. A crash may leave rows behind; they expire.
 alter table awaited set logged;
 
--- As before, but with qualified names, so that it finds its table whatever the session's search_path is.
+-- As before, but with qualified names, so that it finds its table with any search_path of the session.
 create or replace function similar_products(asked bigint, most integer)
 returns table (product_id bigint, score double precision, alike double precision, near double precision)
 language sql stable as $$

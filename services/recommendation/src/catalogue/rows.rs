@@ -1,4 +1,4 @@
-//! Writes rows to the copy in two statements, whatever their number.
+//! Writes any number of rows to the copy in two statements.
 //!
 //! The first statement locks the known rows and determines whose texts are unchanged. The second statement writes.
 //! Nearly all changes concern prices and stock, and a text is expensive: its `tsvector` takes ten times as long as the

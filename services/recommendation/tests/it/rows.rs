@@ -117,7 +117,7 @@ async fn recreated_product_begins_with_version_one() {
 #[tokio::test]
 async fn repeated_event_reports_the_availability_change_again() {
     let rows = Rows::start().await;
-    assert!(rows.live(10, 1, 0).await, "it was not there before: nobody knows");
+    assert!(rows.live(10, 1, 0).await, "it was not there before: its state is unknown");
     assert!(!rows.live(11, 2, 0).await);
     assert!(rows.live(12, 3, 5).await);
     assert!(rows.live(12, 3, 5).await, "the one who wrote it may have died before it removed the lists");

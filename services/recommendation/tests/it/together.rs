@@ -126,7 +126,7 @@ async fn learning_run_longer_than_a_request_timeout_is_finished() {
     let (stores, _api, ours) = started().await;
     let mut other =
         diesel_async::AsyncPgConnection::establish(stores.database.url()).await.expect("the database is there");
-    other.batch_execute("BEGIN; LOCK TABLE together IN EXCLUSIVE MODE").await.expect("nobody holds it for long");
+    other.batch_execute("BEGIN; LOCK TABLE together IN EXCLUSIVE MODE").await.expect("no session holds it for long");
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
     carts.many(32, &[37, 50]).await;

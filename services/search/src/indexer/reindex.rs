@@ -80,7 +80,7 @@ impl Indexer {
         changed += gone.len();
         // Another replica may have stored pages from versions that this replica has never read.
         self.invalidator.invalidate_all(head.seq).await;
-        // Pages from the previous index may belong to another history, whatever its position.
+        // Pages from the previous index may belong to another history, with any position.
         self.reindexes += 1;
         let pending_invalidation = self.state.pending_invalidation().is_some();
         let commit = Commit { position: head.seq, epoch: head.epoch, pending_invalidation, categories: names };

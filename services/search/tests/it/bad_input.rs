@@ -1,4 +1,4 @@
-//! Invalid parameters are refused. A valid query never causes an error, whatever characters it has.
+//! Invalid parameters are refused. A valid query never causes an error, with any characters.
 
 use crate::support::{Found, Product, Search, Shop, started};
 

@@ -73,12 +73,12 @@ impl Running {
 }
 
 /// Long enough for a busy machine. If a server never responds, the test fails instead of hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends `request` and reads until the server closes the connection.
 pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an answer").unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut answer)).await.expect("an answer").unwrap();
     answer
 }

@@ -162,7 +162,7 @@ async fn numbered_event_without_an_entry_is_found_by_polling_and_applied() {
     let number = left_behind(&stores).await;
     let stream = stores.whole_stream().await;
     assert_eq!(stream.last().map(seq), Some(number));
-    assert!(!stores.has_entry("product:production:5").await, "whoever relays it also drops what it outdates");
+    assert!(!stores.has_entry("product:production:5").await, "the relay that publishes it also drops what it outdates");
 }
 
 /// Here too, the entries are removed before the event is appended.
@@ -192,7 +192,7 @@ async fn relay_that_waited_for_the_lock_continues_after_the_other_relay() {
     stores.until_published().await;
     let mut other = stores.connect().await;
     for round in 0..3 {
-        other.batch_execute(&format!("BEGIN; {LEFT_BEHIND}")).await.expect("nobody numbers now");
+        other.batch_execute(&format!("BEGIN; {LEFT_BEHIND}")).await.expect("no relay numbers now");
         stores.sql(&format!("UPDATE products SET stock = 900 + {round} WHERE id = 1")).await;
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                        AND application_name = 'relay' AND wait_event_type = 'Lock'";

@@ -139,7 +139,7 @@ async fn event_missed_by_the_listener_leaves_no_stale_entry() {
         stores.sql(&format!("UPDATE products SET stock = 2000 + {round} WHERE id = 1")).await;
         stores.until_published().await;
         let read = api.get("/products/events/1").await.expect(200);
-        assert_eq!((read.version(), read.source()), (before, "hit"), "nobody has heard of it");
+        assert_eq!((read.version(), read.source()), (before, "hit"), "no event has announced it");
         stores.redis(&["ACL", "SETUSER", "product-api", "+subscribe"]).await;
         eventually("the fresh value", SOON, async || {
             api.get("/products/events/1").await.expect(200).version() == before + 1
