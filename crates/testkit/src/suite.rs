@@ -38,7 +38,8 @@ pub trait Subject: Sized {
     const OPERATIONS: &'static [&'static str];
     /// The operations routes that a `GET` without parameters can read, without `/cache/…` and `/metrics`.
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &[];
-    /// Invalid settings, each with a text that the message contains besides the setting's name.
+    /// Invalid settings of the service's own sections, each with a text that the message contains besides the setting's
+    /// name.
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)];
     /// The seed of the hostile clients.
     const HOSTILE_SEED: u64;

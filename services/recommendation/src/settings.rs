@@ -96,16 +96,6 @@ mod tests {
             ("LEARNING__EVERY", "1000years"),
             ("LEARNING__LEAST_SCORE", "inf"),
             ("CART__URL", "cart"),
-            ("POSTGRES__WAIT_TIMEOUT", "0s"),
-            ("POSTGRES__STATEMENT_TIMEOUT", "0s"),
-            ("POSTGRES__MAX_CONNECTIONS", "1000000"),
-            ("EVENTS__BATCH", "0"),
-            ("EVENTS__MAX_ATTEMPTS", "0"),
-            ("PRODUCT_API__TIMEOUT", "0s"),
-            ("PRODUCT_API__URL", "127.0.0.1:8004"),
-            ("EVENTS__TRANSPORT", "pigeon"),
-            ("EVENTS__CLAIM_AFTER", "0s"),
-            ("EVENTS__STALE_AFTER", "0s"),
             ("CART__URI", "http://127.0.0.1:1"),
         ] {
             let message = Settings::from_vars([(name, value)]).expect_err(name).to_string();

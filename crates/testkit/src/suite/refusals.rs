@@ -8,10 +8,47 @@ use super::Subject;
 use crate::ChildProcess;
 use crate::eventually::SOON;
 
+/// Invalid settings of the sections that several services have. A service without the section refuses the name.
+const COMMON: [(&str, &str, &str); 33] = [
+    ("REDIS__TIMEUOT", "5ms", ""),
+    ("REDIS__MAX_LOADS", "0", ""),
+    ("REDIS__MAX_LOADS", "many", ""),
+    ("REDIS__URL", "nonsense", ""),
+    ("REDIS__URL", "http://user:hunter2@127.0.0.1", ""),
+    ("REDIS__URL", "redis://user:hunter2@127.0.0.1:notaport", ""),
+    ("REDSI__URL", "redis://127.0.0.1", "REDIS__URL"),
+    ("POSTGRES__MAX_CONNECTIONS", "0", ""),
+    ("POSTGRES__MAX_CONNECTIONS", "1000000", ""),
+    ("POSTGRES__WAIT_TIMEOUT", "0s", ""),
+    ("POSTGRES__STATEMENT_TIMEOUT", "0s", ""),
+    ("POSTGRES__URL", "nonsense", ""),
+    ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/shop", ""),
+    ("POSTGRES__URL", "postgres://user:hunter2@127.0.0.1:notaport/shop", ""),
+    ("HTTP__PORT", "65536", ""),
+    ("HTTP__PORT", "http", ""),
+    ("LOG__FORMAT", "xml", ""),
+    ("LOG__FILTER", "=!=", ""),
+    ("RELAY__BATCH", "-1", ""),
+    ("RELAY__BATCH", "0", ""),
+    ("RELAY__BATCH", "1000000", ""),
+    ("RELAY__POLL", "0s", ""),
+    ("RELAY__PRUNE_EVERY", "0s", ""),
+    ("RELAY__STREAM_LENGTH", "0", ""),
+    ("RELAY__RETENTION", "0s", ""),
+    ("EVENTS__TRANSPORT", "pigeon", ""),
+    ("EVENTS__BATCH", "0", ""),
+    ("EVENTS__CLAIM_AFTER", "0s", ""),
+    ("EVENTS__MAX_ATTEMPTS", "0", ""),
+    ("EVENTS__STALE_AFTER", "0s", ""),
+    ("PRODUCT_API__TIMEOUT", "0s", ""),
+    ("PRODUCT_API__TIMEOUT", "soon", ""),
+    ("PRODUCT_API__URL", "127.0.0.1:8004", ""),
+];
+
 /// A setting that is invalid, unknown or contradicts another one is refused by its name, before any store is used.
 pub async fn invalid_settings_are_refused_by_name<S: Subject>() {
     let subject = S::prepare_stores().await;
-    for &(name, value, also) in S::INVALID_SETTINGS {
+    for &(name, value, also) in COMMON.iter().chain(S::INVALID_SETTINGS) {
         let message = assert_refused(&subject.command(&[(name, value)]), S::NAME).await;
         let section = name.rsplit_once("__").map_or(name, |(section, _)| section);
         let is_named = message.contains(name) || message.contains(&format!("{section} is not a setting"));

@@ -30,12 +30,7 @@ impl Subject for CartSubject {
         ("LANES__VIEW__SOFT_TTL", "1s", "never served stale"),
         ("LANES__PRODUCT__HARD_TTL", "0s", ""),
         ("LANES__VIWE__HARD_TTL", "5s", "did you mean LANES__VIEW"),
-        ("EVENTS__TRANSPORT", "pigeon", ""),
         ("EVENTS__CLAIM_AFTRE", "5s", "did you mean EVENTS__CLAIM_AFTER"),
-        ("PRODUCT_API__TIMEOUT", "soon", ""),
-        ("RELAY__BATCH", "-1", ""),
-        ("REDIS__URL", "http://user:hunter2@127.0.0.1", ""),
-        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/cart", ""),
     ];
     const HOSTILE_SEED: u64 = 2;
 

@@ -36,22 +36,7 @@ impl Subject for ProductSubject {
         ("LANES__TAGS__LEASE", "5m", ""),
         ("LANES__TLL__HARD_TTL", "5s", "did you mean LANES__TTL"),
         ("LANES__TTL__HARD_TLL", "5s", ""),
-        ("REDIS__TIMEUOT", "5ms", ""),
-        ("REDIS__MAX_LOADS", "0", ""),
-        ("REDIS__MAX_LOADS", "many", ""),
-        ("POSTGRES__MAX_CONNECTIONS", "0", ""),
-        ("HTTP__PORT", "65536", ""),
-        ("HTTP__PORT", "http", ""),
         ("SEED_PRODUCTS", "-1", ""),
-        ("LOG__FORMAT", "xml", ""),
-        ("LOG__FILTER", "=!=", ""),
-        ("REDSI__URL", "redis://127.0.0.1", "REDIS__URL"),
-        ("REDIS__URL", "nonsense", ""),
-        ("REDIS__URL", "http://user:hunter2@127.0.0.1", ""),
-        ("REDIS__URL", "redis://user:hunter2@127.0.0.1:notaport", ""),
-        ("POSTGRES__URL", "nonsense", ""),
-        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/shop", ""),
-        ("POSTGRES__URL", "postgres://user:hunter2@127.0.0.1:notaport/shop", ""),
     ];
     const HOSTILE_SEED: u64 = 1;
 

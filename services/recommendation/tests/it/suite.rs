@@ -30,9 +30,6 @@ impl Subject for RecommendationSubject {
         ("LANES__LSIT__HARD_TTL", "5s", "did you mean LANES__LIST"),
         ("LEARNING__LEAST_SCORE", "-1", ""),
         ("CART__URI", "http://127.0.0.1:1", ""),
-        ("EVENTS__TRANSPORT", "pigeon", ""),
-        ("REDIS__URL", "http://user:hunter2@127.0.0.1", ""),
-        ("POSTGRES__URL", "mysql://user:hunter2@127.0.0.1/recommendation", ""),
     ];
     const HOSTILE_SEED: u64 = 4;
 
