@@ -11,6 +11,7 @@ mod settings;
 mod sql;
 mod sqlstate;
 mod startup;
+mod statement;
 mod watchdog;
 mod work;
 mod write;

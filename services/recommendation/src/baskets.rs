@@ -35,13 +35,9 @@ impl BasketItems {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn forget_versions(&self) -> Result<(), RecommendationError> {
-        self.pool
-            .run(async |connection| {
-                let forget = sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)");
-                forget.execute(connection).await?;
-                Ok(())
-            })
-            .await
+        let forget = || sql("UPDATE basket_items SET version = 0, seq = 0 WHERE (version, seq) <> (0, 0)");
+        self.pool.run_sql(forget).await?;
+        Ok(())
     }
 
     /// Replaces the contents of the carts whose references are after `range.0`, up to `range.1`, with `lines`. Returns

@@ -73,23 +73,20 @@ impl Positions {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn begin(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
-        self.pool
-            .run(async |connection| {
-                sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
+        let statement = || {
+            sql("INSERT INTO streams (name, applied, newest_seq, newest_epoch)
              VALUES ($1, int8multirange(int8range(0, $2 + 1)), CASE WHEN $3 IS NULL THEN 0 ELSE $2 END, $3)
              ON CONFLICT (name) DO UPDATE SET applied = streams.applied + excluded.applied,
                  newest_seq = greatest(streams.newest_seq, excluded.newest_seq),
                  newest_epoch = CASE WHEN streams.newest_seq <= excluded.newest_seq
                                      THEN coalesce(excluded.newest_epoch, streams.newest_epoch)
                                      ELSE streams.newest_epoch END")
-                .bind::<Text, _>(stream)
-                .bind::<BigInt, _>(signed(mark.seq))
-                .bind::<Nullable<SqlUuid>, _>(mark.epoch)
-                .execute(connection)
-                .await?;
-                Ok(())
-            })
-            .await
+            .bind::<Text, _>(stream)
+            .bind::<BigInt, _>(signed(mark.seq))
+            .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 
     /// Marks every event up to `mark` in the new history of the log as applied, and no other.
@@ -97,18 +94,15 @@ impl Positions {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn replace(&self, stream: &str, mark: LogPosition) -> Result<(), RecommendationError> {
-        self.pool
-            .run(async |connection| {
-                sql("UPDATE streams SET applied = int8multirange(int8range(0, $2 + 1)), newest_seq = $2, newest_epoch = $3
+        let statement = || {
+            sql("UPDATE streams SET applied = int8multirange(int8range(0, $2 + 1)), newest_seq = $2, newest_epoch = $3
              WHERE name = $1")
-                .bind::<Text, _>(stream)
-                .bind::<BigInt, _>(signed(mark.seq))
-                .bind::<Nullable<SqlUuid>, _>(mark.epoch)
-                .execute(connection)
-                .await?;
-                Ok(())
-            })
-            .await
+            .bind::<Text, _>(stream)
+            .bind::<BigInt, _>(signed(mark.seq))
+            .bind::<Nullable<SqlUuid>, _>(mark.epoch)
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 
     /// Records that events were lost, so that their data must be read as a whole.
@@ -116,17 +110,14 @@ impl Positions {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn set_incomplete(&self, stream: &str) -> Result<(), RecommendationError> {
-        self.pool
-            .run(async |connection| {
-                sql("INSERT INTO streams (name, applied, incomplete, losses)
+        let statement = || {
+            sql("INSERT INTO streams (name, applied, incomplete, losses)
              VALUES ($1, int8multirange(int8range(0, 1)), true, 1)
              ON CONFLICT (name) DO UPDATE SET incomplete = true, losses = streams.losses + 1")
-                .bind::<Text, _>(stream)
-                .execute(connection)
-                .await?;
-                Ok(())
-            })
-            .await
+            .bind::<Text, _>(stream)
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 
     /// Returns how often events were lost, if their data has not been read as a whole since.
@@ -148,16 +139,11 @@ impl Positions {
     /// # Errors
     /// Fails when the database does not respond.
     pub async fn set_complete(&self, stream: &str, losses: i64) -> Result<bool, RecommendationError> {
-        self.pool
-            .run(async |connection| {
-                let complete = sql("UPDATE streams SET incomplete = false WHERE name = $1 AND losses = $2")
-                    .bind::<Text, _>(stream)
-                    .bind::<BigInt, _>(losses)
-                    .execute(connection)
-                    .await?;
-                Ok(complete > 0)
-            })
-            .await
+        let statement = || {
+            let complete = sql("UPDATE streams SET incomplete = false WHERE name = $1 AND losses = $2");
+            complete.bind::<Text, _>(stream).bind::<BigInt, _>(losses)
+        };
+        Ok(self.pool.run_sql(statement).await? > 0)
     }
 
     /// Marks events that became dead letters as applied.

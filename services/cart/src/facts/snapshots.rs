@@ -68,21 +68,19 @@ impl ProductSnapshots {
         let seqs: Vec<i64> = fetched.iter().map(|(.., seq)| *seq).collect();
         let facts: Result<Vec<Value>, _> = fetched.iter().map(|(_, facts, _)| serde_json::to_value(facts)).collect();
         let facts = facts?;
-        self.pool
-            .run(async |connection| {
-                // In the order of ids, so that two such statements cannot deadlock.
-                let statement = sql("INSERT INTO known_products AS known (id, facts, version, seq)
+        // In the order of ids, so that two such statements cannot deadlock.
+        let statement = || {
+            sql("INSERT INTO known_products AS known (id, facts, version, seq)
                      SELECT * FROM unnest($1, $2, $3, $4) AS fetched (id, facts, version, seq) ORDER BY id
                      ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, version = excluded.version, deleted = false
                      WHERE known.seq = excluded.seq AND (known.version < excluded.version OR known.deleted)")
-                .bind::<Array<BigInt>, _>(&ids)
-                .bind::<Array<Jsonb>, _>(&facts)
-                .bind::<Array<BigInt>, _>(&versions)
-                .bind::<Array<BigInt>, _>(&seqs);
-                statement.execute(connection).await?;
-                Ok(())
-            })
-            .await
+            .bind::<Array<BigInt>, _>(&ids)
+            .bind::<Array<Jsonb>, _>(&facts)
+            .bind::<Array<BigInt>, _>(&versions)
+            .bind::<Array<BigInt>, _>(&seqs)
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 
     /// Marks these products as deleted, each with the number of the last event that was known then.
@@ -91,18 +89,16 @@ impl ProductSnapshots {
     /// Returns an error if the database does not respond.
     pub async fn mark_deleted(&self, gone: &[(i64, i64)]) -> Result<(), CartError> {
         let (ids, seqs): (Vec<i64>, Vec<i64>) = gone.iter().copied().unzip();
-        self.pool
-            .run(async |connection| {
-                let statement = sql("WITH gone AS MATERIALIZED (
+        let statement = || {
+            sql("WITH gone AS MATERIALIZED (
                          SELECT known.id FROM known_products known JOIN unnest($1, $2) AS gone (id, seq) USING (id, seq)
                          WHERE NOT deleted ORDER BY id FOR UPDATE OF known)
                      UPDATE known_products SET deleted = true FROM gone WHERE known_products.id = gone.id")
-                .bind::<Array<BigInt>, _>(&ids)
-                .bind::<Array<BigInt>, _>(&seqs);
-                statement.execute(connection).await?;
-                Ok(())
-            })
-            .await
+            .bind::<Array<BigInt>, _>(&ids)
+            .bind::<Array<BigInt>, _>(&seqs)
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 
     /// Raises the minimum versions: data that are older than these events are rejected from now on.
@@ -124,23 +120,21 @@ impl ProductSnapshots {
         let seqs: Vec<i64> = rows.iter().map(|(_, event)| seq(event)).collect();
         let deleted: Vec<bool> =
             rows.iter().map(|(_, event)| event.change.kind == ProductChangeKind::ProductDeleted).collect();
-        self.pool
-            .run(async |connection| {
-                // A deleted product that exists again is another row, whose versions start from the beginning.
-                let statement = sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
+        // A deleted product that exists again is another row, whose versions start from the beginning.
+        let statement = || {
+            sql("INSERT INTO known_products AS known (id, floor_version, seq, deleted)
                      SELECT * FROM unnest($1, $2, $3, $4) AS last (id, floor_version, seq, deleted) ORDER BY id
                      ON CONFLICT (id) DO UPDATE SET
                          floor_version = excluded.floor_version, seq = excluded.seq, deleted = excluded.deleted,
                          version = CASE WHEN known.deleted AND NOT excluded.deleted THEN 0 ELSE known.version END
                      WHERE known.seq < excluded.seq")
-                .bind::<Array<BigInt>, _>(&ids)
-                .bind::<Array<BigInt>, _>(&versions)
-                .bind::<Array<BigInt>, _>(&seqs)
-                .bind::<Array<Bool>, _>(&deleted);
-                statement.execute(connection).await?;
-                Ok(())
-            })
-            .await
+            .bind::<Array<BigInt>, _>(&ids)
+            .bind::<Array<BigInt>, _>(&versions)
+            .bind::<Array<BigInt>, _>(&seqs)
+            .bind::<Array<Bool>, _>(&deleted)
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 
     /// Resets what events reported: the events may have belonged to another catalogue, or some are missing. The data
@@ -149,17 +143,14 @@ impl ProductSnapshots {
     /// # Errors
     /// Returns an error if the database does not respond.
     pub async fn reset_versions(&self) -> Result<(), CartError> {
-        self.pool
-            .run(async |connection| {
-                // In the order of ids, like the other statements: while this one waits, readers of carts store what
-                // they fetch.
-                let statement = sql("WITH reset AS MATERIALIZED (
+        // In the order of ids, like the other statements: while this one waits, readers of carts store what
+        // they fetch.
+        let statement = || {
+            sql("WITH reset AS MATERIALIZED (
                          SELECT id FROM known_products WHERE (floor_version, seq, version) <> (0, 0, 0) ORDER BY id FOR UPDATE)
                      UPDATE known_products known SET floor_version = 0, seq = 0, version = 0 FROM reset WHERE known.id = reset.id")
-            ;
-                statement.execute(connection).await?;
-                Ok(())
-            })
-            .await
+        };
+        self.pool.run_sql(statement).await?;
+        Ok(())
     }
 }

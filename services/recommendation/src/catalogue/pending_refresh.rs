@@ -65,13 +65,12 @@ impl Catalogue {
              SELECT $1, $2, clock_timestamp() + make_interval(secs => $3)
              FROM (SELECT set_config('synchronous_commit', 'off', true)) AS this_transaction
              ON CONFLICT (process) DO UPDATE SET tags = excluded.tags, until = excluded.until";
-        self.pool
-            .run(async |connection| {
-                let expect = sql(expect).bind::<SqlUuid, _>(self.process).bind::<Array<Text>, _>(&names);
-                expect.bind::<Double, _>(PENDING_TTL.as_secs_f64()).execute(connection).await?;
-                Ok(())
-            })
-            .await
+        let expect = || {
+            let expect = sql(expect).bind::<SqlUuid, _>(self.process).bind::<Array<Text>, _>(&names);
+            expect.bind::<Double, _>(PENDING_TTL.as_secs_f64())
+        };
+        self.pool.run_sql(expect).await?;
+        Ok(())
     }
 
     /// Removes the rows of processes whose last refresh expired at least a day ago.
@@ -80,12 +79,8 @@ impl Catalogue {
     /// Fails when the database does not respond.
     pub async fn prune_processes(&self) -> Result<(), RecommendationError> {
         let forget = "DELETE FROM awaited WHERE until < clock_timestamp() - interval '1 day'";
-        self.pool
-            .run(async |connection| {
-                sql(forget).execute(connection).await?;
-                Ok(())
-            })
-            .await
+        self.pool.run_sql(|| sql(forget)).await?;
+        Ok(())
     }
 }
 
