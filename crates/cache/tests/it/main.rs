@@ -16,7 +16,6 @@ mod feed;
 mod fills;
 mod foreign_bytes;
 mod generations;
-mod imports;
 mod joining;
 mod key_older_than;
 mod memory;

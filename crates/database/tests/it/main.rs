@@ -1,7 +1,6 @@
 //! The pool against a private Postgres.
 
 mod busy;
-mod imports;
 mod in_doubt;
 mod limits;
 mod read_only;

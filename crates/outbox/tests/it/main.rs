@@ -6,7 +6,6 @@ mod delivery;
 mod full_redis;
 mod gaps;
 mod histories;
-mod imports;
 mod listening;
 mod migrations;
 mod peers;

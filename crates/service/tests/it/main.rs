@@ -11,13 +11,11 @@
 //! | `standard_routes` · `description` | the description of the API: as a page, and what is added to it for every route |
 //! | `feed` | `/cache/feed` |
 //! | `settings` | which settings are accepted and refused |
-//! | `imports` | the files of the crate import one another in one direction |
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod compression;
 mod description;
 mod feed;
-mod imports;
 mod lifecycle;
 mod parser;
 mod problems;
