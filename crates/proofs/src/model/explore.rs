@@ -7,9 +7,9 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use super::configuration::{Configuration, Promise};
 use super::defence::Without;
+use super::report::Verdict;
 use super::scenarios;
 use super::system::Protocol;
-use super::verdict::Verdict;
 
 /// Explores every scenario, with the whole protocol and without each of the defences that it needs. `quick` uses as few
 /// readers as suffice.

@@ -23,14 +23,12 @@ mod configuration;
 mod defence;
 mod explore;
 mod faults;
-mod goal;
 mod reader;
 mod redis;
 mod report;
 mod scenarios;
 mod state;
 mod system;
-mod verdict;
 mod writer;
 
 use std::path::PathBuf;
@@ -41,7 +39,7 @@ use clap::Args;
 pub use configuration::Promise;
 pub use defence::{Defence, Without};
 pub use explore::check_all;
-pub use verdict::Verdict;
+pub use report::Verdict;
 
 /// The options of `proofs model`.
 #[derive(Clone, Debug, Args)]

@@ -1,7 +1,7 @@
 //! The steps of a reader.
 
+use super::configuration::Goal;
 use super::defence::Defence;
-use super::goal::Goal;
 use super::redis::{Entry, Grant, Refused, Version};
 use super::state::{Reader, State, Trust};
 use super::system::Protocol;

@@ -1,13 +1,12 @@
 //! The scenarios, each made for one race, and the defences that it needs.
 
 use super::configuration::Promise::{Reads, Rest};
-use super::configuration::{Configuration, PLAIN, Writes};
+use super::configuration::{Configuration, Goal, PLAIN, Writes};
 use super::defence::Defence::{
     AfterCommit, CheckedConnection, ClosedBeforeCommit, CollectionTags, Distrust, DoneAfterwards, EmptiedFirst, Fence,
     Floor, FreshMark, Generation, JoinRule, KillsLeases, LeaseId, Leftovers, NoEviction, NoRenewal, NoScores,
     NoVersionCompare, OneStep, Outbox, QuietCommit, Registration, SentOnce, SoftFence, SoftKillsLeases, StolenLease,
 };
-use super::goal::Goal;
 
 pub(super) fn all() -> Vec<Configuration> {
     let mut all = of_keys();

@@ -1,7 +1,6 @@
 //! The state of a scenario.
 
-use super::configuration::Configuration;
-use super::goal::Goal;
+use super::configuration::{Configuration, Goal};
 use super::redis::{Entry, Grant, Redis, TagStep, Version};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

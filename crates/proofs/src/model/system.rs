@@ -2,9 +2,8 @@
 
 use stateright::{Model, Property};
 
-use super::configuration::{Configuration, Promise};
+use super::configuration::{Configuration, Goal, Promise};
 use super::defence::Without;
-use super::goal::Goal;
 use super::state::{Reader, State, Writer};
 
 /// The protocol in one scenario, whole or without some of its defences.

@@ -1,8 +1,7 @@
 //! The steps of a writer, and of the relay, which repeats the invalidations that a crashed writer may not have made.
 
-use super::configuration::Writes;
+use super::configuration::{Goal, Writes};
 use super::defence::Defence;
-use super::goal::Goal;
 use super::redis::{Entry, TagStep, Version};
 use super::state::{Relay, State, Trust, Writer};
 use super::system::Protocol;

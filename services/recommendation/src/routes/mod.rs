@@ -1,6 +1,5 @@
 //! The routes of the recommendation service. Handlers parse, call and respond.
 
-mod problems;
 mod recommendations;
 
 use actix_web::web::ServiceConfig;

@@ -5,15 +5,16 @@ use std::time::Instant;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cache::Cached;
+use cache::error::LoadError;
 use contract::{CartId, ProductId};
 use serde::{Deserialize, Serialize};
 use service::cache_control::Caching;
-use service::problem::{Problem, Query};
+use service::problem::{Problem, Query, RETRY_AFTER};
 use service::response::CacheResponse;
 use utoipa::{IntoParams, ToSchema};
 
-use super::problems;
 use crate::NAME;
+use crate::error::RecommendationError;
 use crate::lists::{Lists, MOST, Recommendations};
 use crate::react::BothProgress;
 use crate::state::{BasketsState, CatalogueState, CatalogueStatus};
@@ -79,8 +80,8 @@ pub(super) async fn beside(
     let product: ProductId =
         path.parse().map_err(|error| Problem::malformed(format!("The path names no product: {error}.")))?;
     let limit = few(query.0.limit)?;
-    service.state.readiness().map_err(problems::not_yet)?;
-    let fetched = service.lists.beside(product).await.map_err(problems::fetch)?;
+    service.state.readiness().map_err(not_yet)?;
+    let fetched = service.lists.beside(product).await.map_err(fetch)?;
     answered(answer, &request, &fetched, limit, Shown { catalogue: service.catalogue(), baskets: None })
 }
 
@@ -104,8 +105,8 @@ pub(super) async fn for_cart(
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
     let cart: CartId = cart.parse().map_err(|error: &str| Problem::invalid_field("cart", error))?;
     let limit = few(query.0.limit)?;
-    service.state.readiness().map_err(problems::not_yet)?;
-    let fetched = service.lists.for_cart(cart).await.map_err(problems::fetch)?;
+    service.state.readiness().map_err(not_yet)?;
+    let fetched = service.lists.for_cart(cart).await.map_err(fetch)?;
     let shown = Shown { catalogue: service.catalogue(), baskets: Some(service.baskets()) };
     answered(answer, &request, &fetched, limit, shown)
 }
@@ -162,4 +163,17 @@ fn answered(
     let open = list.strip_suffix(b"}").ok_or_else(|| Problem::internal("a list that is no object"))?;
     let body = [open, b",", &shown[1..]].concat();
     Ok(response.set_body(body).map_into_boxed_body())
+}
+
+/// Returns the problem for a request before the catalogue has been copied.
+fn not_yet(why: String) -> Problem {
+    Problem::overloaded(RETRY_AFTER, why)
+}
+
+/// Returns the problem for a list that could not be built.
+fn fetch(error: LoadError) -> Problem {
+    Problem::of_read(error, |cause: &RecommendationError| match cause.is_transient() {
+        true => Problem::unavailable(RETRY_AFTER, cause),
+        false => Problem::internal(cause),
+    })
 }

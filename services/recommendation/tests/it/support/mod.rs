@@ -1,14 +1,12 @@
 //! Fixtures of the tests: stores per test, the services as processes, and carts that exist only as events.
 
 mod carts;
-mod lists;
 mod stores;
 
 use std::time::Duration;
 
 pub(crate) use carts::Carts;
-pub(crate) use lists::{ids, item};
-pub(crate) use stores::{Stores, started, until_both_are_read, until_list};
+pub(crate) use stores::{Stores, ids, item, started, until_both_are_read, until_list};
 pub(crate) use testkit::http::Service;
 
 /// How long a test waits for an effect that normally comes at once. It is long enough for a busy machine.
