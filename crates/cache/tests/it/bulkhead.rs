@@ -11,7 +11,7 @@ use cache::{CacheSettings, NewEntry, Outcome};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::support::{DatabaseError, Loader, Node, Row, SOON, existing, patient, redis, settings};
+use crate::support::{DatabaseError, Loader, Node, Row, SOON, existing, node, patient, redis, settings};
 
 /// Loads that take a moment, and the largest number of them in flight at once.
 fn counting() -> (Arc<AtomicUsize>, Loader) {
@@ -52,8 +52,7 @@ async fn concurrent_loads_are_bounded_with_and_without_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_load_of_a_key_runs_at_a_time_while_redis_is_down() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     redis.kill().await.unwrap();
     testkit::eventually("the breaker to open", SOON, async || !node.client.health().is_in_use()).await;
     let (most, load) = counting();

@@ -8,7 +8,7 @@ use cache::outcome::{Bypass, Fill};
 use cache::{CacheClient, CacheSettings, Keyspace, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, one_node, patient, redis, settings};
+use crate::support::{Node, Row, SOON, filled_node, patient, redis, settings};
 
 async fn refusal(url: String) -> String {
     let refused =
@@ -31,8 +31,7 @@ async fn a_server_that_may_evict_the_fence_table_is_refused() {
 
 #[tokio::test]
 async fn server_that_becomes_unsafe_is_not_used_until_it_is_safe_again() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await.unwrap();
     let unsafe_now = Health::Down(Reason::EvictionPolicy("allkeys-lru".to_owned()));
     eventually("the cache to notice", SOON, async || node.client.health() == unsafe_now).await;

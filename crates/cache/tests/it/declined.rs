@@ -6,7 +6,7 @@ use cache::outcome::Fill;
 use cache::write_through::Published;
 use cache::{Invalidated, Invalidation, NewEntry, Outcome};
 
-use crate::support::{Loader, existing, one_node, two_nodes};
+use crate::support::{Loader, existing, filled_node, one_node, two_nodes};
 
 /// Loads like `load`, but declines the fill.
 fn declining(load: Loader) -> Loader {
@@ -54,8 +54,7 @@ async fn reader_that_joined_during_a_declined_load_gets_a_later_value() {
 
 #[tokio::test]
 async fn declined_refresh_keeps_the_stale_entry() {
-    let (_redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([]).await;
     node.expire(1).await;
     row.commit();
     let (mut gate, load) = row.gated();
@@ -74,8 +73,7 @@ async fn declined_refresh_keeps_the_stale_entry() {
 
 #[tokio::test]
 async fn declined_write_invalidates_the_entry() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     let write = node.cache.begin_write(1).await;
     row.commit();
     assert_eq!(write.publish(row.read().do_not_store()).await, Published::Invalidated);

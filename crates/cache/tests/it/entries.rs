@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache::error::{Deferred, GetError};
 use cache::{CacheClient, NewEntry, Outcome, Policy, Tag, with};
 
-use crate::support::{DatabaseError, Node, Row, existing, patient, redis};
+use crate::support::{DatabaseError, Row, existing, node, patient, redis};
 
 async fn post(title: &&'static str, id: u32) -> Result<Option<String>, DatabaseError> {
     Ok((id == 42).then(|| format!("{title} {id}")))
@@ -29,8 +29,7 @@ async fn value_and_its_absence_are_cached_decoded() {
 
 #[tokio::test]
 async fn value_of_another_type_is_an_error_of_the_read_and_stays() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (_redis, node) = node().await;
     let numbers = node.client.cache::<u64>("item", patient()).unwrap();
     node.fill(1, &Row::new([])).await;
     let read = numbers.get_or_load(1, || async { Ok::<_, DatabaseError>(7) }).await;
@@ -40,8 +39,7 @@ async fn value_of_another_type_is_an_error_of_the_read_and_stays() {
 
 #[tokio::test]
 async fn loader_shortens_the_lifetime_of_its_entry() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     let brief = Duration::from_secs(5);
     let load = move || async move { Ok::<_, DatabaseError>(NewEntry::raw("x").ttl_at_most(brief)) };
     let stored = node.cache.read(1, load).await.unwrap();
@@ -52,8 +50,7 @@ async fn loader_shortens_the_lifetime_of_its_entry() {
 
 #[tokio::test]
 async fn deferred_invalidation_is_no_acknowledgement() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     let pages = node.client.cache::<String>("page", Policy::ttl(Duration::from_secs(60))).unwrap();
     redis.kill().await.unwrap();
     assert_eq!(pages.invalidate(1).await.acknowledged(), Err(Deferred));

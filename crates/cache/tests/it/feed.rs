@@ -7,7 +7,7 @@ use cache::{CacheSettings, Invalidated, Invalidation};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Node, Row, SOON, one_node, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, node, one_node, patient, redis, settings, shelf};
 
 /// Returns the next records as JSON, without times.
 async fn heard(subscription: &mut FeedSubscription) -> Vec<Value> {
@@ -154,8 +154,7 @@ async fn subscriber_resumes_at_its_position() {
 
 #[tokio::test]
 async fn slow_subscriber_receives_the_number_of_lost_records() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (_redis, node) = node().await;
     let mut subscription = listening(&node).await;
     let feed = node.client.feed();
     for seq in 1..=10_000 {
@@ -174,8 +173,7 @@ async fn slow_subscriber_receives_the_number_of_lost_records() {
 
 #[tokio::test]
 async fn dropped_subscription_frees_one_of_a_limited_number() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (_redis, node) = node().await;
     let feed = node.client.feed();
     let mut subscribers = Vec::new();
     while let Ok(subscription) = feed.subscribe(None) {
@@ -188,8 +186,7 @@ async fn dropped_subscription_frees_one_of_a_limited_number() {
 
 #[tokio::test]
 async fn feed_ends_when_the_client_shuts_down() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (_redis, node) = node().await;
     let mut subscription = listening(&node).await;
     let ended = tokio::spawn(async move { subscription.next().await.is_none() });
     node.client.shutdown(SOON).await;

@@ -5,7 +5,7 @@
 use cache::outcome::{Fill, FillRefusal};
 use cache::{Cached, Invalidation, Outcome, Tag};
 
-use crate::support::{Node, Row, existing, number, one_node, redis, shelf};
+use crate::support::{Node, Row, existing, node, number, one_node, redis, shelf};
 
 fn refused(cached: &Cached<String>, refusal: FillRefusal) {
     assert_eq!(cached.outcome(), Outcome::Miss(Fill::Refused(refusal)));
@@ -148,8 +148,7 @@ async fn late_fill_is_refused_by_the_floor_after_its_fence_was_dropped() {
 
 #[tokio::test]
 async fn fence_table_is_bounded() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     for invalidate in [Invalidation::hard, Invalidation::soft] {
         let fill = "for i = 1, 10000 do redis.call('HSET', KEYS[1], 't:x:' .. i, 1) end";
         redis.cli(&["EVAL", fill, "1", "shop:~fence"]).await.unwrap();

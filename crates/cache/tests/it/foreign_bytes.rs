@@ -3,7 +3,7 @@
 use cache::Outcome;
 use cache::outcome::Fill;
 
-use crate::support::{one_node, shelf};
+use crate::support::{filled_node, one_node, shelf};
 
 #[tokio::test]
 async fn unreadable_bytes_are_replaced() {
@@ -50,8 +50,7 @@ async fn foreign_bytes_can_be_invalidated() {
 
 #[tokio::test]
 async fn name_that_is_not_text_does_not_end_a_listing_or_a_purge() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, _row) = filled_node([]).await;
     redis.cli(&["EVAL", r"redis.call('SET', 'shop:\255\254', 'x')", "0"]).await.unwrap();
     let page = node.client.entries(cache::inspect::EntryCursor::default(), 100).await.unwrap();
     assert_eq!(page.entries.len(), 1);

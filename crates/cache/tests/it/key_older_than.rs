@@ -5,7 +5,7 @@ use cache::outcome::{Fill, FillRefusal};
 use cache::write_through::Published;
 use cache::{Invalidation, Outcome};
 
-use crate::support::{Node, Row, existing, one_node, patient, redis, shelf, two_nodes};
+use crate::support::{Node, Row, existing, filled_node, one_node, patient, redis, shelf, two_nodes};
 
 async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
     node.invalidate(Invalidation::hard().key_older_than(node.key(id), version)).await
@@ -13,8 +13,7 @@ async fn remove_older(node: &Node, id: u32, version: u64) -> u64 {
 
 #[tokio::test]
 async fn older_entry_is_removed_and_current_entry_stays() {
-    let (_redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([]).await;
     assert_eq!(remove_older(&node, 1, 1).await, 0);
     assert_eq!(node.cached(1).await, Some(1));
     assert_eq!(remove_older(&node, 1, row.commit()).await, 1);

@@ -8,7 +8,7 @@ use cache::write_through::Published;
 use cache::{CacheSettings, Invalidated, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, existing, one_node, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, existing, filled_node, one_node, patient, redis, settings, shelf};
 
 /// From now on, the server refuses to store anything.
 async fn fill_up(redis: &Redis) {
@@ -23,8 +23,7 @@ async fn make_room(redis: &Redis) {
 
 #[tokio::test]
 async fn reads_with_full_memory_work_and_store_nothing() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     fill_up(&redis).await;
     assert_eq!(node.read(1, &row).await.outcome(), Outcome::Hit);
     let missed = node.read(2, &row).await;
@@ -60,8 +59,7 @@ async fn invalidations_work_with_full_memory() {
 /// A purge is what frees memory.
 #[tokio::test]
 async fn purge_works_with_full_memory() {
-    let (redis, node, row) = one_node([shelf(1)]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([shelf(1)]).await;
     let (reading, loading) = node.loading(2, &row).await;
     fill_up(&redis).await;
     assert!(matches!(node.client.purge().await, Invalidated::Done { .. }));
@@ -98,8 +96,7 @@ async fn fill_that_fails_with_full_memory_releases_its_lease() {
 
 #[tokio::test]
 async fn refresh_that_fails_with_full_memory_keeps_the_stale_value() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     node.expire(1).await;
     fill_up(&redis).await;
     for _ in 0..3 {

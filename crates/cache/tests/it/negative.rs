@@ -7,7 +7,7 @@ use cache::inspect::EntryState;
 use cache::outcome::Fill;
 use cache::write_through::Published;
 
-use crate::support::{LONG, Node, Row, number, one_node, patient, redis, shelf};
+use crate::support::{LONG, Node, Row, filled_node, number, patient, redis, shelf};
 
 fn nothing_on(shelf_id: u32) -> Row {
     let row = Row::default();
@@ -61,8 +61,7 @@ async fn negative_entry_has_its_own_ttl() {
 
 #[tokio::test]
 async fn deletion_can_be_written_through() {
-    let (_redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([]).await;
     let writing = node.cache.begin_write(1).await;
     assert_eq!(writing.publish(Row::default().read()).await, Published::Stored);
     let hit = node.read(1, &row).await;

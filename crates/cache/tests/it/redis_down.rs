@@ -10,7 +10,7 @@ use testkit::{Redis, eventually};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use crate::support::{Node, Proxy, Row, SOON, one_node, patient, redis, settings, shelf, through, two_nodes};
+use crate::support::{Node, Proxy, Row, SOON, filled_node, patient, redis, settings, shelf, through, two_nodes};
 
 /// The command timeout in tests in which some commands are not answered.
 const TIMEOUT: Duration = Duration::from_millis(600);
@@ -37,8 +37,7 @@ async fn until_up(node: &Node) {
 
 #[tokio::test]
 async fn reads_bypass_the_cache_while_redis_is_down() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     for _ in 0..2 {
         redis.kill().await.unwrap();
         row.commit();
@@ -165,8 +164,7 @@ async fn timed_out_commands_that_run_later_leave_no_stale_value() {
 
 #[tokio::test]
 async fn client_reconnects_after_a_killed_connection_and_loses_nothing() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     for _ in 0..5 {
         redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]).await.unwrap();
         assert_eq!(node.read(1, &row).await.version(), Some(1));

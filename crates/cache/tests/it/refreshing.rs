@@ -9,8 +9,8 @@ use cache::{Outcome, Policy};
 use testkit::eventually;
 
 use crate::support::{
-    Gate, LONG, Node, Proxy, Reading, Row, SOON, calls, existing, one_node, patient, redis, settings, shelf, through,
-    two_nodes,
+    Gate, LONG, Node, Reading, Row, SOON, behind_proxy, calls, existing, filled_node, node, one_node, patient, redis,
+    shelf, two_nodes,
 };
 
 /// Makes entry 1 hold version 1 and stale; a refresh of it has read version 1 again.
@@ -46,8 +46,7 @@ async fn value_after_its_soft_ttl_is_served_stale_and_refreshed() {
 
 #[tokio::test]
 async fn refresh_overtaken_by_an_invalidation_stores_nothing() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     for by_tag in [false, true] {
         let row = Row::new([shelf(1)]);
         let (_gate, load) = refreshing(&node, &row).await;
@@ -64,8 +63,7 @@ async fn refresh_overtaken_by_an_invalidation_stores_nothing() {
 
 #[tokio::test]
 async fn miss_waits_until_the_refresh_of_its_key_is_over() {
-    let (_redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([]).await;
     assert_eq!(node.expire(1).await, 1);
     let (mut gate, load) = row.gated();
     assert_eq!(node.start(1, &load).value().await.outcome(), Outcome::Stale);
@@ -83,8 +81,7 @@ async fn miss_waits_until_the_refresh_of_its_key_is_over() {
 /// The refreshed value carries a tag that the stale entry does not: only the fence refuses it.
 #[tokio::test]
 async fn refresh_is_refused_by_a_fence_on_a_tag_of_the_new_value_only() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     node.expire(1).await;
     row.set_tags([shelf(1)]);
     let (mut gate, load) = row.gated();
@@ -122,8 +119,7 @@ async fn refresh_is_refused_after_loss_of_the_fence_table() {
 
 #[tokio::test]
 async fn refresh_overtaken_by_a_soft_invalidation_is_refused_and_repeated() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (_redis, node) = node().await;
     for by_tag in [false, true] {
         let row = Row::new([shelf(1)]);
         let (_gate, load) = refreshing(&node, &row).await;
@@ -224,9 +220,7 @@ async fn load_that_lost_its_lease_does_not_release_the_lock_of_a_refresh() {
 /// Its refresh would be refused in the end, but its load would be wasted.
 #[tokio::test]
 async fn late_reader_does_not_repeat_a_finished_refresh() {
-    let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
+    let (redis, proxy, behind, node) = behind_proxy().await;
     let row = Row::new([]);
     let (_gate, load) = refreshing(&node, &row).await;
     let reads = calls(&redis, "get").await;

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, calls, existing, number, patient, redis, settings, shelf};
+use crate::support::{Node, Row, SOON, calls, existing, node, number, patient, redis, settings, shelf};
 
 const REGISTRY: &str = "shop:~registered";
 
@@ -78,8 +78,7 @@ async fn every_member_of_a_tag_set_is_registered_after_random_steps() {
 /// Ten thousand tags that are not due cost the sweep nothing.
 #[tokio::test]
 async fn sweep_removes_due_registrations_and_no_others() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     let many = "for id = 1, 10000 do
         redis.call('SET', 'shop:item:' .. id, 'V', 'PX', 600000)
         redis.call('SADD', 'shop:~tag:shelf:' .. id, 'item:' .. id)
@@ -130,8 +129,7 @@ async fn tag_set_left_by_a_crashed_invalidation_is_swept() {
 /// The clock of Redis was set forward, or an entry was filled again with other tags: existing entries stay registered.
 #[tokio::test]
 async fn sweep_keeps_the_registration_of_an_entry_that_outlives_its_score() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     node.fill_many(0..50, &Row::new([shelf(1)])).await;
     let due = "for id = 0, 49 do redis.call('ZADD', KEYS[1], 1, 'item:' .. id .. ' shelf:1') end";
     redis.cli(&["EVAL", due, "1", REGISTRY]).await.unwrap();
@@ -144,8 +142,7 @@ async fn sweep_keeps_the_registration_of_an_entry_that_outlives_its_score() {
 /// More tags than Lua can pass to one command.
 #[tokio::test]
 async fn entry_with_20_000_tags_is_stored_fenced_removed_and_swept() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     let tags = || (0..20_000).map(shelf);
     let row = Row::new(tags());
     node.fill(1, &row).await;

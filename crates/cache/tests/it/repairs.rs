@@ -10,7 +10,7 @@ use cache::{CacheSettings, Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 use tokio::time::sleep;
 
-use crate::support::{Node, Proxy, Row, SOON, calls, one_node, patient, redis, settings, shelf, through};
+use crate::support::{Node, Row, SOON, behind_proxy, calls, filled_node, one_node, patient, redis, shelf};
 
 async fn forbid(redis: &Redis, command: &str) {
     redis.cli(&["ACL", "SETUSER", "default", &format!("-{command}")]).await.unwrap();
@@ -86,8 +86,7 @@ async fn reader_after_a_deferred_invalidation_skips_an_older_load() {
 
 #[tokio::test]
 async fn no_entry_is_served_while_a_purge_is_pending() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     forbid(&redis, "scan").await;
     row.commit();
     assert_eq!(node.client.purge().await, Invalidated::Deferred);
@@ -99,8 +98,7 @@ async fn no_entry_is_served_while_a_purge_is_pending() {
 
 #[tokio::test]
 async fn deferred_soft_invalidation_is_retried() {
-    let (redis, node, row) = one_node([shelf(1)]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([shelf(1)]).await;
     forbid(&redis, "hincrby").await;
     row.commit();
     defer(&node, Invalidation::soft().tag(shelf(1))).await;
@@ -131,9 +129,7 @@ async fn thousands_of_deferred_tags_are_invalidated_after_an_outage() {
 /// The time limit of a command also runs while it queues, so too many concurrent commands would time out.
 #[tokio::test]
 async fn invalidation_of_many_tags_sends_a_bounded_number_of_commands() {
-    let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
+    let (redis, proxy, behind, node) = behind_proxy().await;
     node.fill(1, &Row::new([shelf(999)])).await;
     // From now on, Redis knows the script and need not be sent its text.
     node.remove_tag(shelf(1_000)).await;
@@ -153,8 +149,7 @@ async fn invalidation_of_many_tags_sends_a_bounded_number_of_commands() {
 
 #[tokio::test]
 async fn too_many_deferred_names_end_with_a_purged_keyspace() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     forbid(&redis, "unlink").await;
     for first in (0..40_000).step_by(2_000) {
         let mut invalidation = Invalidation::hard();

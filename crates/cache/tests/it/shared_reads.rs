@@ -8,12 +8,11 @@ use futures_util::future::join_all;
 use testkit::eventually;
 use tokio::task::yield_now;
 
-use crate::support::{DatabaseError, Loader, Node, Proxy, Row, SOON, calls, patient, redis, settings, through};
+use crate::support::{DatabaseError, Loader, Row, SOON, behind_proxy, calls, node};
 
 #[tokio::test]
 async fn concurrent_reads_each_receive_their_own_value() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     let own: Vec<Loader> = (0..400)
         .map(|id| -> Loader {
             Arc::new(move || {
@@ -32,9 +31,7 @@ async fn concurrent_reads_each_receive_their_own_value() {
 
 #[tokio::test]
 async fn read_does_not_share_the_reply_to_an_earlier_command() {
-    let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
+    let (redis, proxy, behind, node) = behind_proxy().await;
     let row = Row::new([]);
     node.fill(1, &row).await;
     let reads = calls(&redis, "get").await;
@@ -54,9 +51,7 @@ async fn read_does_not_share_the_reply_to_an_earlier_command() {
 
 #[tokio::test]
 async fn dropped_read_does_not_block_other_reads() {
-    let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
+    let (redis, proxy, behind, node) = behind_proxy().await;
     let row = Row::new([]);
     node.fill_many(0..20, &row).await;
     for hang_ups in [1, 5] {

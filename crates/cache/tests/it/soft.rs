@@ -4,7 +4,7 @@ use cache::Outcome;
 use cache::inspect::EntryState;
 use cache::outcome::Fill;
 
-use crate::support::{Node, Row, existing, number, one_node, redis, shelf, two_nodes};
+use crate::support::{Row, existing, filled_node, node, number, one_node, shelf, two_nodes};
 
 #[tokio::test]
 async fn softly_invalidated_entry_is_served_stale_and_then_refreshed() {
@@ -43,16 +43,14 @@ async fn softly_invalidated_entry_can_still_be_removed() {
 
 #[tokio::test]
 async fn soft_invalidation_of_a_missing_entry_creates_nothing() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     assert_eq!((node.expire(1).await, node.expire_tag(shelf(1)).await), (0, 0));
     assert_eq!(existing(&redis, &["shop:item:1", "shop:~tag:shelf:1"]).await, 0);
 }
 
 #[tokio::test]
 async fn soft_invalidation_of_a_tag_expires_only_its_entries() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (_redis, node) = node().await;
     let (on_the_shelf, elsewhere) = (Row::new([shelf(1)]), Row::new([shelf(2)]));
     let many = 1_500;
     node.fill_many(0..many, &on_the_shelf).await;
@@ -67,8 +65,7 @@ async fn soft_invalidation_of_a_tag_expires_only_its_entries() {
 /// A process died in the middle of an invalidation. The entries of the set that it moved aside are stale, too.
 #[tokio::test]
 async fn soft_invalidation_expires_the_rest_of_a_crashed_invalidation() {
-    let (redis, node, row) = one_node([shelf(1)]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([shelf(1)]).await;
     redis.cli(&["RENAME", "shop:~tag:shelf:1", "shop:~drain:shelf:1"]).await.unwrap();
     row.commit();
     node.expire_tag(shelf(1)).await;

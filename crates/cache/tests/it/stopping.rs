@@ -6,7 +6,7 @@ use cache::outcome::Fill;
 use cache::{Invalidated, Invalidation, Outcome};
 use testkit::{Redis, eventually};
 
-use crate::support::{Node, Row, SOON, one_node, patient, redis, two_nodes};
+use crate::support::{Node, Row, SOON, filled_node, one_node, patient, redis, two_nodes};
 
 /// A node with an entry whose removal is deferred, because Redis refuses `UNLINK`; and a peer that still sees the
 /// entry.
@@ -62,8 +62,7 @@ async fn shutdown_ends_after_its_grace_period_and_counts_lost_names() {
 
 #[tokio::test]
 async fn write_in_doubt_is_invalidated_now_and_after_the_commit_bound() {
-    let (_redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([]).await;
     let gone = Invalidation::hard().key(node.key(1));
     let invalidated = node.client.invalidate_in_doubt(gone, Duration::from_secs(4)).await;
     assert_eq!(invalidated, Invalidated::Done { entries: 1 });

@@ -7,7 +7,8 @@ use cache::{CacheSettings, Outcome};
 use testkit::{Redis, eventually};
 
 use crate::support::{
-    Node, Proxy, Row, SOON, calls, existing, number, one_node, patient, redis, settings, shelf, through,
+    Node, Row, SOON, behind_proxy, calls, existing, filled_node, node, number, one_node, patient, redis, settings,
+    shelf,
 };
 
 async fn members(redis: &Redis, set: &str) -> i64 {
@@ -16,8 +17,7 @@ async fn members(redis: &Redis, set: &str) -> i64 {
 
 #[tokio::test]
 async fn tag_of_thousands_of_entries_is_removed_in_bounded_steps() {
-    let redis = redis().await;
-    let node = Node::on(&redis).await;
+    let (redis, node) = node().await;
     let (here, elsewhere) = (Row::new([shelf(1), shelf(3)]), Row::new([shelf(2), shelf(3)]));
     node.fill_many(0..5_000, &here).await;
     node.fill_many(5_000..5_010, &elsewhere).await;
@@ -90,8 +90,7 @@ async fn sweep_never_removes_the_registration_of_an_existing_entry() {
 
 #[tokio::test]
 async fn entry_with_changed_tags_is_removed_by_its_new_tags() {
-    let (_redis, node, row) = one_node([shelf(1)]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([shelf(1)]).await;
     node.expire(1).await;
     row.set_tags([shelf(2)]);
     row.commit();
@@ -105,9 +104,7 @@ async fn entry_with_changed_tags_is_removed_by_its_new_tags() {
 /// An entry of the same tag is filled while an invalidation of the tag is in flight: it is newer than the fence.
 #[tokio::test]
 async fn entries_filled_during_an_invalidation_of_their_tag_stay() {
-    let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
+    let (redis, proxy, behind, node) = behind_proxy().await;
     let row = Row::new([shelf(1)]);
     node.fill_many(0..1_000, &row).await;
     // From now on, Redis knows the script and need not be sent its text.
@@ -150,9 +147,7 @@ async fn rest_of_a_crashed_tag_invalidation_is_removed_by_the_next_one() {
 /// gone.
 #[tokio::test]
 async fn concurrent_tag_invalidations_each_end_with_all_entries_gone() {
-    let redis = redis().await;
-    let proxy = Proxy::to(redis.port()).await.unwrap();
-    let (behind, node) = (Node::with(&settings(through(&proxy)), patient()).await, Node::on(&redis).await);
+    let (redis, proxy, behind, node) = behind_proxy().await;
     let row = Row::new([shelf(1)]);
     node.fill_many(0..1_200, &row).await;
     // From now on, Redis knows the script and need not be sent its text.

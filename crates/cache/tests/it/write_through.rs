@@ -8,7 +8,7 @@ use cache::{Invalidation, Outcome};
 use futures_util::future::poll_immediate;
 use testkit::eventually;
 
-use crate::support::{LONG, Node, Row, SOON, existing, one_node, patient, redis, shelf, two_nodes};
+use crate::support::{LONG, Node, Row, SOON, existing, filled_node, one_node, patient, redis, shelf, two_nodes};
 
 /// The steps of two writers of one row and of a concurrent reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,8 +193,7 @@ async fn write_after_an_invalidation_of_its_tag_is_stored() {
 
 #[tokio::test]
 async fn read_after_a_rollback_loads_at_once() {
-    let (_redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (_redis, node, row) = filled_node([]).await;
     let writing = node.cache.begin_write(1).await;
     writing.abandon().await;
     // The lease would last for longer than a read may take here.
@@ -222,8 +221,7 @@ async fn publish_completes_after_its_future_is_dropped() {
 
 #[tokio::test]
 async fn write_without_redis_is_deferred_and_invalidated_later() {
-    let (redis, node, row) = one_node([]).await;
-    node.fill(1, &row).await;
+    let (redis, node, row) = filled_node([]).await;
     redis.kill().await.unwrap();
     let writing = node.cache.begin_write(1).await;
     row.commit();

@@ -76,8 +76,7 @@ async fn last_known_data_are_shown_as_stale_while_the_product_api_is_down() {
 #[tokio::test]
 async fn received_deletion_is_shown_while_the_product_api_is_down() {
     let (stores, fake, service) = started(2).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     fake.set_away(true);
     let seq = fake.announces(&stores.redis, "product.deleted", 1, 1).await;
     stores.until_applied("product:events", seq).await;
@@ -110,8 +109,7 @@ async fn hanging_product_api_opens_the_circuit_breaker() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &[("PRODUCT_API__TIMEOUT", "300ms")]).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     api.process.pause();
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;
@@ -127,8 +125,7 @@ async fn hanging_product_api_opens_the_circuit_breaker() {
 #[tokio::test]
 async fn unavailable_product_api_receives_few_requests() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     fake.set_away(true);
     stores.redis(&["DEL", "cart:product:1", &cart.key()]).await;

@@ -65,9 +65,7 @@ async fn a_line_keeps_its_version_and_its_price_until_it_really_changes() {
 #[tokio::test]
 async fn a_removal_may_be_repeated_and_needs_a_cart() {
     let (stores, _fake, service) = started(2).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
-    cart.put(2, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1, 2]).await;
     cart.view().await.expect(200);
     for _ in 0..2 {
         assert_eq!(cart.remove(1).await.expect(204).source(), "fwd=method; detail=invalidated");
@@ -101,8 +99,7 @@ async fn product_that_is_not_sold_cannot_be_put_into_a_cart() {
 #[tokio::test]
 async fn a_full_cart_takes_no_other_product_but_more_of_what_it_holds() {
     let (stores, fake, service) = started(101).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     let fill = "INSERT INTO cart_items (cart_id, product_id, quantity, added_price_cents)
                 SELECT id, n, 1, 100 * n FROM carts, generate_series(2, 100) n";
     stores.sql(fill).await;

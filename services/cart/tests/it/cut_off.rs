@@ -88,8 +88,7 @@ async fn relay_that_cannot_append_shows_in_the_readiness_of_both_services() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &SETTINGS).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     api.put("/products/1", &json!({ "price_cents": 500 })).await.expect(200);
     stores.until_price(&cart, 1, 500).await;
     until_events_are_ok(&service).await;
@@ -118,8 +117,7 @@ async fn failing_event_handler_shows_in_readiness_and_bypasses_the_cache() {
     let stores = Stores::start().await;
     let api = stores.product_api("0").await;
     let service = stores.cart_with(api.url(), &SETTINGS).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.cached().await;
 

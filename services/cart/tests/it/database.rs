@@ -82,8 +82,7 @@ async fn column_type_changed_online_fails_no_request() {
 #[tokio::test]
 async fn change_of_a_line_is_announced_under_any_session_settings_and_role() {
     let (stores, _fake, service) = started(3).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     let change = "UPDATE public.cart_items SET quantity = quantity + 1";
     for setting in ["search_path = ''", "session_replication_role = replica", "timezone = 'Asia/Tokyo'"] {
         stores.sql(&format!("SET {setting}; {change}")).await;

@@ -12,9 +12,7 @@ async fn is_cached(service: &Service, key: &str) -> bool {
 #[tokio::test]
 async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
     let (stores, fake, service) = started(2).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
-    cart.put(2, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1, 2]).await;
     assert_eq!(cart.view().await.expect(200).json()["stale"], false);
     // The event reports version 2, but the server that responds still has version 1.
     let seq = fake.announces(&stores.redis, "product.updated", 1, 2).await;
@@ -38,9 +36,7 @@ async fn data_older_than_the_last_event_are_refetched_once_and_marked_stale() {
 #[tokio::test]
 async fn data_from_before_a_deletion_or_update_event_are_rejected() {
     let (stores, fake, service) = started(2).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
-    cart.put(2, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1, 2]).await;
     // The product is deleted, but the server that responds still has it.
     fake.announces(&stores.redis, "product.deleted", 1, 1).await;
     // The product is changed, but the server that responds does not have it yet.
@@ -59,8 +55,7 @@ async fn data_from_before_a_deletion_or_update_event_are_rejected() {
 #[tokio::test]
 async fn late_event_lowers_no_minimum_version() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    CartOf::with(&service, &[1]).await;
     service.process.kill9().await.expect("it is killed");
     // A consumer reads the first event in the group's name and disappears: the event is applied last, and late.
     fake.announces(&stores.redis, "product.updated", 1, 2).await;
@@ -78,8 +73,7 @@ async fn late_event_lowers_no_minimum_version() {
 #[tokio::test]
 async fn event_versions_are_reset_when_the_catalogue_may_have_changed() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     let seq = fake.announces(&stores.redis, "product.updated", 1, 9).await;
     stores.until_applied("product:events", seq).await;
     assert_eq!(cart.line(1).await["stale"], true);

@@ -10,8 +10,7 @@ async fn view_is_removed_when_the_reply_to_a_commit_is_lost() {
     let fake = Fake::start(2).await;
     let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
     let service = stores.cart_with(fake.url(), &[("POSTGRES__URL", proxy.url())]).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     // Only the writer can remove the view.
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_insert").await;
@@ -38,8 +37,7 @@ async fn view_is_removed_again_after_a_late_commit_on_a_lost_connection() {
     let proxy = PostgresProxy::to(stores.database.url()).await.expect("a proxy to the database");
     let settings = [("POSTGRES__URL", proxy.url()), ("POSTGRES__STATEMENT_TIMEOUT", "6s")];
     let service = stores.cart_with(fake.url(), &settings).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     stores.sql("ALTER TABLE cart_items DISABLE TRIGGER cart_items_announce_update").await;
 

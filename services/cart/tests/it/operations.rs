@@ -22,8 +22,7 @@ async fn missed_events_are_fetched_with_the_token() {
     let settings = [("OPERATIONS__TOKEN_FILE", file.path().to_str().expect("a plain path"))];
     let api = stores.product_api_with(&settings).await;
     let service = stores.cart_with(api.url(), &settings).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     cart.cached().await;
     let id = cart.id.clone();
     service.stop().await;

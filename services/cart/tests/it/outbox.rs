@@ -29,8 +29,7 @@ fn removed(product: i64, version: i64) -> (String, i64, i64, i64) {
 #[tokio::test]
 async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
     let (stores, _fake, service) = started(3).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     cart.put(1, 1).await.expect(200);
     cart.put(1, 4).await.expect(200);
     cart.remove(1).await.expect(204);
@@ -78,8 +77,7 @@ async fn each_change_of_a_line_is_announced_once_and_nothing_else_is() {
 #[tokio::test]
 async fn the_view_shows_what_was_written_by_sql() {
     let (stores, _fake, service) = started(2).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.cached().await;
     stores.sql("UPDATE cart_items SET quantity = 8").await;

@@ -59,8 +59,7 @@ async fn if_match_lets_one_of_many_writers_of_a_line_through() {
 #[tokio::test]
 async fn etag_of_a_view_changes_with_everything_that_it_shows() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     let first = cart.cached().await;
     assert_eq!(first.header("cache-control"), "private, no-store");
 

@@ -87,8 +87,7 @@ async fn a_product_that_is_there_again_under_its_old_id_is_sold_again() {
 async fn renamed_category_and_unused_product_leave_the_views_alone() {
     let stores = Stores::start().await;
     let (_api, service) = stores.both().await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.cached().await;
     stores

@@ -202,8 +202,7 @@ async fn views_without_cached_data_load_with_any_number_of_permits() {
 #[tokio::test]
 async fn write_of_a_disconnected_client_is_completed() {
     let (stores, _fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.view().await.expect(200);
     let lock = stores.lock_lines().await;
@@ -228,8 +227,7 @@ async fn write_of_a_disconnected_client_is_completed() {
 #[tokio::test]
 async fn a_repeated_write_invalidates_again() {
     let (stores, _fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.cached().await;
     cart.put(1, 1).await.expect(200);

@@ -16,8 +16,7 @@ async fn carts_are_read_and_written_without_redis_and_never_outdated() {
     let stores = Stores::start().await;
     let fake = Fake::start(2).await;
     let service = stores.cart_with(fake.url(), &QUICK).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     cart.view().await.expect(200);
     stores.redis.kill().await.expect("it is killed");
     for version in 2..6 {
@@ -51,8 +50,7 @@ async fn a_redis_that_hangs_and_returns_with_old_entries_shows_none_of_them() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let service = stores.cart_with(fake.url(), &QUICK).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.view().await.expect(200);
     stores.redis.pause();
@@ -73,8 +71,7 @@ async fn changes_during_a_redis_outage_are_shown_when_redis_returns() {
     let stores = Stores::start().await;
     let (api, _) = (stores.product_api("0").await, ());
     let service = stores.cart_with(api.url(), &QUICK).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     cart.view().await.expect(200);
     stores.redis.kill().await.expect("it is killed");
     stores.shop_sql("UPDATE products SET price_cents = 4711 WHERE id = 1").await;

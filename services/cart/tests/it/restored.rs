@@ -54,8 +54,7 @@ async fn cart_shows_the_prices_of_a_restored_catalogue() {
 async fn cart_shows_the_lines_of_its_own_restored_database() {
     let stores = Stores::start().await;
     let (_api, service) = stores.both().await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.put(2, 2).await.expect(201);
     cart.put(3, 3).await.expect(201);

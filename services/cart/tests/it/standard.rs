@@ -7,9 +7,7 @@ use crate::support::{CartOf, started};
 #[tokio::test]
 async fn cache_entries_can_be_inspected_and_exclude_streams() {
     let (stores, _fake, service) = started(2).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
-    cart.put(2, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1, 2]).await;
     stores.until_published().await;
     cart.view().await.expect(200);
     let view = service.get(&format!("/cache/stats/{}", cart.key())).await.expect(200).json();
@@ -27,8 +25,7 @@ async fn cache_entries_can_be_inspected_and_exclude_streams() {
 #[tokio::test]
 async fn metrics_cover_reads_of_both_caches_the_relay_and_events() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     let seq = fake.announces(&stores.redis, "product.updated", 1, 1).await;
     stores.until_applied("product:events", seq).await;

@@ -38,8 +38,7 @@ async fn cart_starts_without_product_api_and_redis_and_uses_both_later() {
 #[tokio::test]
 async fn changes_during_downtime_are_shown_from_the_first_request_on() {
     let (stores, fake, service) = started(1).await;
-    let cart = CartOf::at(&service).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&service, &[1]).await;
     stores.until_published().await;
     cart.cached().await;
     let id = cart.id.clone();
@@ -56,8 +55,7 @@ async fn carts_start_concurrently_on_an_empty_database_and_stop_cleanly() {
     let stores = Stores::start().await;
     let fake = Fake::start(1).await;
     let (a, b, c) = tokio::join!(stores.cart(&fake), stores.cart(&fake), stores.cart(&fake));
-    let cart = CartOf::at(&a).await;
-    cart.put(1, 1).await.expect(201);
+    let cart = CartOf::with(&a, &[1]).await;
     cart.through(&b).view().await.expect(200);
     for service in [a, b, c] {
         let exit = service.stop().await;

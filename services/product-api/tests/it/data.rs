@@ -108,8 +108,7 @@ async fn seed_waits_for_another_process_without_a_time_limit() {
 /// `schema.rs` is written by hand. This test compares it with the tables that the migrations create.
 #[tokio::test]
 async fn the_schema_in_the_code_is_the_schema_in_the_database() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let columns = "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
                    FROM information_schema.columns
                    WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' AND table_name NOT LIKE 'outbox%'";

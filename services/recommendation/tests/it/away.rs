@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::{eventually, free_port};
 
-use crate::support::{Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list};
+use crate::support::{Carts, SOON, Stores, ids, item, started, until_both_are_read, until_list, with_product_api};
 
 #[tokio::test]
 async fn lists_without_the_product_api_use_last_known_data_and_are_stale() {
@@ -116,8 +116,7 @@ async fn terminated_database_connections_are_replaced() {
 
 #[tokio::test]
 async fn lists_without_redis_bypass_the_cache() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
     let before = ours.get("/recommendations/1").await.expect(200).json();
     stores.redis.kill().await.expect("it is killed");
@@ -138,8 +137,7 @@ async fn lists_without_redis_bypass_the_cache() {
 /// Redis has lost everything: entries, streams and groups. Postgres has the data of the service and its positions.
 #[tokio::test]
 async fn changes_during_the_loss_of_redis_are_read_from_the_logs() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let ours = stores.ours_with(api.url(), &[]).await;
     let mut carts = Carts::new(&stores.redis);
     carts.many(5, &[1, 14]).await;
@@ -161,8 +159,7 @@ async fn changes_during_the_loss_of_redis_are_read_from_the_logs() {
 /// The log no longer has the missed events, so the service copies the whole catalogue again.
 #[tokio::test]
 async fn catalogue_is_copied_again_when_the_log_lacks_missed_events() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let ours = stores.ours_with(api.url(), &[]).await;
     stores.until_shop_is_applied().await;
     ours.stop().await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::support::{SOON, Service, Stores, item, until_list};
+use crate::support::{SOON, Service, Stores, item, until_list, with_product_api};
 
 const SETTINGS: [(&str, &str); 1] = [("EVENTS__STALE_AFTER", "3s")];
 
@@ -21,8 +21,7 @@ async fn until_events_fail(ours: &Service, stream: &str) {
 
 #[tokio::test]
 async fn lists_are_stale_without_access_to_the_streams() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let ours = stores.ours_with(api.url(), &SETTINGS).await;
     let list = "/recommendations/1";
     until_list(&ours, list, "the copy to be current", |list| list["catalogue"]["stale"] == false).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Stores, ids, item, started};
+use crate::support::{ids, item, started, with_product_api};
 
 #[tokio::test]
 async fn similar_products_are_other_available_products_of_the_category() {
@@ -24,8 +24,7 @@ async fn similar_products_are_other_available_products_of_the_category() {
 
 #[tokio::test]
 async fn products_with_equal_words_and_price_are_the_most_similar() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let products = [
         (9001, "Teak garden bench", 20_000),
         (9002, "Teak garden bench, weathered", 21_000),

@@ -4,12 +4,11 @@ use contract::cart_reference;
 use reqwest::Method;
 use testkit::eventually;
 
-use crate::support::{Carts, SOON, Stores};
+use crate::support::{Carts, SOON, with_product_api};
 
 #[tokio::test]
 async fn no_operations_route_and_no_log_shows_the_id_of_a_cart() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let ours = stores.ours_with(api.url(), &[("LOG__FILTER", "info,service=debug")]).await;
     let mut feed = ours.request(Method::GET, "/cache/feed").send().await.expect("a stream");
     let mut carts = Carts::new(&stores.redis);

@@ -7,7 +7,7 @@ use contract::cart_reference;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::support::{SOON, Service, Stores, until_list};
+use crate::support::{SOON, Service, Stores, until_list, with_product_api};
 
 /// Creates a cart with these products, and returns its id.
 async fn cart_with(cart: &Service, products: &[i64]) -> String {
@@ -57,8 +57,7 @@ async fn until_complete(stores: &Stores, ours: &Service) {
 
 #[tokio::test]
 async fn new_recommendation_reads_the_baskets_of_an_existing_cart_service() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let cart = stores.cart(api.url(), "0").await;
     let mut carts = BTreeMap::new();
     for products in [&[1, 2][..], &[3], &[]] {
@@ -75,8 +74,7 @@ async fn new_recommendation_reads_the_baskets_of_an_existing_cart_service() {
 
 #[tokio::test]
 async fn baskets_are_correct_again_after_events_were_lost_during_downtime() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let cart_port = testkit::free_port().to_string();
     let cart = stores.cart(api.url(), &cart_port).await;
     let settings = [("CART__URL", cart.url())];

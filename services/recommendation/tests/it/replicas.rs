@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::eventually;
 
-use crate::support::{Carts, SOON, Service, Stores, ids, item};
+use crate::support::{Carts, SOON, Service, ids, item, with_product_api};
 
 /// The time within which a peer applies the events of a killed replica. They may be claimed after 1 s here, and at most
 /// 1.5 s pass until a peer looks for them; the rest is for a busy machine.
@@ -12,8 +12,7 @@ const IN_TIME: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn two_replicas_share_the_events_and_show_the_same_lists() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let (a, b) = tokio::join!(stores.ours_with(api.url(), &[]), stores.ours_with(api.url(), &[]));
     let mut carts = Carts::new(&stores.redis);
     for round in 0..20 {
@@ -43,8 +42,7 @@ async fn two_replicas_share_the_events_and_show_the_same_lists() {
 /// applied two more events by then.
 #[tokio::test]
 async fn replica_takes_over_the_events_of_a_killed_replica_in_time() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let settings = [("EVENTS__CLAIM_AFTER", "1s")];
     let (a, b) = tokio::join!(stores.ours_with(api.url(), &settings), stores.ours_with(api.url(), &settings));
     let mut carts = Carts::new(&stores.redis);

@@ -2,7 +2,7 @@
 
 use testkit::{eventually, free_port};
 
-use crate::support::{Carts, SOON, Service, Stores, ids, started};
+use crate::support::{Carts, SOON, Service, Stores, ids, started, with_product_api};
 
 #[tokio::test]
 async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
@@ -28,8 +28,7 @@ async fn recommendation_starts_without_the_product_api_and_waits_for_a_copy() {
 
 #[tokio::test]
 async fn recommendation_starts_without_redis_and_uses_it_when_it_returns() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     stores.redis.kill().await.expect("it is killed");
     let ours = stores.ours_with(api.url(), &[("REDIS__COMMAND_TIMEOUT", "200ms")]).await;
     let answer = ours.get("/recommendations/1").await.expect(200);
@@ -54,8 +53,7 @@ async fn changes_during_downtime_show_after_the_start() {
 
 #[tokio::test]
 async fn replicas_start_at_once_on_an_empty_database_and_stop_cleanly() {
-    let stores = Stores::start().await;
-    let api = stores.product_api("0").await;
+    let (stores, api) = with_product_api().await;
     let start = || stores.ours_with(api.url(), &[]);
     let (a, b, c) = tokio::join!(start(), start(), start());
     assert_eq!(stores.sql("SELECT count(*) FROM products WHERE NOT deleted").await, "130");

@@ -42,11 +42,32 @@ pub(crate) async fn redis() -> Redis {
     Redis::start().await.unwrap()
 }
 
-/// Returns a Redis that only this test uses, a node on it, and a row with these tags.
-pub(crate) async fn one_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Row) {
+/// Returns a Redis that only this test uses, and a node on it.
+pub(crate) async fn node() -> (Redis, Node) {
     let redis = redis().await;
     let node = Node::on(&redis).await;
+    (redis, node)
+}
+
+/// Returns a Redis that only this test uses, a node on it, and a row with these tags.
+pub(crate) async fn one_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Row) {
+    let (redis, node) = node().await;
     (redis, node, Row::new(tags))
+}
+
+/// Returns a Redis that only this test uses, a node on it, and a row with these tags that the node has stored as entry 1.
+pub(crate) async fn filled_node<T: IntoIterator<Item = Tag>>(tags: T) -> (Redis, Node, Row) {
+    let (redis, node, row) = one_node(tags).await;
+    node.fill(1, &row).await;
+    (redis, node, row)
+}
+
+/// Returns a Redis that only this test uses, a proxy to it, a node behind the proxy, and a node directly on Redis.
+pub(crate) async fn behind_proxy() -> (Redis, Proxy, Node, Node) {
+    let (redis, node) = node().await;
+    let proxy = Proxy::to(redis.port()).await.unwrap();
+    let behind = Node::with(&settings(through(&proxy)), patient()).await;
+    (redis, proxy, behind, node)
 }
 
 /// Returns a Redis that only this test uses, two nodes on it, and a row with these tags.

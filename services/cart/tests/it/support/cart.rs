@@ -17,6 +17,15 @@ impl<'a> CartOf<'a> {
         Self { service, id: created["id"].as_str().expect("an id").to_owned() }
     }
 
+    /// Creates a cart with one piece of each of these products.
+    pub(crate) async fn with(service: &'a Service, products: &[i64]) -> Self {
+        let cart = Self::at(service).await;
+        for product in products {
+            cart.put(*product, 1).await.expect(201);
+        }
+        cart
+    }
+
     /// Returns the same cart, accessed through another service.
     pub(crate) fn through<'b>(&self, service: &'b Service) -> CartOf<'b> {
         CartOf { service, id: self.id.clone() }

@@ -18,8 +18,7 @@ async fn announced(stores: &Stores, head: i64) -> Vec<(String, i64)> {
 
 #[tokio::test]
 async fn change_is_announced_under_any_session_settings() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     for setting in [
         "search_path = ''", "search_path = nowhere", "session_replication_role = replica", "timezone = 'Asia/Tokyo'",
         "datestyle = 'German'", "intervalstyle = 'sql_standard'", "default_transaction_isolation = 'serializable'",
@@ -38,8 +37,7 @@ async fn change_is_announced_under_any_session_settings() {
 
 #[tokio::test]
 async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     // Roles belong to the whole server, so this one is named after the database.
     let role = format!("writer_{}", stores.database.name());
     stores.sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON products TO {role}")).await;
@@ -62,8 +60,7 @@ async fn change_by_a_role_without_rights_on_the_outbox_is_announced() {
 
 #[tokio::test]
 async fn every_kind_of_statement_is_announced() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let head = stores.settled_head().await;
     let row = "(9001, 'a', 1, 1)";
     let columns = "products (id, name, price_cents, category_id)";

@@ -71,8 +71,7 @@ async fn every_write_through_the_api_is_announced_with_what_it_changed() {
 
 #[tokio::test]
 async fn every_row_changed_in_psql_is_announced() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let head = stores.settled_head().await;
     let moved: i64 = stores.sql("SELECT category_id FROM products WHERE id = 3").await.parse().expect("an id");
     for sql in [
@@ -159,8 +158,7 @@ async fn rollbacks_and_changes_without_effect_are_not_announced() {
 
 #[tokio::test]
 async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let head = stores.settled_head().await;
     for (sql, reason) in [
         ("TRUNCATE products", "TRUNCATE would not be announced; use DELETE"),
@@ -179,8 +177,7 @@ async fn change_that_cannot_be_announced_is_refused_with_a_reason() {
 
 #[tokio::test]
 async fn an_event_is_dated_by_the_write_and_not_by_its_relay() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let head = stores.settled_head().await;
     let before: DateTime<Utc> = stores.sql(NOW).await.parse().expect("a time");
     stores.sql("BEGIN; UPDATE products SET stock = 9999 WHERE id = 1; SELECT pg_sleep(0.3); COMMIT").await;

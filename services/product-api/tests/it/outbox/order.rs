@@ -56,8 +56,7 @@ fn assert_in_version_order(events: &[Value]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stream_and_channel_have_every_event_once_in_order_per_product() {
     let _turn = turn().await;
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let head = stores.settled_head().await;
     let mut channel = stores.subscribe().await;
     write_from_four_sessions(&stores, 50).await;

@@ -66,8 +66,7 @@ async fn hung_redis_gets_every_event_once_when_it_continues() {
 /// Subscribers do not receive published events again: a replay is for consumers of the stream.
 #[tokio::test]
 async fn lost_stream_is_refilled_under_the_same_numbers() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     let before = stores.whole_stream().await;
     for round in 0..3 {
         match round {

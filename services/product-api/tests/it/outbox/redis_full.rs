@@ -1,12 +1,11 @@
 //! Redis is full: events are appended nevertheless.
 
-use crate::support::{Stores, started};
+use crate::support::started;
 
 /// Redis can evict nothing, as when data without a TTL fill it.
 #[tokio::test]
 async fn events_are_appended_while_redis_has_no_memory_left() {
-    let stores = Stores::start().await;
-    let _api = stores.api().await;
+    let (stores, _api) = started().await;
     stores.until_published().await;
     stores.redis(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
     stores.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;

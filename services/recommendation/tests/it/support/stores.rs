@@ -125,6 +125,13 @@ pub(crate) async fn until_list(service: &Service, path: &str, what: &str, is_so:
     eventually(what, SOON, async || Some(service.get(path).await.expect(200).json()).filter(|list| is_so(list))).await
 }
 
+/// Starts the product API on its own stores.
+pub(crate) async fn with_product_api() -> (Stores, Service) {
+    let stores = Stores::start().await;
+    let api = stores.product_api("0").await;
+    (stores, api)
+}
+
 /// Starts the product API and the recommendation service on their own stores.
 pub(crate) async fn started() -> (Stores, Service, Service) {
     let stores = Stores::start().await;
