@@ -13,6 +13,6 @@ mod plan;
 mod seen;
 mod stream;
 
-pub use plan::{Order, Plan, ProductRange, STRATEGIES};
+pub use plan::{Order, Plan, ProductRange};
 pub use seen::{SOURCES, Seen};
 pub use stream::Stream;

@@ -7,6 +7,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+/// A text that is no id; the message says what an id is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidId(String);
+
 macro_rules! number {
     ($name:ident, $what:literal) => {
         #[doc = concat!("The id of a ", $what, ": a positive number.")]
@@ -33,13 +38,14 @@ macro_rules! number {
         }
 
         impl FromStr for $name {
-            type Err = String;
+            type Err = InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, String> {
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
                 // No leading zeros, so that each id has exactly one URL.
                 let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = text.parse().ok().filter(|number| digits && *number > 0);
-                number.map(Self).ok_or_else(|| format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX))
+                let rule = || format!(concat!("a ", $what, " id is a number from 1 to {}"), i64::MAX);
+                number.map(Self).ok_or_else(|| InvalidId(rule()))
             }
         }
     };
@@ -77,12 +83,13 @@ impl fmt::Display for CartId {
 }
 
 impl FromStr for CartId {
-    type Err = &'static str;
+    type Err = InvalidId;
 
-    fn from_str(text: &str) -> Result<Self, &'static str> {
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
         // The parser also accepts braces, URNs and bare digits, but a cart has exactly one URL.
         let parsed = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-        parsed.map(Self).ok_or("a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8")
+        let rule = "a cart id is a UUID, such as 67e55044-10b1-426f-9247-bb680e5fe0c8";
+        parsed.map(Self).ok_or_else(|| InvalidId(rule.to_owned()))
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use contract::{STRATEGIES, StrategyInfo};
 use serde_json::Value;
 
 use crate::claim::{Assertion, Assertions, Holds, Verdict};
 use crate::demo_product::DemoProduct;
-use crate::demos::Demo;
 use crate::narrate::Printer;
 use crate::options::Options;
 use crate::other_services::Addresses;
@@ -32,7 +32,8 @@ pub(crate) struct DemoContext {
     pub claims: Assertions,
     /// When the run began.
     pub began: Instant,
-    demo: Demo,
+    /// The strategy of the current demo.
+    pub strategy: &'static StrategyInfo,
     products: Vec<Product>,
     undo: Vec<(String, Value)>,
 }
@@ -52,15 +53,15 @@ impl DemoContext {
             say: Printer::new(is_set(&options.ci), is_set(&options.no_color)),
             claims: Assertions::default(),
             began: Instant::now(),
-            demo: Demo::Ttl,
+            strategy: &STRATEGIES[0],
             products,
             undo: Vec::new(),
         })
     }
 
-    /// Makes `demo` the current demo, once the product API can use its Redis and has no pending invalidation.
-    pub(crate) async fn enter(&mut self, demo: Demo) -> Result<()> {
-        self.demo = demo;
+    /// Enters the demo of `strategy`, once the product API can use its Redis and has no pending invalidation.
+    pub(crate) async fn enter(&mut self, strategy: &'static StrategyInfo) -> Result<()> {
+        self.strategy = strategy;
         for _ in 0..500 {
             let metrics = self.shop.metrics().await?;
             if metrics.sum("cache_breaker_open", &[]) + metrics.sum("cache_repairs_pending", &[]) == 0.0 {
@@ -72,8 +73,8 @@ impl DemoContext {
     }
 
     /// Prints the head of the current demo.
-    pub(crate) fn title(&self, about: &str) {
-        self.say.title(self.demo.number(), self.demo.name(), about);
+    pub(crate) fn title(&self) {
+        self.say.title(self.strategy);
     }
 
     /// Asserts a claim that is true as long as the service can use its Redis.
@@ -87,7 +88,7 @@ impl DemoContext {
     }
 
     fn assert(&mut self, text: String, figure: String, verdict: Verdict, holds: Holds) {
-        self.say.claim(self.claims.add(Assertion { strategy: self.demo.name(), text, figure, verdict, holds }));
+        self.say.claim(self.claims.add(Assertion { strategy: self.strategy.name, text, figure, verdict, holds }));
     }
 
     /// Records the write that undoes a change which a demo is about to make.
@@ -103,14 +104,14 @@ impl DemoContext {
         Ok(())
     }
 
-    /// Returns the product of `demo`, under its strategy. Each demo has a different product.
-    pub(crate) fn subject(&mut self, demo: Demo) -> Result<DemoProduct> {
-        self.extra(demo, demo.number())
+    /// Returns the product of the current demo, under its strategy. Each demo has a different product.
+    pub(crate) fn subject(&mut self) -> Result<DemoProduct> {
+        self.extra(self.strategy.number)
     }
 
-    /// Returns further products under the strategy of `demo`, which no other demo uses.
-    pub(crate) fn subjects(&mut self, demo: Demo, count: usize) -> Result<Vec<DemoProduct>> {
-        (1..=count).map(|number| self.extra(demo, Demo::ALL.len() + number)).collect()
+    /// Returns further products under the strategy of the current demo, which are no demo's product.
+    pub(crate) fn subjects(&mut self, count: usize) -> Result<Vec<DemoProduct>> {
+        (1..=count).map(|number| self.extra(STRATEGIES.len() + number)).collect()
     }
 
     /// Returns two categories, each with its products (two at least).
@@ -125,9 +126,9 @@ impl DemoContext {
         Ok([first, second.context("only one category has two products")?])
     }
 
-    fn extra(&mut self, demo: Demo, number: usize) -> Result<DemoProduct> {
+    fn extra(&mut self, number: usize) -> Result<DemoProduct> {
         let product = self.products.get(FIRST + number).cloned().context("too few products")?;
-        let subject = DemoProduct::new(&self.shop, demo.name(), product);
+        let subject = DemoProduct::new(&self.shop, self.strategy.name, product);
         self.undo_later(subject.path(), subject.original());
         Ok(subject)
     }

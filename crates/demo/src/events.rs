@@ -10,7 +10,6 @@ use crate::all_services;
 use crate::claim::Verdict;
 use crate::context::DemoContext;
 use crate::demo_product::DemoProduct;
-use crate::demos::Demo;
 use crate::product_api::Answer;
 
 const LIFE: Duration = Duration::from_secs(3);
@@ -20,12 +19,9 @@ const LATEST: f64 = 1_000.0;
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "The relay publishes the change on the channel product:updates, and a listener removes the entry. The writer knows \
-         no keys, so any number of caches can listen.",
-    );
+    context.title();
     let say = context.say;
-    let subject = context.subject(Demo::Events)?;
+    let subject = context.subject()?;
 
     say.step("The entry exists. The write does not remove it; the event is committed with the row, and the relay publishes it.");
     say.note(&subject.to_string());

@@ -8,7 +8,6 @@ use client::times::{Times, human};
 
 use crate::claim::Verdict;
 use crate::context::DemoContext;
-use crate::demos::Demo;
 use crate::readers::{Load, Pace};
 
 const LIFE: Duration = Duration::from_secs(3);
@@ -19,12 +18,9 @@ const RACE: Duration = Duration::from_millis(800);
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "The writer removes the entry after COMMIT and before it answers. A read that begins after the response \
-         reads what was written.",
-    );
+    context.title();
     let say = context.say;
-    let subject = context.subject(Demo::Explicit)?;
+    let subject = context.subject()?;
 
     say.step("The entry exists, and reads are hits.");
     say.note(&subject.to_string());

@@ -7,7 +7,8 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use client::allow_open_files;
 use client::times::human;
-use client::traffic::{Order, Plan, ProductRange, STRATEGIES, Seen, Stream};
+use client::traffic::{Order, Plan, ProductRange, Seen, Stream};
+use contract::STRATEGY_NAMES;
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -51,9 +52,9 @@ pub struct Options {
 /// Runs the load until Ctrl-C, or until the time given in the options is over.
 pub async fn run_cli(options: &Options) -> Result<()> {
     let lanes: Vec<(usize, &str)> =
-        STRATEGIES.into_iter().enumerate().filter(|(_, lane)| chosen(options, lane)).collect();
-    if let Some(unknown) = options.only.iter().find(|lane| !STRATEGIES.contains(&lane.as_str())) {
-        bail!("there is no strategy {unknown}; there are {}", STRATEGIES.join(", "));
+        STRATEGY_NAMES.into_iter().enumerate().filter(|(_, lane)| chosen(options, lane)).collect();
+    if let Some(unknown) = options.only.iter().find(|lane| !STRATEGY_NAMES.contains(&lane.as_str())) {
+        bail!("there is no strategy {unknown}; there are {}", STRATEGY_NAMES.join(", "));
     }
     ensure!(options.rps > 0.0 && options.rps <= 100_000.0, "rps: between 0 and 100,000");
     ensure!((0.0..=1.0).contains(&options.mix), "mix: the share of writes, between 0 and 1");

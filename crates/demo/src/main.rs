@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 use clap::Parser;
-use demo::{Options, load, show};
+use demo::{Options, list, load, show};
 
 #[derive(Debug, Parser)]
 #[command(about)]
 enum Command {
     /// Shows what each strategy does, on the running stack, and asserts it
     Show(Options),
+    /// Lists the strategies as a table in Markdown
+    List(list::Options),
     /// Loads the running stack, and shows what it does
     Load(load::Options),
 }
@@ -17,6 +19,7 @@ enum Command {
 async fn main() -> Result<()> {
     match Command::parse() {
         Command::Show(options) => show::run(&options).await,
+        Command::List(options) => list::run(&options),
         Command::Load(options) => load::run_cli(&options).await,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use client::times::human;
 use client::{Entry, Source};
+use contract::StrategyInfo;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::claim::{Assertion, Verdict};
@@ -37,12 +38,12 @@ impl Printer {
         self.paint
     }
 
-    /// Prints the head of a demo: its name and its strategy.
-    pub(crate) fn title(&self, number: usize, name: &str, about: &str) {
-        let head = format!("{number} · {name} ");
+    /// Prints the head of a demo: the number, the name and the summary of its strategy.
+    pub(crate) fn title(&self, strategy: &StrategyInfo) {
+        let head = format!("{} · {} ", strategy.number, strategy.name);
         let rule = "─".repeat(WIDTH.saturating_sub(head.chars().count()));
         println!("\n{}{}", self.paint.bold(&head), self.paint.dim(&rule));
-        for line in wrap(about, WIDTH) {
+        for line in wrap(strategy.summary(), WIDTH) {
             println!("{line}");
         }
     }

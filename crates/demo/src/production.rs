@@ -11,7 +11,6 @@ use serde_json::json;
 use crate::claim::Verdict;
 use crate::context::DemoContext;
 use crate::demo_product::DemoProduct;
-use crate::demos::Demo;
 use crate::paint::Colour;
 use crate::readers::{Load, Pace, Request, from, times};
 
@@ -27,11 +26,8 @@ const DELIVERY: f64 = 1_000.0;
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "All of them combined: the writer removes the entry by key, tags reach entries that the writer does not know, events \
-         reach other writers' changes, the soft TTL keeps hot entries warm, and without Redis everything goes on.",
-    );
-    let subject = context.subject(Demo::Production)?;
+    context.title();
+    let subject = context.subject()?;
     layers(context, &subject).await?;
     outage(context).await?;
     context.say.lesson(
@@ -108,7 +104,7 @@ async fn layers(context: &mut DemoContext, subject: &DemoProduct) -> Result<()> 
 
 async fn outage(context: &mut DemoContext) -> Result<()> {
     let say = context.say;
-    let subjects = context.subjects(Demo::Production, SUBJECTS)?;
+    let subjects = context.subjects(SUBJECTS)?;
     for subject in &subjects {
         subject.warm(LIFE).await?;
     }

@@ -2,23 +2,24 @@
 //! false claim is printed with the observed value and fails the run.
 
 use anyhow::{Context, Result, bail, ensure};
+use contract::{STRATEGIES, StrategyInfo};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::DemoContext;
-use crate::demos::Demo;
 use crate::options::Options;
-use crate::{events, explicit, production, swr, table, tags, ttl, writethrough};
+use crate::{events, explicit, other_strategy, production, swr, table, tags, ttl, writethrough};
 
 /// How often a demo is tried when the service could not use its Redis because the machine is too busy.
 const ATTEMPTS: u32 = 4;
 
 /// Runs the demos and prints the table of their claims.
 pub async fn run(options: &Options) -> Result<()> {
-    let demos = if options.demos.is_empty() { &Demo::ALL[..] } else { &options.demos };
+    let chosen = &options.strategies;
+    let strategies = if chosen.is_empty() { STRATEGIES.iter().collect() } else { chosen.clone() };
     let mut context = DemoContext::open(options).await?;
     // On an interrupt the demo is dropped: the stopped processes are started again, and the changes are undone.
     let played = tokio::select! {
-        played = play(&mut context, demos) => Some(played),
+        played = play(&mut context, &strategies) => Some(played),
         () = interrupted() => None,
     };
     let Some(played) = played else {
@@ -44,26 +45,27 @@ async fn interrupted() {
     }
 }
 
-async fn play(context: &mut DemoContext, demos: &[Demo]) -> Result<()> {
-    if demos.len() > 1 && demos.contains(&Demo::Swr) {
+async fn play(context: &mut DemoContext, strategies: &[&'static StrategyInfo]) -> Result<()> {
+    if let (Some(swr), 2..) = (strategies.iter().find(|strategy| strategy.name == "swr"), strategies.len()) {
         // The entries of this demo have to become stale. They can do so while the other demos run.
+        context.enter(swr).await?;
         swr::prepare(context).await?;
     }
-    for demo in demos {
-        perform(context, *demo).await.with_context(|| format!("the demo `{}` did not finish", demo.name()))?;
+    for strategy in strategies {
+        perform(context, strategy).await.with_context(|| format!("the demo `{}` did not finish", strategy.name))?;
     }
     Ok(())
 }
 
 /// Runs a demo, and repeats it if a claim was false while the service was without its Redis. On a machine that is busy
 /// with other work, Redis responds too late, and the service bypasses the cache for a moment, as designed.
-async fn perform(context: &mut DemoContext, demo: Demo) -> Result<()> {
+async fn perform(context: &mut DemoContext, strategy: &'static StrategyInfo) -> Result<()> {
     let mut attempt = 1;
     loop {
-        context.enter(demo).await?;
+        context.enter(strategy).await?;
         let before = context.shop.disturbances().await?;
         let (first, wrong) = (context.claims.all().len(), context.claims.false_ones());
-        let played = run_demo(demo, context).await;
+        let played = run_demo(context).await;
         let played = context.undo().await.and(played);
         if played.is_ok() && context.claims.false_ones() == wrong {
             return played;
@@ -82,14 +84,15 @@ async fn perform(context: &mut DemoContext, demo: Demo) -> Result<()> {
     }
 }
 
-async fn run_demo(demo: Demo, context: &mut DemoContext) -> Result<()> {
-    match demo {
-        Demo::Ttl => ttl::run(context).await,
-        Demo::Explicit => explicit::run(context).await,
-        Demo::Writethrough => writethrough::run(context).await,
-        Demo::Events => events::run(context).await,
-        Demo::Swr => swr::run(context).await,
-        Demo::Tags => tags::run(context).await,
-        Demo::Production => production::run(context).await,
+async fn run_demo(context: &mut DemoContext) -> Result<()> {
+    match context.strategy.name {
+        "ttl" => ttl::run(context).await,
+        "explicit" => explicit::run(context).await,
+        "writethrough" => writethrough::run(context).await,
+        "events" => events::run(context).await,
+        "swr" => swr::run(context).await,
+        "tags" => tags::run(context).await,
+        "production" => production::run(context).await,
+        _ => other_strategy::run(context).await,
     }
 }

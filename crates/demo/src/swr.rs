@@ -14,7 +14,6 @@ use futures_util::future::{try_join, try_join_all};
 use crate::claim::Verdict;
 use crate::context::DemoContext;
 use crate::demo_product::DemoProduct;
-use crate::demos::Demo;
 use crate::product_api::{Answer, ProductApiClient};
 
 const READERS: usize = 200;
@@ -35,19 +34,16 @@ struct Crowd {
 
 /// Fills the entries early, so that they are stale when this demo runs.
 pub(crate) async fn prepare(context: &mut DemoContext) -> Result<()> {
-    let subject = context.subject(Demo::Swr)?;
+    let subject = context.subject()?;
     growing_old(&context.shop, &subject.path(), &subject.key()).await?;
     growing_old(&context.shop, LIST.0, LIST.1).await.map(drop)
 }
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "Each entry has a soft and a hard TTL. After the soft TTL it is still served at once, and one refresh runs in the \
-         background; at the hard TTL it is removed. For data that is read often and may be some seconds old.",
-    );
+    context.title();
     let say = context.say;
-    let subject = context.subject(Demo::Swr)?;
+    let subject = context.subject()?;
 
     say.step("The entry passes its soft TTL. Meanwhile the row changes, and the entry stays unchanged.");
     say.note(&subject.to_string());

@@ -23,10 +23,7 @@ struct Slot {
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "Entries carry the tags of the rows that they show. A write invalidates a tag, and with it every entry that \
-         carries the tag, including entries that the writer does not know.",
-    );
+    context.title();
     let [(a, of_a), (b, of_b)] = context.two_categories()?;
     let a = Category { name: a.name.trim_end_matches(MARK).to_owned(), ..a };
     context.undo_later(format!("/categories/{}", a.id), json!({"name": a.name}));

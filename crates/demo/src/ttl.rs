@@ -9,7 +9,6 @@ use client::times::{human, millis};
 
 use crate::claim::Verdict;
 use crate::context::DemoContext;
-use crate::demos::Demo;
 
 /// The longest time that a viewer should have to watch.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -20,12 +19,9 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "Each entry lives for a fixed time, and the writer does nothing. This is the least work and the longest staleness: \
-         until the entry expires, every read returns the value from when it was stored.",
-    );
+    context.title();
     let say = context.say;
-    let subject = context.subject(Demo::Ttl)?;
+    let subject = context.subject()?;
 
     say.step("A read fills the entry, unless one exists that does not expire soon.");
     say.note(&subject.to_string());

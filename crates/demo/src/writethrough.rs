@@ -10,7 +10,6 @@ use futures_util::future::try_join;
 
 use crate::claim::Verdict;
 use crate::context::DemoContext;
-use crate::demos::Demo;
 
 const LIFE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
@@ -18,12 +17,9 @@ const RACES: usize = 20;
 
 /// Runs the demo.
 pub(crate) async fn run(context: &mut DemoContext) -> Result<()> {
-    context.title(
-        "The writer stores the new value itself, so that no reader has to load it. The writer takes the lease while \
-         it holds the lock of the row, so the writer that commits last also stores last.",
-    );
+    context.title();
     let say = context.say;
-    let subject = context.subject(Demo::Writethrough)?;
+    let subject = context.subject()?;
 
     say.step("The entry exists.");
     say.note(&subject.to_string());

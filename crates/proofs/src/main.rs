@@ -1,8 +1,8 @@
-//! The `proofs` command line: the model and the mutants.
+//! The `proofs` command line: the model, the mutants and the patch that adds a strategy.
 
 use anyhow::Result;
 use clap::Parser;
-use proofs::{model, mutants};
+use proofs::{model, mutants, new_strategy};
 
 #[derive(Debug, Parser)]
 #[command(about)]
@@ -11,6 +11,8 @@ enum Command {
     Model(model::Options),
     /// Takes each defence out of the cache's scripts, one at a time: the tests must notice
     Mutants(mutants::Options),
+    /// Adds the strategy of CONTRIBUTING.md to a copy of the checkout, and tests it
+    NewStrategy(new_strategy::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,5 +20,6 @@ async fn main() -> Result<()> {
     match Command::parse() {
         Command::Model(options) => model::run_cli(&options),
         Command::Mutants(options) => mutants::run_cli(&options).await,
+        Command::NewStrategy(options) => new_strategy::run_cli(&options),
     }
 }

@@ -38,7 +38,9 @@ pub struct PolicySettings {
 }
 
 impl ServiceSettings for Settings {
-    const DEFAULTS: &'static str = include_str!("settings.toml");
+    fn defaults() -> std::borrow::Cow<'static, str> {
+        include_str!("settings.toml").into()
+    }
 
     fn common(&self) -> &CommonSettings {
         &self.common

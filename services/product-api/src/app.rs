@@ -21,7 +21,8 @@ use crate::products::ProductService;
 use crate::settings::Settings;
 use crate::{NAME, routes, seed};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// The tables of the catalogue, and the triggers that write its events.
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The longest time that a start waits for its relay to catch up. The relay then continues during the first requests.
 const RELAY_WAIT: Duration = Duration::from_secs(2);
@@ -46,6 +47,7 @@ impl Service for App {
     fn openapi() -> OpenApi {
         let mut openapi = routes::ApiDoc::openapi();
         openapi.merge(outbox_routes::ApiDoc::openapi());
+        routes::describe_strategies(&mut openapi);
         routes::describe_explicit(&mut openapi);
         openapi
     }

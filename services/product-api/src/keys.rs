@@ -28,38 +28,30 @@ use cache::error::InvalidCache;
 use cache::{Cache, CacheClient, Invalidation, Key, Tag};
 use contract::{CategoryId, ProductId};
 
-use crate::catalogue::{CategoryPage, FeaturedList, ListMembership, Product, UpdatedProduct, Writer};
+use crate::catalogue::{CategoryPage, FeaturedList, ListMembership, Product, UpdatedProduct};
 use crate::settings::PolicySettings;
 
 /// The keyspace in Redis.
 pub const KEYSPACE: &str = "product";
 
-/// The caches of the keyspace: one per strategy, and one per list.
+/// The caches of the keyspace.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each field is the cache of the strategy or list that it is named after")]
 pub struct Caches {
-    pub ttl: Cache<Product>,
-    pub explicit: Cache<Product>,
-    pub writethrough: Cache<Product>,
-    pub events: Cache<Product>,
-    pub swr: Cache<Product>,
-    pub tags: Cache<Product>,
-    pub production: Cache<Product>,
+    /// One per strategy: the cache of `strategy` is `products[strategy as usize]`.
+    pub products: Vec<Cache<Product>>,
+    /// The featured list.
     pub featured: Cache<FeaturedList>,
+    /// The lists of the categories.
     pub by_category: Cache<CategoryPage>,
 }
 
 impl Caches {
     /// Creates the caches. A list has the TTLs of the strategy that it demonstrates.
     pub fn new(client: &CacheClient, policies: &PolicySettings, commit_bound: Duration) -> Result<Self, InvalidCache> {
+        let products =
+            policies.each().map(|(name, policy)| client.cache(name, policy.policy().commit_bound(commit_bound)));
         Ok(Self {
-            ttl: client.cache("ttl", policies.ttl.policy())?,
-            explicit: client.cache("explicit", policies.explicit.policy())?,
-            writethrough: client.cache("writethrough", policies.writethrough.policy().commit_bound(commit_bound))?,
-            events: client.cache("events", policies.events.policy())?,
-            swr: client.cache("swr", policies.swr.policy())?,
-            tags: client.cache("tags", policies.tags.policy())?,
-            production: client.cache("production", policies.production.policy())?,
+            products: products.into_iter().collect::<Result<_, _>>()?,
             featured: client.cache("featured", policies.swr.policy())?,
             by_category: client.cache("by-category", policies.tags.policy())?,
         })
@@ -67,14 +59,12 @@ impl Caches {
 
     /// Returns the invalidation for a new product: its entries that say "there is no such product", in every cache.
     pub fn all_entries_invalidation(&self, id: ProductId) -> Invalidation {
-        self.keys_of(id).into_iter().fold(Invalidation::hard(), Invalidation::key)
+        self.keys_of(id).fold(Invalidation::hard(), Invalidation::key)
     }
 
     /// Returns the keys of the product's entries, one per strategy.
-    pub fn keys_of(&self, id: ProductId) -> [Key; 7] {
-        let caches =
-            [&self.ttl, &self.explicit, &self.writethrough, &self.events, &self.swr, &self.tags, &self.production];
-        caches.map(|cache| cache.key(id))
+    pub fn keys_of(&self, id: ProductId) -> impl Iterator<Item = Key> {
+        self.products.iter().map(move |cache| cache.key(id))
     }
 
     /// Returns the keys of the lists of these categories: "there is no such category" carries no tag.
@@ -90,17 +80,15 @@ impl Caches {
         self.lists_of([before, after].into_iter().flatten()).fold(gone, Invalidation::key)
     }
 
-    /// Adds to `gone` the lists that a change makes a product enter or leave.
-    pub fn with_lists_of(&self, gone: Invalidation, updated: &UpdatedProduct) -> Invalidation {
-        self.with_lists(gone, Some(updated.previous), Some(updated.product.list_membership()))
-    }
-
-    /// Returns the cache whose entries this writer invalidates itself.
-    pub fn cache_of_writer(&self, writer: Writer) -> &Cache<Product> {
-        match writer {
-            Writer::Explicit => &self.explicit,
-            Writer::Writethrough => &self.writethrough,
-        }
+    /// Returns the invalidation of everything that a change touches: the entries with the product's tag, the list that it
+    /// is on, and the list that it was on. The lists are also invalidated by key, because "there is no such category"
+    /// carries no tag.
+    pub fn touched(&self, updated: &UpdatedProduct) -> Invalidation {
+        let (before, now) = (updated.previous, updated.product.list_membership());
+        let list = products_of(now.category);
+        let moved = collections(Some(before), Some(now)).into_iter().filter(|tag| *tag != list);
+        let tags = Invalidation::hard().tag(product(updated.product.id.into())).tag(list.clone()).tags(moved);
+        self.lists_of([before, now]).fold(tags, Invalidation::key)
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub mod app;
 pub mod catalogue;
+pub mod categories;
 pub mod events;
 pub mod keys;
+pub mod lists;
 pub mod products;
 mod routes;
 pub mod schema;

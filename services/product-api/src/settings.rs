@@ -1,11 +1,17 @@
-//! The settings of the product API: `settings.toml` holds the defaults and explains each.
+//! The settings of the product API: `settings.toml` holds the defaults and explains each; those of the section `[lanes]`
+//! are in the files of the strategies.
 
+use std::borrow::Cow;
+
+use contract::STRATEGY_NAMES;
 use database::PostgresSettings;
 use outbox::relay::RelaySettings;
 use serde::Deserialize;
 use service::limits;
 use service::policy_settings::{CachePolicySettings, check_policies};
 use service::settings::{CommonSettings, ServiceSettings, SettingsError};
+
+use crate::strategies::POLICIES;
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,23 +37,35 @@ pub struct SeedSettings {
     pub products: u64,
 }
 
-/// The policies of the caches, one per strategy.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each field is the strategy that it is named after")]
-pub struct PolicySettings {
-    pub ttl: CachePolicySettings,
-    pub explicit: CachePolicySettings,
-    pub writethrough: CachePolicySettings,
-    pub events: CachePolicySettings,
-    pub swr: CachePolicySettings,
-    pub tags: CachePolicySettings,
-    pub production: CachePolicySettings,
+macro_rules! policies {
+    ($($number:literal, $name:ident, $variant:ident, $own:expr, $other:expr;)*) => {
+        /// The policies of the caches, one per strategy.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(missing_docs, reason = "each field is the strategy that it is named after")]
+        pub struct PolicySettings { $(pub $name: CachePolicySettings),* }
+
+        impl PolicySettings {
+            /// Returns the policies with their names, in the order of the strategies.
+            pub fn each(&self) -> [(&'static str, &CachePolicySettings); STRATEGY_NAMES.len()] {
+                [$((stringify!($name), &self.$name)),*]
+            }
+
+            fn each_mut(&mut self) -> [(&'static str, &mut CachePolicySettings); STRATEGY_NAMES.len()] {
+                [$((stringify!($name), &mut self.$name)),*]
+            }
+        }
+    };
 }
+contract::for_each_strategy!(policies);
 
 impl ServiceSettings for Settings {
-    const DEFAULTS: &'static str = include_str!("settings.toml");
     const ALIASES: &'static [(&'static str, &'static str)] = &[("SEED_PRODUCTS", "SEED__PRODUCTS")];
+
+    fn defaults() -> Cow<'static, str> {
+        let lanes = POLICIES.map(|(name, policy)| format!("{name} = {{ {policy} }}\n"));
+        (include_str!("settings.toml").to_owned() + &lanes.concat()).into()
+    }
 
     fn common(&self) -> &CommonSettings {
         &self.common
@@ -61,21 +79,7 @@ impl ServiceSettings for Settings {
             ("POSTGRES__WAIT_TIMEOUT", self.postgres.wait_timeout),
             ("POSTGRES__STATEMENT_TIMEOUT", self.postgres.statement_timeout),
         ];
-        check_policies(self.lanes.each(), &waits)
-    }
-}
-
-impl PolicySettings {
-    fn each(&mut self) -> [(&'static str, &mut CachePolicySettings); 7] {
-        [
-            ("ttl", &mut self.ttl),
-            ("explicit", &mut self.explicit),
-            ("writethrough", &mut self.writethrough),
-            ("events", &mut self.events),
-            ("swr", &mut self.swr),
-            ("tags", &mut self.tags),
-            ("production", &mut self.production),
-        ]
+        check_policies(self.lanes.each_mut(), &waits)
     }
 }
 
@@ -93,6 +97,28 @@ mod tests {
     fn default_settings_are_consistent() {
         let settings = Settings::from_vars::<&str, &str>([]).unwrap();
         assert_eq!((settings.common.http.port, settings.seed.products), (8004, 2_000));
+    }
+
+    /// A strategy that was added has further policies; those of the first seven do not change by accident.
+    #[test]
+    fn default_policies_are_those_that_the_documents_name() {
+        let settings = Settings::from_vars::<&str, &str>([]).unwrap();
+        let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs());
+        let policies = settings.lanes.each().map(|(name, lane)| {
+            let load_timeout = Some(Duration::from_secs(7));
+            assert_eq!((lane.load_timeout, lane.lease, lane.wait), (load_timeout, None, None), "{name}");
+            (name, seconds(lane.soft_ttl), lane.hard_ttl.as_secs(), seconds(lane.negative_ttl), lane.jitter)
+        });
+        let expected = [
+            ("ttl", None, 10, Some(5), 0.1),
+            ("explicit", None, 300, None, 0.1),
+            ("writethrough", None, 300, None, 0.1),
+            ("events", None, 300, None, 0.1),
+            ("swr", Some(5), 60, Some(5), 0.0),
+            ("tags", None, 300, None, 0.1),
+            ("production", Some(30), 600, None, 0.1),
+        ];
+        assert_eq!(policies[..expected.len()], expected);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use client::traffic::{ProductRange, STRATEGIES};
+use client::traffic::ProductRange;
 use client::{Metrics, Source};
+use contract::STRATEGY_NAMES;
 use fred::clients::Client as RedisClient;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::config::Config;
@@ -154,7 +155,7 @@ impl TestBench {
         bench.add("no cache", &api, "/products/", None, true);
         let naive = bench.baseline("naive", &["--postgres", &shop], server_core).await?;
         bench.add("naive", &naive, "/", Some("naive:".to_owned()), true);
-        for lane in STRATEGIES {
+        for lane in STRATEGY_NAMES {
             bench.add(lane, &api, &format!("/products/{lane}/"), Some(format!("product:{lane}:")), true);
         }
         Ok(bench)
@@ -261,7 +262,7 @@ impl TestBench {
         let mut command = cores::command_on(core, sibling("product-api"));
         command.envs([("HTTP__WORKERS", "1"), ("HTTP__HOST", "127.0.0.1"), ("HTTP__PORT", &port)]);
         command.envs([("POSTGRES__URL", shop), ("REDIS__URL", &self.redis.url()), ("LOG__FILTER", "warn")]);
-        command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (STRATEGIES.len() as u64 + 2)).to_string());
+        command.env("SEED_PRODUCTS", (1 + WARM + COLD + OWN * (STRATEGY_NAMES.len() as u64 + 2)).to_string());
         // On a core that is shared with all the load, Redis responds late at times; the benchmark does not measure
         // that.
         command.env("REDIS__COMMAND_TIMEOUT", "500ms");

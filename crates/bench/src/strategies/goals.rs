@@ -2,11 +2,10 @@
 //! staleness.
 
 use anyhow::{Result, ensure};
+use contract::{STRATEGIES, Staleness};
 
 use super::figures::Figures;
 
-/// The strategies that allow no stale read after an acknowledged write.
-const STRICT: [&str; 4] = ["explicit", "writethrough", "tags", "production"];
 /// From this number of trials on, naive cache-aside must have lost some; a run with fewer trials is only a quick look.
 const PROOF: u32 = 100;
 
@@ -15,7 +14,8 @@ pub(super) fn check(figures: &Figures) -> Result<()> {
     let mut broken = Vec::new();
     for case in &figures.cases {
         let race = case.race().unwrap_or_default();
-        if STRICT.contains(&case.name.as_str()) {
+        let strategy = STRATEGIES.iter().find(|strategy| strategy.name == case.name);
+        if strategy.is_some_and(|strategy| strategy.own == Staleness::Never) {
             let stale = case.stale().0;
             if stale > 0 {
                 broken.push(format!("{}: {stale} stale reads, none are allowed", case.name));

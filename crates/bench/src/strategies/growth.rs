@@ -1,7 +1,8 @@
 //! The effect of the number of entries in Redis and of the number of processes, for every strategy, over HTTP.
 
 use anyhow::{Context, Result, ensure};
-use client::traffic::{Order, Plan, ProductRange, STRATEGIES};
+use client::traffic::{Order, Plan, ProductRange};
+use contract::STRATEGY_NAMES;
 use futures_util::future::try_join_all;
 
 use super::case_figures::{Sample, of};
@@ -36,7 +37,7 @@ const FILL: &str = "
 
 /// Fills Redis, and measures every strategy at each size, together with a bare `GET` of random entries.
 pub(super) async fn entries(bench: &mut TestBench, extent: &Extent, options: &Options) -> Result<Vec<EntryFigures>> {
-    let lanes: Vec<Case> = STRATEGIES.iter().map(|lane| find(bench, lane)).collect::<Result<_>>()?;
+    let lanes: Vec<Case> = STRATEGY_NAMES.iter().map(|lane| find(bench, lane)).collect::<Result<_>>()?;
     phases::warm(&find(bench, "tags")?.warm()).await?;
     keep_template(bench).await?;
     let (mut filled, mut all, mut reference) = (0, Vec::new(), None);
@@ -47,7 +48,7 @@ pub(super) async fn entries(bench: &mut TestBench, extent: &Extent, options: &Op
             reference = Some(bench.baseline("get-entry", &[], options.server_core).await?);
         }
         let (base, _) = reference.clone().context("it was started just now")?;
-        let count = (size / STRATEGIES.len()) as u64;
+        let count = (size / STRATEGY_NAMES.len()) as u64;
         let foreign =
             ProductRange { name: REFERENCE.to_owned(), base, path: "/".to_owned(), first: FOREIGN as u64, count };
         let mut cases = Vec::new();
@@ -80,7 +81,7 @@ async fn fill(bench: &TestBench, from: usize, to: usize) -> Result<()> {
     for first in (from..to).step_by(BATCH) {
         let (begin, end, foreign) = (first.to_string(), to.min(first + BATCH).to_string(), FOREIGN.to_string());
         let arguments = ["EVAL", FILL, "1", TEMPLATE, &begin, &end, &foreign];
-        bench.redis.cli(&arguments.into_iter().chain(STRATEGIES).collect::<Vec<_>>()).await?;
+        bench.redis.cli(&arguments.into_iter().chain(STRATEGY_NAMES).collect::<Vec<_>>()).await?;
     }
     Ok(())
 }
@@ -102,7 +103,7 @@ pub(super) async fn processes(
 ) -> Result<Vec<ProcessFigures>> {
     let shop = bench.postgres.url("shop_db");
     let before = bench.servers();
-    let first = find(bench, STRATEGIES[0])?;
+    let first = find(bench, STRATEGY_NAMES[0])?;
     let mut servers = vec![(first.base, first.pid)];
     let mut all = Vec::new();
     for &processes in extent.processes {
@@ -112,7 +113,7 @@ pub(super) async fn processes(
         }
         let mut figures =
             ProcessFigures { cores: (0..processes).map(|at| core_of(at, options)).collect(), lanes: Vec::new() };
-        for lane in STRATEGIES {
+        for lane in STRATEGY_NAMES {
             let one = find(bench, lane)?;
             let cases: Vec<Case> =
                 servers.iter().map(|(base, pid)| Case { base: base.clone(), pid: *pid, ..one.clone() }).collect();

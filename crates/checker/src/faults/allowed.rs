@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use contract::STRATEGIES;
 use testkit::private_system::Service;
 
 use super::make::HOLD;
@@ -12,12 +13,16 @@ use crate::verify::map::{Map, Promise};
 
 /// The longest time until a service is ready again, and until the system is idle.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
-/// These strategies may show outdated values for their TTL.
-pub(super) const BY_TIME: [&str; 2] = ["ttl", "swr"];
 
-/// Returns whether an entry is invalidated only by its TTL.
-pub(super) fn is_by_time(key: &str) -> bool {
-    ["product:ttl:", "product:swr:", "product:featured:"].iter().any(|cache| key.starts_with(cache))
+/// Returns whether the entries of this subject are invalidated only by their TTL, and may be outdated until then.
+pub(super) fn is_by_time(subject: &str) -> bool {
+    STRATEGIES.iter().any(|strategy| strategy.name == subject && strategy.is_by_time())
+}
+
+/// Returns whether this entry is invalidated only by its TTL.
+pub(super) fn is_key_by_time(key: &str) -> bool {
+    let cache = key.strip_prefix("product:").and_then(|name| name.split(':').next());
+    cache.is_some_and(|cache| cache == "featured" || is_by_time(cache))
 }
 
 /// Returns the map for this target.
@@ -34,7 +39,7 @@ pub(super) async fn map(target: &Target, kills_at_random: bool) -> Result<Map> {
     let mut map = Map::load(None, &replaced)?;
     for subject in &mut map.subjects {
         if let Promise::AtMost(most) = subject.stale {
-            let is_short = BY_TIME.contains(&subject.name.as_str()) && !kills_at_random;
+            let is_short = is_by_time(&subject.name) && !kills_at_random;
             subject.stale = Promise::AtMost(most + if is_short { HOLD } else { HOLD + TIMEOUT });
         }
     }

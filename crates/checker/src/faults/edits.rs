@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use contract::{STRATEGIES, Staleness};
 use rand::Rng;
 use rand::seq::IteratorRandom;
 use reqwest::Client;
@@ -30,8 +31,6 @@ use range::{ABSENT, CATEGORIES, CREATED, MOVES, QUIET, STABLE};
 
 /// The number of carts that are filled.
 const CARTS: usize = 6;
-/// The caches of products that events invalidate.
-const BY_EVENTS: [&str; 3] = ["events", "tags", "production"];
 /// Searches whose pages show edited products, and others.
 const QUERIES: [&str; 6] = ["trinket", "wireless", "steel", "keyboard", "coffee", "a"];
 
@@ -162,8 +161,10 @@ impl Edits {
 
     fn of_product(&self, id: i64) -> Vec<String> {
         let [shop, .., recommendation] = &self.at;
-        let products = BY_EVENTS.map(|strategy| format!("{shop}/products/{strategy}/{id}"));
-        products.into_iter().chain([format!("{recommendation}/recommendations/{id}")]).collect()
+        // The caches of products that events invalidate.
+        let by_events = STRATEGIES.iter().filter(|strategy| strategy.other == Staleness::Delivery);
+        let products = by_events.map(|strategy| format!("{shop}/products/{}/{id}", strategy.name));
+        products.chain([format!("{recommendation}/recommendations/{id}")]).collect()
     }
 
     /// Returns the acknowledged edits that are missing in the product API, whose products have these versions, or in

@@ -12,7 +12,7 @@ use testkit::private_system::Service;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::allowed::{BY_TIME, TIMEOUT, is_by_time};
+use super::allowed::{TIMEOUT, is_by_time, is_key_by_time};
 use super::crash;
 use super::edits::Edits;
 use super::list::Fault;
@@ -186,10 +186,10 @@ impl FaultRun<'_> {
         // This includes addresses that are not cached now. With any result of a write, its event has been applied
         // by now, and with it the invalidation of the writer's own entry. So no response may differ, whether the write
         // was acknowledged, deferred or never answered.
-        let mut urls = load.addresses(|name| !BY_TIME.contains(&name));
+        let mut urls = load.addresses(|name| !is_by_time(name));
         urls.extend(prepared.witnesses.iter().cloned());
         urls.extend(self.edits.addresses());
-        let may_differ = |key: &str| is_by_time(key) || Edits::may_differ(key);
+        let may_differ = |key: &str| is_key_by_time(key) || Edits::may_differ(key);
         outcome.compared(system::compare(self.target, self.http, &versions, &urls, may_differ).await?);
         Ok(())
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use testkit::private_system::Service;
 
-use super::allowed::BY_TIME;
+use super::allowed::is_by_time;
 use super::edits::Ledger;
 use crate::system::Comparison;
 use crate::verify::{SubjectStats, Table};
@@ -120,7 +120,7 @@ impl Outcome {
         (self.reads, self.failed_reads) = (sum(|stats| stats.reads), sum(|stats| stats.failed_reads));
         (self.writes, self.failed_writes) = (sum(|stats| stats.writes), sum(|stats| stats.failed_writes));
         (self.deferred, self.broken) = (sum(|stats| stats.deferred), sum(SubjectStats::broken));
-        let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !BY_TIME.contains(&it.subject.as_str()));
+        let allowed = subjects.iter().filter(|it| it.promise_ms > 0.0 && !is_by_time(&it.subject));
         self.longest_allowed_ms = allowed.map(SubjectStats::max_staleness_ms).fold(0.0, f64::max);
         self.subjects = subjects;
     }

@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use config::{Config, File, FileFormat};
+use contract::{STRATEGIES, Staleness, StrategyInfo};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// The map of this repository's stack.
+/// The map of this repository's stack, without the strategies.
 const OURS: &str = include_str!("map.toml");
+/// The time that the delivery of an event takes at most, on a busy machine.
+const DELIVERY: Duration = Duration::from_secs(2);
+/// The time that a load takes at most, on a busy machine.
+const LOAD: Duration = Duration::from_secs(1);
 
 /// The checker's description of an implementation.
 #[derive(Clone, Debug, Deserialize)]
@@ -184,6 +189,9 @@ impl Map {
         };
         let map = Config::builder().add_source(File::from_str(&source, FileFormat::Toml)).build()?;
         let mut map: Self = map.try_deserialize().context("the map")?;
+        if file.is_none() {
+            map.subjects.splice(0..0, STRATEGIES.iter().map(Subject::of));
+        }
         for replaced in services {
             let (name, urls) = replaced.split_once('=').with_context(|| format!("{replaced:?} is not NAME=URL"))?;
             let addresses = map.services.get_mut(name).with_context(|| format!("the map has no service {name:?}"))?;
@@ -232,6 +240,33 @@ impl Map {
     }
 }
 
+impl Subject {
+    /// Returns the subject of a strategy: products that are read and written through it.
+    fn of(strategy: &StrategyInfo) -> Self {
+        let (service, path) = ("product-api".to_owned(), format!("/products/{}/{{id}}", strategy.name));
+        let stale = match strategy.own {
+            Staleness::Never => Promise::Never,
+            Staleness::Delivery => Promise::AtMost(DELIVERY),
+            Staleness::Seconds(ttl) => Promise::AtMost(Duration::from_secs(ttl) + LOAD),
+        };
+        Self {
+            name: strategy.name.to_owned(),
+            stale,
+            read: Reading {
+                service: service.clone(),
+                path: path.clone(),
+                items: None,
+                lists: Lists::Itself,
+                flagged: None,
+            },
+            write: Target { service, path, body: None },
+            page: None,
+            create: serde_json::Map::new(),
+            shown: None,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Promise {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -273,9 +308,26 @@ mod tests {
     fn default_map_is_valid() {
         let map = Map::load(None, &["cart=http://a:1/,http://b:2".to_owned()]).unwrap();
         assert_eq!(map.services["cart"], ["http://a:1", "http://b:2"]);
-        let never = map.subjects.iter().filter(|subject| subject.stale == Promise::Never);
-        let names: Vec<_> = never.map(|subject| subject.name.as_str()).collect();
-        assert_eq!(names, ["explicit", "writethrough", "tags", "production"]);
+        let subjects = map.subjects.iter().map(|subject| (subject.name.as_str(), subject.stale));
+        let within = |seconds| Promise::AtMost(Duration::from_secs(seconds));
+        let expected = [
+            ("ttl", within(11)),
+            ("explicit", Promise::Never),
+            ("writethrough", Promise::Never),
+            ("events", within(2)),
+            ("swr", within(61)),
+            ("tags", Promise::Never),
+            ("production", Promise::Never),
+            ("production, others' writes", within(2)),
+            ("cart", within(2)),
+            ("search", within(2)),
+            ("recommendation", within(2)),
+        ];
+        assert_eq!(subjects.collect::<Vec<_>>(), expected);
+        let swr = &map.subjects[4];
+        let address = ("product-api", "/products/swr/{id}");
+        assert_eq!((swr.read.service.as_str(), swr.read.path.as_str()), address);
+        assert_eq!((swr.write.service.as_str(), swr.write.path.as_str()), address);
     }
 
     #[test]

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// The strategies of the product API.
-pub const STRATEGIES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
-
 /// A range of products that is read and written: `first..first + count` under one path.
 #[derive(Clone, Debug)]
 pub struct ProductRange {

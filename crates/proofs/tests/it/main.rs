@@ -5,4 +5,5 @@ mod imports;
 mod isolation;
 mod model;
 mod native_process;
+mod new_strategy;
 mod poison;

@@ -8,13 +8,14 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web::BytesMut};
 use futures_util::StreamExt;
+use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::Track;
 use tokio::time::timeout;
 
-use super::Problem;
 use super::strict::StrictJson;
+use super::{FieldError, Problem};
 
 /// The maximum length of a body, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -54,6 +55,21 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             let body = timeout(limit, read(payload)).await.map_err(|_| Problem::request_timeout(limit))??;
             parse(&body).map(Self)
         })
+    }
+}
+
+impl<T: Validate<Context = ()>> Body<T> {
+    /// Returns the value, if its fields are within their bounds.
+    ///
+    /// # Errors
+    /// Returns a problem that names each field that is not.
+    pub fn valid(self) -> Result<T, Problem> {
+        match self.0.validate() {
+            Ok(()) => Ok(self.0),
+            Err(report) => Err(Problem::invalid_fields(
+                report.iter().map(|(path, error)| FieldError::new(path.to_string(), error.to_string())).collect(),
+            )),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! The failures of a service's stores as problems.
+//! The errors of other crates as problems.
 
 use std::error::Error;
 use std::time::Duration;
 
 use cache::error::LoadError;
+use contract::InvalidId;
 
 use super::Problem;
 
@@ -24,6 +25,13 @@ impl Problem {
     /// Returns the problem of a statement that failed: 503 if a later attempt may succeed, otherwise 500.
     pub fn of_database(error: &database::Error) -> Self {
         if error.is_transient() { Self::unavailable(RETRY_AFTER, error) } else { Self::internal(error) }
+    }
+}
+
+/// For an id in a path.
+impl From<InvalidId> for Problem {
+    fn from(error: InvalidId) -> Self {
+        Self::malformed(format!("The path names no id: {error}."))
     }
 }
 

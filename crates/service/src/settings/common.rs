@@ -1,5 +1,7 @@
 //! The settings of a service: the sections that every service has, and its own.
 
+use std::borrow::Cow;
+
 use cache::CacheSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,10 +29,11 @@ pub struct CommonSettings {
 /// The settings of a service: a struct with [`CommonSettings`] as its field `common`, and one field for each section of
 /// its own.
 pub trait ServiceSettings: DeserializeOwned {
-    /// The defaults: `settings.toml`, which explains each setting.
-    const DEFAULTS: &'static str;
     /// Variables outside of the sections, each with the setting that it sets.
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
+
+    /// Returns the defaults: `settings.toml`, which explains each setting.
+    fn defaults() -> Cow<'static, str>;
 
     /// Returns the sections that every service has.
     fn common(&self) -> &CommonSettings;
@@ -67,7 +70,7 @@ pub trait ServiceSettings: DeserializeOwned {
                 None => (name, value),
             })
             .collect();
-        let mut settings: Self = super::load(Self::DEFAULTS, vars).map_err(|error| match error {
+        let mut settings: Self = super::load(&Self::defaults(), vars).map_err(|error| match error {
             // The message uses the name that was set.
             SettingsError::Wrong { setting, reason } => {
                 let alias = aliases.iter().find(|(_, full)| *full == setting).map(|(alias, _)| (*alias).to_owned());
@@ -99,8 +102,11 @@ mod tests {
     }
 
     impl ServiceSettings for Settings {
-        const DEFAULTS: &'static str = "[http]\n[operations]\n[log]\n[redis]\n[seed]\nproducts = 5";
         const ALIASES: &'static [(&'static str, &'static str)] = &[("SEED_PRODUCTS", "SEED__PRODUCTS")];
+
+        fn defaults() -> Cow<'static, str> {
+            "[http]\n[operations]\n[log]\n[redis]\n[seed]\nproducts = 5".into()
+        }
 
         fn common(&self) -> &CommonSettings {
             &self.common

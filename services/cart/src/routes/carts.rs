@@ -7,7 +7,7 @@ use service::cache_control::Caching;
 use service::problem::Problem;
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::{input, problems};
+use super::problems;
 use crate::NAME;
 use crate::cart_service::CartService;
 use crate::carts::NewCart;
@@ -46,7 +46,7 @@ pub(super) async fn read(
     request: HttpRequest, path: Path<String>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
-    let id: CartId = input::id(&path)?;
+    let id: CartId = path.parse()?;
     let fetched = service.view(id).await.map_err(problems::fetch)?;
     // If the product API is unavailable, its relay may be too. Then no event reports a product change made in psql.
     let answer = if service.upstream.is_away() { answer.detail("product-api-away") } else { answer };

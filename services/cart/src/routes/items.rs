@@ -7,7 +7,7 @@ use service::conditions::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{self, CacheResponse, spawn_detached};
 
-use super::{input, problems};
+use super::problems;
 use crate::NAME;
 use crate::cart_service::{CartService, WrittenLine};
 use crate::carts::Quantity;
@@ -40,9 +40,9 @@ pub(super) async fn put(
     request: HttpRequest, path: Path<(String, String)>, body: Body<Quantity>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
+    let (cart, product): (CartId, ProductId) = (path.0.parse()?, path.1.parse()?);
     let expect = Preconditions::of(&request)?;
-    let quantity = input::valid(body.0)?;
+    let quantity = body.valid()?;
     let written = spawn_detached(async move { service.put(cart, product, quantity, &expect).await });
     let written = written.await?.map_err(problems::shop)?;
     let (line, effect) = (&written.line, problems::effect(written.effect));
@@ -78,7 +78,7 @@ pub(super) async fn remove(
     request: HttpRequest, path: Path<(String, String)>, service: Data<CartService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let (cart, product): (CartId, ProductId) = (input::id(&path.0)?, input::id(&path.1)?);
+    let (cart, product): (CartId, ProductId) = (path.0.parse()?, path.1.parse()?);
     let expect = Preconditions::of(&request)?;
     let removed = spawn_detached(async move { service.remove(cart, product, &expect).await }).await?;
     Ok(answer.deleted(problems::effect(removed.map_err(problems::shop)?)))

@@ -1,7 +1,6 @@
 //! The routes of the cart, in one table. Handlers parse the request, call the service and build the response.
 
 mod carts;
-mod input;
 mod items;
 mod problems;
 mod snapshot;

@@ -1,8 +1,10 @@
 //! The input of clients for products and categories, with the bounds of each field.
 
+use contract::ProductId;
 use diesel::prelude::*;
 use garde::Validate;
 use serde::Deserialize;
+use service::conditions::Preconditions;
 use utoipa::ToSchema;
 
 use crate::schema::{categories, products};
@@ -81,6 +83,17 @@ pub struct ProductChange {
     #[garde(skip)]
     #[schema(nullable = false)]
     pub featured: Option<bool>,
+}
+
+/// A change of one product, made only if the client's preconditions hold.
+#[derive(Debug)]
+pub struct ProductWrite {
+    /// The product.
+    pub id: ProductId,
+    /// The new values.
+    pub change: ProductChange,
+    /// The preconditions.
+    pub expect: Preconditions,
 }
 
 /// A change of a category. A field that is left out keeps its value.

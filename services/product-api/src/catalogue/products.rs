@@ -11,24 +11,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service::conditions::Preconditions;
 use service::validator::Validator;
 
-use super::{Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductChange, ProductPage};
+use super::{Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductPage, ProductWrite};
 use crate::schema::{categories, products};
 
 /// How many ids a creation tries.
 const ATTEMPTS: u32 = 5;
-
-/// A strategy that invalidates its own entry after COMMIT. After an update or a deletion of the product, the relay
-/// removes this entry only if the strategy made the change.
-///
-/// The transaction of the change records the name with the event (`outbox.writer`). If the writer is killed before it
-/// invalidates, or Redis does not acknowledge the invalidation, the relay invalidates this strategy's entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
-    /// The writer of strategy 2, which removes its entry.
-    Explicit,
-    /// The writer of strategy 3, which replaces its entry.
-    Writethrough,
-}
 
 /// A committed change.
 #[derive(Clone, Debug)]
@@ -104,33 +91,34 @@ impl Catalogue {
 
     /// Changes a product and commits.
     pub async fn update(
-        &self, id: ProductId, change: &ProductChange, expect: &Preconditions,
+        &self, write: &ProductWrite,
     ) -> Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>> {
-        let updated = self.update_locked(id, change, expect, async || {}).await;
+        let updated = self.update_locked(write, async || {}).await;
         updated.map(|(updated, ())| updated).map_err(|error| error.map(|(updated, ())| updated))
     }
 
     /// Changes a product and commits. Calls `locked` inside the transaction, while it holds the row's lock. When the
     /// transaction is retried, `locked` is called again.
     pub async fn update_locked<T, Locked>(
-        &self, id: ProductId, change: &ProductChange, expect: &Preconditions, locked: impl Fn() -> Locked + Send + Sync,
+        &self, write: &ProductWrite, locked: impl Fn() -> Locked + Send + Sync,
     ) -> Result<(UpdatedProduct, T), WriteError<(UpdatedProduct, T), CatalogueError>>
     where
         T: Send,
         Locked: Future<Output = T> + Send,
     {
+        let ProductWrite { id, change, expect } = write;
         self.pool
             .write(async |connection| {
-                let previous = lock(connection, id, self.writer).await?;
+                let previous = lock(connection, *id, self.writer).await?;
                 if !expect.is_empty() {
-                    check(expect, &row_as_shown(connection, id).await?)?;
+                    check(expect, &row_as_shown(connection, *id).await?)?;
                 }
                 if !change.fields().is_empty() {
                     diesel::update(products::table.find(id.get())).set(change).execute(connection).await?;
                 }
                 // After everything that may be refused, and before the product is read.
                 let held = locked().await;
-                let product = row_as_shown(connection, id).await?;
+                let product = row_as_shown(connection, *id).await?;
                 Ok((UpdatedProduct { product, previous }, held))
             })
             .await
@@ -177,29 +165,13 @@ fn check(expect: &Preconditions, current: &Product) -> Result<(), CatalogueError
 /// Takes the row's lock, and records the writer until the end of the transaction. Returns the lists that the product is
 /// on.
 async fn lock(
-    connection: &mut AsyncPgConnection, id: ProductId, writer: Option<Writer>,
+    connection: &mut AsyncPgConnection, id: ProductId, writer: &str,
 ) -> Result<ListMembership, CatalogueError> {
-    let name = writer.map_or("", Writer::name);
     let row = products::table.find(id.get()).for_update();
-    let row = row.select((products::category_id, products::featured, set_config("shop.writer", name, true)));
+    let row = row.select((products::category_id, products::featured, set_config("shop.writer", writer, true)));
     let row: Option<(i64, bool, String)> = row.first(connection).await.optional()?;
     let (category, featured, _) = row.ok_or(CatalogueError::NotFound("product"))?;
     Ok(ListMembership { category: category.into(), featured })
-}
-
-impl Writer {
-    /// Returns the name that the outbox records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Explicit => "explicit",
-            Self::Writethrough => "writethrough",
-        }
-    }
-
-    /// Returns the writer with this name in an outbox row, or `None` if there is none.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Explicit, Self::Writethrough].into_iter().find(|writer| writer.name() == name)
-    }
 }
 
 define_sql_function! {

@@ -30,8 +30,8 @@ use outbox::consumer::HandlerError;
 use outbox::relay::{OutboxEvent, RelayHook};
 use service::events::require_done;
 
-use crate::catalogue::Writer;
 use crate::keys::{self, Caches};
+use crate::strategies::Strategy;
 
 /// Repeats the invalidations that committed changes require.
 #[derive(Clone, Debug)]
@@ -90,8 +90,8 @@ impl InvalidateOnRelay {
             return;
         }
         outdated.tags.insert(keys::product(product.into()));
-        let Some(writer) = writer.as_deref().and_then(Writer::named) else { return };
-        let key = self.caches.cache_of_writer(writer).key(product);
+        let Some(writer) = writer.as_deref().and_then(|name| name.parse::<Strategy>().ok()) else { return };
+        let key = self.caches.products[writer as usize].key(product);
         if change.kind == Kind::ProductDeleted {
             outdated.keys.insert(key);
         } else {

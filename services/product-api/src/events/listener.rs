@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::keys::{self, Caches};
+use crate::strategies::Strategy;
 
 /// The longest time that a start waits for the connection if Redis is available.
 const FIRST_CONNECTION: Duration = Duration::from_secs(1);
@@ -86,7 +87,7 @@ impl EventHandler for Listener {
 impl Listener {
     fn invalidation_for(&self, events: &[ProductEvent]) -> Invalidation {
         events.iter().fold(Invalidation::hard(), |named, event| match event.change.product_id {
-            Some(product) => named.key(self.caches.events.key(product)),
+            Some(product) => named.key(self.caches.products[Strategy::Events as usize].key(product)),
             None => named.tag(keys::category(event.change.category_id.into())),
         })
     }

@@ -11,11 +11,12 @@ use service::conditions::Preconditions;
 use service::problem::{Body, Problem, Query};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::input::{Page, PageQuery};
-use super::{input, problems};
+use super::page_query::{Page, PageQuery};
+use super::problems;
 use crate::NAME;
-use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductPage, UpdatedProduct};
-use crate::products::{ProductService, WriteEffect};
+use crate::catalogue::{CatalogueError, NewProduct, Product, ProductChange, ProductPage, ProductWrite};
+use crate::products::ProductService;
+use crate::strategies::{Outdated, WriteEffect, finish};
 
 /// Returns one page of the products in the order of their ids, or the products that `ids` names.
 #[utoipa::path(
@@ -53,7 +54,7 @@ pub(super) async fn page(
 )]
 pub(super) async fn create(body: Body<NewProduct>, service: Data<ProductService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let new = input::valid(body.0)?;
+    let new = body.valid()?;
     let created = spawn_detached(async move { service.create(&new).await });
     let (product, effect) = created.await?.map_err(problems::catalogue)?;
     let location = format!("/products/{}", product.id);
@@ -75,7 +76,7 @@ pub(super) async fn read(
     request: HttpRequest, path: Path<String>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let id: ProductId = input::id(&path)?;
+    let id: ProductId = path.parse()?;
     let product = service.catalogue.product(id).await.map_err(problems::catalogue)?;
     let product = product.ok_or_else(|| problems::catalogue(CatalogueError::NotFound("product")))?;
     Ok(answer.row(&request, &product, product.version))
@@ -98,15 +99,10 @@ pub(super) async fn write(
     request: HttpRequest, path: Path<String>, body: Body<ProductChange>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let id: ProductId = input::id(&path)?;
-    let expect = Preconditions::of(&request)?;
-    let change = input::valid(body.0)?;
+    let write = ProductWrite { id: path.parse()?, expect: Preconditions::of(&request)?, change: body.valid()? };
     let updated = spawn_detached(async move {
-        let UpdatedProduct { product, previous } =
-            service.acknowledge_uncached(service.catalogue.update(id, &change, &expect).await).await?;
-        let effect =
-            service.invalidate_lists(Some(previous), Some(product.list_membership()), WriteEffect::Announced).await;
-        Ok::<_, CatalogueError>((product, effect))
+        let updated = service.catalogue.update(&write).await;
+        finish(&service, updated, |_| Outdated::Nothing(WriteEffect::Announced)).await
     });
     let (product, effect) = updated.await?.map_err(problems::catalogue)?;
     Ok(answer.written(&product, WrittenValidator::Row(product.version), effect.word()))
@@ -127,9 +123,9 @@ pub(super) async fn delete(
     request: HttpRequest, path: Path<String>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let id: ProductId = input::id(&path)?;
+    let id: ProductId = path.parse()?;
     let expect = Preconditions::of(&request)?;
-    let deleted = spawn_detached(async move { service.delete(id, &expect).await });
+    let deleted = spawn_detached(async move { service.delete(id, &expect, None).await });
     let effect = deleted.await?.map_err(problems::catalogue)?;
     Ok(answer.deleted(effect.word()))
 }

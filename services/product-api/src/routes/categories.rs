@@ -7,11 +7,10 @@ use service::conditions::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::{input, problems};
-use crate::NAME;
+use super::problems;
 use crate::catalogue::{Category, CategoryChange};
 use crate::products::ProductService;
-use crate::strategies::tags;
+use crate::{NAME, categories};
 
 /// Returns all categories, without a cache.
 #[utoipa::path(
@@ -42,10 +41,10 @@ pub(super) async fn write(
     request: HttpRequest, path: Path<String>, body: Body<CategoryChange>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let id: CategoryId = input::id(&path)?;
+    let id: CategoryId = path.parse()?;
     let expect = Preconditions::of(&request)?;
-    let change = input::valid(body.0)?;
-    let written = spawn_detached(async move { tags::write_category(&service, id, &change, &expect).await });
+    let change = body.valid()?;
+    let written = spawn_detached(async move { categories::write(&service, id, &change, &expect).await });
     let (category, effect) = written.await?.map_err(problems::catalogue)?;
     Ok(answer.written(&category, WrittenValidator::Row(category.version), effect.word()))
 }

@@ -6,11 +6,10 @@ use contract::CategoryId;
 use service::problem::Problem;
 use service::response::CacheResponse;
 
-use super::{input, problems};
-use crate::NAME;
+use super::problems;
 use crate::catalogue::{CategoryPage, FeaturedList};
 use crate::products::ProductService;
-use crate::strategies::{swr, tags};
+use crate::{NAME, lists};
 
 /// Returns the featured products. Does not wait for the database while an entry exists, fresh or stale.
 #[utoipa::path(
@@ -21,7 +20,7 @@ use crate::strategies::{swr, tags};
 )]
 pub(super) async fn featured(request: HttpRequest, service: Data<ProductService>) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let fetched = swr::featured(&service).await.map_err(problems::fetch)?;
+    let fetched = lists::featured(&service).await.map_err(problems::fetch)?;
     Ok(answer.cached(&request, &fetched, "list"))
 }
 
@@ -40,7 +39,7 @@ pub(super) async fn by_category(
     request: HttpRequest, path: Path<String>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let id: CategoryId = input::id(&path)?;
-    let fetched = tags::by_category(&service, id).await.map_err(problems::fetch)?;
+    let id: CategoryId = path.parse()?;
+    let fetched = lists::by_category(&service, id).await.map_err(problems::fetch)?;
     Ok(answer.cached(&request, &fetched, "category"))
 }

@@ -4,12 +4,13 @@
 
 mod catalogue;
 mod categories;
-mod input;
 mod lists;
+mod page_query;
 mod problems;
 mod products;
 
 use actix_web::web::ServiceConfig;
+use contract::STRATEGIES;
 use service::http_metrics::resource;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -53,13 +54,22 @@ pub(crate) fn configure(cfg: &mut ServiceConfig) {
         Product, ProductPage, NewProduct, ProductChange, Category, CategoryPage, FeaturedList,
     )),
     tags(
-        (name = "strategies", description = "One product, seven ways"),
+        (name = "strategies"),
         (name = "lists", description = "Strategies 5 and 6 on lists"),
         (name = "catalogue", description = "The truth, without a cache"),
         (name = "events", description = "What has changed"),
     ),
 )]
 pub(crate) struct ApiDoc;
+
+/// Adds the summary of each strategy to the description of the tag `strategies`.
+pub(crate) fn describe_strategies(openapi: &mut utoipa::openapi::OpenApi) {
+    let tags = openapi.tags.iter_mut().flatten();
+    for tag in tags.filter(|tag| tag.name == "strategies") {
+        let summaries = STRATEGIES.map(|strategy| format!("* `{}`: {}", strategy.name, strategy.summary()));
+        tag.description = Some(format!("One product, through each strategy:\n\n{}", summaries.join("\n")));
+    }
+}
 
 /// Describes `/products/explicit/{id}`, which also has DELETE, apart from the other strategies.
 ///

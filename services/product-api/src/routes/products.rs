@@ -7,11 +7,11 @@ use service::conditions::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 
-use super::{input, problems};
+use super::problems;
 use crate::NAME;
-use crate::catalogue::{Product, ProductChange};
+use crate::catalogue::{Product, ProductChange, ProductWrite};
 use crate::products::ProductService;
-use crate::strategies::{Strategy, explicit};
+use crate::strategies::Strategy;
 
 /// Reads a product through the cache.
 #[utoipa::path(
@@ -29,8 +29,7 @@ pub(super) async fn read(
     request: HttpRequest, path: Path<(String, String)>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let strategy = input::strategy(&path.0)?;
-    let id: ProductId = input::id(&path.1)?;
+    let (strategy, id) = (path.0.parse::<Strategy>()?, path.1.parse::<ProductId>()?);
     let fetched = strategy.read(&service, id).await.map_err(problems::fetch)?;
     Ok(answer.caching(strategy.caching()).cached(&request, &fetched, "product"))
 }
@@ -53,16 +52,11 @@ pub(super) async fn write(
     request: HttpRequest, path: Path<(String, String)>, body: Body<ProductChange>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let strategy = input::strategy(&path.0)?;
-    let id: ProductId = input::id(&path.1)?;
-    let expect = Preconditions::of(&request)?;
-    let change = input::valid(body.0)?;
-    let written = spawn_detached(async move { strategy.write(&service, id, &change, &expect).await }).await?;
-    let written = written.map_err(problems::catalogue)?;
-    Ok({
-        let product = &written.updated.product;
-        answer.written(product, WrittenValidator::Row(product.version), written.effect.word())
-    })
+    let (strategy, id) = (path.0.parse::<Strategy>()?, path.1.parse::<ProductId>()?);
+    let write = ProductWrite { id, expect: Preconditions::of(&request)?, change: body.valid()? };
+    let written = spawn_detached(async move { strategy.write(&service, &write).await });
+    let (product, effect) = written.await?.map_err(problems::catalogue)?;
+    Ok(answer.written(&product, WrittenValidator::Row(product.version), effect.word()))
 }
 
 /// Deletes a product and its entry in the `explicit` cache.
@@ -80,9 +74,9 @@ pub(super) async fn delete_explicit(
     request: HttpRequest, path: Path<(String, String)>, service: Data<ProductService>,
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME);
-    let id: ProductId = input::id(&path.1)?;
+    let id: ProductId = path.1.parse()?;
     let expect = Preconditions::of(&request)?;
-    let deleted = spawn_detached(async move { explicit::delete(&service, id, &expect).await }).await?;
-    let (_, effect) = deleted.map_err(problems::catalogue)?;
+    let deleted = spawn_detached(async move { service.delete(id, &expect, Some(Strategy::Explicit)).await });
+    let effect = deleted.await?.map_err(problems::catalogue)?;
     Ok(answer.deleted(effect.word()))
 }

@@ -1,116 +1,219 @@
-//! The seven strategies. Each has a file with the same two functions, `read` and `write`.
+//! The strategies. Each has a file with the same two functions, `read` and `write`, and a line in
+//! [`for_each_strategy`](contract::for_each_strategy), from which this module makes the enum.
 //!
 //! The strategies differ in the cache that they use, in the tags of its entries, and in what the writer does after
 //! COMMIT. The `cache` crate stores, fences and shares the entries.
 
-pub mod events;
-pub mod explicit;
-pub mod production;
-pub mod swr;
-pub mod tags;
-pub mod ttl;
-pub mod writethrough;
-
 use std::str::FromStr;
 
-use cache::Cached;
 use cache::error::LoadError;
-use contract::ProductId;
+use cache::loader::Loader;
+use cache::write_through::Published;
+use cache::{Cache, Cached, Invalidated, Invalidation, NewEntry, Tag, with};
+use contract::{ProductId, STRATEGY_NAMES};
+use database::WriteError;
 use serde::Deserialize;
+use service::cache_control::Caching;
+use service::problem::Problem;
 use utoipa::ToSchema;
 
-use service::cache_control::Caching;
-use service::conditions::Preconditions;
+use crate::catalogue::{Catalogue, CatalogueError, Product, ProductWrite, UpdatedProduct};
+use crate::keys;
+use crate::products::ProductService;
 
-use crate::catalogue::{CatalogueError, Product, ProductChange};
-use crate::products::{CacheWrite, ProductService};
+/// The result of `read`.
+pub type ReadResult = Result<Cached<Product>, LoadError>;
+/// The result of `write`.
+pub type WriteResult = Result<(Product, WriteEffect), CatalogueError>;
 
-/// The strategies, in the order of their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// 1: entries expire.
-    Ttl,
-    /// 2: the writer deletes the entry.
-    Explicit,
-    /// 3: the writer stores the new value.
-    Writethrough,
-    /// 4: the relay publishes the change, a listener deletes the entry.
-    Events,
-    /// 5: a stale entry is served at once and refreshed in the background.
-    Swr,
-    /// 6: entries carry tags, and the writer invalidates by tag.
-    Tags,
-    /// 7: TTLs, explicit invalidation, stale-while-revalidate, tags and the relay together.
-    Production,
+macro_rules! strategies {
+    ($($number:literal, $name:ident, $variant:ident, $own:expr, $other:expr;)*) => {
+        $(pub mod $name;)*
+
+        /// The strategies, in the order of their numbers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+        #[serde(rename_all = "lowercase")]
+        #[expect(missing_docs, reason = "the module of the same name explains the variant")]
+        pub enum Strategy { $($variant),* }
+
+        /// The name and the default policy of each strategy, for the section `[lanes]` of the settings.
+        pub const POLICIES: [(&str, &str); Strategy::ALL.len()] = [$((stringify!($name), $name::POLICY)),*];
+
+        impl Strategy {
+            /// All strategies, in this order.
+            pub const ALL: [Self; STRATEGY_NAMES.len()] = [$(Self::$variant),*];
+
+            /// Returns what other caches may do with a response. They may serve it stale only where the strategy itself
+            /// serves stale entries.
+            pub fn caching(self) -> Caching {
+                match self { $(Self::$variant => $name::CACHING),* }
+            }
+
+            /// Reads a product with this strategy.
+            pub async fn read(self, service: &ProductService, id: ProductId) -> ReadResult {
+                let cache = &service.caches.products[self as usize];
+                match self { $(Self::$variant => $name::read(service, cache, id).await),* }
+            }
+
+            /// Changes a product, and treats its entry in the cache as this strategy does. Every strategy invalidates the
+            /// lists that the product enters or leaves: each strategy has its own entry of a product, but all of them
+            /// share the lists.
+            pub async fn write(self, service: &ProductService, write: &ProductWrite) -> WriteResult {
+                let cache = &service.caches.products[self as usize];
+                match self { $(Self::$variant => $name::write(service, cache, write).await),* }
+            }
+        }
+    };
 }
+contract::for_each_strategy!(strategies);
+
+/// A name in a path that no strategy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownStrategy;
 
 impl Strategy {
-    /// All strategies, in this order.
-    pub const ALL: [Self; 7] =
-        [Self::Ttl, Self::Explicit, Self::Writethrough, Self::Events, Self::Swr, Self::Tags, Self::Production];
-
-    /// Returns the name in paths and keys.
+    /// Returns the name in paths, keys and settings.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Ttl => "ttl",
-            Self::Explicit => "explicit",
-            Self::Writethrough => "writethrough",
-            Self::Events => "events",
-            Self::Swr => "swr",
-            Self::Tags => "tags",
-            Self::Production => "production",
-        }
-    }
-
-    /// Returns what other caches may do with a response. They may serve it stale only where the strategy itself serves
-    /// stale entries.
-    pub fn caching(self) -> Caching {
-        match self {
-            Self::Ttl => Caching::Ttl,
-            Self::Swr => Caching::StaleWhileRevalidate,
-            Self::Explicit | Self::Writethrough | Self::Events | Self::Tags | Self::Production => Caching::Validated,
-        }
-    }
-
-    /// Reads a product with this strategy.
-    pub async fn read(self, service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
-        match self {
-            Self::Ttl => ttl::read(service, id).await,
-            Self::Explicit => explicit::read(service, id).await,
-            Self::Writethrough => writethrough::read(service, id).await,
-            Self::Events => events::read(service, id).await,
-            Self::Swr => swr::read(service, id).await,
-            Self::Tags => tags::read(service, id).await,
-            Self::Production => production::read(service, id).await,
-        }
-    }
-
-    /// Changes a product, and treats its entry in the cache as this strategy does. Every strategy invalidates the lists
-    /// that the product enters or leaves: each strategy has its own entry of a product, but all of them share the
-    /// lists.
-    pub async fn write(
-        self, service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
-    ) -> Result<CacheWrite, CatalogueError> {
-        let written = match self {
-            Self::Ttl => ttl::write(service, id, change, expect).await,
-            Self::Explicit => explicit::write(service, id, change, expect).await,
-            Self::Writethrough => writethrough::write(service, id, change, expect).await,
-            Self::Events => events::write(service, id, change, expect).await,
-            Self::Swr => swr::write(service, id, change, expect).await,
-            Self::Tags => tags::write(service, id, change, expect).await,
-            Self::Production => production::write(service, id, change, expect).await,
-        }?;
-        let (before, after) = (written.updated.previous, written.updated.product.list_membership());
-        let effect = service.invalidate_lists(Some(before), Some(after), written.effect).await;
-        Ok(CacheWrite { effect, ..written })
+        STRATEGY_NAMES[self as usize]
     }
 }
 
 impl FromStr for Strategy {
-    type Err = ();
+    type Err = UnknownStrategy;
 
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or(())
+    fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
+        Self::ALL.into_iter().find(|strategy| strategy.name() == name).ok_or(UnknownStrategy)
     }
 }
+
+impl From<UnknownStrategy> for Problem {
+    fn from(UnknownStrategy: UnknownStrategy) -> Self {
+        Self::not_found(format!("There is no such strategy; there are {}.", STRATEGY_NAMES.join(", ")))
+    }
+}
+
+/// Returns the tags of a product's entry; for `None`, those of the entry that says "not found".
+type Tags = fn(Option<&Product>) -> Vec<Tag>;
+
+/// Returns the loader of a product's entry.
+fn load(service: &ProductService, id: ProductId, tags: Tags) -> impl Loader<Product> {
+    with(&service.catalogue, (id, tags), load_product)
+}
+
+async fn load_product(
+    catalogue: &Catalogue, (id, tags): (ProductId, Tags),
+) -> Result<NewEntry<Product>, CatalogueError> {
+    let product = catalogue.product(id).await?;
+    let tags = tags(product.as_ref());
+    Ok(product.map_or_else(NewEntry::absent, |product| entry(&product)).tags(tags))
+}
+
+/// Returns the entry of a product, without tags: the JSON of the response, so that a hit does not decode it.
+fn entry(product: &Product) -> NewEntry<Product> {
+    NewEntry::value(product).version(product.version.unsigned_abs())
+}
+
+/// What a committed write has outdated, apart from lists, and its writer removes before it responds.
+pub(crate) enum Outdated<'c> {
+    /// Nothing: the effect on the entry is another one.
+    Nothing(WriteEffect),
+    /// The product's entry in this cache.
+    EntryIn(&'c Cache<Product>),
+    /// Everything with these names.
+    Names(Invalidation),
+}
+
+/// Ends a change of a product: invalidates what it has outdated, then the lists that the product has entered or left.
+/// The lists are current when this returns, with every strategy.
+///
+/// If the COMMIT is in doubt, the write fails, and everything that it may have outdated is invalidated, too.
+pub(crate) async fn finish<'c>(
+    service: &ProductService, updated: Result<UpdatedProduct, WriteError<UpdatedProduct, CatalogueError>>,
+    outdated: impl FnOnce(&UpdatedProduct) -> Outdated<'c>,
+) -> WriteResult {
+    match updated {
+        Ok(updated) => {
+            let effect = match outdated(&updated) {
+                Outdated::Nothing(effect) => effect,
+                Outdated::EntryIn(cache) => cache.invalidate(updated.product.id).await.into(),
+                Outdated::Names(names) => service.cache.invalidate(names).await.into(),
+            };
+            let (before, product) = (updated.previous, updated.product);
+            let after = product.list_membership();
+            if before == after {
+                return Ok((product, effect));
+            }
+            let lists = service.caches.with_lists(Invalidation::hard(), Some(before), Some(after));
+            match service.cache.invalidate(lists).await {
+                Invalidated::Done { .. } => Ok((product, effect)),
+                Invalidated::Deferred => Ok((product, WriteEffect::Deferred)),
+            }
+        }
+        Err(WriteError { cause, in_doubt }) => {
+            if let Some(updated) = in_doubt {
+                let own = match outdated(&updated) {
+                    Outdated::Nothing(_) => None,
+                    Outdated::EntryIn(cache) => Some(Invalidation::hard().key(cache.key(updated.product.id))),
+                    Outdated::Names(names) => Some(names),
+                };
+                let (before, after) = (updated.previous, updated.product.list_membership());
+                let lists = service.caches.with_lists(Invalidation::hard(), Some(before), Some(after));
+                for names in own.into_iter().chain([lists]) {
+                    service.invalidate_in_doubt(names).await;
+                }
+            }
+            Err(cause)
+        }
+    }
+}
+
+/// The effect of a write on the entries that its writer is responsible for, before the write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteEffect {
+    /// None: the entries stay until their TTL ends.
+    None,
+    /// The entries are removed: the next read loads.
+    Invalidated,
+    /// The new value is stored: the next read is a hit.
+    Stored,
+    /// The event is committed with the write, and the relay publishes it to the processes that hold entries.
+    Announced,
+    /// Redis has not acknowledged the invalidation. This process retries it until it succeeds. The relay, in any
+    /// process, also makes it when it handles the event that was committed with the write.
+    Deferred,
+}
+
+impl WriteEffect {
+    /// Returns the word for `Cache-Status`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "left",
+            Self::Invalidated => "invalidated",
+            Self::Stored => "stored",
+            Self::Announced => "announced",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
+impl From<Invalidated> for WriteEffect {
+    fn from(invalidated: Invalidated) -> Self {
+        match invalidated {
+            Invalidated::Done { .. } => Self::Invalidated,
+            Invalidated::Deferred => Self::Deferred,
+        }
+    }
+}
+
+impl From<Published> for WriteEffect {
+    fn from(published: Published) -> Self {
+        match published {
+            Published::Stored => Self::Stored,
+            Published::Invalidated => Self::Invalidated,
+            Published::Deferred => Self::Deferred,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,55 +1,36 @@
-//! Strategy 3: write-through. The writer stores the new value, so that the next read is a hit.
-//!
-//! ```text
-//! write  BEGIN ─ row lock ─ UPDATE ─ lease on product:writethrough:1 ─ COMMIT ─ store version 2 ─ 200 OK
-//! read                                                                                              hit, version 2
-//! ```
-//!
-//! Guarantee: that of explicit invalidation, and the next read is fast. The writer takes the lease under the row's
-//! lock, so of two writers the one that commits later takes the lease later, and the store of the other is refused. Cost:
-//! a round trip to Redis while the row is locked, and memory for values that may never be read.
-//!
-//! The outbox records that this strategy made the change. If the process is killed before it stores the value, or Redis
-//! does not acknowledge it (`detail=deferred`), the relay removes an entry that is older than the committed version. It
-//! keeps a value that the writer has stored.
+#![doc = include_str!("../../../../docs/strategies/3-writethrough.md")]
 
-use cache::error::LoadError;
-use cache::write_through::WriteLease;
-use cache::{Cached, Invalidation, Tag};
-use contract::ProductId;
+use super::*;
 
-use service::conditions::Preconditions;
-
-use crate::catalogue::{CatalogueError, Product, ProductChange, UpdatedProduct, Writer};
-use crate::keys;
-use crate::products::{self, CacheWrite, ProductService};
+/// The defaults of `LANES__WRITETHROUGH__…`.
+pub const POLICY: &str = r#"hard_ttl = "5m", jitter = 0.1"#;
+/// What other caches may do with a response.
+pub const CACHING: Caching = Caching::Validated;
 
 /// Returns the entry, which the first read or write stores.
-pub async fn read(service: &ProductService, id: ProductId) -> Result<Cached<Product>, LoadError> {
-    service.caches.writethrough.read(id, service.load_product(id, tags)).await
+pub async fn read(service: &ProductService, cache: &Cache<Product>, id: ProductId) -> ReadResult {
+    cache.read(id, load(service, id, tags)).await
 }
 
 /// Writes to the database and stores the committed value. If storing it is no longer safe, deletes the entry.
-pub async fn write(
-    service: &ProductService, id: ProductId, change: &ProductChange, expect: &Preconditions,
-) -> Result<CacheWrite, CatalogueError> {
-    let lane = &service.caches.writethrough;
-    let catalogue = service.catalogue.as_writer(Writer::Writethrough);
-    let (updated, lease) = match catalogue.update_locked(id, change, expect, || lane.begin_write(id)).await {
-        Ok(written) => written,
-        // Dropping the lease invalidates the entry.
-        Err(error) => {
-            let lists = |(updated, _): &(UpdatedProduct, WriteLease<Product>)| {
-                service.caches.with_lists_of(Invalidation::hard(), updated)
-            };
-            return Err(service.invalidate_if_in_doubt(error, lists).await);
+pub async fn write(service: &ProductService, cache: &Cache<Product>, write: &ProductWrite) -> WriteResult {
+    let catalogue = service.catalogue.as_writer("writethrough");
+    match catalogue.update_locked(write, || cache.begin_write(write.id)).await {
+        Ok((updated, lease)) => {
+            let product = &updated.product;
+            let effect = lease.publish(entry(product).tags(tags(Some(product)))).await.into();
+            finish(service, Ok(updated), |_| Outdated::Nothing(effect)).await
         }
-    };
-    let effect = lease.publish(products::entry(&updated.product, tags(&updated.product))).await.into();
-    Ok(CacheWrite { updated, effect })
+        Err(error) => {
+            // The lease is dropped, which invalidates the entry.
+            let error = error.map(|(updated, _)| updated);
+            finish(service, Err(error), |_| Outdated::Nothing(WriteEffect::None)).await
+        }
+    }
 }
 
-/// Returns the tag of the category, because its name comes from another row. All other data come from the locked row.
-fn tags(product: &Product) -> Vec<Tag> {
-    vec![keys::category(product.category.id.into())]
+/// The tag of the category, because its name comes from another row; all other data come from the locked row. "Not found"
+/// has no tag, because a client can ask for any id; the creation of the product removes that entry by its key.
+fn tags(product: Option<&Product>) -> Vec<Tag> {
+    product.map(|product| keys::category(product.category.id.into())).into_iter().collect()
 }

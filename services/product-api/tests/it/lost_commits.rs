@@ -37,7 +37,7 @@ async fn fill(api: &Api, path: &str) {
 async fn write_whose_commit_reply_is_lost_is_invalidated_at_once() {
     let stores = Stores::start().await;
     let (proxy, api) = unannounced(&stores, &[]).await;
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");
         fill(&api, &path).await;
         proxy.set(PostgresFault::LoseCommitReplies);

@@ -61,11 +61,11 @@ async fn run_with_evictions(
     let evicting = async {
         loop {
             tokio::time::sleep(pause).await;
-            stores.redis(&[&["EVAL", evict, "0"][..], &FRESH].concat()).await;
+            stores.redis(&[&["EVAL", evict, "0"][..], &FRESH[..]].concat()).await;
         }
     };
     let ledgers = tokio::select! {
-        ledgers = run(apis, &FRESH, has_met) => ledgers,
+        ledgers = run(apis, &FRESH[..], has_met) => ledgers,
         () = evicting => Vec::new(),
     };
     assert_eq!(ledgers.len(), FRESH.len());
@@ -213,7 +213,7 @@ async fn overtaken_load_is_neither_stored_nor_served_to_later_readers() {
     let slow = Arc::new(stores.api_with(&settings).await);
     let quick = stores.api().await;
     stores.silence().await;
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");
         // Prepares the statement on the only connection, so that its result is the only reply.
         slow.get(&format!("/products/{strategy}/2")).await.expect(200);
@@ -304,7 +304,7 @@ async fn writer_that_committed_first_does_not_overwrite_the_later_entry() {
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", proxy.url())]).await);
     let quick = stores.api().await;
     stores.silence().await;
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");
         proxy.set(PostgresFault::WithholdCommitReplies);
         let first = write_in_background(&slow, &path);
@@ -330,7 +330,7 @@ async fn write_of_a_disconnected_client_is_invalidated() {
     let slow = Arc::new(stores.api_with(&[("POSTGRES__URL", proxy.url())]).await);
     let quick = stores.api().await;
     stores.silence().await;
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/1");
         let before = quick.get(&path).await.expect(200).version();
         proxy.set(PostgresFault::WithholdCommitReplies);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use contract::Staleness;
 use serde_json::json;
 use testkit::eventually;
 use tokio::task::JoinSet;
@@ -122,10 +123,10 @@ async fn a_hung_redis_costs_a_read_one_timeout_at_most_and_later_ones_nothing() 
         api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
         if id % 5 == 0 {
             let written = api.put(&format!("/products/{strategy}/{id}"), &json!({ "stock": 1 })).await.expect(200);
-            let expected = match strategy {
-                "ttl" | "swr" => "left",
-                "events" => "announced",
-                _ => "deferred",
+            let expected = match contract::STRATEGIES[id % STRATEGIES.len()].own {
+                Staleness::Seconds(_) => "left",
+                Staleness::Delivery => "announced",
+                Staleness::Never => "deferred",
             };
             assert_eq!(written.source(), format!("fwd=method; detail={expected}"), "{strategy}");
         }
@@ -146,7 +147,7 @@ async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
     let api = Arc::new(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "100ms")]).await);
     let apis = [Arc::clone(&api)];
     let mut loads = Vec::new();
-    for (id, strategy) in (1..).zip(FRESH) {
+    for (id, strategy) in (1..).zip(FRESH.iter().copied()) {
         loads.push((strategy, id, Workload { strategy, id, readers: 4, writers: 1 }.start(&apis).await));
         api.get(&format!("/products/{strategy}/{}", 9 + id)).await.expect(200);
     }
@@ -155,7 +156,7 @@ async fn redis_that_hung_serves_no_entry_that_was_overwritten_meanwhile() {
         stores.redis.pause();
         until_left_alone(&api).await;
         let mut written = Vec::new();
-        for (id, strategy) in (10..).zip(FRESH) {
+        for (id, strategy) in (10..).zip(FRESH.iter().copied()) {
             let path = format!("/products/{strategy}/{id}");
             let answer = api.put(&path, &json!({ "stock": stock })).await.expect(200);
             assert_eq!(answer.source(), "fwd=method; detail=deferred");
@@ -202,12 +203,12 @@ async fn deferred_invalidation_is_retried_when_redis_responds_again() {
     let (api, other) = tokio::join!(stores.api_with(&[("REDIS__COMMAND_TIMEOUT", "200ms")]), stores.api());
     let list = "/products/by-category/1";
     let id = api.get(list).await.expect(200).json()["products"][0]["id"].as_i64().expect("an id");
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
     }
     stores.redis.pause();
     let mut written = 0;
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         let answer = api.put(&format!("/products/{strategy}/{id}"), &json!({ "stock": 55, "name": strategy })).await;
         let answer = answer.expect(200);
         assert_eq!(answer.source(), "fwd=method; detail=deferred", "{strategy}");
@@ -218,7 +219,7 @@ async fn deferred_invalidation_is_retried_when_redis_responds_again() {
     until_in_use(&api).await;
     until_repaired(&api).await;
     for api in [&api, &other] {
-        for strategy in FRESH {
+        for &strategy in FRESH.iter() {
             let read = api.get(&format!("/products/{strategy}/{id}")).await.expect(200);
             assert_eq!(read.version(), written, "{strategy}: {}", read.source());
         }

@@ -45,7 +45,7 @@ impl Shop {
         let stores = Stores::with_redis(redis).await;
         let (one, other) = tokio::join!(stores.api(), stores.api());
         let mut shop = Self { stores, apis: [one, other], versions: Vec::new(), stock: 0 };
-        for strategy in FRESH {
+        for &strategy in FRESH.iter() {
             for api in &shop.apis {
                 api.get(&path(strategy)).await.expect(200);
                 let read = api.get(&path(strategy)).await.expect(200);
@@ -60,7 +60,7 @@ impl Shop {
     async fn write(&mut self) {
         self.stock += 1;
         self.versions.clear();
-        for strategy in FRESH {
+        for &strategy in FRESH.iter() {
             let written = self.apis[0].put(&path(strategy), &json!({ "stock": self.stock })).await.expect(200);
             self.versions.push((strategy, written.version()));
             let read = self.apis[0].get(&path(strategy)).await.expect(200);
@@ -259,7 +259,7 @@ async fn redis_without_run_id_stays_degraded_and_serves_no_older_data() {
             shop.read().await;
             let mut hits = 0;
             for api in &shop.apis {
-                for strategy in FRESH {
+                for &strategy in FRESH.iter() {
                     hits += usize::from(api.get(&path(strategy)).await.expect(200).source() == "hit");
                 }
             }

@@ -81,7 +81,7 @@ impl DatabaseSubject for ProductSubject {
             .await;
         let head = stores.settled_head().await;
         let requests = (0..14).map(|number| async move {
-            let path = format!("/products/{}/{}", STRATEGIES[number % 7], number + 3);
+            let path = format!("/products/{}/{}", STRATEGIES[number % STRATEGIES.len()], number + 3);
             let put = api.put(&path, &json!({ "stock": 1_000 + 20 * round + number as i64 })).await;
             assert_eq!(put.status, 200, "{setting}: {put:?}");
             for path in ["/products?limit=5", &path, "/events?after=0&limit=5"] {

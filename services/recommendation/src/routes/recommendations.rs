@@ -103,7 +103,8 @@ pub(super) async fn for_cart(
 ) -> Result<HttpResponse, Problem> {
     let answer = CacheResponse::start(NAME).caching(Caching::Private);
     let cart = query.0.cart.as_deref().ok_or_else(|| Problem::invalid_field("cart", "must be given"))?;
-    let cart: CartId = cart.parse().map_err(|error: &str| Problem::invalid_field("cart", error))?;
+    let cart: CartId =
+        cart.parse().map_err(|error: contract::InvalidId| Problem::invalid_field("cart", error.to_string()))?;
     let limit = few(query.0.limit)?;
     service.state.readiness().map_err(not_yet)?;
     let fetched = service.lists.for_cart(cart).await.map_err(fetch)?;

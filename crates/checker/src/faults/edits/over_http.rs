@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use client::traffic::STRATEGIES;
+use contract::STRATEGY_NAMES;
 use rand::Rng;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -60,8 +60,8 @@ impl Editor<'_> {
                     self.ledger.borrow_mut().deleted(id);
                 }
                 _ => {
-                    let strategy = rand::random_range(0..=STRATEGIES.len());
-                    let strategy = STRATEGIES.get(strategy).map(|name| format!("{name}/")).unwrap_or_default();
+                    let strategy = rand::random_range(0..=STRATEGY_NAMES.len());
+                    let strategy = STRATEGY_NAMES.get(strategy).map(|name| format!("{name}/")).unwrap_or_default();
                     self.change(format!("{api}/products/{strategy}{id}"), id, json!({ "stock": number })).await?;
                 }
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use client::Metrics;
+use contract::STRATEGY_NAMES;
 use reqwest::Client;
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -40,7 +41,7 @@ async fn redis_refuses_no_command_of_a_running_service() -> Result<()> {
     let line = format!("{cart}/carts/{}/items/1", made["id"].as_str().unwrap_or_default());
     let view = line.replace("/items/1", "");
     for stock in 1..=5 {
-        for strategy in ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"] {
+        for strategy in STRATEGY_NAMES {
             let product = format!("{shop}/products/{strategy}/1");
             read(&http, &product).await?;
             http.put(&product).json(&json!({ "stock": stock })).send().await?.error_for_status()?;

@@ -90,7 +90,7 @@ async fn deferred_delete_and_create_are_invalidated_after_their_writer_dies() {
     assert!(probe >= next);
     victim.stores.until_published().await;
     let mut paths = vec!["/products/explicit/1".to_owned()];
-    paths.extend(FRESH.map(|lane| format!("/products/{lane}/{}", probe + 1)));
+    paths.extend(FRESH.iter().map(|lane| format!("/products/{lane}/{}", probe + 1)));
     victim.fill(&paths).await;
     victim.stall();
     deferred(&victim.api.delete("/products/explicit/1").await.expect(204));

@@ -34,7 +34,7 @@ async fn a_write_in_one_process_is_seen_at_once_in_every_other() {
     let stores = Stores::start().await;
     let apis = tokio::join!(stores.api(), stores.api(), stores.api());
     let apis = [apis.0, apis.1, apis.2];
-    for strategy in FRESH {
+    for &strategy in FRESH.iter() {
         let path = format!("/products/{strategy}/2");
         for round in 0..6 {
             apis[1].get(&path).await.expect(200);

@@ -7,11 +7,14 @@ mod stores;
 mod stream;
 mod workload;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use contract::Staleness;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use api::Api;
+pub(crate) use contract::STRATEGY_NAMES as STRATEGIES;
 pub(crate) use ledger::Ledger;
 pub(crate) use metrics::Metrics;
 pub(crate) use stores::{Stores, started};
@@ -22,11 +25,11 @@ pub(crate) use workload::{Load, Workload};
 /// The timeout for what should happen at once: long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// The names of the seven strategies in paths and keys.
-pub(crate) const STRATEGIES: [&str; 7] = ["ttl", "explicit", "writethrough", "events", "swr", "tags", "production"];
-
 /// The strategies that guarantee fresh reads after an acknowledged write.
-pub(crate) const FRESH: [&str; 4] = ["explicit", "writethrough", "tags", "production"];
+pub(crate) static FRESH: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let fresh = contract::STRATEGIES.into_iter().filter(|strategy| strategy.own == Staleness::Never);
+    fresh.map(|strategy| strategy.name).collect()
+});
 
 /// Limits tests that load the machine or measure time to two at once, on any number of cores, so that they do not
 /// affect each other's measurements.

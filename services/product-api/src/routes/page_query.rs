@@ -1,38 +1,9 @@
-//! Parsing and validation of the input. Invalid input becomes a problem.
-
-use std::fmt::Display;
-use std::str::FromStr;
+//! The query parameters of a page of the catalogue.
 
 use contract::ProductId;
-use garde::Validate;
 use serde::Deserialize;
-use service::problem::{FieldError, Problem};
+use service::problem::Problem;
 use utoipa::IntoParams;
-
-use crate::strategies::Strategy;
-
-/// Parses an id in a path.
-pub(super) fn id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|error| Problem::malformed(format!("The path names no id: {error}.")))
-}
-
-/// Parses the name of a strategy in a path.
-pub(super) fn strategy(name: &str) -> Result<Strategy, Problem> {
-    name.parse().map_err(|()| {
-        let names = Strategy::ALL.map(Strategy::name).join(", ");
-        Problem::not_found(format!("There is no such strategy; there are {names}."))
-    })
-}
-
-/// Checks a body's fields against their bounds.
-pub(super) fn valid<T: Validate<Context = ()>>(input: T) -> Result<T, Problem> {
-    match input.validate() {
-        Ok(()) => Ok(input),
-        Err(report) => Err(Problem::invalid_fields(
-            report.iter().map(|(path, error)| FieldError::new(path.to_string(), error.to_string())).collect(),
-        )),
-    }
-}
 
 /// The query parameters of a page of the catalogue.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -89,7 +60,7 @@ impl PageQuery {
         match ids {
             Ok(ids) if ids.len() <= 500 => Ok(Page::Of(ids.into_iter().map(ProductId::get).collect())),
             Ok(_) => Err(Problem::invalid_field("ids", "are at most 500")),
-            Err(error) => Err(Problem::invalid_field("ids", error)),
+            Err(error) => Err(Problem::invalid_field("ids", error.to_string())),
         }
     }
 }
