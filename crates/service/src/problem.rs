@@ -10,7 +10,6 @@ mod failures;
 mod json;
 mod kind;
 mod query;
-mod strict;
 
 use std::borrow::Cow;
 use std::fmt;
