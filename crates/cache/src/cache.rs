@@ -1,27 +1,72 @@
 //! A cache: values of one type, under one policy.
+//!
+//! A hit is one `GET`, and takes only [`Cache::read`] and [`Region::lookup`] from this file. A near cache in the memory of
+//! the process would be looked up there, before the `GET`. `load.rs` handles a miss and a stale hit.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use crate::batch::{Batch, BatchMember};
-use crate::entry::Cached;
+use crate::bulkhead::Bulkhead;
+use crate::entry::{Cached, CachedEntry, StoredEntry, StoredValue};
 use crate::error::{GetError, LoadError};
-use crate::invalidation::{Invalidated, Invalidation};
+use crate::invalidate::{Invalidated, Invalidation, Invalidator};
 use crate::keyspace::Key;
 use crate::loader::Loader;
-use crate::outcome::Bypass;
+use crate::outcome::{Bypass, Observer, Outcome};
 use crate::policy::Policy;
-use crate::region::{Lookup, Region};
-use crate::write_through::{self, WriteLease};
+use crate::redis::Store;
+use crate::refresh::RefreshSet;
+use crate::single_flight::SingleFlight;
 
 /// Values of one type in a keyspace: `product:ttl:*`. Cheap to clone.
 ///
 /// Every method takes the id of an entry, and not its key: so a key of another cache cannot be passed.
 pub struct Cache<T> {
-    region: Region,
+    pub(crate) region: Region,
     value: PhantomData<fn() -> T>,
+}
+
+/// What all caches of a client share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Store>,
+    pub(crate) invalidator: Arc<Invalidator>,
+    pub(crate) single_flight: SingleFlight,
+    pub(crate) refreshing: Arc<RefreshSet>,
+    pub(crate) bulkhead: Arc<Bulkhead>,
+    /// Loads, refreshes and invalidations.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) runtime: Handle,
+}
+
+/// The entries of one cache. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Region {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) definition: Arc<Definition>,
+    /// The read of a batch that this region is for, if any.
+    pub(crate) member: Option<Arc<BatchMember>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) policy: Policy,
+    pub(crate) observer: Observer,
+}
+
+/// The result of a lookup in Redis.
+pub(crate) enum Lookup {
+    Fresh(CachedEntry),
+    Stale(CachedEntry, StoredEntry),
+    Miss,
+    Bypass(Bypass),
 }
 
 impl<T> Cache<T> {
@@ -126,13 +171,6 @@ impl<T> Cache<T> {
     pub fn in_batch(&self, batch: &Batch) -> Self {
         Self::of(Region { member: Some(BatchMember::of(batch)), ..self.region.clone() })
     }
-
-    /// Takes over the entry's lease for a write. Call it inside the transaction, after the row is locked.
-    ///
-    /// If Redis does not answer, the lease is empty, and `publish` invalidates the entry.
-    pub async fn begin_write(&self, id: impl Display) -> WriteLease<T> {
-        write_through::begin(&self.region, self.key(id)).await
-    }
 }
 
 impl<T> Clone for Cache<T> {
@@ -144,5 +182,29 @@ impl<T> Clone for Cache<T> {
 impl<T> fmt::Debug for Cache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Cache").field(&self.region.definition.name).finish()
+    }
+}
+
+impl Region {
+    pub(crate) async fn lookup(&self, key: &Key) -> Lookup {
+        let (store, pending) = (&self.shared.store, &self.shared.invalidator.pending);
+        let epoch = pending.epoch();
+        let entry = match store.reads.get(key).await {
+            Ok(Some(StoredValue::Value(entry))) => entry,
+            Ok(Some(StoredValue::Lease | StoredValue::Unreadable) | None) => return Lookup::Miss,
+            Err(_) => return Lookup::Bypass(Bypass::RedisDown),
+        };
+        if pending.is_suspect(epoch, key, &entry) {
+            return Lookup::Bypass(Bypass::InvalidationPending);
+        }
+        let now = store.connection.now_ms();
+        if entry.is_fresh(now) {
+            return Lookup::Fresh(CachedEntry::from_stored(&entry, now, Outcome::Hit));
+        }
+        // Redis removes an entry at its hard TTL by the same clock. This check also holds when Redis is late.
+        if entry.age(now) >= entry.hard {
+            return Lookup::Miss;
+        }
+        Lookup::Stale(CachedEntry::from_stored(&entry, now, Outcome::Stale), entry)
     }
 }

@@ -10,23 +10,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bulkhead::Bulkhead;
-use crate::cache::Cache;
+use crate::cache::{Cache, Definition, Region, Shared};
 use crate::error::InvalidCache;
 use crate::feed::{EventBuffer, Feed};
 use crate::health::Health;
 use crate::invalidate::Invalidator;
-use crate::invalidation::{Invalidated, Invalidation};
+use crate::invalidate::{Invalidated, Invalidation};
+use crate::keyspace::Tag;
 use crate::keyspace::{Keyspace, is_valid_name};
 use crate::outcome::Observer;
 use crate::pending::PendingInvalidations;
 use crate::policy::Policy;
 use crate::redis::{ConnectError, Store};
-use crate::region::{Definition, Region, Shared};
 use crate::retry::run_retries;
 use crate::settings::CacheSettings;
 use crate::single_flight::SingleFlight;
 use crate::sweep::run_sweep;
-use crate::tag::Tag;
 
 /// A client for one keyspace in Redis. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::new_entry::Content;
+use crate::loader::Content;
 use crate::outcome::Outcome;
 
 /// Length of `V<id>` and `L<id>`, which the scripts compare.

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::invalidation::Deferred;
 pub use crate::keyspace::KeyspaceError;
 pub use crate::policy::PolicyError;
 pub use crate::redis::ConnectError;
@@ -73,3 +72,8 @@ impl LoadError {
         matches!(self, Self::Encode(_) | Self::Panicked)
     }
 }
+
+/// Redis has not carried out an invalidation yet. The write that it follows is committed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Redis did not acknowledge an invalidation; it is retried until it does")]
+pub struct Deferred;

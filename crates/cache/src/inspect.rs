@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::client::CacheClient;
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
+use crate::keyspace::Tag;
 use crate::keyspace::fnv1a;
 use crate::redis::{InspectedEntry, StoreError};
-use crate::tag::Tag;
 
 /// Names that one SCAN examines, including those of other keyspaces.
 const NAMES: u32 = 256;

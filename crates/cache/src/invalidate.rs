@@ -6,6 +6,7 @@
 //! lives. Until then, this process does not trust the entries ([`Invalidated::Deferred`]).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,15 +16,147 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use crate::error::Deferred;
 use crate::feed::{CacheEvent, EventBuffer, InvalidationRecord};
-use crate::invalidation::{Invalidated, Invalidation, Mode, Step};
-use crate::keyspace::Key;
+use crate::keyspace::{Key, Tag};
 use crate::pending::PendingInvalidations;
 use crate::redis::{Store, StoreError};
 
+/// Keys in one command at most.
+const KEYS: usize = 64;
+/// Keys, and tags, that a feed record names at most.
+const MAX_NAMES_IN_FEED: usize = 16;
 /// Concurrent commands of one invalidation.
 const MAX_CONCURRENT: usize = 16;
 
+/// The entries to invalidate, and how. Made by [`Invalidation::hard`] or [`Invalidation::soft`].
+#[derive(Clone, Debug)]
+pub struct Invalidation {
+    pub(crate) effect: Mode,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) keys_before: Vec<(Key, u64)>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+/// The effect on an invalidated entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Removed,
+    Expired,
+}
+
+/// A part of an invalidation within one partition.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Keys(Vec<Key>),
+    Older(Vec<(Key, u64)>),
+    Tag(u16, Tag),
+}
+
+/// The result of an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the write is committed in either case, but a deferred invalidation is not acknowledged yet: tell the caller"]
+pub enum Invalidated {
+    /// Acknowledged: these entries are removed (or marked stale), and no older load can be stored.
+    Done {
+        /// Number of entries that existed.
+        entries: u64,
+    },
+    /// Redis did not carry it out. This process retries it until it succeeds or the process ends; until then, other
+    /// processes may serve the old value.
+    Deferred,
+}
+
+impl Invalidated {
+    /// Returns the number of removed entries, for a caller that must not continue before the acknowledgement, such as a
+    /// consumer that acknowledges an event afterwards.
+    ///
+    /// # Errors
+    /// Returns an error when the invalidation is deferred. The write is committed all the same: do not report this as a
+    /// failed write.
+    pub fn acknowledged(self) -> Result<u64, Deferred> {
+        match self {
+            Self::Done { entries } => Ok(entries),
+            Self::Deferred => Err(Deferred),
+        }
+    }
+}
+
+impl Invalidation {
+    /// Creates an invalidation that removes entries: their stored values are never served again.
+    pub fn hard() -> Self {
+        Self { effect: Mode::Removed, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
+    }
+
+    /// Creates an invalidation that marks entries stale: the next reader still receives the old value, and starts a
+    /// refresh.
+    pub fn soft() -> Self {
+        Self { effect: Mode::Expired, keys: Vec::new(), keys_before: Vec::new(), tags: Vec::new() }
+    }
+
+    /// Adds an entry.
+    pub fn key(mut self, key: Key) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Adds an entry that shows one row ([`NewEntry::version`](crate::NewEntry::version)), of which `version` is
+    /// committed.
+    ///
+    /// An entry that shows this version or a later one stays, and a load in flight that returns one is stored. Use it
+    /// for a repeated invalidation: the writer itself may already have removed or replaced the entry. An entry with an
+    /// older version, or without one, is removed, by a soft invalidation as well.
+    pub fn key_older_than(mut self, key: Key, version: u64) -> Self {
+        self.keys_before.push((key, version));
+        self
+    }
+
+    /// Adds a tag, and so every entry that carries it.
+    pub fn tag(mut self, tag: Tag) -> Self {
+        self.tags.push(tag);
+        self
+    }
+
+    /// Adds several tags.
+    pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.tags.extend(tags);
+        self
+    }
+
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.keys.len() + self.keys_before.len(), self.tags.len())
+    }
+
+    /// Returns the feed record: the first few names, and the number of further ones.
+    pub(crate) fn record(&self, entries: Option<u64>) -> InvalidationRecord {
+        let named = self.keys.iter().chain(self.keys_before.iter().map(|(key, _)| key));
+        let keys: Vec<Key> = named.take(MAX_NAMES_IN_FEED).cloned().collect();
+        let tags: Vec<Tag> = self.tags.iter().take(MAX_NAMES_IN_FEED).cloned().collect();
+        let more = self.keys.len() + self.keys_before.len() + self.tags.len() - keys.len() - tags.len();
+        InvalidationRecord { everything: false, keys, tags, more, soft: self.effect == Mode::Expired, entries }
+    }
+
+    /// Returns the names without the versions: an unconditional removal promises more.
+    fn into_names(self) -> (impl Iterator<Item = Key>, Vec<Tag>) {
+        let older = self.keys_before.into_iter().map(|(key, _)| key);
+        (self.keys.into_iter().chain(older), self.tags)
+    }
+
+    pub(crate) fn steps(&self, partitions: u16) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for partition in 0..partitions {
+            let keys: Vec<Key> = self.keys.iter().filter(|key| key.partition() == partition).cloned().collect();
+            steps.extend(keys.chunks(KEYS).map(|some| Step::Keys(some.to_vec())));
+            let is_here = |(key, _): &&(Key, u64)| key.partition() == partition;
+            let keys_before: Vec<(Key, u64)> = self.keys_before.iter().filter(is_here).cloned().collect();
+            steps.extend(keys_before.chunks(KEYS).map(|some| Step::Older(some.to_vec())));
+            steps.extend(self.tags.iter().map(|tag| Step::Tag(partition, tag.clone())));
+        }
+        steps
+    }
+}
+
+/// Invalidates entries of one keyspace.
 #[derive(Debug)]
 pub(crate) struct Invalidator {
     pub(crate) store: Arc<Store>,
@@ -45,11 +178,14 @@ impl Invalidator {
             };
             let keyspace = this.store.keyspace.name().to_owned();
             counter!("cache_invalidations_total", "keyspace" => keyspace, "result" => result).increment(1);
-            this.events.emit(|| CacheEvent::Invalidate(invalidation.record(done.as_ref().ok().copied())));
+            if this.events.has_subscribers.load(Relaxed) {
+                this.events.add(CacheEvent::Invalidate(invalidation.record(done.as_ref().ok().copied())));
+            }
             this.acknowledge(done, |error| {
                 let (keys, tags) = invalidation.len();
                 debug!(%error, keys, tags, "an invalidation is deferred");
-                this.pending.add(invalidation);
+                let (keys, tags) = invalidation.into_names();
+                this.pending.add(keys, tags);
             })
         };
         self.tasks.spawn_on(task, &self.runtime).await.unwrap_or(Invalidated::Deferred)
@@ -122,7 +258,7 @@ impl Invalidator {
     async fn run_step(&self, effect: Mode, step: Step) -> Result<u64, StoreError> {
         match (effect, step) {
             (_, Step::Older(entries)) => self.store.remove_older(&entries).await,
-            (Mode::Removed, Step::Keys(keys)) => self.store.unlink(&keys).await,
+            (Mode::Removed, Step::Keys(keys)) => self.store.connection.unlink(keys.iter().map(Key::bytes)).await,
             (Mode::Expired, Step::Keys(keys)) => self.store.expire(keys.iter().map(Key::to_string).collect()).await,
             (Mode::Removed, Step::Tag(partition, tag)) => self.store.invalidate_tag(partition, &tag).await,
             (Mode::Expired, Step::Tag(partition, tag)) => self.store.expire_tag(partition, &tag).await,
@@ -139,7 +275,7 @@ impl Invalidator {
                 let (next, names) = self.store.scan(partition, &cursor, 512).await?;
                 let keys: Vec<Key> = names.iter().filter_map(|name| self.store.keyspace.parse(name)).collect();
                 if !keys.is_empty() {
-                    total += self.store.unlink(&keys).await?;
+                    total += self.store.connection.unlink(keys.iter().map(Key::bytes)).await?;
                 }
                 if next == "0" {
                     break;

@@ -1,10 +1,11 @@
-//! Keyspaces and keys: the place and the names of one service's entries in Redis.
+//! Keyspaces, keys and tags: the place and the names of one service's entries in Redis.
 //!
 //! A [`Keyspace`] is the only source of [`Key`]s, so a mistyped `format!` cannot touch the entries of another service.
 //! With one partition, the names are what a person would type: `product:ttl:1`. With more partitions, the prefix
 //! contains a hash tag, `{product:3}:ttl:1`, and all keys of one script are in one slot of a cluster. Local names that
 //! begin with `~` belong to the cache itself (fence table, registry, tag sets); no entry can have such a name.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
@@ -178,6 +179,55 @@ impl fmt::Debug for Key {
     }
 }
 
+/// A tag such as `category:3`: "this entry was computed from category 3".
+///
+/// Two kinds are useful. A *fact* tag names something that the entry shows. A *collection* tag names a set whose
+/// members the entry lists. It is invalidated when a member enters or leaves the set, because the entry could not carry
+/// a fact tag of a row that it did not contain yet.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(Arc<str>);
+
+impl Tag {
+    /// Creates the tag `kind:id`. Characters that would break the entry's header are percent-encoded.
+    pub fn new(kind: &str, id: impl Display) -> Self {
+        let mut text = String::with_capacity(kind.len() + 12);
+        write_escaped(&mut text, format_args!("{kind}:{id}"), |c| {
+            c.is_control() || c.is_whitespace() || c == '%' || c == ','
+        });
+        Self(text.into())
+    }
+
+    /// Returns the tag as stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A tag can be looked up by its text.
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Returns whether `name` is valid for a keyspace or a cache: no character in it has a special meaning.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -219,49 +269,4 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn key_of_one_partition_reads_as_a_person_would_type_it() {
-        let key = Keyspace::new("product").unwrap().key("ttl", 1);
-        assert_eq!((key.as_str(), key.local_name()), ("product:ttl:1", "ttl:1"));
-    }
-
-    #[test]
-    fn a_key_of_many_partitions_keeps_to_one_slot() {
-        let keyspace = Keyspace::partitioned("product", 8).unwrap();
-        let key = keyspace.key("ttl", 1);
-        let prefix = keyspace.prefix(key.partition()).to_owned();
-        assert!(prefix.starts_with("{product:") && prefix.ends_with("}:"));
-        assert_eq!(key.as_str(), format!("{prefix}ttl:1"));
-        assert!(keyspace.fence(key.partition()).starts_with(&prefix));
-        assert!(keyspace.refresh_lock(&key).starts_with(&prefix));
-    }
-
-    #[test]
-    fn any_text_makes_a_key_without_control_characters() {
-        let key = Keyspace::new("search").unwrap().key("page", "red shoes\n100%");
-        assert_eq!(key.as_str(), "search:page:red%20shoes%0A100%25");
-    }
-
-    #[test]
-    fn parse_accepts_only_keys_of_its_keyspace() {
-        for keyspace in [Keyspace::new("product").unwrap(), Keyspace::partitioned("product", 8).unwrap()] {
-            for key in [keyspace.key("tags", 7), keyspace.key("page", "red shoes, 100%")] {
-                assert_eq!(keyspace.parse(key.as_str()), Some(key));
-            }
-            for foreign in ["cart:view:1", "product:", "product:~fence", "{product:0}:~fence", "", "product:a b"] {
-                assert_eq!(keyspace.parse(foreign), None, "{foreign}");
-            }
-        }
-    }
-
-    #[test]
-    fn names_with_special_characters_are_refused() {
-        for name in ["", "a:b", "a b", "{a}", "A", "a*"] {
-            assert!(Keyspace::new(name).is_err(), "{name}");
-        }
-        assert!(Keyspace::partitioned("a", 0).is_err());
-    }
-}
+mod tests;

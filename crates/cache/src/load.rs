@@ -12,22 +12,25 @@
 //! module has what each step does to Redis and the database.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-use crate::bulkhead::{self, KeyLock, Permit};
+use crate::bulkhead::{self, KeyLock, LoadPermit, Permit, SharedPermit};
+use crate::cache::{Lookup, Region};
 use crate::entry::{CachedEntry, StoredEntry};
 use crate::error::LoadError;
 use crate::keyspace::Key;
-use crate::loader::SharedLoader;
-use crate::new_entry::Content;
-use crate::outcome::{Bypass, Outcome};
+use crate::loader::{Content, SharedLoader};
+use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::redis::{Grant, LeaseReply};
 use crate::refresh::RefreshSet;
-use crate::region::{Lookup, Region};
 use crate::single_flight::{Join, LoadIo, run_load};
 
 /// How often a reader joins a load whose value is too old for it, before it bypasses the cache.
@@ -158,6 +161,74 @@ impl Region {
                 }
             }
         });
+    }
+
+    /// Runs one load under a permit of the bulkhead, records it in the metrics, and enforces its time limit.
+    ///
+    /// The load runs in its own task, so a panic in the loader ends only this load. A value after the time limit is
+    /// dropped.
+    pub(crate) async fn load(&self, load: &SharedLoader, permit: Permit) -> Result<Content, LoadError> {
+        let (began, limit) = (Instant::now(), self.definition.policy.effective_load_timeout());
+        let (region, load) = (self.clone(), load.clone());
+        let loading = async move {
+            let loading = load.call();
+            region.mark_decided();
+            loading.await
+        };
+        let permit = LoadPermit::new(Arc::clone(&self.shared.bulkhead), permit, self.shared_permit().cloned());
+        // Aborted when it times out, or when this future is dropped.
+        let loading = AbortOnDropHandle::new(self.spawn(permit.held_by(loading)));
+        let loaded = match timeout(limit, loading).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(ended)) if ended.is_panic() => Err(LoadError::Panicked),
+            Ok(Err(_)) => Err(LoadError::Aborted),
+            Err(_) => Err(LoadError::TimedOut(limit)),
+        };
+        permit.release();
+        self.definition.observer.loaded(began.elapsed(), loaded.is_ok());
+        loaded
+    }
+
+    /// Stores the loaded value under `grant`, if it may still be stored and the loader wants it stored.
+    pub(crate) async fn commit(&self, key: &Key, grant: Grant, loaded: Content) -> CachedEntry {
+        let (soft, hard) = self.definition.policy.ttls(loaded.body.is_none(), loaded.longest_ttl, rand::random());
+        let stored = match loaded.store {
+            true => self.shared.store.commit(key, grant, &loaded, (soft, hard)).await,
+            false => Err(Fill::Declined),
+        };
+        let fill = stored.err().unwrap_or(Fill::Stored);
+        self.definition.observer.filled(key, fill, &loaded, soft as i64);
+        let mut cached = CachedEntry::from_loaded(&loaded, Outcome::Miss(fill));
+        if let Ok(id) = stored {
+            cached.id = Some(id.to_string().into());
+            (cached.ttl_ms, cached.hard_ttl_ms) = (soft as i64, hard);
+        }
+        cached
+    }
+
+    /// Waits for a permit of the bulkhead. All loads of a batch share one.
+    pub(crate) async fn acquire_permit(&self) -> Option<Permit> {
+        self.shared.bulkhead.acquire_permit(self.shared_permit()).await
+    }
+
+    fn shared_permit(&self) -> Option<&SharedPermit> {
+        self.member.as_ref().map(|member| member.permit())
+    }
+
+    /// Tells the batch not to wait for this read: its loader has registered what it needs, or it waits for another
+    /// reader.
+    pub(crate) fn mark_decided(&self) {
+        if let Some(member) = &self.member {
+            member.mark_decided();
+        }
+    }
+
+    /// Starts a task that outlives its caller, on the runtime on which the client was created.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.shared.tasks.spawn_on(task, &self.shared.runtime)
     }
 }
 

@@ -9,7 +9,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::feed::{CacheEvent, EntryRecord, EventBuffer};
 use crate::keyspace::Key;
-use crate::new_entry::Content;
+use crate::loader::Content;
 
 /// The source of a value, in the terms of RFC 9211 (`Cache-Status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

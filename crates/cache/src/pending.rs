@@ -16,12 +16,11 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::entry::StoredEntry;
-use crate::invalidation::Invalidation;
 use crate::keyspace::Key;
+use crate::keyspace::Tag;
 use crate::recurring_failure::RecurringFailure;
 use crate::redis::StoreError;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
-use crate::tag::Tag;
 
 /// Pending names above which the whole keyspace is purged instead.
 const LIMIT: usize = 10_000;
@@ -69,14 +68,12 @@ impl PendingInvalidations {
         }
     }
 
-    /// Adds an invalidation. A soft one is retried as a hard one, which promises more.
-    pub(crate) fn add(&self, invalidation: Invalidation) {
+    /// Adds the names of an invalidation. A soft one is retried as a hard one, which promises more.
+    pub(crate) fn add(&self, keys: impl IntoIterator<Item = Key>, tags: impl IntoIterator<Item = Tag>) {
         self.change(|pending| {
             let number = pending.number;
-            // Without the version: an unconditional removal promises more.
-            let older = invalidation.keys_before.into_iter().map(|(key, _)| key);
-            pending.keys.extend(invalidation.keys.into_iter().chain(older).map(|key| (key, number)));
-            pending.tags.extend(invalidation.tags.into_iter().map(|tag| (tag, number)));
+            pending.keys.extend(keys.into_iter().map(|key| (key, number)));
+            pending.tags.extend(tags.into_iter().map(|tag| (tag, number)));
         });
     }
 
@@ -204,10 +201,8 @@ impl PendingSet {
         self.everything.is_some()
     }
 
-    pub(crate) fn invalidation(&self) -> Invalidation {
-        let mut invalidation = Invalidation::hard().tags(self.tags.keys().cloned());
-        invalidation.keys.extend(self.keys.keys().cloned());
-        invalidation
+    pub(crate) fn names(&self) -> (impl Iterator<Item = Key>, impl Iterator<Item = Tag>) {
+        (self.keys.keys().cloned(), self.tags.keys().cloned())
     }
 
     /// Divides the names into parts, each of which is retried and completed on its own.
@@ -236,9 +231,9 @@ mod tests {
         in_any_order(|| {
             let pending = PendingInvalidations::new("test");
             let key = Keyspace::new("test").unwrap().key("a", 1);
-            pending.add(Invalidation::hard().key(key.clone()).tag(Tag::new("t", 1)));
+            pending.add([key.clone()], [Tag::new("t", 1)]);
             let first = pending.pending.lock().unwrap().clone();
-            pending.add(Invalidation::hard().key(key.clone()));
+            pending.add([key.clone()], []);
             pending.done(&first);
             assert_eq!(pending.len(), 1, "the second wish for the key remains, the tag is done");
             let second = pending.pending.lock().unwrap().clone();
@@ -251,9 +246,7 @@ mod tests {
     fn too_many_pending_names_become_a_purge() {
         in_any_order(|| {
             let pending = PendingInvalidations::new("test");
-            let mut invalidation = Invalidation::hard();
-            invalidation.keys.extend((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)));
-            pending.add(invalidation);
+            pending.add((0..=LIMIT).map(|id| Keyspace::new("test").unwrap().key("a", id)), []);
             assert!(pending.pending.lock().unwrap().everything.is_some());
         });
     }

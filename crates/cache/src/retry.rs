@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::feed::{CacheEvent, InvalidationRecord};
-use crate::invalidate::Invalidator;
+use crate::invalidate::{Invalidation, Invalidator};
 use crate::redis::StoreError;
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,7 +35,8 @@ async fn retry(invalidator: &Invalidator) {
         return pending.log_recovered();
     }
     for chunk in retried.chunks() {
-        let invalidation = chunk.invalidation();
+        let (keys, tags) = chunk.names();
+        let invalidation = keys.fold(Invalidation::hard().tags(tags), Invalidation::key);
         match invalidator.run(&invalidation).await {
             Ok(entries) => {
                 pending.done(&chunk);

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use crate::entry::CachedEntry;
 use crate::error::LoadError;
 use crate::keyspace::Key;
-use crate::new_entry::Content;
+use crate::loader::Content;
 use crate::outcome::{Bypass, Fill, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::redis::LeaseReply;
@@ -266,7 +266,7 @@ mod tests {
 
     use super::*;
     use crate::keyspace::Keyspace;
-    use crate::new_entry::NewEntry;
+    use crate::loader::NewEntry;
     use crate::sync::in_any_order;
 
     fn result(phase: u32, committed: bool) -> LoadResult {

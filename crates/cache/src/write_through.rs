@@ -12,16 +12,17 @@
 //! and of data that their tags name and that the transaction reads *after* `begin_write`, at READ COMMITTED: the fences
 //! are compared with the clock as it was then.
 
+use std::fmt::Display;
 use std::marker::PhantomData;
 
 use tracing::{debug, error};
 
-use crate::invalidation::{Invalidated, Invalidation};
+use crate::cache::{Cache, Region};
+use crate::invalidate::{Invalidated, Invalidation};
 use crate::keyspace::Key;
-use crate::new_entry::NewEntry;
+use crate::loader::NewEntry;
 use crate::outcome::{Fill, Outcome};
 use crate::redis::Grant;
-use crate::region::Region;
 
 /// A writer's lease on an entry, held from within its transaction until after its COMMIT.
 ///
@@ -50,13 +51,18 @@ pub enum Published {
     Deferred,
 }
 
-/// Takes over the lease of `key` for a write.
-pub(crate) async fn begin<T>(region: &Region, key: Key) -> WriteLease<T> {
-    let grant = region.shared.store.take_over(&key, region.definition.policy.lease_duration()).await;
-    if let Err(error) = &grant {
-        debug!(%key, %error, "Redis granted no lease for a write-through; the entry is invalidated after the write");
+impl<T> Cache<T> {
+    /// Takes over the entry's lease for a write. Call it inside the transaction, after the row is locked.
+    ///
+    /// If Redis does not answer, the lease is empty, and `publish` invalidates the entry.
+    pub async fn begin_write(&self, id: impl Display) -> WriteLease<T> {
+        let (region, key) = (&self.region, self.key(id));
+        let grant = region.shared.store.take_over(&key, region.definition.policy.lease_duration()).await;
+        if let Err(error) = &grant {
+            debug!(%key, %error, "Redis granted no lease for a write-through; the entry is invalidated after the write");
+        }
+        WriteLease { value: PhantomData, region: region.clone(), key, grant: grant.ok(), is_open: true }
     }
-    WriteLease { value: PhantomData, region: region.clone(), key, grant: grant.ok(), is_open: true }
 }
 
 impl<T: 'static> WriteLease<T> {

@@ -1,10 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-pub mod cache_control;
 mod cache_feed;
 pub mod cache_routes;
-pub mod cache_status;
-pub mod conditions;
+pub mod caching;
 pub mod docs;
 pub mod events;
 pub mod health;
@@ -23,7 +21,6 @@ mod run;
 pub mod server;
 pub mod settings;
 pub mod telemetry;
-pub mod validator;
 
 use actix_web::web::ServiceConfig;
 

@@ -1,8 +1,18 @@
 //! Responses: bodies, and the headers that state their origin.
 //!
-//! `Cache-Status` names the service, `ETag` is the [validator](crate::validator) of exactly these bytes,
+//! `Cache-Status` (RFC 9211) names the service and the origin, `ETag` is the [validator](crate::caching) of exactly these bytes,
 //! `Cache-Control` states what other caches may do, `Age` is the number of seconds since the fill, and `Server-Timing`
 //! the milliseconds in the handler. Every read supports `If-None-Match`.
+//!
+//! | header | meaning |
+//! |---|---|
+//! | `product-api; hit; ttl=23` | from the cache, fresh for 23 s more |
+//! | `product-api; hit; ttl=-4` | from the cache, stale for 4 s, a refresh is running |
+//! | `product-api; fwd=miss; stored` | loaded, and now in the cache |
+//! | `product-api; fwd=miss; collapsed` | loaded once for several requests |
+//! | `product-api; fwd=miss; detail=fenced` | loaded, not stored because of an invalidation in the meantime |
+//! | `product-api; fwd=miss; detail=not-stored` | loaded, valid for this response only, as the loader requested |
+//! | `product-api; fwd=bypass; detail=redis-down` | loaded without the cache |
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -10,13 +20,11 @@ use std::time::Instant;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError};
 use bytes::Bytes;
-use cache::Cached;
+use cache::{Cached, Outcome};
 use serde::Serialize;
 
-use crate::cache_control::Caching;
+use crate::caching::{Caching, Validator, is_unchanged};
 use crate::problem::Problem;
-use crate::validator::Validator;
-use crate::{cache_status, conditions};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -73,7 +81,7 @@ impl CacheResponse {
     /// Returns the response to a cached read: 200, 304, or 404 for an absent value. The body is sent as stored in
     /// Redis.
     pub fn cached<T>(self, request: &HttpRequest, fetched: &Cached<T>, what: &str) -> HttpResponse {
-        let status = cache_status::with_detail(self.cache, fetched, self.detail.as_deref());
+        let status = header_value(cache_status(self.cache, fetched, self.detail.as_deref()));
         let Some(body) = fetched.body() else {
             let mut missing = Problem::not_found(format!("There is no such {what}.")).error_response();
             missing.headers_mut().insert(CACHE_STATUS, status);
@@ -153,7 +161,7 @@ impl CacheResponse {
     }
 
     fn after_write<'a>(&self, response: &'a mut HttpResponseBuilder, effect: &str) -> &'a mut HttpResponseBuilder {
-        response.insert_header((CACHE_STATUS, cache_status::of_write(self.cache, effect)));
+        response.insert_header((CACHE_STATUS, header_value(format!("{}; fwd=method; detail={effect}", self.cache))));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         self.timed(response)
     }
@@ -171,14 +179,34 @@ impl CacheResponse {
     }
 }
 
+/// Returns the `Cache-Status` of the result `fetched` of `cache` (its name in the header), with `detail` if the result has
+/// none.
+fn cache_status<T>(cache: &str, fetched: &Cached<T>, detail: Option<&str>) -> String {
+    let outcome = fetched.outcome();
+    let mut text = String::with_capacity(64);
+    for part in [cache, "; ", outcome.cache_status()] {
+        text.push_str(part);
+    }
+    if let Outcome::Hit | Outcome::Stale = outcome {
+        text.push_str("; ttl=");
+        // Rounded down, so that a stale response never shows `ttl=0`.
+        text.push_str(itoa::Buffer::new().format(fetched.ttl_ms().div_euclid(1000)));
+    }
+    if let Some(detail) = outcome.detail().or(detail) {
+        text.push_str("; detail=");
+        text.push_str(detail);
+    }
+    text
+}
+
 /// Returns 200, or 304 if the client names the validator; both carry the validator.
 fn conditional_response(request: &HttpRequest, validator: Option<&Validator>) -> (HttpResponseBuilder, bool) {
-    let is_unchanged = validator.is_some_and(|validator| conditions::is_unchanged(request, validator));
-    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let is_same = validator.is_some_and(|validator| is_unchanged(request, validator));
+    let mut response = if is_same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     if let Some(tag) = validator.and_then(Validator::header) {
         response.insert_header((header::ETAG, tag));
     }
-    (response, is_unchanged)
+    (response, is_same)
 }
 
 /// Runs a write to its end even if its client disconnects: a committed change must also be invalidated.

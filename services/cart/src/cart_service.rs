@@ -8,8 +8,7 @@ use contract::{CartId, ProductId};
 use database::WriteError;
 use outbox::relay::Outbox;
 use serde::Serialize;
-use service::conditions::Preconditions;
-use service::validator::Validator;
+use service::caching::{Preconditions, Validator};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! Errors of a request. Each variant requires a different decision of the route.
 
 use cache::error::LoadError;
-use service::validator::Validator;
+use service::caching::Validator;
 
 /// The reason why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use cache::Invalidation;
 use contract::CategoryId;
-use service::conditions::Preconditions;
+use service::caching::Preconditions;
 
 use crate::catalogue::{CatalogueError, Category, CategoryChange};
 use crate::keys;

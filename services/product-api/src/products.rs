@@ -6,7 +6,7 @@ use cache::{CacheClient, Invalidation};
 use contract::ProductId;
 use database::WriteError;
 use outbox::relay::Outbox;
-use service::conditions::Preconditions;
+use service::caching::Preconditions;
 
 use crate::catalogue::{Catalogue, CatalogueError, NewProduct, Product};
 use crate::keys::Caches;

@@ -1,8 +1,8 @@
 //! Parsing what a fill stores, leases, and foreign bytes.
 
 use super::*;
-use crate::new_entry::{Digest, NewEntry};
-use crate::tag::Tag;
+use crate::keyspace::Tag;
+use crate::loader::{Digest, NewEntry};
 
 fn stored(loaded: NewEntry<()>) -> StoredValue {
     let loaded = loaded.into_content().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::keyspace::Key;
-use crate::tag::Tag;
+use crate::keyspace::Tag;
 
 /// One record of the feed.
 #[derive(Debug, Serialize)]

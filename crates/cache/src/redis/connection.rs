@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface};
+use fred::interfaces::{ClientLike, EventInterface, KeysInterface};
+use fred::types::Key;
 use fred::types::config::Server;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
@@ -137,6 +138,13 @@ impl Connection {
                 Err(StoreError::Server(error.details().to_owned()))
             }
         }
+    }
+
+    /// Removes these keys, and returns how many existed. With an entry it removes any lease on it.
+    pub(crate) async fn unlink<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> Result<u64> {
+        self.ready()?;
+        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
+        self.accept(self.client.unlink(keys).await)
     }
 
     /// Returns milliseconds since 1970 by Redis' clock. Meaningful once the breaker has closed for the first time,

@@ -3,7 +3,6 @@
 mod connect;
 mod connection;
 mod error;
-mod leases;
 mod probe;
 mod reads;
 mod removals;
@@ -14,6 +13,5 @@ mod store;
 
 pub use connect::ConnectError;
 pub(crate) use error::StoreError;
-pub(crate) use leases::{Grant, LeaseReply};
 pub(crate) use scans::InspectedEntry;
-pub(crate) use store::Store;
+pub(crate) use store::{Grant, LeaseReply, Store};

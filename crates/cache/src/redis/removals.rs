@@ -1,12 +1,12 @@
 //! The operations that invalidate entries.
 
-use fred::interfaces::{ClientLike, KeysInterface};
+use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, Value};
 
 use super::error::Result;
 use super::store::{RandomId, Store, args};
 use crate::keyspace::Key;
-use crate::tag::Tag;
+use crate::keyspace::Tag;
 
 /// Members that one script call removes at most, so that it stays short.
 const REMOVE_BATCH: i64 = 512;
@@ -18,13 +18,6 @@ const MAX_FENCES: i64 = 10_000;
 const FENCES_EACH: i64 = 100;
 
 impl Store {
-    /// Removes entries, and with them any lease on them. Returns how many existed.
-    pub(crate) async fn unlink(&self, keys: &[Key]) -> Result<u64> {
-        self.connection.ready()?;
-        let keys: Vec<fred::types::Key> = keys.iter().map(|key| key.bytes().into()).collect();
-        self.connection.accept(self.connection.client.unlink(keys).await)
-    }
-
     /// Removes the entries that show an older version than the one given with each; a load in flight is stored only if
     /// its version is not older. Returns how many were removed.
     pub(crate) async fn remove_older(&self, entries: &[(Key, u64)]) -> Result<u64> {
@@ -93,8 +86,7 @@ impl Store {
     ///
     /// It removes and adds nothing, so it also works on a full Redis.
     pub(crate) async fn drop_generation(&self, partition: u16) -> Result<()> {
-        self.connection.ready()?;
-        self.connection.accept(self.connection.client.unlink::<i64, _>(self.keyspace.fence(partition)).await).map(drop)
+        self.connection.unlink([self.keyspace.fence(partition)]).await.map(drop)
     }
 
     /// The memory for fences is bounded per keyspace, regardless of the number of its partitions.

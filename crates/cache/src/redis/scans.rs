@@ -9,7 +9,7 @@ use super::error::Result;
 use super::store::{Store, args};
 use crate::entry::StoredValue;
 use crate::keyspace::Key;
-use crate::tag::Tag;
+use crate::keyspace::Tag;
 
 /// Registrations that one script call of the sweep examines.
 const SWEEP: u64 = 128;

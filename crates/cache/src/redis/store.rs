@@ -1,20 +1,27 @@
-//! The operations of the cache on Redis, each one command or one script: reads (`reads.rs`), leases and commits
-//! (`leases.rs`), invalidations (`removals.rs`), scans (`scans.rs`).
+//! The operations of the cache on Redis, each one command or one script: leases and commits here, reads (`reads.rs`),
+//! invalidations (`removals.rs`), scans (`scans.rs`).
+//!
+//! A lease is the right to load an entry, and to store the loaded value if nothing has outdated it in the meantime.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fred::interfaces::LuaInterface;
 use fred::types::scripts::Script;
 use fred::types::{FromValue, Value};
+use tracing::warn;
 
 use super::connect::ConnectError;
 use super::connection::Connection;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::reads::EntryReads;
 use super::scripts::Scripts;
-use crate::keyspace::Keyspace;
+use crate::entry::{StoredEntry, StoredValue};
+use crate::keyspace::{Key, Keyspace};
+use crate::loader::Content;
+use crate::outcome::{Fill, FillRefusal};
 use crate::recurring_failure::RecurringFailure;
 use crate::settings::CacheSettings;
 
@@ -38,6 +45,29 @@ pub(crate) struct Store {
 /// 128 random bits, drawn anew for each use. A command that may have run is never sent again with the same ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RandomId(u128);
+
+/// The state of the fence table when a load was allowed to begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    /// `L<id>` or `V<id>`: what the entry must still hold when the load is committed.
+    token: Bytes,
+    generation: Bytes,
+    clock: u64,
+}
+
+/// The reply to one attempt to acquire the lease.
+pub(crate) enum LeaseReply<G = Grant> {
+    /// The caller may load the entry and store the value.
+    Granted(G),
+    /// Another client holds the lease.
+    Taken,
+    /// Another client has stored the value in the meantime.
+    Found(StoredEntry),
+    /// The entry could not be read, and has been removed.
+    Retry,
+    /// Redis did not answer.
+    Unavailable,
+}
 
 impl Store {
     /// Opens the connection and waits a moment for the first probe.
@@ -69,6 +99,101 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Acquires the lease of an absent entry.
+    pub(crate) async fn acquire(&self, key: &Key, lease: Duration) -> LeaseReply {
+        let id = RandomId::random();
+        let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
+        let held = match self.run(&self.scripts.acquire, self.entry_keys(key), args).await {
+            Ok(reply @ Value::Array(_)) => {
+                return self.grant(id.token('L'), reply).map_or(LeaseReply::Unavailable, LeaseReply::Granted);
+            }
+            Ok(held) => held.into_bytes().map_or(StoredValue::Unreadable, StoredValue::parse),
+            Err(StoreError::Server(error)) if error.contains("WRONGTYPE") => StoredValue::Unreadable,
+            Err(_) => return LeaseReply::Unavailable,
+        };
+        match held {
+            StoredValue::Value(entry) => LeaseReply::Found(entry),
+            StoredValue::Lease => LeaseReply::Taken,
+            StoredValue::Unreadable => self.remove_unreadable(key).await,
+        }
+    }
+
+    /// Removes an entry that another version of the program wrote.
+    async fn remove_unreadable(&self, key: &Key) -> LeaseReply {
+        if self.unreadable.failed() {
+            warn!(%key, "an entry has a format that this version cannot read; it is removed, and so are others like it");
+        }
+        self.unreadable.recovered();
+        match self.connection.unlink([key.bytes()]).await {
+            Ok(_) => LeaseReply::Retry,
+            Err(_) => LeaseReply::Unavailable,
+        }
+    }
+
+    /// Takes over the lease, regardless of what the entry holds.
+    pub(crate) async fn take_over(&self, key: &Key, lease: Duration) -> Result<Grant> {
+        let id = RandomId::random();
+        let args = args![id.to_string(), millis(lease), RandomId::random().to_string()];
+        let reply = self.run(&self.scripts.steal, self.entry_keys(key), args).await?;
+        self.grant(id.token('L'), reply)
+    }
+
+    /// Acquires the right to refresh the value with this token; `None` when the value is gone or being refreshed.
+    pub(crate) async fn refresh(&self, key: &Key, token: Bytes, lock: Duration) -> Result<Option<Grant>> {
+        let mut keys = self.entry_keys(key);
+        keys.push(self.keyspace.refresh_lock(key));
+        let args = args![token.clone(), millis(lock), RandomId::random().to_string()];
+        match self.run(&self.scripts.refresh, keys, args).await? {
+            Value::Null => Ok(None),
+            reply => self.grant(token, reply).map(Some),
+        }
+    }
+
+    /// Stores a loaded value under the grant with which its load began, with these soft and hard TTLs in milliseconds.
+    /// Returns the id of the stored value, or why nothing was stored.
+    pub(crate) async fn commit(
+        &self, key: &Key, grant: Grant, loaded: &Content, (soft, hard): (u64, u64),
+    ) -> std::result::Result<RandomId, Fill> {
+        let id = RandomId::random();
+        let mut keys = self.entry_keys(key);
+        keys.push(self.keyspace.refresh_lock(key));
+        keys.push(self.keyspace.registry(key.partition()));
+        keys.extend(loaded.tags.iter().map(|tag| self.keyspace.tag_set(key.partition(), tag)));
+        let mut args = args![
+            grant.token,
+            grant.generation,
+            grant.clock.to_string(),
+            hard.to_string(),
+            id.to_string(),
+            loaded.header(soft, hard),
+            loaded.body.clone().unwrap_or_default(),
+            key.local_name(),
+            self.keyspace.prefix(key.partition()),
+        ];
+        args.extend(loaded.tags.iter().map(|tag| Value::from(tag.as_str())));
+        let word: String = self.run(&self.scripts.commit, keys, args).await.map_err(|_| Fill::Failed)?;
+        match FillRefusal::parse(&word) {
+            Some(refusal) => Err(Fill::Refused(refusal)),
+            None => Ok(id),
+        }
+    }
+
+    /// Releases a lease. If this fails, the lease expires by itself.
+    pub(crate) async fn release(&self, key: &Key, grant: Grant) {
+        let _: Result<()> = self.run(&self.scripts.release, vec![key.to_string()], args![grant.token]).await;
+    }
+
+    fn entry_keys(&self, key: &Key) -> Vec<String> {
+        vec![key.to_string(), self.keyspace.fence(key.partition())]
+    }
+
+    fn grant(&self, token: Bytes, reply: Value) -> Result<Grant> {
+        let (generation, clock): (Bytes, u64) = self.connection.accept(reply.convert())?;
+        Ok(Grant { token, generation, clock })
+    }
+}
+
 impl RandomId {
     pub(crate) fn random() -> Self {
         Self(rand::random())
@@ -89,4 +214,8 @@ impl fmt::Debug for RandomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
 }

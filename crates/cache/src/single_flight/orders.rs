@@ -18,9 +18,8 @@ use super::{InFlight, Join, LoadIo, SingleFlight, run_load};
 use crate::bulkhead::{KeyLock, KeyLocks};
 use crate::entry::CachedEntry;
 use crate::error::LoadError;
-use crate::invalidation::Invalidation;
 use crate::keyspace::{Key, Keyspace};
-use crate::new_entry::{Content, NewEntry};
+use crate::loader::{Content, NewEntry};
 use crate::outcome::{Bypass, Fill, FillRefusal, Outcome};
 use crate::pending::PendingInvalidations;
 use crate::pending::orders::entry;
@@ -214,10 +213,10 @@ impl Shop {
     fn write(&self) {
         self.row.store(2, SeqCst);
         if self.is_away() {
-            self.pending.add(Invalidation::hard().key(self.key.clone()));
+            self.pending.add([self.key.clone()], []);
             self.floor.store(2, SeqCst);
         } else if matches!(self.case, Case::Deferred | Case::PendingIgnored) {
-            self.pending.add(Invalidation::hard().key(self.key.clone()));
+            self.pending.add([self.key.clone()], []);
             self.floor.store(2, SeqCst);
             self.pending.retry(|| *self.redis.lock().unwrap() = Stored::Nothing);
         } else {

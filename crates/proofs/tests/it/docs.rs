@@ -1,5 +1,6 @@
 //! Tests of the documentation: its links lead to existing files, and the glossary names existing items.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -85,4 +86,25 @@ fn glossary_names_items_that_the_linked_files_define() {
         checked += 1;
     }
     assert!(checked > 30, "only {checked} items were found");
+}
+
+#[test]
+fn paths_in_the_architecture_cross_few_files_which_exist() {
+    let page = root().join("docs/ARCHITECTURE.md");
+    let markdown = fs::read_to_string(&page).expect("the page");
+    let files = |path: &str| {
+        let (_, section) = markdown.split_once(&format!("### Files of {path}\n")).expect(path);
+        let section = section.split("\n#").next().unwrap_or_default();
+        let files: BTreeSet<&str> = links(section).into_iter().map(|(_, file)| file).collect();
+        assert_eq!(files.len(), section.matches("](").count(), "a file is listed twice: {path}");
+        for file in &files {
+            assert!(page.with_file_name(file).is_file(), "{path}: {file}");
+        }
+        files
+    };
+    let [hit, miss, write, event] = ["a hit", "a miss", "a write", "an event"].map(files);
+    assert!(hit.is_disjoint(&miss), "a miss lists the files that a hit does not have");
+    let counts = [hit.len(), hit.len() + miss.len(), write.len(), event.len()];
+    assert!(counts.iter().all(|count| *count >= 5), "{counts:?}");
+    assert!(counts.into_iter().zip([15, 22, 15, 16]).all(|(count, most)| count <= most), "{counts:?}");
 }

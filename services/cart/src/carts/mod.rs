@@ -9,7 +9,7 @@ use contract::{CartId, ProductId};
 use database::{Pool, WriteError};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service::conditions::Preconditions;
+use service::caching::Preconditions;
 
 use crate::error::CartError;
 use crate::schema::{cart_items, carts};

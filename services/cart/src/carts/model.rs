@@ -5,7 +5,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use service::validator::Validator;
+use service::caching::Validator;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use contract::CartId;
-use service::cache_control::Caching;
+use service::caching::Caching;
 use service::problem::Problem;
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 

@@ -2,7 +2,7 @@
 
 use cache::Invalidated;
 use cache::error::LoadError;
-use service::conditions;
+use service::caching::precondition_failed;
 use service::problem::{Problem, RETRY_AFTER};
 
 use crate::error::CartError;
@@ -12,7 +12,7 @@ pub(super) fn shop(error: CartError) -> Problem {
     match error {
         CartError::NoCart => Problem::not_found("There is no such cart."),
         CartError::NoProduct => Problem::not_found("There is no such product."),
-        CartError::PreconditionFailed(current) => conditions::failed(current.as_ref()),
+        CartError::PreconditionFailed(current) => precondition_failed(current.as_ref()),
         CartError::Full => Problem::conflict("The cart holds as many products as a cart may: 100."),
         CartError::TooMuch => {
             Problem::invalid_field("quantity", "the price of so many pieces would exceed 9223372036854775807 cents")

@@ -4,8 +4,7 @@ use contract::CategoryId;
 use database::WriteError;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use service::conditions::Preconditions;
-use service::validator::Validator;
+use service::caching::{Preconditions, Validator};
 
 use super::{Catalogue, CatalogueError, Category, CategoryChange, CategoryPage, Product};
 use crate::schema::{categories, products};

@@ -1,7 +1,7 @@
 //! Errors of the catalogue. Each variant requires a different decision of the caller.
 
 use database::{ErrorClass, WriteError};
-use service::validator::Validator;
+use service::caching::Validator;
 
 /// The reason why a query or a change failed. [`WriteError`] says whether a change is in doubt after a failed COMMIT.
 #[derive(Debug, thiserror::Error)]

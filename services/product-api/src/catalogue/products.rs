@@ -8,8 +8,7 @@ use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service::conditions::Preconditions;
-use service::validator::Validator;
+use service::caching::{Preconditions, Validator};
 
 use super::{Catalogue, CatalogueError, FeaturedList, ListMembership, NewProduct, Product, ProductPage, ProductWrite};
 use crate::schema::{categories, products};
@@ -27,6 +26,15 @@ pub struct UpdatedProduct {
 }
 
 impl Catalogue {
+    /// Returns the same catalogue for the strategy `writer`, which invalidates its own entry after COMMIT. After an update
+    /// or a deletion of a product, the relay removes this entry only if that strategy made the change.
+    ///
+    /// The transaction of the change records the name with the event (`outbox.writer`). If the writer is killed before it
+    /// invalidates, or Redis does not acknowledge the invalidation, the relay invalidates this strategy's entry.
+    pub fn as_writer(&self, writer: &'static str) -> Self {
+        Self { pool: self.pool.clone(), writer }
+    }
+
     /// Returns the product, read in one statement and therefore in one snapshot.
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>, CatalogueError> {
         self.pool.run(async |connection| Ok(product(connection, id).await?)).await

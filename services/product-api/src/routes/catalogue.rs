@@ -7,7 +7,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use contract::ProductId;
-use service::conditions::Preconditions;
+use service::caching::Preconditions;
 use service::problem::{Body, Problem, Query};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 

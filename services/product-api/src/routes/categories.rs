@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use contract::CategoryId;
-use service::conditions::Preconditions;
+use service::caching::Preconditions;
 use service::problem::{Body, Problem};
 use service::response::{CacheResponse, WrittenValidator, spawn_detached};
 

@@ -1,7 +1,7 @@
 //! Errors of the catalogue and the cache as RFC 9457 problems.
 
 use cache::error::LoadError;
-use service::conditions;
+use service::caching::precondition_failed;
 use service::problem::{Problem, RETRY_AFTER};
 
 use crate::catalogue::CatalogueError;
@@ -10,7 +10,7 @@ use crate::catalogue::CatalogueError;
 pub(super) fn catalogue(error: CatalogueError) -> Problem {
     match error {
         CatalogueError::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
-        CatalogueError::PreconditionFailed(current) => conditions::failed(Some(&current)),
+        CatalogueError::PreconditionFailed(current) => precondition_failed(Some(&current)),
         CatalogueError::UnknownCategory => Problem::invalid_field("category_id", "there is no such category"),
         CatalogueError::NameTaken => Problem::conflict("Another category has that name."),
         CatalogueError::Database(cause) => Problem::of_database(&cause),

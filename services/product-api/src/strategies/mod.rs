@@ -13,7 +13,7 @@ use cache::{Cache, Cached, Invalidated, Invalidation, NewEntry, Tag, with};
 use contract::{ProductId, STRATEGY_NAMES};
 use database::WriteError;
 use serde::Deserialize;
-use service::cache_control::Caching;
+use service::caching::Caching;
 use service::problem::Problem;
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache::{CacheClient, Keyspace, Outcome, outcome::Fill};
 use contract::{STRATEGIES, Staleness};
 use outbox::relay::Outbox;
-use service::conditions::Preconditions;
+use service::caching::Preconditions;
 use service::settings::ServiceSettings;
 use testkit::Stores;
 

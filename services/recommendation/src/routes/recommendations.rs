@@ -8,7 +8,7 @@ use cache::Cached;
 use cache::error::LoadError;
 use contract::{CartId, ProductId};
 use serde::{Deserialize, Serialize};
-use service::cache_control::Caching;
+use service::caching::Caching;
 use service::problem::{Problem, Query, RETRY_AFTER};
 use service::response::CacheResponse;
 use utoipa::{IntoParams, ToSchema};
