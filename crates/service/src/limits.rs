@@ -16,7 +16,7 @@ use database::PostgresSettings;
 use outbox::consumer::ConsumerSettings;
 use outbox::relay::RelaySettings;
 
-use crate::server::HttpSettings;
+use crate::server::{HttpSettings, MAX_WORKERS};
 use crate::settings::SettingsError;
 
 type Checked = Result<(), SettingsError>;
@@ -46,6 +46,8 @@ pub fn within<T: PartialOrd + Debug>(setting: &str, value: T, range: RangeInclus
 /// # Errors
 /// Returns an error that names the first wrong setting, as all of these functions do.
 pub fn http(http: &HttpSettings) -> Checked {
+    within("HTTP__WORKERS", http.workers, 0..=MAX_WORKERS)?;
+    // The semaphore panics above the number that it can count; this bound is below it.
     within("HTTP__MAX_CONNECTIONS", http.max_connections, 1..=1_000_000)?;
     within("HTTP__KEEP_ALIVE", http.keep_alive, SECOND..=HOUR)?;
     within("HTTP__HEADERS_TIMEOUT", http.headers_timeout, 10 * MS..=HOUR)?;

@@ -36,6 +36,7 @@ use crate::response_middleware::ResponseMiddleware;
 
 pub(crate) use exchange::{ConnectionPhase, FinishOnDrop};
 pub use settings::HttpSettings;
+pub(crate) use settings::MAX_WORKERS;
 pub use signals::shutdown_on_signals;
 
 use connection::Connection;

@@ -13,18 +13,7 @@ use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::EnvFilter;
 
-pub use metrics::Metrics;
-
-/// Why telemetry cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
-    /// The filter is invalid.
-    #[error("LOG__FILTER cannot be used: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Other code in this process has already installed a logger or a metrics recorder.
-    #[error("telemetry is set up already: {0}")]
-    Taken(String),
-}
+pub use metrics::{Metrics, TelemetryError};
 
 /// How often finished measurements are moved out of the buffers that requests write to.
 const UPKEEP: Duration = Duration::from_secs(5);

@@ -4,8 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use tokio::net::TcpSocket;
 
 /// The number of connections that may wait to be accepted; the 128 of std overflow when a thousand clients connect at
@@ -13,12 +12,10 @@ use tokio::net::TcpSocket;
 const BACKLOG: u32 = 1024;
 
 /// The server panics above this number of workers.
-const MAX_WORKERS: usize = 512;
+pub(crate) const MAX_WORKERS: usize = 512;
 
-/// The semaphore panics above the number that it can count; this bound is below it.
-const MAX_CONNECTIONS: usize = 1_000_000;
-
-/// The `[http]` section of every service.
+/// The `[http]` section of every service. [`crate::limits::http`] checks it with the other settings, before the stores are
+/// used.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
@@ -27,22 +24,20 @@ pub struct HttpSettings {
     /// Port to listen on; 0 selects a free one.
     pub port: u16,
     /// Worker threads; 0 means one per core.
-    #[serde(deserialize_with = "workers")]
     pub workers: usize,
     /// The maximum number of connected clients; further clients receive 503.
-    #[serde(deserialize_with = "connections")]
     pub max_connections: usize,
     /// How long an idle connection is kept.
-    #[serde(deserialize_with = "positive")]
+    #[serde(with = "humantime_serde")]
     pub keep_alive: Duration,
     /// How long a client may take to send a request line and headers, from their first byte.
-    #[serde(deserialize_with = "positive")]
+    #[serde(with = "humantime_serde")]
     pub headers_timeout: Duration,
     /// How long a client may take to send a body.
-    #[serde(deserialize_with = "positive")]
+    #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
     /// How long a client may accept no byte of a response.
-    #[serde(deserialize_with = "positive")]
+    #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
     /// How long `/readyz` returns "draining" before the listener closes.
     #[serde(with = "humantime_serde")]
@@ -84,29 +79,6 @@ impl HttpSettings {
             0 => std::thread::available_parallelism().map(usize::from),
             some => Ok(some.min(MAX_WORKERS)),
         }
-    }
-}
-
-/// Checked with the other settings, and not by the server after the stores have been used.
-fn workers<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
-    match usize::deserialize(number)? {
-        some @ 0..=MAX_WORKERS => Ok(some),
-        some => Err(D::Error::custom(format!("must be at most {MAX_WORKERS}, not {some}"))),
-    }
-}
-
-fn connections<'de, D: Deserializer<'de>>(number: D) -> Result<usize, D::Error> {
-    match usize::deserialize(number)? {
-        some @ 1..=MAX_CONNECTIONS => Ok(some),
-        some => Err(D::Error::custom(format!("must be between 1 and {MAX_CONNECTIONS}, not {some}"))),
-    }
-}
-
-/// Rejects zero: a time limit of zero would refuse every request.
-fn positive<'de, D: Deserializer<'de>>(duration: D) -> Result<Duration, D::Error> {
-    match humantime_serde::deserialize(duration)? {
-        Duration::ZERO => Err(D::Error::custom("must be above zero")),
-        some => Ok(some),
     }
 }
 

@@ -7,7 +7,6 @@ use actix_web::{HttpResponse, web};
 use metrics::describe_histogram;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::TelemetryError;
 use crate::http_metrics;
 use crate::operations::OperatorToken;
 use crate::response_middleware::caching::NO_STORE;
@@ -19,6 +18,17 @@ const BUCKETS: [f64; 16] =
 /// The one recorder of the process, which the `metrics` crate requires; several services in one process (tests) share
 /// it.
 static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
+
+/// Why telemetry cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter is invalid.
+    #[error("LOG__FILTER cannot be used: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Other code in this process has already installed a logger or a metrics recorder.
+    #[error("telemetry is set up already: {0}")]
+    Taken(String),
+}
 
 /// Reads the metrics of this process.
 #[derive(Debug, Clone)]
