@@ -6,6 +6,7 @@
 //! testkit::suite!(crate::support::Subject);
 //! ```
 
+mod bodies;
 mod description;
 mod operations;
 mod refusals;
@@ -14,11 +15,14 @@ mod sessions;
 
 use std::process::Command;
 
+use reqwest::Method;
+
 use crate::Database;
 use crate::http::{
     HOSTILE_SETTINGS, Service, assert_description_holds, assert_head_as_get, assert_survives_hostile_clients,
 };
 
+pub use bodies::unusable_bodies_are_refused_by_every_route;
 pub use description::openapi_document_names_every_route;
 pub use operations::operations_routes_require_the_token_when_there_is_one;
 pub use refusals::{assert_refused, invalid_settings_are_refused_by_name};
@@ -59,6 +63,11 @@ pub trait Subject: Sized {
     /// `key` is the key of the entry. A query follows the path that is its name: `("/search", "?q=lamp")`.
     async fn fill(&self, service: &Service) -> Vec<(&'static str, String)>;
 
+    /// Returns the routes that take a body, each with a body that it accepts.
+    fn bodies(_: &[(&'static str, String)]) -> Vec<(Method, String, &'static str)> {
+        Vec::new()
+    }
+
     /// Returns paths for hostile clients, besides those that every service has.
     fn hostile_paths(values: &[(&'static str, String)]) -> Vec<String>;
 
@@ -81,7 +90,8 @@ pub trait DatabaseSubject: Subject {
     async fn assert_works(&mut self, service: &Service, round: i64, setting: &str);
 }
 
-/// Makes a test of each case for a [`Subject`], and of each case for a [`DatabaseSubject`]: `suite!(Cart, database)`.
+/// Makes a test of each case for a [`Subject`], and of each case for a [`DatabaseSubject`]: `suite!(Cart, database)`. A
+/// service with routes that take a body adds `suite!(Cart: unusable_bodies_are_refused_by_every_route)`.
 #[macro_export]
 macro_rules! suite {
     ($subject:ty) => {

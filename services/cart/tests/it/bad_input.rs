@@ -61,59 +61,31 @@ async fn invalid_ids_are_malformed() {
 async fn bodies_that_are_not_a_quantity_are_refused_by_name() {
     let (stores, _fake, service) = started(2).await;
     let (cart, before) = settled_state(&stores, &service).await;
-    // body → status, kind, the named field
+    // body → the named field
     let cases = [
-        ("", 400, "malformed", ""),
-        ("{", 400, "malformed", ""),
-        (r#"{"quantity": 1} {}"#, 400, "malformed", ""),
-        ("{'quantity': 1}", 400, "malformed", ""),
-        ("[]", 422, "invalid-fields", "$"),
-        ("[3]", 422, "invalid-fields", "$"),
-        ("null", 422, "invalid-fields", "$"),
-        ("7", 422, "invalid-fields", "$"),
-        ("{}", 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": "many"}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": "1"}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": null}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": 1.5}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": 0}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": -1}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": 1000}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": 2147483648}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": 99999999999999999999}"#, 422, "invalid-fields", "quantity"),
-        (r#"{"quantity": 1, "price_cents": 1}"#, 422, "invalid-fields", "price_cents"),
+        ("{}", "quantity"),
+        (r#"{"quantity": "many"}"#, "quantity"),
+        (r#"{"quantity": "1"}"#, "quantity"),
+        (r#"{"quantity": null}"#, "quantity"),
+        (r#"{"quantity": 1.5}"#, "quantity"),
+        (r#"{"quantity": 0}"#, "quantity"),
+        (r#"{"quantity": -1}"#, "quantity"),
+        (r#"{"quantity": 1000}"#, "quantity"),
+        (r#"{"quantity": 2147483648}"#, "quantity"),
+        (r#"{"quantity": 99999999999999999999}"#, "quantity"),
+        (r#"{"quantity": 1, "price_cents": 1}"#, "price_cents"),
     ];
-    for (body, status, kind, field) in cases {
+    for (body, field) in cases {
         for product in [1, 2] {
             let path = format!("/carts/{cart}/items/{product}");
             let request = service.request(Method::PUT, &path).header("content-type", "application/json").body(body);
-            let problem = Service::send(request).await.problem(status, kind);
-            if !field.is_empty() {
-                assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
-            }
+            let problem = Service::send(request).await.problem(422, "invalid-fields");
+            assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
         }
     }
     assert_eq!(everything(&stores).await, before);
     let cart = CartOf { service: &service, id: cart };
     cart.put(1, 999).await.expect(200);
-}
-
-#[tokio::test]
-async fn a_body_that_is_too_long_or_of_another_type_is_refused() {
-    let (stores, _fake, service) = started(1).await;
-    let (cart, before) = settled_state(&stores, &service).await;
-    let path = format!("/carts/{cart}/items/1");
-    for length in [65_537, 1_000_000] {
-        let body = format!(r#"{{"quantity": 2}}{}"#, " ".repeat(length - 15));
-        let request = service.request(Method::PUT, &path).header("content-type", "application/json").body(body);
-        Service::send(request).await.problem(413, "body-too-large");
-    }
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "nonsense", ""] {
-        let request = service.request(Method::PUT, &path).body(r#"{"quantity": 2}"#);
-        let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
-        Service::send(request).await.problem(415, "unsupported-media-type");
-    }
-    assert_eq!(everything(&stores).await, before);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use reqwest::Method;
 use serde_json::json;
 use testkit::http::Service;
 use testkit::suite::{DatabaseSubject, Subject};
@@ -10,6 +11,7 @@ use testkit::{Database, eventually};
 use crate::support::{CartOf, Fake, SOON, Stores};
 
 testkit::suite!(CartSubject, database);
+testkit::suite!(CartSubject: unusable_bodies_are_refused_by_every_route);
 
 /// The cart over a fake product API.
 struct CartSubject {
@@ -47,6 +49,11 @@ impl Subject for CartSubject {
         cart.put(1, 1).await.expect(201);
         cart.view().await.expect(200);
         vec![("id", cart.id), ("product_id", "1".to_owned()), ("key", "cart:product:1".to_owned())]
+    }
+
+    fn bodies(values: &[(&'static str, String)]) -> Vec<(Method, String, &'static str)> {
+        let item = |product: i64| format!("/carts/{}/items/{product}", values[0].1);
+        [1, 2].map(|product| (Method::PUT, item(product), r#"{"quantity": 2}"#)).to_vec()
     }
 
     fn hostile_paths(values: &[(&'static str, String)]) -> Vec<String> {

@@ -60,46 +60,31 @@ async fn largest_id_is_valid_and_not_found() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_a_json_object_of_known_fields_are_refused_by_name() {
+async fn unknown_fields_and_values_of_another_type_are_refused_by_name() {
     let (stores, api) = started().await;
     let before = everything(&stores).await;
-    // body → status, kind, the named field
-    let cases: [(&str, u16, &str, &str); 25] = [
-        ("", 400, "malformed", ""),
-        ("{", 400, "malformed", ""),
-        ("{\"stock\": 1,}", 400, "malformed", ""),
-        ("{\"stock\": 1} {}", 400, "malformed", ""),
-        ("\u{fffd}", 400, "malformed", ""),
-        ("{'stock': 1}", 400, "malformed", ""),
-        ("[]", 422, "invalid-fields", ""),
-        ("[1, 2]", 422, "invalid-fields", "$"),
-        (r#"["arr name", "d", 5, 6, 1, true]"#, 422, "invalid-fields", "$"),
-        (r#"{"name": null}"#, 422, "invalid-fields", "name"),
-        (r#"{"stock": 1, "featured": null}"#, 422, "invalid-fields", "featured"),
-        (r#"{"stock": 1, "stock": 2}"#, 422, "invalid-fields", "$"),
-        ("null", 422, "invalid-fields", "$"),
-        ("7", 422, "invalid-fields", "$"),
-        ("\"stock\"", 422, "invalid-fields", "$"),
-        (r#"{"stock": "many"}"#, 422, "invalid-fields", "stock"),
-        (r#"{"stock": 1.5}"#, 422, "invalid-fields", "stock"),
-        (r#"{"stock": 2147483648}"#, 422, "invalid-fields", "stock"),
-        (r#"{"price_cents": 9223372036854775808}"#, 422, "invalid-fields", "price_cents"),
-        (r#"{"price_cents": {"amount": 1}}"#, 422, "invalid-fields", "price_cents"),
-        (r#"{"featured": "yes"}"#, 422, "invalid-fields", "featured"),
-        (r#"{"name": ["a"]}"#, 422, "invalid-fields", "name"),
-        (r#"{"colour": "red"}"#, 422, "invalid-fields", "colour"),
-        (r#"{"version": 9}"#, 422, "invalid-fields", "version"),
-        (r#"{"id": 9, "stock": 1}"#, 422, "invalid-fields", "id"),
+    // body → the named field
+    let cases = [
+        (r#"{"name": null}"#, "name"),
+        (r#"{"stock": 1, "featured": null}"#, "featured"),
+        (r#"{"stock": 1, "stock": 2}"#, "$"),
+        (r#"{"stock": "many"}"#, "stock"),
+        (r#"{"stock": 1.5}"#, "stock"),
+        (r#"{"stock": 2147483648}"#, "stock"),
+        (r#"{"price_cents": 9223372036854775808}"#, "price_cents"),
+        (r#"{"price_cents": {"amount": 1}}"#, "price_cents"),
+        (r#"{"featured": "yes"}"#, "featured"),
+        (r#"{"name": ["a"]}"#, "name"),
+        (r#"{"version": 9}"#, "version"),
+        (r#"{"id": 9, "stock": 1}"#, "id"),
     ];
     let paths = STRATEGIES.map(|strategy| format!("/products/{strategy}/1"));
-    for (body, status, kind, field) in cases {
+    for (body, field) in cases {
         for path in paths.iter().map(String::as_str).chain(["/products/1"]) {
             let request = api.request(Method::PUT, path).header("content-type", "application/json").body(body);
-            let problem = Service::send(request).await.problem(status, kind);
-            if !field.is_empty() {
-                assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
-                assert!(problem["errors"][0]["message"].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
-            }
+            let problem = Service::send(request).await.problem(422, "invalid-fields");
+            assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
+            assert!(problem["errors"][0]["message"].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
         }
     }
     assert_eq!(everything(&stores).await, before);
@@ -167,57 +152,6 @@ async fn names_and_texts_of_any_script_come_back_as_they_were_sent() {
             assert_eq!((&read["name"], &read["description"]), (&json!(name), &change["description"]), "{strategy}");
             assert_eq!(read, written, "{strategy}");
         }
-    }
-}
-
-#[tokio::test]
-async fn a_body_over_64_kib_is_refused_and_one_of_exactly_64_kib_is_read() {
-    let (stores, api) = started().await;
-    let before = everything(&stores).await;
-    let padded = |length: usize| {
-        let body = r#"{"stock": 1}"#;
-        format!("{body}{}", " ".repeat(length - body.len()))
-    };
-    for (length, status) in [(65_536, 200), (65_537, 413), (1_000_000, 413)] {
-        for path in ["/products/ttl/1", "/products/1"] {
-            let request =
-                api.request(Method::PUT, path).header("content-type", "application/json").body(padded(length));
-            let answer = Service::send(request).await;
-            match status {
-                200 => drop(answer.expect(200)),
-                _ => drop(answer.problem(413, "body-too-large")),
-            }
-        }
-        if status == 200 {
-            // This body was valid and changed the product.
-            stores.sql("UPDATE products SET stock = stock WHERE id = 1").await;
-        }
-    }
-    assert_ne!(everything(&stores).await, before);
-    let new = api.request(Method::POST, "/products").header("content-type", "application/json").body(padded(70_000));
-    Service::send(new).await.problem(413, "body-too-large");
-}
-
-#[tokio::test]
-async fn a_body_of_another_type_is_refused() {
-    let (stores, api) = started().await;
-    let before = everything(&stores).await;
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense", ""] {
-        for (method, path) in [
-            (Method::PUT, "/products/ttl/1"),
-            (Method::PUT, "/products/1"),
-            (Method::POST, "/products"),
-            (Method::PUT, "/categories/1"),
-        ] {
-            let request = api.request(method, path).body(r#"{"stock": 1}"#);
-            let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
-            Service::send(request).await.problem(415, "unsupported-media-type");
-        }
-    }
-    assert_eq!(everything(&stores).await, before);
-    for kind in ["application/json", "application/json; charset=utf-8", "application/merge-patch+json"] {
-        let request = api.request(Method::PUT, "/products/ttl/1").header("content-type", kind).body(r#"{"stock": 1}"#);
-        Service::send(request).await.expect(200);
     }
 }
 

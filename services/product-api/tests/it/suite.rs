@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use reqwest::Method;
 use serde_json::json;
 use testkit::http::Service;
 use testkit::suite::{DatabaseSubject, Subject};
@@ -10,6 +11,7 @@ use testkit::{Database, eventually};
 use crate::support::{SOON, STRATEGIES, Stores};
 
 testkit::suite!(ProductSubject, database);
+testkit::suite!(ProductSubject: unusable_bodies_are_refused_by_every_route);
 
 struct ProductSubject(Stores);
 
@@ -55,6 +57,14 @@ impl Subject for ProductSubject {
         [("strategy", "ttl"), ("id", "1"), ("key", "product:ttl:1")]
             .map(|(name, value)| (name, value.to_owned()))
             .to_vec()
+    }
+
+    fn bodies(_: &[(&'static str, String)]) -> Vec<(Method, String, &'static str)> {
+        let change = STRATEGIES.map(|strategy| (Method::PUT, format!("/products/{strategy}/1"), r#"{"stock": 1}"#));
+        let new = (Method::POST, "/products".to_owned(), r#"{"name": "New", "price_cents": 1, "category_id": 1}"#);
+        let category = (Method::PUT, "/categories/1".to_owned(), r#"{"name": "New"}"#);
+        let plain = (Method::PUT, "/products/1".to_owned(), r#"{"stock": 1}"#);
+        change.into_iter().chain([plain, new, category]).collect()
     }
 
     fn hostile_paths(_: &[(&'static str, String)]) -> Vec<String> {
