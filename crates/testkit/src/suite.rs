@@ -42,6 +42,8 @@ pub trait Subject: Sized {
     const OPERATIONS: &'static [&'static str];
     /// The operations routes that a `GET` without parameters can read, without `/cache/…` and `/metrics`.
     const OWN_OPERATIONS_ROUTES: &'static [&'static str] = &[];
+    /// The sections of the settings that other services have too, besides those that every service has.
+    const SHARED_SECTIONS: &'static [&'static str];
     /// Invalid settings of the service's own sections, each with a text that the message contains besides the setting's
     /// name.
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)];

@@ -25,6 +25,7 @@ impl Subject for RecommendationSubject {
         "get /recommendations/{product_id}", "head /cache/entries", "head /cache/feed", "head /cache/stats/{key}",
         "head /recommendations", "head /recommendations/{product_id}",
     ];
+    const SHARED_SECTIONS: &'static [&'static str] = &["POSTGRES", "EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] = &[
         ("LANES__LIST__HARD_TTL", "0s", ""),
         ("LANES__LSIT__HARD_TTL", "5s", "did you mean LANES__LIST"),

@@ -23,6 +23,7 @@ impl Subject for SearchSubject {
         "get /cache/entries", "get /cache/feed", "get /cache/stats/{key}", "get /search", "head /cache/entries",
         "head /cache/feed", "head /cache/stats/{key}", "head /search",
     ];
+    const SHARED_SECTIONS: &'static [&'static str] = &["EVENTS", "PRODUCT_API"];
     const INVALID_SETTINGS: &'static [(&'static str, &'static str, &'static str)] =
         &[("INDEX__MEMORY", "1", ""), ("INDEX__PAHT", "x", "did you mean INDEX__PATH")];
     const HOSTILE_SEED: u64 = 3;
